@@ -24,6 +24,7 @@ from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.scores.tasks import Scoring, Task
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 
@@ -119,13 +120,14 @@ def _decided(
     verdicts = strategy.decide(whole, task.test)
     right = rights(task.test, verdicts)
     members = {}
+    asked = repeated(task.test)
     for name, context in contexts.items():
         others = strategy.decide(context, task.test)
         right_without = rights(task.test, others)
         rows = zip(task.test, verdicts, others, strict=True)
         members[name] = {
             "test": sum(right_without) / len(right_without),
-            "paired": compare_paired(right, right_without).record(),
+            "paired": compare_paired(right, right_without, questions=asked).record(),
             "decided": [item.id for item, verdict, other in rows if verdict.answer != other.answer],
         }
     return {"test": sum(right) / len(right), "members": members}

@@ -33,6 +33,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     possible_scorings,
 )
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.scoring.record import Store
 
 # What may differ between two calls that fill one directory.
@@ -227,21 +228,23 @@ def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float])
     }
 
 
-def accuracy_row(right: Sequence[float], tokens: Sequence[int]) -> dict[str, Any]:
+def accuracy_row(
+    items: Sequence[Item], right: Sequence[float], tokens: Sequence[int]
+) -> dict[str, Any]:
     """The beginning of every row, from each item's: accuracy on test, its interval, mean tokens."""
-    score, between = score_of(right).value, list(interval(right))
+    score, between = score_of(right).value, list(interval(right, questions=repeated(items)))
     return {"test": score, "test_interval": between, "tokens": fmean(tokens)}
 
 
 def verdicts_row(items: Sequence[Item], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """`accuracy_row` of verdicts."""
-    return accuracy_row(rights(items, verdicts), [verdict.tokens for verdict in verdicts])
+    return accuracy_row(items, rights(items, verdicts), [verdict.tokens for verdict in verdicts])
 
 
 def member_row(responses: Responses, k: int) -> dict[str, Any]:
     """`accuracy_row` of one member's answers."""
     right = responses.right[k].astype(float).tolist()
-    return accuracy_row(right, responses.tokens[k].tolist())
+    return accuracy_row(responses.items, right, responses.tokens[k].tolist())
 
 
 def rights(items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[float]:
@@ -261,7 +264,7 @@ def _member_rows(context: GroupContext, responses: Responses) -> dict[str, Any]:
 def _strategy_row(
     strategy: Strategy, items: Sequence[Item], verdicts: Sequence[Verdict], single: Sequence[float]
 ) -> dict[str, Any]:
-    test = compare_paired(rights(items, verdicts), single)
+    test = compare_paired(rights(items, verdicts), single, questions=repeated(items))
     return {
         "source": strategy.source,
         **verdicts_row(items, verdicts),

@@ -14,6 +14,7 @@ from string import ascii_lowercase
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired
 from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import EvalResult, Exam, OnItems, model_of, open_and_score
 
@@ -80,10 +81,12 @@ def evaluate_perturbed(
     base, adapter = model_of(config.base, config.adapter)
     exam, results = Exam.of(config), {}
     engine, plain = open_and_score(replace(config, base=base, adapter=adapter), exam, on_items)
+    asked = repeated(exam.items)
     for rate in rates:
         perturbed = replace(exam, task=_with_typos(exam, config.seed, rate))
         result = perturbed.score(engine, plain.scoring, on_items)
-        paired = compare_paired(result.score.per_item, plain.score.per_item, exam.metric.scale)
+        values = result.score.per_item
+        paired = compare_paired(values, plain.score.per_item, exam.metric.scale, asked)
         results[rate] = result, paired
     return plain, results
 

@@ -11,7 +11,7 @@ from pyswarmopt_llm.report.pages import p_text, said, words
 
 
 def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
-    """A difference with its p-value.
+    """A difference with its p-value, corrected where several are read together.
 
     Example:
         >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
@@ -19,8 +19,9 @@ def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
     """
     if against is None:
         return "-"
+    p_value = against.get("corrected", against)["p"]
     name = f" {against['method']}" if named else ""
-    return f"{against['difference']:+.3f} ({p_text(against['p'])}){name}"
+    return f"{against['difference']:+.3f} ({p_text(p_value)}){name}"
 
 
 def between(

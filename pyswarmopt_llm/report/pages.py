@@ -24,6 +24,7 @@ from pyswarmopt_llm.common.events import (
     not_held_out,
     split_small_weights,
 )
+from pyswarmopt_llm.common.statistics import LEVEL
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Result, Scores
@@ -64,10 +65,26 @@ def p_text(p_value: float) -> str:
     Example:
         >>> p_text(0.00009), p_text(0.0707), p_text(0.5)
         ('p < 0.001', 'p = 0.071', 'p = 0.50')
+        >>> p_text(0.04996), p_text(0.0501)  # as far from 5% as it takes to tell
+        ('p = 0.04996', 'p = 0.0501')
     """
     if p_value < 0.001:
         return "p < 0.001"
-    return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
+    digits = 3 if p_value < 0.1 else 2
+    while p_value != LEVEL == float(f"{p_value:.{digits}f}"):
+        digits += 1
+    return f"p = {p_value:.{digits}f}"
+
+
+def signed(value: float) -> str:
+    """A difference; one that is not 0 is not written as 0.
+
+    Example:
+        >>> signed(0.0214), signed(-0.0002), signed(0.0)
+        ('+0.021', '-0.0002', '+0.000')
+    """
+    text = f"{value:+.3f}"
+    return f"{value:+.1g}" if value and not float(text) else text
 
 
 def mixture_name(result: Result) -> str:
@@ -178,7 +195,7 @@ def _template(name: str) -> Template:
     )
     filters = (
         *(code, one_line, plain, counted, cut, duration, mixture_name, mixture_text),
-        *(split_small_weights, not_held_out, score, asdict),
+        *(split_small_weights, not_held_out, score, signed, asdict),
     )
     environment.filters |= {"p": p_text, **{each.__name__: each for each in filters}}
     style = Markup(_source(f"{FOLDER}/page.css"))

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import score_interval, score_of
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
+from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_llm.searching.scoring.result import Model, Outcome, Scores
 
@@ -59,4 +60,4 @@ def _score(items: Sequence[Item], label: str) -> Score:
 def _scores(scores: Mapping[str, Score], combine: Combine) -> Scores:
     total = combine(list(scores.values()))
     outcomes = {name: Outcome(score.value, pack(score.per_item)) for name, score in scores.items()}
-    return Scores(total.value, outcomes, score_interval(total, len(scores)))
+    return Scores(total.value, outcomes, combined_interval(scores, combine))

@@ -27,15 +27,16 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import user_path, versions
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.common.statistics import score_interval
+from pyswarmopt_llm.common.statistics import Ends
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.commonest import commonest_label
 from pyswarmopt_llm.searching.find import Found, find
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
+from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
     SPLITS,
@@ -259,7 +260,7 @@ def _measure(
             what = f"model {split}"
             new = partial(_scored, evaluator, load, what, name)
             rows[split] = run.store.row(what, name, evaluator.utilities, new)
-    scores = {split: _scores(job, row) for split, row in rows.items()}
+    scores = {split: _scores(job, row, split) for split, row in rows.items()}
     weights = job.weights(one.position)
     return Model(weights, scores["dev"], scores.get("test"), one.trained)
 
@@ -271,10 +272,9 @@ def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str
     return replace(evaluator.row(start=start), phase=what, key=name)
 
 
-def _scores(job: Job, row: Row) -> Scores:
+def _scores(job: Job, row: Row, split: str) -> Scores:
     """The scores on a split, by task and combined."""
     tasks = {task: row.score(task) for task in row.items}
-    scale = next((metric.scale for metric in job.objectives.metrics.values()), None)
     total = job.objectives.combine(list(tasks.values()))
     return Scores(
         total.value,
@@ -282,15 +282,25 @@ def _scores(job: Job, row: Row) -> Scores:
             name: Outcome(score.value, row.items[name], dict(row.named.get(name, {})))
             for name, score in tasks.items()
         },
-        score_interval(total, len(tasks), scale),
+        _interval(job, row, tasks, split),
         None if math.isnan(total.stderr) else total.stderr,
     )
+
+
+def _interval(job: Job, row: Row, scores: Mapping[str, Score], split: str) -> Ends | None:
+    """The 95% interval of a score, or of the combination of several."""
+    objectives = job.objectives
+    scales = {name: metric.scale for name, metric in objectives.metrics.items()}
+    asked = {name: row.known(name, objectives.questions[name].get(split, [])) for name in scores}
+    return combined_interval(scores, objectives.combine, objectives.alike, scales, asked)
 
 
 def _experts(job: Job, found: Found) -> dict[str, Model]:
     """The given experts on dev; with all items, where some were not scored in a race."""
     rows = zip(job.space.expert_names, job.space.vertices(), found.experts, strict=False)
-    return {name: Model(job.weights(vertex), _scores(job, row)) for name, vertex, row in rows}
+    return {
+        name: Model(job.weights(vertex), _scores(job, row, "dev")) for name, vertex, row in rows
+    }
 
 
 def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
@@ -298,7 +308,12 @@ def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objectiv
     metrics, externals = job.objectives.metrics, job.objectives.externals
     own = {spec.partition(":")[2] for spec in job.config.utilities}
     scored = {
-        name: Objective(scorings[name], metric.name, metric.scale)
+        name: Objective(
+            scorings[name],
+            metric.name,
+            metric.scale,
+            questions=job.objectives.questions[name],
+        )
         for name, metric in metrics.items()
     }
     return scored | {

@@ -14,13 +14,13 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
 from pyswarmopt_llm.common.registry import plugins
-from pyswarmopt_llm.common.statistics import Ends, compare_tasks
+from pyswarmopt_llm.common.statistics import compare_tasks
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.finished import read_run
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.result import Objective, Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.train import ALL as WHOLE
 from pyswarmopt_llm.searching.train import BASE, EXPERT, FOLDER, MIXTURE
@@ -115,7 +115,6 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         candidates[LORA] = (position, Patch())
     tell("leave one out: all experts")
     everyone = _scored(job, position, lora, utilities)
-    scales = {task: metric.scale for task, metric in job.objectives.metrics.items()}
     experts = {}
     for name, candidate in candidates.items():
         tell(f"leave one out: without {name}")
@@ -124,8 +123,8 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
                 "coefficient": coefficients[name],
                 "scores": _values(without),
                 "paired": {
-                    task: _paired(scores, without[task], scales.get(task))
-                    for task, scores in everyone.items()
+                    task: _paired(result.objectives[task], everyone[task], without[task])
+                    for task in everyone
                 },
             }
     return {"all": _values(everyone), "experts": experts}
@@ -189,13 +188,14 @@ def _scored(
 
 
 def _paired(
-    everyone: Mapping[str, Score], without: Mapping[str, Score], scale: Ends | None
+    objective: Objective, everyone: Mapping[str, Score], without: Mapping[str, Score]
 ) -> dict[str, Any]:
     """Split -> all experts compared with all but one, as JSON values."""
     first, second = (
         {split: score.per_item for split, score in scores.items()} for scores in (everyone, without)
     )
-    pairs = compare_tasks(first, second, dict.fromkeys(first, scale))
+    scales = dict.fromkeys(first, objective.scale)
+    pairs = compare_tasks(first, second, scales, objective.questions)
     return {split: pair.record() for split, pair in pairs.items()}
 
 

@@ -16,12 +16,13 @@ from typing import Any
 from pyswarmopt_llm.common.config import changed, command
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.statistics import Ends, interval
+from pyswarmopt_llm.common.statistics import LEVEL, interval
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 from pyswarmopt_llm.searching.use.model import Exam, OnItems
 
@@ -119,13 +120,13 @@ class RankedAdapter:
         name: unique in the pool.
         path: its directory or hub id, as `search` takes it.
         answers: in the items' order.
-        scale: the least and the greatest value of an item; None: not known.
+        interval: of its score, see `held_together`.
     """
 
     name: str
     path: str
     answers: tuple[ItemAnswer, ...]
-    scale: Ends | None = None
+    interval: tuple[float, float]
 
     @property
     def values(self) -> list[float]:
@@ -136,11 +137,6 @@ class RankedAdapter:
     def score(self) -> float:
         """The mean over its items."""
         return fmean(self.values)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95% interval of the score."""
-        return interval(self.values, scale=self.scale)
 
     @property
     def probability(self) -> float:
@@ -157,6 +153,15 @@ class RankedAdapter:
             "probability": self.probability,
             "items": len(self.answers),
         }
+
+
+def held_together(adapters: int) -> float:
+    """The confidence of each interval at which all those of a ranking hold in 95% of cases, so that
+    the first one's does, too, although its items made it the first (Bonferroni).
+
+    Simulated with 20 and 100 equal adapters and 40 and 200 items, it does in at least 95%.
+    """
+    return 1 - LEVEL / adapters
 
 
 def read_pool(
@@ -270,13 +275,17 @@ def find(
         on_items(done, total)
         return answers_in(score, asked, scoring)
 
-    scale = exam.metric.scale
-    bare = RankedAdapter(BARE, config.base, tuple(answers_of(None, range(len(items)))), scale)
+    confidence = held_together(len(infos))
+
+    def ranked(name: str, path: str, found: Sequence[ItemAnswer]) -> RankedAdapter:
+        values = [answer.value for answer in found]
+        asked = repeated(items[: len(values)])
+        ends = interval(values, confidence, exam.metric.scale, asked)
+        return RankedAdapter(name, path, tuple(found), ends)
+
+    bare = ranked(BARE, config.base, answers_of(None, range(len(items))))
     by_number = halved(rounds, lambda number, numbers: answers_of(infos[number], numbers))
-    ranking = [
-        RankedAdapter(infos[n].name, paths[n], tuple(found), scale)
-        for n, found in by_number.items()
-    ]
+    ranking = [ranked(infos[n].name, paths[n], found) for n, found in by_number.items()]
     return FindResult(
         ranking=tuple(ranking),
         top=top,

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt_llm.common.statistics import LEVEL, Floats, interval, paired_test
+from pyswarmopt_llm.common.statistics import (
+    LEVEL,
+    NO_ENDS,
+    PSEUDO,
+    Ends,
+    Estimate,
+    Floats,
+    PairedTest,
+    Questions,
+    assumed_scale,
+    by_question,
+    estimate,
+    interval,
+    paired_test,
+    without_rounding,
+)
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
 
@@ -19,7 +35,6 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 
 SINGLE = "best-single"  # the method that the others are compared with
-RESAMPLES = 2000  # of a bootstrap
 SPLITS = ("dev", "test")
 AVERAGED: tuple[str, ...] = (*SPLITS, "item_evaluations", "seconds", "tokens")
 
@@ -30,9 +45,13 @@ class Runs:
 
     Attributes:
         rows: outcomes, seeds in order.
+        scale: the least and the greatest score of an item, where known.
+        asked: split -> the numbers of its items' questions, where some are repeated.
     """
 
     rows: Sequence[Json]
+    scale: Ends | None = None
+    asked: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
@@ -44,6 +63,11 @@ class Runs:
     def judged(self) -> Floats:
         """Test, or without one, dev."""
         return self.scores.get("test", self.scores["dev"])
+
+    @property
+    def questions(self) -> Questions | None:
+        """Of each item of `judged`, what it asks."""
+        return self.asked.get("test" if "test" in self.scores else "dev")
 
     def mean(self, key: str) -> float | None:
         """The mean over seeds; None if a value is missing."""
@@ -59,7 +83,7 @@ def summarise(
     """The content of ``compare.json``, for tasks that have outcomes."""
     tasks = {
         bench.task.name: {
-            "methods": _task_table(_runs_of(outcomes, bench.task.name)),
+            "methods": _task_table(_runs_of(outcomes, bench)),
             "scoring": bench.scoring,
             "metric": bench.metric.name,
         }
@@ -77,13 +101,14 @@ def summarise(
     return {**result, **table, "task": task}
 
 
-def _runs_of(outcomes: Sequence[Json], task: str) -> dict[str, Runs]:
+def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:
     """Method -> its runs, seeds in order."""
     rows: dict[str, list[Json]] = {}
     for row in sorted(outcomes, key=lambda row: (row["method"], row["seed"])):
-        if row["task"] == task:
+        if row["task"] == bench.task.name:
             rows.setdefault(row["method"], []).append(row)
-    return {method: Runs(seeds) for method, seeds in rows.items()}
+    asked = {split: repeated(bench.task.split(split)) for split in SPLITS}
+    return {method: Runs(seeds, bench.metric.scale, asked) for method, seeds in rows.items()}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -97,9 +122,9 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
     order = sorted(runs, key=lambda method: -runs[method].judged.mean())
     methods = {}
     for method in order:
-        row = _own_row(method, runs[method])
+        row = _own_row(runs[method])
         if method != SINGLE and SINGLE in runs:
-            row["against_single"] = _against(runs, method, SINGLE, corrected=True)
+            row["against_single"] = _against(runs, method, SINGLE)
         if len(order) > 1:
             rival = next(other for other in order if other != method)
             row["against_rival"] = _against(runs, method, rival)
@@ -107,15 +132,14 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
     return methods
 
 
-def _own_row(method: str, runs: Runs) -> dict[str, Any]:
+def _own_row(runs: Runs) -> dict[str, Any]:
     """The row of a method, without a comparison with others."""
-    # A generator per row: a row does not change because another method was added.
-    rng = np.random.default_rng([*method.encode()])
     row: dict[str, Any] = dict.fromkeys(SPLITS)
     for split, scores in runs.scores.items():
         row[split] = float(scores.mean())
         row[f"{split}_seeds"] = scores.mean(1).tolist()
-        row[f"{split}_interval"] = list(interval_over_seeds(scores, rng))
+        ends = interval_over_seeds(scores, runs.scale, runs.asked.get(split))
+        row[f"{split}_interval"] = list(ends)
     row |= {
         "seeds": len(runs.rows),
         "item_evaluations": runs.mean("items"),
@@ -129,25 +153,34 @@ def _own_row(method: str, runs: Runs) -> dict[str, Any]:
     return row
 
 
-def _against(
-    runs: Mapping[str, Runs], method: str, other: str, corrected: bool = False
-) -> dict[str, Any]:
-    """The paired test of two methods; perhaps corrected for their number, as the first of several
-    is the best of them by chance, too (Bonferroni).
+def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any]:
+    """The paired test of two methods, also corrected for their number, as the first of several is the
+    best of them by chance, too (Bonferroni).
     """
-    difference = runs[method].judged.mean(0) - runs[other].judged.mean(0)
-    test, rivals = paired_test(difference), len(runs) - 1
-    against: dict[str, Any] = {
+    ours, theirs = runs[method].judged, runs[other].judged
+    if len(ours) != len(theirs) and 1 not in (len(ours), len(theirs)):
+        seeds = min(len(ours), len(theirs))
+        ours, theirs = ours[:seeds], theirs[:seeds]
+    low, high = runs[method].scale or assumed_scale(np.append(ours, theirs))
+    test = partial(
+        difference_over_seeds,
+        without_rounding(ours - theirs, high - low),
+        largest=high - low,
+        questions=runs[method].questions,
+    )
+    rivals = len(runs) - 1
+    p_value, ends = test()
+    return {
         "method": other,
-        "difference": float(difference.mean()),
-        "interval": list(test.interval),
-        "p": test.p_value,
+        "difference": float(runs[method].judged.mean() - runs[other].judged.mean()),
+        "interval": list(ends),
+        "p": p_value,
+        "corrected": {
+            "rivals": rivals,
+            "interval": list(test(level=LEVEL / rivals).interval),
+            "p": min(1.0, p_value * rivals),
+        },
     }
-    if corrected:
-        interval = list(paired_test(difference, LEVEL / rivals).interval)
-        p = min(1.0, test.p_value * rivals)
-        against["corrected"] = {"rivals": rivals, "interval": interval, "p": p}
-    return against
 
 
 def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
@@ -178,37 +211,68 @@ def _gain(method: str, rows: Json) -> float | None:
     return rows[method]["test"] / single - 1 if single and single > 0.0 else None
 
 
-def bootstrap_means(scores: Floats, rng: np.random.Generator) -> Floats:
-    """Bootstrap means, (`RESAMPLES`,), of scores resampled by seeds and by items.
+def interval_over_seeds(
+    scores: Floats, scale: Ends | None = None, questions: Questions | None = None
+) -> tuple[float, float]:
+    """A 95% interval of the mean of scores, (seeds, items), as with other seeds and other items.
 
-    Both are drawn with replacement, the items alike for all seeds, so that the means vary as with
-    other seeds and other items (Davison & Hinkley 1997, on data with several sources of variation).
+    Where each item has the same score in all seeds, as with one seed or a method without chance, it
+    is `interval` of the items; else Student's by `over_seeds`.
+
+    Simulated with 2, 3 and 5 seeds and 20 to 1,000 items, seeds whose log-odds differ by a standard
+    deviation of 0 to 1: it holds the mean in at least 93% of samples.
 
     Args:
         scores: (seeds, items).
-        rng: source of the draws.
-    """
-    seeds, items = scores.shape
-    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), RESAMPLES) / seeds
-    by_item = rng.multinomial(items, np.full(items, 1 / items), RESAMPLES) / items
-    return np.asarray(((by_seed @ scores) * by_item).sum(1))
-
-
-def interval_over_seeds(scores: Floats, rng: np.random.Generator) -> tuple[float, float]:
-    """A 95% interval of the mean of scores, (seeds, items).
-
-    Where each item has the same score in all seeds, as with one seed or a method without chance, it
-    is `interval` of the items; else the central 95% of `bootstrap_means`.
+        scale: the least and the greatest score of an item, see `interval`.
+        questions: of each item, what it asks.
 
     Example:
-        >>> low, high = interval_over_seeds(np.ones((3, 20)), np.random.default_rng(0))
+        >>> low, high = interval_over_seeds(np.ones((3, 20)))
         >>> round(low, 3), high
         (0.839, 1.0)
+        >>> once = interval_over_seeds(np.array([[0.0] + [1.0] * 19, [1.0] * 20, [1.0] * 20]))
+        >>> once[0] < low  # a mistake narrows nothing
+        True
     """
     if not np.ptp(scores, axis=0).any():
-        return interval(scores[0].tolist())
-    low, high = np.quantile(bootstrap_means(scores, rng), [0.025, 0.975])
-    return float(low), float(high)
+        return interval(scores[0].tolist(), scale=scale, questions=questions)
+    ends = scale or assumed_scale(scores)
+    inside = scale or ((0.0, 1.0) if scores.min() >= 0 and scores.max() <= 1 else NO_ENDS)
+    low, high = over_seeds(scores, ends, questions).interval(scale=inside)
+    narrowest = interval(scores.mean(0).tolist(), scale=scale, questions=questions)
+    return min(low, narrowest[0]), max(high, narrowest[1])
+
+
+def over_seeds(scores: Floats, ends: Ends, questions: Questions | None = None) -> Estimate:
+    """The mean of scores, (seeds, items), with the error that is due to both.
+
+    The items' part is that of their means over seeds, with a pseudo-observation at either end of the
+    scale as in `interval`; the seeds' part is the variance of their means. Both hold what is due to
+    neither alone, which is little: taken out, a part that was underestimated by chance would vanish.
+
+    Args:
+        scores: at least two seeds that differ.
+        ends: of the scale.
+        questions: of each item, what it asks.
+    """
+    items = np.append(by_question(scores.mean(0), questions), ends)
+    return estimate(float(items.mean()), [items, scores.mean(1)])
+
+
+def difference_over_seeds(
+    differences: Floats,
+    level: float = LEVEL,
+    largest: float = 1.0,
+    questions: Questions | None = None,
+) -> PairedTest:
+    """The test of paired differences, (seeds, items), with its interval: `paired_test` where all
+    seeds differ alike, else Student's by `over_seeds`.
+    """
+    if not np.ptp(differences, axis=0).any():
+        return paired_test(differences[0], level, largest, questions)
+    found = over_seeds(differences, (PSEUDO * largest, -PSEUDO * largest), questions)
+    return PairedTest(found.p_value(), found.interval(level, (-largest, largest)))
 
 
 def interval_over_tasks(

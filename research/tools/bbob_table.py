@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 from outcomes import RESEARCH, lines, markdown, p_value
-from scipy.stats import rankdata
-
-from pyswarmopt_llm.common.statistics import paired_test
+from scipy.stats import permutation_test, rankdata
 
 sys.path.insert(0, str(RESEARCH.parent / "benchmarks" / "bbob"))
 from bbob_problems import GROUPS
@@ -85,7 +83,7 @@ def _ahead(records: list[dict[str, Any]], ours: list[dict[str, Any]]) -> str:
     ahead = [int(function) for function, difference in more.items() if difference > 0]
     groups = [f"{name} {n}" for name, of in GROUPS.items() if (n := len(set(of) & set(ahead)))]
     which = f" ({', '.join(groups)})" if groups else ""
-    p = p_value(paired_test(list(more.values())).p_value)
+    p = p_value(sign_flips(list(more.values())))
     return f"{len(ahead)} of {len(more)} functions{which}, {p}"
 
 
@@ -147,7 +145,7 @@ def _beside(ours: dict[float, list[float]], theirs: dict[float, list[float]] | N
     if theirs is None:
         return f"{mean:.3f}, {hit:.3f}"
     more = [theirs[problem][0] - ours[problem][0] for problem in theirs]
-    p = p_value(paired_test(more).p_value)
+    p = p_value(sign_flips(more))
     cell = f"{mean:.3f}, {hit:.3f}, {sum(each > 0 for each in more)} of {len(theirs)}, {p}"
     there = f" (the default there {mean - np.mean(more):.3f})"
     return cell + (there if len(theirs) < len(ours) else "")
@@ -229,7 +227,7 @@ def drawn(calls: int) -> str:
     ranks = {problem: rankdata([by[s] for s in solvers]) for problem, by in values.items()}
     each = np.array(list(ranks.values()))
     apart = each[:, 1:] - each[:, :1]
-    adjusted = holm([paired_test(column.tolist()).p_value for column in apart.T])
+    adjusted = holm([sign_flips(column.tolist()) for column in apart.T])
     kinds = list(dict.fromkeys(kind for kind, _, _ in ranks))
     of_kind = {k: np.mean([r for key, r in ranks.items() if key[0] == k], axis=0) for k in kinds}
     table = []
@@ -241,6 +239,16 @@ def drawn(calls: int) -> str:
         name = f"{DRAWN[solver]} ({packages[solver]})"
         table.append([name, cell, *(f"{of_kind[kind][j]:.2f}" for kind in kinds)])
     return markdown([f"{calls} calls", f"all {len(each)}", *kinds], table)
+
+
+def sign_flips(differences: list[float]) -> float:
+    """The p-value of the mean of paired differences of functions or problems, whose signs are changed
+    in all ways, or in 10,000 (Fisher 1935).
+    """
+    test = permutation_test(
+        (np.array(differences),), np.mean, permutation_type="samples", n_resamples=10_000, rng=0
+    )
+    return float(test.pvalue)
 
 
 def holm(p_values: list[float]) -> list[float]:

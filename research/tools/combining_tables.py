@@ -31,7 +31,7 @@ def _mean(tasks: dict[str, Floats]) -> str:
     """The mean over tasks, and its interval over seeds and items of all of them."""
     seeds = min(map(len, tasks.values()))
     together = np.concatenate([values[:seeds] for values in tasks.values()], axis=1)
-    low, high = interval_over_seeds(together, np.random.default_rng(0))
+    low, high = interval_over_seeds(together)
     return f"{together.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 

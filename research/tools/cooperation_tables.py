@@ -21,7 +21,7 @@ Rows = Sequence[dict[str, Any]]
 def _accuracy(rows: Rows) -> str:
     """Of rows of answers, with its interval over seeds and items."""
     values = np.array([[float(sign) for sign in row["test"]] for row in rows])
-    low, high = interval_over_seeds(values, np.random.default_rng(0))
+    low, high = interval_over_seeds(values)
     return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 
@@ -93,7 +93,7 @@ def abstracts() -> str:
     table = []
     for name, ranks in groups.items():
         found = np.array(ranks)
-        low, high = interval_over_seeds((found == 1).astype(float), np.random.default_rng(0))
+        low, high = interval_over_seeds((found == 1).astype(float))
         first = f"{(found == 1).mean():.3f} [{low:.3f}, {high:.3f}]"
         table.append([name, first, f"{(found <= 10).mean():.3f}", f"{(1 / found).mean():.3f}"])
     head = [f"{len(found[0])} claims", "first", "among ten", "mean of 1 / rank"]

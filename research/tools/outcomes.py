@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt_llm.common.statistics import compare_paired, paired_test
+from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_rivals.comparison.summary import (
-    bootstrap_means,
+    difference_over_seeds,
     interval_over_seeds,
     interval_over_tasks,
 )
@@ -89,8 +89,7 @@ class Outcomes:
 
     def interval(self, method: str, tasks: Sequence[str]) -> tuple[float, float]:
         """95% interval of `mean`: each task's over its seeds and items."""
-        rng = np.random.default_rng(0)
-        intervals = [interval_over_seeds(self.scores[method, task], rng) for task in tasks]
+        intervals = [interval_over_seeds(self.scores[method, task]) for task in tasks]
         return interval_over_tasks([self.accuracy(method, task) for task in tasks], intervals)
 
     def difference(
@@ -99,16 +98,11 @@ class Outcomes:
         """The mean over tasks of a paired difference and its 95% interval: each task's over its
         seeds and items, over items alone where all seeds differ alike.
         """
-        rng = np.random.default_rng(0)
         means, intervals = [], []
         for task in tasks:
             differences = self.scores[first, task] - self.scores[second, task]
-            if np.ptp(differences, axis=0).any():
-                ends = np.quantile(bootstrap_means(differences, rng), [0.025, 0.975]).tolist()
-            else:
-                ends = list(paired_test(differences[0]).interval)
             means.append(float(differences.mean()))
-            intervals.append(ends)
+            intervals.append(difference_over_seeds(differences).interval)
         return float(np.mean(means)), *interval_over_tasks(means, intervals)
 
     def differ(self, first: str, second: str, task: str) -> int:

@@ -39,7 +39,7 @@ def _facts(rows: Sequence[Mapping[str, Any]]) -> Floats:
 
 
 def _with_interval(values: Floats) -> str:
-    low, high = interval_over_seeds(values, np.random.default_rng(0))
+    low, high = interval_over_seeds(values)
     return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 

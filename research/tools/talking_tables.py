@@ -32,7 +32,7 @@ def _cells(rows: Rows) -> list[str]:
     import numpy as np
 
     scores = np.array([[float(sign) for sign in row["test"]] for row in rows])
-    low, high = interval_over_seeds(scores, np.random.default_rng(0))
+    low, high = interval_over_seeds(scores)
     tokens = fmean(row["tokens"] for row in rows)
     return [f"{_accuracy(rows):.3f} [{low:.3f}, {high:.3f}]", f"{tokens:,.0f}"]
 

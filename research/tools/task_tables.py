@@ -32,7 +32,7 @@ def _grouped(rows: Rows, key: Callable[[dict[str, Any]], Any]) -> dict[Any, list
 def _interval(scores: Sequence[Sequence[float]]) -> str:
     """A mean and its 95% interval over seeds and items."""
     values = np.array(scores, dtype=float)
-    low, high = interval_over_seeds(values, np.random.default_rng(0))
+    low, high = interval_over_seeds(values)
     return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from member_helpers import Scripted, quiz
 
 from pyswarmopt_groups.config import CouncilConfig
-from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, load_strategy
+from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, find_names, load_strategy
 from pyswarmopt_groups.validate import check_task, usable
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, Task
@@ -26,6 +27,14 @@ def test_the_names_are_known_without_model_code() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("table", [VOTES, NEGOTIATIONS, {**VOTES, **NEGOTIATIONS}])
+def test_a_name_that_no_table_has_is_refused(table: Any) -> None:
+    for names in (["no-such"], [*[*table][:1], "society-of-ants"]):
+        with pytest.raises(UserError, match="strategy"):
+            find_names(names, table)
+    assert find_names([*table][:2] * 2, table)[:2] == [*table][:2]
 
 
 def skipped(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of, with_templates
 
 if TYPE_CHECKING:
@@ -152,6 +153,16 @@ class Objectives:
         """Whether there are several tasks, all with the same items."""
         items = [(task.dev, task.test) for task in self.tasks.values()]
         return not self.externals and len(items) > 1 and all(each == items[0] for each in items)
+
+    @cached_property
+    def questions(self) -> dict[str, dict[str, list[int]]]:
+        """Name -> split -> the numbers of the items' questions, where some are repeated."""
+        found: dict[str, dict[str, list[int]]] = {name: {} for name in self.names}
+        for name, task in self.tasks.items():
+            for split in ("dev", "test"):
+                if numbers := repeated(task.split(split)):
+                    found[name][split] = numbers
+        return found
 
     @property
     def spare(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from types import NoneType
 from typing import Any
@@ -86,6 +86,19 @@ def content(item: Item) -> tuple[str, ...]:
         normalise(item.conversation),
         *(normalise(text) for text in (item.choices or {}).values()),
     )
+
+
+def repeated(items: Sequence[Item]) -> list[int]:
+    """For each item the number of its `content`; none where all differ.
+
+    Example:
+        >>> asked = [Item(str(k), text, None, "x") for k, text in enumerate(["Why?", "How?", "why"])]
+        >>> repeated(asked), repeated(asked[:2])
+        ([0, 1, 0], [])
+    """
+    seen: dict[tuple[str, ...], int] = {}
+    numbers = [seen.setdefault(content(item), len(seen)) for item in items]
+    return numbers if len(seen) < len(items) else []
 
 
 def unordered(item: Item) -> tuple[str, ...]:

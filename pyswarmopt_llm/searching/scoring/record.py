@@ -138,6 +138,11 @@ class Row:
         """Values of a task's items, NaN where not scored."""
         return unpack(self.items[task])
 
+    def known(self, task: str, of_items: Sequence[int]) -> list[int]:
+        """Of something about each item, or nothing at all, that about the items that were scored."""
+        pairs = zip(of_items, self.item_values(task), strict=False)
+        return [about for about, value in pairs if not math.isnan(value)]
+
     def score(self, task: str) -> Score:
         """A task's score, on the items that were scored.
 

@@ -12,11 +12,21 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, compare_tasks
+from pyswarmopt_llm.common.statistics import (
+    LEVEL,
+    Comparison,
+    compare_paired,
+    compare_tasks,
+    corrected,
+)
+from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.scoring.combined import combined_difference
 from pyswarmopt_llm.searching.scoring.record import Packed, unpack
 
 SPLITS = ("dev", "test")
+# models that the result is compared with in one verdict
+RIVALS = ("best_single", "base", "base_tuned", "expert_tuned", "mixture", "commonest")
 Interval = tuple[float, float]
 
 
@@ -103,12 +113,14 @@ class Objective:
         metric: its name.
         scale: the least and the greatest score of an item, where known.
         held_out: of a function of the user's, whether it has a test split.
+        questions: split -> for each item the number of its question, where some are repeated.
     """
 
     scoring: str
     metric: str = ""
     scale: Interval | None = None
     held_out: bool | None = None
+    questions: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def answer_format(self) -> Scoring | None:
@@ -277,7 +289,11 @@ class Result:
             "coefficients": self.coefficients,
             "scoring": self.scoring,
             "trained": self.best.trained,
-            "lead": {s: lead.record() for s in SPLITS if (lead := self.lead(split=s))},
+            "lead": {
+                split: pairs["best_single"].record()
+                for split, pairs in self.compared.items()
+                if "best_single" in pairs
+            },
             **({"tasks": tasks} if tasks else {}),
         }
 
@@ -303,7 +319,11 @@ class Result:
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
     def lead(
-        self, over: str = "best_single", split: str = "test", of: str = "best"
+        self,
+        over: str = "best_single",
+        split: str = "test",
+        of: str = "best",
+        level: float = LEVEL,
     ) -> Comparison | None:
         """A model minus another on the same items; None where one has no scores of its items.
 
@@ -313,23 +333,54 @@ class Result:
         if not ours or not theirs:
             return None
         if not self.several_tasks:
-            return next(iter(self.by_task(over, split, of).values()), None)
-        from pyswarmopt_llm.scores.metrics.combine import find_combine
-        from pyswarmopt_llm.searching.scoring.combined import combined_difference
-
+            return next(iter(self.by_task(over, split, of, level).values()), None)
         combine = find_combine(self.combine, len(self.objectives))
-        return combined_difference(ours, theirs, combine, self.alike)
+        scales, asked = self.scales, self._questions(split)
+        return combined_difference(ours, theirs, combine, self.alike, scales, asked, level)
+
+    @cached_property
+    def compared(self) -> dict[str, dict[str, Comparison]]:
+        """Split -> rival -> the result minus it; those of a split are read together, and so corrected
+        for their number.
+        """
+        return {split: self._compared(split) for split in SPLITS}
+
+    def _compared(self, split: str) -> dict[str, Comparison]:
+        rivals = [name for name in RIVALS if self._is_rival(name)]
+        tests = {name: lead for name in rivals if (lead := self.lead(name, split))}
+
+        def at_level(name: str, level: float) -> Comparison:
+            return self.lead(name, split, level=level) or tests[name]
+
+        return corrected(tests, at_level)
+
+    def _is_rival(self, name: str) -> bool:
+        """Whether there is such a model, and it is not the result; the best expert always counts."""
+        model = self.models.get(name)
+        return model is not None and (name == "best_single" or not model.same(self.best))
 
     def by_task(
-        self, over: str = "best_single", split: str = "test", of: str = "best"
+        self,
+        over: str = "best_single",
+        split: str = "test",
+        of: str = "best",
+        level: float = LEVEL,
     ) -> dict[str, Comparison]:
         """Task -> a model minus another, where both have scores of its items."""
         ours, theirs = self._on(of, split), self._on(over, split)
-        scales = {name: objective.scale for name, objective in self.objectives.items()}
         first, second = (
             {name: outcome.per_item for name, outcome in side.items()} for side in (ours, theirs)
         )
-        return compare_tasks(first, second, scales)
+        return compare_tasks(first, second, self.scales, self._questions(split), level)
+
+    @property
+    def scales(self) -> dict[str, Interval | None]:
+        """Task -> the least and the greatest score of an item, where known."""
+        return {name: objective.scale for name, objective in self.objectives.items()}
+
+    def _questions(self, split: str) -> dict[str, list[int]]:
+        """Task -> the numbers of its items' questions, where some are repeated."""
+        return {name: one.questions.get(split, []) for name, one in self.objectives.items()}
 
     def _on(self, name: str, split: str) -> Mapping[str, Outcome]:
         scores = self.models[name].on(split) if name in self.models else None

@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.registry import load
-from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
+from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
@@ -51,6 +51,7 @@ from pyswarmopt_llm.scores.metrics.objectives import (
 )
 from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.scoring.result import read_result
@@ -201,7 +202,7 @@ class Exam:
         """A score with its interval; `wins`: it is the share of wins by the metric."""
         scale = (0.0, 1.0) if wins else self.metric.scale
         name = f"wins by {self.metric.name}" if wins else self.metric.name
-        ends = interval(score.per_item, scale=scale)
+        ends = interval(score.per_item, scale=scale, questions=repeated(self.items))
         return EvalResult(self.task.name, score, ends, scoring, name, self.task.note)
 
 
@@ -550,7 +551,7 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
         names=names_in_words(config),
         models=models,
         results=(first, second),
-        paired=compare_paired(ours.per_item, theirs.per_item, scale),
+        paired=compare_paired(ours.per_item, theirs.per_item, scale, repeated(exam.items)),
         gained=tuple(row for row in changed if row.values[0] > row.values[1]),
         lost=tuple(row for row in changed if row.values[0] < row.values[1]),
     )
@@ -629,7 +630,7 @@ def _changed(
     """The items on which both differ, the largest differences first, else in the file's order."""
     values = zip(first.per_item, second.per_item, strict=True)
     rows = zip(items, values, answers, strict=True)
-    changed = [Changed(item, both, said) for item, both, said in rows if both[0] != both[1]]
+    changed = [Changed(item, both, said) for item, both, said in rows if not same(*both)]
     return sorted(changed, key=lambda row: -abs(row.values[0] - row.values[1]))
 
 

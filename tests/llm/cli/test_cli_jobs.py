@@ -14,6 +14,7 @@ from result_helpers import nested
 from search_helpers import exit_code
 
 from pyswarmopt_llm.cli.demo import demo_base
+from pyswarmopt_llm.cli.running import steps
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.experts.quantised import embedded
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -114,3 +115,11 @@ def test_demo_takes_its_base_from_the_hub_where_the_embedded_model_is_not_instal
 ) -> None:
     monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
     assert demo_base() == "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def test_a_line_stays_for_each_step_that_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    with steps("loading ...") as show:
+        show("first [bold]", True)
+        show("second", False)
+    captured = capsys.readouterr()
+    assert captured.err == "first [bold]\n" and not captured.out

@@ -141,7 +141,7 @@ def plain() -> Any:
 
 
 # which it is depends on the last bits
-BY_OUTCOME = {"items_needed": "int, or NoneType where they are too many"}
+BY_OUTCOME = {"items_needed": "list, or NoneType where there is no difference"}
 
 
 def shape(value: Any) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.statistics import Comparison
-from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.common.statistics import LEVEL, Comparison
+from pyswarmopt_llm.searching.scoring.result import RIVALS, SPLITS, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 CONFIG: dict[str, Any] = {
@@ -44,11 +45,22 @@ class Invented(Result):
     leads: dict[tuple[str, str], Comparison] = field(default_factory=dict)
     before_second: Comparison | None = None
 
-    def by_task(self, over: str = "best_single", split: str = "test", of: str = "best") -> Any:
-        return self.pairs.get((over, split)) or super().by_task(over, split, of)
+    def by_task(self, over: str = "best_single", split: str = "test", *more: Any) -> Any:
+        return self.pairs.get((over, split)) or super().by_task(over, split, *more)
 
-    def lead(self, over: str = "best_single", split: str = "test", of: str = "best") -> Any:
-        return self.leads.get((over, split)) or super().lead(over, split, of)
+    def lead(
+        self, over: str = "best_single", split: str = "test", of: str = "best", level: float = LEVEL
+    ) -> Any:
+        return self.leads.get((over, split)) or super().lead(over, split, of, level)
+
+    @cached_property
+    def compared(self) -> dict[str, dict[str, Comparison]]:
+        """As given, not corrected."""
+        rivals = {name: [(split, self.lead(name, split)) for split in SPLITS] for name in RIVALS}
+        return {
+            split: {name: lead for name, leads in rivals.items() if (lead := dict(leads)[split])}
+            for split in SPLITS
+        }
 
     def ahead(self) -> Comparison | None:
         return self.before_second or super().ahead()
@@ -132,7 +144,12 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def pair(
-    mean: float, half: float, p: float, n: int = 200, needed: int | None = None, **more: Any
+    mean: float,
+    half: float,
+    p: float,
+    n: int = 200,
+    needed: list[int | None] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     """A comparison of `n` items, as JSON values."""
     comparison = {"difference": mean, "interval": [mean - half, mean + half], "p_value": p, "n": n}

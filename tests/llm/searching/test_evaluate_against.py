@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_helpers import Json, MakeSearch, Shell, write_task
+from search_helpers import Json, MakeSearch, Shell, swarm_llm, write_task
 
 import pyswarmopt_llm.searching.use.model as model
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import paired_test, score_of
+from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.metrics.by_name import written
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.model import evaluate_model, generate_text, result_of
 
 QUICK = ("--threads", "1", "--scoring", "likelihood")
 
@@ -142,3 +144,32 @@ def test_a_run_that_names_code_is_not_believed(run: Path, tmp_path: Path, shell:
     (tmp_path / "run.json").write_text(json.dumps(about))
     err = shell.refused("eval", "--run", tmp_path)
     assert "names code to run" in err and "--metric evaluate:./evil.py" in err
+
+
+def test_each_model_is_checked_for_its_own_context_window(
+    config: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second base is a copy that reads eight tokens."""
+    short = tmp_path / "short"
+    shutil.copytree(config.base, short)
+    settings = json.loads((short / "config.json").read_text())
+    settings["max_position_embeddings"] = 8
+    (short / "config.json").write_text(json.dumps(settings))
+    words = ["--base", config.base, "--against", short, "--task", *config.tasks, *QUICK]
+    code, _, err = swarm_llm(capsys, "eval", *words)
+    assert code == 2 and "context window" in err
+
+
+def test_what_a_run_says_of_system_turns_is_used_to_generate(run: Path, tmp_path: Path) -> None:
+    spoken = tmp_path / "spoken"
+    shutil.copytree(run, spoken)
+    about = json.loads((spoken / "run.json").read_text())
+    about["config"]["system"] = "Say amber."
+    (spoken / "run.json").write_text(json.dumps(about))
+    base, adapter = result_of(spoken)
+    system = open_model(base, adapter, threads=1, system="Say amber.")
+    assert system.chat("Hi") != open_model(base, adapter, threads=1).chat("Hi")
+    expected = "".join(system.stream(system.chat("Hi"), 12))
+    found = generate_text(base, adapter, "Hi", 12, threads=1, run=spoken)
+    assert "".join(found) == expected
+    assert "".join(generate_text(base, adapter, "Hi", 12, threads=1, run=run)) != expected

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import pyswarmopt_llm.engine.memory as memory
 import pyswarmopt_llm.engine.transformers as load
 from pyswarmopt_llm.engine.memory import Sizes, batch_for, copies, decide
 from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.scores.tasks import Task
+from pyswarmopt_llm.searching.dry_run import Timed, dry_run_search
 
 # Numbers of the published configurations: hidden, inner, vocabulary; layers, heads, key-value heads
 SIZES = "hidden_size intermediate_size vocab_size num_hidden_layers num_attention_heads".split()
@@ -156,3 +159,18 @@ def test_batches_stay_on_a_cpu_and_grow_on_a_gpu(
     sixth = sizes.scoring(4096)
     assert batch_for(sizes, int(sixth / 0.8) + 1) == 4096
     assert batch_for(sizes, int(sixth / 0.8) - 1) == 2048
+
+
+def test_a_plan_has_the_time_of_the_test_split(
+    words_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second an item: only what is scored takes time, test with as much as it has."""
+
+    def timed(engine: Any, task: Task, *_: Any) -> Timed:
+        return Timed(task.name, len(task.dev), len(task.test), "likelihood", 1.0)
+
+    monkeypatch.setattr("pyswarmopt_llm.searching.dry_run.time_items", timed)
+    plans = [dry_run_search(words_search(12, test)) for test in (10, 30)]
+    none = dry_run_search(replace(words_search(12, 30), test=0))
+    assert none.seconds < plans[0].seconds < plans[1].seconds
+    assert (plans[1].seconds - plans[0].seconds) % 20 == 0

@@ -17,6 +17,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+from result_helpers import result_of
 from search_helpers import Json, MakeSearch, files, history, lasting, questions, small, write_task
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -254,6 +255,24 @@ def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_ch
     assert "no expert is measurably better than guessing on dev with likelihood scoring" in warning
 
 
+def test_the_result_is_read_back_from_its_files_and_scored_again(finished: SearchResult) -> None:
+    known = [json.loads(line) for line in (finished.run / "results.jsonl").read_text().splitlines()]
+    scored = {(row["what"], row["who"]): row for row in known}
+    assert scored["model dev", "best"]["value"] == finished.result["best_dev"]
+    assert scored["model test", "best"]["value"] == finished.result["best_test"]
+
+
+def test_a_result_of_one_task_has_no_table_of_tasks() -> None:
+    two = {
+        "tasks": {
+            "a": {"scoring": "letter", "best_dev": 0.5, "best_test": 0.4},
+            "b": {"scoring": "letter"},
+        }
+    }
+    assert "tasks" not in result_of().to_json()
+    assert set(result_of(**two).to_json()["tasks"]) == {"a", "b"}
+
+
 # Several tasks
 
 
@@ -301,7 +320,8 @@ def test_a_task_that_nobody_solves_makes_the_mean_zero_and_the_files_stay_valid(
     text = (found.run / "result.json").read_text(encoding="utf-8")
     on_disk = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert on_disk["best_dev"] == on_disk["best_test"] == 0.0
-    assert on_disk["intervals"]["best_dev"] is None
+    low, high = on_disk["intervals"]["best_dev"]
+    assert low == 0 < high < 0.5
     assert "0.000" in (found.run / "best" / "README.md").read_text(encoding="utf-8")
 
 
