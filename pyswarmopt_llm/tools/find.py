@@ -16,7 +16,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import changed, command
 from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.statistics import LEVEL, interval
+from pyswarmopt_llm.common.statistics import LEVEL, Ends, interval
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
@@ -120,13 +120,17 @@ class RankedAdapter:
         name: unique in the pool.
         path: its directory or hub id, as `search` takes it.
         answers: in the items' order.
-        interval: of its score, see `held_together`.
+        scale: the least and the greatest value of an item; None: not known.
+        adapters: that were ranked together.
+        questions: the numbers of the items' questions, where some are repeated.
     """
 
     name: str
     path: str
     answers: tuple[ItemAnswer, ...]
-    interval: tuple[float, float]
+    scale: Ends | None = None
+    adapters: int = 1
+    questions: Sequence[int] = ()
 
     @property
     def values(self) -> list[float]:
@@ -137,6 +141,11 @@ class RankedAdapter:
     def score(self) -> float:
         """The mean over its items."""
         return fmean(self.values)
+
+    @property
+    def interval(self) -> Ends:
+        """The 95% interval of the score, see `held_together`."""
+        return interval(self.values, held_together(self.adapters), self.scale, self.questions)
 
     @property
     def probability(self) -> float:
@@ -275,13 +284,9 @@ def find(
         on_items(done, total)
         return answers_in(score, asked, scoring)
 
-    confidence = held_together(len(infos))
-
     def ranked(name: str, path: str, found: Sequence[ItemAnswer]) -> RankedAdapter:
-        values = [answer.value for answer in found]
-        asked = repeated(items[: len(values)])
-        ends = interval(values, confidence, exam.metric.scale, asked)
-        return RankedAdapter(name, path, tuple(found), ends)
+        asked = repeated(items[: len(found)])
+        return RankedAdapter(name, path, tuple(found), exam.metric.scale, len(infos), asked)
 
     bare = ranked(BARE, config.base, answers_of(None, range(len(items))))
     by_number = halved(rounds, lambda number, numbers: answers_of(infos[number], numbers))
