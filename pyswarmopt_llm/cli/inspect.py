@@ -59,6 +59,8 @@ def command(
             echo(f"Recommended: --space {best}{default}.")
             echo(f"Next: {next_command(best, experts, base)}")
     if best is None:
+        problem = report.errors(DEFAULT)[0]
+        echo(with_flags(f"error: no space can mix these experts; {problem}"), err=True)
         raise typer.Exit(2)
 
 

@@ -11,9 +11,9 @@ import hashlib
 import math
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.files import PREFIX, inside, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
+from pyswarmopt_llm.experts.tensor_names import refuse_wrapped
 
 # Options of peft with which an adapter is not plain.
 _MERGED = {
@@ -75,6 +76,9 @@ class NotPlain(UserError):
     def __init__(self, file: Path, what: str) -> None:
         way = command("export", str(file.parent), base="B", format="peft", rank=16, out="DIR")
         super().__init__(f"{file}: {what}; flatten it to a plain LoRA ({way})")
+
+
+Translate = Callable[["AdapterConfig", Collection[str]], Mapping[str, str]]
 
 
 class _Settings(TypedDict, total=False):
@@ -214,6 +218,11 @@ def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
     kind = config.get("peft_type")
     if kind in _OTHER_KINDS:
         raise NotPlain(path, f"peft_type is {kind!r}, only LORA adapters can be mixed")
+    if "fine_tune_type" in config or "lora_parameters" in config:
+        raise UserError(
+            f"{path}: is an adapter of MLX, which PEFT does not read; merge it into its base with "
+            "mlx_lm.fuse, and mix the model with `space` full"
+        )
     if kind != "LORA":
         raise UserError(f"{path}: peft_type is {kind!r}; only LORA adapters can be mixed")
     for option, what in _MERGED.items():
@@ -250,6 +259,7 @@ class AdapterInfo:
             them, either.
         fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
         base: name of the base that it is used with; "" where none is known.
+        stored: module -> its name in the file, where that is another one.
     """
 
     name: str
@@ -260,6 +270,7 @@ class AdapterInfo:
     fingerprint: str
     ignored: tuple[str, ...] = ()
     base: str = ""
+    stored: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def base_model_name(self) -> str | None:
@@ -340,12 +351,35 @@ def adapter_folder(spec: str | Path) -> Path:
     return path
 
 
-def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
+def adapter_headers(folder: Path) -> dict[str, TensorHeader]:
+    """The header of each tensor in an adapter's file, by its key.
+
+    Raises:
+        UserError: the file is damaged, a tensor is empty, or `tensor_names.refuse_wrapped`.
+    """
+    file = folder / _WEIGHTS
+    tensors = read_header(file)
+    for key, tensor in tensors.items():
+        if 0 in tensor.shape:
+            raise UserError(
+                f"{file}: tensor {key!r} is empty, as DeepSpeed ZeRO-3 saves weights that it has "
+                "not gathered; save the adapter with stage3_gather_16bit_weights_on_model_save, or "
+                "make its weights of the checkpoint by zero_to_fp32.py"
+            )
+    refuse_wrapped(file, tensors)
+    return tensors
+
+
+def read_adapter(
+    spec: str | Path, name: str | None = None, translate: Translate | None = None
+) -> AdapterInfo:
     """Read an adapter's config and header; no weights are loaded.
 
     Args:
         spec: a PEFT adapter directory or a hub id.
         name: the expert's name; by default the last part of `spec`.
+        translate: finds the names that its modules have in the base, where they are others; see
+            `compatibility.BaseFiles.translate`. Default: they are those of the file.
 
     Raises:
         UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
@@ -353,7 +387,10 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
     path = adapter_folder(spec)
     config = read_config(path / "adapter_config.json")
     weights = path / _WEIGHTS
-    pairs = _pairs(weights, read_header(weights))
+    pairs = _pairs(weights, adapter_headers(path))
+    names = {} if translate is None else translate(config, pairs)
+    stored = {names.get(module, module): module for module in pairs}
+    pairs = {module: pairs[stored[module]] for module in stored}
     used = sorted(config.selected(pairs))
     ignored = tuple(sorted(pairs.keys() - used))
     if not used:
@@ -363,14 +400,25 @@ def read_adapter(spec: str | Path, name: str | None = None) -> AdapterInfo:
         )
     modules = {module: _shape(weights, config, module, pairs[module]) for module in used}
     tensors = {
-        _key(module, factor): tensor for module in used for factor, tensor in pairs[module].items()
+        _key(stored[module], factor): tensor
+        for module in used
+        for factor, tensor in pairs[module].items()
     }
     with readable(weights), weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
     digest.update(canonical([config.peft.base_model_name_or_path or None, *scales]))
     default = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
-    return AdapterInfo(name or default, path, config, modules, tensors, digest.hexdigest(), ignored)
+    return AdapterInfo(
+        name=name or default,
+        path=path,
+        config=config,
+        modules=modules,
+        tensors=tensors,
+        fingerprint=digest.hexdigest(),
+        ignored=ignored,
+        stored={module: stored[module] for module in used if stored[module] != module},
+    )
 
 
 def _key(module: str, factor: str) -> str:
@@ -385,7 +433,7 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[st
         match = _KEY.fullmatch(key)
         if match is None:
             raise NotPlain(file, f"tensor {key!r} is not a LoRA weight of a linear layer")
-        if len(tensor.shape) != 2 or 0 in tensor.shape:
+        if len(tensor.shape) != 2:
             raise NotPlain(
                 file, f"tensor {key!r} is {list(tensor.shape)}, only linear layers can be mixed"
             )
@@ -431,7 +479,8 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     factors = {}
     with readable(file), safetensors.safe_open(file, framework="pt") as stored:
         for module, shape in info.modules.items():
-            b, a = (stored.get_tensor(_key(module, f)).to(torch.float32) for f in "BA")
+            own = info.stored.get(module, module)
+            b, a = (stored.get_tensor(_key(own, f)).to(torch.float32) for f in "BA")
             if not _change_is_finite(b, a, shape.scale):
                 raise UserError(
                     f"{file}: the weights of {module} are NaN or infinite, or so large "

@@ -225,12 +225,14 @@ class Skeleton:
         others: name of any other module with a weight -> why LoRA factors cannot be added to it.
         output: name of the layer that gives the logits, or None.
         shapes: parameter name -> shape.
+        read: names of the linear layers that texts pass; those of a tower for images are none.
     """
 
     linear: frozenset[str]
     others: dict[str, str]
     output: str | None
     shapes: Mapping[str, tuple[int, ...]]
+    read: frozenset[str]
 
 
 def empty_model(base: BaseModel, **options: Any) -> Any:
@@ -253,8 +255,11 @@ def skeleton(base: BaseModel) -> Skeleton:
     model = empty_model(base)
     parameters = dict(model.named_parameters())  # a shared weight has the first of its names
     head = model.get_output_embeddings()
-    linear, others = set(), {}
+    unread = _in_towers(model)
+    linear, others, read = set(), {}, set()
     for name, module in model.named_modules():
+        if module not in unread:
+            read.add(name)
         if getattr(module, "weight", None) is None:
             continue
         if not isinstance(module, torch.nn.Linear):
@@ -265,4 +270,15 @@ def skeleton(base: BaseModel) -> Skeleton:
             linear.add(name)
     output = next((name for name, module in model.named_modules() if module is head), None)
     shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-    return Skeleton(frozenset(linear), others, output, shapes)
+    return Skeleton(frozenset(linear), others, output, shapes, frozenset(linear & read))
+
+
+def _in_towers(model: Any) -> set[Any]:
+    """The modules of models beside the one for text, such as a tower for images."""
+    from transformers import PreTrainedModel
+
+    decoder = model.get_decoder()
+    within = {*decoder.modules()}
+    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
+    towers = [part for part in parts if part not in within and decoder not in {*part.modules()}]
+    return {module for tower in towers for module in tower.modules()}

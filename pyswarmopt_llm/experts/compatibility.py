@@ -11,8 +11,9 @@ share 0.04.
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -24,16 +25,23 @@ import torch
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import canonical, user_path
+from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, canonical, read_text, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.experts.base import BaseModel, resolve_base, skeleton
-from pyswarmopt_llm.experts.files import GGUF, read_json, refuse_unmatched
+from pyswarmopt_llm.experts.adapter import (
+    AdapterConfig,
+    AdapterInfo,
+    load_factors,
+    read_adapter,
+)
+from pyswarmopt_llm.experts.base import BaseModel, empty_model, resolve_base, skeleton
+from pyswarmopt_llm.experts.files import GGUF, PREFIX, read_json, refuse_unmatched
+from pyswarmopt_llm.experts.tensor_names import renamed_by_peft, renaming
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.experts.table import ExpertRow
 
+_LAYER = re.compile(r"(layers|h|blocks)\.\d+\..+$")  # from the list of layers on
 same_model = lazy("pyswarmopt_llm.experts.base_names:same_model")
 other_base = lazy("pyswarmopt_llm.experts.differences:other_base")
 differences = lazy("pyswarmopt_llm.experts.differences:differences")
@@ -137,12 +145,13 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
     names = unique_names(paths)
     experts: list[AdapterInfo] = []
     problems: list[ExpertProblem] = []
+    files = None if base is None else BaseFiles(base)
+    translate = None if files is None else files.translate
     for path, name in zip(paths, names, strict=True):
         try:
-            experts.append(read_adapter(path, name))
+            experts.append(read_adapter(path, name, translate))
         except UserError as error:
             problems.append(ExpertProblem(name, error.text.removeprefix(f"{name}: ")))
-    files = None if base is None or not experts else BaseFiles(base)
     for i, info in enumerate(experts):
         problems += _remarks(info, experts[:i])
         if files is not None:
@@ -227,6 +236,13 @@ class BaseFiles:
         self._base = base
         self.skeleton = skeleton(base)
         self._vocabulary = _vocabulary(base.path)
+        self._template = _template(base.path)
+
+    def translate(self, config: AdapterConfig, modules: Collection[str]) -> Mapping[str, str]:
+        """Module of a file -> its name here, where PEFT translates it."""
+        if all(f"{module}.weight" in self.skeleton.shapes for module in modules):
+            return {}
+        return renamed_by_peft(empty_model(self._base), config.peft, modules)
 
     def problems(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """Misfits between an expert and this base: shapes are errors, names are warnings."""
@@ -241,6 +257,9 @@ class BaseFiles:
             yield ExpertProblem(
                 info.name, "has a tokenizer with another vocabulary; the base's is used", "warning"
             )
+        if _template(info.path) not in (None, self._template):
+            text = "has another chat template; prompts are those of the base's"
+            yield ExpertProblem(info.name, text, "warning")
 
     def _misfit(self, info: AdapterInfo) -> str:
         """The first module that this base does not have, or not as a linear layer; "" if all fit."""
@@ -250,6 +269,8 @@ class BaseFiles:
                 return f"adapts {module}, which {why}; train it on linear layers only"
             shape = self.skeleton.shapes.get(f"{module}.weight")
             if shape != adapted.weight_shape:
+                if shape is None and (here := self._elsewhere(module, adapted.weight_shape)):
+                    return self._other_prefix(info, module, here)
                 there = f" (there it is {in_digits(shape)})" if shape else ""
                 named = f", {info.base_model_name}" if info.base_model_name else ""
                 return (
@@ -259,10 +280,34 @@ class BaseFiles:
                 )
         return ""
 
+    def _elsewhere(self, module: str, shape: tuple[int, ...]) -> str | None:
+        """The layer here that has the place and shape of another model's layer."""
+        place = _LAYER.search(module)
+        ends = f".{place[0]}" if place else None
+        alike = (
+            name
+            for name in sorted(self.skeleton.read)
+            if ends is not None and f".{name}".endswith(ends)
+        )
+        return next((n for n in alike if self.skeleton.shapes[f"{n}.weight"] == shape), None)
+
+    def _other_prefix(self, info: AdapterInfo, module: str, here: str) -> str:
+        """What to do with an adapter of the same layers in, or out of, another model."""
+        place = _LAYER.search(module)
+        tail = place[0] if place else module
+        old, new = module.removesuffix(tail), here.removesuffix(tail)
+        pattern = f"^{re.escape(PREFIX + old)}(?={re.escape(tail.partition('.')[0])})"
+        rename = renaming(info.weights_file, pattern, PREFIX + new)
+        return (
+            f"adapts {module}, which {self._base.spec} has as {here}: it was trained in another "
+            f"model around these layers ({old}); give that one as `base`, or rename its tensors "
+            f"({rename})"
+        )
+
     def _selection_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """Modules that an expert's config selects, but its file lacks, or the reverse."""
         linear, output = self.skeleton.linear, self.skeleton.output
-        selected = info.config.selected(linear, output)
+        selected = info.config.selected(linear, output) & self.skeleton.read
         if info.config.all_linear and output in info.modules:
             text = f"adapts {output}, which its target_modules, all-linear, leave out"
             yield ExpertProblem(info.name, f"{text}; list all modules there")
@@ -317,6 +362,16 @@ def _vocabulary(path: Path) -> bytes | None:
     return canonical(
         [model.get("vocab") if isinstance(model, dict) else None, content.get("added_tokens")]
     )
+
+
+def _template(path: Path) -> Any:
+    """The chat template in a directory, where transformers looks for it; None: it has none."""
+    file, settings = path / "chat_template.jinja", path / "tokenizer_config.json"
+    if file.is_file():
+        return read_text(file, INPUT_LIMIT).strip()
+    content = read_json(settings) if settings.is_file() else {}
+    template = content.get("chat_template")
+    return template.strip() if isinstance(template, str) else template
 
 
 @dataclass(frozen=True)

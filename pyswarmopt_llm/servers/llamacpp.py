@@ -7,6 +7,7 @@ and 15189), so tasks are scored by letters or by written replies.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ from pyswarmopt_llm.servers.engine import CandidateServer, in_order
 # log-probabilities of how many tokens; all where a letter is not among the first
 _FIRST, _ALL = 100, 2**24
 _CLOSE = 1e-4  # relative error of a mixture in float32
-_NEAR = 1e-2  # of norms in half precision
+# How far the probes of a file are from the expert's, by its format.
+_ROUNDING = {"F32": 1e-5, "F16": 2e-3}
+_QUANTISED = 2e-2
+_CLEAR = 3.0  # times as far is another adapter
+_SAME = 1e-6  # rounding of float32
 _PROBES = 4  # numbers for each weight
 Scales = list[dict[str, float]]
 
@@ -53,6 +58,7 @@ class LlamaCpp(CandidateServer):
         self.window: int | None = props.get("default_generation_settings", {}).get("n_ctx")
         files = {number: Path(path) for number, path in self._adapters()}
         self._ids = [_number_of(info, files, self.name) for info in experts]
+        _refuse_doubles(self._ids, experts, self.name)
         self._idle = sorted(files.keys() - set(self._ids))
         changes = [load_factors(info) for info in experts]
         self._weights = sorted({name for change in changes for name in change})
@@ -160,19 +166,29 @@ def _probe(change: LowRank | None) -> Tensor:
 
 
 def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
-    """The server's number of an expert: by its weights where the file can be read, else by name.
+    """The server's number of an expert: the file with its weights, by name among equals; files that
+    are not here to be read go by name.
 
     Raises:
-        UserError: it is not there.
+        UserError: it is not there, or is one of several that cannot be told apart.
     """
-    norms = _norms([(change.a, change.b) for change in load_factors(info).values()])
-    for number, path in files.items():
-        if path.is_file():
-            other = _norms_of_file(path)
-            if norms.shape == other.shape and torch.allclose(norms, other, rtol=_NEAR):
-                return number
-        elif info.name in (path.stem, path.parent.name):
-            return number
+    changes = load_factors(info)
+    found = {n: _Stored(path, changes) for n, path in files.items() if path.is_file()}
+    near = {n: file.apart for n, file in found.items() if file.apart <= file.rounding}
+    least = min(near.values(), default=0.0)
+    alike = [n for n, apart in near.items() if apart <= _CLEAR * least + _SAME]
+    named = [n for n, path in files.items() if info.name in (path.stem, path.parent.name)]
+    chosen = alike or [n for n in named if n not in found]
+    if len(chosen) > 1:
+        chosen = [n for n in chosen if n in named] or chosen
+    if len({near.get(n, n) for n in chosen}) == 1:  # one, or copies of one
+        return chosen[0]
+    if chosen:
+        which = " and ".join(str(files[n]) for n in chosen)
+        raise UserError(
+            f"{name}: {which} cannot be told apart as {info.name}; start it with one of them, in a "
+            "file or folder of that name"
+        )
     listed = ", ".join(map(str, files.values())) or "none"
     raise UserError(
         f"{name}: none of its adapters ({listed}) has the weights or the name of {info.name}; "
@@ -180,30 +196,85 @@ def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
     )
 
 
-def _norms(factors: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """The product of the Frobenius norms of each pair (a, b), sorted: the same for any order of
-    modules and rows.
+def _refuse_doubles(numbers: Sequence[int], experts: Sequence[AdapterInfo], name: str) -> None:
+    """Refuse two experts that are one adapter of the server.
+
+    Raises:
+        UserError: names them.
     """
-    return (
-        torch.tensor([float(a.float().norm() * b.float().norm()) for a, b in factors]).sort().values
-    )
+    owners: dict[int, str] = {}
+    for number, info in zip(numbers, experts, strict=True):
+        first = owners.setdefault(number, info.name)
+        if first != info.name:
+            raise UserError(
+                f"{name}: {first} and {info.name} are both its adapter {number}; leave one out, or "
+                "start it with both"
+            )
 
 
-def _norms_of_file(path: Path) -> Tensor:
+class _Stored:
+    """A file of the server beside an expert.
+
+    Attributes:
+        apart: how far the expert's changes are from those of the file, relative, by probes; 1 of
+            other modules.
+        rounding: how far they may be, by the format in which it is stored.
+    """
+
+    def __init__(self, path: Path, changes: Mapping[str, LowRank]) -> None:
+        stored, kind, self.rounding = _read(path)
+        names = _names(kind, changes)
+        own = {
+            names[weight]: _free_of_order(change.b, change.a) for weight, change in changes.items()
+        }
+        self.apart = 1.0
+        if own.keys() == stored.keys():
+            here = torch.cat([own[key] for key in sorted(own)])
+            there = torch.cat([_free_of_order(*stored[key]) for key in sorted(own)])
+            self.apart = float((here - there).norm() / (here.norm() or 1.0))
+
+
+def _free_of_order(b: Tensor, a: Tensor) -> Tensor:
+    """A few numbers 1' dW v, float64: the same for any order of the rows, which llama.cpp changes."""
+    random = torch.Generator().manual_seed(0)
+    v = torch.randn(a.shape[1], _PROBES, dtype=torch.float64, generator=random)
+    return b.double().sum(0) @ (a.double() @ v)
+
+
+def _names(kind: str, weights: Iterable[str]) -> dict[str, str]:
+    """Name of a weight -> its name in GGUF, in an architecture; other names stay as they are."""
+    import gguf
+
+    architecture = {name: each for each, name in gguf.MODEL_ARCH_NAMES.items()}[kind]
+    weights = list(weights)
+    layers = 1 + max((int(n) for weight in weights for n in re.findall(r"\d+", weight)), default=0)
+    table = gguf.get_tensor_name_map(architecture, layers)
+    return {weight: table.get_name(weight, (".weight",)) or weight for weight in weights}
+
+
+def _read(path: Path) -> tuple[dict[str, tuple[Tensor, Tensor]], str, float]:
+    """The factors (b, a) of a LoRA in GGUF by the name of its weight, with the scale in b, its
+    architecture, and how far its format rounds.
+
+    Raises:
+        UserError: it is none.
+    """
     import gguf
 
     try:
         reader = gguf.GGUFReader(path)
         alpha = float(reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents())
+        kind = str(reader.fields[gguf.Keys.General.ARCHITECTURE].contents())
         factors = {
             t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type))
             for t in reader.tensors
         }
-        pairs = [
-            (factors[f"{name[:-1]}a"], b * (alpha / b.shape[1]))
+        pairs = {
+            name.removesuffix(".lora_b"): (b * (alpha / b.shape[1]), factors[f"{name[:-1]}a"])
             for name, b in factors.items()
             if name.endswith(".lora_b")
-        ]
+        }
+        formats = {t.tensor_type.name for t in reader.tensors}
     except (ValueError, LookupError, OSError, NotImplementedError) as error:
         raise UserError(f"{path}: is no LoRA adapter as GGUF ({error}); export it again") from error
-    return _norms(pairs)
+    return pairs, kind, max((_ROUNDING.get(each, _QUANTISED) for each in formats), default=0.0)

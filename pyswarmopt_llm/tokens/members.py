@@ -95,8 +95,7 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
             members.append(Member(name, _absolute(spec), common_base or _stated_base(info), info))
         else:
             members.append(Member(name, _absolute(spec), resolve_base(spec)))
-    _check_adapters(members)
-    return tuple(members)
+    return tuple(_checked(members))
 
 
 def _stated_base(info: AdapterInfo) -> BaseModel:
@@ -113,14 +112,20 @@ def _stated_base(info: AdapterInfo) -> BaseModel:
         ) from error
 
 
-def _check_adapters(members: Sequence[Member]) -> None:
-    """Check adapters against their bases, grouped by base so that each base is read once."""
+def _checked(members: Sequence[Member]) -> Iterator[Member]:
+    """The members with their adapters as their bases name the modules; each base is read once."""
     groups: dict[str, list[Member]] = {}
     for member in members:
         if member.adapter is not None:
             groups.setdefault(member.base.fingerprint, []).append(member)
+    read: dict[str, AdapterInfo] = {}
     for group in groups.values():
-        inspect_experts([member.spec for member in group], group[0].base).require("delta")
+        report = inspect_experts([member.spec for member in group], group[0].base)
+        report.require("delta")
+        read |= {m.name: info for m, info in zip(group, report.experts, strict=True)}
+    for member in members:
+        adapter = member.adapter and replace(read[member.name], name=member.name)
+        yield replace(member, adapter=adapter)
 
 
 def load_members(

@@ -8,7 +8,6 @@ weights is compared with what PEFT would add; that it reaches the model, by log-
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.common.hardware import out_of_memory
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
@@ -36,8 +34,8 @@ from pyswarmopt_llm.experts.compatibility import (
     inspect_weights,
 )
 from pyswarmopt_llm.experts.files import local_directory, refuse_unmatched
-from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.truncate import squared_norm
+from pyswarmopt_llm.tools.flatten import check_flat, is_plain, load_by_peft
 
 LEAST_KEPT = 0.5  # of an adapter, in bfloat16
 PROMPTS = (
@@ -166,16 +164,27 @@ def check(
         odd = tuple(problem.text for problem in report.warnings if problem.expert == name)
         numbers = None
         problems: tuple[str, ...] = (errors.get(name, ""),)
+        if name in errors and not is_plain(str(path)):
+            problems = (_not_to_flatten(path, resolved) or errors[name],)
         if engine is not None and name in readable:
             info = readable[name]
             try:
                 numbers = measure(engine, resolved, info)
-                selected = info.config.selected(modules.linear, modules.output)
+                selected = info.config.selected(modules.linear, modules.output) & modules.read
                 problems = (*_coverage(info, selected), *_results(numbers))
             except UserError as error:
                 problems = (str(error),)
         checks.append(AdapterCheck(name, str(path), problems, odd, numbers))
     return CheckReport(base, tuple(checks))
+
+
+def _not_to_flatten(path: str | Path, base: BaseModel) -> str:
+    """Why an adapter of another kind cannot be flattened for this base; "" if it can."""
+    try:
+        check_flat(str(path), base)
+    except UserError as error:
+        return error.text
+    return ""
 
 
 def _coverage(info: AdapterInfo, selected: frozenset[str]) -> Iterator[str]:
@@ -288,23 +297,3 @@ def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
         if hasattr(model, "peft_config"):
             del model.peft_config
     return factors
-
-
-def load_by_peft(model: Any, folder: Path) -> Any:
-    """A model with an adapter as PEFT loads it, which wraps the model's own layers.
-
-    Raises:
-        UserError: PEFT does not load it.
-    """
-    quiet_bitsandbytes()  # peft imports it if it is installed
-    import peft
-
-    try:
-        # It draws what a file lacks, and warns of it.
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
-            device = str(model.device)
-            return peft.PeftModel.from_pretrained(model, folder, torch_device=device).eval()
-    except Exception as error:  # whatever a configuration leads to
-        if out_of_memory(error):
-            raise
-        raise UserError(f"PEFT does not load it ({first_line(error)}); export it again") from error

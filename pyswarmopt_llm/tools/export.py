@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,34 +16,28 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Computed, LowRank
-from pyswarmopt_llm.experts.adapter import (
-    NotPlain,
-    adapter_folder,
-    load_factors,
-    read_adapter,
-    read_config,
-)
+from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.base import (
     BaseModel,
     load_model,
     refuse_quantised,
     resolve_base,
     scheme_of,
-    skeleton,
 )
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.experts.files import atomic_directory, check_free, read_json, write_adapter
-from pyswarmopt_llm.experts.full_model import write_model
+from pyswarmopt_llm.experts.files import atomic_directory, check_free, write_adapter
+from pyswarmopt_llm.experts.full_model import copy_companions, write_model
+from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.experts.quantised.embedded import source_gguf
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
-from pyswarmopt_llm.experts.truncate import truncate_dense, truncate_low_rank
+from pyswarmopt_llm.experts.truncate import truncate_low_rank
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.model import result_of
-from pyswarmopt_llm.tools.check import load_by_peft
+from pyswarmopt_llm.tools.flatten import Loss, flatten, is_plain, stored_dtype
 
 ADAPTER_FILE = "adapter.gguf"
 BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there
@@ -105,7 +99,7 @@ def export_model(
     folder = user_path(out)
     check_free(folder)
     if form == "peft" and base is not None and rank is not None and not is_plain(source):
-        origin = flatten(source, resolve_base(base), rank)
+        origin = _flattened(source, resolve_base(base), rank)
     else:
         origin = find_source(source, base)
         _check(origin, source, form, out)
@@ -156,7 +150,11 @@ def _truncated(origin: Source, rank: int | None) -> Source:
 def _write(origin: Source, form: str, folder: Path) -> None:
     """Write a source in a format."""
     if form == "merged":
-        write_model(origin.base, origin.weights, folder)
+        weights = origin.weights
+        if origin.changes.keys() <= weights.keys():
+            write_model(origin.base, weights, folder)
+        else:
+            _write_by_transformers(origin, folder)
     elif form == "gguf":
         _write_gguf(origin, folder)
     else:
@@ -167,6 +165,21 @@ def _write(origin: Source, form: str, folder: Path) -> None:
         write_adapter(
             folder, factors, base_model_name=origin.base_name, target_modules=origin.targets
         )
+
+
+def _write_by_transformers(origin: Source, folder: Path) -> None:
+    """Write a merged model whose files name its weights otherwise than the model does.
+
+    transformers translates the names on loading and on saving; memory holds the model.
+    """
+    copy_companions(origin.base, folder)
+    model, _ = load_model(origin.base, stored_dtype(StoredTensors(origin.base.weight_files)))
+    with torch.no_grad():
+        for name, change in origin.changes.items():
+            weight = model.get_parameter(name)
+            weight.copy_(weight.float() + change.dense())
+    with quiet_transformers():
+        model.save_pretrained(folder)
 
 
 def _write_gguf(origin: Source, folder: Path) -> None:
@@ -203,19 +216,6 @@ def _card(origin: Source, form: str, rank: int | None) -> str:
 
 
 @dataclass(frozen=True)
-class Loss:
-    """Loss of a smaller rank.
-
-    Attributes:
-        whole: relative Frobenius error over all parameters.
-        left_out: parameters whose change no LoRA of linear layers can hold; they count as lost.
-    """
-
-    whole: float
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Source:
     """A model to export.
 
@@ -242,16 +242,8 @@ class Source:
         """Name -> the weight with its change, in the base's dtype, computed on access.
 
         The sum is float32 before it is rounded.
-
-        Raises:
-            UserError: the base's files name a changed weight otherwise than the model does.
         """
         stored = StoredTensors(self.base.weight_files)
-        if others := sorted(self.changes.keys() - stored.shapes.keys()):
-            raise UserError(
-                f"{self.base.spec}: its files have another name for {others[0]}; load it with "
-                "transformers, save it with save_pretrained, and give that directory"
-            )
 
         def value(name: str) -> Tensor:
             if name not in self.changes:
@@ -303,97 +295,14 @@ def _adapter_on(base: BaseModel, adapter: str, run: Path | None) -> Source:
     report = inspect_experts([adapter], base)
     report.require("delta")
     (info,) = report.experts
-    changes = load_factors(info)
-    tied = read_json(base.path / "config.json").get("tie_word_embeddings")
-    if tied and "lm_head.weight" in changes:
-        raise UserError(
-            f"{adapter}: changes lm_head, which {base.spec} shares with its embeddings; keep the "
-            "adapter apart from the base, or train without lm_head among its target modules"
-        )
-    return Source(base, changes, str(info.path), base.name, tuple(info.target_modules), run)
+    targets = tuple(info.target_modules)
+    return Source(base, load_factors(info), str(info.path), base.name, targets, run)
 
 
-def is_plain(spec: str) -> bool:
-    """Whether an adapter need not be flattened; what is wrong otherwise is found later."""
-    try:
-        read_adapter(spec)
-    except NotPlain:
-        return False
-    except UserError:
-        return True
-    return True
-
-
-def flatten(spec: str, base: BaseModel, rank: int) -> Source:
-    """The nearest plain LoRA of a rank to an adapter of any kind that PEFT can merge.
-
-    What PEFT makes of the base's weights, minus the weights, is cut by SVD (see `truncate`), one
-    layer at a time in float32, beside the base as it is stored.
-
-    Args:
-        spec: an adapter's directory or hub id.
-        base: with plain weights.
-        rank: of each module.
-
-    Raises:
-        UserError: PEFT does not load it, or it changes no linear layer.
-    """
-    refuse_quantised(base)
-    folder = adapter_folder(spec)
-    config = read_config(folder / "adapter_config.json", plain=False)
-    modules = skeleton(base)
-    config.check_patterns(modules.linear | modules.others.keys())
-    stored = StoredTensors(base.weight_files)
-    largest = max(stored, key=lambda name: math.prod(stored.shapes[name]))
-    model, _ = load_model(base, stored.dtype(largest))
-    load_by_peft(model, folder)
-    changes: dict[str, LowRank] = {}
-    left_out: list[str] = []
-    lost = total = 0.0
-    for name, change in _changes(model, stored):
-        square = float(change.square().sum(dtype=torch.float64))
-        total += square
-        if name.removesuffix(".weight") not in modules.linear:
-            left_out.append(name)
-            lost += square
-            continue
-        changes[name], cut, _ = truncate_dense(change, rank)
-        lost += cut
-    if not changes:
-        raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
-    loss = Loss(math.sqrt(lost / total), tuple(left_out))
-    targets = tuple(weight.removesuffix(".weight") for weight in changes)
-    return Source(base, changes, spec, base.name, targets, loss=loss)
-
-
-def _changes(model: Any, stored: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """Parameter -> what the adapter adds to it, float32, where that is not zero.
-
-    A parameter that two modules share stands for both, under the name in the base's files.
-    """
-    seen: set[int] = set()
-    for name in stored:
-        path, _, key = name.rpartition(".")
-        module = _merged(model.get_submodule(path))
-        parameter = getattr(module, key)
-        if id(parameter) in seen:
-            continue
-        seen.add(id(parameter))
-        change = parameter.detach().float() - stored[name].float()
-        if change.any():
-            yield name, change
-
-
-def _merged(module: Any) -> Any:
-    """A module of the base with what PEFT adds to it, merged in float32."""
-    if hasattr(module, "unload_and_optionally_merge_module"):
-        return module.float().unload_and_optionally_merge_module(
-            merge=True, safe_merge=False, adapter_names=None
-        )
-    if not hasattr(module, "base_layer"):
-        return module
-    module.float().merge()
-    return module.get_base_layer()
+def _flattened(adapter: str, base: BaseModel, rank: int) -> Source:
+    flat = flatten(adapter, base, rank)
+    targets = tuple(weight.removesuffix(".weight") for weight in flat.changes)
+    return Source(base, flat.changes, adapter, base.name, targets, loss=flat.loss)
 
 
 def write_lora(base: BaseModel, changes: Mapping[str, LowRank], path: Path) -> None:

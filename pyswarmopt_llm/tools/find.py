@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -175,12 +176,12 @@ def held_together(adapters: int) -> float:
 
 def read_pool(
     specs: Sequence[str], base: BaseModel
-) -> tuple[dict[str, AdapterInfo], dict[str, str]]:
+) -> tuple[dict[str, AdapterInfo], dict[str, str], dict[str, str]]:
     """The adapters at these directories or hub ids; every adapter is read once.
 
     Returns:
         Directory or hub id of each adapter to rank, in the order given -> the adapter; name -> why
-        another one is left out.
+        another one is left out; name -> what is odd about one that is ranked.
 
     Raises:
         UserError: none is given, or none of them can be used.
@@ -203,7 +204,12 @@ def read_pool(
         name = report.names[0]
         raise UserError(f"no adapter can be used; {name}: {left_out[name]}")
     paths = dict(zip(report.names, specs, strict=True))
-    return {paths[info.name]: info for info in infos.values()}, left_out
+    odd: dict[str, list[str]] = defaultdict(list)
+    for problem in report.warnings:
+        if problem.expert not in left_out:
+            odd[problem.expert].append(problem.text)
+    pool = {paths[info.name]: info for info in infos.values()}
+    return pool, left_out, {name: "; also, ".join(texts) for name, texts in odd.items()}
 
 
 @dataclass(frozen=True)
@@ -217,6 +223,7 @@ class FindResult:
         task, metric, scoring: what was scored.
         passes: forward passes of an item.
         left_out: name -> why it was not ranked.
+        warnings: name -> what is odd about it, as `inspect` says it.
         search: the command that searches with the first `top`; of a single adapter, which has
             nothing to be mixed with, the one that scores it.
     """
@@ -229,6 +236,7 @@ class FindResult:
     scoring: str
     passes: int
     left_out: Mapping[str, str]
+    warnings: Mapping[str, str]
     search: str
 
     def to_json(self) -> dict[str, Any]:
@@ -260,7 +268,7 @@ def find(
         raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or give `prompts`")
     exam = Exam.of(config)
     base = resolve_base(config.base)
-    pool, left_out = read_pool(adapters, base)
+    pool, left_out, odd = read_pool(adapters, base)
     paths, infos = list(pool), list(pool.values())
     items = random.Random(config.seed).sample(exam.items, len(exam.items))
     rounds = halvings(len(pool), len(items), top)
@@ -300,6 +308,7 @@ def find(
         scoring=scoring,
         passes=total,
         left_out=left_out,
+        warnings=odd,
         search=next_command(config, [adapter.path for adapter in ranking[:top]]),
     )
 

@@ -199,6 +199,9 @@ def remarks(result: FindResult) -> Iterator[str]:
     """The adapters that were not ranked, and the cost."""
     for name, why in result.left_out.items():
         yield f"left out: {name}: {why}"
+    for name in [adapter.name for adapter in result.ranking[: result.top]]:
+        if name in result.warnings:
+            yield f"warning: {name}: {result.warnings[name]}"
     ranked = counted(len(result.ranking), "adapter")
     yield f"{ranked} ranked by {result.passes:,} forward passes of an example"
 

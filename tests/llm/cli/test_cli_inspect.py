@@ -65,3 +65,17 @@ def test_json_says_the_same(
     assert [row["expert"] for row in record["experts"]] == ["ant", "bee"]
     assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("bee", ["factor"])]
     assert record["errors"] == {"factor": 1, "delta": 0} and record["recommended"] == "delta"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_refusal_has_one_line_on_stderr(
+    options: tuple[str, ...],
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_code("inspect", tiny_experts[0], tmp_path / "nowhere", *options) == 2
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("error: ") and "nowhere" in line
+    assert not options or json.loads(said.out)["recommended"] is None

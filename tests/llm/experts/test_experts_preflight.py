@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -259,3 +260,20 @@ def test_a_change_in_a_single_direction_is_found_at_an_ordinary_norm(
     assert found.keys() == {"flat"} and found["flat"].startswith(
         "has 100% of its change in one direction per module"
     )
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_another_chat_template_is_told(
+    in_file: bool, tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(tiny_experts[0], tmp_path / "own"))
+    other = Path(shutil.copytree(tiny_experts[0], tmp_path / "other"))
+    shutil.copyfile(tiny_base / "chat_template.jinja", own / "chat_template.jinja")
+    if in_file:
+        (other / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
+    else:
+        settings = json.dumps({"chat_template": "{{ messages }}"})
+        (other / "tokenizer_config.json").write_text(settings, encoding="utf-8")
+    report = inspect_experts([own, other], resolve_base(str(tiny_base)))
+    told = {problem.expert for problem in report.warnings if "chat template" in problem.text}
+    assert told == {"other"}

@@ -16,7 +16,7 @@ from model_server import ModelServer
 from search_helpers import small
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UserError
-from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, load_factors
 from pyswarmopt_llm.experts.base import resolve_base
@@ -429,4 +429,31 @@ def test_a_gguf_that_is_no_adapter_is_one_line(
     server = start("llamacpp")
     server.paths[0] = str(path)
     with pytest.raises(UserError, match=r"ant\.gguf: is no LoRA adapter as GGUF"):
+        connect(server)
+
+
+def test_of_two_checkpoints_the_expert_itself_is_taken(
+    start: Start,
+    connect: Connect,
+    experts: tuple[AdapterInfo, ...],
+    tiny_base: Path,
+    space: DeltaSpace,
+    tmp_path: Path,
+) -> None:
+    """Another checkpoint has nearly the same norms; alone, it is not the expert."""
+    files = []
+    for info in experts:
+        files.append(str(tmp_path / f"{info.name[0]}.gguf"))
+        write_lora(resolve_base(str(tiny_base)), load_factors(info), Path(files[-1]))
+    earlier = str(tmp_path / "earlier.gguf")
+    moved = {
+        name: LowRank(b=change.b, a=change.a + 1e-3 * change.a.roll(1, 1))
+        for name, change in load_factors(experts[0]).items()
+    }
+    write_lora(resolve_base(str(tiny_base)), moved, Path(earlier))
+    server, patch = start("llamacpp"), mixture(space, 0.1, 0.2, 0.3)
+    server.paths = [earlier, *files]
+    assert scales(connect(server), patch) == [0.0, 0.1, 0.2, 0.3]
+    server.paths = [earlier, *files[1:]]
+    with pytest.raises(UserError, match=r"none of its adapters .* the name of ant"):
         connect(server)
