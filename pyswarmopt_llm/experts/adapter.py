@@ -191,7 +191,7 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
         raise UserError(f"{path}: {error}; export the adapter again") from error
     if not (content.get("base_model_name_or_path") or "").isprintable():
         raise UserError(f"{path}: base_model_name_or_path is no name; name the base model there")
-    if not content.get("target_modules"):
+    if not (content.get("target_modules") or content.get("target_parameters")):
         raise UserError(f"{path}: has no target_modules; list the modules that it changes there")
     settings = {name: value for name, value in content.items() if value is not None}
     return AdapterConfig(path, _by_peft(path, settings))

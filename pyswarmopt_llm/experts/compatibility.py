@@ -300,8 +300,7 @@ class BaseFiles:
         rename = renaming(info.weights_file, pattern, PREFIX + new)
         return (
             f"adapts {module}, which {self._base.spec} has as {here}: it was trained in another "
-            f"model around these layers ({old}); give that one as `base`, or rename its tensors "
-            f"({rename})"
+            f"model around these layers; give that one as `base`, or rename its tensors ({rename})"
         )
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:

@@ -81,8 +81,24 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
                     f"model {what}; "
                     "only fine-tunes of the base can be mixed"
                 )
+        if (extra := _of_its_own(tensors, expected)) is not None:
+            raise UserError(
+                f"{name}: has {extra}, which the base {base.spec} does not have, and which would be "
+                "lost; only fine-tunes of the base can be mixed"
+            )
         models_read.append(ModelInfo(name, model.path, tensors, model.fingerprint))
     return models_read
+
+
+def _of_its_own(tensors: StoredTensors, expected: Mapping[str, Any]) -> str | None:
+    """The first weight that a base lacks; a second copy of a shared weight is none."""
+    for name in sorted(tensors.shapes.keys() - expected.keys()):
+        shape = tensors.shapes[name]
+        alike = (other for other in expected if expected[other] == shape)
+        copied = any(torch.equal(tensors[other], tensors[name]) for other in alike)
+        if name.endswith(".weight") and not copied:
+            return name
+    return None
 
 
 def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> None:

@@ -84,7 +84,7 @@ WRONG: dict[str, tuple[Edit, str]] = {
         "ignored, as in peft; select"),
     ),
     "bias": (lambda tensors: tensors.update({f"{LAYER_0}.self_attn.q_proj.bias": torch.ones(32)}),
-             "not a LoRA weight"),
+             "has no model.layers.0.self_attn.q_proj.bias"),
     "enormous": (enormous, "its log-probabilities in bfloat16 are not numbers"),
     "not finite": (
         lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan),
