@@ -58,7 +58,7 @@ lint: setup
 	$(BIN)/mypy research/tools
 
 docs: setup
-	@# The notice is about a successor; docs/release.md says what it means here.
+	@# The notice is about a successor; docs/how-to/release.md says what it means here.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 dist: setup

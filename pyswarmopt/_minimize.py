@@ -64,7 +64,7 @@ def minimize(
             torch is installed. A value that is not finite counts as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy
             arrays (low, high); see `pyswarmopt.boundary.make_box`. Either this or `space`.
-        recipe: a name, a `Recipe`, or None: what does best in docs/evidence.md. That is
+        recipe: a name, a `Recipe`, or None: what does best in docs/explanation/evidence.md. That is
             `MemeticSwarm` (points that a Gaussian process proposes, then descents by differences
             beside a swarm that adapts its covariance; in this order in
             `pyswarmopt/hybrid/memetic.py`) for a deterministic function of real coordinates,

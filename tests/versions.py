@@ -5,7 +5,7 @@ own.
     python tests/versions.py 2.12.1,5.16.1    # that torch and transformers; or several pairs
 
 Installs the extra `llm` beside the pair and runs the tests of `FILES`. For use before a release
-(docs/release.md). pip's own settings hold: PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS lead to CPU builds
+(docs/how-to/release.md). pip's own settings hold: PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS lead to CPU builds
 of torch, which are a fifth as large.
 """
 

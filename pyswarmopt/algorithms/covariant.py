@@ -71,7 +71,7 @@ def covariant(
 
     g is the best of a random one of the better particles (`BetterInformants`), particles stop at
     walls, and a larger swarm takes the place of one that stagnates (`RestartSwarm`). The defaults
-    were chosen on other instances of bbob than docs/evidence.md reports.
+    were chosen on other instances of bbob than docs/explanation/evidence.md reports.
 
     Args:
         inertia: w, in many coordinates.

@@ -32,7 +32,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     that may be called where they are broken, coordinates that are not all categories, and rounds
     that all return. Where it cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs
     are no quadratic; both make matrices of M x M numbers, so beyond `MATRIX_DIM` it is the ring of
-    `constriction`. docs/evidence.md says how the defaults were chosen.
+    `constriction`. docs/explanation/evidence.md says how the defaults were chosen.
 
     Raises:
         ValueError: an unknown recipe.

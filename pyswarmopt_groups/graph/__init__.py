@@ -1,3 +1,3 @@
 """Graphs of models that read each other's messages, found by a swarm over adjacency matrices
-(docs/graphs.md).
+(docs/how-to/graphs.md).
 """

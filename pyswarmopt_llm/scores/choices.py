@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 UNKNOWN = -1  # right option
-# forward passes that a forward and a backward pass take, whatever is trained; see docs/baselines.md
+# forward passes that a forward and a backward pass take, whatever is trained; see docs/how-to/baselines.md
 PASSES = 2.5
 EPOCHS = 4  # of what is trained on labelled items
 RATE = 2e-3  # its peak learning rate

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""All methods on real tasks: the table of docs/results.md beside the one of the Model Swarms paper.
+"""All methods on real tasks: the table of docs/explanation/results.md beside the one of the Model Swarms paper.
 
 An ordinary comparison (`swarm-llm compare`) with the settings of that table: 200 dev and up to 1000
 test items, 3 seeds, 8,000 dev items per method, task and seed. It is resumable: the same command

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Best single expert, uniform average and swarm on real tasks: the table of docs/results.md.
+"""Best single expert, uniform average and swarm on real tasks: the table of docs/explanation/results.md.
 
 The algorithm is the paper's (space `factor`, every item scored, no other starts). Its size is not:
 by default there are 12 particles and 10 iterations, and with 12 experts step 0 adds nobody; all

@@ -141,6 +141,6 @@ def test_the_page_lists_the_rows_that_lack_something() -> None:
     assert f"**{count} of {len(ROWS)} rows**" in TEXT
     early = len([row for row in ROWS[:130] if row[0] not in outside | short])
     assert f"({early} of the first 130)" in TEXT
-    paper = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    paper = (ROOT / "docs" / "explanation" / "paper.md").read_text(encoding="utf-8")
     assert f"Of all {len(ROWS)} systems, {count} are" in paper
     assert f"**{len(outside)} is a limit of this machine:**" in TEXT

@@ -45,7 +45,7 @@ def test_every_table_stands_on_a_page_and_every_marker_is_closed() -> None:
 
 
 def test_results_and_readme_have_no_table_of_figures_without_outcomes() -> None:
-    for name in ("README.md", "docs/results.md"):
+    for name in ("README.md", "docs/explanation/results.md"):
         text = tables.MARK.sub("", (ROOT / name).read_text(encoding="utf-8"))
         rows = [line for line in text.splitlines() if line.startswith("|")]
         assert not [row for row in rows if re.search(r"\d\.\d{2,}", row)]
@@ -80,14 +80,14 @@ def test_answers_that_readme_and_results_call_the_same_are_the_same() -> None:
     differ = [read.differ("item-model+dev", "finetune-best-once", task) for task in tasks]
     mixture = [read.differ("item-model", "best-single", task) for task in tasks]
     assert differ.count(0) == 4 and mixture.count(0) == 5
-    for name in ("README.md", "docs/results.md"):
+    for name in ("README.md", "docs/explanation/results.md"):
         text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
         assert re.search("four of the six (real )?tasks", text), name
 
 
 def test_the_faq_names_the_differences_of_the_outcomes() -> None:
     read = evidence.outcomes("present")
-    text = " ".join((ROOT / "docs" / "faq.md").read_text(encoding="utf-8").split())
+    text = " ".join((ROOT / "docs" / "explanation" / "faq.md").read_text(encoding="utf-8").split())
     for tasks, sentence in (
         ((*evidence.HELD_OUT, *evidence.CHOSEN_ON), "{} points ahead of"),
         (evidence.HELD_OUT, "{} (p"),

@@ -279,7 +279,7 @@ SHORT_BUDGET = (
 
 
 def budget_short() -> str:
-    """The methods that a reader of docs/results.md asks for: mean over the four tasks, and gain."""
+    """The methods that a reader of docs/explanation/results.md asks for: mean over the four tasks, and gain."""
     read = outcomes("paper-table")
     rows = []
     for method, label in SHORT_BUDGET:

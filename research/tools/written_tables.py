@@ -58,7 +58,7 @@ def written_answers() -> str:
     return markdown(["500 test examples", *tasks, "mean of t4 to t6"], rows)
 
 
-# The rows that a reader of docs/results.md needs, and what they are called there.
+# The rows that a reader of docs/explanation/results.md needs, and what they are called there.
 SHORT = {
     "best-single": "best expert",
     "paper": "Model Swarms as published, some 390 evaluations",

@@ -14,7 +14,7 @@ def test_each_error_in_troubleshooting_ends_as_one_in_the_code() -> None:
     )
     # strings that go on in the next line
     joined = re.sub(r"\"\s*\n\s*f?\"|'\s*\n\s*f?\"|\"\s*\n\s*f?'", "", source)
-    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text(encoding="utf-8")
     messages = re.findall(r"^> `error: (.+)`$", page, flags=re.MULTILINE)
     assert len(messages) >= 10
     for message in messages:
@@ -32,7 +32,7 @@ def test_each_error_in_troubleshooting_ends_as_one_in_the_code() -> None:
 
 
 def test_the_glossary_explains_each_word_once() -> None:
-    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
     words = [
         word
         for cell in re.findall(r"^\| ([^|]+) \|", text, flags=re.MULTILINE)

@@ -14,7 +14,7 @@ from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.scores.tasks import Item, Task
 
 LETTERS = "ABCD"
-MEMORY = 50  # items, as docs/collective.md says
+MEMORY = 50  # items, as docs/how-to/collective.md says
 
 
 def task(dev: int, test: int, rng: random.Random) -> Task:

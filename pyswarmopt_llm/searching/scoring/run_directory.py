@@ -2,7 +2,7 @@
 the search (`history.jsonl`) and the result (`result.json`).
 
 The store is the truth: `resume` replays the search and takes known scores from it
-(docs/architecture.md). The history is written from it, for people and reports.
+(docs/explanation/architecture.md). The history is written from it, for people and reports.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
 """Several processes that score candidates, on this machine or on a Ray cluster
-(docs/scaling.md).
+(docs/how-to/scaling.md).
 """

@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "drop-n": {"drop_n": 0.5},
     "third": {"budget": 1 / 3},
 }
-# Not less work, but measured in the same way (--variants off delta): docs/spaces.md.
+# Not less work, but measured in the same way (--variants off delta): docs/how-to/spaces.md.
 SPACES: dict[str, dict[str, Any]] = {"delta": {"space": "delta"}}
 
 

@@ -38,7 +38,7 @@ def make_bowl(delay=0.0):
 
 
 class Cluster:
-    """The executor of docs/scaling.md."""
+    """The executor of docs/how-to/scaling.md."""
 
     _max_workers = 4
 

@@ -1,4 +1,4 @@
-"""The worked example of docs/spaces.md, from a file of its own: registered, searched, saved, read
+"""The worked example of docs/how-to/spaces.md, from a file of its own: registered, searched, saved, read
 back.
 """
 
@@ -25,7 +25,7 @@ from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
 from pyswarmopt_llm.report.run import resume, search
 
-PAGE = Path(__file__).parents[3] / "docs" / "spaces.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "spaces.md"
 MODULE = "q_proj"
 
 

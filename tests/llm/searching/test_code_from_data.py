@@ -304,6 +304,6 @@ def test_every_place_that_could_run_or_write_what_a_file_names_is_known() -> Non
             found.setdefault((where, name), []).append(line)
     new = {place: lines for place, lines in found.items() if place not in ALLOWED}
     assert not new, (
-        f"say in known_places.txt why these are safe, or make them so (docs/security.md): {new}"
+        f"say in known_places.txt why these are safe, or make them so (docs/reference/security.md): {new}"
     )
     assert not sorted(ALLOWED - found.keys()), "no longer there"

@@ -97,7 +97,7 @@ def test_the_error_is_that_of_what_was_cut(name: str, experts: list[Adapter]) ->
 
 
 def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() -> None:
-    """docs/baselines.md says which is which: TIES keeps a fifth and has weight 1, task arithmetic
+    """docs/how-to/baselines.md says which is which: TIES keeps a fifth and has weight 1, task arithmetic
     weighs .4.
     """
     defaults = {name: (method.weight, method.density) for name, method in METHODS.items()}
