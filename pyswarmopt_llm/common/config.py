@@ -192,6 +192,8 @@ class SearchConfig:
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
+    # that chat templates take for today, in ISO format: the day on which the search began
+    day: str | None = None
     compat: Annotated[
         str,
         Option(

@@ -142,10 +142,13 @@ def _without_system_turn(turns: Turns) -> list[Message]:
     return [*others[:first], {**others[first], "content": asked}, *others[first + 1 :]]
 
 
+@lru_cache
 def _dated(template: str) -> str:
     """The template with a fixed day in place of today, where it asks for the day."""
-    undecided = "strftime_now" in template and not template.startswith(_BEGIN)
-    return on_day(template, DAY) if undecided else template
+    if "strftime_now" not in template or template.startswith(_BEGIN):
+        return template
+    log.warning("the chat template names today: without a run that is %s", DAY)
+    return on_day(template, DAY)
 
 
 def on_day(template: str, day: str) -> str:
@@ -273,6 +276,13 @@ def chat_head(tokenizer: Any) -> str:
     least, most = min(texts, default=""), max(texts, default="")
     same = (k for k, (one, other) in enumerate(zip(least, most, strict=False)) if one != other)
     return least[: next(same, len(least))]
+
+
+def use_day(engine: Any, day: str) -> None:
+    """Let chat templates of an engine, or of its members, take this day for today."""
+    for one in (engine, *engine.members.values()):
+        if isinstance(one, PromptTokenizer):
+            one.use_day(day)
 
 
 def leading_specials(tokenizer: Any) -> list[int]:

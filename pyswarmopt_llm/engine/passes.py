@@ -166,7 +166,7 @@ def passes_of(model: Any) -> Passes:
 
 
 # Differences of logits, in units of their spread: of the same pass, and of another one, by rounding.
-_SAME, _NEAR, _NEAR_IN_HALF = 1e-3, 0.02, 0.3
+_SAME, _NEAR, _NEAR_IN_HALF = 1e-3, 0.02, 0.1
 
 
 def _probes(model: Any) -> list[TokenPair]:

@@ -23,8 +23,20 @@ from pyswarmopt_llm.experts.pretrained import (
     refuse_kernels,
 )
 
-# Files of the tokenizer; a changed chat template changes every score.
+# Besides configuration and weights: how texts become tokens, and which tokens end a reply.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_GENERATION = "generation_config.json"
+_BESIDE = (
+    "added_tokens.json",
+    "chat_template.json",
+    _GENERATION,
+    "merges.txt",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+)
 QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
 INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
 quantised = lazy("pyswarmopt_llm.experts.quantised.packed:quantised")
@@ -42,9 +54,9 @@ class BaseModel:
         path: the local directory with config.json, safetensors and tokenizer (for a hub id, its
             cached copy).
         name: the id that adapters of this base state in ``base_model_name_or_path``.
-        fingerprint: SHA-256 (hex) over config.json (without the version of transformers that wrote
-            it), the tokenizer's files with the chat template, and `sample_digest` of each
-            safetensors file.
+        fingerprint: SHA-256 (hex) over config.json and generation_config.json (without the version
+            of transformers that wrote them), the tokenizer's files with the chat template, and
+            `sample_digest` of each safetensors file.
         packing: the method by which its linear weights are packed (see `packing_of`); "" for plain
             ones.
         scheme: by which they are packed on loading; "" if they are loaded as they are.
@@ -161,15 +173,21 @@ def refuse_quantised(base: BaseModel) -> None:
 
 
 def _fingerprint(path: Path, config: dict[str, Any]) -> str:
-    digest = hashlib.sha256(
-        canonical({k: v for k, v in config.items() if k != "transformers_version"})
-    )
+    digest = hashlib.sha256(_without_writer(config))
     for file in [
         *(path / name for name in _TOKENIZER if (path / name).is_file()),
         *sorted(path.glob("*.safetensors")),
+        *(path / name for name in _BESIDE if (path / name).is_file()),
     ]:
-        digest.update(f"{file.name} {sample_digest(file)}\n".encode())
+        if file.name == _GENERATION:
+            digest.update(_without_writer(read_json(file)))
+        else:
+            digest.update(f"{file.name} {sample_digest(file)}\n".encode())
     return digest.hexdigest()
+
+
+def _without_writer(config: Mapping[str, Any]) -> bytes:
+    return canonical({k: v for k, v in config.items() if k != "transformers_version"})
 
 
 def load_tokenizer(base: BaseModel) -> Any:

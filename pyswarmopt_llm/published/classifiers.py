@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
 from pyswarmopt_llm.engine.chat import rendered
 from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
 from pyswarmopt_llm.scores.metrics.by_name import REWARD_TOKENS
@@ -198,14 +198,23 @@ def reward_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     """The metrics ``reward:``, ``verbose:`` and ``concise:MODEL``; see `Metric.load`."""
     kind, _, folder = spec.partition(":")
     model = load_reward(folder, device)
-    if kind == "reward":
-        return {"score": model.scores}
-    return {"score": model.verbose if kind == "verbose" else model.concise}
+    scores = {"reward": model.scores, "verbose": model.verbose, "concise": model.concise}
+    return {"score": scores[kind], "depends": _print_of(folder)}
 
 
 def toxicity_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     """The metric ``toxicity:MODEL``; see `Metric.load`."""
-    return {"score": load_toxicity(spec.partition(":")[2], device).harmlessness}
+    model = spec.partition(":")[2]
+    return {"score": load_toxicity(model, device).harmlessness, "depends": _print_of(model)}
+
+
+def _print_of(spec: str) -> str:
+    """Digest of a model's files, of a hub id that of its name."""
+    folder = user_path(spec)
+    if not folder.is_dir():
+        return digest(spec)
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix != ".md"]
+    return digest({file.name: sample_digest(file) for file in files})
 
 
 def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:

@@ -42,10 +42,10 @@ _CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
 
 class Judge:
-    """Rates and compares replies by a rubric and a function from prompts to answers."""
+    """Rates and compares replies by a `rubric` and a function from prompts to answers."""
 
     def __init__(self, complete: Complete, rubric: str = RUBRIC) -> None:
-        self.complete, self._rubric = complete, rubric
+        self.complete, self.rubric = complete, rubric
 
     def ratings(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """A rating from 1 to 10 of each reply; an answer without one is a `UserError`."""
@@ -77,14 +77,14 @@ class Judge:
     def _rating_prompt(self, question: str, reply: str) -> str:
         return (
             "Rate the reply to an instruction on a scale from 1 to 10.\n"
-            f"Rubric: {self._rubric}\n\nInstruction: {question}\n\nReply: {reply}\n\n"
+            f"Rubric: {self.rubric}\n\nInstruction: {question}\n\nReply: {reply}\n\n"
             'Begin your answer with "Rating: N/10", then give the reason in one sentence.'
         )
 
     def _pair_prompt(self, question: str, a: str, b: str) -> str:
         return (
             "Which of two replies to an instruction is better?\n"
-            f"Rubric: {self._rubric}\n\nInstruction: {question}\n\nReply A: {a}\n\nReply B: {b}\n\n"
+            f"Rubric: {self.rubric}\n\nInstruction: {question}\n\nReply A: {a}\n\nReply B: {b}\n\n"
             'Begin your answer with "Better: A", "Better: B" or "Better: tie", then give the '
             "reason in one sentence."
         )
@@ -155,7 +155,7 @@ class LocalJudge(Judge):
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self._rubric = engine, RUBRIC
+        self._engine, self.rubric = engine, RUBRIC
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """The mean of the ratings 1 to 10, each by the likelihood of the answer that gives it."""
@@ -191,13 +191,23 @@ def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:
 def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     """The metrics ``judge`` and ``judge:RUBRIC.txt``; see `Metric.load`."""
     judge, client = load_judge(spec.partition(":")[2] or None, cache)
-    return {"score": judge.ratings, "compare": judge.win_rate, "usage": client.usage.copy}
+    return {
+        "score": judge.ratings,
+        "compare": judge.win_rate,
+        "usage": client.usage.copy,
+        "depends": digest([_variable("URL"), _variable("MODEL"), judge.rubric]),
+    }
 
 
 def local_judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     """The metric ``local-judge:MODEL``; see `Metric.load`."""
-    judge = load_local_judge(spec.partition(":")[2], device)
-    return {"score": judge.ratings, "compare": judge.win_rate}
+    model = spec.partition(":")[2]
+    judge = load_local_judge(model, device)
+    return {
+        "score": judge.ratings,
+        "compare": judge.win_rate,
+        "depends": resolve_base(model).fingerprint,
+    }
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, with_defaults
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.json_types import typed
@@ -30,6 +31,7 @@ from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import Ends
+from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
@@ -109,7 +111,7 @@ def search(
     """
     path = user_path(config.out)
     check_new(path)
-    job = prepare(config)
+    job = prepare(with_defaults(config, {"day": date.today().isoformat()}))
     return work(job, Run.create(path, about(job)), on_event, publish)
 
 
@@ -141,13 +143,31 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
         found = find(job, run, tell)
         training = train_further(job, run, found, tell) if job.trains else None
         tell(Event("closing"))
+        _check_base(job, run)
         result = finish(job, run, found, training, start)
+        run.keep_best()
         content = result.to_json()
         run.finish(content)  # where it is, the search is over, whatever becomes of card and report
         if publish is not None:
             publish(run, result, job.tasks)
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
+
+
+def _check_base(job: Job, run: Run) -> None:
+    """Refuse a base whose files were replaced while the search ran: on a CPU its weights are read
+    from them again and again.
+
+    Raises:
+        UserError: it is not what it was.
+    """
+    if job.config.base and not job.kind.several_models:
+        now = resolve_base(job.config.base, weights=not job.config.served).fingerprint
+        if now != job.fingerprints["base"]:
+            raise UserError(
+                f"{run.path}: the files of {job.config.base} changed while the search ran, and its "
+                "scores may be of both; begin a new run"
+            )
 
 
 def finish(job: Job, run: Run, found: Found, training: Training | None, start: float) -> Result:

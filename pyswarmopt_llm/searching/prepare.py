@@ -14,6 +14,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.interfaces import Patch, Score, Space, Utility
 from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.mix import Prepared
 from pyswarmopt_llm.mix.coefficients import between, starting_points
 from pyswarmopt_llm.scores.choices import Choices
@@ -117,6 +118,8 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
     config, objectives = plan.config, plan.objectives
     prepared = plan.kind.make(plan.kind, config)
     prepared.engine.thinking = config.thinking
+    if config.day is not None:
+        use_day(prepared.engine, config.day)
     notes: dict[str, str] = {}
     for name, task in objectives.tasks.items():
         check_window(task, config.scoring, prepared.engine, metric=objectives.metrics[name])
@@ -137,8 +140,8 @@ def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job
 
 
 def _fingerprints(objectives: Objectives) -> dict[str, Any]:
-    """Fingerprints of tasks and of the user's own scores, and of the files of score functions where
-    there are any.
+    """Fingerprints of tasks, metrics and the user's own scores, and of the files of score functions
+    where there are any.
     """
     tasks = {name: task_print(task) for name, task in objectives.tasks.items()}
     tasks |= {name: external.fingerprint for name, external in objectives.externals.items()}
@@ -147,4 +150,6 @@ def _fingerprints(objectives: Objectives) -> dict[str, Any]:
         for name, metric in objectives.metrics.items()
         if metric.fingerprint
     }
-    return {"tasks": tasks, "scores": scores} if scores else {"tasks": tasks}
+    metrics = {name: metric.identity for name, metric in objectives.metrics.items()}
+    prints = {"tasks": tasks, "metrics": metrics}
+    return {**prints, "scores": scores} if scores else prints

@@ -21,7 +21,7 @@ from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.result import Objective, Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best
 from pyswarmopt_llm.searching.train import ALL as WHOLE
 from pyswarmopt_llm.searching.train import BASE, EXPERT, FOLDER, MIXTURE
 from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
@@ -90,6 +90,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     """
     job = prepare(replace(run.config, out=str(run.path), preset="none", workers="1"))
     run.check_fingerprints(job.fingerprints)
+    check_best(run.path, run.about)
     if not job.kind.averages:
         raise UserError(
             f"{run.path}: its space has no coefficient per expert that could be set to 0"

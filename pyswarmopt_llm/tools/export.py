@@ -35,7 +35,7 @@ from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
+from pyswarmopt_llm.searching.scoring.run_directory import check_best, read_about
 from pyswarmopt_llm.searching.use.model import result_of
 from pyswarmopt_llm.tools.flatten import Loss, flatten, is_plain, stored_dtype
 
@@ -281,6 +281,8 @@ def find_source(source: str, base: str | None) -> Source:
         )
     if model is None:
         raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
+    if is_run:
+        check_best(folder, read_about(folder))
     resolved, run = resolve_base(model), folder if is_run else None
     if adapter is None:
         return Source(resolved, {}, run=run)

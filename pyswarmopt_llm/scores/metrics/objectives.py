@@ -56,6 +56,8 @@ class Metric:
             by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
         fingerprint: of the user's function that scores, else "".
+        depends: digest of what else a score depends on: a judge's endpoint, model and rubric, a
+            classifier's files; "" for nothing.
     """
 
     name: str
@@ -69,6 +71,12 @@ class Metric:
     compare: Compare | None = None
     usage: Callable[[], dict[str, Any]] | None = None
     fingerprint: str = ""
+    depends: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Its name, and `depends`."""
+        return f"{self.name} {self.depends}".rstrip()
 
     def build(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None

@@ -33,6 +33,7 @@ from pyswarmopt_llm.common.files.regular import (
     read_json,
     read_text,
     refuse_links,
+    sample_digest,
     write_json,
     write_text,
 )
@@ -205,7 +206,7 @@ class Run(Journal):
         return read_result(self.path)
 
     def check_fingerprints(self, now: Mapping[str, Any]) -> None:
-        """Refuse to go on if base, experts or data are not what they were.
+        """Refuse to go on if base, experts, data or metrics are not what they were.
 
         Raises:
             UserError: names what changed.
@@ -213,7 +214,7 @@ class Run(Journal):
         before: Mapping[str, Any] = self.about.fingerprints
         for kind, value in now.items():
             old = before.get(kind)
-            if old == value:
+            if old == value or (kind == "metrics" and old is None):  # earlier runs have none
                 continue
             changed = kind
             if isinstance(value, dict) and isinstance(old, dict):
@@ -281,6 +282,11 @@ class Run(Journal):
             elif folder.exists():  # opening a pipe waits for ever
                 raise UserError(f"{folder}: not a directory; remove it")
 
+    def keep_best(self) -> None:
+        """Note what the files of the result are."""
+        prints: Fingerprints = {**self.about.fingerprints, "best": _digests(self.path / "best")}
+        self.write_about(replace(self.about, fingerprints=prints))
+
     def write_about(self, about: About) -> None:
         """Write ``run.json`` anew."""
         _write(about, self.path)
@@ -333,6 +339,29 @@ class Checkpoint:
         swarm.save(self._file)
 
 
+def _digests(folder: Path) -> dict[str, str]:
+    """Name -> digest of the files in a folder, its card apart."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ".md")
+    return {file.name: sample_digest(file) for file in files}
+
+
+def check_best(run: Path, about: About) -> None:
+    """Refuse files of a result that are not what the search wrote.
+
+    Raises:
+        UserError: names the first one.
+    """
+    before, now = about.fingerprints.get("best"), _digests(run / "best")
+    if before is None:  # of an earlier version
+        return
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            raise UserError(
+                f"{run / 'best' / name}: changed since the search; put it back, or copy the folder "
+                "and use it as an adapter or a model of its own"
+            )
+
+
 def check_new(path: Path) -> None:
     """Refuse a directory that is not empty.
 
@@ -354,14 +383,16 @@ def check_new(path: Path) -> None:
 
 
 class Fingerprints(TypedDict, total=False):
-    """Digests of what a run was begun with: the base, and by name the experts, tasks and score
-    functions.
+    """Digests of what a run's numbers depend on: the base, and by name the experts, tasks, score
+    functions and metrics; and at its end the files of its result.
     """
 
     base: str
     experts: dict[str, str]
     tasks: dict[str, str]
     scores: dict[str, str]
+    metrics: dict[str, str]
+    best: dict[str, str]
 
 
 @dataclass(frozen=True)

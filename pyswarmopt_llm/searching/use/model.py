@@ -25,6 +25,8 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.registry import load
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
+from pyswarmopt_llm.engine.chat import use_day
+from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
@@ -55,7 +57,7 @@ from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
+from pyswarmopt_llm.searching.scoring.run_directory import About, check_best, read_about
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
@@ -165,7 +167,7 @@ class Exam:
             Sampling.of(config.temperature, config.samples, config.seed),
         )
         metric.check(task.split(config.split), f"{task.source}: {config.split}")
-        return cls(task, config.split, metric)
+        return cls(_noted(task, _of_another_score(config, task, metric)), config.split, metric)
 
     @property
     def items(self) -> Sequence[Item]:
@@ -229,10 +231,40 @@ def load_items(config: EvalConfig) -> Task:
         )
     check_options(config)
     task = load_task_of(config, config.task)
-    if config.run is None or not _is_changed(read_about(user_path(config.run)), config.task):
-        return task
-    why = f"{task.source} changed since the search: the examples may be among those that it saw"
-    return replace(task, note="; ".join(filter(None, (task.note, why))))
+    why = ""
+    if config.run is not None and _is_changed(read_about(user_path(config.run)), config.task):
+        why = f"{task.source} changed since the search: the examples may be among those that it saw"
+    return _noted(task, why, _of_training(config, task))
+
+
+def _noted(task: Task, *notes: str) -> Task:
+    """The task with these in its note, but for empty ones."""
+    return replace(task, note="; ".join(filter(None, (task.note, *notes))))
+
+
+def _of_training(config: EvalConfig, task: Task) -> str:
+    """That a score is of what a result was trained on, with the search's own; "" if it is not."""
+    if config.split != "dev":
+        return ""
+    for folder in map(user_path, filter(None, (config.adapter, config.against, config.base))):
+        run = folder if (folder / "run.json").is_file() else _run_of(folder)
+        result = None if run is None else read_result(run)
+        if result is not None and result.best.trained and task.name in result.best.dev.tasks:
+            known = result.best.dev.tasks[task.name].value
+            return f"{folder} was trained on these dev examples; cross-fitted it has {known:.3f}"
+    return ""
+
+
+def _of_another_score(config: EvalConfig, task: Task, metric: Metric) -> str:
+    """That the metric is not, or not any more, that of the search; "" if it is."""
+    prints = {} if config.run is None else read_about(user_path(config.run)).fingerprints
+    before = prints.get("metrics", {}).get(task.name, metric.identity)
+    if before == metric.identity:
+        return ""
+    name = before.partition(" ")[0]
+    if name != metric.name.partition(" ")[0]:
+        return f"the search scored {task.name} by {name}"
+    return f"{name} is not what it was in the search: another judge, model or rubric"
 
 
 def _is_changed(about: About, spec: str) -> bool:
@@ -344,6 +376,7 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
     from pyswarmopt_llm.mix.load import open_model, open_served
 
     base, adapter = model
+    check_unchanged(model)
     engine_name = engine_of(config.engine, config.run)
     if is_server(engine_name):
         # a run knows which adapters the server was started with
@@ -364,7 +397,39 @@ def open_named(config: EvalConfig, model: Model) -> Engine:
         machine = (config.dtype, config.device, config.threads)
         engine = open_model(base, adapter, *machine, config.system)
     engine.thinking = config.thinking
+    if (day := day_of(config.run, model)) is not None:
+        use_day(engine, day)
     return engine
+
+
+def day_of(run: str | None, *models: Model) -> str | None:
+    """The day that a run takes for today: the one that is named, or that a model is the result of."""
+    results = [_run_of(user_path(adapter or base)) for base, adapter in models]
+    named = None if run is None else user_path(run)
+    of = next((one for one in (named, *results) if one is not None), None)
+    return None if of is None else read_about(of).config.day
+
+
+def check_unchanged(model: Model) -> None:
+    """Refuse the result of a run where its files, or its base, are not what they were.
+
+    Raises:
+        UserError: names what changed.
+    """
+    base, adapter = model
+    run = _run_of(user_path(adapter or base))
+    if run is None:
+        return
+    about = read_about(run)
+    check_best(run, about)
+    before = about.fingerprints.get("base")
+    if adapter is None or before is None or base != about.config.base:
+        return
+    if resolve_base(base, weights=not about.config.served).fingerprint != before:
+        raise UserError(
+            f"{run}: the base {base} is not the one of the search any more; put it back, or copy "
+            "best/ and use it as an adapter of its own"
+        )
 
 
 def with_run(config: EvalConfig) -> EvalConfig:
@@ -583,11 +648,14 @@ class Turns:
         if self._served and models[0][0] != models[1][0]:
             raise InvalidOption("engine", engine_name, "runs one base; compare two bases here")
         # Before a base is loaded: an adapter that does not fit is found at once.
+        for model in models:
+            check_unchanged(model)
         self._patches = {
             (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
             for base, adapter in ([] if self._served else models)
         }
         self._loaded: tuple[Engine, Model] | None = None
+        self._day = day_of(config.run, *models)
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
@@ -596,6 +664,8 @@ class Turns:
             self._loaded = None  # two bases need not fit into memory together
             self._loaded = open_named(self._config, opened), opened
         engine, _ = self._loaded
+        if self._day is not None:
+            use_day(engine, self._day)
         if not self._served:
             engine.load(self._patches[model])
         return engine
@@ -698,7 +768,10 @@ def generate_text(
             config = replace(config, run=str(run), system=stored.system, thinking=stored.thinking)
         model = open_named(config, (base, adapter))
     elif adapter is None and saved_kind(base) is not None:
+        check_unchanged((base, adapter))
         model = load(f"{TOKENS}:open_mixture")(base, dtype, device, threads, fusion)
+        if (day := day_of(None if run is None else str(run), (base, adapter))) is not None:
+            use_day(model, day)
     else:
         raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
     return model.stream(model.chat(prompt), max_new_tokens)

@@ -1,0 +1,230 @@
+"""What a number depends on is kept in a run, and every command that reads or adds numbers looks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from search_helpers import questions, small, stopped, swarm_llm, write_task
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.engine.chat import DAY
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
+from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.resuming import resume
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.model import model_of, open_named
+
+DATED = (
+    "{% set day = strftime_now('%d %b %Y') %}{{ day }}\n{% for m in messages %}"
+    "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def dated(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base whose chat template names the day, as those of Llama 3.2 do."""
+    base = tmp_path_factory.mktemp("dated") / "base"
+    shutil.copytree(tiny_base, base)
+    (base / "chat_template.jinja").write_text(DATED)
+    return base
+
+
+@pytest.fixture(scope="module")
+def done(dated: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search that began on another day, with the task and the base beside it."""
+    folder = tmp_path_factory.mktemp("done")
+    task = write_task(folder / "words.json", questions(6, 1), questions(6, 2))
+    base = shutil.copytree(dated, folder / "base")
+    config = small(base, tiny_experts, [task], folder / "run", max_iter=1, day="2026-11-03")
+    return search(config).run
+
+
+@pytest.fixture
+def run(done: Path, tmp_path: Path) -> Path:
+    """A copy of it, whose base is a copy, too."""
+    shutil.copytree(done.parent, tmp_path, dirs_exist_ok=True)
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    about["config"] |= {"base": str(tmp_path / "base"), "tasks": [str(tmp_path / "words.json")]}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(about))
+    return tmp_path / "run"
+
+
+def test_all_commands_on_a_run_tell_its_models_the_day_on_which_it_began(
+    done: Path, dated: Path
+) -> None:
+    stored = Run(done).config
+    assert stored.day == "2026-11-03"
+    model = model_of(stored.base, str(done))
+    for config in (EvalConfig(run=str(done)), EvalConfig()):
+        engine = open_named(config, model)
+        assert engine.chat("Why?").startswith("03 Nov 2026\n")
+    assert prepare(stored).engine.chat("Why?").startswith("03 Nov 2026\n")
+    alone = open_named(EvalConfig(), (str(dated), None)).chat("Why?")
+    assert alone.startswith(date.fromisoformat(DAY).strftime("%d %b %Y"))
+
+
+def test_a_search_takes_the_day_on_which_it_begins(
+    dated: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
+    before = date.today().isoformat()
+    path = stopped(small(dated, tiny_experts, [task], tmp_path / "run"))
+    assert before <= str(Run(path).config.day) <= date.today().isoformat()
+
+
+def other_template(run: Path) -> None:
+    (run.parent / "base" / "chat_template.jinja").write_text(DATED.replace("day }}", "day }}!"))
+
+
+def other_end(run: Path) -> None:
+    (run.parent / "base" / "generation_config.json").write_text('{"eos_token_id": 65}')
+
+
+def other_adapter(run: Path) -> None:
+    file = run / "best" / "adapter_config.json"
+    file.write_text(file.read_text().replace('"lora_alpha": ', '"lora_alpha": 1'))
+
+
+COMMANDS: dict[str, Callable[[Path], list[object]]] = {
+    "eval": lambda run: ["eval", "--run", run],
+    "eval of best": lambda run: ["eval", "--base", run.parent / "base", "--adapter", run / "best"],
+    "eval against": lambda run: ["eval", "--run", run, "--against", "base"],
+    "generate": lambda run: ["generate", "--run", run, "Why?"],
+    "predict": lambda run: [
+        "predict",
+        "--run",
+        run,
+        run.parent / "new.jsonl",
+        "--out",
+        run.parent / "o.csv",
+    ],
+    "export": lambda run: ["export", run, "--format", "peft", "--out", run.parent / "out"],
+    "analyse": lambda run: ["analyse", run],
+}
+
+
+@pytest.mark.parametrize("change", [other_template, other_end, other_adapter])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_changed_in_place_is_not_used(
+    run: Path, capsys: pytest.CaptureFixture[str], name: str, change: Callable[[Path], None]
+) -> None:
+    (run.parent / "new.jsonl").write_text(json.dumps(questions(1, 3)[0]))
+    change(run)
+    words = COMMANDS[name](run)
+    if name == "eval of best":
+        words += ["--task", run.parent / "words.json"]
+    code, _, err = swarm_llm(capsys, *words)
+    assert code == 2, err
+    said = "changed since the search" if change is other_adapter else "base"
+    assert said in err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("added_tokens.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
+        *("vocab.txt", "tokenizer.model", "chat_template.jinja", "generation_config.json"),
+    ],
+)
+def test_every_file_that_decides_over_tokens_is_in_a_bases_fingerprint(
+    tiny_base: Path, tmp_path: Path, name: str
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    found = {resolve_base(str(base)).fingerprint}
+    for text in ('{"eos_token_id": 1}', '{"eos_token_id": 2}'):
+        (base / name).write_text(text)
+        found.add(resolve_base(str(base)).fingerprint)
+    assert len(found) == 3
+
+
+def test_who_wrote_a_generation_config_does_not_matter(tiny_base: Path, tmp_path: Path) -> None:
+    base, found = shutil.copytree(tiny_base, tmp_path / "base"), set()
+    for version in ("4.52.1", "5.23.0"):
+        (base / "generation_config.json").write_text(json.dumps({"transformers_version": version}))
+        found.add(resolve_base(str(base)).fingerprint)
+    assert len(found) == 1
+
+
+def test_a_search_whose_base_is_replaced_while_it_runs_ends_with_that(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
+
+    def replace_base(event: Event) -> None:
+        if event.kind == "closing":
+            (base / "generation_config.json").write_text('{"eos_token_id": 65}')
+
+    config = small(base, tiny_experts, [task], tmp_path / "run", max_iter=1)
+    with pytest.raises(UserError, match="changed while the search ran"):
+        search(config, replace_base)
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_a_run_does_not_go_on_with_another_metric(
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
+) -> None:
+    """That of the task's file changed: half of the journal would be of another score."""
+    rows = [{"question": f"What is {i}?", "answer": str(i)} for i in range(12)]
+    task = write_task(tmp_path / "sums.json", rows[:6], rows[6:], metric="exact-match")
+    more = {"scoring": "auto", "max_new_tokens": 3}
+    path = stopped(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more), 3)
+    write_task(task, rows[:6], rows[6:], metric="f1")
+    with pytest.raises(UserError, match="metrics sums changed since the run began"):
+        resume(path)
+    write_task(task, rows[:6], rows[6:], metric="exact-match")
+    assert resume(path).result["evaluations"] > 3
+
+
+def test_a_judge_is_known_by_its_endpoint_its_model_and_its_rubric(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rubric, found = tmp_path / "rubric.txt", list[str]()
+
+    def identity() -> None:
+        found.append(find_metric(f"judge:{rubric}").identity)
+
+    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "m")
+    rubric.write_text("Be kind.")
+    identity()
+    identity()
+    rubric.write_text("Be strict.")
+    identity()
+    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "n")
+    identity()
+    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:10/v1")
+    identity()
+    assert found[0] == found[1] and len({*found}) == 4
+    assert not any("127.0.0.1" in one for one in found)
+
+
+def test_a_score_on_what_was_trained_on_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = Path(__file__).parents[2] / "frozen"
+    for folder in (frozen / "models", frozen / "runs" / "labels"):
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    result = json.loads(Path("finished/result.json").read_text())
+    assert result["models"]["best"]["trained"]
+    known = result["models"]["best"]["dev"]["value"]
+    for words in ("--run finished", "--base base --adapter finished/best --task words.json"):
+        code, out, err = swarm_llm(
+            capsys, "eval", *words.split(), "--split", "dev", "--threads", "1"
+        )
+        assert code == 0 and f"trained on these dev examples; cross-fitted it has {known:.3f}" in (
+            out + err
+        )
+        code, out, err = swarm_llm(capsys, "eval", *words.split(), "--threads", "1")
+        assert code == 0 and "trained on these" not in out + err
