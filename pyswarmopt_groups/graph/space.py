@@ -16,8 +16,8 @@ from pyswarmopt_groups.graph.engine import GraphEngine, Node, in_words
 from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.mix import Prepared, SpaceKind
+from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.mix import Pool, SpaceKind
 from pyswarmopt_llm.mix.coefficients import as_vector
 from pyswarmopt_llm.tokens.members import (
     Member,
@@ -151,7 +151,7 @@ def open_graph(
     return engine
 
 
-def prepare(kind: SpaceKind, config: SearchConfig) -> Prepared:
+def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """The members of a search, loaded, and the space of graphs over them.
 
     Raises:

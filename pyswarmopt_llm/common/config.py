@@ -64,7 +64,7 @@ class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
     Rare settings are typed as ``--set NAME=VALUE``; `utilities` are set from Python alone. Fields
-    that are None or "auto" are not given: the plan decides them (`searching.plan.make_plan`), and
+    that are None or "auto" are not given: the plan decides them (`searching.decide.make_plan`), and
     ``run.json`` has what it decided.
 
     Example:
@@ -352,12 +352,6 @@ def given_settings(config: SearchConfig) -> dict[str, Any]:
         for name, value in values.items()
         if (name == "preset" and value) or _is_given(value)
     }
-
-
-def with_defaults(config: SearchConfig, values: Mapping[str, Any]) -> SearchConfig:
-    """The configuration with these values where none is given."""
-    missing = {k: value for k, value in values.items() if not _is_given(getattr(config, k))}
-    return replace(config, **missing)
 
 
 def _is_given(value: object) -> bool:

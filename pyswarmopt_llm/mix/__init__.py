@@ -36,12 +36,11 @@ _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A space with the engine that runs its candidates, as a search works with them.
+class Pool:
+    """The experts of a search, and the space over them.
 
     Attributes:
         space: over the experts.
-        engine: runs its candidates.
         fingerprints: of the base, if there is one, and of the experts.
         base_name: the base's public name; "" where the experts have several.
         experts: what the space was made of, where it reads their weights (`AdapterInfo` or
@@ -50,7 +49,6 @@ class Prepared:
     """
 
     space: Space
-    engine: Engine
     fingerprints: Mapping[str, Any]
     base_name: str = ""
     experts: Sequence[Any] = ()
@@ -95,7 +93,7 @@ class SpaceKind:
 
     name: str
     over: Callable[[Sequence[Adapter]], Space] | None = None
-    make: Callable[[SpaceKind, SearchConfig], Prepared] = _prepare_adapters
+    make: Callable[[SpaceKind, SearchConfig], tuple[Pool, Engine]] = _prepare_adapters
     library: str = "peft"
     options: frozenset[str] = frozenset({"mix", "system", "thinking"})
     published: bool = False

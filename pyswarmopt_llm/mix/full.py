@@ -17,14 +17,14 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Computed, Patch
+from pyswarmopt_llm.common.interfaces import Computed, Engine, Patch
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.files import atomic_directory
 from pyswarmopt_llm.experts.full_model import ModelInfo, inspect_models, write_model
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
-from pyswarmopt_llm.mix import Prepared, SpaceKind
+from pyswarmopt_llm.mix import Pool, SpaceKind
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace
-from pyswarmopt_llm.mix.one_base import prepared, resident
+from pyswarmopt_llm.mix.one_base import pool_of, resident
 
 
 class FullSpace(CoefficientSpace):
@@ -91,7 +91,7 @@ class FullSpace(CoefficientSpace):
         return Patch(dense=Computed(stored.shapes, stored.__getitem__))
 
 
-def prepare(kind: SpaceKind, config: SearchConfig) -> Prepared:
+def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """Fine-tunes of one base; of their weights none is read yet.
 
     Raises:
@@ -101,4 +101,4 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> Prepared:
     models = inspect_models(config.experts, base)
     engine = resident(config, base, whole_models=True)
     space = FullSpace(base, models, engine.parameter_names)
-    return prepared(space, engine, base, models, {})
+    return pool_of(space, engine, base, models, {})

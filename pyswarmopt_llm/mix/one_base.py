@@ -12,12 +12,12 @@ from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights
-from pyswarmopt_llm.mix import Prepared, SpaceKind, build_space
+from pyswarmopt_llm.mix import Pool, SpaceKind, build_space
 
 attach = lazy("pyswarmopt_llm.servers.attach:attach")
 
 
-def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> Prepared:
+def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """Adapters of one base, read one at a time, and the base here or on a server.
 
     Raises:
@@ -30,7 +30,7 @@ def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> Prepared:
     else:
         engine = resident(config, base, changed=changed_weights(experts))
     space = build_space(kind.name, [Adapter(info) for info in experts])
-    return prepared(space, engine, base, experts, notes)
+    return pool_of(space, engine, base, experts, notes)
 
 
 def find_adapters(
@@ -73,12 +73,12 @@ def resident(
     )
 
 
-def prepared(
+def pool_of(
     space: Space, engine: Engine, base: BaseModel, experts: Sequence[Any], notes: dict[str, str]
-) -> Prepared:
-    """The space and the engine of a search, with what it stores and tells of them."""
+) -> tuple[Pool, Engine]:
+    """The pool of a search, with what it stores and tells of it, and the engine."""
     fingerprints = {
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in experts},
     }
-    return Prepared(space, engine, fingerprints, base.name, experts, {**notes, **engine.notes})
+    return Pool(space, fingerprints, base.name, experts, {**notes, **engine.notes}), engine

@@ -11,27 +11,27 @@ from dataclasses import replace
 from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.grid import GridDraw, make_grid, save_grid
-from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
+from pyswarmopt_llm.searching.work import Work
 
 
 def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
     """Explore with each draw in turn; the job of the best, of equals the first.
 
     Args:
-        job: of the first draw; each draw has an equal share of `budget_items` and
+        job: of the grid; each draw has an equal share of `budget_items` and
             `budget_minutes`.
         run: its directory, locked.
         tell: called with progress.
     """
-    grid = make_grid(job.stored)
-    budgets = _share(job, len(grid.waiting))
+    grid = make_grid(job.plan.config)
+    budgets = _share(job.work, len(grid.waiting))
     seen: set[tuple[str, str]] = set()
     draws: dict[GridDraw, Job] = {}
     for number, settings in enumerate(grid.waiting, start=1):
         tell(note(f"draw {number} of {len(grid.waiting)}: {' '.join(settings)}"))
-        drawn = replace(job.with_settings(settings=settings, **budgets), drawn_from={})
+        drawn = job.with_settings(settings=settings, grid="given", draws=None, **budgets)
         name = f"draw-{number:02d}"
         run.begin()
         best = find(drawn, run, tell, name).chosen.value
@@ -52,11 +52,12 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
     return replace(draws[chosen], notes={**job.notes, "grid": text})
 
 
-def _share(plan: Plan, draws: int) -> dict[str, float]:
+def _share(work: Work, draws: int) -> dict[str, float]:
     """The budgets of one of so many draws; the starting swarm, which all know, counts once."""
-    config, share = plan.config, dict[str, float]()
+    config = work.plan.config
+    share: dict[str, float] = {}
     if config.budget_items is not None:
-        start = plan.items * config.population
+        start = work.items * config.population
         share["budget_items"] = start + (config.budget_items - start) // draws
     if config.budget_minutes is not None:
         share["budget_minutes"] = config.budget_minutes / draws

@@ -26,9 +26,9 @@ from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.scores.metrics.objectives import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
+from pyswarmopt_llm.searching.decide import asked_for
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.loop import peak_memory
-from pyswarmopt_llm.searching.plan import with_preset
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
 
@@ -130,7 +130,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         UserError: not a size, or the experts do not fit together.
     """
     named = memory is not None
-    config = with_preset(config)
+    config = asked_for(config)
     kind = space_kind(config.space)
     if config.served or kind.several_models:
         if named:
@@ -262,19 +262,19 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         raise NoRoomError("; ".join(fit.lines()))
     job = prepare(config)
     draws, notes = 1, list[str]()
-    if job.drawn_from:
-        grid = make_grid(job.stored)
+    if job.plan.config.is_grid:
+        grid = make_grid(job.plan.config)
         draws = len(grid.waiting)
         notes = [f"{draws} searches, draws from {grid.size:,} combinations of coefficients"]
     notes += [] if fit is None else [*fit.lines()]
     timed = _timed(job)
     # only the first draw scores the starting swarm
-    later = (draws - 1) * (job.evaluations - job.config.population)
-    evaluations = job.affordable(job.evaluations + later)
-    more = job.items * (evaluations - job.affordable(job.evaluations))
-    passes = sum(job.passes.values())
+    later = (draws - 1) * (job.plan.evaluations - job.plan.config.population)
+    evaluations = job.work.affordable(job.plan.evaluations + later)
+    more = job.work.items * (evaluations - job.work.affordable(job.plan.evaluations))
+    passes = sum(job.work.passes.values())
     seconds = sum(_seconds(job, timed).values()) * (passes + more) / max(passes, 1)
-    if draws > 1 and (minutes := job.config.budget_minutes) is not None:
+    if draws > 1 and (minutes := job.plan.config.budget_minutes) is not None:
         seconds = min(seconds, 60 * minutes)
     result = cost_of(
         timed,
@@ -285,17 +285,19 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         evaluations=evaluations,
         notes=[*notes, *_notes(job, timed)],
         out=config.out,
-        writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * job.trains),
+        writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * job.plan.trains),
     )
-    return replace(result, memory_bytes=result.memory_bytes * job.side_by_side)
+    return replace(result, memory_bytes=result.memory_bytes * job.plan.side_by_side)
 
 
 def _timed(job: Job) -> list[Timed]:
     """Each task, a batch of it timed with two experts."""
-    candidates = [partial(job.space.realise, vertex) for vertex in job.space.vertices()[:2]]
+    candidates = [
+        partial(job.pool.space.realise, vertex) for vertex in job.pool.space.vertices()[:2]
+    ]
     timed = []
     for name, task in job.tasks.items():
-        possible = job.objectives.scorings(name, job.config.scoring)
+        possible = job.objectives.scorings(name, job.plan.config.scoring)
         metric = job.objectives.metrics[name]
         timed.append(time_items(job.engine, task, metric, possible, candidates))
     return timed
@@ -306,7 +308,9 @@ def _seconds(job: Job, timed: Sequence[Timed]) -> Mapping[str, float]:
     dev = sum(one.seconds(one.dev) for one in timed)
     test = sum(one.seconds(one.test) for one in timed) if any(one.test for one in timed) else 0.0
     items = sum(one.dev for one in timed)
-    return job.seconds(dev, test, sum(one.seconds(one.dev, 0) for one in timed) / max(items, 1))
+    return job.work.seconds(
+        dev, test, sum(one.seconds(one.dev, 0) for one in timed) / max(items, 1)
+    )
 
 
 def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
@@ -318,8 +322,8 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     for task in timed:
         if task.seconds_per_item is None:
             notes.append(f"{task.name} is paid for by the request and is not in the time")
-    patience = job.config.patience or PATIENCE
-    if patience < job.config.iterations:
+    patience = job.plan.config.patience or PATIENCE
+    if patience < job.plan.config.iterations:
         notes.append(f"the search stops early after {patience} iterations without a new best")
     return notes
 

@@ -26,7 +26,7 @@ from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.explore import Batch, Proposer, explore
 from pyswarmopt_llm.searching.item_model import ItemModel
-from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
+from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
 from pyswarmopt_llm.searching.race import Start, begin, draw_shares
 from pyswarmopt_llm.searching.score_model import ScoreModel
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -81,11 +81,11 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
         checkpoint: name of the swarm's state.
     """
     _tell_start(job, run, tell)
-    progress = Progress(job.evaluations, tell)
+    progress = Progress(job.plan.evaluations, tell)
     # a user's function may bear one thread only
-    on_server = job.config.served and not job.objectives.user_scored
-    several = on_server or not job.alone
-    pools = start_pools(job, run, prepare) if several else None
+    on_server = job.plan.config.served and not job.objectives.user_scored
+    several = on_server or not job.plan.alone
+    pools = start_pools(job, run, reopen) if several else None
     memory = 0
     try:
         scorings = choose_scorings(job, run, progress.on_row, tell)
@@ -108,8 +108,8 @@ def _found(
     checkpoint: str,
 ) -> Found:
     """Score the experts, then explore."""
-    experts = job.space.vertices()
-    shares = draw_shares(job.objectives.items, job.config.seed) if job.races else []
+    experts = job.pool.space.vertices()
+    shares = draw_shares(job.objectives.items, job.plan.config.seed) if job.plan.races else []
     # what the first expert takes, of a race on its first items, tells the pace
     (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
     _tell_price(job, first, progress.tell)
@@ -117,8 +117,8 @@ def _found(
     warn_of_useless_scores(job, start.experts, scorings, progress.tell)
     remarks: list[str] = []
     if start.decided:
-        progress.planned -= job.proposals
-        remarks.append(start.outcome(job.space.expert_names, job.items))
+        progress.planned -= job.plan.proposals
+        remarks.append(start.outcome(job.pool.space.expert_names, job.work.items))
     names = job.objectives.names
     archive = make_archive(names) if len(names) > 1 else None
 
@@ -129,7 +129,7 @@ def _found(
         progress.on_iteration(batch.iteration)
 
     with proposer_of(job, run, start, checkpoint) as proposer:
-        stop = explore(proposer, scorer, job.budget, learnt)
+        stop = explore(proposer, scorer, job.work.budget, learnt)
         best = proposer.best()
     remarks += proposer.remarks
     for text in remarks:
@@ -156,7 +156,7 @@ def proposer_of(job: Job, run: Run, start: Start, checkpoint: str) -> Iterator[P
         start: what is known of the experts.
         checkpoint: name of the swarm's state.
     """
-    config = job.config
+    config = job.plan.config
     if config.method == "swarm":
         drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
         saved = Checkpoint(run.path / "checkpoint" / f"{checkpoint}.npz")
@@ -166,17 +166,17 @@ def proposer_of(job: Job, run: Run, start: Start, checkpoint: str) -> Iterator[P
     common: dict[str, Any] = {
         "starts": job.starts[list(start.numbers)],
         "numbers": start.numbers,
-        "experts": job.space.expert_names,
+        "experts": job.pool.space.expert_names,
         "tasks": job.objectives.names,
         "combine": job.objectives.combine,
-        "most": 0 if start.decided else job.proposals,
+        "most": 0 if start.decided else job.plan.proposals,
         "seed": config.seed,
-        "at_once": job.side_by_side,
+        "at_once": job.plan.side_by_side,
         "floor": start.value,
     }
     if config.method == "items":
         # a proposal has to promise something where all that is found is trained anyway
-        yield ItemModel(**common, choosy=job.trains and "proposals" not in job.given)
+        yield ItemModel(**common, choosy=job.plan.trains and "proposals" not in job.plan.given)
     else:
         # the noise with which the run began: another measurement gives another number
         noisy = run.about.noise > 0 or config.temperature > 0
@@ -185,21 +185,20 @@ def proposer_of(job: Job, run: Run, start: Start, checkpoint: str) -> Iterator[P
 
 def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
     """Say what is searched, and what a user should know of it."""
-    # of a resumed run that which it began with
-    config = replace(job.config, preset=run.about.config.preset)
+    config = job.plan.config
     start = {
         "run": str(run.path),
-        "experts": list(job.space.expert_names),
+        "experts": list(job.pool.space.expert_names),
         "tasks": list(job.objectives.names),
         "particles": config.population,
         "settings": asdict(config),
-        "given": job.given,
-        "training": job.training if job.trains else "",
-        "dev_items": job.distinct("dev"),
+        "given": job.plan.given,
+        "training": job.work.training if job.plan.trains else "",
+        "dev_items": job.work.distinct("dev"),
         "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
-        "evaluations_planned": job.evaluations,
-        "passes": job.passes,
+        "evaluations_planned": job.plan.evaluations,
+        "passes": job.work.passes,
     }
     tell(Event("start", start))
     externals = job.objectives.externals.items()
@@ -211,12 +210,12 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
 def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     """Say what all of a search takes at most, at the pace of the first evaluation."""
     item = first.seconds / first.n if first.n else 0.0
-    on_dev = first.seconds * (job.items / first.n if first.n else 1)
-    taken = job.seconds(on_dev, item * job.test_items, item)
-    bounded_by = "" if job.config.budget_minutes else "budget_minutes"
-    if job.trains and not (job.objectives.written or job.config.quick):
+    on_dev = first.seconds * (job.work.items / first.n if first.n else 1)
+    taken = job.work.seconds(on_dev, item * job.work.test_items, item)
+    bounded_by = "" if job.plan.config.budget_minutes else "budget_minutes"
+    if job.plan.trains and not (job.objectives.written or job.plan.config.quick):
         bounded_by = "quick"
-    passes = sum(job.passes.values())
+    passes = sum(job.work.passes.values())
     tell(Event("price", {"passes": passes, "seconds": taken, "bounded_by": bounded_by}))
 
 
@@ -263,7 +262,7 @@ class Progress:
 def choose_scorings(job: Job, run: Run, on_row: OnRow, tell: OnEvent) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries the first experts on letters, and tells of it."""
     possible = {
-        name: job.objectives.scorings(name, job.config.scoring, job.engine.likelihoods)
+        name: job.objectives.scorings(name, job.plan.config.scoring, job.engine.likelihoods)
         for name in job.tasks
     }
     scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
@@ -272,8 +271,8 @@ def choose_scorings(job: Job, run: Run, on_row: OnRow, tell: OnEvent) -> dict[st
         return scorings
     trials = {name: trial_of(job.tasks[name], job.engine.chat) for name in tried}
     combine = find_combine("harmonic", len(trials))
-    trial = Scorer(run, Evaluator(job.space, job.engine, trials, combine), "letter", on_row)
-    rows = trial.score(list(job.space.vertices()[:TRIED]), 0)
+    trial = Scorer(run, Evaluator(job.pool.space, job.engine, trials, combine), "letter", on_row)
+    rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores, dev = [row.score(name) for row in rows], job.tasks[name].dev
         scorings[name] = chosen = choose_scoring(possible[name], dev, scores.copy)

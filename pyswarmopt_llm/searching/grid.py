@@ -11,7 +11,6 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pyswarmopt.algorithms.model_swarms import GRID as PAPER
 from pyswarmopt_llm.common.config import SearchConfig
@@ -101,13 +100,6 @@ def make_grid(config: SearchConfig) -> Grid:
     for settings in waiting:
         recipe_options(settings)
     return replace(grid, waiting=waiting)
-
-
-def first_draw(config: SearchConfig) -> tuple[SearchConfig, dict[str, Any]]:
-    """The first search of a grid, and the settings that it is a draw of."""
-    (first, *_) = make_grid(config).waiting
-    drawn_from = {name: getattr(config, name) for name in ("settings", "grid", "draws")}
-    return replace(config, settings=first, grid="given", draws=None), drawn_from
 
 
 def _combination(values: Mapping[str, Sequence[str]], number: int) -> tuple[str, ...]:

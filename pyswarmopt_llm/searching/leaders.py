@@ -84,7 +84,7 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Contestant) -> Fron
     at = None if chosen.trained else archive.at(chosen.position)
     for number, scored in enumerate(archive.spread(without=at), start=1):
         name = f"{number:02d}"
-        job.space.save(scored.position, folder / name)
+        job.pool.space.save(scored.position, folder / name)
         weights = job.weights(scored.position)
         points.append(
             {"folder": f"front/{name}", "dev": dict(scored.tasks), "coefficients": weights}

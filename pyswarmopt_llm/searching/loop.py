@@ -119,13 +119,13 @@ def about(job: Job) -> About:
     """Content of ``run.json`` for a search."""
     tasks = job.tasks.items()
     return About(
-        job.stored,
+        job.plan.config,
         cast(Fingerprints, job.fingerprints),
-        job.base_name,
+        job.pool.base_name,
         versions(),
         job.notes,
-        job.given,
-        job.chosen,
+        job.plan.given,
+        job.plan.chosen,
         {name: form for name, task in tasks if (form := form_of(task))},
         {name: task.left for name, task in tasks if task.left is not None},
         **({} if job.examination is None else job.examination.stored),
@@ -136,12 +136,12 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
     """Search, train, and hand over; with a grid of coefficients search with each draw before."""
     tell = on_event or (lambda event: None)
     with run.locked():
-        if job.drawn_from:
+        if job.plan.config.is_grid:
             job = choose_draw(job, run, tell)
             run.write_about(about(job))  # no grid from now on
         start = time.perf_counter()
         found = find(job, run, tell)
-        training = train_further(job, run, found, tell) if job.trains else None
+        training = train_further(job, run, found, tell) if job.plan.trains else None
         tell(Event("closing"))
         _check_base(job, run)
         result = finish(job, run, found, training, start)
@@ -210,19 +210,19 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     if len(job.objectives.names) > 1:
         front = save_front(job, run, found.archive, chosen)
     # What processes that were interrupted spent; their workers ran side by side.
-    earlier = run.replayed_seconds / job.side_by_side
+    earlier = run.replayed_seconds / job.plan.side_by_side
     seconds = round(earlier + time.perf_counter() - start - apart, 3)
     return Result(
         models=models,
         objectives=_objectives(job, found.scorings),
-        best_single=job.space.expert_names[found.single],
+        best_single=job.pool.space.expert_names[found.single],
         cost=_cost(job, run, training, rivals, seconds, found.memory),
         stop=dict(found.stop),
         combine=job.objectives.combined_by,
         alike=job.objectives.alike,
         experts=_experts(job, found),
-        space=job.kind.name,
-        graph=job.kind.in_words(files, job.space.expert_names),
+        space=job.plan.kind.name,
+        graph=job.plan.kind.in_words(files, job.pool.space.expert_names),
         expert_iteration=None if training is None else training.iteration,
         front=front,
         notes=[
@@ -238,10 +238,10 @@ def _contestants(
     job: Job, found: Found, made: Mapping[str, Contestant], own: str
 ) -> dict[str, Contestant]:
     """Models that the result is compared with, by name, but for the rivals."""
-    vertices, single = job.space.vertices(), found.single
+    vertices, single = job.pool.space.vertices(), found.single
     contestants = {"best_single": Contestant(vertices[single], dev=found.experts[single])}
     contestants |= {name: made[name] for name in STAGES if name in made and name != own}
-    if job.kind.averages:
+    if job.plan.kind.averages:
         contestants["uniform"] = Contestant(vertices.mean(0))
     return contestants
 
@@ -253,11 +253,11 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
     way tell. A search with labels trains both anyway, since either may be its result, so that they
     cost their scores on test and no more. Any other search gets the base alone.
     """
-    if not job.rivals:
+    if not job.work.rivals:
         return {}
-    base = Contestant(job.space.vertices()[0] * 0, Patch())
+    base = Contestant(job.pool.space.vertices()[0] * 0, Patch())
     tuned = {name: one for name, one in made.items() if name.endswith("_tuned")}
-    return {"base": made.get("base", base), **(tuned if job.rivals > 1 else {})}
+    return {"base": made.get("base", base), **(tuned if job.work.rivals > 1 else {})}
 
 
 def _commonest(job: Job, splits: Mapping[str, Evaluator]) -> Model | None:
@@ -274,7 +274,7 @@ def _measure(
 ) -> Model:
     """A model with its scores; what is known is not scored again."""
     rows = {} if one.dev is None else {"dev": one.dev}
-    load = cache(lambda: job.engine.load(one.realise(job.space)))  # not at all if all is known
+    load = cache(lambda: job.engine.load(one.realise(job.pool.space)))  # not at all if all is known
     for split, evaluator in splits.items():
         if evaluator.utilities and split not in rows and (one.patch is not None or not one.trained):
             what = f"model {split}"
@@ -317,7 +317,7 @@ def _interval(job: Job, row: Row, scores: Mapping[str, Score], split: str) -> En
 
 def _experts(job: Job, found: Found) -> dict[str, Model]:
     """The given experts on dev; with all items, where some were not scored in a race."""
-    rows = zip(job.space.expert_names, job.space.vertices(), found.experts, strict=False)
+    rows = zip(job.pool.space.expert_names, job.pool.space.vertices(), found.experts, strict=False)
     return {
         name: Model(job.weights(vertex), _scores(job, row, "dev")) for name, vertex, row in rows
     }
@@ -326,7 +326,7 @@ def _experts(job: Job, found: Found) -> dict[str, Model]:
 def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
     """The way in which each task is scored."""
     metrics, externals = job.objectives.metrics, job.objectives.externals
-    own = {spec.partition(":")[2] for spec in job.config.utilities}
+    own = {spec.partition(":")[2] for spec in job.plan.config.utilities}
     scored = {
         name: Objective(
             scorings[name],
@@ -358,12 +358,12 @@ def _cost(
         evaluations=len({row.key for row in run.searched}),
         item_evaluations=items,
         passes=items + (0 if training is None else training.passes),
-        passes_rivals=sum(row["n"] for row in spent) if job.rivals else None,
+        passes_rivals=sum(row["n"] for row in spent) if job.work.rivals else None,
         seconds=seconds,
-        seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.rivals else None,
+        seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.work.rivals else None,
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,
-        workers=None if job.alone else WorkerUse(job.config.workers, run.failures),
+        workers=None if job.plan.alone else WorkerUse(job.plan.config.workers, run.failures),
         judge={
             metric.name: typed(metric.usage(), JudgeUse)
             for metric in job.objectives.metrics.values()
@@ -381,13 +381,13 @@ def _without_numbers(run: Run) -> list[str]:
 
 def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
     """The patch that the files in ``best/`` hold."""
-    space, folder = job.space, run.path / "best"
+    space, folder = job.pool.space, run.path / "best"
     if folder.is_dir():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
     elif folder.exists():  # rmtree would wait for a writer of a pipe
         raise UserError(f"{folder}: is no directory; remove it, and resume the run")
     if chosen.patch is not None:
-        save_patch(chosen.patch, job.experts, folder)
+        save_patch(chosen.patch, job.pool.experts, folder)
     else:
         space.save(chosen.position, folder)
     return space.read(folder)

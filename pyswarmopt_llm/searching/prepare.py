@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,39 +12,62 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
-from pyswarmopt_llm.common.interfaces import Patch, Score, Space, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
 from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.engine.chat import use_day
-from pyswarmopt_llm.mix import Prepared
+from pyswarmopt_llm.mix import Pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
 from pyswarmopt_llm.scores.tasks import Scoring, Task
-from pyswarmopt_llm.searching.plan import Plan, make_plan
+from pyswarmopt_llm.searching.decide import make_plan, stored_plan
+from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
+from pyswarmopt_llm.searching.work import Work
 
 check_served = lazy("pyswarmopt_llm.servers.attach:check_served")
 
 
 @dataclass(frozen=True)
-class Job(Prepared, Plan):
-    """A plan with what it needs, ready to run.
-
-    The fingerprints are also of the tasks, and of score functions; the notes also say how a task's
-    dev and test were drawn, if its file has no split.
+class Job:
+    """A search that is ready to run.
 
     Attributes:
+        plan: what was decided.
+        pool: the experts, and the space over them.
+        objectives: tasks and scores.
+        engine: runs candidates.
+        notes: topic -> what a user should know, such as how dev and test were drawn.
         examination: of the server; None where the base runs here.
     """
 
+    plan: Plan
+    pool: Pool
+    objectives: Objectives
+    engine: Engine
+    notes: Mapping[str, str] = field(default_factory=dict)
     examination: Any = None
+
+    @cached_property
+    def work(self) -> Work:
+        """How much there is to do."""
+        return Work(self.plan, self.objectives)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, Any]:
+        """Digests of base, experts, tasks, and score functions."""
+        return {**self.pool.fingerprints, **_fingerprints(self.objectives)}
 
     @property
     def tasks(self) -> Mapping[str, Task]:
         """Name -> task, in the order given."""
         return self.objectives.tasks
+
+    def with_settings(self, **values: Any) -> Job:
+        """The job with other values of these settings."""
+        return replace(self, plan=self.plan.with_settings(**values))
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
         """Name -> what is scored on a split; see `Objectives.utilities`."""
@@ -53,8 +76,8 @@ class Job(Prepared, Plan):
     def evaluator(self, questions: Questions, margins: bool | None = None) -> Evaluator:
         """The evaluator of models on these questions; None: with margins if a model learns of them."""
         utilities = self.utilities(questions.split, dict(questions.scorings))
-        margins = self.config.method == "items" if margins is None else margins
-        return Evaluator(self.space, self.engine, utilities, self.objectives.combine, margins)
+        margins = self.plan.config.method == "items" if margins is None else margins
+        return Evaluator(self.pool.space, self.engine, utilities, self.objectives.combine, margins)
 
     def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
         """The dev items of all tasks as they are trained on."""
@@ -68,18 +91,18 @@ class Job(Prepared, Plan):
 
     def weights(self, position: Tensor) -> dict[str, float]:
         """Expert -> its coefficient at a position, (D,)."""
-        coefficients = self.space.coefficients(position).tolist()
-        return dict(zip(self.space.expert_names, coefficients, strict=True))
+        coefficients = self.pool.space.coefficients(position).tolist()
+        return dict(zip(self.pool.space.expert_names, coefficients, strict=True))
 
     @cached_property
     def starts(self) -> Tensor:
         """Starting positions; a swarm fills up its population itself."""
-        count = self.config.population
-        seed = self.config.seed
-        starts = starting_points(self.space, self.config.start, count, seed)
-        if self.config.method not in MODELS:
+        config = self.plan.config
+        count = config.population
+        starts = starting_points(self.pool.space, config.start, count, config.seed)
+        if config.method not in MODELS:
             return starts
-        return torch.cat([starts, between(starts, count - len(starts), seed)])
+        return torch.cat([starts, between(starts, count - len(starts), config.seed)])
 
 
 @dataclass(frozen=True)
@@ -89,8 +112,8 @@ class Contestant:
     Attributes:
         position: of the mixture, (D,).
         patch: the whole model, where it is not what the space makes of the position.
-        trained: whether it was trained on dev; without a patch it was trained without folds alone,
-            since it is clearly behind, and cannot be scored.
+        trained: True if it was trained on dev. Without a patch only its cross-validation fits exist,
+            because it was clearly behind.
         dev: its scores on dev, where these are known.
         value: on dev, as the search saw it.
     """
@@ -106,37 +129,57 @@ class Contestant:
         return space.realise(self.position) if self.patch is None else self.patch
 
 
-def prepare(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
-    """Plan a search and load its tasks, experts and base; the first thing that is wrong is a
+def prepare(config: SearchConfig) -> Job:
+    """Decide a search and load its tasks, experts and base; the first thing that is wrong is a
     `UserError`, with nothing written.
+    """
+    return open_job(make_plan(config))
+
+
+def reopen(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
+    """The job of a plan that was decided and stored, loaded anew.
 
     Args:
-        config: the settings.
-        given: see `make_plan`.
+        config: the settings that were decided.
+        given: those of them that were given.
+
+    Raises:
+        UserError: base, experts or tasks cannot be loaded.
     """
-    plan = make_plan(config, given)
-    config, objectives = plan.config, plan.objectives
-    prepared = plan.kind.make(plan.kind, config)
-    prepared.engine.thinking = config.thinking
-    if config.day is not None:
-        use_day(prepared.engine, config.day)
+    return open_job(stored_plan(config, given))
+
+
+def open_job(work: Work) -> Job:
+    """Load what a plan names.
+
+    Raises:
+        UserError: base, experts, tasks and server do not go together.
+    """
+    plan = work.plan
+    objectives = work.objectives
+    pool, engine = plan.kind.make(plan.kind, plan.config)
+    engine.thinking = plan.config.thinking
+    if plan.config.day is not None:
+        use_day(engine, plan.config.day)
     notes: dict[str, str] = {}
     for name, task in objectives.tasks.items():
-        check_window(task, config.scoring, prepared.engine, metric=objectives.metrics[name])
+        metric = objectives.metrics[name]
+        check_window(task, plan.config.scoring, engine, metric=metric)
         if task.note and task.note not in notes.values():
             notes[name] = task.note
     notes |= plan.why
     examination = None
-    if config.served:
-        examination = check_served(config, objectives, prepared)
+    if plan.config.served:
+        examination = check_served(plan.config, objectives, pool, engine)
         notes["engine"] = examination.text
-    plan = plan.with_settings(**prepared.engine.decided)  # a copy, which holds its fields alone
-    prepared = replace(
-        prepared,
-        fingerprints={**prepared.fingerprints, **_fingerprints(objectives)},
-        notes={**notes, **prepared.notes},
+    return Job(
+        plan=plan.with_settings(**engine.decided),
+        pool=pool,
+        objectives=objectives,
+        engine=engine,
+        notes={**notes, **pool.notes},
+        examination=examination,
     )
-    return Job(**vars(plan), **vars(prepared), examination=examination)
 
 
 def _fingerprints(objectives: Objectives) -> dict[str, Any]:

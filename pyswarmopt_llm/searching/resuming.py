@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.loop import Publish, SearchResult, work
-from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 
@@ -50,13 +50,13 @@ def resume(
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
     require(opened.config, allowed, opened.path)
-    # A judge's answers are in the run, wherever that is now; what a preset chose is stored.
-    config = replace(opened.config, out=str(opened.path), preset="none")
-    job = reopened(opened, prepare(config, opened.about.given))
+    # A judge's answers are in the run, wherever that is now.
+    config = replace(opened.config, out=str(opened.path))
+    job = checked(opened, reopen(config, opened.about.given))
     return work(job, opened, on_event, publish)
 
 
-def reopened(run: Run, job: Job) -> Job:
+def checked(run: Run, job: Job) -> Job:
     """The job of a run that goes on.
 
     A score function of another source, say because it raised on a rare reply, is accepted if it
@@ -78,7 +78,7 @@ def reopened(run: Run, job: Job) -> Job:
 
 def _check_values(run: Run, job: Job, name: str) -> None:
     """Score the first expert on a task again, if the store has its values."""
-    vertex = job.space.vertices()[0]
+    vertex = job.pool.space.vertices()[0]
     known = ("search", position_key(vertex))
     if known not in run.store:
         return
@@ -86,12 +86,12 @@ def _check_values(run: Run, job: Job, name: str) -> None:
     evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
     score = partial(evaluator.evaluate, Request(vertex))
     row = run.store.row(*known, job.objectives.names, score)
-    job.engine.load(job.space.realise(vertex))
+    job.engine.load(job.pool.space.realise(vertex))
     now = evaluator.utilities[name](job.engine).per_item
     for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
         if old != new:
             raise UserError(
                 f"{run.path}: the score of {name} changed since the run began: it gives prompt "
-                f"{item.id} {new:g} in place of {old:g} (expert {job.space.expert_names[0]}); put "
+                f"{item.id} {new:g} in place of {old:g} (expert {job.pool.space.expert_names[0]}); put "
                 "it back, or begin a new run"
             )

@@ -243,10 +243,10 @@ def _on_labels(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
     for name, position in starts.items():
         fittings[name] = Fitting(
             job.engine,
-            job.space.realise(position),
+            job.pool.space.realise(position),
             items,
-            job.experts[0],
-            job.config.seed,
+            job.pool.experts[0],
+            job.plan.config.seed,
             run.path / FOLDER / name,
             schedule,
             spend=meter.spend,
@@ -297,7 +297,7 @@ def _untrained(job: Job, found: Found) -> Contestant:
     than a standard error.
     """
     chosen = found.chosen
-    expert = job.space.vertices()[found.single].to(chosen.position)
+    expert = job.pool.space.vertices()[found.single].to(chosen.position)
     if chosen.position.equal(expert) or not chosen.position.any():
         return chosen
     rows = found.scorer.score([chosen.position, expert], 0)
@@ -307,11 +307,11 @@ def _untrained(job: Job, found: Found) -> Contestant:
 
 def _starts(job: Job, untrained: Contestant, single: int) -> dict[str, Tensor]:
     """Name -> position of each model that is trained."""
-    expert = job.space.vertices()[single].to(untrained.position)
+    expert = job.pool.space.vertices()[single].to(untrained.position)
     starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
     if not any(untrained.position.equal(start) for start in starts.values()):
         starts[MIXTURE] = untrained.position
-    if job.config.quick:
+    if job.plan.config.quick:
         return {name: at for name, at in starts.items() if at.equal(untrained.position)}
     return starts
 
@@ -320,7 +320,7 @@ def announce(job: Job, run: Run, positions: Iterable[Tensor], tell: OnEvent) -> 
     """Say what training begins with, unless it has begun before."""
     if not (run.path / FOLDER).exists():
         starts = [mixture_text(job.weights(position)) for position in positions]
-        tell(note(f"{job.training}, on top of {listed(starts)}"))
+        tell(note(f"{job.work.training}, on top of {listed(starts)}"))
 
 
 def _cross_fitted(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) -> Row:
@@ -344,7 +344,7 @@ def _cross_fitted(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, in
 
 def trained_row(job: Job, run: Run, found: Found, position: Tensor, new: Callable[[], Row]) -> Row:
     """The history's row of what was trained, with a coefficient of 1 for the LoRA."""
-    weights = job.space.coefficients(position)
+    weights = job.pool.space.coefficients(position)
     weights = torch.cat([weights, torch.ones_like(weights[:1])])
     key = position_key(weights)
 

@@ -17,12 +17,12 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.http import Json, Refusal
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
-from pyswarmopt_llm.common.interfaces import Patch, Space
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.engine.chat import window_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, resolve_base
-from pyswarmopt_llm.mix import Prepared
+from pyswarmopt_llm.mix import Pool
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.servers.engine import (
@@ -240,13 +240,15 @@ def _distance(a: Sequence[float], b: Sequence[float]) -> float:
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
-def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepared) -> Examination:
+def check_served(
+    config: SearchConfig, objectives: Objectives, pool: Pool, served: Engine
+) -> Examination:
     """Refuse tasks that the server cannot score, then examine it on the first dev items.
 
     Raises:
         UserError: a task, or what the examination found.
     """
-    engine = cast(ServedEngine, prepared.engine)
+    engine = cast(ServedEngine, served)
     for name in objectives.tasks:
         if not objectives.scorings(name, config.scoring, engine.likelihoods):
             why = (
@@ -255,9 +257,7 @@ def check_served(config: SearchConfig, objectives: Objectives, prepared: Prepare
             )
             raise InvalidOption("scoring", None, f"{why}; score by letter or generate, or use vLLM")
     texts = list(islice(_texts(config, objectives, engine), TEXTS))
-    return examine(
-        engine, prepared.space, prepared.experts, texts or [engine.chat(text) for text in PLAIN]
-    )
+    return examine(engine, pool.space, pool.experts, texts or [engine.chat(text) for text in PLAIN])
 
 
 def still_same(run: Run, now: Examination, notes: Mapping[str, str]) -> Mapping[str, str]:

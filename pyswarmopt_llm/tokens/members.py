@@ -27,7 +27,7 @@ from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised,
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.experts.files import atomic_directory, read_json, refuse_unmatched
 from pyswarmopt_llm.experts.quantised.embedded import spec_of
-from pyswarmopt_llm.mix import Prepared
+from pyswarmopt_llm.mix import Pool
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
 
 FORMAT = 1
@@ -220,7 +220,7 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
 def prepare_members(
     config: SearchConfig,
     over: Callable[[Sequence[Member], Mapping[str, TransformersEngine]], tuple[Space, Engine]],
-) -> Prepared:
+) -> tuple[Pool, Engine]:
     """Models and adapters of any bases, all resident side by side.
 
     Args:
@@ -235,7 +235,7 @@ def prepare_members(
     space, engine = over(members, loaded)
     bases = {member.base.name for member in members}
     prints = {"experts": {member.name: member.fingerprint for member in members}}
-    return Prepared(space, engine, prints, bases.pop() if len(bases) == 1 else "")
+    return Pool(space, prints, bases.pop() if len(bases) == 1 else ""), engine
 
 
 def write_members(

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.mix import Prepared, SpaceKind
+from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.mix import Pool, SpaceKind
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace, as_vector
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import (
@@ -133,7 +133,7 @@ def open_mixture(
     return engine
 
 
-def prepare(kind: SpaceKind, config: SearchConfig) -> Prepared:
+def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """The members of a search, loaded, and the space over them.
 
     Raises:

@@ -19,7 +19,7 @@ from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.finished import read_run
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.result import Objective, Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best
 from pyswarmopt_llm.searching.train import ALL as WHOLE
@@ -88,14 +88,14 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         UserError: base, experts or data changed since the run, its space has no coefficient per
             expert, or it was trained on dev and has no test items.
     """
-    job = prepare(replace(run.config, out=str(run.path), preset="none", workers="1"))
+    job = reopen(replace(run.config, out=str(run.path), workers="1"))
     run.check_fingerprints(job.fingerprints)
     check_best(run.path, run.about)
-    if not job.kind.averages:
+    if not job.plan.kind.averages:
         raise UserError(
             f"{run.path}: its space has no coefficient per expert that could be set to 0"
         )
-    names, weights = job.space.expert_names, result.coefficients
+    names, weights = job.pool.space.expert_names, result.coefficients
     if set(weights) != set(names):
         raise UserError(
             f"{run.path / 'result.json'}: its coefficients are not those of this run; restore the "
@@ -103,7 +103,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         )
     position = torch.tensor([weights[name] for name in names], dtype=torch.float64)
     utilities = _utilities(job, run, result)
-    coefficients = dict(zip(names, job.space.coefficients(position).tolist(), strict=True))
+    coefficients = dict(zip(names, job.pool.space.coefficients(position).tolist(), strict=True))
     lora = _trained(run, result) if result.best.trained else Patch()
     candidates = {}
     for k, name in enumerate(names):
@@ -177,7 +177,7 @@ def _scored(
 ) -> Scores:
     """The scores of a candidate with a change; empty where nothing is left to mix."""
     try:
-        patch = job.space.realise(position)
+        patch = job.pool.space.realise(position)
     except ValueError:  # a mixture of distributions without positive weights
         return {}
     job.engine.load(patch.with_low_rank(added.low_rank) if added.low_rank else patch)

@@ -57,10 +57,10 @@ def trained(config: SearchConfig, result: Mapping[str, Any], name: str) -> dict[
     """
     job = prepare(replace(config, out=f"{config.out}-alone"))
     scorings: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
-    single = job.space.expert_names.index(result["best_single"])
-    start = job.space.realise(job.space.vertices()[single] * (name != "base_tuned"))
+    single = job.pool.space.expert_names.index(result["best_single"])
+    start = job.pool.space.realise(job.pool.space.vertices()[single] * (name != "base_tuned"))
     choices = job.choices(scorings)
-    lora = fit(job.engine, start, choices, job.experts[0], config.seed)
+    lora = fit(job.engine, start, choices, job.pool.experts[0], config.seed)
     job.engine.load(start.with_low_rank(lora.low_rank))
     return {
         task: "".join(str(int(value)) for value in utility(job.engine).per_item)
@@ -72,7 +72,7 @@ def of_sum(config: SearchConfig) -> tuple[str, float]:
     """1 or 0 for each test item that the sum of all experts answers, and its score on dev."""
     job = prepare(replace(config, out=f"{config.out}-alone"))
     scorings: dict[str, Any] = dict.fromkeys(job.tasks, "likelihood")
-    job.engine.load(job.space.realise(torch.ones(job.space.size, dtype=torch.float64)))
+    job.engine.load(job.pool.space.realise(torch.ones(job.pool.space.size, dtype=torch.float64)))
     dev, test = (
         next(iter(job.utilities(split, scorings).values()))(job.engine) for split in ("dev", "test")
     )

@@ -119,8 +119,8 @@ class Study:
         """The best of the four that lead on the first items, and its name."""
         count = min(RACED, len(self.choices))
         first = sorted(random.Random(7).sample(range(len(self.choices)), count))
-        names = self.job.space.expert_names
-        patches = [self.job.space.realise(vertex) for vertex in self.job.space.vertices()]
+        names = self.job.pool.space.expert_names
+        patches = [self.job.pool.space.realise(vertex) for vertex in self.job.pool.space.vertices()]
         led = [self.scored(patch, first).value for patch in patches]
         four = sorted(range(len(names)), key=lambda k: -led[k])[:4]
         best = max(four, key=lambda k: self.scored(patches[k]).value)
@@ -159,7 +159,7 @@ class Study:
             self.job.engine,
             start,
             self.choices,
-            self.job.experts[0],
+            self.job.pool.experts[0],
             self.seed,
             self.folder / name,
             labelled(len(self.choices)),

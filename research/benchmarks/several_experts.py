@@ -147,7 +147,7 @@ def soups(config: SearchConfig, place: Place) -> Outcomes:
     dev = job.evaluator(Questions("dev", tuple(scorings.items())))
     tests = job.utilities("test", scorings)
     choices = job.choices(scorings)
-    vertices = job.space.vertices()
+    vertices = job.pool.space.vertices()
     n = len(vertices)
 
     def average(chosen: Sequence[int]) -> Tensor:
@@ -156,8 +156,8 @@ def soups(config: SearchConfig, place: Place) -> Outcomes:
     kept = greedy(n, lambda chosen: dev.evaluate(Request(average(chosen))).value, lambda: n)
     starts = {"uniform": average(range(n)), "sum": vertices.sum(0), "greedy": average(kept)}
     for name, position in starts.items():
-        patch = job.space.realise(position)
-        lora = fit(job.engine, patch, choices, job.experts[0], config.seed)
+        patch = job.pool.space.realise(position)
+        lora = fit(job.engine, patch, choices, job.pool.experts[0], config.seed)
         job.engine.load(patch.with_low_rank(lora.low_rank))
         outcomes = {task: pack(test(job.engine).per_item) for task, test in tests.items()}
         yield f"{name} soup, fine-tuned", outcomes

@@ -25,7 +25,7 @@ def warn_of_equal_scores(
     if len({score.per_item for score in scores}) > 1:
         return
     who = "every expert"
-    if not job.kind.several_models:
+    if not job.plan.kind.several_models:
         job.engine.load(Patch())
         base = job.utilities("dev", scorings)[name](job.engine)
         if base.per_item != scores[0].per_item:

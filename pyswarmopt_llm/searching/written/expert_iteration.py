@@ -94,7 +94,7 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
         starts[START] = mixture
     announce(job, run, starts.values(), tell)
     replies = Replies(job, found.scorings, run.store)
-    meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.trained_items), tell)
+    meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.work.trained_items), tell)
     iterations = _iterated(job, run, replies, starts, meter)
     trained = {
         name: _trained(job, run, found, starts[name], best_round(rounds), replies)
@@ -106,7 +106,7 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     own = max(reversed(trained), key=lambda name: trained[name].value)  # of equals the mixture
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
-    known = None if job.config.temperature else replies.of_base  # else scores are of samples
+    known = None if job.plan.config.temperature else replies.of_base  # else scores are of samples
     base = Contestant(starts[BASE], Patch(), dev=known)
     before = base if kept and own == BASE else replace(found.chosen, dev=row)
     models = {"mixture": before, "trained": trained[own], "base": base}
@@ -131,7 +131,9 @@ def _iterated(
 ) -> dict[str, list[Round]]:
     """Train one start after the other, each within its share of the time that is left."""
     searched = run.searched
-    left = job.budget.left(sum(row.n for row in searched), sum(row.seconds for row in searched))
+    left = job.work.budget.left(
+        sum(row.n for row in searched), sum(row.seconds for row in searched)
+    )
     iterations: dict[str, list[Round]] = {}
     for number, (name, position) in enumerate(starts.items(), start=1):
         iterations[name] = ExpertIteration(job, position, replies, run.path / FOLDER, name).run(
@@ -179,7 +181,7 @@ class Replies:
     def __init__(self, job: Job, scorings: Mapping[str, Scoring], store: Store) -> None:
         self._job, self.spare = job, job.objectives.spare
         self.schedule = ON_SPARE if self.spare else FULL
-        settings = (job.objectives.combine, store, job.config.seed)
+        settings = (job.objectives.combine, store, job.plan.config.seed)
         self._tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
         self.dev = self.log = ReplyLog(job.engine, self._tasks, *settings, REPLIES)
         if self.spare:
@@ -268,7 +270,7 @@ class ExpertIteration:
         self._job, self._folder, self._all = job, folder, replies
         self._start = start
         self._called = "expert iteration" + " from the base" * (start == BASE)
-        models = {BASE: Answerer(Patch()), start: Answerer(job.space.realise(position))}
+        models = {BASE: Answerer(Patch()), start: Answerer(job.pool.space.realise(position))}
         first = [replies.log.greedy(name, model) for name, model in models.items()]
         self._replies = [list(of_prompt) for of_prompt in zip(*first, strict=True)]
         self.floor = [min(reply.value for reply in replies) for replies in self._replies]
@@ -327,7 +329,7 @@ class ExpertIteration:
         """Have teachers and the latest model write replies; the best ones, by number of prompt."""
         latest, log = self._done[-1], self._all.log
         for number, position in enumerate(teachers, start=1):
-            teacher = Answerer(self._job.space.realise(position))
+            teacher = Answerer(self._job.pool.space.realise(position))
             self._add(log.greedy(f"teacher-{number}", teacher))
         samples = self.samples if len(self._done) > 1 else self.first
         for sample in log.sampled(latest.name, latest.model, max(samples - len(teachers), 0)):
@@ -346,8 +348,8 @@ class ExpertIteration:
             self._job.engine,
             self._done[0].model.patch,
             list(items.values()),
-            self._job.experts[0],
-            self._job.config.seed,
+            self._job.pool.experts[0],
+            self._job.plan.config.seed,
             self._folder / name,
             self._all.schedule,
             self.identities(items),

@@ -76,8 +76,8 @@ def keep_replies(
         models: of the result, by name.
     """
     shown = {"base": Patch()} if "base" in models else {}
-    expert = job.space.realise(job.space.vertices()[found.single])
-    shown |= {f"best expert, {job.space.expert_names[found.single]}": expert, RESULT: best}
+    expert = job.pool.space.realise(job.pool.space.vertices()[found.single])
+    shown |= {f"best expert, {job.pool.space.expert_names[found.single]}": expert, RESULT: best}
     before, after = models["best_single"].dev.items, models["best"].dev.items
     tasks, cut = [], list[str]()
     for name, task in job.tasks.items():

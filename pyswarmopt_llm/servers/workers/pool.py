@@ -18,8 +18,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.searching.elsewhere import MOST, RAY
 from pyswarmopt_llm.searching.prepare import Job
+from pyswarmopt_llm.searching.rules import MOST, RAY
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import Crew, Evaluator, Questions, Request
@@ -232,7 +232,7 @@ class Pools:
         self._job = job
         self._pool: Pool | None = None
         self._threads: list[ThreadPoolExecutor] = []
-        if not job.config.served:
+        if not job.plan.config.served:
             self._pool = Pool(host_of(job, load), job.fingerprints, run.note_failure)
 
     def on(self, evaluator: Evaluator, questions: Questions) -> Crew:
@@ -264,10 +264,9 @@ def evaluate_served(evaluator: Evaluator, engine: ServedEngine, request: Request
 
 def host_of(job: Job, load: Callable[..., Job]) -> Host:
     """Host of a search's workers."""
-    # What `auto` and the preset stand for is decided once: another process or machine might decide
-    # otherwise.
+    # decided once: another process or machine might pick another one
     dtype = str(job.engine.dtype).removeprefix("torch.")
-    config = replace(job.config, dtype=dtype, preset="none")
+    config = replace(job.plan.config, dtype=dtype)
     if not config.processes:
         return RayCluster(config.workers, config, load)
     device = "cpu" if pick_device(config.device).type == "cpu" else config.device

@@ -29,11 +29,11 @@ from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.combines import harmonic
 from pyswarmopt_llm.searching.explore import explore
 from pyswarmopt_llm.searching.item_model import ItemModel
-from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.race import begin, draw_shares
 from pyswarmopt_llm.searching.scoring.run_directory import Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.train import Fitting, not_worse
+from pyswarmopt_llm.searching.work import Budget
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods.changes import random_adapters
 from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Merged, Settings

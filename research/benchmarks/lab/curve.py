@@ -82,7 +82,7 @@ class Bench:
         self._task, self._seed, self._made = task, seed, made
         self._examples = items(TASKS[task], "dev", max(SIZES), 7 + seed)
         self._job = prepare(self._config(max(SIZES)))
-        self._engine, self._space = self._job.engine, self._job.space
+        self._engine, self._space = self._job.engine, self._job.pool.space
         self._choices = self._job.choices({task: "likelihood"})
         self._test = self._job.utilities("test", {task: "likelihood"})[task]
         self._experts: dict[str, str] = {}
@@ -141,7 +141,7 @@ class Bench:
     def trained(self, start: Patch, examples: int, pull: float, epochs: int) -> dict[str, Any]:
         """Outcomes on test after training, and the squared norm of the change."""
         self._engine.load(start)
-        lora = Lora.like(self._job.experts[0], self._seed)
+        lora = Lora.like(self._job.pool.experts[0], self._seed)
         choices = self._choices[:examples]
         rounds = shuffled(choices, epochs, self._seed)
         train(self._engine, lora, rounds, RATE, partial(_pulled_losses, lora, pull))

@@ -55,11 +55,11 @@ class Bench:
         scorings = dict.fromkeys(self.job.tasks, "likelihood")
         (self.dev,) = self.job.utilities("dev", scorings).values()
         (self.test,) = self.job.utilities("test", scorings).values()
-        self.experts = len(self.job.space.expert_names)
+        self.experts = len(self.job.pool.space.expert_names)
 
     def right(self, split: Any, weights: Sequence[float], places: Any = None) -> Floats:
         """1 or 0 for each item, or for those at these places, of a mixture."""
-        self.engine.load(self.job.space.realise(torch.tensor(weights, dtype=torch.float64)))
+        self.engine.load(self.job.pool.space.realise(torch.tensor(weights, dtype=torch.float64)))
         return np.array(split(self.engine, places).per_item)
 
     def alone(self, split: Any) -> Floats:
@@ -73,7 +73,7 @@ class Bench:
         """
         self.engine.load(Patch())
         read: list[Tensor] = []
-        module = self.engine.model.get_submodule(last_query(self.job.space.shapes))
+        module = self.engine.model.get_submodule(last_query(self.job.pool.space.shapes))
         hook = module.register_forward_pre_hook(lambda _, given: read.append(given[0][0, -1]))
         hidden = []
         for prompt in split.prompts:
@@ -126,10 +126,10 @@ def merged(signals: Floats, count: int = MERGED) -> Floats:
 
 def signals(bench: Bench, read: Tensor) -> Floats:
     """The norm of what each expert adds to the query, (items, experts)."""
-    name = f"{last_query(bench.job.space.shapes)}.weight"
+    name = f"{last_query(bench.job.pool.space.shapes)}.weight"
     parts = []
     for one in torch.eye(bench.experts, dtype=torch.float64):
-        change = bench.job.space.realise(one).low_rank[name]
+        change = bench.job.pool.space.realise(one).low_rank[name]
         parts.append((read @ change.a.T @ change.b.T).norm(dim=1))
     return torch.stack(parts, dim=1).double().numpy()
 

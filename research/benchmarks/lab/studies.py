@@ -125,7 +125,7 @@ class Bench:
             threads=threads,
         )
         self.job = prepare(config)
-        self.task, self.vertices = task, self.job.space.vertices()
+        self.task, self.vertices = task, self.job.pool.space.vertices()
         self._dev, self._test = (
             self.job.evaluator(Questions(split, ((task, "likelihood"),)))
             for split in ("dev", "test")
@@ -195,7 +195,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
     """
     dropout = Dropout(variant.drop_k or 0.0, variant.drop_n or 0.0, seed)
     with tempfile.TemporaryDirectory() as folder:
-        scorer = bench.scorer(Run.create(Path(folder) / "run", About(bench.job.config, {})))
+        scorer = bench.scorer(Run.create(Path(folder) / "run", About(bench.job.plan.config, {})))
         experts = list(bench.start(variant.experts, seed).unique(dim=0))
         scorer.score(experts, 0)
 
@@ -205,7 +205,7 @@ def search(bench: Bench, variant: Variant, seed: int) -> dict[str, Any]:
         swarm = make_swarm(bench, variant, seed, values)
         rows = loop(swarm, scorer, dropout)
     expert = bench.vertices[int(bench.experts.argmax())]
-    coefficients, best = bench.job.space.coefficients(swarm.best.x).tolist(), swarm.best.value
+    coefficients, best = bench.job.pool.space.coefficients(swarm.best.x).tolist(), swarm.best.value
     names = map(str, range(len(coefficients)))
     return {
         "dev": best,

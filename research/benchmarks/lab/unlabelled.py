@@ -244,7 +244,7 @@ class Cell:
 
     def start(self, name: str) -> Patch:
         """The change that a teacher or student is trained on top of."""
-        space = self._job.space
+        space = self._job.pool.space
         if name == "base":
             return Patch()
         if name.startswith("mixture"):
@@ -258,7 +258,7 @@ class Cell:
         """Coefficients, (experts,), of the candidate at this place: the first is the one that the
         search has trained, the others are the next best by accuracy on dev.
         """
-        names = self._job.space.expert_names
+        names = self._job.pool.space.expert_names
         first = [self._result["coefficients"][name] for name in names]
         rows = [row for row in self._rows if row["phase"] == "search" and "bounds" not in row]
         rows.sort(key=lambda row: -row["value"])
@@ -279,7 +279,7 @@ class Cell:
         start, _, copy = name.partition("#")
         patch = self.start(start)
         seed = self._seed + 100 * int(copy or 0)
-        fitting = Fitting(self._engine, patch, self.dev, self._job.experts[0], seed)
+        fitting = Fitting(self._engine, patch, self.dev, self._job.pool.experts[0], seed)
 
         def score(places: Sequence[int]) -> Sequence[Tensor]:
             items = [self.dev[place] for place in places]
@@ -342,7 +342,7 @@ class Cell:
             steps = [order[k : k + ITEMS_PER_STEP] for k in range(0, len(order), ITEMS_PER_STEP)]
             rounds.append([[labelled[place] for place in step] for step in steps])
         self._engine.load(start)
-        lora = Lora.like(self._job.experts[0], self._seed)
+        lora = Lora.like(self._job.pool.experts[0], self._seed)
         train(self._engine, lora, rounds, RATE, soft_losses)
         self._engine.load(start.with_low_rank(lora.patch().low_rank))
 

@@ -49,8 +49,8 @@ def on_dev(job: Job) -> list[Score]:
     """The score of each expert on the dev prompts of a job of one task."""
     (utility,) = job.utilities("dev", {job.objectives.names[0]: "generate"}).values()
     scores = []
-    for vertex in job.space.vertices():
-        job.engine.load(job.space.realise(vertex))
+    for vertex in job.pool.space.vertices():
+        job.engine.load(job.pool.space.realise(vertex))
         scores.append(utility(job.engine))
     return scores
 
@@ -88,14 +88,14 @@ def iterated(
     scorings: dict[str, Scoring] = {job.objectives.names[0]: "generate"}
     dev = job.utilities("dev", scorings)
     folder.mkdir(parents=True, exist_ok=True)
-    spare = job.trained_items if job.objectives.spare else 0
+    spare = job.work.trained_items if job.objectives.spare else 0
     settings = job.with_settings(seed=seed)
     replies = Replies(settings, scorings, Store(folder / RESULTS))
-    most = samples(spent, job.items, spare)
+    most = samples(spent, job.work.items, spare)
     rounds = ExpertIteration(settings, position, replies, folder, samples=most).run(
         teachers, say=lambda text: print(" ", text, flush=True)
     )
-    patch = job.space.realise(position)
+    patch = job.pool.space.realise(position)
     if rounds:
         best = best_round(rounds)
         job.engine.load(patch)

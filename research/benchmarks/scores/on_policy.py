@@ -70,8 +70,8 @@ class Class:
         self.tokenizer, self.model = job.engine.tokenizer, job.engine.model
         self.opening, _ = reply_frame(self.tokenizer)
         ranked = np.argsort([-score.value for score in on_dev(job)], kind="stable")[:TEACHERS]
-        vertices = job.space.vertices()
-        self.teachers = [job.space.realise(vertices[int(place)]) for place in ranked]
+        vertices = job.pool.space.vertices()
+        self.teachers = [job.pool.space.realise(vertices[int(place)]) for place in ranked]
 
     def tokens(self, items: Sequence[Item]) -> list[list[int]]:
         """The prompts of items, up to the reply."""
@@ -167,7 +167,7 @@ def student_of(room: Class, start: Patch, seed: int) -> Any:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    config = room.job.config
+    config = room.job.plan.config
     model = AutoModelForCausalLM.from_pretrained(config.base, dtype=torch.float32)
     with torch.no_grad():
         for name, change in start.low_rank.items():

@@ -40,12 +40,12 @@ STARTS = ("base", "best-single", "mixture")
 def starts(job: Job, config: SearchConfig) -> Iterator[tuple[str, Patch]]:
     """The models that are trained further, by name."""
     yield "base", Patch()
-    experts = job.space.vertices()
-    yield "best-single", job.space.realise(experts[best_of(on_dev(job))])
+    experts = job.pool.space.vertices()
+    yield "best-single", job.pool.space.realise(experts[best_of(on_dev(job))])
     result = finished(replace(config, out=f"{config.out}-search", train="off"))
     weights: Mapping[str, float] = result["models"]["best"]["weights"]
-    position = torch.tensor([weights[name] for name in job.space.expert_names]).double()
-    yield "mixture", job.space.realise(position)
+    position = torch.tensor([weights[name] for name in job.pool.space.expert_names]).double()
+    yield "mixture", job.pool.space.realise(position)
 
 
 def right_answers(job: Job, file: Path) -> list[Choices]:
@@ -63,8 +63,8 @@ def trained(job: Job, start: Patch, answers: Sequence[Choices], rate: float) -> 
     """A model that is trained further on answers."""
     engine = on_transformers(job.engine, "an adapter is trained")
     engine.load(start)
-    lora = Lora.like(job.experts[0], job.config.seed)
-    train(engine, lora, shuffled(answers, EPOCHS, job.config.seed), rate)
+    lora = Lora.like(job.pool.experts[0], job.plan.config.seed)
+    train(engine, lora, shuffled(answers, EPOCHS, job.plan.config.seed), rate)
     return start.with_low_rank(lora.patch().low_rank)
 
 

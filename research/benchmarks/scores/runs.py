@@ -182,7 +182,7 @@ def without_search(config: SearchConfig, method: str) -> Iterator[Outcome]:
     file = folder / "test.json"
     if not file.exists():
         job = prepare(config)
-        experts = job.space.vertices()
+        experts = job.pool.space.vertices()
         if method == FROM_BASE:
             position, spent = torch.zeros_like(experts[0]), 0
         else:

@@ -123,7 +123,7 @@ def loaded(settings: str) -> Callable[[], object]:
 
     def prepared(config: SearchConfig, given: object = None) -> Job:
         open_fields = [name for name, value in vars(config).items() if value in (None, "auto", ())]
-        chosen = {name: getattr(job.config, name) for name in open_fields}  # by the preset
+        chosen = {name: getattr(job.plan.config, name) for name in open_fields}  # by the preset
         return job.with_settings(**{**vars(config), **chosen})
 
     fork_server = Lasting(
@@ -134,7 +134,7 @@ def loaded(settings: str) -> Callable[[], object]:
 
     def run() -> object:
         pyswarmopt_llm.searching.loop.prepare = prepared
-        pyswarmopt_llm.searching.resuming.prepare = prepared
+        pyswarmopt_llm.searching.resuming.reopen = prepared
         pyswarmopt_llm.servers.workers.local.ForkServer = lambda *_: fork_server
         if (Path(config.out) / "run.json").exists():
             return resume(config.out)

@@ -89,8 +89,8 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
     job = prepare(replace(config, out="unused"))
     (utility,) = job.utilities("dev", {"words": "generate"}).values()
     rows = history(Path(config.out))
-    for row, vertex in zip(rows, job.space.vertices(), strict=False):
-        job.engine.load(job.space.realise(vertex))
+    for row, vertex in zip(rows, job.pool.space.vertices(), strict=False):
+        job.engine.load(job.pool.space.realise(vertex))
         assert row["value"] == pytest.approx(utility(job.engine).value)
     run = stopped_copy(Path(config.out), tmp_path / "stopped", rows=4)
     resume(run)

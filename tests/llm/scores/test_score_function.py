@@ -31,7 +31,7 @@ from pyswarmopt_llm.scores.metrics.external.score_function import (
 )
 from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_objectives
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About, Run, read_about
@@ -177,8 +177,8 @@ def test_its_values_are_those_of_the_replies_that_transformers_writes(config: Se
     (task,) = job.tasks.values()
     assert sorted(item.question for item in (*task.dev, *task.test)) == sorted(NAMES)
     assert (len(task.dev), len(task.test)) == (6, 6)
-    for number, vertex in enumerate(job.space.vertices()):
-        job.engine.load(job.space.realise(vertex))
+    for number, vertex in enumerate(job.pool.space.vertices()):
+        job.engine.load(job.pool.space.realise(vertex))
         (utility,) = job.utilities("dev", {task.name: "generate"}).values()
         replies = by_transformers(
             config, config.experts[number], [item.question for item in task.dev]
@@ -390,7 +390,7 @@ def test_without_a_budget_at_most_40_candidates_are_planned(
     config: SearchConfig, given: dict[str, Any], expected: tuple[int, int, int]
 ) -> None:
     auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
-    plan = make_plan(auto)
+    plan = make_plan(auto).plan
     found = plan.config
     assert (found.population, found.iterations, plan.evaluations) == expected
     assert found.method == ("swarm" if "max_iter" in given else "scores") and found.train == "off"
@@ -413,7 +413,7 @@ def test_it_trains_from_40_dev_prompts_on_and_from_16_beside_spare_ones(
 ) -> None:
     (mine / "asks.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(prompts)))
     auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
-    found = make_plan(auto)
+    found = make_plan(auto).plan
     assert found.config.train == train
     why = found.why.get(UNTRAINED, "")
     assert bool(why) == (train == "off" and "train" not in given)

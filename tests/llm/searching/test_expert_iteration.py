@@ -35,12 +35,13 @@ from pyswarmopt_llm.scores.metrics.by_name import METRICS, written
 from pyswarmopt_llm.scores.metrics.combines import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.searching import train
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
-from pyswarmopt_llm.searching.plan import Budget, make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Packed, Row, Store
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.work import Budget
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
 from pyswarmopt_llm.searching.written.expert_iteration import (
     ExpertIteration,
@@ -423,7 +424,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     assert use["replies"] == 20 * len(spare) + DEV * len(on_dev)
     # What is handed over is what answered the dev prompts.
     (utility,) = job.utilities("dev", {"open": "generate"}).values()
-    job.engine.load(job.space.read(Path(config.out) / "best"))
+    job.engine.load(job.pool.space.read(Path(config.out) / "best"))
     assert utility(job.engine).value == pytest.approx(result["trained_dev"])
     # Ended in between, it ends as it did.
     whole = tmp_path / "whole"
@@ -542,7 +543,7 @@ def test_the_base_is_handed_over_where_its_own_replies_teach_more(
         and models["mixture"]["weights"] == models["base"]["weights"]
     )
     job = prepare(replace(config, out="unused"))
-    best = job.space.read(Path(config.out) / "best")
+    best = job.pool.space.read(Path(config.out) / "best")
     number = result["expert_iteration"]["round"]
     lora = load_factors(read_adapter(train_folder(config) / f"base-round-{number}" / "all"))
     assert best.low_rank.keys() == lora.keys()
@@ -650,9 +651,9 @@ def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
     task = write_task(tmp_path / "forty.json", questions(40, 1), questions(6, 2), metric="few")
     free = replace(config, preset="auto", train="auto", tasks=(str(task),))
     given = replace(free, train="on")
-    assert [make_plan(setting).config.train for setting in (free, given)] == ["on", "on"]
+    assert [make_plan(setting).plan.config.train for setting in (free, given)] == ["on", "on"]
     monkeypatch.setitem(METRICS, "few", replace(METRICS["few"], usage=dict))
-    assert [make_plan(setting).config.train for setting in (free, given)] == ["off", "on"]
+    assert [make_plan(setting).plan.config.train for setting in (free, given)] == ["off", "on"]
 
 
 def test_without_replies_that_are_better_nothing_is_trained(
@@ -777,7 +778,7 @@ def write_labelled(folder: Path) -> Path:
 def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
     timed = replace(config, budget_minutes=1.0)
     with_training, without = (
-        prepare(replace(timed, train=train)).budget for train in ("on", "off")
+        prepare(replace(timed, train=train)).work.budget for train in ("on", "off")
     )
     left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
     assert with_training.left(10, 5.0) == left == 33.0

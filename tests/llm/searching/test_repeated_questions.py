@@ -141,7 +141,7 @@ def test_on_dev_each_item_is_scored_by_what_was_trained_without_it(
     values = dict[int, float]()
     for number, fold in enumerate(found, start=1):
         rest = [choice for place, choice in enumerate(choices) if place not in fold]
-        trained = fit(job.engine, start, rest, job.experts[0], config.seed)
+        trained = fit(job.engine, start, rest, job.pool.experts[0], config.seed)
         for name, change in lora(config, f"without-{number}").low_rank.items():
             assert torch.allclose(change.dense(), trained.low_rank[name].dense(), atol=1e-4)
         model = changed(config, start, trained)

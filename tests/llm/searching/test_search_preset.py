@@ -17,7 +17,9 @@ from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.pages import words
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching.plan import make_plan, with_preset
+from pyswarmopt_llm.searching import decide
+from pyswarmopt_llm.searching.decide import make_plan, stored_plan
+from pyswarmopt_llm.searching.prepare import reopen
 
 
 @pytest.fixture
@@ -36,15 +38,14 @@ def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None
     patience; the rest of the reference is search.py's default.
     """
     case = json.loads(line, object_hook=tuples)
-    found = make_plan(replace(config, **case["given"])).config
+    found = make_plan(replace(config, **case["given"])).plan.config
     assert {name: getattr(found, name) for name in case["decided"]} == case["decided"]
-    # What is decided stays, as resuming takes it, under no preset.
-    decided = replace(found, preset="none")
-    assert make_plan(decided).config == decided
+    # What is decided stays, as resuming takes it.
+    assert stored_plan(found, case["given"]).plan.config == found
     names = "method space particles train grid compat proposals start".split()
-    assert {*names} <= given_settings(decided).keys()
+    assert {*names} <= given_settings(found).keys()
     swarm = {"optimizer", "max_iter", "patience"}
-    assert swarm & given_settings(decided).keys() == (swarm if found.method == "swarm" else set())
+    assert swarm & given_settings(found).keys() == (swarm if found.method == "swarm" else set())
 
 
 def tuples(found: dict[str, Any]) -> dict[str, Any]:
@@ -52,20 +53,39 @@ def tuples(found: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
 
 
-def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_given() -> None:
-    plain = SearchConfig("b", ("x", "y"), ("t",), "r")
-    paper, reference = (with_preset(replace(plain, preset=name)) for name in ("paper", "reference"))
+def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_given(
+    config: SearchConfig,
+) -> None:
+    plain = replace(config, preset=None)
+
+    def planned(**given: Any) -> SearchConfig:
+        return make_plan(replace(plain, **given)).plan.config
+
+    paper = planned(preset="paper")
+    reference = planned(preset="reference")
     assert (paper.grid, paper.settings) == ("paper", ())
     assert (reference.grid, reference.settings) == ("paper", ("restart_patience=7",))
-    assert with_preset(replace(plain, compat="paper")) == replace(paper, grid="given")
-    assert not with_preset(replace(plain, preset="paper", optimizer="constriction")).is_grid
+    assert planned(compat="paper") == replace(paper, grid="given")
+    assert not planned(preset="paper", optimizer="constriction").is_grid
+
+
+def test_workers_resume_and_analyses_read_the_plan_and_decide_nothing(
+    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preset that would decide otherwise now is not asked."""
+    decided = make_plan(replace(config, max_iter=None, particles=None)).plan
+    assert decided.config.method == "items"
+    monkeypatch.setattr(decide, "PRESETS", {})
+    again = stored_plan(decided.config, decided.given).plan
+    assert again.config == decided.config and again.given == decided.given
+    assert reopen(decided.config).plan.config.method == "items"
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(
     config: SearchConfig,
 ) -> None:
     free = replace(config, max_iter=None, particles=None, train="off")
-    assert make_plan(replace(free, max_iter=0)).config == make_plan(free).config
+    assert make_plan(replace(free, max_iter=0)).plan.config == make_plan(free).plan.config
     result = search(free).result
     # of an expert in a race the latest row
     rows = list({row["key"]: row for row in history(Path(config.out))}.values())

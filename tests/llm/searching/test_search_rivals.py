@@ -19,8 +19,8 @@ from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching import train
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
-from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_llm.searching.scoring.result import Result
@@ -69,7 +69,7 @@ def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
     patch = Patch()
     if start is not None:
         choices = job.choices({"words": "likelihood"})
-        lora = fit(job.engine, start, choices, job.experts[0], job.config.seed)
+        lora = fit(job.engine, start, choices, job.pool.experts[0], job.plan.config.seed)
         patch = start.with_low_rank(lora.low_rank)
     (utility,) = job.utilities(split, {"words": "likelihood"}).values()
     job.engine.load(patch)
@@ -81,9 +81,9 @@ def without_folds(job: Job, start: Patch) -> list[float]:
     (utility,) = job.utilities("dev", {"words": "likelihood"}).values()
     choices = job.choices({"words": "likelihood"})
     values = [0.0] * len(choices)
-    for fold in folds(choices, job.config.seed):
+    for fold in folds(choices, job.plan.config.seed):
         rest = [item for place, item in enumerate(choices) if place not in fold]
-        lora = fit(job.engine, start, rest, job.experts[0], job.config.seed)
+        lora = fit(job.engine, start, rest, job.pool.experts[0], job.plan.config.seed)
         job.engine.load(start.with_low_rank(lora.low_rank))
         for place, value in enumerate(utility(job.engine).per_item):
             values[place] = value if place in fold else values[place]
@@ -99,7 +99,7 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
     starts = {
         "base": None,
         "base_tuned": Patch(),
-        "expert_tuned": job.space.realise(job.space.vertices()[number]),
+        "expert_tuned": job.pool.space.realise(job.pool.space.vertices()[number]),
     }
     models, found = result["models"], Result.from_json(result)
     ours = unpack(models["best"]["test"]["tasks"]["words"]["items"])
@@ -144,7 +144,7 @@ def test_what_the_search_trained_itself_is_not_trained_again(
     labels = [*score_rows(Result.from_json(result))]
     assert len([label for label in labels if "fine-tuned on dev" in label]) == 1
     job = prepare(replace(config, out="unused"))
-    start = job.space.realise(torch.tensor(weights, dtype=torch.float64))
+    start = job.pool.space.realise(torch.tensor(weights, dtype=torch.float64))
     assert sum(by_hand(job, start, "test")) / 12 == pytest.approx(same["test"]["value"])
 
 

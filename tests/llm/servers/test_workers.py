@@ -17,10 +17,10 @@ from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.elsewhere import threads_of
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_llm.searching.plan import make_plan
 from pyswarmopt_llm.searching.resuming import resume
+from pyswarmopt_llm.searching.rules import threads_of
 from pyswarmopt_llm.servers.workers import local, pool
 from pyswarmopt_llm.servers.workers.local import ForkServer
 
@@ -115,8 +115,8 @@ def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) ->
     assert threads_of(2) == max(1, cores // 2)
     assert threads_of(4000) == threads_of(0) == 1
     two = replace(crew_config, threads=None, workers="2")
-    assert make_plan(two).config.threads == threads_of(2)
-    assert make_plan(replace(two, threads=3)).config.threads == 3
+    assert make_plan(two).plan.config.threads == threads_of(2)
+    assert make_plan(replace(two, threads=3)).plan.config.threads == 3
 
 
 @pytest.mark.skipif(

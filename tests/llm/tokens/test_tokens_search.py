@@ -25,7 +25,7 @@ from search_helpers import (
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching.plan import make_plan
+from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.use.model import evaluate_model
 

@@ -1,0 +1,104 @@
+"""From what was asked to a plan: presets choose, what was typed wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, given_settings
+from pyswarmopt_llm.mix import SpaceKind
+from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
+from pyswarmopt_llm.searching.plan import Plan
+from pyswarmopt_llm.searching.presets import PRESETS, PUBLISHED, Method, preset_of, space_of
+from pyswarmopt_llm.searching.rules import check_costs, check_settings, check_tasks, threads_of
+from pyswarmopt_llm.searching.work import Work
+
+
+def make_plan(config: SearchConfig) -> Work:
+    """Decide a search.
+
+    The plan's `compat` is ``paper`` only if what runs is the published algorithm, and ``none`` if
+    that is another one.
+
+    Raises:
+        UserError: a setting that is out of range, unknown, in conflict, or not for these tasks.
+    """
+    given = given_settings(config)
+    asked = Plan(asked_for(config), given)
+    check_settings(asked)
+    objectives = load_objectives(asked.config)
+    work = Work(asked, objectives)
+    check_tasks(work)
+    method = PRESETS[preset_of(config)](work)
+    names = {each.name for each in fields(Method)} - {"settings"}  # presets add to these
+    method = replace(method, **{name: given[name] for name in given if name in names})
+    decided = Work(_decided(asked, method, objectives), objectives)
+    check_costs(decided)
+    return decided
+
+
+def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Work:
+    """The plan that ``run.json`` holds, with its tasks; nothing is decided again.
+
+    Args:
+        config: the settings that were decided.
+        given: those of them that were given.
+
+    Raises:
+        UserError: the settings are not those of a plan, or do not fit the tasks any more.
+    """
+    plan = Plan(config, given or {})
+    check_settings(plan)
+    work = Work(plan, load_objectives(config))
+    check_tasks(work)
+    return work
+
+
+def asked_for(config: SearchConfig) -> SearchConfig:
+    """The settings that are asked for, with the names of preset and space filled in.
+
+    Raises:
+        InvalidOption: settings that contradict each other.
+    """
+    preset = preset_of(config)
+    grid = config.grid
+    if grid == "auto":
+        draws = config.preset in PUBLISHED  # `compat` alone means one set of coefficients
+        theirs = config.optimizer in ("auto", MODEL_SWARMS)
+        grid = "paper" if draws and theirs else "given"
+    return replace(config, preset=preset, space=space_of(config), grid=grid)
+
+
+def _decided(asked: Plan, method: Method, objectives: Objectives) -> Plan:
+    """The plan with a method in place of what was left open."""
+    config = asked.config
+    why = dict(method.why)
+    combine = config.combine
+    if combine == "auto" and objectives.combined_by != "harmonic":
+        combine = objectives.combined_by
+        why["combine"] = (
+            f"{', '.join(objectives.names)}: the mean of the scores is maximised (`combine` "
+            "arithmetic), since they may be negative; front/ has other compromises"
+        )
+    threads = config.threads
+    if not asked.alone and threads is None:
+        threads = threads_of(config.processes)
+    config = replace(
+        config,
+        **method.chosen,
+        combine=combine,
+        threads=threads,
+        compat=_compat(config, method, asked.kind),
+    )
+    return Plan(config, asked.given, why)
+
+
+def _compat(config: SearchConfig, method: Method, kind: SpaceKind) -> str:
+    """Source of the algorithm: the paper, its authors' code, or neither."""
+    if method.optimizer != MODEL_SWARMS:
+        return "none"
+    if config.compat == "reference" or config.preset == "reference":
+        return "reference"
+    departures = kind.departures({**asdict(config), **method.chosen})
+    return "none" if departures else "paper"
