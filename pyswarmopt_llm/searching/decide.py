@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, given_settings
+from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, SearchConfig, given_settings
 from pyswarmopt_llm.mix import SpaceKind
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.searching.plan import Plan
@@ -31,8 +31,10 @@ def make_plan(config: SearchConfig) -> Work:
     work = Work(asked, objectives)
     check_tasks(work)
     method = PRESETS[preset_of(config)](work)
-    names = {each.name for each in fields(Method)} - {"settings"}  # presets add to these
-    method = replace(method, **{name: given[name] for name in given if name in names})
+    typed = {each.name for each in fields(Method)} - {"settings"}  # presets add to these
+    method = replace(method, **{name: given[name] for name in given if name in typed})
+    if method.method in MODELS:
+        method = replace(method, max_iter=None)  # `max_iter` 0 asks for no iterations
     decided = Work(_decided(asked, method, objectives), objectives)
     check_costs(decided)
     return decided

@@ -38,10 +38,11 @@ def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None
     patience; the rest of the reference is search.py's default.
     """
     case = json.loads(line, object_hook=tuples)
-    found = make_plan(replace(config, **case["given"])).plan.config
+    plan = make_plan(replace(config, **case["given"])).plan
+    found = plan.config
     assert {name: getattr(found, name) for name in case["decided"]} == case["decided"]
     # What is decided stays, as resuming takes it.
-    assert stored_plan(found, case["given"]).plan.config == found
+    assert stored_plan(found, plan.given).plan.config == found
     names = "method space particles train grid compat proposals start".split()
     assert {*names} <= given_settings(found).keys()
     swarm = {"optimizer", "max_iter", "patience"}
