@@ -12,7 +12,8 @@ from pyswarmopt_groups.registry import Strategy
 from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.scores.metrics.objectives import ACCURACY, check_window
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY
+from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.tokens.members import check_templates, has_template
 

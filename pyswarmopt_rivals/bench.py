@@ -20,7 +20,8 @@ from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_bas
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
-from pyswarmopt_llm.scores.metrics.objectives import ACCURACY, ItemsUtility, Metric, scorings_of
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, ItemsUtility, Metric
+from pyswarmopt_llm.scores.metrics.objectives import scorings_of
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.training.examples import TrainingOptions

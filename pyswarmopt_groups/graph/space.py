@@ -17,8 +17,8 @@ from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.mix import Pool, SpaceKind
 from pyswarmopt_llm.mix.coefficients import as_vector
+from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.members import (
     Member,
     load_members,

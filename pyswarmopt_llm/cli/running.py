@@ -25,7 +25,8 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.terminal import json_lines, progress
-from pyswarmopt_llm.scores.tasks.load import NO_FILES, parse_reading, read_whole
+from pyswarmopt_llm.scores.tasks.columns import parse_reading
+from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost

@@ -1,8 +1,8 @@
 """Look up names given by users; an unknown name raises an error that suggests the closest one.
 
-Tables of names can stand for functions whose modules are slow to import: `lazy`. Other packages add
-commands, spaces, analyses and names of the Python API through entry points, so that this package
-imports none of them: `plugins`.
+Side rooms (servers, token mixtures, published data, tools) give the main road what it takes from
+them by name: `offer`, `aside`. Other packages add commands, spaces, analyses and names of the Python
+API through entry points, so that this package imports none of them: `plugins`.
 """
 
 from __future__ import annotations
@@ -79,14 +79,35 @@ def load(target: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def lazy(target: str) -> Callable[..., Any]:
-    """The function or class at ``module:name``, whose module is imported when it is called.
+_OFFERS: dict[str, Callable[[], Callable[..., Any]]] = {}
+
+
+def offer(get: Callable[[], Callable[..., Any]]) -> Callable[[], Callable[..., Any]]:
+    """Make known what a side room offers, under the name of the function that imports it.
+
+    Args:
+        get: imports and returns it (see `pyswarmopt_llm.sides`).
+    """
+    _OFFERS[get.__name__] = get
+    return get
+
+
+def aside(name: str) -> Callable[..., Any]:
+    """What a side room offers under this name; its module is imported when it is called.
 
     Example:
-        >>> lazy("math:hypot")(3, 4), lazy("no_such_module:name") is None
-        (5.0, False)
+        >>> @offer
+        ... def _hypot():
+        ...     from math import hypot
+        ...     return hypot
+        >>> aside("_hypot")(3, 4)
+        5.0
     """
-    return lambda *arguments: load(target)(*arguments)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return _OFFERS[name]()(*arguments, **options)
+
+    return call
 
 
 @cache

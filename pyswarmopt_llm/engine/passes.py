@@ -14,14 +14,10 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
-from pyswarmopt_llm.common.hardware import out_of_memory
-from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
-planned_decoder = lazy("pyswarmopt_llm.engine.generation:PlannedDecoder")
-plain_passes = lazy("pyswarmopt_llm.engine.plain:PlainPasses")
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
 # small on a GPU.
 _HEAD_ROWS, _HEAD_ROWS_OF_CPU = 1024, 16
@@ -152,91 +148,6 @@ class Decoder(Protocol):
         """Keep these rows, in this order; none may be moved to a later index."""
 
 
-def passes_of(model: Any) -> Passes:
-    """The forward passes of a model: planned ones where its architecture takes them, and where two
-    short texts have the same logits alone and in a batch.
-    """
-    counts = _counts_positions(model)
-    if counts and attention_windows(model) is not None:
-        passes = Passes(model)
-        if _agree(passes):
-            return passes
-    plain: Passes = plain_passes(model, counts)
-    return plain
-
-
-# Differences of logits, in units of their spread: of the same pass, and of another one, by rounding.
-_SAME, _NEAR, _NEAR_IN_HALF = 1e-3, 0.02, 0.1
-
-
-def _probes(model: Any) -> list[TokenPair]:
-    """Two texts that begin alike, of tokens that stand for themselves: no padding among them."""
-    config = model.config.get_text_config()
-    special = {config.pad_token_id, config.bos_token_id, config.eos_token_id}
-    size = int(model.get_output_embeddings().weight.shape[0])
-    ids = [token for token in range(min(size, 12)) if token not in special]
-    return [(tuple(ids[:3]), tuple(ids[3:5])), (tuple(ids[:2] + ids[4:]), tuple(ids[1:3]))]
-
-
-@torch.no_grad()
-def _alone(model: Any, pair: TokenPair, **options: Any) -> Tensor:
-    """The logits of a text, (T, V) float32, as the model by itself reads it."""
-    ids = torch.tensor([[*pair[0], *pair[1]]], device=model.device)
-    logits: Tensor = model(input_ids=ids, **options).logits[0]
-    return logits.float()
-
-
-def _apart(a: Tensor, b: Tensor) -> float:
-    """How far logits are from others, in units of the spread of those."""
-    spread = (b - b.mean(-1, keepdim=True)).norm()
-    return float((a - b).norm() / spread.clamp(min=torch.finfo(b.dtype).tiny))
-
-
-def _counts_positions(model: Any) -> bool:
-    """Whether the positions of a text that is given without them are 0, 1, 2, ...; those of RoBERTa
-    begin after its padding.
-    """
-    if "position_ids" not in inspect.signature(model.forward).parameters:
-        return True
-    pair, _ = _probes(model)
-    positions = torch.arange(len(pair[0] + pair[1]), device=model.device)[None]
-    return not _apart(_alone(model, pair, position_ids=positions), _alone(model, pair)) > _SAME
-
-
-@torch.no_grad()
-def _agree(passes: Passes) -> bool:
-    """Whether two texts that begin alike have in planned batches the logits that they have alone."""
-    pairs = _probes(passes.model)
-    tolerance = _NEAR if passes.model.dtype == torch.float32 else _NEAR_IN_HALF
-    alone = [_alone(passes.model, pair) for pair in pairs]
-    try:
-        plan = passes.plan(pairs, sum(len(context + rest) for context, rest in pairs))
-        prefix = passes.prefix(plan.prefix)
-        differences = [
-            _apart(logits, alone[pair][place])
-            for batch in plan.batches
-            for pair, place, logits in _placed(batch, passes.logits(batch, prefix).float(), pairs)
-        ]
-    except UndefinedModelError:  # said where the model is used
-        return True
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-        if out_of_memory(error):
-            raise
-        return False
-    return not max(differences) > tolerance
-
-
-def _placed(
-    batch: Batch, logits: Tensor, pairs: Sequence[TokenPair]
-) -> Iterator[tuple[int, int, Tensor]]:
-    """Pair, place in its text, and the logits there, of all tokens that are predicted."""
-    targets = zip(batch.target_head.tolist(), batch.target_pair.tolist(), strict=True)
-    places = [len(context) - 1 for context, _ in pairs]
-    for head, pair in targets:
-        yield pair, places[pair], logits[head]
-        places[pair] += 1
-
-
 def turning_length(config: Any) -> int | None:
     """Tokens up to which a model reads texts in one way, and longer ones in another: rotary
     embeddings of the kind longrope (Ding et al. 2024, arXiv 2402.13753) have two sets of factors,
@@ -297,12 +208,7 @@ class Passes:
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
     ) -> Decoder:
         """A decoder of prompts, given as token ids."""
-        longest = max(map(len, prompts)) + max_new_tokens - 1
-        if self.turns_at is not None and longest > self.turns_at:
-            plain: Decoder = plain_passes(self.model).decoder(prompts, max_new_tokens, batch_tokens)
-            return plain
-        decoder: Decoder = planned_decoder(self, prompts, max_new_tokens, batch_tokens)
-        return decoder
+        raise NotImplementedError
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
         """Keys and values of token ids; their graph is kept where gradients are enabled. None for

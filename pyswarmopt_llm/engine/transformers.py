@@ -15,12 +15,13 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, encode_pair
 from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
+from pyswarmopt_llm.engine.choose import passes_of
+from pyswarmopt_llm.engine.generation import write_replies
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
-from pyswarmopt_llm.engine.passes import Decoder, passes_of, target_logprobs
+from pyswarmopt_llm.engine.passes import Decoder, target_logprobs
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 # Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
 _ENCODED = 20_000  # tokenised pairs to keep
-_write_replies = lazy("pyswarmopt_llm.engine.generation:write_replies")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -183,7 +183,7 @@ class TransformersEngine(PromptTokenizer, Engine):
 
     @within_memory
     def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None) -> list[str]:
-        replies: list[str] = _write_replies(self, prompts, max_new_tokens, draw)
+        replies: list[str] = write_replies(self, prompts, max_new_tokens, draw)
         return replies
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:

@@ -27,8 +27,8 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.files import PREFIX, inside, local_directory, read_json
+from pyswarmopt_llm.experts.patterns import prove_patterns
 from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 from pyswarmopt_llm.experts.tensor_names import refuse_wrapped
@@ -60,7 +60,6 @@ _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 _WEIGHTS = "adapter_model.safetensors"
 _PLAIN = re.compile(r"[\w.-]*")  # a pattern that cannot take long
 _PATTERNS = ["target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"]
-prove_patterns = lazy("pyswarmopt_llm.experts.patterns:prove_patterns")
 ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 

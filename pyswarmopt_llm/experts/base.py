@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import canonical, sample_digest, user_path
-from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json
 from pyswarmopt_llm.experts.pretrained import (
     BITSANDBYTES,
@@ -22,6 +21,7 @@ from pyswarmopt_llm.experts.pretrained import (
     refuse_codes,
     refuse_kernels,
 )
+from pyswarmopt_llm.experts.quantised.packed import load_packed
 
 # Besides configuration and weights: how texts become tokens, and which tokens end a reply.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -39,8 +39,6 @@ _BESIDE = (
 )
 QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
 INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
-quantised = lazy("pyswarmopt_llm.experts.quantised.packed:quantised")
-load_packed = lazy("pyswarmopt_llm.experts.quantised.packed:load_packed")
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
 
@@ -107,8 +105,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         raise InvalidOption("base", None, "is empty; name a directory, a hub id or embedded:NAME")
     scheme, plain = scheme_of(spec)
     if scheme:
-        packed: BaseModel = quantised(resolve_base(plain, weights), spec, scheme)
-        return packed
+        return quantised(resolve_base(plain, weights), spec, scheme)
     if spec.startswith(EMBEDDED):
         from pyswarmopt_llm.experts.quantised.embedded import NAME, materialise
 
@@ -300,3 +297,23 @@ def _in_towers(model: Any) -> set[Any]:
     parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
     towers = [part for part in parts if part not in within and decoder not in {*part.modules()}]
     return {module for tower in towers for module in tower.modules()}
+
+
+def quantised(base: BaseModel, spec: str, scheme: str) -> BaseModel:
+    """A base that is quantised on loading: it has another fingerprint than its files.
+
+    Args:
+        base: as it lies there.
+        spec: as given by the user, with the scheme.
+        scheme: see `BaseModel`.
+
+    Raises:
+        UserError: its files are quantised already.
+    """
+    if base.packing:
+        raise UserError(
+            f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:"
+        )
+    fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
+    packing = INT8 if scheme == "int8" else BITSANDBYTES
+    return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)

@@ -27,7 +27,6 @@ from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, canonical, read_text, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.experts.adapter import (
     AdapterConfig,
     AdapterInfo,
@@ -35,6 +34,7 @@ from pyswarmopt_llm.experts.adapter import (
     read_adapter,
 )
 from pyswarmopt_llm.experts.base import BaseModel, empty_model, resolve_base, skeleton
+from pyswarmopt_llm.experts.base_names import same_model
 from pyswarmopt_llm.experts.files import GGUF, PREFIX, read_json, refuse_unmatched
 from pyswarmopt_llm.experts.tensor_names import renamed_by_peft, renaming
 
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.table import ExpertRow
 
 _LAYER = re.compile(r"(layers|h|blocks)\.\d+\..+$")  # from the list of layers on
-same_model = lazy("pyswarmopt_llm.experts.base_names:same_model")
-other_base = lazy("pyswarmopt_llm.experts.differences:other_base")
-differences = lazy("pyswarmopt_llm.experts.differences:differences")
 SPACES = frozenset({"factor", "delta"})
 LEAST = 3  # adapters from which on one of them can be an outlier
 RATIO = 5.0  # between norms of one module
@@ -493,3 +490,46 @@ def _unusual_shares(spectra: Spectra, pool: _Pool) -> Iterator[str]:
             f"has {share:.0%} of its change in one direction per module, {median(excesses):.0%} "
             "more than the median of the pool"
         )
+
+
+_ONLY_FACTOR = frozenset({"factor"})
+
+
+def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
+    """Differences of an expert from the first one; the table shows which one is the odd one out."""
+    lacking = sorted(first.modules.keys() - info.modules)
+    added = sorted(info.modules.keys() - first.modules)
+    parts = [
+        f"{verb} {len(modules)} modules such as {modules[0]}"
+        for verb, modules in (("lacks", lacking), ("adds", added))
+        if modules
+    ]
+    if parts:
+        text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules"
+        yield ExpertProblem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
+    for module in sorted(first.modules.keys() & info.modules):
+        a, b = info.modules[module], first.modules[module]
+        if (a.rank, a.scale) != (b.rank, b.scale):
+            text = (
+                f"has rank {a.rank} and scale {a.scale:g} at {module}, {first.name} rank {b.rank} "
+                f"and scale {b.scale:g}; factor needs equal rank and alpha, use `space` delta"
+            )
+            yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
+            return
+
+
+def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
+    """Signs that two experts have different bases, where none is given to compare them with."""
+    for module, adapted in info.modules.items():
+        there = first.modules.get(module, adapted).weight_shape
+        if there != adapted.weight_shape:
+            text = (
+                f"changes {module} of shape {in_digits(adapted.weight_shape)}, {first.name} one of "
+            )
+            text += f"{in_digits(there)}: they have different bases; remove one of them"
+            yield ExpertProblem(info.name, text)
+            return
+    base, first_base = info.base_model_name, first.base_model_name
+    if base and first_base and not same_model(base, first_base):
+        text = f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
+        yield ExpertProblem(info.name, f"{text}to be mixed on with `base`", "warning")

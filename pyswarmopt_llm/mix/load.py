@@ -7,15 +7,15 @@ from pathlib import Path
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import saved_kind
 
-attach = lazy("pyswarmopt_llm.servers.attach:attach")
-check_loaded = lazy("pyswarmopt_llm.servers.attach:check_loaded")
+attach = aside("attach")
+check_loaded = aside("check_loaded")
 
 
 def open_model(

@@ -7,14 +7,14 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Engine, Space
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights
-from pyswarmopt_llm.mix import Pool, SpaceKind, build_space
+from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 
-attach = lazy("pyswarmopt_llm.servers.attach:attach")
+attach = aside("attach")
 
 
 def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
@@ -29,7 +29,9 @@ def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engin
         engine = attach(config, base, lambda: experts)
     else:
         engine = resident(config, base, changed=changed_weights(experts))
-    space = build_space(kind.name, [Adapter(info) for info in experts])
+    if kind.over is None:
+        raise ValueError(f"{kind.name} mixes no adapters: it needs a `make` of its own")
+    space = kind.over([Adapter(info) for info in experts])
     return pool_of(space, engine, base, experts, notes)
 
 

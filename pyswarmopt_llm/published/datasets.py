@@ -23,19 +23,17 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
-from pyswarmopt_llm.scores.tasks.lines import json_lines
-from pyswarmopt_llm.scores.tasks.load import (
+from pyswarmopt_llm.scores.tasks.columns import (
     ANSWER,
-    FileRow,
     Reading,
-    Table,
     check_names,
     find_columns,
     first_of,
-    read_text,
     renamed,
 )
+from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
+from pyswarmopt_llm.scores.tasks.lines import json_lines
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_text
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
 Row = Mapping[str, Any]

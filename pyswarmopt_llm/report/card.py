@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.report.findings import findings, labelled
 from pyswarmopt_llm.report.pages import front_matter, one_line, render
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.scores.tasks.types import Form, Item, render_prompt
+from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
+from pyswarmopt_llm.scores.tasks.types import Form, Item
 from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
-_placeholders = lazy("pyswarmopt_llm.scores.tasks.templates:placeholders")
 MOST_CHOICES = 20  # named in a card
 # Licences that let a derived work be given away under another one of them, the least demanding
 # first.
@@ -118,7 +117,7 @@ def _prompt(form: Form | None, scoring: Scoring) -> str:
     """The user turn, with the names of columns in braces for what a question puts there."""
     choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
     template = None if form is None else form.prompt
-    columns = {name: f"{{{name}}}" for name in _placeholders(template)} if template else {}
+    columns = {name: f"{{{name}}}" for name in placeholders(template)} if template else {}
     item = Item("", "{question}", dict(choices), "", meta=columns)
     return render_prompt(item, scoring, template)
 

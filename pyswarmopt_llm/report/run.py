@@ -17,25 +17,23 @@ from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
-from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.report.card import licence_of, model_card
 from pyswarmopt_llm.report.findings import findings, usage, with_relative_paths
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching import loop
+from pyswarmopt_llm.searching import loop, resuming
 from pyswarmopt_llm.searching.loop import SearchResult
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, About, Run
+from pyswarmopt_llm.searching.written.replies import read_replies
 
 SHOWN = 10  # questions of each kind
 LONGEST = 500  # characters of a question
 log = logging.getLogger(__name__)
-_resume = lazy("pyswarmopt_llm.searching.resuming:resume")
-read_replies = lazy("pyswarmopt_llm.searching.written.replies:read_replies")
 
 
 def render_report(
@@ -140,7 +138,7 @@ def resume(
         UserError: not a run, one that would run code that is not allowed, or base, experts or data
             changed since it began.
     """
-    return _resume(run, on_event, allowed, write_for_people)
+    return resuming.resume(run, on_event, allowed, write_for_people)
 
 
 def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task] | None) -> None:

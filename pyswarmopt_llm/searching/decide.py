@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, SearchConfig, given_settings
-from pyswarmopt_llm.mix import SpaceKind
+from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.presets import PRESETS, PUBLISHED, Method, preset_of, space_of

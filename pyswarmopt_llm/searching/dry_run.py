@@ -24,7 +24,7 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
-from pyswarmopt_llm.scores.metrics.objectives import Metric
+from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.decide import asked_for
 from pyswarmopt_llm.searching.grid import make_grid

@@ -13,7 +13,7 @@ import torch
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent, not_held_out, note
 from pyswarmopt_llm.common.optimizers import optimizer, released
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
@@ -26,6 +26,7 @@ from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.explore import Batch, Proposer, explore
 from pyswarmopt_llm.searching.item_model import ItemModel
+from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
 from pyswarmopt_llm.searching.race import Start, begin, draw_shares
 from pyswarmopt_llm.searching.score_model import ScoreModel
@@ -33,14 +34,13 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, OnRow, Questions, Scorer
 from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
+from pyswarmopt_llm.searching.written.equal_scores import warn_of_equal_scores
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.leaders import Archive
 
 
-make_archive = lazy("pyswarmopt_llm.searching.leaders:Archive")
-warn_of_equal_scores = lazy("pyswarmopt_llm.searching.written.equal_scores:warn_of_equal_scores")
-start_pools = lazy("pyswarmopt_llm.servers.workers.pool:Pools")
+start_pools = aside("Pools")
 _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 
 
@@ -120,7 +120,7 @@ def _found(
         progress.planned -= job.plan.proposals
         remarks.append(start.outcome(job.pool.space.expert_names, job.work.items))
     names = job.objectives.names
-    archive = make_archive(names) if len(names) > 1 else None
+    archive = Archive(names) if len(names) > 1 else None
 
     def learnt(batch: Batch, rows: Sequence[Row]) -> None:
         if archive is not None:

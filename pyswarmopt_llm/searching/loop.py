@@ -23,20 +23,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from pyswarmopt_llm.common.config import SearchConfig, with_defaults
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.registry import lazy
 from pyswarmopt_llm.common.statistics import Ends
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.commonest import commonest_label
+from pyswarmopt_llm.searching.draws import choose_draw
 from pyswarmopt_llm.searching.find import Found, find
+from pyswarmopt_llm.searching.leaders import save_front
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -60,19 +61,17 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
     check_new,
 )
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
+from pyswarmopt_llm.searching.train import train_further
+from pyswarmopt_llm.searching.written.replies import keep_replies
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.train import Training
+    from pyswarmopt_llm.searching.fitting import Training
 
 
 # Writes what people read of a run; without tasks, of one that was finished before, what it lacks.
 Publish = Callable[[Run, Result, Mapping[str, Task] | None], None]
-choose_draw = lazy("pyswarmopt_llm.searching.draws:choose_draw")
-train_further = lazy("pyswarmopt_llm.searching.train:train_further")
 log = logging.getLogger(__name__)
 STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
-save_front = lazy("pyswarmopt_llm.searching.leaders:save_front")
-keep_replies = lazy("pyswarmopt_llm.searching.written.replies:keep_replies")
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def search(
     """
     path = user_path(config.out)
     check_new(path)
-    job = prepare(with_defaults(config, {"day": date.today().isoformat()}))
+    job = prepare(replace(config, day=config.day or date.today().isoformat()))
     return work(job, Run.create(path, about(job)), on_event, publish)
 
 
@@ -161,11 +160,12 @@ def _check_base(job: Job, run: Run) -> None:
     Raises:
         UserError: it is not what it was.
     """
-    if job.config.base and not job.kind.several_models:
-        now = resolve_base(job.config.base, weights=not job.config.served).fingerprint
+    config = job.plan.config
+    if config.base and not job.plan.kind.several_models:
+        now = resolve_base(config.base, weights=not config.served).fingerprint
         if now != job.fingerprints["base"]:
             raise UserError(
-                f"{run.path}: the files of {job.config.base} changed while the search ran, and its "
+                f"{run.path}: the files of {config.base} changed while the search ran, and its "
                 "scores may be of both; begin a new run"
             )
 
@@ -207,7 +207,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         why = ": the server does not repeat itself" if run.about.noise else ""
         log.warning("best/ scores %s, the search saw %s%s", seen, chosen.value, why)
     front: Front | None = None
-    if len(job.objectives.names) > 1:
+    if found.archive is not None:
         front = save_front(job, run, found.archive, chosen)
     # What processes that were interrupted spent; their workers ran side by side.
     earlier = run.replayed_seconds / job.plan.side_by_side
@@ -266,7 +266,7 @@ def _commonest(job: Job, splits: Mapping[str, Evaluator]) -> Model | None:
     if job.objectives.externals or set(metrics) != {"accuracy"}:
         return None
     scored = [split for split, evaluator in splits.items() if evaluator.utilities]
-    return commonest_label(job.tasks, job.objectives.combine, scored, job.space.expert_names)
+    return commonest_label(job.tasks, job.objectives.combine, scored, job.pool.space.expert_names)
 
 
 def _measure(

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from pyswarmopt_llm.common.config import TRANSFORMERS, SearchConfig, given_settings
-from pyswarmopt_llm.mix import SpaceKind, space_kind
+from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.mix.kind import SpaceKind
 
 OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
 

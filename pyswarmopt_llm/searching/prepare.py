@@ -13,10 +13,11 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.engine.chat import use_day
-from pyswarmopt_llm.mix import Pool
+from pyswarmopt_llm.mix import make_pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
+from pyswarmopt_llm.mix.kind import Pool
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
@@ -27,7 +28,7 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 from pyswarmopt_llm.searching.work import Work
 
-check_served = lazy("pyswarmopt_llm.servers.attach:check_served")
+check_served = aside("check_served")
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def open_job(work: Work) -> Job:
     """
     plan = work.plan
     objectives = work.objectives
-    pool, engine = plan.kind.make(plan.kind, plan.config)
+    pool, engine = make_pool(plan.kind, plan.config)
     engine.thinking = plan.config.thinking
     if plan.config.day is not None:
         use_day(engine, plan.config.day)

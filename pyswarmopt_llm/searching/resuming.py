@@ -10,7 +10,7 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.loop import Publish, SearchResult, work
@@ -18,7 +18,7 @@ from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 
-still_same = lazy("pyswarmopt_llm.servers.attach:still_same")
+still_same = aside("still_same")
 
 
 def resume(

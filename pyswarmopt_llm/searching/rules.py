@@ -185,10 +185,8 @@ def check_settings(plan: Plan) -> None:
         why = "nothing to draw from; give several values of a coefficient, or `preset` paper"
         raise InvalidOption("draws", config.draws, why)
     optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
-    if config.is_grid and optimizer == MODEL_SWARMS:
-        make_grid(config)
-    else:
-        check_optimizer(optimizer, config.settings, plan.size, config.population)
+    settings = make_grid(config).waiting[0] if config.is_grid else config.settings
+    check_optimizer(optimizer, settings, plan.size, config.population)
     _apply(SETTINGS, plan, config)
 
 
@@ -198,9 +196,9 @@ def check_tasks(work: Work) -> None:
     Raises:
         UserError: names the first one.
     """
+    _apply(TASKS, work, work.plan.config)
     if work.plan.config.quick and (why := reason("train", work)):
         raise InvalidOption("quick", True, f"it trains, and training {why}")
-    _apply(TASKS, work, work.plan.config)
 
 
 def _apply(rules: Sequence[Rule[F]], subject: F, config: SearchConfig) -> None:

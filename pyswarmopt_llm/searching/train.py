@@ -13,130 +13,42 @@ the patch.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from scipy.special import expit
 from torch import Tensor
 
-from pyswarmopt_llm.common.events import Event, OnEvent, listed, mixture_text, note
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.events import OnEvent
+from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
-from pyswarmopt_llm.mix.coefficients import save_patch
-from pyswarmopt_llm.scores.choices import FULL, PASSES, Choices, Schedule, labelled
+from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.find import Found
+from pyswarmopt_llm.searching.fitting import (
+    BASE,
+    EXPERT,
+    FOLDER,
+    MIXTURE,
+    Fitting,
+    Meter,
+    Training,
+    announce,
+    not_worse,
+    trained_row,
+)
 from pyswarmopt_llm.searching.item_model import SOFTNESS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import TRAINED, Margins, Row
-from pyswarmopt_llm.searching.scoring.result import Iterated
-from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
+from pyswarmopt_llm.searching.scoring.record import Margins, Row
+from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
-from pyswarmopt_llm.searching.training.trainer import fit, folds
+from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
 
-ALL = "all"  # the LoRA that was trained on all items
-FOLDER = "trained"  # in the run directory
-BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
 FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
 BEHIND = 2.0  # standard errors of cross-fitting by which a trained model may be behind
-train_on_replies = lazy("pyswarmopt_llm.searching.written.expert_iteration:train_on_replies")
-Spend = Callable[[float], None]  # called with forward passes of an item that were made
-
-
-@dataclass
-class Meter:
-    """The passes that training has taken in this process, told with each of them.
-
-    Attributes:
-        most: that it takes at most.
-        tell: called with the share of these, in 0..1.
-        passes: so far, with those of what the run directory has already.
-    """
-
-    most: int
-    tell: OnEvent
-    passes: float = 0.0
-    begun: float = field(default_factory=time.monotonic)
-
-    def spend(self, passes: float) -> None:
-        """Count so many more."""
-        self.passes += passes
-        share, seconds = min(self.passes / self.most, 1.0), time.monotonic() - self.begun
-        self.tell(Event("training", {"share": share, "seconds": seconds}))
-
-
-@dataclass
-class Fitting:
-    """A training on items, and one without each fold of them; all begin alike.
-
-    Attributes:
-        engine: the one on transformers.
-        start: the model that is trained further.
-        items: to train on, at least two.
-        pattern: an expert, whose modules, rank and scale the LoRAs have.
-        seed: of the LoRAs' start, the folds and the order.
-        folder: keeps the LoRAs, ``without-K`` and ``all``, each as soon as it is trained; what is
-            there is not trained again. None: nothing is kept.
-        schedule: epochs; without folds where the items are not those that are scored.
-        identities: what each item is known by, see `folds`.
-        spend: called with the passes of each epoch, and with those of what is there already.
-    """
-
-    engine: Engine
-    start: Patch
-    items: Sequence[Choices]
-    pattern: AdapterInfo
-    seed: int
-    folder: Path | None = None
-    schedule: Schedule = FULL
-    identities: Sequence[Hashable] | None = None
-    spend: Spend = lambda passes: None
-
-    @cached_property
-    def folds(self) -> list[list[int]]:
-        """The indices of each fold's items; none where the schedule has no folds."""
-        return folds(self.items, self.seed, self.identities) if self.schedule.without_fold else []
-
-    def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
-        """The indices of each fold's items, and the model that was trained without these."""
-        for number, fold in enumerate(self.folds, start=1):
-            held_out = set(fold)
-            rest = [item for index, item in enumerate(self.items) if index not in held_out]
-            yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
-
-    def whole(self) -> Patch:
-        """The model that was trained on all items."""
-        return self._fitted(ALL, self.items, self.schedule.epochs)
-
-    def passes(self, whole: bool) -> int:
-        """Forward passes of an item, with those of a training on all items or without."""
-        count = len(self.items)
-        return self.schedule.passes(count) if whole else self.schedule.fold_passes(count)
-
-    def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
-        """The model after training on items."""
-        of_epoch = PASSES * len(items)
-
-        def trained() -> Patch:
-            settings = (self.pattern, self.seed, lambda *_: self.spend(of_epoch), epochs)
-            return fit(self.engine, self.start, items, *settings)
-
-        if self.folder is None:
-            return self.start.with_low_rank(trained().low_rank)
-        folder = self.folder / name
-        if folder.exists():
-            self.spend(epochs * of_epoch)
-        else:
-            save_patch(trained(), [self.pattern], folder)
-        return self.start.with_low_rank(load_factors(read_adapter(folder)))
 
 
 def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
@@ -167,48 +79,6 @@ def softened(margins: Margins) -> Score:
     closest = np.array([min(of_item) for of_item in margins if of_item])
     scale = SOFTNESS * float(closest.std()) or 1.0
     return score_of(expit(closest / scale).tolist())
-
-
-def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
-    """Whether training is kept: it is not behind on dev by more than a standard error.
-
-    That error is of the differences item by item, where both have the same items. On dev what was
-    trained is scored by LoRAs of a part of the items, below what it is worth.
-
-    Args:
-        trained: by cross-fitting.
-        before: without training.
-        errors: standard errors by which it may be behind.
-
-    Example:
-        >>> before = score_of([1.0, 1.0, 0.0, 1.0])
-        >>> not_worse(score_of([1.0, 0.0, 1.0, 1.0]), before), not_worse(score_of([0.0] * 4), before)
-        (True, False)
-    """
-    error = before.stderr
-    if len(trained.per_item) == len(before.per_item) > 1:
-        differences = zip(trained.per_item, before.per_item, strict=True)
-        error = score_of([after - own for after, own in differences]).stderr
-    return trained.value >= before.value - (0.0 if math.isnan(error) else errors * error)
-
-
-@dataclass(frozen=True)
-class Training:
-    """Models before and after training, with their scores on dev; each item by what was
-    trained without it.
-
-    Attributes:
-        models: as in `Result`: ``mixture`` and ``trained``, one of which is handed over; of training
-            on labels ``base_tuned`` and ``expert_tuned``, of training on replies ``base``.
-        best: the name of what is handed over, ``mixture`` or ``trained``.
-        passes: forward passes of an item that all training took.
-        iteration: of training on replies.
-    """
-
-    models: Mapping[str, Contestant]
-    best: str
-    passes: int
-    iteration: Iterated | None = None
 
 
 def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
@@ -316,13 +186,6 @@ def _starts(job: Job, untrained: Contestant, single: int) -> dict[str, Tensor]:
     return starts
 
 
-def announce(job: Job, run: Run, positions: Iterable[Tensor], tell: OnEvent) -> None:
-    """Say what training begins with, unless it has begun before."""
-    if not (run.path / FOLDER).exists():
-        starts = [mixture_text(job.weights(position)) for position in positions]
-        tell(note(f"{job.work.training}, on top of {listed(starts)}"))
-
-
 def _cross_fitted(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) -> Row:
     """The scores on dev, each item by what was trained without its fold.
 
@@ -340,17 +203,3 @@ def _cross_fitted(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, in
         row = evaluator.row(dict(zip(items, parts, strict=True)), row)
         rows.append(row)
     return replace(rows[-1], n=sum(r.n for r in rows), seconds=sum(r.seconds for r in rows))
-
-
-def trained_row(job: Job, run: Run, found: Found, position: Tensor, new: Callable[[], Row]) -> Row:
-    """The history's row of what was trained, with a coefficient of 1 for the LoRA."""
-    weights = job.pool.space.coefficients(position)
-    weights = torch.cat([weights, torch.ones_like(weights[:1])])
-    key = position_key(weights)
-
-    def named() -> Row:
-        return replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist())
-
-    row = run.store.row(TRAINED, key, job.objectives.names, named)
-    found.scorer.tell(TRAINED, row)
-    return row

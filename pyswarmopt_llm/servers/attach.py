@@ -22,7 +22,7 @@ from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.engine.chat import window_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, resolve_base
-from pyswarmopt_llm.mix import Pool
+from pyswarmopt_llm.mix.kind import Pool
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.servers.engine import (

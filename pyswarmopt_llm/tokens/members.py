@@ -27,7 +27,7 @@ from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised,
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.experts.files import atomic_directory, read_json, refuse_unmatched
 from pyswarmopt_llm.experts.quantised.embedded import spec_of
-from pyswarmopt_llm.mix import Pool
+from pyswarmopt_llm.mix.kind import Pool
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
 
 FORMAT = 1

@@ -13,8 +13,8 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.mix import Pool, SpaceKind
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace, as_vector
+from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import (
     Member,

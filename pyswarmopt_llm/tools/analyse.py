@@ -19,11 +19,11 @@ from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.finished import read_run
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.searching.fitting import ALL as WHOLE
+from pyswarmopt_llm.searching.fitting import BASE, EXPERT, FOLDER, MIXTURE
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.result import Objective, Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best
-from pyswarmopt_llm.searching.train import ALL as WHOLE
-from pyswarmopt_llm.searching.train import BASE, EXPERT, FOLDER, MIXTURE
 from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
 
 LORA = "trained-on-dev"  # the name of what was trained, among the experts

@@ -26,8 +26,7 @@ from pyswarmopt_llm.common.statistics import (
     paired_test,
     score_of,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
-from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic
+from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, combined_value, harmonic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
 from pyswarmopt_llm.tools.find import ItemAnswer, halved, halvings, held_together
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,9 @@ import pyswarmopt_llm
 import pyswarmopt_rivals
 
 ROOT = Path(pyswarmopt_llm.__file__).parent
+LAYER = "pyswarmopt_llm"
+# Belongs to no room: the package itself, and what the main road takes from the side rooms.
+ABOVE = ("", "sides")
 
 # The rooms of the main road, from the lowest to the highest.
 ROAD = ("common", "experts", "engine", "mix", "scores", "searching", "report", "cli")
@@ -30,29 +34,38 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), tree_of(file)
 
 
+NAMES = frozenset(name for name, _ in modules())
+
+
 def imported(tree: ast.Module) -> Iterator[str]:
-    """Modules of the layer that a tree imports, in functions and for types, too."""
+    """Modules of the layer that a tree imports, wherever the statement stands: at the top, in
+    functions, for types. ``from package import module`` is an import of that module.
+    """
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module
-            and node.module.startswith("pyswarmopt_llm.")
-        ):
-            yield node.module.removeprefix("pyswarmopt_llm.")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(LAYER):
+            package = (node.module or "").removeprefix(LAYER).removeprefix(".")
+            for alias in node.names:
+                module = f"{package}.{alias.name}".removeprefix(".")
+                yield module if module in NAMES else package
         elif isinstance(node, ast.Import):
-            names = (alias.name for alias in node.names)
             yield from (
-                name.removeprefix("pyswarmopt_llm.")
-                for name in names
-                if name.startswith("pyswarmopt_llm.")
+                alias.name.removeprefix(LAYER).removeprefix(".")
+                for alias in node.names
+                if alias.name.startswith(LAYER)
             )
 
 
 # Rules
 
 
+def test_only_one_file_imports_both_the_main_road_and_the_side_rooms() -> None:
+    above = {name for name, _ in modules() if room_of(name) not in (*ROAD, *SIDE)}
+    assert above == set(ABOVE)
+    assert not [name for name, tree in modules() if name and "sides" in imported(tree)]
+
+
 def crossing() -> Iterator[tuple[str, str]]:
-    """Imports of a module of another room."""
+    """Imports of a module of another room, by those of the main road."""
     for name, tree in modules():
         yield from (
             (name, other) for other in imported(tree) if room_of(other) != room_of(name) in ROAD
@@ -100,8 +113,26 @@ def test_the_main_road_imports_no_side_room() -> None:
 def test_no_files_import_each_other_in_a_circle() -> None:
     graph = networkx.DiGraph()
     for name, tree in modules():
-        graph.add_edges_from((name, other) for other in imported(tree))
+        graph.add_edges_from((name, other) for other in imported(tree) if other != name)
     assert [c for c in networkx.strongly_connected_components(graph) if len(c) > 1] == []
+
+
+# Tables of commands, and the public names: what `--help` and `import pyswarmopt_llm` do not load.
+TABLES = ("", "cli.build")
+
+
+def test_no_string_stands_for_an_import() -> None:
+    """A module that is named in a string is unseen by checkers, by readers, and by these rules."""
+    named = re.compile(rf"(?:{LAYER}\.)?(?:{'|'.join((*ROAD, *SIDE))})\.[\w.]+:\w+")
+    found = {
+        name
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and named.fullmatch(node.value)
+    }
+    assert found <= set(TABLES), found
 
 
 # What only `cli/` says and imports, here and in the packages above

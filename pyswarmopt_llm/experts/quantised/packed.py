@@ -8,8 +8,6 @@ codes, so experts are mixed at run time (`engine.added_outputs`).
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +15,8 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra, optional
-from pyswarmopt_llm.experts.base import INT8, BaseModel
 from pyswarmopt_llm.experts.pretrained import BITSANDBYTES, load_weights, quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
-
-
-def quantised(base: BaseModel, spec: str, scheme: str) -> BaseModel:
-    """A base that is quantised on loading: it has another fingerprint than its files.
-
-    Args:
-        base: as it lies there.
-        spec: as given by the user, with the scheme.
-        scheme: see `BaseModel`.
-
-    Raises:
-        UserError: its files are quantised already.
-    """
-    if base.packing:
-        raise UserError(
-            f"{spec}: {base.spec} is quantised already ({base.packing}); leave out {scheme}:"
-        )
-    fingerprint = hashlib.sha256(f"{scheme} {base.fingerprint}".encode()).hexdigest()
-    packing = INT8 if scheme == "int8" else BITSANDBYTES
-    return replace(base, spec=spec, fingerprint=fingerprint, packing=packing, scheme=scheme)
 
 
 def load_packed(

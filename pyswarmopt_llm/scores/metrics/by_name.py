@@ -12,16 +12,13 @@ from pyswarmopt_llm.common.config import for_all_tasks, is_function
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.common.registry import lazy, unknown
+from pyswarmopt_llm.common.registry import aside, unknown
 from pyswarmopt_llm.scores.metrics import text
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.scores.metrics.objectives import (
-    ACCURACY,
-    ItemsUtility,
-    Metric,
-    Needs,
-    metric_labels,
-)
+from pyswarmopt_llm.scores.metrics.combine import metric_labels
+from pyswarmopt_llm.scores.metrics.external.evaluate import evaluate_metric
+from pyswarmopt_llm.scores.metrics.external.score_function import function_metric
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, ItemsUtility, Metric, Needs
 from pyswarmopt_llm.scores.metrics.written import (
     Chat,
     InOtherUnits,
@@ -34,9 +31,6 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 # Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
 # of RealToxicityPrompts' continuations, as in its paper and the reference.
 REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
-
-# What needs a model, an extra or a file waits until a metric is used.
-_EXTERNAL, _PUBLISHED = "pyswarmopt_llm.scores.metrics.external", "pyswarmopt_llm.published"
 
 
 # what the user gave, a file for answers of a judge, a device -> fields of the metric
@@ -83,8 +77,8 @@ def written(
 _continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plain": True}
 _rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS}
 _judged: dict[str, Any] = {"needs": "nothing", "new": JUDGED_TOKENS, "scale": (1.0, 10.0)}
-_reward = lazy(f"{_PUBLISHED}.classifiers:reward_metric")
-_judge = lazy(f"{_PUBLISHED}.judge:judge_metric")
+_reward = aside("reward_metric")
+_judge = aside("judge_metric")
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -92,7 +86,7 @@ METRICS: dict[str, Metric] = {
         ACCURACY,
         Metric(
             "abstain",
-            lazy(f"{_PUBLISHED}.abstention:Abstention"),
+            aside("Abstention"),
             needs="choices",
             signed=True,
             scale=(-1.0, 1.0),
@@ -101,14 +95,14 @@ METRICS: dict[str, Metric] = {
         Metric("perplexity", text.inverse_perplexity, "likelihood", "answer"),
         written("exact-match", text.exact_match),
         written("numeric", text.numeric, new=256),
-        written("graph", lazy(f"{_PUBLISHED}.nlgraph:graph_answers")),
+        written("graph", aside("graph_answers")),
         written("f1", text.token_f1),
         written("bleu", text.bleu, module="sacrebleu"),
         written("rouge-l", text.rouge_l, module="rouge_score"),
         written("chrf", text.chrf, module="sacrebleu"),
         written(
             "toxicity",
-            lazy(f"{_PUBLISHED}.classifiers:harmlessness"),
+            aside("harmlessness"),
             module="profanity_check",
             **_continued,
         ),
@@ -120,10 +114,10 @@ FUNCTION = "FILE.py:FUNCTION"
 FAMILIES: dict[str, WrittenMetric] = {
     metric.name: metric
     for metric in (
-        written("evaluate:NAME", signed=True, load=lazy(f"{_EXTERNAL}.evaluate:evaluate_metric")),
+        written("evaluate:NAME", signed=True, load=evaluate_metric),
         written(
             "toxicity:MODEL",
-            load=lazy(f"{_PUBLISHED}.classifiers:toxicity_metric"),
+            load=aside("toxicity_metric"),
             **_continued,
         ),
         written("reward:MODEL", signed=True, load=_reward, **_rewarded),
@@ -133,14 +127,14 @@ FAMILIES: dict[str, WrittenMetric] = {
         written("judge:RUBRIC.txt", load=_judge, **_judged),
         written(
             "local-judge:MODEL",
-            load=lazy(f"{_PUBLISHED}.judge:local_judge_metric"),
+            load=aside("local_judge_metric"),
             **_judged,
         ),
         written(
             FUNCTION,
             needs="nothing",
             signed=True,
-            load=lazy(f"{_EXTERNAL}.score_function:function_metric"),
+            load=function_metric,
         ),
     )
 }

@@ -4,15 +4,20 @@ alone stands for itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
+import numpy as np
+
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.statistics import score_of
 
 Combine = Callable[[Sequence[Score]], Score]
-_of_several: Callable[[str, int], Combine] = lazy(
-    "pyswarmopt_llm.scores.metrics.combines:combine_of_several"
-)
 
 
 def alone(scores: Sequence[Score]) -> Score:
@@ -36,7 +41,7 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
         >>> find_combine("harmonic", 1) is alone
         True
     """
-    return alone if spec == "harmonic" and n_tasks == 1 else _of_several(spec, n_tasks)
+    return alone if spec == "harmonic" and n_tasks == 1 else combine_of_several(spec, n_tasks)
 
 
 def combined_value(combine: Combine, scores: Sequence[float]) -> float:
@@ -47,3 +52,199 @@ def combined_value(combine: Combine, scores: Sequence[float]) -> float:
         0.25
     """
     return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
+
+
+_STEP = 1e-6
+
+
+SHORT = 10.0  # what a point below the floor costs, in points of the value
+
+
+def combine_of_several(spec: str, n_tasks: int) -> Combine:
+    """``harmonic``, ``arithmetic``, ``weighted:2,1`` with one weight per task, or ``keep:0.62`` with a
+    floor for the last task.
+
+    Raises:
+        UserError: unknown, or numbers that do not match the tasks.
+
+    Example:
+        >>> combine_of_several("arithmetic", 2) is arithmetic
+        True
+    """
+    if spec in ("harmonic", "arithmetic"):
+        return harmonic if spec == "harmonic" else arithmetic
+    kind, _, rest = spec.partition(":")
+    if kind not in ("weighted", "keep"):
+        raise unknown("combine", spec, ["harmonic", "arithmetic", "weighted:2,1", "keep:0.62"])
+    try:
+        weights = [float(part) for part in rest.split(",")]
+    except ValueError:
+        weights = []
+    if kind == "keep":
+        if n_tasks < 2 or len(weights) != 1 or not math.isfinite(weights[0]):
+            raise InvalidOption(
+                "combine",
+                spec,
+                "give two tasks or more, and the least score of the last one: keep:0.62",
+            )
+        return partial(keeping, floor=weights[0])
+    if len(weights) != n_tasks or not all(math.isfinite(w) and w > 0 for w in weights):
+        raise InvalidOption(
+            "combine",
+            spec,
+            f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1",
+        )
+    return partial(weighted, weights=weights)
+
+
+def harmonic(scores: Sequence[Score]) -> Score:
+    """The harmonic mean of the tasks' values (Feng et al. 2024, section 3, multi-task objectives).
+
+    It rewards balance, and is 0 if any task's value is. The standard error is by the delta method,
+    d H / d v_i = H^2 / (m v_i^2).
+
+    Raises:
+        ValueError: no scores.
+
+    Example:
+        >>> harmonic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
+        0.6666666666666666
+    """
+    if not scores:
+        raise ValueError("no scores to combine")
+    if len(scores) == 1:
+        return scores[0]
+    if any(score.value <= 0 for score in scores):
+        return together(scores, 0.0, math.nan)
+    value = len(scores) / math.fsum(1 / score.value for score in scores)
+    parts = (score.stderr * value**2 / (len(scores) * score.value**2) for score in scores)
+    return together(scores, value, math.hypot(*parts))
+
+
+def arithmetic(scores: Sequence[Score]) -> Score:
+    """The mean of the tasks' values; one task can compensate for another.
+
+    Example:
+        >>> arithmetic([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)]).value
+        0.75
+    """
+    return weighted(scores, [1.0] * len(scores))
+
+
+def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
+    """The weighted mean of the tasks' values; weights need not add up to 1.
+
+    Raises:
+        ValueError: no scores, or a different number of weights.
+
+    Example:
+        >>> weighted([Score(0.5, (), 10, 0.0), Score(1.0, (), 10, 0.0)], [3, 1]).value
+        0.625
+    """
+    if not scores or len(scores) != len(weights):
+        raise ValueError(
+            f"{len(scores)} scores and {len(weights)} weights: give as many of each, and at "
+            "least one"
+        )
+    shares = [weight / math.fsum(weights) for weight in weights]
+    value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
+    return together(
+        scores,
+        value,
+        math.hypot(*(s * score.stderr for s, score in zip(shares, scores, strict=True))),
+    )
+
+
+def keeping(scores: Sequence[Score], floor: float) -> Score:
+    """The mean of the tasks' values but the last, whose own value is only kept at the floor: what it
+    is short of it counts `SHORT` times (an exact penalty: Nocedal & Wright 2006, section 17.2).
+
+    So a candidate falls below the floor by at most a tenth of what the others gain by it.
+
+    Raises:
+        ValueError: fewer than two scores.
+
+    Example:
+        >>> searched, good, bad = (Score(value, (), 10, 0.0) for value in (0.5, 0.8, 0.6))
+        >>> keeping([searched, good], 0.7).value, round(keeping([searched, bad], 0.7).value, 6)
+        (0.5, -0.5)
+    """
+    if len(scores) < 2:
+        raise ValueError(f"{len(scores)} scores: give one to maximise and one to keep")
+    *others, kept = scores
+    total, short = arithmetic(others), floor - kept.value
+    if short <= 0:
+        return together(scores, total.value, total.stderr)
+    stderr = math.hypot(total.stderr, SHORT * kept.stderr)
+    return together(scores, total.value - SHORT * short, stderr)
+
+
+def together(scores: Sequence[Score], value: float, stderr: float) -> Score:
+    """The combined score with the items of all tasks."""
+    per_item = tuple(item for score in scores for item in score.per_item)
+    return Score(value, per_item, sum(score.n for score in scores), stderr)
+
+
+def of_the_same_items(combine: Combine) -> Combine:
+    """The same combination for several scores of the same items, which are not independent: its
+    standard error is that of the items' combined values (delta method).
+
+    Example:
+        >>> long = score_of([0.25, 0.5, 1.0])
+        >>> short = score_of([0.75, 0.5, 0.0])  # what one score gains the other loses
+        >>> arithmetic([long, short]).stderr > 0.1, of_the_same_items(arithmetic)([long, short]).stderr
+        (True, 0.0)
+    """
+
+    def combined(scores: Sequence[Score]) -> Score:
+        total = combine(scores)
+        if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
+            return total
+        values = np.zeros(len(scores[0].per_item))
+        for index, score in enumerate(scores):
+            values += _slope(combine, scores, index) * np.array(score.per_item)
+        return replace(total, stderr=score_of(values).stderr)
+
+    return combined
+
+
+def _slope(combine: Combine, scores: Sequence[Score], index: int) -> float:
+    """Slope of the combination with one of the scores."""
+    ends = []
+    for step in (-_STEP, _STEP):
+        moved = list(scores)
+        moved[index] = replace(scores[index], value=scores[index].value + step)
+        ends.append(combine(moved).value)
+    return (ends[1] - ends[0]) / (2 * _STEP)
+
+
+def metric_labels(specs: Sequence[str]) -> dict[str, str]:
+    """Label -> metric, of several metrics that are all for one task: a function's name, or the kind
+    of metric, with what it loads where two are of a kind.
+
+    Raises:
+        InvalidOption: a metric is there twice.
+
+    Example:
+        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
+        {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
+        >>> list(metric_labels(["a.py:score", "b.py:score"]))
+        ['a-score', 'b-score']
+    """
+    kinds = list(map(_label, specs))
+    labels: dict[str, str] = {}
+    for spec, kind in zip(specs, kinds, strict=True):
+        label = _label(spec, whole=kinds.count(kind) > 1)
+        if label in labels:
+            raise InvalidOption("metric", spec, f"a second metric that is called {label}")
+        labels[label] = spec
+    return labels
+
+
+def _label(spec: str, whole: bool = False) -> str:
+    """The name of a function or the kind of metric; `whole`: with that of its file or model."""
+    if ".py:" in spec:
+        file, _, function = spec.rpartition(":")
+        return f"{Path(file).stem}-{function}" if whole else function
+    kind, _, argument = spec.partition(":")
+    return f"{kind}-{Path(argument).stem}" if whole and argument else kind

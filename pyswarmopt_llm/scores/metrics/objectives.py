@@ -4,112 +4,36 @@ but accuracy are in `by_name`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
-from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
-from pyswarmopt_llm.common.registry import lazy
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, possible_scorings
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
+from pyswarmopt_llm.common.interfaces import Engine, Utility
+from pyswarmopt_llm.scores.metrics import by_name
+from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
+from pyswarmopt_llm.scores.metrics.combine import (
+    Combine,
+    find_combine,
+    metric_labels,
+    of_the_same_items,
+)
+from pyswarmopt_llm.scores.metrics.external.objectives import load_externals
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of, with_templates
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.external.objectives import External
-    from pyswarmopt_llm.scores.metrics.written import Chat, Sampling
+    from pyswarmopt_llm.scores.metrics.written import Sampling
 
 
-Needs = Literal["nothing", "answer", "choices"]
-Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
-
-
-class ItemsUtility(Utility, Protocol):
-    """A `Utility` over items that knows in advance which texts have to fit the context window."""
-
-    items: tuple[Item, ...]
-
-    def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Item, text, and the maximum number of tokens that the model adds to it."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric: how the answers to a task are scored.
-
-    Attributes:
-        name: as given by the user.
-        make: items, scoring, chat and template -> the utility; see `by_name.WrittenMetric`, too.
-        scoring: its own scoring; None: the one of ``--scoring``.
-        needs: what every item must have.
-        signed: whether values may be zero or negative, so that a harmonic mean is undefined.
-        module: that it needs of an extra (`common.extras`).
-        scale: the least and the greatest score of an item; None: not known.
-        new_tokens: maximum length of a reply; None: it is not for written replies.
-        compare: items and two models' texts -> win rate of the first; None: the two are scored one
-            by one.
-        usage: what it has spent, for ``result.json``; None if it costs nothing but time.
-        fingerprint: of the user's function that scores, else "".
-        depends: digest of what else a score depends on: a judge's endpoint, model and rubric, a
-            classifier's files; "" for nothing.
-    """
-
-    name: str
-    make: Callable[..., ItemsUtility]
-    scoring: Scoring | None = None
-    needs: Needs = "nothing"
-    signed: bool = False
-    module: str | None = None
-    scale: tuple[float, float] | None = None
-    new_tokens: int | None = None
-    compare: Compare | None = None
-    usage: Callable[[], dict[str, Any]] | None = None
-    fingerprint: str = ""
-    depends: str = ""
-
-    @property
-    def identity(self) -> str:
-        """Its name, and `depends`."""
-        return f"{self.name} {self.depends}".rstrip()
-
-    def build(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
-    ) -> ItemsUtility:
-        """The utility that scores these items."""
-        return self.make(items, scoring, chat, template)
-
-    def check(self, items: Sequence[Item], where: str) -> None:
-        """Refuse items that this metric cannot score.
-
-        Raises:
-            UserError: an item lacks choices or an answer.
-        """
-        for item in items:
-            if self.needs == "choices" and item.choices is None:
-                raise UserError(
-                    f"{where} example {item.id}: no choices, which `metric` {self.name} needs; add "
-                    "them"
-                )
-            if self.needs != "nothing" and not item.references:
-                raise UserError(
-                    f"{where} example {item.id}: no answer, which `metric` {self.name} needs; add "
-                    "answers, or score the "
-                    "text itself: `metric` FILE.py:FUNCTION, toxicity, reward:MODEL or judge"
-                )
-
-
-ACCURACY = Metric("accuracy", Accuracy, needs="answer")
 SPARE = 4  # spare items for each dev item, at most
-metric_labels = lazy("pyswarmopt_llm.scores.metrics.combines:metric_labels")
-of_the_same_items = lazy("pyswarmopt_llm.scores.metrics.combines:of_the_same_items")
-_find_metrics = lazy("pyswarmopt_llm.scores.metrics.by_name:find_metrics")
-_load_externals = lazy("pyswarmopt_llm.scores.metrics.external.objectives:load_externals")
 
 
 @dataclass(frozen=True)
@@ -209,7 +133,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     """
     tasks = load_split(config)
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
-    externals = _load_externals(config, harness) if harness or config.utilities else {}
+    externals = load_externals(config, harness) if harness or config.utilities else {}
     if not tasks and not externals:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
     sampling = None
@@ -338,7 +262,7 @@ def find_metrics(
     metrics = dict.fromkeys(tasks, ACCURACY)
     of_files = any(task.metric is not None for task in tasks.values())
     if specs or of_files or new_tokens is not None or sampling is not None:
-        metrics = _find_metrics(tasks, specs, cache, device, new_tokens, sampling)
+        metrics = by_name.find_metrics(tasks, specs, cache, device, new_tokens, sampling)
     for name, task in tasks.items():
         for split in ("dev", "test"):
             metrics[name].check(task.split(split), f"{task.source}: {split}")

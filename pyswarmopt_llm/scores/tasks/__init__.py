@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pyswarmopt_llm.scores.tasks.load import load_task
-from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, chat_prompt, render_prompt
+from pyswarmopt_llm.scores.tasks.templates import chat_prompt, render_prompt
+from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task
 
 __all__ = [
     "Item",

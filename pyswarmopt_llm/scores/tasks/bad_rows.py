@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.load import Table
+from pyswarmopt_llm.scores.tasks.table import Table
 
 NAMED = 20  # bad rows, or kinds of them, in a message
 ALIKE = 3  # rows of one kind

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.load import FileRow, Table, read_text
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_text
 
 log = logging.getLogger(__name__)
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}

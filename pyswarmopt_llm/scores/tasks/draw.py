@@ -14,8 +14,8 @@ from string import ascii_uppercase
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.scores.tasks.columns import Columns
 from pyswarmopt_llm.scores.tasks.items import normalise, unordered
-from pyswarmopt_llm.scores.tasks.load import Columns
 from pyswarmopt_llm.scores.tasks.types import Item
 
 MOST_LABELS = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyswarmopt_llm.scores.tasks.load import parse_text, read_text
+from pyswarmopt_llm.scores.tasks.table import parse_text, read_text
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, object]]:

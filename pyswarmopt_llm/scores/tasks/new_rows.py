@@ -10,20 +10,17 @@ from pathlib import Path
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.bad_rows import left_out
-from pyswarmopt_llm.scores.tasks.items import content, parse_item
-from pyswarmopt_llm.scores.tasks.load import (
+from pyswarmopt_llm.scores.tasks.columns import (
     QUESTION,
     Columns,
-    FileRow,
     Reading,
-    Table,
     find_columns,
     first_of,
     parse_reading,
-    parse_rows,
-    read_table,
-    task_of,
 )
+from pyswarmopt_llm.scores.tasks.items import content, parse_item
+from pyswarmopt_llm.scores.tasks.rows import parse_rows, read_table, task_of
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table
 from pyswarmopt_llm.scores.tasks.templates import placeholders
 from pyswarmopt_llm.scores.tasks.types import Form, Item, Task
 

@@ -8,11 +8,11 @@ question.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.scores.tasks.types import Item, Task, lettered
+from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered
 
 _WORDS = 4  # of a text that a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
@@ -126,3 +126,57 @@ def fill(template: str, item: Item) -> str:
         return match.group(0)[0] if name is None else values[name]
 
     return _PLACEHOLDER.sub(replacement, template)
+
+
+INSTRUCTION = "Answer the question with the letter of the right option."
+
+
+def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
+    """The user turn for an item.
+
+    Args:
+        item: the question.
+        scoring: ``letter`` shows the lettered options and ends with ``The answer is``;
+            ``likelihood`` shows the question alone, since each option's text is scored as the
+            reply; ``generate`` is ``letter`` if there are choices, else ``likelihood``. A plain
+            prompt is used verbatim.
+        template: a user turn with ``{question}`` and optionally ``{choices}`` (one ``A: ...`` line
+            each) or further columns of the item by name; it replaces the default of every scoring.
+            Literal braces are doubled.
+
+    Raises:
+        UserError: ``letter`` or ``likelihood`` for an item without choices, or a bad template.
+
+    Example:
+        >>> item = Item("1", "What is two plus two?", {"A": "four", "B": "five"}, "A")
+        >>> print(render_prompt(item, "letter"))
+        Answer the question with the letter of the right option.
+        Question: What is two plus two?
+        A: four
+        B: five
+        The answer is
+        >>> render_prompt(item, "likelihood")
+        'Question: What is two plus two?'
+        >>> render_prompt(item, "generate", "{question} Think, then answer.")
+        'What is two plus two? Think, then answer.'
+    """
+    if item.choices is None and scoring != "generate":
+        raise UserError(
+            f"example {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate, or name a "
+            "column of labels (`columns` label=COLUMN)"
+        )
+    if template is not None:
+        return fill(template, item)
+    if item.plain and item.choices is None:
+        return item.question
+    if scoring == "likelihood" or item.choices is None:
+        return f"Question: {item.question}"
+    return f"{INSTRUCTION}\nQuestion: {item.question}\n{lettered(item)}\nThe answer is"
+
+
+def chat_prompt(
+    item: Item, scoring: Scoring, chat: Callable[..., str], template: str | None
+) -> str:
+    """The user turn of an item in a chat template, after the turns before it."""
+    turn = render_prompt(item, scoring, template)
+    return chat(turn, item.earlier) if item.earlier else chat(turn)

@@ -5,15 +5,12 @@ prompts of items, by default or by a template (`templates`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import digest
-from pyswarmopt_llm.common.registry import lazy
 
-_fill = lazy("pyswarmopt_llm.scores.tasks.templates:fill")
 _LONGEST = 200  # characters of an example
 _SPLITS = ("dev", "test", "spare")
 DEV, TEST = 200, 1000  # default sizes, those of the Model Swarms reference
@@ -160,60 +157,6 @@ def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
 
 
 Scoring = Literal["letter", "likelihood", "generate"]
-
-INSTRUCTION = "Answer the question with the letter of the right option."
-
-
-def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> str:
-    """The user turn for an item.
-
-    Args:
-        item: the question.
-        scoring: ``letter`` shows the lettered options and ends with ``The answer is``;
-            ``likelihood`` shows the question alone, since each option's text is scored as the
-            reply; ``generate`` is ``letter`` if there are choices, else ``likelihood``. A plain
-            prompt is used verbatim.
-        template: a user turn with ``{question}`` and optionally ``{choices}`` (one ``A: ...`` line
-            each) or further columns of the item by name; it replaces the default of every scoring.
-            Literal braces are doubled.
-
-    Raises:
-        UserError: ``letter`` or ``likelihood`` for an item without choices, or a bad template.
-
-    Example:
-        >>> item = Item("1", "What is two plus two?", {"A": "four", "B": "five"}, "A")
-        >>> print(render_prompt(item, "letter"))
-        Answer the question with the letter of the right option.
-        Question: What is two plus two?
-        A: four
-        B: five
-        The answer is
-        >>> render_prompt(item, "likelihood")
-        'Question: What is two plus two?'
-        >>> render_prompt(item, "generate", "{question} Think, then answer.")
-        'What is two plus two? Think, then answer.'
-    """
-    if item.choices is None and scoring != "generate":
-        raise UserError(
-            f"example {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate, or name a "
-            "column of labels (`columns` label=COLUMN)"
-        )
-    if template is not None:
-        filled: str = _fill(template, item)
-        return filled
-    if item.plain and item.choices is None:
-        return item.question
-    if scoring == "likelihood" or item.choices is None:
-        return f"Question: {item.question}"
-    return f"{INSTRUCTION}\nQuestion: {item.question}\n{lettered(item)}\nThe answer is"
-
-
-def chat_prompt(
-    item: Item, scoring: Scoring, chat: Callable[..., str], template: str | None
-) -> str:
-    """The user turn of an item in a chat template, after the turns before it."""
-    turn = render_prompt(item, scoring, template)
-    return chat(turn, item.earlier) if item.earlier else chat(turn)
 
 
 def lettered(item: Item) -> str:

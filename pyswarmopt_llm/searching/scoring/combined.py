@@ -59,7 +59,7 @@ def combined_interval(
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
-        >>> from pyswarmopt_llm.scores.metrics.combines import harmonic
+        >>> from pyswarmopt_llm.scores.metrics.combine import harmonic
         >>> low, high = combined_interval(dict(a=score_of([0.0] * 20), b=score_of([1.0] * 20)), harmonic, False)
         >>> low, round(high, 2)
         (0.0, 0.26)
@@ -115,7 +115,7 @@ def combined_difference(
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
-        >>> from pyswarmopt_llm.scores.metrics.combines import harmonic
+        >>> from pyswarmopt_llm.scores.metrics.combine import harmonic
         >>> better, worse = score_of([0.75] * 40), score_of([0.5] * 20 + [0.0] * 20)
         >>> gain = combined_difference(dict(a=better, b=better), dict(a=better, b=worse), harmonic, False)
         >>> gain.difference, gain.sign, gain.p_value < 0.001, gain.n

@@ -45,7 +45,7 @@ from pyswarmopt_llm.searching.scoring.result import Result, read_result
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pyswarmopt_llm.mix import SpaceKind
+    from pyswarmopt_llm.mix.kind import SpaceKind
 
 FORMAT = 1  # of run.json and history.jsonl
 # in the directory of a search over a grid of coefficients, from its beginning on

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option, Threads
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.lines import json_lines
-from pyswarmopt_llm.scores.tasks.load import parse_reading, read_whole
-from pyswarmopt_llm.scores.tasks.types import render_prompt
+from pyswarmopt_llm.scores.tasks.load import read_whole
+from pyswarmopt_llm.scores.tasks.templates import render_prompt
 
-_name_and_seed = lazy("pyswarmopt_llm.published.builtin:name_and_seed")
-_builtin_training_items = lazy("pyswarmopt_llm.published.builtin:builtin_training_items")
+_name_and_seed = aside("name_and_seed")
+_builtin_training_items = aside("builtin_training_items")
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores

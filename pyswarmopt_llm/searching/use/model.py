@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.registry import load
+from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.experts.base import resolve_base
@@ -44,8 +44,8 @@ from pyswarmopt_llm.scores.metrics.by_name import (
 )
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.metrics.external.objectives import harness_task
+from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.metrics.objectives import (
-    Metric,
     check_window,
     load_split,
     scorings_of,
@@ -68,7 +68,6 @@ _AS_STORED = (
 )
 _SAMPLING = ("temperature", "samples", "seed")  # of one model alone
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
-TOKENS = "pyswarmopt_llm.tokens.space"
 
 
 @dataclass(frozen=True)
@@ -769,7 +768,7 @@ def generate_text(
         model = open_named(config, (base, adapter))
     elif adapter is None and saved_kind(base) is not None:
         check_unchanged((base, adapter))
-        model = load(f"{TOKENS}:open_mixture")(base, dtype, device, threads, fusion)
+        model = aside("open_mixture")(base, dtype, device, threads, fusion)
         if (day := day_of(None if run is None else str(run), (base, adapter))) is not None:
             use_day(model, day)
     else:

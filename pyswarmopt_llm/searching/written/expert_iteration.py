@@ -44,11 +44,7 @@ from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.written import Written
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found
-from pyswarmopt_llm.searching.prepare import Contestant, Job
-from pyswarmopt_llm.searching.scoring.record import Row, Store
-from pyswarmopt_llm.searching.scoring.result import Iterated
-from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.train import (
+from pyswarmopt_llm.searching.fitting import (
     BASE,
     FOLDER,
     Fitting,
@@ -59,6 +55,10 @@ from pyswarmopt_llm.searching.train import (
     not_worse,
     trained_row,
 )
+from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.scoring.record import Row, Store
+from pyswarmopt_llm.searching.scoring.result import Iterated
+from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.written.reply_log import (
     Answerer,
     Reply,

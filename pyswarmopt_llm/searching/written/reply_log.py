@@ -25,8 +25,8 @@ from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.written import Written
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.fitting import BASE
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_llm.searching.train import BASE
 from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0

@@ -26,13 +26,13 @@ from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.scores.choices import labelled
-from pyswarmopt_llm.scores.metrics.combines import harmonic
+from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.explore import explore
+from pyswarmopt_llm.searching.fitting import Fitting, not_worse
 from pyswarmopt_llm.searching.item_model import ItemModel
 from pyswarmopt_llm.searching.race import begin, draw_shares
 from pyswarmopt_llm.searching.scoring.run_directory import Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.train import Fitting, not_worse
 from pyswarmopt_llm.searching.work import Budget
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods.changes import random_adapters

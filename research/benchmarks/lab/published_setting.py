@@ -35,7 +35,7 @@ from classifiers import CLASSES, EXPERTS, PARTICLES, POOLS, Floats, Pool, accura
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import AppendLog
-from pyswarmopt_llm.common.swarm_settings import recipe_options
+from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.mix.coefficients import even_sums, sums
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.swarm import Dropout

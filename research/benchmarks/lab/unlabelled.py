@@ -41,9 +41,9 @@ from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.choices import EPOCHS, PASSES, RATE, Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.searching.fitting import Fitting
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
-from pyswarmopt_llm.searching.train import Fitting
 from pyswarmopt_llm.searching.training.trainer import ITEMS_PER_STEP, Lora, loglikelihoods, train
 from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 

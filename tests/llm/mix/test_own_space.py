@@ -22,7 +22,8 @@ from pyswarmopt_llm import mix
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.mix import SpaceKind, build_space, register, space_kind
+from pyswarmopt_llm.mix import build_space, register, space_kind
+from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.report.run import resume, search
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "spaces.md"

@@ -10,8 +10,7 @@ import pytest
 
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import compare_paired, score_of
-from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic
+from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
 
 

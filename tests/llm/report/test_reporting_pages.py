@@ -27,7 +27,8 @@ from pyswarmopt_llm.report.pages import code, plain
 from pyswarmopt_llm.report.reading import HEIGHT, WIDTH, project
 from pyswarmopt_llm.report.run import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.scores.tasks.types import Form, render_prompt
+from pyswarmopt_llm.scores.tasks.templates import render_prompt
+from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.parents import Parent
 from pyswarmopt_llm.searching.scoring.record import Row
 

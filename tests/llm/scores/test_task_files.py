@@ -22,8 +22,8 @@ from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.objectives import load_tasks
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
 from pyswarmopt_llm.scores.tasks.draw import draw_splits
-from pyswarmopt_llm.scores.tasks.load import read_table
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
+from pyswarmopt_llm.scores.tasks.rows import read_table
 from pyswarmopt_llm.scores.tasks.types import Form
 
 # A file or another spec, the options, and what `outcome` has to be: checked by eye when added.

@@ -27,8 +27,13 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
     knows_letters,
     one_letter,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
-from pyswarmopt_llm.scores.metrics.combines import arithmetic, harmonic, of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import (
+    Combine,
+    arithmetic,
+    find_combine,
+    harmonic,
+    of_the_same_items,
+)
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 
 Z = 1.959963984540054  # of the normal distribution at 97.5%

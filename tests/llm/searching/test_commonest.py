@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyswarmopt_llm.scores.metrics.combines import harmonic
+from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.commonest import commonest_label
 

@@ -32,7 +32,7 @@ from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.choices import FULL
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, written
-from pyswarmopt_llm.scores.metrics.combines import arithmetic
+from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.decide import make_plan

@@ -16,7 +16,7 @@ import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combines import harmonic
+from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.explore import Batch, explore
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Journal

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kriging import covariance, kriged
 from scipy import integrate, stats
 
-from pyswarmopt_llm.scores.metrics.combines import harmonic
+from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.gaussian import Kernel, Posterior
 from pyswarmopt_llm.searching.item_model import ItemModel, MarginProcess
 from pyswarmopt_llm.searching.score_model import ScoreModel

@@ -8,10 +8,10 @@ from typing import Protocol
 from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.registry import lazy
+from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtility
 
-harness_task = lazy("pyswarmopt_llm.published.lm_eval:LmEvalTask")
+harness_task = aside("LmEvalTask")
 
 
 class External(Protocol):

@@ -1,0 +1,101 @@
+"""Which passes a model takes: planned ones where these have the logits of the model alone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.errors import UndefinedModelError
+from pyswarmopt_llm.common.hardware import out_of_memory
+from pyswarmopt_llm.engine.batching import Batch, TokenPair
+from pyswarmopt_llm.engine.generation import PlannedPasses
+from pyswarmopt_llm.engine.passes import Passes, attention_windows
+from pyswarmopt_llm.engine.plain import PlainPasses
+
+
+def passes_of(model: Any) -> Passes:
+    """The forward passes of a model: planned ones where its architecture takes them, and where two
+    short texts have the same logits alone and in a batch.
+    """
+    counts = _counts_positions(model)
+    if counts and attention_windows(model) is not None:
+        passes = PlannedPasses(model)
+        if _agree(passes):
+            return passes
+    return PlainPasses(model, counts)
+
+
+# Differences of logits, in units of their spread: of the same pass, and of another one, by rounding.
+_SAME, _NEAR, _NEAR_IN_HALF = 1e-3, 0.02, 0.1
+
+
+def _probes(model: Any) -> list[TokenPair]:
+    """Two texts that begin alike, of tokens that stand for themselves: no padding among them."""
+    config = model.config.get_text_config()
+    special = {config.pad_token_id, config.bos_token_id, config.eos_token_id}
+    size = int(model.get_output_embeddings().weight.shape[0])
+    ids = [token for token in range(min(size, 12)) if token not in special]
+    return [(tuple(ids[:3]), tuple(ids[3:5])), (tuple(ids[:2] + ids[4:]), tuple(ids[1:3]))]
+
+
+@torch.no_grad()
+def _alone(model: Any, pair: TokenPair, **options: Any) -> Tensor:
+    """The logits of a text, (T, V) float32, as the model by itself reads it."""
+    ids = torch.tensor([[*pair[0], *pair[1]]], device=model.device)
+    logits: Tensor = model(input_ids=ids, **options).logits[0]
+    return logits.float()
+
+
+def _apart(a: Tensor, b: Tensor) -> float:
+    """How far logits are from others, in units of the spread of those."""
+    spread = (b - b.mean(-1, keepdim=True)).norm()
+    return float((a - b).norm() / spread.clamp(min=torch.finfo(b.dtype).tiny))
+
+
+def _counts_positions(model: Any) -> bool:
+    """Whether the positions of a text that is given without them are 0, 1, 2, ...; those of RoBERTa
+    begin after its padding.
+    """
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return True
+    pair, _ = _probes(model)
+    positions = torch.arange(len(pair[0] + pair[1]), device=model.device)[None]
+    return not _apart(_alone(model, pair, position_ids=positions), _alone(model, pair)) > _SAME
+
+
+@torch.no_grad()
+def _agree(passes: Passes) -> bool:
+    """Whether two texts that begin alike have in planned batches the logits that they have alone."""
+    pairs = _probes(passes.model)
+    tolerance = _NEAR if passes.model.dtype == torch.float32 else _NEAR_IN_HALF
+    alone = [_alone(passes.model, pair) for pair in pairs]
+    try:
+        plan = passes.plan(pairs, sum(len(context + rest) for context, rest in pairs))
+        prefix = passes.prefix(plan.prefix)
+        differences = [
+            _apart(logits, alone[pair][place])
+            for batch in plan.batches
+            for pair, place, logits in _placed(batch, passes.logits(batch, prefix).float(), pairs)
+        ]
+    except UndefinedModelError:  # said where the model is used
+        return True
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if out_of_memory(error):
+            raise
+        return False
+    return not max(differences) > tolerance
+
+
+def _placed(
+    batch: Batch, logits: Tensor, pairs: Sequence[TokenPair]
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Pair, place in its text, and the logits there, of all tokens that are predicted."""
+    targets = zip(batch.target_head.tolist(), batch.target_pair.tolist(), strict=True)
+    places = [len(context) - 1 for context, _ in pairs]
+    for head, pair in targets:
+        yield pair, places[pair], logits[head]
+        places[pair] += 1

@@ -1,0 +1,218 @@
+"""The columns of a file: their names, those that a user tells, and what is read from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from string import ascii_uppercase
+from typing import Any, TypeVar
+
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.registry import closest, unknown
+from pyswarmopt_llm.scores.tasks.items import parse_item
+from pyswarmopt_llm.scores.tasks.table import DELIMITED, SPLITS, FileRow, Table
+from pyswarmopt_llm.scores.tasks.types import Item
+
+QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
+
+
+LABEL = "label"
+
+
+_OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A user's settings of how a file is read."""
+
+    columns: Mapping[str, str]  # our name of a column -> the file's
+    seed: int = 0  # of the draw of dev and test, where the file has none
+    # a number in the file -> what the label is called
+    labels: Mapping[str, str] = field(default_factory=dict)
+    skip_bad: bool | None = None  # leave out rows that cannot be read; None: not offered
+
+
+def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = None) -> Reading:
+    """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
+
+    Raises:
+        UserError: not of this form, an unknown name, or one that is given twice.
+
+    Example:
+        >>> parse_reading(["question=text", "A=first option"]).columns
+        {'question': 'text', 'A': 'first option'}
+        >>> parse_reading(["0=negative", "1=positive"]).labels
+        {'0': 'negative', '1': 'positive'}
+    """
+    names: dict[str, str] = {}
+    for spec in specs:
+        name, _, column = (part.strip() for part in spec.partition("="))
+        if not (name and column):
+            raise InvalidOption("columns", spec, "write question=COLUMN,answer=COLUMN")
+        if name not in _OURS and not _LETTER.fullmatch(name) and not _NUMBER.fullmatch(name):
+            raise unknown("columns", name, (*_OURS, "A", "B", "C"))
+        if name in names:
+            raise InvalidOption("columns", spec, f"{name} is given twice; give it once")
+        names[name] = column
+    labels, columns = {}, {}
+    for name, column in names.items():
+        number = _NUMBER.fullmatch(name)  # 1.0 is label 1, as pandas writes it beside gaps
+        if number is None:
+            columns[name] = column
+        else:
+            labels[number[1]] = column
+    return Reading(columns, seed, labels, skip_bad)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table that hold question, options and answer.
+
+    Attributes:
+        names: our name of a column -> the table's; the answer is ``answer``, also if it is a label.
+        question: our name of the column of the question; ``prompt`` for verbatim prompts.
+        labels: whether the answers are labels.
+        letters: columns with an option each, A, B, ...
+        split: the table's column of the split; "" if there is none.
+        blank: whether an empty cell says nothing, as in CSV.
+    """
+
+    names: Mapping[str, str]
+    question: str
+    labels: bool
+    letters: Sequence[str]
+    split: str
+    blank: bool
+
+    def header(self, name: str) -> str:
+        """The table's name of a column."""
+        return self.names.get(name, name)
+
+    def item(self, row: FileRow) -> Item:
+        """The item of a row; a verbatim prompt may lack an answer.
+
+        Raises:
+            UserError: what is wrong with it.
+        """
+        verbatim = self.question == "prompt"
+        self.check(row, ("prompt",) if verbatim else ("question", "answer"))
+        return parse_item(self.record(row), row.location, row.id)
+
+    def check(self, row: FileRow, needed: Iterable[str]) -> None:
+        """Refuse a row with nothing in a column that is needed, or no split in its column.
+
+        Raises:
+            UserError: says where.
+        """
+        split = row.values.get(self.split)
+        if self.split and split not in SPLITS:
+            raise UserError(
+                f'{row.location}: split must be "dev" or "test", not {split!r}; rename it'
+            )
+        for name in needed:
+            value = row.values.get(self.header(name))
+            if value is None or not str(value).strip():
+                column = self.header(name)
+                raise UserError(
+                    f'{row.location}: nothing in column "{column}"; fill it in or remove the row'
+                )
+
+    def record(self, row: FileRow) -> dict[str, Any]:
+        """A row as a record for `parse_item`."""
+        values = {
+            name: value
+            for name, value in renamed(row.values, self.names).items()
+            if name and not (self.blank and value == "")
+        }
+        options = [values.pop(letter, None) for letter in self.letters]
+        while options and options[-1] in (None, ""):  # a row may have fewer than another
+            options.pop()
+        return {"choices": options or None, **values}
+
+
+def find_columns(
+    table: Table, told: Mapping[str, str], answered: bool = True, prompts: bool = False
+) -> Columns:
+    """The columns of a table.
+
+    Args:
+        table: the table.
+        told: our name of a column -> the table's.
+        answered: whether questions need a column of answers.
+        prompts: whether there are verbatim prompts only, whatever the columns.
+
+    Raises:
+        UserError: no column of questions, or of answers, or one that the user names.
+    """
+    check_names(told, table.names, str(table.path))
+    names = list(renamed(dict.fromkeys(table.names), told))
+    verbatim = "prompt" in names and (prompts or "question" not in names)
+    asked = "prompt" if verbatim else first_of(QUESTION, names)
+    replied = first_of(("answer",) if verbatim else ANSWER, names)
+    csv = table.path.suffix.lower() in DELIMITED
+    missing = [] if asked else ["question"]
+    if answered and not replied and not verbatim:
+        missing.append("answer")
+    if missing:
+        raise UserError(f"{table.path}: {_missing(names, missing, csv)}")
+    letters = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
+    split = told.get("split", "split") if "split" in names else ""
+    question = "prompt" if verbatim else "question"
+    ours = {name: column for name, column in told.items() if name != replied}
+    ours[question] = told.get(asked, asked)
+    if replied:
+        ours["answer"] = told.get(replied, replied)
+    options = letters if letters[1:] else ()
+    return Columns(ours, question, replied == LABEL, options, split, csv or prompts)
+
+
+def first_of(names: Sequence[str], columns: Iterable[str]) -> str:
+    """The first of these names that is a column; "" if there is none."""
+    present = set(columns)
+    return next((name for name in names if name in present), "")
+
+
+def check_names(told: Mapping[str, str], names: Sequence[str], where: str) -> None:
+    """Refuse names of columns that do not exist."""
+    for name, column in told.items():
+        if column not in names:
+            close = closest(column, list(names))
+            hint = f"give {name}=COLUMN" if close is None else f'did you mean "{close}"?'
+            problem = f"`columns` {name}={column}; found: {', '.join(names)}"
+            raise UserError(f'{where}: no column "{column}" ({problem}); {hint}')
+
+
+def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
+    """A row by our names; a column that had one of them before is dropped.
+
+    Example:
+        >>> renamed({"text": "Hi", "answer": "?", "mood": "good"}, {"question": "text", "answer": "mood"})
+        {'question': 'Hi', 'answer': 'good'}
+    """
+    others = {
+        name: value for name, value in row.items() if name not in told and name not in told.values()
+    }
+    return {name: row[column] for name, column in told.items() if column in row} | others
+
+
+def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
+    """The columns that there are, and how to name those that are missing."""
+    listed = ", ".join(map(str, names)) or "nothing"
+    it, named = "them" if missing[1:] else "it", ",".join(f"{name}=COLUMN" for name in missing)
+    first = " (or add a first line with their names)" if headed and missing[1:] else ""
+    return (
+        f"no column for the {' and the '.join(missing)} (found: {listed}); name {it}: `columns` "
+        f"{named}{first}"
+    )
+
+
+_LETTER = re.compile("[A-Z]")
+
+
+_NUMBER = re.compile(r"(-?[0-9]{1,6})(?:\.0+)?")

@@ -1,0 +1,219 @@
+"""The rows of a file, by its suffix, and the task that they make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.scores.tasks.bad_rows import note_on_bad
+from pyswarmopt_llm.scores.tasks.columns import Columns, Reading, T, find_columns
+from pyswarmopt_llm.scores.tasks.conversations import of_conversation
+from pyswarmopt_llm.scores.tasks.delimited import read_delimited
+from pyswarmopt_llm.scores.tasks.draw import draw_splits, label_choices
+from pyswarmopt_llm.scores.tasks.items import check_unicode, kind_of
+from pyswarmopt_llm.scores.tasks.lines import json_lines, text_lines
+from pyswarmopt_llm.scores.tasks.table import (
+    DELIMITED,
+    SPLITS,
+    FileRow,
+    Table,
+    parse_text,
+    read_text,
+)
+from pyswarmopt_llm.scores.tasks.types import Item, Task
+
+SUFFIXES = (".json", ".jsonl", *DELIMITED)
+
+
+_TEXT = (".txt", "")
+
+
+DEV_SHARE = 3  # dev is one item in so many
+
+
+def read_table(path: Path, text: str = "") -> Table:
+    """Read a file by its suffix.
+
+    Args:
+        path: of the file.
+        text: column of plain texts, in JSON or on the lines of a text file; without it they are
+            refused.
+
+    Raises:
+        UserError: it cannot be read, is no table, or has no rows.
+    """
+    table = _table_at(path, text)
+    if not table.rows:
+        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
+    return table
+
+
+def _table_at(path: Path, text: str) -> Table:
+    suffix, known = path.suffix.lower(), (*SUFFIXES, *_TEXT) if text else SUFFIXES
+    if not os.path.exists(path):  # nor for a name that is too long
+        sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
+        raise UserError(f"{path}: no such task file; check path and folder, or give {sources}")
+    if not path.is_file() or suffix not in known:
+        endings = ", ".join(filter(None, known))
+        raise UserError(f"{path}: not a table; give a file that ends in {endings}")
+    if suffix in DELIMITED:
+        table: Table = read_delimited(path)
+        return table
+    if suffix in _TEXT:
+        return table_of(path, text_lines(path), text)
+    if suffix == ".jsonl":
+        return table_of(path, json_lines(path), text)
+    content = parse_text(read_text(path), path)
+    if isinstance(content, list) and content:
+        records = enumerate(content, 1)
+        return table_of(path, ((f"{path}: example {i}", record) for i, record in records), text)
+    return _with_splits(path, content)
+
+
+def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") -> Table:
+    """The table of records, each after its location: objects, or plain texts of a column."""
+    rows = []
+    for i, (location, record) in enumerate(records, 1):
+        named = {text: record} if text and isinstance(record, str) else record
+        rows.append(FileRow(location, f"row-{i}", _values(named, location)))
+    return Table(path, _names(rows), rows)
+
+
+def _with_splits(path: Path, content: object) -> Table:
+    """The table of an object with a list for each split, and perhaps a name, a prompt, a metric."""
+    if not isinstance(content, dict) or not content.keys() >= set(SPLITS):
+        found = f" (found: {', '.join(content) or 'nothing'})" if isinstance(content, dict) else ""
+        shape = '{"dev": [...], "test": [...]}'
+        raise UserError(f"{path}: not an object {shape} or a list of examples{found}; make it one")
+    rows = []
+    for split in SPLITS:
+        if not isinstance(content[split], list):
+            raise UserError(f'{path}: "{split}" must be a list of examples')
+        for i, record in enumerate(content[split]):
+            location = f"{path}: {split} example {i + 1}"
+            rows.append(
+                FileRow(location, f"{split}-{i}", {**_values(record, location), "split": split})
+            )
+    name, prompt, metric, example = (
+        _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
+    )
+    if prompt is None and example is not None:  # the reference's, before the default one
+        escaped = example.replace("{", "{{").replace("}", "}}")
+        prompt = f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
+    return Table(path, _names(rows), rows, True, "", name or "", prompt, metric)
+
+
+def _optional_text(content: Mapping[str, object], key: str, path: Path) -> str | None:
+    value = content.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise UserError(f'{path}: "{key}" must be a text')
+    check_unicode(value, f'"{key}"', str(path))
+    return value
+
+
+def _names(rows: Sequence[FileRow]) -> list[str]:
+    return list(dict.fromkeys(str(name) for row in rows for name in row.values))
+
+
+def _values(record: object, location: str) -> Mapping[Any, Any]:
+    """The values of a record; of one with ``messages`` alone see `of_conversation`.
+
+    Raises:
+        UserError: no object, or no conversation that a user's turn ends.
+    """
+    if not isinstance(record, Mapping):
+        kind = kind_of(record)
+        raise UserError(f"{location}: an example is an object with question and answer, not {kind}")
+    if "messages" not in record or "question" in record or "prompt" in record:
+        return record
+    values: Mapping[Any, Any] = of_conversation(record, location)
+    return values
+
+
+def read_task(path: Path, reading: Reading) -> Task:
+    """All items of a file of questions with answers.
+
+    Args:
+        path: of the file.
+        reading: the user's settings.
+
+    Raises:
+        UserError: see `read_table`, `find_columns` and `parse_rows`.
+    """
+    table = read_table(path)
+    columns = find_columns(table, reading.columns)
+    items, note = parse_rows(table, columns.item, reading.skip_bad)
+    if columns.question == "question":
+        items, labels = _labelled(items, columns, table, reading.labels)
+        note = "; ".join(filter(None, (note, labels)))
+    return task_of(table, columns, items, note, reading.seed)
+
+
+def task_of(
+    table: Table,
+    columns: Columns,
+    items: Sequence[Item],
+    note: str,
+    seed: int,
+    share: int = DEV_SHARE,
+) -> Task:
+    """The task of a table's items: dev and test as the rows say, or drawn, one in `share` as dev."""
+    strata = None
+    if columns.split:
+        split_of = {row.location: row.values[columns.split] for row in table.rows}
+        dev, test = (
+            tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
+        )
+    else:
+        dev, test, strata = draw_splits(items, seed, str(table.path), share)
+    return Task(
+        table.name or table.path.stem,
+        dev,
+        test,
+        table.prompt,
+        str(table.path),
+        metric=table.metric,
+        note=note,
+        column=columns.header(columns.question),
+        strata=strata,
+    )
+
+
+def _labelled(
+    items: list[Item], columns: Columns, table: Table, names: Mapping[str, str]
+) -> tuple[list[Item], str]:
+    """The items with their labels as choices, if they have no options; and a note on that."""
+    if columns.labels or names:
+        labelled: tuple[list[Item], str] = label_choices(items, columns, table.path, names)
+        return labelled
+    if table.has_splits or any(item.choices for item in items):
+        return items, ""
+    return items, 'answers are written, since there are no choices and no column "label"'
+
+
+def parse_rows(
+    table: Table, parse: Callable[[FileRow], T], skip: bool | None = None
+) -> tuple[list[T], str]:
+    """The results of the good rows, and a note on those that are left out.
+
+    Args:
+        table: the rows.
+        parse: a row -> its result.
+        skip: whether bad rows are left out instead of refused; None: the command cannot.
+
+    Raises:
+        UserError: there are bad rows: of one what is wrong with it, of several a list; or no row is
+            left.
+    """
+    results, bad = [], dict[str, UserError]()
+    for row in table.rows:
+        try:
+            results.append(parse(row))
+        except UserError as error:
+            bad[row.location] = error
+    return results, note_on_bad(table, bad, skip, len(results)) if bad else ""
