@@ -69,7 +69,8 @@ def by_question(values: Sequence[float] | Floats, questions: Questions | None) -
     """One value for each question, whose mean is that of all items.
 
     Of a question that is asked several times it is the mean; where some are asked more often than
-    others, the linearised ratio estimator (Cochran 1977, Sampling Techniques, section 9A.2).
+    others, the linearised ratio estimator (Cochran 1977, Sampling Techniques, section 9A.2): 95%
+    intervals then hold in 88% of samples where 5 of 50 questions are asked ten times.
 
     Args:
         values: one per item.
@@ -287,8 +288,8 @@ def paired_test(
     The interval holds 0 exactly if p is not below `level`, and never has zero width.
 
     Simulated with 6, 20, 60 and 200 items: of right and wrong answers the test is wrong in at most
-    4% of samples, and a 95% interval holds the mean in at least 92%; of grades the test is wrong in at
-    most 6%. Where 5% or 10% of items are much better and all others a little worse it is wrong in at
+    4% of samples, and a 95% interval holds the mean in at least 92%, of 6 items 88%; of grades the test
+    is wrong in at most 6%. Where 5% or 10% of items are much better and all others a little worse it is wrong in at
     most 8%, where 2% are, in at most 10%.
 
     Args:

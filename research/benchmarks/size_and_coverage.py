@@ -308,11 +308,11 @@ SIMULATIONS = (
 CLAIMS: Mapping[str, tuple[float, float | None]] = {
     "one score, right or wrong": (0.94, None),
     "one score, grades": (0.93, None),
-    "difference, right or wrong": (0.92, 0.04),
+    "difference, right or wrong": (0.88, 0.04),
     "difference, grades": (0.94, 0.06),
     "difference, 5% or 10% much better": (0.92, 0.08),
     "difference, 2% much better": (0.9, 0.1),
-    "repeated questions": (0.93, 0.06),
+    "repeated questions": (0.88, 0.06),
     "several tasks, one score": (0.92, None),
     "several tasks, difference": (0.94, 0.06),
     "several seeds": (0.93, None),

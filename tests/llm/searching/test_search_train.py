@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,10 @@ def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
     trained = [row["coefficients"] for row in rows if row["phase"] == "trained"]
     assert all(len(row["coefficients"]) == 3 for row in rows if row["phase"] == "search")
     assert len(trained) == starts and [*found["coefficients"].values(), 1.0] in trained
+    # its score on dev stays the cross-fitted one
+    results = (Path(config.out) / "results.jsonl").read_text().splitlines()
+    known = {(row["what"], row["who"]) for row in map(json.loads, results)}
+    assert ("model test", "best") in known and ("model dev", "best") not in known
 
 
 @pytest.mark.parametrize(("behind", "kept"), [(1.5, True), (2.5, False)])
