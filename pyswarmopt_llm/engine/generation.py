@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -27,8 +25,6 @@ log = logging.getLogger(__name__)
 
 _WHOLE = 32  # new tokens from which a reply is meant to end by itself
 _HIDDEN = torch.iinfo(torch.int64).max
-_LEAST_STEPS = 16  # from which a copy of the weights pays
-_MOST_BYTES = 2**32  # of the weights that are copied
 
 Choose = Callable[[Sequence[Tensor], Sequence[int]], Tensor]
 """The models' logits, each (B, V), and the indices of these rows -> next tokens (B,)."""
@@ -81,14 +77,13 @@ def write_replies(
     encoded = engine.encode_prompts(prompts, max_new_tokens)
     keys, replies = [len(ids) + max_new_tokens for ids in encoded], dict[int, list[int]]()
     most = KEYS_PER_TOKEN * engine.batch_tokens
-    with rearranged_weights(engine.model, max_new_tokens):
-        for rows in longest_first(keys, lambda longest: most // longest):
-            decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
-            own = None if draw is None else draw.rows(rows)
-            written = write(decoder, len(rows), engine.stops(), max_new_tokens, own)
-            replies |= zip(rows, written, strict=True)
-            engine.tokens_fed += decoder.tokens_fed
-            engine.tell(len(replies), len(prompts))
+    for rows in longest_first(keys, lambda longest: most // longest):
+        decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
+        own = None if draw is None else draw.rows(rows)
+        written = write(decoder, len(rows), engine.stops(), max_new_tokens, own)
+        replies |= zip(rows, written, strict=True)
+        engine.tokens_fed += decoder.tokens_fed
+        engine.tell(len(replies), len(prompts))
     _tell_of_cuts(engine, [len(ids) for ids in replies.values()], max_new_tokens)
     return [
         engine.tokenizer.decode(replies[row], skip_special_tokens=True)
@@ -351,39 +346,3 @@ class _ReplyLayer(DynamicLayer):
             if row != index:
                 self.keys[index], self.values[index] = self.keys[row], self.values[row]
         self.keys, self.values = self.keys[: len(rows)], self.values[: len(rows)]
-
-
-@contextmanager
-def rearranged_weights(model: Any, n_steps: int) -> Iterator[None]:
-    """Let linear layers multiply with a copy of their weights in oneDNN's order for so many steps.
-
-    In bfloat16 on a CPU this takes .7 of the time for 4 rows, and .85 for 16 (SmolLM2-135M, one
-    thread with AMX). The weights must not change meanwhile.
-    """
-    layers = _plain_layers(model) if n_steps >= _LEAST_STEPS else []
-    if sum(layer.weight.nbytes for layer in layers) > _MOST_BYTES:
-        layers = []
-    for layer in layers:
-        with torch.inference_mode():
-            copy = torch.ops.mkldnn._reorder_linear_weight(layer.weight)
-        layer.forward = partial(_product, copy)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.forward
-
-
-def _plain_layers(model: Any) -> list[Any]:
-    """The linear layers without bias, where oneDNN has products in the model's dtype."""
-    fits = model.device.type == "cpu" and model.dtype == torch.bfloat16
-    if not (fits and torch.backends.mkldnn.is_available()):
-        return []
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return []
-    return [one for one in model.modules() if type(one) is torch.nn.Linear and one.bias is None]
-
-
-def _product(weight: Tensor, x: Tensor) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
-    return product

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from engine_reference import load_tiny, naive_greedy, plain_ids, random_model
+from engine_reference import load_tiny, naive_greedy, plain_ids
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.generation import Draw, rearranged_weights
+from pyswarmopt_llm.engine.generation import Draw, write
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 PROMPTS = ["b", "The answer is", "Tell me a story about the sea. " * 3, "xyz", "b", "One. Two."]
@@ -114,12 +114,20 @@ def test_a_candidate_writes_the_same_replies_once(tiny_forever: tuple[Any, Any])
     assert engine.generate(PROMPTS, NEW) == replies and engine.tokens_fed > fed
 
 
-def test_bfloat16_alone_in_its_batch(tiny_base: Path) -> None:
+def test_bfloat16_writes_what_the_same_weights_write_but_for_rounding(tiny_base: Path) -> None:
+    """Processors round bfloat16 differently, so a token may be one that the same weights in float32
+    hold for as good.
+    """
     model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
-    stops = [tokenizer.eos_token_id]
-    expected = texts(tokenizer, reference(model, tokenizer, PROMPTS), stops)
-    # Without padding there is nothing to round differently.
-    assert TransformersEngine(model, tokenizer, batch_tokens=1).generate(PROMPTS, NEW) == expected
+    engine = TransformersEngine(model, tokenizer, batch_tokens=1)
+    asked = engine.encode_prompts(PROMPTS, NEW)
+    said = [write(engine.decoder([ids], NEW), 1, engine.stops(), NEW, None)[0] for ids in asked]
+    exact = model.float()
+    for ids, reply in zip(asked, said, strict=True):
+        with torch.inference_mode():
+            logits = exact(torch.tensor([[*ids, *reply]])).logits[0, len(ids) - 1 : -1]
+        lost = logits.max(dim=1).values - logits[range(len(reply)), reply]
+        assert (lost <= 0.05 * logits.std()).all()
 
 
 def test_a_text_that_would_leave_the_context_window_is_named(tiny_forever: tuple[Any, Any]) -> None:
@@ -127,21 +135,3 @@ def test_a_text_that_would_leave_the_context_window_is_named(tiny_forever: tuple
     assert len(engine.generate(["Long story" + "y" * 1004], 10)) == 1
     with pytest.raises(UserError, match=r"'Long story.*' needs 1025 tokens.* holds 1024; shorten"):
         engine.generate(["short", "Long story" + "y" * 1005], 10)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "steps", "copies"), [(BF16, 16, True), (BF16, 15, False), (FLOAT, 16, False)]
-)
-def test_copied_weights_have_the_products_of_the_layers_and_leave_no_trace(
-    dtype: torch.dtype, steps: int, copies: bool
-) -> None:
-    model = random_model("llama", 50).to(dtype)
-    layer = model.model.layers[0].mlp.up_proj
-    x = torch.randn(5, 1, 32).to(dtype)
-    with torch.inference_mode():
-        expected = layer(x)
-        with pytest.raises(ZeroDivisionError), rearranged_weights(model, steps):
-            assert ("forward" in vars(layer)) == copies
-            torch.testing.assert_close(layer(x), expected, atol=0.02, rtol=0.02)
-            raise ZeroDivisionError
-    assert not any("forward" in vars(one) for one in model.modules())
