@@ -15,6 +15,7 @@ from pyswarmopt_groups.members.local import tokens_read
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.engine.turns import split_chat
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
@@ -237,11 +238,11 @@ class Trial:
         self.spent += items
 
     def prompts(self, expert: str) -> Sequence[str]:
-        """The questions of the expert's own data in the chat template, else the dev prompts."""
+        """The expert's own chats up to their answers in the chat template, else the dev prompts."""
         chats = self.examples(expert)
         if chats:
-            turns = [str(chat["messages"][0]["content"]) for chat in chats[:PROMPTS]]
-            return [self.engine.chat(turn) for turn in turns]
+            tokenizer = self.engine.tokenizer
+            return [split_chat(tokenizer, chat["messages"])[0] for chat in chats[:PROMPTS]]
         return self.bench.labelled.prompts
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:

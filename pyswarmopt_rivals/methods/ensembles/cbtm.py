@@ -7,8 +7,8 @@ expert on each cluster, and balance the sizes of clusters. Here the experts are 
 questions are clustered, by plain k-means, into at most as many clusters as experts, and a cluster's
 expert is the one with the most right answers on its dev items (on a tie the better one on all of
 dev, then the first). The vectors keep all words, where theirs leave out stop words and have 100
-dimensions of a truncated SVD; the question alone decides, where their P(j | input) follows the text
-as it grows. T = 0.1, as in their released code; all clusters take part, the nearest most.
+dimensions of a truncated SVD; the question alone decides, in dev and in use, where their P(j |
+input) follows the text as it grows. T = 0.1, as in their released code; all clusters take part, the nearest most.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from pyswarmopt_groups.members.local import as_users_words
-from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
+from pyswarmopt_rivals.methods.ensembles.answerer import Answerer, LikelihoodAnswerer
 from pyswarmopt_rivals.methods.method import Settings
-from pyswarmopt_rivals.panel import Pairs, contexts_of
+from pyswarmopt_rivals.panel import Pairs
 
 TEMPERATURE = 0.1
 
@@ -66,23 +66,30 @@ def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
     return chosen
 
 
-def fit(settings: Settings) -> LikelihoodAnswerer:
-    """Cluster dev, give each cluster its expert."""
+def fit(settings: Settings) -> Answerer:
+    """Cluster the dev questions, give each cluster its expert."""
     panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
     keys = np.array([item.answer for item in dev.items])
     right = (np.array(panel.answers(dev)) == keys).astype(np.float64)
-    clusters = Clusters([item.question for item in dev.items], panel.n, settings.seed)
-    chosen = experts_of(clusters.labels, right)
+    clusters = Clusters(questions_of(dev), panel.n, settings.seed)
+    chosen = torch.tensor(experts_of(clusters.labels, right))
 
-    def loglikelihood(pairs: Pairs) -> list[float]:
-        contexts = contexts_of(pairs)
-        texts = [text for _, text in as_users_words(panel.engine, contexts)]
-        shares = torch.from_numpy(clusters.probabilities(texts))
-        by_expert = torch.zeros(len(texts), panel.n).double()
-        by_expert.index_add_(1, torch.tensor(chosen), shares)
-        weights = dict(zip(contexts, by_expert, strict=True))
-        table = panel.table(pairs)
-        of_pairs = torch.stack([weights[context] for context, _ in pairs])
-        return table.loglikelihood(of_pairs[table.owner])
+    def answers(asked: Accuracy) -> list[str]:
+        shares = torch.from_numpy(clusters.probabilities(questions_of(asked)))
+        by_expert = torch.zeros(len(shares), panel.n).double()
+        by_expert.index_add_(1, chosen, shares)
+        weights = dict(zip(asked.prompts, by_expert, strict=True))
 
-    return LikelihoodAnswerer(loglikelihood)
+        def loglikelihood(pairs: Pairs) -> list[float]:
+            table = panel.table(pairs)
+            of_pairs = torch.stack([weights[prompt] for prompt, _ in pairs])
+            return table.loglikelihood(of_pairs[table.owner])
+
+        return LikelihoodAnswerer(loglikelihood).answers(asked)
+
+    return Answerer(answers)
+
+
+def questions_of(asked: Accuracy) -> list[str]:
+    """What is clustered and what is routed by: the question, without options and instructions."""
+    return [item.question for item in asked.items]

@@ -4,7 +4,9 @@ chat.
 Brown et al. 2020, arXiv 2005.14165: the alternative to any training or merging for somebody who has
 labelled examples. No expert takes part. For each k in {1, 2, 4, 8}, k dev items are drawn `DRAWS`
 times, or as often as the budget pays for, and the base answers the other dev items; the best k and
-examples are kept, on a tie the earlier draw, then the smaller k.
+examples are kept, on a tie the earlier draw, then the smaller k. A dev item that is one of the
+examples is scored after the others alone. The paper draws its examples once; the choice among draws
+is ours.
 
 An evaluation counts as one item however many examples precede it, since a common prefix is computed
 once. In use an item costs all of its tokens, examples included (`FewShot.tokens_per_item`). The
@@ -64,7 +66,7 @@ class FewShot(Answerer):
         return answers
 
     def shown(self, questions: Accuracy) -> Accuracy:
-        """The same items with the examples before each."""
+        """The same items with the examples before each, itself left out."""
         room = max((self._room(item, questions.scoring) for item in questions.items), default=0)
         return Accuracy(
             questions.items,
@@ -75,12 +77,13 @@ class FewShot(Answerer):
 
     def _chat(self, turn: str, room: int, earlier: Sequence[Mapping[str, str]]) -> str:
         """The examples and a user turn, as many of the latest examples as leave room for `room`
-        more tokens.
+        more tokens; an example is not shown before itself.
         """
-        for first in range(len(self._turns) + 1):
+        others = [pair for pair in self._turns if pair[0] != turn]
+        for first in range(len(others) + 1):
             examples = [
                 {"role": role, "content": said}
-                for pair in self._turns[first:]
+                for pair in others[first:]
                 for role, said in zip(("user", "assistant"), pair, strict=True)
             ]
             text = self._engine.chat(turn, [*examples, *earlier])

@@ -1,7 +1,9 @@
 """Token swarm: the experts' next-token distributions, mixed with weights that a swarm finds on dev.
 
 Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token).
-Each expert scores each option once; from then on a particle is arithmetic on a small array.
+Each expert scores each option once; from then on a particle is arithmetic on a small array. The
+swarm has one set of coefficients, where the paper takes the best of a grid, and a negative c_i
+counts as 0, which the paper leaves open.
 """
 
 from __future__ import annotations

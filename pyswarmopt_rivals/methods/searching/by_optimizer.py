@@ -9,7 +9,8 @@ divides by the number of examples once more: with 100 instead of 5 the penalty w
 result is the best w evaluated, not NGOpt's recommendation.
 
 EvolMerge, Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space: CMA-ES over each
-expert's weight and density in a DARE-TIES merge (the paper: per layer as well). A candidate's draws
+expert's weight and density in a DARE-TIES merge (the paper: per layer as well, and a path through the layers
+of several models, which is not here). A candidate's draws
 come from one seed, so that equal parameters give equal models. CMA-ES moves in the unit box: weight
 = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u; outside it is reflected.
 

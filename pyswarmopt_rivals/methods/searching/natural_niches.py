@@ -12,7 +12,8 @@ rules and constants as in the authors' released code:
 - merging: t ~ U(0, 1) and a split point; slerp(a, b; t) before it, slerp(a, b; 1 - t) behind, with
   the angle between the whole vectors. No mutation, since the models are trained.
 
-The vectors are weight changes dW here, and the split point lies between two modules. A model is
+The vectors are weight changes dW here, and the split point lies between two modules. The archive is
+as large as the number of experts, where theirs is a setting. A model is
 then a weight for each expert and module, its angles follow from Gram matrices, and the result is
 exact, of rank sum r.
 """

@@ -1,7 +1,8 @@
 """Methods that look inside the resident model: Fisher merging, RegMean and AdaMerging.
 
-Their prompts are those of `Trial.prompts`; a look at one costs an item evaluation, with gradients
-`PASSES`.
+Their prompts are those of `Trial.prompts`: the first 200 of each expert's own data, without their
+answers, where the papers go through training inputs; without data the dev questions stand for all
+experts'. A look at one costs an item evaluation, with gradients `PASSES`.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def fisher(settings: Settings) -> Merged:
 
     Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry,
     with the diagonal Fisher information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of
-    expert i. The base cancels, so the same holds for dW. y is the token after the prompt, drawn
-    once per prompt from the expert's own distribution; F_i has 1e-6 of its mean added, so that
+    expert i. The base cancels, so the same holds for dW. y is the token after the prompt alone, drawn
+    once per prompt from the expert's own distribution, where theirs is a class; F_i has 1e-6 of its mean added, so that
     entries on which no expert depends are averaged evenly.
     """
     engine, generator = settings.trial.engine, settings.generator()

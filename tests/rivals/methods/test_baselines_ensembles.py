@@ -39,13 +39,11 @@ def panel(
     return Panel(engine, experts)
 
 
-class Sheet(SimpleNamespace):
-    """Items with what is answered to them, as an `Accuracy` has them."""
-
-    __hash__ = object.__hash__
-
-    def __call__(self, engine: TransformersEngine) -> SimpleNamespace:
-        return SimpleNamespace(answers=next(self.sheets))
+@pytest.fixture(scope="module")
+def dev(panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Accuracy:
+    file = tmp_path_factory.mktemp("task") / "t.json"
+    task = load_task(str(write_task(file, questions(12, 1), questions(3, 2))))
+    return Accuracy(task.dev, "likelihood", panel.engine.chat)
 
 
 def settings(seed: int = 0, **bench: object) -> Settings:
@@ -147,27 +145,26 @@ def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_t
     assert cbtm.experts_of(np.array([0, 0]), np.array([[0.0, 1], [1.0, 0]])) == [0]
 
 
-def test_cbtm_mixes_probabilities_by_the_inputs_cluster(
-    panel: Panel, monkeypatch: pytest.MonkeyPatch
+def test_cbtm_mixes_probabilities_by_the_questions_cluster(
+    panel: Panel, dev: Accuracy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At a temperature at which all clusters count."""
     monkeypatch.setattr(cbtm, "TEMPERATURE", 3.0)
-    asked = {"red one": "A", "red fish": "B", "red one two": "A"}
-    items = [SimpleNamespace(question=q, answer=a) for q, a in asked.items()]
-    sheets = iter([["A", "C", "A"], ["C", "B", "C"], ["C", "C", "C"]])
-    asked = Sheet(items=items, sheets=sheets)
-    voice = cbtm.fit(settings(panel=panel, labelled=asked))
-    clusters = cbtm.Clusters([item.question for item in items], 3, 0)
-    right = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 0]])
-    chosen, patches = cbtm.experts_of(clusters.labels, right), list(panel.experts.values())
-    for value, (context, continuation) in zip(voice.loglikelihood(PAIRS), PAIRS, strict=True):
-        shares = clusters.probabilities([as_users_words(panel.engine, [context])[0][1]])[0]
-        assert max(shares) < 0.6
-        mixed = 0.0
-        for share, expert in zip(shares, chosen, strict=True):
-            p, ids = distributions(panel, patches[expert], context, continuation)
-            mixed = mixed + share * p[range(len(ids)), ids]
-        assert value == pytest.approx(float(np.log(mixed).sum()), rel=1e-3)
+    found = cbtm.fit(settings(panel=panel, labelled=dev)).answers(dev)
+    asked = [item.question for item in dev.items]
+    clusters = cbtm.Clusters(asked, 3, 0)
+    keys = np.array([item.answer for item in dev.items])
+    chosen = cbtm.experts_of(clusters.labels, np.array(panel.answers(dev)) == keys)
+    shares, patches = clusters.probabilities(asked), list(panel.experts.values())
+    for letter, item, share in zip(found, dev.items, shares, strict=True):
+        context, values = panel.engine.chat(f"Question: {item.question}"), []
+        for text in item.choices.values():
+            mixed = 0.0
+            for weight, expert in zip(share, chosen, strict=True):
+                p, ids = distributions(panel, patches[expert], context, text)
+                mixed = mixed + weight * p[range(len(ids)), ids]
+            values.append(np.log(mixed).sum() / len(text.encode()))
+        assert letter == list(item.choices)[int(np.argmax(values))]
 
 
 # Votes and items
@@ -179,13 +176,6 @@ def test_open_questions_are_for_votes_and_examples_only() -> None:
 
 
 # The best experts
-
-
-@pytest.fixture(scope="module")
-def dev(panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Accuracy:
-    file = tmp_path_factory.mktemp("task") / "t.json"
-    task = load_task(str(write_task(file, questions(12, 1), questions(3, 2))))
-    return Accuracy(task.dev, "likelihood", panel.engine.chat)
 
 
 def shares(panel: Panel, expert: int, asked: Accuracy) -> np.ndarray:
@@ -262,6 +252,15 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
     longer = few_shot.FewShot(panel.engine, [*examples, *dev.items[7:9]], dev)
     longer.answers(rest)
     assert longer.tokens_per_item > few.tokens_per_item
+
+
+def test_an_example_is_not_shown_before_itself(panel: Panel, dev: Accuracy) -> None:
+    """So what dev says of it is of items whose answers it has not read."""
+    few = few_shot.FewShot(panel.engine, dev.items[:2], dev)
+    prompts = few.shown(dev).prompts
+    assert prompts[0] == shown_to(panel, [dev.items[1]], dev.items[0])
+    assert prompts[1] == shown_to(panel, [dev.items[0]], dev.items[1])
+    assert prompts[2] == shown_to(panel, list(dev.items[:2]), dev.items[2])
 
 
 def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accuracy) -> None:

@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, Factors
 from pyswarmopt_llm.experts.base import load_model, resolve_base
-from pyswarmopt_rivals.bench import as_patch
+from pyswarmopt_rivals.bench import Bench, Trial, as_patch
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import SideBySide
 from pyswarmopt_rivals.methods.training import inside
@@ -233,3 +233,14 @@ def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None
     grams = [torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(), torch.eye(2).double()]
     found = inside.merge_module(SideBySide.of(parts), grams, alpha=0.0).dense().numpy()
     assert found == pytest.approx(np.array([[0.75, 0.5]]), rel=1e-4)
+
+
+def test_an_experts_prompts_are_its_chats_up_to_the_answers(bench: Bench) -> None:
+    """Instructions and earlier turns too; without chats they are those of dev."""
+    roles = ("system", "user", "assistant", "user", "assistant")
+    turns = [{"role": role, "content": f"{role} {i}"} for i, role in enumerate(roles)]
+    trial = Trial(replace(bench, chats={"ant": [{"messages": turns}]}), 100)
+    template = bench.engine.tokenizer.apply_chat_template
+    expected = template(turns[:-1], tokenize=False, add_generation_prompt=True)
+    assert trial.prompts("ant") == [expected]
+    assert trial.prompts("bee") == bench.questions["dev"].prompts

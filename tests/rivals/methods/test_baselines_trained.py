@@ -102,7 +102,8 @@ def test_what_comes_out_has_a_smaller_loss_than_what_it_started_from(
     starts = {"gradient": average, "gradient-module": average}
     start = starts.get(name, best if "best" in name else Patch())
     before = resident.mean_loss(start)
-    assert resident.mean_loss(run(name, experts, resident)) < before
+    after = resident.mean_loss(run(name, experts, resident))
+    assert after < 0.95 * before  # at next to no rate it is all but the same
 
 
 def test_trained_once_it_is_what_a_search_trains_from_there(
