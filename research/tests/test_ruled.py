@@ -189,3 +189,15 @@ def test_kept_rankings_of_the_game_are_those_of_its_parts() -> None:
     for name, values in scores.items():
         right = values.argmax(axis=1) == draw.test[1][some]
         assert [*map(int, right)] == [int(kept[name][i]) for i in some], name
+
+
+def test_the_surest_first_answer_is_of_who_says_surely_most_often() -> None:
+    items = (Item("1", "two plus two", None, "4"),)
+    texts = {
+        "ann": "surely a perhaps b . The answer is 5",
+        "bob": "surely a surely b . The answer is 4",
+        "cid": "surely a surely b . The answer is 6",
+    }
+    members = [Says(name, text) for name, text in texts.items()]
+    (found,) = ruled.surest(GroupContext(members, Task("t", (), items), "generate"), items)
+    assert found.answer == texts["bob"]  # of two that are as sure the first-listed

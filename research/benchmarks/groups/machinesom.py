@@ -11,7 +11,8 @@ probable; its conduct is a rule: who is easy-going
 takes over what is surest of all that it reads, who is confident keeps to its own. What is
 asked on dev and test is in no training.
 
-Rows: each member, the best on dev, the vote on the first answers, societies of easy-going agents by
+Rows: each member, the best on dev, the vote on the first answers, the surest of them (what a debate
+has to be better than), societies of easy-going agents by
 pattern and of confident ones, and debates in which nobody says how sure it is (an easy-going agent
 then takes over what most say). 100 dev and 500 test questions, three draws. A tie is no answer, as
 in the paper; `majority` takes the first. What is in --work or in the outcomes is not made again.
@@ -65,6 +66,7 @@ DEV, TEST = 100, 500
 SOCIETIES = ("eee:ddd", "eee:ddr", "eee:drr", "eee:rrr", "cee:ddd", "cce:ddd", "ccc:ddd")
 SURE = re.compile(r"sure (\d\.\d+)")
 UNSAID = "debates without confidence"
+SUREST = "the surest first answer"
 
 
 def question(task: str, kind: str, rng: random.Random) -> tuple[str, list[str]]:
@@ -213,6 +215,17 @@ class Agent(Program):
         return f"{f'sure {sure:.4f} . ' if self.tells else ''}The answer is {answer}"
 
 
+def surest(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+    """The most probable of the first answers; nobody reads anything."""
+    responses = context.collect(items)
+    verdicts = []
+    for i in range(len(items)):
+        texts = [row[i].text for row in responses.answers]
+        winner = max(texts, key=lambda text: float(SURE.findall(text)[0]))
+        verdicts.append(Verdict(winner, tuple(texts), 1.0, responses.cost(i)))
+    return verdicts
+
+
 def marked(verdicts: Sequence[Verdict], right: Sequence[Sequence[str]]) -> str:
     """1 for each answer whose last word is right."""
     words = [((verdict.answer or "").split() or [""])[-1] for verdict in verdicts]
@@ -252,8 +265,8 @@ def rows(models: Sequence[Polynomials | Network], name: str, seed: int) -> Itera
     yield line(
         "`majority` of the first answers", load_strategy("majority").decide(groups[False], test)
     )
-    surest = load_strategy("society:eee:d").decide(groups[True], test)
-    yield line("one debate", surest)
+    yield line(SUREST, surest(groups[True], test))
+    yield line("one debate", load_strategy("society:eee:d").decide(groups[True], test))
     for society in SOCIETIES:
         yield line(society, load_strategy(f"society:{society}").decide(groups[True], test))
     yield line(UNSAID, load_strategy("society:eee:ddd").decide(groups[False], test))

@@ -10,7 +10,8 @@ Attacks on what members tell each other: one or two of the four write wrong lett
 sound sure, always or on test alone. The defence leaves out who is right on dev less than half as
 often as the best.
 
-Beside the rows of `talking.py`: fixed and adaptive numbers of rounds, the two programs of the
+Beside the rows of `talking.py`: the surest first answer and votes of samples at the tokens of rounds,
+which are what talk has to be better than; fixed and adaptive numbers of rounds, the two programs of the
 lecture (equal strings win; all outputs are appended and the first member's answer is returned), how
 often the ranker of LLM-Blender prefers the right one of two answers, and all societies.
 
@@ -61,7 +62,13 @@ from pyswarmopt_groups.responses import is_right
 from pyswarmopt_groups.voting.reranking import candidates, comparison_prompt, preferences
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, render_prompt
 
-DEV, TEST, SAMPLES = 100, 500, 5
+DEV, TEST = 100, 500
+SAMPLES = (
+    5,
+    14,
+    24,
+)  # a member's, for a vote; with the latter two it takes the tokens of refinement
+SUREST = "the surest first answer"
 SLIPS = {"careful": 0.0, "careless": 0.1}
 CLAIM = re.compile(
     r"(surely|perhaps) \w+ ((?:\w )+)(surely|perhaps) \w+ \. The answer is ((?:\w ?)+)"
@@ -184,6 +191,19 @@ def appended(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     return [Verdict(text, (text,), 1.0, cost) for text, cost in zip(firsts, costs, strict=True)]
 
 
+def surest(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
+    """The first answer that says "surely" most often, of ties the first-listed; nobody reads
+    anything.
+    """
+    responses = context.collect(items)
+    verdicts = []
+    for i, ballots in enumerate(responses.ballots):
+        texts = [row[i].text for row in responses.answers]
+        winner = max(range(context.n), key=lambda k: texts[k].count("surely"))
+        verdicts.append(Verdict(ballots[winner], tuple(ballots), 1.0, responses.cost(i)))
+    return verdicts
+
+
 # Rows
 
 
@@ -228,10 +248,11 @@ def rows(context: GroupContext, seed: int) -> Iterator[dict[str, Any]]:
     programs: dict[str, Callable[[GroupContext, Sequence[Item]], list[Verdict]]] = {
         "equal strings win": equal_strings,
         "all outputs appended, the first member's answer": appended,
+        SUREST: surest,
     }
     for name, program in programs.items():
         yield line(name, seed, task, program(context, task.test))
-    for name in ("majority", "weighted", f"self-consistency:{SAMPLES}"):
+    for name in ("majority", "weighted", *(f"self-consistency:{n}" for n in SAMPLES)):
         verdicts = load_strategy(name).decide(context, task.test)
         yield line(f"`{name}`", seed, task, verdicts)
     verdicts = load_strategy("fuse").decide(context, task.test)
