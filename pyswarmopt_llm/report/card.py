@@ -10,11 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyswarmopt_llm.report.findings import findings, labelled
+from pyswarmopt_llm.report.findings import findings, labelled, labelling_code, user_turn
 from pyswarmopt_llm.report.pages import front_matter, one_line, render
-from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
-from pyswarmopt_llm.scores.tasks.types import Form, Item
 from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -105,21 +102,13 @@ def model_card(
         task_scoring=scoring,
         choices=list(asked.choices.values()) if asked and asked.choices else [],
         most_choices=MOST_CHOICES,
-        prompt=_prompt(asked, scoring).splitlines() if task else [],
+        prompt=user_turn(asked, scoring).splitlines() if task else [],
+        code=labelling_code(about, result, "THIS_DIRECTORY").splitlines(),
         conflict=licence_of(parents)[1],
         unstated=[parent.name for parent in parents if parent.licence is None],
         stated=[f"{parent.name}: {parent.licence}" for parent in parents if parent.licence],
     )
     return text.rstrip() + "\n"
-
-
-def _prompt(form: Form | None, scoring: Scoring) -> str:
-    """The user turn, with the names of columns in braces for what a question puts there."""
-    choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
-    template = None if form is None else form.prompt
-    columns = {name: f"{{{name}}}" for name in placeholders(template)} if template else {}
-    item = Item("", "{question}", dict(choices), "", meta=columns)
-    return render_prompt(item, scoring, template)
 
 
 def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Result) -> str:

@@ -23,7 +23,9 @@ from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.pages import mixture_name, said, words
 from pyswarmopt_llm.report.reading import headroom
 from pyswarmopt_llm.scores.metrics.external.named_again import metric_to_name
-from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
+from pyswarmopt_llm.scores.tasks.types import Form, Item
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
 
@@ -112,6 +114,8 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
     if why is not None:
         judged = replace(judged, reasons=(*judged.reasons, f"Nothing was trained: {why}."))
     remarks = [*said("remarks", result, headroom(result)), *result.notes]
+    if about.kind.library and labelled(about, result):
+        remarks += said("only_chooses")
     return Findings(
         about,
         result,
@@ -233,6 +237,8 @@ def usage(about: About, result: Result) -> Iterator[Step]:
         yield "Ask a question", f"{_on('generate', config)} 'YOUR QUESTION'"
     else:
         yield from labelling_commands(config, *labelling)
+        if code := labelling_code(about, result, best):
+            yield "Label with PEFT, transformers or vLLM", code
     if len(config.tasks) == 1:
         yield "Evaluate it again", _on("eval", config, metrics=metric_to_name(config))
 
@@ -251,6 +257,30 @@ def labelled(about: About, result: Result) -> Labelling:
         if objective.metric != "perplexity" if about.forms is None else name in about.forms:
             return name, (about.forms or {}).get(name)
     return None
+
+
+def labelling_code(about: About, result: Result, best: str) -> str:
+    """Python that labels with the files in `best`; "" where labels are not known, or not all rows
+    have the same.
+    """
+    task, form = labelled(about, result) or ("", None)
+    if not about.kind.adapters or form is None or not form.choices:
+        return ""
+    scoring = result.objectives[task].answer_format or "likelihood"
+    letters = scoring == "letter"
+    replies = {text: letter if letters else text for letter, text in form.choices.items()}
+    prompt = user_turn(form, scoring)
+    texts = (about.base, best, replies, prompt, about.config.system)
+    return str(words().labelling(*map(repr, texts), not letters)).strip()
+
+
+def user_turn(form: Form | None, scoring: Scoring) -> str:
+    """The user turn, with the names of columns in braces for what a question puts there."""
+    choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
+    template = None if form is None else form.prompt
+    columns = {name: f"{{{name}}}" for name in placeholders(template)} if template else {}
+    item = Item("", "{question}", dict(choices), "", meta=columns)
+    return render_prompt(item, scoring, template)
 
 
 def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> Iterator[Step]:

@@ -9,6 +9,7 @@ import json
 import math
 import random
 import shutil
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,33 @@ def runs(make_search: MakeSearch, folder: Path) -> dict[str, Path]:
         columns = ("question=body", "label=team")
         found[scoring] = search(replace(config, columns=columns, **table)).run  # type: ignore[arg-type]
     return found
+
+
+@pytest.mark.parametrize("loader", ["AutoPeftModelForCausalLM", "AutoModelForCausalLM"])
+@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
+def test_the_code_of_the_card_labels_as_predict_does(
+    scoring: str, loader: str, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    from pyswarmopt_llm.report.finished import read_run
+    from pyswarmopt_llm.report.run import write_card
+
+    run, result = read_run(runs[scoring])
+    write_card(run, result)
+    card = (run.path / "best" / "README.md").read_text(encoding="utf-8")
+    part = card.partition("## Label with PEFT, transformers or vLLM\n")[2].partition("\n## ")[0]
+    code = textwrap.dedent(part).replace("THIS_DIRECTORY", str(run.path / "best"))
+    library = {"AutoPeftModelForCausalLM": "peft", "AutoModelForCausalLM": "transformers"}[loader]
+    line = next(line for line in code.splitlines() if line.startswith("from peft"))
+    code = code.replace(line, f"from {library} import {loader}")
+    code = code.replace('dtype="auto"', "dtype=torch.float32")  # as the search had it
+    names: dict[str, Any] = {}
+    exec(code.replace("AutoPeftModelForCausalLM.", f"{loader}."), names)
+    write_rows(tmp_path / "new.csv", 11, 3, label=False)
+    sl.predict(run.path, tmp_path / "new.csv", tmp_path / "labelled.csv")
+    rows = read(tmp_path / "labelled.csv")
+    own = [names["label"]({"question": row["body"]}) for row in rows]
+    assert own == [row["predicted"] for row in rows]
+    assert scoring == "likelihood" or len({*own}) > 1
 
 
 @pytest.fixture(autouse=True)
