@@ -31,7 +31,7 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
 from pyswarmopt_llm.searching.race import Start, begin, draw_shares
 from pyswarmopt_llm.searching.score_model import ScoreModel
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Run
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, OnRow, Questions, Scorer
 from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 from pyswarmopt_llm.searching.written.equal_scores import warn_of_equal_scores
@@ -93,21 +93,30 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
         evaluator = job.evaluator(questions)
         crew = None if pools is None else pools.on(evaluator, questions)
         scorer = Scorer(run, evaluator, on_row=progress.on_row, crew=crew)
-        found = _found(job, run, scorer, scorings, progress, checkpoint)
+        found = explored(job, run, scorer, scorings, progress, checkpoint)
     finally:
         memory = 0 if pools is None else pools.close()
     return replace(found, memory=memory)
 
 
-def _found(
+def explored(
     job: Job,
-    run: Run,
+    run: Journal,
     scorer: Scorer,
     scorings: Mapping[str, Scoring],
     progress: Progress,
-    checkpoint: str,
+    checkpoint: str = "swarm",
 ) -> Found:
-    """Score the experts, then explore."""
+    """Score the experts, then explore, and choose the best.
+
+    Args:
+        job: what the search works with.
+        run: its store and history.
+        scorer: of dev.
+        scorings: how each task is scored.
+        progress: tells of it.
+        checkpoint: name of the swarm's state.
+    """
     experts = job.pool.space.vertices()
     shares = draw_shares(job.objectives.items, job.plan.config.seed) if job.plan.races else []
     # what the first expert takes, of a race on its first items, tells the pace
@@ -147,19 +156,19 @@ def _found(
 
 
 @contextmanager
-def proposer_of(job: Job, run: Run, start: Start, checkpoint: str) -> Iterator[Proposer]:
+def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterator[Proposer]:
     """The proposer that a job's `method` names, for as long as it is needed.
 
     Args:
         job: the search.
-        run: its directory.
+        run: its store and history.
         start: what is known of the experts.
         checkpoint: name of the swarm's state.
     """
     config = job.plan.config
     if config.method == "swarm":
         drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
-        saved = Checkpoint(run.path / "checkpoint" / f"{checkpoint}.npz")
+        saved = run.checkpoint(checkpoint)
         with released(optimizer(config, job.starts)) as moved:
             yield SwarmProposer(moved, drops, saved)
         return
@@ -179,7 +188,7 @@ def proposer_of(job: Job, run: Run, start: Start, checkpoint: str) -> Iterator[P
         yield ItemModel(**common, choosy=job.plan.trains and "proposals" not in job.plan.given)
     else:
         # the noise with which the run began: another measurement gives another number
-        noisy = run.about.noise > 0 or config.temperature > 0
+        noisy = run.noise > 0 or config.temperature > 0
         yield ScoreModel(**common, noisy=noisy)
 
 

@@ -22,7 +22,7 @@ from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Row
 from pyswarmopt_llm.searching.scoring.result import Iterated
-from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA that was trained on all items
@@ -167,14 +167,15 @@ class Training:
     iteration: Iterated | None = None
 
 
-def announce(job: Job, run: Run, positions: Iterable[Tensor], tell: OnEvent) -> None:
-    """Say what training begins with, unless it has begun before."""
-    if not (run.path / FOLDER).exists():
-        starts = [mixture_text(job.weights(position)) for position in positions]
-        tell(note(f"{job.work.training}, on top of {listed(starts)}"))
+def announce(job: Job, positions: Iterable[Tensor], tell: OnEvent) -> None:
+    """Say what training begins with."""
+    starts = [mixture_text(job.weights(position)) for position in positions]
+    tell(note(f"{job.work.training}, on top of {listed(starts)}"))
 
 
-def trained_row(job: Job, run: Run, found: Found, position: Tensor, new: Callable[[], Row]) -> Row:
+def trained_row(
+    job: Job, run: Journal, found: Found, position: Tensor, new: Callable[[], Row]
+) -> Row:
     """The history's row of what was trained, with a coefficient of 1 for the LoRA."""
     weights = job.pool.space.coefficients(position)
     weights = torch.cat([weights, torch.ones_like(weights[:1])])
@@ -183,6 +184,7 @@ def trained_row(job: Job, run: Run, found: Found, position: Tensor, new: Callabl
     def named() -> Row:
         return replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist())
 
-    row = run.store.row(TRAINED, key, job.objectives.names, named)
-    found.scorer.tell(TRAINED, row)
+    what = found.scorer.called(TRAINED)
+    row = run.store.row(what, key, job.objectives.names, named)
+    found.scorer.tell(what, row)
     return row

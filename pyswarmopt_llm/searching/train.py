@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.choices import labelled
+from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.fitting import (
@@ -43,7 +44,7 @@ from pyswarmopt_llm.searching.fitting import (
 from pyswarmopt_llm.searching.item_model import SOFTNESS
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
-from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
 
@@ -94,16 +95,36 @@ def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training |
         A model before and after; None if too few replies were better than before, or no time is
         left.
     """
-    train = train_on_replies if job.objectives.written else _on_labels
-    training: Training | None = train(job, run, found, tell)
-    return training
+    if job.objectives.written:
+        return train_on_replies(job, run, found, tell)
+    folder = run.path / FOLDER
+    return train_on_labels(
+        job, run, found, tell, folder, 1 if job.plan.config.quick else MOST_STARTS
+    )
 
 
-def _on_labels(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
-    """Train starts on the right options, and keep what is expected to be best."""
+def train_on_labels(
+    job: Job,
+    run: Journal,
+    found: Found,
+    tell: OnEvent,
+    folder: Path | None = None,
+    most: int = MOST_STARTS,
+) -> Training:
+    """Train models on the right options, and keep what is expected to be best.
+
+    Args:
+        job: the search.
+        run: its store and history.
+        found: what the search found.
+        tell: called with progress.
+        folder: keeps the LoRAs; None: nothing is kept.
+        most: the largest number of models that are trained, what was found the first of them.
+    """
     untrained = _untrained(job, found)
-    starts = _starts(job, untrained, found.single)
-    announce(job, run, starts.values(), tell)
+    starts = _starts(untrained, job.pool.space.vertices()[found.single], most)
+    if folder is None or not folder.exists():
+        announce(job, starts.values(), tell)
     items = job.choices(found.scorings)
     evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
     schedule = labelled(len(items))
@@ -117,7 +138,7 @@ def _on_labels(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
             items,
             job.pool.experts[0],
             job.plan.config.seed,
-            run.path / FOLDER / name,
+            None if folder is None else folder / name,
             schedule,
             spend=meter.spend,
         )
@@ -175,15 +196,15 @@ def _untrained(job: Job, found: Found) -> Contestant:
     return Contestant(expert, value=alone.value) if not_worse(alone, mixture) else chosen
 
 
-def _starts(job: Job, untrained: Contestant, single: int) -> dict[str, Tensor]:
-    """Name -> position of each model that is trained."""
-    expert = job.pool.space.vertices()[single].to(untrained.position)
+def _starts(untrained: Contestant, expert: Tensor, most: int) -> dict[str, Tensor]:
+    """Name -> position of each model that is trained; of so many what was found is the first."""
+    position = untrained.position
+    expert = expert.to(position)
     starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
-    if not any(untrained.position.equal(start) for start in starts.values()):
-        starts[MIXTURE] = untrained.position
-    if job.plan.config.quick:
-        return {name: at for name, at in starts.items() if at.equal(untrained.position)}
-    return starts
+    if not any(position.equal(start) for start in starts.values()):
+        starts[MIXTURE] = position
+    order = sorted(starts, key=lambda name: (not starts[name].equal(position), name != EXPERT))
+    return {name: start for name, start in starts.items() if name in order[:most]}
 
 
 def _cross_fitted(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) -> Row:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from pyswarmopt_llm.common.config import MODEL_SWARMS, MOST_COEFFICIENTS, NEVERGRAD, SUMS
+from pyswarmopt_llm.common.config import MODEL_SWARMS, MOST_COEFFICIENTS, NEVERGRAD
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.optimizers import module_of, optimizer_names
@@ -30,6 +30,7 @@ from pyswarmopt_rivals.methods.method import (
 from pyswarmopt_rivals.methods.searching.optimizers import (
     MODELLED,
     optimizer_of,
+    starting,
     training,
 )
 
@@ -122,6 +123,9 @@ def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
             require_equal_modules([expert.info for expert in bench.experts])
         except UserError as error:
             yield f"averages LoRA factors; {error.text}"
+    modelled = bench.accuracy and bench.scoring != "generate" and experts <= MOST_COEFFICIENTS
+    if name in (ITEM_MODEL, RANDOM) and modelled and budget < starting(bench, experts):
+        yield f"its starting points take {starting(bench, experts)} examples"
     if name == WITH_DEV:
         yield from _untrainable(bench, budget)
     if name == "few-shot" and bench.dev_items < 2:
@@ -139,7 +143,7 @@ def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
         yield "its result is trained on options"
     if experts > MOST_COEFFICIENTS:
         yield f"goes with at most {MOST_COEFFICIENTS} experts"
-    needed = training(bench) + (experts + SUMS["even"]) * bench.dev_items
+    needed = training(bench) + starting(bench, experts)
     if budget < needed:
         yield f"training and the experts alone take {needed} examples"
 

@@ -43,7 +43,6 @@ from pyswarmopt_llm.scores.choices import labelled
 from pyswarmopt_llm.searching.fitting import Fitting, not_worse
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.train import BEHIND, FAVOUR, best_start, softened
-from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 CLAIM = ("mmlu:200", "stem:200", "commonsense:200", "normad_country:200", "hellaswag:200")
 CLAIM += ("mmlu:50", "stem:50", "commonsense:50")
@@ -62,6 +61,20 @@ COMBINED = {
     "halves": "halves of both",
     "predictions": "mean of their predictions",
 }
+
+
+def cross_fit(fitting: Fitting, score: Callable[[list[int]], Sequence[Any]]) -> list[Any]:
+    """The outcome of each item by what was trained without its fold.
+
+    Args:
+        fitting: with folds.
+        score: indices of items -> their outcomes, by the model that is loaded.
+    """
+    outcomes: dict[int, Any] = {}
+    for fold, patch in fitting.without_folds():
+        fitting.engine.load(patch)
+        outcomes |= zip(fold, score(fold), strict=True)
+    return [outcomes[index] for index in range(len(fitting.items))]
 
 
 def drawn(data: Path, task: str, labels: int, seed: int) -> dict[str, Any]:

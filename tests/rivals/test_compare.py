@@ -79,7 +79,7 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
     assert result["left_out"] == {
         "finetune-once": "training takes 80 examples",
         "finetune-best-once": "training takes 104 examples",
-        "item-model+dev": "training and the experts alone take 456 examples",
+        "item-model+dev": "training and the experts alone take 464 examples",
     }
     assert set(result["methods"]) == set(known_methods()) - result["left_out"].keys()
     for name, row in result["methods"].items():
@@ -94,7 +94,7 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
     assert tests == sorted(tests, reverse=True)
 
 
-@pytest.mark.parametrize("budget", [456, 600])  # of the former nothing is left for proposals
+@pytest.mark.parametrize("budget", [464, 600])  # of the former nothing is left for proposals
 def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(
     given: dict[str, Any], budget: int
 ) -> None:
@@ -104,9 +104,9 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(
     # Four epochs without each fold and on all, the scoring of what was trained, and three experts.
     assert 4 * 2.5 * (2 * 7 + 3 * 6 + 8) + 8 + 3 * 8 <= spent <= budget
     values = [result["methods"][name]["dev"] for name in names]
-    # by so much what is trained may be behind on dev
+    # by two errors what is trained may be behind on dev, by one the expert behind a mixture
     error = math.sqrt(values[1] * (1 - values[1]) / 7)
-    assert values[1] >= values[0] and values[2] >= values[1] - error
+    assert values[1] >= values[0] and values[2] >= values[1] - 3 * error
 
 
 def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(

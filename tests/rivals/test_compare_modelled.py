@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean as mean
+from typing import Any
 
 import pytest
 from search_helpers import history, small
@@ -15,7 +16,6 @@ from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import unpack
-from pyswarmopt_llm.searching.scoring.run_directory import position_key
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import (
     contestant,
@@ -23,20 +23,52 @@ from pyswarmopt_rivals.comparison.contestants import (
     run,
     why_not,
 )
-from pyswarmopt_rivals.methods.searching.optimizers import KIND, can_model, modelled_best
+from pyswarmopt_rivals.methods.method import Settings
+from pyswarmopt_rivals.methods.searching.optimizers import (
+    KIND,
+    can_model,
+    most_trained,
+    searched,
+)
 
 
-@pytest.mark.parametrize("budget", [20, 50, 139, 200])
+def settings_of(bench: Bench, budget: int) -> Settings:
+    return replace(
+        contestant("item-model").settings(len(bench.experts), seed=0),
+        experts=bench.experts,
+        trial=Trial(bench, budget),
+    )
+
+
+@pytest.mark.parametrize("budget", [120, 139, 200])
 def test_the_budget_ends_a_search(bench: Bench, budget: int) -> None:
-    """Of 20 items: one expert, two of three, all but one starting point, and four proposals."""
-    trial = Trial(bench, budget)
-    space = build_space("delta", bench.experts)
-    best = modelled_best(trial, space, KIND, seed=0, choosy=False)
+    """Of 20 items: the starting points, the same, and four proposals."""
+    settings = settings_of(bench, budget)
+    found = searched(settings, build_space("delta", bench.experts), KIND, trains=False)
     whole = [row for row in bench.store.all(f"words {KIND}") if "?" not in row["items"]["words"]]
-    assert budget - 20 < trial.spent <= budget and len(whole) == budget // 20
-    key = position_key(best)
-    (found,) = [row["value"] for row in whole if row["key"] == key]
-    assert found >= max(row["value"] for row in whole[:3])
+    assert budget - 20 < settings.trial.spent <= budget and len(whole) == budget // 20
+    best = max(row["value"] for row in whole[:3])
+    assert bench.score(found.patch, "dev").value >= best
+
+
+@pytest.mark.parametrize("budget", [1500, 4000])
+def test_training_is_the_searchs_own_as_far_as_the_budget_goes(
+    bench: Bench, words_task: Path, tmp_path: Path, budget: int
+) -> None:
+    """With a budget for all of it the result is what `search` hands over, example by example."""
+    outcome = run(contestant("item-model+dev"), bench, 3, budget)
+    assert 500 < outcome["items"] <= budget
+    trained = len(bench.store.all(f"words {KIND} trained"))
+    affordable = most_trained(bench, budget, 3)
+    assert 0 < trained <= affordable == {1500: 1, 4000: 3}[budget]
+    if affordable == 1:
+        return
+    experts = [expert.info.path for expert in bench.experts]
+    how: dict[str, Any] = dict.fromkeys(("particles", "max_iter", "patience"))
+    how |= {"preset": "auto", "space": "delta", "dtype": "float32", "seed": 3, "test": 0}
+    how |= {"train": "on", "no_rivals": True}
+    result = search(small(bench.base.path, experts, [words_task], tmp_path / "run", **how)).result
+    assert mean(unpack(outcome["dev"])) == pytest.approx(result["best_dev"])
 
 
 @pytest.mark.parametrize("budget", [200, 400])
@@ -62,20 +94,20 @@ def test_experts_are_asked_once_for_all_who_pay_for_them(
     assert outcome["items"] <= 200 and mean(unpack(outcome["dev"])) == best
     loaded = []
     monkeypatch.setattr(type(bench.engine), "load", lambda engine, patch: loaded.append(patch))
-    trial = Trial(bench, 60)
-    modelled_best(trial, build_space("delta", bench.experts), KIND, seed=0, choosy=False)
-    assert trial.spent == 60 and not loaded
+    settings = settings_of(bench, 120)
+    searched(settings, build_space("delta", bench.experts), KIND, trains=False)
+    assert settings.trial.spent == 120 and not loaded
 
 
 @pytest.mark.parametrize("name", ["best-single", "lorahub", "item-model"])
 def test_what_was_scored_before_counts_with_the_seconds_of_then(name: str, bench: Bench) -> None:
     if name == "lorahub":
         pytest.importorskip("nevergrad")
-    first = run(contestant(name), bench, 0, 80)
+    first = run(contestant(name), bench, 0, 140)
     known = bench.store.known
     for key, row in known.items():
         known[key] = {**row, "seconds": 100.0}
-    again = run(contestant(name), bench, 0, 80)
+    again = run(contestant(name), bench, 0, 140)
     assert first["seconds"] < 100 and again["items"] == first["items"]
     assert 0 <= again["seconds"] - 100 * again["items"] / 20 < 100
 

@@ -98,7 +98,10 @@ class Journal:
 
     Attributes:
         replayed_seconds: of the evaluations that were known before this process.
+        noise: of a server's log-probabilities when the run began, in nats.
     """
+
+    noise = 0.0
 
     def __init__(self, path: Path | None = None) -> None:
         self._results = None if path is None else path / RESULTS
@@ -121,6 +124,10 @@ class Journal:
         """Begin the history anew; what the store knows now is replayed."""
         self.rows, self.replayed_seconds, self._behind = [], 0.0, self._file
         self.store.earlier = frozenset(self.store.known)
+
+    def checkpoint(self, name: str) -> Checkpoint | None:
+        """The state of a swarm of this name; None: it is not kept."""
+        return None
 
     @property
     def searched(self) -> list[Row]:
@@ -171,7 +178,9 @@ class Run(Journal):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.path, self.about = path, read_about(path)
+        self.path = path
+        self.about = read_about(path)
+        self.noise = self.about.noise
 
     @classmethod
     def create(cls, path: Path, about: About) -> Run:
@@ -190,6 +199,10 @@ class Run(Journal):
                 f"{path}: cannot write there ({error.strerror}); choose another `out`"
             ) from error
         return cls(path)
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """The state of a swarm of this name, in ``checkpoint/``."""
+        return Checkpoint(self.path / "checkpoint" / f"{name}.npz")
 
     @property
     def config(self) -> SearchConfig:
@@ -291,6 +304,7 @@ class Run(Journal):
         """Write ``run.json`` anew."""
         _write(about, self.path)
         self.about = read_about(self.path)
+        self.noise = self.about.noise
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""

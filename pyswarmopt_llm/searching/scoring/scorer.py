@@ -244,6 +244,10 @@ class Scorer:
             self._take_in(request, stored)
         return [self._latest[key] for key in keys]
 
+    def called(self, what: str) -> str:
+        """The store's name of another finding; a comparison keeps those of each task apart."""
+        return what if self._phase == "search" else f"{self._phase} {what}"
+
     def _what(self, share: Share | None) -> str:
         """The store's name of an evaluation: the phase, and the number of items of a share."""
         if share is None:

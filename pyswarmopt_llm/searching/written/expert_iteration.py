@@ -92,7 +92,8 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     starts = {BASE: torch.zeros_like(mixture)}
     if mixture.any():
         starts[START] = mixture
-    announce(job, run, starts.values(), tell)
+    if not (run.path / FOLDER).exists():
+        announce(job, starts.values(), tell)
     replies = Replies(job, found.scorings, run.store)
     meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.work.trained_items), tell)
     iterations = _iterated(job, run, replies, starts, meter)

@@ -30,6 +30,7 @@ from statistics import fmean, mean
 from typing import Any
 
 import torch
+from cross_fit import cross_fit
 from lab import DEV, TASKS
 from lab_skills import items
 from torch import Tensor
@@ -45,7 +46,6 @@ from pyswarmopt_llm.searching.fitting import Fitting
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import pack, unpack
 from pyswarmopt_llm.searching.training.trainer import ITEMS_PER_STEP, Lora, loglikelihoods, train
-from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 POOL = 4000  # inputs of which a method takes the first ones
 TEMPERATURES = [2 ** (k / 4) for k in range(-8, 17)]

@@ -19,7 +19,6 @@ from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.scores.choices import Choices, Schedule, fold_count
 from pyswarmopt_llm.searching.fitting import Fitting, not_worse
 from pyswarmopt_llm.searching.training.trainer import folds
-from pyswarmopt_rivals.methods.searching.optimizers import cross_fit
 
 
 def item(question: str, options: str, right: int) -> Choices:
@@ -38,13 +37,15 @@ def test_what_is_there_is_not_trained_again_and_what_is_missing_is(
     pattern, folder = read_adapter(tiny_experts[0]), tmp_path / "dev"
     schedule, epochs = Schedule(without_fold=without_fold), 5 * without_fold + 4
 
-    def trained() -> tuple[list[Any], dict[str, bytes]]:
+    def trained() -> tuple[dict[int, float], dict[str, bytes]]:
         fitting = Fitting(
             engine, Patch(), CHOICES, pattern, 0, folder, schedule, spend=spent.append
         )
-        values = cross_fit(
-            fitting, lambda places: engine.loglikelihood([CHOICES[i].pairs[0] for i in places])
-        )
+        values: dict[int, float] = {}
+        for fold, patch in fitting.without_folds():
+            engine.load(patch)
+            asked = [CHOICES[i].pairs[0] for i in fold]
+            values |= zip(fold, engine.loglikelihood(asked), strict=True)
         fitting.whole()
         return values, {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.s*")}
 
