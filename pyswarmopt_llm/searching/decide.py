@@ -14,6 +14,13 @@ from pyswarmopt_llm.searching.presets import PRESETS, PUBLISHED, Method, preset_
 from pyswarmopt_llm.searching.rules import check_costs, check_settings, check_tasks, threads_of
 from pyswarmopt_llm.searching.work import Work
 
+# What was measured where the truth was known: research/notes/rewards.md.
+GAMED = (
+    "a model rates the replies, and a search may please it without answering better; on synthetic "
+    "statements the rating rose from 5.4 to 7.5 and the right facts fell from 0.42 to 0.35: read "
+    "the replies"
+)
+
 
 def make_plan(config: SearchConfig) -> Work:
     """Decide a search.
@@ -83,6 +90,8 @@ def _decided(asked: Plan, method: Method, objectives: Objectives) -> Plan:
             f"{', '.join(objectives.names)}: the mean of the scores is maximised (`combine` "
             "arithmetic), since they may be negative; front/ has other compromises"
         )
+    if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
+        why["gamed"] = f"{', '.join(gamed)}: {GAMED}"
     threads = config.threads
     if not asked.alone and threads is None:
         threads = threads_of(config.processes)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent, not_held_out, note
@@ -141,6 +142,9 @@ def explored(
         stop = explore(proposer, scorer, job.work.budget, learnt)
         best = proposer.best()
     remarks += proposer.remarks
+    gamed = any(metric.gamed for metric in job.objectives.metrics.values())
+    if gamed and job.plan.kind.linear:
+        remarks += outside(best.x)
     for text in remarks:
         progress.tell(note(text))
     return Found(
@@ -190,6 +194,23 @@ def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterat
         # the noise with which the run began: another measurement gives another number
         noisy = run.noise > 0 or config.temperature > 0
         yield ScoreModel(**common, noisy=noisy)
+
+
+def outside(position: Tensor) -> list[str]:
+    """How far a mixture, (n,), is from the averages of the experts, in words; nothing if it is one.
+
+    Example:
+        >>> outside(torch.tensor([0.25, 0.75]))
+        []
+        >>> outside(torch.tensor([1.5, -0.25]))
+        ['the mixture is no average of the experts: its weights sum to 1.25, from -0.25 to 1.50']
+    """
+    total = float(position.sum())
+    least = float(position.min())
+    if least >= 0 and math.isclose(total, 1.0, abs_tol=1e-6):
+        return []
+    text = "the mixture is no average of the experts: its weights sum to"
+    return [f"{text} {total:.2f}, from {least:.2f} to {float(position.max()):.2f}"]
 
 
 def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:

@@ -75,8 +75,13 @@ def written(
 
 
 _continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plain": True}
-_rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS}
-_judged: dict[str, Any] = {"needs": "nothing", "new": JUDGED_TOKENS, "scale": (1.0, 10.0)}
+_rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS, "gamed": True}
+_judged: dict[str, Any] = {
+    "needs": "nothing",
+    "new": JUDGED_TOKENS,
+    "scale": (1.0, 10.0),
+    "gamed": True,
+}
 _reward = aside("reward_metric")
 _judge = aside("judge_metric")
 

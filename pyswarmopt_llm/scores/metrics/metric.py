@@ -44,6 +44,7 @@ class Metric:
             by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
         fingerprint: of the user's function that scores, else "".
+        gamed: whether a model rates the replies, which a search may please without better answers.
         depends: digest of what else a score depends on: a judge's endpoint, model and rubric, a
             classifier's files; "" for nothing.
     """
@@ -59,6 +60,7 @@ class Metric:
     compare: Compare | None = None
     usage: Callable[[], dict[str, Any]] | None = None
     fingerprint: str = ""
+    gamed: bool = False
     depends: str = ""
 
     @property

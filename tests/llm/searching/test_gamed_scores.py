@@ -1,0 +1,54 @@
+"""A score that a model gives may be gamed: a plan says so, and a result how far it is from the
+experts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pyswarmopt_llm import SearchConfig
+from pyswarmopt_llm.searching.decide import make_plan
+from pyswarmopt_llm.searching.find import outside
+
+
+@pytest.mark.parametrize(("metric", "said"), [("judge", True), ("exact-match", False)])
+def test_a_plan_says_where_a_model_rates_the_replies(
+    metric: str,
+    said: bool,
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "any")
+    rows = [f'{{"question": "{n}?", "answer": "{n}"}}\n' for n in range(60)]
+    (tmp_path / "asks.jsonl").write_text("".join(rows))
+    config = SearchConfig(
+        str(tiny_base),
+        tuple(map(str, tiny_experts)),
+        (str(tmp_path / "asks.jsonl"),),
+        str(tmp_path / "run"),
+        metrics=(metric,),
+    )
+    assert ("gamed" in make_plan(config).plan.why) == said
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ([1.0, 0.0, 0.0], []),
+        ([0.2, 0.3, 0.5], []),
+        ([2.0, 2.0, 2.0], ["6.00", "2.00"]),  # a scale, which no average has
+        ([1.5, -0.5, 0.0], ["1.00", "-0.50", "1.50"]),  # their sum is that of an average
+    ],
+)
+def test_a_mixture_beyond_the_experts_is_told_by_its_weights(
+    weights: list[float], words: list[str]
+) -> None:
+    told = outside(torch.tensor(weights, dtype=torch.float64))
+    assert bool(told) == bool(words)
+    assert all(word in " ".join(told) for word in words)
