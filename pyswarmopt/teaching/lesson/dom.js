@@ -24,7 +24,7 @@ const Dom = (() => {
   const rich = (tag, html) => element(tag, { innerHTML: html });
 
   const shown = (value) => {
-    if (!Number.isFinite(value)) return "–";
+    if (!Number.isFinite(value)) return value === -Infinity ? "−∞" : "–";
     const size = Math.abs(value);
     if (size !== 0 && (size < 1e-3 || size >= 1e4)) return value.toExponential(1).replace("-", "−").replace("e−", "e−");
     return value.toFixed(3).replace("-", "−");

@@ -37,9 +37,13 @@ const Draw = (() => {
       high = Math.max(high, value);
     }
     const level = (value) => Math.log1p((40 * (value - low)) / (high - low)) / Math.log1p(40);
-    const [dark, light, line] = ["low", "high", "contour"].map((name) => rgb(colour(name)));
+    const [dark, light, line, empty] = ["low", "high", "contour", "line"].map((name) => rgb(colour(name)));
     const image = new ImageData(size, size);
     for (let k = 0; k < z.length; k++) {
+      if (!Number.isFinite(z[k])) {
+        image.data.set([...empty, 255], 4 * k); // no value here
+        continue;
+      }
       const u = level(z[k]), band = Math.floor(u * BANDS);
       const right = k % size < size - 1 ? level(z[k + 1]) : u, below = k + size < z.length ? level(z[k + size]) : u;
       const edge = Math.floor(right * BANDS) !== band || Math.floor(below * BANDS) !== band ? 0.22 : 0;
@@ -275,6 +279,7 @@ const Draw = (() => {
     const { g, width, height } = prepare(canvas), left = 44, bottom = height - 6, top = 8;
     const scale = logarithmic ? (v) => Math.log10(Math.max(v, 1e-12)) : (v) => v;
     const all = [...series, ...(ghost || [])].map(scale).filter(Number.isFinite);
+    if (!all.length) return; // nothing has a value
     let low = logarithmic ? Math.floor(Math.min(...all)) : 0, high = logarithmic ? Math.ceil(Math.max(...all)) : Math.max(...all);
     if (high - low < 1e-9) high = low + 1;
     const x = (k) => left + ((width - left - 8) * k) / (series.length - 1);

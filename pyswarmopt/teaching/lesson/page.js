@@ -5,6 +5,7 @@
 (() => {
   const { DATA, $, WORDS, element, rich, shown, pair } = Dom;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const SQUARE = [-5, 5]; // of the reader's own landscape
   const CONTROLS = [
     { key: "inertia", name: "Inertia w", max: 1.2, step: 0.01, term: true },
     { key: "cognitive", name: "Cognitive c₁", max: 3, step: 0.01, term: true },
@@ -23,7 +24,7 @@
 
   const model = {
     number: 0, chapter: null, settings: null, frames: [], recorded: true, seed: null, optima: [],
-    t: 0, selected: 0, arrows: "one", playing: false, flight: null, progress: 0, timer: null, link: null,
+    t: 0, selected: 0, arrows: "one", playing: false, flight: null, progress: 0, timer: null, link: null, own: null,
   };
 
   // ---- chapters and runs ----
@@ -88,28 +89,41 @@
     if (changes.landscape) {
       const own = changes.landscape === model.chapter.settings.landscape;
       const side = { rastrigin: 5.12, lunacek: 5.12 }[changes.landscape] || 5;
-      $("ownSaid").textContent = "";
       Object.assign(model.settings, own ? pick(model.chapter.settings, ["shift", "low", "high"]) : { shift: [0, 0], low: -side, high: side });
     }
     recompute();
   };
 
-  // A function of the reader's own: its swarm, and its lowest point by another method.
+  // A function of the reader's own: its swarm, and its lowest point by another method. It is a square with walls, since
+  // the other method looks inside alone.
   const minimise = () => {
     try {
       const text = $("own").value, formula = Formula.parse(text, ["x", "y"]), f = ([x, y]) => formula({ x, y });
-      const lowest = Formula.lowest(f, -5, 5);
-      if (!Number.isFinite(f(lowest))) throw new Error("It has no value anywhere in the square from −5 to 5.");
+      const domain = Formula.domain(f, ...SQUARE);
+      if (!domain.share) throw new Error("It has no value anywhere in the square from −5 to 5.");
       Swarm.define(f);
-      DATA.landscapes.own = [lowest];
-      change({ landscape: "own", formula: text });
-      const best = model.frames.at(-1);
-      $("ownSaid").textContent =
-        `After ${model.frames.length - 1} moves the swarm’s best is ${shown(best.best)} at (${pair(best.leader)}). ` +
-        `A grid and descents from it find ${shown(f(lowest))} at (${pair(lowest)}).`;
+      model.own = { f, domain, lowest: Formula.lowest(f, ...SQUARE) };
+      DATA.landscapes.own = [model.own.lowest];
+      const { boundary } = model.settings;
+      change({ landscape: "own", formula: text, boundary: boundary === "none" ? "reflect" : boundary });
     } catch (error) {
       $("ownSaid").textContent = error.message;
     }
+  };
+
+  // What the swarm found on the reader's function, and what is known about it.
+  const ownSaid = () => {
+    const { f, domain, lowest } = model.own, { leader, best } = model.frames.at(-1), inside = leader.every((a) => Math.abs(a) <= SQUARE[1]);
+    const said = [];
+    if (domain.share < 0.9999) {
+      const [x, y] = [0, 1].map((d) => [domain.from[d], domain.to[d]].map((a) => a.toFixed(1).replace("-", "−")).join(" to "));
+      said.push(`It has a value in ${percent(domain.share)} of the square, where x is about ${x} and y ${y}.`);
+    }
+    said.push(best === Infinity ? "No particle met a place with a value."
+      : `After ${model.frames.length - 1} moves the swarm’s best is ${shown(best)} at (${pair(leader)})${inside ? "" : ", outside the square"}.`);
+    said.push(domain.bottomless ? `There is no lowest value: at (${pair(domain.bottomless)}) it is −∞.`
+      : `In the square, a grid and descents from it find ${shown(f(lowest))} at (${pair(lowest)}).`);
+    $("ownSaid").textContent = said.join(" ");
   };
   const pick = (from, keys) => Object.fromEntries(keys.map((key) => [key, from[key]]));
 
@@ -188,6 +202,8 @@
     $("mapBox").hidden = !narrow;
     if (narrow) stability();
     $("statistics").replaceChildren();
+    $("ownSaid").textContent = "";
+    if (settings.landscape === "own") ownSaid();
     $("reset").disabled = model.recorded;
     $("about").textContent = `pyswarmopt ${DATA.version}; this run: ${chapter.settings.particles} particles, seed ${chapter.seed}.`;
     render();
@@ -199,7 +215,7 @@
     const stable = w < 1 && c1 + c2 < limit;
     const text =
       w >= 1
-        ? `w = ${w}: no pulls are small enough from 1 on.`
+        ? `w = ${w}: with w of 1 or more, no c₁ and c₂ make the swarm settle.`
         : `w = ${w}: the limit is ${limit.toFixed(2)}; c₁ + c₂ = ${(c1 + c2).toFixed(2)}, so the swarm ` +
           `${stable ? "settles." : "does not settle by itself."}`;
     $("mapText").textContent = text + (c1 === c2 ? "" : " (The curve is exact for c₁ = c₂.)");
@@ -210,9 +226,10 @@
   const render = () => {
     const frame = model.frames[model.t];
     $("time").value = model.t;
+    $("another").textContent = `● ${model.selected + 1}`;
     $("clock").textContent = `step ${model.t} of ${model.frames.length - 1}`;
     $("back").disabled = $("first").disabled = model.t === 0;
-    $("next").disabled = !frame.move;
+    $("next").disabled = $("last").disabled = !frame.move;
     Draw.view($("view"), model);
     Panel.numbers(model, frame);
     Panel.say(model, frame);
@@ -292,7 +309,7 @@
 
   const questions = () => $("questions").replaceChildren(...model.chapter.questions.map(ask));
 
-  const ask = (question) => {
+  const ask = (question, number) => {
     const why = element("div", { className: "why", hidden: true });
     why.setAttribute("aria-live", "polite");
     const buttons = question.choices.map((text, k) => {
@@ -318,7 +335,7 @@
     };
     why.append(tryIt);
     const box = element("div", { className: "choices" }, ...buttons);
-    return element("fieldset", {}, element("legend", { textContent: question.ask }), box, why);
+    return element("fieldset", {}, element("legend", { textContent: `${number + 1}. ${question.ask}` }), box, why);
   };
 
   const exercises = () =>
@@ -332,6 +349,8 @@
     $("particle").value = i;
     render();
   };
+
+  const another = () => follow((model.selected + 1) % model.frames[0].x.length);
 
   const nearest = (event) => {
     const box = $("view").getBoundingClientRect(), at = Draw.projection(model.settings, box.width);
@@ -349,7 +368,7 @@
 
   const KEYS = {
     ArrowRight: () => step(1), ArrowLeft: () => step(-1), Home: () => (stop(), go(0)), End: () => (stop(), go(Infinity)),
-    " ": play, n: () => follow((model.selected + 1) % model.frames[0].x.length),
+    " ": play, n: () => another(),
   };
 
   const onKey = (event) => {
@@ -368,6 +387,19 @@
     if (!model.chapter || !$("view").clientWidth) return;  // nothing open, or the page is hidden
     if (!$("mapBox").hidden) stability();
     render();
+  };
+
+  // In one column the picture stays in sight, small, once most of it has left the screen. Its place in the page stays
+  // as tall as it was.
+  const oneColumn = matchMedia("(max-width: 62rem)");
+  const dock = () => {
+    const berth = $("berth"), docked = $("dock").classList.contains("docked");
+    const { bottom, height } = berth.getBoundingClientRect();
+    const gone = oneColumn.matches && bottom < innerHeight / 3;
+    if (gone === docked) return;
+    berth.style.height = gone ? `${height}px` : "";
+    $("dock").classList.toggle("docked", gone);
+    redraw();
   };
 
   const theme = (name) => {
@@ -404,6 +436,8 @@
   $("first").onclick = () => (stop(), go(0));
   $("back").onclick = () => step(-1);
   $("next").onclick = () => step(1);
+  $("last").onclick = () => (stop(), go(Infinity));
+  $("another").onclick = another;
   $("play").onclick = play;
   $("time").oninput = () => (stop(), go(Number($("time").value)));
   $("particle").onchange = () => follow(Number($("particle").value));
@@ -416,7 +450,8 @@
   $("view").onclick = (event) => follow(nearest(event));
   $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   document.addEventListener("keydown", onKey);
-  addEventListener("resize", redraw);
+  addEventListener("scroll", dock, { passive: true });
+  addEventListener("resize", () => (dock(), redraw()));
   addEventListener("hashchange", followLink);
   followLink();
 })();

@@ -23,8 +23,13 @@ const Swarm = (() => {
     },
   };
 
-  // The reader's own: f of [x, y].
-  const define = (f) => (LANDSCAPES.own = f);
+  // The reader's own: f of [x, y]. Where it has no value, anything is better.
+  const define = (f) => {
+    LANDSCAPES.own = (x) => {
+      const value = f(x);
+      return Number.isNaN(value) ? Infinity : value;
+    };
+  };
 
   // A landscape moved so that its optimum is not in the middle of the box.
   const landscape = (settings) => {

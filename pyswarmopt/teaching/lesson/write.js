@@ -10,10 +10,12 @@ const Write = (() => {
   };
   let timer = null;
 
+  const velocity = (text) => Formula.parse(text, KINDS.velocity.names, "v");
+
   // The settings of a swarm that moves by what was written.
   const rule = (kind, text, settings) => {
-    if (kind === "velocity") return { ...settings, update: Formula.parse(text, KINDS.velocity.names) };
-    const formulas = Formula.parseAll(text, KINDS.informants.names);
+    if (kind === "velocity") return { ...settings, update: velocity(text) };
+    const formulas = Formula.parseAll(text.replace(/^\s*[[{](.*)[\]}]\s*$/, "$1"), KINDS.informants.names);
     const topology = (i, n) => formulas.map((formula) => (((Math.round(formula({ i, n })) % n) + n) % n));
     return { ...settings, topology };
   };
@@ -39,12 +41,47 @@ const Write = (() => {
     return null;
   };
 
-  const verdict = (swarms) => {
+  // Each term of the right line by its weight: what it is, and how a reader would know it.
+  const TERMS = { w: "inertia, w*v", c1: "the pull to p, c1*r1*(p - x)", c2: "the pull to g, c2*r2*(g - x)", c3: "the push, c3*r3*(x - worst)" };
+
+  // What is wrong with a line: terms of the right one that it has with the other sign, or not at all. "" where that is
+  // not the difference. Both are tried at random numbers.
+  const fault = (text, right) => {
+    const yours = velocity(text), whole = velocity(right), random = Swarm.generator(1);
+    const weights = Object.keys(TERMS).filter((weight) => new RegExp(`\\b${weight}\\b`).test(right));
+    const points = Array.from({ length: 12 }, () => Object.fromEntries(KINDS.velocity.names.map((name) => [name, random()])));
+    const alone = (weight, s) => whole({ ...s, ...Object.fromEntries(weights.map((other) => [other, other === weight ? s[other] : 0])) });
+    const same = (signs) => points.every((s) => {
+      const sum = weights.reduce((total, weight, k) => total + signs[k] * alone(weight, s), 0);
+      return Math.abs(sum - yours(s)) < 1e-9;
+    });
+    const all = weights.reduce((lists) => lists.flatMap((list) => [1, -1, 0].map((sign) => [...list, sign])), [[]]);
+    const signs = all.find(same);
+    if (!signs) return "";
+    const where = (sign) => weights.filter((_, k) => signs[k] === sign).map((weight) => TERMS[weight]).join("; ");
+    return [where(-1) && `Wrong sign: ${where(-1)}.`, where(0) && `Missing: ${where(0)}.`].filter(Boolean).join(" ");
+  };
+
+  // The first particle that hears from others than on the right line.
+  const misinformed = (text, right, n) => {
+    const heard = (line, i) => [...new Set(rule("informants", line, {}).topology(i, n))].filter((k) => k !== i).sort((a, b) => a - b);
+    const listed = (ks) => (ks.length ? ks.join(", ") : "nobody else");
+    for (let i = 0; i < n; i++) {
+      const [yours, wanted] = [heard(text, i), heard(right, i)].map(listed);
+      if (yours !== wanted) return `With i = ${i} and n = ${n} it hears from ${yours}; on the right line from ${wanted}.`;
+    }
+    return "";
+  };
+
+  const verdict = (swarms, task, text) => {
     const first = parting(swarms);
     if (!first) return `Right: both swarms make the same ${swarms.right.length - 1} moves.`;
     const { t, i } = first;
     const at = (frames) => pair(frames[t].x[i]);
-    return `They part at step ${t}: particle ${i + 1} goes to (${at(swarms.yours)}), the right one to (${at(swarms.right)}).`;
+    const why = task.kind === "velocity" ? fault(text, task.right) : misinformed(text, task.right, swarms.right[0].x.length);
+    const apart = `Your swarm and the right one differ from step ${t} on: particle ${i + 1} goes to (${at(swarms.yours)}), ` +
+      `the right one to (${at(swarms.right)}).`;
+    return why ? `${why} ${apart}` : apart;
   };
 
   const play = (canvases, swarms, settings) => {
@@ -63,7 +100,7 @@ const Write = (() => {
   const exercise = (task, settings) => {
     const own = { ...structuredClone(settings), ...task.settings };
     const { label } = KINDS[task.kind];
-    const input = element("input", { type: "text", value: task.given, spellcheck: false, autocomplete: "off", className: "code" });
+    const input = element("input", { type: "text", value: task.given, spellcheck: false, autocomplete: "off", autocapitalize: "off", className: "code" });
     const said = element("p", { className: "said" });
     said.setAttribute("aria-live", "polite");
     const canvases = { yours: element("canvas"), right: element("canvas") };
@@ -74,7 +111,7 @@ const Write = (() => {
       try {
         const swarms = race(task, own, input.value);
         pictures.hidden = false;
-        said.textContent = verdict(swarms);
+        said.textContent = verdict(swarms, task, input.value);
         canvases.yours.setAttribute("aria-label", `Your swarm. ${said.textContent}`);
         canvases.right.setAttribute("aria-label", "The swarm of the right line.");
         play(canvases, swarms, own);
@@ -98,37 +135,55 @@ const Write = (() => {
 
   // ---- the test ----
 
+  // The first answer to each question, once it was marked: the one that counts.
+  const first = DATA.test?.map(() => null) ?? [];
+
   const chosen = () => DATA.test.map((_, k) => {
     const marked = document.querySelector(`input[name="test-${k}"]:checked`);
     return marked ? Number(marked.value) : null;
   });
 
-  const rightOnes = () => chosen().filter((choice, k) => choice === DATA.test[k].answer).length;
+  const name = () => $("testName").value.trim().replace(/^[=+\-@]+/, ""); // so that no table computes it
 
   // A table with a line per question, for whoever teaches.
   const table = () => {
     const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
-    const lines = chosen().map((choice, k) => {
+    const time = new Date().toISOString().slice(0, 16);
+    const lines = first.map((choice, k) => {
       const { ask, choices, answer } = DATA.test[k];
-      return [k + 1, ask, choice === null ? "" : choices[choice], choice === answer ? 1 : 0].map(quoted).join(",");
+      return [name(), time, k + 1, ask, choice === null ? "" : choices[choice], choice === answer ? 1 : 0].map(quoted).join(",");
     });
-    return ["number,question,answer,right", ...lines].join("\r\n");
+    return ["name,time,number,question,answer,right", ...lines].join("\r\n");
   };
 
+  // What was answered is explained and stays as it is; the rest stays open.
   const mark = () => {
+    const now = chosen();
     document.querySelectorAll("#test fieldset").forEach((box, k) => {
-      const [choice, { answer, why }] = [chosen()[k], DATA.test[k]];
-      box.className = choice === answer ? "right" : "wrong";
+      if (now[k] === null || first[k] !== null) return;
+      first[k] = now[k];
+      const { answer, why } = DATA.test[k], right = first[k] === answer;
+      box.className = right ? "right" : "wrong";
+      box.disabled = true;
       box.querySelector(".why").hidden = false;
-      box.querySelector(".why").innerHTML = `${choice === answer ? "Right. " : ""}${why}`;
+      box.querySelector(".why").innerHTML = `${right ? "Right. " : ""}${why}`;
     });
-    $("testResult").textContent = `${rightOnes()} of ${DATA.test.length} right.`;
+    const right = first.filter((choice, k) => choice === DATA.test[k].answer).length;
+    const open = first.filter((choice) => choice === null).length;
+    const still = open ? ` ${open} not answered yet; their answers are not shown.` : "";
+    $("testResult").textContent = `${right} of ${DATA.test.length} right.${still}`;
   };
 
   const save = () => {
-    const link = element("a", { href: URL.createObjectURL(new Blob([table()], { type: "text/csv" })), download: "pso-test.csv" });
+    if (!name()) {
+      $("testResult").textContent = "Write your name first: it goes into the table and the file’s name.";
+      return $("testName").focus();
+    }
+    mark();
+    const file = `pso-test-${name().replace(/[^\p{L}\p{N}]+/gu, "-")}.csv`;
+    const link = element("a", { href: URL.createObjectURL(new Blob(["\ufeff", table()], { type: "text/csv" })), download: file });
     link.click();
-    URL.revokeObjectURL(link.href);
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
 
   const question = ({ ask, choices }, k) => {
@@ -143,5 +198,5 @@ const Write = (() => {
     $("testSave").onclick = save;
   };
 
-  return { open, build, race, parting, rule, table };
+  return { open, build, race, parting, verdict, rule, table };
 })();

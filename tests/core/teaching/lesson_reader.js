@@ -40,7 +40,16 @@ addEventListener("load", () => {
     const minimised = $("ownSaid").textContent;
     $("own").value = "x + z";
     $("ownBox").querySelector("button").click();
-    const refused = $("ownSaid").textContent;
+    const refused = $("ownSaid").textContent, functions = {};
+    for (const text of ["log(x)", "sqrt(x)", "x + y", "sqrt(-1 - x^2)"]) {
+      $("own").value = text;
+      $("ownBox").querySelector("button").click();
+      functions[text] = $("ownSaid").textContent;
+      if (text === "x + y") {
+        set("set-boundary", "none");
+        functions.unwalled = $("ownSaid").textContent;
+      }
+    }
     $("reset").click();
     const written = [...document.querySelectorAll("#writing .writing")].map((box) => {
       const input = box.querySelector("input"), said = box.querySelector(".said"), told = [];
@@ -60,11 +69,25 @@ addEventListener("load", () => {
       return $("source").textContent.length;
     });
     const back = $("badge").textContent;
-    return { title, clocks, recorded, own, rows, hidden, gaps, sources, minimised, refused, written, back };
+    return { title, clocks, recorded, own, rows, hidden, gaps, sources, minimised, refused, functions, written, back };
   });
-  document.querySelectorAll("#test fieldset").forEach((box, k) => box.querySelectorAll("input")[k ? 1 : 0].click());
+  $("h-test").closest("details").open = true;
+  const boxes = [...document.querySelectorAll("#test fieldset")], files = [];
+  HTMLAnchorElement.prototype.click = function () { files.push(this.download); };
+  const explained = () => boxes.filter((box) => !box.querySelector(".why").hidden).length;
+  const told = () => [$("testResult").textContent, explained()];
+  $("testSave").click();
+  const nameless = [...told(), document.activeElement.id];
   $("testMark").click();
-  seen.test = $("testResult").textContent;
+  const empty = told();
+  boxes[0].querySelectorAll("input")[0].click();
+  boxes[1].querySelectorAll("input")[0].click();
+  $("testMark").click();
+  const some = told();
+  boxes.forEach((box) => box.querySelectorAll("input")[1].click());  // no second try at the first two
+  $("testName").value = "=Zoë O’Hara, 3b ";
+  $("testSave").click();
+  seen.test = { nameless, empty, some, all: told(), files };
   seen.table = Write.table();
   document.body.hidden = true;  // as in a folded frame
   dispatchEvent(new Event("resize"));

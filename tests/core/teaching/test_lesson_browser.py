@@ -9,6 +9,7 @@ import html
 import io
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ def seen_by(tmp_path: Path, who: str, *options: str, where: str = "") -> Any:
     page = lesson.page().replace("<body>", f"<body><script>{script}</script>")
     path.write_text(page, encoding="utf-8")
     done = visit(path.as_uri() + where, tmp_path / "profile", "--dump-dom", *options)
+    return read(done)
+
+
+def read(done: subprocess.CompletedProcess[str]) -> Any:
+    """What a page wrote down, if nothing went wrong in it."""
     assert "CONSOLE" not in done.stderr
     found = re.search(r'data-seen="([^"]*)"', done.stdout)
     assert found, done.stderr[-2000:]
@@ -48,17 +54,59 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(tmp_path: Path) -
         assert (
             "the swarm’s best is" in chapter["minimised"] and "“z” is unknown" in chapter["refused"]
         )
+        said = chapter["functions"]
+        assert "50% of the square" in said["log(x)"]
+        assert "it is −∞" in said["log(x)"] and "no lowest value" in said["log(x)"]
+        assert "50% of the square" in said["sqrt(x)"] and "0.000 at" in said["sqrt(x)"]
+        assert "−10.000 at (−5.000, −5.000)" in said["x + y"] and "outside" not in said["x + y"]
+        assert "no value anywhere" in said["sqrt(-1 - x^2)"]
         for given, right, broken in chapter["written"]:
-            assert given.startswith("They part at step") and right.startswith("Right: both swarms")
+            assert "right one differ from step" in given and right.startswith("Right: both swarms")
             assert broken == "Something is missing at the end."
     assert [len(chapter["written"]) for chapter in seen["chapters"]] == [1, 1, 0, 1, 0]
     assert seen["chapters"][0]["rows"] == 2
-    chosen = [0] + [1] * (len(lesson.TEST) - 1)
+    assert_tested(seen["test"])
+    chosen = [0, 0] + [1] * (len(lesson.TEST) - 2)
     marks = [question["answer"] == k for question, k in zip(lesson.TEST, chosen, strict=True)]
-    assert seen["test"] == f"{sum(marks)} of 10 right."
     rows = list(csv.DictReader(io.StringIO(seen["table"])))
     assert [row["right"] for row in rows] == [str(int(mark)) for mark in marks]
     assert [row["question"] for row in rows] == [question["ask"] for question in lesson.TEST]
+    assert {row["name"] for row in rows} == {"Zoë O’Hara, 3b"} and rows[0]["time"]
+
+
+def assert_tested(told: dict[str, Any]) -> None:
+    """What the reader saw of the test: only what was answered is explained, the first answer counts."""
+    assert "name" in told["nameless"][0] and told["nameless"][1:] == [0, "testName"]
+    assert told["empty"][0].startswith("0 of 10 right. 10 not answered") and told["empty"][1] == 0
+    assert told["some"][0].startswith("1 of 10 right. 8 not answered") and told["some"][1] == 2
+    right = 1 + sum(question["answer"] == 1 for question in lesson.TEST[2:])
+    assert told["all"] == [f"{right} of 10 right.", 10]
+    assert told["files"] == ["pso-test-Zoë-O-Hara-3b.csv"]
+
+
+def test_on_a_phone_the_picture_stays_in_sight_while_anything_is_changed(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("lesson_phone.js").read_text(encoding="utf-8")
+    (tmp_path / "lesson.html").write_text(lesson.page(), encoding="utf-8")
+    frames = "".join(
+        f'<iframe src="lesson.html" style="width: {width}px; height: {height}px"></iframe>'
+        for width, height in ((390, 844), (320, 568))
+    )
+    page = tmp_path / "phones.html"
+    page.write_text(f"<!doctype html><script>{script}</script>{frames}", encoding="utf-8")
+    options = ("--dump-dom", "--allow-file-access-from-files", "--window-size=900,1000")
+    moves = lesson.CHAPTERS[0]["moves"]
+    for phone in read(visit(page.as_uri(), tmp_path / "profile", *options)):
+        at, third = phone["changing"], phone["height"] / 3
+        assert not phone["wide"] and phone["reachable"]
+        assert (
+            at["top"] >= 0 and at["bottom"] <= third + 1 and at["bottom"] - at["top"] > 0.8 * third
+        )
+        assert at["bottom"] <= at["slider"] < phone["height"]  # the slider is not under the picture
+        assert at["page"] == phone["start"]["page"]  # nothing below jumps
+        assert phone["back"] == phone["start"] | {"clock": phone["back"]["clock"]}
+        steps = {"last": moves, "back": moves - 1, "first": 0}
+        told = {name: f"step {t} of {moves}" for name, t in steps.items()}
+        assert phone["pressed"] == told | {"another": 1}
 
 
 def test_no_press_is_lost_however_fast(tmp_path: Path) -> None:

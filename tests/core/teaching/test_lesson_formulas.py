@@ -65,10 +65,52 @@ def test_formulas_are_computed_as_in_python(text: str, x: float, y: float, js: A
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("-x^2", -9), ("2^-1", 0.5), ("2^3^2", 512), ("8/4/2", 1), ("5 − 2 · 2", 1), ("x**2", 9)],
+    [
+        ("-x^2", -9),
+        ("2^-1", 0.5),
+        ("2^3^2", 512),
+        ("8/4/2", 1),
+        ("5 − 2 · 2", 1),
+        ("x**2", 9),
+        ("2x^2", 18),
+        ("8/4 x", 6),
+        ("-7 % 3", 2),
+    ],
 )
 def test_signs_and_powers_bind_as_in_mathematics(text: str, wanted: float, js: Any) -> None:
     assert value(js, text, x=3.0) == wanted
+
+
+# As students type it, and its value at x = 3, y = 2 by hand or by Python's math.
+TYPED = [
+    ("x²", 9.0),
+    ("x³ + y²", 31.0),
+    ("x¹⁰", 59049.0),
+    ("x⁻¹", 1 / 3),
+    ("0,73*x", 2.19),
+    ("sin(0,5)", math.sin(0.5)),
+    ("max(0,5)", 5.0),
+    ("max(0,5*x, 1)", 15.0),
+    ("min(x, y)", 2.0),
+    ("X*Y", 6.0),
+    ("2x + 3 y", 12.0),
+    ("3(x + 1)(y - 1)", 12.0),
+    ("[x + 1] · y", 8.0),
+    ("ln(x)", math.log(3)),
+    ("tan(x)", math.tan(3)),
+    ("floor(x / y)", 1.0),
+    ("log10(100)", 2.0),
+    ("√(x + 1)", 2.0),
+    ("π", math.pi),
+    ("Sin(PI/2)", 1.0),
+    ("f(x, y) = x - y", 1.0),
+    ("f = x÷y", 1.5),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), TYPED)
+def test_formulas_are_read_as_students_type_them(text: str, wanted: float, js: Any) -> None:
+    assert value(js, text, x=3.0, y=2.0) == pytest.approx(wanted, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +119,11 @@ def test_signs_and_powers_bind_as_in_mathematics(text: str, wanted: float, js: A
         ("2*(x + 1", "A bracket is not closed."),
         ("x +", "Something is missing at the end."),
         ("", "Something is missing at the end."),
-        ("2 x", "“x” does not belong there. Between two factors stands a *."),
-        ("x + z", "“z” is unknown here. Known are x."),
+        ("x 2", "“2” does not belong there. Write 3*x for a product, x^2 for a power."),
         ("sin x", "“sin” needs brackets: sin(…)."),
-        ("x, x", "One formula is asked for, without commas."),
-        ("constructor", "“constructor” is unknown here. Known are x."),
+        ("xx", "“xx” is unknown here: write x*x."),
+        ("|x|", "Write abs(x) for |x|."),
+        ("g = x", "Write what f is, not “g”."),
     ],
 )
 def test_a_wrong_formula_says_what_is_wrong(text: str, said: str, js: Any) -> None:
@@ -89,6 +131,63 @@ def test_a_wrong_formula_says_what_is_wrong(text: str, said: str, js: Any) -> No
         js, "(t) => { try { Formula.parse(t, ['x']); } catch (e) { return e.message; } }", text
     )
     assert found == said
+
+
+@pytest.mark.parametrize("text", ["x + z", "constructor", "__proto__"])
+def test_an_unknown_name_is_told_with_the_known_ones(text: str, js: Any) -> None:
+    said = call(
+        js, "(t) => { try { Formula.parse(t, ['x']); } catch (e) { return e.message; } }", text
+    )
+    name = text.split()[-1]
+    assert f"“{name}” is unknown" in said and "tan" in said and "ln" in said
+
+
+def test_two_formulas_are_not_one_but_a_list_holds_them(js: Any) -> None:
+    refuse = "(t) => { try { Formula.parse(t, ['x']); } catch (e) { return e.message; } }"
+    for text in ("x, x", "0, 73*x", "1,x"):
+        assert "One formula" in call(js, refuse, text)
+    both = "(t, s) => Formula.parseAll(t, ['i', 'n']).map((f) => f(s))"
+    assert call(js, both, "0,73", {}) == [0, 73]
+    assert call(js, both, "(i - 1) % n, (i + 1) % n", {"i": 0, "n": 9}) == [8, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "low", "high", "bottomless"),
+    [
+        ("x + y", 1.0, -5, 5, False),
+        (
+            "log(x)",
+            60 / 121,
+            1 / 12,
+            5,
+            True,
+        ),  # a grid of 121 points, 1/12 apart, x = 0 in its middle
+        ("sqrt(x)", 61 / 121, 0, 5, False),
+        ("sqrt(x^2 - 30)", 0.0, None, None, False),
+    ],
+)
+def test_domain_is_where_a_function_has_a_value(
+    text: str, share: float, low: float, high: float, bottomless: bool, js: Any
+) -> None:
+    find = "(t) => { const f = Formula.parse(t, ['x', 'y']); return Formula.domain(([x, y]) => f({ x, y }), -5, 5); }"
+    found = call(js, find, text)
+    assert found["share"] == pytest.approx(share, abs=1e-9)
+    assert (found["bottomless"] is not None) == bottomless
+    if share:
+        assert (found["from"][0], found["to"][0]) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_a_swarm_passes_over_places_without_a_value(js: Any) -> None:
+    """sqrt(x - 1): no value left of 1, the least is 0 at its edge."""
+    settings = asdict(Settings("own", boundary="reflect"))
+    run = (
+        "(s) => { Swarm.define(([x, y]) => Math.sqrt(x - 1)); const r = Swarm.generator(3);"
+        " const { x, v } = Swarm.populate(s, r); return Swarm.run(x, v, s, 30, [], r).pop(); }"
+    )
+    end = call(js, run, settings)
+    assert end["leader"][0] >= 1 and end["best"] < 0.1
+    lowest = "(t) => { const f = Formula.parse(t, ['x', 'y']); return Formula.lowest(([x, y]) => f({ x, y }), -5, 5); }"
+    assert call(js, lowest, "sqrt(x - 1)")[0] == pytest.approx(1, abs=1e-6)
 
 
 def test_lowest_point_of_known_functions(js: Any) -> None:
@@ -111,3 +210,47 @@ def test_right_lines_are_right_and_given_ones_are_not(
     part = "(task, settings, text) => Write.parting(Write.race(task, settings, text))"
     assert call(js, part, task, settings, task["right"]) is None
     assert call(js, part, task, settings, task["given"])["t"] > 0
+
+
+def answered(js: Any, chapter: int, text: str) -> str:
+    """What the exercise of a chapter says to a line."""
+    task = lesson.CHAPTERS[chapter]["writing"][0]
+    settings = asdict(Settings(**{**lesson.CHAPTERS[chapter]["settings"], **task["settings"]}))
+    say = """(task, settings, text) => {
+        try { return Write.verdict(Write.race(task, settings, text), task, text); } catch (e) { return e.message; }
+    }"""
+    return str(call(js, say, task, settings, text))
+
+
+# chapter - 1, what is typed, with what the verdict begins, what else it says
+ANSWERS = [
+    (0, "v' = w*v + c1*r1*(p - x) + c2*r2*(g - x)", "Right", ""),
+    (0, "v′ = w·v + c₁·r₁·(p − x) + c₂·r₂·(g − x)", "Right", ""),
+    (0, "v = wv + c1*r1*(p - x) + c2*r2*(g - x)", "“wv” is unknown", "w*v"),
+    (0, "v = w v + c1 r1 (p - x) + c2 r2 (g - x)", "Right", ""),
+    (0, "V_new = W*V + C1*R1*(P - X) + C2*R2*(G - X)", "Right", ""),
+    (0, "v(t+1) = w*v - c1*r1*(x - p) - c2*r2*(x - g)", "Right", ""),
+    (0, "x = x + v", "Write what v is", "x"),
+    (0, "w*v + c1*r1*(x - p) + c2*r2*(g - x)", "Wrong sign: the pull to p", "differ"),
+    (0, "c1*r1*(p - x) + c2*r2*(g - x) - w*v", "Wrong sign: inertia", "differ"),
+    (0, "w*v + c1*r1*(p - x)", "Missing: the pull to g", "differ"),
+    (0, "w*v + c1*r1*(x - p)", "Wrong sign: the pull to p", "Missing: the pull to g"),
+    (0, "v + c1*r1*(p - x) + c2*r2*(g - x)", "Your swarm and the right one differ", "step 1"),
+    (0, "0,73*v + c1*r1*(p - x) + c2*r2*(g - x)", "Right", ""),  # w is 0.73 here
+    (1, "i - 1, i + 1", "Right", ""),
+    (1, "i+1,i-1", "Right", ""),
+    (1, "[(i - 1) % n, (i + 1) % n]", "Right", ""),
+    (1, "I − 1, I + 1", "Right", ""),
+    (1, "i + 1", "With i = 0 and n = 16 it hears from 1; on the right line from 1, 15", "differ"),
+    (3, "v' = w*v + c1*r1*(p - x) + c2*r2*(g - x) + c3*r3*(x - worst)", "Right", ""),
+    (3, "w*v + c1*r1*(p - x) + c2*r2*(g - x) + c3*r3*(worst - x)", "Wrong sign: the push", "worst"),
+    (3, "w*v + c1*r1*(p - x) + c2*r2*(g - x)", "Missing: the push", "worst"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("chapter", "text", "begins", "says"), ANSWERS)
+def test_an_exercise_answers_what_students_type(
+    chapter: int, text: str, begins: str, says: str, js: Any
+) -> None:
+    said = answered(js, chapter, text)
+    assert said.startswith(begins) and says in said
