@@ -200,4 +200,4 @@ def _again(config: MergeConfig) -> str:
     """The command, with the settings that were given."""
     settings = [(field, getattr(config, field.name)) for field in fields(config)]
     given = {field.name: value for field, value in settings if value != field.default}
-    return command("merge", **given | {"out": "ADAPTER"})
+    return command("merge", of=MergeConfig, **given | {"out": "ADAPTER"})

@@ -398,14 +398,14 @@ def asks_server(config: SearchConfig) -> Iterator[tuple[str, str]]:
             yield "server_folder", config.server_folder
 
 
-def command(verb: str, *arguments: str, **settings: Any) -> str:
+def command(verb: str, *arguments: str, of: type[Any] = SearchConfig, **settings: Any) -> str:
     """A command line.
 
     Args:
         verb: the command.
         *arguments: what stands before its options.
-        **settings: its options, which are those of `SearchConfig` where they have the same name;
-            None, False and what is empty is left out.
+        of: the dataclass that says how its options are written.
+        **settings: its options; None, False and what is empty is left out.
 
     Example:
         >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
@@ -415,11 +415,10 @@ def command(verb: str, *arguments: str, **settings: Any) -> str:
         >>> command("eval", tasks=["quiz.csv", "prompts:asks.txt"])
         'swarm-llm eval --task quiz.csv --prompts asks.txt'
     """
-    return shlex.join(["swarm-llm", verb, *arguments, *_words(settings)])
+    return shlex.join(["swarm-llm", verb, *arguments, *_words(settings, options_of(of))])
 
 
-def _words(settings: Mapping[str, Any]) -> Iterator[str]:
-    options = options_of(SearchConfig)
+def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterator[str]:
     for name, value in settings.items():
         option = options.get(name, Option(""))
         values = list(value) if isinstance(value, list | tuple) else [value]

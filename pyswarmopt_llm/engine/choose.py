@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
-from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.engine.batching import Batch, TokenPair
 from pyswarmopt_llm.engine.generation import PlannedPasses
 from pyswarmopt_llm.engine.passes import Passes, attention_windows
@@ -31,6 +30,9 @@ def passes_of(model: Any) -> Passes:
 
 # Differences of logits, in units of their spread: of the same pass, and of another one, by rounding.
 _SAME, _NEAR, _NEAR_IN_HALF = 1e-3, 0.02, 0.1
+# What a model that cannot read the probes raises, lack of memory included. Where it cannot read a user's
+# text either, that says why.
+_FAILURES = (RuntimeError, MemoryError, TypeError, ValueError, IndexError, AttributeError)
 
 
 def _probes(model: Any) -> list[TokenPair]:
@@ -64,7 +66,11 @@ def _counts_positions(model: Any) -> bool:
         return True
     pair, _ = _probes(model)
     positions = torch.arange(len(pair[0] + pair[1]), device=model.device)[None]
-    return not _apart(_alone(model, pair, position_ids=positions), _alone(model, pair)) > _SAME
+    try:
+        given, own = _alone(model, pair, position_ids=positions), _alone(model, pair)
+    except _FAILURES:
+        return True
+    return not _apart(given, own) > _SAME
 
 
 @torch.no_grad()
@@ -72,8 +78,8 @@ def _agree(passes: Passes) -> bool:
     """Whether two texts that begin alike have in planned batches the logits that they have alone."""
     pairs = _probes(passes.model)
     tolerance = _NEAR if passes.model.dtype == torch.float32 else _NEAR_IN_HALF
-    alone = [_alone(passes.model, pair) for pair in pairs]
     try:
+        alone = [_alone(passes.model, pair) for pair in pairs]
         plan = passes.plan(pairs, sum(len(context + rest) for context, rest in pairs))
         prefix = passes.prefix(plan.prefix)
         differences = [
@@ -83,9 +89,7 @@ def _agree(passes: Passes) -> bool:
         ]
     except UndefinedModelError:  # said where the model is used
         return True
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-        if out_of_memory(error):
-            raise
+    except _FAILURES:
         return False
     return not max(differences) > tolerance
 

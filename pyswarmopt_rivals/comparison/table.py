@@ -14,6 +14,7 @@ from pyswarmopt_llm.report.findings import command_line
 from pyswarmopt_llm.report.pages import lines_of, render, score_text
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, TRAINED, contestant
 from pyswarmopt_rivals.comparison.summary import SINGLE
+from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV
 
 Json = Mapping[str, Any]
@@ -167,7 +168,8 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
         how = given("base", "experts") | {"method": name}
         if kind == "searching":
             how |= {"task": config["tasks"][0], **changed(given(*_READING))}
-        yield f"make the adapter of {first}", command("merge", **how, out=f"{out}-{name}")
+        merge = command("merge", of=MergeConfig, **how, out=f"{out}-{name}")
+        yield f"make the adapter of {first}", merge
     elif kind == "optimizer" and name != RANDOM:
         how = given(*_SEARCHING) | {"out": f"{out}-search"}
         if name == MODEL_SWARMS:

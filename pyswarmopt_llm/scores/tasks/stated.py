@@ -99,7 +99,7 @@ def plain(text: str) -> str:
 
     Example:
         >>> plain(r"$\\text{(E)}$"), plain(r"\\frac{1}{2}"), plain(r"\\$1{,}000")
-        ('(E)', ' 1/2 ', '1,000')
+        (' (E) ', ' 1/2 ', '1,000')
     """
     for _ in range(_NESTED):
         text = _WRAPPED.sub(r" \1 ", text) if "\\" in text else text

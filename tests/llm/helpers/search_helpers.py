@@ -110,7 +110,10 @@ def ends_as(run: Path, reference: Path) -> None:
     different = [key for key in {*ours, *whole} if ours.get(key) != whole.get(key)]
     assert not different, {key: (ours.get(key), whole.get(key)) for key in different}
     assert files(run / "best") == files(reference / "best")
-    assert files(run / "checkpoint").keys() == files(reference / "checkpoint").keys() != set()
+    saved = files(reference / "checkpoint").keys()
+    assert files(run / "checkpoint").keys() == saved
+    config = json.loads((reference / "run.json").read_text(encoding="utf-8"))["config"]
+    assert bool(saved) == (config["method"] == "swarm")  # else no swarm has a state
 
 
 def exit_code(*argv: object) -> int:

@@ -85,7 +85,7 @@ WRONG: dict[str, tuple[Edit, str]] = {
     ),
     "bias": (lambda tensors: tensors.update({f"{LAYER_0}.self_attn.q_proj.bias": torch.ones(32)}),
              "has no model.layers.0.self_attn.q_proj.bias"),
-    "enormous": (enormous, "its log-probabilities in bfloat16 are not numbers"),
+    "enormous": (enormous, "are not numbers; its weights are damaged, or too large"),
     "not finite": (
         lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan),
         "train or export"
