@@ -174,7 +174,8 @@ def nevergrad(n: int, dim: int, f: Sphere) -> Run:
 def contenders() -> dict[str, Callable[[int, int, Sphere], Run]]:
     made: dict[str, Callable[[int, int, Sphere], Run]] = {"bound": bound}
     scalar = pso.compose(
-        [pso.inertia(0.73), pso.cognitive(1.5), pso.social(1.5)], name="scalar factors"
+        [pso.inertia(0.73), pso.cognitive(1.5, "scalar"), pso.social(1.5, "scalar")],
+        name="scalar factors",
     )
     recipes = {
         "constriction": pso.recipes.constriction(),

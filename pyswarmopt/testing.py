@@ -188,7 +188,7 @@ class RecipeTests:
         whole = self.search(max_iter=9)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "c.npz"
-            self.search(max_iter=3, checkpoint=path)
+            self.search(max_iter=9, checkpoint=path, callback=lambda so_far: so_far.nit >= 3)
             resumed = self.search(max_iter=9, checkpoint=path)
         assert _events(resumed) == _events(whole)
         assert resumed.fun == whole.fun and np.array_equal(resumed.x, whole.x)

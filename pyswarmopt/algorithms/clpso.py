@@ -92,7 +92,7 @@ def clpso(
     c: float = 1.49445,
     start: float = 0.9,
     end: float = 0.4,
-    horizon: int = 1000,
+    horizon: int | None = None,
     gap: int = 7,
     max_velocity: float | None = None,
     population: int = 40,
@@ -111,7 +111,8 @@ def clpso(
         c: acceleration.
         start: inertia w at the first move.
         end: inertia from move `horizon` on.
-        horizon: moves over which w falls linearly: plan it as the length of the run.
+        horizon: moves over which w falls linearly; default: the whole run where its length is
+            known, as in `minimize`, else 1,000.
         gap: refreshing gap m.
         max_velocity: the paper's V_max, in the units of x; default: none.
         population: default number of particles.

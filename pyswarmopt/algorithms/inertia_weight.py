@@ -12,7 +12,7 @@ from pyswarmopt.parts.velocity import SumOfTerms, cognitive, inertia, social
 def inertia_weight(
     start: float = 0.9,
     end: float = 0.4,
-    horizon: int = 1000,
+    horizon: int | None = None,
     c1: float = 2.0,
     c2: float = 2.0,
     topology: str = "global",
@@ -29,7 +29,8 @@ def inertia_weight(
     Args:
         start: w at the first move.
         end: w from move `horizon` on.
-        horizon: moves over which w falls: plan it as the length of the run.
+        horizon: moves over which w falls; default: the whole run where its length is known, as in
+            `minimize`, else 1,000.
         c1: pull of the personal best.
         c2: pull of the neighbourhood's best.
         topology: "global" (the paper's), "ring", "von_neumann" or "random".

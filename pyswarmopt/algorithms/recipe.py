@@ -14,7 +14,7 @@ from pyswarmopt.parts import initialise
 from pyswarmopt.parts.boundary import Boundary
 from pyswarmopt.parts.initialise import Launch, Populate
 from pyswarmopt.parts.restart import Restart
-from pyswarmopt.parts.schedule import Schedule, as_schedule
+from pyswarmopt.parts.schedule import Schedule, as_schedule, planned
 from pyswarmopt.parts.stopping import StopRule
 from pyswarmopt.parts.topology import Global, Topology
 from pyswarmopt.parts.velocity import SumOfTerms, Term, VelocityRule
@@ -69,6 +69,19 @@ class Recipe:
 
     def __post_init__(self) -> None:
         as_count(f"recipe {self.name!r}: population", self.population, 1)
+
+    def planned(self, moves: int) -> Recipe:
+        """The same recipe in a run of so many moves: `schedule.Linear` without a length gets this
+        one.
+
+        Example:
+            >>> import pyswarmopt as pso
+            >>> pso.recipes.clpso().planned(120).velocity.terms[0].weight
+            Linear(start=0.9, end=0.4, moves=120)
+        """
+        rule = self.velocity
+        velocity = rule.planned(moves) if isinstance(rule, SumOfTerms) else rule
+        return replace(self, velocity=velocity, schedule=as_schedule(planned(self.schedule, moves)))
 
 
 def compose(

@@ -4,6 +4,7 @@ that runs it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -113,7 +114,22 @@ def make_optimizer(
     common["population"] = options.population or recipe.population
     if problem.start is not None:  # each of them is a particle
         common["population"] = max(common["population"], len(problem.start))
-    return Swarm(recipe=replace(recipe, stop=tuple(rules)), **common)
+    recipe = replace(recipe, stop=tuple(rules))
+    moves = _planned_moves(options, common["population"])
+    return Swarm(recipe=recipe if moves is None else recipe.planned(moves), **common)
+
+
+def _planned_moves(options: Options, population: int) -> int | None:
+    """The moves, at least one, for which the budget is enough; None where none is given.
+
+    Example:
+        >>> _planned_moves(Options(abs, max_evals=1000), 40)
+        24
+    """
+    moves = [] if options.max_iter is None else [options.max_iter]
+    if options.max_evals is not None:
+        moves.append(math.ceil(options.max_evals / population) - 1)
+    return max(min(moves), 1) if moves else None
 
 
 def warn_of_idle_workers(search: Any, options: Options, workers: int) -> None:

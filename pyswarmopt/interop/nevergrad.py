@@ -9,6 +9,7 @@ such runs are not bit-for-bit reproducible either.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -253,6 +254,8 @@ class _Swarm(base.Optimizer):
             recipe = replace(recipe, boundary=boundary.none)
             drawn = self._rng.normal(size=(population, self.dimension))
             positions += list(drawn[len(positions) :])
+        if self.budget is not None:
+            recipe = recipe.planned(max(math.ceil(self.budget / population) - 1, 1))
         side = (0.0, 1.0) if self._boxed else (-3.0, 3.0)
         return Swarm(
             bounds=[side] * self.dimension, positions=positions or None, population=population,

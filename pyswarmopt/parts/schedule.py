@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Schedule = Callable[[int], float]
+UNPLANNED = 1000  # moves of a `Linear` in a run whose length is not known
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Linear:
     Attributes:
         start: value at move 0.
         end: value from move `moves` on.
-        moves: over which it changes.
+        moves: over which it changes; None: over the whole run where its length is known, as in
+            `minimize`, else over 1,000.
 
     Raises:
         ValueError: a number that is not finite, or fewer than 1 move.
@@ -93,15 +95,16 @@ class Linear:
 
     start: float
     end: float
-    moves: int
+    moves: int | None = None
 
     def __post_init__(self) -> None:
         _require_finite(self.start, self.end)
-        if self.moves < 1:
+        if self.moves is not None and self.moves < 1:
             raise ValueError(f"a linear schedule over {self.moves} moves: it needs at least 1")
 
     def __call__(self, move: int) -> float:
-        return self.start + (self.end - self.start) * min(move / self.moves, 1.0)
+        moves = UNPLANNED if self.moves is None else self.moves
+        return self.start + (self.end - self.start) * min(move / moves, 1.0)
 
 
 def _require_finite(*values: float) -> None:
@@ -127,6 +130,17 @@ def as_schedule(value: float | Schedule) -> Schedule:
         0.5
     """
     return value if callable(value) else Constant(float(value))
+
+
+def planned(value: float | Schedule, moves: int) -> float | Schedule:
+    """A weight or schedule as it is in a run of so many moves.
+
+    Example:
+        >>> planned(Linear(0.9, 0.4), 50)
+        Linear(start=0.9, end=0.4, moves=50)
+    """
+    unplanned = isinstance(value, Linear) and value.moves is None
+    return replace(value, moves=moves) if unplanned else value  # type: ignore[type-var]
 
 
 __all__ = ["Constant", "Exponential", "Linear", "Schedule", "as_schedule"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
-from pyswarmopt.parts.schedule import Schedule, as_schedule
+from pyswarmopt.parts.schedule import Schedule, as_schedule, planned
 
 Randomness = Literal["none", "scalar", "element"]
 Scope = Literal["element", "column", "all"]
@@ -132,36 +132,38 @@ def inertia(weight: float | Schedule, random: Randomness = "none") -> Term:
     return Term("inertia", weight, along, random, looks_at="element")
 
 
-def cognitive(weight: float | Schedule, random: Randomness = "scalar") -> Term:
+def cognitive(weight: float | Schedule, random: Randomness = "element") -> Term:
     """Back to the personal best: p - x.
 
     Args:
         weight: the coefficient, a number or a schedule over moves.
-        random: the factor r ~ U(0, 1); see `Term`.
+        random: the factor r ~ U(0, 1): by default one per particle and coordinate, as in Kennedy &
+            Eberhart 1995; Model Swarms has one per particle ("scalar"). See `Term`.
 
     Returns:
         The term.
 
     Example:
-        >>> cognitive(0.5).name
-        'cognitive'
+        >>> cognitive(0.5).random
+        'element'
     """
     return Term("cognitive", weight, to_own_best, random, looks_at="element")
 
 
-def social(weight: float | Schedule, random: Randomness = "scalar") -> Term:
+def social(weight: float | Schedule, random: Randomness = "element") -> Term:
     """Towards the best of the neighbourhood: g - x.
 
     Args:
         weight: the coefficient, a number or a schedule over moves.
-        random: the factor r ~ U(0, 1); see `Term`.
+        random: the factor r ~ U(0, 1): by default one per particle and coordinate, as in Kennedy &
+            Eberhart 1995; Model Swarms has one per particle ("scalar"). See `Term`.
 
     Returns:
         The term.
 
     Example:
-        >>> social(0.5).name
-        'social'
+        >>> social(0.5).random
+        'element'
     """
     return Term("social", weight, to_known_best, random, looks_at="element")
 
@@ -204,7 +206,7 @@ class SumOfTerms:
         ValueError: no terms, or a limit that is not positive.
 
     Example:
-        >>> rule = SumOfTerms((inertia(0.7), cognitive(1.5), social(1.5, "element")))
+        >>> rule = SumOfTerms((inertia(0.7), cognitive(1.5, "scalar"), social(1.5)))
         >>> rule.per_particle, rule.per_coordinate, rule.looks_at
         ([1], [2], 'element')
     """
@@ -218,6 +220,11 @@ class SumOfTerms:
             raise ValueError("a sum of no velocity terms: give at least one")
         if self.limit is not None and not self.limit > 0:
             raise ValueError(f"max_velocity={self.limit}: it must be positive")
+
+    def planned(self, moves: int) -> SumOfTerms:
+        """The same sum in a run of so many moves."""
+        terms = (replace(term, weight=planned(term.weight, moves)) for term in self.terms)
+        return replace(self, terms=tuple(terms))
 
     @functools.cached_property
     def looks_at(self) -> Scope:

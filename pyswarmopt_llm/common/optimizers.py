@@ -234,6 +234,7 @@ def make_other(
         # Coefficients have no bounds, so a full restart has no region to draw from.
         restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
         recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
+        recipe = recipe.planned(max(max_iter, 1))
         return swarm_of(recipe, vertices, population, seed)
     if name == PYCMA:
         from pyswarmopt.interop.pycma import PycmaOptimizer

@@ -72,3 +72,45 @@ def test_every_stop_rule_names_itself():
     assert answers[:3] == [{}, {}, {"target": 5.0}]
     assert answers[3] == {"max_evals": 6, "target": 5.0}
     assert answers[4] == {"max_iter": 3, "max_evals": 8, "target": 5.0, "patience": 2}
+
+
+# --- the length of a run ---
+
+BOX_OF_2 = [(-5.0, 5.0)] * 2
+
+
+@pytest.mark.parametrize("name", ["clpso", "inertia_weight"])
+@pytest.mark.parametrize(
+    ("limits", "moves"),
+    [
+        ({"max_evals": 200}, 24),  # 8 of the 200 calls are the start
+        ({"max_evals": 197}, 24),  # the last move is cut
+        ({"max_evals": 10**6, "max_iter": 7}, 7),
+        ({"max_evals": 3}, 1),
+    ],
+)
+def test_the_inertia_falls_over_the_whole_run(name, limits, moves):
+    options = {"population": 8, "seed": 3, "history": "particles", **limits}
+    found = pso.minimize(pso.functions.rastrigin, BOX_OF_2, name, **options)
+    recipe = pso.recipes.get(name, horizon=moves)
+    expected = pso.minimize(pso.functions.rastrigin, BOX_OF_2, recipe, **options)
+    other = pso.recipes.get(name, horizon=1000)
+    unplanned = pso.minimize(pso.functions.rastrigin, BOX_OF_2, other, **options)
+    assert (found.evaluated()[0] == expected.evaluated()[0]).all()
+    assert moves == 1 or (found.evaluated()[0] != unplanned.evaluated()[0]).any()
+
+
+def test_a_schedule_of_ones_own_is_that_of_the_run_too():
+    step = pso.schedule.Linear(1.0, 0.0)
+    drift = pso.Term("drift", 1.0, lambda s: 0 * s.x + 1.0, random="none")
+    recipe = pso.compose([drift], schedule=step, boundary=boundary.none, population=1)
+    r = pso.minimize(
+        lambda x: -x[0], [(0, 1)], recipe, max_evals=5, x0=[0.5], seed=0, history="particles"
+    )
+    # four moves of 1, 3/4, 1/2 and 1/4
+    assert r.evaluated()[0].ravel().tolist() == [0.5, 1.5, 2.25, 2.75, 3.0]
+
+
+def test_a_swarm_that_knows_no_budget_plans_a_thousand_moves():
+    weight = pso.recipes.clpso().velocity.terms[0].weight
+    assert [weight(500), weight(1000), weight(2000)] == pytest.approx([0.65, 0.4, 0.4])

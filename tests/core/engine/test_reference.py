@@ -24,7 +24,7 @@ NEXT = pso.Term(
     "next", 0.3, lambda s: s.p[[*range(1, len(s.p)), 0]] - s.x, "scalar", looks_at="column"
 )
 OWN = {
-    "column": pso.compose((pso.inertia(0.6), pso.social(1.2), NEXT), boundary=boundary.clip),
+    "column": pso.compose((pso.inertia(0.6), pso.social(1.2, "scalar"), NEXT), boundary=boundary.clip),
     "normalised": pso.compose(
         (pso.inertia(0.6, "scalar"), pso.social(1.2, "element")), normalise=True, schedule=0.7
     ),
@@ -136,7 +136,7 @@ def test_every_topology_and_boundary_acts_as_in_the_reference(monkeypatch, cut, 
         terms = (
             pso.inertia(0.9),
             pso.cognitive(1.4, random),
-            pso.social(1.8),
+            pso.social(1.8, "scalar"),
             pso.repel(0.2, random),
         )
         recipe = pso.compose(terms, topology, wall, schedule=0.9, normalise=bool(normalise))
