@@ -59,6 +59,7 @@ class Update:
         self._by_blocks = self._on_arrays and self._sum is not None and self._sum.looks_at != "all"
         self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_views` are views
         self._lender = Lender()
+        self._links = reference.links(topology, len(x))
         self._factors = self._make_factors(bits=None)
         if self._factors is not None:
             self._factors.load(entries_under(FACTORS, saved or {}))
@@ -136,8 +137,9 @@ class Update:
             informants = self._informants(st, self._generator)
         elif type(topology) is not Global:
             at = at._replace(g=topology(st, self._generator).numpy())
-        moves = st.age - 1
-        chunked.move(at, out, informants, self._recipe, factors, moves, self._generator, self._box)
+        x, v, p, g, w, *_ = at
+        at = Snapshot(x, v, p, g, w, st.costs, st.best_costs, st.age - 1, self._links)
+        chunked.move(at, out, informants, self._recipe, factors, self._generator, self._box)
 
     def move_one(self, i: int) -> None:
         """Move particle i alone, with the schedules at the move of the present round."""
@@ -227,5 +229,6 @@ class Update:
             return
         st.repopulate(State.start(x, v, st.maximize))
         self._lender = Lender()
+        self._links = reference.links(self._recipe.topology, count)
         if self._factors is not None:
             self._factors = self._make_factors(self._factors.bits)

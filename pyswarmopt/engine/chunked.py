@@ -33,11 +33,10 @@ def move(
     informants: Ints | None,
     recipe: Recipe,
     factors: RandomFactors,
-    k: int,
     generator: torch.Generator,
     box: Box | None,
 ) -> None:
-    """Move all particles of a swarm for the k-th time.
+    """Move all particles of a swarm.
 
     Args:
         at: the swarm; v receives the new velocities.
@@ -46,12 +45,11 @@ def move(
             holds the attractors, (1, D) or (N, D).
         recipe: its velocity is a sum of terms.
         factors: of that sum.
-        k: number of the move, from 0.
         generator: for the boundary.
         box: where a boundary acts.
     """
-    rule, step = cast(SumOfTerms, recipe.velocity), recipe.schedule(k)
-    coefficients = factors.next(k)
+    rule, step = cast(SumOfTerms, recipe.velocity), recipe.schedule(at.move)
+    coefficients = factors.next(at.move)
     for block in blocks_of(*at.x.shape, rule.looks_at):
         s = _part(at, informants, block)
         v = rule.on(s, factors.per_block(coefficients[:, block[0]], s.x.shape[1]))
@@ -65,7 +63,8 @@ def _part(at: Snapshot, informants: Ints | None, block: Block) -> Snapshot:
     """The snapshot of a block; attractors are looked up by block, since those of all would be as
     large as the swarm. Rows of few numbers are slow to broadcast: each particle gets its own.
     """
-    (rows, columns), (x, v, p, g, w) = block, at
+    rows, columns = block
+    x, v, p, g, w, fx, fp, k, around = at
     if informants is not None and columns == EVERY:
         g = p.take(informants[rows], axis=0)  # faster than an index
     elif informants is not None:
@@ -74,10 +73,11 @@ def _part(at: Snapshot, informants: Ints | None, block: Block) -> Snapshot:
         g = g[block] if len(g) > 1 else g[:, columns]
     if block is not WHOLE:
         x, v, p, w = x[block], v[block], p[block], w[:, columns]
+        fx, fp, around = fx[rows], fp[rows], None if around is None else around[rows]
     if x.shape[1] <= FEW_COORDINATES:
         same = _zeros(len(x))
         g, w = g if len(g) > 1 else g.take(same, axis=0), w.take(same, axis=0)
-    return Snapshot(x, v, p, g, w)
+    return Snapshot(x, v, p, g, w, fx, fp, k, around)
 
 
 @functools.lru_cache(maxsize=32)

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Bools, Floats, Ints
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.state import State
 from pyswarmopt.engine.random_factors import RandomFactors
 from pyswarmopt.parts.boundary import Box
-from pyswarmopt.parts.topology import ByInformants
+from pyswarmopt.parts.topology import ByInformants, Lattice, Topology
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
 # added, and copied, in a third of the time of Python numbers
@@ -57,13 +57,30 @@ def move(
     """Move all particles on the p, g and w of the previous iteration; their new positions go to
     `out`, or in place.
     """
-    x, v, p, _, w = tensors(state)
-    s = Snapshot(x, v, p, recipe.topology(state, generator), w[None])
     k = state.age - 1
+    s = snapshot(state, recipe, recipe.topology(state, generator), k)
     v = velocities(s, recipe, factors, k, generator)
     x, v = step(s.x, v, recipe, k, generator, box)
     (state.positions if out is None else out).copy_(x)
     state.velocities.copy_(v)
+
+
+def snapshot(state: State, recipe: Recipe, g: Tensor, k: int) -> Snapshot:
+    """What the k-th move sees, with attractors g, (N, D) or (1, D)."""
+    x, v, p, _, w = tensors(state)
+    fx, fp = (_on_device(costs, x) for costs in (state.costs, state.best_costs))
+    return Snapshot(x, v, p, g, w[None], fx, fp, k, links(recipe.topology, len(x)))
+
+
+def links(topology: Topology, n: int) -> Ints | None:
+    """The neighbours of n particles, (n, k), if the topology is a lattice."""
+    return topology.neighbours(n) if isinstance(topology, Lattice) else None
+
+
+def _on_device(costs: Floats, x: Tensor) -> Tensor:
+    """Costs where x is; float32 where the device may have no float64."""
+    on_cpu = torch.from_numpy(costs)
+    return on_cpu if x.device.type == "cpu" else on_cpu.to(x.device, torch.float32)
 
 
 def velocities(
@@ -97,16 +114,19 @@ def move_one(
     k, row, topology = max(state.age - 1, 0), slice(i, i + 1), recipe.topology
     others = np.arange(len(state.stagnation)) != i
     seen_by = replace(state, stagnation=np.where(others, 0, state.stagnation))
-    x, v, p, _, w = tensors(state)
-    rule = recipe.velocity
+    p, rule = state.best_positions, recipe.velocity
     alone = isinstance(rule, SumOfTerms) and rule.looks_at == "element"
     if alone and isinstance(topology, ByInformants):  # without the bests of the others' informants
         g = p[topology.informants(seen_by, generator)[row]]
     else:
         g = topology(seen_by, generator)
         g = g[row] if alone and len(g) > 1 else g
-    seen, mine = (row, slice(None)) if alone else (slice(None), row)
-    s = Snapshot(x[seen], v[seen], p[seen], g, w[None])
+    s = snapshot(state, recipe, g, k)
+    if alone:
+        x, v, p, g, w, fx, fp, _, around = s
+        around = None if around is None else around[row]
+        s = Snapshot(x[row], v[row], p[row], g, w, fx[row], fp[row], k, around)
+    mine = slice(None) if alone else row
     v = rule(s, k, generator)
     new_x, new_v = step(s.x[mine], v[mine], recipe, k, generator, box)
     state.positions[row] = new_x

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.registry import as_recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.parts.schedule import as_schedule
+from pyswarmopt.parts.topology import Ring
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, Term
 
 NODES = 100_000  # the most quadrature nodes
@@ -130,29 +131,38 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
 
 def _response(term: Term) -> tuple[float, float] | None:
     """Response of a term's direction for a particle to its own x and v; None if not linear, or to
-    others' too.
+    others' too, or if it depends on values or the move.
     """
     generator = torch.Generator().manual_seed(0)
-    # Four particles, then twice as far moved: a linear response doubles, and the other three do not
-    # respond.
-    at = Snapshot(*torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0))
+    drawn = torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0)
+    fx, fp = torch.rand((2, 4), generator=generator, dtype=torch.float64)
+    ring = Ring().neighbours(4)
+    early, late = Snapshot(*drawn, fx, fp, 0, ring), Snapshot(*drawn, -fx, -fp, 100, ring)
+    try:
+        first = _slope(term, early, "x"), _slope(term, early, "v")
+        second = _slope(term, late, "x"), _slope(term, late, "v")
+    # a direction of one's own that needs other shapes
+    except (IndexError, RuntimeError, ValueError):
+        return None
+    if first != second or None in first:
+        return None
+    return cast(tuple[float, float], first)
+
+
+def _slope(term: Term, at: Snapshot, name: str) -> float | None:
+    """Change of the first particle's direction with its own x or v; None if it is not linear, or
+    the others' change too.
+    """
     first = torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
-    slopes = []
-    for name in ("x", "v"):
-        try:
-            base, *moved = (
-                term.direction(at._replace(**{name: getattr(at, name) + k * first}))
-                for k in (0, 1, 2)
-            )
-        # a direction of one's own that needs other shapes
-        except (IndexError, RuntimeError, ValueError):
-            return None
-        slope = float((moved[0] - base)[0].flatten()[0])
-        for k, m in enumerate(moved, start=1):
-            if not torch.allclose(m - base, k * slope * first, atol=1e-9):
-                return None
-        slopes.append(slope)
-    return slopes[0], slopes[1]
+    base, *moved = (
+        term.direction(at._replace(**{name: getattr(at, name) + k * first})) for k in (0, 1, 2)
+    )
+    slope = float((moved[0] - base)[0].flatten()[0])
+    # Twice as far moved a linear response doubles, and the other three do not respond.
+    linear = (
+        torch.allclose(m - base, k * slope * first, atol=1e-9) for k, m in enumerate(moved, 1)
+    )
+    return slope if all(linear) else None
 
 
 def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:

@@ -114,7 +114,7 @@ class Notes:
 
     def watch(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
         """The recipe's velocities, with a note of what they were computed from."""
-        self.seen = Snapshot(*map(_copy, snapshot))
+        self.seen = Snapshot(*map(_copy, snapshot[:5]))
         return self._recipe.velocity(snapshot, move, generator)
 
 
@@ -126,7 +126,7 @@ class _WatchedSum(SumOfTerms):
 
     def on(self, block: Snapshot, coefficients: Any) -> Any:
         notes = self.notes
-        notes.seen, notes.forces, notes.factors = Snapshot(*map(_copy, block)), {}, {}
+        notes.seen, notes.forces, notes.factors = Snapshot(*map(_copy, block[:5])), {}, {}
         # C differs between coordinates where one of the factors does.
         mixed = self.normalise and bool(self.per_coordinate)
         for k, term in enumerate(self.terms):

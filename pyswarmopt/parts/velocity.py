@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Ints
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
 from pyswarmopt.parts.schedule import Schedule, as_schedule, planned
 
@@ -37,6 +38,14 @@ class Snapshot(NamedTuple):
         p: personal bests, (N, D).
         g: the best position of each particle's neighbourhood, (N, D) or (1, D).
         w: the worst point seen so far, (1, D).
+        fx: values at x, (N,) float64, where lower is better: of a swarm that maximises, the
+            negated ones. NaN where there was none.
+        fp: values at p, (N,) float64, likewise; infinite until a finite one was seen.
+        move: number of the move, from 0.
+        links: the neighbours of each particle in a lattice (see `pyswarmopt.topology.Lattice`),
+            (N, k) int64; None in another topology.
+
+    A swarm moves with all of them. One made by hand may leave out the last four.
 
     Example:
         >>> x = np.zeros((2, 1))
@@ -50,6 +59,10 @@ class Snapshot(NamedTuple):
     p: Any
     g: Any
     w: Any
+    fx: Any = None
+    fp: Any = None
+    move: int = 0
+    links: Ints | None = None
 
 
 # (snapshot, number of the move from 0, CPU generator) -> velocities of the next move, (N, D)

@@ -264,3 +264,88 @@ def bare_bones(x, fun: Fun, seed: int, rounds: int) -> Run:
                 run.x[i][d] = mean + deviation * gauss[i][d]
         run.evaluate(fun)
     return run
+
+
+# ---- variants that people write for themselves ----
+
+
+def fitness_distance_ratio(x, v, fun: Fun, seed: int, rounds: int) -> Run:
+    """Peram, Veeramachaneni & Mohan 2003, IEEE SIS: each coordinate is drawn to that of another
+    particle's best with the most gained per distance in that coordinate. Weights 1, 1, 2, w = .6.
+    """
+    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    n, dim = len(x), len(x[0])
+    source = source_of_factors(generator)
+    fx = list(run.fp)
+    for _ in range(rounds):
+        r1, r2, r3 = factors(3, n, dim, source)
+        old, old_x = [list(row) for row in run.p], [list(row) for row in run.x]
+        g = old[first_best(run.fp, list(range(n)))]
+        for i in range(n):
+            for d in range(dim):
+                near, most = None, -math.inf
+                for j in range(n):
+                    if j == i:
+                        continue
+                    ratio = (fx[i] - run.fp[j]) / abs(old[j][d] - old_x[i][d])
+                    if ratio > most:
+                        near, most = j, ratio
+                new = 0.6 * run.v[i][d]
+                new += r1[i][d] * (old[i][d] - old_x[i][d])
+                new += r2[i][d] * (g[d] - old_x[i][d])
+                new += 2.0 * r3[i][d] * (old[near][d] - old_x[i][d])
+                run.seen["neither its own nor the best"] += old[near] != g
+                run.v[i][d] = new
+                run.x[i][d] += new
+        fx = [fun(row) for row in run.x]
+        run.evaluate(fun)
+    return run
+
+
+def weighted_fips(x, v, fun: Fun, seed: int, rounds: int) -> Run:
+    """Mendes, Kennedy & Neves 2004, wFIPS on a ring: W is the goodness of a neighbour's best, here
+    1 / (1 + what it is behind the best one); P = sum W phi p / sum W phi.
+    """
+    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    n, dim = len(x), len(x[0])
+    for _ in range(rounds):
+        r = uniform((n, 2, dim), generator)
+        old, best = [list(row) for row in run.p], min(run.fp)
+        for i in range(n):
+            near = [(i - 1) % n, (i + 1) % n]
+            for d in range(dim):
+                phi = [4.1 / 2 * r[i][k][d] for k in range(2)]
+                above = below = 0.0
+                for k in range(2):
+                    weight = phi[k] / (1 + run.fp[near[k]] - best)
+                    above += weight * old[near[k]][d]
+                    below += weight
+                pull = (phi[0] + phi[1]) * (above / below - run.x[i][d])
+                run.v[i][d] = 0.7298 * (run.v[i][d] + pull)
+                run.x[i][d] += run.v[i][d]
+        run.evaluate(fun)
+    return run
+
+
+def ranked_inertia(x, v, fun: Fun, seed: int, rounds: int) -> Run:
+    """Panigrahi, Pandi & Das 2008, Energy Convers. Manage. 49: w = .4 + (.9 - .4) rank / N, the
+    best particle has rank 1; c1 = c2 = 1.5.
+    """
+    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    n, dim = len(x), len(x[0])
+    source = source_of_factors(generator)
+    for _ in range(rounds):
+        r1, r2 = factors(2, n, dim, source)
+        old, old_f = [list(row) for row in run.p], list(run.fp)
+        g = old[first_best(old_f, list(range(n)))]
+        for i in range(n):
+            rank = 1 + sum(cost < old_f[i] for cost in old_f)
+            run.seen[f"rank {rank}"] += 1
+            for d in range(dim):
+                new = (0.4 + 0.5 * rank / n) * run.v[i][d]
+                new += 1.5 * r1[i][d] * (old[i][d] - run.x[i][d])
+                new += 1.5 * r2[i][d] * (g[d] - run.x[i][d])
+                run.v[i][d] = new
+                run.x[i][d] += new
+        run.evaluate(fun)
+    return run

@@ -1,0 +1,193 @@
+"""Rules of one's own, a few lines each, against literal transcriptions in `literal_recipes.py` and
+numbers worked by hand.
+"""
+
+from __future__ import annotations
+
+import literal_recipes as literal
+import numpy as np
+import pytest
+import torch
+from test_recipes_literal import assert_same, start, swarm_run, valley
+
+import pyswarmopt as pso
+from pyswarmopt.inspect.diagnostics import stability
+
+# "column" moves in NumPy, "all" in torch
+SCOPES = pytest.mark.parametrize("looks_at", ["column", "all"])
+
+
+def nearest_gain(s: pso.Snapshot):
+    """To the coordinate of another's best that gains most per distance."""
+    n, dim = s.x.shape
+    gain = s.fx[:, None] - s.fp[None]
+    gain[np.arange(n), np.arange(n)] = -np.inf  # not its own
+    ratio = gain[..., None] / abs(s.p[None] - s.x[:, None])
+    return s.p[ratio.argmax(1), np.arange(dim)] - s.x
+
+
+@SCOPES
+@pytest.mark.parametrize("seed", range(3))
+def test_the_fitness_distance_ratio_is_that_of_peram_veeramachaneni_and_mohan(looks_at, seed):
+    near = pso.Term("near", 2.0, nearest_gain, "element", looks_at)
+    mine = pso.compose([pso.inertia(0.6), pso.cognitive(1.0), pso.social(1.0), near])
+    x, v = start(seed)
+    run = literal.fitness_distance_ratio(x, v, valley, seed, 20)
+    assert_same(swarm_run(mine, x, v, seed, 20), run)
+    assert run.seen["neither its own nor the best"] > 50
+
+
+def weighted_fips(s: pso.Snapshot, move: int, generator: torch.Generator):
+    """To the middle of the neighbours' bests, the better ones counting more."""
+    size, dim = s.links.shape[1], s.x.shape[1]
+    r = torch.rand((len(s.x), size, dim), generator=generator, dtype=torch.float64)
+    phi = 4.1 / size * r
+    weights = phi / (1 + s.fp - s.fp.min())[s.links][..., None]
+    middle = (weights * s.p[s.links]).sum(1) / weights.sum(1)
+    return 0.7298 * (s.v + phi.sum(1) * (middle - s.x))
+
+
+def test_weighted_fips_is_that_of_mendes_kennedy_and_neves():
+    x, v = start(5)
+    mine = pso.compose(velocity=weighted_fips, topology=pso.topology.Ring())
+    assert_same(swarm_run(mine, x, v, 5, 20), literal.weighted_fips(x, v, valley, 5, 20))
+
+
+def by_rank(s: pso.Snapshot):
+    """v, the more of it the worse the particle's best is."""
+    rank = 1 + (s.fp[None] < s.fp[:, None]).sum(1)
+    return 0.4 * s.v + rank[:, None] * s.v * (0.5 / len(s.x))
+
+
+@SCOPES
+def test_inertia_by_rank_is_that_of_panigrahi_pandi_and_das(looks_at):
+    ranked = pso.Term("by rank", 1.0, by_rank, "none", looks_at)
+    mine = pso.compose([ranked, pso.cognitive(1.5), pso.social(1.5)])
+    x, v = start(6)
+    run = literal.ranked_inertia(x, v, valley, 6, 20)
+    assert_same(swarm_run(mine, x, v, 6, 20), run)
+    assert len(run.seen) == len(x)
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_a_rule_sees_costs_whichever_way_is_better(maximize):
+    seen = []
+
+    def look(s, move, generator):
+        seen.append((s.fx.tolist(), s.fp.tolist(), s.move, move, s.links))
+        return s.v
+
+    swarm = pso.Swarm(
+        positions=[[0.0], [1.0]], recipe=pso.compose(velocity=look), maximize=maximize, seed=0
+    )
+    for values in ([3.0, 4.0], [5.0, 2.0], [0.0, 0.0]):
+        swarm.tell(swarm.ask(), -np.array(values) if maximize else values)
+    first, second = seen
+    assert first == ([3.0, 4.0], [3.0, 4.0], 0, 0, None)
+    assert second == ([5.0, 2.0], [3.0, 2.0], 1, 1, None)
+
+
+@pytest.mark.parametrize("looks_at", ["element", "column", "all"])
+def test_a_particle_that_moves_alone_sees_the_same(looks_at):
+    seen = []
+
+    def look(s):
+        seen.append(s)
+        return 0 * s.v
+
+    terms = [pso.Term("look", 1.0, look, looks_at=looks_at)]
+    recipe = pso.compose(terms, topology=pso.topology.Ring())
+    swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0], [3.0]], recipe=recipe, seed=0)
+    for value in (7.0, 5.0, 6.0, 8.0):
+        swarm.tell(swarm.ask_one(), value)
+    swarm.ask_one()
+    swarm.ask_one()
+    mine = 0 if looks_at == "element" else 1  # of the second particle's snapshot
+    assert seen[1].fx[mine] == seen[1].fp[mine] == 5.0
+    assert seen[1].links[mine].tolist() == [0, 2] and seen[1].move == 0
+    assert len(seen[1].x) == len(seen[1].links) == (1 if looks_at == "element" else 4)
+
+
+def test_stability_is_not_told_of_a_term_that_depends_on_values():
+    ranked = pso.Term("by rank", 1.0, by_rank, "none")
+    assert stability(pso.compose([ranked, pso.social(1.0)])) is None
+    later = pso.Term("later", 1.0, lambda s: s.v / (1 + s.move), "none")
+    assert stability(pso.compose([later, pso.social(1.0)])) is None
+
+
+# --- topology, boundary, schedule ---
+
+
+def better_of_two(state, generator):
+    """Each hears of one particle drawn at random, unless its own best is as good."""
+    n = len(state.best_costs)
+    drawn = torch.randint(n, (n,), generator=generator).numpy()
+    better = state.best_costs[drawn] < state.best_costs
+    return state.best_positions[np.where(better, drawn, np.arange(n))]
+
+
+def test_a_topology_of_ones_own_says_whose_best_attracts():
+    recipe = pso.compose([pso.social(1.0, "none")], topology=better_of_two)
+    start = [[0.0], [1.0], [2.0], [3.0], [4.0]]
+    swarm = pso.Swarm(positions=start, velocities=np.zeros((5, 1)), recipe=recipe, seed=4)
+    swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0, 4.0])
+    drawn = torch.randint(5, (5,), generator=torch.Generator().manual_seed(4))
+    expected = [min(i, int(other)) for i, other in enumerate(drawn)]
+    assert swarm.ask().flatten().tolist() == expected != [0, 1, 2, 3, 4]
+
+
+class Line(pso.topology.Lattice):
+    """Each particle hears of the one before it; the first of the last."""
+
+    size = 1
+
+    def neighbours(self, n):
+        return (np.arange(n)[:, None] - 1) % n
+
+
+def test_a_lattice_of_ones_own_has_links():
+    seen = []
+
+    def look(s):
+        seen.append(s.links.tolist())
+        return s.g - s.x
+
+    recipe = pso.compose([pso.Term("look", 1.0, look, "none")], topology=Line())
+    swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0]], recipe=recipe, seed=0)
+    swarm.tell(swarm.ask(), [0.0, 1.0, 2.0])
+    assert swarm.ask().flatten().tolist() == [0.0, 0.0, 1.0]
+    assert seen == [[[2], [0], [1]]]
+
+
+def bounce(x, v, box, generator):
+    """Back to the wall, as fast as it came."""
+    inside = x.clamp(box.low, box.high)
+    return inside, torch.where(inside == x, v, -v)
+
+
+@SCOPES
+def test_a_boundary_of_ones_own_acts_where_particles_leave(looks_at):
+    on = pso.Term("on", 1.0, lambda s: s.v, "none", looks_at)
+    recipe = pso.compose([on], boundary=bounce)
+    swarm = pso.Swarm(
+        positions=[[0.5, 0.5]], velocities=[[0.75, 0.25]], bounds=(0.0, 1.0), recipe=recipe, seed=0
+    )
+    course = []
+    for _ in range(4):
+        x = swarm.ask()
+        course.append(x[0].tolist())
+        swarm.tell(x, [0.0])
+    assert course == [[0.5, 0.5], [1.0, 0.75], [0.25, 1.0], [0.0, 1.0]]
+
+
+def test_a_schedule_of_ones_own_is_a_function_of_the_move():
+    recipe = pso.compose(
+        [pso.inertia(lambda move: 2.0 if move == 1 else 1.0)], schedule=lambda move: 1 / (1 + move)
+    )
+    swarm = pso.Swarm(positions=[[0.0]], velocities=[[1.0]], recipe=recipe, seed=0)
+    course = []
+    for _ in range(4):
+        x = swarm.ask()
+        course.append(x.item())
+        swarm.tell(x, [0.0])
+    assert course == pytest.approx([0.0, 1.0, 2.0, 2.0 + 2 / 3])
