@@ -24,7 +24,9 @@ NEXT = pso.Term(
     "next", 0.3, lambda s: s.p[[*range(1, len(s.p)), 0]] - s.x, "scalar", looks_at="column"
 )
 OWN = {
-    "column": pso.compose((pso.inertia(0.6), pso.social(1.2, "scalar"), NEXT), boundary=boundary.clip),
+    "column": pso.compose(
+        (pso.inertia(0.6), pso.social(1.2, "scalar"), NEXT), boundary=boundary.clip
+    ),
     "normalised": pso.compose(
         (pso.inertia(0.6, "scalar"), pso.social(1.2, "element")), normalise=True, schedule=0.7
     ),
