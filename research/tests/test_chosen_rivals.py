@@ -4,6 +4,7 @@ by hand.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_the_signal_is_the_norm_of_what_an_expert_adds() -> None:
 
     class Bench:
         experts = 2
-        job = type("Job", (), {"space": Space()})
+        job = SimpleNamespace(pool=SimpleNamespace(space=Space()))
 
     read = torch.randn(5, 3, generator=rng)
     found: Any = rivals_chosen.signals(Bench(), read)  # type: ignore[arg-type]
