@@ -398,7 +398,7 @@ def asks_server(config: SearchConfig) -> Iterator[tuple[str, str]]:
             yield "server_folder", config.server_folder
 
 
-def command(verb: str, *arguments: str, of: type[Any] = SearchConfig, **settings: Any) -> str:
+def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any) -> str:
     """A command line.
 
     Args:
