@@ -12,6 +12,7 @@ from pyswarmopt_llm.common.options import (
     Dev,
     Device,
     Dtype,
+    Labels,
     Option,
     Overlap,
     Scoring,
@@ -60,6 +61,7 @@ class CouncilConfig:
     dev: Dev = None
     test: Test = None
     columns: Columns = ()
+    labels: Labels = None
     template: Template = ()
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False

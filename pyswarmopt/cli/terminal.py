@@ -49,11 +49,18 @@ def unreadable(arguments: Sequence[str]) -> str | None:
 
 
 class _Warnings(logging.Handler):
-    """Log records as single lines on stderr."""
+    """Log records as single lines on stderr, each line once: a file may be read several times."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        echo(one_line(record.getMessage()), err=True)
+        line = one_line(record.getMessage())
+        if line not in self._shown:
+            self._shown.add(line)
+            echo(line, err=True)
 
 
 def tame_warnings() -> None:

@@ -45,7 +45,9 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
     Raises:
         UserError: no such file, or one that cannot be read.
     """
-    reading = parse_reading(config.columns, config.split_seed, config.skip_bad_rows)
+    reading = parse_reading(
+        config.columns, config.split_seed, config.skip_bad_rows, config.labels or ""
+    )
     for spec in specs:
         if spec.partition(":")[0] not in NO_FILES:
             read_whole(spec, None, None, reading)

@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.options import (
     Columns,
     Device,
     Dtype,
+    Labels,
     Option,
 )
 from pyswarmopt_llm.common.other_options import Base
@@ -52,6 +53,7 @@ def command(
         ),
     ] = "answer",
     columns: Columns = (),
+    labels: Labels = None,
     start_from: Annotated[
         str | None,
         Option(
@@ -73,7 +75,7 @@ def command(
             raise InvalidOption(name, getattr(recipe, name), why)
     load: Callable[..., Sequence[Any]] = training_items if loss == "options" else load_examples
     # read before a model is loaded
-    sources = {spec: load(spec, examples, recipe.seed, columns) for spec in data}
+    sources = {spec: load(spec, examples, recipe.seed, columns, labels) for spec in data}
     if not (as_json or quiet):
         for spec, source in sources.items():
             echo(f"{spec}: {counted(len(source), 'row')}")

@@ -20,6 +20,7 @@ from pyswarmopt_llm.common.options import (
     Dev,
     Device,
     Dtype,
+    Labels,
     NewTokens,
     Option,
     Overlap,
@@ -186,6 +187,7 @@ class SearchConfig:
         None  # 0: nothing is scored on test
     )
     columns: Columns = ()
+    labels: Labels = None
     template: Template = ()
     system: System = ""
     thinking: Thinking = 0

@@ -144,8 +144,8 @@ Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
 _FIRST = ("base", "experts", "tasks")  # of a command
 _READING = (  # of a task
-    *("metrics", "max_new_tokens", "columns", "template", "system", "thinking", "split_seed"),
-    *("skip_bad_rows", "scoring", "allow_overlap"),
+    *("metrics", "max_new_tokens", "columns", "labels", "template", "system", "thinking"),
+    *("split_seed", "skip_bad_rows", "scoring", "allow_overlap"),
 )
 
 

@@ -31,8 +31,8 @@ FIRST_ITEMS = 8
 LARGE = 500.0  # a logit whose exponential is still finite
 # settings of the task that a search shares
 AS_READ = (
-    *("dev", "columns", "template", "system", "thinking", "split_seed", "skip_bad_rows", "scoring"),
-    *("max_new_tokens", "allow_overlap", "dtype", "device", "threads"),
+    *("dev", "columns", "labels", "template", "system", "thinking", "split_seed"),
+    *("skip_bad_rows", "scoring", "max_new_tokens", "allow_overlap", "dtype", "device", "threads"),
 )
 Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
 

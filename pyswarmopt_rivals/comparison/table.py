@@ -27,7 +27,7 @@ HEADINGS = (
 OVER_TASKS = (
     *("method", "dev", "test", "gain over best single", "first on", "items", "seconds", "tokens"),
 )
-_READING = ("columns", "template", "split_seed", "skip_bad_rows")
+_READING = ("columns", "labels", "template", "split_seed", "skip_bad_rows")
 _SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap", "dev", "test")
 
 

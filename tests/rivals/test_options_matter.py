@@ -73,6 +73,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "dev": {"split": "dev", "dev": 2},
     "test": {"test": 3},
     "columns": {"columns": ("question=other",)},
+    "labels": {"labels": "map.csv"},
     "template": {"template": ("{question} It is",)},
     "system": {"system": "Be brief."},
     "split_seed": {"split_seed": 5},
@@ -124,6 +125,7 @@ def folder(tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPa
             for k, q in enumerate(questions(24, seed))
         ]
         (folder / name).write_text("\n".join(["question,other,label", *rows]) + "\n")
+    (folder / "map.csv").write_text("spelling,label\nlow,quite wretched\n")
     for name, seed in (("written.json", 3), ("open.json", 4)):
         asked = [{"question": q["question"], "answer": "seven"} for q in questions(10, seed)]
         write_task(folder / name, asked[:4], asked[4:])

@@ -30,7 +30,7 @@ def note_on_bad(table: Table, bad: Mapping[str, UserError], skip: bool | None, g
 def left_out(table: Table, locations: Sequence[str]) -> str:
     """Note on the rows of a table that are left out: how many, and where they stand."""
     places = [location.removeprefix(f"{table.path}: ") for location in locations]
-    return f"{len(places)} of {len(table.rows)} rows left out ({_listed(places, NAMED)})"
+    return f"{len(places)} of {len(table.rows)} rows left out ({listed(places, NAMED)})"
 
 
 def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserError:
@@ -43,13 +43,13 @@ def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserEr
         problem = error.text.removeprefix(f"{location}: ")
         fault = problem.rpartition("; ")[0] or problem
         rows.setdefault(fault, []).append(location.removeprefix(f"{path}: "))
-    texts = [f"{_listed(places, ALIKE)}: {fault}" for fault, places in rows.items()]
+    texts = [f"{listed(places, ALIKE)}: {fault}" for fault, places in rows.items()]
     more = f"; and {len(texts) - NAMED} other faults" if len(texts) > NAMED else ""
     faults = "; ".join(texts[:NAMED]) + more
     return UserError(f"{path}: {counted(len(bad), 'bad row')}: {faults}; mend them{or_skip}")
 
 
-def _listed(names: Sequence[str], most: int) -> str:
+def listed(names: Sequence[str], most: int) -> str:
     """Names, at most so many, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"

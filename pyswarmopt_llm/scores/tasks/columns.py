@@ -36,9 +36,19 @@ class Reading:
     # a number in the file -> what the label is called
     labels: Mapping[str, str] = field(default_factory=dict)
     skip_bad: bool | None = None  # leave out rows that cannot be read; None: not offered
+    synonyms: str = ""  # a CSV file of spellings and labels
+
+    @property
+    def names_labels(self) -> tuple[str, str] | None:
+        """The option that says what labels are called, and its value."""
+        if self.synonyms:
+            return "labels", self.synonyms
+        return ("columns", ",".join(self.labels)) if self.labels else None
 
 
-def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = None) -> Reading:
+def parse_reading(
+    specs: Sequence[str], seed: int = 0, skip_bad: bool | None = None, synonyms: str = ""
+) -> Reading:
     """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:
@@ -67,7 +77,7 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = N
             columns[name] = column
         else:
             labels[number[1]] = column
-    return Reading(columns, seed, labels, skip_bad)
+    return Reading(columns, seed, labels, skip_bad, synonyms)
 
 
 @dataclass(frozen=True)

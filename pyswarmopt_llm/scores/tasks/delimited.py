@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_text
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_marked
 
 log = logging.getLogger(__name__)
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -21,7 +21,7 @@ def read_delimited(path: Path) -> Table:
     Raises:
         UserError: it cannot be read, or is no table.
     """
-    text = read_text(path)
+    text, mark = read_marked(path)
     separator = _separator(text)
     quoting = _quoting(path, text, separator)
     reader = csv.DictReader(
@@ -49,7 +49,16 @@ def read_delimited(path: Path) -> Table:
     if long is not None:
         advice = f"put values that contain a {_SEPARATORS[separator]} in quotes"
         raise UserError(f"{long}: more values than columns; {advice}")
-    return Table(path, names, rows, separator=separator, header=header)
+    line_end = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+    return Table(
+        path,
+        names,
+        rows,
+        separator=separator,
+        header=header,
+        mark=mark,
+        line_end=line_end,
+    )
 
 
 def _quoting(path: Path, text: str, separator: str) -> Literal[0, 3]:

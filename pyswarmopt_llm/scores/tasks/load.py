@@ -50,7 +50,10 @@ _builtin_task = aside("builtin_task")
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
     """`load_task` with the fields of a configuration; `other` replaces some of them."""
-    names = ("dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows")
+    names = (
+        *("dev", "test", "allow_overlap", "columns", "labels", "template", "split_seed"),
+        "skip_bad_rows",
+    )
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
 
@@ -64,6 +67,7 @@ def load_task(
     template: str | Sequence[str] | None = (),
     split_seed: int = 0,
     skip_bad_rows: bool = False,
+    labels: str | None = None,
 ) -> Task:
     """Load and check a task.
 
@@ -81,6 +85,7 @@ def load_task(
         split_seed: draws dev (a third; half of prompts) and test of a file that has no splits; 200
             and 1,000 of them are used unless `dev` and `test` say otherwise.
         skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
+        labels: a CSV file with the columns ``spelling`` and ``label``: synonyms of labels.
 
     Returns:
         The task, with its dev and test items.
@@ -96,9 +101,12 @@ def load_task(
     for split, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
             raise InvalidOption(split, n, "at least one example is needed")
-    reading, kind = parse_reading(columns, split_seed, skip_bad_rows), spec.partition(":")[0]
+    reading = parse_reading(columns, split_seed, skip_bad_rows, labels or "")
+    kind = spec.partition(":")[0]
     if kind in (BUILTIN, "published", "lm-eval") and (reading.columns or reading.labels):
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
+    if kind in (*NO_FILES, "prompts") and labels:
+        raise InvalidOption("labels", labels, f"{spec} is no file with labels; remove it")
     if kind == "lm-eval":
         raise UserError(
             f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"

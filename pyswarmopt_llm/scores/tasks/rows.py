@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.bad_rows import note_on_bad
 from pyswarmopt_llm.scores.tasks.columns import Columns, Reading, T, find_columns
 from pyswarmopt_llm.scores.tasks.conversations import of_conversation
 from pyswarmopt_llm.scores.tasks.delimited import read_delimited
-from pyswarmopt_llm.scores.tasks.draw import draw_splits, label_choices
+from pyswarmopt_llm.scores.tasks.draw import draw_splits
 from pyswarmopt_llm.scores.tasks.items import check_unicode, kind_of
+from pyswarmopt_llm.scores.tasks.labels import check_label, label_choices, read_synonyms
 from pyswarmopt_llm.scores.tasks.lines import json_lines, text_lines
 from pyswarmopt_llm.scores.tasks.table import (
     DELIMITED,
@@ -22,6 +23,7 @@ from pyswarmopt_llm.scores.tasks.table import (
     Table,
     parse_text,
     read_text,
+    refuse_workbook,
 )
 from pyswarmopt_llm.scores.tasks.types import Item, Task
 
@@ -56,6 +58,7 @@ def _table_at(path: Path, text: str) -> Table:
     if not os.path.exists(path):  # nor for a name that is too long
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
         raise UserError(f"{path}: no such task file; check path and folder, or give {sources}")
+    refuse_workbook(path)
     if not path.is_file() or suffix not in known:
         endings = ", ".join(filter(None, known))
         raise UserError(f"{path}: not a table; give a file that ends in {endings}")
@@ -147,10 +150,13 @@ def read_task(path: Path, reading: Reading) -> Task:
     """
     table = read_table(path)
     columns = find_columns(table, reading.columns)
-    items, note = parse_rows(table, columns.item, reading.skip_bad)
-    if columns.question == "question":
-        items, labels = _labelled(items, columns, table, reading.labels)
-        note = "; ".join(filter(None, (note, labels)))
+    if columns.question == "prompt":
+        items, note = parse_rows(table, columns.item, reading.skip_bad)
+    elif columns.labels or reading.names_labels:
+        items, note = _with_labels(table, columns, reading)
+    else:
+        items, note = parse_rows(table, columns.item, reading.skip_bad)
+        note = "; ".join(filter(None, (note, _written(items, table))))
     return task_of(table, columns, items, note, reading.seed)
 
 
@@ -184,16 +190,31 @@ def task_of(
     )
 
 
-def _labelled(
-    items: list[Item], columns: Columns, table: Table, names: Mapping[str, str]
-) -> tuple[list[Item], str]:
-    """The items with their labels as choices, if they have no options; and a note on that."""
-    if columns.labels or names:
-        labelled: tuple[list[Item], str] = label_choices(items, columns, table.path, names)
-        return labelled
+def _with_labels(table: Table, columns: Columns, reading: Reading) -> tuple[list[Item], str]:
+    """The items with their labels as choices, if they have no options; and a note on rows and labels."""
+    synonyms = read_synonyms(reading.synonyms) if reading.synonyms else {}
+
+    def parse(row: FileRow) -> Item:
+        item = columns.item(row)
+        check_label(item, reading.labels)
+        return item
+
+    items, note = parse_rows(table, parse, reading.skip_bad)
+    if any(item.choices for item in items):
+        if reading.names_labels:
+            why = f"names labels, but {table.path} has options; remove it"
+            raise InvalidOption(*reading.names_labels, why)
+        return items, note
+    where = f'{table.path}: column "{columns.header("answer")}"'
+    items, labels = label_choices(items, reading.labels, synonyms, where)
+    return items, "; ".join(filter(None, (note, labels)))
+
+
+def _written(items: Sequence[Item], table: Table) -> str:
+    """That answers are written, where a file may have been meant to have labels."""
     if table.has_splits or any(item.choices for item in items):
-        return items, ""
-    return items, 'answers are written, since there are no choices and no column "label"'
+        return ""
+    return 'answers are written, since there are no choices and no column "label"'
 
 
 def parse_rows(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,11 @@ from typing import Any, NamedTuple
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_bytes
+
+log = logging.getLogger(__name__)
+MARK = "\ufeff"
+_OTHERS = {"utf-16": "UTF-16", "cp1252": "Windows-1252, as Excel writes CSV"}
+_WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 class FileRow(NamedTuple):
@@ -33,6 +40,8 @@ class Table:
         separator: of its columns; "" in JSON.
         name, prompt, metric: of the task.
         header: the names as a CSV file has them, with the blanks around them.
+        mark: what a CSV file begins with, see `read_marked`.
+        line_end: of a CSV file.
     """
 
     path: Path
@@ -44,21 +53,70 @@ class Table:
     prompt: str | None = None
     metric: str | None = None
     header: Sequence[str] = ()
+    mark: str = ""
+    line_end: str = "\n"
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, which is UTF-8.
+    """The text of a file in UTF-8, or as Windows writes it: in UTF-16 with its mark, or in cp1252.
 
     Raises:
         UserError: it cannot be read.
     """
+    return read_marked(path)[0]
+
+
+def read_marked(path: Path) -> tuple[str, str]:
+    """The same, and what a copy of it in UTF-8 begins with: the mark by which Excel knows UTF-8 for a
+    file that has one, or that is in another encoding.
+    """
+    refuse_workbook(path)
     try:
-        return read_bytes(path, INPUT_LIMIT).decode("utf-8-sig")
+        data = read_bytes(path, INPUT_LIMIT)
     except OSError as e:
         raise UserError(f"{path}: cannot be read ({e.strerror}); check the path") from e
+    encoding = _encoding(data)
+    try:
+        text = data.decode(encoding)
     except UnicodeDecodeError as e:
-        line = e.object[: e.start].count(b"\n") + 1
+        line = data[: e.start].count(b"\n") + 1
         raise UserError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from e
+    if encoding in _OTHERS:
+        message = "%s: read as %s; if letters are wrong, save it as UTF-8"
+        log.warning(message, path, _OTHERS[encoding])
+    return text, "" if encoding == "utf-8" else MARK
+
+
+def _encoding(data: bytes) -> str:
+    """The encoding of a text."""
+    if data.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "cp1252" if _is_windows(data) else "utf-8"
+
+
+def _is_windows(data: bytes) -> bool:
+    """Whether a text without a mark is cp1252, and not UTF-8 of which a few bytes are damaged."""
+    try:
+        data.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    text = data.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    others = sum(letter > "\x7f" for letter in text)
+    return b"\0" not in data and broken > others - broken
+
+
+def refuse_workbook(path: Path) -> None:
+    """Say how the sheet of a workbook becomes a table.
+
+    Raises:
+        UserError: it is a workbook, by its suffix.
+    """
+    if path.suffix.lower() in _WORKBOOKS:
+        advice = 'save its sheet as "CSV UTF-8", and give that file'
+        raise UserError(f"{path}: a workbook, of which no sheet is read; {advice}")
 
 
 def parse_text(text: str, path: Path, first_line: int = 1) -> object:

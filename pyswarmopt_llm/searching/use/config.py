@@ -38,6 +38,7 @@ class EvalConfig:
     dev: opt.Dev = None
     test: other.Test = None
     columns: opt.Columns = ()
+    labels: opt.Labels = None
     template: opt.Template = ()
     system: opt.System = ""
     thinking: opt.Thinking = 0

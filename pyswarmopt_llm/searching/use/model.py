@@ -63,8 +63,8 @@ from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 OnItems = Callable[[int, int], None]  # items scored, of how many
 # Settings of a run that an evaluation of it takes where it has none.
 _AS_STORED = (
-    *("system", "thinking", "columns", "template", "split_seed", "skip_bad_rows", "dev", "test"),
-    *("allow_overlap", "max_new_tokens", "scoring", "dtype"),
+    *("system", "thinking", "columns", "labels", "template", "split_seed", "skip_bad_rows"),
+    *("dev", "test", "allow_overlap", "max_new_tokens", "scoring", "dtype"),
 )
 _SAMPLING = ("temperature", "samples", "seed")  # of one model alone
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None

@@ -161,7 +161,7 @@ def write_predictions(
 
     Args:
         out: the file.
-        table: the rows as they were read; a CSV file has the separator of theirs.
+        table: the rows as they were read; a CSV file has the separator, mark and line ends of theirs.
         predictions: one for each row.
         labels: that all questions have: each has a column ``p(LABEL)`` in a CSV file; none: one
             column of JSON.
@@ -170,7 +170,7 @@ def write_predictions(
     if suffix in DELIMITED:
         same = suffix == table.path.suffix.lower()
         separator = "\t" if suffix == ".tsv" else table.separator if same else ","
-        text = _as_csv(table, predictions, labels, separator)
+        text = table.mark + _as_csv(table, predictions, labels, separator)
     else:
         text = _as_json(table, predictions, suffix == ".jsonl")
     with writing(out):
@@ -228,7 +228,7 @@ def _as_csv(
     new = [LABEL, *map(_column, labels)]
     new += [] if labels else [PROBABILITIES]
     columns = [*table.names, *new]
-    writer = csv.DictWriter(text, columns, "", delimiter=separator, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, "", delimiter=separator, lineterminator=table.line_end)
     writer.writer.writerow([*(table.header or table.names), *new])
     for row, prediction in zip(table.rows, predictions, strict=True):
         cells = {str(name): _cell(value) for name, value in row.values.items()}

@@ -137,16 +137,17 @@ def test_tables_and_lines_show_escapes() -> None:
     assert "\x1b[1mline\x1b[0m" in text  # Rich's own styles stay
 
 
-def test_warnings_are_single_visible_lines(
+def test_warnings_are_single_visible_lines_and_told_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logging, "lastResort", logging.lastResort)
     assert run(pyswarmopt_llm.cli.app.main, "--version") == 0
     assert logging.lastResort is not None
     capsys.readouterr()
-    logging.lastResort.handle(
-        logging.makeLogRecord({"msg": f"{RED}%s", "args": ("a\nb",), "levelno": 30})
-    )
+    for _ in range(2):
+        logging.lastResort.handle(
+            logging.makeLogRecord({"msg": f"{RED}%s", "args": ("a\nb",), "levelno": 30})
+        )
     assert capsys.readouterr().err == "\\x1b[31ma b\n"
 
 

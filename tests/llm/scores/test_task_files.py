@@ -167,7 +167,102 @@ def test_labels_are_the_choices_of_every_item(tmp_path: Path) -> None:
     task = load_task(table(tmp_path / "mood.csv", "text,label", moods(60)))
     assert {item.question: item.answer_text for item in task.dev + task.test} == dict(moods(60))
     assert all(item.choices == dict(zip("ABC", MOODS, strict=True)) for item in task.dev)
-    assert task.note.endswith("seed 0, stratified by answer; its 3 labels are the choices")
+    counts = Counter(label for _, label in moods(60)).most_common()
+    listed = ", ".join(f"{label} {count}" for label, count in counts)
+    assert task.note.endswith(f"stratified by answer; its 3 labels are the choices: {listed}")
+
+
+SPELT = ("Account", "ACCOUNT ", "account.", "sign-up", "Sign up", "RÜCKGABE", "Rückgabe")
+
+
+def test_spellings_of_a_label_are_one(tmp_path: Path) -> None:
+    rows = [[f"message {i}", SPELT[i % 7]] for i in range(70)] + [["a", "Account"], ["b", "n/a"]]
+    task = load_task(table(tmp_path / "a.csv", "text,label", rows))
+    found = Counter(item.answer_text for item in task.dev + task.test)
+    assert found == {"Account": 31, "Sign up": 20, "Rückgabe": 20, "n/a": 1}
+    assert "'ACCOUNT' and 'account.' as 'Account'" in task.note
+    assert task.note.endswith("once only: 'n/a' (mistakes? `labels` FILE joins synonyms)")
+
+
+def test_synonyms_are_joined_by_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [[f"message {i}", ("billing", "RECHNUNG", "card")[i % 3]] for i in range(30)]
+    spec = table(tmp_path / "a.csv", "text,label", rows)
+    synonyms = table(tmp_path / "map.csv", "spelling,label", [["Rechnung", "Billing"], ["x", "y"]])
+    task = load_task(spec, labels=synonyms)
+    found = Counter(item.answer_text for item in task.dev + task.test)
+    assert found == {"Billing": 20, "card": 10}
+    assert caplog.messages == ["`labels`: no row has the spelling x"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["a", "b"], ["A", "c"], ["", "d"], ["e", ""]],
+        [["one column"]],
+    ],
+)
+def test_all_faults_of_a_file_of_synonyms_are_one_line(
+    rows: list[list[str]], tmp_path: Path
+) -> None:
+    spec = table(tmp_path / "a.csv", "text,label", moods(20))
+    header = "spelling,label" if len(rows) > 1 else "word"
+    with pytest.raises(UserError) as caught:
+        load_task(spec, labels=table(tmp_path / "map.csv", header, rows))
+    expected = ("line 3", "line 4", "line 5") if len(rows) > 1 else ("spelling,label", "word")
+    assert all(part in str(caught.value) for part in expected)
+
+
+def test_synonyms_of_what_has_no_labels_are_refused(tmp_path: Path) -> None:
+    synonyms = table(tmp_path / "map.csv", "spelling,label", [["a", "b"]])
+    options = write(tmp_path / "a.json", [DEV, TEST])
+    for spec in ("builtin:kinship", options, f"prompts:{options}"):
+        with pytest.raises(UserError, match=r"^labels .*remove it$"):
+            load_task(spec, labels=synonyms)
+
+
+def test_all_faults_of_rows_and_labels_are_one_line(tmp_path: Path) -> None:
+    rows = [{"text": str(i), "label": str(i % 3)} for i in range(12)]
+    rows += [{"text": "", "label": "0"}, {"text": "b", "label": ["0", "1"]}]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(UserError) as caught:
+        load_task(str(path), columns=("0=bad", "1=good"))
+    faults = ("6 bad rows", "label '2' has no name", "nothing in column", "several labels, 0, 1")
+    assert all(fault in str(caught.value) for fault in faults)
+
+
+# Encodings
+
+
+TEXT = "text;label\r\nGrüße – 5 €;Störung\r\nplain;other\r\nÉTÉ, “CAFÉ”;other\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8", "utf-8-sig"])
+def test_a_table_is_read_in_the_encodings_of_windows(
+    encoding: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(TEXT.encode(encoding))
+    read = read_table(path)
+    assert [row.values["text"] for row in read.rows] == ["Grüße – 5 €", "plain", "ÉTÉ, “CAFÉ”"]
+    told = [message for message in caplog.messages if "read as" in message]
+    assert len(told) == (encoding in ("cp1252", "utf-16"))
+
+
+def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(TEXT.encode().replace("–".encode(), "–".encode()[:2]))
+    with pytest.raises(UserError, match="line 2: not UTF-8"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("spec", ["a.xlsx", "prompts:a.ods"])
+def test_a_workbook_is_named_with_its_remedy(spec: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xlsx").write_bytes(b"PK\x03\x04")
+    (tmp_path / "a.ods").write_bytes(b"PK\x03\x04")
+    kind, _, name = spec.rpartition(":")
+    with pytest.raises(UserError, match='save its sheet as "CSV UTF-8"'):
+        load_task(f"{kind}:{tmp_path / name}" if kind else str(tmp_path / name))
 
 
 def test_more_labels_than_letters_are_scored_by_likelihood(tmp_path: Path) -> None:

@@ -384,3 +384,17 @@ def test_a_task_of_a_run_goes_by_its_name_or_by_what_the_search_was_given() -> N
 def test_two_metrics_of_an_evaluation_are_one_line() -> None:
     with pytest.raises(UserError, match="one at a time"):
         sl.evaluate("my/base", None, "t.json", metric=("f1", "accuracy"))
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig", "utf-8"])
+def test_excel_opens_what_was_labelled_of_its_tables(
+    encoding: str, runs: dict[str, Path], tmp_path: Path, shell: Shell
+) -> None:
+    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    new.write_bytes('nr;body\r\n1;Grüße\r\n2;"two\nlines"\r\n'.encode(encoding))
+    shell("predict", "--run", runs["letter"], new, "--out", out)
+    data = out.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf") == (encoding != "utf-8")
+    text = data.decode("utf-8-sig")
+    assert text.startswith("nr;body;predicted;") and text.count("\r\n") == 3
+    assert "Grüße" in text and "two\nlines" in text

@@ -1,0 +1,198 @@
+"""The labels of a table as the choices of each question: spellings of one are joined, synonyms by a
+file, numbers get names.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice, product
+from string import ascii_uppercase
+
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.scores.tasks.bad_rows import listed
+from pyswarmopt_llm.scores.tasks.delimited import read_delimited
+from pyswarmopt_llm.scores.tasks.items import normalise
+from pyswarmopt_llm.scores.tasks.types import Item
+
+log = logging.getLogger(__name__)
+MOST_LABELS = 200
+LISTED = 20  # labels in a note
+_BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
+SPELLING, LABEL = "spelling", "label"  # columns of a file of synonyms
+
+
+def read_synonyms(file: str) -> Mapping[str, str]:
+    """Spelling (see `spelling`) -> label, of a CSV file with these two columns.
+
+    Raises:
+        UserError: it cannot be read, or lines of it say nothing or two things; all of them are named.
+    """
+    path = user_path(file)
+    table = read_delimited(path)
+    if not {SPELLING, LABEL} <= set(table.names):
+        found = ", ".join(table.names) or "nothing"
+        raise UserError(f"{path}: its columns are {found}; begin it with a line {SPELLING},{LABEL}")
+    label_of: dict[str, str] = {}
+    faults = []
+    for row in table.rows:
+        written = row.values[SPELLING].strip()
+        label = row.values[LABEL].strip()
+        line = row.location.rpartition(": ")[2]
+        if not (written and label):
+            faults.append(f"{line}: blank")
+        elif label_of.setdefault(spelling(written), label) != label:
+            faults.append(f"{line}: {written!r} has another label above")
+    if faults:
+        raise UserError(f"{path}: {', '.join(faults)}; mend them")
+    return label_of
+
+
+def spelling(label: str) -> str:
+    """What labels have in common that differ in case, blanks or punctuation alone.
+
+    Example:
+        >>> spelling("Sign-up ") == spelling("SIGN UP") == spelling("sign_up!")
+        True
+        >>> spelling("-"), spelling("-1") == spelling("1")
+        ('-', False)
+    """
+    return _BETWEEN_WORDS.sub(" ", normalise(label)) or label
+
+
+def check_label(item: Item, names: Mapping[str, str]) -> None:
+    """Refuse an item with several labels, or one whose label has no name although others have.
+
+    Raises:
+        UserError: says which.
+    """
+    if item.choices is not None:
+        return
+    if item.meta.get("answers"):
+        raise UserError(
+            f"{item.location}: several labels, {', '.join(item.references)}, of which one is "
+            'chosen; give one to each row, or call the column "answer" where each is right'
+        )
+    label = plain_number(item.answer)
+    if names and label not in names:
+        spec = ",".join(f"{number}={name}" for number, name in names.items())
+        raise UserError(
+            f"{item.location}: the label {label!r} has no name in `columns` {spec}; add {label}=NAME"
+        )
+
+
+def label_choices(
+    items: Sequence[Item], names: Mapping[str, str], synonyms: Mapping[str, str], where: str
+) -> tuple[list[Item], str]:
+    """Give items the set of their labels as choices, and say so in a note.
+
+    Args:
+        items: open questions, whose answers are labels; see `check_label`.
+        names: a number of the file -> what it is called; empty: as in the file.
+        synonyms: see `read_synonyms`.
+        where: begins messages.
+
+    Raises:
+        UserError: the answers are no labels.
+
+    Example:
+        >>> from pyswarmopt_llm.scores.tasks import Item
+        >>> items = [Item(str(i), f"text {i}", None, "01"[i % 2]) for i in range(4)]
+        >>> labelled, note = label_choices(items, {"0": "yes", "1": "no"}, {}, "mine.csv")
+        >>> labelled[0].choices, labelled[0].answer, note
+        ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices: no 2, yes 2')
+        >>> label_choices(items, {}, {}, "mine.csv")[1].partition("columns` ")[2]
+        '0=NAME,1=NAME'
+    """
+    numbers = [plain_number(item.answer) for item in items]
+    written = [names.get(number, number) for number in numbers]
+    label_of = _label_of(written, synonyms)
+    answers = [label_of[text] for text in written]
+    labels = sorted(set(answers))
+    _check_labels(labels, len(items), where)
+    choices = dict(zip(label_letters(len(labels)), labels, strict=True))
+    letters = {label: letter for letter, label in choices.items()}
+    note = "; ".join([*_joined(label_of), *_counts(answers), *_unnamed(labels)])
+    pairs = zip(items, answers, strict=True)
+    return [replace(item, choices=choices, answer=letters[answer]) for item, answer in pairs], note
+
+
+def _label_of(written: Sequence[str], synonyms: Mapping[str, str]) -> dict[str, str]:
+    """What is written -> its label: by the synonyms, else the commonest text of its spelling."""
+    told = {text: synonyms.get(spelling(text), text) for text in written}
+    unused = synonyms.keys() - set(map(spelling, told))
+    if unused:
+        log.warning("`labels`: no row has the spelling %s", ", ".join(sorted(unused)))
+    counts = Counter(told[text] for text in written)
+    best: dict[str, str] = {}
+    for label in sorted(counts, key=lambda label: (-counts[label], label.isupper(), label)):
+        best.setdefault(spelling(label), label)
+    best |= {spelling(label): label for label in synonyms.values()}
+    return {text: best[spelling(label)] for text, label in told.items()}
+
+
+def _joined(label_of: Mapping[str, str]) -> list[str]:
+    """That labels are written in several ways."""
+    others: dict[str, list[str]] = {}
+    for text, label in sorted(label_of.items()):
+        if text != label:
+            others.setdefault(label, []).append(repr(text))
+    groups = [f"{' and '.join(texts)} as {label!r}" for label, texts in sorted(others.items())]
+    return [f"read {listed(groups, LISTED)}"] if groups else []
+
+
+def _counts(answers: Sequence[str]) -> list[str]:
+    """How often each label occurs, and which of them may be mistakes."""
+    counts = Counter(sorted(answers)).most_common()
+    all_labels = listed([f"{label} {count}" for label, count in counts], LISTED)
+    once = [repr(label) for label, count in counts if count == 1]
+    lines = [f"its {len(counts)} labels are the choices: {all_labels}"]
+    if 0 < len(once) <= len(counts) // 2:
+        lines.append(f"once only: {listed(once, LISTED)} (mistakes? `labels` FILE joins synonyms)")
+    return lines
+
+
+def _unnamed(labels: Sequence[str]) -> list[str]:
+    """That labels are numbers."""
+    if not all(label.lstrip("-").isdigit() for label in labels):
+        return []
+    spec = ",".join(f"{label}=NAME" for label in labels[:2]) + ",..." * (len(labels) > 2)
+    why = "they are numbers, which tell a model nothing: name them with `columns`"
+    return [f"{why} {spec}"]
+
+
+def plain_number(label: str) -> str:
+    """A label as a whole number, which pandas writes with a decimal beside gaps.
+
+    Example:
+        >>> plain_number("1.0"), plain_number("-2.00"), plain_number("1.5"), plain_number("v1.0")
+        ('1', '-2', '1.5', 'v1.0')
+    """
+    return re.sub(r"^(-?[0-9]+)\.0+$", r"\1", label)
+
+
+def label_letters(n: int) -> list[str]:
+    """Names of `n` choices: A, B, ...; beyond the alphabet AA, AB, ..., for likelihoods.
+
+    Example:
+        >>> label_letters(3), label_letters(30)[-1]
+        (['A', 'B', 'C'], 'BD')
+    """
+    if n <= len(ascii_uppercase):
+        return list(ascii_uppercase[:n])
+    return ["".join(pair) for pair in islice(product(ascii_uppercase, repeat=2), n)]
+
+
+def _check_labels(labels: Sequence[str], n: int, where: str) -> None:
+    if len(labels) < 2:
+        raise UserError(f"{where}: {len(labels)} label; at least two are needed")
+    if len(labels) > MOST_LABELS or (n > 10 and 2 * len(labels) > n):
+        raise UserError(
+            f"{where}: {len(labels)} different labels in {n} rows look like free text, and at most "
+            f'{MOST_LABELS} can be choices; join some, or call the column "answer" for answers '
+            "to be written"
+        )
