@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.inspect.labels import place_labels
 from pyswarmopt_llm.common.statistics import ROUNDING
 from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -212,7 +213,8 @@ def headroom(result: Result) -> Headroom | None:
 WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of the page's
 _MIDDLE, _ROOM = np.array([258.0, 147.0]), np.array([420.0, 266.0])  # of the frame in it
 _LEVELS = 5  # shades of a value
-_LABELS = 3  # experts whose name is beside their point
+_LONGEST = 24  # characters of a name beside its point
+_LETTER, _LINE = 7.5, 17.0  # room for a letter and a line of text of 13 units
 
 
 def described(row: Row, course: Course) -> str:
@@ -229,8 +231,10 @@ def paths(course: Course) -> dict[str, Any]:
     values = np.array([row.value for row in rows], dtype=np.float64)
     flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
     scored = len(coefficients) == 2
-    framed = _in_frame(np.vstack([flat.points, flat.experts]), one_unit=not scored)
-    points, experts = framed[: len(rows)], dict(zip(coefficients, framed[len(rows) :], strict=True))
+    framed = _in_frame(np.vstack([flat.points, flat.experts, flat.base]), one_unit=not scored)
+    points, marked = framed[: len(rows)], framed[len(rows) :]
+    experts = dict(zip(coefficients, marked, strict=False))
+    names = [*coefficients, "base"][: len(marked)]
     ways: dict[int, list[list[float]]] = {}
     for row, at in zip(rows, points, strict=True):
         ways.setdefault(row.particle, []).append(at)
@@ -245,10 +249,36 @@ def paths(course: Course) -> dict[str, Any]:
             for at, shade, row in zip(points, shades, rows, strict=True)
         ],
         "experts": experts,
+        "base": marked[len(experts) :],
         "best": points[rows.index(course.best)],
-        "named": sorted(coefficients, key=lambda name: -abs(coefficients[name]))[:_LABELS],
+        "labels": _labels(names, marked),
         "up": [(f"{values[end]:.3f}", points[end][1]) for end in ends],
     }
+
+
+class Label(NamedTuple):
+    """A name in the picture: its middle, and the point that it names."""
+
+    text: str
+    at: tuple[float, float]
+    point: list[float]
+    beside: bool  # else a line leads from one to the other
+
+
+def _labels(names: list[str], points: list[list[float]]) -> list[Label]:
+    """The names beside their points; where the picture is full the rest has none."""
+    texts = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names]
+    sizes = np.array([(_LETTER * len(text), _LINE) for text in texts])
+    places = place_labels(np.array(points), sizes, (2, 2, WIDTH - 2, HEIGHT - 2))
+    found = []
+    for text, size, point, at in zip(texts, sizes, points, places, strict=True):
+        if at is None:
+            continue
+        away = np.abs(np.array(at) - point) - size / 2
+        found.append(
+            Label(text, (round(at[0], 1), round(at[1], 1)), point, bool(away.max() < _LINE))
+        )
+    return found
 
 
 def _in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
@@ -269,10 +299,13 @@ def _in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
 
 
 class Flat(NamedTuple):
-    """Mixtures, (N, 2) float64, and experts, (n, 2) float64, as points of a plane, and its axes."""
+    """Mixtures, (N, 2) float64, experts, (n, 2) float64, and the base, (1, 2), or (0, 2) where its place
+    is not known, as points of a plane, and its axes.
+    """
 
     points: Floats
     experts: Floats
+    base: Floats
     caption: str
 
 
@@ -288,11 +321,14 @@ def project(weights: Floats, values: Floats) -> Flat:
         heights = [values[(weights == one).all(1)].max(initial=values.min()) for one in np.eye(2)]
         caption = "Across: the weight of the second expert. Up: the dev score."
         experts = np.column_stack([[0.0, 1.0], heights])
-        return Flat(np.column_stack([weights[:, 1], values]), experts, caption)
+        of_base = values[(weights == 0).all(1)][:1]
+        base = np.column_stack([np.zeros_like(of_base), of_base])
+        return Flat(np.column_stack([weights[:, 1], values]), experts, base, caption)
     if n == 3:
         corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
+        corners -= corners.mean(0)  # the base, of weights 0, is projected to their middle
         caption = "The triangle of the three experts; outside it a weight is negative."
-        return Flat(weights @ corners, corners, caption)
+        return Flat(weights @ corners, corners, np.zeros((1, 2)), caption)
     return _principal(weights)
 
 
@@ -306,4 +342,9 @@ def _principal(weights: Floats) -> Flat:
     caption = (
         f"The first two principal components of the positions, with {share:.0%} of the variance."
     )
-    return Flat((weights - centre) @ axes.T, (np.eye(n) - centre) @ axes.T, caption)
+    return Flat(
+        points=(weights - centre) @ axes.T,
+        experts=(np.eye(n) - centre) @ axes.T,
+        base=-centre[None] @ axes.T,
+        caption=caption,
+    )

@@ -1,0 +1,61 @@
+"""Places for the names of points in a picture, so that none lies on another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Floats
+
+MARK = 6.0  # half the side of the mark at a point
+STEP = 6.0  # between the places that are tried
+
+
+def place_labels(
+    points: Floats, sizes: Floats, room: Sequence[float], gap: float = 3.0
+) -> list[tuple[float, float] | None]:
+    """The middle of each label: beside its point where that is free, else the nearest free place.
+
+    Args:
+        points: what is named, (n, 2), in units that are the same along both axes, such as pixels.
+        sizes: width and height of each label, (n, 2).
+        room: left, lowest, right and highest coordinate that a label may reach.
+        gap: between a label and what it must not touch: other labels and the marks of all points.
+
+    Returns:
+        For each point the middle of its label; None where the room is full.
+
+    Example:
+        >>> same = np.array([[50.0, 50.0], [50.0, 50.0]])
+        >>> place_labels(same, np.array([[20.0, 10.0]] * 2), (0, 0, 100, 100))
+        [(69.0, 50.0), (31.0, 50.0)]
+    """
+    low, high = np.reshape(room, (2, 2))
+    taken, spans = points, np.full_like(points, MARK)
+    found: list[tuple[float, float] | None] = []
+    for point, half in zip(points, sizes / 2, strict=True):
+        places = _candidates(point, half, low, high, gap)
+        distance = abs(places[:, None] - taken) - (half + spans + gap)
+        free = places[~(distance < -1e-9).all(axis=2).any(axis=1)]
+        if not len(free):
+            found.append(None)
+            continue
+        found.append((float(free[0][0]), float(free[0][1])))
+        taken = np.vstack([taken, free[:1]])
+        spans = np.vstack([spans, half])
+    return found
+
+
+def _candidates(point: Floats, half: Floats, low: Floats, high: Floats, gap: float) -> Floats:
+    """Places of a label inside the room: right, left, above and below its point, then all, the
+    nearest first.
+    """
+    sides = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)])
+    beside = point + sides * (half + MARK + gap)
+    lowest, highest = low + half, high - half
+    axes = [np.arange(a, b + 1e-9, STEP) for a, b in zip(lowest, highest, strict=True)]
+    anywhere = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    nearest = anywhere[np.linalg.norm(anywhere - point, axis=1).argsort(kind="stable")]
+    places = np.vstack([beside, nearest])
+    return places[((places >= lowest) & (places <= highest)).all(axis=1)]
