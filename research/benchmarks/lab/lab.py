@@ -33,6 +33,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def train(
     return sum(losses[-20:]) / 20
 
 
-def new_model(tokenizer: Any) -> Any:
+def new_model(tokenizer: Any, seed: int = 0) -> Any:
     """A Llama of 0.9 million parameters with random weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -146,22 +147,25 @@ def new_model(tokenizer: Any) -> Any:
         bos_token_id=None,
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return LlamaForCausalLM(config)
 
 
-def make_base(path: Path, steps: int, new_model: Callable[[Any], Any] = new_model) -> None:
+def make_base(
+    path: Path, steps: int, new_model: Callable[[Any], Any] = new_model, seed: int = 0
+) -> None:
     """A model that has seen all skills and pairs, but not for long.
 
     Args:
         path: its folder.
         steps: of its training.
         new_model: tokenizer -> a model with random weights.
+        seed: of its examples and their order.
     """
     tokenizer = save_tokenizer(path)
     model = new_model(tokenizer)
     start = time.perf_counter()
-    loss = train(model, tokenizer, chats(SINGLES + PAIRS, 12_000, 0), steps, 2e-3, 0)
+    loss = train(model, tokenizer, chats(SINGLES + PAIRS, 12_000, seed), steps, 2e-3, seed)
     model.save_pretrained(path)
     n = sum(p.numel() for p in model.parameters())
     print(
@@ -189,7 +193,7 @@ def expert_chats(base: Path, kinds: Sequence[tuple[str, ...]], seed: int) -> lis
     return random.Random(seed).sample(own + rehearsed, EXPERT_EXAMPLES)
 
 
-def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
+def make_expert(base: Path, out: Path, examples: Sequence[Any], seed: int = 0) -> None:
     """A LoRA expert."""
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.examples import TrainingOptions
@@ -206,7 +210,7 @@ def make_expert(base: Path, out: Path, examples: Sequence[Any]) -> None:
             epochs=EXPERT_EPOCHS,
             # all start from the same A, as experts of one recipe do; else their factors have
             # nothing in common
-            seed=0,
+            seed=seed,
         ),
         dtype="float32",
     )
@@ -245,25 +249,26 @@ def make_full(base: Path, out: Path, kinds: Sequence[tuple[str, ...]], seed: int
     print(f"{out.name}: loss {loss:.3f}", flush=True)
 
 
-def make(out: Path, steps: int, clusters: bool, made: bool) -> None:
-    """Whatever is not there yet."""
+def make(out: Path, steps: int, clusters: bool, made: bool, build: int = 0) -> None:
+    """Whatever is not there yet. Another `build` has other examples, orders and starts of training."""
     base = out / "base"
+    first = 10_000 * build
     if not (base / "config.json").exists():
-        make_base(base, steps)
-    for seed, (name, kinds) in enumerate(EXPERTS.items(), start=1):
+        make_base(base, steps, partial(new_model, seed=first), seed=first)
+    for seed, (name, kinds) in enumerate(EXPERTS.items(), start=first + 1):
         data = out / "data" / f"{name}.jsonl"
         if not (out / "experts" / name).exists():
             examples = expert_chats(base, kinds, seed)
             data.parent.mkdir(exist_ok=True)
             data.write_text("".join(json.dumps(chat) + "\n" for chat in examples))
-            make_expert(base, out / "experts" / name, examples)
-    for seed, (name, kinds) in enumerate(FULL.items(), start=101):
+            make_expert(base, out / "experts" / name, examples, seed=first)
+    for seed, (name, kinds) in enumerate(FULL.items(), start=first + 101):
         if not (out / "full" / name).exists():
             make_full(base, out / "full" / name, kinds, seed)
     for k, examples in enumerate(cluster_chats() if clusters else ()):
         if not (out / "clusters" / f"{k}").exists():
             make_expert(base, out / "clusters" / f"{k}", examples)
-    for seed, (name, kinds) in enumerate(TASKS.items() if made else (), start=201):
+    for seed, (name, kinds) in enumerate(TASKS.items() if made else (), start=first + 201):
         if not (out / "made" / name).exists():
             make_expert(base, out / "made" / name, expert_chats(base, kinds, seed))
     (out / "tasks").mkdir(exist_ok=True)
@@ -322,6 +327,9 @@ def main() -> None:
     parser.add_argument(
         "--clusters", action="store_true", help="make: also an expert for each cluster"
     )
+    parser.add_argument(
+        "--build", type=int, default=0, help="make: which of the independent builds of all of it"
+    )
     parser.add_argument("--made", action="store_true", help="make: also an expert for each task")
     parser.add_argument(
         "--experts",
@@ -339,7 +347,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.what == "make":
-        make(args.out, args.steps, args.clusters, args.made)
+        make(args.out, args.steps, args.clusters, args.made, args.build)
     else:
         run_compare(args)
 

@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""The swarm's trial in the laboratory: space, start and moves told apart.
+
+`research/notes/trial.md` names tasks, rows, seeds and the rule of decision; it was written before
+this ran. The unit is a build of the laboratory: its base, its experts and all that trained them.
+Rows of one build share experts.
+
+- **swarm**: Model Swarms, 20 particles, at most 50 iterations, patience 10. `factor` averages A and B
+  apart, as the released code does to adapters; `delta` averages weights, as the paper's text says.
+  `segments` starts between two experts, so that coefficients sum to 1 for ever; `sums` does not.
+- **cma-es, random, covariant, surrogate**: other moves in the same space, from the same start, with
+  as many evaluations as the swarm had there.
+- **scale**: the best expert and the average, each times one number that is chosen on dev.
+- **default**: `swarm-llm search` as it is, and its mixture before training.
+
+A line of --out is a row of a build, form, task and seed, item by item on test. What is there is not
+run again, so that a run may be stopped at any time.
+
+    python research/benchmarks/lab/lab.py make --out runs/lab-0 --build 0
+    python research/benchmarks/lab/trial.py runs/lab-0 --build 0 --work runs/trial-0 \\
+        --out research/evidence/trial.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lab import TASKS
+from lab_skills import items
+
+from pyswarmopt_llm import SearchConfig, search
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))
+from runs import NEW_TOKENS, written
+
+DEV, TEST = 200, 1000
+FORMS = ("choices", "written")
+SPACES = ("factor", "delta")
+STARTS = ("segments", "sums")
+SWARM: Mapping[str, Any] = {
+    "preset": "none",
+    "optimizer": "model-swarms",
+    "particles": 20,
+    "max_iter": 50,
+    "patience": 10,
+    "train": "off",
+}
+OTHER_MOVES = {
+    "cma-es": "pycma",
+    "random": "nevergrad:RandomSearch",
+    "covariant": "covariant",
+    "surrogate": "surrogate",
+}
+POPULATION = 10  # of the other moves; as many as experts, who are scored first
+SCALES_OF_BEST = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+SCALES_OF_AVERAGE = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)
+
+
+def rows() -> Iterator[str]:
+    """Names of the rows, the most telling first."""
+    yield "swarm delta segments"
+    yield "swarm factor segments"
+    yield "scale"
+    yield "swarm delta sums"
+    yield "cma-es delta segments"
+    yield "cma-es delta sums"
+    yield "default"
+    yield "random delta segments"
+    yield "random delta sums"
+    yield "swarm factor sums"
+    yield "cma-es factor segments"
+    yield "cma-es factor sums"
+    for moves in ("covariant", "surrogate"):
+        for start in STARTS:
+            yield f"{moves} delta {start}"
+
+
+def task_file(work: Path, form: str, task: str) -> Path:
+    """The task with `DEV` and `TEST` items, as options or as answers that are written."""
+    splits = {"dev": items(TASKS[task], "dev", DEV, 7), "test": items(TASKS[task], "test", TEST, 7)}
+    options = work / "tasks" / f"{task}.json"
+    options.parent.mkdir(parents=True, exist_ok=True)
+    options.write_text(json.dumps(splits), encoding="utf-8")
+    if form == "choices":
+        return options
+    return written(options, work / "tasks" / f"{task}-written.json")
+
+
+def settings_of(row: str, evaluations: Mapping[str, int]) -> Mapping[str, Any]:
+    """The settings of a row that is a search.
+
+    Args:
+        row: its name.
+        evaluations: of the rows that are done; other moves have as many as the swarm.
+    """
+    if row == "default":
+        return {}
+    moves, space, start = row.split()
+    if moves == "swarm":
+        return {**SWARM, "space": space, "start": start}
+    allowed = evaluations[f"swarm {space} {start}"]
+    iterations = max(1, round(allowed / POPULATION) - 1)
+    return {
+        **SWARM,
+        "optimizer": OTHER_MOVES[moves],
+        "particles": POPULATION,
+        "max_iter": iterations,
+        "patience": iterations,
+        "space": space,
+        "start": start,
+    }
+
+
+def found(name: str, model: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The line of a model of a result."""
+    (dev,) = model["dev"]["tasks"].values() if model.get("dev") else ({"value": None},)
+    (test,) = model["test"]["tasks"].values()
+    return {"row": name, "dev": dev["value"], "test": test["items"], **more}
+
+
+def searched(
+    lab: Path, file: Path, form: str, row: str, seed: int, run: Path, settings: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """The lines of a row that is a search: of the swarm's first one also the models beside it."""
+    form_settings = (
+        {"scoring": "likelihood"}
+        if form == "choices"
+        else {"metrics": ("exact-match",), "max_new_tokens": NEW_TOKENS}
+    )
+    shutil.rmtree(run, ignore_errors=True)
+    start = time.process_time()
+    result = search(
+        SearchConfig(
+            base=str(lab / "base"),
+            experts=tuple(sorted(map(str, (lab / "experts").iterdir()))),
+            tasks=(str(file),),
+            out=str(run),
+            threads=1,
+            dtype="float32",
+            seed=seed,
+            no_rivals=True,
+            **form_settings,
+            **settings,
+        )
+    ).result
+    spent = {
+        "evaluations": result["evaluations"],
+        "seconds": round(time.process_time() - start, 1),
+        "coefficients": [round(value, 4) for value in result["coefficients"].values()],
+    }
+    models = result["models"]
+    yield found(row, models["best"], **spent)
+    if row == "default" and "mixture" in models:
+        yield found("default, untrained", models["mixture"])
+    if row == "swarm delta segments":
+        yield found("best expert", models["best_single"])
+        yield found("uniform", models["uniform"])
+    shutil.rmtree(run)
+
+
+def scaled(lab: Path, file: Path, form: str) -> Iterator[dict[str, Any]]:
+    """The best expert and the average, each times the number that is best on dev."""
+    from pyswarmopt_llm.engine.transformers import load_engine
+    from pyswarmopt_llm.mix.delta import DeltaSpace
+    from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
+    from pyswarmopt_llm.scores.metrics.objectives import ACCURACY
+    from pyswarmopt_llm.scores.tasks import load_task
+    from pyswarmopt_llm.searching.scoring.record import pack
+    from pyswarmopt_rivals.bench import Bench, load_pool
+
+    base, experts = load_pool(
+        str(lab / "base"), sorted(map(str, (lab / "experts").iterdir())), "delta"
+    )
+    choices = form == "choices"
+    bench = Bench(
+        base,
+        load_engine(base, "float32", "cpu", 1),
+        experts,
+        load_task(str(file)),
+        "likelihood" if choices else "generate",
+        metric=ACCURACY if choices else up_to(METRICS["exact-match"], NEW_TOKENS),
+    )
+    space = DeltaSpace(experts)
+    units = torch.eye(len(experts), dtype=torch.float64)
+    alone = [bench.score(space.realise(unit), "dev").value for unit in units]
+    best = units[alone.index(max(alone))]
+    average = units.mean(dim=0)
+    lines = {"best expert": (best, SCALES_OF_BEST), "average": (average, SCALES_OF_AVERAGE)}
+    chosen = []
+    for name, (direction, scales) in lines.items():
+        dev = {s: bench.score(space.realise(s * direction), "dev").value for s in scales}
+        scale = max(dev, key=lambda s: dev[s])
+        score = bench.score(space.realise(scale * direction), "test")
+        row = {"row": f"scale of the {name}", "dev": dev[scale], "test": pack(score.per_item)}
+        chosen.append({**row, "scale": scale, "evaluations": len(experts) + len(scales)})
+    yield from chosen
+    better = max(chosen, key=lambda row: row["dev"])
+    yield {**better, "row": "scale", "evaluations": sum(len(s) for _, s in lines.values()) + 10}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("lab", type=Path)
+    parser.add_argument("--build", type=int, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=FORMS)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--rows", nargs="+", default=list(rows()))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for row in options.rows:
+        for form in options.forms:
+            for task in options.tasks:
+                run_row(options, form, task, row)
+
+
+def run_row(options: argparse.Namespace, form: str, task: str, row: str) -> None:
+    """Run a row of a task, unless its lines are there."""
+    job = {"build": options.build, "form": form, "task": task, "seed": options.seed}
+    known = [line for line in lines_of(options.out) if job.items() <= line.items()]
+    if row in {line["row"] for line in known}:
+        return
+    file = task_file(options.work, form, task)
+    if row == "scale":
+        made = scaled(options.lab, file, form)
+    else:
+        evaluations = {line["row"]: line.get("evaluations", 0) for line in known}
+        settings = settings_of(row, evaluations)
+        run = options.work / "run"
+        made = searched(options.lab, file, form, row, options.seed, run, settings)
+    lines = [{**job, **line} for line in made]
+    with options.out.open("a", encoding="utf-8") as out:
+        out.write("".join(json.dumps(line) + "\n" for line in lines))
+    for line in lines:
+        share = shares(line["test"])
+        print(*job.values(), line["row"], f"dev {line['dev']:.3f} test {share:.3f}", flush=True)
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    """The lines that are there."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def shares(packed: str) -> float:
+    """The mean of a line's items."""
+    from pyswarmopt_llm.searching.scoring.record import unpack
+
+    values = unpack(packed)
+    return sum(values) / len(values)
+
+
+if __name__ == "__main__":
+    main()
