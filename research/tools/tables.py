@@ -34,6 +34,7 @@ import stress_tables
 import studies_tables
 import talking_tables
 import task_tables
+import trial_tables
 import tuning_tables
 import unlabelled_tables
 import written_tables
@@ -501,6 +502,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "swarm-parts": swarm_parts,
     "emergence": studies_tables.emergence,
     "emergence-written": studies_tables.emergence_written,
+    **trial_tables.TABLES,
     **rewards_tables.TABLES,
     **tuning_tables.TABLES,
     **combining_tables.TABLES,

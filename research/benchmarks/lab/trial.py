@@ -11,6 +11,8 @@ Rows of one build share experts.
 - **cma-es, random, covariant, surrogate**: other moves in the same space, from the same start, with
   as many evaluations as the swarm had there.
 - **scale**: the best expert and the average, each times one number that is chosen on dev.
+- **data-merge**: one adapter trained on all experts' data, as each expert was on its own.
+- **greedy-soup, lorahub, natural-niches**: those of `compare`, with 400 evaluations.
 - **default**: `swarm-llm search` as it is, and its mixture before training.
 
 A line of --out is a row of a build, form, task and seed, item by item on test. What is there is not
@@ -28,15 +30,26 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from lab import TASKS
+from lab import TASKS, make_expert
 from lab_skills import items
 
 from pyswarmopt_llm import SearchConfig, search
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.transformers import load_engine
+from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
+from pyswarmopt_llm.scores.metrics.objectives import ACCURACY
+from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.searching.scoring.record import pack, unpack
+from pyswarmopt_rivals.bench import Bench, Trial, as_patch, load_pool
+from pyswarmopt_rivals.methods import load_method
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))
 from runs import NEW_TOKENS, written
@@ -60,6 +73,11 @@ OTHER_MOVES = {
     "surrogate": "surrogate",
 }
 POPULATION = 10  # of the other moves; as many as experts, who are scored first
+SCALE = "scale"
+DATA_MERGE = "data-merge"
+SEARCHING = ("greedy-soup", "lorahub", "natural-niches")
+BASELINES = (SCALE, DATA_MERGE, *SEARCHING)
+EVALUATIONS = 400  # of a baseline that searches; the swarms take as many on average
 SCALES_OF_BEST = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 SCALES_OF_AVERAGE = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)
 
@@ -68,11 +86,13 @@ def rows() -> Iterator[str]:
     """Names of the rows, the most telling first."""
     yield "swarm delta segments"
     yield "swarm factor segments"
-    yield "scale"
+    yield SCALE
     yield "swarm delta sums"
     yield "cma-es delta segments"
     yield "cma-es delta sums"
     yield "default"
+    yield DATA_MERGE
+    yield from SEARCHING
     yield "random delta segments"
     yield "random delta sums"
     yield "swarm factor sums"
@@ -166,21 +186,13 @@ def searched(
     shutil.rmtree(run)
 
 
-def scaled(lab: Path, file: Path, form: str) -> Iterator[dict[str, Any]]:
-    """The best expert and the average, each times the number that is best on dev."""
-    from pyswarmopt_llm.engine.transformers import load_engine
-    from pyswarmopt_llm.mix.delta import DeltaSpace
-    from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
-    from pyswarmopt_llm.scores.metrics.objectives import ACCURACY
-    from pyswarmopt_llm.scores.tasks import load_task
-    from pyswarmopt_llm.searching.scoring.record import pack
-    from pyswarmopt_rivals.bench import Bench, load_pool
-
+def bench_of(lab: Path, file: Path, form: str) -> Bench:
+    """The task as the baselines see it."""
     base, experts = load_pool(
         str(lab / "base"), sorted(map(str, (lab / "experts").iterdir())), "delta"
     )
     choices = form == "choices"
-    bench = Bench(
+    return Bench(
         base,
         load_engine(base, "float32", "cpu", 1),
         experts,
@@ -188,22 +200,54 @@ def scaled(lab: Path, file: Path, form: str) -> Iterator[dict[str, Any]]:
         "likelihood" if choices else "generate",
         metric=ACCURACY if choices else up_to(METRICS["exact-match"], NEW_TOKENS),
     )
-    space = DeltaSpace(experts)
-    units = torch.eye(len(experts), dtype=torch.float64)
+
+
+def line_of(bench: Bench, row: str, patch: Patch, **more: Any) -> dict[str, Any]:
+    """The line of a baseline's model."""
+    test = pack(bench.score(patch, "test").per_item)
+    return {"row": row, "dev": bench.score(patch, "dev").value, "test": test, **more}
+
+
+def scaled(bench: Bench) -> Iterator[dict[str, Any]]:
+    """The best expert and the average, each times the number that is best on dev."""
+    space = DeltaSpace(bench.experts)
+    units = torch.eye(len(bench.experts), dtype=torch.float64)
     alone = [bench.score(space.realise(unit), "dev").value for unit in units]
     best = units[alone.index(max(alone))]
     average = units.mean(dim=0)
-    lines = {"best expert": (best, SCALES_OF_BEST), "average": (average, SCALES_OF_AVERAGE)}
+    directions = {"best expert": (best, SCALES_OF_BEST), "average": (average, SCALES_OF_AVERAGE)}
     chosen = []
-    for name, (direction, scales) in lines.items():
+    for name, (direction, scales) in directions.items():
         dev = {s: bench.score(space.realise(s * direction), "dev").value for s in scales}
         scale = max(dev, key=lambda s: dev[s])
-        score = bench.score(space.realise(scale * direction), "test")
-        row = {"row": f"scale of the {name}", "dev": dev[scale], "test": pack(score.per_item)}
-        chosen.append({**row, "scale": scale, "evaluations": len(experts) + len(scales)})
+        patch = space.realise(scale * direction)
+        evaluations = len(units) + len(scales)
+        row = f"scale of the {name}"
+        chosen.append(line_of(bench, row, patch, scale=scale, evaluations=evaluations))
     yield from chosen
     better = max(chosen, key=lambda row: row["dev"])
-    yield {**better, "row": "scale", "evaluations": sum(len(s) for _, s in lines.values()) + 10}
+    tried = len(units) + len(SCALES_OF_BEST) + len(SCALES_OF_AVERAGE)
+    yield {**better, "row": "scale", "evaluations": tried}
+
+
+def baseline(bench: Bench, method: str, seed: int) -> dict[str, Any]:
+    """A baseline of `compare` that searches."""
+    trial = Trial(bench, EVALUATIONS * bench.dev_items)
+    rule = load_method(method)
+    settings = rule.settings(len(bench.experts), None, seed=seed)
+    patch = rule.execute(bench.experts, replace(settings, trial=trial)).patch
+    return line_of(bench, method, patch, evaluations=trial.spent // bench.dev_items)
+
+
+def data_merge(lab: Path, bench: Bench) -> dict[str, Any]:
+    """One adapter that is trained on all experts' data, as each expert was on its own."""
+    union = lab / "union"
+    if not union.exists():
+        files = sorted((lab / "data").glob("*.jsonl"))
+        texts = [text for file in files for text in file.read_text("utf-8").splitlines()]
+        make_expert(lab / "base", union, [json.loads(text) for text in texts])
+    adapter = load_adapter(read_adapter(union))
+    return line_of(bench, DATA_MERGE, as_patch(adapter))
 
 
 def main() -> None:
@@ -233,8 +277,8 @@ def run_row(options: argparse.Namespace, form: str, task: str, row: str) -> None
     if row in {line["row"] for line in known}:
         return
     file = task_file(options.work, form, task)
-    if row == "scale":
-        made = scaled(options.lab, file, form)
+    if row in BASELINES:
+        made = of_baseline(options.lab, file, form, row, options.seed)
     else:
         evaluations = {line["row"]: line.get("evaluations", 0) for line in known}
         settings = settings_of(row, evaluations)
@@ -248,6 +292,16 @@ def run_row(options: argparse.Namespace, form: str, task: str, row: str) -> None
         print(*job.values(), line["row"], f"dev {line['dev']:.3f} test {share:.3f}", flush=True)
 
 
+def of_baseline(lab: Path, file: Path, form: str, row: str, seed: int) -> Iterable[dict[str, Any]]:
+    """The lines of a baseline."""
+    bench = bench_of(lab, file, form)
+    if row == SCALE:
+        return scaled(bench)
+    if row == DATA_MERGE:
+        return [data_merge(lab, bench)]
+    return [baseline(bench, row, seed)]
+
+
 def lines_of(file: Path) -> list[dict[str, Any]]:
     """The lines that are there."""
     text = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -256,8 +310,6 @@ def lines_of(file: Path) -> list[dict[str, Any]]:
 
 def shares(packed: str) -> float:
     """The mean of a line's items."""
-    from pyswarmopt_llm.searching.scoring.record import unpack
-
     values = unpack(packed)
     return sum(values) / len(values)
 

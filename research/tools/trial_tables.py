@@ -1,0 +1,130 @@
+"""The table of the swarm's trial, from research/evidence/trial.jsonl."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from statistics import fmean, stdev
+from typing import Any
+
+from outcomes import lines, markdown
+from scipy import stats
+
+BEST = "best expert"
+LABELS = {
+    BEST: "best expert by dev",
+    "uniform": "uniform average",
+    "scale": "scale: best expert or average, times one number",
+    "swarm factor segments": "Model Swarms, `factor`, segments",
+    "swarm factor sums": "Model Swarms, `factor`, sums",
+    "swarm delta segments": "Model Swarms, `delta`, segments",
+    "swarm delta sums": "Model Swarms, `delta`, sums",
+    "random delta segments": "random search, `delta`, segments",
+    "random delta sums": "random search, `delta`, sums",
+    "covariant delta segments": "`covariant`, `delta`, segments",
+    "covariant delta sums": "`covariant`, `delta`, sums",
+    "surrogate delta segments": "`surrogate`, `delta`, segments",
+    "surrogate delta sums": "`surrogate`, `delta`, sums",
+    "cma-es factor segments": "CMA-ES, `factor`, segments",
+    "cma-es factor sums": "CMA-ES, `factor`, sums",
+    "cma-es delta segments": "CMA-ES, `delta`, segments",
+    "cma-es delta sums": "CMA-ES, `delta`, sums",
+    "greedy-soup": "greedy soup",
+    "lorahub": "LoraHub",
+    "natural-niches": "natural niches",
+    "data-merge": "data merge: one adapter, trained on the union",
+    "default, untrained": "the search (default), before training",
+    "default": "the search (default)",
+}
+Job = tuple[int, str]  # build and task
+Scores = Mapping[str, Mapping[Job, Mapping[str, float]]]
+
+
+def read(form: str) -> Scores:
+    """Row -> build and task -> its means on dev and test, and what it took."""
+    found: dict[str, dict[Job, dict[str, float]]] = {}
+    for line in lines("trial"):
+        if line["form"] == form:
+            means = {"dev": line["dev"], "test": share(line["test"])}
+            if "evaluations" in line:
+                means["evaluations"] = line["evaluations"]
+            found.setdefault(line["row"], {})[line["build"], line["task"]] = means
+    return found
+
+
+def share(right: str) -> float:
+    """The share of right answers.
+
+    Example:
+        >>> share("1101")
+        0.75
+    """
+    return right.count("1") / len(right)
+
+
+def interval(gains: Mapping[Job, float]) -> tuple[float, float]:
+    """A 95% interval of the mean gain by Student's t: over the means of builds where there are
+    several, else over the tasks of the one.
+
+    Example:
+        >>> low, high = interval({(0, "t1"): 0.1, (0, "t2"): 0.2, (0, "t3"): 0.3})
+        >>> round(low, 3), round(high, 3)
+        (-0.048, 0.448)
+    """
+    builds = sorted({build for build, _ in gains})
+    units = [fmean(gain for (own, _), gain in gains.items() if own == build) for build in builds]
+    if len(builds) == 1:
+        units = list(gains.values())
+    if len(units) < 2:
+        return -math.inf, math.inf
+    half = stats.t.ppf(0.975, len(units) - 1) * stdev(units) / math.sqrt(len(units))
+    return fmean(units) - half, fmean(units) + half
+
+
+def trial(form: str) -> str:
+    """A row per method that was run for all tasks of a build: dev, test, the gain over the best
+    expert in points, in percent, and evaluations.
+    """
+    scores = read(form)
+    table = []
+    for row, label in LABELS.items():
+        jobs = complete(scores.get(row, {}))
+        if jobs:
+            table.append([label, *cells(row, jobs, scores[BEST])])
+    head = ["dev", "test", "gain on test, points", "relative", "evaluations", "builds"]
+    return markdown([NAMES[form], *head], table)
+
+
+NAMES = {"choices": "options", "written": "written answers"}
+
+
+def complete(jobs: Mapping[Job, Mapping[str, float]]) -> dict[Job, Mapping[str, float]]:
+    """The jobs of the builds of which all six tasks are there."""
+    builds = [build for build, _ in jobs]
+    return {job: means for job, means in jobs.items() if builds.count(job[0]) == 6}
+
+
+def cells(
+    row: str, jobs: Mapping[Job, Mapping[str, float]], best: Mapping[Job, Mapping[str, float]]
+) -> list[Any]:
+    """The cells of a method."""
+    gains = {job: means["test"] - best[job]["test"] for job, means in jobs.items()}
+    low, high = interval(gains)
+    gain = fmean(gains.values())
+    alone = fmean(best[job]["test"] for job in jobs)
+    spent = [means["evaluations"] for means in jobs.values() if "evaluations" in means]
+    is_best = row == BEST
+    return [
+        f"{fmean(means['dev'] for means in jobs.values()):.3f}",
+        f"{fmean(means['test'] for means in jobs.values()):.3f}",
+        "" if is_best else f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
+        "" if is_best else f"{100 * gain / alone:+.1f}%",
+        f"{fmean(spent):,.0f}" if spent else "",
+        str(len({build for build, _ in jobs})),
+    ]
+
+
+TABLES = {
+    "trial-choices": lambda: trial("choices"),
+    "trial-written": lambda: trial("written"),
+}
