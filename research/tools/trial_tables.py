@@ -124,7 +124,52 @@ def cells(
     ]
 
 
+DIFFERENCES = {
+    "space: `delta` minus `factor`, Model Swarms from segments": (
+        "swarm delta segments",
+        "swarm factor segments",
+    ),
+    "start: sums minus segments, Model Swarms in `delta`": (
+        "swarm delta sums",
+        "swarm delta segments",
+    ),
+    "moves: CMA-ES minus Model Swarms, `delta`, segments": (
+        "cma-es delta segments",
+        "swarm delta segments",
+    ),
+    "moves: CMA-ES minus Model Swarms, `delta`, sums": ("cma-es delta sums", "swarm delta sums"),
+    "what one number does: Model Swarms in `delta` minus scale": ("swarm delta segments", "scale"),
+    "Model Swarms in `delta` minus greedy soup": ("swarm delta segments", "greedy-soup"),
+}
+
+
+def differences() -> str:
+    """A row per question: the difference on test in points, of options and of written answers."""
+    table = []
+    for label, (first, second) in DIFFERENCES.items():
+        found = [difference(read(form), first, second) for form in NAMES]
+        if any(found):
+            table.append([label, *found])
+    return markdown(["difference on test, points", *NAMES.values()], table)
+
+
+def difference(scores: Scores, first: str, second: str) -> str:
+    """The mean difference of two rows over their tasks, with its interval, and on how many tasks the
+    first is ahead; nothing where one was not run.
+    """
+    ours = complete(scores.get(first, {}))
+    theirs = complete(scores.get(second, {}))
+    gains = {job: ours[job]["test"] - theirs[job]["test"] for job in ours if job in theirs}
+    if not gains:
+        return ""
+    low, high = interval(gains)
+    ahead = sum(gain > 0 for gain in gains.values())
+    text = f"{100 * fmean(gains.values()):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{text}, ahead on {ahead} of {len(gains)}"
+
+
 TABLES = {
+    "trial-differences": differences,
     "trial-choices": lambda: trial("choices"),
     "trial-written": lambda: trial("written"),
 }

@@ -234,7 +234,8 @@ def baseline(bench: Bench, method: str, seed: int) -> dict[str, Any]:
     """A baseline of `compare` that searches."""
     trial = Trial(bench, EVALUATIONS * bench.dev_items)
     rule = load_method(method)
-    settings = rule.settings(len(bench.experts), None, seed=seed)
+    drawn = {} if method == "greedy-soup" else {"seed": seed}
+    settings = rule.settings(len(bench.experts), None, **drawn)
     patch = rule.execute(bench.experts, replace(settings, trial=trial)).patch
     return line_of(bench, method, patch, evaluations=trial.spent // bench.dev_items)
 

@@ -70,6 +70,13 @@ def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_
     assert not planned(preset="paper", optimizer="constriction").is_grid
 
 
+def test_the_published_search_says_that_a_location_has_two_readings(config: SearchConfig) -> None:
+    """Factors, as the released code has it, or weights, as the paper's text has it."""
+    plain = replace(config, preset="paper", max_iter=None)
+    assert "space" in make_plan(plain).plan.why
+    assert "space" not in make_plan(replace(plain, space="delta")).plan.why
+
+
 def test_workers_resume_and_analyses_read_the_plan_and_decide_nothing(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
