@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -118,10 +119,16 @@ def commands(shell_blocks: Sequence[Block], world: Path, programs: Sequence[str]
 
 
 def wrong_script(words: Sequence[str]) -> str:
-    """Why a Python script with these options could not be run: it or an option does not exist."""
-    script = ROOT / words[0]
+    """Why a Python script, or a module after ``-m``, could not be run with these options: it or an
+    option does not exist.
+    """
+    if words[0] == "-m":
+        found = find_spec(words[1])
+        script = Path(found.origin or "") if found else Path()
+    else:
+        script = ROOT / words[0]
     if not script.is_file():
-        return f"no {words[0]}"
+        return f"no {' '.join(words)}"
     nodes = [*ast.walk(ast.parse(script.read_text()))]
     imported = [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
     # beside it or in a folder beside its own, with the options that several scripts have
@@ -129,10 +136,8 @@ def wrong_script(words: Sequence[str]) -> str:
         for file in filter(Path.is_file, (folder / f"{name}.py" for name in imported)):
             nodes += ast.walk(ast.parse(file.read_text()))
     known = {node.value for node in nodes if isinstance(node, ast.Constant)}
-    missing = [
-        word for word in words[1:] if word.startswith("--") and word.split("=")[0] not in known
-    ]
-    return f"{words[0]} has no {missing}" if missing else ""
+    missing = [word for word in words if word.startswith("--") and word.split("=")[0] not in known]
+    return f"{script.name} has no {missing}" if missing else ""
 
 
 def broken_links(page: Path) -> list[str]:
