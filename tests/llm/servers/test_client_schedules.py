@@ -249,6 +249,15 @@ CLIENT = httpx.Client
 PAIRS = [((1, 2, 3), (4, 5)), ((1, 2), (6, 7)), ((9, 8), (7, 6, 5))]
 
 
+class Tokenizer:
+    """Reads no text: the pairs are tokens. It has no special ones."""
+
+    chat_template = "x"
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        return {"input_ids": [1]}
+
+
 def adapter(scale: float) -> Patch:
     return Patch(low_rank={"m.weight": LowRank(torch.ones(2, 1), torch.full((1, 2), scale))})
 
@@ -264,7 +273,7 @@ def served(
         monkeypatch.setattr(http, "time", server)
         monkeypatch.setattr(vllm, "write_adapter", server.write)
         candidates = Vllm(connection("http://127.0.0.1:1"), "0.30", tmp_path, torch.float32, 2)
-        engine = ServedEngine(candidates, SimpleNamespace(chat_template="x"), None, torch.float32)
+        engine = ServedEngine(candidates, Tokenizer(), None, torch.float32)
         engine.watch = Watch(candidates, adapter(0.7), PAIRS[:2], 1e-9)
         server.examined = True
         other, found = engine.another(), list[list[float]]()
