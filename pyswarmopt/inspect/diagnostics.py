@@ -134,10 +134,10 @@ def _response(term: Term) -> tuple[float, float] | None:
     others' too, or if it depends on values or the move.
     """
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0)
+    x, v, p, g, w = torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0)
     fx, fp = torch.rand((2, 4), generator=generator, dtype=torch.float64)
-    ring = Ring().neighbours(4)
-    early, late = Snapshot(*drawn, fx, fp, 0, ring), Snapshot(*drawn, -fx, -fp, 100, ring)
+    early = Snapshot(x=x, v=v, p=p, g=g, w=w, fx=fx, fp=fp, links=Ring().neighbours(4))
+    late = early._replace(fx=-fx, fp=-fp, move=100)
     try:
         first = _slope(term, early, "x"), _slope(term, early, "v")
         second = _slope(term, late, "x"), _slope(term, late, "v")

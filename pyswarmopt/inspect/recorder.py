@@ -114,7 +114,7 @@ class Notes:
 
     def watch(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
         """The recipe's velocities, with a note of what they were computed from."""
-        self.seen = Snapshot(*map(_copy, snapshot[:5]))
+        self.seen = _seen(snapshot)
         return self._recipe.velocity(snapshot, move, generator)
 
 
@@ -126,7 +126,9 @@ class _WatchedSum(SumOfTerms):
 
     def on(self, block: Snapshot, coefficients: Any) -> Any:
         notes = self.notes
-        notes.seen, notes.forces, notes.factors = Snapshot(*map(_copy, block[:5])), {}, {}
+        notes.seen = _seen(block)
+        notes.forces = {}
+        notes.factors = {}
         # C differs between coordinates where one of the factors does.
         mixed = self.normalise and bool(self.per_coordinate)
         for k, term in enumerate(self.terms):
@@ -143,6 +145,17 @@ def _only(coefficients: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
     alone = np.zeros_like(coefficients)
     alone[k] = coefficients[k]
     return alone
+
+
+def _seen(snapshot: Snapshot) -> Snapshot:
+    """A copy of the points of a snapshot."""
+    return Snapshot(
+        x=_copy(snapshot.x),
+        v=_copy(snapshot.v),
+        p=_copy(snapshot.p),
+        g=_copy(snapshot.g),
+        w=_copy(snapshot.w),
+    )
 
 
 def _copy(x: Tensor | npt.ArrayLike) -> Floats:

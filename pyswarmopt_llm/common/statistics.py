@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special, stats
+import scipy  # its parts are loaded on use
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
@@ -115,7 +115,7 @@ class Estimate(NamedTuple):
         """Half the width of the interval that holds ``1 - level``: Student's, or of several errors
         theirs in quadrature (Zou & Donner 2008, Statistics in Medicine 27).
         """
-        return math.hypot(*(special.stdtrit(self.freedoms, level / 2) * self.errors))
+        return math.hypot(*(scipy.special.stdtrit(self.freedoms, level / 2) * self.errors))
 
     def interval(self, level: float = LEVEL, scale: Ends = NO_ENDS) -> Ends:
         """The interval that holds ``1 - level``, cut to the scale."""
@@ -126,11 +126,11 @@ class Estimate(NamedTuple):
         """Of the two-sided test against 0: the level at which the interval ends there."""
         if len(self.errors) == 1:
             (error,), (freedom,) = self.errors, self.freedoms
-            return float(2 * special.stdtr(freedom, -abs(self.value) / error))
+            return float(2 * scipy.special.stdtr(freedom, -abs(self.value) / error))
         if not self.half(_LEAST) > abs(self.value):
             return _LEAST if self.value else 1.0
         return float(
-            optimize.brentq(
+            scipy.optimize.brentq(
                 lambda level: self.half(level) - abs(self.value), _LEAST, 1.0, rtol=1e-9
             )
         )
@@ -192,7 +192,7 @@ def interval(
 
 
 def _wilson(hits: int, n: int, confidence: float) -> Ends:
-    z = float(special.ndtri((1 + confidence) / 2))
+    z = float(scipy.special.ndtri((1 + confidence) / 2))
     share, weight = hits / n, z * z / n
     half = math.sqrt(weight * (share * (1 - share) + weight / 4))
     low, high = ((share + weight / 2 + side) / (1 + weight) for side in (-half, half))
@@ -201,8 +201,8 @@ def _wilson(hits: int, n: int, confidence: float) -> Ends:
 
 def _clopper_pearson(hits: int, n: int, confidence: float) -> Ends:
     tail = (1 - confidence) / 2
-    low = float(special.betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
-    high = float(special.betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
+    low = float(scipy.special.betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
+    high = float(scipy.special.betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
     return low, high
 
 
@@ -343,7 +343,7 @@ def _mcnemar(signs: Floats, level: float) -> PairedTest:
         return PairedTest(1.0, (-shares[1], shares[1]))
     gained, mean = int((differ > 0).sum()), float(differ.mean())
     low, high = _clopper_pearson(gained, differ.size, 1 - level)
-    p_value = min(1.0, 2 * special.bdtr(min(gained, differ.size - gained), differ.size, 0.5))
+    p_value = min(1.0, 2 * scipy.special.bdtr(min(gained, differ.size - gained), differ.size, 0.5))
     lower = -_product_end(-mean, 1 - 2 * low, share, shares)
     upper = _product_end(mean, 2 * high - 1, share, shares)
     return PairedTest(float(p_value), (lower, upper))
@@ -389,7 +389,9 @@ def needed(found: Estimate, n: int) -> Needed | None:
         return None
     low, high = found.interval(1 - RANGE)
     nearest, farthest = sorted((abs(low), abs(high)))
-    factor = n * ((special.ndtri(1 - LEVEL / 2) + special.ndtri(POWER)) * found.error) ** 2
+    factor = (
+        n * ((scipy.special.ndtri(1 - LEVEL / 2) + scipy.special.ndtri(POWER)) * found.error) ** 2
+    )
     most = math.ceil(factor / nearest**2) if low * high > 0 else None
     return math.ceil(factor / farthest**2), most
 
@@ -407,7 +409,7 @@ def chance_bound(option_counts: Sequence[int], level: float) -> float:
     chances = np.ones(1)
     # a sum of binomials, one for each number of options
     for options, n in Counter(option_counts).items():
-        chances = np.convolve(chances, stats.binom.pmf(np.arange(n + 1), n, 1.0 / options))
+        chances = np.convolve(chances, scipy.stats.binom.pmf(np.arange(n + 1), n, 1.0 / options))
     return int(np.searchsorted(chances.cumsum(), 1.0 - level)) / len(option_counts)
 
 

@@ -24,7 +24,6 @@ from pyswarmopt_llm.common.events import (
     not_held_out,
     split_small_weights,
 )
-from pyswarmopt_llm.common.statistics import LEVEL
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Result, Scores
@@ -68,6 +67,8 @@ def p_text(p_value: float) -> str:
         >>> p_text(0.04996), p_text(0.0501)  # as far from 5% as it takes to tell
         ('p = 0.04996', 'p = 0.0501')
     """
+    from pyswarmopt_llm.common.statistics import LEVEL  # with NumPy, which --help does without
+
     if p_value < 0.001:
         return "p < 0.001"
     digits = 3 if p_value < 0.1 else 2
