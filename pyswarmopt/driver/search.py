@@ -19,6 +19,7 @@ from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, message
 from pyswarmopt.driver.start import ROUNDING, check_value
+from pyswarmopt.hybrid.search import PhasedSearch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
 
 CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
+DIGITS = "; values have about {} digits"
 BAR = 20  # signs in the progress bar
 
 
@@ -131,7 +133,9 @@ class Search(Loop[Result]):
             nfev=self._evaluator.calls,
             nit=self._swarm.iteration,
             success=math.isfinite(fun) and feasible and self._succeeded(stop, fun),
-            message=message(stop, math.isfinite(fun), feasible, maxcv) + worth.note,
+            message=message(stop, math.isfinite(fun), feasible, maxcv)
+            + self._digits(fun)
+            + worth.note,
             stop=stop,
             history=self._history,
             fun_stderr=worth.stderr,
@@ -146,6 +150,13 @@ class Search(Loop[Result]):
         if final:
             _log(result)
         return result
+
+    def _digits(self, fun: float) -> str:
+        """Says how many digits the values have, where these are few."""
+        if not isinstance(self._swarm, PhasedSearch) or not math.isfinite(fun):
+            return ""
+        digits = self._swarm.resolution.digits_of(fun)
+        return "" if digits is None else DIGITS.format(digits)
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
         """Whether the search ended by itself, at the target if there is one, as far as `fun`, the

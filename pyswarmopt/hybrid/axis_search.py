@@ -33,6 +33,7 @@ class SeparabilityTest(Run):
 
     x: Floats = given("D")
     cost: float = math.inf
+    error: float = 0.0  # of the values, beyond double's rounding
     separable: bool = False
 
     def propose(self, random: np.random.Generator) -> Floats:
@@ -52,7 +53,8 @@ class SeparabilityTest(Run):
         spread = max(abs(self.cost - other), float(np.abs(pairs[:, 0] - pairs[:, 1]).max()))
         size = max(abs(self.cost), float(np.abs(costs).max()))
         error = np.abs(self.cost + other - pairs.sum(axis=1))
-        self.separable = bool((error <= AGREEMENT * spread + 1e-14 * size).all())
+        rounding = max(1e-14 * size, 4 * self.error)
+        self.separable = bool((error <= AGREEMENT * spread + rounding).all())
 
 
 @dataclass(repr=False, eq=False)

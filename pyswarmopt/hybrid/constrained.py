@@ -80,6 +80,8 @@ class ProgramDescent(Phase):
         return GridDescent(x[0], moving, units=units)
 
     def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
+        here = self.run.values if len(self.run.values) else s.rows[0]
+        self.run.error = s.resolution.error(float(here[0]))
         super().learn(s, s.rows)
         if s.swarm.run is None:
             self.granted = self.spent
@@ -137,6 +139,9 @@ class ConstrainedSearch(PhasedSearch):
     swarm: PenaltySwarm
     # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed
     rows: Floats
+
+    def _see(self, costs: Floats) -> None:
+        self.resolution.take_in(self.rows[:, 0])
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:

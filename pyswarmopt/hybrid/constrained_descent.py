@@ -20,6 +20,7 @@ from pyswarmopt.hybrid.quadratic_program import quadratic_program
 from pyswarmopt.hybrid.run import EPS, Run
 
 DIFFERENCE = 1e-7  # of the side of the box
+COARSE_DIFFERENCE = 0.05  # the largest where values have few digits
 # multiplier, where gradients have length 1: limits that contradict each other have no end
 LARGEST = 1e3
 MARGIN = 1e-11  # of the box, from a constraint
@@ -61,6 +62,7 @@ class ConstrainedDescent(Run):
     failures: int = 0
     trivial: int = 0
     moves: Floats = array("V")  # of the latest differences
+    error: float = 0.0  # of the cost, beyond double's rounding
 
     def check(self) -> None:
         if not ((self.smooth >= 0) & (self.smooth < len(self.x))).all():
@@ -89,7 +91,13 @@ class ConstrainedDescent(Run):
 
     def _differences(self, random: np.random.Generator) -> Floats:
         """Moves along the coordinates, (S,), for their slopes."""
-        return np.where(self.x[self.smooth] > 0.5, -DIFFERENCE, DIFFERENCE)
+        size = self._difference()
+        return np.where(self.x[self.smooth] > 0.5, -size, size)
+
+    def _difference(self) -> float:
+        """Length of a move for slopes: the root of the share of the cost that is an error."""
+        share = self.error / max(abs(float(self.values[0])), 1e-300) if len(self.values) else 0.0
+        return min(max(DIFFERENCE, math.sqrt(share)), COARSE_DIFFERENCE)
 
     def _steps(self, random: np.random.Generator) -> list[Floats]:
         """Moves to try along the direction, (S,) each."""
@@ -105,6 +113,8 @@ class ConstrainedDescent(Run):
         if not (np.isfinite(costs).all() and np.isfinite(self.values).all()):
             self.done = True
             return
+        if float(np.abs(self.moves).min()) < 0.5 * self._difference():
+            return  # these moves were short for values with so few digits: measure again
         slopes = ((costs - self.values) / self.moves[:, None]).T
         if len(self.direction):
             self._update(self.t * self.direction, slopes)
@@ -201,7 +211,8 @@ class ConstrainedDescent(Run):
         self.tries += 1
         allowed = before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before)
         if np.isfinite(values).all() and merit <= allowed:
-            self._accept(0, values, before - merit <= TRIVIAL_GAIN * abs(before))
+            trivial = max(TRIVIAL_GAIN * abs(before), self.error)
+            self._accept(0, values, before - merit <= trivial)
         elif self.tries < TRIES:
             bend = merit - before - self.t * self.gain
             vertex = -self.gain * self.t / (2 * bend) if bend > 0 and math.isfinite(bend) else 0.1

@@ -21,6 +21,7 @@ from pyswarmopt.hybrid.run import EPS, Run
 
 FIRST_DIFFERENCE = 1e-4  # of the side of the box, while no curvature is known
 LARGEST_DIFFERENCE = 1e-3
+COARSE_DIFFERENCE = 0.03  # the largest where values have few digits
 SMALLEST_DIFFERENCE = 1e-11
 FIRST_STEP = 0.2  # length of the first step, as a share of the box
 LONGEST_STEP = 0.5  # in any coordinate
@@ -28,6 +29,12 @@ TRIES = 8  # points of a line search that finds nothing better
 NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
 # iterations, and the share of the cost below which their gain is small
 SLOW_AFTER, SLOW_GAIN = 10, 0.005
+LITTLE = 0.15  # share of what slopes promise
+CLEAR = 1e3  # roundings of the cost, below which nothing is promised
+MISLED = 2  # lines in a row that keep less: slopes may be errors
+PROBED = 6  # points beside x
+PROBE_SPACING = 3e-6  # between them, as a share of the box
+AGREE = 4  # factor within which three orders of differences show the same error
 WITHOUT_GAIN = 4  # points of the first line search, none of them better
 # or a change of the cost after the first step, as a share of what the first differences predict
 DOUBTFUL = 0.1
@@ -52,6 +59,8 @@ class LineSearchDescent(Run):
     trivial: int = 0
     latest: list[float] = field(default_factory=list)  # costs of the last iterations
     doubtful: bool = False  # the first differences may be no slopes
+    error: float = 0.0  # of the values, beyond double's rounding
+    misled: int = 0  # lines in a row that have not kept what their slope promised
     # the line search: x + t * direction
     direction: Floats = array("D")
     slope: float = 0.0
@@ -89,6 +98,18 @@ class LineSearchDescent(Run):
             self._learn_around(costs)
         else:
             self.done = True
+
+    def rounding(self) -> float:
+        """The error of a cost near the present one."""
+        return max(EPS * max(abs(self.cost), 1e-300), self.error)
+
+    def clear_share(self) -> float:
+        """Share of the cost that differences of differences tell: the root of its rounding."""
+        return math.sqrt(max(EPS, self.error / max(abs(self.cost), 1e-300)))
+
+    def largest_difference(self) -> float:
+        """The longest difference, as a share of the box."""
+        return COARSE_DIFFERENCE if self.error else LARGEST_DIFFERENCE
 
     @abstractmethod
     def _points_around(self) -> Floats:
@@ -146,6 +167,7 @@ class LineSearchDescent(Run):
 
     def _accept(self) -> None:
         gain = self.cost - self.best_cost
+        self._compare_gain(self.best_t, gain)
         self.before = np.stack([self.x, self.gradient])
         self.x, self.cost = self.best_x, self.best_cost
         self.failures = 0
@@ -158,10 +180,24 @@ class LineSearchDescent(Run):
         """Nothing better along the line: look around once more, and more closely."""
         self.failures += 1
         self.done = self.failures >= 2
+        self._compare_gain(self.t, 0.0)
         if not self.newton:
             self.coarseness *= 10
         self.before = NONE
         self.mode = "newton" if self.newton else "gradient"
+
+    def _compare_gain(self, t: float, gain: float) -> None:
+        """Count the lines in a row along which the cost falls far less than its slope says, which is
+        half of it at a parabola's vertex.
+        """
+        promised = -t * self.slope
+        clear = promised > CLEAR * self.rounding()
+        self.misled = self.misled + 1 if clear and gain < LITTLE * promised else 0
+
+    @property
+    def suspect(self) -> bool:
+        """Whether its slopes may be those of errors."""
+        return self.misled >= MISLED
 
 
 def either_side(x: Floats, a: Floats) -> Floats:
@@ -221,9 +257,9 @@ class QuasiNewton(LineSearchDescent):
                     axes * np.sqrt(np.maximum(variances, EPS * variances[-1]))
                 ).T
             # Each changes the cost by about coarseness^2 times its rounding.
-            moves *= self.coarseness * math.sqrt(4 * EPS * max(abs(self.cost), 1e-300))
+            moves *= self.coarseness * math.sqrt(4 * self.rounding())
             reach = np.maximum(np.abs(moves).max(axis=1, keepdims=True), 1e-300)
-            moves *= np.clip(reach, SMALLEST_DIFFERENCE, LARGEST_DIFFERENCE) / reach
+            moves *= np.clip(reach, SMALLEST_DIFFERENCE, self.largest_difference()) / reach
         points = x + moves
         outside = ((points < 0) | (points > 1)).any(axis=1)
         points[outside] = x - moves[outside]
@@ -276,8 +312,8 @@ class QuasiNewton(LineSearchDescent):
         rounding.
         """
         curvature = np.abs(np.diag(np.linalg.pinv(self.inverse)))
-        size = np.sqrt(2 * math.sqrt(EPS) * abs(self.cost) / np.maximum(curvature, 1e-300))
-        return either_side(self.x, np.clip(size, 1e-8, LARGEST_DIFFERENCE))
+        size = np.sqrt(2 * self.clear_share() * abs(self.cost) / np.maximum(curvature, 1e-300))
+        return either_side(self.x, np.clip(size, 1e-8, self.largest_difference()))
 
     def _learn_newton(self, costs: Floats) -> None:
         n, rises, moves = len(self.x), costs - self.cost, self._newton_moves()
@@ -300,6 +336,56 @@ class QuasiNewton(LineSearchDescent):
         direction = np.zeros_like(gradient)
         direction[free] = -self.inverse[np.ix_(free, free)] @ gradient[free]
         return direction
+
+
+@dataclass(repr=False, eq=False)
+class NoiseProbe(Run):
+    """Evaluates a few points close to x on a line: whether neighbours differ by an error.
+
+    ECNoise of Moré & Wild 2011, SIAM J. Sci. Comput. 33, "Estimating computational noise": the
+    differences of a smooth function get smaller from order to order, those of errors do not.
+    """
+
+    x: Floats = given("D")
+    cost: float = math.inf  # there
+    error: float = 0.0  # found; 0 where there is none
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        direction = random.standard_normal(len(self.x))
+        direction *= PROBE_SPACING / np.abs(direction).max()
+        inwards = np.where(self.x > 0.5, -1.0, 1.0) * np.abs(direction)
+        return np.clip(self.x + np.arange(1, PROBED + 1)[:, None] * inwards, 0.0, 1.0)
+
+    def learn(self, costs: Floats) -> None:
+        self.done = True
+        table = np.append(self.cost, costs)
+        if np.isfinite(table).all():
+            self.error = noise_in(table)
+
+
+def noise_in(costs: Floats) -> float:
+    """The standard deviation of the errors of costs at equal distances, (n,), 0 where they are those
+    of a smooth function.
+
+    Example:
+        >>> noise_in(np.arange(7.0) ** 3)
+        0.0
+        >>> 0.5 < noise_in(np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0])) < 2
+        True
+    """
+    levels: list[float] = []
+    turns: list[bool] = []
+    differences = costs
+    for k in range(1, len(costs) - 1):
+        differences = np.diff(differences)
+        share = math.factorial(k) ** 2 / math.factorial(2 * k)
+        levels.append(math.sqrt(share * float(np.mean(differences**2))))
+        turns.append(bool((differences[1:] * differences[:-1] < 0).any()))
+    for k in range(len(levels) - 2):
+        some = levels[k : k + 3]
+        if turns[k] and max(some) <= AGREE * min(some):
+            return levels[k]
+    return 0.0
 
 
 @dataclass(repr=False, eq=False)

@@ -19,13 +19,12 @@ from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.descent import (
     FIRST_DIFFERENCE,
     FIRST_STEP,
-    LARGEST_DIFFERENCE,
     SMALLEST_DIFFERENCE,
     LineSearchDescent,
     either_side,
     parabola,
 )
-from pyswarmopt.hybrid.run import BATCH, EPS
+from pyswarmopt.hybrid.run import BATCH
 
 PAIRS = 50  # of moves and changes of the gradient that are kept
 FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the largest
@@ -67,12 +66,12 @@ class LimitedMemory(LineSearchDescent):
             s, y = self.pairs[-1]
             curvature = np.full(len(s), float(y @ y) / float(s @ y))
         if len(curvature):
-            rise, least = math.sqrt(EPS) * abs(self.cost), 1e-8
+            rise, least = self.clear_share() * abs(self.cost), 1e-8
             if self.mode == "gradient":
-                rise = self.coarseness**2 * (4 * EPS * max(abs(self.cost), 1e-300))
+                rise = self.coarseness**2 * (4 * self.rounding())
                 least = SMALLEST_DIFFERENCE
             a = np.sqrt(rise / np.maximum(curvature, 1e-300))
-            a = np.clip(a, least, LARGEST_DIFFERENCE)
+            a = np.clip(a, least, self.largest_difference())
         return either_side(x, a)
 
     def _learn_around(self, costs: Floats) -> None:

@@ -8,6 +8,8 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
    or four steps ever shorter find nothing better, the best point is evaluated again, and the model
    proposes as many points once more. If the cost was another one, the differences were noise: only
    the swarm continues. Else a descent starts from the best point then.
+   `Probe`: where the cost along two lines in a row falls far less than the slopes say, six points
+   close together show whether values have an error.
 3. `Test`, once, after the first descent: whether the function is a sum of functions of one
    coordinate each. From 30 coordinates on, where no Hessian is affordable, it comes before.
 4. `Descent` from the best point so far, else from the middle of the box: smooth functions of one
@@ -43,12 +45,15 @@ from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.descent import (
     FIRST_DIFFERENCE,
+    PROBED,
     LineSearchDescent,
+    NoiseProbe,
     QuasiNewton,
     RepeatedCall,
 )
 from pyswarmopt.hybrid.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.proposals import Mutations, Proposals
+from pyswarmopt.hybrid.regression import RegressionDescent
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 MODELLED_DIM = 20  # the most parameters with a model of the costs
@@ -70,6 +75,8 @@ TEST_FIRST = 30  # coordinates from which on gradients are dear where no Hessian
 SEPARABLE_DESCENT = 10
 # difference of two costs of a point, as a share of the differences that the gradient comes from
 NOISE = 0.01
+MOST_PROBED = 3 * PROBED  # evaluations that look for errors
+MEANT = 100  # roundings of a double, above which an error is one of the values
 SCANNED = 16  # points on each axis through the best point, when the swarm has become narrow
 NARROW = 1e-3  # the widest standard deviation of such a swarm, as a share of the box
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
@@ -151,6 +158,29 @@ class Check(Phase):
             s.descent.run = None
 
 
+class Probe(Phase):
+    """A few points close to the best one, where a descent's slopes may be those of errors."""
+
+    name = "probe"
+    kinds = (NoiseProbe,)
+
+    def due(self, s: MemeticSwarm) -> bool:
+        descent = s.descent.run
+        unsure = self.spent < MOST_PROBED and not s.resolution.ripple
+        return descent is not None and descent.suspect and unsure
+
+    def begin(self, s: MemeticSwarm) -> NoiseProbe:
+        descent = s.descent.run
+        return NoiseProbe(descent.x, descent.cost)
+
+    def learn(self, s: MemeticSwarm, costs: Floats) -> None:
+        super().learn(s, costs)
+        s.descent.run.misled = 0
+        error, rounding = self.run.error, s.descent.run.rounding()
+        if error > MEANT * rounding:
+            s.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
+
+
 class Test(Phase):
     """A test of the first descent's function."""
 
@@ -162,7 +192,7 @@ class Test(Phase):
         return begun and (gradients_are_dear(s) or not s.descent.alone(s))
 
     def begin(self, s: MemeticSwarm) -> SeparabilityTest:
-        return SeparabilityTest(s.best_unit(), s.known_cost)
+        return SeparabilityTest(s.best_unit(), s.known_cost, s.resolution.error(s.known_cost))
 
     @property
     def separable(self) -> bool:
@@ -174,8 +204,9 @@ class Descent(Phase):
     """The first descent, and later ones beside the swarm."""
 
     name = "descent"
-    kinds = (QuasiNewton, LimitedMemory)
+    kinds = (QuasiNewton, LimitedMemory, RegressionDescent)
     granted: int = 0  # evaluations before the swarm or the axes began
+    regressed: float = math.inf  # best cost when the latest one by regression began from there
 
     def due(self, s: MemeticSwarm) -> bool:
         return s.has_slopes and (self.alone(s) or self._descent_due(s))
@@ -188,9 +219,15 @@ class Descent(Phase):
             return s.test.run is None
         if s.axes.run is not None or s.swarm.run is not None:
             return False
+        if self._is_misled(s):
+            return True
         per_dim = SEPARABLE_DESCENT if gradients_are_dear(s) and s.test.separable else FIRST_DESCENT
         ended = self.run.ended if gradients_are_dear(s) else self.run.done
         return not ended and self.granted < per_dim * s.box.dim
+
+    def _is_misled(self, s: MemeticSwarm) -> bool:
+        """Whether it descends by differences, though these are no slopes."""
+        return has_few_digits(s) and not isinstance(self.run, RegressionDescent)
 
     def _descent_due(self, s: MemeticSwarm) -> bool:
         """Whether later descents have had less than their share."""
@@ -200,13 +237,22 @@ class Descent(Phase):
         return share * s.swarm.spent > self.spent - self.granted
 
     def over(self, s: MemeticSwarm) -> bool:
+        if self._is_misled(s):
+            return True
         superseded = gradients_are_dear(s) and s.best_by == s.swarm.name and self.run.ended
         return self.run.done or superseded
 
-    def begin(self, s: MemeticSwarm) -> LineSearchDescent:
+    def propose(self, s: MemeticSwarm) -> Floats:
+        if self.run is not None:
+            self.run.error = s.resolution.error(s.known_cost)
+        return super().propose(s)
+
+    def begin(self, s: MemeticSwarm) -> LineSearchDescent | RegressionDescent:
         """From the first point, then from random ones, or with dear gradients from the best if it
         is the swarm's.
         """
+        if has_few_digits(s):
+            return self._by_regression(s)
         first = self.run is None
         x, cost = s.first_point() if first else s.random.random(s.box.dim), math.inf
         if first or (gradients_are_dear(s) and s.best_by == s.swarm.name):
@@ -215,6 +261,18 @@ class Descent(Phase):
         if s.box.dim > MATRIX_DIM:
             return LimitedMemory(x, cost)
         return QuasiNewton(x, cost, affords_hessian(s))
+
+    def _by_regression(self, s: MemeticSwarm) -> RegressionDescent:
+        """From the best point if that is new, first with all that the model has seen; else from a
+        random one.
+        """
+        if not s.known_cost < self.regressed:
+            return RegressionDescent(s.random.random(s.box.dim))
+        self.regressed = s.known_cost
+        x, model = s.best_unit(), s.model.run
+        if model is not None and s.best_by == s.model.name:
+            return RegressionDescent(x, model.points, model.costs)
+        return RegressionDescent(x, x[None], np.array([s.known_cost]))
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
@@ -370,9 +428,10 @@ class MemeticSwarm(PhasedSearch):
         True
     """
 
-    PHASES: ClassVar = (ModelPhase, Check, Test, Descent, Axes, Mutate, Scan, SwarmPhase)
+    PHASES: ClassVar = (ModelPhase, Check, Probe, Test, Descent, Axes, Mutate, Scan, SwarmPhase)
     model: ModelPhase
     repeat: Check
+    probe: Probe
     test: Test
     descent: Descent
     axes: Axes
@@ -389,6 +448,11 @@ class MemeticSwarm(PhasedSearch):
         """Whether differences are slopes, and there are enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
         return not self.noisy and not (few and gradients_are_dear(self))
+
+
+def has_few_digits(s: PhasedSearch) -> bool:
+    """Whether descents are by regression: differences are no slopes, and the model is affordable."""
+    return s.box.dim <= MODELLED_DIM and s.resolution.error(s.known_cost) > 0
 
 
 def affords_hessian(s: PhasedSearch) -> bool:

@@ -31,6 +31,7 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.record import DAMAGE, NONE, StateRecord, array, check, given
 from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 from pyswarmopt.hybrid.proposals import Mutations
+from pyswarmopt.hybrid.resolution import Resolution
 from pyswarmopt.hybrid.run import Run, bounded
 from pyswarmopt.parts.bounds import read_bounds
 
@@ -160,6 +161,7 @@ class PhasedSearch(Progress):
         self._max_iter = as_limit("max_iter", max_iter, 0)
         self._target = None if target is None else as_target(target, maximize)
         self._given_kinds = kinds
+        self.resolution = Resolution()
         self._enter_box()
         self._take_turns({phase.name: phase() for phase in self.PHASES})
 
@@ -215,6 +217,7 @@ class PhasedSearch(Progress):
         if dropped is not None:
             evaluated = ~as_mask(dropped, len(asked))
         costs[~evaluated] = math.inf
+        self._see(costs)
         i = int(costs.argmin())
         self._keep(asked[i], float(costs[i]), self.turn)
         self.rounds += 1
@@ -225,6 +228,10 @@ class PhasedSearch(Progress):
         else:
             self.phases[self.turn].learn(self, bounded(costs))
         self.turn = self._next_turn()
+
+    def _see(self, costs: Floats) -> None:
+        """Learn how many digits the values have."""
+        self.resolution.take_in(costs)
 
     def _keep(self, x: Floats, cost: float, by: str) -> None:
         """Keep a point, (D,), if it is the best so far."""
@@ -298,6 +305,7 @@ class PhasedSearch(Progress):
         self._keep(ticket.x, cost, "beside" if beside else self.turn)
         if beside:
             self.evaluations += 1
+            self._see(np.array([cost]))
             self._hear(ticket.x[None], np.array([cost]))
             return
         self.told[ticket.particle] = self.sign * cost
@@ -358,6 +366,7 @@ class PhasedSearch(Progress):
         saved: dict[str, Any] = {
             "random": self.random.bit_generator.state,
             **super().state_dict(prefix),
+            **self.resolution.state_dict("resolution"),
         }
         for phase in self.phases.values():
             saved |= phase.saved()
@@ -384,6 +393,7 @@ class PhasedSearch(Progress):
         vars(self).update(vars(progress))
         read_bounds((self.low, self.high))
         self._enter_box()
+        self.resolution = Resolution.from_state(saved, "resolution", {})
         check(saved, {"random": dict})
         self.random = np.random.default_rng(0)
         self.random.bit_generator.state = copy.deepcopy(saved["random"])

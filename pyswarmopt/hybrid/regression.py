@@ -1,0 +1,96 @@
+"""A descent by regression, as a run: for values with few digits, whose differences are no slopes.
+
+A quadratic is fitted to the best points so far, and its minimum within a radius is the next point,
+as in model-based methods without derivatives (Conn, Scheinberg & Vicente 2009, "Introduction to
+Derivative-Free Optimization", chapters 4 and 10; lq-CMA-ES chooses its points so, Hansen 2019).
+A regression over points that are far apart averages errors, which differences enlarge.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+
+from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, Quadratic, fit, unknowns
+from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.record import array, given
+from pyswarmopt.hybrid.run import Run
+
+FITTED = 1.5  # points for each unknown
+AROUND = 0.05  # standard deviation of the first points where none are known, as a share of the box
+FIRST_RADIUS = 2.0  # in standard deviations of the points, per sqrt(D)
+WIDER, NARROWER = 1.4, 0.85  # the radius after the minimum was better than all before, or was not
+NARROWEST, WIDEST = 0.05, 4.0
+TOLD_APART = 4  # errors of the values within which all fitted points are alike: the end
+WITHOUT_GAIN = 5  # rounds per dimension, and so many more: the end
+
+
+@dataclass(repr=False, eq=False)
+class RegressionDescent(Run):
+    """Descends in the box [0, 1]^D from x, or from points that are known."""
+
+    x: Floats = given("D")  # where to start
+    points: Floats = array("kD")  # evaluated
+    costs: Floats = array("k")  # theirs
+    _: KW_ONLY
+    error: float = 0.0  # of the values
+    radius: float = FIRST_RADIUS
+    idle: int = 0  # rounds since a new best point
+    centre: Floats = array("D")  # of the latest model
+    axes: Floats = array("DD")
+
+    # it needs no slopes
+    doubtful = False
+    suspect = False
+
+    def __post_init__(self) -> None:
+        self.points = self.points.reshape(-1, len(self.x))
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done."""
+        return self.done
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        model = self._model()
+        if model is None:
+            return self._first_points(random)
+        reach = self.radius * math.sqrt(len(self.x))
+        lowest = np.clip(model.minimum(reach), 0.0, 1.0)[None]
+        new = not (self.points == lowest).all(axis=1).any()
+        if new and self.idle == 0:
+            return lowest
+        spread = model.axes @ random.standard_normal(len(self.x))
+        beside = np.clip(model.centre + spread, 0.0, 1.0)[None]
+        return np.concatenate([lowest, beside]) if new else beside
+
+    def _fitted(self) -> Ints:
+        """Numbers of the points that the model is fitted to, the best."""
+        dim = len(self.x)
+        count = math.ceil(FITTED * unknowns(dim, mixed=dim <= FULL_UP_TO))
+        finite = np.flatnonzero(np.isfinite(self.costs))
+        return finite[np.argsort(self.costs[finite], kind="stable")[:count]]
+
+    def _model(self) -> Quadratic | None:
+        chosen = self._fitted()
+        return fit(self.points[chosen], self.costs[chosen])
+
+    def _first_points(self, random: np.random.Generator) -> Floats:
+        dim = len(self.x)
+        draws = self.x + AROUND * random.standard_normal((dim + 2, dim))
+        return np.clip(draws, 0.0, 1.0)
+
+    def learn(self, costs: Floats) -> None:
+        before = float(self.costs.min()) if len(self.costs) else math.inf
+        self.points = np.concatenate([self.points, self.batch])
+        self.costs = np.concatenate([self.costs, costs])
+        better = float(costs.min()) < before
+        self.idle = 0 if better else self.idle + 1
+        factor = WIDER if costs[0] < before else NARROWER
+        self.radius = min(max(self.radius * factor, NARROWEST), WIDEST)
+        fitted = self.costs[self._fitted()]
+        alike = len(fitted) > len(self.x) and np.ptp(fitted) <= TOLD_APART * self.error
+        tired = self.idle > WITHOUT_GAIN * (len(self.x) + 1)
+        self.done = bool(alike or tired)

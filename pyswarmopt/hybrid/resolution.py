@@ -1,0 +1,85 @@
+"""How many digits the values of a function have: numbers that were printed, single precision, or an
+error that every point has of its own.
+
+Differences of values are slopes only where they are well above that (Moré & Wild 2012, ACM Trans.
+Math. Softw. 38, "Estimating derivatives of noisy simulations").
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.record import StateRecord
+
+TOLD = 5  # values, before anything is said of them
+MOST_DIGITS = 12  # of printed numbers; those computed in double precision have 15 to 17
+MOST_BITS = 40  # of numbers in single precision, which has 24; double has 53
+
+
+@dataclass(repr=False, eq=False)
+class Resolution(StateRecord):
+    """What all values seen so far have in common.
+
+    Example:
+        >>> import numpy as np
+        >>> printed = Resolution()
+        >>> printed.take_in(np.array([123.456, 1.23457, 17.25, 0.001, 3.0]))
+        >>> printed.digits, printed.error(123.456), printed.error(2.0)
+        (6, 0.0005, 5e-06)
+        >>> computed = Resolution()
+        >>> computed.take_in(np.sqrt([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]))
+        >>> computed.error(2.0)
+        0.0
+    """
+
+    told: int = 0  # values
+    digits: int = 0  # the most significant digits of a value
+    places: int = 0  # the most after the decimal point
+    bits: int = 0  # the most significant ones
+    ripple: float = 0.0  # error that a descent has met, as a share of the values
+
+    def take_in(self, values: Floats) -> None:
+        """Learn from values, (n,)."""
+        for value in values.tolist():
+            if self.is_double:
+                return
+            if math.isfinite(value) and value:
+                self._compare(value)
+
+    @property
+    def is_double(self) -> bool:
+        """Whether a value had more digits than any kind of printed number."""
+        return self.digits > MOST_DIGITS and self.bits > MOST_BITS
+
+    def _compare(self, value: float) -> None:
+        self.told += 1
+        mantissa, _, exponent = repr(abs(value)).partition("e")
+        whole, _, fraction = mantissa.partition(".")
+        fraction = fraction.rstrip("0")
+        self.digits = max(self.digits, len((whole + fraction).strip("0")))
+        self.places = max(self.places, len(fraction) - int(exponent or 0))
+        numerator = abs(value.as_integer_ratio()[0])
+        odd = numerator // (numerator & -numerator)
+        self.bits = max(self.bits, odd.bit_length())
+
+    def error(self, value: float) -> float:
+        """How far a value near this one may be from the exact one, beyond double's rounding."""
+        return max(self._rounding(value), self.ripple * abs(value))
+
+    def _rounding(self, value: float) -> float:
+        if self.is_double or self.told < TOLD or not math.isfinite(value):
+            return 0.0
+        if self.digits > MOST_DIGITS:
+            return abs(value) * 2.0**-self.bits
+        leading = math.floor(math.log10(abs(value))) if value else -self.places
+        return 0.5 * 10.0 ** max(-self.places, leading + 1 - self.digits)
+
+    def digits_of(self, value: float) -> int | None:
+        """About how many digits of a value are right; None where it is as many as a double has."""
+        error = self.error(value)
+        if not error or not value:
+            return None
+        last = math.ceil(math.log10(2 * error) - 1e-9)
+        return max(0, math.floor(math.log10(abs(value))) - last + 1)

@@ -1,0 +1,119 @@
+"""The default search on values that are printed, in single precision, or have a ripple."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import pyswarmopt as pso
+from pyswarmopt.hybrid.descent import noise_in
+from pyswarmopt.hybrid.resolution import Resolution
+
+DIM = 6
+RANDOM = np.random.default_rng(4)
+TURN = np.linalg.qr(RANDOM.normal(size=(DIM, DIM)))[0]
+CENTRE = RANDOM.uniform(-2, 2, DIM)
+BOX = [(-5.0, 5.0)] * DIM
+DRAWN = np.random.default_rng(0).uniform(-1000, 1000, 40)
+
+
+def ellipsoid(x) -> float:
+    """Of condition 1e6, turned and moved; 10 at its least."""
+    axes = 10 ** (3 * np.arange(DIM) / 5) * (TURN @ (np.asarray(x) - CENTRE))
+    return 10 + float((axes**2).sum()) / 10
+
+
+def printed(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def resolution_of(values) -> Resolution:
+    found = Resolution()
+    found.take_in(np.asarray(values, dtype=float))
+    return found
+
+
+@pytest.mark.parametrize("digits", [3, 6, 10])
+def test_significant_digits_are_counted(digits):
+    found = resolution_of([printed(value, digits) for value in DRAWN])
+    assert found.digits_of(123.4) == digits
+    # half a unit of the last place
+    assert found.error(123.4) == pytest.approx(0.5 * 10.0 ** (3 - digits))
+
+
+def test_decimal_places_and_single_precision_are_told_apart():
+    assert resolution_of(DRAWN.round(3)).error(2.0) == pytest.approx(5e-4)
+    single = resolution_of(DRAWN.astype(np.float32))
+    assert single.error(1.0) == 2.0**-24 and single.digits_of(12.0) == 7
+
+
+def test_numbers_in_double_precision_have_all_their_digits():
+    found = resolution_of([1.0, 2.5, 0.25, 3.0, 4.0, *DRAWN])
+    assert found.error(123.4) == 0 and found.digits_of(123.4) is None
+
+
+@pytest.mark.parametrize(("digits", "excess"), [(4, 0.05), (6, 1e-3)])
+def test_printed_values_are_no_hindrance(digits, excess):
+    run = pso.minimize(lambda x: printed(ellipsoid(x), digits), BOX, max_evals=300, seed=0)
+    assert ellipsoid(run.x) - 10 < excess
+    assert f"{digits} digits" in run.message
+
+
+def test_exact_values_are_not_spoken_of():
+    run = pso.minimize(ellipsoid, BOX, max_evals=300, seed=0)
+    assert run.fun - 10 < 1e-8 and "digits" not in run.message
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-3])
+def test_the_noise_in_neighbouring_values_is_found(size):
+    random = np.random.default_rng(1)
+    smooth = np.cos(1e-5 * np.arange(7)) + 1e-5 * np.arange(7)
+    found = [noise_in(smooth + size * random.standard_normal(7)) for _ in range(200)]
+    known = [error for error in found if error]
+    assert len(known) > 100 and 0.5 * size < float(np.median(known)) < 2 * size
+    assert noise_in(smooth) < 1e-15
+
+
+def rippled(x) -> float:
+    """A bent valley with a relative error of its own at every point."""
+    z = np.asarray(x) + 1
+    value = 10 + float((100 * (z[1:] - z[:-1] ** 2) ** 2 + (1 - z[:-1]) ** 2).sum())
+    return value * (1 + 1e-6 * math.sin(1e9 * float((z * np.sqrt([2, 3, 5])).sum())))
+
+
+def test_a_ripple_is_met_and_the_search_goes_on():
+    run = pso.minimize(rippled, [(-5, 5)] * 3, max_evals=600, seed=0)
+    assert run.fun - 10 < 1e-2 and "digits" in run.message
+
+
+def limit(x) -> float:
+    return printed(1.5 - float(x[0] + x[1] * 2), 6)
+
+
+def test_constraints_of_printed_values_are_met_at_the_optimum():
+    """The nearest point of the line x + 2 y = 1.5 to the origin is (0.3, 0.6)."""
+
+    def distance(x) -> float:
+        return printed(7 + float(x[0] ** 2 + x[1] ** 2), 6)
+
+    box = [(-3, 3)] * 2
+    run = pso.minimize(distance, box, constraints=[limit], max_evals=120, seed=0)
+    assert run.feasible and abs(run.x - [0.3, 0.6]).max() < 0.02
+
+
+def test_a_search_by_regression_can_be_saved_at_any_time():
+    def tell(search: pso.MemeticSwarm, n: int) -> None:
+        for _ in range(n):
+            x = search.ask()
+            search.tell(x, [printed(ellipsoid(row), 6) for row in x])
+
+    one = pso.MemeticSwarm(BOX, seed=0)
+    tell(one, 45)
+    other = pso.MemeticSwarm(BOX, seed=7)
+    other.load_state_dict(one.state_dict())
+    assert type(one.descent.run).__name__ == "RegressionDescent"
+    tell(one, 20)
+    tell(other, 20)
+    assert (one.ask() == other.ask()).all() and one.best.value == other.best.value
