@@ -31,7 +31,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write an animation: .gif or .html; needs --dim 2.",
+            help="Write an animation: .gif or .html.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -53,10 +53,6 @@ def command(
         from pyswarmopt.inspect.plot.animation import check_target
 
         check_target(animate)
-        if dim != 2:
-            raise ValueError(
-                f"--animate {animate}: an animation shows two dimensions; remove --dim {dim}"
-            )
     result = minimize(
         task.function,
         task.bounds,
@@ -93,6 +89,7 @@ def command(
     if animate is not None:
         from pyswarmopt.inspect.plot import animate as film
 
-        film(result, animate, task.function, task.bounds, title=f"{function}, {chosen}")
+        behind = task.function if dim == 2 else None
+        film(result, animate, behind, task.bounds, title=f"{function}, {chosen}")
         if not as_json:
             echo(f"wrote {animate}")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt.base.words import cut
 from pyswarmopt.inspect.labels import place_labels
 from pyswarmopt_llm.common.statistics import ROUNDING
 from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
@@ -267,7 +268,7 @@ class Label(NamedTuple):
 
 def _labels(names: list[str], points: list[list[float]]) -> list[Label]:
     """The names beside their points; where the picture is full the rest has none."""
-    texts = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names]
+    texts = [cut(name, _LONGEST) for name in names]
     sizes = np.array([(_LETTER * len(text), _LINE) for text in texts])
     places = place_labels(np.array(points), sizes, (2, 2, WIDTH - 2, HEIGHT - 2))
     found = []

@@ -130,7 +130,7 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
     from matplotlib.collections import LineCollection
 
     t = trace(source)
-    flatten, labels = _to_plane(t.positions())
+    flatten, labels = to_plane(t.positions())
     ax = axes_or_new(ax)
     numbers = np.unique(t.particles)[:particles]
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(numbers)))
@@ -206,7 +206,7 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     return ax
 
 
-def _to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
+def to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
     """The projection of points (m, D) to the plane, and the names of its axes."""
     if x.shape[1] == 2:
         return (lambda points: points), ("$x_1$", "$x_2$")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Trace:
         particles: the number of the particle that was evaluated, (E,).
         x: where, (E, D).
         values: what it found, (E,).
+        named: points with a name, (D,): the base and the experts of a `swarm-llm` run.
 
     Example:
         >>> import pyswarmopt as pso
@@ -44,6 +45,7 @@ class Trace:
     particles: Ints
     x: Floats
     values: Floats
+    named: Mapping[str, Floats] = field(default_factory=dict)
 
     def positions(self) -> Floats:
         """All positions, round by round, (E, D); a ValueError if only values were kept."""
@@ -129,7 +131,22 @@ def _of_folder(folder: Path) -> Trace:
     ]
     if not rows:
         raise ValueError(f"{journal}: holds no evaluation yet")
-    return _of_rows(rows, maximize=True)
+    found = _of_rows(rows, maximize=True)
+    return replace(found, named=_named(folder, found.x.shape[1]))
+
+
+def _named(folder: Path, dim: int) -> dict[str, Floats]:
+    """The base and the experts of a run; none where a coefficient is not one of an expert."""
+    result, about = folder / "result.json", folder / "run.json"
+    names: list[str] = []
+    if result.is_file():
+        names = list(json.loads(result.read_text(encoding="utf-8")).get("coefficients", {}))
+    elif about.is_file():
+        experts = json.loads(about.read_text(encoding="utf-8"))["config"]["experts"]
+        names = [Path(expert).name for expert in experts]
+    if len(names) != dim:
+        return {}
+    return {"base": np.zeros(dim), **dict(zip(names, np.eye(dim), strict=True))}
 
 
 def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:

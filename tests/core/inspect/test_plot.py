@@ -116,6 +116,66 @@ def test_a_trajectory_leads_through_the_positions_of_its_particle() -> None:
         np.testing.assert_array_equal(trail.get_segments(), np.stack([path[:-1], path[1:]], axis=1))
 
 
+def run_of(folder: Path, names: list[str]) -> Path:
+    """The folder of a run with as many coefficients as names."""
+    mixtures = np.random.default_rng(1).normal(size=(6, len(names)))
+    rows = [
+        {"iteration": i // 2, "particle": i % 2, "coefficients": x.tolist(), "value": 0.1 * i}
+        for i, x in enumerate(mixtures)
+    ]
+    (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    about = {"config": {"experts": [f"experts/{name}" for name in names]}}
+    (folder / "run.json").write_text(json.dumps(about))
+    return folder
+
+
+def film_of(path: Path) -> dict:
+    """What a page with a player shows."""
+    text = path.read_text(encoding="utf-8")
+    assert "http" not in text.split('id="data">')[1] and "default-src 'none'" in text
+    film: dict = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    return film
+
+
+@pytest.mark.parametrize("n", [2, 9])
+def test_an_animation_of_a_run_names_the_base_and_every_expert(n: int, tmp_path: Path) -> None:
+    names = [f"expert-{i}" for i in range(n)]
+    film = film_of(pso.plot.animate(run_of(tmp_path, names), tmp_path / "run.html"))
+    assert [name for name, _, _ in film["named"]] == ["base", *names]
+    labels = np.array([place for _, _, place in film["named"]])
+    assert (labels >= 0).all() and (labels <= film["side"]).all()
+    apart = abs(labels[:, None] - labels[None]) + 1e3 * np.eye(n + 1)[..., None]
+    assert ((apart[..., 0] > 6 * len("expert-0")) | (apart[..., 1] > 12)).all()
+    named = np.array([point for _, point, _ in film["named"]])
+    places = np.array([at for places in film["rounds"] for _, *at in places])
+    mixtures = pso.plot.trace(tmp_path).positions()
+    real = np.vstack([np.zeros(n), np.eye(n), mixtures])
+    spread = mixtures - mixtures.mean(axis=0)
+    plane = np.eye(2) if n == 2 else np.linalg.svd(spread)[2][:2]  # the principal components
+    flat = np.linalg.norm((real[:, None] - real[None]) @ plane.T, axis=2)
+    drawn = np.vstack([named, places])
+    seen = np.linalg.norm(drawn[:, None] - drawn[None], axis=2)
+    assert np.allclose(seen, flat * seen.max() / flat.max(), atol=0.3)
+
+
+def test_an_animation_shows_any_number_of_dimensions(tmp_path: Path) -> None:
+    result = search("particles", dim=5)
+    path = pso.plot.animate(result, tmp_path / "swarm.gif")
+    assert pytest.importorskip("PIL.Image").open(path).n_frames == 10
+    film = film_of(pso.plot.animate(result, tmp_path / "swarm.html"))
+    assert "principal component 1" in film["axes"][0] and film["ground"] is None
+    assert film["best"][-1] == f"{result.fun:.4g}"
+
+
+def test_a_long_search_is_a_small_page(tmp_path: Path) -> None:
+    result = pso.minimize(
+        ackley, BOX, pso.recipes.constriction(), max_evals=2000, seed=0, history="particles"
+    )
+    path = pso.plot.animate(result, tmp_path / "swarm.html", ackley, BOX)
+    assert path.stat().st_size < 1_000_000
+    assert sum(map(len, film_of(path)["rounds"])) == len(pso.plot.trace(result).positions())
+
+
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
     ax = pso.plot.landscape(pso.functions.beale, points=30)
     assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]
