@@ -264,7 +264,7 @@ def forked(folder: Path, words: Sequence[str], points: Points | None = None) -> 
 def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int) -> None:
     from pyswarmopt_llm.cli.app import main
     from pyswarmopt_llm.common.files import http
-    from pyswarmopt_llm.searching import train
+    from pyswarmopt_llm.searching import fitting
     from pyswarmopt_llm.searching.training import trainer
 
     os.chdir(folder)
@@ -275,8 +275,8 @@ def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int
     http.PATIENCE = 0.02  # one repetition
     http.time.sleep = lambda seconds: None
     # A short training: one epoch, two folds.
-    fit = train.fit
-    train.fit = lambda *given: fit(*given[:-1], 1)
+    fit = fitting.fit
+    fitting.fit = lambda *given: fit(*given[:-1], 1)
     trainer.fold_count = lambda items: 2
     code = 70
     signal.alarm(600)  # a hang, on a busy machine, too

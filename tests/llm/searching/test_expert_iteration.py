@@ -34,7 +34,7 @@ from pyswarmopt_llm.scores.choices import FULL
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, written
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
-from pyswarmopt_llm.searching import train
+from pyswarmopt_llm.searching import fitting, train
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.prepare import prepare
@@ -274,13 +274,13 @@ def written_in_turn(
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """Of each training from now on the prompts, with their replies."""
     trained_on: list[dict[str, str]] = []
-    once = train.fit
+    once = fitting.fit
 
     def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
         trained_on.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
         return once(engine, start, choices, *rest)
 
-    monkeypatch.setattr(train, "fit", noted)
+    monkeypatch.setattr(fitting, "fit", noted)
     return trained_on
 
 

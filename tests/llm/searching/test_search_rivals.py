@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching import train
+from pyswarmopt_llm.searching import fitting, train
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.prepare import Job, prepare
@@ -61,7 +61,7 @@ def count(monkeypatch: pytest.MonkeyPatch, trained: list[str]) -> None:
         trained.append("once")
         return fit(*args)
 
-    monkeypatch.setattr(train, "fit", noted)
+    monkeypatch.setattr(fitting, "fit", noted)
 
 
 def by_hand(job: Job, start: Patch | None, split: str) -> tuple[float, ...]:
