@@ -10,13 +10,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from search_helpers import MakeSearch, lasting, louder, search_words, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report import run as report
 from pyswarmopt_llm.report.finished import write_report
 from pyswarmopt_llm.searching import loop
@@ -85,16 +85,16 @@ def test_a_card_that_no_reader_understands_costs_no_result(
     assert (run / "result.json").is_file() and "ant" in (run / "best" / "README.md").read_text()
 
 
-def spoiled(settings: SearchConfig) -> Callable[[Event], None]:
-    """A listener that makes card and report impossible when the search itself is over."""
+def written_in_vain(settings: SearchConfig) -> Callable[..., None]:
+    """Write card and report, which have become impossible when the search itself is over."""
 
-    def on_event(event: Event) -> None:
-        if event.kind == "closing":
-            config = Path(settings.base) / "config.json"
-            config.rename(config.with_suffix(".away"))
-            (Path(settings.out) / "report.html").mkdir()
+    def publish(*what: Any) -> None:
+        config = Path(settings.base) / "config.json"
+        config.rename(config.with_suffix(".away"))
+        (Path(settings.out) / "report.html").mkdir()
+        report.write_for_people(*what)
 
-    return on_event
+    return publish
 
 
 def test_what_cannot_be_written_for_people_is_told_and_written_later(
@@ -102,7 +102,7 @@ def test_what_cannot_be_written_for_people_is_told_and_written_later(
 ) -> None:
     base = Path(shutil.copytree(settings.base, tmp_path / "own-base"))
     settings = replace(settings, base=str(base))
-    found = report.search(settings, spoiled(settings))
+    found = loop.search(settings, publish=written_in_vain(settings))
     assert json.loads((found.run / "result.json").read_text()) == found.result
     card, page = (record.getMessage() for record in caplog.records[-2:])
     assert "best/README.md: not written (" in card and "report.html: not written (" in page
