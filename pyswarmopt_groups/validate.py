@@ -21,8 +21,8 @@ _PROBE = "Reply with the word: ready"
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
-    """Refuse a task without test items, or with another metric than accuracy; and to change votes
-    over options where an item has none.
+    """Refuse a task without test items or answers, or with another metric than accuracy; and to change
+    votes over options where an item has none. A question of the user's has no answer.
     """
     if not task.test:
         raise UserError(
@@ -32,7 +32,7 @@ def check_task(config: CouncilConfig, task: Task) -> None:
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
         )
-    for split in ("dev", "test"):
+    for split in ("dev", "test") if config.task else ():
         ACCURACY.check(task.split(split), f"{task.source}: {split}")
     open_questions = not all(item.choices for item in (*task.dev, *task.test))
     for name in ("epsilon", "liar"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +85,16 @@ def scored(config: EvalConfig, result: EvalResult) -> Shown:
     }
     if result.score.named:
         record["named"] = dict(result.score.named)
-    return said("scored_model", result, config.split), record, result.note
+    lines = said("scored_model", result, config.split)
+    if result.by_label is not None:
+        lines += said("by_label", result.by_label)
+    return lines, record, result.note
 
 
 def _score_record(result: EvalResult) -> dict[str, Any]:
     score = result.score
-    return {"value": score.value, "interval": list(result.interval), "stderr": score.stderr}
+    record = {"value": score.value, "interval": list(result.interval), "stderr": score.stderr}
+    return record if result.by_label is None else {**record, "by_label": asdict(result.by_label)}
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:

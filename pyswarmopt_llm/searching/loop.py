@@ -32,6 +32,7 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import Ends
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix.coefficients import save_patch
+from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.commonest import commonest_label
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 # Writes what people read of a run; without tasks, of one that was finished before, what it lacks.
 Publish = Callable[[Run, Result, Mapping[str, Task] | None], None]
 log = logging.getLogger(__name__)
+_HANDED_OVER = ("model test", "best")  # name of a row in the store
 STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
 
 
@@ -225,6 +227,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         graph=job.plan.kind.in_words(files, job.pool.space.expert_names),
         expert_iteration=None if training is None else training.iteration,
         front=front,
+        by_label=_by_label(job, run),
         notes=[
             *{**job.notes, **run.about.notes}.values(),
             *found.remarks,
@@ -289,7 +292,18 @@ def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str
     """Score the model that is loaded."""
     start = time.perf_counter()
     load()
-    return replace(evaluator.row(start=start), phase=what, key=name)
+    row = evaluator.row(start=start, answers=(what, name) == _HANDED_OVER)
+    return replace(row, phase=what, key=name)
+
+
+def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
+    """Task -> the errors of the result on test, where all its items have the same labels."""
+    content = run.store.known.get(_HANDED_OVER, {})
+    found = {
+        name: errors_by_label(job.tasks[name].test, answers)
+        for name, answers in content.get("answers", {}).items()
+    }
+    return {name: errors for name, errors in found.items() if errors is not None}
 
 
 def _scores(job: Job, row: Row, split: str) -> Scores:

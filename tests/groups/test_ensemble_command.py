@@ -125,3 +125,18 @@ def test_all_on_open_questions_leaves_out_what_chooses(
     assert set(result["strategies"]) == set(VOTES) - set(result["left_out"]) | {"fuse:ant"}
     code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")
     assert code == 2 and "--strategy cascade: chooses among options" in err
+
+
+@pytest.mark.parametrize("command", ["ensemble", "negotiate"])
+def test_a_question_of_the_users_is_answered(
+    command: str, tiny_base: Path, experts: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = ["--members", *map(str, experts), "--base", str(tiny_base), "--threads", "1"]
+    words = [command, "Which planet is the largest?", *members, "--quiet"]
+    code, out, err = swarm_llm(capsys, *words, "--json")
+    assert code == 0, err
+    (verdict,) = json.loads(out).values()
+    assert len(verdict["ballots"]) == 3 and verdict["tokens"] > 0
+    assert verdict["answer"] in (*verdict["ballots"], None)
+    code, out, err = swarm_llm(capsys, *words)
+    assert code == 0 and "% agree" in out and "of 3 answer" in out, err

@@ -30,7 +30,7 @@ TRAINED = "trained"  # phase of the row of what was trained on dev
 RESULTS = "results.jsonl"  # in a run directory
 # a value, its standard error, which may be NaN, and a count
 _Value = tuple[float, Annotated[float, AllowInfNan(True)], NonNegativeInt]
-_SOMETIMES = ("values", "named", "margins")  # columns that not every row has
+_SOMETIMES = ("values", "named", "margins", "answers")  # columns that not every row has
 REMEDY = "restore it, or remove this line and those after it"
 
 
@@ -53,6 +53,7 @@ class Row:
             items.
         named: task name -> other numbers of a score function.
         margins: for a model of the items, task name -> margins of its items.
+        answers: of what was found, task name -> the letter of the option that each item got.
 
     Example:
         >>> line = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
@@ -74,6 +75,7 @@ class Row:
     values: Mapping[str, _Value] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     margins: Mapping[str, Margins] = field(default_factory=dict)
+    answers: Mapping[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -82,9 +84,10 @@ class Row:
         total: Score,
         seconds: float = 0.0,
         margins: bool = False,
+        answers: bool = False,
     ) -> Row:
         """The row of the scores of all tasks, and of their combination, without a name; with
-        `margins` it holds those of the items.
+        `margins` it holds those of the items, with `answers` the options that they got.
         """
         return cls(
             phase="",
@@ -103,6 +106,7 @@ class Row:
             },
             named={task: dict(score.named) for task, score in scores.items() if score.named},
             margins=_margins_of(scores) if margins else {},
+            answers=_options_of(scores) if answers else {},
         )
 
     @classmethod
@@ -188,6 +192,11 @@ def _margins_of(scores: Mapping[str, Score]) -> dict[str, Margins]:
         for name, score in scores.items()
         if score.margins
     }
+
+
+def _options_of(scores: Mapping[str, Score]) -> dict[str, list[str]]:
+    """Task name -> the options that its items got, where options are compared."""
+    return {name: [*score.answers] for name, score in scores.items() if score.margins}
 
 
 def _stored_margins(margins: Sequence[float]) -> list[float] | None:

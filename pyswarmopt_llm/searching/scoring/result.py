@@ -19,6 +19,7 @@ from pyswarmopt_llm.common.statistics import (
     compare_tasks,
     corrected,
 )
+from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.combined import combined_difference
@@ -220,6 +221,7 @@ class Result:
         space: of the mixtures.
         graph: the result in words, where it is one.
         expert_iteration, front: of searches that do it.
+        by_label: task -> the errors of ``best`` on test, where options are compared.
         notes: remarks for whoever reads the scores.
     """
 
@@ -235,6 +237,7 @@ class Result:
     graph: str | None = None
     expert_iteration: Iterated | None = None
     front: Front | None = None
+    by_label: dict[str, LabelErrors] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

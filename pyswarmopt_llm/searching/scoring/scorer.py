@@ -104,7 +104,11 @@ class Evaluator:
         return replace(row, key=request.key, coefficients=self.coefficients(request.position))
 
     def row(
-        self, share: Share | None = None, before: Row | None = None, start: float | None = None
+        self,
+        share: Share | None = None,
+        before: Row | None = None,
+        start: float | None = None,
+        answers: bool = False,
     ) -> Row:
         """The scores of the model that is loaded.
 
@@ -112,6 +116,7 @@ class Evaluator:
             share: the items to score, but for those that are known; None: all.
             before: what is known of some items.
             start: by `time.perf_counter`, from which its seconds count; None: now.
+            answers: whether the row holds the options that the items got; not with `share`.
 
         Raises:
             NotFiniteError: the score is not a number.
@@ -121,7 +126,8 @@ class Evaluator:
         total = self.combine([*map(_least, scores.values())])
         if not math.isfinite(total.value):
             raise NotFiniteError(f"the score is {total.value}")
-        return Row.of(scores, total, time.perf_counter() - start, margins=self.margins)
+        seconds = time.perf_counter() - start
+        return Row.of(scores, total, seconds, margins=self.margins, answers=answers)
 
     def _score(self, name: str, share: Share | None, before: Row | None) -> Score:
         """A task's score: on all items, or on a share of them with those that were known before;

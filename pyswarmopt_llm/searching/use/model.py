@@ -30,6 +30,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.mix.load import adapter_patch
+from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.accuracy import (
     MAX_NEW_TOKENS,
     choose_scoring,
@@ -86,6 +87,7 @@ class EvalResult:
     scoring: str  # the answer format
     metric: str = "accuracy"
     note: str = ""  # how the items were drawn, if the file has no split (`Task.note`)
+    by_label: LabelErrors | None = None  # of accuracy, where all items have the same labels
 
     @property
     def n(self) -> int:
@@ -204,7 +206,8 @@ class Exam:
         scale = (0.0, 1.0) if wins else self.metric.scale
         name = f"wins by {self.metric.name}" if wins else self.metric.name
         ends = interval(score.per_item, scale=scale, questions=repeated(self.items))
-        return EvalResult(self.task.name, score, ends, scoring, name, self.task.note)
+        errors = errors_by_label(self.items, score.answers) if name == "accuracy" else None
+        return EvalResult(self.task.name, score, ends, scoring, name, self.task.note, errors)
 
 
 def open_and_score(

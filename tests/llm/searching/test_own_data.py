@@ -64,6 +64,11 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     found = shell.json("eval", *left, "--adapter", run / "best", *BY_TEXTS)
     assert (found["n"], found["value"]) == (24, result["best_test"])
     assert NOTE in found["note"]
+    errors = result["by_label"]["mood"]
+    assert errors == found["by_label"] and errors["labels"] == ["bad", "good", "so so"]
+    hits = sum(errors["counts"][k][k] for k in range(3))
+    assert hits / 24 == result["best_test"] and [*map(sum, errors["counts"])] == [8, 8, 8]
+    assert "errors by label" in (run / "report.html").read_text()
 
 
 def test_an_evaluation_of_a_run_says_that_its_file_changed(
@@ -115,6 +120,9 @@ def test_an_export_of_excel_is_evaluated_as_its_clean_copy_is(
     found = shell.json(*words, "--task", export, "--labels", tmp_path / "map.csv")
     assert found["n"] == expected["n"] == 27 and found["value"] == expected["value"]
     assert "its 2 labels are the choices: billing 24, Störung 16" in found["note"]
+    assert sum(map(sum, found["by_label"]["counts"])) == 27
+    said = shell(*words, "--task", copy)
+    assert "macro-F1" in said and f"of {sum(found['by_label']['counts'][1])}, " in said
 
 
 # --dry-run

@@ -1,0 +1,180 @@
+"""Errors by label: which label is taken for which, how many of each are found, and macro-F1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.scores.tasks.answers import extract_choice
+from pyswarmopt_llm.scores.tasks.items import repeated
+from pyswarmopt_llm.scores.tasks.types import Item
+
+RESAMPLES, SEED = 2000, 0  # of the bootstrap
+MOST_COLUMNS = 12  # labels of a matrix on a page
+Ends = tuple[float, float]
+Floats = npt.NDArray[np.float64]
+
+
+class LabelRow(NamedTuple):
+    """A label: how many of its items were found, and the labels that others got, the commonest first."""
+
+    label: str
+    found: int
+    n: int
+    recall: float
+    interval: Ends
+    taken_for: list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """The answers of a model to items with one set of labels.
+
+    Attributes:
+        labels: in the order of the choices.
+        counts: for each right label how often each label was chosen.
+        unclear: for each right label how often none was chosen.
+        recall: share of each label's items that got it; None where it has none.
+        recall_intervals: at 95%, Wilson's.
+        macro_f1: mean of the F1 of the labels that are right or chosen anywhere.
+        macro_f1_interval: at 95%, of the percentile bootstrap over items.
+    """
+
+    labels: list[str]
+    counts: list[list[int]]
+    unclear: list[int]
+    recall: list[float | None]
+    recall_intervals: list[Ends | None]
+    macro_f1: float
+    macro_f1_interval: Ends
+
+    @property
+    def matrix(self) -> bool:
+        """Whether there are few enough labels for a column each."""
+        return len(self.labels) <= MOST_COLUMNS
+
+    @property
+    def rows(self) -> list[LabelRow]:
+        """The labels that have items, the commonest first."""
+        rows = []
+        for k, label in enumerate(self.labels):
+            share, ends = self.recall[k], self.recall_intervals[k]
+            if share is None or ends is None:
+                continue
+            found = self.counts[k][k]
+            others = [
+                (other, count)
+                for other, count in zip(self.labels, self.counts[k], strict=True)
+                if count and other != label
+            ]
+            taken_for = sorted(others, key=lambda pair: -pair[1])
+            n = sum(self.counts[k]) + self.unclear[k]
+            rows.append(LabelRow(label, found, n, share, ends, taken_for))
+        return sorted(rows, key=lambda row: -row.n)
+
+
+def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelErrors | None:
+    """The errors of a model.
+
+    Args:
+        items: questions with answers.
+        answers: to each, the letter of an option or a text that names one.
+
+    Returns:
+        None where items have no options, not the same ones, or no answer.
+    """
+    choices = items[0].choices if items and answers else None
+    if not choices or any(item.choices != choices for item in items):
+        return None
+    if any(item.answer not in choices for item in items):
+        return None
+    letters = list(choices)
+    places = {letter: place for place, letter in enumerate(letters)}
+    right = [places[item.answer] for item in items]
+    chosen = [_place(answer, choices, places) for answer in answers]
+    return label_errors(list(choices.values()), right, chosen, repeated(items))
+
+
+def _place(answer: str, choices: Mapping[str, str], places: Mapping[str, int]) -> int:
+    """The place of the option that an answer names; behind all where it names none."""
+    letter = answer if answer in places else extract_choice(answer, choices)
+    return len(places) if letter is None else places[letter]
+
+
+def label_errors(
+    labels: Sequence[str],
+    right: Sequence[int],
+    chosen: Sequence[int],
+    questions: Sequence[int] = (),
+) -> LabelErrors:
+    """The errors of answers.
+
+    Args:
+        labels: names.
+        right: of each item the place of its label among them.
+        chosen: the place of the label that it got; their number: none.
+        questions: of each item the number of its question, where some are repeated: they are drawn
+            together.
+
+    Example:
+        >>> found = label_errors(["card", "loan"], [0, 0, 0, 1], [0, 0, 1, 1])
+        >>> found.counts, found.recall[1], round(found.macro_f1, 3)
+        ([[2, 1], [0, 1]], 1.0, 0.733)
+    """
+    n = len(labels)
+    counts = np.zeros((n, n + 1), dtype=int)
+    np.add.at(counts, (np.array(right, dtype=int), np.array(chosen, dtype=int)), 1)
+    recall: list[float | None] = []
+    ends: list[Ends | None] = []
+    for label in range(n):
+        own = [k for k, place in enumerate(right) if place == label]
+        found = [float(chosen[k] == label) for k in own]
+        asked = [questions[k] for k in own] if questions else None
+        recall.append(sum(found) / len(found) if found else None)
+        ends.append(interval(found, scale=(0.0, 1.0), questions=asked) if found else None)
+    sums = _sums(n, right, chosen, questions)
+    return LabelErrors(
+        labels=list(labels),
+        counts=counts[:, :n].tolist(),
+        unclear=counts[:, n].tolist(),
+        recall=recall,
+        recall_intervals=ends,
+        macro_f1=float(_macro_f1(sums.sum(0, keepdims=True))[0]),
+        macro_f1_interval=_bootstrap(sums),
+    )
+
+
+def _sums(n: int, right: Sequence[int], chosen: Sequence[int], questions: Sequence[int]) -> Floats:
+    """Of each question and label how many items are right, have the label, and got it: (Q, 3, n)."""
+    groups = np.array(questions or range(len(right)), dtype=int)
+    sums = np.zeros((int(groups.max()) + 1, 3, n + 1))
+    is_right, is_chosen = np.array(right, dtype=int), np.array(chosen, dtype=int)
+    hit = is_right == is_chosen
+    np.add.at(sums, (groups[hit], 0, is_right[hit]), 1)
+    np.add.at(sums, (groups, 1, is_right), 1)
+    np.add.at(sums, (groups, 2, is_chosen), 1)
+    return sums[:, :, :n]
+
+
+def _macro_f1(sums: Floats) -> Floats:
+    """Mean F1 of the labels that occur, of sums of items: (..., 3, n) -> (...)."""
+    hits, right, chosen = sums[..., 0, :], sums[..., 1, :], sums[..., 2, :]
+    total = right + chosen
+    occurs = total > 0
+    f1 = np.divide(2 * hits, total, out=np.zeros_like(hits), where=occurs)
+    labels: Floats = np.maximum(occurs.sum(-1), 1)
+    return f1.sum(-1) / labels
+
+
+def _bootstrap(sums: Floats) -> Ends:
+    """The 95% interval of macro-F1 over draws of as many questions (Efron 1979)."""
+    n = len(sums)
+    draws = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+    drawn = np.tensordot(draws.astype(np.float64), sums, axes=1)
+    low, high = np.quantile(_macro_f1(drawn), (0.025, 0.975))
+    return float(low), float(high)

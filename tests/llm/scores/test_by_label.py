@@ -1,0 +1,84 @@
+"""Errors by label against scikit-learn, and against a bootstrap that is written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score, recall_score
+
+from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.scores.by_label import errors_by_label, label_errors
+from pyswarmopt_llm.scores.tasks import Item
+
+LABELS = ["account", "billing", "returns", "technical", "never"]
+
+
+def answers(n: int, seed: int, unclear: float = 0.0) -> tuple[list[int], list[int]]:
+    """Right and chosen places of n items, of four labels of unequal shares; 5: none was chosen."""
+    rng = np.random.default_rng(seed)
+    right = rng.choice(4, size=n, p=[0.5, 0.3, 0.15, 0.05])
+    chosen = np.where(rng.random(n) < 0.6, right, rng.choice(4, size=n))
+    chosen = np.where(rng.random(n) < unclear, len(LABELS), chosen)
+    return right.tolist(), chosen.tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("unclear", [0.0, 0.3])
+def test_counts_recall_and_macro_f1_are_those_of_scikit_learn(seed: int, unclear: float) -> None:
+    right, chosen = answers(60, seed, unclear)
+    found = label_errors(LABELS, right, chosen)
+    matrix = confusion_matrix(right, chosen, labels=range(6))
+    assert found.counts == matrix[:5, :5].tolist() and found.unclear == matrix[:5, 5].tolist()
+    recall = recall_score(right, chosen, labels=range(4), average=None, zero_division=0)
+    assert found.recall[:4] == pytest.approx([*recall], nan_ok=True)
+    assert found.recall[4] is found.recall_intervals[4] is None
+    occurring = sorted({*right, *chosen} - {5})
+    expected = f1_score(right, chosen, labels=occurring, average="macro", zero_division=0)
+    assert found.macro_f1 == pytest.approx(expected)
+    own = [float(one == 0) for one, other in zip(chosen, right, strict=True) if other == 0]
+    assert found.recall_intervals[0] == interval(own)
+
+
+def test_the_interval_of_macro_f1_is_that_of_a_bootstrap_over_items() -> None:
+    right, chosen = map(np.array, answers(80, 1))
+    rng = np.random.default_rng(7)
+    drawn = []
+    for _ in range(1000):
+        rows = rng.integers(80, size=80)
+        drawn.append(f1_score(right[rows], chosen[rows], average="macro", zero_division=0))
+    found = label_errors(LABELS, right.tolist(), chosen.tolist())
+    assert found.macro_f1_interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.02)
+
+
+def test_questions_that_are_repeated_are_drawn_together() -> None:
+    right, chosen = answers(40, 2)
+    once = label_errors(LABELS, right, chosen)
+    twice = label_errors(LABELS, right * 2, chosen * 2, [*range(40)] * 2)
+    assert twice.macro_f1_interval == pytest.approx(once.macro_f1_interval)
+    assert twice.recall_intervals[0] == pytest.approx(once.recall_intervals[0])
+    assert (
+        twice.macro_f1 == pytest.approx(once.macro_f1)
+        and twice.counts[0][0] == 2 * once.counts[0][0]
+    )
+
+
+def test_answers_are_letters_or_texts_that_name_an_option() -> None:
+    choices = {"A": "card", "B": "loan"}
+    items = [Item(str(k), f"q{k}", choices, letter) for k, letter in enumerate("AAB")]
+    found = errors_by_label(items, ["A", "It is about a loan.", "I do not know"])
+    assert found is not None
+    assert (found.labels, found.counts, found.unclear) == (
+        ["card", "loan"],
+        [[1, 1], [0, 0]],
+        [0, 1],
+    )
+    assert found.rows[0].taken_for == [("loan", 1)]
+
+
+def test_there_are_none_without_labels_that_all_items_share() -> None:
+    one, two = {"A": "x", "B": "y"}, {"A": "x", "B": "z"}
+    unlike = [Item("1", "?", one, "A"), Item("2", "!", two, "A")]
+    assert errors_by_label(unlike, ["A", "A"]) is None
+    assert errors_by_label([Item("1", "?", None, "x")], ["x"]) is None
+    assert errors_by_label([Item("1", "?", one, "")], ["A"]) is None
+    assert errors_by_label([Item("1", "?", one, "A")], []) is None
