@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.result import Result
     from pyswarmopt.hybrid.memetic import MemeticSwarm
     from pyswarmopt.inspect import diagnostics, plot
+    from pyswarmopt.inspect.comparison import Comparison, Paired, compare
     from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
     from pyswarmopt.inspect.recorder import record
     from pyswarmopt.inspect.step import Step
@@ -70,6 +71,7 @@ _DEFINED_IN = {
     "driver.problem.space": "Fixed Integer Real Space When fixed integer log when",
     "driver.result": "Result",
     "hybrid.memetic": "MemeticSwarm",
+    "inspect.comparison": "Comparison Paired compare",
     "inspect.diagnostics": "Diagnosis diagnose",
     "inspect.recorder": "record",
     "inspect.step": "Step",
@@ -108,6 +110,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Box",
+    "Comparison",
     "Diagnosis",
     "Fixed",
     "FlatView",
@@ -116,6 +119,7 @@ __all__ = [
     "MemeticSwarm",
     "MultiResult",
     "Optimizer",
+    "Paired",
     "ParticleRecord",
     "Point",
     "Real",
@@ -132,6 +136,7 @@ __all__ = [
     "__version__",
     "boundary",
     "cognitive",
+    "compare",
     "compose",
     "diagnose",
     "diagnostics",

@@ -70,6 +70,28 @@ class Recipe:
     def __post_init__(self) -> None:
         as_count(f"recipe {self.name!r}: population", self.population, 1)
 
+    def __str__(self) -> str:
+        """The parameters of a named recipe, or the parts of another one.
+
+        Example:
+            >>> import pyswarmopt as pso
+            >>> print(pso.recipes.fips(population=20))
+            fips(chi=0.7298, phi=4.1, topology='von_neumann', population=20)
+        """
+        if self.options is not None:
+            values = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+            return f"{self.name}({values})"
+        parts = (
+            self.velocity,
+            self.topology,
+            self.boundary,
+            self.schedule,
+            *self.restart,
+            *self.stop,
+        )
+        words = ", ".join(map(_in_words, parts))
+        return f"{self.name}: {words}, population {self.population}"
+
     def planned(self, moves: int) -> Recipe:
         """The same recipe in a run of so many moves: `schedule.Linear` without a length gets this
         one.
@@ -82,6 +104,11 @@ class Recipe:
         rule = self.velocity
         velocity = rule.planned(moves) if isinstance(rule, SumOfTerms) else rule
         return replace(self, velocity=velocity, schedule=as_schedule(planned(self.schedule, moves)))
+
+
+def _in_words(part: Any) -> str:
+    """A function by its name, other parts as they print themselves."""
+    return str(getattr(part, "__name__", part))
 
 
 def compose(

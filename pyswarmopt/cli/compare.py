@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +12,7 @@ from pyswarmopt.cli.options import Dim, Json, Particles
 from pyswarmopt.cli.terminal import open_console
 
 if TYPE_CHECKING:
-    from pyswarmopt.teaching.functions.compare import RecipeResults
+    from pyswarmopt.inspect.comparison import Comparison, Paired
 
 
 def command(
@@ -22,7 +21,7 @@ def command(
         typer.Argument(metavar="FUNCTION...", help="Test functions (see `pyswarmopt list`)."),
     ],
     recipes: Annotated[
-        str, typer.Option(metavar="R,R", help="Comma-separated recipes.")
+        str, typer.Option(metavar="R,R", help="Comma-separated recipes; FILE.py:NAME for yours.")
     ] = "constriction,spso2011,clpso",
     dim: Dim = 5,
     particles: Particles = None,
@@ -36,46 +35,74 @@ def command(
 ) -> None:
     """Compare recipes: median result over seeds with its 95% interval; best medians are marked.
 
-    Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,clpso --dim 10
+    The others are tested against the first, seed by seed: on how many it was better, with the p of
+    a sign test.
+
+    Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,mine.py:mine --dim 10
     """
     from rich.progress import Progress
 
-    from pyswarmopt.teaching.functions.compare import compare, problem
+    from pyswarmopt.cli.own_recipe import named
+    from pyswarmopt.inspect.comparison import compare
+    from pyswarmopt.teaching.functions.problems import problem
 
-    given = recipes.replace("-", "_").split(",")
-    names = list(dict.fromkeys(name.strip() for name in given if name.strip()))
-    if not names:
-        raise ValueError("--recipes: name at least one, such as constriction,clpso")
+    made = named(recipes)
     problems = [problem(name, dim) for name in dict.fromkeys(functions)]
+    found: dict[str, Comparison] = {}
     with Progress(console=open_console(stderr=True), transient=True, disable=as_json) as progress:
-        task = progress.add_task("searches", total=len(problems) * len(names) * seeds)
-        outcomes = compare(
-            problems, names, seeds, max_evals, particles, lambda: progress.advance(task)
-        )
+        task = progress.add_task("searches", total=len(problems) * len(made) * seeds)
+        for one in problems:
+            found[one.name] = compare(
+                one.function, one.bounds, made, seeds, one.optimum,
+                on_run=lambda: progress.advance(task), max_evals=max_evals, population=particles,
+            )  # fmt: skip
     if as_json:
-        told = [outcome.to_json() for outcome in outcomes]
+        told = [entry for name, comparison in found.items() for entry in _entries(name, comparison)]
         about = {"dim": dim, "max_evals": max_evals, "seeds": seeds, "outcomes": told}
         typer.echo(json.dumps(about))
     else:
-        _table(outcomes, dim, max_evals, seeds)
+        _table(found, dim, max_evals, seeds)
 
 
-def _table(outcomes: list[RecipeResults], dim: int, max_evals: int, seeds: int) -> None:
+def _entries(function: str, comparison: Comparison) -> list[dict[str, Any]]:
+    """What `--json` tells of a function: an entry for each recipe."""
+    paired = comparison.paired()
+    return [
+        {
+            "function": function,
+            "recipe": name,
+            "optimum": comparison.optimum,
+            "finals": comparison.finals(name).tolist(),
+            "median": comparison.median(name),
+            "interval": list(comparison.interval(name)),
+            "against_first": paired[name]._asdict() if name in paired else None,
+        }
+        for name in comparison.results
+    ]
+
+
+def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -> None:
     from rich.table import Table
 
     sizes = counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")
     title = ", ".join(["distance to the optimum", *sizes])
+    first = next(iter(next(iter(found.values())).results))
     table = Table("function", "recipe", title=title, title_justify="left")
-    table.add_column("median", justify="right")
-    table.add_column("95% interval" if seeds > 5 else "range", justify="right")
-    for of_problem in itertools.groupby(outcomes, key=lambda outcome: outcome.problem.name):
-        name, rows = of_problem[0], list(of_problem[1])
-        best = min(outcome.median() for outcome in rows)
-        for outcome in rows:
-            median, (low, high) = outcome.median(), outcome.interval()
+    for heading in "median", "95% interval" if seeds > 5 else "range", "beats the first", "p":
+        table.add_column(heading, justify="right")
+    for function, comparison in found.items():
+        paired = comparison.paired()
+        best = min(comparison.median(name) for name in comparison.results)
+        for name in comparison.results:
+            median, (low, high) = comparison.median(name), comparison.interval(name)
             table.add_row(
-                name if outcome is rows[0] else "", outcome.recipe,
+                function if name == first else "", name,
                 f"{median:.3g}{' *' if median == best else '  '}", f"{low:.3g} to {high:.3g}",
+                *(_against(paired[name]) if name in paired else ()),
             )  # fmt: skip
         table.add_section()
     open_console().print(table)
+
+
+def _against(paired: Paired) -> tuple[str, str]:
+    return f"{paired.better} of {paired.better + paired.worse}", f"{paired.p:.2g}"

@@ -45,7 +45,7 @@ def command(
     """
     from pyswarmopt._minimize import minimize
     from pyswarmopt.driver.result import INTERRUPTED
-    from pyswarmopt.teaching.functions.compare import problem
+    from pyswarmopt.teaching.functions.problems import problem
 
     chosen = recipe.replace("-", "_")
     task = problem(function, dim, seed)

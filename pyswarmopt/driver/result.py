@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt import __version__
 from pyswarmopt.driver.history import History, ParticleRecord
 from pyswarmopt.parts import stopping
 
@@ -66,6 +67,9 @@ class Result(Mapping[str, Any]):
         space: the `Space` that was searched, if there was one.
         maximize: whether larger was better.
         feasible: whether x meets all constraints, equalities to 1e-4.
+        recipe: the recipe with its parameters, in words; empty for the default search.
+        seed: that of the search; None if none was given.
+        version: of pyswarmopt.
 
     Example:
         >>> import pyswarmopt as pso
@@ -90,6 +94,9 @@ class Result(Mapping[str, Any]):
     space: Space | None = None
     maximize: bool = False
     feasible: bool = True
+    recipe: str = ""
+    seed: int | None = None
+    version: str = __version__
 
     def evaluated(self) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
         """The points that were evaluated and their values, (n,): (n, D), or with ``space=`` a dict

@@ -42,6 +42,7 @@ class Search(Loop[Result]):
         super().__init__(arguments)
         recipe = algorithm(self._options, self._problem)
         self._algorithm = "memetic" if recipe is None else recipe.name
+        self._recipe = "" if recipe is None else str(recipe)
         self._options = options = _with_limit(self._options, self._problem, recipe)
         # costs are lower for better
         self._maximize, self._sign = maximize, -1.0 if maximize else 1.0
@@ -146,6 +147,8 @@ class Search(Loop[Result]):
             space=space,
             maximize=self._maximize,
             feasible=feasible,
+            recipe=self._recipe,
+            seed=self._options.seed if isinstance(self._options.seed, int) else None,
         )
         if final:
             _log(result)

@@ -234,6 +234,19 @@ class SumOfTerms:
         if self.limit is not None and not self.limit > 0:
             raise ValueError(f"max_velocity={self.limit}: it must be positive")
 
+    def __str__(self) -> str:
+        """The weights, names and random factors of the terms, and what is done with their sum.
+
+        Example:
+            >>> print(SumOfTerms((inertia(0.7), social(1.5)), limit=2.0))
+            0.7 inertia (none) + 1.5 social (element), at most 2.0
+        """
+        weights = [getattr(term.weight, "__name__", term.weight) for term in self.terms]
+        named = zip(weights, self.terms, strict=True)
+        text = " + ".join(f"{weight} {term.name} ({term.random})" for weight, term in named)
+        text += ", normalised" if self.normalise else ""
+        return text if self.limit is None else f"{text}, at most {self.limit}"
+
     def planned(self, moves: int) -> SumOfTerms:
         """The same sum in a run of so many moves."""
         terms = (replace(term, weight=planned(term.weight, moves)) for term in self.terms)

@@ -147,6 +147,14 @@ class Unsteady(RecipeTests):
         return super().search(fun, **options)
 
 
+class Mistaken(RecipeTests):
+    """Its term reads another coordinate and says that it does not."""
+
+    recipe = pso.compose(
+        [pso.Term("next", 1.0, lambda s: s.x.mean(1)[:, None] - s.x, looks_at="column")]
+    )
+
+
 class Startless(RecipeTests):
     """It ignores the start that it is given."""
 
@@ -194,6 +202,7 @@ class Wrong(OptimizerTests):
         (Unsteady, "test_the_same_seed_gives_the_same_search"),
         (Unsteady, "test_global_generators_are_left_alone"),
         (Unsteady, "test_resumed_is_uninterrupted"),
+        (Mistaken, "test_a_term_looks_at_no_more_than_it_says"),
         (Startless, "test_a_start_is_evaluated"),
         (Ungrateful, "test_a_start_is_evaluated"),
         (Astray, "test_parameters_by_name_come_back_in_their_ranges"),
@@ -202,6 +211,20 @@ class Wrong(OptimizerTests):
 def test_a_broken_promise_is_seen(kind, name):
     with pytest.raises(AssertionError):
         getattr(kind(), name)()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("test_the_same_seed_gives_the_same_search", "at move 1: draw from the generator"),
+        ("test_global_generators_are_left_alone", "global random generator"),
+        ("test_resumed_is_uninterrupted", "state.memory"),
+    ],
+)
+def test_a_failure_is_a_sentence(name, told):
+    with pytest.raises(AssertionError) as caught:
+        getattr(Unsteady(), name)()
+    assert told in str(caught.value).splitlines()[0]
 
 
 def test_a_start_that_stays_the_best_keeps_the_promise():

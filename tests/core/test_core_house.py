@@ -18,7 +18,9 @@ ROOMS = (
     "teaching", "interop", "cli",
 )  # fmt: skip
 # The package itself imports the rooms; these ask it for its version.
-ASK_THE_PACKAGE = {"pyswarmopt.cli.app", "pyswarmopt.teaching.lesson"}
+ASK_THE_PACKAGE = {
+    "pyswarmopt.cli.app", "pyswarmopt.driver.result", "pyswarmopt.teaching.lesson",
+}  # fmt: skip
 
 
 def trees() -> dict[str, ast.Module]:

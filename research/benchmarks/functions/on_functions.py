@@ -19,7 +19,7 @@ import numpy as np
 from rows_file import write_rows
 
 import pyswarmopt as pso
-from pyswarmopt.teaching.functions.compare import ToyProblem, problem
+from pyswarmopt.teaching.functions.problems import ToyProblem, problem
 
 DIMENSION, PARTICLES, CALLS = 10, 20, 1_020
 FUNCTIONS = ("sphere", "rosenbrock", "rastrigin", "ackley", "griewank")

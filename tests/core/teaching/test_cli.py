@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyswarmopt.teaching.functions.compare import problem
+from pyswarmopt.teaching.functions.problems import problem
 
 pytest.importorskip("typer", reason="the command needs typer and rich (extra: toy)")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)")
@@ -62,6 +62,42 @@ def test_animations_have_a_frame_per_round(
         assert film["ground"].startswith("data:image/png;base64")
 
 
+OWN = """
+import pyswarmopt as pso
+mine = pso.compose([pso.inertia(0.6), pso.social(1.7)])
+number = 3
+"""
+
+
+def test_compare_takes_recipes_of_ones_own(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-own.py").write_text(OWN)
+    words = "compare sphere --recipes fips,my-own.py:mine --dim 2 --seeds 2 --max-evals 90 --json"
+    found = told(capsys, *words.split())["outcomes"][1]
+    recipe = pso.compose([pso.inertia(0.6), pso.social(1.7)])
+    box = pso.functions.sphere.bounds(2)
+    alone = [pso.minimize(pso.functions.sphere, box, recipe, max_evals=90, seed=s) for s in (0, 1)]
+    assert found["recipe"] == "mine" and found["finals"] == [r.fun for r in alone]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "reason"),
+    [
+        (OWN, "number", "number is no recipe"),
+        (OWN, "other", "other is no recipe"),
+        ("mine = absent", "mine", "NameError"),
+    ],
+)
+def test_a_file_without_the_recipe_is_told_in_a_line(
+    text, name, reason, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(text)
+    assert run("compare", "sphere", "--recipes", f"own.py:{name}") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert reason in line
+
+
 def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "compare sphere shifted:ackley --recipes constriction,default --dim 2 --seeds 6 "
@@ -78,6 +114,9 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
     ]
     assert first["finals"] == finals and first["median"] == np.median(finals)
     assert first["interval"] == [min(finals), max(finals)]  # of 6 the range is a 96.9% interval
+    other = out["outcomes"][1]
+    better = sum(a < b for a, b in zip(other["finals"], finals, strict=True))
+    assert first["against_first"] is None and other["against_first"]["better"] == better
     assert run(*words.split()) == 0
     table = capsys.readouterr().out
     rows = [line for line in table.splitlines() if "constriction" in line or "default" in line]
@@ -115,6 +154,8 @@ def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]
         ("run sphere --animate a.avi", ".gif, .html"),
         ("run sphere --animate absent/a.gif", "create it first"),
         ("compare sphere --recipes ,", "name at least one"),
+        ("compare sphere --recipes absent.py:mine", "no file absent.py"),
+        ("compare sphere --recipes fip", "did you mean fips?"),
         ("list spheer", "did you mean sphere?"),
         ("lesson --out a.txt", "ends in .html"),
         ("lessn", "lesson"),

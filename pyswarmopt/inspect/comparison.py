@@ -1,0 +1,205 @@
+"""Recipes against each other on one function: the same budget, the same seeds, a paired test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pyswarmopt._minimize import minimize
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.inputs import as_count
+from pyswarmopt.driver.result import INTERRUPTED, Result
+from pyswarmopt.inspect.plot.curves import convergence, median_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from pyswarmopt.algorithms.recipe import Recipe
+
+DEFAULT = "default"  # recipe=None of `minimize`
+
+
+class Paired(NamedTuple):
+    """How often one recipe was better than another with the same seed.
+
+    Attributes:
+        better: on how many seeds.
+        worse: on how many; the others are ties.
+        p: of the exact two-sided sign test, corrected (Holm 1979) for as many recipes as are
+            compared with the same one.
+
+    Example:
+        >>> Paired(better=6, worse=0, p=0.03125).p
+        0.03125
+    """
+
+    better: int
+    worse: int
+    p: float
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Comparison:
+    """Searches of several recipes with the same seeds; its `str` is a table.
+
+    Attributes:
+        results: by the recipe's name, one `Result` for each seed.
+        optimum: the least value, to which distances are told; None: values are.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> found = pso.compare(pso.functions.sphere, [(-5, 5)] * 2, ["constriction", "fips"], seeds=6, max_evals=400)
+        >>> sorted(found.results), len(found.finals("fips"))
+        (['constriction', 'fips'], 6)
+    """
+
+    results: Mapping[str, tuple[Result, ...]]
+    optimum: float | None = None
+
+    def finals(self, recipe: str) -> Floats:
+        """Best values in the end, one for each seed, (n,)."""
+        return np.array([r.fun for r in self.results[recipe]]) - (self.optimum or 0.0)
+
+    def median(self, recipe: str) -> float:
+        """Median of the finals."""
+        return float(np.median(self.finals(recipe)))
+
+    def interval(self, recipe: str) -> tuple[float, float]:
+        """A 95% interval of the median, from order statistics; below six seeds the range."""
+        low, high = median_interval(self.finals(recipe)[:, None])
+        return float(low[0]), float(high[0])
+
+    def paired(self, against: str | None = None) -> dict[str, Paired]:
+        """Each recipe against one of them, by default the first, seed by seed."""
+        base = next(iter(self.results)) if against is None else against
+        others = [name for name in self.results if name != base]
+        gains = {name: self.finals(base) - self.finals(name) for name in others}
+        better = {name: int((gain > 0).sum()) for name, gain in gains.items()}
+        worse = {name: int((gain < 0).sum()) for name, gain in gains.items()}
+        p = _holm({name: sign_test(better[name], worse[name]) for name in others})
+        return {name: Paired(better[name], worse[name], p[name]) for name in others}
+
+    def convergence(self, ax: Axes | None = None) -> Axes:
+        """Median curve of each recipe with the 95% interval as a band; see
+        `pyswarmopt.plot.convergence`.
+        """
+        runs = {name: list(results) for name, results in self.results.items()}
+        return convergence(runs, ax, self.optimum)
+
+    def __str__(self) -> str:
+        first, *others = self.results
+        paired = self.paired()
+        heads = ["recipe", "median", "95% interval", f"better than {first}", "p"]
+        rows = [heads, [*self._row(first), "", ""]]
+        for name in others:
+            better, worse, p = paired[name]
+            rows.append([*self._row(name), f"{better} of {better + worse}", f"{p:.2g}"])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        padded = [map(str.ljust, row, widths) for row in rows]
+        return "\n".join("  ".join(row).rstrip() for row in padded)
+
+    def _row(self, name: str) -> list[str]:
+        low, high = self.interval(name)
+        return [name, f"{self.median(name):.3g}", f"{low:.3g} to {high:.3g}"]
+
+
+def compare(
+    fun: Callable[..., Any],
+    bounds: Any,
+    recipes: Mapping[str, str | Recipe | None] | Sequence[str | Recipe | None],
+    seeds: int = 15,
+    optimum: float | None = None,
+    on_run: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> Comparison:
+    """Run recipes on a function with the same budget and the same seeds.
+
+    Recipes of one population and one way to start begin at the same points where their seeds are
+    the same, so pairs are compared.
+
+    Args:
+        fun: as in `minimize`.
+        bounds: as in `minimize`.
+        recipes: names, recipes and None, which is the default search; or these by the names that
+            the table shall have. Others are compared with the first.
+        seeds: searches of each recipe, with seeds 0 to seeds - 1.
+        optimum: the least value of `fun`, if it is known.
+        on_run: called after each search.
+        options: others of `minimize`, the same for all, such as `max_evals`.
+
+    Returns:
+        The searches, with medians, intervals and tests.
+
+    Raises:
+        ValueError: no recipes, or two of one name.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> mine = pso.compose([pso.inertia(0.6), pso.social(1.7)], name="mine")
+        >>> box = [(-5, 5)] * 2
+        >>> found = pso.compare(pso.functions.rastrigin, box, ["constriction", mine], seeds=6, max_evals=800)
+        >>> list(found.paired()), found.median("constriction") < 1.0
+        (['mine'], True)
+    """
+    named = _named(recipes)
+    results: dict[str, tuple[Result, ...]] = {}
+    for name, recipe in named.items():
+        found = []
+        for seed in range(as_count("seeds", seeds, 1)):
+            found.append(minimize(fun, bounds, recipe, seed=seed, **options))
+            if INTERRUPTED in found[-1].stop:
+                raise KeyboardInterrupt  # the comparison ends, not this search alone
+            on_run()
+        results[name] = tuple(found)
+    return Comparison(results, optimum)
+
+
+def _named(recipes: Any) -> dict[str, str | Recipe | None]:
+    if isinstance(recipes, Mapping):
+        named = dict(recipes)
+    else:
+        labels = [_label(recipe) for recipe in recipes]
+        named = dict(zip(labels, recipes, strict=True))
+        if len(named) < len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
+            raise ValueError(
+                f"two recipes are called {twice!r}: give them by name, {{name: recipe}}"
+            )
+    if not named:
+        raise ValueError("compare() needs at least one recipe")
+    return {name: None if recipe == DEFAULT else recipe for name, recipe in named.items()}
+
+
+def _label(recipe: str | Recipe | None) -> str:
+    if recipe is None:
+        return DEFAULT
+    return recipe if isinstance(recipe, str) else recipe.name
+
+
+def sign_test(better: int, worse: int) -> float:
+    """The exact two-sided sign test: the probability of as uneven a count, were both as likely.
+
+    Example:
+        >>> sign_test(6, 0), sign_test(3, 3)
+        (0.03125, 1.0)
+    """
+    n = better + worse
+    tail = sum(math.comb(n, k) for k in range(min(better, worse) + 1))
+    return min(1.0, 2 * tail / 2**n)
+
+
+def _holm(p: Mapping[str, float]) -> dict[str, float]:
+    """Holm's correction (1979, Scand. J. Statist. 6) for several tests."""
+    corrected: dict[str, float] = {}
+    least = 0.0
+    for rank, name in enumerate(sorted(p, key=lambda name: p[name])):
+        least = max(least, min(1.0, p[name] * (len(p) - rank)))
+        corrected[name] = least
+    return corrected
+
+
+__all__ = ["Comparison", "Paired", "compare"]
