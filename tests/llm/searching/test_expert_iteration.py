@@ -552,10 +552,8 @@ def test_the_base_is_handed_over_where_its_own_replies_teach_more(
     judged = verdict(Result.from_json(result))
     assert "This is the base, trained on its own replies." in judged.sentence
     assert "It is the base, trained on its best replies to" in " ".join(judged.reasons)
-    assert (
-        "The base was trained on its best replies"
-        in (Path(config.out) / "best" / "README.md").read_text()
-    )
+    card = (Path(config.out) / "best" / "README.md").read_text()
+    assert "a new one, trained on its best replies" in card
     again = without_experts(Run(Path(config.out)), Result.from_json(result), lambda text: None)
     assert again["all"]["words"]["test"] == result["best_test"]
 
