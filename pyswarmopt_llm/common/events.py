@@ -42,6 +42,7 @@ def note(text: str) -> Event:
 
 
 SMALL = 0.05  # weights below this are not listed
+PART_PLAIN = "plain fine-tuning"  # the part of a search in which base and best expert are trained
 
 
 def duration(seconds: float) -> str:

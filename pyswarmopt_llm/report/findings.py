@@ -55,7 +55,7 @@ def verdict(result: Result) -> Verdict:
         kind = "untested"
     else:
         kind = "unpaired" if test is None else kind_of(test)
-    sentence = " ".join(said("outcome", kind, result, test, alone))
+    sentence = " ".join(said("outcome", kind, result, alone))
     reasons = said("reasons", kind, result, result.lead(split="dev"), test)
     return Verdict(kind, sentence, tuple(reasons[:2]))
 
@@ -321,9 +321,11 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
     single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
     given = config.test is not None
     partly = bool(config.tasks) and (any(about.left.values()) if about.left else given)
-    if kind == "better":
+    if kind == "better" and result.outdone_by is None:
         yield from _after_success(here, labelled(about, result), partly)
         return
+    if result.outdone_by == "base_tuned" and result.expert_iteration is None:
+        yield "score the plain fine-tuning of the base", evaluation(here, f"{run}/trained/base/all")
     if kind in ("worse", "same") and config.tasks and single:
         yield "score that expert", evaluation(here, single)
     elif kind == "level" and partly and single:

@@ -139,6 +139,16 @@ def code(value: object) -> str:
     return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
 
 
+def with_code(value: object) -> Markup:
+    """A sentence as HTML: what it has in backticks is code.
+
+    Example:
+        >>> print(with_code("`a<b` is & stays"))
+        <code>a&lt;b</code> is &amp; stays
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(value))))
+
+
 def render(template: str, **content: Any) -> str:
     """Render a model card, or a page that extends ``pyswarmopt_llm/report/page.html.j2``.
 
@@ -195,7 +205,7 @@ def _template(name: str) -> Template:
         lstrip_blocks=True,
     )
     filters = (
-        *(code, one_line, plain, counted, cut, duration, mixture_name, mixture_text),
+        *(code, one_line, plain, with_code, counted, cut, duration, mixture_name, mixture_text),
         *(split_small_weights, not_held_out, score, signed, asdict),
     )
     environment.filters |= {"p": p_text, **{each.__name__: each for each in filters}}

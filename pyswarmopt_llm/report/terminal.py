@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
-from pyswarmopt_llm.common.events import Event, OnEvent, duration
+from pyswarmopt_llm.common.events import PART_PLAIN, Event, OnEvent, duration
 from pyswarmopt_llm.report.pages import said, score, words
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class SearchState:
             times.append(60 * self.settings["budget_minutes"] - self.seconds)
         if self.settings["budget_items"] is not None and self.items_per_second:
             times.append((self.settings["budget_items"] - self.items) / self.items_per_second)
-        return max(0.0, min(times)) + self._after("training", "rivals", "result")
+        return max(0.0, min(times)) + self._after("training", PART_PLAIN, "rivals", "result")
 
     def _after(self, *parts: str) -> float:
         """Seconds that these parts take after the search, at the latest pace."""

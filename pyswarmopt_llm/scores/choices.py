@@ -70,7 +70,11 @@ class Schedule:
 
     def passes(self, items: int) -> int:
         """Forward passes of an item that training on so many items takes."""
-        return training_passes(items, self.epochs) + self.fold_passes(items)
+        return self.whole_passes(items) + self.fold_passes(items)
+
+    def whole_passes(self, items: int) -> int:
+        """Passes of the LoRA that is trained on all items."""
+        return training_passes(items, self.epochs)
 
     def fold_passes(self, items: int) -> int:
         """Passes of the LoRAs that are trained without a fold.

@@ -114,7 +114,7 @@ class Contestant:
         position: of the mixture, (D,).
         patch: the whole model, where it is not what the space makes of the position.
         trained: True if it was trained on dev. Without a patch only its cross-validation fits exist,
-            because it was clearly behind.
+            because another is handed over.
         dev: its scores on dev, where these are known.
         value: on dev, as the search saw it.
     """

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.explore import Batch
@@ -169,13 +170,19 @@ class Surrogate(ABC):
             count = min(self.at_once, self.most - proposed)
             batch = self._fit(inside).propose(self.seed + proposed, count)
             if not batch:
-                self.remarks.append(
-                    "the model expects no mixture to be ahead of the best candidate by a standard "
-                    f"error, so it proposes none; `proposals` {self.most} scores {self.most} of them"
-                )
+                self.remarks.append(self._nothing_promised(self.most - proposed))
                 return
             yield torch.stack([active.masked_scatter(active > 0, position) for position in batch])
             proposed += len(batch)
+
+    def _nothing_promised(self, skipped: int) -> str:
+        """The reason why so many proposals are skipped, and how to have them scored."""
+        best = max(self.scored, key=lambda candidate: candidate.value)
+        return (
+            f"{counted(skipped, 'proposal')} skipped: no mixture promised to be ahead of the best "
+            f"candidate by a standard error ({self._error(best):.3f}); "
+            f"`--set proposals={self.most}` scores them all the same"
+        )
 
     def _leave_out_harmful(self) -> None:
         """Find the experts that harm, and say so."""

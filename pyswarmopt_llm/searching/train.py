@@ -1,9 +1,9 @@
 """The last step of a search: models are trained further on dev (`train`).
 
-Where items have options, the base, the best expert and a mixture that is clearly better than it are
-all cross-fitted. Those that are not behind the best by more than a standard error are then trained
-on all items, and the best is kept. Where replies are written and scored, the mixture is trained on
-the best of them.
+Where items have options, the base, the best expert and a mixture that is ahead of it by more than a
+standard error are all cross-fitted, and the best is trained on all items. So are the base and the
+best expert, whatever they score on dev, where a test split can tell what plain fine-tuning gives.
+Where replies are written and scored, the mixture is trained on the best of them.
 
 What is handed over is an ordinary patch: the model to start from, and a LoRA that was trained on
 all items. Each item is scored by what was trained without its fold (see `trainer.folds`). These
@@ -128,7 +128,9 @@ def train_on_labels(
     items = job.choices(found.scorings)
     evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
     schedule = labelled(len(items))
-    meter = Meter(len(starts) * schedule.passes(len(items)), tell)
+    plain = {BASE, EXPERT} & starts.keys() if job.work.tests_plain else set()
+    whole = min(len(plain) + 1, len(starts)) * schedule.whole_passes(len(items))
+    meter = Meter(len(starts) * schedule.fold_passes(len(items)) + whole, tell)
     fittings: dict[str, Fitting] = {}
     rows: dict[str, Row] = {}
     for name, position in starts.items():
@@ -156,8 +158,7 @@ def train_on_labels(
         untrained = Contestant(starts[best], value=row.value)
     tuned = {}
     for name, fitting in fittings.items():
-        close = name == best or not_worse(values[name], values[best])
-        patch = fitting.whole() if close else None
+        patch = fitting.whole() if name in {best, *plain} else None
         tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
     models = {"mixture": replace(untrained, dev=row), "trained": tuned[best]}
     models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}

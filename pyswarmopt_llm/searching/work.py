@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.events import PART_PLAIN
 from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
@@ -137,6 +138,11 @@ class Work:
             return 1
         return 2 if self.objectives.written else 3
 
+    @property
+    def tests_plain(self) -> bool:
+        """Whether base and best expert are trained on all labels, and scored on test."""
+        return self.rivals == 3
+
     @cached_property
     def budget(self) -> Budget:
         """The budget of the search."""
@@ -165,11 +171,13 @@ class Work:
             trial_items(len(task.dev), possible(name, self.plan.config.scoring))
             for name, task in self.objectives.tasks.items()
         )
+        plain = 2 * labelled(self.items).whole_passes(self.items) if self.tests_plain else 0
         return {
             "option letters": other * tried * min(experts, TRIED),
             "experts": dev * min(experts, scored),
             "mixtures": dev * max(scored - experts, 0),
             "training": other * (self._training() if self.plan.trains else 0),
+            PART_PLAIN: other * plain,
             "rivals": (dev + test) * self.rivals,
             "result": dev * (2 + self.plan.trains) + test * (3 + self.plan.trains),
         }
@@ -178,7 +186,8 @@ class Work:
         """Passes of training, and replies that are written for it."""
         if not self.objectives.written:
             starts = 1 if self.plan.config.quick else MOST_STARTS
-            return starts * labelled(self.items).passes(self.items)
+            schedule = labelled(self.items)
+            return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
         spare = self.trained_items if self.objectives.spare else 0
         return planned_passes(self.distinct("dev"), spare)
 
@@ -191,7 +200,7 @@ class Work:
 
     def seconds(self, dev: float, test: float, other: float) -> dict[str, float]:
         """Part -> seconds that it takes at most; `budget_minutes` bounds all but training and
-        rivals.
+        rivals, trained or scored.
 
         Args:
             dev: seconds of an evaluation on dev.
@@ -201,7 +210,7 @@ class Work:
         taken = self.cost(dev, test, other)
         for name in ("experts", "mixtures"):
             taken[name] /= self.plan.side_by_side
-        bounded = [name for name in taken if name not in ("training", "rivals")]
+        bounded = [name for name in taken if name not in ("training", PART_PLAIN, "rivals")]
         most, minutes = sum(taken[name] for name in bounded), self.plan.config.budget_minutes
         if minutes is not None and most > 60 * minutes:
             taken |= {name: taken[name] * 60 * minutes / most for name in bounded}

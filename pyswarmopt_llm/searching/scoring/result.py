@@ -28,6 +28,7 @@ from pyswarmopt_llm.searching.scoring.record import Packed, unpack
 SPLITS = ("dev", "test")
 # models that the result is compared with in one verdict
 RIVALS = ("best_single", "base", "base_tuned", "expert_tuned", "mixture", "commonest")
+PLAIN = ("base_tuned", "expert_tuned")  # those of them that are a plain fine-tuning
 Interval = tuple[float, float]
 
 
@@ -320,6 +321,25 @@ class Result:
         """The answer format of all tasks; ``mixed`` of several."""
         kinds = {one.scoring for one in self.objectives.values() if one.answer_format} or {"own"}
         return kinds.pop() if len(kinds) == 1 else "mixed"
+
+    @property
+    def plain(self) -> list[str]:
+        """The plain fine-tunings that are not the result, by their scores on test, the best first."""
+        scored = {
+            name: self.models[name].test
+            for name in PLAIN
+            if name in self.models and not self.models[name].same(self.best)
+        }
+        values = {name: test.value for name, test in scored.items() if test is not None}
+        return sorted(values, key=lambda name: -values[name]) if self.best.test else []
+
+    @property
+    def outdone_by(self) -> str | None:
+        """The better plain fine-tuning, if it is significantly better than the result on test."""
+        pairs = self.compared["test"]
+        return next(
+            (name for name in self.plain[:1] if name in pairs and pairs[name].sign < 0), None
+        )
 
     def lead(
         self,

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,10 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix import build_space, register, space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
+from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "spaces.md"
 MODULE = "q_proj"
@@ -76,7 +80,12 @@ def test_it_is_searched_saved_described_and_resumed(
     # the files, read back, score as the candidate did
     assert result["best_dev"] == max(row["value"] for row in rows)
     card = (tmp_path / "run" / "best" / "README.md").read_text()
-    assert "an average of" in card and "`convex`" in card and "library_name: peft" in card
+    assert "`convex`" in card and "library_name: peft" in card
+    # of a mixture, whichever won here
+    weights = dict(zip(result["coefficients"], (0.5, 0.25, 0.25), strict=True))
+    found = Result.from_json(result)
+    mixed = {**found.models, "best": replace(found.best, weights=weights)}
+    assert "an average of" in model_card(Run(tmp_path / "run").about, replace(found, models=mixed))
     assert "PeftModel" in (tmp_path / "run" / "report.html").read_text()
     (tmp_path / "run" / "result.json").unlink()
     assert resume(tmp_path / "run").result["coefficients"] == result["coefficients"]

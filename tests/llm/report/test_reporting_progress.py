@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.events import Event
+from pyswarmopt_llm.common.events import PART_PLAIN, Event
 from pyswarmopt_llm.report.terminal import WINDOW, SearchState, json_lines, progress
 from pyswarmopt_llm.searching.find import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -111,7 +111,8 @@ def test_a_budget_bounds_the_time_left() -> None:
 
 def test_training_rivals_and_the_result_are_counted_from_the_start() -> None:
     """At 8 items a second."""
-    passes = {"experts": 96, "mixtures": 48, "training": 800, "rivals": 80, "result": 160}
+    passes = {"experts": 96, "mixtures": 48, "training": 720, PART_PLAIN: 80, "rivals": 80}
+    passes |= {"result": 160}
     state = SearchState()
     state.add(Event("start", {**START.data, "passes": passes}))
     for event in events_of(row(0, 0, 0, 0.5, seconds=6.0))[1:]:
