@@ -29,6 +29,7 @@ ALL = "all"  # the LoRA that was trained on all items
 
 
 FOLDER = "trained"  # in the run directory
+BEHIND = 2.0  # standard errors of cross-fitting by which a model trained on labels may be behind
 
 
 BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels

@@ -31,6 +31,7 @@ from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.fitting import (
     BASE,
+    BEHIND,
     EXPERT,
     FOLDER,
     MIXTURE,
@@ -49,7 +50,6 @@ from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
 
 FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
-BEHIND = 2.0  # standard errors of cross-fitting by which a trained model may be behind
 
 
 def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:

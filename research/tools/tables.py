@@ -181,17 +181,18 @@ def does_it_help() -> str:
 
 
 def demo_verdict() -> str:
-    """The lines with which the demo's search ends, by the program's own sentences."""
+    """The sentence with which the demo's search ends, by the program's own words.
+
+    Of its tests this one has the largest p, so that Holm's correction leaves it as it is.
+    """
     read, tasks, say = outcomes("demo"), ("five-desks",), words()
-    single = compare_paired(*read.pairs(SEARCH, BEST, tasks))
-    scores = read.mean(SEARCH, tasks), read.mean(BEST, tasks)
-    first = say.lead("better", "the best single expert, clinic", scores, single, "unseen example")
-    rows = map(json.loads, (EVIDENCE / "demo.jsonl").read_text(encoding="utf-8").splitlines())
-    dev = {row["method"]: row["dev"] for row in rows}
-    behind = say.behind(
-        [("the base, fine-tuned", dev[BASE]), ("the best expert, fine-tuned", dev[EXPERT])]
-    )
-    return "\n".join(["```text", *wrap(f"{first} {behind}", 96), "```"])
+    plain = max((BASE, EXPERT), key=lambda name: read.mean(name, tasks))
+    pair = compare_paired(*read.pairs(SEARCH, plain, tasks))
+    scores = read.mean(SEARCH, tasks), read.mean(plain, tasks)
+    called = {BASE: "the base", EXPERT: "the best expert, clinic"}[plain]
+    kind = {1: "better", 0: "level", -1: "worse"}[pair.sign]
+    first = say.lead(kind, f"plain fine-tuning of {called}", scores, pair, "unseen example")
+    return "\n".join(["```text", *wrap(str(first), 96), "```"])
 
 
 def real_tasks() -> str:

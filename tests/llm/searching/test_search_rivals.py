@@ -58,9 +58,9 @@ def start_at(weights: list[float]) -> str:
 def count(monkeypatch: pytest.MonkeyPatch, trained: list[str]) -> None:
     """Have every training noted."""
 
-    def noted(*args: Any) -> Any:
+    def noted(*args: Any, **settings: Any) -> Any:
         trained.append("once")
-        return fit(*args)
+        return fit(*args, **settings)
 
     monkeypatch.setattr(fitting, "fit", noted)
 
