@@ -163,6 +163,7 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         seed=settings.seed,
         scoring=bench.scoring,
         compat="none",
+        no_rivals=True,  # these are methods of their own
     )
     return Job(
         plan=Plan(config),
