@@ -181,7 +181,7 @@ class Surrogate(ABC):
         return (
             f"{counted(skipped, 'proposal')} skipped: no mixture promised to be ahead of the best "
             f"candidate by a standard error ({self._error(best):.3f}); "
-            f"`--set proposals={self.most}` scores them all the same"
+            f"`proposals` {self.most} scores them all the same"
         )
 
     def _leave_out_harmful(self) -> None:

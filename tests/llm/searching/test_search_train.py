@@ -76,12 +76,13 @@ def test_proposals_that_promise_too_little_are_skipped_and_said_to_be(
     found = search(replace(config, method="items", max_iter=None))
     result = Result.from_json(found.result)
     (skipped,) = [text for text in result.notes if "skipped" in text]
-    remedy = re.search("--set proposals=([0-9]+)", skipped)
+    remedy = re.search("`proposals` ([0-9]+)", skipped)
     assert remedy and skipped.startswith(remedy[1])  # all that there would have been
     terminal = io.StringIO()
     print_findings(Console(file=terminal), found.run, findings(Run(found.run).about, result))
     page = (found.run / "report.html").read_text(encoding="utf-8")
-    assert remedy[0] in terminal.getvalue() and remedy[0] in page
+    assert remedy[0] in terminal.getvalue()
+    assert f"<code>proposals</code> {remedy[1]} scores" in page
 
 
 @pytest.mark.parametrize(("behind", "kept"), [(1.5, True), (2.5, False)])
