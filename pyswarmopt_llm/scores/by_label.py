@@ -155,9 +155,10 @@ def _sums(n: int, right: Sequence[int], chosen: Sequence[int], questions: Sequen
     sums = np.zeros((int(groups.max()) + 1, 3, n + 1))
     is_right, is_chosen = np.array(right, dtype=int), np.array(chosen, dtype=int)
     hit = is_right == is_chosen
-    np.add.at(sums, (groups[hit], 0, is_right[hit]), 1)
-    np.add.at(sums, (groups, 1, is_right), 1)
-    np.add.at(sums, (groups, 2, is_chosen), 1)
+    for row, (of, label) in enumerate(
+        ((groups[hit], is_right[hit]), (groups, is_right), (groups, is_chosen))
+    ):
+        np.add.at(sums[:, row], (of, label), 1)
     return sums[:, :, :n]
 
 

@@ -61,8 +61,7 @@ def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[st
     """One row as text, under these headings."""
     gain, tokens = row.get("gain"), row["tokens"]
     texts = {
-        # An average of a search in its default space, delta, is another model of nearly that name.
-        "method": "uniform-soup (space factor)" if method == "uniform-soup" else method,
+        "method": method,
         "dev": score_text(row["dev"], row.get("dev_interval")),
         "test": score_text(row["test"], row.get("test_interval")),
         "gain over best single": "-" if gain is None else f"{gain:+.1%}",
