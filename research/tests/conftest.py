@@ -10,10 +10,6 @@ from typing import Any
 import pytest
 from laboratory import script
 from llm_fixtures import *  # noqa: F403
-from search_helpers import questions, write_task
-
-from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.base import resolve_base
 
 HERE = Path(__file__).parent
 
@@ -23,22 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("slow")
-
-
-@pytest.fixture(scope="session")
-def folder(tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A laboratory of tiny models, with the task t1."""
-    folder = tmp_path_factory.mktemp("lab")
-    (folder / "base").symlink_to(tiny_base)
-    (folder / "experts").symlink_to(experts[0].parent)
-    (folder / "tasks").mkdir()
-    write_task(folder / "tasks" / "t1.json", questions(12, seed=1), questions(8, seed=2))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def engine(tiny_base: Path) -> Any:
-    return load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
 
 
 @pytest.fixture

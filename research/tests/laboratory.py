@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-
-import torch
 
 ROOT = Path(__file__).parents[2]
 RESEARCH = ROOT / "research"
 BENCHMARKS = RESEARCH / "benchmarks"
-KINDS = ("lab", "groups", "tokens", "scores", "functions", "bbob", "scaling")
-FOLDERS = [RESEARCH / "tools", BENCHMARKS, *(BENCHMARKS / kind for kind in KINDS)]
+FOLDERS = [RESEARCH / "tools", BENCHMARKS, *filter(Path.is_dir, BENCHMARKS.iterdir())]
 PLACES = [*map(str, FOLDERS), str(ROOT / "benchmarks" / "bbob")]
+REMOVED = "68774130"  # the commit that has the scripts, tests and writers that were deleted
 sys.path += PLACES  # for what a script imports when a function of it is called
 
 
@@ -29,28 +28,11 @@ def script(name: str) -> Any:
         sys.path[:] = before
 
 
-def scripts(names: str) -> SimpleNamespace:
-    """Several of them."""
-    return SimpleNamespace(**{name: script(name) for name in names.split()})
-
-
-def cells(table: str) -> list[list[str]]:
-    """The rows of a table, without its head."""
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[2:]]
-
-
-def said(member: Any, prompt: str) -> str:
-    """The reply of a member of a group."""
-    (reply,) = member.generate([prompt])
-    return str(reply.texts[0])
-
-
-def llama(seed: int, hidden: int = 16, vocabulary: int = 64) -> Any:
-    """A small Llama of two layers with random weights."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    sizes = {"hidden_size": hidden, "intermediate_size": 48, "num_hidden_layers": 2}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 4}
-    torch.manual_seed(seed)
-    config = LlamaConfig(vocab_size=vocabulary, **sizes, **heads, tie_word_embeddings=True)
-    return LlamaForCausalLM(config).eval().requires_grad_(False)
+@cache
+def removed() -> frozenset[str]:
+    """The files of `research` that are in the commit `REMOVED` and no longer here; none are known
+    where the repository came without its history.
+    """
+    command = ["git", "ls-tree", "-r", "--name-only", REMOVED, "research"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return frozenset(name for name in listed.stdout.split() if not (ROOT / name).exists())

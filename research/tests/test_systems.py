@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from laboratory import REMOVED, removed
 
 ROOT = Path(__file__).parents[2]
 NOTES = ROOT / "research" / "notes"
@@ -19,6 +20,7 @@ ROWS = [
     for line in TEXT.splitlines()
     if re.match(r"\| \d+ \|", line)
 ]
+NAMED = re.compile(r"`([^`]+)`(†?)")  # marked if it was deleted
 LINKED = re.compile(r"\[([^\]]+)\](?:\(([^)]+)\)|\[(\w+)\])")
 TARGETS = dict(re.findall(r"^\[(\w+)\]: (\S+)$", TEXT, flags=re.MULTILINE))
 # how a page says where its outcomes are
@@ -30,13 +32,18 @@ WHOLE = re.compile(
     r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+|\d{3,})(?![\w.,]*\d)"
     r"(?! (?:questions|examples|near ties))"  # how many were asked stands in text
 )
-# what research/tools/tables.py writes from outcomes
-WRITTEN = re.compile(r"<!-- table: .*?<!-- end -->|[\d.,]+<!-- cell: .*?-->", re.DOTALL)
+# a row of a table, or a figure that a test compares with one
+CELLS = re.compile(r"^\|.*$|[\d.,]+<!-- cell: .*?-->", re.MULTILINE)
 
 
 def named(cell: str) -> list[str]:
-    """What stands in backticks."""
-    return re.findall(r"`([^`]+)`", cell)
+    """What stands in backticks and is not marked as deleted."""
+    return [name for name, mark in NAMED.findall(cell) if not mark]
+
+
+def deleted(cell: str) -> list[str]:
+    """What stands in backticks and is marked as deleted."""
+    return [name for name, mark in NAMED.findall(cell) if mark]
 
 
 def figures(cell: str) -> list[tuple[str, Path, str]]:
@@ -78,13 +85,16 @@ def test_files_and_tests_exist_and_every_row_has_a_figure_or_a_reason(row: list[
     _, system, files, tests, figure, measured_on, departure = row
     assert system and figure and departure
     assert set(measured_on.split(", ")) <= {*MEASURED_ON, "nothing"}
-    assert bool(named(files)) == bool(named(tests))
-    assert named(files) or re.match(r"none: (not written|not run|a limit)", figure)
+    written = bool(named(files) + deleted(files))
+    assert written == bool(named(tests) + deleted(tests))
+    assert written or re.match(r"none: (not written|not run|a limit)", figure)
     for name in named(files):
         assert any((folder / name).is_file() for folder in (ROOT, ROOT / "pyswarmopt_llm")), name
     for name in named(tests):
-        folders = (ROOT / "tests", ROOT / "research" / "tests")
-        assert any((folder / name).is_file() for folder in folders), name
+        assert (ROOT / "tests" / name).is_file(), name
+    for name in (*deleted(files), *(f"research/tests/{name}" for name in deleted(tests))):
+        assert not (ROOT / name).exists(), name
+        assert name in removed() or not removed(), name
     assert bool(figures(figure)) != bool(re.match(r"none: \w", figure))
 
 
@@ -95,10 +105,10 @@ def test_a_figure_has_a_page(row: list[str]) -> None:
 
 
 def cells(page: Path, anchor: str) -> set[str]:
-    """The figures that are cells of tables written from outcomes, without ends of intervals."""
+    """The figures that are cells of tables, without ends of intervals."""
     found: set[str] = set()
-    for written in WRITTEN.findall(section(page, anchor)):
-        for cell in re.sub(r"\[[^\]]*\]|<!--.*?-->", "", written).split("|"):
+    for row in CELLS.findall(section(page, anchor)):
+        for cell in re.sub(r"\[[^\]]*\]|<!--.*?-->", "", row).split("|"):
             found |= {*NUMBER.findall(cell), *WHOLE.findall(cell)}
     return found
 
@@ -113,7 +123,7 @@ def missing(row: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_each_figure_is_written_from_outcomes(row: list[str]) -> None:
+def test_each_figure_stands_in_a_table(row: list[str]) -> None:
     assert not missing(row)
 
 
@@ -157,8 +167,13 @@ def test_the_page_lists_the_rows_that_lack_something() -> None:
     standing = [row for row in ROWS if row[0] not in outside | short]
     early = len([row for row in standing if int(row[0]) <= 130])
     assert f"({early} of the first 130)" in TEXT
+    assert f"commit `{REMOVED}` has it" in TEXT
+    untested = len([row for row in standing if not named(row[3])])
+    assert f"the tests of {untested} of them are at that commit alone" in TEXT
     paper = (ROOT / "docs" / "explanation" / "paper.md").read_text(encoding="utf-8")
-    assert f"Of all {len(ROWS)} systems, {count} are" in paper
+    assert (
+        f"Of all {len(ROWS)} systems, {count} are tested ({untested} at an earlier commit)" in paper
+    )
     assert f"**{len(outside)} is a limit of this machine:**" in TEXT
     counts = dict.fromkeys((*MEASURED_ON, "nothing"), 0)
     for row in standing:

@@ -1,5 +1,5 @@
 """The tables of research/notes/optimiser.md: the summary, from those that benchmarks/bbob/bbob.py wrote further
-down on that page, and what research/evidence has of other suites and of the parts of pure swarms.
+down on that page, and what research/evidence has of kept runs and of other suites.
 """
 
 from __future__ import annotations
@@ -200,47 +200,6 @@ def _errors(runs: list[list[float]]) -> list[float]:
     return [0.0 if mean <= SOLVED else float(mean) for mean in means]
 
 
-DRAWN = {
-    "pyswarmopt": "`recipe=None`",
-    "cma-es": "BIPOP-CMA-ES",
-    "lq-cma-es": "lq-CMA-ES",
-    "catcma": "CatCMA with Margin",
-    "optuna-tpe": "TPE",
-    "ngopt": "NGOpt",
-    "scipy-de": "DE",
-    "random": "random search",
-}
-
-
-def drawn(calls: int) -> str:
-    """Mean ranks on the problems of `drawn.py` after so many calls, of all and by kind; on how many a
-    solver is better and worse than the default, and the p-value of its ranks beside the default's,
-    times the number of peers that are not yet told apart (Holm 1979).
-    """
-    rows = lines("drawn")
-    packages = {row["solver"]: row["package"] for row in rows}
-    solvers = [solver for solver in DRAWN if solver in packages]
-    values: dict[tuple[str, int, int], dict[str, float]] = {}
-    for row in rows:
-        problem = row["kind"], row["number"], row["seed"]
-        values.setdefault(problem, {})[row["solver"]] = row["values"][str(calls)]
-    ranks = {problem: rankdata([by[s] for s in solvers]) for problem, by in values.items()}
-    each = np.array(list(ranks.values()))
-    apart = each[:, 1:] - each[:, :1]
-    adjusted = holm([sign_flips(column.tolist()) for column in apart.T])
-    kinds = list(dict.fromkeys(kind for kind, _, _ in ranks))
-    of_kind = {k: np.mean([r for key, r in ranks.items() if key[0] == k], axis=0) for k in kinds}
-    table = []
-    for j, solver in enumerate(solvers):
-        cell = f"{each[:, j].mean():.2f}"
-        if j:
-            better, worse = (apart[:, j - 1] < 0).sum(), (apart[:, j - 1] > 0).sum()
-            cell += f", {better} to {worse}, {p_value(adjusted[j - 1])}"
-        name = f"{DRAWN[solver]} ({packages[solver]})"
-        table.append([name, cell, *(f"{of_kind[kind][j]:.2f}" for kind in kinds)])
-    return markdown([f"{calls} calls", f"all {len(each)}", *kinds], table)
-
-
 def sign_flips(differences: list[float]) -> float:
     """The p-value of the mean of paired differences of functions or problems, whose signs are changed
     in all ways, or in 10,000 (Fisher 1935).
@@ -249,57 +208,3 @@ def sign_flips(differences: list[float]) -> float:
         (np.array(differences),), np.mean, permutation_type="samples", n_resamples=10_000, rng=0
     )
     return float(test.pvalue)
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """P-values of several comparisons, adjusted: the k-th smallest of n times n - k + 1, never below
-    the one before (Holm 1979, Scand. J. Statist. 6).
-    """
-    adjusted, largest = list(p_values), 0.0
-    for k, i in enumerate(np.argsort(p_values, kind="stable").tolist()):
-        largest = max(largest, min(1.0, (len(p_values) - k) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
-
-
-PARTS = {
-    "": "`covariant`",
-    "growth=1": "restarts with the same population",
-    "growth=2": "restarts with twice the population (IPOP)",
-    "growth=3": "... three times",
-    "patience=25": "restarted after 25 moves without a new best, not 50",
-    "patience=100": "... 100",
-    "population=7": "7 particles, not 10",
-    "population=14": "14",
-    "population=20": "20",
-    "reduction=1,population=20": "20, linearly reduced to 5 (L-SHADE)",
-    "reduction=1,population=30": "30",
-    "reduction=1,population=60": "60",
-    "history=0.1": "w, c1 and c2 from the history of successes (SHADE)",
-    "axes=none": "random factors along the coordinates",
-    "axes=half": "along the eigenvectors of the better half of the bests",
-    "axes=velocities": "... of bests and velocities",
-    "axes=recent": "... of bests and former ones, learnt at a rate of 0.1",
-    "axes=recent,rate=0.3": "... 0.3",
-    "axes=steps": "... of steps to new bests (as in CMA-ES), 0.1",
-    "axes=steps,rate=0.03": "... 0.03",
-    "axes=steps,rate=0.2": "... 0.2",
-    "differences=0.2": "0.2 of the moves are current-to-pbest of JADE, the velocity that of the move",
-    "differences=0.5": "0.5 of them",
-    "differences=0.2,kept=1": "0.2, and the particle keeps its velocity",
-    "gaussian=0.2,scale=1": "0.2 of the moves drawn from the bests' covariance",
-    "gaussian=0.2,scale=1.3": "... 1.3 times as far",
-    "axes=steps,differences=0.2,kept=1": "axes of steps, 0.2 current-to-pbest, velocity kept",
-    "axes=steps,differences=0.3,kept=1": "... 0.3",
-    "axes=steps,differences=0.3,kept=1,population=12": "... 0.3 and 12 particles",
-}
-
-
-def swarm_parts() -> str:
-    """What parts of other algorithms bring to `covariant`, on instances 101 and 102 in 5-D."""
-    rows = {row["variant"]: row for row in lines("swarm-parts") if row["instances"] == "101,102"}
-    table = ["| variant | area | targets hit |", "|---|---:|---:|"]
-    table += [
-        f"| {name} | {rows[v]['area']:.3f} | {rows[v]['hit']:.3f} |" for v, name in PARTS.items()
-    ]
-    return "\n".join(table)

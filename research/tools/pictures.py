@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import chart
-import curve_chart
 import matplotlib
 import numpy as np
 import showcase
@@ -79,7 +78,6 @@ def main() -> None:
     matplotlib.use("agg")
     OUT.mkdir(exist_ok=True)
     chart.draw(OUT)
-    curve_chart.draw(OUT)
     if sys.argv[1:] == ["chart"]:
         return
     for draw in (forces, paths, diversity, experts):

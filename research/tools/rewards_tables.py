@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from outcomes import Floats, lines, markdown, outcomes, p_value, points_over_seeds
+from outcomes import Floats, lines, markdown, p_value
 
 from pyswarmopt_llm.common.statistics import paired_test
 from pyswarmopt_llm.published.classifiers import controllability
@@ -90,24 +90,6 @@ def ratings() -> str:
     return markdown([*head, minus, "the judge's win rate against it"], table)
 
 
-def factuality() -> str:
-    """A row per method: the share of statements that hold."""
-    read, tasks = outcomes("factuality"), ("facts",)
-    rows = []
-    for method, label in LABELS.items():
-        if (method, "facts") in read.scores:
-            low, high = read.interval(method, tasks)
-            same = len(read.scores[method, "facts"]) == len(read.scores[SEARCH, "facts"])
-            ahead = (
-                ""
-                if method == SEARCH or not same
-                else points_over_seeds(read, SEARCH, method, tasks)
-            )
-            value = f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]"
-            rows.append([label, value, ahead])
-    return markdown(["500 test prompts", "statements that hold", "the search minus, points"], rows)
-
-
 def conflicting(preference: str) -> str:
     """A row per method: the score, tokens of a reply, and facts that are right."""
     rows = [row for row in lines("conflicting") if row["preference"] == preference]
@@ -150,7 +132,6 @@ def controlled() -> str:
 TABLES = {
     "judge-quality": judge_quality,
     "ratings": ratings,
-    "factuality": factuality,
     "concise": lambda: conflicting("concise"),
     "verbose": lambda: conflicting("verbose"),
     "controllability": controlled,

@@ -1,10 +1,10 @@
-"""The tables of pools with an expert that harms, from research/evidence."""
+"""The table of a pool with an expert that harms, from research/evidence."""
 
 from __future__ import annotations
 
 from outcomes import markdown, outcomes, points
 
-CHOSEN_ON, TASKS = ("t1", "t2", "t3"), ("t4", "t5", "t6")
+TASKS = ("t4", "t5", "t6")
 SEARCH = "item-model+dev"
 LABELS = {
     "base": "base",
@@ -37,23 +37,3 @@ def several() -> str:
     return markdown(
         ["500 test examples a task, three seeds", *TASKS, "mean", "the search minus"], rows
     )
-
-
-KINDS = {"labels": "labels, options", "scores": "exact match of written answers"}
-POOLS = ("best single expert", "without it", "before", "now")
-
-
-def harmful() -> str:
-    """Searches in pools without and with an expert that harms, before training."""
-    read = outcomes("harmful")
-    rows = []
-    for kind, label in KINDS.items():
-        for tasks in (CHOSEN_ON, TASKS):
-            cells = [f"{read.mean(f'{kind}: {pool}', tasks):.3f}" for pool in POOLS]
-            ahead = [
-                points(read, f"{kind}: now", f"{kind}: {pool}", tasks)
-                for pool in ("before", "without it")
-            ]
-            rows.append([f"{label}, {tasks[0]} to {tasks[-1]}", *cells, *ahead])
-    head = ["best single expert", "pool without it", "with it, before", "with it, now"]
-    return markdown(["search by", *head, "now minus before", "now minus without it"], rows)

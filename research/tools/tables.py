@@ -16,28 +16,15 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
-import combining_tables
 import controls_tables
-import cooperation_tables
-import core_tables
-import curve_tables
 import experts_tables
-import find_tables
-import group_tables
-import keeping_tables
 import numpy as np
 import rewards_tables
-import setting_tables
 import several_tables
-import stress_tables
 import studies_tables
-import talking_tables
-import task_tables
 import trial_tables
-import tuning_tables
-import unlabelled_tables
 import written_tables
-from bbob_table import competitions, drawn, first_calls, kept, second_suites, summary, swarm_parts
+from bbob_table import competitions, first_calls, kept, second_suites, summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
     continuations,
@@ -398,7 +385,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "written": written_answers,
     "written-short": written_short,
     "written-differences": written_differences,
-    "keeping": keeping_tables.keeping,
     "house-style": house_style,
     "structured": structured,
     "structured-fields": structured_fields,
@@ -417,97 +403,23 @@ TABLES: dict[str, Callable[[], str]] = {
     "budget-differences": budget_differences,
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
-    "beyond": studies_tables.beyond,
-    "first-ablations": studies_tables.first_ablations,
-    "coefficient-sets": studies_tables.coefficient_sets,
-    "one-coefficient": studies_tables.one_coefficient,
-    "origins": studies_tables.origins,
-    "talking": talking_tables.talking,
-    "societies": talking_tables.societies,
-    "reading": talking_tables.reading,
-    "unlike": lambda: talking_tables.writers("unlike"),
-    "unlike-choosing": lambda: talking_tables.unlike_models(
-        "choosing", "`token`, searched weights", "minus the search"
-    ),
-    "unlike-writing": lambda: talking_tables.unlike_models(
-        "writing", "best member on dev", "minus the best member"
-    ),
     "twelve": lambda: laboratory("twelve"),
-    "collective": group_tables.collective,
     "data-sets": controls_tables.data_sets,
-    "systems-lab": controls_tables.systems,
     "right-answers": controls_tables.right_answers,
-    "on-policy": controls_tables.on_policy,
-    "further-prompts": controls_tables.further_prompts,
     "lab-methods": lambda: laboratory("lab-methods"),
     "second-family": lambda: laboratory("second-family"),
-    "log-contrast": lambda: talking_tables.votes("log-contrast"),
-    "culprits": talking_tables.culprits,
-    "coalition": lambda: talking_tables.votes("coalition"),
-    "attention": lambda: talking_tables.votes("attention"),
-    "reinforced": lambda: talking_tables.votes("reinforced"),
-    "reward-votes": lambda: talking_tables.votes("reward-votes"),
-    "ruled": group_tables.ruled,
-    "ranker": group_tables.ranker,
-    "saved": group_tables.saved,
-    "confidence": group_tables.confidence,
-    "attacks": group_tables.attacks,
-    "raft": group_tables.log_of_decisions,
-    "classifier-game": group_tables.classifier_game,
-    "classifier-means": group_tables.classifier_means,
-    "classifier-parts": group_tables.classifier_parts,
-    "classifier-settings": group_tables.classifier_settings,
-    "restarts": group_tables.restarts,
-    "published-setting": setting_tables.published_setting,
-    "inertia": group_tables.inertia,
-    "translation": task_tables.translation,
-    "fusions": task_tables.fusions,
-    "machinesom": lambda: task_tables.by_task("machinesom"),
-    "tools-agent": lambda: task_tables.tools("agent"),
-    "tools-coalition": lambda: task_tables.tools("coalition"),
-    "mended": task_tables.mended,
-    "attack": task_tables.attack,
-    "design": task_tables.design,
-    "biased": task_tables.biased,
-    "objectives": task_tables.objectives,
-    "adverse": task_tables.adverse,
-    "rankings": task_tables.rankings,
-    "curve": curve_tables.curve,
-    "curve-differences": curve_tables.differences,
-    "curve-few": curve_tables.few,
-    "curve-best": curve_tables.best_ways,
-    "stress-inputs": stress_tables.inputs,
-    "stress-agreement": stress_tables.agreement,
-    "stress-liars": stress_tables.liars,
-    "stress-sizes": stress_tables.sizes,
-    "find": find_tables.claimed_on,
-    "find-chosen": find_tables.chosen_on,
-    "find-public": find_tables.public,
     "several": several_tables.several,
-    "harmful": several_tables.harmful,
     "several-experts": experts_tables.several_experts,
     "several-experts-differences": experts_tables.several_experts_differences,
     "dev-size": experts_tables.dev_size,
     "dev-size-ablations": experts_tables.dev_size_ablations,
-    "unlabelled": unlabelled_tables.unlabelled,
-    "unlabelled-differences": unlabelled_tables.unlabelled_differences,
-    "unlabelled-tries": unlabelled_tables.unlabelled_tries,
     "bbob": summary,
     "bbob-kept": kept,
     "second-suites": second_suites,
     "mixtures-first-calls": first_calls,
     "competitions": competitions,
-    "drawn-50": lambda: drawn(50),
-    "drawn-200": lambda: drawn(200),
-    "swarm-parts": swarm_parts,
-    "emergence": studies_tables.emergence,
-    "emergence-written": studies_tables.emergence_written,
     **trial_tables.TABLES,
     **rewards_tables.TABLES,
-    **tuning_tables.TABLES,
-    **combining_tables.TABLES,
-    **cooperation_tables.TABLES,
-    **core_tables.TABLES,
 }
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from less_work import paired
+from scipy import stats
 
 from pyswarmopt_llm.report.finished import read_run
 from pyswarmopt_llm.report.reading import Course, emergence, searched
@@ -148,6 +149,14 @@ def changes(variants: Mapping[str, Mapping[Key, Line]], names: Sequence[str], wh
         gain = _difference(runs, experts, keys, "test")
         lines.append(f"| {name} | {len(keys)} | {' | '.join(scores)} | {gain} | {spent:.0f} |")
     return "\n".join(lines)
+
+
+def paired(values: list[float]) -> str:
+    """Mean with a 95% interval."""
+    if len(values) < 2:
+        return "/".join(f"{v:+.3f}" for v in values) or "-"
+    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{statistics.mean(values):+.3f} ± {half:.3f}"
 
 
 def _difference(
