@@ -76,7 +76,7 @@ SEPARABLE_DESCENT = 10
 # difference of two costs of a point, as a share of the differences that the gradient comes from
 NOISE = 0.01
 MOST_PROBED = 3 * PROBED  # evaluations that look for errors
-MEANT = 100  # roundings of a double, above which an error is one of the values
+MEANT = 10_000  # roundings of a double, above which an error is one of the values
 SCANNED = 16  # points on each axis through the best point, when the swarm has become narrow
 NARROW = 1e-3  # the widest standard deviation of such a swarm, as a share of the box
 LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
