@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.words import counted
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer, warn_of_idle_workers
 from pyswarmopt.driver.history import Granularity, History
 from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
 
 CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
-DIGITS = "; values have about {} digits"
 BAR = 20  # signs in the progress bar
 
 
@@ -159,7 +159,7 @@ class Search(Loop[Result]):
         if not isinstance(self._swarm, PhasedSearch) or not math.isfinite(fun):
             return ""
         digits = self._swarm.resolution.digits_of(fun)
-        return "" if digits is None else DIGITS.format(digits)
+        return f"; values have about {counted(digits, 'digit')}" if digits else ""
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
         """Whether the search ended by itself, at the target if there is one, as far as `fun`, the
