@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyswarmopt import interop
+    from pyswarmopt._compare import Comparison, Paired, compare
     from pyswarmopt._minimize import maximize, minimize
     from pyswarmopt.algorithms import registry as recipes
     from pyswarmopt.algorithms.recipe import Recipe, compose
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.result import Result
     from pyswarmopt.hybrid.memetic import MemeticSwarm
     from pyswarmopt.inspect import diagnostics, plot
-    from pyswarmopt.inspect.comparison import Comparison, Paired, compare
     from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
     from pyswarmopt.inspect.recorder import record
     from pyswarmopt.inspect.step import Step
@@ -71,7 +71,7 @@ _DEFINED_IN = {
     "driver.problem.space": "Fixed Integer Real Space When fixed integer log when",
     "driver.result": "Result",
     "hybrid.memetic": "MemeticSwarm",
-    "inspect.comparison": "Comparison Paired compare",
+    "_compare": "Comparison Paired compare",
     "inspect.diagnostics": "Diagnosis diagnose",
     "inspect.recorder": "record",
     "inspect.step": "Step",

@@ -12,7 +12,7 @@ from pyswarmopt.cli.options import Dim, Json, Particles
 from pyswarmopt.cli.terminal import open_console
 
 if TYPE_CHECKING:
-    from pyswarmopt.inspect.comparison import Comparison, Paired
+    from pyswarmopt._compare import Comparison, Paired
 
 
 def command(
@@ -42,8 +42,8 @@ def command(
     """
     from rich.progress import Progress
 
+    from pyswarmopt._compare import compare
     from pyswarmopt.cli.own_recipe import named
-    from pyswarmopt.inspect.comparison import compare
     from pyswarmopt.teaching.functions.problems import problem
 
     made = named(recipes)
@@ -87,7 +87,9 @@ def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -
     sizes = counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")
     title = ", ".join(["distance to the optimum", *sizes])
     first = next(iter(next(iter(found.values())).results))
-    table = Table("function", "recipe", title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for heading in "function", "recipe":
+        table.add_column(heading, no_wrap=True)
     for heading in "median", "95% interval" if seeds > 5 else "range", "beats the first", "p":
         table.add_column(heading, justify="right")
     for function, comparison in found.items():

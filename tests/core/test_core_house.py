@@ -14,7 +14,7 @@ ROOT = Path(pyswarmopt.__file__).parent
 # Every room imports only from rooms before it, and from itself.
 ROOMS = (
     "base", "parts", "algorithms", "hybrid", "engine", "swarm", "driver", "_minimize", "testing",
-    "inspect",
+    "inspect", "_compare",
     "teaching", "interop", "cli",
 )  # fmt: skip
 # The package itself imports the rooms; these ask it for its version.

@@ -121,7 +121,7 @@ def address(site: Path) -> Iterator[str]:
 @needs_browser
 @pytest.mark.parametrize("width", [500, 1280])
 @pytest.mark.parametrize(
-    "page", ["index", "reference/command-line", "results", "explanation/algorithm"]
+    "page", ["index", "reference/command-line", "explanation/results", "explanation/algorithm"]
 )
 def test_a_page_is_drawn_without_errors_and_fits(
     page: str, width: int, site: Path, address: str, tmp_path: Path

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 import pyswarmopt as pso
-from pyswarmopt.inspect.comparison import sign_test
+from pyswarmopt._compare import sign_test
 
 BOX = [(-5.0, 5.0)] * 2
 MINE = pso.compose([pso.inertia(0.6), pso.cognitive(1.5), pso.social(1.5)], name="mine")
