@@ -26,14 +26,12 @@ from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
 ALL = "all"  # the LoRA that was trained on all items
-
-
 FOLDER = "trained"  # in the run directory
 BEHIND = 2.0  # standard errors of cross-fitting by which a model trained on labels may be behind
-
-
-BASE, EXPERT, MIXTURE = "base", "expert", "mixture"  # what is trained on labels
-
+# What is trained on labels.
+BASE = "base"
+EXPERT = "expert"
+MIXTURE = "mixture"
 
 Spend = Callable[[float], None]  # called with forward passes of an item that were made
 
@@ -113,8 +111,15 @@ class Fitting:
         of_epoch = PASSES * len(items)
 
         def trained() -> Patch:
-            settings = (self.pattern, self.seed, lambda *_: self.spend(of_epoch), epochs)
-            return fit(self.engine, self.start, items, *settings)
+            return fit(
+                self.engine,
+                self.start,
+                items,
+                pattern=self.pattern,
+                seed=self.seed,
+                after_epoch=lambda *_: self.spend(of_epoch),
+                epochs=epochs,
+            )
 
         if self.folder is None:
             return self.start.with_low_rank(trained().low_rank)

@@ -17,7 +17,6 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 PROMPTS = ["b", "The answer is", "Tell me a story about the sea. " * 3, "xyz", "b", "One. Two."]
 NEW = 12
-BF16, FLOAT = torch.bfloat16, torch.float32
 
 
 @pytest.fixture
