@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from itertools import chain
@@ -255,9 +255,26 @@ class Result:
             unknown = {} if model.test is None else model.test.tasks.keys() - tasks
             if model.dev.tasks.keys() != tasks or unknown or model.weights.keys() != experts:
                 raise WrongType(f"models {name}")
+            for split in SPLITS:
+                self._check_items(name, model.on(split), self._questions(split))
         for name, model in self.models.items():
             if empty := model.unscored:
                 raise WrongType(f"models {name} items of {empty}")
+
+    def _check_items(
+        self, name: str, scores: Scores | None, asked: Mapping[str, Sequence[int]]
+    ) -> None:
+        """Refuse scores of more or fewer items than there are questions, or than another task of the
+        same items has.
+        """
+        tasks = {} if scores is None else scores.tasks
+        shapes = {
+            (len(outcome.items), *asked[task]) for task, outcome in tasks.items() if outcome.items
+        }
+        if any(numbers and len(numbers) != count for count, *numbers in shapes):
+            raise WrongType(f"models {name} items")
+        if self.alike and len(shapes) > 1:
+            raise WrongType("alike")
 
     @classmethod
     def from_json(cls, data: object) -> Result:

@@ -185,6 +185,36 @@ def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
         _ = run.result
 
 
+@pytest.mark.parametrize(
+    ("questions", "items", "what"),
+    [
+        ([0, 0, 1], "101", ""),
+        ([0, 0, 1], "1011", "models best items"),
+        ([0, 0, 1, 1], "101", "models best items"),
+        ([], "1011", "alike"),
+        ([0, 1, 1], "101", "alike"),
+    ],
+)
+def test_tasks_of_the_same_items_have_as_many_scores_as_questions(
+    questions: list[int], items: str, what: str, tmp_path: Path
+) -> None:
+    run = new_run(tmp_path / "r")
+    (run.path / "best").mkdir()
+    both = {"items": {"best_dev": "101", "best_single_dev": "110"}, "alike": True}
+    both |= {"best_dev": 2 / 3, "best_single_dev": 2 / 3}
+    result = nested({**FLAT, **both, "tasks": {name: {"scoring": "likelihood"} for name in "ab"}})
+    asked = [0, 0, 1] if questions else []
+    for name, numbers in {"a": asked, "b": questions}.items():
+        result["objectives"][name]["questions"] = {"dev": numbers}
+    result["models"]["best"]["dev"]["tasks"]["b"]["items"] = items
+    (run.path / "result.json").write_text(json.dumps(result))
+    if what:
+        with pytest.raises(UserError, match=rf"result\.json: damaged \({what} is missing or of"):
+            _ = run.result
+    else:
+        assert run.result and run.result.compared["dev"]["best_single"].n == 3
+
+
 @pytest.mark.parametrize("error", [OSError(28, "full"), MemoryError(), KeyboardInterrupt()])
 def test_nothing_is_written_after_a_line_that_is_half_written(
     error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
