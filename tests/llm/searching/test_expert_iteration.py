@@ -519,7 +519,10 @@ def test_dev_that_the_base_has_answered_is_not_asked_again_for_the_rivals(
     rows = score_rows(Result.from_json(result))
     assert "base, trained on its replies" in rows
     text = findings(run.about, Result.from_json(result)).verdict.sentence
-    assert "the base, trained alone on its own replies" in text
+    ours, theirs = (result["models"][name]["test"]["value"] for name in ("best", "base_tuned"))
+    first = text.partition(" on 6 unseen examples")[0]
+    assert "the base, trained on its own replies" in first
+    assert first.endswith(f": {ours:.3f} against {theirs:.3f}")
 
 
 def test_the_base_is_handed_over_where_its_own_replies_teach_more(

@@ -32,21 +32,49 @@ def named(option: str, values: list[str]) -> list[str]:
     return [word for value in values for word in (option, value)]
 
 
+# what later versions score in more searches
+RIVALS = ("base", "base_tuned")
+
+
 def kept(run: str) -> Json:
-    """What does not depend on the last bits of a machine's arithmetic; without the base, which later
-    versions score in more searches.
+    """What does not depend on the last bits of a machine's arithmetic, nor on the statistics, which
+    later versions compute otherwise; without the rivals.
     """
     result = json.loads((Path(run) / "result.json").read_text(encoding="utf-8"))
-    names = ("experts", "best_single", "stop", "objectives", "space")
+    names = ("best_single", "stop", "objectives", "space")
     models = result["models"].items()
-    scores = {name: model["dev"]["value"] for name, model in models if name != "base"}
-    return {**{name: result[name] for name in names}, "scores": scores}
+    scores = {name: model["dev"]["value"] for name, model in models if name not in RIVALS}
+    experts = {name: without_interval(model) for name, model in result["experts"].items()}
+    return {**{name: result[name] for name in names}, "scores": scores, "experts": experts}
+
+
+def without_interval(model: Json) -> Json:
+    """A model on dev, whose score lies in the interval that is left out."""
+    dev = dict(model["dev"])
+    low, high = dev.pop("interval")
+    assert low <= dev["value"] <= high
+    return {**model, "dev": dev}
 
 
 def stored(run: str) -> int:
-    """Lines of the run's log that are not of the base."""
-    lines = Path(run, "results.jsonl").read_text().splitlines()
-    return sum('"who": "base"' not in line for line in lines)
+    """Lines of the run's log that are not of the rivals."""
+    rows = map(json.loads, Path(run, "results.jsonl").read_text().splitlines())
+    return sum(row["who"] not in RIVALS for row in rows)
+
+
+def gained_and_lost(result: Json, split: str) -> tuple[int, int]:
+    """Items that the result has right and the best expert has not, and the other way round."""
+    tasks, others = (result["models"][name][split]["tasks"] for name in ("best", "best_single"))
+    pairs = [
+        pair for task in tasks for pair in zip(items(tasks[task]), items(others[task]), strict=True)
+    ]
+    return sum(ours > theirs for ours, theirs in pairs), sum(
+        ours < theirs for ours, theirs in pairs
+    )
+
+
+def items(outcome: Json) -> list[float]:
+    return [float(value) for value in outcome["items"]]
 
 
 def rounded(value: Any) -> Any:
@@ -77,7 +105,15 @@ def test_a_finished_run_is_reported_evaluated_and_used(allowed: list[str], shell
         "resume", "finished", "--quiet"
     )  # later versions may have more keys, or fewer
     assert {"models", "experts", "best_dev"} <= found.keys() & result.keys()
+    leads, before = found.pop("lead"), result.pop("lead")  # computed anew from the scores
     assert all(found[name] == result[name] for name in found.keys() & result.keys())
+    assert leads.keys() == before.keys()
+    for split, lead in leads.items():
+        assert (lead["difference"], lead["n"]) == (before[split]["difference"], before[split]["n"])
+        assert (lead["gained"], lead["lost"]) == gained_and_lost(result, split)
+        low, high = lead["interval"]
+        assert low <= lead["difference"] <= high
+        assert (lead["p_value"] < 0.05) == (low > 0 or high < 0)
     shell("report", "finished")
     assert "</html>" in Path("finished/report.html").read_text()
     scores = result["models"]["best"]["test"]["tasks"]
