@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.parts.restart import RestartSwarm
-from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCMA, SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.registry import unknown
 
 
 def is_swarm(name: str) -> bool:
@@ -46,8 +38,12 @@ def check_optimizer(
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
     if name != MODEL_SWARMS:
+        from pyswarmopt_llm.common.other_optimizers import check_other
+
         check_other(name, settings, size, population)
     elif settings:
+        from pyswarmopt_llm.common.swarm_settings import recipe_options
+
         recipe_options(settings)
 
 
@@ -84,13 +80,24 @@ def make_optimizer(
         >>> swarm.ask().shape
         torch.Size([5, 3])
     """
+    if not is_swarm(name):
+        from pyswarmopt_llm.common.other_optimizers import make_other
+
+        return make_other(name, vertices, population, max_iter, seed)
     if name != MODEL_SWARMS:
-        return make_other(name, vertices, population, max_iter, patience, seed)
+        from pyswarmopt_llm.common.other_optimizers import other_recipe
+
+        return swarm_of(other_recipe(name, max_iter, patience), vertices, population, seed)
+    options: dict[str, Any] = {}
+    if settings:
+        from pyswarmopt_llm.common.swarm_settings import recipe_options
+
+        options = recipe_options(settings)
     recipe = pso.recipes.model_swarms(
         patience=patience,
         max_iter=max_iter,
         compat="reference" if compat == "reference" else "paper",
-        **(recipe_options(settings) if settings else {}),
+        **options,
     )
     return swarm_of(recipe, vertices, population, seed)
 
@@ -129,135 +136,3 @@ def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
     finally:
         if hasattr(optimizer, "close"):
             optimizer.close()
-
-
-# parameters of the recipe with an option of their own
-_OTHER_OPTIONS = ("patience", "max_iter", "compat")
-
-
-def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
-    """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``NAME=VALUE``.
-
-    Raises:
-        UserError: no such coefficient, or a value that it does not take.
-
-    Example:
-        >>> recipe_options(["repel=0", "restart_patience=3"])
-        {'repel': 0.0, 'restart_patience': 3}
-    """
-    parameters = inspect.signature(pso.recipes.model_swarms).parameters
-    defaults = {name: parameters[name].default for name in parameters if name not in _OTHER_OPTIONS}
-    options: dict[str, Any] = {}
-    for setting in settings:
-        name, _, text = setting.partition("=")
-        name = name.replace("-", "_")
-        if name not in defaults:
-            raise InvalidOption(
-                "settings", setting, f"no coefficient {name}; there are {', '.join(defaults)}"
-            )
-        try:
-            options[name] = type(defaults[name])(text)
-        except ValueError as error:
-            why = f"{text!r} is not a number; write {name}={defaults[name]}"
-            raise InvalidOption("settings", setting, why) from error
-    try:
-        pso.recipes.model_swarms(**options)
-    except ValueError as error:
-        raise InvalidOption("settings", " ".join(settings), str(error)) from error
-    return options
-
-
-OWN = "pso"  # the library's choice without bounds, which the default for functions needs
-
-
-_OWN_RECIPE = "constriction"
-
-
-def module_of(name: str) -> str | None:
-    """The module that an optimizer needs of an extra (`common.extras`)."""
-    return "nevergrad" if name.startswith(NEVERGRAD) else "cma" if name == PYCMA else None
-
-
-def optimizer_names() -> tuple[str, ...]:
-    """The names of swarms and pycma; ``nevergrad:NAME`` is known, too."""
-    return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
-
-
-def check_other(
-    name: str, settings: Sequence[str] = (), size: int = 0, population: int = 1
-) -> None:
-    """Refuse an optimizer that `make_other` cannot make.
-
-    Args:
-        name: of a swarm but Model Swarms, ``pycma`` or ``nevergrad:NAME``.
-        settings: coefficients, of which it takes none.
-        size: coefficients of a candidate, which some of nevergrad's refuse; 0: not known.
-        population: positions per round.
-
-    Raises:
-        UserError: there is none of that name, its extra is not installed, or coefficients, which it
-            does not take.
-    """
-    if settings:
-        why = f"sets coefficients of model-swarms, not of {name}; remove one"
-        raise InvalidOption("settings", settings[0], why)
-    need_extra(module_of(name), name)
-    if name.startswith(NEVERGRAD):
-        _one_at_a_time(name)
-        if size:
-            points = torch.eye(max(size, 2), size, dtype=torch.float64)
-            with released(make_other(name, points, population, 1, 1, 0)):
-                pass
-    elif name not in optimizer_names():
-        raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
-
-
-def make_other(
-    name: str, vertices: Tensor, population: int, max_iter: int, patience: int, seed: int
-) -> pso.Optimizer:
-    """An optimizer that maximises, starting from the experts.
-
-    Args:
-        name: of a swarm but Model Swarms, ``pycma`` or ``nevergrad:NAME``.
-        vertices: (n, D), the experts' positions.
-        population: positions per round; sequential optimisers get one.
-        max_iter: rounds after the first.
-        patience: swarms stop after this many rounds without a new best.
-        seed: random seed.
-
-    Raises:
-        UserError: nevergrad cannot make it for so many points at a time.
-    """
-    evaluations = population * (max_iter + 1)
-    if is_swarm(name):
-        recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
-        # Coefficients have no bounds, so a full restart has no region to draw from.
-        restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
-        recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
-        recipe = recipe.planned(max(max_iter, 1))
-        return swarm_of(recipe, vertices, population, seed)
-    if name == PYCMA:
-        from pyswarmopt.interop.pycma import PycmaOptimizer
-
-        return PycmaOptimizer(vertices, population, evaluations, seed, maximize=True)
-    from pyswarmopt.interop.nevergrad import NevergradOptimizer
-
-    kind = name.removeprefix(NEVERGRAD)
-    width = 1 if _one_at_a_time(name) else population
-    try:
-        return NevergradOptimizer(
-            kind, None, vertices, width, evaluations, seed % 2**32, maximize=True
-        )
-    # a few of nevergrad's cannot be made with more than one point at a time
-    except ValueError as error:
-        raise InvalidOption("optimizer", name, str(error)) from error
-
-
-def _one_at_a_time(name: str) -> bool:
-    """Whether an optimiser of nevergrad's takes one point at a time."""
-    from pyswarmopt.interop.nevergrad import one_at_a_time
-
-    try:
-        return one_at_a_time(name.removeprefix(NEVERGRAD))
-    except ValueError as error:
-        raise InvalidOption("optimizer", name, str(error)) from error

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
-from pyswarmopt_llm.engine import template_trial
 
 log = logging.getLogger(__name__)
 _LONGEST = 10_000_000  # characters
@@ -103,6 +102,8 @@ def _refuse_endless(template: str, specials: tuple[tuple[str, str], ...]) -> Non
         TimeoutError: it does not end.
     """
     variables = {"messages": _TRIAL, "add_generation_prompt": True, **dict(specials)}
+    from pyswarmopt_llm.engine import template_trial
+
     done = subprocess.run(
         [sys.executable, "-I", template_trial.__file__],
         input=json.dumps({"template": template, "variables": variables}),

@@ -11,9 +11,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UndefinedModelError
 from pyswarmopt_llm.engine.batching import Batch, TokenPair
-from pyswarmopt_llm.engine.generation import PlannedPasses
-from pyswarmopt_llm.engine.passes import Passes, attention_windows
-from pyswarmopt_llm.engine.plain import PlainPasses
+from pyswarmopt_llm.engine.passes import Decoder, Passes, attention_windows
 
 
 def passes_of(model: Any) -> Passes:
@@ -25,7 +23,26 @@ def passes_of(model: Any) -> Passes:
         passes = PlannedPasses(model)
         if _agree(passes):
             return passes
+    from pyswarmopt_llm.engine.plain import PlainPasses
+
     return PlainPasses(model, counts)
+
+
+class PlannedPasses(Passes):
+    """The forward passes of a model whose batches are planned, for scoring and for writing."""
+
+    def decoder(
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
+    ) -> Decoder:
+        """See `Passes.decoder`."""
+        longest = max(map(len, prompts)) + max_new_tokens - 1
+        if self.turns_at is not None and longest > self.turns_at:
+            from pyswarmopt_llm.engine.plain import PlainPasses
+
+            return PlainPasses(self.model).decoder(prompts, max_new_tokens, batch_tokens)
+        from pyswarmopt_llm.engine.generation import PlannedDecoder
+
+        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
 
 # Differences of logits, in units of their spread: of the same pass, and of another one, by rounding.
@@ -52,10 +69,10 @@ def _alone(model: Any, pair: TokenPair, **options: Any) -> Tensor:
     return logits.float()
 
 
-def _apart(a: Tensor, b: Tensor) -> float:
-    """How far logits are from others, in units of the spread of those."""
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """How far logits are from others, in units of the spread of those: a scalar, still on their device."""
     spread = (b - b.mean(-1, keepdim=True)).norm()
-    return float((a - b).norm() / spread.clamp(min=torch.finfo(b.dtype).tiny))
+    return (a - b).norm() / spread.clamp(min=torch.finfo(b.dtype).tiny)
 
 
 def _counts_positions(model: Any) -> bool:
@@ -70,7 +87,7 @@ def _counts_positions(model: Any) -> bool:
         given, own = _alone(model, pair, position_ids=positions), _alone(model, pair)
     except _FAILURES:
         return True
-    return not _apart(given, own) > _SAME
+    return not float(_apart(given, own)) > _SAME
 
 
 @torch.no_grad()
@@ -91,7 +108,7 @@ def _agree(passes: Passes) -> bool:
         return True
     except _FAILURES:
         return False
-    return not max(differences) > tolerance
+    return not float(torch.stack(differences).max()) > tolerance
 
 
 def _placed(

@@ -19,7 +19,6 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN, Batch, longest_first
 from pyswarmopt_llm.engine.packed_attention import Packing
 from pyswarmopt_llm.engine.passes import Decoder, Passes, PrefixCache, additive_mask
-from pyswarmopt_llm.engine.plain import PlainPasses
 
 log = logging.getLogger(__name__)
 
@@ -225,19 +224,6 @@ class PlannedDecoder(Decoder):
     def keep(self, rows: Sequence[int]) -> None:
         """See `Decoder.keep`."""
         self._cache.keep(rows)
-
-
-class PlannedPasses(Passes):
-    """The forward passes of a model whose batches are planned, for scoring and for writing."""
-
-    def decoder(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
-    ) -> Decoder:
-        """See `Passes.decoder`."""
-        longest = max(map(len, prompts)) + max_new_tokens - 1
-        if self.turns_at is not None and longest > self.turns_at:
-            return PlainPasses(self.model).decoder(prompts, max_new_tokens, batch_tokens)
-        return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
 
 def _copied(prefix: PrefixCache | None, n_rows: int) -> DynamicCache:

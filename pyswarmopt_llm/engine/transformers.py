@@ -18,7 +18,6 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, encode_pair
 from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
-from pyswarmopt_llm.engine.generation import write_replies
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
 from pyswarmopt_llm.engine.passes import Decoder, target_logprobs
@@ -183,8 +182,9 @@ class TransformersEngine(PromptTokenizer, Engine):
 
     @within_memory
     def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None) -> list[str]:
-        replies: list[str] = write_replies(self, prompts, max_new_tokens, draw)
-        return replies
+        from pyswarmopt_llm.engine.generation import write_replies
+
+        return write_replies(self, prompts, max_new_tokens, draw)
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
         """A decoder of prompts, given as token ids, by the model with the candidate in it."""

@@ -28,7 +28,6 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.files import PREFIX, inside, local_directory, read_json
-from pyswarmopt_llm.experts.patterns import prove_patterns
 from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 from pyswarmopt_llm.experts.tensor_names import refuse_wrapped
@@ -164,6 +163,8 @@ class AdapterConfig:
             for text in ([value] if isinstance(value, str) else value or ())
         ]
         if not all(map(_PLAIN.fullmatch, texts)):
+            from pyswarmopt_llm.experts.patterns import prove_patterns
+
             prove_patterns(self.file, settings, modules)
 
 

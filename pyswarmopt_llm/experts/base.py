@@ -21,7 +21,6 @@ from pyswarmopt_llm.experts.pretrained import (
     refuse_codes,
     refuse_kernels,
 )
-from pyswarmopt_llm.experts.quantised.packed import load_packed
 
 # Besides configuration and weights: how texts become tokens, and which tokens end a reply.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -221,6 +220,8 @@ def load_model(
     """
     tokenizer = load_tokenizer(base)
     if base.packing:
+        from pyswarmopt_llm.experts.quantised.packed import load_packed
+
         model = load_packed(base.path, base.spec, base.packing, base.scheme, dtype, device)
         return model, tokenizer
     from transformers import AutoModelForCausalLM

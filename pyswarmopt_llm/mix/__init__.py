@@ -11,18 +11,34 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.common.registry import aside, plugins, unknown
 from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.mix import full
-from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.mix.factor import FactorSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.mix.one_base import prepare_adapters
 
+
+def _factor(experts: Sequence[Adapter]) -> Space:
+    from pyswarmopt_llm.mix.factor import FactorSpace
+
+    return FactorSpace(experts)
+
+
+def _delta(experts: Sequence[Adapter]) -> Space:
+    from pyswarmopt_llm.mix.delta import DeltaSpace
+
+    return DeltaSpace(experts)
+
+
+def _full(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
+    from pyswarmopt_llm.mix.full import prepare
+
+    return prepare(kind, config)
+
+
 _BUILT_IN = (
-    SpaceKind("factor", FactorSpace, published=True),
-    SpaceKind("delta", DeltaSpace, linear=True),
+    SpaceKind("factor", _factor, published=True),
+    SpaceKind("delta", _delta, linear=True),
     SpaceKind(
         "full",
-        make=full.prepare,
+        make=_full,
         library="transformers",
         options=frozenset(),
         published=True,

@@ -22,7 +22,6 @@ from pyswarmopt_llm.common.config import (
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.pages import mixture_name, said, words
 from pyswarmopt_llm.report.reading import headroom
-from pyswarmopt_llm.scores.metrics.external.named_again import metric_to_name
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form, Item
@@ -240,7 +239,16 @@ def usage(about: About, result: Result) -> Iterator[Step]:
         if code := labelling_code(about, result, best):
             yield "Label with PEFT, transformers or vLLM", code
     if len(config.tasks) == 1:
-        yield "Evaluate it again", _on("eval", config, metrics=metric_to_name(config))
+        yield "Evaluate it again", _on("eval", config, metrics=_metric(config))
+
+
+def _metric(config: SearchConfig) -> str | None:
+    """The metric that has to be named again."""
+    if not config.metrics:
+        return None
+    from pyswarmopt_llm.scores.metrics.external.named_again import metric_to_name
+
+    return metric_to_name(config)
 
 
 def _on(name: str, config: SearchConfig, **options: Any) -> str:

@@ -23,13 +23,12 @@ from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching import loop, resuming
+from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.loop import SearchResult
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, About, Run
-from pyswarmopt_llm.searching.written.replies import read_replies
 
 SHOWN = 10  # questions of each kind
 LONGEST = 500  # characters of a question
@@ -138,6 +137,8 @@ def resume(
         UserError: not a run, one that would run code that is not allowed, or base, experts or data
             changed since it began.
     """
+    from pyswarmopt_llm.searching import resuming
+
     return resuming.resume(run, on_event, allowed, write_for_people)
 
 
@@ -194,7 +195,11 @@ def write_card(run: Run, result: Result) -> None:
 
 def write_page(run: Run, result: Result, tasks: Mapping[str, Task]) -> Path:
     """Write ``report.html``; returns its path."""
-    replies = read_replies(run) if (run.path / REPLIES).is_file() else []
+    replies: Sequence[Mapping[str, Any]] = ()
+    if (run.path / REPLIES).is_file():
+        from pyswarmopt_llm.searching.written.replies import read_replies
+
+        replies = read_replies(run)
     page = render_report(run.about, result, run.rows, tasks, replies)
     write_text(run.path / "report.html", page)
     return run.path / "report.html"

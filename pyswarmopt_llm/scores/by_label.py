@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt_llm.common.statistics import interval
-from pyswarmopt_llm.scores.tasks.answers import extract_choice
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import Item
 
@@ -102,7 +101,11 @@ def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelError
 
 def _place(answer: str, choices: Mapping[str, str], places: Mapping[str, int]) -> int:
     """The place of the option that an answer names; behind all where it names none."""
-    letter = answer if answer in places else extract_choice(answer, choices)
+    if answer in places:
+        return places[answer]
+    from pyswarmopt_llm.scores.tasks.answers import extract_choice
+
+    letter = extract_choice(answer, choices)
     return len(places) if letter is None else places[letter]
 
 

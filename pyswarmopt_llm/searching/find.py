@@ -26,16 +26,11 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.explore import Batch, Proposer, explore
-from pyswarmopt_llm.searching.item_model import ItemModel
-from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
 from pyswarmopt_llm.searching.race import Start, begin, draw_shares
-from pyswarmopt_llm.searching.score_model import ScoreModel
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, OnRow, Questions, Scorer
-from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
-from pyswarmopt_llm.searching.written.equal_scores import warn_of_equal_scores
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.leaders import Archive
@@ -130,7 +125,7 @@ def explored(
         progress.planned -= job.plan.proposals
         remarks.append(start.outcome(job.pool.space.expert_names, job.work.items))
     names = job.objectives.names
-    archive = Archive(names) if len(names) > 1 else None
+    archive = _archive(names) if len(names) > 1 else None
 
     def learnt(batch: Batch, rows: Sequence[Row]) -> None:
         if archive is not None:
@@ -159,6 +154,13 @@ def explored(
     )
 
 
+def _archive(names: Sequence[str]) -> Archive:
+    """Of several tasks."""
+    from pyswarmopt_llm.searching.leaders import Archive
+
+    return Archive(names)
+
+
 @contextmanager
 def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterator[Proposer]:
     """The proposer that a job's `method` names, for as long as it is needed.
@@ -171,6 +173,8 @@ def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterat
     """
     config = job.plan.config
     if config.method == "swarm":
+        from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
+
         drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
         saved = run.checkpoint(checkpoint)
         with released(optimizer(config, job.starts)) as moved:
@@ -188,9 +192,13 @@ def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterat
         "floor": start.value,
     }
     if config.method == "items":
+        from pyswarmopt_llm.searching.item_model import ItemModel
+
         # a proposal has to promise something where all that is found is trained anyway
         yield ItemModel(**common, choosy=job.plan.trains and "proposals" not in job.plan.given)
     else:
+        from pyswarmopt_llm.searching.score_model import ScoreModel
+
         # the noise with which the run began: another measurement gives another number
         noisy = run.noise > 0 or config.temperature > 0
         yield ScoreModel(**common, noisy=noisy)
@@ -325,6 +333,8 @@ def warn_of_useless_scores(
     for name, task in job.tasks.items():
         metric, scores = job.objectives.metrics[name], [row.score(name) for row in experts]
         if metric.scoring == "generate":
+            from pyswarmopt_llm.searching.written.equal_scores import warn_of_equal_scores
+
             warn_of_equal_scores(job, name, scores, scorings, tell)
         elif (
             option_counts(task.dev)

@@ -36,9 +36,7 @@ from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.commonest import commonest_label
-from pyswarmopt_llm.searching.draws import choose_draw
 from pyswarmopt_llm.searching.find import Found, find
-from pyswarmopt_llm.searching.leaders import save_front
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -62,8 +60,6 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
     check_new,
 )
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
-from pyswarmopt_llm.searching.train import train_further
-from pyswarmopt_llm.searching.written.replies import keep_replies
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.fitting import Training
@@ -138,11 +134,13 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
     tell = on_event or (lambda event: None)
     with run.locked():
         if job.plan.config.is_grid:
+            from pyswarmopt_llm.searching.draws import choose_draw
+
             job = choose_draw(job, run, tell)
             run.write_about(about(job))  # no grid from now on
         start = time.perf_counter()
         found = find(job, run, tell)
-        training = train_further(job, run, found, tell) if job.plan.trains else None
+        training = _trained(job, run, found, tell) if job.plan.trains else None
         tell(Event("closing"))
         _check_base(job, run)
         result = finish(job, run, found, training, start)
@@ -153,6 +151,13 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
             publish(run, result, job.tasks)
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
+
+
+def _trained(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
+    """See `train_further`."""
+    from pyswarmopt_llm.searching.train import train_further
+
+    return train_further(job, run, found, tell)
 
 
 def _check_base(job: Job, run: Run) -> None:
@@ -203,13 +208,19 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     if (constant := _commonest(job, splits)) is not None:
         models["commonest"] = constant
     written = any(metric.new_tokens for metric in job.objectives.metrics.values())
-    doubts: list[str] = keep_replies(job, run, files, found, models) if written else []
+    doubts: list[str] = []
+    if written:
+        from pyswarmopt_llm.searching.written.replies import keep_replies
+
+        doubts = keep_replies(job, run, files, found, models)
     seen = models["best"].dev.value
     if seen != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
         log.warning("best/ scores %s, the search saw %s%s", seen, chosen.value, why)
     front: Front | None = None
     if found.archive is not None:
+        from pyswarmopt_llm.searching.leaders import save_front
+
         front = save_front(job, run, found.archive, chosen)
     # What processes that were interrupted spent; their workers ran side by side.
     earlier = run.replayed_seconds / job.plan.side_by_side

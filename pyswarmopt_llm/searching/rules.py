@@ -18,11 +18,9 @@ from pyswarmopt_llm.common.config import (
     is_server,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.files.http import server_url
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
-from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.work import Work
 
@@ -185,7 +183,11 @@ def check_settings(plan: Plan) -> None:
         why = "nothing to draw from; give several values of a coefficient, or `preset` paper"
         raise InvalidOption("draws", config.draws, why)
     optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
-    settings = make_grid(config).waiting[0] if config.is_grid else config.settings
+    settings = config.settings
+    if config.is_grid:
+        from pyswarmopt_llm.searching.grid import make_grid
+
+        settings = make_grid(config).waiting[0]
     check_optimizer(optimizer, settings, plan.size, config.population)
     _apply(SETTINGS, plan, config)
 
@@ -249,7 +251,10 @@ def check_place(config: SearchConfig) -> None:
     if not (config.engine == TRANSFORMERS or is_server(config.engine)):
         why = "unknown; use transformers or http://HOST:PORT"
         raise InvalidOption("engine", config.engine, why)
-    server_url(config.engine)
+    if config.engine != TRANSFORMERS:
+        from pyswarmopt_llm.common.files.http import server_url
+
+        server_url(config.engine)
     address = config.workers.partition("ray://")[2]
     on_ray = config.workers in (RAY, f"ray://{address}") and config.workers != "ray://"
     if not on_ray and not 1 <= config.processes <= MOST:

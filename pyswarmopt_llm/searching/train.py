@@ -47,7 +47,6 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
-from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
 
 FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
 
@@ -96,6 +95,8 @@ def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training |
         left.
     """
     if job.objectives.written:
+        from pyswarmopt_llm.searching.written.expert_iteration import train_on_replies
+
         return train_on_replies(job, run, found, tell)
     folder = run.path / FOLDER
     return train_on_labels(

@@ -11,7 +11,6 @@ from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.searching.plan import Plan
-from pyswarmopt_llm.searching.written.samples import planned_passes
 
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
 
@@ -188,6 +187,8 @@ class Work:
             starts = 1 if self.plan.config.quick else MOST_STARTS
             schedule = labelled(self.items)
             return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
+        from pyswarmopt_llm.searching.written.samples import planned_passes
+
         spare = self.trained_items if self.objectives.spare else 0
         return planned_passes(self.distinct("dev"), spare)
 

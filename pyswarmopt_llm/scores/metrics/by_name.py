@@ -15,10 +15,10 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.registry import aside, unknown
 from pyswarmopt_llm.scores.metrics import text
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.scores.metrics.combine import metric_labels
 from pyswarmopt_llm.scores.metrics.external.evaluate import evaluate_metric
 from pyswarmopt_llm.scores.metrics.external.score_function import function_metric
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, ItemsUtility, Metric, Needs
+from pyswarmopt_llm.scores.metrics.several import metric_labels
 from pyswarmopt_llm.scores.metrics.written import (
     Chat,
     InOtherUnits,

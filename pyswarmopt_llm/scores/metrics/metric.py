@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score, Utility
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.written import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.scores.metrics.written import Chat
 
 Needs = Literal["nothing", "answer", "choices"]
 

@@ -14,15 +14,11 @@ from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
-from pyswarmopt_llm.scores.metrics import by_name
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import (
     Combine,
     find_combine,
-    metric_labels,
-    of_the_same_items,
 )
-from pyswarmopt_llm.scores.metrics.external.objectives import load_externals
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
@@ -133,7 +129,11 @@ def load_objectives(config: SearchConfig) -> Objectives:
     """
     tasks = load_split(config)
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
-    externals = load_externals(config, harness) if harness or config.utilities else {}
+    externals: Mapping[str, External] = {}
+    if harness or config.utilities:
+        from pyswarmopt_llm.scores.metrics.external.objectives import load_externals
+
+        externals = load_externals(config, harness)
     if not tasks and not externals:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
     sampling = None
@@ -148,6 +148,8 @@ def load_objectives(config: SearchConfig) -> Objectives:
     combine = find_combine(by, len(metrics) + len(externals))
     objectives = Objectives(tasks, metrics, externals, combine, by, config.test != 0)
     if objectives.alike:
+        from pyswarmopt_llm.scores.metrics.several import of_the_same_items
+
         return replace(objectives, combine=of_the_same_items(combine))
     return objectives
 
@@ -184,6 +186,8 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
     general = for_all_tasks(config.metrics)
     if len(general) < 2 or len(tasks) != 1:
         return tasks
+    from pyswarmopt_llm.scores.metrics.several import metric_labels
+
     (task,) = tasks.values()
     return {label: replace(task, name=label) for label in metric_labels(general)}
 
@@ -262,6 +266,8 @@ def find_metrics(
     metrics = dict.fromkeys(tasks, ACCURACY)
     of_files = any(task.metric is not None for task in tasks.values())
     if specs or of_files or new_tokens is not None or sampling is not None:
+        from pyswarmopt_llm.scores.metrics import by_name
+
         metrics = by_name.find_metrics(tasks, specs, cache, device, new_tokens, sampling)
     for name, task in tasks.items():
         for split in ("dev", "test"):

@@ -21,7 +21,6 @@ from pyswarmopt_llm.scores.tasks.items import (
     content,
     normalise,
 )
-from pyswarmopt_llm.scores.tasks.new_rows import read_prompts
 from pyswarmopt_llm.scores.tasks.rows import read_task
 from pyswarmopt_llm.scores.tasks.table import (
     SPLITS,
@@ -37,15 +36,22 @@ from pyswarmopt_llm.scores.tasks.types import (
 log = logging.getLogger(__name__)
 _LABELS_LEFT = 0.8  # of those that as many drawn items have; below it is told
 BUILTIN = "builtin"
+
+
+def _prompts(name: str, dev: int | None, test: int | None, reading: Reading) -> Task:
+    from pyswarmopt_llm.scores.tasks.new_rows import read_prompts
+
+    return read_prompts(name, dev, test, reading)
+
+
 # Other sources of rows than tables: name, dev, test, reading -> all their items.
 _SOURCES: Mapping[str, Callable[..., Task]] = {
     "hub": aside("read_hub"),
     "published": aside("read_published"),
-    "prompts": read_prompts,
+    "prompts": _prompts,
 }
 NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
 _builtin_task = aside("builtin_task")
-# What few tasks need is loaded when one does.
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:

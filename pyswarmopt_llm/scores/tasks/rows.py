@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.scores.tasks.bad_rows import note_on_bad
 from pyswarmopt_llm.scores.tasks.columns import Columns, Reading, T, find_columns
-from pyswarmopt_llm.scores.tasks.conversations import of_conversation
-from pyswarmopt_llm.scores.tasks.delimited import read_delimited
-from pyswarmopt_llm.scores.tasks.draw import draw_splits
 from pyswarmopt_llm.scores.tasks.items import check_unicode, kind_of
-from pyswarmopt_llm.scores.tasks.labels import check_label, label_choices, read_synonyms
-from pyswarmopt_llm.scores.tasks.lines import json_lines, text_lines
 from pyswarmopt_llm.scores.tasks.table import (
     DELIMITED,
     SPLITS,
@@ -63,16 +57,18 @@ def _table_at(path: Path, text: str) -> Table:
         endings = ", ".join(filter(None, known))
         raise UserError(f"{path}: not a table; give a file that ends in {endings}")
     if suffix in DELIMITED:
-        table: Table = read_delimited(path)
-        return table
-    if suffix in _TEXT:
-        return table_of(path, text_lines(path), text)
-    if suffix == ".jsonl":
-        return table_of(path, json_lines(path), text)
+        from pyswarmopt_llm.scores.tasks.delimited import read_delimited
+
+        return read_delimited(path)
+    if suffix in (*_TEXT, ".jsonl"):
+        from pyswarmopt_llm.scores.tasks.lines import json_lines, text_lines
+
+        records = json_lines(path) if suffix == ".jsonl" else text_lines(path)
+        return table_of(path, records, text)
     content = parse_text(read_text(path), path)
     if isinstance(content, list) and content:
-        records = enumerate(content, 1)
-        return table_of(path, ((f"{path}: example {i}", record) for i, record in records), text)
+        numbered = enumerate(content, 1)
+        return table_of(path, ((f"{path}: example {i}", record) for i, record in numbered), text)
     return _with_splits(path, content)
 
 
@@ -134,8 +130,9 @@ def _values(record: object, location: str) -> Mapping[Any, Any]:
         raise UserError(f"{location}: an example is an object with question and answer, not {kind}")
     if "messages" not in record or "question" in record or "prompt" in record:
         return record
-    values: Mapping[Any, Any] = of_conversation(record, location)
-    return values
+    from pyswarmopt_llm.scores.tasks.conversations import of_conversation
+
+    return of_conversation(record, location)
 
 
 def read_task(path: Path, reading: Reading) -> Task:
@@ -176,6 +173,8 @@ def task_of(
             tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
         )
     else:
+        from pyswarmopt_llm.scores.tasks.draw import draw_splits
+
         dev, test, strata = draw_splits(items, seed, str(table.path), share)
     return Task(
         table.name or table.path.stem,
@@ -192,6 +191,8 @@ def task_of(
 
 def _with_labels(table: Table, columns: Columns, reading: Reading) -> tuple[list[Item], str]:
     """The items with their labels as choices, if they have no options; and a note on rows and labels."""
+    from pyswarmopt_llm.scores.tasks.labels import check_label, label_choices, read_synonyms
+
     synonyms = read_synonyms(reading.synonyms) if reading.synonyms else {}
 
     def parse(row: FileRow) -> Item:
@@ -237,4 +238,8 @@ def parse_rows(
             results.append(parse(row))
         except UserError as error:
             bad[row.location] = error
-    return results, note_on_bad(table, bad, skip, len(results)) if bad else ""
+    if not bad:
+        return results, ""
+    from pyswarmopt_llm.scores.tasks.bad_rows import note_on_bad
+
+    return results, note_on_bad(table, bad, skip, len(results))

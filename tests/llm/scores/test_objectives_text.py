@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.common.statistics import compare_tasks
+from pyswarmopt_llm.common.swarm_settings import recipe_options
 from pyswarmopt_llm.scores.metrics import text as text_scores
 from pyswarmopt_llm.scores.metrics.by_name import metric_specs
-from pyswarmopt_llm.scores.metrics.combine import arithmetic, find_combine, harmonic, metric_labels
+from pyswarmopt_llm.scores.metrics.combine import arithmetic, find_combine, harmonic
+from pyswarmopt_llm.scores.metrics.several import metric_labels
 from pyswarmopt_llm.scores.tasks import Item
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)

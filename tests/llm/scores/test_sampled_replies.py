@@ -19,7 +19,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric, up_to, written
 from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching import find
+from pyswarmopt_llm.searching import score_model
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
@@ -109,8 +109,8 @@ def test_a_model_of_sampled_scores_does_not_interpolate(
         noises.append(noisy)
         return made(*arguments, noisy=noisy, **more)
 
-    made = find.ScoreModel
-    monkeypatch.setattr(find, "ScoreModel", seen)
+    made = score_model.ScoreModel
+    monkeypatch.setattr(score_model, "ScoreModel", seen)
     proposing = replace(config, method="scores", max_iter=None, proposals=1)
     search(replace(proposing, temperature=temperature, samples=1))
     assert noises == [temperature > 0]

@@ -32,8 +32,8 @@ from pyswarmopt_llm.scores.metrics.combine import (
     arithmetic,
     find_combine,
     harmonic,
-    of_the_same_items,
 )
+from pyswarmopt_llm.scores.metrics.several import of_the_same_items
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 
 Z = 1.959963984540054  # of the normal distribution at 97.5%

@@ -34,7 +34,7 @@ from pyswarmopt_llm.scores.choices import FULL
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, written
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
-from pyswarmopt_llm.searching import fitting, train
+from pyswarmopt_llm.searching import fitting
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.prepare import prepare
@@ -276,9 +276,9 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     trained_on: list[dict[str, str]] = []
     once = fitting.fit
 
-    def noted(engine: Any, start: Any, choices: Any, *rest: Any) -> Any:
+    def noted(engine: Any, start: Any, choices: Any, **named: Any) -> Any:
         trained_on.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
-        return once(engine, start, choices, *rest)
+        return once(engine, start, choices, **named)
 
     monkeypatch.setattr(fitting, "fit", noted)
     return trained_on
@@ -568,7 +568,7 @@ def test_a_search_that_found_the_base_trains_it_alone(
         base = replace(found.chosen, position=torch.zeros_like(found.chosen.position))
         return train_on_replies(job, run, replace(found, chosen=base), *rest)
 
-    monkeypatch.setattr(train, "train_on_replies", of_base)
+    monkeypatch.setattr(expert_iteration, "train_on_replies", of_base)
     events = told(config)[1]
     assert {place.name[:5] for place in train_folder(config).iterdir()} == {"base-"}
     assert not any(row["model"] == "start" for row in lines(config.out))

@@ -10,7 +10,8 @@ import pytest
 import torch
 from search_helpers import MakeSearch, history
 
-from pyswarmopt_llm.common.optimizers import make_optimizer, optimizer_names, released
+from pyswarmopt_llm.common.optimizers import make_optimizer, released
+from pyswarmopt_llm.common.other_optimizers import optimizer_names
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
 

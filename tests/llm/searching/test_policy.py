@@ -22,7 +22,8 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic, of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
+from pyswarmopt_llm.scores.metrics.several import of_the_same_items
 from pyswarmopt_llm.searching import race as race_module
 from pyswarmopt_llm.searching.explore import explore
 from pyswarmopt_llm.searching.item_model import ItemModel

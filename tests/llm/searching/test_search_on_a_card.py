@@ -15,9 +15,12 @@ import torch
 from card import OnCard, card, with_card
 from search_helpers import Json, MakeSearch, history
 from torch import Tensor
+from transformers.cache_utils import Cache
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine import transformers as load
+from pyswarmopt_llm.engine.batching import Batch
+from pyswarmopt_llm.engine.passes import Passes
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
@@ -51,18 +54,23 @@ def test_a_search_with_its_surrogate_is_that_of_the_cpu(
     mix: str, config: SearchConfig, on_card: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     devices: set[str] = set()
-    batches: list[int] = []
-    score = TransformersEngine.loglikelihood
+    batches: list[Batch] = []
+    score, read = TransformersEngine.loglikelihood, Passes.logits
 
     def watched(engine: TransformersEngine, pairs: list[tuple[str, str]]) -> list[float]:
         devices.add(engine.model.device.type)
-        engine.progress = lambda done, texts: batches.append(done)
         return score(engine, pairs)
 
+    def counted(passes: Passes, batch: Batch, cache: Cache | None) -> Tensor:
+        batches.append(batch)
+        return read(passes, batch, cache)
+
     monkeypatch.setattr(TransformersEngine, "loglikelihood", watched)
+    monkeypatch.setattr(Passes, "logits", counted)
     there = search(replace(config, mix=mix, out=f"{config.out}-{mix}"))
     assert devices == {card().type}
-    # two for each batch: whether its numbers are defined, and the result
+    # two for each batch, the two with which a model is tried among them: whether its numbers are
+    # defined, and the result
     assert sum(on_card.values()) <= 2 * len(batches)
     monkeypatch.undo()
     here = search(replace(config, mix=mix, out=f"{config.out}-{mix}-cpu"))

@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.report.run import SearchResult, resume, search
-from pyswarmopt_llm.searching import find
+from pyswarmopt_llm.searching import score_model
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import evaluate, evaluate_against, with_run
 from pyswarmopt_llm.servers.engine import KEY
@@ -192,8 +192,8 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
         noises.append(noisy)
         return made(*arguments, noisy=noisy, **more)
 
-    made = find.ScoreModel
-    monkeypatch.setattr(find, "ScoreModel", seen)
+    made = score_model.ScoreModel
+    monkeypatch.setattr(score_model, "ScoreModel", seen)
     server = start("vllm")
     server.noise = 0.001
     proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}

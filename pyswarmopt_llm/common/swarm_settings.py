@@ -1,0 +1,45 @@
+"""Coefficients of Model Swarms as a user gives them, ``NAME=VALUE``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import pyswarmopt as pso
+from pyswarmopt_llm.common.errors import InvalidOption
+
+# parameters of the recipe with an option of their own
+_OTHER_OPTIONS = ("patience", "max_iter", "compat")
+
+
+def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``NAME=VALUE``.
+
+    Raises:
+        UserError: no such coefficient, or a value that it does not take.
+
+    Example:
+        >>> recipe_options(["repel=0", "restart_patience=3"])
+        {'repel': 0.0, 'restart_patience': 3}
+    """
+    parameters = inspect.signature(pso.recipes.model_swarms).parameters
+    defaults = {name: parameters[name].default for name in parameters if name not in _OTHER_OPTIONS}
+    options: dict[str, Any] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        name = name.replace("-", "_")
+        if name not in defaults:
+            raise InvalidOption(
+                "settings", setting, f"no coefficient {name}; there are {', '.join(defaults)}"
+            )
+        try:
+            options[name] = type(defaults[name])(text)
+        except ValueError as error:
+            why = f"{text!r} is not a number; write {name}={defaults[name]}"
+            raise InvalidOption("settings", setting, why) from error
+    try:
+        pso.recipes.model_swarms(**options)
+    except ValueError as error:
+        raise InvalidOption("settings", " ".join(settings), str(error)) from error
+    return options

@@ -1,0 +1,82 @@
+"""Several metrics of the same items: their names, and the error of what they are combined to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.combine import Combine
+
+_STEP = 1e-6
+
+
+def of_the_same_items(combine: Combine) -> Combine:
+    """The same combination for several scores of the same items, which are not independent: its
+    standard error is that of the items' combined values (delta method).
+
+    Example:
+        >>> from pyswarmopt_llm.scores.metrics.combine import arithmetic
+        >>> long = score_of([0.25, 0.5, 1.0])
+        >>> short = score_of([0.75, 0.5, 0.0])  # what one score gains the other loses
+        >>> arithmetic([long, short]).stderr > 0.1, of_the_same_items(arithmetic)([long, short]).stderr
+        (True, 0.0)
+    """
+
+    def combined(scores: Sequence[Score]) -> Score:
+        total = combine(scores)
+        if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
+            return total
+        values = np.zeros(len(scores[0].per_item))
+        for index, score in enumerate(scores):
+            values += _slope(combine, scores, index) * np.array(score.per_item)
+        return replace(total, stderr=score_of(values).stderr)
+
+    return combined
+
+
+def _slope(combine: Combine, scores: Sequence[Score], index: int) -> float:
+    """Slope of the combination with one of the scores."""
+    ends = []
+    for step in (-_STEP, _STEP):
+        moved = list(scores)
+        moved[index] = replace(scores[index], value=scores[index].value + step)
+        ends.append(combine(moved).value)
+    return (ends[1] - ends[0]) / (2 * _STEP)
+
+
+def metric_labels(specs: Sequence[str]) -> dict[str, str]:
+    """Label -> metric, of several metrics that are all for one task: a function's name, or the kind
+    of metric, with what it loads where two are of a kind.
+
+    Raises:
+        InvalidOption: a metric is there twice.
+
+    Example:
+        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
+        {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
+        >>> list(metric_labels(["a.py:score", "b.py:score"]))
+        ['a-score', 'b-score']
+    """
+    kinds = list(map(_label, specs))
+    labels: dict[str, str] = {}
+    for spec, kind in zip(specs, kinds, strict=True):
+        label = _label(spec, whole=kinds.count(kind) > 1)
+        if label in labels:
+            raise InvalidOption("metric", spec, f"a second metric that is called {label}")
+        labels[label] = spec
+    return labels
+
+
+def _label(spec: str, whole: bool = False) -> str:
+    """The name of a function or the kind of metric; `whole`: with that of its file or model."""
+    if ".py:" in spec:
+        file, _, function = spec.rpartition(":")
+        return f"{Path(file).stem}-{function}" if whole else function
+    kind, _, argument = spec.partition(":")
+    return f"{kind}-{Path(argument).stem}" if whole and argument else kind
