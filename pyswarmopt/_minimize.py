@@ -14,6 +14,7 @@ from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.options import Callback, Options
+from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
 from pyswarmopt.driver.start import Start
@@ -52,6 +53,7 @@ def minimize(
     args: tuple[Any, ...] = (),
     timeout: float | None = None,
     evaluation_timeout: float | None = None,
+    equality_tolerance: float = EQUALITY_TOLERANCE,
 ) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
@@ -112,8 +114,7 @@ def minimize(
             they are rounded for `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's
             `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
-            >= 0; see `pyswarmopt.driver.problem.constraints`. An equality is met where it is off by
-            at most 1e-4; `Result.maxcv` says by how much. By default `fun` is called where one is
+            >= 0; see `pyswarmopt.driver.problem.constraints`. By default `fun` is called where one is
             broken, too; what is not finite there does no harm. With ``keep_feasible=True`` in one
             of SciPy's, with a recipe, noise, in an asynchronous search, with categories alone and
             above 100 coordinates it is not, unless no feasible point was found at all: then once,
@@ -147,6 +148,8 @@ def minimize(
             `on_error` says. With workers=1 in the main thread and in processes it is interrupted;
             on threads and executors nobody waits for it any longer, and where as many calls are
             under way as there are workers. A thread that hangs keeps the program from ending.
+        equality_tolerance: an equality counts as met where it is missed by no more. The default
+            search aims at zero all the same; `Result.maxcv` says how near it came.
 
     Returns:
         The best point found, its value, and how it was found.
@@ -186,7 +189,7 @@ def minimize(
         callback=callback, x0=x0, progress=progress, on_error=on_error, checkpoint=checkpoint,
         integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
         history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
-        evaluation_timeout=evaluation_timeout,
+        evaluation_timeout=evaluation_timeout, equality_tolerance=equality_tolerance,
     )  # fmt: skip
     return _search(options, maximize=False)
 
@@ -218,6 +221,7 @@ def maximize(
     args: tuple[Any, ...] = (),
     timeout: float | None = None,
     evaluation_timeout: float | None = None,
+    equality_tolerance: float = EQUALITY_TOLERANCE,
 ) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
 
@@ -242,7 +246,7 @@ def maximize(
         callback=callback, x0=x0, progress=progress, on_error=on_error, checkpoint=checkpoint,
         integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
         history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
-        evaluation_timeout=evaluation_timeout,
+        evaluation_timeout=evaluation_timeout, equality_tolerance=equality_tolerance,
     )  # fmt: skip
     return _search(options, maximize=True)
 

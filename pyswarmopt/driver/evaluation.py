@@ -4,6 +4,7 @@ fails.
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import sys
@@ -127,6 +128,8 @@ class Evaluator:
     Attributes:
         calls: calls so far.
         skipped: points that used up budget without a call, because they broke a constraint.
+        failures: points without a finite value: how many for each type of error, with its first
+            message, or kind of number.
         confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
         retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
@@ -153,6 +156,7 @@ class Evaluator:
             raise ValueError(f"vectorized={vectorized!r}: use True, False or 'auto'")
         self.calls = 0
         self.skipped = 0
+        self.failures: dict[str, int] = {}
         self.confirms = False
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
         self.max_evals = max_evals
@@ -258,11 +262,27 @@ class Evaluator:
             ValueError: `fun` returned something that is not a number.
             Exception: what `fun` raised, if `on_error` says so.
         """
+        value = self._read(outcome, last)
+        if outcome.error is not None:
+            self._count_failure(type(outcome.error).__name__, str(outcome.error))
+        elif not np.isfinite(value).all():
+            self._count_failure("inf" if np.isinf(value).any() else "nan")
+        return value
+
+    def _read(self, outcome: CallOutcome, last: bool) -> Floats | float:
+        """As `value`, without counting a failure."""
         if outcome.error is None:
             return self._number(outcome.value)
         if not (self._forgive or (self.retries > 0 and last)):
             raise outcome.error
         return math.nan
+
+    def _count_failure(self, kind: str, text: str = "") -> None:
+        """Count one more of a kind, under the first line of the first text."""
+        line = text.partition("\n")[0][:LONGEST_TEXT]
+        known = (name for name in self.failures if name == kind or name.startswith(f"{kind}: "))
+        name = next(known, f"{kind}: {line}" if line else kind)
+        self.failures[name] = self.failures.get(name, 0) + 1
 
     def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
         """Outcome of the call at x, (D,), that has ended."""
@@ -308,7 +328,7 @@ class Evaluator:
             outcome = self._batch(x[None])[0] if self.vectorized else self._call(x)
             if not self.failed(outcome):
                 break
-        value = self.value(outcome, last=self.over)
+        value = self._read(outcome, last=self.over)
         if not self.shape:
             self._again = self.calls, float(value)
         return value
@@ -447,7 +467,7 @@ class Evaluator:
 
     def state_dict(self) -> dict[str, Any]:
         """State for a resume: the counts and the form of the objective."""
-        return {f"evaluator.{name}": getattr(self, name) for name in SAVED}
+        return {f"evaluator.{name}": copy.copy(getattr(self, name)) for name in SAVED}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -457,11 +477,14 @@ class Evaluator:
         """
         check(saved, {f"evaluator.{name}": kind for name, kind in SAVED.items()})
         for name in SAVED:
-            setattr(self, name, saved[f"evaluator.{name}"])
+            setattr(self, name, copy.copy(saved[f"evaluator.{name}"]))
 
 
 MAYBE = (bool, type(None))
-SAVED: dict[str, Any] = {"calls": int, "skipped": int, "vectorized": MAYBE, "tensors": MAYBE}
+SAVED: dict[str, Any] = {
+    "calls": int, "skipped": int, "failures": dict, "vectorized": MAYBE, "tensors": MAYBE,
+}  # fmt: skip
+LONGEST_TEXT = 100  # signs of an error's message that are kept
 
 
 def _checked(outcome: Any) -> CallOutcome:

@@ -13,9 +13,12 @@ from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import StateRecord, given
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
-from pyswarmopt.driver.problem.constraints import ranked
+from pyswarmopt.driver.problem.constraints import ranked, total
 from pyswarmopt.driver.start import same_but_rounding
 
+# share of the tolerance of an equality that a search aims at: zero itself, from both sides, would be two
+# limits that contradict each other, and curved ones would only be crept along
+AIM = 0.1
 NOISE = (
     "; fun gave {:.6g} at x and {:.6g} when it was called there again, so it has noise and its least "
     "value is luck: say noisy=True"
@@ -56,7 +59,7 @@ class Worth(NamedTuple):
 @dataclass(repr=False, eq=False)
 class Incumbent(StateRecord):
     """The best point so far by Deb's rules: of feasible points that of least cost, else that of
-    least violation.
+    least violation; one that has no finite cost only where none has.
 
     Violations and costs are compared each by itself: a sum of both could overflow.
 
@@ -85,17 +88,25 @@ class Incumbent(StateRecord):
         so many calls.
         """
         same = replace(self, calls=calls)
-        costs = np.where(judged.violations > 0, 0.0, _worst_if_not_finite(judged.costs))
         rows = np.flatnonzero(judged.evaluated)
         if not rows.size:
             return same
-        i = int(rows[np.lexsort((costs[rows], judged.violations[rows]))[0]])
-        cost = self.cost if math.isfinite(self.cost) else math.inf
-        rank = self.violation, 0.0 if self.violation > 0 else cost
-        if (judged.violations[i], costs[i]) >= rank:
+        failed, violations, costs = _rank(judged.costs[rows], judged.violations[rows])
+        first = int(np.lexsort((costs, violations, failed))[0])
+        mine = _rank(np.array([self.cost]), np.array([self.violation]))
+        if [part[first] for part in (failed, violations, costs)] >= [part[0] for part in mine]:
             return same
+        i = rows[first]
         cost, violation = float(judged.costs[i]), float(judged.violations[i])
         return Incumbent(points[i].copy(), cost, violation, calls)
+
+
+def _rank(costs: Floats, violations: Floats) -> tuple[Bools, Floats, Floats]:
+    """What points are ordered by, each (n,), the first first: whether they have no finite cost, how
+    much they break constraints, and what feasible ones cost.
+    """
+    finite = np.isfinite(costs)
+    return ~finite, violations, np.where(violations > 0, 0.0, _worst_if_not_finite(costs))
 
 
 def _worst_if_not_finite(costs: Floats) -> Floats:
@@ -210,8 +221,8 @@ class ByAmounts(ByOrder):
 
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
-        sides = self._constraints.sides(points)
-        violations = np.maximum(sides, 0.0).sum(axis=1)
+        amounts, slack = self._constraints.amounts(points)
+        violations = total(amounts, slack)
         judged = self._evaluated(points, violations, np.ones(len(points), np.bool_))
         if judged.error is not None:
             if (violations > 0).any():
@@ -221,6 +232,10 @@ class ByAmounts(ByOrder):
                 )
             return judged
         costs = np.where(judged.evaluated, _worst_if_not_finite(judged.costs), math.inf)
-        rows = np.column_stack([costs, sides])
+        rows = np.column_stack([costs, amounts - AIM * slack])
         self._search.rows = np.where(np.isfinite(rows), rows, math.inf)
         return judged._replace(costs=costs)
+
+    def order(self, judged: Judged) -> Floats:
+        """One number for each point, (N,), lower is better; none is worse than no cost."""
+        return np.where(np.isfinite(judged.costs), super().order(judged), math.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.problem.constraints import Constraints
+from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.start import Start, starting_points
 from pyswarmopt.driver.workers.pool import MapLike
@@ -66,6 +67,7 @@ class Options:
     args: tuple[Any, ...] = ()
     timeout: float | None = None
     evaluation_timeout: float | None = None
+    equality_tolerance: float = EQUALITY_TOLERANCE
 
     def __post_init__(self) -> None:
         for name, least in ("max_evals", 1), ("max_iter", 0), ("population", 1):
@@ -77,6 +79,9 @@ class Options:
                 isinstance(seconds, numbers.Real) and float(seconds) > 0
             ):
                 raise ValueError(f"{name}={seconds!r}: it must be a number of seconds above 0")
+        tolerance = self.equality_tolerance
+        if not (isinstance(tolerance, numbers.Real) and 0 <= float(tolerance) < math.inf):
+            raise ValueError(f"equality_tolerance={tolerance!r}: it must be a number from 0 on")
         for name in ("noisy", "asynchronous", "progress"):
             if getattr(self, name) not in (True, False):
                 raise ValueError(f"{name}={getattr(self, name)!r}: use True or False")
@@ -123,7 +128,8 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
     if start is not None:
         check_inside(start, *bounds)
-    constraints = Constraints(options.constraints, len(bounds[0]), space)
+    tolerance = float(options.equality_tolerance)
+    constraints = Constraints(options.constraints, len(bounds[0]), space, tolerance)
     rounded = None if space is None else space.rounded
     coding = make_coding(bounds, options.integrality, options.categorical, rounded)
     identity = {

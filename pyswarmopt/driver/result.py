@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt import __version__
+from pyswarmopt.base.words import counted
 from pyswarmopt.driver.history import History, ParticleRecord
+from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.parts import stopping
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ MESSAGES = {
     INTERRUPTED: "interrupted",
     FAILED: "an exception was raised",
 }
+# the status that a reason stands for; any other is a budget that was used up
+STATUSES = {
+    stopping.Target.reason: "target",
+    "callback": "callback",
+    stopping.Patience.reason: "converged",
+}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -53,29 +61,35 @@ class Result(Mapping[str, Any]):
         nit: moves of the swarm.
         success: a finite value was found, at a feasible point, and the target was reached if there
             was one; whichever algorithm ran. False after Ctrl-C and an exception. A budget that was
-            used up is no failure.
+            used up is no failure, and no proof of an optimum either: see `status`.
         message: why the search ended, in words.
         stop: why it ended: reason to value, as `Swarm.stop` gives it; empty while it goes on.
         history: as fine a record as was asked for.
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
         n_best: draws that `fun` is the mean of.
-        maxcv: the largest amount by which x breaks a constraint. An equality counts as met up to
-            1e-4, and `maxcv` says by how much it is missed.
+        maxcv: the largest amount by which x breaks a constraint. An equality counts as met within
+            ``equality_tolerance``, and `maxcv` says by how much it is missed.
         algorithm: what ran: "memetic" for `MemeticSwarm`, else the name of the recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
             is their coordinates: logarithms on logarithmic scales, indices of choices.
         space: the `Space` that was searched, if there was one.
         maximize: whether larger was better.
-        feasible: whether x meets all constraints, equalities to 1e-4.
+        feasible: whether x meets all constraints, equalities within ``equality_tolerance``.
         recipe: the recipe with its parameters, in words; empty for the default search.
         seed: that of the search; None if none was given.
         version: of pyswarmopt.
+        status: how the search stands, in a word. "target": that was reached. "converged": nothing was
+            gained any more. "budget": evaluations, iterations or time were used up, and more might
+            gain something. "infeasible": no feasible point was found. "failed": no finite value was.
+            "callback", "interrupted" (Ctrl-C), "exception": what ended it. "running": it goes on.
+        failures: calls that raised an error which `on_error` forgave, by its type and first message,
+            or gave no finite number.
 
     Example:
         >>> import pyswarmopt as pso
         >>> r = pso.minimize(pso.functions.sphere, [(-1, 1)] * 2, max_evals=30, seed=0)
-        >>> r.nfev, r["fun"] == r.fun, r.x.shape
-        (30, True, (2,))
+        >>> r.nfev, r["fun"] == r.fun, r.x.shape, r.status
+        (30, True, (2,), 'budget')
     """
 
     x: npt.NDArray[np.float64]
@@ -97,6 +111,8 @@ class Result(Mapping[str, Any]):
     recipe: str = ""
     seed: int | None = None
     version: str = __version__
+    status: str = "running"
+    failures: dict[str, int] = field(default_factory=dict)
 
     def evaluated(self) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
         """The points that were evaluated and their values, (n,): (n, D), or with ``space=`` a dict
@@ -174,13 +190,13 @@ class Result(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         """A line for each field that is not as usual, as SciPy's results are printed."""
-        usual = ("message", "success", "fun", "x", "nit", "nfev", "algorithm")
-        shown = (*usual[:3], "fun_stderr", "n_best", "maxcv", "x", "params", *usual[4:])
+        usual = ("message", "success", "status", "fun", "x", "nit", "nfev", "algorithm")
+        shown = (*usual[:4], "fun_stderr", "n_best", "maxcv", "x", "params", *usual[5:])
         names = [name for name in shown if name in usual or self[name] != _DEFAULTS[name]]
         return lines({name: self[name] for name in names})
 
 
-_DEFAULTS = {f.name: f.default for f in fields(Result)}
+_DEFAULTS = {f.name: f.default for f in fields(Result)} | {"failures": {}}
 
 
 def lines(values: Mapping[str, Any]) -> str:
@@ -204,14 +220,41 @@ def keep_in(error: Exception, result: Any) -> None:
         )
 
 
-def message(stop: dict[str, float], finite: bool, feasible: bool, maxcv: float) -> str:
+def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
     """The reasons to stop in words, and what is wrong with a result without a finite value or that
-    breaks a constraint by `maxcv`.
+    breaks a constraint.
     """
     text = "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
-    if not feasible:
-        return f"{text}; no feasible point was found: x breaks a constraint by {maxcv:.3g}"
+    if not breach.feasible:
+        return f"{text}; no feasible point was found: {breach.words}"
     return text if finite else f"{text}; no finite value was found"
+
+
+def status(stop: dict[str, float], finite: bool, feasible: bool) -> str:
+    """The state of a search in one word, of those that `Result` lists."""
+    for reason in INTERRUPTED, FAILED:
+        if reason in stop:
+            return reason
+    if not stop:
+        return "running"
+    if not feasible:
+        return "infeasible"
+    if not finite:
+        return "failed"
+    return next((STATUSES[reason] for reason in stop if reason in STATUSES), "budget")
+
+
+def failed_calls(failures: Mapping[str, int], calls: int) -> str:
+    """Calls that failed, in words; empty where none did.
+
+    Example:
+        >>> failed_calls({"RuntimeError: mesh failed": 4, "inf": 2}, 60)
+        '; 6 of 60 calls failed: RuntimeError: mesh failed (4), inf (2)'
+    """
+    if not failures:
+        return ""
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in failures.items())
+    return f"; {sum(failures.values())} of {counted(calls, 'call')} failed: {kinds}"
 
 
 def wants_to_stop(callback: Callable[[R], bool | None], result: R) -> bool:

@@ -18,7 +18,15 @@ from pyswarmopt.driver.history import Granularity, History
 from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, TIMEOUT, Result, message
+from pyswarmopt.driver.result import (
+    FAILED,
+    INTERRUPTED,
+    TIMEOUT,
+    Result,
+    failed_calls,
+    message,
+    status,
+)
 from pyswarmopt.driver.start import ROUNDING, check_value
 from pyswarmopt.hybrid.search import PhasedSearch
 
@@ -127,28 +135,32 @@ class Search(Loop[Result]):
         judge, space = self._judge, self._problem.space
         worth = judge.final_worth(self._history.first_value()) if final else judge.worth()
         x, fun = judge.best.x, worth.fun
-        maxcv, feasible = self._problem.constraints.breach(x)
+        breach, finite = self._problem.constraints.breach(x), math.isfinite(fun)
+        failures = dict(self._evaluator.failures)
         result = Result(
             x=x,
             fun=fun,
             nfev=self._evaluator.calls,
             nit=self._swarm.iteration,
-            success=math.isfinite(fun) and feasible and self._succeeded(stop, fun),
-            message=message(stop, math.isfinite(fun), feasible, maxcv)
+            success=finite and breach.feasible and self._succeeded(stop, fun),
+            message=message(stop, finite, breach)
+            + failed_calls(failures, self._evaluator.calls)
             + self._digits(fun)
             + worth.note,
             stop=stop,
             history=self._history,
             fun_stderr=worth.stderr,
             n_best=worth.n,
-            maxcv=maxcv,
+            maxcv=breach.most,
             algorithm=self._algorithm,
             params=None if space is None else space.decode(x),
             space=space,
             maximize=self._maximize,
-            feasible=feasible,
+            feasible=breach.feasible,
             recipe=self._recipe,
             seed=self._options.seed if isinstance(self._options.seed, int) else None,
+            status=status(stop, finite, breach.feasible),
+            failures=failures,
         )
         if final:
             _log(result)

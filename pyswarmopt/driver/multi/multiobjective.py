@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,8 @@ from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.multi.pareto import hypervolume
 from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, lines, message
+from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Breach
+from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers.pool import MapLike
 
@@ -39,9 +40,11 @@ class MultiResult:
         nit: moves of the swarm.
         success: a feasible point with finite objectives was found.
         message: why the search ended, in words.
-        maxcv: the largest amount by which a point breaks a constraint; an equality counts as met up
-            to 1e-4.
+        maxcv: the largest amount by which a point breaks a constraint; an equality counts as met
+            within ``equality_tolerance``.
         params: with ``space=``, the parameters of each point by name; else None.
+        status: how the search stands, in a word, as in `pyswarmopt.Result`.
+        failures: calls that failed, as in `pyswarmopt.Result`.
 
     Example:
         >>> import pyswarmopt as pso
@@ -58,10 +61,13 @@ class MultiResult:
     message: str
     maxcv: float = 0.0
     params: list[dict[str, Any]] | None = None
+    status: str = "running"
+    failures: dict[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """A line for each field, arrays in short: the first and the last points of the front."""
         shown = {"message": self.message, "points": len(self.x), "success": self.success}
+        shown["status"] = self.status
         if self.maxcv > 0:
             shown["maxcv"] = self.maxcv
         shown |= {"nit": self.nit, "nfev": self.nfev, "x": self.x, "fun": self.fun}
@@ -93,6 +99,7 @@ def minimize_multi(
     categorical: npt.ArrayLike | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     space: Mapping[str, Any] | None = None,
+    equality_tolerance: float = EQUALITY_TOLERANCE,
 ) -> MultiResult:
     """Find points of a box that are best in several objectives, each in its own way (a Pareto
     front).
@@ -119,6 +126,7 @@ def minimize_multi(
         checkpoint: as in `pyswarmopt.minimize`.
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
             the front.
+        equality_tolerance: by how much an equality may be missed.
 
     Returns:
         The points of the front, and how they were found.
@@ -151,7 +159,7 @@ def minimize_multi(
         max_evals=max_evals, seed=seed, workers=workers,
         vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
         checkpoint=checkpoint, integrality=integrality, constraints=constraints,
-        categorical=categorical, space=space,
+        categorical=categorical, space=space, equality_tolerance=equality_tolerance,
     )  # fmt: skip
     return MultiSearch(options, n_objectives, archive).run()
 
@@ -200,18 +208,20 @@ class MultiSearch(Loop[MultiResult]):
         order = np.lexsort(swarm.archive_values.T[::-1])
         x, values = problem.coding.decode(swarm.archive)[order], swarm.archive_values[order]
         breaches = [problem.constraints.breach(point) for point in x]
-        maxcv = max((amount for amount, _ in breaches), default=0.0)
-        feasible = all(holds for _, holds in breaches)
-        found = len(x) > 0 and feasible
+        worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
+        found = len(x) > 0 and worst.feasible
+        failures = dict(self._evaluator.failures)
         return MultiResult(
             x=x,
             fun=values,
             nfev=self._evaluator.calls,
             nit=swarm.iteration,
             success=found and not stop.keys() & {INTERRUPTED, FAILED},
-            message=message(stop, found, feasible, maxcv),
-            maxcv=maxcv,
+            message=message(stop, found, worst) + failed_calls(failures, self._evaluator.calls),
+            maxcv=worst.most,
             params=None if problem.space is None else [problem.space.decode(point) for point in x],
+            status=status(stop, found, worst.feasible),
+            failures=failures,
         )
 
     def _check_objective(self, path: Path) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from pyswarmopt.base.arrays import Bools, Floats, holds_numbers
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
-EQUALITY_TOLERANCE = 1e-4  # that of the CEC 2006 problems (Liang et al. 2006)
+EQUALITY_TOLERANCE = 1e-4  # the usual one, of the CEC 2006 problems (Liang et al. 2006)
+RETURNED = "returned"  # in place of constraints that fun returns with its value
 
 HUGE = 1e296  # costs up to this are their own rank
 INFEASIBLE = 4.5e296  # ranks above this are those of points that break a constraint
@@ -35,6 +36,7 @@ class _Constraint:
     low: Floats
     high: Floats
     strict: bool = False
+    tolerance: float = EQUALITY_TOLERANCE
     _known: dict[int, tuple[Bools, Floats]] = field(default_factory=dict)
 
     def outside(self, x: Floats) -> tuple[Floats, Floats]:
@@ -67,9 +69,35 @@ class _Constraint:
                 )
             low, high = (np.broadcast_to(side, count) for side in (self.low, self.high))
             bounds = np.isfinite(np.concatenate([low, high]))
-            slack = np.tile(np.where(low == high, EQUALITY_TOLERANCE, 0.0), 2)[bounds]
+            slack = np.tile(np.where(low == high, self.tolerance, 0.0), 2)[bounds]
             self._known[count] = bounds, slack
         return self._known[count]
+
+
+class Breach(NamedTuple):
+    """How far a point is outside of the constraints.
+
+    Attributes:
+        most: the largest amount by which it breaks one.
+        feasible: whether it counts as meeting all of them.
+        words: what it breaks most, for a message.
+    """
+
+    most: float
+    feasible: bool
+    words: str
+
+    @classmethod
+    def of(cls, amounts: Floats, slack: Floats) -> Breach:
+        """The breach by amounts, (K,), of which slack, (K,), is allowed."""
+        beyond = amounts - slack
+        if not beyond.size:
+            return cls(0.0, True, "")
+        worst = int(beyond.argmax())
+        words = f"x breaks a constraint by {amounts[worst]:.3g}"
+        if slack[worst]:
+            words = f"x misses an equality by {amounts[worst]:.6g}, more than {slack[worst]:g}"
+        return cls(float(amounts.max(initial=0.0)), bool(beyond[worst] <= 0), words)
 
 
 class Constraints:
@@ -79,11 +107,11 @@ class Constraints:
         constraints: one or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x
             is allowed; SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`,
             `ub` and `fun` or `A`; or SciPy's dicts, whose sign is the other one: ``{"type": "ineq",
-            "fun": g, "args": ()}`` for g(x) >= 0, "eq" for g(x) = 0. An equality (lb == ub) holds
-            if it is met to 1e-4. With ``keep_feasible``, an attribute or an entry, the objective is
-            not called where any constraint is broken.
+            "fun": g, "args": ()}`` for g(x) >= 0, "eq" for g(x) = 0. With ``keep_feasible``, an
+            attribute or an entry, the objective is not called where any constraint is broken.
         dim: D.
         space: parameters by name, which they are called with, if there are any.
+        tolerance: by how much an equality (lb == ub) may be missed.
 
     Raises:
         TypeError: none of these.
@@ -95,10 +123,17 @@ class Constraints:
         [0.0, 3.0]
     """
 
-    def __init__(self, constraints: Any, dim: int, space: Space | None = None) -> None:
+    def __init__(
+        self,
+        constraints: Any,
+        dim: int,
+        space: Space | None = None,
+        tolerance: float = EQUALITY_TOLERANCE,
+    ) -> None:
         several = constraints if isinstance(constraints, list | tuple) else [constraints]
         given = [] if constraints is None else several
-        self._constraints = [_read(constraint, dim, space) for constraint in given]
+        read = [_read(constraint, dim, space) for constraint in given]
+        self._constraints = [replace(constraint, tolerance=tolerance) for constraint in read]
 
     def __bool__(self) -> bool:
         return bool(self._constraints)
@@ -110,30 +145,34 @@ class Constraints:
         """
         return any(c.strict for c in self._constraints)
 
-    def sides(self, points: Floats) -> Floats:
-        """All one-sided constraints at each point, (n, D): (n, K), at most 0 where it is
-        allowed.
+    def amounts(self, points: Floats) -> tuple[Floats, Floats]:
+        """How far points, (n, D), are outside of each bound, (n, K), at most 0 where they are
+        allowed, and by how much they may be, (K,): of an equality a little.
         """
-        return np.array([amounts - slack for amounts, slack in map(self._outside, points)])
+        pairs = [self._outside(x) for x in points]
+        return np.array([amounts for amounts, _ in pairs]), pairs[0][1]
 
     def violations(self, points: Floats) -> Floats:
         """Total violation of constraints by each point, (n, D): (n,), 0 where it breaks none."""
-        if not self._constraints:
+        if not (self._constraints and len(points)):
             return np.zeros(len(points))
-        return np.maximum(self.sides(points), 0.0).sum(axis=1)
+        return total(*self.amounts(points))
 
-    def breach(self, x: Floats) -> tuple[float, bool]:
-        """The largest amount by which x, (D,), breaks a constraint, and whether x counts as
-        feasible all the same.
-        """
-        amounts, slack = self._outside(x)
-        return float(amounts.max(initial=0.0)), not (amounts - slack > 0).any()
+    def breach(self, x: Floats) -> Breach:
+        """By how much x, (D,), breaks constraints."""
+        return Breach.of(*self._outside(x))
 
     def _outside(self, x: Floats) -> tuple[Floats, Floats]:
         """Collect `_Constraint.outside` of all constraints."""
         pairs = [constraint.outside(x) for constraint in self._constraints]
         amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(amounts), np.concatenate(slack)
+
+
+def total(amounts: Floats, slack: Floats) -> Floats:
+    """Sum of the violations in amounts, (n, K), of which slack, (K,), is allowed: (n,)."""
+    violations: Floats = np.maximum(amounts - slack, 0.0).sum(axis=1)
+    return violations
 
 
 def _by_name(fun: Any, space: Space | None) -> Any:

@@ -1,0 +1,133 @@
+"""What a result says: its status in a word, failed calls, and equalities that are aimed at zero."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from swarm_runs import bowl
+
+import pyswarmopt as pso
+
+BOX = [(-5.0, 5.0)] * 2
+
+
+def fragile(x):
+    """A bowl whose solver gives up on one side."""
+    if x[0] > 1:
+        raise RuntimeError(f"mesh failed at {x[0]}")
+    return bowl(x)
+
+
+@pytest.mark.parametrize(
+    ("status", "options"),
+    [
+        ("budget", {"max_evals": 30}),
+        ("budget", {"max_iter": 3}),
+        ("target", {"max_evals": 500, "target": 1e-3}),
+        ("infeasible", {"max_evals": 30, "constraints": lambda x: 1.0}),
+        ("callback", {"max_evals": 30, "callback": lambda r: True}),
+        ("failed", {"max_evals": 30, "fun": lambda x: math.nan}),
+    ],
+)
+def test_status_is_a_word(status, options):
+    r = pso.minimize(**{"fun": bowl, "bounds": BOX, "seed": 0, **options})
+    assert r.status == r["status"] == status
+    assert status in repr(r)
+
+
+def test_a_search_that_goes_on_or_was_ended_says_so():
+    seen = []
+    pso.minimize(bowl, BOX, max_evals=40, seed=0, callback=lambda r: seen.append(r.status))
+    assert seen[0] == "running"
+
+    def end(x):
+        raise KeyboardInterrupt
+
+    assert pso.minimize(end, BOX, seed=0).status == "interrupted"
+    with pytest.raises(RuntimeError) as caught:
+        pso.minimize(fragile, BOX, max_evals=90, seed=0)
+    assert caught.value.result.status == "exception"
+
+
+def test_failed_calls_are_counted_and_named():
+    raised = 0
+
+    def counting(x):
+        nonlocal raised
+        raised += x[0] > 1
+        return fragile(x)
+
+    r = pso.minimize(counting, BOX, max_evals=49, seed=0, on_error="worst")
+    assert raised > 1
+    (name,) = r.failures
+    assert name.startswith("RuntimeError: mesh failed at ")
+    assert r.failures[name] == raised
+    assert f"{raised} of 49 calls failed: RuntimeError: mesh failed" in r.message
+
+
+def test_values_that_are_no_numbers_count_as_failed_calls():
+    r = pso.minimize(lambda x: math.nan if x[0] > 1 else bowl(x), BOX, max_evals=49, seed=0)
+    assert set(r.failures) == {"nan"}
+    assert pso.minimize(bowl, BOX, max_evals=49, seed=0).failures == {}
+
+
+def test_failures_survive_a_checkpoint(tmp_path):
+    whole = pso.minimize(fragile, BOX, max_evals=48, seed=0, on_error="worst")
+    path = tmp_path / "search.npz"
+    for calls in 24, 48:
+        r = pso.minimize(fragile, BOX, max_evals=calls, seed=0, on_error="worst", checkpoint=path)
+    assert r.failures == whole.failures != {}
+
+
+def test_a_point_with_a_value_comes_before_one_without():
+    """Where the constraint is broken least the solver fails; nothing is feasible."""
+
+    def solver(x):
+        if x[0] > 3:
+            raise RuntimeError("no mesh")
+        return bowl(x)
+
+    r = pso.minimize(
+        solver, BOX, constraints=lambda x: 6 - x[0], max_evals=60, seed=0, on_error="worst"
+    )
+    assert r.status == "infeasible"
+    assert math.isfinite(r.fun)
+    assert 2.5 < r.x[0] <= 3
+
+
+def test_a_search_aims_well_inside_the_tolerance_of_equalities():
+    """The least of x + y on the circle of radius 1 is -sqrt(2); on its tolerance's edge it is less."""
+    circle = {"type": "eq", "fun": lambda x: float(x @ x - 1)}
+    r = pso.minimize(
+        lambda x: float(x.sum()), BOX, constraints=circle, max_evals=150, seed=0,
+        equality_tolerance=0.1, history="particles",
+    )  # fmt: skip
+    points, values = r.evaluated()
+    well_inside = np.abs((points**2).sum(axis=1) - 1) <= 0.03
+    assert values[well_inside].min() == pytest.approx(-math.sqrt(2), abs=0.02)
+    assert r.success
+
+
+def test_the_tolerance_of_equalities_is_an_argument():
+    apart = {"type": "eq", "fun": lambda x: 0.01 + x[0] ** 2}
+    found = {
+        tolerance: pso.minimize(
+            bowl, BOX, constraints=apart, max_evals=60, seed=0, equality_tolerance=tolerance
+        )
+        for tolerance in (0.005, 0.02)
+    }
+    assert [r.status for r in found.values()] == ["infeasible", "budget"]
+    assert "more than 0.005" in found[0.005].message
+    with pytest.raises(ValueError, match="equality_tolerance=-1"):
+        pso.minimize(bowl, BOX, equality_tolerance=-1)
+
+
+def test_a_front_has_a_status_and_failures():
+    def both(x):
+        return fragile(x), float(np.abs(x - 2).sum())
+
+    front = pso.minimize_multi(both, BOX, max_evals=200, population=20, seed=0, on_error="worst")
+    assert front.status == "budget"
+    assert sum(front.failures.values()) > 0
