@@ -21,7 +21,7 @@ KILLED = ("labels", "labels+resume", "workers", "compare")
 
 @pytest.mark.parametrize(
     ("searches", "cases", "more"),
-    [(HERE, 6, ()), (SERVED, 24, ()), (KILLED, 10, ("--fault", "death"))],
+    [(HERE, 2, ()), (SERVED, 10, ()), (KILLED, 4, ("--fault", "death"))],
     ids=["here", "served", "killed"],
 )
 def test_each_fault_is_one_line_and_the_resumed_run_the_same(
