@@ -266,7 +266,7 @@ def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
 def crew_config(
     tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SearchConfig]:
-    """Five particles, four moves, letters tried first; the module `fragile` of `workers_helpers`
+    """Five particles, two moves, letters tried first; the module `fragile` of `workers_helpers`
     can be imported.
     """
     from search_helpers import louder, questions, small, write_task
@@ -279,7 +279,7 @@ def crew_config(
     experts = louder(tiny_experts, folder / "loud")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        yield small(tiny_base, experts, [task], "run", max_iter=4, batch_tokens=256, scoring="auto")
+        yield small(tiny_base, experts, [task], "run", max_iter=2, batch_tokens=256, scoring="auto")
 
 
 @pytest.fixture(scope="session")
