@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt_llm import sides as _sides  # noqa: F401  # makes the offers of the side rooms
-
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.common.errors import UserError

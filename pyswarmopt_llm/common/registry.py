@@ -1,14 +1,13 @@
 """Look up names given by users; an unknown name raises an error that suggests the closest one.
 
-Side rooms (servers, token mixtures, published data, tools) give the main road what it takes from
-them by name: `offer`, `aside`. Other packages add commands, spaces, analyses and names of the Python
-API through entry points, so that this package imports none of them: `plugins`.
+Other packages add commands, spaces, analyses and names of the Python API through entry points, so
+that this package imports none of them: `plugins`.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -77,37 +76,6 @@ def load(target: str) -> Any:
     """
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)
-
-
-_OFFERS: dict[str, Callable[[], Callable[..., Any]]] = {}
-
-
-def offer(get: Callable[[], Callable[..., Any]]) -> Callable[[], Callable[..., Any]]:
-    """Make known what a side room offers, under the name of the function that imports it.
-
-    Args:
-        get: imports and returns it (see `pyswarmopt_llm.sides`).
-    """
-    _OFFERS[get.__name__] = get
-    return get
-
-
-def aside(name: str) -> Callable[..., Any]:
-    """What a side room offers under this name; its module is imported when it is called.
-
-    Example:
-        >>> @offer
-        ... def _hypot():
-        ...     from math import hypot
-        ...     return hypot
-        >>> aside("_hypot")(3, 4)
-        5.0
-    """
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        return _OFFERS[name]()(*arguments, **options)
-
-    return call
 
 
 @cache

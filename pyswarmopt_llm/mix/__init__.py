@@ -9,7 +9,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Space
-from pyswarmopt_llm.common.registry import aside, plugins, unknown
+from pyswarmopt_llm.common.registry import plugins, unknown
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.mix.one_base import prepare_adapters
@@ -33,6 +33,18 @@ def _full(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     return prepare(kind, config)
 
 
+def _mixture(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
+    from pyswarmopt_llm.tokens.space import prepare
+
+    return prepare(kind, config)
+
+
+def _open_mixture(folder: Path, dtype: str, device: str, threads: int | None) -> Engine:
+    from pyswarmopt_llm.tokens.space import open_mixture
+
+    return open_mixture(folder, dtype, device, threads)
+
+
 _BUILT_IN = (
     SpaceKind("factor", _factor, published=True),
     SpaceKind("delta", _delta, linear=True),
@@ -47,13 +59,13 @@ _BUILT_IN = (
     ),
     SpaceKind(
         "token",
-        make=aside("prepare_mixture"),
+        make=_mixture,
         library="",
         options=frozenset({"contrast"}),
         published=True,
         remembers=True,
         saved_as="mixture.json",
-        open=aside("open_mixture"),
+        open=_open_mixture,
         title="A mixture of models found by a swarm",
         description=(
             "A weighted sum of the next-token distributions of {experts} `mixture.json` names the "

@@ -7,15 +7,11 @@ from pathlib import Path
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import saved_kind
-
-attach = aside("attach")
-check_loaded = aside("check_loaded")
 
 
 def open_model(
@@ -71,9 +67,11 @@ def open_served(config: SearchConfig, adapter: str | None) -> Engine:
     Raises:
         UserError: the server runs another base, or does not apply the adapter.
     """
+    from pyswarmopt_llm.servers.attach import attach, check_loaded
+
     base = resolve_base(config.base, weights=False)
     patch = Patch() if adapter is None else adapter_patch(config.base, adapter, weights=False)
-    engine: Engine = attach(config, base, lambda: inspect_experts(config.experts, base).experts)
+    engine = attach(config, base, lambda: inspect_experts(config.experts, base).experts)
     engine.load(patch)
     check_loaded(engine, patch, adapter or config.base)
     return engine

@@ -7,14 +7,11 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Engine, Space
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
-
-attach = aside("attach")
 
 
 def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
@@ -25,7 +22,10 @@ def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engin
     """
     base = resolve_base(config.base, weights=not config.served)
     experts, notes = find_adapters(config, base)
+    engine: Engine
     if config.served:
+        from pyswarmopt_llm.servers.attach import attach
+
         engine = attach(config, base, lambda: experts)
     else:
         engine = resident(config, base, changed=changed_weights(experts))

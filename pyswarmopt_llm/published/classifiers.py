@@ -24,7 +24,7 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
 from pyswarmopt_llm.engine.chat import rendered
 from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
-from pyswarmopt_llm.scores.metrics.by_name import REWARD_TOKENS
+from pyswarmopt_llm.scores.metrics.written import REWARD_TOKENS
 from pyswarmopt_llm.scores.tasks import Item
 
 log = logging.getLogger(__name__)

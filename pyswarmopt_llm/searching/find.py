@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from torch import Tensor
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent, not_held_out, note
 from pyswarmopt_llm.common.optimizers import optimizer, released
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
@@ -32,11 +31,6 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, OnRow, Questions, Scorer
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.leaders import Archive
-
-
-start_pools = aside("Pools")
 _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 
 
@@ -80,8 +74,11 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
     progress = Progress(job.plan.evaluations, tell)
     # a user's function may bear one thread only
     on_server = job.plan.config.served and not job.objectives.user_scored
-    several = on_server or not job.plan.alone
-    pools = start_pools(job, run, reopen) if several else None
+    pools = None
+    if on_server or not job.plan.alone:
+        from pyswarmopt_llm.servers.workers.pool import Pools
+
+        pools = Pools(job, run, reopen)
     memory = 0
     try:
         scorings = choose_scorings(job, run, progress.on_row, tell)

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.mix import make_pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
@@ -27,8 +26,6 @@ from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 from pyswarmopt_llm.searching.work import Work
-
-check_served = aside("check_served")
 
 
 @dataclass(frozen=True)
@@ -171,6 +168,8 @@ def open_job(work: Work) -> Job:
     notes |= plan.why
     examination = None
     if plan.config.served:
+        from pyswarmopt_llm.servers.attach import check_served
+
         examination = check_served(plan.config, objectives, pool, engine)
         notes["engine"] = examination.text
     return Job(

@@ -10,15 +10,12 @@ from pathlib import Path
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.loop import Publish, SearchResult, work
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
-
-still_same = aside("still_same")
 
 
 def resume(
@@ -73,7 +70,10 @@ def checked(run: Run, job: Job) -> Job:
             _check_values(run, job, name)
     if job.examination is None:
         return job
-    return replace(job, notes=still_same(run, job.examination, job.notes))
+    from pyswarmopt_llm.servers.attach import Examination, still_same
+
+    began = Examination("", noise=run.about.noise, scores=run.about.server_scores)
+    return replace(job, notes={**job.notes, **still_same(run.path, began, job.examination)})
 
 
 def _check_values(run: Run, job: Job, name: str) -> None:

@@ -4,7 +4,7 @@ meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,6 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel, load_tokenizer, resolve_base
 from pyswarmopt_llm.mix.kind import Pool
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
-from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.servers.engine import (
     CandidateServer,
     ServedEngine,
@@ -260,28 +259,32 @@ def check_served(
     return examine(engine, pool.space, pool.experts, texts or [engine.chat(text) for text in PLAIN])
 
 
-def still_same(run: Run, now: Examination, notes: Mapping[str, str]) -> Mapping[str, str]:
-    """The notes of a resumed run, with one more if its server has ceased to repeat itself.
+def still_same(run: Path, before: Examination, now: Examination) -> dict[str, str]:
+    """A note if the server of a resumed run no longer repeats itself; else nothing.
+
+    Args:
+        run: its directory, which an error names.
+        before: how the server answered when the run began.
+        now: how it answers.
 
     Raises:
         UserError: the server runs another base than when the run began.
     """
-    before = run.about
     tolerance = TOLERANCE + max(before.noise, now.noise)
-    distances = [abs(a - b) for a, b in zip(before.server_scores, now.scores, strict=False)]
+    distances = [abs(a - b) for a, b in zip(before.scores, now.scores, strict=False)]
     if max(distances, default=0.0) > tolerance * CONTINUED:
         raise UserError(
-            f"{run.path}: its server scores the first examples otherwise than when the run began "
+            f"{run}: its server scores the first examples otherwise than when the run began "
             f"(by {max(distances):.2g} nats): it runs another base, or quantises it otherwise; "
             "start it as it was, or begin a new run"
         )
     if before.noise or not now.noise:
-        return notes
+        return {}
     text = (
         "the server answered bit for bit when this run began, and now differs by up to "
         f"{now.noise:.1g} nats: the result may not be that of a run without interruption"
     )
-    return {**notes, "repeats": text}
+    return {"repeats": text}
 
 
 def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.config import for_all_tasks, is_function
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.common.registry import aside, unknown
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.metrics import text
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.external.evaluate import evaluate_metric
@@ -20,6 +20,7 @@ from pyswarmopt_llm.scores.metrics.external.score_function import function_metri
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, ItemsUtility, Metric, Needs
 from pyswarmopt_llm.scores.metrics.several import metric_labels
 from pyswarmopt_llm.scores.metrics.written import (
+    REWARD_TOKENS,
     Chat,
     InOtherUnits,
     Sampling,
@@ -28,10 +29,8 @@ from pyswarmopt_llm.scores.metrics.written import (
 )
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
-# Most tokens of a reply that a reward model or a judge scores, as in the Model Swarms reference, and
-# of RealToxicityPrompts' continuations, as in its paper and the reference.
-REWARD_TOKENS, JUDGED_TOKENS, CONTINUED_TOKENS = 200, 512, 20
-
+JUDGED_TOKENS = 512  # most tokens of a reply that a judge scores, as in the Model Swarms reference
+CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the reference
 
 # what the user gave, a file for answers of a judge, a device -> fields of the metric
 Load = Callable[[str, Path | None, str], Mapping[str, Any]]
@@ -82,8 +81,44 @@ _judged: dict[str, Any] = {
     "scale": (1.0, 10.0),
     "gamed": True,
 }
-_reward = aside("reward_metric")
-_judge = aside("judge_metric")
+
+
+# What a metric scores with is loaded when the metric is used.
+
+
+def _abstention(
+    items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+) -> ItemsUtility:
+    from pyswarmopt_llm.published.abstention import Abstention
+
+    return Abstention(items, scoring, chat, template)
+
+
+def _graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    from pyswarmopt_llm.published.nlgraph import graph_answers
+
+    return graph_answers(items, texts)
+
+
+def _harmlessness(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    from pyswarmopt_llm.published.classifiers import harmlessness
+
+    return harmlessness(items, texts)
+
+
+def _rating_model(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
+    from pyswarmopt_llm.published import classifiers, judge
+
+    loads: dict[str, Load] = {
+        "toxicity": classifiers.toxicity_metric,
+        "reward": classifiers.reward_metric,
+        "verbose": classifiers.reward_metric,
+        "concise": classifiers.reward_metric,
+        "judge": judge.judge_metric,
+        "local-judge": judge.local_judge_metric,
+    }
+    return loads[spec.partition(":")[0]](spec, cache, device)
+
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -91,7 +126,7 @@ METRICS: dict[str, Metric] = {
         ACCURACY,
         Metric(
             "abstain",
-            aside("Abstention"),
+            _abstention,
             needs="choices",
             signed=True,
             scale=(-1.0, 1.0),
@@ -100,21 +135,20 @@ METRICS: dict[str, Metric] = {
         Metric("perplexity", text.inverse_perplexity, "likelihood", "answer"),
         written("exact-match", text.exact_match),
         written("numeric", text.numeric, new=256),
-        written("graph", aside("graph_answers")),
+        written("graph", _graph_answers),
         written("f1", text.token_f1),
         written("bleu", text.bleu, module="sacrebleu"),
         written("rouge-l", text.rouge_l, module="rouge_score"),
         written("chrf", text.chrf, module="sacrebleu"),
         written(
             "toxicity",
-            aside("harmlessness"),
+            _harmlessness,
             module="profanity_check",
             **_continued,
         ),
     )
 }
-# Metrics with an argument behind a colon, by how they are written; what they score with is loaded
-# when one is used.
+# Metrics with an argument behind a colon, by how they are written.
 FUNCTION = "FILE.py:FUNCTION"
 FAMILIES: dict[str, WrittenMetric] = {
     metric.name: metric
@@ -122,17 +156,17 @@ FAMILIES: dict[str, WrittenMetric] = {
         written("evaluate:NAME", signed=True, load=evaluate_metric),
         written(
             "toxicity:MODEL",
-            load=aside("toxicity_metric"),
+            load=_rating_model,
             **_continued,
         ),
-        written("reward:MODEL", signed=True, load=_reward, **_rewarded),
-        written("verbose:MODEL", load=_reward, **_rewarded),
-        written("concise:MODEL", load=_reward, **_rewarded),
-        written("judge", load=_judge, **_judged),
-        written("judge:RUBRIC.txt", load=_judge, **_judged),
+        written("reward:MODEL", signed=True, load=_rating_model, **_rewarded),
+        written("verbose:MODEL", load=_rating_model, **_rewarded),
+        written("concise:MODEL", load=_rating_model, **_rewarded),
+        written("judge", load=_rating_model, **_judged),
+        written("judge:RUBRIC.txt", load=_rating_model, **_judged),
         written(
             "local-judge:MODEL",
-            load=aside("local_judge_metric"),
+            load=_rating_model,
             **_judged,
         ),
         written(

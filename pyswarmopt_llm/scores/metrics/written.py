@@ -16,6 +16,8 @@ from pyswarmopt_llm.scores.tasks import Item, chat_prompt, render_prompt
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
 Chat = Callable[..., str]  # a user turn, and the turns before it
+# Most tokens of a reply that a reward model scores, as in the Model Swarms reference.
+REWARD_TOKENS = 200
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
 InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 

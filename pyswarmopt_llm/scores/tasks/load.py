@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
 from pyswarmopt_llm.scores.tasks.items import (
     content,
@@ -36,22 +35,7 @@ from pyswarmopt_llm.scores.tasks.types import (
 log = logging.getLogger(__name__)
 _LABELS_LEFT = 0.8  # of those that as many drawn items have; below it is told
 BUILTIN = "builtin"
-
-
-def _prompts(name: str, dev: int | None, test: int | None, reading: Reading) -> Task:
-    from pyswarmopt_llm.scores.tasks.new_rows import read_prompts
-
-    return read_prompts(name, dev, test, reading)
-
-
-# Other sources of rows than tables: name, dev, test, reading -> all their items.
-_SOURCES: Mapping[str, Callable[..., Task]] = {
-    "hub": aside("read_hub"),
-    "published": aside("read_published"),
-    "prompts": _prompts,
-}
 NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
-_builtin_task = aside("builtin_task")
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
@@ -118,7 +102,9 @@ def load_task(
             f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
         )
     if kind == BUILTIN:
-        task: Task = _builtin_task(spec, dev, test)
+        from pyswarmopt_llm.published.builtin import task_of
+
+        task = task_of(spec, dev, test)
     else:
         whole = read_whole(spec, dev, test, reading)
         for split in SPLITS:
@@ -142,8 +128,15 @@ def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> Mappi
 def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
     """All items of a file, unchecked against each other; of a data set so many."""
     kind, _, name = spec.partition(":")
-    if kind in _SOURCES:
-        return _SOURCES[kind](name, dev, test, reading)
+    if kind == "prompts":
+        from pyswarmopt_llm.scores.tasks.new_rows import read_prompts
+
+        return read_prompts(name, dev, test, reading)
+    if kind in ("hub", "published"):
+        from pyswarmopt_llm.published.datasets import read_hub, read_published
+
+        read = read_hub if kind == "hub" else read_published
+        return read(name, dev, test, reading)
     return read_task(Path(spec), reading)
 
 

@@ -9,15 +9,12 @@ from typing import Annotated, Any
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option, Threads
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.lines import json_lines
 from pyswarmopt_llm.scores.tasks.load import read_whole
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
 
-_name_and_seed = aside("name_and_seed")
-_builtin_training_items = aside("builtin_training_items")
 BUILTIN = "builtin:"
 BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
@@ -102,9 +99,10 @@ def training_items(
     ``builtin:NAME[:SEED]``; at most `count`.
     """
     if data.startswith(BUILTIN):
-        name, seed = _name_and_seed(data, seed)
-        items: tuple[Item, ...] = _builtin_training_items(name, count or BUILTIN_ITEMS, seed)
-        return items
+        from pyswarmopt_llm.published.builtin import builtin_training_items, name_and_seed
+
+        name, seed = name_and_seed(data, seed)
+        return builtin_training_items(name, count or BUILTIN_ITEMS, seed)
     return _rows(data, columns, labels)[0][:count]
 
 

@@ -23,7 +23,6 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.options import check_options
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.experts.base import resolve_base
@@ -285,7 +284,7 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")
     engine = open_named(config, (config.base, config.adapter))
-    harness = harness_task(config.task.removeprefix(LM_EVAL), config.dev, config.test)
+    harness = harness_task(config.task, config.dev, config.test)
     scored = harness(engine, config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
 
@@ -771,7 +770,9 @@ def generate_text(
         model = open_named(config, (base, adapter))
     elif adapter is None and saved_kind(base) is not None:
         check_unchanged((base, adapter))
-        model = aside("open_mixture")(base, dtype, device, threads, fusion)
+        from pyswarmopt_llm.tokens.space import open_mixture
+
+        model = open_mixture(base, dtype, device, threads, fusion)
         if (day := day_of(None if run is None else str(run), (base, adapter))) is not None:
             use_day(model, day)
     else:

@@ -8,10 +8,7 @@ from typing import Protocol
 from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.registry import aside
 from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtility
-
-harness_task = aside("LmEvalTask")
 
 
 class External(Protocol):
@@ -28,6 +25,17 @@ class External(Protocol):
         """The score of the loaded candidate on ``dev`` or ``test``."""
 
 
+def harness_task(spec: str, dev: int | None, test: int | None) -> External:
+    """A task of lm-evaluation-harness, ``lm-eval:NAME``.
+
+    Raises:
+        UserError: the harness is missing, or has no such task that can be scored here.
+    """
+    from pyswarmopt_llm.published.lm_eval import LmEvalTask
+
+    return LmEvalTask(spec.removeprefix(LM_EVAL), dev, test)
+
+
 def load_externals(config: SearchConfig, harness: Sequence[str]) -> dict[str, External]:
     """Name -> objective, of the tasks of the harness and a configuration's functions.
 
@@ -36,11 +44,11 @@ def load_externals(config: SearchConfig, harness: Sequence[str]) -> dict[str, Ex
     """
     externals: dict[str, External] = {}
     for spec in [*harness, *config.utilities]:
-        external: External
-        if spec in harness:
-            external = harness_task(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
-        else:
-            external = CallableUtility(spec)
+        external = (
+            harness_task(spec, config.dev, config.test or None)
+            if spec in harness
+            else CallableUtility(spec)
+        )
         if external.name in externals:
             raise UserError(f"{spec}: another objective is also called {external.name}; rename one")
         externals[external.name] = external
