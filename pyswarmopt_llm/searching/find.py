@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ from pyswarmopt_llm.searching.race import Start, begin, draw_shares
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, OnRow, Questions, Scorer
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.leaders import Archive
 
 _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 
