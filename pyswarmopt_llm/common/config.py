@@ -292,7 +292,11 @@ class SearchConfig:
             >>> config.population, replace(config, start="even").population
             (2, 5)
         """
-        return max(self.particles or PARTICLES, len(self.experts) + SUMS.get(self.start, 0))
+        return self.population_of(self.particles or PARTICLES)
+
+    def population_of(self, particles: int) -> int:
+        """The population where so many particles are asked for."""
+        return max(particles, len(self.experts) + SUMS.get(self.start, 0))
 
     @property
     def iterations(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
+from datetime import date
 from typing import Any
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, SearchConfig, given_settings
@@ -65,7 +66,7 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) ->
 
 
 def asked_for(config: SearchConfig) -> SearchConfig:
-    """The settings that are asked for, with the names of preset and space filled in.
+    """The settings that are asked for, with preset, space, grid and the day filled in.
 
     Raises:
         InvalidOption: settings that contradict each other.
@@ -76,7 +77,8 @@ def asked_for(config: SearchConfig) -> SearchConfig:
         draws = config.preset in PUBLISHED  # `compat` alone means one set of coefficients
         theirs = config.optimizer in ("auto", MODEL_SWARMS)
         grid = "paper" if draws and theirs else "given"
-    return replace(config, preset=preset, space=space_of(config), grid=grid)
+    day = config.day or date.today().isoformat()
+    return replace(config, preset=preset, space=space_of(config), grid=grid, day=day)
 
 
 def _decided(asked: Plan, method: Method, objectives: Objectives) -> Plan:

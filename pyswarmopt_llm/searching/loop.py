@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -108,7 +107,7 @@ def search(
     """
     path = user_path(config.out)
     check_new(path)
-    job = prepare(replace(config, day=config.day or date.today().isoformat()))
+    job = prepare(config)
     return work(job, Run.create(path, about(job)), on_event, publish)
 
 

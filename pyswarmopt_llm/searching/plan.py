@@ -53,7 +53,7 @@ class Plan:
         return self.config.engine == TRANSFORMERS and self.alone
 
     def with_settings(self, **values: Any) -> Self:
-        """The plan with other values of these settings, ."""
+        """The plan with other values of these settings."""
         return replace(self, config=replace(self.config, **values))
 
     @property

@@ -218,13 +218,11 @@ def _proposing(asked: Work) -> Method:
     if config.max_iter is not None or config.budget_items is not None:
         return found
     if not modelled("items", asked):
-        population = replace(config, particles=config.particles or PARTICLES).population
-        return replace(found, budget_items=max(CANDIDATES, population) * asked.items)
+        return replace(found, budget_items=max(CANDIDATES, config.population) * asked.items)
     if not _costly(asked):
         return found
     particles = config.particles or max(WRITING, len(config.experts))
-    population = replace(config, particles=particles).population
-    rounds = max(1, CANDIDATES // population - 1)
+    rounds = max(1, CANDIDATES // config.population_of(particles) - 1)
     return replace(found, particles=particles, max_iter=rounds)
 
 

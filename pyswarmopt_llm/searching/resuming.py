@@ -47,9 +47,7 @@ def resume(
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
     require(opened.config, allowed, opened.path)
-    # A judge's answers are in the run, wherever that is now.
-    config = replace(opened.config, out=str(opened.path))
-    job = checked(opened, reopen(config, opened.about.given))
+    job = checked(opened, reopen(opened.config, opened.about.given))
     return work(job, opened, on_event, publish)
 
 

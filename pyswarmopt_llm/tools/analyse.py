@@ -88,7 +88,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         UserError: base, experts or data changed since the run, its space has no coefficient per
             expert, or it was trained on dev and has no test items.
     """
-    job = reopen(replace(run.config, out=str(run.path), workers="1"))
+    job = reopen(replace(run.config, workers="1"))
     run.check_fingerprints(job.fingerprints)
     check_best(run.path, run.about)
     if not job.plan.kind.averages:

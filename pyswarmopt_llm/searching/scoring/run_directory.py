@@ -206,8 +206,8 @@ class Run(Journal):
 
     @property
     def config(self) -> SearchConfig:
-        """The configuration the run was begun with."""
-        return self.about.config
+        """The configuration the run was begun with; `out` is where the run is now."""
+        return replace(self.about.config, out=str(self.path))
 
     @property
     def result(self) -> Result | None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def test_keys_are_equal_where_the_bits_are(one: list[float], other: list[float])
 def test_a_run_is_read_back_as_it_was_created(tmp_path: Path) -> None:
     new_run(tmp_path / "deep" / "r")
     run = Run(tmp_path / "deep" / "r")
-    assert run.config == CONFIG
+    assert run.about.config == CONFIG
+    assert run.config == replace(CONFIG, out=str(run.path)), "a run may have been moved"
     assert run.about.versions == {"torch": "0"} and run.config.seed == 5
     assert run.rows == [] and run.result is None
     assert sorted(os.listdir(run.path)) == ["checkpoint", "run.json"]
