@@ -55,7 +55,9 @@ class Watched:
     def __init__(
         self, fun: Fun, fails_at: int = -1, error: type[BaseException] = RuntimeError
     ) -> None:
-        self.fun, self._fails_at, self._error = fun, fails_at, error
+        self.fun = fun
+        self._fails_at = fails_at
+        self._error = error
         self.points: list[Floats] = []
         self.values: list[float] = []
 
@@ -74,7 +76,8 @@ def _events(result: Result) -> list[tuple[Any, ...]]:
 
 def _assert_same(found: Result, expected: Result, sentence: str) -> None:
     """Two searches are the same; else the sentence, with the first move where they differ."""
-    ours, theirs = _events(found), _events(expected)
+    ours = _events(found)
+    theirs = _events(expected)
     if ours == theirs:
         return
     pairs = zip(ours, theirs, strict=False)
@@ -207,7 +210,8 @@ class RecipeTests:
         assert math.isfinite(r.fun), f"with one coordinate the best value is {r.fun}"
 
     def test_a_start_is_evaluated(self) -> None:
-        fun, start = Watched(valley), np.array([(low + 3 * high) / 4 for low, high in self.bounds])
+        fun = Watched(valley)
+        start = np.array([(low + 3 * high) / 4 for low, high in self.bounds])
         r = self.search(fun, x0=start)
         tried = any(np.array_equal(x, start) for x in fun.points)
         assert tried, f"x0 = {start} was never evaluated: keep the starting points you are given"
@@ -256,7 +260,8 @@ class RecipeTests:
         )  # fmt: skip
 
     def test_calls_on_many_points_change_nothing(self) -> None:
-        many, one = self.search(vectorized=True), self.search()
+        many = self.search(vectorized=True)
+        one = self.search()
         points = [r.x.tobytes() for r in one.history]
         together = [r.x.tobytes() for r in many.history]
         shared = min(len(points), len(together))
@@ -447,7 +452,8 @@ class OptimizerTests:
 
     def play(self, optimizer: Optimizer, rounds: int | None = None) -> tuple[Floats, Floats]:
         """Ask and tell; all points, (n, D), and values, (n,)."""
-        points, values = [np.empty((0, len(self.bounds)))], [np.empty(0)]
+        points = [np.empty((0, len(self.bounds)))]
+        values = [np.empty(0)]
         for _ in range(self.rounds if rounds is None else rounds):
             x = optimizer.ask()
             points.append(_copy(x))
@@ -469,7 +475,8 @@ class OptimizerTests:
 
     def test_ask_gives_the_same_until_tell(self) -> None:
         optimizer = self.optimizer()
-        first, second = _copy(optimizer.ask()), _copy(optimizer.ask())
+        first = _copy(optimizer.ask())
+        second = _copy(optimizer.ask())
         assert np.array_equal(first, second)
 
     def test_the_best_is_the_best_told(self) -> None:
@@ -488,10 +495,8 @@ class OptimizerTests:
 
     def test_what_is_no_number_is_never_the_best(self) -> None:
         for maximize in (False, True):
-            optimizer, worst = (
-                self.optimizer(maximize=maximize),
-                -math.inf if maximize else math.inf,
-            )
+            optimizer = self.optimizer(maximize=maximize)
+            worst = -math.inf if maximize else math.inf
             for bad in (math.nan, math.inf, -math.inf):
                 x = optimizer.ask()
                 optimizer.tell(x, np.full(len(x), bad))
@@ -516,7 +521,8 @@ class OptimizerTests:
         self._refuses(lambda: optimizer.tell(x, np.zeros(len(x) + 1)))
 
     def test_a_refused_call_loses_nothing(self) -> None:
-        optimizer, other = self.optimizer(), self.optimizer()
+        optimizer = self.optimizer()
+        other = self.optimizer()
         x = optimizer.ask()
         self._refuses(lambda: optimizer.tell(x, np.zeros(len(x) + 1)))
         self._refuses(lambda: optimizer.load_state_dict({}))
@@ -527,7 +533,8 @@ class OptimizerTests:
 
     def test_a_saved_state_goes_on_bit_for_bit(self) -> None:
         for before in (0, 1, self.rounds):
-            first, second = self.optimizer(), self.optimizer(seed=1)
+            first = self.optimizer()
+            second = self.optimizer(seed=1)
             self.play(first, before)
             second.load_state_dict(first.state_dict())
             assert np.array_equal(self.play(first)[0], self.play(second)[0])
@@ -637,7 +644,8 @@ class ObjectiveTests:
         assert np.isfinite(self._values(self.points())).all()
 
     def test_the_argument_is_left_alone(self) -> None:
-        fun, points = self.objective(), self.points()
+        fun = self.objective()
+        points = self.points()
         before = points.copy()
         for x in points:
             fun(x)
@@ -654,13 +662,15 @@ class ObjectiveTests:
         assert same or not self.deterministic
 
     def test_threads_do_not_matter(self) -> None:
-        fun, points = self.objective(), self.points()
+        fun = self.objective()
+        points = self.points()
         with ThreadPoolExecutor(4) as pool:
             values = list(pool.map(lambda x: float(fun(x.copy())), points))
         assert values == self._values(points) or not self.deterministic
 
     def test_processes_can_be_sent_it(self) -> None:
-        fun, x = self.objective(), self.points()[0]
+        fun = self.objective()
+        x = self.points()[0]
         sent = pickle.loads(pickle.dumps(fun))
         assert float(sent(x.copy())) == float(fun(x.copy())) or not self.deterministic
 

@@ -47,7 +47,8 @@ class Verdict:
 
 def verdict_of(outcome: voting.Outcome, tokens: int, **notes: Any) -> Verdict:
     """The verdict of a vote."""
-    answer, tied = outcome.answer, len(outcome.tied) > 1
+    answer = outcome.answer
+    tied = len(outcome.tied) > 1
     return Verdict(answer, outcome.ballots, outcome.agreement, int(tokens), tied, notes)
 
 
@@ -204,12 +205,14 @@ class GroupContext:
         distribution.
         """
         responses = Responses(items, [answers])
-        scores, temperature = responses.scores(0), self.temperatures[k]
+        scores = responses.scores(0)
+        temperature = self.temperatures[k]
         if scores is not None and temperature is not None:
             p = np.maximum(voting.calibrated(scores, temperature), IMPROBABLE)
             return np.where(np.isfinite(scores), p, 0.0)
         letters = [list(item.choices or {}) for item in items]
-        beliefs, n = np.zeros((len(items), max(map(len, letters)))), len(self.dev.items)
+        beliefs = np.zeros((len(items), max(map(len, letters))))
+        n = len(self.dev.items)
         for i, (options, (ballot,)) in enumerate(zip(letters, responses.ballots, strict=True)):
             count = len(options)
             p = (self.accuracies[k] * n + 1 / count) / (n + 1)

@@ -82,10 +82,12 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     Raises:
         UserError: not such a directory, damaged, of one member, or its task has changed.
     """
-    about, result = _read(path / ABOUT, _About), _read(path / RESULT, _Result)
+    about = _read(path / ABOUT, _About)
+    result = _read(path / RESULT, _Result)
     if about.format != FORMAT:
         raise UserError(f"{path / ABOUT}: format {about.format}, not {FORMAT}; restore the file")
-    config, prints = about.config, about.fingerprints
+    config = about.config
+    prints = about.fingerprints
     check_options(config)
     task = config.load()
     if (prints.task, prints.prompt) != (task.fingerprint, task.prompt):
@@ -103,7 +105,8 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         member.name: replace(whole, members=[other for other in members if other is not member])
         for member in members
     }
-    decided, left_out = {}, {}
+    decided = {}
+    left_out = {}
     for strategy in strategies:
         tell(f"leave one out: {strategy.name}")
         try:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 Need = Literal["reward", "texts", "dev", "choices", "likelihoods", "embeddings"]
 Value = int | float | str
 
-_ANY, _AT_LEAST_1 = Option(""), Option("", least=1)
+_ANY = Option("")
+_AT_LEAST_1 = Option("", least=1)
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ class Strategy:
         for index, part in enumerate(re.split(r":(?=\w+=)", text)):
             key, _, value = part.partition("=")
             if index == 0 and self.settings and key not in settings:
-                key, value = self.settings[0].name, part
+                key = self.settings[0].name
+                value = part
             if key not in settings:
                 raise InvalidOption("strategy", name, f"has no setting {key}; write {self.usage}")
             settings[key] = settings[key].read(name, value)

@@ -19,7 +19,8 @@ class Responses:
     """The answers of n members to some items: per member one answer per item."""
 
     def __init__(self, items: Sequence[Item], answers: Sequence[Sequence[Answer]]) -> None:
-        self.items, self.answers = tuple(items), [list(row) for row in answers]
+        self.items = tuple(items)
+        self.answers = [list(row) for row in answers]
 
     @cached_property
     def ballots(self) -> list[list[str | None]]:

@@ -38,7 +38,8 @@ from pyswarmopt_llm.searching.scoring.record import Store
 
 # What may differ between two calls that fill one directory.
 FREE = ("strategies", "skip", "out", "device", "threads")
-RESULT, VERDICTS = "result.json", "verdicts.jsonl"
+RESULT = "result.json"
+VERDICTS = "verdicts.jsonl"
 _SHAPE = {"row": dict[str, Any], "verdicts": list[dict[str, Any]]}  # of a strategy's stored row
 
 # done, total, strategy, its row when finished
@@ -103,7 +104,8 @@ class Group:
 
     def context(self, store: Store) -> GroupContext:
         """The context for strategies; requests go through the store."""
-        config, task = self.config, self.task
+        config = self.config
+        task = self.task
         cached: list[Member] = [CachedMember(member, store) for member in self.members]
         scoring = _task_scoring(cached, task, config.scoring) if task.dev else "generate"
         voting = voters(cached, config, task)
@@ -180,8 +182,10 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
     """``result.json`` and ``verdicts.jsonl``, written after each strategy from what the store has;
     strategies of earlier calls are kept.
     """
-    context, task = group.context(store), group.task
-    responses, single = context.collect(task.test), context.order[0]
+    context = group.context(store)
+    task = group.task
+    responses = context.collect(task.test)
+    single = context.order[0]
     right = responses.right[single].astype(float).tolist()
     result: dict[str, Any] = {
         "task": task.name,
@@ -217,7 +221,8 @@ def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float])
     """A strategy's row of ``result.json`` and its verdicts on test; `single`: right answers of the
     best member.
     """
-    began, items = time.perf_counter(), context.task.test
+    began = time.perf_counter()
+    items = context.task.test
     verdicts = strategy.decide(context, items)
     row = _strategy_row(strategy, items, verdicts, single)
     return {
@@ -232,7 +237,8 @@ def accuracy_row(
     items: Sequence[Item], right: Sequence[float], tokens: Sequence[int]
 ) -> dict[str, Any]:
     """The beginning of every row, from each item's: accuracy on test, its interval, mean tokens."""
-    score, between = score_of(right).value, list(interval(right, questions=repeated(items)))
+    score = score_of(right).value
+    between = list(interval(right, questions=repeated(items)))
     return {"test": score, "test_interval": between, "tokens": fmean(tokens)}
 
 

@@ -100,7 +100,9 @@ def _why_not(
     members: Sequence[Member],
 ) -> str | None:
     """Why a strategy cannot be used, and what to do; None if it can."""
-    needs, n, names = strategy.needs, len(members), [member.name for member in members]
+    needs = strategy.needs
+    n = len(members)
+    names = [member.name for member in members]
     if "reward" in needs and not strategy.value("model"):
         return f"needs a reward model; write {strategy.usage}, or remove the strategy"
     if config.epsilon is not None and {"texts", "likelihoods", "embeddings"}.intersection(needs):
@@ -115,7 +117,8 @@ def _why_not(
     mute = next((member.name for member in members if not member.gives_likelihoods), None)
     if "likelihoods" in needs and mute is not None:
         return f"needs likelihoods, which the endpoint {mute} does not give; remove one of them"
-    quorum, judge = strategy.value("quorum"), strategy.value("judge")
+    quorum = strategy.value("quorum")
+    judge = strategy.value("judge")
     if isinstance(quorum, int) and quorum and not n < 2 * quorum <= 2 * n:
         return f"of {n} members, give more than half and at most all"
     if judge and judge not in names:

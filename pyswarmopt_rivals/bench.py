@@ -56,7 +56,9 @@ class Bench:
     def questions(self) -> dict[str, ItemsUtility]:
         """Split -> its items as the metric scores them."""
         splits = {split: self.task.split(split) for split in ("dev", "test")}
-        build, chat, prompt = self.metric.build, self.engine.chat, self.task.prompt
+        build = self.metric.build
+        chat = self.engine.chat
+        prompt = self.task.prompt
         return {
             split: build(items, self.scoring, chat, prompt)
             for split, items in splits.items()
@@ -113,7 +115,8 @@ class Bench:
         possible = scorings_of(self.metric, setting, self.task)
 
         def letters() -> list[Score]:
-            trial, scores = trial_of(self.task, self.engine.chat), []
+            trial = trial_of(self.task, self.engine.chat)
+            scores = []
             for expert in self.experts[:TRIED]:
                 self.engine.load(as_patch(expert))
                 scores.append(trial(self.engine))
@@ -143,7 +146,8 @@ class Bench:
 
     def _stored(self, patch: Patch, kind: str, evaluate: Callable[[], Score]) -> Score:
         """A candidate's score from the store, else computed now."""
-        task, who = self.task.name, patch_key(patch)
+        task = self.task.name
+        who = patch_key(patch)
         what = f"{task} {kind}"
         known = (what, who) in self.store
 
@@ -204,8 +208,11 @@ class Trial:
     """
 
     def __init__(self, bench: Bench, budget: int) -> None:
-        self.bench, self._budget = bench, budget
-        self.engine, self.base, self.choices = bench.engine, bench.base, bench.choices
+        self.bench = bench
+        self._budget = budget
+        self.engine = bench.engine
+        self.base = bench.base
+        self.choices = bench.choices
         self.model = bench.engine.model
         self.spent = 0
 

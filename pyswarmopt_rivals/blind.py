@@ -42,7 +42,9 @@ from pyswarmopt_llm.searching.use.model import (
 )
 
 COLUMNS = ("id", "prompt", "reply 1", "reply 2", "vote")
-FIRST, SECOND, TIE = "1", "2", "tie"
+FIRST = "1"
+SECOND = "2"
+TIE = "tie"
 FORMAT = 1
 
 
@@ -117,7 +119,8 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         Sampling.of(config.temperature, config.samples, config.seed),
     )
     exam = Exam(load_items(config), config.split, votes)
-    items, replies = exam.items, []
+    items = exam.items
+    replies = []
     models = two_models(config)
     turns = Turns(config, models)
     for done, model in enumerate(models, start=1):
@@ -131,7 +134,8 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         if on_items is not None:
             on_items(done * len(items), 2 * len(items))
     names = names_in_words(config)
-    key, rows = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, []), []
+    key = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, [])
+    rows = []
     for number, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
         id_ = str(number)  # a task's own ids may repeat from domain to domain
         reply, rival = map(str.strip, texts_of_both)
@@ -176,7 +180,8 @@ def count_votes(files: Sequence[str]) -> Votes:
     if not values:
         raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
     values += [0.5] * round(len(key.alike) * len(values) / len(key.ours))
-    rate, paired = score_of(values).value, compare_paired(values, [1.0 - v for v in values])
+    rate = score_of(values).value
+    paired = compare_paired(values, [1.0 - v for v in values])
     verdict = between(key.names, (rate, 1.0 - rate), paired, key.split)
     pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]
     agreement = sum(pairs) / len(pairs) if pairs else None

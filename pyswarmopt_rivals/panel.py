@@ -30,7 +30,8 @@ class Panel:
     """
 
     def __init__(self, engine: TransformersEngine, experts: Mapping[str, Patch]) -> None:
-        self.engine, self.experts = engine, dict(experts)
+        self.engine = engine
+        self.experts = dict(experts)
         self._known: dict[Hashable, Any] = {}
 
     @property
@@ -83,11 +84,13 @@ class Panel:
         lengths = [int(row.shape[1]) for row in self.token_logprobs(pairs)]
         start = 0
         while start < len(pairs):
-            stop, held = start, 0
+            stop = start
+            held = 0
             while stop < len(pairs) and (
                 stop == start or held + lengths[stop] <= _FLOATS // (self.n * vocabulary)
             ):
-                held, stop = held + lengths[stop], stop + 1
+                held = held + lengths[stop]
+                stop = stop + 1
             scored = [distributions(self.engine, pairs[start:stop]) for _ in self._each()]
             for rows in zip(*scored, strict=True):
                 yield torch.stack([logprobs for logprobs, _ in rows]), rows[0][1]

@@ -35,9 +35,12 @@ def with_typos(item: Item, rng: random.Random, rate: float) -> Item:
         >>> with_typos(Item("1", "What is 12 plus 30?", None, "42"), random.Random(4), 0.2).question
         'Wp tis 12 plu 30?'
     """
-    text, typed, i = item.question, "", 0
+    text = item.question
+    typed = ""
+    i = 0
     while i < len(text):
-        here, after = text[i], text[i + 1 : i + 2]
+        here = text[i]
+        after = text[i + 1 : i + 2]
         i += 1
         if not here.isalpha() or rng.random() >= rate:
             typed += here
@@ -79,7 +82,8 @@ def evaluate_perturbed(
                 f"{rate}: give the share of letters, above 0 and at most 1, such as 0.05"
             )
     base, adapter = model_of(config.base, config.adapter)
-    exam, results = Exam.of(config), {}
+    exam = Exam.of(config)
+    results = {}
     engine, plain = open_and_score(replace(config, base=base, adapter=adapter), exam, on_items)
     asked = repeated(exam.items)
     for rate in rates:

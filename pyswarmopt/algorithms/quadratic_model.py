@@ -47,7 +47,8 @@ class Quadratic:
                 return np.asarray(self.centre + self.axes @ (turned @ z))
         base = max(-lowest, 0.0) + FLATTEST * size
         # |z| <= radius at base + high
-        low, high = 0.0, float(np.linalg.norm(slope)) / radius + FLATTEST * size
+        low = 0.0
+        high = float(np.linalg.norm(slope)) / radius + FLATTEST * size
         for _ in range(60):
             middle = (low + high) / 2
             inside = np.linalg.norm(slope / (curvature + base + middle)) <= radius
@@ -80,7 +81,8 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
     if n < dim + 2:
         return None
     order = np.argsort(values, kind="stable")
-    points, values = points[order], values[order]
+    points = points[order]
+    values = values[order]
     with np.errstate(over="ignore"):
         reach = values[-1] - values[0]
     if not 0 < reach < np.inf:
@@ -93,7 +95,8 @@ def fit(points: Floats, values: Floats) -> Quadratic | None:
     spread = np.sqrt(np.maximum(variance, FLATTEST**2 * variance[-1]))
     axes = axes * spread
     z = (points - centre) @ (axes / spread**2)
-    squares, mixed = n >= SPARE * unknowns(dim, mixed=False), np.empty((2, 0), dtype=np.int64)
+    squares = n >= SPARE * unknowns(dim, mixed=False)
+    mixed = np.empty((2, 0), dtype=np.int64)
     if n >= SPARE * unknowns(dim, mixed=True) and dim <= FULL_UP_TO:
         mixed = np.array(np.triu_indices(dim, 1))
     terms = [

@@ -106,7 +106,8 @@ class FlatView:
     def _checked(self, named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
         """The tensors by name, if they are the layout's."""
         named = _by_name(named)
-        missing, extra = self.spans.keys() - named.keys(), named.keys() - self.spans.keys()
+        missing = self.spans.keys() - named.keys()
+        extra = named.keys() - self.spans.keys()
         if missing or extra:
             raise ValueError(
                 f"other names than the layout's: missing {sorted(missing)}, extra {sorted(extra)}"

@@ -94,4 +94,6 @@ class InFlight(StateRecord):
 
     def begin_round(self, leader_cost: float, best_cost: float) -> None:
         """Begin a round of N evaluations, with these costs at g and at the best of all."""
-        self.in_round, self.leader_cost, self.best_cost = 0, leader_cost, best_cost
+        self.in_round = 0
+        self.leader_cost = leader_cost
+        self.best_cost = best_cost

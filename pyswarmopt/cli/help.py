@@ -20,8 +20,10 @@ from pyswarmopt.base.words import largest
 from pyswarmopt.cli.start import INTERRUPTED
 from pyswarmopt.cli.terminal import complain, echo
 
-SETTINGS, OUTPUT = "Settings", "Output"
-EVERYTHING, EXAMPLE = "--help-all", "Example: "
+SETTINGS = "Settings"
+OUTPUT = "Output"
+EVERYTHING = "--help-all"
+EXAMPLE = "Example: "
 HEADING = 12  # columns of a heading beside commands
 WIDE = 100  # the help is not spread over more columns, however wide the terminal is
 
@@ -51,7 +53,8 @@ class HelpCommand(TyperCommand):
         rest = super().parse_args(ctx, args)
         param: Any
         for param in self.params:
-            value, most = ctx.params.get(param.name), largest(str(param.name))
+            value = ctx.params.get(param.name)
+            most = largest(str(param.name))
             if isinstance(value, int) and value > most:
                 raise typer.BadParameter(
                     f"{value} is too large; give at most {most}", ctx=ctx, param=param

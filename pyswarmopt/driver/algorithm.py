@@ -38,7 +38,8 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     Raises:
         ValueError: an unknown recipe.
     """
-    recipe, constraints = options.recipe, problem.constraints
+    recipe = options.recipe
+    constraints = problem.constraints
     smooth = problem.coding.smooth
     if isinstance(recipe, str):
         return _recipes(f"recipe={recipe!r}").get(recipe)

@@ -63,7 +63,8 @@ class AsynchronousSearch(Search):
         self._told: list[tuple[int, float, Floats]] = []
 
     def _iterate(self) -> None:
-        swarm, began = self._swarm, self._swarm.rounds
+        swarm = self._swarm
+        began = self._swarm.rounds
         for again in self._again:
             self._send(again)
         self._again = []

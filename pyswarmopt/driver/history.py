@@ -102,7 +102,8 @@ class History:
         if limit < 2:
             raise ValueError(f"limit={limit}: a history holds at least 2 records")
         self.granularity = granularity
-        self._limit, self._space = limit, space
+        self._limit = limit
+        self._space = space
         self._stride = 1
         self._rows = _Rows(np.empty((0, 0)))  # numbers of the records, each as `state_dict` has it
 
@@ -224,7 +225,8 @@ class History:
                 f"history={self.granularity!r}, but the saved one has "
                 f"{saved['history.granularity']!r}: use that"
             )
-        self._stride, rows = max(saved["history.stride"], 1), saved["history.rows"]
+        self._stride = max(saved["history.stride"], 1)
+        rows = saved["history.rows"]
         self._rows = _Rows(np.empty((0, 0)))
         if len(rows):
             by_iteration = self.granularity == "iteration"

@@ -138,7 +138,8 @@ class ByMeans(ByOrder):
         judged = super().judge(points)
         if judged.error is not None:
             return judged
-        candidates, bests = judged.valued, self._bests()
+        candidates = judged.valued
+        bests = self._bests()
         self._take(points[candidates], judged.costs[candidates])  # beside the last round's bests
         try:
             self._spend(math.ceil(SHARE_AGAIN * len(points)))
@@ -160,9 +161,12 @@ class ByMeans(ByOrder):
 
     def _look(self) -> None:
         """Take the best from the swarm, whose bests are means."""
-        x, cost, violation = self._best_position(), self._sign * self._search.best.value, 0.0
+        x = self._best_position()
+        cost = self._sign * self._search.best.value
+        violation = 0.0
         if self._constraints and cost > INFEASIBLE:
-            cost, violation = math.nan, float(self._constraints.violations(x[None])[0])
+            cost = math.nan
+            violation = float(self._constraints.violations(x[None])[0])
         self.best = Incumbent(x, cost, violation, self._evaluator.calls)
 
     def _decide(self) -> None:
@@ -284,7 +288,8 @@ class ByMeans(ByOrder):
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
         super().load_state_dict(saved)
-        points, numbers = saved["noise.points"], saved["noise.samples"]
+        points = saved["noise.points"]
+        numbers = saved["noise.samples"]
         if numbers.size:
             sizes = {"c": 3}
             axes = {"noise.points": ("float64", "nD"), "noise.samples": ("float64", "nc")}

@@ -67,7 +67,8 @@ def check_value(
     Raises:
         ValueError: they differ by more than rounding.
     """
-    before, after = np.asarray(stored, dtype=np.float64), np.asarray(now, dtype=np.float64)
+    before = np.asarray(stored, dtype=np.float64)
+    after = np.asarray(now, dtype=np.float64)
     if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
         raise ValueError(
             f"{path}: the checkpoint of another objective: at its best point {what} "

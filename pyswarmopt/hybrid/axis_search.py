@@ -37,7 +37,8 @@ class SeparabilityTest(Run):
     separable: bool = False
 
     def propose(self, random: np.random.Generator) -> Floats:
-        x, y = self.x, random.random(len(self.x))
+        x = self.x
+        y = random.random(len(self.x))
         points = [y]
         for _ in range(EXCHANGES):
             order = random.permutation(len(x))
@@ -49,7 +50,8 @@ class SeparabilityTest(Run):
         self.done = True
         if not (np.isfinite(costs).all() and math.isfinite(self.cost)):
             return
-        other, pairs = float(costs[0]), costs[1:].reshape(EXCHANGES, 2)
+        other = float(costs[0])
+        pairs = costs[1:].reshape(EXCHANGES, 2)
         spread = max(abs(self.cost - other), float(np.abs(pairs[:, 0] - pairs[:, 1]).max()))
         size = max(abs(self.cost), float(np.abs(costs).max()))
         error = np.abs(self.cost + other - pairs.sum(axis=1))
@@ -87,7 +89,8 @@ class AxisSearch(Run):
             raise ValueError("points on the axes without values")
 
     def propose(self, random: np.random.Generator) -> Floats:
-        refine, axes = self.searched // len(self.x) % 2 == 0, self._part()
+        refine = self.searched // len(self.x) % 2 == 0
+        axes = self._part()
         axes_so_far = ((np.array(self.points[i]), np.array(self.values[i])) for i in axes)
         self.coordinates = np.array([_next(t, v, refine) for t, v in axes_so_far])
         batch = np.tile(self.x, (1 + len(axes), 1))
@@ -100,12 +103,14 @@ class AxisSearch(Run):
         return range(first, min(first + max(1, BATCH // len(self.x)), len(self.x)))
 
     def learn(self, costs: Floats) -> None:
-        gain, axes = 0.0, self._part()
+        gain = 0.0
+        axes = self._part()
         self.searched += len(axes)
         if math.isfinite(costs[0]):
             self.cost = float(costs[0])
         for cost, t, i in zip(costs[1:], self.coordinates.tolist(), axes, strict=True):
-            points, values = self.points[i], self.values[i]
+            points = self.points[i]
+            values = self.values[i]
             here = values[points.index(self.x[i])]
             if t not in points and math.isfinite(cost):
                 index = int(np.searchsorted(points, t))
@@ -130,7 +135,9 @@ def _next(t: Floats, v: Floats, refine: bool) -> float:
         if vertex is not None:
             return vertex
     target = v.min() - max(MARGIN * float(v.max() - v.min()), 1e-300)
-    left, right, width = np.sqrt(v[:-1] - target), np.sqrt(v[1:] - target), np.diff(t)
+    left = np.sqrt(v[:-1] - target)
+    right = np.sqrt(v[1:] - target)
+    width = np.diff(t)
     # The parabola through both ends that just touches the target has curvature ((left + right) /
     # width)^2.
     k = int(np.where(width > SMALLEST_INTERVAL, (left + right) / width, np.inf).argmin())
@@ -148,7 +155,8 @@ def _refined(t: Floats, v: Floats) -> float | None:
     left, middle, right = t[k - 1 : k + 2]
     if right - left < SMALLEST_INTERVAL:
         return None
-    a, b = v[k - 1] - v[k], v[k + 1] - v[k]
+    a = v[k - 1] - v[k]
+    b = v[k + 1] - v[k]
     bend = a * (right - middle) + b * (middle - left)
     vertex = (
         middle + 0.5 * (a * (right - middle) ** 2 - b * (middle - left) ** 2) / bend

@@ -37,7 +37,8 @@ class Rates:
 
     def __init__(self, dim: int, population: int) -> None:
         raw = math.log((population + 1) / 2) - np.log(np.arange(1, population + 1))
-        better, worse = raw[raw > 0], raw[raw <= 0]
+        better = raw[raw > 0]
+        worse = raw[raw <= 0]
         self.mu = len(better)
         self.mu_eff = mu_eff = float(better.sum() ** 2 / (better**2).sum())
         mu_eff_minus = float(worse.sum() ** 2 / max((worse**2).sum(), 1e-300))
@@ -84,7 +85,9 @@ class CovarianceSwarm(Run):
 
     def __post_init__(self) -> None:
         dim = len(self.mean)
-        self.covariance, self.axes, self.lengths = np.eye(dim), np.eye(dim), np.ones(dim)
+        self.covariance = np.eye(dim)
+        self.axes = np.eye(dim)
+        self.lengths = np.ones(dim)
         self.path_sigma = self.path_c = np.zeros(dim)
 
     def check(self) -> None:
@@ -166,7 +169,8 @@ class CovarianceSwarm(Run):
 
     def _judge(self, costs: Floats) -> None:
         """Whether the run is at its end: the criteria of section B.3; costs ascending."""
-        dim, middle = len(self.mean), float(costs[len(costs) // 2])
+        dim = len(self.mean)
+        middle = float(costs[len(costs) // 2])
         self.bests.append(float(costs[0]))
         self.medians.append(middle)
         if self.iteration == 1:
@@ -203,7 +207,8 @@ class SeparableSwarm(CovarianceSwarm):
 
     def __post_init__(self) -> None:
         dim = len(self.mean)
-        self.covariance, self.lengths = np.ones(dim), np.ones(dim)
+        self.covariance = np.ones(dim)
+        self.lengths = np.ones(dim)
         self.path_sigma = self.path_c = np.zeros(dim)
 
     def propose(self, random: np.random.Generator) -> Floats:

@@ -68,7 +68,8 @@ class ProgramDescent(Phase):
         return ConstrainedDescent(x, np.arange(len(x)))
 
     def _on_grid(self, s: ConstrainedSearch) -> GridDescent:
-        kinds, random = s.kinds, s.random
+        kinds = s.kinds
+        random = s.random
         x = kinds.snap(s.first_point()[None])
         if not self.from_best:
             width = WIDTHS[0] * (WIDTHS[1] / WIDTHS[0]) ** random.random(1)

@@ -107,7 +107,8 @@ class ConstrainedDescent(Run):
 
     def _learn_slopes(self, costs: Floats) -> None:
         if not len(self.values):
-            self.values, costs = costs[0], costs[1:]
+            self.values = costs[0]
+            costs = costs[1:]
             self.weights = np.zeros(len(self.values) - 1)
             self.multipliers = np.zeros(len(self.weights) + 2 * len(self.smooth))
         if not (np.isfinite(costs).all() and np.isfinite(self.values).all()):
@@ -126,11 +127,13 @@ class ConstrainedDescent(Run):
         y = (slopes - self.slopes).T @ np.concatenate(
             [[1.0], self.multipliers[: len(self.weights)]]
         )
-        sy, ss = float(s @ y), float(s @ s)
+        sy = float(s @ y)
+        ss = float(s @ s)
         if not (np.isfinite(y).all() and ss > 0):
             return
         if not self.scaled and sy > 0:
-            self.hessian, self.scaled = np.eye(len(s)) * float(y @ y) / sy, True
+            self.hessian = np.eye(len(s)) * float(y @ y) / sy
+            self.scaled = True
         bs = self.hessian @ s
         sbs = float(s @ bs)
         theta = 1.0 if sy >= 0.2 * sbs else 0.8 * sbs / (sbs - sy)
@@ -151,7 +154,9 @@ class ConstrainedDescent(Run):
         longest = float(np.abs(direction).max())
         self.direction = direction * min(1.0, LONGEST_STEP / max(longest, 1e-300))
         self.gain = self._predicted_gain()
-        self.t, self.tries, self.mode = 1.0, 0, "line"
+        self.t = 1.0
+        self.tries = 0
+        self.mode = "line"
         self.done = not (longest > SMALLEST_STEP and self.gain < 0)
 
     def _direction(self) -> Floats:
@@ -207,7 +212,8 @@ class ConstrainedDescent(Run):
 
     def _learn_line(self, rows: Floats) -> None:
         values = rows[0]
-        before, merit = self._merit(self.values), self._merit(values)
+        before = self._merit(self.values)
+        merit = self._merit(values)
         self.tries += 1
         allowed = before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before)
         if np.isfinite(values).all() and merit <= allowed:
@@ -229,12 +235,17 @@ class ConstrainedDescent(Run):
         """Go to the i-th point of the batch; the third small gain in a row is the end."""
         self.trivial = self.trivial + 1 if small else 0
         self.done = self.trivial >= 3
-        self.x, self.values, self.mode = self.batch[i].copy(), values, "gradient"
+        self.x = self.batch[i].copy()
+        self.values = values
+        self.mode = "gradient"
         self.failures = 0
 
     def _forget(self) -> None:
         """Look around without what was learnt of the curvature."""
-        self.hessian, self.direction, self.scaled, self.mode = NONE, NONE, False, "gradient"
+        self.hessian = NONE
+        self.direction = NONE
+        self.scaled = False
+        self.mode = "gradient"
 
 
 @dataclass(repr=False, eq=False)
@@ -262,7 +273,8 @@ class GridDescent(ConstrainedDescent):
 
     def _keep_whole_numbers(self) -> None:
         """Go on by the real numbers, as from a start."""
-        self.smooth, self.units = self.smooth[self.units == 0], NONE
+        self.smooth = self.smooth[self.units == 0]
+        self.units = NONE
         self.done = not (len(self.smooth) and len(self.values) and np.isfinite(self.values).all())
         self.multipliers = np.zeros(max(len(self.values) - 1, 0) + 2 * len(self.smooth))
         self._forget()
@@ -276,7 +288,9 @@ class GridDescent(ConstrainedDescent):
         """
         if not len(self.units):
             return super()._steps(random)
-        step, whole, here = self.t * self.direction, self.units > 0, self.x[self.smooth]
+        step = self.t * self.direction
+        whole = self.units > 0
+        here = self.x[self.smooth]
         units = np.where(whole, self.units, 1.0)
         draws = random.random((ROUNDINGS, len(step)))
         draws[0] = 0.5
@@ -284,7 +298,8 @@ class GridDescent(ConstrainedDescent):
             np.floor(step / units + draws), np.ceil(-here / units), np.floor((1 - here) / units)
         )
         reach = self.t * LONGEST_STEP
-        low, high = np.maximum(-here, -reach), np.minimum(1 - here, reach)
+        low = np.maximum(-here, -reach)
+        high = np.minimum(1 - here, reach)
         steps = []
         for rounded in np.unique(counts[:, whole], axis=0):
             low[whole] = high[whole] = rounded * units[whole]
@@ -306,11 +321,13 @@ class GridDescent(ConstrainedDescent):
         if not len(self.units):
             super()._learn_line(rows)
             return
-        before, merits = self._merit(self.values), [self._merit(row) for row in rows]
+        before = self._merit(self.values)
+        merits = [self._merit(row) for row in rows]
         i = int(np.nanargmin([*merits, np.inf]))
         self.tries += 1
         if i < len(merits) and merits[i] < before - 4 * EPS * abs(before):
-            self.direction, self.t = (self.batch[i] - self.x)[self.smooth], 1.0
+            self.direction = (self.batch[i] - self.x)[self.smooth]
+            self.t = 1.0
             self._accept(i, rows[i], before - merits[i] <= GRID_TRIVIAL_GAIN * abs(before))
         else:
             self.t *= SHORTER

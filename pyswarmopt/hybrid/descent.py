@@ -28,7 +28,8 @@ LONGEST_STEP = 0.5  # in any coordinate
 TRIES = 8  # points of a line search that finds nothing better
 NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
 # iterations, and the share of the cost below which their gain is small
-SLOW_AFTER, SLOW_GAIN = 10, 0.005
+SLOW_AFTER = 10
+SLOW_GAIN = 0.005
 LITTLE = 0.15  # share of what slopes promise
 CLEAR = 1e3  # roundings of the cost, below which nothing is promised
 MISLED = 2  # lines in a row that keep less: slopes may be errors
@@ -93,7 +94,8 @@ class LineSearchDescent(Run):
             self._learn_line(float(costs[0]))
             return
         if math.isinf(self.cost):
-            self.cost, costs = float(costs[0]), costs[1:]
+            self.cost = float(costs[0])
+            costs = costs[1:]
         if np.isfinite(costs).all() and math.isfinite(self.cost):
             self._learn_around(costs)
         else:
@@ -134,8 +136,12 @@ class LineSearchDescent(Run):
             self.done = True
             return
         shorter = min(1.0, LONGEST_STEP / float(np.abs(direction).max()))
-        self.direction, self.slope = shorter * direction, shorter * slope
-        self.t, self.tries, self.best_t, self.best_cost = 1.0, 0, 0.0, self.cost
+        self.direction = shorter * direction
+        self.slope = shorter * slope
+        self.t = 1.0
+        self.tries = 0
+        self.best_t = 0.0
+        self.best_cost = self.cost
         self.mode = "line"
 
     def _learn_line(self, cost: float) -> None:
@@ -169,7 +175,8 @@ class LineSearchDescent(Run):
         gain = self.cost - self.best_cost
         self._compare_gain(self.best_t, gain)
         self.before = np.stack([self.x, self.gradient])
-        self.x, self.cost = self.best_x, self.best_cost
+        self.x = self.best_x
+        self.cost = self.best_cost
         self.failures = 0
         self.trivial = self.trivial + 1 if gain <= TRIVIAL_GAIN * abs(self.cost) else 0
         self.iterations += 1
@@ -244,7 +251,8 @@ class QuasiNewton(LineSearchDescent):
     # ---- gradients ----
 
     def _gradient_points(self) -> Floats:
-        x, n = self.x, len(self.x)
+        x = self.x
+        n = len(self.x)
         if not len(self.inverse):
             moves = FIRST_DIFFERENCE * np.eye(n)
         else:
@@ -289,7 +297,9 @@ class QuasiNewton(LineSearchDescent):
         hy = self.inverse @ y
         yhy = float(y @ hy)
         if not self.scaled and yhy > 0:
-            self.inverse, hy, yhy = self.inverse * (sy / yhy), hy * (sy / yhy), sy
+            self.inverse = self.inverse * (sy / yhy)
+            hy = hy * (sy / yhy)
+            yhy = sy
             self.scaled = True
         u = s / sy
         cross = np.outer(hy, u)
@@ -316,7 +326,9 @@ class QuasiNewton(LineSearchDescent):
         return either_side(self.x, np.clip(size, 1e-8, self.largest_difference()))
 
     def _learn_newton(self, costs: Floats) -> None:
-        n, rises, moves = len(self.x), costs - self.cost, self._newton_moves()
+        n = len(self.x)
+        rises = costs - self.cost
+        moves = self._newton_moves()
         gradient, curvature = parabola(rises[: 2 * n].reshape(2, n), moves)
         i, j = np.triu_indices(n, 1)
         hessian = np.diag(curvature)

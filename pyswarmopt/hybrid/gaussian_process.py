@@ -69,12 +69,15 @@ class GaussianProcess:
         """
         squares = self._squares(points)
         theta = self.theta.copy()
-        step, before = np.full(len(theta), 0.1), np.zeros(len(theta))
-        least, best = math.inf, theta
+        step = np.full(len(theta), 0.1)
+        before = np.zeros(len(theta))
+        least = math.inf
+        best = theta
         for _ in range(STEPS):
             loss, slope = self._loss(theta, squares, scores)
             if loss < least:
-                least, best = loss, theta.copy()
+                least = loss
+                best = theta.copy()
             direction = np.sign(slope)
             turned = direction * before
             step[turned > 0] *= 1.2
@@ -100,7 +103,8 @@ class GaussianProcess:
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at points, (n, M): two arrays (n,)."""
-        mean, explained = np.empty(len(points)), np.empty(len(points))
+        mean = np.empty(len(points))
+        explained = np.empty(len(points))
         rows = max(1, CACHED // self._seen.shape[1])
         for first in range(0, len(points), rows):
             part = slice(first, first + rows)
@@ -114,7 +118,8 @@ class GaussianProcess:
     def _kernel(self, points: Floats) -> Floats:
         """Covariances of points, (m, M), with those taken in: (m, n)."""
         scaled = points * self._units
-        norms, ones = (scaled**2).sum(axis=1), np.ones(len(points))
+        norms = (scaled**2).sum(axis=1)
+        ones = np.ones(len(points))
         kernel = np.column_stack([-2 * scaled, norms, ones]) @ self._seen  # squared distances
         _matern(np.maximum(kernel, 0.0, out=kernel))
         return kernel
@@ -132,8 +137,10 @@ class GaussianProcess:
         """Minus the log posterior of theta, the variance at its best, and its gradient; equations
         5.8 and 5.9.
         """
-        n, y = len(scores), scores - scores.mean()
-        shares, noise = 5 * np.exp(-2 * theta[:-1]), math.exp(theta[-1])
+        n = len(scores)
+        y = scores - scores.mean()
+        shares = 5 * np.exp(-2 * theta[:-1])
+        noise = math.exp(theta[-1])
         covariance = np.dot(shares[None], squares).reshape(n, n)
         r, decay = _matern(covariance)
         covariance.flat[:: n + 1] += noise + JITTER
@@ -169,11 +176,13 @@ def inverse_root(matrix: Floats) -> tuple[Floats, float]:
 
 def _inverse_of_lower(lower: Floats) -> Floats:
     """Invert a lower triangular matrix by halves: NumPy has no solver for triangles."""
-    n, half = len(lower), len(lower) // 2
+    n = len(lower)
+    half = len(lower) // 2
     if n <= SMALL:
         return np.asarray(np.linalg.inv(lower), dtype=np.float64)
     inverse = np.zeros_like(lower)
-    top, bottom = _inverse_of_lower(lower[:half, :half]), _inverse_of_lower(lower[half:, half:])
+    top = _inverse_of_lower(lower[:half, :half])
+    bottom = _inverse_of_lower(lower[half:, half:])
     inverse[:half, :half], inverse[half:, half:] = top, bottom
     inverse[half:, :half] = -bottom @ (lower[half:, :half] @ top)
     return inverse

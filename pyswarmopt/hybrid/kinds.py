@@ -43,7 +43,8 @@ class UnitBox:
 
     def decode(self, unit: Floats) -> Floats:
         """Points of the unit box, (m, F), in the user's box, (m, D)."""
-        low, high = self.low[self.free], self.high[self.free]
+        low = self.low[self.free]
+        high = self.high[self.free]
         moved = unit * (high - low)
         moved += low
         np.clip(moved, low, high, out=moved)
@@ -55,7 +56,8 @@ class UnitBox:
 
     def encode(self, x: Floats) -> Floats:
         """Points of the user's box, (..., D), in the unit box, (..., F)."""
-        low, high = self.low[self.free], self.high[self.free]
+        low = self.low[self.free]
+        high = self.high[self.free]
         return np.clip((x[..., self.free] - low) / (high - low), 0.0, 1.0)
 
 

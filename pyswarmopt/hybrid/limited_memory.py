@@ -66,7 +66,8 @@ class LimitedMemory(LineSearchDescent):
             s, y = self.pairs[-1]
             curvature = np.full(len(s), float(y @ y) / float(s @ y))
         if len(curvature):
-            rise, least = self.clear_share() * abs(self.cost), 1e-8
+            rise = self.clear_share() * abs(self.cost)
+            least = 1e-8
             if self.mode == "gradient":
                 rise = self.coarseness**2 * (4 * self.rounding())
                 least = SMALLEST_DIFFERENCE

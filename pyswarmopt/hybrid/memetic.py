@@ -64,7 +64,8 @@ BESIDE = 200  # points up to which the model also proposes where a round is wait
 ROUGH = 10  # in all, where the first descent's differences are no slopes
 FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
 # evaluations of later descents for each one of the swarm; of mutations as of descents behind
-SHARE_AHEAD, SHARE_BEHIND = 0.5, 0.125
+SHARE_AHEAD = 0.5
+SHARE_BEHIND = 0.125
 LATE = 2000  # evaluations per dimension from which on there are mutations
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
 LEAST_POPULATION = 4
@@ -154,7 +155,8 @@ class Check(Phase):
         super().learn(s, costs)
         model = s.model.run
         if model is not None:
-            model.last, model.done = ROUGH * s.box.dim, False
+            model.last = ROUGH * s.box.dim
+            model.done = False
             s.descent.run = None
 
 
@@ -176,7 +178,8 @@ class Probe(Phase):
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
         s.descent.run.misled = 0
-        error, rounding = self.run.error, s.descent.run.rounding()
+        error = self.run.error
+        rounding = s.descent.run.rounding()
         if error > MEANT * rounding:
             s.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
 
@@ -254,7 +257,8 @@ class Descent(Phase):
         if has_few_digits(s):
             return self._by_regression(s)
         first = self.run is None
-        x, cost = s.first_point() if first else s.random.random(s.box.dim), math.inf
+        x = s.first_point() if first else s.random.random(s.box.dim)
+        cost = math.inf
         if first or (gradients_are_dear(s) and s.best_by == s.swarm.name):
             cost = s.known_cost
             x = s.best_unit() if math.isfinite(cost) else x
@@ -269,7 +273,8 @@ class Descent(Phase):
         if not s.known_cost < self.regressed:
             return RegressionDescent(s.random.random(s.box.dim))
         self.regressed = s.known_cost
-        x, model = s.best_unit(), s.model.run
+        x = s.best_unit()
+        model = s.model.run
         if model is not None and s.best_by == s.model.name:
             return RegressionDescent(x, model.points, model.costs)
         return RegressionDescent(x, x[None], np.array([s.known_cost]))
@@ -368,11 +373,13 @@ class SwarmPhase(Phase):
         return True
 
     def begin(self, s: PhasedSearch) -> CovarianceSwarm:
-        mean, dim = None, self.dim(s)
+        mean = None
+        dim = self.dim(s)
         if self.population:
             self.population *= GROWTH
         else:
-            mean, self.population = self.start(s), self._first_population(s, dim)
+            mean = self.start(s)
+            self.population = self._first_population(s, dim)
         if mean is None:
             mean = s.random.random(dim)
         kind = SeparableSwarm if s.box.dim > MATRIX_DIM else CovarianceSwarm

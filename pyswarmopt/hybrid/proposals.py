@@ -64,11 +64,13 @@ class Proposals(Run):
             return self.design[proposed:][: self.at_once]
         if not len(self.points):
             return self.kinds.draw(self.at_once, random)
-        points, scores = self.points, on_log_scale(self.costs)
+        points = self.points
+        scores = on_log_scale(self.costs)
         process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
         if len(scores) >= GROWTH * self.fitted:
             process.learn_lengths(points, scores)
-            self.theta, self.fitted = process.theta, len(scores)
+            self.theta = process.theta
+            self.fitted = len(scores)
         if len(self.under_way):
             process.fit(points, scores)
             scores = np.append(scores, process.predict(self.under_way)[0])
@@ -153,4 +155,5 @@ class Mutations(Run):
     def learn(self, costs: Floats) -> None:
         i = int(costs.argmin())
         if costs[i] <= self.cost:
-            self.best, self.cost = self.batch[i].copy(), float(costs[i])
+            self.best = self.batch[i].copy()
+            self.cost = float(costs[i])

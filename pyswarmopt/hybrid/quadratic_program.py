@@ -23,7 +23,8 @@ def nonnegative_least_squares(a: Floats, b: Floats) -> Floats:
         [1.5, 0.0]
     """
     n = a.shape[1]
-    x, passive = np.zeros(n), np.zeros(n, dtype=np.bool_)
+    x = np.zeros(n)
+    passive = np.zeros(n, dtype=np.bool_)
     scale = np.abs(a).T @ np.abs(b)
     for _ in range(3 * n):
         gradient = np.where(passive, -np.inf, a.T @ (b - a @ x) - TOLERANCE * scale)

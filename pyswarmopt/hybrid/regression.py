@@ -22,7 +22,8 @@ FITTED = 1.5  # points for each unknown
 AROUND = 0.05  # standard deviation of the first points where none are known, as a share of the box
 FIRST_RADIUS = 2.0  # in standard deviations of the points, per sqrt(D)
 WIDER, NARROWER = 1.4, 0.85  # the radius after the minimum was better than all before, or was not
-NARROWEST, WIDEST = 0.05, 4.0
+NARROWEST = 0.05
+WIDEST = 4.0
 TOLD_APART = 4  # errors of the values within which all fitted points are alike: the end
 WITHOUT_GAIN = 5  # rounds per dimension, and so many more: the end
 

@@ -93,7 +93,8 @@ class Phase(StateRecord, ABC):
 
     def restored(self, saved: Mapping[str, Any], s: Any) -> Self:
         """The phase as it was saved, with its run."""
-        name, run = self.name, None
+        name = self.name
+        run = None
         check(saved, {f"{name}.kind": str})
         if saved[f"{name}.kind"]:
             kind = {kind.__name__: kind for kind in self.kinds}[saved[f"{name}.kind"]]
@@ -236,7 +237,9 @@ class PhasedSearch(Progress):
     def _keep(self, x: Floats, cost: float, by: str) -> None:
         """Keep a point, (D,), if it is the best so far."""
         if cost < self.best_cost:
-            self.best_cost, self.best_x, self.best_by = cost, x.copy(), by
+            self.best_cost = cost
+            self.best_x = x.copy()
+            self.best_by = by
 
     def _hear(self, x: Floats, costs: Floats) -> None:
         """Have the phases take in points, (n, D), that none of them has proposed for a round."""
@@ -403,7 +406,8 @@ class PhasedSearch(Progress):
         if self.turn != START:
             run = phases[self.turn].run
             batch = NONE if run is None else run.batch
-        asked, told = len(self.asked), len(self.told)
+        asked = len(self.asked)
+        told = len(self.told)
         if asked not in (0, len(batch)) or told not in (0, asked):
             raise ValueError("points that are not those of the phase whose turn it is")
         points = self.under_way[:, 3:]

@@ -121,7 +121,9 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
     coefficients = factors * [as_schedule(term.weight)(move) for term in rule.terms]
     if rule.normalise:
         coefficients = coefficients / coefficients.sum(axis=1, keepdims=True)
-    a, b, step = coefficients @ on_v, coefficients @ on_x, recipe.schedule(move)
+    a = coefficients @ on_v
+    b = coefficients @ on_x
+    step = recipe.schedule(move)
     # (nodes, 2, 2)
     matrices = np.stack([np.stack([1 + step * b, step * a], -1), np.stack([b, a], -1)], axis=1)
     mean = np.einsum("n,nij->ij", probability, matrices)
@@ -172,7 +174,8 @@ def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
     # Exact for polynomials, so 2 nodes would do without a normalisation; with one, more is better.
     points = int(min(16, max(2, NODES ** (1 / max(count, 1)))))
     nodes, weights = np.polynomial.legendre.leggauss(points)
-    nodes, weights = (nodes + 1) / 2, weights / 2
+    nodes = (nodes + 1) / 2
+    weights = weights / 2
     axes = [np.arange(points) if drawn else np.array([0]) for drawn in random]
     index = np.array(list(itertools.product(*axes)))
     factors = np.where(random, nodes[index], 1.0)

@@ -32,7 +32,8 @@ def place_labels(
         [(69.0, 50.0), (31.0, 50.0)]
     """
     low, high = np.reshape(room, (2, 2))
-    taken, spans = points, np.full_like(points, MARK)
+    taken = points
+    spans = np.full_like(points, MARK)
     found: list[tuple[float, float] | None] = []
     for point, half in zip(points, sizes / 2, strict=True):
         places = _candidates(point, half, low, high, gap)
@@ -53,7 +54,8 @@ def _candidates(point: Floats, half: Floats, low: Floats, high: Floats, gap: flo
     """
     sides = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)])
     beside = point + sides * (half + MARK + gap)
-    lowest, highest = low + half, high - half
+    lowest = low + half
+    highest = high - half
     axes = [np.arange(a, b + 1e-9, STEP) for a, b in zip(lowest, highest, strict=True)]
     anywhere = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     nearest = anywhere[np.linalg.norm(anywhere - point, axis=1).argsort(kind="stable")]

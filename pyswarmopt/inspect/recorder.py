@@ -76,7 +76,8 @@ def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
     x = s.ask()
     v = _copy(s.velocities)
     s.tell(x, fun(x))
-    evaluated, after = _copy(x), _copy(s.positions)
+    evaluated = _copy(x)
+    after = _copy(s.positions)
     same_swarm = after.shape == evaluated.shape
     step = Step(
         number=number,
@@ -102,7 +103,8 @@ class Notes:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self.move, self.length = 0, 1.0
+        self.move = 0
+        self.length = 1.0
         self.seen: Snapshot | None = None
         self.forces: dict[str, Floats] = {}
         self.factors: dict[str, Floats] = {}

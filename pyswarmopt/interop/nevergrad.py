@@ -167,7 +167,8 @@ class NevergradOptimizer(Replayed):
         keeps a program from ending for as long as anything, a traceback for example, holds on to
         the optimiser.
         """
-        self._optimizer, self._pending = None, None
+        self._optimizer = None
+        self._pending = None
         gc.collect()
 
 
@@ -246,7 +247,8 @@ class _Swarm(base.Optimizer):
             self._known.append(self._normalizer.forward(x) if self._boxed else x)
 
     def _start(self) -> Swarm:
-        recipe, seed = recipes.get(self._config.recipe), int(self._rng.randint(2**31))
+        recipe = recipes.get(self._config.recipe)
+        seed = int(self._rng.randint(2**31))
         population = self._config.population or max(recipe.population, self.num_workers)
         positions = self._known[:population]
         if not self._boxed:

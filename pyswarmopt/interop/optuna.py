@@ -58,7 +58,9 @@ class SwarmSampler(BaseSampler):
         recipe: str | Recipe = "surrogate",
         population: int | None = None,
     ):
-        self._seed, self._recipe, self._population = seed, recipe, population
+        self._seed = seed
+        self._recipe = recipe
+        self._population = population
         self._random = RandomSampler(seed)
         self._common = IntersectionSearchSpace()
         self._swarm: Swarm | None = None
@@ -119,7 +121,8 @@ class SwarmSampler(BaseSampler):
     def _begin(self, search_space: dict[str, BaseDistribution], maximize: bool) -> Swarm:
         self._space = space = Space({name: _parameter(d) for name, d in search_space.items()})
         self._coding = make_coding(read_bounds(space.bounds), space.integrality, space.categorical)
-        self._searched, self._tickets = dict(search_space), {}
+        self._searched = dict(search_space)
+        self._tickets = {}
         return Swarm(
             bounds=self._coding.bounds(), population=self._population, recipe=self._recipe,
             maximize=maximize, seed=self._seed,
@@ -132,7 +135,9 @@ def _parameter(distribution: BaseDistribution) -> Parameter:
         return Choice(distribution.choices)
     if not isinstance(distribution, FloatDistribution | IntDistribution):
         raise ValueError(f"{distribution}: SwarmSampler knows floats, integers and categories")
-    low, high, step = distribution.low, distribution.high, distribution.step
+    low = distribution.low
+    high = distribution.high
+    step = distribution.step
     if distribution.log:
         return (Integer if isinstance(distribution, IntDistribution) else Real)(low, high, log=True)
     return Real(low, high) if step is None else Integer(0, round((high - low) / step))

@@ -63,7 +63,8 @@ class PycmaOptimizer(Replayed):
         # CMA-ES ranks its candidates: it needs two of them
         least = population if population is None or population < 1 else max(population, 2)
         super().__init__(least, budget, maximize)
-        self._first, self._sigma = start, sigma
+        self._first = start
+        self._sigma = sigma
         # pycma takes 0 for "from the clock".
         self._begin(
             int(np.random.default_rng().integers(1, 2**31)) if seed is None else int(seed) + 1

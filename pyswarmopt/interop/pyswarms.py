@@ -163,7 +163,8 @@ class GlobalBestPSO:
                 processes.
         """
         as_count("iters", iters, 1)
-        swarm, state = self._begin(), self.swarm
+        swarm = self._begin()
+        state = self.swarm
         function = functools.partial(objective_func, **kwargs)
         latest: deque[bool] = deque(maxlen=self.ftol_iter)
         who = 1 if n_processes is None else f"processes:{n_processes}"
@@ -172,7 +173,8 @@ class GlobalBestPSO:
             for i in range(iters):
                 parts = np.array_split(state.position, min(workers.count, self.n_particles))
                 costs = [np.atleast_1d(part) for part in workers.map(parts)]
-                before, state.current_cost = swarm.best.value, np.concatenate(costs)
+                before = swarm.best.value
+                state.current_cost = np.concatenate(costs)
                 # a function may repair the positions in place, and a binary swarm makes its own
                 positions = torch.from_numpy(state.position.astype(np.float64))
                 swarm.tell(positions, state.current_cost, repaired=True)
@@ -224,10 +226,12 @@ class GlobalBestPSO:
         return read_bounds((np.atleast_1d(low), np.atleast_1d(high)), self.dimensions)
 
     def _note(self, swarm: Swarm) -> None:
-        state, kind = self.swarm, self.swarm.position.dtype
+        state = self.swarm
+        kind = self.swarm.position.dtype
         state.pbest_pos = swarm.personal_bests.numpy().astype(kind)
         state.pbest_cost = swarm.personal_best_values
-        state.best_pos, state.best_cost = swarm.best.x.numpy().astype(kind), swarm.best.value
+        state.best_pos = swarm.best.x.numpy().astype(kind)
+        state.best_cost = swarm.best.value
         self.cost_history.append(state.best_cost)
         self.pos_history.append(state.position)
 
@@ -251,7 +255,8 @@ class LocalBestPSO(GlobalBestPSO):
     """
 
     def _topology(self) -> Topology:
-        k, p = self.options.get("k", 0), self.options.get("p", 0)
+        k = self.options.get("k", 0)
+        p = self.options.get("p", 0)
         if k not in range(1, self.n_particles + 1) or p not in (1, 2):
             raise ValueError(
                 f"options={dict(self.options)}: k must be 1 to n_particles={self.n_particles}, "

@@ -39,7 +39,9 @@ class Replayed(ABC):
     ) -> None:
         for name, number in (("population", population), ("budget", budget)):
             as_limit(name, number, 1)
-        self._population, self._budget, self._maximize = population, budget, maximize
+        self._population = population
+        self._budget = budget
+        self._maximize = maximize
         self._settings = {
             **settings, "population": population, "budget": budget, "maximize": maximize,
         }  # fmt: skip
@@ -96,7 +98,8 @@ class Replayed(ABC):
         costs = as_costs(asked, positions, values, -1.0 if self._maximize else 1.0)
         i = int(costs.argmin())
         if costs[i] < self._best_cost:
-            self._best_cost, self._best_x = float(costs[i]), torch.tensor(asked[i])
+            self._best_cost = float(costs[i])
+            self._best_x = torch.tensor(asked[i])
         self._learn(candidates, costs)
         self._digest.update(asked.tobytes())
         self._told += costs.tolist()

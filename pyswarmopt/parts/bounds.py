@@ -47,7 +47,8 @@ def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
         )
     size = dim if dim is not None else max(low.size, high.size)
     try:
-        lows, highs = np.broadcast_to(low, (size,)), np.broadcast_to(high, (size,))
+        lows = np.broadcast_to(low, (size,))
+        highs = np.broadcast_to(high, (size,))
     except ValueError:
         count = max(low.size, high.size)
         raise ValueError(

@@ -82,7 +82,8 @@ def run(
     p, f_p = x.copy(), y.copy()  # personal bests
     g, f_g = x[y.argmax()].copy(), y.max()  # global best
     w, f_w = x[y.argmin()].copy(), y.min()  # global worst
-    p_unchanged, g_unchanged = np.zeros(s.N, dtype=int), 0
+    p_unchanged = np.zeros(s.N, dtype=int)
+    g_unchanged = 0
     lambda_ = s.lambda_
 
     for _ in range(s.K):
@@ -104,9 +105,12 @@ def run(
         p_unchanged = np.where(better, 0, p_unchanged + 1)
         g_unchanged += 1
         if y.max() > f_g:
-            g, f_g, g_unchanged = x[y.argmax()].copy(), y.max(), 0
+            g = x[y.argmax()].copy()
+            f_g = y.max()
+            g_unchanged = 0
         if y.min() < f_w:
-            w, f_w = x[y.argmin()].copy(), y.min()
+            w = x[y.argmin()].copy()
+            f_w = y.min()
         # Restart (of step 2): back to p, at rest; the count begins anew.
         due = p_unchanged >= s.c_r
         x[due], v[due], p_unchanged[due] = p[due], 0.0, 0

@@ -47,7 +47,8 @@ class GraphSpace:
     name = "graph"
 
     def __init__(self, members: Sequence[Member], seed: int = 0) -> None:
-        self._members, self._seed = tuple(members), seed
+        self._members = tuple(members)
+        self._seed = seed
         self.expert_names = tuple(member.name for member in members)
 
     def save(self, position: Tensor, out: Path) -> None:

@@ -111,7 +111,9 @@ class PrivateMember(Member):
 
     def __init__(self, member: Member, epsilon: float, seed: int = 0) -> None:
         super().__init__(member.name, f"{member.fingerprint} epsilon {epsilon} {seed}")
-        self._member, self._epsilon, self._seed = member, epsilon, seed
+        self._member = member
+        self._epsilon = epsilon
+        self._seed = seed
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
@@ -122,7 +124,8 @@ class PrivateMember(Member):
         return [Answer(self._vote(item, answer.text), answer.tokens) for item, answer in pairs]
 
     def _vote(self, item: Item, text: str) -> str:
-        letters, ballot = list(item.choices or {}), read_ballot(item, text)
+        letters = list(item.choices or {})
+        ballot = read_ballot(item, text)
         rng = random.Random(
             repr([self._seed, self._member.fingerprint, item.question, item.choices])
         )

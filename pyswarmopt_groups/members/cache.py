@@ -37,7 +37,8 @@ class CachedMember(Member):
 
     def __init__(self, member: Member, store: Store) -> None:
         super().__init__(member.name, member.fingerprint)
-        self.member, self._store = member, store
+        self.member = member
+        self._store = store
         self.gives_likelihoods = member.gives_likelihoods
         self.count = member.count  # type: ignore[method-assign]
 

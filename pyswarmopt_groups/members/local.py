@@ -60,7 +60,8 @@ class LocalMember(Member):
 
     def __init__(self, name: str, fingerprint: str, base: SharedBase, patch: Patch) -> None:
         super().__init__(name, fingerprint)
-        self.base, self._patch = base, patch
+        self.base = base
+        self._patch = patch
         engines = (base.engine, *base.engine.members.values())
         self.models = [engine for engine in engines if isinstance(engine, TransformersEngine)]
 
@@ -164,7 +165,8 @@ def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]
 
 def _header(engine: Engine) -> str:
     """The chat template's text before the user's words; empty without a template."""
-    with_a, with_b = engine.chat("a"), engine.chat("b")
+    with_a = engine.chat("a")
+    with_b = engine.chat("b")
     length = next(i for i, (x, y) in enumerate(zip(with_a, with_b, strict=False)) if x != y)
     return with_a[:length]
 

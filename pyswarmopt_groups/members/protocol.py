@@ -110,7 +110,8 @@ class Member:
     gives_likelihoods = False
 
     def __init__(self, name: str, fingerprint: str) -> None:
-        self.name, self.fingerprint = name, fingerprint
+        self.name = name
+        self.fingerprint = fingerprint
 
     def refuse(self) -> NoReturn:
         """Say why there is no response."""

@@ -69,7 +69,8 @@ def _one_by_one(context: GroupContext) -> Jobs:
         for k in range(context.n):
             changed = {**jobs, job: k}
             if (more := _right(context, changed)) > best:
-                best, jobs = more, changed
+                best = more
+                jobs = changed
     return jobs
 
 

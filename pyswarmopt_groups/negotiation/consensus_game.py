@@ -30,18 +30,18 @@ def consensus_game(context: GroupContext, items: Sequence[Item]) -> list[Verdict
     candidate is the answer.
     """
     order = context.order
-    proposer, evaluator = context.members[order[0]], context.members[order[min(1, context.n - 1)]]
+    proposer = context.members[order[0]]
+    evaluator = context.members[order[min(1, context.n - 1)]]
     responses = context.collect(items)
     named = [
         dict(item.choices) if item.choices else candidates(responses, i)
         for i, item in enumerate(items)
     ]
     questions = [question_of(item, context.template) for item in items]
-    proposed, judged = (
-        proposals(proposer, questions, named),
-        judgements(evaluator, questions, named),
-    )
-    answers, costs = [], []
+    proposed = proposals(proposer, questions, named)
+    judged = judgements(evaluator, questions, named)
+    answers = []
+    costs = []
     for texts, (proposal, cost), (judgement, more) in zip(named, proposed, judged, strict=True):
         answer = next(iter(texts), None)
         if len(texts) > 1:
@@ -183,8 +183,10 @@ def equilibrium_ranking(
     first_d = np.asarray(evaluator, dtype=np.float64)
     log_g = np.log(first_g / first_g.sum(axis=1, keepdims=True))
     log_d = np.log(first_d / first_d.sum(axis=0, keepdims=True))
-    g, d = np.exp(log_g), np.exp(log_d)
-    sum_g, sum_d = np.zeros_like(g), np.zeros_like(d)
+    g = np.exp(log_g)
+    d = np.exp(log_d)
+    sum_g = np.zeros_like(g)
+    sum_d = np.zeros_like(d)
     for t in range(1, iterations + 1):
         sum_g += g
         sum_d += d

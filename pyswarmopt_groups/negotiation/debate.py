@@ -58,7 +58,8 @@ class Debate:
     """
 
     def __init__(self, item: Item) -> None:
-        self.item, self.tokens = item, 0
+        self.item = item
+        self.tokens = 0
         self.rounds: list[list[Argument]] = []
 
     @property

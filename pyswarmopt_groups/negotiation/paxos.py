@@ -78,14 +78,13 @@ class Participant:
     ) -> None:
         self.index = index
         self.decided: str | None = None
-        self._n, self._candidate, self._approves, self._quorum = (
-            len(answers),
-            answers[index],
-            approves,
-            quorum,
-        )
+        self._n = len(answers)
+        self._candidate = answers[index]
+        self._approves = approves
+        self._quorum = quorum
         # Voter: highest round promised, round and answer accepted last. This must survive a crash.
-        self._promised, self._accepted_round = -1, -1
+        self._promised = -1
+        self._accepted_round = -1
         self._accepted: str | None = None
         # Leader: current round, promises in it, its proposal, and who has accepted that.
         self._round = -1
@@ -100,7 +99,9 @@ class Participant:
         # Rounds index, index + n, index + 2 n ...: no two members lead the same one.
         latest = max(self._promised, self._round)
         self._round = self.index + self._n * ((latest - self.index) // self._n + 1)
-        self._promises, self._proposed, self._acceptors = {}, None, set()
+        self._promises = {}
+        self._proposed = None
+        self._acceptors = set()
         return self._to_all("prepare", self._candidate)
 
     def receive(self, message: Message) -> list[Message]:

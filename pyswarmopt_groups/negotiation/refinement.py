@@ -96,7 +96,8 @@ def pass_on(
     else:
         elsewhere = [text for answer, text in spoken if answer != mine]
         chosen = sorted(elsewhere, key=lambda text: -_distance(wording, text))
-    shown, left = [], budget
+    shown = []
+    left = budget
     for text in chosen:
         if (size := count(text)) <= left:
             shown.append(text)

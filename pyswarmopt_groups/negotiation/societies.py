@@ -100,7 +100,8 @@ def leading(ballots: Sequence[str | None]) -> set[str]:
 
 def _verdict(debate: Debate) -> Verdict:
     rounds = [voting.cluster(ballots) for ballots in debate.ballots]
-    tied, last = voting.majority(rounds[-1]).tied, rounds[-1]
+    tied = voting.majority(rounds[-1]).tied
+    last = rounds[-1]
     answer = tied[0] if len(tied) == 1 else None
     return verdict_for(answer, last, debate.tokens, rounds=rounds)
 

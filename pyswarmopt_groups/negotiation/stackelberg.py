@@ -64,7 +64,8 @@ def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
         >>> bargain([0.7, 0.2, 0.1], [0.3, 0.5, 0.2]).response, bargain([0.7, 0.2, 0.1], [0.1, 0.8, 0.1]).response
         (0, 1)
     """
-    leads, follows = np.asarray(leader, dtype=np.float64), np.asarray(follower, dtype=np.float64)
+    leads = np.asarray(leader, dtype=np.float64)
+    follows = np.asarray(follower, dtype=np.float64)
     share = np.where(np.eye(len(leads), dtype=bool), 1.0, DISAGREEMENT)
     return stackelberg(share * leads[None, :], share * follows[None, :])
 

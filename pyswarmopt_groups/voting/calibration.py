@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 # Bounds: beyond them the probabilities are in practice 0 and 1, or uniform.
-_COLDEST, _HOTTEST = 0.01, 100.0
+_COLDEST = 0.01
+_HOTTEST = 100.0
 
 
 def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
@@ -31,7 +32,8 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
 
-    z, rows = np.asarray(logits, dtype=np.float64), np.arange(len(labels))
+    z = np.asarray(logits, dtype=np.float64)
+    rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
         log_p = log_softmax(z / np.exp(log_temperature), axis=1)

@@ -166,7 +166,8 @@ def fit_attention(features: Array, right: Array, strength: float) -> Array:
         right: (n, items), each member's probability of the right option, above 0.
         strength: of the data against the penalty.
     """
-    n, d = len(right), features.shape[1]
+    n = len(right)
+    d = features.shape[1]
 
     def loss(flat: Array) -> tuple[float, Array]:
         weights = flat.reshape(n, d)
@@ -189,7 +190,9 @@ def trusted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     (independent errors, wrong options equally likely). An abstention moves nothing. An open
     question counts as one with two options, as in `weighted`.
     """
-    responses, accuracies, verdicts = context.collect(items), context.accuracies.tolist(), []
+    responses = context.collect(items)
+    accuracies = context.accuracies.tolist()
+    verdicts = []
     for i, item in enumerate(items):
         options = len(item.choices or "ab")
         outcome = voting.weighted(

@@ -104,14 +104,16 @@ def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome, int]
     """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the
     comparisons.
     """
-    named, prompts = [candidates(responses, i) for i in range(len(responses.items))], []
+    named = [candidates(responses, i) for i in range(len(responses.items))]
+    prompts = []
     for item, texts in zip(responses.items, named, strict=True):
         pairs = itertools.permutations(texts.values(), 2)
         prompts += [comparison_prompt(item, a, b) for a, b in pairs]
     answers = iter(preferences(judge, prompts))
     outcomes = []
     for i, texts in enumerate(named):
-        matrix, cost = np.zeros((len(texts), len(texts))), 0
+        matrix = np.zeros((len(texts), len(texts)))
+        cost = 0
         for a, b in itertools.permutations(range(len(texts)), 2):
             matrix[a, b], tokens = next(answers)
             cost += tokens

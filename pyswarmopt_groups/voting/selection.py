@@ -63,7 +63,8 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     The cascade stops once the belief in one option reaches the threshold, which is the best on dev,
     ties to the cheapest.
     """
-    order, dev = context.order, context.probabilities(context.dev)
+    order = context.order
+    dev = context.probabilities(context.dev)
     labels = [label_of(item) for item in context.dev.items]
 
     def quality(threshold: float) -> tuple[float, int]:
@@ -77,7 +78,8 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     rows = [[BLANK] * len(items) for _ in context.members]
 
     def probabilities(index: int, left: Sequence[int]) -> list[Array]:
-        k, some = order[index], [items[i] for i in left]
+        k = order[index]
+        some = [items[i] for i in left]
         replies = context.answers_of(k, some)
         for i, answer in zip(left, replies, strict=True):
             rows[k][i] = answer
@@ -89,7 +91,8 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     verdicts = []
     for i, (item, belief, count) in enumerate(zip(items, beliefs, used, strict=True)):
         answer = list(item.choices or {})[int(belief.argmax())]
-        ballots, tokens = responses.ballots[i], responses.cost(i)
+        ballots = responses.ballots[i]
+        tokens = responses.cost(i)
         verdicts.append(
             verdict_for(answer, ballots, tokens, count, asked=count, threshold=threshold)
         )
@@ -118,7 +121,8 @@ def run_cascade(
         ([[0.9, 0.1], [0.143, 0.857]], [1, 2])
     """
     beliefs: list[Array] = [np.ones(1)] * items
-    used, left = [0] * items, list(range(items))
+    used = [0] * items
+    left = list(range(items))
     for index in range(n):
         for i, p in zip(left, probabilities(index, left), strict=True):
             product = beliefs[i] * p
@@ -194,7 +198,8 @@ def _routed(context: GroupContext, items: Sequence[Item], rated: Ratings) -> lis
     responses = context.collect_some(items, np.arange(context.n)[:, None] == chosen)
     verdicts = []
     for i, (k, ballots) in enumerate(zip(chosen, responses.ballots, strict=True)):
-        tokens, name = cost[i] + responses.cost(i), context.members[k].name
+        tokens = cost[i] + responses.cost(i)
+        name = context.members[k].name
         verdicts.append(verdict_for(ballots[k], ballots, tokens, 1, member=name))
     return verdicts
 

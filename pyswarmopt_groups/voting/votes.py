@@ -30,7 +30,8 @@ def weighted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 
     An open question counts as one with two options, the correct answer and another.
     """
-    accuracies, n = context.accuracies.tolist(), len(context.dev.items)
+    accuracies = context.accuracies.tolist()
+    n = len(context.dev.items)
     responses = context.collect(items)
 
     def vote(i: int) -> voting.Outcome:
@@ -64,7 +65,8 @@ def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     p = context.probabilities(responses)
 
     def vote(i: int) -> voting.Outcome:
-        letters, ballots = list(items[i].choices or {}), responses.ballots[i]
+        letters = list(items[i].choices or {})
+        ballots = responses.ballots[i]
         sure = [float(p[k, i, letters.index(b)]) if b else 0.0 for k, b in enumerate(ballots)]
         return voting.confidence(ballots, sure)
 

@@ -17,7 +17,8 @@ from pyswarmopt_llm.common.files.json_types import fits, typed
 from pyswarmopt_llm.common.options import RARE, Option, option_in, option_name
 from pyswarmopt_llm.common.registry import is_there, load, plugins, unknown
 
-_CLI, _TOOLS = "pyswarmopt_llm.cli", "pyswarmopt_llm.tools.cli"
+_CLI = "pyswarmopt_llm.cli"
+_TOOLS = "pyswarmopt_llm.tools.cli"
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Start": {"demo": f"{_CLI}.demo:command"},
@@ -77,9 +78,12 @@ class Setting:
 
     def parameter(self) -> inspect.Parameter:
         """The parameter as Typer reads it: tuples are lists or, with commas, texts."""
-        kind, default, option = self.kind, self.default, self.option
+        kind = self.kind
+        default = self.default
+        option = self.option
         if self.several and option.commas:
-            kind, default = str, EMPTY if default is EMPTY else ",".join(default)
+            kind = str
+            default = EMPTY if default is EMPTY else ",".join(default)
         elif self.several:
             kind, default = (list[str], EMPTY) if default is EMPTY else (list[str] | None, None)
         said = typer.Option(

@@ -45,7 +45,8 @@ def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
     for arg in args:
         if arg.startswith("-"):
             name, equals, _ = arg.partition("=")
-            current, filled = (name if name in variadic else None), bool(equals)
+            current = name if name in variadic else None
+            filled = bool(equals)
         elif current is not None:
             if filled:
                 out.append(current)
@@ -75,7 +76,8 @@ class SwarmCommand(HelpCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Spread the variadic options, then parse as usual."""
-        several, valued = [], []
+        several = []
+        valued = []
         for param in self.params:
             several += param.opts if (param.metavar or "").endswith("...") else []
             valued += [] if getattr(param, "is_flag", False) else param.opts

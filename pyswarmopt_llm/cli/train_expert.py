@@ -111,7 +111,9 @@ def _lines(out: str, done: TrainingResult, chats: int, longest: int) -> Iterator
         f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
     )
     if done.heldout:
-        before, after = done.heldout_loss_base, done.heldout_loss_expert
+        before = done.heldout_loss_base
+        after = done.heldout_loss_expert
         change = f"held-out loss {before:.3f} (base) -> {after:.3f} (expert)"
-    steps, tokens = counted(done.steps, "step"), counted(done.tokens, "token")
+    steps = counted(done.steps, "step")
+    tokens = counted(done.tokens, "token")
     yield f"wrote {out}: {steps}, {tokens} in {done.seconds:.0f} s; {change}"

@@ -53,7 +53,8 @@ MODELS = ("items", "scores")  # methods that fit a model, in place of a swarm's 
 ALONE = 6  # candidates that the model of the items proposes, where none are asked for
 
 # Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
-LEAST_DEV, LEAST_DEV_BESIDE_SPARE = 40, 16
+LEAST_DEV = 40
+LEAST_DEV_BESIDE_SPARE = 16
 LEAST_TRAINED = 8  # dev items of what is trained on them at all
 # Start -> how many of the base, the average and the sum of the experts begin it (`even_sums`).
 SUMS = {"sums": 0, "base": 1, "even": 3}

@@ -63,7 +63,9 @@ class InvalidOption(UserError):
 
     def __init__(self, field: str, value: object, why: str) -> None:
         super().__init__(field, value, why)
-        self.field, self.value, self.why = field, value, why
+        self.field = field
+        self.value = value
+        self.why = why
 
     @property
     def text(self) -> str:

@@ -79,7 +79,8 @@ class Computed(Mapping[str, T]):
     """
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], make: Callable[[str], T]) -> None:
-        self.shapes, self._make = shapes, make
+        self.shapes = shapes
+        self._make = make
 
     def __getitem__(self, name: str) -> T:
         if name not in self.shapes:

@@ -87,7 +87,8 @@ def by_question(values: Sequence[float] | Floats, questions: Questions | None) -
     places = [number.setdefault(question, len(number)) for question in questions or ()]
     if len(number) == len(places):
         return d
-    counts, sums = np.bincount(places), np.bincount(places, weights=d)
+    counts = np.bincount(places)
+    sums = np.bincount(places, weights=d)
     if np.ptp(counts) == 0:
         return np.asarray(sums / counts)
     return np.asarray(d.mean() + (sums - counts * d.mean()) * counts.size / d.size)
@@ -193,7 +194,8 @@ def interval(
 
 def _wilson(hits: int, n: int, confidence: float) -> Ends:
     z = float(scipy.special.ndtri((1 + confidence) / 2))
-    share, weight = hits / n, z * z / n
+    share = hits / n
+    weight = z * z / n
     half = math.sqrt(weight * (share * (1 - share) + weight / 4))
     low, high = ((share + weight / 2 + side) / (1 + weight) for side in (-half, half))
     return (low if hits else 0.0), (high if hits < n else 1.0)
@@ -216,7 +218,8 @@ def assumed_scale(values: Sequence[float] | Floats) -> Ends:
         >>> assumed_scale([0.2, 0.5]), assumed_scale([0.0002, 0.0005]), assumed_scale([1.0, 9.0])
         ((0.0, 1.0), (0.0, 0.001), (1.0, 9.0))
     """
-    low, high = float(np.min(values)), float(np.max(values))
+    low = float(np.min(values))
+    high = float(np.max(values))
     if low >= 0.0 and high <= 1.0:
         return 0.0, 10.0 ** math.ceil(math.log10(high)) if 0.0 < high <= 0.01 else 1.0
     pad = max(0.0, (1.0 - (high - low)) / 2)
@@ -338,10 +341,12 @@ def same(first: float, second: float) -> bool:
 def _mcnemar(signs: Floats, level: float) -> PairedTest:
     """Test differences of -1, 0 and 1: of those that are not 0 the positive ones are binomial."""
     differ = signs[signs != 0]
-    share, shares = differ.size / signs.size, _wilson(differ.size, signs.size, 1 - level)
+    share = differ.size / signs.size
+    shares = _wilson(differ.size, signs.size, 1 - level)
     if not differ.size:
         return PairedTest(1.0, (-shares[1], shares[1]))
-    gained, mean = int((differ > 0).sum()), float(differ.mean())
+    gained = int((differ > 0).sum())
+    mean = float(differ.mean())
     low, high = _clopper_pearson(gained, differ.size, 1 - level)
     p_value = min(1.0, 2 * scipy.special.bdtr(min(gained, differ.size - gained), differ.size, 0.5))
     lower = -_product_end(-mean, 1 - 2 * low, share, shares)
@@ -482,7 +487,8 @@ def compare_paired(
     low, high = scale or assumed_scale([*first, *second])
     d = without_rounding(np.subtract(first, second, dtype=np.float64), high - low)
     p_value, interval = paired_test(d, level, high - low, questions)
-    gained, lost = int(np.sum(d > 0)), int(np.sum(d < 0))
+    gained = int(np.sum(d > 0))
+    lost = int(np.sum(d < 0))
     required = items_needed(d, questions)
     return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost, required)
 
@@ -531,7 +537,8 @@ def corrected(
         (0.03125, [0.0625, 0.0625])
     """
     found: dict[str, Comparison] = {}
-    p_value, level = 0.0, LEVEL
+    p_value = 0.0
+    level = LEVEL
     order = sorted(tests, key=lambda name: tests[name].p_value)
     for left, name in zip(range(len(order), 0, -1), order, strict=True):
         if p_value < LEVEL:

@@ -77,7 +77,8 @@ class _AddedOutput:
         self._handle.remove()
 
     def _add(self, layer: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        a, b = self._like("a", self.change.a, output), self._like("b", self.change.b, output)
+        a = self._like("a", self.change.a, output)
+        b = self._like("b", self.change.b, output)
         return output + linear(linear(inputs[0].to(output), a), b)
 
     def _like(self, name: str, factor: Tensor, output: Tensor) -> Tensor:

@@ -130,7 +130,8 @@ def encode_pair(
     """
     stripped = context.rstrip(" ")
     continuation = context[len(stripped) :] + continuation
-    head, whole = tuple(encode(stripped)), tuple(encode(stripped + continuation))
+    head = tuple(encode(stripped))
+    whole = tuple(encode(stripped + continuation))
     tail = whole[len(head) :]
     if whole[: len(head)] != head:  # separately, without the tokens that `encode` prepends (BOS)
         tail = tuple(encode(continuation))[len(encode("")) :]
@@ -151,7 +152,8 @@ def build_row(
         >>> row.targets          # 7 predicted after 6, 8 and 9 after 7, 4 after 6
         ((1, 7, 0), (2, 8, 0), (1, 7, 1), (2, 9, 1), (1, 4, 2))
     """
-    tokens, parents = list(context), []
+    tokens = list(context)
+    parents = []
     children: dict[tuple[int, int], int] = {}
     targets = []
     for pair, continuation in continuations:
@@ -181,7 +183,8 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
     """
     if len(contexts) < 2:
         return 0
-    low, high = min(contexts), max(contexts)
+    low = min(contexts)
+    high = max(contexts)
     n = 0
     while n < min(len(low), len(high)) and low[n] == high[n]:
         n += 1
@@ -275,7 +278,8 @@ def make_batch(rows: Sequence[ContextTree], n_prefix: int) -> Batch:
     heads: dict[int, int] = {}
     targets: list[tuple[int, int, int]] = []
     for r, row in enumerate(rows):
-        n, c = len(row.tokens), row.n_context
+        n = len(row.tokens)
+        c = row.n_context
         input_ids[r, :n] = torch.tensor(row.tokens)
         tree = torch.eye(n - c, dtype=torch.bool)
         depth = list(range(c))

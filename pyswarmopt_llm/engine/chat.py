@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 _LONGEST = 10_000_000  # characters
 DAY = "2024-07-26"  # without a run: the day that templates of Llama 3 name where they know none
 _SIGNS = (*"aAbBcdHIjmMpSUwWxXyYzZfFTDuVGe", *(f"-{sign}" for sign in "dmHIMSjy"))
-_BEGIN, _END = "{% macro strftime_now(format) %}{% set parts = ", "{% endmacro %}\n"
+_BEGIN = "{% macro strftime_now(format) %}{% set parts = "
+_END = "{% endmacro %}\n"
 # The first part has no sign before it; a sign may have a dash before it.
 _MACRO = (
     " %}{% for part in format.split('%') %}{% set length = 2 if part[:1] == '-' else 1 %}"
@@ -194,7 +195,9 @@ class PromptTokenizer:
     thinking: int = 0
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
-        self.tokenizer, self.window, self.system = tokenizer, window, ""
+        self.tokenizer = tokenizer
+        self.window = window
+        self.system = ""
         self._lead = leading_specials(tokenizer)
         self._heads: dict[str, str] = {}  # of chat templates
 
@@ -274,7 +277,8 @@ def chat_head(tokenizer: Any) -> str:
                 texts.append(rendered(tokenizer, turns if role != "user" else turns[1:]))
             except UserError:  # such turns are refused
                 continue
-    least, most = min(texts, default=""), max(texts, default="")
+    least = min(texts, default="")
+    most = max(texts, default="")
     same = (k for k, (one, other) in enumerate(zip(least, most, strict=False)) if one != other)
     return least[: next(same, len(least))]
 

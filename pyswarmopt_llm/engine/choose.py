@@ -46,7 +46,9 @@ class PlannedPasses(Passes):
 
 
 # Differences of logits, in units of their spread: of the same pass, and of another one, by rounding.
-_SAME, _NEAR, _NEAR_IN_HALF = 1e-3, 0.02, 0.1
+_SAME = 1e-3
+_NEAR = 0.02
+_NEAR_IN_HALF = 0.1
 # What a model that cannot read the probes raises, lack of memory included. Where it cannot read a user's
 # text either, that says why.
 _FAILURES = (RuntimeError, MemoryError, TypeError, ValueError, IndexError, AttributeError)
@@ -84,7 +86,8 @@ def _counts_positions(model: Any) -> bool:
     pair, _ = _probes(model)
     positions = torch.arange(len(pair[0] + pair[1]), device=model.device)[None]
     try:
-        given, own = _alone(model, pair, position_ids=positions), _alone(model, pair)
+        given = _alone(model, pair, position_ids=positions)
+        own = _alone(model, pair)
     except _FAILURES:
         return True
     return not float(_apart(given, own)) > _SAME

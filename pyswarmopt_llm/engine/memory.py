@@ -123,7 +123,9 @@ def decide(
         The settings mix and batch_tokens, and why candidates are not merged ("" where they are, or
         where `mix` says so).
     """
-    free, sizes, why = free_memory(model.device), Sizes.of(model), ""
+    free = free_memory(model.device)
+    sizes = Sizes.of(model)
+    why = ""
     kept, merging = copies(model, changed)
     if mix == "auto" and changed:
         needed = kept + merging + sizes.scoring(LEAST_TOKENS)

@@ -64,7 +64,8 @@ class Packing:
     def packed(self, x: Tensor) -> Tensor:
         """The inverse of `padded`, with the heads last: (1, N, H, D)."""
         heads, length = x.shape[1:3]
-        row, column = self.indices[:, None] // length, self.indices[:, None] % length
+        row = self.indices[:, None] // length
+        column = self.indices[:, None] % length
         at = (row * heads + torch.arange(heads)) * length + column
         return F.embedding(at, x.flatten(0, 2))[None]
 
@@ -159,7 +160,8 @@ def _products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: 
 
     The queries of the heads that share a key head are rows of one product.
     """
-    groups, length = key.shape[1], mask.shape[2]
+    groups = key.shape[1]
+    length = mask.shape[2]
     rows = query.unflatten(1, (groups, -1)).flatten(2, 3)
     scores = ((rows * scaling) @ key.transpose(2, 3)).unflatten(2, (-1, length))
     weights = (scores + mask[:, :, None]).flatten(2, 3).softmax(-1)

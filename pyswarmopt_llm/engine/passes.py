@@ -20,7 +20,8 @@ from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
 # Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
 # small on a GPU.
-_HEAD_ROWS, _HEAD_ROWS_OF_CPU = 1024, 16
+_HEAD_ROWS = 1024
+_HEAD_ROWS_OF_CPU = 16
 
 
 def attention_windows(model: Any) -> dict[str, int | None] | None:
@@ -118,7 +119,8 @@ class _SharedLayer(DynamicLayer):
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
         self.lazy_initialization(keys, values)
-        self.keys, self.values = keys, values
+        self.keys = keys
+        self.values = values
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
@@ -196,7 +198,8 @@ class Passes:
     note = ""
 
     def __init__(self, model: Any) -> None:
-        self.model, self.name = model, "the base"
+        self.model = model
+        self.name = "the base"
         self.windows = attention_windows(model) or {}
         self.turns_at = turning_length(model.config)
 
@@ -246,7 +249,9 @@ class Passes:
 
     def inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
         """A batch's heads among the tokens that are fed, and the model's inputs."""
-        heads, ids, positions = batch.heads, batch.input_ids, batch.position_ids
+        heads = batch.heads
+        ids = batch.input_ids
+        positions = batch.position_ids
         inputs: dict[str, Any] = {
             "attention_mask": attention_mask(batch, n_prefix, self.windows, self.model)
         }
@@ -254,7 +259,8 @@ class Passes:
         if packing is not None:
             inputs["packing"] = packing
             heads = packing.tokens[heads]
-            ids, positions = ids.take(packing.indices)[None], positions.take(packing.indices)[None]
+            ids = ids.take(packing.indices)[None]
+            positions = positions.take(packing.indices)[None]
         device = self.model.device
         return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
 
@@ -293,7 +299,8 @@ def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its
     heads, (M, V); with a gradient.
     """
-    head, token = batch.target_head.to(logits.device), batch.target_token.to(logits.device)
+    head = batch.target_head.to(logits.device)
+    token = batch.target_token.to(logits.device)
     values: Tensor = _TargetLogprobs.apply(logits, head, token)
     return values.cpu().double()
 

@@ -17,7 +17,8 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-SECONDS, BYTES = 3, 2**31
+SECONDS = 3
+BYTES = 2**31
 
 
 class Generation(Extension):

@@ -454,7 +454,9 @@ def _shape(
     if len(pair) < 2:
         missing = "B" if "A" in pair else "A"
         raise UserError(f"{file}: {module} has no lora_{missing}.weight; export the adapter again")
-    a, b, rank = pair["A"].shape, pair["B"].shape, config.rank_of(module)
+    a = pair["A"].shape
+    b = pair["B"].shape
+    rank = config.rank_of(module)
     if not a[0] == b[1] == rank:
         raise UserError(
             f"{file}: {module} has A {list(a)} and B {list(b)}, but adapter_config.json says rank "
@@ -492,7 +494,8 @@ def load_adapter(info: AdapterInfo) -> Adapter:
 
 def _change_is_finite(b: Tensor, a: Tensor, scale: float) -> bool:
     """Whether ``scale * b``, `a` and ``scale * b @ a`` are finite, by their Frobenius norms."""
-    left, right = float(b.double().norm()) * abs(scale), float(a.double().norm())
+    left = float(b.double().norm()) * abs(scale)
+    right = float(a.double().norm())
     largest = torch.finfo(torch.float32).max
     return all(bound < largest for bound in (left, right, left * right))
 

@@ -108,7 +108,8 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
     if spec.startswith(EMBEDDED):
         from pyswarmopt_llm.experts.quantised.embedded import NAME, materialise
 
-        path, name = materialise(spec), NAME
+        path = materialise(spec)
+        name = NAME
     elif spec.endswith(GGUF):
         from pyswarmopt_llm.experts.quantised.gguf import dequantised
 
@@ -272,7 +273,9 @@ def skeleton(base: BaseModel) -> Skeleton:
     parameters = dict(model.named_parameters())  # a shared weight has the first of its names
     head = model.get_output_embeddings()
     unread = _in_towers(model)
-    linear, others, read = set(), {}, set()
+    linear = set()
+    others = {}
+    read = set()
     for name, module in model.named_modules():
         if module not in unread:
             read.add(name)

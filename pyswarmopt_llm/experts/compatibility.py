@@ -292,7 +292,8 @@ class BaseFiles:
         """What to do with an adapter of the same layers in, or out of, another model."""
         place = _LAYER.search(module)
         tail = place[0] if place else module
-        old, new = module.removesuffix(tail), here.removesuffix(tail)
+        old = module.removesuffix(tail)
+        new = here.removesuffix(tail)
         pattern = f"^{re.escape(PREFIX + old)}(?={re.escape(tail.partition('.')[0])})"
         rename = renaming(info.weights_file, pattern, PREFIX + new)
         return (
@@ -302,7 +303,8 @@ class BaseFiles:
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """Modules that an expert's config selects, but its file lacks, or the reverse."""
-        linear, output = self.skeleton.linear, self.skeleton.output
+        linear = self.skeleton.linear
+        output = self.skeleton.output
         selected = info.config.selected(linear, output) & self.skeleton.read
         if info.config.all_linear and output in info.modules:
             text = f"adapts {output}, which its target_modules, all-linear, leave out"
@@ -314,7 +316,8 @@ class BaseFiles:
 
     def _name_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """A warning where the base that an expert names is not, or may not be, this one."""
-        name, base = info.base_model_name, self._base
+        name = info.base_model_name
+        base = self._base
         if name is None:
             text = "does not name its base in adapter_config.json; only shapes are checked"
         elif base.spec.endswith(GGUF):
@@ -362,7 +365,8 @@ def _vocabulary(path: Path) -> bytes | None:
 
 def _template(path: Path) -> Any:
     """The chat template in a directory, where transformers looks for it; None: it has none."""
-    file, settings = path / "chat_template.jinja", path / "tokenizer_config.json"
+    file = path / "chat_template.jinja"
+    settings = path / "tokenizer_config.json"
     if file.is_file():
         return read_text(file, INPUT_LIMIT).strip()
     content = read_json(settings) if settings.is_file() else {}
@@ -397,7 +401,8 @@ def spectrum(change: LowRank) -> Spectrum:
         >>> spectrum(LowRank(b=torch.tensor([[3.0, 0.0], [0.0, 4.0]]), a=torch.eye(2)))
         Spectrum(norm=5.0, share=0.64, rank=2)
     """
-    left, right = torch.linalg.qr(change.b.double()).R, torch.linalg.qr(change.a.double().T).R
+    left = torch.linalg.qr(change.b.double()).R
+    right = torch.linalg.qr(change.a.double().T).R
     squares = torch.linalg.svdvals(left @ right.T) ** 2
     total = float(squares.sum())
     return Spectrum(
@@ -508,7 +513,8 @@ def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem
         text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules"
         yield ExpertProblem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
     for module in sorted(first.modules.keys() & info.modules):
-        a, b = info.modules[module], first.modules[module]
+        a = info.modules[module]
+        b = first.modules[module]
         if (a.rank, a.scale) != (b.rank, b.scale):
             text = (
                 f"has rank {a.rank} and scale {a.scale:g} at {module}, {first.name} rank {b.rank} "
@@ -529,7 +535,8 @@ def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]
             text += f"{in_digits(there)}: they have different bases; remove one of them"
             yield ExpertProblem(info.name, text)
             return
-    base, first_base = info.base_model_name, first.base_model_name
+    base = info.base_model_name
+    first_base = first.base_model_name
     if base and first_base and not same_model(base, first_base):
         text = f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
         yield ExpertProblem(info.name, f"{text}to be mixed on with `base`", "warning")

@@ -120,7 +120,8 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
         shards[stored.file_of(name).name].append(name)
     total = 0
     for shard, names in shards.items():
-        shapes, dtypes = {n: stored.shapes[n] for n in names}, {n: stored.dtype(n) for n in names}
+        shapes = {n: stored.shapes[n] for n in names}
+        dtypes = {n: stored.dtype(n) for n in names}
         total += write_tensors(folder / shard, shapes, dtypes, values)
     if len(shards) > 1:
         shard_of = {name: shard for shard, names in shards.items() for name in names}
@@ -174,7 +175,8 @@ def write_tensors(
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name in names:
-        start, end = end, end + math.prod(shapes[name]) * dtypes[name].itemsize
+        start = end
+        end = end + math.prod(shapes[name]) * dtypes[name].itemsize
         header[name] = {
             "dtype": spelled[dtypes[name]],
             "shape": list(shapes[name]),

@@ -167,10 +167,8 @@ def quiet_transformers() -> Iterator[None]:
     """Suppress progress bars and warnings of transformers, which would break our own display."""
     from transformers.utils import logging as transformers_logging
 
-    shown, verbosity = (
-        transformers_logging.is_progress_bar_enabled(),
-        transformers_logging.get_verbosity(),
-    )
+    shown = transformers_logging.is_progress_bar_enabled()
+    verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     try:

@@ -112,7 +112,8 @@ class StoredTensors(Computed[Tensor]):
         super().__init__({name: h.shape for name, h in self.headers.items()}, self._read)
 
     def _read(self, name: str) -> Tensor:
-        header, dtype = self.headers[name], self.dtype(name)
+        header = self.headers[name]
+        dtype = self.dtype(name)
         data = bytearray(math.prod(header.shape) * dtype.itemsize)
         with self._files[name].open("rb") as stream:
             stream.seek(header.start)

@@ -54,7 +54,8 @@ def squared_norm(b: Tensor, a: Tensor) -> Tensor:
         >>> squared_norm(torch.tensor([[3.0], [0.0]]), torch.tensor([[0.0, 4.0]])).item()
         144.0
     """
-    b, a = b.to(torch.float64), a.to(torch.float64)
+    b = b.to(torch.float64)
+    a = a.to(torch.float64)
     return ((b.T @ b) * (a @ a.T)).sum()
 
 

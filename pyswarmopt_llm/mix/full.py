@@ -47,7 +47,8 @@ class FullSpace(CoefficientSpace):
     def __init__(
         self, base: BaseModel, models: Sequence[ModelInfo], parameters: Collection[str]
     ) -> None:
-        self._base, self._models = base, list(models)
+        self._base = base
+        self._models = list(models)
         self._stored = StoredTensors(base.weight_files)
         missing = sorted(set(parameters) - self._stored.keys())
         if missing:

@@ -40,7 +40,9 @@ class Abstention:
     def __init__(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None = None
     ) -> None:
-        self.items, self._chat, self._template = tuple(items), chat, template
+        self.items = tuple(items)
+        self._chat = chat
+        self._template = template
         self._accuracy = Accuracy(items, scoring, chat, template)
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:

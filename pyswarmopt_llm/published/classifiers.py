@@ -54,7 +54,8 @@ def padded_batches(
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]), reverse=True)
     while order:
         size = max(1, _BATCH_TOKENS // len(rows[order[0]]))
-        now, order = order[:size], order[size:]
+        now = order[:size]
+        order = order[size:]
         yield now, *padded([rows[i] for i in now], pad, device)
 
 
@@ -118,7 +119,8 @@ class RewardModel:
     """
 
     def __init__(self, classifier: Classifier) -> None:
-        self._classifier, self._warned = classifier, False
+        self._classifier = classifier
+        self._warned = False
 
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
@@ -181,7 +183,8 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
         [0.31]
     """
     classifier = Classifier(spec, f"`metric` reward:{spec}", "reward model", device)
-    config, tokenizer = classifier.model.config, classifier.tokenizer
+    config = classifier.model.config
+    tokenizer = classifier.tokenizer
     problem = ""
     if config.num_labels != 1:
         problem = f"has {config.num_labels} outputs; a reward model has one"
@@ -284,7 +287,8 @@ class ToxicityModel:
     """
 
     def __init__(self, classifier: Classifier, label: int) -> None:
-        self._classifier, self._label = classifier, label
+        self._classifier = classifier
+        self._label = label
 
     def harmlessness(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """1 - the probability that the `judged` part is toxic; 0.5 without one."""

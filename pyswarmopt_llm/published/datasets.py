@@ -145,7 +145,8 @@ def _knowledge_crosswords(row: Row) -> Record:
         f"({s}, {r}, {t})"
         for s, r, t in zip(row["source"], row["relation"], row["target"], strict=True)
     )
-    blanks, right = row["blanks"], tuple(row["answer_all"])
+    blanks = row["blanks"]
+    right = tuple(row["answer_all"])
     wrong = [
         solution for solution in product(*(row["options"][b] for b in blanks)) if solution != right
     ]
@@ -253,7 +254,8 @@ def draw(
         dev: number of dev items, by default 200 as in the paper.
         test: number of test items, by default 1,000.
     """
-    dev, test = DEV if dev is None else dev, TEST if test is None else test
+    dev = DEV if dev is None else dev
+    test = TEST if test is None else test
 
     def items(split: str) -> Iterator[Item]:
         order = list(range(len(splits[split])))
@@ -274,11 +276,13 @@ def draw(
         raise UserError(f"{where}: no split with answers (found: {found}); export one to a file")
     first, *others = answered
     if others:
-        held_out, candidates = list(islice(items(first), test)), items(others[0])
+        held_out = list(islice(items(first), test))
+        candidates = items(others[0])
     else:
         everything = list(islice(items(first), dev + test))
         dev = min(dev, len(everything) // 3)
-        held_out, candidates = everything[dev:], iter(everything[:dev])
+        held_out = everything[dev:]
+        candidates = iter(everything[:dev])
     # Stricter than an item needs (the same question with other options is another item): dev items
     # abound.
     in_test = {normalise(item.question) for item in held_out}
@@ -384,7 +388,8 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
         located = FileRow(location, "", row)
         columns.check(located, (columns.question,))
         found = columns.record(located)
-        choices, answer = found["choices"] or classes, found["answer"]
+        choices = found["choices"] or classes
+        answer = found["answer"]
         is_text = isinstance(answer, str) and answer in (choices or ())
         if isinstance(choices, list) and not is_text and _INDEX.fullmatch(str(answer)):
             if classes is None and "0" not in numbers():

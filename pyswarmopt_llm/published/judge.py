@@ -45,7 +45,8 @@ class Judge:
     """Rates and compares replies by a `rubric` and a function from prompts to answers."""
 
     def __init__(self, complete: Complete, rubric: str = RUBRIC) -> None:
-        self.complete, self.rubric = complete, rubric
+        self.complete = complete
+        self.rubric = rubric
 
     def ratings(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """A rating from 1 to 10 of each reply; an answer without one is a `UserError`."""
@@ -63,7 +64,8 @@ class Judge:
         prompts = [self._pair_prompt(item.question, a, b) for item, a, b in triples]
         prompts += [self._pair_prompt(item.question, b, a) for item, a, b in triples]
         points = self._prefer(prompts, [*items, *items])
-        in_order, swapped = points[: len(items)], points[len(items) :]
+        in_order = points[: len(items)]
+        swapped = points[len(items) :]
         return score_of([(a + 1.0 - b) / 2 for a, b in zip(in_order, swapped, strict=True)])
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
@@ -108,7 +110,8 @@ def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Ju
             raise InvalidOption(
                 "metric", f"judge:{rubric}", f"cannot be read ({error}); give a text file"
             ) from error
-    url, model = _variable("URL"), _variable("MODEL")
+    url = _variable("URL")
+    model = _variable("MODEL")
     server = Json(url, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN, TIMEOUT)
     client = ChatClient(server, model, cache)
     return Judge(client, text), client
@@ -155,7 +158,8 @@ class LocalJudge(Judge):
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self.rubric = engine, RUBRIC
+        self._engine = engine
+        self.rubric = RUBRIC
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """The mean of the ratings 1 to 10, each by the likelihood of the answer that gives it."""
@@ -236,7 +240,9 @@ class ChatClient:
     def __init__(
         self, server: Json, model: str, cache: Path | None = None, max_tokens: int = 256
     ) -> None:
-        self._server, self._model, self._max_tokens = server, model, max_tokens
+        self._server = server
+        self._model = model
+        self._max_tokens = max_tokens
         self._cache = AppendLog(cache, None, lambda row: wrong_field(row, _CACHED))
         self._lock = threading.Lock()
         self.usage = dict.fromkeys(("requests", *_COUNTS), 0)

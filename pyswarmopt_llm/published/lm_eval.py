@@ -45,7 +45,8 @@ class LmEvalTask:
     def __init__(self, spec: str, dev: int | None = None, test: int | None = None) -> None:
         name, _, self._metric = spec.partition("#")
         self._spec = spec
-        held_out, searched = self._load(name), self._load(name)
+        held_out = self._load(name)
+        searched = self._load(name)
         for task in held_out.values():
             if task.OUTPUT_TYPE not in _KINDS:
                 raise UserError(

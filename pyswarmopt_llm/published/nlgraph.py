@@ -103,7 +103,8 @@ def _hamilton(item: Item, text: str) -> bool:
     """A path that visits every node once; if the published answer is no, the verdict."""
     if not _says_yes(item.answer):
         return _says_yes(text) is False
-    path, edges = _stated_sequence(text), _both_ways(_PAIR.findall(item.question))
+    path = _stated_sequence(text)
+    edges = _both_ways(_PAIR.findall(item.question))
     nodes = {node for edge in edges for node in edge}
     return sorted(path) == sorted(nodes) and all(step in edges for step in itertools.pairwise(path))
 
@@ -125,7 +126,8 @@ def _matching(item: Item, text: str) -> bool:
     assigned = {(int(a), int(j)) for a, j in _ASSIGNED.findall(own_part(text))}
     if not assigned:
         return _number(text) == size
-    applicants, jobs = {a for a, _ in assigned}, {j for _, j in assigned}
+    applicants = {a for a, _ in assigned}
+    jobs = {j for _, j in assigned}
     return assigned <= interests and len(assigned) == len(applicants) == len(jobs) == size
 
 

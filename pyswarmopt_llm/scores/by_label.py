@@ -62,7 +62,8 @@ class LabelErrors:
         """The labels that have items, the commonest first."""
         rows = []
         for k, label in enumerate(self.labels):
-            share, ends = self.recall[k], self.recall_intervals[k]
+            share = self.recall[k]
+            ends = self.recall_intervals[k]
             if share is None or ends is None:
                 continue
             found = self.counts[k][k]
@@ -156,7 +157,8 @@ def _sums(n: int, right: Sequence[int], chosen: Sequence[int], questions: Sequen
     """Of each question and label how many items are right, have the label, and got it: (Q, 3, n)."""
     groups = np.array(questions or range(len(right)), dtype=int)
     sums = np.zeros((int(groups.max()) + 1, 3, n + 1))
-    is_right, is_chosen = np.array(right, dtype=int), np.array(chosen, dtype=int)
+    is_right = np.array(right, dtype=int)
+    is_chosen = np.array(chosen, dtype=int)
     hit = is_right == is_chosen
     for row, (of, label) in enumerate(
         ((groups[hit], is_right[hit]), (groups, is_right), (groups, is_chosen))
@@ -167,7 +169,9 @@ def _sums(n: int, right: Sequence[int], chosen: Sequence[int], questions: Sequen
 
 def _macro_f1(sums: Floats) -> Floats:
     """Mean F1 of the labels that occur, of sums of items: (..., 3, n) -> (...)."""
-    hits, right, chosen = sums[..., 0, :], sums[..., 1, :], sums[..., 2, :]
+    hits = sums[..., 0, :]
+    right = sums[..., 1, :]
+    chosen = sums[..., 2, :]
     total = right + chosen
     occurs = total > 0
     f1 = np.divide(2 * hits, total, out=np.zeros_like(hits), where=occurs)

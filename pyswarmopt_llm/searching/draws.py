@@ -37,7 +37,8 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
         best = find(drawn, run, tell, name).chosen.value
         new = [row for row in run.rows if (row.phase, row.key) not in seen]
         seen |= {(row.phase, row.key) for row in new}
-        items, seconds = sum(row.n for row in new), sum(row.seconds for row in new)
+        items = sum(row.n for row in new)
+        seconds = sum(row.seconds for row in new)
         draws[GridDraw(name, settings, best, len(new), items, round(seconds, 3))] = drawn
         save_grid(run.path, replace(grid, draws=tuple(draws), waiting=grid.waiting[number:]))
     chosen = max(draws, key=lambda draw: draw.best_dev)

@@ -139,10 +139,12 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         return None
     if memory is None:
         device = pick_device(config.device)
-        name, free = str(device), memory_of.free_memory(device)
+        name = str(device)
+        free = memory_of.free_memory(device)
     else:
         device = torch.device("cuda")
-        name, free = f"a GPU of {memory}", bytes_of(memory) - CONTEXT
+        name = f"a GPU of {memory}"
+        free = bytes_of(memory) - CONTEXT
     if free is None:
         return None
     base = resolve_base(config.base, weights=False)
@@ -261,7 +263,8 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     if fit is not None and not fit.fits:
         raise NoRoomError("; ".join(fit.lines()))
     job = prepare(config)
-    draws, notes = 1, list[str]()
+    draws = 1
+    notes = list[str]()
     if job.plan.config.is_grid:
         grid = make_grid(job.plan.config)
         draws = len(grid.waiting)

@@ -312,7 +312,8 @@ def choose_scorings(job: Job, run: Run, on_row: OnRow, tell: OnEvent) -> dict[st
     trial = Scorer(run, Evaluator(job.pool.space, job.engine, trials, combine), "letter", on_row)
     rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
-        scores, dev = [row.score(name) for row in rows], job.tasks[name].dev
+        scores = [row.score(name) for row in rows]
+        dev = job.tasks[name].dev
         scorings[name] = chosen = choose_scoring(possible[name], dev, scores.copy)
         best = max(score.value for score in scores)
         tell(
@@ -331,7 +332,8 @@ def warn_of_useless_scores(
 ) -> None:
     """Warn where no expert is better than guessing, or all written replies score the same."""
     for name, task in job.tasks.items():
-        metric, scores = job.objectives.metrics[name], [row.score(name) for row in experts]
+        metric = job.objectives.metrics[name]
+        scores = [row.score(name) for row in experts]
         if metric.scoring == "generate":
             from pyswarmopt_llm.searching.written.equal_scores import warn_of_equal_scores
 

@@ -54,7 +54,8 @@ class Meter:
     def spend(self, passes: float) -> None:
         """Count so many more."""
         self.passes += passes
-        share, seconds = min(self.passes / self.most, 1.0), time.monotonic() - self.begun
+        share = min(self.passes / self.most, 1.0)
+        seconds = time.monotonic() - self.begun
         self.tell(Event("training", {"share": share, "seconds": seconds}))
 
 

@@ -67,7 +67,8 @@ class Posterior:
     """
 
     def __init__(self, kernel: Kernel, positions: Floats, columns: Floats) -> None:
-        self.kernel, self._positions = kernel, positions
+        self.kernel = kernel
+        self._positions = positions
         n = len(positions)
         self._root = cholesky(kernel(positions, positions) + kernel.noise * np.eye(n), lower=True)
         self._ones = solve_triangular(self._root, np.ones(n), lower=True)
@@ -81,7 +82,8 @@ class Posterior:
         """Log marginal likelihood but for a constant, with flat priors on the means and on the log
         variances.
         """
-        free, width = len(self._positions) - 1, self._variance.size
+        free = len(self._positions) - 1
+        width = self._variance.size
         volume = np.log(np.diag(self._root)).sum() + 0.5 * np.log(self._ones @ self._ones)
         return float(-0.5 * free * np.log(self._variance).sum() - width * volume)
 

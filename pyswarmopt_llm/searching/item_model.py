@@ -82,7 +82,9 @@ class MarginProcess:
         kernel: Kernel | None = None,
         least_lead: float = -math.inf,
     ) -> None:
-        self._positions, self._least_lead, self._count = positions, least_lead, len(margins[0])
+        self._positions = positions
+        self._least_lead = least_lead
+        self._count = len(margins[0])
         items = [own for own in zip(*margins, strict=True) if all(map(bool, own))]
         columns = np.hstack([np.array(own, dtype=np.float64) for own in items])
         self._first = np.cumsum([0, *(len(own[0] or ()) for own in items[:-1])])

@@ -200,7 +200,8 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     models = {name: measure(name, one) for name, one in contestants.items()}
     if own:
         models[own] = models["best"]
-    begun, rivals = time.perf_counter(), _rivals(job, made)
+    begun = time.perf_counter()
+    rivals = _rivals(job, made)
     for name, one in rivals.items():
         models[name] = models["trained"] if one is made.get("trained") else measure(name, one)
     apart = time.perf_counter() - begun
@@ -251,7 +252,8 @@ def _contestants(
     job: Job, found: Found, made: Mapping[str, Contestant], own: str
 ) -> dict[str, Contestant]:
     """Models that the result is compared with, by name, but for the rivals."""
-    vertices, single = job.pool.space.vertices(), found.single
+    vertices = job.pool.space.vertices()
+    single = found.single
     contestants = {"best_single": Contestant(vertices[single], dev=found.experts[single])}
     contestants |= {name: made[name] for name in STAGES if name in made and name != own}
     if job.plan.kind.averages:
@@ -349,7 +351,8 @@ def _experts(job: Job, found: Found) -> dict[str, Model]:
 
 def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
     """The way in which each task is scored."""
-    metrics, externals = job.objectives.metrics, job.objectives.externals
+    metrics = job.objectives.metrics
+    externals = job.objectives.externals
     own = {spec.partition(":")[2] for spec in job.plan.config.utilities}
     scored = {
         name: Objective(
@@ -405,7 +408,8 @@ def _without_numbers(run: Run) -> list[str]:
 
 def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
     """The patch that the files in ``best/`` hold."""
-    space, folder = job.pool.space, run.path / "best"
+    space = job.pool.space
+    folder = run.path / "best"
     if folder.is_dir():  # an earlier process was stopped after writing it
         shutil.rmtree(folder)
     elif folder.exists():  # rmtree would wait for a writer of a pipe

@@ -250,9 +250,11 @@ def _too_few(asked: Work) -> str:
     if items >= least:
         return ""
     remedy = " or give `train on`" if items >= LEAST_TRAINED else ""
-    name, beside = "example", ""
+    name = "example"
+    beside = ""
     if asked.objectives.written:
-        name, least = "prompt", LEAST_DEV_BESIDE_SPARE
+        name = "prompt"
+        least = LEAST_DEV_BESIDE_SPARE
         beside = f", or from {least} (`dev` {least}) with as many spare ones"
     return (
         f"{counted(items, f'dev {name}')}, too few to train on: `auto` trains from {LEAST_DEV} "

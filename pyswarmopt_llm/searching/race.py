@@ -136,7 +136,8 @@ def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
     """
     draws = np.random.default_rng([seed, 7])
     ranks = {name: np.argsort(draws.permutation(count)) for name, count in items.items()}
-    shares, part = list[Share](), FIRST / sum(items.values())
+    shares = list[Share]()
+    part = FIRST / sum(items.values())
     while part <= 2 / 3:  # else hardly less than all
         shares.append({n: rank < math.ceil(part * rank.size) for n, rank in ranks.items()})
         part *= 2

@@ -61,7 +61,8 @@ def checked(run: Run, job: Job) -> Job:
         UserError: base, experts, data, scores or the server are not what they were.
     """
     now = dict(job.fingerprints)
-    before, after = run.about.fingerprints.get("scores", {}), now.pop("scores", {})
+    before = run.about.fingerprints.get("scores", {})
+    after = now.pop("scores", {})
     run.check_fingerprints(now)
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):

@@ -98,7 +98,8 @@ class ScoreProcess:
         begun: int | None = None,
     ) -> None:
         self._candidates: Floats = np.stack([candidate.position for candidate in candidates])
-        self._combine, self._begun = combine, begun
+        self._combine = combine
+        self._begun = begun
         self.kernels: list[Kernel] = []
         targets: list[Floats] = []
         for scores in zip(*(candidate.scores for candidate in candidates), strict=True):
@@ -108,7 +109,8 @@ class ScoreProcess:
             targets.append(values if noisy else fitted.predict(self._candidates)[0])
         without_noise = [Kernel(kernel.length, _NO_NOISE) for kernel in self.kernels]
         self._predicting = self.kernels if noisy else without_noise
-        self._positions, self._values = self._candidates, np.hstack(targets)
+        self._positions = self._candidates
+        self._values = np.hstack(targets)
         self._fit_tasks()
 
     def believe(self, position: Floats) -> None:

@@ -35,7 +35,8 @@ class Dropout:
     """
 
     def __init__(self, drop_k: float, drop_n: float, seed: int) -> None:
-        self._whole, self._single = drop_k, drop_n
+        self._whole = drop_k
+        self._single = drop_n
         self._random = np.random.default_rng([seed, 1])
 
     def dropped(self, iteration: int, particles: int) -> npt.NDArray[np.bool_]:

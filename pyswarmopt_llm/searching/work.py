@@ -87,7 +87,8 @@ class Work:
         """An objective that is not decided by the scores of options, and by what instead; "" if all
         are.
         """
-        objectives, scoring = self.objectives, self.plan.config.scoring
+        objectives = self.objectives
+        scoring = self.plan.config.scoring
         for name in objectives.externals:
             return f"{name} is scored by its own score"
         for name, metric in objectives.metrics.items():
@@ -162,7 +163,8 @@ class Work:
             test: of one on test.
             other: of another pass of an item.
         """
-        experts, scored = len(self.plan.config.experts), self.affordable(self.plan.evaluations)
+        experts = len(self.plan.config.experts)
+        scored = self.affordable(self.plan.evaluations)
         if self.plan.kind.remembers and not self.without_options:
             scored = experts
         possible = self.objectives.scorings
@@ -212,7 +214,8 @@ class Work:
         for name in ("experts", "mixtures"):
             taken[name] /= self.plan.side_by_side
         bounded = [name for name in taken if name not in ("training", PART_PLAIN, "rivals")]
-        most, minutes = sum(taken[name] for name in bounded), self.plan.config.budget_minutes
+        most = sum(taken[name] for name in bounded)
+        minutes = self.plan.config.budget_minutes
         if minutes is not None and most > 60 * minutes:
             taken |= {name: taken[name] * 60 * minutes / most for name in bounded}
         return taken

@@ -166,7 +166,8 @@ class ServedEngine(PromptTokenizer, Engine):
         self, server: CandidateServer, tokenizer: Any, window: int | None, dtype: torch.dtype
     ) -> None:
         super().__init__(tokenizer, window)
-        self.server, self.dtype = server, dtype
+        self.server = server
+        self.dtype = dtype
         self.watch: Watch | None = None
         self.likelihoods = server.likelihoods
         self._patch = Patch()
@@ -178,7 +179,9 @@ class ServedEngine(PromptTokenizer, Engine):
     def another(self) -> ServedEngine:
         """An engine on the same server, for another candidate at the same time."""
         other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
-        other.watch, other.system, other.thinking = self.watch, self.system, self.thinking
+        other.watch = self.watch
+        other.system = self.system
+        other.thinking = self.thinking
         other._encoded = self._encoded
         return other
 
@@ -277,9 +280,13 @@ class Watch:
     def __init__(
         self, server: CandidateServer, patch: Patch, pairs: Sequence[TokenPair], tolerance: float
     ) -> None:
-        self._server, self._patch, self._pairs = server, patch, pairs
-        self._tolerance, self._lock = tolerance, threading.Lock()
-        self._failures, self._connections = server.http.failures, server.http.connections
+        self._server = server
+        self._patch = patch
+        self._pairs = pairs
+        self._tolerance = tolerance
+        self._lock = threading.Lock()
+        self._failures = server.http.failures
+        self._connections = server.http.connections
         self._running, self._scores = server.running(), self._scored()
 
     def look(self, lost: bool) -> None:
@@ -290,15 +297,18 @@ class Watch:
             UserError: the server is another one.
         """
         with self._lock:
-            failures, connections = self._server.http.failures, self._server.http.connections
+            failures = self._server.http.failures
+            connections = self._server.http.connections
             failed = lost or failures != self._failures
             if not failed and connections == self._connections:
                 return
             self._compare(scores=failed)
-            self._failures, self._connections = failures, connections
+            self._failures = failures
+            self._connections = connections
 
     def _compare(self, scores: bool) -> None:
-        running, came_back = self._server.running(), f"{self._server.name}: came back"
+        running = self._server.running()
+        came_back = f"{self._server.name}: came back"
         if running != self._running:
             raise UserError(f"{came_back} with {running}, and had {self._running}; {_REMEDY}")
         pairs = [*self._pairs, *self._pairs]

@@ -23,7 +23,8 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.servers.engine import CandidateServer, in_order
 
 # log-probabilities of how many tokens; all where a letter is not among the first
-_FIRST, _ALL = 100, 2**24
+_FIRST = 100
+_ALL = 2**24
 _CLOSE = 1e-4  # relative error of a mixture in float32
 # How far the probes of a file are from the expert's, by its format.
 _ROUNDING = {"F32": 1e-5, "F16": 2e-3}
@@ -46,7 +47,8 @@ class LlamaCpp(CandidateServer):
         UserError: the server lacks one.
     """
 
-    likelihoods, written = False, "content"
+    likelihoods = False
+    written = "content"
     together = 1  # requests with other scales wait: its batches have one set of them
 
     def __init__(
@@ -159,7 +161,8 @@ def probed(change: Mapping[str, LowRank], weights: Sequence[str]) -> Tensor:
 def _probe(change: LowRank | None) -> Tensor:
     if change is None:
         return torch.zeros(_PROBES, dtype=torch.float64)
-    b, a = change.b.double(), change.a.double()
+    b = change.b.double()
+    a = change.a.double()
     random = torch.Generator().manual_seed(0)
     u, v = (torch.randn(n, _PROBES, dtype=b.dtype, generator=random) for n in (len(b), a.shape[1]))
     return ((b.T @ u) * (a @ v)).sum(0)

@@ -48,7 +48,8 @@ class Vllm(CandidateServer):
         UserError: no such folder.
     """
 
-    likelihoods, written = True, "text"
+    likelihoods = True
+    written = "text"
 
     def __init__(
         self, http: Json, version: str, folder: Path | None, dtype: torch.dtype, together: int
@@ -60,10 +61,12 @@ class Vllm(CandidateServer):
             )
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="swarm-llm-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
-        self._dtype, self._numbers = dtype, itertools.count(1)
+        self._dtype = dtype
+        self._numbers = itertools.count(1)
         # an earlier run may have left a candidate of the same number
         self._run = uuid.uuid4().hex[:8]
-        self.http, self.together = http, together
+        self.http = http
+        self.together = together
         self.name = f"vLLM {version} at {http.url}"
         self._model, self.base, self.window = self.running()
 
@@ -117,7 +120,8 @@ class Vllm(CandidateServer):
 
     def _padded(self, change: LowRank, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
         missing = rank - change.a.shape[0]
-        b, a = pad(change.b, (0, missing)), pad(change.a, (0, 0, 0, missing))
+        b = pad(change.b, (0, missing))
+        a = pad(change.a, (0, 0, 0, missing))
         return b.to(self._dtype), a.to(self._dtype)
 
     def _why_refused(self, refusal: Refusal) -> UserError:

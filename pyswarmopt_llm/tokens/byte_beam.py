@@ -57,8 +57,10 @@ class ByteBeam:
     """
 
     def __init__(self, prompt: Text, paths: int = 4, least: float = 1e-3) -> None:
-        self._most, self._least = paths, least
-        self._prompt, self._vocabulary = prompt, prompt.text_model.vocabulary
+        self._most = paths
+        self._least = least
+        self._prompt = prompt
+        self._vocabulary = prompt.text_model.vocabulary
         self._written = b""
         self._paths = [_Path(1.0, prompt)]
 
@@ -82,8 +84,10 @@ class ByteBeam:
         # share, path before, the token that it completes
         candidates: list[tuple[float, _Path, int | None]] = []
         for path in self._paths:
-            texts, begun = path.read.texts, path.begun + bytes([byte])
-            done, inside = self._vocabulary.complete(begun), self._vocabulary.beginning(begun)
+            texts = path.read.texts
+            begun = path.begun + bytes([byte])
+            done = self._vocabulary.complete(begun)
+            inside = self._vocabulary.beginning(begun)
             going = _Path(path.weight, path.read, begun)
             share = path.weight * float(texts[done.stop : inside.stop].sum())
             candidates.append((share, going, None))

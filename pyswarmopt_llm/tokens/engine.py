@@ -102,7 +102,8 @@ class MixtureEngine(SeveralModels):
         after the other, and the limit is 4 bytes a token.
         """
         chosen = [k for k, weight in enumerate(self.weights.tolist()) if weight != 0.0]
-        members, weights = [list(self.members.values())[k] for k in chosen], self.weights[chosen]
+        members = [list(self.members.values())[k] for k in chosen]
+        weights = self.weights[chosen]
         for member in members:  # whether the prompts are known to fit
             member.encode_prompts([member.chat(prompt) for prompt in prompts], max_new_tokens)
         if self.fusion == "exact":

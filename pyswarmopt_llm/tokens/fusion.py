@@ -38,13 +38,15 @@ class Union:
 
     def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
         vocabularies = [text_model.vocabulary.texts for text_model in text_models]
-        self._weights, self._texts = weights, sorted(set().union(*vocabularies))
+        self._weights = weights
+        self._texts = sorted(set().union(*vocabularies))
         row = {text: k for k, text in enumerate(self._texts)}
         self._rows = [np.array([row[text] for text in texts]) for texts in vocabularies]
 
     def __call__(self, reads: Sequence[Text]) -> bytes | None:
         """The most probable token of the union; None for the end."""
-        total, end = np.zeros(len(self._texts)), 0.0
+        total = np.zeros(len(self._texts))
+        end = 0.0
         for weight, rows, read in zip(self._weights, self._rows, reads, strict=True):
             np.add.at(total, rows, weight * read.texts)
             end += weight * read.end
@@ -73,7 +75,8 @@ class RelativeRepresentations:
     def __init__(
         self, text_models: Sequence[TextModel], weights: Sequence[float], rate: float = RATE
     ) -> None:
-        self._weights, self._rate = np.asarray(weights), rate
+        self._weights = np.asarray(weights)
+        self._rate = rate
         self._main = int(self._weights.argmax())
         anchors = shared_tokens(text_models)
         made: dict[tuple[int, int], Tensor] = {}
@@ -89,7 +92,8 @@ class RelativeRepresentations:
         """The most probable token of the main vocabulary; None for the end, which needs no
         translation.
         """
-        end, aim = 0.0, torch.zeros(())
+        end = 0.0
+        aim = torch.zeros(())
         for weight, read, relative in zip(self._weights, reads, self._relative, strict=True):
             end += weight * read.end
             aim = aim + weight * (_as_row(read) @ relative)
@@ -131,7 +135,8 @@ def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) ->
     Row t is the softmax over anchors of the cosine similarities, normalised to length 1, over the
     temperature.
     """
-    vocabulary, weight = text_model.vocabulary, _embedding(text_model)
+    vocabulary = text_model.vocabulary
+    weight = _embedding(text_model)
     normalize = torch.nn.functional.normalize
     rows = normalize(weight[torch.from_numpy(vocabulary.ids).to(weight.device)].float(), dim=-1)
     row = {text: k for k, text in reversed(list(enumerate(vocabulary.texts)))}
@@ -182,7 +187,8 @@ def token_pieces(
 ) -> Iterator[bytes]:
     """Tokens that a fusion chooses, each then read by every member in its own tokens."""
     start = [text_model.begin(user) for text_model in text_models]
-    reads, written = start, b""
+    reads = start
+    written = b""
     for _ in range(max_new_tokens):
         piece = None if any(read.full for read in reads) else choose(reads)
         if piece is None:

@@ -26,7 +26,9 @@ class Kept(Generic[T]):
     """
 
     def __init__(self, size: Callable[[Hashable, T], int], most: int = BYTES) -> None:
-        self._size, self._most, self._taken = size, most, 0
+        self._size = size
+        self._most = most
+        self._taken = 0
         self._values: OrderedDict[Hashable, T] = OrderedDict()
 
     def __contains__(self, key: Hashable) -> bool:

@@ -76,7 +76,9 @@ class Text:
     def __init__(
         self, text_model: TextModel, ids: Sequence[int], before: Text | None = None
     ) -> None:
-        self.text_model, self.ids, self._before = text_model, tuple(ids), before
+        self.text_model = text_model
+        self.ids = tuple(ids)
+        self._before = before
 
     def read(self, ids: Sequence[int]) -> Text:
         """The same member with another text; what both begin with is not computed again."""
@@ -123,7 +125,8 @@ class Text:
         engine.tokens_fed += len(self.ids) - known
         expected = out.logits[0, -1].double().softmax(-1).cpu().numpy()
         vocabulary = self.text_model.vocabulary
-        texts, end = expected[vocabulary.ids], expected[vocabulary.ends].sum()
+        texts = expected[vocabulary.ids]
+        end = expected[vocabulary.ends].sum()
         total = texts.sum() + end
         keys_and_values = [(layer.keys, layer.values) for layer in cache.layers]
         return texts / total, float(end / total), keys_and_values

@@ -43,7 +43,8 @@ class TokenSpace(CoefficientSpace):
 
     def __init__(self, members: Sequence[Member], contrast: bool) -> None:
         super().__init__([member.name for member in members])
-        self._members, self._contrast = tuple(members), contrast
+        self._members = tuple(members)
+        self._contrast = contrast
 
     def coefficients(self, position: Tensor) -> Tensor:
         """The weights that the position stands for, (n,) float64, summing to 1."""

@@ -159,7 +159,8 @@ class Vocabulary:
         byte they go on with: (256,).
         """
         edges = self._edges(prefix)
-        start, stop = edges[0], edges[-1]
+        start = edges[0]
+        stop = edges[-1]
         sums = np.add.reduceat(np.append(mass[start:stop], 0.0), edges - start)[:256]
         return np.where(np.diff(edges) > 0, sums, 0.0)
 
@@ -177,7 +178,8 @@ class Vocabulary:
             >>> Vocabulary([b"b", b"ab", None, b"a"], ends=[2]).cut(b"aab")
             [3, 1]
         """
-        ids, at = [], 0
+        ids = []
+        at = 0
         while at < len(text):
             sizes = range(min(self._longest, len(text) - at), 0, -1)
             size = next((size for size in sizes if self.complete(text[at : at + size])), None)

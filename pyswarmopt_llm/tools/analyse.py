@@ -95,7 +95,8 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         raise UserError(
             f"{run.path}: its space has no coefficient per expert that could be set to 0"
         )
-    names, weights = job.pool.space.expert_names, result.coefficients
+    names = job.pool.space.expert_names
+    weights = result.coefficients
     if set(weights) != set(names):
         raise UserError(
             f"{run.path / 'result.json'}: its coefficients are not those of this run; restore the "

@@ -227,7 +227,8 @@ def measure(engine: TransformersEngine, base: BaseModel, info: AdapterInfo) -> N
     applied = next_tokens(engine, changes)
     bare = next_tokens(engine, {})  # which takes it out again
     by_peft = factors_by_peft(engine.model, info.path)
-    norm, peft_norm = _norm(changes.values()), _norm(by_peft.values())
+    norm = _norm(changes.values())
+    peft_norm = _norm(by_peft.values())
     apart = [_less(changes, by_peft, name) for name in changes | by_peft]
     return Numbers(
         norm=norm,
@@ -266,7 +267,8 @@ def kept_in_bfloat16(model: Any, changes: Mapping[str, LowRank]) -> float:
     """The share of a change that is left where weights are rounded to bfloat16: its projection."""
     left = whole = 0.0
     for name, change in changes.items():
-        weight, added = model.get_parameter(name).detach().to("cpu", torch.float32), change.dense()
+        weight = model.get_parameter(name).detach().to("cpu", torch.float32)
+        added = change.dense()
         moved = (weight + added).bfloat16().float() - weight.bfloat16().float()
         left += float((moved * added).sum())
         whole += float((added * added).sum())
@@ -288,7 +290,8 @@ def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
         for name, layer in model.named_modules():
             if isinstance(layer, LoraLayer):
                 (adapter,) = layer.active_adapters
-                b, a = layer.lora_B[adapter].weight.detach(), layer.lora_A[adapter].weight.detach()
+                b = layer.lora_B[adapter].weight.detach()
+                a = layer.lora_A[adapter].weight.detach()
                 factors[f"{name}.weight"] = LowRank(b=b.cpu() * layer.scaling[adapter], a=a.cpu())
     finally:  # put the layers back, also if it failed in the middle
         wrapped = [n for n, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]

@@ -142,7 +142,8 @@ def _truncated(origin: Source, rank: int | None) -> Source:
     if rank is None:
         return origin
     cut = {name: truncate_low_rank(change, rank) for name, change in origin.changes.items()}
-    lost, total = sum(part.lost for part in cut.values()), sum(part.total for part in cut.values())
+    lost = sum(part.lost for part in cut.values())
+    total = sum(part.total for part in cut.values())
     changes = {name: part.change for name, part in cut.items()}
     return replace(origin, changes=changes, loss=Loss(math.sqrt(lost / total) if total else 0.0))
 
@@ -198,7 +199,8 @@ def _gguf_of(origin: Source) -> Path | None:
 
 def _card(origin: Source, form: str, rank: int | None) -> str:
     """The run's model card, for these files."""
-    run, as_form = origin.run or Path(), FORMATS[form]
+    run = origin.run or Path()
+    as_form = FORMATS[form]
     result = read_result(run)
     if result is None:
         raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
@@ -265,7 +267,9 @@ def find_source(source: str, base: str | None) -> Source:
         UserError: several models, an adapter that does not fit the base, or a base that cannot take
             it.
     """
-    folder, model, adapter = user_path(source), base, None
+    folder = user_path(source)
+    model = base
+    adapter = None
     is_run = (folder / "run.json").is_file()
     if is_run or is_whole_model(folder):
         if base is not None:
@@ -283,7 +287,8 @@ def find_source(source: str, base: str | None) -> Source:
         raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
     if is_run:
         check_best(folder, read_about(folder))
-    resolved, run = resolve_base(model), folder if is_run else None
+    resolved = resolve_base(model)
+    run = folder if is_run else None
     if adapter is None:
         return Source(resolved, {}, run=run)
     if run is not None and read_about(run).fingerprints.get("base") != resolved.fingerprint:

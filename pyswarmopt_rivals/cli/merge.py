@@ -22,7 +22,8 @@ def command(config: MergeConfig, as_json: Json = False) -> None:
         "relative_error": done.error,
         "items": done.items,
     }
-    of, ranks = counted(len(config.experts), "expert"), ", ".join(map(str, done.ranks))
+    of = counted(len(config.experts), "expert")
+    ranks = ", ".join(map(str, done.ranks))
     text = (
         f"wrote {config.out}: {config.method} of {of} ({done.space} space), rank {ranks}; "
         f"{done.loss()}"

@@ -103,7 +103,9 @@ def why_not(method: Method, bench: Bench, budget: int) -> str | None:
 
 def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
     """All that a method lacks."""
-    name, experts, ensemble = method.name, len(bench.experts), method.kind == "ensemble"
+    name = method.name
+    experts = len(bench.experts)
+    ensemble = method.kind == "ensemble"
     if name == "data-merge":
         names = [expert.info.name for expert in bench.experts]
         if lacking := [expert for expert in names if not bench.chats.get(expert)]:
@@ -158,7 +160,8 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
             for each item in use, None if unknown; ``rank`` of the weight changes, None if it is not
             one model; ``relative_error`` of a cut to that rank.
     """
-    experts, trial = bench.experts, Trial(bench, budget)
+    experts = bench.experts
+    trial = Trial(bench, budget)
     start = time.perf_counter() - bench.replayed_seconds
     if method.kind == "ensemble" and "dev" in method.needs:  # each expert answers dev
         trial.spend(len(experts) * bench.dev_items)

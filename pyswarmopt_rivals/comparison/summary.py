@@ -157,10 +157,12 @@ def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any
     """The paired test of two methods, also corrected for their number, as the first of several is the
     best of them by chance, too (Bonferroni).
     """
-    ours, theirs = runs[method].judged, runs[other].judged
+    ours = runs[method].judged
+    theirs = runs[other].judged
     if len(ours) != len(theirs) and 1 not in (len(ours), len(theirs)):
         seeds = min(len(ours), len(theirs))
-        ours, theirs = ours[:seeds], theirs[:seeds]
+        ours = ours[:seeds]
+        theirs = theirs[:seeds]
     low, high = runs[method].scale or assumed_scale(np.append(ours, theirs))
     test = partial(
         difference_over_seeds,
@@ -288,7 +290,8 @@ def interval_over_tasks(
         >>> interval_over_tasks([0.5, 1.0], [(0.2, 0.8), (0.6, 1.0)])
         (0.5, 0.9)
     """
-    centre, count = np.mean(means), len(means)
+    centre = np.mean(means)
+    count = len(means)
     below, above = np.abs(np.asarray(intervals, dtype=np.float64).T - np.asarray(means))
     return float(centre - np.linalg.norm(below) / count), float(
         centre + np.linalg.norm(above) / count

@@ -94,7 +94,8 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
     for name, change in merged.patch.full_rank.items():
         cut[name] = truncate_dense(change, rank or len(parts[name].owner))
     changes = {name: part.change for name, part in cut.items()}
-    lost, whole = sum(part.lost for part in cut.values()), sum(part.total for part in cut.values())
+    lost = sum(part.lost for part in cut.values())
+    whole = sum(part.total for part in cut.values())
     patch = replace(merged.patch, low_rank=changes, full_rank={})
     return Merged(patch, (lost / whole) ** 0.5 if lost > 0 else 0.0)
 
@@ -124,7 +125,8 @@ class SideBySide:
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> SideBySide:
         """The same on another device."""
-        a, b = self.a.to(device, dtype), self.b.to(device, dtype)
+        a = self.a.to(device, dtype)
+        b = self.b.to(device, dtype)
         return SideBySide(b, a, self.owner.to(device), self.n)
 
     def weighted(self, weights: Tensor) -> LowRank:
@@ -143,7 +145,8 @@ class SideBySide:
     def gram(self) -> Tensor:
         """Inner products of the experts' changes, (n, n) float64."""
         member = torch.nn.functional.one_hot(self.owner, self.n).to(torch.float64)
-        b, a = self.b.to(torch.float64), self.a.to(torch.float64)
+        b = self.b.to(torch.float64)
+        a = self.a.to(torch.float64)
         # <b_i a_i, b_j a_j> = sum over entries of (b_i^T b_j) * (a_i a_j^T), summed over the
         # columns of i and of j.
         return member.T @ ((b.T @ b) * (a @ a.T)) @ member

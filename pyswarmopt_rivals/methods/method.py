@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 # it looks at training or dev texts.
 Need = Literal["seed", "dev", "data"]
 Kind = Literal["rule", "ensemble", "searching", "optimizer"]
-DELTA, FACTOR_FIRST, BOTH = ("delta",), ("factor", "delta"), ("delta", "factor")
+DELTA = ("delta",)
+FACTOR_FIRST = ("factor", "delta")
+BOTH = ("delta", "factor")
 
 ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
 WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `searching.train`

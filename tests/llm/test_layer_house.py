@@ -11,8 +11,14 @@ from types import ModuleType
 
 import networkx
 import pytest
-from line_rules import files_that_spell_options, tree_of, users_of_the_cores_commands
+from line_rules import (
+    files_that_spell_options,
+    in_one_line,
+    tree_of,
+    users_of_the_cores_commands,
+)
 
+import pyswarmopt
 import pyswarmopt_groups
 import pyswarmopt_llm
 import pyswarmopt_rivals
@@ -196,3 +202,21 @@ def test_only_the_commands_spell_options_and_import_the_cores_commands(
     """
     assert files_that_spell_options(package) == spell
     assert users_of_the_cores_commands(package) == set()
+
+
+# Of the statements of a package; about 10 in 10,000 tokens.
+MOST_IN_ONE_LINE = 0.01
+
+
+@pytest.mark.parametrize(
+    "package", [pyswarmopt, pyswarmopt_llm, pyswarmopt_groups, pyswarmopt_rivals]
+)
+def test_a_name_has_a_line_of_its_own(package: ModuleType) -> None:
+    """``a, b = x, y`` makes a reader pair names and values, and so does what is written out only to
+    be unpacked.
+    """
+    trees = {file: tree_of(file) for file in Path(str(package.__file__)).parent.rglob("*.py")}
+    found = {str(file): len([*in_one_line(tree)]) for file, tree in trees.items()}
+    statements = sum(isinstance(node, ast.stmt) for t in trees.values() for node in ast.walk(t))
+    worst = sorted(found, key=found.__getitem__, reverse=True)[:5]
+    assert sum(found.values()) <= MOST_IN_ONE_LINE * statements, worst

@@ -111,7 +111,8 @@ def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
         >>> hypervolume([[1.0, 2.0], [2.0, 1.0]], [3.0, 3.0])
         3.0
     """
-    v, corner = np.asarray(values, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    v = np.asarray(values, dtype=np.float64)
+    corner = np.asarray(reference, dtype=np.float64)
     if corner.ndim != 1 or v.ndim != 2 or v.shape[1] != len(corner):
         raise ValueError(
             f"values of shape {v.shape} and a reference of shape {corner.shape}; use (n, M) and "

@@ -73,9 +73,11 @@ class MultiSwarm:
             raise ValueError(f"x0 has {len(start)} points, more than the {population} particles")
         self.x[: len(start)] = start
         self.v = np.zeros_like(self.x)
-        self.p, self.p_violations = self.x.copy(), np.empty(0)
+        self.p = self.x.copy()
+        self.p_violations = np.empty(0)
         self.p_values = np.empty((0, objectives))
-        self.archive, self.archive_values = self.x[:0], self.p_values
+        self.archive = self.x[:0]
+        self.archive_values = self.p_values
         self.violation = math.inf
         self.iteration = 0
 
@@ -134,7 +136,8 @@ class MultiSwarm:
 
     def _remember_personal(self, values: Floats, violations: Floats, seen: Bools) -> None:
         if not len(self.p_values):
-            self.p_values, self.p_violations = values, np.where(seen, violations, math.inf)
+            self.p_values = values
+            self.p_violations = np.where(seen, violations, math.inf)
             return
         wins = (values <= self.p_values).all(-1) & (values < self.p_values).any(-1)
         loses = (values >= self.p_values).all(-1)
@@ -156,21 +159,27 @@ class MultiSwarm:
         if least > self.violation or (least == self.violation and least > 0):
             return
         if least < self.violation:
-            self.archive, self.archive_values = self.archive[:0], values[:0]
+            self.archive = self.archive[:0]
+            self.archive_values = values[:0]
         self.violation = least
         new = seen & (violations == least)
         x = np.concatenate([self.archive, x[new]])
         v = np.concatenate([self.archive_values, values[new]])
         if least > 0:
-            x, v = x[:1], v[:1]
+            x = x[:1]
+            v = v[:1]
         _, first = np.unique(v, axis=0, return_index=True)
-        x, v = x[first], v[first]
+        x = x[first]
+        v = v[first]
         keep = non_dominated(v)
-        x, v = x[keep], v[keep]
+        x = x[keep]
+        v = v[keep]
         while len(v) > self._size:
             most_crowded = int(crowding_distance(v).argmin())
-            x, v = np.delete(x, most_crowded, axis=0), np.delete(v, most_crowded, axis=0)
-        self.archive, self.archive_values = x, v
+            x = np.delete(x, most_crowded, axis=0)
+            v = np.delete(v, most_crowded, axis=0)
+        self.archive = x
+        self.archive_values = v
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resume needs."""

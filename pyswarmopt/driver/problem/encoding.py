@@ -115,17 +115,16 @@ def make_coding(
         [[1.0, 2.0]]
     """
     low, high = bounds
-    integers, categories = (
-        _mask("integrality", integrality, len(low)),
-        _mask("categorical", categorical, len(low)),
-    )
+    integers = _mask("integrality", integrality, len(low))
+    categories = _mask("categorical", categorical, len(low))
     if (integers & categories).any():
         i = int(np.flatnonzero(integers & categories)[0])
         raise ValueError(
             f"coordinate {i} is both in integrality and in categorical; a category is one already"
         )
     whole = integers | categories
-    inner_low, inner_high = np.ceil(low), np.floor(high)
+    inner_low = np.ceil(low)
+    inner_high = np.floor(high)
     empty = np.flatnonzero(whole & (inner_low > inner_high))
     if empty.size:
         i = int(empty[0])

@@ -36,7 +36,8 @@ class Real:
     log: bool = False
 
     def __post_init__(self) -> None:
-        low, high = self.low, self.high
+        low = self.low
+        high = self.high
         if not (_is_number(low) and _is_number(high) and -math.inf < low < high < math.inf):
             raise ValueError(f"({low}, {high}): bounds must be finite numbers, low below high")
         if self.log and low <= 0:

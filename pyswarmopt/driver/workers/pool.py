@@ -51,15 +51,19 @@ class Workers(Generic[X, Y]):
         function: Callable[[X], Y],
         lost: Callable[[Exception], Y] | None = None,
     ) -> None:
-        self._function, self._lost = function, lost
+        self._function = function
+        self._lost = lost
         self._map: MapLike | None = None
         self._executor: Any = None
         if hasattr(spec, "submit"):
             size: Any = getattr(spec, "_max_workers", None)
             self.count = size if type(size) is int and size > 0 else os.cpu_count() or 1
-            self.kind, self._executor = "executor", spec
+            self.kind = "executor"
+            self._executor = spec
         elif callable(spec):
-            self.kind, self.count, self._map = "map", 1, spec
+            self.kind = "map"
+            self.count = 1
+            self._map = spec
         else:
             self.kind, self.count = _parse(spec)
         if self.kind == "processes":

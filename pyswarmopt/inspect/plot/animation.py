@@ -125,7 +125,8 @@ def _scene(t: Trace, ground: Ground | None) -> Scene:
 
 def _square(points: Floats) -> tuple[Floats, Floats]:
     """The square around all points, with a margin."""
-    low, high = points.min(axis=0), points.max(axis=0)
+    low = points.min(axis=0)
+    high = points.max(axis=0)
     middle = (low + high) / 2
     half = (0.5 + MARGIN) * max(float((high - low).max()), 1e-9)
     return middle - half, middle + half

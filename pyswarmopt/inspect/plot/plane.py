@@ -67,7 +67,8 @@ def landscape(
     if len(low) != 2:
         raise ValueError(f"a landscape has two coordinates; the bounds have {len(low)}")
     (left, bottom), (right, top) = low, high
-    x, y = np.linspace(left, right, points), np.linspace(bottom, top, points)
+    x = np.linspace(left, right, points)
+    y = np.linspace(bottom, top, points)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     z = np.asarray(function(grid), dtype=np.float64)
     if z.shape != (len(grid),):

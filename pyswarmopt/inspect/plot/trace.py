@@ -103,7 +103,8 @@ def _of_history(history: History, maximize: bool) -> Trace:
     if isinstance(records[0], ParticleRecord):
         return _of_rows(records, maximize)
     evaluations, best = np.array([(r.evaluations, r.best) for r in records]).T
-    numbers, none = np.empty(0, np.int64), np.empty((0, 0))
+    numbers = np.empty(0, np.int64)
+    none = np.empty((0, 0))
     upto = evaluations.astype(np.int64)
     return Trace(upto, best, maximize, numbers, numbers, none, none.ravel())
 
@@ -137,7 +138,8 @@ def _of_folder(folder: Path) -> Trace:
 
 def _named(folder: Path, dim: int) -> dict[str, Floats]:
     """The base and the experts of a run; none where a coefficient is not one of an expert."""
-    result, about = folder / "result.json", folder / "run.json"
+    result = folder / "result.json"
+    about = folder / "run.json"
     names: list[str] = []
     if result.is_file():
         names = list(json.loads(result.read_text(encoding="utf-8")).get("coefficients", {}))

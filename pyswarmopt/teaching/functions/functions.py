@@ -162,7 +162,8 @@ def ellipsoid(x: Any) -> Any:
     (-5.0, 10.0), coordinate=one, min_dim=2,
 )  # fmt: skip
 def rosenbrock(x: Any) -> Any:
-    head, tail = x[..., :-1], x[..., 1:]
+    head = x[..., :-1]
+    tail = x[..., 1:]
     return (100 * (tail - head**2) ** 2 + (1 - head) ** 2).sum(-1)
 
 
@@ -219,7 +220,8 @@ _LUNACEK_X = 2.5  # the middle of the better funnel
     coordinate=lambda i, dim: _LUNACEK_X, min_dim=2,
 )  # fmt: skip
 def lunacek(x: Any) -> Any:
-    lib, dim = lib_of(x), x.shape[-1]
+    lib = lib_of(x)
+    dim = x.shape[-1]
     s = 1 - 1 / (2 * math.sqrt(dim + 20) - 8.2)
     other = -math.sqrt((_LUNACEK_X**2 - 1) / s)  # the middle of the wider funnel, which is worse
     funnels = lib.minimum(((x - _LUNACEK_X) ** 2).sum(-1), dim + s * ((x - other) ** 2).sum(-1))
@@ -256,7 +258,8 @@ def beale(x: Any) -> Any:
     coordinate=lambda i, dim: (0.0, -1.0)[i - 1], optimum_per_dim=1.5, min_dim=2, max_dim=2,
 )  # fmt: skip
 def goldstein_price(x: Any) -> Any:
-    a, b = x[..., 0], x[..., 1]
+    a = x[..., 0]
+    b = x[..., 1]
     left = 19 - 14 * a + 3 * a**2 - 14 * b + 6 * a * b + 3 * b**2
     right = 18 - 32 * a + 12 * a**2 + 48 * b - 36 * a * b + 27 * b**2
     return (1 + (a + b + 1) ** 2 * left) * (30 + (2 * a - 3 * b) ** 2 * right)
@@ -269,7 +272,8 @@ def goldstein_price(x: Any) -> Any:
     optimum_per_dim=-1.0316284534898774 / 2, min_dim=2, max_dim=2,
 )  # fmt: skip
 def six_hump_camel(x: Any) -> Any:
-    a, b = x[..., 0], x[..., 1]
+    a = x[..., 0]
+    b = x[..., 1]
     return (4 - 2.1 * a**2 + a**4 / 3) * a**2 + a * b + 4 * (b**2 - 1) * b**2
 
 

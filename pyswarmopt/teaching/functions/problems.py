@@ -55,7 +55,8 @@ def _wrapped(wrapper: str, function: ToyFunction, dim: int, seed: int) -> ToyFun
         return rotated(function, seed)
     if wrapper == "shifted":
         low, high = function.domain
-        middle, half = (low + high) / 2, (high - low) / 2
+        middle = (low + high) / 2
+        half = (high - low) / 2
         target = np.random.default_rng([seed, dim]).uniform(
             middle - 0.8 * half, middle + 0.8 * half, dim
         )

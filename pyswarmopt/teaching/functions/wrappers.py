@@ -83,7 +83,8 @@ def _moved(function: ToyFunction, by: Floats, i: int, dim: int) -> float:
 
 def _turned(function: ToyFunction, seed: int, x: Any) -> Any:
     dim = x.shape[-1]
-    matrix, centre = _like(_rotation(dim, seed), x), _like(function.optimum(dim), x)
+    matrix = _like(_rotation(dim, seed), x)
+    centre = _like(function.optimum(dim), x)
     return function((x - centre) @ matrix.T + centre)
 
 

@@ -95,7 +95,9 @@ class Json:
         self, url: str, variable: str, who: str, when_down: str, timeout: float | None = None
     ) -> None:
         httpx = optional("httpx", "an endpoint")
-        self.url, self.failures, self.connections = server_url(url), 0, 0
+        self.url = server_url(url)
+        self.failures = 0
+        self.connections = 0
         try:
             known = httpx.URL(self.url).scheme in ("http", "https") and httpx.URL(self.url).host
             problem = "" if known else "no http:// and host"
@@ -103,9 +105,13 @@ class Json:
             problem = str(error)
         if problem:
             raise UserError(f"{self.url}: not a URL ({problem}); give http://HOST:PORT")
-        self._variable, self._who, self._when_down = variable, who, when_down
-        self._timeout, self._has_answered = timeout, False
-        self._client, self._lost = httpx.Client(headers=_bearer(variable)), httpx.RequestError
+        self._variable = variable
+        self._who = who
+        self._when_down = when_down
+        self._timeout = timeout
+        self._has_answered = False
+        self._client = httpx.Client(headers=_bearer(variable))
+        self._lost = httpx.RequestError
 
     def get(self, path: str, once: bool = False) -> Any:
         """The JSON that a route answers with; see `post`."""
@@ -133,8 +139,10 @@ class Json:
     def _repeat(
         self, method: str, path: str, body: Any, read: Callable[[bytes], T], once: bool = False
     ) -> T:
-        end, wait = math.inf, 1.0
-        where, timeout = f"{self._who} at {self.url}{path}", self._timeout or TIMEOUT
+        end = math.inf
+        wait = 1.0
+        where = f"{self._who} at {self.url}{path}"
+        timeout = self._timeout or TIMEOUT
         while True:
             try:
                 return read(self._attempt(method, path, body, HELLO if once else timeout))
@@ -143,7 +151,8 @@ class Json:
                 if once or not self._has_answered:
                     late = f"does not answer ({error}); start it first, or correct its URL"
                     raise UserError(f"{where} {late}; {self._when_down}") from error
-                now, pause = time.monotonic(), max(wait, error.wait)
+                now = time.monotonic()
+                pause = max(wait, error.wait)
                 end = min(end, now + PATIENCE)
                 if now + pause > end:
                     late = f"did not answer within {PATIENCE:g} s ({error})"
@@ -172,7 +181,8 @@ class Json:
         """Status, seconds until a retry and body of one request, streamed so that an endless answer
         can be abandoned.
         """
-        end, data = time.monotonic() + timeout, bytearray()
+        end = time.monotonic() + timeout
+        data = bytearray()
         sent = {} if body is None else {"content": json.dumps(body), "headers": _JSON}
         seen = {"trace": self._count}
         with self._client.stream(method, url, timeout=timeout, extensions=seen, **sent) as reply:

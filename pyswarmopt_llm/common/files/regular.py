@@ -267,7 +267,9 @@ class AppendLog:
         remedy: str | None = "remove this line",
         wrong: Callable[[dict[str, Any]], str | None] = lambda row: None,
     ) -> None:
-        self._path, self._remedy, self._wrong = path, remedy, wrong
+        self._path = path
+        self._remedy = remedy
+        self._wrong = wrong
         self._end = self._lines = 0  # bytes and lines read so far
 
     def read(self) -> list[dict[str, Any]]:
@@ -291,7 +293,8 @@ class AppendLog:
             self._row(line, number)
             for number, line in enumerate(data.splitlines(), self._lines + 1)
         ]
-        self._end, self._lines = self._end + len(data), self._lines + len(rows)
+        self._end = self._end + len(data)
+        self._lines = self._lines + len(rows)
         return [row for row in rows if row is not None]
 
     def repaired(self) -> list[dict[str, Any]]:
@@ -327,7 +330,8 @@ class AppendLog:
         raise UserError(f"{self._path}: line {number}: {problem}; {self._remedy}")
 
 
-_BLOCKS, _BLOCK_BYTES = 64, 65_536
+_BLOCKS = 64
+_BLOCK_BYTES = 65_536
 _PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensors")
 
 

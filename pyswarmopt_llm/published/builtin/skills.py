@@ -43,9 +43,12 @@ def table(name: str) -> Any:
 
 
 WORDS: dict[str, list[str]] = table("words")
-FEMALE, MALE = WORDS["female"], WORDS["male"]
+FEMALE = WORDS["female"]
+MALE = WORDS["male"]
 NAMES = FEMALE + MALE
-WEEKDAYS, MONTHS, NUMBERS = WORDS["weekdays"], WORDS["months"], WORDS["numbers"]
+WEEKDAYS = WORDS["weekdays"]
+MONTHS = WORDS["months"]
+NUMBERS = WORDS["numbers"]
 
 
 def wrong_answers(rng: random.Random, answer: str, candidates: Iterable[str]) -> tuple[str, ...]:
@@ -76,7 +79,8 @@ def arithmetic(rng: random.Random) -> Draft:
     text, solve = rng.choice(_STORIES)
     result = 0
     while result < 1:
-        a, b = rng.randint(2, 9), rng.randint(2, 9)
+        a = rng.randint(2, 9)
+        b = rng.randint(2, 9)
         result = solve(a, b)
     x, y = rng.sample(NAMES, 2)
     things = rng.choice(WORDS["fruits"])
@@ -107,7 +111,8 @@ def dates(rng: random.Random) -> Draft:
         (("days", WEEKDAYS, "On which day"), ("months", MONTHS, "In which month"))
     )
     word, sign = rng.choice((("after", 1), ("before", -1)))
-    start, steps = rng.choice(names), rng.randint(2, 4)
+    start = rng.choice(names)
+    steps = rng.randint(2, 4)
     event = f"{rng.choice(NAMES)}'s {rng.choice(WORDS['events'])}"
     move = sign * steps
     near = [move - 1, move + 1, move + 2, -move, 0]
@@ -128,7 +133,8 @@ def graph(rng: random.Random) -> Draft:
     """
     near_size = rng.randint(2, 3)
     towns = rng.sample(WORDS["towns"], near_size + 3)
-    near, far = towns[:near_size], towns[near_size:]
+    near = towns[:near_size]
+    far = towns[near_size:]
     roads = random_tree(rng, near) + random_tree(rng, far)
     rng.shuffle(roads)
     listed = ", ".join(f"{a}-{b}" for a, b in roads)
@@ -228,7 +234,8 @@ def requests(business: str) -> Maker:
         topics: dict[str, list[str]] = table("requests")[business]
         topic, *others = rng.sample(sorted(topics), 4)
         index = rng.randrange(len(topics[topic]))
-        desk, text = _DESKS.get(business, business), topics[topic][index]
+        desk = _DESKS.get(business, business)
+        text = topics[topic][index]
         question = f'What does this customer of the {desk} want? "{text}"'
         return Draft(question, topic, tuple(others), _partition_at(index))
 

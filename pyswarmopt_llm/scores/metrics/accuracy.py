@@ -26,7 +26,8 @@ Pairs = Sequence[tuple[str, str]]  # context, continuation
 MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
 LETTERS = 26
 # items and experts of the trial by letters; likelihood serves those that do not know them
-TRIAL, TRIED = 32, 3
+TRIAL = 32
+TRIED = 3
 # significance level of the test against guessing, divided by the number of experts (Bonferroni)
 LEVEL = 0.05
 
@@ -64,7 +65,9 @@ class Accuracy:
         chat: Callable[..., str],
         template: str | None = None,
     ) -> None:
-        self.items, self.scoring, self.template = tuple(items), scoring, template
+        self.items = tuple(items)
+        self.scoring = scoring
+        self.template = template
         self.prompts = [chat_prompt(item, scoring, chat, template) for item in self.items]
         self._rows = list(map(self._row, self.items, self.prompts))
 
@@ -73,7 +76,8 @@ class Accuracy:
         if self.scoring == "generate":
             return Choices(((prompt, item.answer_text),), (1.0,), 0 if item.answer else UNKNOWN)
         choices = item.choices or {}
-        options, lengths = list(choices), [1.0] * len(choices)
+        options = list(choices)
+        lengths = [1.0] * len(choices)
         right = options.index(item.answer) if item.answer in choices else UNKNOWN
         if self.scoring == "likelihood":
             options = list(choices.values())
@@ -122,7 +126,8 @@ class Accuracy:
             raise ValueError(
                 "generate scoring extracts the answer from a text: there are no option scores"
             )
-        rows, scores = at(self._rows, indices), []
+        rows = at(self._rows, indices)
+        scores = []
         found = loglikelihoods(engine, [row.pairs for row in rows])
         for item, row, values in zip(at(self.items, indices), rows, found, strict=True):
             per_length = map(truediv, values, row.lengths)

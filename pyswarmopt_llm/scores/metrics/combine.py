@@ -164,7 +164,8 @@ def keeping(scores: Sequence[Score], floor: float) -> Score:
     if len(scores) < 2:
         raise ValueError(f"{len(scores)} scores: give one to maximise and one to keep")
     *others, kept = scores
-    total, short = arithmetic(others), floor - kept.value
+    total = arithmetic(others)
+    short = floor - kept.value
     if short <= 0:
         return together(scores, total.value, total.stderr)
     stderr = math.hypot(total.stderr, SHORT * kept.stderr)

@@ -105,7 +105,8 @@ def _pairs(items: Sequence[Item], texts: Sequence[str]) -> list[tuple[str, list[
 
 
 def _f1(reference: str, text: str) -> float:
-    expected, words = Counter(squad_words(reference)), Counter(squad_words(text))
+    expected = Counter(squad_words(reference))
+    words = Counter(squad_words(text))
     if not expected or not words:
         return float(expected == words)
     return 2 * (expected & words).total() / (expected.total() + words.total())
@@ -142,7 +143,8 @@ class Likelihoods:
         texts: Callable[[Item], Sequence[str]],
         value: Callable[[Item, Values], float],
     ) -> None:
-        self.items, self._value = tuple(items), value
+        self.items = tuple(items)
+        self._value = value
         self._rows = [
             [(prompt, text) for text in texts(item)]
             for item, prompt in zip(items, prompts, strict=True)

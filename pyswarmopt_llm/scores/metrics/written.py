@@ -126,8 +126,11 @@ class Written:
         named: InOtherUnits | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        self.items, self._score, self._new = tuple(items), score, max_new_tokens
-        self._named, self._sampling = named, sampling
+        self.items = tuple(items)
+        self._score = score
+        self._new = max_new_tokens
+        self._named = named
+        self._sampling = sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns
         if chat is not None:

@@ -15,7 +15,8 @@ from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.table import DELIMITED, SPLITS, FileRow, Table
 from pyswarmopt_llm.scores.tasks.types import Item
 
-QUESTION, ANSWER = ("question", "text", "sentence"), ("answer", "label", "answerKey")
+QUESTION = ("question", "text", "sentence")
+ANSWER = ("answer", "label", "answerKey")
 
 
 LABEL = "label"
@@ -70,7 +71,8 @@ def parse_reading(
         if name in names:
             raise InvalidOption("columns", spec, f"{name} is given twice; give it once")
         names[name] = column
-    labels, columns = {}, {}
+    labels = {}
+    columns = {}
     for name, column in names.items():
         number = _NUMBER.fullmatch(name)  # 1.0 is label 1, as pandas writes it beside gaps
         if number is None:
@@ -214,7 +216,8 @@ def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
 def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
     """The columns that there are, and how to name those that are missing."""
     listed = ", ".join(map(str, names)) or "nothing"
-    it, named = "them" if missing[1:] else "it", ",".join(f"{name}=COLUMN" for name in missing)
+    it = "them" if missing[1:] else "it"
+    named = ",".join(f"{name}=COLUMN" for name in missing)
     first = " (or add a first line with their names)" if headed and missing[1:] else ""
     return (
         f"no column for the {' and the '.join(missing)} (found: {listed}); name {it}: `columns` "

@@ -45,11 +45,13 @@ def parse_item(
     plain = "question" not in record
     column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
-    answer, others = "", _others(record.get("answers"), location)
+    answer = ""
+    others = _others(record.get("answers"), location)
     choices, letters = _choices(record.get("choices"), location)
     if answered and not (plain and record.get("answer") is None):
         first, *more = _right_answers(record["answer"])
-        answer, others = _text(first, "answer", location), [*more, *others]
+        answer = _text(first, "answer", location)
+        others = [*more, *others]
         if choices is not None and more:
             raise UserError(
                 f"{location}: {len(more) + 1} answers, of which one option only is right; give its letter"
@@ -163,7 +165,8 @@ def _labelled(raw: object, where: str) -> tuple[list[str], list[Any]]:
     if raw.keys() != {"text", "label"}:
         pairs = sorted(raw.items(), key=lambda pair: str(pair[0]).strip().upper())
         return [str(label) for label, _ in pairs], [text for _, text in pairs]
-    texts, labels = raw["text"], raw["label"]
+    texts = raw["text"]
+    labels = raw["label"]
     if not (isinstance(texts, list) and isinstance(labels, list) and len(texts) == len(labels)):
         raise UserError(
             f"{where}: choices: text and label must be two lists of one length; fix them there"

@@ -48,7 +48,8 @@ def read_table(path: Path, text: str = "") -> Table:
 
 
 def _table_at(path: Path, text: str) -> Table:
-    suffix, known = path.suffix.lower(), (*SUFFIXES, *_TEXT) if text else SUFFIXES
+    suffix = path.suffix.lower()
+    known = (*SUFFIXES, *_TEXT) if text else SUFFIXES
     if not os.path.exists(path):  # nor for a name that is too long
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
         raise UserError(f"{path}: no such task file; check path and folder, or give {sources}")
@@ -232,7 +233,8 @@ def parse_rows(
         UserError: there are bad rows: of one what is wrong with it, of several a list; or no row is
             left.
     """
-    results, bad = [], dict[str, UserError]()
+    results = []
+    bad = dict[str, UserError]()
     for row in table.rows:
         try:
             results.append(parse(row))

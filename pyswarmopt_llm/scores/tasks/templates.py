@@ -102,7 +102,8 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
     Example:
         >>> check_template("{passage} {question} Answer in one word.", "mine.json", ["passage"])
     """
-    names, allowed = placeholders(template), list(dict.fromkeys((*_KNOWN, *columns)))
+    names = placeholders(template)
+    allowed = list(dict.fromkeys((*_KNOWN, *columns)))
     for name in names:
         if name not in allowed:
             *others, last = (f"{{{placeholder}}}" for placeholder in allowed)

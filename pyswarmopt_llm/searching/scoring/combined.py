@@ -134,12 +134,16 @@ def combined_difference(
     }
     if any(a.size != b.size for a, b in pairs.values()):
         return None
-    ours, theirs, changes = [], [], []
+    ours = []
+    theirs = []
+    changes = []
     for name, (a, b) in pairs.items():
         low, high = (scales or {}).get(name) or assumed_scale(np.append(a, b))
         asked = (questions or {}).get(name)
-        middle, reach = (low + high) / 2, PSEUDO * (high - low) / 2
-        gained, lost = middle + reach, middle - reach
+        middle = (low + high) / 2
+        reach = PSEUDO * (high - low) / 2
+        gained = middle + reach
+        lost = middle - reach
         ours.append(np.append(by_question(a, asked), (gained, lost)))
         theirs.append(np.append(by_question(b, asked), (lost, gained)))
         changes.append(without_rounding(a - b, high - low))

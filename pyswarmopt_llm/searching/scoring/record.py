@@ -245,7 +245,8 @@ class Store:
     """
 
     def __init__(self, path: Path | None, repair: bool = True) -> None:
-        self._path, self._lock = path, threading.Lock()
+        self._path = path
+        self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._log = AppendLog(path, REMEDY, lambda row: wrong_field(row, {"what": str, "who": str}))
         rows = self._log.repaired() if repair else self._log.read()

@@ -250,7 +250,8 @@ class Result:
             raise WrongType("best_single")
         if self.experts and self.best_single not in self.experts:
             raise WrongType("experts")
-        tasks, experts = self.objectives.keys(), self.coefficients.keys()
+        tasks = self.objectives.keys()
+        experts = self.coefficients.keys()
         for name, model in [*self.models.items(), *self.experts.items()]:
             unknown = {} if model.test is None else model.test.tasks.keys() - tasks
             if model.dev.tasks.keys() != tasks or unknown or model.weights.keys() != experts:
@@ -369,13 +370,15 @@ class Result:
 
         Of several tasks it is of the combined scores.
         """
-        ours, theirs = self._on(of, split), self._on(over, split)
+        ours = self._on(of, split)
+        theirs = self._on(over, split)
         if not ours or not theirs:
             return None
         if not self.several_tasks:
             return next(iter(self.by_task(over, split, of, level).values()), None)
         combine = find_combine(self.combine, len(self.objectives))
-        scales, asked = self.scales, self._questions(split)
+        scales = self.scales
+        asked = self._questions(split)
         return combined_difference(ours, theirs, combine, self.alike, scales, asked, level)
 
     @cached_property
@@ -407,7 +410,8 @@ class Result:
         level: float = LEVEL,
     ) -> dict[str, Comparison]:
         """Task -> a model minus another, where both have scores of its items."""
-        ours, theirs = self._on(of, split), self._on(over, split)
+        ours = self._on(of, split)
+        theirs = self._on(over, split)
         first, second = (
             {name: outcome.per_item for name, outcome in side.items()} for side in (ours, theirs)
         )

@@ -122,7 +122,9 @@ class Journal:
 
     def begin(self) -> None:
         """Begin the history anew; what the store knows now is replayed."""
-        self.rows, self.replayed_seconds, self._behind = [], 0.0, self._file
+        self.rows = []
+        self.replayed_seconds = 0.0
+        self._behind = self._file
         self.store.earlier = frozenset(self.store.known)
 
     def checkpoint(self, name: str) -> Checkpoint | None:
@@ -251,7 +253,8 @@ class Run(Journal):
             UserError: locked by another process, or the directory contains links or is not
                 writable, now or later.
         """
-        lock, owner = FileLock(self.path / ".lock", timeout=0), self.path / OWNER
+        lock = FileLock(self.path / ".lock", timeout=0)
+        owner = self.path / OWNER
         try:
             self._refuse_links()
             lock.acquire()
@@ -365,7 +368,8 @@ def check_best(run: Path, about: About) -> None:
     Raises:
         UserError: names the first one.
     """
-    before, now = about.fingerprints.get("best"), _digests(run / "best")
+    before = about.fingerprints.get("best")
+    now = _digests(run / "best")
     if before is None:  # of an earlier version
         return
     for name in sorted({*before, *now}):
@@ -489,7 +493,8 @@ def read_about(path: Path) -> About:
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
     _settings(content["config"], "config", file)
-    given, chosen = _settings(about.given, "given", file), _settings(about.chosen, "chosen", file)
+    given = _settings(about.given, "given", file)
+    chosen = _settings(about.chosen, "chosen", file)
     return replace(about, given=given, chosen=chosen)
 
 

@@ -149,7 +149,8 @@ class Evaluator:
             values[indices] = score.per_item
             for index, of_item in zip(indices, score.margins, strict=False):  # or no options
                 margins[index] = of_item
-        least, items = score_of(np.nan_to_num(values)), tuple(values.tolist())
+        least = score_of(np.nan_to_num(values))
+        items = tuple(values.tolist())
         return replace(least, per_item=items, n=len(indices), margins=tuple(margins))
 
 
@@ -199,7 +200,10 @@ class Scorer:
         on_row: OnRow | None = None,
         crew: Crew | None = None,
     ) -> None:
-        self._run, self._evaluator, self._phase, self._on_row = run, evaluator, phase, on_row
+        self._run = run
+        self._evaluator = evaluator
+        self._phase = phase
+        self._on_row = on_row
         self._evaluate = evaluator.evaluate if crew is None else crew.evaluate
         self._each = map if crew is None else crew.threads.map
         self._latest: dict[str, Row] = {}
@@ -239,7 +243,8 @@ class Scorer:
         Raises:
             UserError: a score is not a number; it names the candidate.
         """
-        keys, what = [position_key(position) for position in positions], self._what(share)
+        keys = [position_key(position) for position in positions]
+        what = self._what(share)
         requests: dict[str, Request] = {}
         for number, key, position in zip(numbers or range(len(keys)), keys, positions, strict=True):
             before = self._latest.get(key)

@@ -121,9 +121,11 @@ def train_expert(
     lora = _lora(base, engine.model, options)
     given = (_from_chats if loss == "answer" else _from_items)(engine, examples, options)
     before = _mean_loss(engine, given.heldout)
-    fed, start = engine.tokens_fed, time.perf_counter()
+    fed = engine.tokens_fed
+    start = time.perf_counter()
     losses = train(engine, lora, [[step] for step in given.steps], options.lr, on_round=on_step)
-    seconds, tokens = time.perf_counter() - start, engine.tokens_fed - fed
+    seconds = time.perf_counter() - start
+    tokens = engine.tokens_fed - fed
     after = math.nan
     if given.heldout:
         engine.load(lora.patch())
@@ -215,7 +217,8 @@ def chat_items(
         raise UserError(
             "the base model's tokenizer has no chat template; use an instruction-tuned base"
         )
-    items, cut = [], 0
+    items = []
+    cut = 0
     for number, example in enumerate(examples, start=1):
         if not _is_chat(example):
             raise UserError(
@@ -228,7 +231,8 @@ def chat_items(
         if room <= 0:
             continue
         if len(ids) > room:
-            answer, cut = tokenizer.decode(ids[:room]), cut + 1
+            answer = tokenizer.decode(ids[:room])
+            cut = cut + 1
         tokens = len(engine.encode_continuation(prompt, answer)[1])
         items.append(Choices(((prompt, answer),), (1.0,), 0, 1 / tokens))
     return items, cut

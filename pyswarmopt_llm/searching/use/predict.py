@@ -305,7 +305,8 @@ def predict(
             other inputs.
     """
     source = _source(user_path(run), task)
-    stored, form = source.stored, source.form
+    stored = source.stored
+    form = source.form
     specs = [*_without(stored.columns, columns), *columns]
     table = _table(questions, form)
     questioned = new_items(form, table, specs)
@@ -333,7 +334,8 @@ def predict(
     with progress_of(target, inputs) as known:
         rows: list[list[float]] = []
         for start in range(0, len(items), CHUNK):
-            chunk, what = items[start : start + CHUNK], f"rows {start}"
+            chunk = items[start : start + CHUNK]
+            what = f"rows {start}"
             if (what, inputs) not in known:
                 new = _computed(chunk, source, load)
                 with writing(target):
@@ -391,7 +393,8 @@ def _source(run: Path, name: str | None) -> _Source:
         UserError: not a finished run, several tasks of which none is chosen, or one whose answers
             are written.
     """
-    about, model = read_about(run), result_of(run)
+    about = read_about(run)
+    model = result_of(run)
     tasks = about.task_names
     chosen = tasks[0] if name is None and len(tasks) == 1 else name
     chosen = {spec: task for task, spec in specs_of(about).items()}.get(chosen or "", chosen)

@@ -180,7 +180,8 @@ class Replies:
     """
 
     def __init__(self, job: Job, scorings: Mapping[str, Scoring], store: Store) -> None:
-        self._job, self.spare = job, job.objectives.spare
+        self._job = job
+        self.spare = job.objectives.spare
         self.schedule = ON_SPARE if self.spare else FULL
         settings = (job.objectives.combine, store, job.plan.config.seed)
         self._tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
@@ -268,7 +269,9 @@ class ExpertIteration:
         samples: int | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
-        self._job, self._folder, self._all = job, folder, replies
+        self._job = job
+        self._folder = folder
+        self._all = replies
         self._start = start
         self._called = "expert iteration" + " from the base" * (start == BASE)
         models = {BASE: Answerer(Patch()), start: Answerer(job.pool.space.realise(position))}
@@ -304,7 +307,8 @@ class ExpertIteration:
         """
         latest = self.first * self._all.log.seconds_of_base
         for number in range(1, ROUNDS + 1):
-            lead, begun = f"{self._called}: round {number}: ", self._all.elapsed
+            lead = f"{self._called}: round {number}: "
+            begun = self._all.elapsed
             if seconds is not None and begun + latest > seconds:
                 say(f"{lead}no time is left for it")
                 break
@@ -328,7 +332,8 @@ class ExpertIteration:
 
     def write(self, teachers: Sequence[Tensor]) -> dict[int, Choices]:
         """Have teachers and the latest model write replies; the best ones, by number of prompt."""
-        latest, log = self._done[-1], self._all.log
+        latest = self._done[-1]
+        log = self._all.log
         for number, position in enumerate(teachers, start=1):
             teacher = Answerer(self._job.pool.space.realise(position))
             self._add(log.greedy(f"teacher-{number}", teacher))
@@ -344,7 +349,8 @@ class ExpertIteration:
 
     def train(self, items: Mapping[int, Choices], spend: Spend) -> tuple[Round, Round]:
         """Train a new LoRA on these items; the rounds before and after."""
-        name, prompts = round_name(self._start, len(self._done)), list(items)
+        name = round_name(self._start, len(self._done))
+        prompts = list(items)
         fitting = Fitting(
             self._job.engine,
             self._done[0].model.patch,

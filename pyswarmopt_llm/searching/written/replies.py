@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 SHOWN = 5  # prompts of a task
 RESULT = "result"  # the last model that is shown
 # Bytes from which on a reply may repeat itself, and the share to which one that does compresses.
-_LEAST, _REPEATED = 100, 0.2
+_LEAST = 100
+_REPEATED = 0.2
 
 
 class ModelReply(TypedDict):
@@ -78,8 +79,10 @@ def keep_replies(
     shown = {"base": Patch()} if "base" in models else {}
     expert = job.pool.space.realise(job.pool.space.vertices()[found.single])
     shown |= {f"best expert, {job.pool.space.expert_names[found.single]}": expert, RESULT: best}
-    before, after = models["best_single"].dev.items, models["best"].dev.items
-    tasks, cut = [], list[str]()
+    before = models["best_single"].dev.items
+    after = models["best"].dev.items
+    tasks = []
+    cut = list[str]()
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
         numbers = changed_most(before[name], after[name])
@@ -139,8 +142,10 @@ def other_length(replies: Mapping[str, Sequence[ModelReply]]) -> str:
     lengths = {
         model: fmean(len(reply["text"]) for reply in each) for model, each in replies.items()
     }
-    value, length = values.pop(RESULT), lengths.pop(RESULT)
-    least, most = min(lengths.values()), max(lengths.values())
+    value = values.pop(RESULT)
+    length = lengths.pop(RESULT)
+    least = min(lengths.values())
+    most = max(lengths.values())
     if value <= max(values.values()) or least < 2 * length < 4 * most:
         return ""
     others = f"{least:.0f} to {most:.0f}" if round(most) > round(least) else f"{most:.0f}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyswarmopt_llm.scores.choices import FULL, Schedule
 
 # of expert iteration at most, while dev gains; and the other mixtures that write in the first
-ROUNDS, TEACHERS = 6, 4
+ROUNDS = 6
+TEACHERS = 4
 SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
 BARE = 2  # times as many in the base's first round: few of its replies are good
 ON_SPARE = Schedule(without_fold=0)  # dev, which judges, is not trained on

@@ -43,7 +43,8 @@ class ForkServer:
     """
 
     def __init__(self, config: SearchConfig, load: Load, count: int) -> None:
-        self._order, self._count = pickle.dumps((load, config)), count
+        self._order = pickle.dumps((load, config))
+        self._count = count
         self._workers = WeakSet[LocalWorker]()  # their sockets close when nobody asks them any more
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
@@ -106,7 +107,8 @@ class ForkServer:
                 env=environment,
                 process_group=0,  # Ctrl-C is for the search, which ends its workers
             )
-        self._line, self._process = near_end, process
+        self._line = near_end
+        self._process = process
         with process.stdin as order:  # type: ignore[union-attr]
             order.write(self._order)
         return near_end

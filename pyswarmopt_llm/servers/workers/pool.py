@@ -71,7 +71,8 @@ class RayCluster:
                 raise InvalidOption(
                     "workers", address, f"the cluster does not answer ({reason}); check it"
                 ) from error
-        self._config, self._load = config, load
+        self._config = config
+        self._load = load
         self._cores = config.threads or 1
         self._on_gpus = config.device != "cpu" and self._total("GPU") > 0
 
@@ -105,7 +106,8 @@ class RayWorker:
     """
 
     def __init__(self, ray: Any, actor: Any) -> None:
-        self._ray, self._actor = ray, actor
+        self._ray = ray
+        self._actor = actor
 
     def ask(self, order: Order) -> Reply:
         """Wait until there is room for it, and let it evaluate a candidate."""
@@ -139,7 +141,8 @@ class Pool:
         fingerprints: Mapping[str, Any],
         on_failure: Callable[[str, str], None] = lambda kind, text: None,
     ) -> None:
-        self._host, self._fingerprints = host, dict(fingerprints)
+        self._host = host
+        self._fingerprints = dict(fingerprints)
         self._on_failure = on_failure
         self._changed = threading.Condition()
         self._workers: dict[int, Worker] = {}  # by slot

@@ -68,7 +68,8 @@ def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
 
 def fit(settings: Settings) -> Answerer:
     """Cluster the dev questions, give each cluster its expert."""
-    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
+    panel = settings.trial.bench.panel
+    dev = settings.trial.bench.labelled
     keys = np.array([item.answer for item in dev.items])
     right = (np.array(panel.answers(dev)) == keys).astype(np.float64)
     clusters = Clusters(questions_of(dev), panel.n, settings.seed)

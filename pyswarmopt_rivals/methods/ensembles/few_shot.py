@@ -42,7 +42,8 @@ class FewShot(Answerer):
         self, engine: TransformersEngine, examples: Sequence[Item], like: Accuracy
     ) -> None:
         super().__init__(self._answer, models=1)
-        self.examples, self.tokens_per_item = tuple(examples), 0.0
+        self.examples = tuple(examples)
+        self.tokens_per_item = 0.0
         self._engine = engine
         self._turns = [
             (render_prompt(item, like.scoring, like.template), answer_of(item, like.scoring))
@@ -113,8 +114,11 @@ def answer_of(item: Item, scoring: Scoring) -> str:
 
 def fit(settings: Settings) -> FewShot:
     """Choose k and the examples on dev."""
-    trial, best, most = settings.trial, None, -1.0
-    dev, engine = trial.bench.labelled, trial.engine
+    trial = settings.trial
+    best = None
+    most = -1.0
+    dev = trial.bench.labelled
+    engine = trial.engine
     for chosen in draws(len(dev.items), settings.seed):
         rest = [i for i in range(len(dev.items)) if i not in set(chosen)]
         if len(rest) > trial.items_left:
@@ -124,7 +128,8 @@ def fit(settings: Settings) -> FewShot:
         part = Accuracy([dev.items[i] for i in rest], dev.scoring, engine.chat, dev.template)
         value = float(np.mean(part.judge(prompted.answers(part))))
         if value > most:
-            best, most = prompted, value
+            best = prompted
+            most = value
     if best is None:
         raise UserError(
             "few-shot: needs two dev examples and a budget that covers them; give more dev examples"

@@ -56,7 +56,8 @@ def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
     """(n,) weights of the experts, from log-distributions along the prompt, (n, T, V), and its
     tokens, (T,).
     """
-    n, at = len(logprobs), torch.arange(len(tokens))
+    n = len(logprobs)
+    at = torch.arange(len(tokens))
     order = logprobs[:, at, tokens].mean(1).argsort(descending=True, stable=True).tolist()
     weights = torch.zeros(n)
     weights[order[0]] = 1.0

@@ -21,7 +21,8 @@ PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
 
 def fit(settings: Settings) -> LikelihoodAnswerer:
     """Let a swarm maximise accuracy on dev."""
-    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
+    panel = settings.trial.bench.panel
+    dev = settings.trial.bench.labelled
 
     def mixed(position: Tensor) -> LikelihoodAnswerer:
         weights = mixing_weights(position)

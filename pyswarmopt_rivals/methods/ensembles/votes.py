@@ -44,7 +44,8 @@ def plurality(answers: Sequence[Sequence[str]]) -> list[str]:
 
 def top_k(settings: Settings) -> Answerer:
     """Rank the experts, then choose how many."""
-    panel, dev = settings.trial.bench.panel, settings.trial.bench.labelled
+    panel = settings.trial.bench.panel
+    dev = settings.trial.bench.labelled
 
     def right(experts: Sequence[int]) -> float:
         return sum(dev.judge(by_mean(panel, experts, dev)))

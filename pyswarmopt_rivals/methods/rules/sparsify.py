@@ -200,7 +200,8 @@ def align(part: SideBySide) -> tuple[Tensor, Tensor]:
 
 def knots(settings: Settings) -> Merged:
     """KnOTS-TIES of each module."""
-    weights, changes = settings.weights.to(torch.float32), {}
+    weights = settings.weights.to(torch.float32)
+    changes = {}
     for name, part in side_by_side(settings.experts).items():
         basis, aligned = align(part)
         changes[name] = LowRank(b=basis, a=TIES.merge(aligned, weights, settings.density))

@@ -44,7 +44,9 @@ from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale, elect_and
 LIMIT, PENALTY = 1.5, 0.05  # LoraHub
 SPREAD = 1 / 6  # first step size of EvolMerge, a sixth of the box
 DENSITY = 0.2  # PSO-Merging, like the next line
-INERTIA, COGNITIVE, SOCIAL = 0.2, 2.0, 2.0
+INERTIA = 0.2
+COGNITIVE = 2.0
+SOCIAL = 2.0
 
 
 def best_found(
@@ -159,7 +161,8 @@ def changed(expert: Adapter, change: Callable[[Tensor], Tensor]) -> Adapter:
 
 def pso_merging(settings: Settings) -> Merged:
     """Search until the budget is spent (the paper: 5 to 50 steps)."""
-    trial, generator = settings.trial, settings.generator()
+    trial = settings.trial
+    generator = settings.generator()
 
     def dare(factor: Tensor) -> Tensor:
         return drop_and_rescale(factor[None], DENSITY, generator)[0]

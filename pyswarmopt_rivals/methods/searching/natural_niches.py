@@ -76,7 +76,8 @@ def execute(settings: Settings) -> Merged:
     """Evolve until the budget is spent; the archive begins with the experts and keeps their
     number.
     """
-    trial, rng = settings.trial, np.random.default_rng(settings.seed)
+    trial = settings.trial
+    rng = np.random.default_rng(settings.seed)
     parts = side_by_side(settings.experts)
     grams = torch.stack([part.gram() for part in parts.values()])
     modules, n, _ = grams.shape
@@ -86,7 +87,8 @@ def execute(settings: Settings) -> Merged:
     solved = np.array([score.per_item for score in scores])
     while trial.left > 0:
         a, b = draw_parents(solved, rng)
-        t, split = float(rng.random()), int(rng.integers(modules))
+        t = float(rng.random())
+        split = int(rng.integers(modules))
         made = child(grams, archive[a], archive[b], t, split)
         score = trial.score(mixture(parts, made))
         if score.value > best[0].value:

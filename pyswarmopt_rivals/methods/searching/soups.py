@@ -46,13 +46,15 @@ def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], i
     """
     alone = [value([i]) for i in range(n)]
     order = sorted(range(n), key=lambda i: -alone[i])
-    kept, best = order[:1], alone[order[0]]
+    kept = order[:1]
+    best = alone[order[0]]
     for i in order[1:]:
         if left() < 1:
             break
         together = value([*kept, i])
         if together >= best:
-            kept, best = [*kept, i], together
+            kept = [*kept, i]
+            best = together
     return kept
 
 

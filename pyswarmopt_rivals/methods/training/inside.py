@@ -37,7 +37,8 @@ def token_batches(
     """The texts in their order, `size` at a time; a chat template has written the special tokens
     already.
     """
-    device, pad = engine.model.device, engine.tokenizer.pad_token_id
+    device = engine.model.device
+    pad = engine.tokenizer.pad_token_id
     for start in range(0, len(texts), size):
         rows = [engine.encode_prompt(text) for text in texts[start : start + size]]
         yield padded(rows, pad, device)
@@ -81,8 +82,10 @@ def fisher(settings: Settings) -> Merged:
     once per prompt from the expert's own distribution, where theirs is a class; F_i has 1e-6 of its mean added, so that
     entries on which no expert depends are averaged evenly.
     """
-    engine, generator = settings.trial.engine, settings.generator()
-    parts, changes = side_by_side(settings.experts), {}
+    engine = settings.trial.engine
+    generator = settings.generator()
+    parts = side_by_side(settings.experts)
+    changes = {}
     squares = [
         information(engine, parts, prompts, generator)
         for prompts in prompts_of_each(settings, PASSES)
@@ -202,7 +205,8 @@ def regmean(settings: Settings) -> Merged:
     = 0.9. The base cancels: with y = x W^T as in torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1,
     which is of rank sum r_i and so exact as a LoRA, B = [B_1 | B_2 | ...].
     """
-    engine, parts = settings.trial.engine, side_by_side(settings.experts)
+    engine = settings.trial.engine
+    parts = side_by_side(settings.experts)
     grams = [input_grams(engine, parts, prompts) for prompts in prompts_of_each(settings, 1)]
     changes = {}
     for name, part in parts.items():
@@ -210,7 +214,9 @@ def regmean(settings: Settings) -> Merged:
     return Merged(Patch(low_rank=changes))
 
 
-START, STEP, MOST_STEPS = 0.3, 1e-2, 500
+START = 0.3
+STEP = 1e-2
+MOST_STEPS = 500
 _STEP_PRICE = math.ceil(PASSES * BATCH)  # item evaluations
 
 

@@ -101,7 +101,8 @@ def _probabilities(engine: TransformersEngine, items: Sequence[Choices]) -> Iter
 
 
 RATES = (2e-3, 5e-4)  # of a new LoRA
-COEFFICIENT_RATES, MODULE_RATES = (0.05, 0.15), (0.02, 0.005)
+COEFFICIENT_RATES = (0.05, 0.15)
+MODULE_RATES = (0.02, 0.005)
 
 
 def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
@@ -113,7 +114,9 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
             ``item-model+dev``, where no even sum is better. Else as `train_on_dev` does.
         settings: of the method.
     """
-    trial, pattern, seed = settings.trial, settings.experts[0].info, settings.seed
+    trial = settings.trial
+    pattern = settings.experts[0].info
+    seed = settings.seed
     start = best_single(settings).patch if from_best else Patch()
 
     def make() -> Lora:
@@ -168,7 +171,8 @@ class TrainableMixture:
 
 def gradient(single: bool, settings: Settings) -> Merged:
     """Coefficients by gradient descent: one for each expert, or one for each expert and module."""
-    trial, rates = settings.trial, COEFFICIENT_RATES if single else MODULE_RATES
+    trial = settings.trial
+    rates = COEFFICIENT_RATES if single else MODULE_RATES
     trial.engine.load(Patch())
 
     def make() -> TrainableMixture:

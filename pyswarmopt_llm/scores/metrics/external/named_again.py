@@ -62,7 +62,8 @@ def require(
     This happens before any import. A fingerprint would not help: an attacker who can write a module
     next to a ``run.json`` can write its fingerprint, too.
     """
-    code, judges = list(runs_code(config)), list(asks_judge(config))
+    code = list(runs_code(config))
+    judges = list(asks_judge(config))
     known = {value for _, value in (*code, *judges, *asks_server(config))}
     other = sorted(set(allowed) - known)
     if other:

@@ -36,7 +36,8 @@ from pyswarmopt_llm.scores.metrics.written import Written, means_of_items
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
-ONE, BATCH = ("prompt", "reply", "item"), ("prompts", "replies", "items")
+ONE = ("prompt", "reply", "item")
+BATCH = ("prompts", "replies", "items")
 _SHOWN = 40  # characters of a prompt in a message
 _GIVE = "give FILE.py:FUNCTION"
 Parts = list[dict[str, float]]
@@ -67,7 +68,8 @@ class ScoreFunction:
         path = user_path(file)
         if not path.is_file():
             raise self._refusal(f"no such file; {_GIVE}")
-        self._file, self._folder = path.resolve(), os.getcwd()
+        self._file = path.resolve()
+        self._folder = os.getcwd()
         self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
         self._function: Any = getattr(self._run_file(), name, None)
         if not callable(self._function):
@@ -148,7 +150,8 @@ class ScoreFunction:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            kind, line = type(error).__name__, _line_in(error, str(self._file))
+            kind = type(error).__name__
+            line = _line_in(error, str(self._file))
             what = f"{location}raised {kind} ({first_line(error)}){line}"
             if location is None:
                 what = f"cannot be imported ({kind}: {first_line(error)}{line})"
