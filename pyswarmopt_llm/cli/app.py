@@ -30,7 +30,7 @@ app = typer.Typer(
     epilog="""
 COMMAND --help, or --help-all, shows its options. Also: --version
 Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
-Exit codes: 0 done, 1 check found a fault, 2 wrong input (one line on stderr), 130 interrupted""",
+Exit codes: 0 done, 1 faulty (check), 2 wrong input (one line), 3 worse (eval), 130 interrupted""",
 )
 for _section, _commands in SECTIONS.items():
     for _name in filter(COMMANDS.get, _commands):

@@ -7,10 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import Json, Quiet
+from pyswarmopt_llm.cli.options import FailIfWorse, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.config import is_server
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
@@ -18,22 +21,34 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.model import EvalResult
 
 SHOWN = 3  # items gained, and items lost
+WORSE = 3  # exit code
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 OnItems = Callable[[int, int], None]
 
 
-def command(options: EvalConfig, quiet: Quiet = False, as_json: Json = False) -> None:
+def command(
+    options: EvalConfig,
+    fail_if_worse: FailIfWorse = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
     """Score a model, or compare it with another: with 95% intervals.
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
-    evaluated(options, _single if options.against is None else _two, quiet, as_json)
+    if fail_if_worse and options.against is None:
+        why = "compares two models; name the second one with --against"
+        raise InvalidOption("fail_if_worse", True, why)
+    way = _single if options.against is None else _two
+    record = evaluated(options, way, quiet, as_json)
+    if fail_if_worse and record["paired"]["interval"][1] < 0:
+        raise typer.Exit(WORSE)
 
 
 def evaluated(
     options: EvalConfig, way: Callable[[EvalConfig, OnItems], Shown], quiet: bool, as_json: bool
-) -> None:
+) -> dict[str, Any]:
     """Evaluate as the options say, those of their run included, and print what there is to say.
 
     Args:
@@ -41,6 +56,9 @@ def evaluated(
         way: the evaluation.
         quiet: without progress and note.
         as_json: print JSON.
+
+    Returns:
+        What there is to say, as JSON values.
     """
     # a run knows how its tasks are read
     if options.task and options.run is None:
@@ -53,6 +71,7 @@ def evaluated(
         lines, record, note = way(config, on_items)
     record |= {"note": note} if note else {}
     print_either(record, lines, as_json, "" if quiet else note)
+    return record
 
 
 def choose_engine(engine: str, run: str | Path | None, *, quiet: bool) -> str:

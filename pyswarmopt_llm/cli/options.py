@@ -151,6 +151,14 @@ DryRun = Annotated[
     bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)
 ]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
+FailIfWorse = Annotated[
+    bool,
+    Option(
+        "End with exit code 3 if the model is worse than that of --against: the interval of the "
+        "difference lies below 0.",
+        group=OUTPUT,
+    ),
+]
 
 
 @dataclass(frozen=True)
