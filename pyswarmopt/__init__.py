@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         when,
     )
     from pyswarmopt.driver.result import Result
+    from pyswarmopt.driver.study import Study, Trial
     from pyswarmopt.hybrid.memetic import MemeticSwarm
     from pyswarmopt.inspect import diagnostics, plot
     from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
@@ -70,6 +71,7 @@ _DEFINED_IN = {
     "driver.multi.multiobjective": "MultiResult minimize_multi",
     "driver.problem.space": "Fixed Integer Real Space When fixed integer log when",
     "driver.result": "Result",
+    "driver.study": "Study Trial",
     "hybrid.memetic": "MemeticSwarm",
     "_compare": "Comparison Paired compare",
     "inspect.diagnostics": "Diagnosis diagnose",
@@ -129,9 +131,11 @@ __all__ = [
     "Snapshot",
     "Space",
     "Step",
+    "Study",
     "Swarm",
     "Term",
     "Ticket",
+    "Trial",
     "When",
     "__version__",
     "boundary",

@@ -17,7 +17,7 @@ from pyswarmopt.driver.options import Callback, Options
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
-from pyswarmopt.driver.start import Start
+from pyswarmopt.driver.start import Known, Start
 from pyswarmopt.driver.workers.pool import MapLike
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def minimize(
     timeout: float | None = None,
     evaluation_timeout: float | None = None,
     equality_tolerance: float = EQUALITY_TOLERANCE,
+    known: Known | None = None,
+    patience: int | None = None,
 ) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
@@ -70,24 +72,24 @@ def minimize(
             `MemeticSwarm` (points that a Gaussian process proposes, then descents by differences
             beside a swarm that adapts its covariance; in this order in
             `pyswarmopt/hybrid/memetic.py`) for a deterministic function of real coordinates,
-            however many; its form with mutations in place of descents where some are
-            integers or categories; its form with quadratic programs, which move whole numbers on
-            their grid, for up to 100 coordinates with constraints, not all of them categories. With
-            noise it
-            is `recipes.surrogate`, and `recipes.covariant` if there are integers, categories or
-            constraints as well or constraints in an asynchronous search; above 100 coordinates
-            `recipes.constriction` takes the place of both.
-            `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as well.
+            however many; its form with mutations in place of descents where some are integers or
+            categories; its form with quadratic programs, which move whole numbers on their grid,
+            for up to 100 coordinates with constraints, not all of them categories. With noise it is
+            `recipes.surrogate`, and `recipes.covariant` if there are integers, categories or
+            constraints as well; above 100 coordinates `recipes.constriction` takes the place of
+            both. `Result.algorithm` says what ran: "memetic" needs NumPy alone, a recipe torch as
+            well.
         population: particles; it does not change the algorithm. Default: the recipe's;
             `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
             workers. A recipe has no fewer than the starting points in `x0`. What the Gaussian
             process proposes, up to 20 parameters the first 5 * D points and with integers or
             categories the first 200, it proposes so many at a time, by default one by one.
-        max_evals: the most calls of `fun`, never exceeded. Default: 1000 * D if neither `max_iter`
-            nor `timeout` is given and the recipe has no stop rule of its own. Points where `fun` is
-            not called, since they break a constraint, count too. With the default, and from 50 calls
-            on, the last one is for the best point again: noise that was not declared shows there,
-            `message` says so, and `fun` is the second value.
+        max_evals: the most calls of `fun`, never exceeded. A point that was evaluated is remembered
+            and costs no second call, unless there is noise or ``vectorized=True``. Default: 1000 *
+            D if neither `max_iter` nor `timeout` is given and the recipe has no stop rule of its
+            own. Points where `fun` is not called, since they break a constraint, count too. With
+            the default, and from 50 calls on, the last one is for the best point again: noise that
+            was not declared shows there, `message` says so, and `fun` is the second value.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system, a NumPy
@@ -114,11 +116,12 @@ def minimize(
             they are rounded for `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's
             `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
-            >= 0; see `pyswarmopt.driver.problem.constraints`. By default `fun` is called where one is
-            broken, too; what is not finite there does no harm. With ``keep_feasible=True`` in one
-            of SciPy's, with a recipe, noise, in an asynchronous search, with categories alone and
-            above 100 coordinates it is not, unless no feasible point was found at all: then once,
-            for the result.
+            >= 0; see `pyswarmopt.driver.problem.constraints`. "returned": `fun` returns ``(value,
+            constraints)`` or ``{"fun": value, "constraints": ...}``, a number or a vector, at most
+            0 where x is allowed. By default `fun` is called where one is broken, too; what is not
+            finite there does no harm. With ``keep_feasible=True`` in one of SciPy's, with a recipe,
+            noise, with categories alone and above 100 coordinates it is not, unless no feasible
+            point was found at all: then once, for the result.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.
         noisy: `fun` gives another value each time. The bests are evaluated again and compared by
@@ -150,6 +153,12 @@ def minimize(
             under way as there are workers. A thread that hangs keeps the program from ending.
         equality_tolerance: an equality counts as met where it is missed by no more. The default
             search aims at zero all the same; `Result.maxcv` says how near it came.
+        known: evaluations of before, which are not made again: ``(points, values)`` with points as in
+            `x0`, NaN or infinite where a call failed; with ``constraints="returned"`` ``(points,
+            values, constraints)``; or a `Result` with all its points. The search begins from them, a
+            recipe from as many of the best as it has particles.
+        patience: end the search when so many calls have gained no more than 1e-8 of all that was gained
+            before; None for never.
 
     Returns:
         The best point found, its value, and how it was found.
@@ -190,6 +199,7 @@ def minimize(
         integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
         history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
         evaluation_timeout=evaluation_timeout, equality_tolerance=equality_tolerance,
+        known=known, patience=patience,
     )  # fmt: skip
     return _search(options, maximize=False)
 
@@ -222,6 +232,8 @@ def maximize(
     timeout: float | None = None,
     evaluation_timeout: float | None = None,
     equality_tolerance: float = EQUALITY_TOLERANCE,
+    known: Known | None = None,
+    patience: int | None = None,
 ) -> Result:
     """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
 
@@ -247,6 +259,7 @@ def maximize(
         integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
         history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
         evaluation_timeout=evaluation_timeout, equality_tolerance=equality_tolerance,
+        known=known, patience=patience,
     )  # fmt: skip
     return _search(options, maximize=True)
 

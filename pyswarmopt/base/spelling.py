@@ -21,6 +21,8 @@ FOREIGN = {
     "population": "n_particles popsize pop_size swarmsize swarm_size",
     "progress": "disp show_progress verbose",
     "recipe": "algorithm method optimizer sampler strategy",
+    "known": "evaluated_rewards points_to_evaluate y0",
+    "patience": "n_iter_no_change",
     "seed": "random_state rng",
     "space": "param_distributions",
     "workers": "n_jobs num_workers",
@@ -31,7 +33,10 @@ FOREIGN = {
 ELSEWHERE = {
     "direction maximize maximise": "for the largest value call pso.maximize",
     "directions": "for several objectives call pso.minimize_multi",
-    "tol atol rtol ftol xtol": "a search ends at max_evals=, max_iter=, timeout= or target=",
+    "tol atol rtol ftol xtol": "patience= ends a search that gains nothing any more; others that do are "
+    "max_evals=, max_iter=, timeout= and target=",
+    "feasibility_tol catol": "an equality may be missed by equality_tolerance=",
+    "constraints_func": "constraints='returned' where fun returns (value, constraints)",
     "lb lower low ub upper high": "say bounds=[(low, high), ...]",
     "jac grad hess": "no derivatives are used",
     "w c1 c2 options mutation recombination": "coefficients belong to a recipe: recipe=pso.recipes.fips(...)",
@@ -43,7 +48,8 @@ ELSEWHERE = {
 
 def answered(function: Callable[P, R]) -> Callable[P, R]:
     """Have arguments of another name answered by ours: TypeError, one line."""
-    names = list(inspect.signature(function).parameters)
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    called = function.__qualname__.removesuffix(".__init__")
     hints = {
         name: hint
         for foreign, hint in [
@@ -57,12 +63,10 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         for name in kwargs:
             if name not in names:
-                raise TypeError(
-                    f"{function.__name__}() has no argument {name}; {_hint(name, names, hints)}"
-                )
+                raise TypeError(f"{called}() has no argument {name}; {_hint(name, names, hints)}")
         if len(args) > 1 and "bounds" in kwargs:
             raise TypeError(
-                f"{function.__name__}(fun, bounds): two bounds were given; a starting point is x0="
+                f"{called}(fun, bounds): two bounds were given; a starting point is x0="
             )
         return function(*args, **kwargs)
 

@@ -9,6 +9,8 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pyswarmopt.base.arrays import needing_torch
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.workers.pool import Workers
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 # particles: ten converge before they find the thin feasible part of problem G06
 TO_A_FEASIBLE_POINT = 20
+MOST_KNOWN = 200  # known points that the default search begins from, the best ones
 IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
 
 
@@ -30,9 +33,9 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     `pyswarmopt.hybrid`.
 
     That needs a deterministic function; with constraints (`pyswarmopt.hybrid.constrained`) also one
-    that may be called where they are broken, coordinates that are not all categories, and rounds
-    that all return. Where it cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs
-    are no quadratic; both make matrices of M x M numbers, so beyond `MATRIX_DIM` it is the ring of
+    that may be called where they are broken, and coordinates that are not all categories. Where it
+    cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no
+    quadratic; both make matrices of M x M numbers, so beyond `MATRIX_DIM` it is the ring of
     `constriction`. docs/explanation/evidence.md says how the defaults were chosen.
 
     Raises:
@@ -45,9 +48,8 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
         return _recipes(f"recipe={recipe!r}").get(recipe)
     if recipe is not None and not hasattr(recipe, "population"):
         raise ValueError(f"recipe={recipe!r}: use a name, a Recipe or None")
-    in_rounds = not (constraints.strict or options.asynchronous)
     moves = (smooth | problem.coding.integers).any()
-    by_amounts = problem.dim <= MATRIX_DIM and in_rounds and moves
+    by_amounts = problem.dim <= MATRIX_DIM and moves and not constraints.strict
     if recipe is not None or (not options.noisy and (by_amounts or not constraints)):
         return recipe
     recipes = _recipes("a search with noise or constraints that allow no descents")
@@ -92,7 +94,8 @@ def make_optimizer(
     }  # fmt: skip
     if recipe is None:
         common |= {"max_evals": options.max_evals, "max_iter": options.max_iter, "target": target}
-        common["kinds"] = problem.coding.kinds
+        common |= {"kinds": problem.coding.kinds, "known": 0}
+        _begin_at_known(common, problem)
         # imported on use: a search without them begins earlier
         if problem.constraints:
             from pyswarmopt.hybrid.constrained import ConstrainedSearch
@@ -113,11 +116,24 @@ def make_optimizer(
     if target is not None:
         rules.append(Target(target))
     common["population"] = options.population or recipe.population
-    if problem.start is not None:  # each of them is a particle
-        common["population"] = max(common["population"], len(problem.start))
+    _begin_at_known(common, problem, common["population"])
+    if common["positions"] is not None:  # each of them is a particle
+        common["population"] = max(common["population"], len(common["positions"]))
     recipe = replace(recipe, stop=tuple(rules))
     moves = _planned_moves(options, common["population"])
     return Swarm(recipe=recipe if moves is None else recipe.planned(moves), **common)
+
+
+def _begin_at_known(common: dict[str, Any], problem: Problem, most: int = MOST_KNOWN) -> None:
+    """Add the best known points, as many as there may be with the starting points, to these."""
+    start = common["positions"]
+    count = 0 if start is None else len(start)
+    best = problem.best_known(max(most - count, 0), common["maximize"])
+    if len(best):
+        known = problem.coding.encode(best)
+        common["positions"] = known if start is None else np.concatenate([start, known])
+        if "known" in common:
+            common["known"] = len(best)
 
 
 def _planned_moves(options: Options, population: int) -> int | None:
@@ -137,9 +153,18 @@ def warn_of_idle_workers(search: Any, options: Options, workers: int) -> None:
     """Say that workers wait where points are proposed one at a time for a large share of the
     evaluations.
     """
+    if workers == 1 or options.asynchronous:
+        return
+    if search.searches_lines:
+        warnings.warn(
+            f"{workers} workers, but descents with constraints try one step at a time, while "
+            f"{workers - 1} wait; asynchronous=True proposes a point for each free worker, which is "
+            "another search",
+            stacklevel=6,  # the line that calls minimize
+        )
+        return
     model = search.phases.get(ModelPhase.name)
-    waiting = workers > 1 and not options.asynchronous and options.population is None
-    if not (waiting and isinstance(model, ModelPhase) and model.due(search)):
+    if options.population is not None or not (isinstance(model, ModelPhase) and model.due(search)):
         return
     one_by_one = model.points(search)
     if options.max_evals is None or IDLE_SHARE * one_by_one >= options.max_evals:

@@ -93,21 +93,36 @@ class AsynchronousSearch(Search):
 
     def _send(self, ticket: Ticket) -> None:
         points = self._problem.coding.decode(np.asarray(ticket.x)[None])
-        violation = float(self._problem.constraints.violations(points)[0])
-        if violation > 0:
-            self._evaluator.skipped += 1
-            self._tell(ticket, points[0], math.nan, violation)
+        if self._answers(ticket, points[0]):
+            return
         # the first call, which shows what fun takes, is made alone
-        elif self._evaluator.vectorized is None:
-            costs, _ = self._judge.draw(points)
-            if self._evaluator.vectorized:
-                raise ValueError(
-                    "asynchronous=True evaluates one point at a time, but fun takes only many at "
-                    "once"
-                )
-            self._tell(ticket, points[0], self._sign * float(costs[0]))
+        if self._evaluator.tensors is None or self._evaluator.vectorized is None:
+            self._tell(ticket, points[0], self._first_call(points))
         else:
             self._call(ticket, points[0], tries=1)
+
+    def _answers(self, ticket: Ticket, point: Floats) -> bool:
+        """Whether the point, (D,), needs no call; it is told then."""
+        needless = self._judge.needless(point[None])
+        self._evaluator.afresh = self._calls_again
+        known = self._evaluator.recall(point)
+        if needless[0] > 0:
+            self._evaluator.skipped += 1
+            self._take_in(ticket, point, Judged(np.array([math.nan]), needless, np.array([True])))
+        elif known is not None:
+            self._tell(ticket, point, known)
+        return bool(needless[0] > 0) or known is not None
+
+    def _first_call(self, points: Floats) -> Floats | float:
+        values, _, error = self._evaluator(points)
+        if error is not None:
+            raise error
+        if self._evaluator.vectorized:
+            raise ValueError(
+                "asynchronous=True evaluates one point at a time, but fun takes only many at once"
+            )
+        value: Floats | float = values[0]
+        return value
 
     def _call(self, ticket: Ticket, point: Floats, tries: int) -> None:
         future = self._evaluator.workers.submit(point)
@@ -131,7 +146,9 @@ class AsynchronousSearch(Search):
         if tries <= evaluator.retries and not last and evaluator.failed(outcome):
             self._call(ticket, point, tries + 1)
         else:
-            self._tell(ticket, point, float(evaluator.value(outcome, last)))
+            value = evaluator.value(outcome, last)
+            evaluator.learn(point, value)
+            self._tell(ticket, point, value)
 
     def _next_answer(self) -> tuple[Future[CallOutcome], CallOutcome | None]:
         """The next call that has ended, and what became of it if it was given up."""
@@ -148,15 +165,22 @@ class AsynchronousSearch(Search):
             if future in self._calls:  # else it was given up
                 return future, None
 
-    def _tell(self, ticket: Ticket, point: Floats, value: float, violation: float = 0.0) -> None:
+    def _tell(self, ticket: Ticket, point: Floats, value: Floats | float) -> None:
+        self._take_in(ticket, point, self._judge.judge_one(point, value))
+
+    def _take_in(self, ticket: Ticket, point: Floats, judged: Judged) -> None:
         iteration = self._swarm.rounds
-        judged = Judged(np.array([self._sign * value]), np.array([violation]), np.array([True]))
         self._swarm.tell(ticket, self._sign * float(self._judge.order(judged)[0]))
-        self._judge.keep(point[None], judged)
-        self._told.append((ticket.particle, value, point))
+        self._remember(ticket.particle, point, judged)
         if self._swarm.rounds > iteration:
             self._record(iteration)
             self._write_down()
+
+    def _remember(self, particle: int, point: Floats, judged: Judged) -> None:
+        """Keep what a point, (D,), was found to be."""
+        self._judge.keep(point[None], judged)
+        value = self._sign * float(judged.costs[0]) if judged.valued[0] else math.nan
+        self._told.append((particle, value, point))
 
     # ---- writing down ----
 

@@ -9,7 +9,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
@@ -26,6 +26,7 @@ from pyswarmopt.base.arrays import (
     torch_is_installed,
 )
 from pyswarmopt.base.record import check
+from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.workers.pool import MapLike, Workers
 
 if TYPE_CHECKING:
@@ -124,16 +125,21 @@ class Evaluator:
         max_evals: the most calls of `fun`; a call on m points counts m, and failed tries of the
             first call none.
         outputs: None, or how many numbers `fun` gives for a point: ``(D,) -> (outputs,)``.
+        returned: whether it gives its value and constraints, as `returned_row` makes them.
 
     Attributes:
         calls: calls so far.
         skipped: points that used up budget without a call, because they broke a constraint.
+        memory: what is known, so that no call is made for it again, unless `fun` takes many points at
+            once; None for a function with noise.
+        afresh: known points are called all the same.
+        idle: known points in a row, without a new one.
         failures: points without a finite value: how many for each type of error, with its first
             message, or kind of number.
         confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
         retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
-        shape: of a value: () or (outputs,).
+        shape: of a value: () or (outputs,); with constraints () before the first is known.
         patience: seconds that a call under way is waited for.
         workers: the pool; close it in the end.
 
@@ -149,6 +155,7 @@ class Evaluator:
         on_error: OnError = "raise",
         max_evals: float = math.inf,
         outputs: int | None = None,
+        returned: bool = False,
     ) -> None:
         if not callable(fun):
             raise TypeError(f"fun={fun!r} cannot be called")
@@ -160,7 +167,11 @@ class Evaluator:
         self.confirms = False
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
         self.max_evals = max_evals
-        self.shape = () if outputs is None else (outputs,)
+        self.shape: tuple[int, ...] = () if outputs is None else (outputs,)
+        self.returned = returned
+        self.memory: Memory | None = None
+        self.afresh = False
+        self.idle = 0
         self._again = -1, math.nan  # calls before the best point was called again, and its value
         self._deadline = self.patience = math.inf
         self._forgive, self.retries = _read_on_error(on_error)
@@ -228,18 +239,59 @@ class Evaluator:
             were evaluated; and what ends the search, if `on_error` says so: what `fun` raised, or a
             ValueError where it returned something that is not a number per point.
         """
-        values = np.full((len(points), *self.shape), math.nan)
-        evaluated, failure = np.zeros(len(points), bool), None
+        found, new, twins = self._recall(points)
+        failure: Exception | None = None
         try:
-            outcomes = self._outcomes(points)
+            outcomes = self._outcomes(points[new])
         except Exception as error:
-            return values, evaluated, error
+            outcomes, failure = {}, error
         for i, outcome in outcomes.items():
             try:
-                values[i], evaluated[i] = self.value(outcome, last=self.over), True
+                found[new[i]] = self.value(outcome, last=self.over)
+                self.learn(points[new[i]], found[new[i]])
             except Exception as error:
                 failure = failure or error
+        found |= {i: found[first] for i, first in twins.items() if first in found}
+        if self.returned and not self.shape:  # what is remembered says it, too
+            self.shape = next((np.shape(row) for row in found.values() if np.ndim(row)), ())
+        values = np.full((len(points), *self.shape), math.nan)
+        for i, value in found.items():
+            values[i] = value
+        evaluated = np.zeros(len(points), bool)
+        evaluated[list(found)] = True
         return values, evaluated, failure
+
+    def _recall(self, points: Floats) -> tuple[dict[int, Any], list[int], dict[int, int]]:
+        """The values that are known, by row; the rows that are new; and those that repeat one of
+        these.
+        """
+        found: dict[int, Any] = {}
+        first: dict[bytes, int] = {}
+        memory = self.memory
+        if memory is None or self.afresh or (self.vectorized and not len(memory)):
+            return found, list(range(len(points))), {}
+        for i, x in enumerate(points):
+            value = memory.recall(x)
+            if value is None:
+                first.setdefault(memory.key(x), i)
+            else:
+                found[i] = value
+        self.idle += len(found)
+        new = list(first.values())
+        rest = set(range(len(points))) - found.keys() - set(new)
+        return found, new, {i: first[memory.key(points[i])] for i in rest}
+
+    def recall(self, x: Floats) -> Floats | float | None:
+        """The value at x, (D,), if it is known and need not be called."""
+        value = None if self.memory is None or self.afresh else self.memory.recall(x)
+        self.idle += value is not None
+        return value
+
+    def learn(self, x: Floats, value: Floats | float) -> None:
+        """Remember the value at x, (D,)."""
+        self.idle = 0
+        if self.memory is not None and not self.vectorized:
+            self.memory.keep(x, value)
 
     def _outcomes(self, points: Floats) -> dict[int, CallOutcome]:
         """Evaluate points, with retries; the outcome of each."""
@@ -265,9 +317,15 @@ class Evaluator:
         value = self._read(outcome, last)
         if outcome.error is not None:
             self._count_failure(type(outcome.error).__name__, str(outcome.error))
-        elif not np.isfinite(value).all():
-            self._count_failure("inf" if np.isinf(value).any() else "nan")
+        else:
+            self.count_if_failed(value)
         return value
+
+    def count_if_failed(self, value: Floats | float) -> None:
+        """Count a value that is no finite number."""
+        numbers = _first(value) if self.returned else value
+        if not np.isfinite(numbers).all():
+            self._count_failure("inf" if np.isinf(numbers).any() else "nan")
 
     def _read(self, outcome: CallOutcome, last: bool) -> Floats | float:
         """As `value`, without counting a failure."""
@@ -311,7 +369,7 @@ class Evaluator:
         outcome = self._call(x) if self.vectorized else self._one_by_one(x[None])[0]
         if self.vectorized and (outcome.error is not None or not self._fits(outcome.value)):
             outcome = self._batch(x[None])[0]  # a single point is not what it takes
-        return math.nan if outcome.error is not None else float(self._number(outcome.value))
+        return math.nan if outcome.error is not None else _first(self._number(outcome.value))
 
     def again(self, x: Floats) -> Floats | float:
         """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is
@@ -354,10 +412,10 @@ class Evaluator:
         count = min(len(points), self.left) if asked else 1
         if failure.error is None:
             given = points[:count].shape if asked else points[0].shape
+            many = "" if self.returned else f", or {self._wanted} for each of many, shape (m, D)"
             raise WrongShapeError(
-                f"fun returned {type(failure.value).__name__} of shape {np.shape(failure.value)} "
-                f"given shape {given}; it must give {self._wanted} for a point of shape (D,), or "
-                f"{self._wanted} for each of many, shape (m, D){self._several(failure.value)}"
+                f"fun returned {_described(failure.value)} given shape {given}; it must give "
+                f"{self._wanted} for a point of shape (D,){many}{self._several(failure.value)}"
             )
         self.calls += count
         outcomes.update(dict.fromkeys(range(count), failure))
@@ -379,7 +437,7 @@ class Evaluator:
                 break
             answer = self._call(points[:count] if vectorized else points[0])
             wanted = (count, *self.shape)
-            shape = np.shape(answer.value) if vectorized else ()
+            shape = _shape(answer.value) if vectorized else ()
             if answer.error is None and (
                 shape == wanted if vectorized else self._fits(answer.value)
             ):
@@ -417,9 +475,9 @@ class Evaluator:
         if error is not None:
             return [CallOutcome(None, error)] * len(points)
         expected = (len(points), *self.shape)
-        if np.shape(value) != expected:
+        if _shape(value) != expected:
             raise WrongShapeError(
-                f"fun returned shape {np.shape(value)} for points of shape {points.shape}; "
+                f"fun returned shape {_shape(value)} for points of shape {points.shape}; "
                 f"it must return shape {expected}, {self._wanted} for each"
             )
         return [CallOutcome(v, None) for v in _as_floats(value)]
@@ -428,15 +486,24 @@ class Evaluator:
 
     def _several(self, value: Any) -> str:
         """A hint for a function that gives several numbers where one is needed."""
-        if isinstance(value, tuple | list) and len(value) > 1:
+        if isinstance(value, tuple | list) and len(value) > 1 and not self.returned:
             if not self.shape:
-                return "; a function of several objectives is one for pso.minimize_multi"
+                return (
+                    "; a function of several objectives is one for pso.minimize_multi, and one that "
+                    "returns (value, constraints) needs constraints='returned'"
+                )
             return f"; say n_objectives={len(value)}"
         return ""
 
     @property
     def _wanted(self) -> str:
+        if self.returned:
+            return f"(value, constraints){self._as_before}"
         return f"{self.shape[0]} numbers" if self.shape else "a number"
+
+    @property
+    def _as_before(self) -> str:
+        return f" with {self.shape[0] - 1} constraints, as before," if self.shape else ""
 
     def _fits(self, value: Any) -> bool:
         try:
@@ -447,6 +514,8 @@ class Evaluator:
             raise
         except (TypeError, ValueError):
             return False
+        if self.returned and not self.shape:
+            return isinstance(value, np.ndarray) and array.size > 1
         return array.shape == self.shape if self.shape else array.size == 1
 
     def _number(self, value: Any) -> Floats | float:
@@ -454,9 +523,11 @@ class Evaluator:
             return value
         if not self._fits(value):
             raise WrongShapeError(
-                f"fun must return {self._wanted} for a point, got {type(value).__name__} of shape "
-                f"{np.shape(value)}{self._several(value)}"
+                f"fun must return {self._wanted} for a point, got {_described(value)}"
+                f"{self._several(value)}"
             )
+        if self.returned:
+            self.shape = value.shape
         return np.asarray(value, dtype=np.float64).reshape(self.shape)
 
     def failed(self, outcome: CallOutcome) -> bool:
@@ -467,7 +538,8 @@ class Evaluator:
 
     def state_dict(self) -> dict[str, Any]:
         """State for a resume: the counts and the form of the objective."""
-        return {f"evaluator.{name}": copy.copy(getattr(self, name)) for name in SAVED}
+        memory = {} if self.memory is None else self.memory.state_dict()
+        return memory | {f"evaluator.{name}": copy.copy(getattr(self, name)) for name in SAVED}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -478,13 +550,58 @@ class Evaluator:
         check(saved, {f"evaluator.{name}": kind for name, kind in SAVED.items()})
         for name in SAVED:
             setattr(self, name, copy.copy(saved[f"evaluator.{name}"]))
+        if self.memory is not None:
+            self.memory.load_state_dict(saved)
 
 
 MAYBE = (bool, type(None))
 SAVED: dict[str, Any] = {
-    "calls": int, "skipped": int, "failures": dict, "vectorized": MAYBE, "tensors": MAYBE,
+    "calls": int, "skipped": int, "idle": int, "failures": dict, "vectorized": MAYBE, "tensors": MAYBE,
 }  # fmt: skip
 LONGEST_TEXT = 100  # signs of an error's message that are kept
+
+
+def returned_row(fun: Objective, x: Any) -> Any:
+    """Value and constraints that `fun` returns, as a pair or in a dict, in one array, (1 + K,); what is
+    neither as it is.
+
+    Example:
+        >>> returned_row(lambda x: (2.0, [0.5, -1.0]), None).tolist()
+        [2.0, 0.5, -1.0]
+        >>> returned_row(lambda x: {"fun": 2.0, "constraints": 0.5}, None).tolist()
+        [2.0, 0.5]
+    """
+    answer = fun(x)
+    pair = answer
+    if isinstance(answer, Mapping) and answer.keys() == {"fun", "constraints"}:
+        pair = answer["fun"], answer["constraints"]
+    if not (
+        isinstance(pair, tuple | list) and len(pair) == 2 and holds_numbers(np.asarray(pair[0]))
+    ):
+        return answer
+    amounts = np.asarray(pair[1])
+    if np.size(pair[0]) != 1 or amounts.ndim > 1 or not holds_numbers(amounts):
+        return answer
+    return np.concatenate([np.ravel(pair[0]), np.ravel(amounts)]).astype(np.float64)
+
+
+def _described(value: Any) -> str:
+    """What `fun` returned, in words."""
+    shape = _shape(value)
+    return f"{type(value).__name__} of " + (f"{len(value)}" if shape is None else f"shape {shape}")
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """The shape of what `fun` returned; None of numbers beside lists, which have none."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
+
+
+def _first(value: Floats | float) -> float:
+    """The first of some numbers, or the number."""
+    return float(np.ravel(value)[0])
 
 
 def _checked(outcome: Any) -> CallOutcome:

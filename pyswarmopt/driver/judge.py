@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.record import StateRecord, given
+from pyswarmopt.base.record import NONE, StateRecord, array, given
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
-from pyswarmopt.driver.problem.constraints import ranked, total
+from pyswarmopt.driver.problem.constraints import Breach, ranked, total
 from pyswarmopt.driver.start import same_but_rounding
+from pyswarmopt.hybrid.search import PhasedSearch
 
 # share of the tolerance of an equality that a search aims at: zero itself, from both sides, would be two
 # limits that contradict each other, and curved ones would only be crept along
@@ -34,12 +35,14 @@ class Judged(NamedTuple):
         evaluated: (N,) mask of the points that count: those whose cost was asked for, or whose
             violation says it all.
         error: what ended their evaluation before all were evaluated.
+        amounts: (N, K) the constraints that `fun` returned, if it does.
     """
 
     costs: Floats
     violations: Floats
     evaluated: Bools
     error: Exception | None = None
+    amounts: Floats | None = None
 
     @property
     def valued(self) -> Bools:
@@ -70,6 +73,7 @@ class Incumbent(StateRecord):
         violation: 0 where it is feasible.
         calls: of the objective that it rests on. An interrupt, which may come at any moment, sees
             the point and the calls together.
+        amounts: the constraints that `fun` returned, (K,), if it does.
 
     Example:
         >>> points, costs = np.array([[1.0], [2.0], [3.0]]), np.array([0.0, 1e301, 1.7e308])
@@ -82,6 +86,7 @@ class Incumbent(StateRecord):
     cost: float = math.inf
     violation: float = 0.0
     calls: int = field(default=0, metadata={"saved": False})
+    amounts: Floats = array("K")
 
     def or_better(self, points: Floats, judged: Judged, calls: int = 0) -> Incumbent:
         """The first best one of points, (n, D), that count, if it is strictly better than this; after
@@ -98,7 +103,8 @@ class Incumbent(StateRecord):
             return same
         i = rows[first]
         cost, violation = float(judged.costs[i]), float(judged.violations[i])
-        return Incumbent(points[i].copy(), cost, violation, calls)
+        amounts = NONE if judged.amounts is None or failed[first] else judged.amounts[i]
+        return Incumbent(points[i].copy(), cost, violation, calls, amounts)
 
 
 def _rank(costs: Floats, violations: Floats) -> tuple[Bools, Floats, Floats]:
@@ -141,6 +147,14 @@ class ByOrder:
             raise error
         return self._sign * values, evaluated
 
+    def needless(self, points: Floats) -> Floats:
+        """Violations, (n,), of points, (n, D), above 0 for those that need not be called."""
+        return self._constraints.violations(points)
+
+    def judge_one(self, point: Floats, value: Floats | float) -> Judged:
+        """The point, (D,), with what was found there."""
+        return Judged(np.array([self._sign * value]), np.zeros(1), np.ones(1, np.bool_))
+
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
         violations = self._constraints.violations(points)
@@ -178,6 +192,10 @@ class ByOrder:
     def _best_position(self) -> Floats:
         """The best point as the search knows it, (D,)."""
         return self._coding.decode(np.asarray(self._search.best.x)[None])[0]
+
+    def breach(self) -> Breach:
+        """By how much the best point breaks constraints."""
+        return self._constraints.breach(self.best.x)
 
     @property
     def value(self) -> float:
@@ -219,6 +237,9 @@ class ByOrder:
 class ByAmounts(ByOrder):
     """As `ByOrder`, for a search that uses cost and constraints of every point."""
 
+    def needless(self, points: Floats) -> Floats:
+        return np.zeros(len(points))
+
     def judge(self, points: Floats) -> Judged:
         """Evaluate points, (N, D)."""
         amounts, slack = self._constraints.amounts(points)
@@ -231,11 +252,45 @@ class ByAmounts(ByOrder):
                     "NonlinearConstraint(g, -inf, 0, keep_feasible=True) keeps it from there"
                 )
             return judged
+        return self._shown(judged, amounts - AIM * slack)
+
+    def judge_one(self, point: Floats, value: Floats | float) -> Judged:
+        amounts, slack = self._constraints.amounts(point[None])
+        judged = super().judge_one(point, value)._replace(violations=total(amounts, slack))
+        return self._shown(judged, amounts - AIM * slack)
+
+    def _shown(self, judged: Judged, amounts: Floats) -> Judged:
+        """Show the search costs and constraints, (N, K)."""
         costs = np.where(judged.evaluated, _worst_if_not_finite(judged.costs), math.inf)
-        rows = np.column_stack([costs, amounts - AIM * slack])
-        self._search.rows = np.where(np.isfinite(rows), rows, math.inf)
+        rows = np.column_stack([costs, amounts])
+        if isinstance(self._search, PhasedSearch):  # swarms look at the order alone
+            self._search.rows = np.where(np.isfinite(rows), rows, math.inf)
         return judged._replace(costs=costs)
 
     def order(self, judged: Judged) -> Floats:
         """One number for each point, (N,), lower is better; none is worse than no cost."""
         return np.where(np.isfinite(judged.costs), super().order(judged), math.inf)
+
+
+class ByReturned(ByAmounts):
+    """As `ByAmounts`, for an objective that returns its constraints; any search."""
+
+    def judge(self, points: Floats) -> Judged:
+        values, evaluated, error = self._evaluator(points)
+        return self._read(values.reshape(len(points), -1), evaluated, error)
+
+    def judge_one(self, point: Floats, value: Floats | float) -> Judged:
+        if not np.ndim(value):  # a failed call has no constraints
+            value = np.full(self._evaluator.shape or (1,), value)
+        return self._read(np.reshape(value, (1, -1)), np.ones(1, np.bool_), None)
+
+    def breach(self) -> Breach:
+        return Breach.of(self.best.amounts, np.zeros(len(self.best.amounts)))
+
+    def _read(self, rows: Floats, evaluated: Bools, error: Exception | None) -> Judged:
+        """Judge values with their constraints, (N, 1 + K)."""
+        costs = self._sign * rows[:, 0]
+        amounts = np.nan_to_num(rows[:, 1:], nan=math.inf, posinf=math.inf)
+        violations = np.where(np.isnan(costs), math.inf, total(amounts, np.zeros(amounts.shape[1])))
+        judged = Judged(costs, violations, evaluated, error, amounts)
+        return judged if error is not None else self._shown(judged, amounts)

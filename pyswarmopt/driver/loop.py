@@ -14,6 +14,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.judge import ByOrder, Judged
+from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.options import Options, read_problem
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, keep_in, wants_to_stop
 
@@ -54,10 +55,14 @@ class Loop(ABC, Generic[R]):
     def _make_evaluator(self, max_evals: float, outputs: int | None = None) -> Evaluator:
         options = self._options
         evaluator = Evaluator(
-            options.fun, options.vectorized, options.workers, options.on_error, max_evals, outputs
-        )
+            options.fun, options.vectorized, options.workers, options.on_error, max_evals, outputs,
+            self._problem.constraints.returned,
+        )  # fmt: skip
         if self._problem.space is not None:
             evaluator.tensors = False  # known, like vectorized: no trial is needed
+        if not options.noisy:
+            evaluator.memory = Memory(self._problem.canonical)
+            evaluator.memory.keep_all(*self._problem.known)
         return evaluator
 
     @abstractmethod
@@ -122,8 +127,12 @@ class Loop(ABC, Generic[R]):
                 keep_in(error, self._result({FAILED: 1.0}))
             raise
 
+    def _ask(self) -> Any:
+        """The positions of an iteration."""
+        return self._swarm.ask()
+
     def _iterate(self) -> None:
-        x = self._swarm.ask()
+        x = self._ask()
         points = self._problem.coding.decode(np.asarray(x))
         judged = self._judge.judge(points)
         if judged.error is not None:
@@ -137,11 +146,15 @@ class Loop(ABC, Generic[R]):
     def _write_down(self) -> None:
         """Save and show an iteration."""
         if self._checkpoint is not None:
-            state: dict[str, Any] = {"problem": self._problem_in_words}
-            for part in self._saved():
-                state |= part.state_dict()
-            self._checkpoint.keep(state)
+            self._checkpoint.keep(self._state())
         self._show_progress()
+
+    def _state(self) -> dict[str, Any]:
+        """All that a resume needs."""
+        state: dict[str, Any] = {"problem": self._problem_in_words}
+        for part in self._saved():
+            state |= part.state_dict()
+        return state
 
     @functools.cached_property
     def _problem_in_words(self) -> str:

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_limit, as_seed
-from pyswarmopt.driver.evaluation import Objective, OnError
+from pyswarmopt.driver.evaluation import Objective, OnError, returned_row
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints
+from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, total
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
-from pyswarmopt.driver.start import Start, starting_points
+from pyswarmopt.driver.start import Known, KnownPoints, Start, known_points, starting_points
 from pyswarmopt.driver.workers.pool import MapLike
 from pyswarmopt.parts.bounds import read_bounds
 
@@ -68,9 +68,12 @@ class Options:
     timeout: float | None = None
     evaluation_timeout: float | None = None
     equality_tolerance: float = EQUALITY_TOLERANCE
+    known: Known | None = None
+    patience: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in ("max_evals", 1), ("max_iter", 0), ("population", 1):
+        limits = ("max_evals", 1), ("max_iter", 0), ("population", 1), ("patience", 1)
+        for name, least in limits:
             count = as_limit(name, getattr(self, name), least)
             setattr(self, name, count)
         for name in ("timeout", "evaluation_timeout"):
@@ -101,6 +104,7 @@ class Problem:
         constraints: all of them.
         space: parameters by name, if there are any.
         start: starting points of the search, (n, M), if there are any.
+        known: points, (k, D), and their values, which are not called for.
         identity: what a checkpoint must have been written for, too.
     """
 
@@ -108,12 +112,35 @@ class Problem:
     constraints: Constraints
     space: Space | None
     start: Floats | None
+    known: KnownPoints
     identity: dict[str, Any]
 
     @property
     def dim(self) -> int:
         """D."""
         return len(self.coding.low)
+
+    def best_known(self, most: int, maximize: bool) -> Floats:
+        """The best of the known points that have a value, (k, D): by the constraints, then by value."""
+        points, values = self.known
+        if not len(points):
+            return points
+        rows = values.reshape(len(points), -1)
+        costs = -rows[:, 0] if maximize else rows[:, 0]
+        amounts = rows[:, 1:]
+        violations = total(amounts, np.zeros(amounts.shape[1]))
+        if not self.constraints.returned:
+            violations = self.constraints.violations(points)
+        order = np.lexsort((costs, violations))
+        return points[order[np.isfinite(costs[order])]][:most]
+
+    @property
+    def canonical(self) -> Callable[[Floats], Floats] | None:
+        """From a point to the one that stands for all with the same parameters; None where each has
+        its own.
+        """
+        several = self.space is not None and self.space.repeats
+        return self.space.canonical if several and self.space is not None else None
 
 
 def read_problem(arguments: Options) -> tuple[Options, Problem]:
@@ -128,8 +155,15 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
     bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
     if start is not None:
         check_inside(start, *bounds)
+    known = known_points(options.known, space, len(bounds[0]))
+    check_inside(known.points, *bounds, "known[0]")
+    if len(known.points) and options.noisy:
+        raise ValueError("noisy=True and known=: single draws are no means; begin at them by x0=")
     tolerance = float(options.equality_tolerance)
     constraints = Constraints(options.constraints, len(bounds[0]), space, tolerance)
+    if constraints.returned:
+        options = _with_returned(options)
+    known = known.with_constraints(constraints.returned)
     rounded = None if space is None else space.rounded
     coding = make_coding(bounds, options.integrality, options.categorical, rounded)
     identity = {
@@ -140,9 +174,22 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         "categorical": coding.categories.tolist(),
         "constraints": bool(constraints),
         **({} if space is None else {"space": space.describe()}),
+        **({"known": known.points.tolist()} if len(known.points) else {}),
     }
     encoded = None if start is None else coding.encode(start)
-    return options, Problem(coding, constraints, space, encoded, identity)
+    return options, Problem(coding, constraints, space, encoded, known, identity)
+
+
+def _with_returned(options: Options) -> Options:
+    """The same search with an objective that gives its value and constraints in one array."""
+    if options.noisy:
+        raise ValueError(
+            "noisy=True and constraints='returned': bests are means, but constraints have none; give "
+            "constraints without noise as functions"
+        )
+    if options.vectorized is True:
+        raise ValueError("constraints='returned' and vectorized=True: fun takes one point then")
+    return replace(options, fun=functools.partial(returned_row, options.fun), vectorized=False)
 
 
 def _in_coordinates(options: Options) -> tuple[Options, Space | None]:

@@ -25,13 +25,15 @@ INTERRUPTED = "interrupted"  # the reason to stop of a search that Ctrl-C has en
 FAILED = "exception"  # of a search that an exception has ended
 
 TIMEOUT = "timeout"  # of a search whose time was up
+EXHAUSTED = "exhausted"  # of one that proposed nothing new
 
 MESSAGES = {
     stopping.MaxIter.reason: "the limit of iterations was reached",
     stopping.MaxEvals.reason: "the limit of evaluations was reached",
     TIMEOUT: "the limit of time was reached",
-    stopping.Patience.reason: "the best value has not changed for too many iterations",
+    stopping.Patience.reason: "nothing was gained for too long",
     stopping.Target.reason: "the target was reached",
+    EXHAUSTED: "all points that were proposed are known",
     "callback": "the callback said stop",
     INTERRUPTED: "interrupted",
     FAILED: "an exception was raised",
@@ -41,6 +43,7 @@ STATUSES = {
     stopping.Target.reason: "target",
     "callback": "callback",
     stopping.Patience.reason: "converged",
+    EXHAUSTED: "exhausted",
 }
 
 
@@ -78,10 +81,11 @@ class Result(Mapping[str, Any]):
         recipe: the recipe with its parameters, in words; empty for the default search.
         seed: that of the search; None if none was given.
         version: of pyswarmopt.
-        status: how the search stands, in a word. "target": that was reached. "converged": nothing was
-            gained any more. "budget": evaluations, iterations or time were used up, and more might
-            gain something. "infeasible": no feasible point was found. "failed": no finite value was.
-            "callback", "interrupted" (Ctrl-C), "exception": what ended it. "running": it goes on.
+        status: how the search stands, in a word. "target": that was reached. "converged": nothing
+            was gained any more. "exhausted": every point was evaluated. "budget": evaluations,
+            iterations or time were used up, and more might gain something. "infeasible": no
+            feasible point was found. "failed": no finite value was. "callback", "interrupted"
+            (Ctrl-C), "exception": what ended it. "running": it goes on.
         failures: calls that raised an error which `on_error` forgave, by its type and first message,
             or gave no finite number.
 

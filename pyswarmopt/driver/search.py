@@ -14,11 +14,13 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.words import counted
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer, warn_of_idle_workers
+from pyswarmopt.driver.gains import Gains
 from pyswarmopt.driver.history import Granularity, History
-from pyswarmopt.driver.judge import ByAmounts, ByOrder, Judged
+from pyswarmopt.driver.judge import ByAmounts, ByOrder, ByReturned, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.result import (
+    EXHAUSTED,
     FAILED,
     INTERRUPTED,
     TIMEOUT,
@@ -29,12 +31,14 @@ from pyswarmopt.driver.result import (
 )
 from pyswarmopt.driver.start import ROUNDING, check_value
 from pyswarmopt.hybrid.search import PhasedSearch
+from pyswarmopt.parts.stopping import Patience
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pyswarmopt.algorithms.recipe import Recipe
 
+IDLE = 1000  # known points in a row, after which nothing new is expected
 CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
 BAR = 20  # signs in the progress bar
 
@@ -57,6 +61,7 @@ class Search(Loop[Result]):
         self._began = time.monotonic()
         self._timeout = math.inf if options.timeout is None else options.timeout
         self._history = self._make_history()
+        self._gains = Gains()
         limit = math.inf if options.max_evals is None else options.max_evals
         self._evaluator = self._make_evaluator(limit)
         # not of a recipe by name: the last iteration of a swarm would be cut
@@ -86,14 +91,23 @@ class Search(Loop[Result]):
             from pyswarmopt.driver.resampling import ByMeans
 
             return ByMeans(*given, target=self._options.target)
+        if self._problem.constraints.returned:
+            return ByReturned(*given)
         by_order = by_order or not self._problem.constraints
         return ByOrder(*given) if by_order else ByAmounts(*given)
 
     # ---- the loop ----
 
-    def _iterate(self) -> None:
+    def _ask(self) -> Any:
         self._iteration = self._swarm.rounds
-        super()._iterate()
+        x = super()._ask()
+        self._evaluator.afresh = self._calls_again
+        return x
+
+    @property
+    def _calls_again(self) -> bool:
+        """Whether the points asked for are to be called, though they are known."""
+        return isinstance(self._swarm, PhasedSearch) and self._swarm.calls_again
 
     def _note(self, points: Floats, judged: Judged) -> None:
         values = np.where(judged.valued, self._sign * judged.costs, math.nan)
@@ -110,7 +124,17 @@ class Search(Loop[Result]):
             reasons[TIMEOUT] = self._elapsed()
         if self._options.max_evals is not None and self._evaluator.left == 0:
             reasons["max_evals"] = self._options.max_evals
+        if self._evaluator.idle >= IDLE or self._knows_all:
+            reasons[EXHAUSTED] = self._evaluator.calls
+        if self._gains.idle(self._judge.best, self._evaluator.calls, self._options.patience):
+            reasons[Patience.reason] = self._options.patience or 0
         return reasons | self._judge.reached()
+
+    @property
+    def _knows_all(self) -> bool:
+        """Whether every point of a grid was evaluated."""
+        memory = self._evaluator.memory
+        return memory is not None and len(memory) >= self._problem.coding.count
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
@@ -135,7 +159,7 @@ class Search(Loop[Result]):
         judge, space = self._judge, self._problem.space
         worth = judge.final_worth(self._history.first_value()) if final else judge.worth()
         x, fun = judge.best.x, worth.fun
-        breach, finite = self._problem.constraints.breach(x), math.isfinite(fun)
+        breach, finite = judge.breach(), math.isfinite(fun)
         failures = dict(self._evaluator.failures)
         result = Result(
             x=x,
@@ -186,7 +210,7 @@ class Search(Loop[Result]):
     # ---- saving ----
 
     def _saved(self) -> tuple[Any, ...]:
-        return *super()._saved(), self._history
+        return *super()._saved(), self._history, self._gains
 
     def _restore(self, saved: dict[str, Any]) -> None:
         super()._restore(saved)
@@ -199,11 +223,14 @@ class Search(Loop[Result]):
         Not under noise, where another value says nothing.
         """
         best, value = self._judge.best, self._judge.value
-        violation = float(self._problem.constraints.violations(best.x[None])[0])
+        violation = best.violation
+        if not self._problem.constraints.returned:
+            violation = float(self._problem.constraints.violations(best.x[None])[0])
         if best.violation > 0 or violation > 0:
             check_value(path, best.violation, violation, 0.0, "constraints were broken by")
         elif math.isfinite(value) and not self._judge.noisy:
-            check_value(path, value, self._evaluator.again(best.x), self._history.first_value())
+            again = np.ravel(self._evaluator.again(best.x))[0]
+            check_value(path, value, again, self._history.first_value())
 
 
 def _log(result: Result) -> None:

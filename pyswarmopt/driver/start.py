@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,37 @@ if TYPE_CHECKING:
 # otherwise
 ROUNDING = 1e-9
 Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result
+
+
+class KnownPoints(NamedTuple):
+    """Points that were evaluated before.
+
+    Attributes:
+        points: (k, D).
+        values: (k,), NaN where a call failed; or with constraints that `fun` returns (k, 1 + K).
+    """
+
+    points: Floats
+    values: Floats
+
+    def with_constraints(self, returned: bool) -> KnownPoints:
+        """The same, checked: constraints belong to the values only where `fun` returns them.
+
+        Raises:
+            ValueError: constraints that are missing, or are too many.
+        """
+        several = self.values.ndim > 1
+        if len(self.points) and returned and not several:
+            raise ValueError(
+                "known=(points, values): with constraints='returned' give (points, values, constraints)"
+            )
+        if several and not returned:
+            raise ValueError(
+                "known=(points, values, constraints): the constraints are called for; say "
+                "constraints='returned' if fun returns them, else give (points, values)"
+            )
+        return self
 
 
 def starting_points(x0: Start, space: Space | None = None) -> Floats:
@@ -46,6 +77,38 @@ def starting_points(x0: Start, space: Space | None = None) -> Floats:
     if start.ndim != 2 or start.size == 0:
         raise ValueError(f"x0 must have shape (D,) or (n, D), got {start.shape}")
     return start
+
+
+def known_points(known: Known | None, space: Space | None, dim: int) -> KnownPoints:
+    """Read points that were evaluated before, with their values.
+
+    Raises:
+        ValueError: not points and as many values.
+    """
+    if known is None:
+        return KnownPoints(np.empty((0, dim)), np.empty(0))
+    if isinstance(known, Result):
+        known = known.evaluated()
+    if not isinstance(known, tuple) or len(known) not in (2, 3):
+        raise ValueError(
+            f"known={type(known).__name__}: use (points, values), (points, values, constraints) or "
+            "the Result of another run"
+        )
+    points = starting_points(known[0], space)
+    try:
+        values = np.asarray(known[1], dtype=np.float64)
+        if len(known) == 3:
+            more = np.asarray(known[2], dtype=np.float64)
+            values = np.column_stack([values, more])
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            "known: values and constraints must be numbers, a row for each point"
+        ) from None
+    if points.shape != (len(values), dim):
+        raise ValueError(
+            f"known has points of shape {points.shape} and {len(values)} values; use (n, {dim}) and n"
+        )
+    return KnownPoints(points, values)
 
 
 def check_value(

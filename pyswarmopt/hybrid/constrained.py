@@ -24,6 +24,7 @@ from typing import ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
@@ -136,10 +137,31 @@ class ConstrainedSearch(PhasedSearch):
     """A search with constraints, whose values are `rows`; those told are in Deb's order."""
 
     PHASES: ClassVar = (ProgramDescent, PenaltySwarm)
+    searches_lines = True
     descent: ProgramDescent
     swarm: PenaltySwarm
     # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed
     rows: Floats
+
+    def _tell_one(self, ticket: Ticket, value: float) -> None:
+        """Gather the rows of a round, too."""
+        mine = self.under_way[self.under_way[:, 0] == ticket.number]
+        if len(mine) and not mine[0, 2]:
+            self._gather(ticket.particle)
+            if len(self._open_rows()) == 1:  # the last
+                self.rows = self.told_rows
+                self.told_rows = NONE
+        super()._tell_one(ticket, value)
+
+    def _gather(self, i: int) -> None:
+        """Keep the row of the i-th point of the round."""
+        before = self.told_rows
+        width = max(self.rows.shape[1], before.shape[1] if len(before) else 0)
+        rows = np.full((len(self.told), width), math.inf)
+        if len(before):
+            rows[:, : before.shape[1]] = before
+        rows[i, : self.rows.shape[1]] = self.rows[0]
+        self.told_rows = rows
 
     def _see(self, costs: Floats) -> None:
         self.resolution.take_in(self.rows[:, 0])
@@ -159,6 +181,6 @@ def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:
     half_spread = float(np.ptp(costs / 2)) or 0.5
     unit = 2.0 ** min(math.frexp(half_spread)[1], 1022)
     largest = np.where(np.isfinite(broken), broken, 0.0).max(axis=0)
-    scales = np.where(largest > 0, largest, max(float(largest.max()), 1e-300))
+    scales = np.where(largest > 0, largest, max(float(largest.max(initial=0.0)), 1e-300))
     with np.errstate(over="ignore"):
         return unit, np.minimum(2 * (half_spread / unit) / scales, HEAVIEST)

@@ -103,8 +103,8 @@ class ModelPhase(Phase):
         return False
 
     def begin(self, s: PhasedSearch) -> Proposals:
-        last = self.points(s)
-        budget = last if s.max_evals is None else min(s.max_evals, last)
+        last = self.points(s) + s.known
+        budget = last if s.max_evals is None else min(s.max_evals + s.known, last)
         first = min(max(4, s.kinds.count + 1), max(3, budget // 4))
         return Proposals(s.kinds, first, last, self._at_once(s, last))
 
@@ -141,6 +141,7 @@ class Check(Phase):
 
     name = "repeat"
     kinds = (RepeatedCall,)
+    calls_again = True
 
     def due(self, s: MemeticSwarm) -> bool:
         descent = s.descent.run

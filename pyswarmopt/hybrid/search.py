@@ -36,6 +36,7 @@ from pyswarmopt.hybrid.run import Run, bounded
 from pyswarmopt.parts.bounds import read_bounds
 
 START = "start"  # the turn of the points that were given, before any phase
+UNASKED = "unasked"  # in place of a turn, of points that were told without being asked for
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
 
 
@@ -48,6 +49,7 @@ class Phase(StateRecord, ABC):
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[type[Run], ...]]  # of its runs
+    calls_again: ClassVar[bool] = False  # its points are to be called, though they are known
     run: Any = field(default=None, metadata={"saved": False})  # the present one, a `Run`
     spent: int = 0  # evaluations of all runs
 
@@ -121,6 +123,8 @@ class Progress(StateRecord):
     # a row for each ticket under way: its number, its row of the round, whether it is beside the round,
     # and its point
     under_way: Floats = array("kt", filled=True)
+    # cost and constraints of those told one by one, where there are constraints
+    told_rows: Floats = array("mr")
     sent: int = 0  # tickets
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
@@ -130,12 +134,14 @@ class PhasedSearch(Progress):
     """The loop of a search by phases, in the unit box.
 
     The arguments are those of `pyswarmopt.hybrid.memetic.MemeticSwarm`, and `kinds`, what the
-    coordinates are: None where all are real numbers.
+    coordinates are: None where all are real numbers; `known`, how many of the positions were evaluated
+    before.
     """
 
     # the most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
     swarm: Phase
+    searches_lines: ClassVar[bool] = False  # one point at a time, for a large share of all
 
     def __init__(
         self,
@@ -148,6 +154,7 @@ class PhasedSearch(Progress):
         target: float | None = None,
         population: int | None = None,
         kinds: Kinds | None = None,
+        known: int = 0,
     ) -> None:
         given = None if positions is None else as_points("positions", positions)
         low, high = read_bounds(bounds, None if given is None else given.shape[1])
@@ -162,6 +169,7 @@ class PhasedSearch(Progress):
         self._max_iter = as_limit("max_iter", max_iter, 0)
         self._target = None if target is None else as_target(target, maximize)
         self._given_kinds = kinds
+        self.known = known
         self.resolution = Resolution()
         self._enter_box()
         self._take_turns({phase.name: phase() for phase in self.PHASES})
@@ -189,6 +197,11 @@ class PhasedSearch(Progress):
                     self.turn = self._next_turn()
                 self.asked = self.box.decode(self.phases[self.turn].propose(self))
         return self.asked.copy()
+
+    @property
+    def calls_again(self) -> bool:
+        """Whether the points asked for are to be called, though their costs are known."""
+        return self.turn != START and self.phases[self.turn].calls_again
 
     def _next_turn(self) -> str:
         """The first phase that is due."""
@@ -229,6 +242,30 @@ class PhasedSearch(Progress):
         else:
             self.phases[self.turn].learn(self, bounded(costs))
         self.turn = self._next_turn()
+
+    def take_in(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> None:
+        """Take in points, (n, D), that were not asked for, and their values, (n,).
+
+        Raises:
+            ValueError: points of another dimension or out of bounds, or not one value for each.
+
+        Example:
+            >>> from pyswarmopt import MemeticSwarm
+            >>> search = MemeticSwarm([(-5, 5)] * 2, seed=0)
+            >>> search.take_in([[1.0, 2.0]], [0.25])
+            >>> search.best.value
+            0.25
+        """
+        x = as_points("positions", positions)
+        if x.shape[1:] != self.low.shape or not ((x >= self.low) & (x <= self.high)).all():
+            raise ValueError(
+                f"positions: not points of {len(self.low)} coordinates within the bounds"
+            )
+        costs = as_costs(x, x, values, self.sign)
+        self._see(costs)
+        i = int(costs.argmin())
+        self._keep(x[i], float(costs[i]), UNASKED)
+        self._hear(x, costs)
 
     def _see(self, costs: Floats) -> None:
         """Learn how many digits the values have."""

@@ -104,11 +104,12 @@ class Constraints:
     """All constraints of a search.
 
     Args:
-        constraints: one or several: callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x
-            is allowed; SciPy's `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`,
-            `ub` and `fun` or `A`; or SciPy's dicts, whose sign is the other one: ``{"type": "ineq",
-            "fun": g, "args": ()}`` for g(x) >= 0, "eq" for g(x) = 0. With ``keep_feasible``, an
-            attribute or an entry, the objective is not called where any constraint is broken.
+        constraints: "returned" where `fun` returns them with its value; or one or several:
+            callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed; SciPy's
+            `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or
+            `A`; or SciPy's dicts, whose sign is the other one: ``{"type": "ineq", "fun": g, "args":
+            ()}`` for g(x) >= 0, "eq" for g(x) = 0. With ``keep_feasible``, an attribute or an
+            entry, the objective is not called where any constraint is broken.
         dim: D.
         space: parameters by name, which they are called with, if there are any.
         tolerance: by how much an equality (lb == ub) may be missed.
@@ -130,13 +131,14 @@ class Constraints:
         space: Space | None = None,
         tolerance: float = EQUALITY_TOLERANCE,
     ) -> None:
+        self.returned = isinstance(constraints, str) and constraints == RETURNED
         several = constraints if isinstance(constraints, list | tuple) else [constraints]
-        given = [] if constraints is None else several
+        given = [] if constraints is None or self.returned else several
         read = [_read(constraint, dim, space) for constraint in given]
         self._constraints = [replace(constraint, tolerance=tolerance) for constraint in read]
 
     def __bool__(self) -> bool:
-        return bool(self._constraints)
+        return self.returned or bool(self._constraints)
 
     @property
     def strict(self) -> bool:
@@ -220,7 +222,8 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
     raise TypeError(
         f"constraints: {constraint!r} is neither a callable nor a NonlinearConstraint or "
         "LinearConstraint; "
-        "give callables g with g(x) <= 0 where x is allowed"
+        "give callables g with g(x) <= 0 where x is allowed, or 'returned' where fun returns "
+        "(value, constraints)"
     )
 
 

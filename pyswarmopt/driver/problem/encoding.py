@@ -50,6 +50,12 @@ class Coding:
         """M."""
         return int(self.widths.sum())
 
+    @property
+    def count(self) -> float:
+        """Points of the grid, infinite where it is none."""
+        whole = self.integers | self.categories
+        return float((self.high - self.low + 1).prod()) if whole.all() else np.inf
+
     def bounds(self) -> tuple[Floats, Floats]:
         """The box of the swarm, (M,) each: the user's, (0, 1) for every label, and half a step more
         on either side for integers, so that all of them are equally likely at first.
@@ -141,13 +147,13 @@ def make_coding(
     )
 
 
-def check_inside(start: Floats, low: Floats, high: Floats) -> None:
+def check_inside(start: Floats, low: Floats, high: Floats, name: str = "x0") -> None:
     """Raise ValueError for starting points, (n, D), out of bounds."""
     outside = np.argwhere(~((start >= low) & (start <= high)))
     if outside.size:
         row, i = outside[0]
         raise ValueError(
-            f"x0[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})"
+            f"{name}[{row}][{i}] = {start[row, i]} is not within its bounds ({low[i]}, {high[i]})"
         )
 
 

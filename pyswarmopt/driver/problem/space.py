@@ -333,6 +333,21 @@ class Space:
                 params[name] = parameter.decode(coordinates.get(name, 0.0))
         return params
 
+    def canonical(self, x: Floats) -> Floats:
+        """The point that stands for all with the same parameters as x, (D,)."""
+        params = self.decode(x)
+        return np.array(
+            [
+                p.encode(params[name]) if name in params else np.nan
+                for name, p in self._searched.items()
+            ]
+        )
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several points have the same parameters."""
+        return any(self.rounded) or any(self._conditions.values())
+
     def encode(self, params: Mapping[str, Any]) -> Floats:
         """The point, (D,), with these parameters; one that is left out is in the middle of its
         range.

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
+from scipy.optimize import NonlinearConstraint
 from swarm_runs import bowl
 
 import pyswarmopt as pso
@@ -327,7 +328,8 @@ def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
 def test_an_asynchronous_swarm_has_a_particle_for_every_worker(workers, particles):
     r = pso.minimize(
         bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers,
-        constraints=lambda x: 1 - x.sum(), history="particles",
+        constraints=NonlinearConstraint(lambda x: 1 - x.sum(), -np.inf, 0, keep_feasible=True),
+        history="particles",
     )  # fmt: skip
     assert {record.particle for record in r.history} == {*range(particles)}
 

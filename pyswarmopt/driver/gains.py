@@ -1,0 +1,60 @@
+"""An early end: whether a search has gained anything of late."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyswarmopt.base.record import StateRecord
+from pyswarmopt.driver.judge import Incumbent
+
+SMALL = 1e-8  # share of all that was gained that counts as no gain
+
+
+@dataclass(repr=False, eq=False)
+class Gains(StateRecord):
+    """The latest gain, and how much was gained before.
+
+    Attributes:
+        first: the first finite cost at a feasible point.
+        best: the cost at the latest gain.
+        violation: that of the best point then.
+        calls: made by then.
+
+    Example:
+        >>> import numpy as np
+        >>> gains = Gains()
+        >>> bests = [Incumbent(np.zeros(1), cost) for cost in (5.0, 3.0, 3.0 - 1e-9)]
+        >>> [gains.idle(best, calls, 20) for best, calls in zip(bests, (1, 10, 30))]
+        [False, False, True]
+    """
+
+    first: float = math.nan
+    best: float = math.inf
+    violation: float = math.inf
+    calls: int = 0
+
+    def idle(self, best: Incumbent, calls: int, patience: int | None) -> bool:
+        """Take in the best point after so many calls; whether nothing was gained in `patience` of
+        them.
+        """
+        if self._is_gain(best):
+            self.best, self.violation, self.calls = best.cost, best.violation, calls
+            if math.isnan(self.first) and best.violation == 0:
+                self.first = best.cost
+        return patience is not None and calls - self.calls >= patience
+
+    def _is_gain(self, best: Incumbent) -> bool:
+        if best.violation > 0 or math.isnan(self.first):
+            return (best.violation, best.cost) < (self.violation, self.best)
+        return self.best - best.cost > SMALL * (self.first - best.cost)
+
+    def state_dict(self, prefix: str = "gains") -> dict[str, Any]:
+        """All that a resume needs."""
+        return super().state_dict(prefix)
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        vars(self).update(vars(Gains.from_state(saved, "gains", {})))

@@ -1,0 +1,282 @@
+"""`Study`: a search whose function is called elsewhere, on a cluster or by hand; it is asked for points
+and told their values.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.base.spelling import answered
+from pyswarmopt.driver.asynchronous import AsynchronousSearch
+from pyswarmopt.driver.evaluation import CallOutcome, returned_row
+from pyswarmopt.driver.options import Options
+from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE
+from pyswarmopt.driver.problem.encoding import check_inside
+from pyswarmopt.driver.result import Result
+from pyswarmopt.driver.start import Known, Start, starting_points
+from pyswarmopt.hybrid.search import PhasedSearch
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
+
+MOST_REPEATS = 100  # proposals that are known or pending, after which values are waited for
+UNASKED = -1  # particle of a point that was told without being asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A point to evaluate.
+
+    Attributes:
+        number: of the trial; a restored study gives pending ones again under their number.
+        x: the point, (D,) float64.
+        params: with ``space=``, its parameters by name; else None.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> pso.Study(space={"rate": (0.0, 1.0)}, seed=0).ask().number
+        0
+    """
+
+    number: int
+    x: Floats
+    params: dict[str, Any] | None
+
+
+class _Pending(NamedTuple):
+    ticket: Ticket
+    point: Floats
+
+
+def _called_elsewhere(x: Any) -> float:
+    raise TypeError("a Study calls no function")
+
+
+class Study:
+    """A search that is asked for points, and told their values, in any order.
+
+    Args:
+        bounds: this and the others as in `pyswarmopt.minimize`. Either this or `space`.
+        recipe: see there.
+        population: see there.
+        max_evals: where the search ends, and what it plans for.
+        target: see there.
+        seed: see there.
+        x0: see there.
+        integrality: see there.
+        constraints: see there; "returned": each value is told with its constraints.
+        categorical: see there.
+        space: see there.
+        equality_tolerance: see there.
+        known: see there.
+        patience: see there.
+        maximize: whether larger values are better.
+
+    Raises:
+        ValueError: arguments that do not make sense.
+
+    Example:
+        >>> import pyswarmopt as pso
+        >>> study = pso.Study(space={"rate": pso.log(1e-4, 1.0), "kind": ["a", "b"]}, max_evals=60, seed=1)
+        >>> study.tell({"rate": 0.5, "kind": "b"}, 1.7)  # last month's
+        >>> while not study.stop():
+        ...     trial = study.ask()
+        ...     study.tell(trial, abs(trial.params["rate"] - 0.01) + (trial.params["kind"] == "b"))
+        >>> study.result().params["kind"], study.result().nfev
+        ('a', 60)
+    """
+
+    @answered
+    def __init__(
+        self,
+        bounds: Any = None,
+        recipe: str | Recipe | None = None,
+        population: int | None = None,
+        max_evals: int | None = None,
+        target: float | None = None,
+        seed: int | np.random.Generator | None = None,
+        x0: Start | None = None,
+        integrality: npt.ArrayLike | None = None,
+        constraints: Any = None,
+        categorical: npt.ArrayLike | None = None,
+        space: Mapping[str, Any] | None = None,
+        equality_tolerance: float = EQUALITY_TOLERANCE,
+        known: Known | None = None,
+        patience: int | None = None,
+        maximize: bool = False,
+    ) -> None:
+        options = Options(
+            fun=_called_elsewhere, bounds=bounds, recipe=recipe, population=population,
+            max_evals=max_evals, target=target, seed=seed, x0=x0, integrality=integrality,
+            constraints=constraints, categorical=categorical, space=space, history="particles",
+            equality_tolerance=equality_tolerance, known=known, patience=patience,
+            asynchronous=True,
+        )  # fmt: skip
+        self._search = _Told(options, maximize)
+
+    def ask(self) -> Trial | None:
+        """The next point to evaluate; None while values are waited for."""
+        return self._search.next_trial()
+
+    def tell(
+        self,
+        point: Trial | npt.ArrayLike | Mapping[str, Any],
+        value: float | None,
+        constraints: Any = None,
+    ) -> None:
+        """Take in a value.
+
+        Args:
+            point: a trial of `ask`; or any point, (D,), or parameters by name: it need not have been
+                asked for.
+            value: what the function gives there; None, or no finite number, where it failed.
+            constraints: with ``constraints="returned"``, its constraints there, at most 0 where it is
+                allowed.
+
+        Raises:
+            ValueError: a trial that was told already, or is not of this study; a point outside of the
+                bounds; constraints that are missing, or are not asked for.
+        """
+        self._search.take(point, value, constraints)
+
+    def stop(self) -> dict[str, float]:
+        """Reasons to stop, as `Result.stop`; empty to go on."""
+        return self._search.reasons()
+
+    def result(self) -> Result:
+        """The result so far."""
+        return self._search.result()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all that was told, and what is pending, to a file."""
+        self._search.save(path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a file that a study with the same arguments has saved. Its pending trials are asked
+        for again.
+
+        Raises:
+            ValueError: a file of another study, or none.
+        """
+        self._search.load(path)
+
+
+class _Told(AsynchronousSearch):
+    """The search behind a `Study`."""
+
+    def __init__(self, options: Options, maximize: bool) -> None:
+        super().__init__(options, maximize)
+        self._evaluator.confirms = False  # nobody to call
+        self._evaluator.vectorized = self._evaluator.tensors = False
+        self._pending: dict[int, _Pending] = {}
+        self._identity["study"] = True
+
+    def next_trial(self) -> Trial | None:
+        for _ in range(MOST_REPEATS):
+            ticket = self._next_ticket()
+            if ticket is None:
+                return None
+            point = self._problem.coding.decode(np.asarray(ticket.x)[None])[0]
+            if self._answers(ticket, point):
+                continue
+            new = not self._is_pending(point)
+            self._pending[ticket.number] = _Pending(ticket, point)
+            if new:
+                space = self._problem.space
+                params = None if space is None else space.decode(point)
+                return Trial(ticket.number, point.copy(), params)
+        return None
+
+    def _next_ticket(self) -> Ticket | None:
+        if self._reasons():
+            return None
+        ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
+        return ticket
+
+    def _is_pending(self, x: Floats) -> bool:
+        """Whether the point, (D,), is that of a trial without a value."""
+        return any(self._same(x, pending.point) for pending in self._pending.values())
+
+    def _same(self, x: Floats, y: Floats) -> bool:
+        memory = self._evaluator.memory
+        return memory is not None and memory.key(x) == memory.key(y)
+
+    def take(self, point: Any, value: float | None, constraints: Any) -> None:
+        told = point if isinstance(point, Trial) else None
+        if told is not None and told.number not in self._pending:
+            raise ValueError(f"trial {told.number} was told already, or is not of this study")
+        x = self._read_point(point) if told is None else self._pending[told.number].point
+        row = self._read_value(value, constraints)
+        self._evaluator.calls += 1
+        self._evaluator.learn(x, row)
+        alike = [n for n, pending in self._pending.items() if self._same(x, pending.point)]
+        if not alike:
+            self._take_unasked(x, row)
+        for number in alike:
+            self._tell(self._pending.pop(number).ticket, x, row)
+        self._note_part()
+
+    def _read_point(self, point: Any) -> Floats:
+        points = starting_points(point, self._problem.space)
+        low, high = self._problem.coding.low, self._problem.coding.high
+        if points.shape != (1, len(low)):
+            raise ValueError(f"tell: a point has shape ({len(low)},), not {np.shape(point)}")
+        check_inside(points, low, high, "point")
+        return points[0]
+
+    def _read_value(self, value: float | None, constraints: Any) -> Floats | float:
+        """The value, with its constraints behind it."""
+        if value is not None and not isinstance(value, numbers.Real):
+            raise ValueError(f"tell: value={value!r} is no number")
+        if value is None or (constraints is None and not math.isfinite(value)):
+            self._evaluator.count_if_failed(math.nan)
+            return math.nan
+        if self._problem.constraints.returned == (constraints is None):
+            raise ValueError(
+                "tell: constraints= is given with each value where the study has "
+                "constraints='returned', and only there"
+            )
+        told: Any = value
+        if constraints is not None:
+            told = returned_row(lambda x: (value, constraints), None)
+        return self._evaluator.value(CallOutcome(told, None), last=True)
+
+    def _take_unasked(self, x: Floats, row: Floats | float) -> None:
+        judged = self._judge.judge_one(x, row)
+        if isinstance(self._swarm, PhasedSearch):
+            position = self._problem.coding.encode(x[None])
+            self._swarm.take_in(position, self._sign * self._judge.order(judged))
+        self._remember(UNASKED, x, judged)
+
+    def reasons(self) -> dict[str, float]:
+        return self._reasons()
+
+    def result(self) -> Result:
+        return self._result(self._reasons())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        from pyswarmopt.base.checkpoint import checked_path, write
+
+        write(checked_path(path), self._state())
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        from pyswarmopt.base.checkpoint import checked_path, read_search, taking_over
+
+        file = checked_path(path)
+        saved = read_search(file, self._identity)
+        with taking_over(file):
+            self._restore(saved)
+        self._pending = {}
+
+
+__all__ = ["Study", "Trial"]

@@ -1,0 +1,227 @@
+"""Points that are known and not called again, constraints that the objective returns, and an early end."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from swarm_runs import bowl
+
+import pyswarmopt as pso
+
+BOX = [(-5.0, 5.0)] * 2
+GRID = {"a": [3, 1, 2], "b": pso.integer(-2, 2), "c": ["x", "y"]}
+
+
+def on_grid(a, b, c):
+    return (a - 2) ** 2 + (b - 1) ** 2 + (c == "x")
+
+
+class Called:
+    """Notes what a function is called with."""
+
+    def __init__(self, fun):
+        self.fun = fun
+        self.points = []
+
+    def __call__(self, x):
+        self.points.append(tuple(x.values()) if isinstance(x, dict) else tuple(x.tolist()))
+        return self.fun(**x) if isinstance(x, dict) else self.fun(x)
+
+
+# ---- memory ----
+
+
+def test_no_point_of_a_grid_is_called_twice_and_the_search_ends_when_all_are_known():
+    fun = Called(on_grid)
+    r = pso.minimize(fun, space=GRID, max_evals=500, seed=0)
+    every = set(itertools.product([3, 1, 2], range(-2, 3), "xy"))
+    assert set(fun.points[:-1]) == every
+    assert len(fun.points) == len(every) + 1 == r.nfev  # the last is for the best again
+    assert (r.fun, r.status) == (0, "exhausted")
+
+
+def test_points_that_failed_are_remembered_too():
+    def fragile(a, b, c):
+        if b < 0:
+            raise RuntimeError("no mesh")
+        return on_grid(a, b, c)
+
+    fun = Called(fragile)
+    pso.minimize(fun, space=GRID, max_evals=500, seed=1, on_error="worst")
+    assert len(fun.points) == len(set(fun.points)) + 1
+
+
+def test_parameters_that_look_alike_are_one_point():
+    """A momentum that is not there, and logarithms of one whole number."""
+
+    def fun(layers, kind, momentum=0.0):
+        return layers + momentum
+
+    called = Called(fun)
+    space = {
+        "layers": pso.integer(1, 3, log=True),
+        "kind": ["sgd", "adam"],
+        "momentum": pso.when("kind", "sgd", [0.0, 0.5]),
+    }
+    r = pso.minimize(called, space=space, max_evals=200, seed=0)
+    assert len(called.points) - 1 <= 3 * 3
+    assert r.status == "exhausted"
+
+
+def test_with_noise_points_are_called_again():
+    rng = np.random.default_rng(0)
+    fun = Called(lambda a, b, c: on_grid(a, b, c) + rng.normal())
+    r = pso.minimize(fun, space=GRID, max_evals=120, seed=0, noisy=True)
+    assert r.nfev == len(fun.points) == 120 > len(set(fun.points))
+
+
+def test_a_search_with_memory_is_resumed_bit_for_bit(tmp_path):
+    fun = Called(on_grid)
+    options = {"space": GRID, "max_evals": 60, "seed": 0}
+    whole = pso.minimize(fun, **options)
+    halved = Called(on_grid)
+    path = tmp_path / "c.npz"
+    pso.minimize(halved, **options, checkpoint=path, callback=lambda r: r.nfev >= 15)
+    r = pso.minimize(halved, **options, checkpoint=path)
+    assert len(halved.points) == len(fun.points) + 2  # the best is called again at each end
+    assert r.nfev == whole.nfev
+    assert r.x.tolist() == whole.x.tolist()
+
+
+# ---- known points ----
+
+
+@pytest.mark.parametrize("recipe", [None, "constriction"])
+def test_known_points_cost_no_call_and_the_search_begins_from_them(recipe):
+    known = np.array([[4.0, 4.0], [0.01, 0.0], [1.0, 1.0]])
+    fun = Called(bowl)
+    r = pso.minimize(
+        fun, BOX, recipe, max_evals=10, seed=0, known=(known, [bowl(x) for x in known])
+    )
+    assert not set(map(tuple, known.tolist())) & set(fun.points[:-1])
+    assert r.nfev == len(fun.points) == 10
+    assert r.fun <= bowl(known[1])
+
+
+def test_known_runs_of_named_parameters_leave_the_rest_to_be_found():
+    params = [{"a": a, "b": b, "c": "x"} for a in (1, 2, 3) for b in range(-2, 3)]
+    fun = Called(on_grid)
+    r = pso.minimize(
+        fun, space=GRID, max_evals=500, seed=0, known=(params, [on_grid(**p) for p in params])
+    )
+    assert {c for _, _, c in fun.points[:-1]} == {"y"}
+    assert r.params == {"a": 2, "b": 1, "c": "y"}
+
+
+def test_the_result_of_another_run_is_known():
+    before = pso.minimize(bowl, BOX, max_evals=30, seed=0, history="particles")
+    fun = Called(bowl)
+    r = pso.minimize(fun, BOX, max_evals=12, seed=1, known=before)
+    assert r.fun <= before.fun
+    assert r.nfev == len(fun.points) <= 12
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        ([[0.0, 0.0]], "use .points, values."),
+        (([[0.0, 0.0]], [1.0, 2.0]), "2 values"),
+        (([[0.0, 0.0, 0.0]], [1.0]), r"use \(n, 2\)"),
+        (([[0.0, 9.0]], [1.0]), r"known\[0\]\[0\]\[1\] = 9"),
+        (([[0.0, 0.0]], ["a"]), "must be numbers"),
+        (([[0.0, 0.0]], [1.0], [[0.0]]), "constraints='returned'"),
+    ],
+)
+def test_what_is_not_known_is_refused(known, says):
+    with pytest.raises(ValueError, match=says):
+        pso.minimize(bowl, BOX, max_evals=5, known=known)
+
+
+# ---- constraints with the value ----
+
+
+def sums(x):
+    return float(x @ x), [1 - x.sum(), x[0] - 0.2]
+
+
+@pytest.mark.parametrize("form", ["pair", "dict"])
+@pytest.mark.parametrize("options", [{}, {"asynchronous": True}, {"recipe": "constriction"}])
+def test_constraints_that_fun_returns(form, options):
+    """The least of x^2 + y^2 where x + y >= 1 and x <= .2 is .68, at (.2, .8)."""
+
+    def fun(x):
+        value, amounts = sums(x)
+        return (value, amounts) if form == "pair" else {"fun": value, "constraints": amounts}
+
+    called = Called(fun)
+    calls = 2000 if options.get("recipe") else 200
+    r = pso.minimize(called, BOX, constraints="returned", max_evals=calls, seed=0, **options)
+    assert r.nfev == len(called.points) <= calls
+    assert r.fun == pytest.approx(0.68, abs=0.05 if options.get("recipe") else 1e-3)
+    assert r.feasible
+    assert (np.array(sums(r.x)[1]) <= 0).all()
+
+
+def test_constraints_that_are_returned_search_as_those_that_are_functions():
+    rules = [lambda x: 1 - x.sum(), lambda x: x[0] - 0.2]
+    apart = pso.minimize(bowl, BOX, constraints=rules, max_evals=60, seed=3)
+    together = pso.minimize(
+        lambda x: (bowl(x), [rule(x) for rule in rules]), BOX, constraints="returned",
+        max_evals=60, seed=3,
+    )  # fmt: skip
+    assert (together.fun, together.x.tolist()) == (apart.fun, apart.x.tolist())
+
+
+def test_a_call_that_fails_has_no_constraints():
+    def fun(x):
+        if x[0] < -1:
+            raise RuntimeError("no mesh")
+        return sums(x)
+
+    r = pso.minimize(fun, BOX, constraints="returned", max_evals=90, seed=0, on_error="worst")
+    assert r.fun == pytest.approx(0.68, abs=1e-3)
+    dead = pso.minimize(lambda x: 1 / 0, BOX, constraints="returned", max_evals=9, on_error="worst")
+    assert (dead.status, dead.failures) == ("failed", {"ZeroDivisionError: division by zero": 9})
+
+
+@pytest.mark.parametrize(
+    ("fun", "options", "says"),
+    [
+        (lambda x: 1.0, {}, r"it must give \(value, constraints\)"),
+        (lambda x: (1.0, ["a"]), {}, r"it must give \(value, constraints\)"),
+        (lambda x: (1.0, [1.0, 2.0]), {"constraints": None}, "constraints='returned'"),
+        (sums, {"vectorized": True}, "one point"),
+        (sums, {"noisy": True}, "noisy"),
+    ],
+)
+def test_what_is_not_returned_is_refused(fun, options, says):
+    with pytest.raises(ValueError, match=says):
+        pso.minimize(fun, BOX, **{"constraints": "returned", "max_evals": 9, **options})
+
+
+# ---- an early end ----
+
+
+def test_patience_ends_a_search_that_gains_nothing_any_more():
+    r = pso.minimize(bowl, BOX, max_evals=5000, patience=60, seed=0)
+    assert r.fun < 1e-9
+    assert (r.status, r.nfev < 300) == ("converged", True)
+    assert pso.minimize(bowl, BOX, max_evals=300, seed=0).status == "budget"
+
+
+def test_patience_waits_while_a_constraint_is_broken_less_and_less():
+    seen = []
+    pso.minimize(
+        lambda x: float(x.sum()), BOX, constraints=lambda x: math.hypot(*(x - 4)) - 0.01,
+        max_evals=300, patience=80, seed=0, callback=lambda r: seen.append((r.nfev, r.feasible)),
+    )  # fmt: skip
+    found = next(calls for calls, feasible in seen if feasible)
+    assert seen[-1][0] >= found + 79
+
+
+def test_workers_that_wait_beside_descents_with_constraints_are_warned_of():
+    with pytest.warns(UserWarning, match="asynchronous=True"):
+        pso.minimize(bowl, BOX, constraints=lambda x: 1 - x[0], max_evals=20, workers=3, seed=0)

@@ -1,0 +1,132 @@
+"""`Study`: asked for points and told their values, by anybody, in any order, across restarts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from swarm_runs import bowl
+
+import pyswarmopt as pso
+
+BOX = [(-5.0, 5.0)] * 2
+SPACE = {"width": (1.0, 9.0), "teeth": pso.integer(2, 9), "metal": ["steel", "brass"]}
+
+
+def weight(width, teeth, metal):
+    return width * teeth * (1.0 if metal == "steel" else 1.3)
+
+
+def strong(width, teeth):
+    return 20 - width * teeth**1.2
+
+
+def finish(study, fun):
+    while not study.stop():
+        trial = study.ask()
+        study.tell(trial, fun(trial))
+    return study.result()
+
+
+@pytest.mark.parametrize(
+    ("options", "fun"),
+    [
+        ({"bounds": BOX}, lambda t: bowl(t.x)),
+        ({"space": SPACE}, lambda t: weight(**t.params)),
+        ({"space": SPACE, "constraints": strong}, lambda t: weight(**t.params)),
+        ({"bounds": BOX, "recipe": "constriction"}, lambda t: bowl(t.x)),
+    ],
+)
+def test_a_study_finds_what_minimize_finds(options, fun):
+    """The same points but for the last one, which `minimize` calls again."""
+    told = finish(pso.Study(max_evals=49, seed=0, **options), fun)
+    named = "space" in options
+    r = pso.minimize((lambda p: weight(**p)) if named else bowl, max_evals=49, seed=0, **options)
+    assert (told.fun, told.x.tolist(), told.nfev) == (r.fun, r.x.tolist(), r.nfev)
+
+
+def test_values_may_come_in_any_order():
+    study = pso.Study(space=SPACE, constraints=strong, seed=0, max_evals=90)
+    while not study.stop():
+        trials = [trial for trial in (study.ask() for _ in range(4)) if trial is not None]
+        assert len({tuple(trial.params.values()) for trial in trials}) == len(trials)
+        for trial in reversed(trials):
+            study.tell(trial, weight(**trial.params))
+    r = study.result()
+    assert r.feasible
+    assert r.fun < 20
+
+
+def test_points_that_were_not_asked_for_count():
+    study = pso.Study(BOX, seed=0)
+    study.tell([4.0, 3.0], 25.0)
+    study.tell(np.array([0.0, 0.1]), 0.01)
+    study.tell([1.0, 1.0], None)
+    r = study.result()
+    assert (r.fun, r.x.tolist(), r.nfev, r.status) == (0.01, [0.0, 0.1], 3, "running")
+    assert r.failures == {"nan": 1}
+
+
+def test_a_point_that_was_told_is_not_asked_for():
+    study = pso.Study(space={"a": [1, 2, 3]}, seed=0, max_evals=9)
+    study.tell({"a": 2}, 5.0)
+    asked = []
+    while trial := study.ask():
+        asked.append(trial.params["a"])
+        study.tell(trial, float(trial.params["a"]))
+    assert sorted(asked) == [1, 3]
+    assert study.result().status == "exhausted"
+
+
+def test_a_saved_study_goes_on_as_if_nothing_had_happened(tmp_path):
+    def made():
+        return pso.Study(space=SPACE, constraints=strong, seed=0, max_evals=40)
+
+    study = made()
+    for _ in range(15):
+        trial = study.ask()
+        study.tell(trial, weight(**trial.params))
+    pending = study.ask()
+    study.save(tmp_path / "study.npz")
+    other = made()
+    other.load(tmp_path / "study.npz")
+    again = other.ask()
+    assert (again.number, again.params) == (pending.number, pending.params)
+    for each, trial in (study, pending), (other, again):
+        each.tell(trial, weight(**trial.params))
+    ends = [finish(each, lambda t: weight(**t.params)) for each in (study, other)]
+    assert ends[0].x.tolist() == ends[1].x.tolist()
+    assert len(ends[0].history) == len(ends[1].history) > 0
+
+
+def test_returned_constraints_are_told_with_the_value():
+    study = pso.Study(BOX, constraints="returned", seed=0, max_evals=80)
+    while not study.stop():
+        trial = study.ask()
+        study.tell(trial, bowl(trial.x), trial.x.sum() - 1)
+    assert study.result().fun == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tell", "says"),
+    [
+        (lambda s, t: (s.tell(t, 1.0), s.tell(t, 1.0)), "trial 0 was told already"),
+        (lambda s, t: s.tell([1.0], 1.0), r"a point has shape \(2,\)"),
+        (lambda s, t: s.tell([1.0, 9.0], 1.0), r"point\[0\]\[1\] = 9.0 is not within"),
+        (lambda s, t: s.tell(t, 1.0, [0.0]), "constraints='returned'"),
+        (lambda s, t: s.tell(t, "good"), "number"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(tell, says):
+    study = pso.Study(BOX, seed=0)
+    with pytest.raises(ValueError, match=says):
+        tell(study, study.ask())
+
+
+def test_a_file_of_another_study_is_refused(tmp_path):
+    pso.Study(BOX, seed=0).save(tmp_path / "study.npz")
+    with pytest.raises(ValueError, match="written by a search with other seed"):
+        pso.Study(BOX, seed=1).load(tmp_path / "study.npz")
+    with pytest.raises(
+        TypeError, match=r"Study\(\) has no argument n_trials; here it is max_evals="
+    ):
+        pso.Study(BOX, n_trials=5)
