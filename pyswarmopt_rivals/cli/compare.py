@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,12 +17,19 @@ from pyswarmopt_groups.cli.options import following
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.cli.running import check_files
+from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 if TYPE_CHECKING:
     from pyswarmopt_rivals.comparison.table import ComparisonTable
 
+Format = Annotated[
+    str,
+    Option(
+        "Print as text, latex or csv.", "F", OUTPUT, choices=("text", "latex", "csv"), name="format"
+    ),
+]
 UNFOLDED = 1000  # columns, where no terminal says how many it has
 
 
@@ -31,14 +38,20 @@ def command(
     config: Config = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    as_format: Format = "text",
 ) -> None:
     check_files(settings, settings.tasks)
     from pyswarmopt_rivals.comparison.contest import compare
+    from pyswarmopt_rivals.comparison.formats import csv_text, latex_text
 
     with following(quiet, _scores) as on_step:
         result = compare(settings, on_step)
     if as_json:
         echo(json.dumps(result))
+    elif as_format == "csv":
+        echo(csv_text(result).rstrip())
+    elif as_format == "latex":
+        echo(latex_text(result))
     else:
         terminal = sys.stdout.isatty()
         print_comparison(open_console(width=None if terminal else UNFOLDED), result)

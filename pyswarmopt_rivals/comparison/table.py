@@ -46,13 +46,13 @@ def tables_of(result: Json) -> list[ComparisonTable]:
     if "tasks" in result:
         rows = [cells(name, row, OVER_TASKS) for name, row in result["methods"].items()]
         tables.append(ComparisonTable(f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, rows))
-    for task, table in _by_task(result).items():
+    for task, table in by_task(result).items():
         rows = [cells(*pair) for pair in table["methods"].items()]
         tables.append(ComparisonTable(task, HEADINGS, rows))
     return tables
 
 
-def _by_task(result: Json) -> dict[str, Json]:
+def by_task(result: Json) -> dict[str, Json]:
     """Task -> its part of ``compare.json``, with ``methods`` and ``metric``."""
     return result["tasks"] if "tasks" in result else {result["task"]: result}
 
@@ -110,7 +110,7 @@ def summary_lines(result: Json) -> Sequence[str]:
     text = render(
         f"{FOLDER}/summary.txt.j2",
         r=result,
-        tables=_by_task(result),
+        tables=by_task(result),
         first=first,
         split=split,
         best=methods.get(first),

@@ -1,0 +1,52 @@
+"""A comparison as CSV and as LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any
+
+from pyswarmopt_rivals.comparison.formats import csv_text, latex_text
+from pyswarmopt_rivals.comparison.table import tables_of
+
+AGAINST = {"method": "best-single", "difference": 0.1, "p": 0.001, "corrected": {"p": 0.002}}
+
+
+def row(dev: float, test: float | None, **more: Any) -> dict[str, Any]:
+    interval = None if test is None else [test - 0.1, test + 0.1]
+    costs = {"item_evaluations": 1200, "seconds": 3.25, "models": 1, "tokens": None}
+    return {"dev": dev, "test": test, "test_interval": interval, **costs, **more}
+
+
+RESULT: dict[str, Any] = {
+    "task": "R&D_100%",
+    "methods": {"ties": row(0.8, 0.7, against_single=AGAINST), "best-single": row(0.7, None)},
+}
+
+
+def test_csv_has_the_numbers_and_is_empty_where_there_is_none() -> None:
+    first, second = csv.DictReader(io.StringIO(csv_text(RESULT)))
+    assert (first["task"], first["method"]) == ("R&D_100%", "ties")
+    assert [float(first[name]) for name in ("dev", "test", "test_low")] == [0.8, 0.7, 0.7 - 0.1]
+    assert [float(first[name]) for name in ("items", "against_best_single", "p")] == [
+        1200,
+        0.1,
+        0.002,
+    ]
+    assert [second[name] for name in ("test", "test_high", "p", "tokens")] == [""] * 4
+
+
+def test_csv_of_several_tasks_has_a_line_for_each_method_of_each() -> None:
+    over = {"tasks": {"a": RESULT, "b": RESULT}, "methods": {}}
+    lines = csv.DictReader(io.StringIO(csv_text(over)))
+    assert [line["task"] for line in lines] == ["a", "a", "b", "b"]
+
+
+def test_latex_reads_back_as_the_table() -> None:
+    text = latex_text(RESULT)
+    assert text.startswith("% R&D_100%")
+    lines = [line.removesuffix(r" \\") for line in text.splitlines() if line.endswith(r"\\")]
+    plain = [re.sub(r"\\([&%_])", r"\1", line).split(" & ") for line in lines]
+    (table,) = tables_of(RESULT)
+    assert plain == [list(table.headings), *table.rows]
