@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,15 @@ class Directory:
     config: Mapping[str, Any]
     free: Collection[str]
     what: str
+
+    @cached_property
+    def day(self) -> str:
+        """The day that chat templates take for today, in ISO format: that on which it was begun."""
+        file = None if self.path is None else self.path / ABOUT
+        if file is None or not file.exists():
+            return date.today().isoformat()
+        day = read_json(file).get("day")  # earlier versions stored none
+        return day if isinstance(day, str) else date.today().isoformat()
 
     def check(self) -> None:
         """Refuse a directory that was created with another configuration or holds something else.
@@ -107,7 +118,7 @@ class Directory:
         file = path / ABOUT
         if not file.exists():
             about = {"config": self.config, "fingerprints": fingerprints, "versions": versions()}
-            write_json(file, {"format": FORMAT, **about})
+            write_json(file, {"format": FORMAT, "day": self.day, **about})
         elif canonical(read_json(file).get("fingerprints")) != canonical(fingerprints):
             raise UserError(
                 f"{path}: base, experts or tasks changed since it was begun; choose another `out`"

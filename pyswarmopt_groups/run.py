@@ -21,6 +21,7 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
 from pyswarmopt_groups.validate import check_members, check_task, usable
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
@@ -42,6 +43,11 @@ RESULT = "result.json"
 VERDICTS = "verdicts.jsonl"
 _SHAPE = {"row": dict[str, Any], "verdicts": list[dict[str, Any]]}  # of a strategy's stored row
 
+# Settings that a single question has no use for.
+_OF_TASKS = (
+    *("out", "dev", "test", "columns", "labels", "template", "split_seed", "skip_bad_rows"),
+    *("scoring", "allow_overlap"),
+)
 # done, total, strategy, its row when finished
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]
 
@@ -162,6 +168,8 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
     directory = Directory(out, vars(config), FREE, "an ensemble")
     directory.check()
     group = Group.opened(config, task)
+    for member in group.members:
+        member.use_day(directory.day)
     with directory.opened(group.fingerprints) as store:
         return _report(group, store, out, on_step or (lambda *step: None))
 
@@ -170,8 +178,11 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     """Each strategy's answer to a single question, without dev: name -> verdict.
 
     Raises:
-        UserError: bad input, or a strategy that is fitted on dev.
+        UserError: bad input, a setting for examples, or a strategy that is fitted on dev.
     """
+    for name in _OF_TASKS:
+        if (value := getattr(config, name)) != getattr(CouncilConfig, name):
+            raise InvalidOption(name, value, "is for the examples of a `task`; remove it")
     task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
     group = Group.opened(config, task)
     context = group.context(Store(None))

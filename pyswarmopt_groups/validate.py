@@ -56,6 +56,9 @@ def check_members(
     Raises:
         UserError: names the member, what is wrong and what to do.
     """
+    if scoring in ("letter", "likelihood") and not any(m.gives_likelihoods for m in members):
+        why = "no member gives likelihoods, so that all write their answers; remove it"
+        raise InvalidOption("scoring", scoring, why)
     local = [member for member in members if isinstance(member, LocalMember)]
     check_templates({m.name: all(map(has_template, m.models)) for m in local})
     for member in members:

@@ -13,7 +13,7 @@ import io
 import itertools
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -30,6 +30,7 @@ from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to, written
 from pyswarmopt_llm.scores.metrics.written import Sampling
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import (
@@ -57,6 +58,7 @@ class Key:
         ours: id of a pair (the place of its item in the split, from 1) -> the number of our reply,
             1 or 2.
         alike: ids of the pairs whose replies are the same, which nobody has to judge.
+        repeats: id -> the number of its question, where some are asked several times.
     """
 
     format: int
@@ -65,6 +67,7 @@ class Key:
     names: tuple[str, str]
     ours: dict[str, str]
     alike: list[str]
+    repeats: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         if on_items is not None:
             on_items(done * len(items), 2 * len(items))
     names = names_in_words(config)
-    key = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, [])
+    repeats = {str(place): number for place, number in enumerate(repeated(items), start=1)}
+    key = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, [], repeats)
     rows = []
     for number, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
         id_ = str(number)  # a task's own ids may repeat from domain to domain
@@ -166,7 +170,8 @@ def key_of(file: Path) -> Path:
 def count_votes(files: Sequence[str]) -> Votes:
     """The win rate by the votes in copies of one file of `write_pairs`, one copy for each voter.
 
-    A pair without a vote is left out, one with several votes counts their mean. Of equal replies as
+    A pair without a vote is left out, one with several votes counts their mean, and a question that
+    is asked several times is one piece of evidence. Of equal replies as
     large a share counts, so that they weigh as much as in the whole split.
 
     Raises:
@@ -176,17 +181,20 @@ def count_votes(files: Sequence[str]) -> Votes:
     key = _read_key(key_of(user_path(files[0])))
     voters = [_read_votes(user_path(name), key) for name in files]
     cast_for = {id_: [votes[id_] for votes in voters if id_ in votes] for id_ in key.ours}
-    values = [sum(some) / len(some) for some in cast_for.values() if some]
-    if not values:
+    judged = {id_: sum(some) / len(some) for id_, some in cast_for.items() if some}
+    if not judged:
         raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
-    values += [0.5] * round(len(key.alike) * len(values) / len(key.ours))
+    as_many = key.alike[: round(len(key.alike) * len(judged) / len(key.ours))]
+    values = [*judged.values(), *[0.5] * len(as_many)]
+    asked = [key.repeats.get(id_, id_) for id_ in (*judged, *as_many)]
     rate = score_of(values).value
-    paired = compare_paired(values, [1.0 - v for v in values])
+    paired = compare_paired(values, [1.0 - value for value in values], questions=asked)
     verdict = between(key.names, (rate, 1.0 - rate), paired, key.split)
     pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]
     agreement = sum(pairs) / len(pairs) if pairs else None
     ties = values.count(0.5)
-    return Votes(key.task, key.names, rate, interval(values), paired, ties, agreement, verdict)
+    ends = interval(values, questions=asked)
+    return Votes(key.task, key.names, rate, ends, paired, ties, agreement, verdict)
 
 
 def _read_key(path: Path) -> Key:

@@ -25,6 +25,7 @@ _LONG_WORD = re.compile(rf"\S{{{LIMIT + 10},}}")  # a value and the punctuation 
 _LONG_QUOTE = re.compile(
     rf"""(?<!\w)(?P<mark>['"])((?!(?P=mark)).){{{LIMIT + 1},}}(?P=mark)(?!\w)"""
 )
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 # The largest number that each integer setting takes: beyond it nothing would run, and arithmetic
 # would overflow.
@@ -72,6 +73,16 @@ def visible(text: str) -> str:
         'a\\x1b[2Jb\\udc80'
     """
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def without_addresses(text: str) -> str:
+    """The text without addresses in memory, which the next process does not have.
+
+    Example:
+        >>> without_addresses("[<function f at 0x7f3c2b1d>]")
+        '[<function f>]'
+    """
+    return _ADDRESS.sub("", text)
 
 
 def cut(text: str, limit: int = LIMIT) -> str:

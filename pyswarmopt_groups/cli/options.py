@@ -89,8 +89,6 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
 
 
 def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
-    if config.out is not None:
-        raise UserError(f"--out {config.out}: needs --task; the answer to a prompt is printed")
     from pyswarmopt_groups.run import decide_prompt
 
     verdicts = decide_prompt(config, prompt)

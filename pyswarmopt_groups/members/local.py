@@ -17,6 +17,7 @@ from pyswarmopt_groups.members.protocol import (
 )
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.written import Sampling as Draws
@@ -64,6 +65,10 @@ class LocalMember(Member):
         self._patch = patch
         engines = (base.engine, *base.engine.members.values())
         self.models = [engine for engine in engines if isinstance(engine, TransformersEngine)]
+
+    def use_day(self, day: str) -> None:
+        """See `Member.use_day`."""
+        use_day(self.base.engine, day)
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None

@@ -117,6 +117,9 @@ class Member:
         """Say why there is no response."""
         raise NotImplementedError
 
+    def use_day(self, day: str) -> None:
+        """Take this day, in ISO format, for today; one that writes no prompts has none."""
+
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:

@@ -68,10 +68,24 @@ class Draw:
         return choose
 
 
+@dataclass(frozen=True)
+class Continuation:
+    """What a model wrote after a prompt.
+
+    Attributes:
+        text: without special tokens.
+        cut: whether it ended by its length. Its ids tell, not its text: that may have fewer tokens,
+            without the special ones or in another spelling.
+    """
+
+    text: str
+    cut: bool
+
+
 def write_replies(
     engine: Any, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None
-) -> list[str]:
-    """The texts that a `TransformersEngine` writes after the prompts; see its `generate`."""
+) -> list[Continuation]:
+    """What a `TransformersEngine` writes after the prompts; see its `write`."""
     max_new_tokens += engine.thinking
     encoded = engine.encode_prompts(prompts, max_new_tokens)
     keys, replies = [len(ids) + max_new_tokens for ids in encoded], dict[int, list[int]]()
@@ -79,15 +93,15 @@ def write_replies(
     for rows in longest_first(keys, lambda longest: most // longest):
         decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
         own = None if draw is None else draw.rows(rows)
-        written = write(decoder, len(rows), engine.stops(), max_new_tokens, own)
-        replies |= zip(rows, written, strict=True)
+        of_rows = write(decoder, len(rows), engine.stops(), max_new_tokens, own)
+        replies |= zip(rows, of_rows, strict=True)
         engine.tokens_fed += decoder.tokens_fed
         engine.tell(len(replies), len(prompts))
     _tell_of_cuts(engine, [len(ids) for ids in replies.values()], max_new_tokens)
-    return [
-        engine.tokenizer.decode(replies[row], skip_special_tokens=True)
-        for row in range(len(prompts))
-    ]
+    written = [replies[row] for row in range(len(prompts))]
+    texts = [engine.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+    cut = [len(ids) == max_new_tokens for ids in written]
+    return [*map(Continuation, texts, cut)]
 
 
 def _tell_of_cuts(engine: Any, lengths: Sequence[int], most: int) -> None:

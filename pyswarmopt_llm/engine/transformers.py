@@ -25,7 +25,7 @@ from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.engine.generation import Draw
+    from pyswarmopt_llm.engine.generation import Continuation, Draw
 
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
         self._plan = lru_cache(_PLANS)(self._planned)
         # Several scores of the same replies cost one writing.
-        self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[str]] = {}
+        self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[Continuation]] = {}
         self.told_of_cuts = False
 
     def load(self, patch: Patch) -> None:
@@ -175,13 +175,21 @@ class TransformersEngine(PromptTokenizer, Engine):
 
         A drawn text depends on its seed, not on the other prompts.
         """
+        return [written.text for written in self.write(prompts, max_new_tokens, draw)]
+
+    def write(
+        self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
+    ) -> list[Continuation]:
+        """What `generate` gives, and whether it was cut off."""
         call = (tuple(prompts), max_new_tokens, draw)
         if call not in self._texts:
             self._texts[call] = self._written(*call)
         return list(self._texts[call])
 
     @within_memory
-    def _written(self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None) -> list[str]:
+    def _written(
+        self, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None
+    ) -> list[Continuation]:
         from pyswarmopt_llm.engine.generation import write_replies
 
         return write_replies(self, prompts, max_new_tokens, draw)

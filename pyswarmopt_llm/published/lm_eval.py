@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt.base.words import without_addresses
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
@@ -69,8 +71,10 @@ class LmEvalTask:
             n_dev = len(searched[key].eval_docs) if two else None
             divided = _divide(len(task.eval_docs), n_dev, *sizes)
             self._documents["test"][key], self._documents["dev"][key] = divided
-        configs = {key: repr(task.dump_config()) for key, task in held_out.items()}
-        described = json.dumps([spec, self._documents, configs], sort_keys=True)
+        dumped = {key: task.dump_config() for key, task in held_out.items()}
+        configs = {key: without_addresses(repr(config)) for key, config in dumped.items()}
+        parts = [spec, self._documents, configs, *_sources(dumped)]
+        described = json.dumps(parts, sort_keys=True)
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
@@ -140,6 +144,21 @@ def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], 
         raise UserError(f"a harness task with {n} documents cannot be divided into dev and test")
     dev = max(1, min(dev, n // 3))
     return sorted(order[dev : dev + test]), sorted(order[:dev])
+
+
+def _sources(value: Any) -> Iterator[str]:
+    """Source of each function in nested values; the harness dumps only the outer ones'."""
+    if callable(value):
+        try:
+            yield inspect.getsource(value)
+        except (TypeError, OSError):  # of a partial, or without a file
+            yield without_addresses(repr(value))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _sources(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _sources(part)
 
 
 def _task_name(file: Path) -> str:

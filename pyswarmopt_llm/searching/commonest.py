@@ -12,6 +12,7 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.record import pack
@@ -33,12 +34,7 @@ def commonest_label(
     if not tasks or not all(form is not None and form.choices is not None for form in forms):
         return None
     labels = {name: most_frequent(task.dev) for name, task in tasks.items()}
-    scores = {
-        split: _scores(
-            {name: _score(task.split(split), labels[name]) for name, task in tasks.items()}, combine
-        )
-        for split in splits
-    }
+    scores = {split: _scores(tasks, labels, split, combine) for split in splits}
     return Model(dict.fromkeys(experts, 0.0), scores["dev"], scores.get("test"))
 
 
@@ -57,7 +53,11 @@ def _score(items: Sequence[Item], label: str) -> Score:
     return score_of([float(item.answer == label) for item in items])
 
 
-def _scores(scores: Mapping[str, Score], combine: Combine) -> Scores:
+def _scores(
+    tasks: Mapping[str, Task], labels: Mapping[str, str], split: str, combine: Combine
+) -> Scores:
+    scores = {name: _score(task.split(split), labels[name]) for name, task in tasks.items()}
+    asked = {name: repeated(task.split(split)) for name, task in tasks.items()}
     total = combine(list(scores.values()))
     outcomes = {name: Outcome(score.value, pack(score.per_item)) for name, score in scores.items()}
-    return Scores(total.value, outcomes, combined_interval(scores, combine))
+    return Scores(total.value, outcomes, combined_interval(scores, combine, questions=asked))

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, SearchConfig, given_settings
 from pyswarmopt_llm.mix.kind import SpaceKind
-from pyswarmopt_llm.scores.metrics.objectives import Objectives, load_objectives
+from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_answers, load_objectives
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.presets import PRESETS, PUBLISHED, Method, preset_of, space_of
 from pyswarmopt_llm.searching.rules import check_costs, check_settings, check_tasks, threads_of
@@ -36,6 +36,9 @@ def make_plan(config: SearchConfig) -> Work:
     asked = Plan(asked_for(config), given)
     check_settings(asked)
     objectives = load_objectives(asked.config)
+    # The harness may have replies written.
+    thinking = 0 if objectives.externals else config.thinking
+    check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
     work = Work(asked, objectives)
     check_tasks(work)
     method = PRESETS[preset_of(config)](work)

@@ -17,10 +17,16 @@ from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
+from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics, load_tasks
+from pyswarmopt_llm.scores.metrics.objectives import (
+    check_answers,
+    check_window,
+    find_metrics,
+    load_tasks,
+)
 from pyswarmopt_llm.scores.metrics.written import Sampling
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
@@ -71,7 +77,9 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         KeyboardInterrupt: on Ctrl-C; the same call resumes.
     """
     prepared, methods = prepare(config)
-    with directory_of(config).opened(_fingerprints(prepared)) as store:
+    directory = directory_of(config)
+    use_day(prepared[0].engine, directory.day)  # all have the same engine
+    with directory.opened(_fingerprints(prepared)) as store:
         benches = [bench.settled(config.scoring, store) for bench in prepared]
         entries, left_out = plan(config, methods, benches)
         try:
@@ -125,6 +133,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
         new_tokens=config.max_new_tokens,
         sampling=Sampling.of(config.temperature, config.samples, 0),
     )
+    check_answers(config.scoring, 0, tasks, metrics)
     base, experts = load_pool(config.base, config.experts, DELTA[0])
     build_space(DELTA[0], experts)  # refuses what it cannot mix
     chats = _load_chats(config, [expert.info.name for expert in experts])

@@ -100,7 +100,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     numbered = enumerate(questions(60, 1, 3))
     asked = [item | {"id": str(i), "answer": right[i]} for i, item in numbered]
     task = write_task(tmp_path / "words.json", asked[:30], asked[30:])
-    return ["--members", "ant", "bee", "cat", "--task", task, "--quiet", "--scoring", "letter"]
+    return ["--members", "ant", "bee", "cat", "--task", task, "--quiet"]
 
 
 def voted(capsys: pytest.CaptureFixture[str], words: list[object], *more: object) -> Json:

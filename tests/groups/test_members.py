@@ -201,6 +201,16 @@ def test_silent_endpoints_are_refused_before_anything_is_asked(
         check_members([endpoint(server)], Task("prompt", (), ()), "auto")
 
 
+def test_a_scoring_that_no_member_can_use_is_refused_before_anything_is_asked(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(lambda prompt, n: answer("ready"))
+    for scoring in ("letter", "likelihood"):
+        with pytest.raises(UserError, match=f"scoring {scoring}: no member gives likelihoods"):
+            check_members([endpoint(server)], Task("prompt", (), ()), scoring)
+    check_members([endpoint(server)], Task("prompt", (), ()), "generate")
+
+
 def test_a_quorum_decides_though_an_endpoint_is_down(
     serve: Callable[..., Server], tiny_base: Path, experts: list[Path], tmp_path: Path, capsys
 ) -> None:

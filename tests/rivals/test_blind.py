@@ -14,6 +14,7 @@ from search_helpers import Json, exit_code, swarm_llm
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.model import Turns
+from pyswarmopt_rivals.blind import Key, count_votes, write_pairs
 
 N = 12
 
@@ -130,6 +131,35 @@ def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
     # 1 (both), a half (one each), a half (a tie), and a half for as large a share of equal replies.
     assert found["value"] == pytest.approx((1 + 0.5 + 0.5 + 0.5 * alike) / (3 + alike))
     assert found["agreement"] == 0.5 and found["ties"] == 2 + alike
+
+
+def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: Path) -> None:
+    """Five copies of eight questions tell what the eight tell; without their numbers forty do."""
+    found = []
+    for copies, numbers in ((1, [*range(8)]), (5, [*range(8)] * 5), (5, [])):
+        file = tmp_path / f"pairs-{len(found)}.csv"
+        ours = {str(place): "1" for place in range(1, 8 * copies + 1)}
+        repeats = dict(zip(ours, numbers, strict=False))
+        key = Key(1, "t", "test", ("a", "b"), ours, [], repeats)
+        file.with_name(f"{file.name}.key.json").write_text(json.dumps(vars(key)))
+        rows = [f"{id_},q,x,y,{'2' if int(id_) % 8 == 3 else '1'}" for id_ in ours]
+        file.write_text("\n".join(["id,prompt,reply 1,reply 2,vote", *rows]))
+        votes = count_votes([str(file)])
+        found.append((votes.value, votes.interval, votes.paired.p_value))
+    once, grouped, apart = found
+    assert grouped == once and apart[0] == once[0] and apart[2] < once[2] / 100
+
+
+def test_the_key_has_the_numbers_of_repeated_questions(
+    tiny_base: Path, experts: list[Path], tmp_path: Path
+) -> None:
+    asks = ["Why is it?", "How?", "Why is it?"]
+    file = tmp_path / "asks.json"
+    rows = [{"id": str(place), "prompt": text} for place, text in enumerate(asks)]
+    file.write_text(json.dumps({"dev": [{"prompt": "Hello."}], "test": rows}))
+    shared: Json = {"adapter": str(experts[0]), "against": str(experts[1]), "threads": 1}
+    config = EvalConfig(str(tiny_base), str(file), max_new_tokens=4, **shared)
+    assert write_pairs(config, tmp_path / "pairs.csv").repeats == {"1": 0, "2": 1, "3": 0}
 
 
 def test_equal_replies_weigh_as_in_the_whole_split_however_few_pairs_are_judged(

@@ -79,6 +79,10 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "split_seed": {"split_seed": 5},
     "scoring": {"scoring": "letter"},
     "metric": {"metric": "abstain"},
+    "thinking": {"thinking": 3},
+    "max_new_tokens": {"max_new_tokens": 2},
+    "temperature": {"temperature": 2.0},
+    "samples": {"temperature": 2.0, "samples": 3},
 }
 WRITTEN: dict[str, dict[str, Any]] = {
     **{
@@ -105,12 +109,6 @@ NONE = {
     ("find", "test"),
 }
 CASES = [case for case in CASES if case[1:] not in NONE and case != ("written", "blind", "metric")]
-# A metric of written replies leaves `scoring` unsaid: to be refused where it is typed.
-UNSAID = pytest.mark.xfail(
-    reason="scoring does nothing beside a metric of written replies", strict=True
-)
-OPEN = {("written", way, "scoring") for way in WAYS if way != "blind"}
-MARKED = [pytest.param(*case, marks=UNSAID) if case in OPEN else case for case in CASES]
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +154,7 @@ def known() -> dict[tuple[str, str, str], object]:
     return {}
 
 
-@pytest.mark.parametrize(("kind", "way", "name"), MARKED)
+@pytest.mark.parametrize(("kind", "way", "name"), CASES)
 def test_an_option_changes_the_result_or_is_refused(
     kind: str, way: str, name: str, folder: Path, usual: Any, known: Any, monkeypatch: Any
 ) -> None:

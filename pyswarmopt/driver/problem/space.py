@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.words import without_addresses
 
 
 @dataclass(frozen=True)
@@ -318,8 +320,16 @@ class Space:
         return self._parameters[name]
 
     def describe(self) -> dict[str, str]:
-        """The parameters in words, for a checkpoint."""
-        return {name: repr(parameter) for name, parameter in self._given.items()}
+        """The parameters in words, for a checkpoint: numbers in all digits and alike whether Python's
+        or NumPy's, arrays whole, and no addresses in memory, which the next process does not have.
+
+        Example:
+            >>> Space({"x": (np.float64(0.1), 1.0), "f": [len]}).describe()
+            {'x': 'Real(low=0.1, high=1.0, log=False)', 'f': 'Choice(options=(<built-in function len>,))'}
+        """
+        with np.printoptions(legacy="1.25", threshold=sys.maxsize, precision=17):
+            words = {name: repr(parameter) for name, parameter in self._given.items()}
+        return {name: without_addresses(text) for name, text in words.items()}
 
     def decode(self, x: Iterable[float]) -> dict[str, Any]:
         """The parameters at a point, (D,), as plain Python values, without those that are inactive

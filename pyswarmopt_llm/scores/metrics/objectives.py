@@ -205,6 +205,32 @@ def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]
     return possible_scorings(scoring, task.dev) if metric.scoring is None else (metric.scoring,)
 
 
+def check_answers(
+    scoring: str, thinking: int, tasks: Mapping[str, Task], metrics: Mapping[str, Metric]
+) -> None:
+    """Refuse a scoring that no task uses, and thoughts where no task has written replies.
+
+    Raises:
+        InvalidOption: says how the answers are scored.
+
+    Example:
+        >>> from pyswarmopt_llm.scores.metrics.by_name import METRICS
+        >>> check_answers("letter", 0, {"t": Task("t", (), ())}, {"t": METRICS["f1"]})
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.InvalidOption: scoring letter: metric f1 is scored by generate; remove it
+    """
+    used: set[str] = set()
+    for name, metric in metrics.items():
+        used.update(scorings_of(metric, scoring, tasks[name]))
+    if scoring not in ("auto", *used):
+        first = next(iter(metrics.values()), None)
+        by = f"`metric` {first.name} is scored by {first.scoring}" if first else "a function scores"
+        raise InvalidOption("scoring", scoring, f"{by}; remove it")
+    if thinking and metrics and "generate" not in used:
+        why = "is before written replies, and here options are scored; add `scoring` generate"
+        raise InvalidOption("thinking", thinking, f"{why}, or remove it")
+
+
 def load_split(config: SearchConfig) -> dict[str, Task]:
     """The tasks as the search sees them.
 

@@ -155,7 +155,8 @@ def _leading_letter(text: str, choices: Mapping[str, str]) -> str | None:
     if match is None or match["letter"] not in choices:
         return None
     rest = match["rest"]
-    if _ANOTHER_LETTER.match(rest) or _REFUTED.match(rest):
+    told = rf"[\W_]*{re.escape(choices[match['letter']])}"  # "A. Paris is wrong"
+    if _ANOTHER_LETTER.match(rest) or _REFUTED.match(re.sub(rf"\A{told}", "", rest)):
         return None
     follows = _AFTER_WORDLIKE_LETTER if match["letter"] in "AI" else _AFTER_LETTER
     if follows.match(rest) is None or _named_letter(rest, choices):

@@ -2,7 +2,7 @@
 
 A reply ends where a question of its own begins, and after ``####``, GSM8K's marker (Cobbe et al. 2021, arXiv
 2110.14168). In what is left, the last LaTeX ``\\boxed{...}`` is most explicit, then the text after ``####``, then
-after the last "the answer is".
+after the last "the answer is", ``<answer>``, or line that says "Final answer".
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import re
 
 _MARK = re.compile(
     r"\b(?:answers?|(?:correct|right|best)\s+(?:option|choice))[*_\s]*"
-    r"(?:(?:is|are|would\s+be|should\s+be|must\s+be)\b\s*:?|[:=])",
-    re.IGNORECASE,
+    r"(?:(?:is|are|would\s+be|should\s+be|must\s+be)\b\s*:?|[:=])"
+    r"|^[ \t#>*_]*(?:(?:the|my)[ \t]+)?(?:(?:final|correct)[ \t]+)?answer[ \t*_]*$"  # a heading
+    r"|<answer>",
+    re.IGNORECASE | re.MULTILINE,
 )
 _HASHES = re.compile(r"####[ \t]*(?:\n\s*)?(?P<answer>[^\n]+)")
 # "#### Step 1: ..." and "#### 2. The price" are headings.
@@ -142,9 +144,9 @@ def _up_to_closing_brace(text: str) -> str | None:
 
 
 def _after_mark(text: str) -> str | None:
-    """The text after the last answer marker, up to the end of its line."""
+    """The text after the last answer marker, up to the end of its line, or of its tag."""
     ends = [match.end() for match in _MARK.finditer(text)]
     if not ends:
         return None
-    lines = text[ends[-1] :].strip().splitlines()
+    lines = text[ends[-1] :].partition("</answer>")[0].strip().splitlines()
     return lines[0] if lines else None

@@ -12,7 +12,7 @@ from pyswarmopt_llm.scores.tasks.stated import candidates, plain, without_though
 
 VERDICTS = ("yes", "no", "true", "false", "maybe")
 
-_ECHO = re.compile(r"\b(?:yes|no|true|false)\s*(?:/|,?\s*or)\s*(?:yes|no|true|false)\b")
+_ECHO = re.compile(r"\b(?:yes|no|true|false)\s*(?:/|,?\s*(?:or|and))\s*(?:yes|no|true|false)\b")
 _IDIOM = re.compile(
     r"\bno\s+(?:doubt|problem|worries|wonder|idea|need|matter|question|longer|way\s+to\s+(?:know|tell))\b"
 )

@@ -15,7 +15,6 @@ from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
     Comparison,
-    compare_paired,
     compare_tasks,
     corrected,
 )
@@ -370,12 +369,19 @@ class Result:
 
         Of several tasks it is of the combined scores.
         """
-        ours = self._on(of, split)
-        theirs = self._on(over, split)
+        return self._minus(self._on(of, split), self._on(over, split), split, level)
+
+    def _minus(
+        self,
+        ours: Mapping[str, Outcome],
+        theirs: Mapping[str, Outcome],
+        split: str,
+        level: float = LEVEL,
+    ) -> Comparison | None:
         if not ours or not theirs:
             return None
         if not self.several_tasks:
-            return next(iter(self.by_task(over, split, of, level).values()), None)
+            return next(iter(self._tasks(ours, theirs, split, level).values()), None)
         combine = find_combine(self.combine, len(self.objectives))
         scales = self.scales
         asked = self._questions(split)
@@ -410,8 +416,11 @@ class Result:
         level: float = LEVEL,
     ) -> dict[str, Comparison]:
         """Task -> a model minus another, where both have scores of its items."""
-        ours = self._on(of, split)
-        theirs = self._on(over, split)
+        return self._tasks(self._on(of, split), self._on(over, split), split, level)
+
+    def _tasks(
+        self, ours: Mapping[str, Outcome], theirs: Mapping[str, Outcome], split: str, level: float
+    ) -> dict[str, Comparison]:
         first, second = (
             {name: outcome.per_item for name, outcome in side.items()} for side in (ours, theirs)
         )
@@ -447,10 +456,8 @@ class Result:
         """The best expert minus the second on dev, where all are scored on the same items."""
         if self.dropped or len(self.experts) < 2:
             return None
-        first, second = (list(chain(*self.experts[n].dev.items.values())) for n in self.ranking[:2])
-        scales = {objective.scale for objective in self.objectives.values()}
-        scale = scales.pop() if len(scales) == 1 else None
-        return compare_paired(first, second, scale) if len(first) == len(second) > 1 else None
+        first, second = (self.experts[name].dev.tasks for name in self.ranking[:2])
+        return self._minus(first, second, "dev")
 
 
 _LIMITS = frozenset(

@@ -46,6 +46,7 @@ from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.metrics.external.objectives import harness_task
 from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.metrics.objectives import (
+    check_answers,
     check_window,
     load_split,
     scorings_of,
@@ -67,6 +68,11 @@ _AS_STORED = (
     *("dev", "test", "allow_overlap", "max_new_tokens", "scoring", "dtype"),
 )
 _SAMPLING = ("temperature", "samples", "seed")  # of one model alone
+# Settings by which we would read or score a task that the harness reads and scores.
+_NOT_OF_HARNESS = (
+    *("scoring", "metric", "columns", "labels", "template", "split_seed", "skip_bad_rows"),
+    *("max_new_tokens", "temperature", "samples"),
+)
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
 
@@ -166,6 +172,7 @@ class Exam:
             config.max_new_tokens,
             Sampling.of(config.temperature, config.samples, config.seed),
         )
+        _check_answers(config, task, metric)
         metric.check(task.split(config.split), f"{task.source}: {config.split}")
         return cls(_noted(task, _of_another_score(config, task, metric)), config.split, metric)
 
@@ -238,6 +245,17 @@ def load_items(config: EvalConfig) -> Task:
     return _noted(task, why, _of_training(config, task))
 
 
+def _check_answers(config: EvalConfig, task: Task, metric: Metric) -> None:
+    """Refuse a scoring or thoughts that change nothing; those of a run may be for its other tasks."""
+    scoring = config.scoring
+    thinking = config.thinking
+    if config.run is not None:
+        stored = read_about(user_path(config.run)).config
+        scoring = "auto" if scoring == stored.scoring else scoring
+        thinking = 0 if thinking == stored.thinking else thinking
+    check_answers(scoring, thinking, {task.name: task}, {task.name: metric})
+
+
 def _noted(task: Task, *notes: str) -> Task:
     """The task with these in its note, but for empty ones."""
     return replace(task, note="; ".join(filter(None, (task.note, *notes))))
@@ -280,6 +298,10 @@ def _is_changed(about: About, spec: str) -> bool:
 
 def _evaluate_harness(config: EvalConfig) -> EvalResult:
     check_options(config)
+    for name in _NOT_OF_HARNESS:
+        if getattr(config, name) != getattr(EvalConfig, name):
+            why = "the harness reads and scores its tasks itself; remove it"
+            raise InvalidOption(name, getattr(config, name), why)
     if saved_kind(config.base) is not None:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")
@@ -482,6 +504,8 @@ def _only_task(stored: SearchConfig, run: Path) -> str:
 
 
 def _only_metric(stored: SearchConfig, task: str, run: Path) -> str | None:
+    if task.startswith(LM_EVAL):
+        return None
     several = for_all_tasks(stored.metrics)
     if len(several) > 1:
         which = ", ".join(several)
@@ -496,7 +520,9 @@ def _reading(stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
         stored = replace(stored, max_new_tokens=longest_reply(several))
     templates = _templates(stored, config.task)
     stored = replace(stored, template=templates, test=stored.test or None)  # or it left test out
-    names = _AS_STORED if config.against is not None else (*_AS_STORED, *_SAMPLING)
+    names = set(_AS_STORED if config.against is not None else (*_AS_STORED, *_SAMPLING))
+    if config.task.startswith(LM_EVAL):
+        names -= {*_NOT_OF_HARNESS}
     left = [name for name in names if getattr(config, name) == getattr(EvalConfig, name)]
     return {name: getattr(stored, name) for name in left}
 

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pyswarmopt_llm.common.files.json_types import wrong_field
+from pyswarmopt_llm.common.files.json_types import fits, wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.engine.generation import Draw
+from pyswarmopt_llm.engine.generation import Continuation, Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.engine.turns import reply_frame
 from pyswarmopt_llm.scores.choices import Choices
@@ -44,11 +44,13 @@ class Reply:
         text: as it was written.
         value: its score; of several, combined as the tasks' scores are.
         scores: by each of the tasks that have this prompt.
+        cut: whether it ended by its length.
     """
 
     text: str
     value: float
     scores: tuple[float, ...] = ()
+    cut: bool = False
 
 
 def without_rounding(value: float) -> float:
@@ -224,30 +226,41 @@ class ReplyLog:
             missing = [s for s, what in names.items() if (what, model) not in self._store]
             if missing:
                 write = partial(self._write, model, missing, deck)
-                for sample, texts in zip(missing, self._ask(deck, who, write), strict=True):
-                    judged = self._judged(deck, [*map(storable, texts)])
+                for sample, replied in zip(missing, self._ask(deck, who, write), strict=True):
+                    judged = self._judged(deck, replied)
                     self._store.add(names[sample], model, judged)
             for of_sample, what in zip(replies, names.values(), strict=True):
                 row = self._store.get(what, model, dict, partial(_wrong, deck))
                 self._rows[what, model] = row
                 scores = zip(*(row["values"][task] for task in deck.tasks), strict=True)
-                of_sample += map(self._reply, row["replies"], scores)
+                of_sample += map(self._reply, row["replies"], scores, self._cut(deck, row))
         return replies
 
-    def _reply(self, text: str, scores: tuple[float, ...]) -> Reply:
+    def _reply(self, text: str, scores: tuple[float, ...], cut: bool) -> Reply:
         value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
-        return Reply(text, without_rounding(value), scores)
+        return Reply(text, without_rounding(value), scores, cut)
 
-    def _judged(self, deck: _Deck, texts: Sequence[str]) -> dict[str, Any]:
+    def _cut(self, deck: _Deck, row: Mapping[str, Any]) -> list[bool]:
+        """Which replies were cut off; in runs of versions that did not store it, those whose text
+        has as many tokens as it may have.
+        """
+        if "cut" in row:
+            return list(row["cut"])
+        most = deck.prompts[0][2] + self._engine.thinking
+        return [self._length(text) >= most for text in row["replies"]]
+
+    def _judged(self, deck: _Deck, replies: Sequence[Continuation]) -> dict[str, Any]:
         """Replies with their scores, and the seconds since those before."""
+        texts = [storable(reply.text) for reply in replies]
+        cut = [reply.cut for reply in replies]
         values = {name: [*map(float, task.judge(texts))] for name, task in deck.tasks.items()}
         begun, self._latest = self._latest, time.monotonic()
         seconds = round(self._latest - begun, 3)
-        return {"replies": texts, "values": values, "seconds": seconds}
+        return {"replies": texts, "cut": cut, "values": values, "seconds": seconds}
 
     def _write(
         self, model: str, samples: Sequence[int], deck: _Deck, own: Sequence[int]
-    ) -> list[list[str]]:
+    ) -> list[list[Continuation]]:
         """The loaded model's replies to some of a deck's prompts, sample by sample."""
         seeds: list[int] = []
         for sample in samples:
@@ -257,14 +270,14 @@ class ReplyLog:
         _, _, most = deck.prompts[0]
         prompts = [deck.prompts[index][1] for index in own] * len(samples)
         draw = None if samples == [GREEDY] else Draw(TEMPERATURE, tuple(seeds))
-        texts = iter(self._engine.generate(prompts, most, draw))
-        return [[next(texts) for _ in own] for _ in samples]
+        written = iter(self._engine.write(prompts, most, draw))
+        return [[next(written) for _ in own] for _ in samples]
 
     def _ask(
-        self, deck: _Deck, who: Answerer, write: Callable[[Sequence[int]], list[list[str]]]
-    ) -> list[list[str]]:
+        self, deck: _Deck, who: Answerer, write: Callable[[Sequence[int]], list[list[T]]]
+    ) -> list[list[T]]:
         """The replies to a deck's prompts, sample by sample: each of `who` writes its own."""
-        replies: dict[int, tuple[str, ...]] = {}
+        replies: dict[int, tuple[T, ...]] = {}
         for patch, numbers in who.shares(deck.numbers):
             self._engine.load(patch)
             texts = zip(*write([number - deck.first for number in numbers]), strict=True)
@@ -317,8 +330,8 @@ class ReplyLog:
             of_prompts = zip(deck.numbers, deck.prompts, deck.part(replies), strict=True)
             there = [(number, prompt, reply) for number, prompt, reply in of_prompts if reply]
             counts = weights([reply.value for *_, reply in there])
-            for (number, (_, prompt, most), reply), count in zip(there, counts, strict=True):
-                text = opening + reply.text + ending * self._ended(reply.text, most)
+            for (number, (_, prompt, _), reply), count in zip(there, counts, strict=True):
+                text = opening + reply.text + ending * (not reply.cut)
                 if text:
                     items[number] = Choices(((prompt, text),), (1.0,), 0, count)
         return items
@@ -346,10 +359,6 @@ class ReplyLog:
         """Tokens of all replies so far."""
         return sum(sum(map(self._length, row["replies"])) for row in self._rows.values())
 
-    def _ended(self, text: str, most: int) -> bool:
-        """Whether a reply ended by itself: it is shorter than it may be, thoughts included."""
-        return self._length(text) < most + self._engine.thinking
-
     def _length(self, text: str) -> int:
         return len(self._engine.tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -360,5 +369,8 @@ def _wrong(deck: _Deck, row: Mapping[str, Any]) -> str | None:
         return field
     if row["values"].keys() != deck.tasks.keys():
         return "values"
+    if "cut" in row and not fits(row["cut"], list[bool]):
+        return "cut"
     lengths = {len(deck.prompts), len(row["replies"]), *map(len, row["values"].values())}
+    lengths.add(len(row.get("cut", row["replies"])))
     return "replies" if len(lengths) > 1 else None

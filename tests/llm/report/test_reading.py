@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from result_helpers import about_of, result_of
+from result_helpers import RESULT, about_of, nested, result_of
 from rich.console import Console
 
 from pyswarmopt_llm.common.events import duration
@@ -145,3 +145,38 @@ def test_names_are_never_read_as_markup() -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_the_best_expert_is_ahead_by_questions_and_by_what_the_search_maximises() -> None:
+    """Five copies of eight questions tell what the eight tell; of two tasks the harmonic mean counts,
+    by which an expert of one task alone has nothing.
+    """
+    leads = []
+    for copies in (1, 5):
+        objectives = {"t": {"questions": {"dev": [*range(8)] * copies}}} if copies > 1 else {}
+        experts = {"x": "11111101" * copies, "y": "10010000" * copies}
+        leads.append(result_of(experts=experts, objectives=objectives).ahead())
+    once, often = leads
+    assert once is not None and often is not None
+    assert (often.interval, often.p_value) == (once.interval, once.p_value)
+    content = nested(
+        {**RESULT, "tasks": {key: {"scoring": "letter"} for key in "ab"}, "combine": "harmonic"}
+    )
+    content["experts"] = {
+        name: {
+            "weights": {"x": 1.0, "y": 0.0},
+            "dev": {
+                "value": value,
+                "tasks": {
+                    task: {
+                        "value": share,
+                        "items": "1" * round(20 * share) + "0" * round(20 - 20 * share),
+                    }
+                    for task, share in zip("ab", shares, strict=True)
+                },
+            },
+        }
+        for name, value, shares in (("x", 0.4, (0.4, 0.4)), ("y", 0.0, (1.0, 0.0)))
+    }
+    lead = Result.from_json(content).ahead()
+    assert lead is not None and lead.difference == pytest.approx(0.4)

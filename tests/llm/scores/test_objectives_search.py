@@ -106,7 +106,9 @@ def test_a_function_of_the_engine(
         ("mine_a:nothing", "no function"),
         ("nope_x:f", "cannot import"),
     ):
-        alone = replace(setting, tasks=(), utilities=(spec,), out=str(tmp_path / "alone"))
+        alone = replace(
+            setting, tasks=(), utilities=(spec,), scoring="auto", out=str(tmp_path / "alone")
+        )
         with pytest.raises(UserError, match=message):
             search(alone)
         shutil.rmtree(alone.out, ignore_errors=True)
@@ -118,7 +120,7 @@ def test_a_changed_function_is_noticed(
     file = tmp_path / "mine_b.py"
     file.write_text("def f(engine):\n    return 0.25\n")
     monkeypatch.chdir(tmp_path)
-    search(replace(setting, tasks=(), utilities=("mine_b:f",), max_iter=0))
+    search(replace(setting, tasks=(), utilities=("mine_b:f",), scoring="auto", max_iter=0))
     (tmp_path / "run" / "result.json").unlink()
     file.write_text("def f(engine):\n    return 0.75\n")
     with pytest.raises(UserError, match="tasks f changed since the run began"):
@@ -143,7 +145,7 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
     )
     prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]
     task = str(write_task(tmp_path / "p.json", prompts, [{"prompt": "x"}], metric="flaky"))
-    config = replace(setting, tasks=(task,), max_iter=1)
+    config = replace(setting, tasks=(task,), scoring="auto", max_iter=1)
     with pytest.raises(UserError, match="did not answer"):
         search(config)
     assert len(history(tmp_path / "run")) == 4

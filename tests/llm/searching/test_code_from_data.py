@@ -142,7 +142,7 @@ def test_a_strangers_run_asks_no_judge(
     server = Server(lambda prompt, n: answer("Rating: 5/10"))
     for name, value in {"URL": server.url, "MODEL": "m", "KEY": "secret"}.items():
         monkeypatch.setenv(f"SWARM_LLM_JUDGE_{name}", value)
-    run = stopped(replace(words_search(6, 6), metrics=metrics), tmp_path / "run")
+    run = stopped(words_search(6, 6, metrics=metrics, scoring="auto"), tmp_path / "run")
     (run / "best").mkdir()
     alone = metrics[0].removeprefix("words=")
     assert f"add --allow {metrics[0]}" in shell.refused("resume", run, "--quiet")

@@ -26,6 +26,15 @@ def test_the_label_is_that_of_dev_and_both_splits_are_scored() -> None:
     assert untested is not None and untested.test is None
 
 
+def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence() -> None:
+    once, often = (Task("mail", items("ABAA"), items("BBBA") * copies) for copies in (1, 5))
+    found = [
+        commonest_label({"mail": task}, harmonic, ("dev", "test"), ("x",)) for task in (once, often)
+    ]
+    tests = [model.test for model in found if model is not None]
+    assert len({(test.value, test.interval) for test in tests if test is not None}) == 1
+
+
 def test_of_several_tasks_it_is_combined_as_their_scores_are() -> None:
     tasks = {"a": Task("a", items("AAAB"), items("AB")), "b": Task("b", items("BBBA"), items("BB"))}
     found = commonest_label(tasks, harmonic, ("dev", "test"), ("x",))

@@ -20,7 +20,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import Json, MakeSearch, ends_as, files, history, questions, write_task
+from search_helpers import (
+    Json,
+    MakeSearch,
+    ends_as,
+    files,
+    history,
+    questions,
+    stopped,
+    write_task,
+)
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -150,19 +159,36 @@ def test_rounding_decides_nothing(tenths: list[int], rng: random.Random) -> None
         assert best_reply(kept[:1], kept[1].value) is best_reply(kept[1:], kept[0].value) is None
 
 
-@pytest.mark.parametrize("thoughts", ["", "<think>long</think>"])
-def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(
-    config: SearchConfig, thoughts: str
-) -> None:
+def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
     """It went on: an end there would teach the model to stop in the middle."""
     engine, (utility,) = opened(config)
-    engine.thinking = len(thoughts)  # a token each
     log = ReplyLog(engine, {"a": utility}, arithmetic, Store(None), seed=0)
-    # of 8, 7 and 3 tokens, 8 at most
-    texts = [f"{thoughts}{text}" for text in ("abcdefgh", "abcdefg", *["abc"] * (DEV - 2))]
-    items = log.training_items([Reply(text, 1.0) for text in texts])
+    replies = [Reply("the same", 1.0, cut=number == 0) for number in range(DEV)]
+    items = log.training_items(replies)
     trained_on = [item.pairs[0][1] for item in items.values()]
-    assert trained_on == [texts[0], *(f"{text}<|im_end|>" for text in texts[1:])]
+    assert trained_on == ["the same", *["the same<|im_end|>"] * (DEV - 1)]
+
+
+def test_which_replies_were_cut_off_is_stored_as_it_was_written(
+    config: SearchConfig, tmp_path: Path
+) -> None:
+    """Bytes that are no text are read as three others: the texts have more tokens than replies."""
+    engine, (utility,) = opened(config)
+    engine.thinking, file = 3, tmp_path / "replies.jsonl"
+    engine.model.generation_config.eos_token_id = [*range(0, engine.model.config.vocab_size, 16)]
+
+    def cut() -> list[bool]:
+        log = ReplyLog(engine, {"a": utility}, arithmetic, Store(file), seed=0)
+        return [reply.cut for reply in log.greedy("base", Answerer(Patch()))]
+
+    written = [each.cut for each in engine.write([text for _, text, _ in utility.texts()], 8)]
+    assert cut() == written == cut() and {*written} == {True, False}
+    (row,) = [json.loads(line) for line in file.read_text().splitlines()]
+    assert row.pop("cut") == written
+    file.write_text(json.dumps(row) + "\n")  # as earlier versions stored it
+    tokens = [engine.tokenizer(text, add_special_tokens=False) for text in row["replies"]]
+    assert cut() == [len(each["input_ids"]) >= 11 for each in tokens]
+    assert cut() != written
 
 
 def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -> None:
@@ -750,6 +776,15 @@ def test_replies_that_end_because_they_may_have_no_more_tokens_are_said(
     lines = cut_off(engine, "wishes", utility, rows)
     assert [line.partition(" replies")[0] for line in lines] == [f"wishes: {said}"] * bool(said)
     assert all("end after 3 tokens" in line and "`max_new_tokens`" in line for line in lines)
+
+
+def test_replies_that_cannot_be_shown_do_not_cost_the_result(config: SearchConfig) -> None:
+    run = stopped(replace(config, train="off"), kind="closing")
+    (run / "replies.json").mkdir()
+    found = resume(run)
+    assert found.result["best_dev"] == json.loads((run / "result.json").read_text())["best_dev"]
+    (missing,) = [note for note in found.result["notes"] if "replies.json: not written" in note]
+    assert "the result is complete without it" in missing
 
 
 def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_what_changed_in_place_is_not_used(
     [
         *("added_tokens.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
         *("vocab.txt", "tokenizer.model", "chat_template.jinja", "generation_config.json"),
+        *("sentencepiece.bpe.model", "tekken.json"),
     ],
 )
 def test_every_file_that_decides_over_tokens_is_in_a_bases_fingerprint(
