@@ -13,12 +13,13 @@ from typing import Any
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
+from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel
-from pyswarmopt_llm.experts.files import check_free
+from pyswarmopt_llm.experts.files import check_free, read_json
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import front_matter, render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
@@ -90,6 +91,7 @@ def merge(config: MergeConfig) -> MergeResult:
             exists.
     """
     folder, task = user_path(config.out), None
+    config = _with_numbers(config)
     method, settings = checked(config)
     check_free(folder)
     if config.task is not None:
@@ -143,6 +145,34 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
         rank=config.rank,
         seed=config.seed,
     )
+
+
+def _with_numbers(config: MergeConfig) -> MergeConfig:
+    """The same with the numbers of a file of weights, in the experts' order; who is not in it has 0.
+
+    Raises:
+        UserError: not a file of numbers by the names of experts that are merged.
+    """
+    if config.weights is None or not config.weights.endswith(".json"):
+        return config
+    path = user_path(config.weights)
+    numbers = _numbers_in(path)
+    names = [user_path(expert).name for expert in config.experts]
+    if strangers := numbers.keys() - set(names):
+        why = f"no expert is called {min(strangers)}; the experts are {', '.join(names)}"
+        raise InvalidOption("weights", path, why)
+    ordered = [repr(numbers.get(name, 0.0)) for name in names]
+    return replace(config, weights=",".join(ordered))
+
+
+def _numbers_in(path: Path) -> dict[str, float]:
+    """Expert -> number, as a file has them."""
+    try:
+        numbers: dict[str, float] = typed(read_json(path), dict[str, float])
+    except WrongType as error:
+        why = 'a number is asked for by each expert\'s name, such as {"math": 0.5, "code": 0.3}'
+        raise InvalidOption("weights", path, why) from error
+    return numbers
 
 
 def _weights(config: MergeConfig) -> tuple[float, ...] | None:

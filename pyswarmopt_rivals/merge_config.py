@@ -27,7 +27,8 @@ class MergeConfig:
         str | None, Option("delta (B A) or factor (A and B); default: the method's own.", "S")
     ] = None
     weights: Annotated[
-        str | None, Option("One number per expert, or one for all: 0.5,0.3,0.2.", "W,W")
+        str | None,
+        Option("One number per expert, one for all, or a JSON file.", "W,W"),
     ] = None
     density: Annotated[
         float | None, Option("Fraction of entries to keep.", "X", above=0, most=1)

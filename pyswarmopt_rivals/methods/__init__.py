@@ -38,7 +38,8 @@ def _table(kind: Kind, *methods: Method) -> Mapping[str, Method]:
 METHODS = _table(
     "rule",
     Method("uniform-soup", "plain average (Wortsman 2022)",
-           "Wortsman et al. 2022, arXiv 2203.05482", "methods.searching.soups:uniform_soup"),
+           "Wortsman et al. 2022, arXiv 2203.05482", "methods.searching.soups:uniform_soup",
+           even=True),
     Method("task-arithmetic", "weighted sum (Ilharco 2023)",
            "Ilharco et al. 2023, arXiv 2212.04089", "methods.rules.sparsify:TASK_ARITHMETIC",
            weight=0.4),

@@ -94,6 +94,7 @@ class Method:
         spaces: where it is defined, the default first: ``factor`` (on A and B each) and ``delta``
             (on dW = s B A).
         weight: default weight of each expert; None: it takes no weights.
+        even: it takes weights, and their default is an equal share, 1/n.
         density: default density; None: it takes none.
         needs: beside the experts.
         module: that it needs of an extra (`common.extras`).
@@ -109,6 +110,7 @@ class Method:
     arguments: tuple[Any, ...] = ()
     spaces: tuple[str, ...] = BOTH
     weight: float | None = None
+    even: bool = False
     density: float | None = None
     needs: frozenset[Need] = frozenset()
     module: str | None = None
@@ -152,7 +154,10 @@ class Method:
         self._check_taken(space, given)
         return Settings(
             space,
-            torch.tensor(_spread(given.get("weights"), self.weight, n), dtype=torch.float64),
+            torch.tensor(
+                _spread(given.get("weights"), 1 / n if self.even else self.weight, n),
+                dtype=torch.float64,
+            ),
             given.get("density", self.density or 1.0),
             seed=given.get("seed", 0),
         )
@@ -160,7 +165,7 @@ class Method:
     def _check_taken(self, space: str, given: Collection[str]) -> None:
         """Refuse options that the method does not take in that space."""
         takes = {
-            "weights": self.weight is not None,
+            "weights": self.even or self.weight is not None,
             "density": self.density is not None,
             "rank": space == "delta",
             "seed": self.chance,

@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any
 
 STORED = "recorded.json.gz"
-SCRIPTS = ("swarm.js", "formula.js", "draw.js", "dom.js", "panel.js", "write.js", "page.js")
+SCRIPTS = (
+    "swarm.js",
+    "formula.js",
+    "draw.js",
+    "dom.js",
+    "ask.js",
+    "panel.js",
+    "write.js",
+    "page.js",
+)
 
 
 def read(name: str) -> str:

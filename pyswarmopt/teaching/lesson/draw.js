@@ -36,7 +36,7 @@ const Draw = (() => {
       low = Math.min(low, value);
       high = Math.max(high, value);
     }
-    const level = (value) => Math.log1p((40 * (value - low)) / (high - low)) / Math.log1p(40);
+    const level = (value) => Math.log1p((40 * (value - low)) / (high - low || 1)) / Math.log1p(40);
     const [dark, light, line, empty] = ["low", "high", "contour", "line"].map((name) => rgb(colour(name)));
     const image = new ImageData(size, size);
     for (let k = 0; k < z.length; k++) {
@@ -194,12 +194,15 @@ const Draw = (() => {
       g.setLineDash([5, 4]);
       settings.experts.forEach((e, k) => line(g, at(e), at(settings.experts[(k + 1) % settings.experts.length])));
       g.setLineDash([]);
-      for (const e of settings.experts) {
+      settings.experts.forEach((e, k) => {
         const [x, y] = at(e);
         g.fillStyle = colour("card");
+        g.strokeStyle = colour("ink");
+        g.lineWidth = 1;
         g.fillRect(x - 6, y - 6, 12, 12);
         g.strokeRect(x - 6, y - 6, 12, 12);
-      }
+        if (settings.names) label(g, settings.names[k], [x, y + (e[1] < 0 ? 18 : -18)], colour("ink"));
+      });
     }
     if (settings.topology !== "global") {
       g.strokeStyle = colour("ink");

@@ -307,40 +307,21 @@
 
   // ---- questions and exercises ----
 
-  const questions = () => $("questions").replaceChildren(...model.chapter.questions.map(ask));
+  const questions = () => $("questions").replaceChildren(...model.chapter.questions.map((question, k) => Ask.question(question, k, tryIt(question))));
 
-  const ask = (question, number) => {
-    const why = element("div", { className: "why", hidden: true });
-    why.setAttribute("aria-live", "polite");
-    const buttons = question.choices.map((text, k) => {
-      const button = element("button", { type: "button", textContent: text });
-      button.onclick = () => {
-        buttons.forEach((other, j) => {
-          other.classList.toggle("right", j === question.answer);
-          other.classList.toggle("wrong", j === k && k !== question.answer);
-          other.setAttribute("aria-pressed", String(j === k));
-        });
-        why.hidden = false;
-        why.firstChild.firstChild.textContent = k === question.answer ? "Right. " : `Not so; the answer is “${question.choices[question.answer]}”. `;
-      };
-      return button;
-    });
-    why.append(element("p", {}, element("strong", { textContent: "" }), rich("span", question.why)));
-    const tryIt = element("button", { type: "button", textContent: Object.keys(question.change).length ? "Change it and play" : "Play it" });
-    tryIt.onclick = () => {
+  const tryIt = ({ change: changes }) => {
+    const changed = Object.keys(changes).length > 0;
+    const button = element("button", { type: "button", textContent: changed ? "Change it and play" : "Play it" });
+    button.onclick = () => {
       restore();
-      if (Object.keys(question.change).length) change(question.change);
+      if (changed) change(changes);
       $("view").scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
       play();
     };
-    why.append(tryIt);
-    const box = element("div", { className: "choices" }, ...buttons);
-    return element("fieldset", {}, element("legend", { textContent: `${number + 1}. ${question.ask}` }), box, why);
+    return button;
   };
 
-  const exercises = () =>
-    $("exercises").replaceChildren(...model.chapter.exercises.map(({ task, answer }) =>
-      element("li", {}, task, element("details", {}, element("summary", { textContent: "Answer" }), rich("p", answer)))));
+  const exercises = () => $("exercises").replaceChildren(...model.chapter.exercises.map(Ask.exercise));
 
   // ---- wiring ----
 

@@ -19,9 +19,9 @@ from pyswarmopt_rivals.methods.method import Merged, Settings
 
 
 def uniform_soup(settings: Settings) -> Merged:
-    """The average; the candidate that a search in that space scores as its uniform average."""
+    """The average, or the sum with other weights; what a search in that space has at this position."""
     space = build_space(settings.space, settings.experts)
-    return Merged(space.realise(space.vertices().mean(0)))
+    return Merged(space.realise(settings.weights))
 
 
 def best_single(settings: Settings) -> Merged:

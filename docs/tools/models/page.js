@@ -1,0 +1,304 @@
+// The page of the models: its picture, the numbers of a mixture, what it writes and how good that is.
+"use strict";
+
+(() => {
+  const { DATA, $, element, rich } = Dom;
+  const LOW = -5, HIGH = 5, EDGE = 5.8; // of the picture; the grid of heights goes to its edge
+  const GRID = 9; // heights each way
+  const SPACES = { weights: "delta", factor: "factor" };
+  const READY = ["right", "places", "right - 0.1*abs(length - 4)", "a", "-length"];
+  const names = DATA.experts, size = names.length;
+
+  const model = {
+    number: 0, space: "weights", shares: Mixtures.unit(size, 0), text: "right", score: Mixtures.scoreOf("right"),
+    corners: ["halves-rotate", "reverse-next", "swap-pairs"].map((name) => names.indexOf(name)), tried: [], heights: null, job: 0, looks: 0,
+  };
+  let pool = null, write = null;
+
+  const pause = () => new Promise((done) => setTimeout(done));
+  const shown = (value) => value.toFixed(2).replace("-", "−");
+
+  // ---- the models ----
+
+  const unpacked = (text) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  };
+
+  const load = async () => {
+    const kernel = Uint8Array.from(atob(DATA.kernel), (letter) => letter.charCodeAt(0));
+    await Llama.accelerate(kernel);
+    pool = Llama.pool(await unpacked($("weights").textContent), DATA.model);
+    write = Mixtures.writer(pool);
+  };
+
+  const value = (shares, prompts) => Mixtures.value(model.score, prompts, write(model.space, shares, prompts));
+
+  // ---- a mixture ----
+
+  const { dev, heldout } = DATA.prompts;
+
+  // The mixture is another one: it writes, and is one more point of the trail.
+  const settle = () => {
+    const found = value(model.shares, dev), point = Mixtures.pointOf(model.shares, model.corners);
+    model.tried.push({ shares: model.shares, point, value: found });
+    $("heldoutSaid").textContent = "";
+    $("exported").hidden = true;
+    sliders();
+    say(found);
+    replies();
+    draw();
+  };
+
+  const mix = (shares) => {
+    model.shares = shares;
+    if (pool) settle();
+  };
+
+  const shareOf = (name) => model.shares[names.indexOf(name)];
+
+  const say = (found) => {
+    const best = model.tried.reduce((a, b) => (b.value > a.value ? b : a));
+    const line = names.map((name) => [shareOf(name), name]).filter(([share]) => share).map(([share, name]) => `${shown(share)} ${name}`).join(" + ");
+    const inside = Mixtures.inPlane(model.shares, model.corners);
+    $("mixSaid").textContent = `Score on ${dev.length} dev prompts: ${shown(found)}. Best so far: ${shown(best.value)}.`;
+    $("status").textContent = `${line || "The model without experts"}: ${shown(found)} on dev${inside ? "" : "; it lies outside the plane, and is drawn at its foot"}.`;
+    $("view").setAttribute("aria-label", `Scores in the plane through ${model.corners.map((k) => names[k]).join(", ")}. ${$("status").textContent}`);
+  };
+
+  const replies = () => {
+    const said = write(model.space, model.shares, dev);
+    const rows = dev.slice(0, 12).map(({ prompt, right }, k) => {
+      const good = said[k] === right;
+      const cells = [prompt.replace("Question: ", ""), said[k] || "–", shown(model.score(said[k], right))];
+      return element("tr", {}, ...cells.map((text, c) => element("td", { textContent: text, className: c === 1 ? (good ? "right" : "wrong") : "" })));
+    });
+    const head = element("thead", {}, element("tr", {}, ...["prompt", "reply", "score"].map((text) => element("th", { textContent: text, scope: "col" }))));
+    $("replies").replaceChildren(head, element("tbody", {}, ...rows));
+  };
+
+  // ---- the picture ----
+
+  const settings = () => ({
+    landscape: "own", formula: `${model.text}/${model.space}/${model.corners}/${model.heights?.known}`, shift: [0, 0], low: LOW, high: HIGH, boundary: "none",
+    topology: "global", repel: 0, experts: Mixtures.CORNERS, names: model.corners.map((k) => names[k]),
+  });
+
+  // The mixtures that were tried, as the frames of a swarm of one.
+  const frames = () => {
+    let best = model.tried[0];
+    return model.tried.map((one) => {
+      if (one.value > best.value) best = one;
+      return { x: [one.point], p: [best.point], f: [-one.value], leader: best.point, origin: [one.point], move: null, restarted: [false] };
+    });
+  };
+
+  const draw = () => {
+    if (!$("view").clientWidth || !model.tried.length) return;
+    const found = frames();
+    Draw.view($("view"), { settings: settings(), optima: [], frames: found, t: found.length - 1, selected: 0, arrows: "none", progress: 0 });
+  };
+
+  // Scores of the plane, a row of mixtures after the other; another call ends this one.
+  const heights = async () => {
+    const job = ++model.job, at = (k) => -EDGE + (2 * EDGE * k) / (GRID - 1);
+    const values = Array.from({ length: GRID }, () => Array(GRID).fill(NaN));
+    const f = Mixtures.surface(values, -EDGE, EDGE);
+    model.heights = { known: 0 };
+    Swarm.define((x) => -f(x));
+    for (let j = 0; j < GRID; j++) {
+      for (let i = 0; i < GRID; i++) {
+        await pause();
+        if (job !== model.job) return;
+        values[j][i] = value(Mixtures.candidateAt([at(i), at(j)], model.corners, size), dev);
+      }
+      model.heights.known = j + 1;
+      $("badge").textContent = j + 1 < GRID ? `heights: ${j + 1} of ${GRID} rows` : "81 mixtures, scored in this page";
+      draw();
+    }
+  };
+
+  const again = () => {
+    model.tried = [];
+    settle();
+    heights();
+  };
+
+  // ---- controls ----
+
+  const widgets = [];
+
+  const build = () => {
+    names.forEach((name, k) => {
+      const id = `set-${name}`, input = element("input", { id, type: "range" }), output = element("output", { htmlFor: id });
+      Object.assign(input, { min: -1, max: 2, step: 0.05 });
+      const changed = () => model.shares.map((share, i) => (i === k ? Number(input.value) : share));
+      input.oninput = () => (output.textContent = shown(Number(input.value)));
+      input.onchange = () => mix(changed());
+      const box = element("div", { className: "control" }, element("label", { htmlFor: id, textContent: name }), output, input);
+      widgets.push({ box, input, output });
+      $("sliders").append(box);
+    });
+    const presets = { "None: the model alone": 0, "0.1 of each": 0.1, "1 of each": 1 };
+    for (const [text, share] of Object.entries(presets)) {
+      const button = element("button", { type: "button", textContent: text });
+      button.onclick = () => mix(Array(size).fill(share));
+      $("presets").append(button);
+    }
+    for (const text of READY) {
+      const button = element("button", { type: "button" }, element("code", { textContent: text }));
+      button.onclick = () => (($("score").value = text), judge());
+      $("ready").append(button);
+    }
+    model.corners.forEach((_, k) => {
+      const select = element("select", {}, ...names.map((name, value) => element("option", { value, textContent: name })));
+      select.setAttribute("aria-label", `Expert ${k + 1} of the plane`);
+      select.value = model.corners[k];
+      select.onchange = () => corner(k, Number(select.value));
+      $("cornerBox").append(select);
+    });
+  };
+
+  const sliders = () => widgets.forEach(({ box, input, output }, k) => {
+    input.value = model.shares[k];
+    output.textContent = shown(model.shares[k]);
+    box.classList.toggle("off", !model.shares[k]);
+  });
+
+  // Another expert at a corner; if it is one of the other corners already, the two change places.
+  const corner = (k, expert) => {
+    const other = model.corners.indexOf(expert);
+    if (other >= 0) model.corners[other] = model.corners[k];
+    model.corners[k] = expert;
+    $("cornerBox").querySelectorAll("select").forEach((select, i) => (select.value = model.corners[i]));
+    again();
+  };
+
+  const judge = () => {
+    try {
+      model.score = Mixtures.scoreOf($("score").value);
+      model.text = $("score").value;
+      $("scoreSaid").textContent = "";
+      again();
+    } catch (error) {
+      $("scoreSaid").textContent = error.message;
+    }
+  };
+
+  const ask = () => {
+    const prompt = `Question: ${$("own").value.trim().replace(/^Question:\s*/, "")}`;
+    const [reply] = write(model.space, model.shares, [{ prompt }]);
+    $("ownSaid").textContent = `It writes: ${reply || "(nothing)"}`;
+  };
+
+  const lookAside = () => {
+    model.looks++;
+    const often = model.looks === 1 ? "once" : `${model.looks} times`;
+    $("heldoutSaid").textContent = `On ${heldout.length} held-out prompts: ${shown(value(model.shares, heldout))}; on dev: ${shown(value(model.shares, dev))}. ` +
+      `You have looked ${often}: whoever chooses by these prompts makes them dev prompts.`;
+  };
+
+  const save = () => {
+    const content = Mixtures.exported(names, model.shares);
+    const link = element("a", { href: URL.createObjectURL(new Blob([content], { type: "application/json" })), download: "mixture.json" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    $("command").textContent = "swarm-llm merge --base examples/letters/base --experts examples/letters/experts/* \\\n" +
+      `    --space ${SPACES[model.space]} --weights mixture.json --out merged`;
+    $("exported").hidden = false;
+  };
+
+  const chooseSpace = (space) => {
+    if (model.space === space) return;
+    model.space = $("space").value = space;
+    model.tried = [];
+    if (pool) heights();
+  };
+
+  // ---- chapters ----
+
+  const line = (mixture) => (mixture === "all" ? Array(size).fill(1) : names.map((name) => mixture[name] ?? 0));
+
+  const tryIt = (question) => {
+    const button = element("button", { type: "button", textContent: "Try it" });
+    button.onclick = () => {
+      chooseSpace(question.space);
+      mix(line(question.mixture));
+      $("status").scrollIntoView({ block: "nearest" });
+    };
+    return button;
+  };
+
+  const open = (number) => {
+    model.number = number;
+    const chapter = DATA.chapters[number];
+    $("number").textContent = `Chapter ${number + 1} of ${DATA.chapters.length}`;
+    $("title").textContent = chapter.title;
+    $("text").replaceChildren(...chapter.text.map((text) => rich("p", text)));
+    $("questions").replaceChildren(...chapter.questions.map((question, k) => Ask.question(question, k, tryIt(question))));
+    $("exercises").replaceChildren(...chapter.exercises.map(Ask.exercise));
+    [...$("chapters").querySelectorAll("button")].forEach((button, k) => {
+      if (k === number) button.setAttribute("aria-current", "step");
+      else button.removeAttribute("aria-current");
+    });
+    mix(line(chapter.mixture));
+  };
+
+  const LEGEND = [["●", "accent", "this mixture"], ["◇", "cognitive", "the best so far"], ["□", "ink", "experts"], ["▬", "low", "higher score"]];
+
+  const legend = () => $("legend").replaceChildren(...LEGEND.map(([mark, paint, text]) =>
+    element("li", {}, element("i", { textContent: mark, style: `color: var(--${paint})` }), text)));
+
+  // ---- wiring ----
+
+  const go = (point) => mix(Mixtures.candidateAt(point, model.corners, size).map((share) => Math.round(share * 100) / 100));
+
+  const onPress = (event) => {
+    const box = $("view").getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top].map((a) => (a / box.width) * 2 * EDGE - EDGE);
+    go([x, -y]);
+  };
+
+  const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+  const onKey = (event) => {
+    const step = STEPS[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const from = Mixtures.pointOf(model.shares, model.corners);
+    go(from.map((a, d) => Math.min(Math.max(a + 0.6 * step[d], LOW), HIGH)));
+  };
+
+  const theme = (name) => {
+    document.documentElement.dataset.theme = name;
+    draw();
+  };
+
+  const start = async () => {
+    await load();
+    open(0);
+    ask();
+    document.documentElement.dataset.ready = "";
+    heights();
+  };
+
+  Swarm.define(() => NaN); // no height is known yet
+  build();
+  legend();
+  DATA.chapters.forEach((chapter, k) => {
+    const button = element("button", { type: "button", textContent: `${k + 1}  ${chapter.title}` });
+    button.onclick = () => open(k);
+    $("chapters").append(element("li", {}, button));
+  });
+  $("scoreBox").onsubmit = (event) => (event.preventDefault(), judge());
+  $("ownBox").onsubmit = (event) => (event.preventDefault(), ask());
+  $("space").onchange = () => (chooseSpace($("space").value), mix(model.shares));
+  $("heldout").onclick = lookAside;
+  $("export").onclick = save;
+  $("view").onclick = onPress;
+  $("view").onkeydown = onKey;
+  $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  addEventListener("resize", draw);
+  theme(location.hash === "#dark" || matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  start();
+})();

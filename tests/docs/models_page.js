@@ -1,0 +1,12 @@
+// Runs in node: argv are the JSON with what is asked, and where the answer goes. The scripts of the page stand before it.
+const fs = require("fs");
+const { weights, kernel, about, accelerated, run } = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const bytes = (path) => {
+  const file = fs.readFileSync(path);
+  return file.buffer.slice(file.byteOffset, file.byteOffset + file.length);
+};
+(async () => {
+  if (accelerated) await Llama.accelerate(bytes(kernel));
+  const pool = Llama.pool(bytes(weights), about);
+  fs.writeFileSync(process.argv[3], JSON.stringify(eval(run)(pool)));
+})();
