@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         fixed,
         integer,
         log,
+        ordered,
         when,
     )
     from pyswarmopt.driver.result import Result
@@ -69,7 +70,7 @@ _DEFINED_IN = {
     "base.optimizer": "Optimizer Point",
     "driver.history": "History ParticleRecord Record",
     "driver.multi.multiobjective": "MultiResult minimize_multi",
-    "driver.problem.space": "Fixed Integer Real Space When fixed integer log when",
+    "driver.problem.space": "Fixed Integer Real Space When fixed integer log ordered when",
     "driver.result": "Result",
     "driver.study": "Study Trial",
     "hybrid.memetic": "MemeticSwarm",
@@ -154,6 +155,7 @@ __all__ = [
     "maximize",
     "minimize",
     "minimize_multi",
+    "ordered",
     "pareto",
     "plot",
     "recipes",

@@ -139,7 +139,7 @@ def minimize(
             the workers answer, unless there is one. `fun` must take one point at a time; not with
             `noisy`, nor with a map as workers.
         space: parameters by name in place of `bounds`: ``(low, high)`` a real number, ``[a, b]`` a
-            choice, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`. `fun` and the constraints
+            choice, `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`. `fun` and the constraints
             get them as keyword arguments, or as one dict if they take a single parameter of another
             name; with ``vectorized=True`` `fun` gets a list of dicts. `Result.params` has the best
             ones. `x0` may then be such a dict, or several.

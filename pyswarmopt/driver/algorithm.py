@@ -98,6 +98,10 @@ def make_optimizer(
         _begin_at_known(common, problem)
         # imported on use: a search without them begins earlier
         if problem.constraints:
+            if not problem.coding.smooth.all():
+                from pyswarmopt.hybrid.constrained_mixed import ConstrainedMixedSearch
+
+                return ConstrainedMixedSearch(**common)
             from pyswarmopt.hybrid.constrained import ConstrainedSearch
 
             return ConstrainedSearch(**common)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
@@ -35,6 +36,7 @@ HARDER = 1.5  # factor of the weights of constraints that the swarm's best break
 # weight: far below what overflows, for an infinite one makes no number of a violation of 0
 HEAVIEST = 1e250
 LARGEST_COST = 1e300  # in units of their first spread
+LAST = 0.1  # share of the evaluations that is for feasibility alone where nothing is feasible
 NEAR = 0.8  # share of neighbours of the best point among the starts of later descents on a grid
 WIDTHS = (1e-3, 0.3)  # of them, as a share of the range
 
@@ -54,6 +56,8 @@ class ProgramDescent(Phase):
         swarm.
         """
         first = self.run is None or (s.swarm.run is None and not self.run.done)
+        if s.rescuing:
+            first = self.run is None or not self.run.done
         owed = s.swarm.spent > self.spent - self.granted
         return bool((s.kinds.smooth | s.kinds.whole).any()) and (first or owed)
 
@@ -84,7 +88,7 @@ class ProgramDescent(Phase):
     def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
         here = self.run.values if len(self.run.values) else s.rows[0]
         self.run.error = s.resolution.error(float(here[0]))
-        super().learn(s, s.rows)
+        super().learn(s, s.aims())
         if s.swarm.run is None:
             self.granted = self.spent
 
@@ -102,7 +106,7 @@ class PenaltySwarm(SwarmPhase):
         return super().begin(s)
 
     def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
-        super().learn(s, self.merits(s.rows))
+        super().learn(s, self.merits(s.aims()))
 
     def merits(self, rows: Floats) -> Floats:
         """Cost and weighted violations, (m,), in units of cost, of points' cost and constraints,
@@ -142,6 +146,42 @@ class ConstrainedSearch(PhasedSearch):
     swarm: PenaltySwarm
     # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed
     rows: Floats
+
+    def aims(self) -> Floats:
+        """The rows as descents and swarm see them: without costs where only feasibility counts."""
+        if not self.rescuing:
+            return self.rows
+        rows = self.rows.copy()
+        rows[np.isfinite(rows[:, 0]), 0] = 0.0
+        return rows
+
+    def tell(
+        self,
+        positions: npt.ArrayLike | Ticket,
+        values: npt.ArrayLike,
+        dropped: npt.ArrayLike | None = None,
+    ) -> None:
+        """As `PhasedSearch.tell`. Where nothing is feasible when a tenth of the evaluations is left,
+        only that counts until something is, with a new descent from the best point.
+        """
+        super().tell(positions, values, dropped)
+        before = self.rescuing
+        self.rescuing = self._needs_rescue()
+        if self.rescuing and not before and not len(self.asked):
+            self.descent.run = None
+            self.turn = self._next_turn()
+
+    def _needs_rescue(self) -> bool:
+        if self.max_evals is None or not len(self.best_row):
+            return False
+        late = self.evaluations - self.known >= (1 - LAST) * self.max_evals
+        return late and bool((self.best_row[1:] > 0).any())
+
+    def _keep(self, x: Floats, cost: float, by: str) -> None:
+        if cost < self.best_cost:
+            here = np.flatnonzero((self.asked == x).all(axis=1)) if len(self.rows) > 1 else [0]
+            self.best_row = self.rows[here[0]].copy()
+        super()._keep(x, cost, by)
 
     def _tell_one(self, ticket: Ticket, value: float) -> None:
         """Gather the rows of a round, too."""

@@ -125,6 +125,8 @@ class Progress(StateRecord):
     under_way: Floats = array("kt", filled=True)
     # cost and constraints of those told one by one, where there are constraints
     told_rows: Floats = array("mr")
+    best_row: Floats = array("b")  # those of the best point
+    rescuing: bool = False  # only feasibility counts
     sent: int = 0  # tickets
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions

@@ -66,19 +66,21 @@ class Real:
 @dataclass(frozen=True)
 class Integer(Real):
     """A whole number from low to high; on a logarithmic scale it is rounded here, else by the
-    search.
+    search. The coordinate of one with steps is their number.
 
     Attributes:
         low: the least value.
         high: the largest value.
+        step: distance of two values.
 
     Example:
-        >>> Integer(1, 8).decode(2.6)
-        3
+        >>> Integer(1, 8).decode(2.6), Integer(10, 40, step=10).decode(2.6)
+        (3, 40)
     """
 
     low: int
     high: int
+    step: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,19 +88,30 @@ class Integer(Real):
             raise ValueError(
                 f"({self.low}, {self.high}): the bounds of an integer are whole numbers"
             )
+        whole = _is_number(self.step) and self.step == int(self.step) and self.step >= 1
+        if not whole or (self.log and self.step != 1):
+            raise ValueError(
+                f"step={self.step!r}: use a whole number from 1 on, and none on a logarithmic scale"
+            )
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Least and largest coordinate of the search."""
-        return (math.log(self.low - 0.5), math.log(self.high + 0.5)) if self.log else super().bounds
+        if self.log:
+            return math.log(self.low - 0.5), math.log(self.high + 0.5)
+        return super().bounds if self.step == 1 else (0.0, (self.high - self.low) // self.step)
 
     def decode(self, x: float) -> int:
         """The value at a coordinate."""
-        return round(super().decode(x))
+        return round(super().decode(x)) if self.step == 1 else self.low + round(x) * self.step
+
+    def encode(self, value: float) -> float:
+        """The coordinate of a value."""
+        return super().encode(value) if self.step == 1 else (value - self.low) / self.step
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
-        return super().allows(value) and value == int(value)
+        return super().allows(value) and (value - self.low) % self.step == 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,16 @@ class Choice:
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
         return any(_same(option, value) for option in self.options)
+
+
+@dataclass(frozen=True)
+class Ordered(Choice):
+    """One of several values in an order, of which neighbours are alike; the coordinate is its index.
+
+    Example:
+        >>> Ordered((1.0, 1.2, 2.0)).decode(1.2)
+        1.2
+    """
 
 
 @dataclass(frozen=True)
@@ -199,7 +222,7 @@ def log(low: float, high: float) -> Real:
     return Real(low, high, log=True)
 
 
-def integer(low: int, high: int, log: bool = False) -> Integer:
+def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
     """A whole number for `space=`, both bounds included; `log` for a logarithmic scale, from 1
     on.
 
@@ -207,6 +230,7 @@ def integer(low: int, high: int, log: bool = False) -> Integer:
         low: the least value.
         high: the largest value.
         log: whether it is searched on a logarithmic scale.
+        step: distance of two values, from `low` on.
 
     Returns:
         The parameter.
@@ -215,10 +239,29 @@ def integer(low: int, high: int, log: bool = False) -> Integer:
         ValueError: bounds that do not make sense.
 
     Example:
-        >>> integer(1, 8).allows(8), integer(1, 8).allows(2.5)
-        (True, False)
+        >>> integer(1, 8).allows(8), integer(1, 8).allows(2.5), integer(60, 80, step=5).allows(62)
+        (True, False, False)
     """
-    return Integer(low, high, log)
+    return Integer(low, high, log, step)
+
+
+def ordered(options: Iterable[Any]) -> Ordered:
+    """A choice for `space=` whose values have an order, such as the sizes of a catalogue.
+
+    Args:
+        options: the values, each beside those that it is most like.
+
+    Returns:
+        The parameter.
+
+    Raises:
+        ValueError: no values.
+
+    Example:
+        >>> ordered(["M4", "M5", "M6"]).allows("M5")
+        True
+    """
+    return Ordered(tuple(options))
 
 
 def fixed(value: Any) -> Fixed:
@@ -264,7 +307,7 @@ class Space:
 
     Args:
         given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
-            `log`, `integer`, `fixed`, `when`, SciPy's ``uniform(...)``, ``loguniform(...)`` or
+            `ordered`, `log`, `integer`, `fixed`, `when`, SciPy's ``uniform(...)``, ``loguniform(...)`` or
             ``randint(...)``, or a plain number, string, truth value or None, which is fixed.
 
     Attributes:
@@ -311,9 +354,9 @@ class Space:
             )
         self.names = list(self._searched)
         self.bounds = [p.bounds for p in self._searched.values()]
-        self.integrality = [isinstance(p, Integer) and not p.log for p in self._searched.values()]
+        self.integrality = [_is_whole(p) for p in self._searched.values()]
         self.rounded = [isinstance(p, Integer) and p.log for p in self._searched.values()]
-        self.categorical = [isinstance(p, Choice) for p in self._searched.values()]
+        self.categorical = [type(p) is Choice for p in self._searched.values()]
 
     def parameter(self, name: str) -> Real | Choice | Fixed:
         """Kind of a parameter where it is active."""
@@ -462,7 +505,7 @@ def _read(name: str, spec: Any) -> Parameter:
         return Fixed(spec)
     raise TypeError(
         f"space[{name!r}] = {spec!r}: use (low, high), a list of choices, pso.log(low, high), "
-        "pso.integer(low, high), "
+        "pso.integer(low, high), pso.ordered([...]), "
         "pso.fixed(value) or pso.when(name, value, ...)"
     )
 
@@ -479,6 +522,11 @@ def _range_of(distribution: Any) -> Real:
         f"{name}(...): of SciPy's distributions uniform, loguniform and randint are ranges to "
         "search; give (low, high)"
     )
+
+
+def _is_whole(parameter: Real | Choice | Fixed) -> bool:
+    """Whether the coordinate is a whole number with an order."""
+    return isinstance(parameter, Ordered) or (isinstance(parameter, Integer) and not parameter.log)
 
 
 def _is_number(value: Any) -> bool:

@@ -55,7 +55,10 @@ class Design:
 
 # ---- chosen on ----
 
-METALS = {"6061": (69, 2.70, 0.1), "7075": (72, 2.81, 0.17), "Ti64": (114, 4.43, 0.9), "steel": (210, 7.85, 0.06)}  # fmt: skip
+METALS = {  # modulus, density, extra for the price
+    "6061": (69, 2.70, 0.1), "7075": (72, 2.81, 0.17), "Ti64": (114, 4.43, 0.9),
+    "steel": (210, 7.85, 0.06),
+}  # fmt: skip
 PANEL = {
     "w": (8.0, 60.0), "h": (20.0, 100.0), "t": [1.0, 1.2, 1.5, 2.0, 2.5, 3.0], "n": pso.integer(2, 9),
     "m": list(METALS),
@@ -63,7 +66,7 @@ PANEL = {
 
 
 def panel(w, h, t, n, m):
-    young, density, dear = METALS[m]
+    _, density, dear = METALS[m]
     return density * (2 * w * t + 1.6 * n * h) / 100 * (1 + dear)
 
 
@@ -354,7 +357,10 @@ def flange_rules(size, grade, bolts, circle, thick, gasket):
 
 
 TUBES = [42.4, 48.3, 60.3, 76.1, 88.9, 101.6, 114.3, 139.7, 168.3, 193.7, 219.1]
-STUFF = {"S235": (210e3, 235, 7.85, 1.0), "S355": (210e3, 355, 7.85, 1.12), "6082": (70e3, 250, 2.7, 3.6), "CFRP": (120e3, 600, 1.6, 22.0)}  # fmt: skip
+STUFF = {  # modulus, strength, density, price
+    "S235": (210e3, 235, 7.85, 1.0), "S355": (210e3, 355, 7.85, 1.12), "6082": (70e3, 250, 2.7, 3.6), 
+    "CFRP": (120e3, 600, 1.6, 22.0),
+}  # fmt: skip
 COLUMN = {
     "tube": pso.ordered(TUBES), "wall": (2.0, 10.0), "legs": pso.integer(1, 6), "stuff": list(STUFF),
     "braces": pso.integer(0, 4),
@@ -381,7 +387,13 @@ def column_rules(tube, wall, legs, stuff, braces):
     load = 900e3 / legs
     euler = math.pi**2 * young * inertia / (6000 / (1 + braces)) ** 2
     local = 0.2 * young * 2 * wall / tube
-    return [load / area / (strength / 1.5) - 1, 2.5 * load / euler - 1, load / area / local - 1, legs * tube / 700 - 1]  # fmt: skip
+    stress = load / area
+    return [
+        stress / (strength / 1.5) - 1,
+        2.5 * load / euler - 1,
+        stress / local - 1,
+        legs * tube / 700 - 1,
+    ]
 
 
 OUTER = [9.5, 12.7, 15.9, 19.1, 25.4, 31.8, 38.1]
@@ -446,7 +458,7 @@ DRIVE = {
 
 
 def drive(small, large, belt, belts, centre):
-    width, mass, price, _ = BELTS[belt]
+    width, _, price, _ = BELTS[belt]
     length = 2 * centre + math.pi / 2 * (small + large) + (large - small) ** 2 / (4 * centre)
     pulleys = 5.5e-6 * width * belts * (small**2 + large**2)
     return price * belts * length / 1000 * 4 + pulleys + 0.006 * centre

@@ -1,0 +1,157 @@
+"""Points that models of cost and constraints propose, where some coordinates are whole or labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Floats, median
+from pyswarmopt.base.record import array
+from pyswarmopt.hybrid.gaussian_process import GaussianProcess
+from pyswarmopt.hybrid.proposals import GROWTH, Merit, Proposals, most_promising
+
+SEPARATE = 8  # the most constraints with a process each; of more the one that is broken most has it
+LEAST = 1e-300  # of a probability
+
+
+def signed_log(values: Floats) -> Floats:
+    """Values, (n,), as a process sees them, whose sign matters most: the logarithm of their size, in
+    units of the median of these. Infinite ones count as somewhat more than the greatest.
+
+    Example:
+        >>> signed_log(np.array([-1.0, 0.0, 1.0, 1e6, np.inf])).round(2).tolist()
+        [-0.69, 0.0, 0.69, 13.82, 14.82]
+    """
+    finite = np.isfinite(values)
+    size = np.abs(values[finite])
+    unit = (median(size[size > 0]) if (size > 0).any() else 0.0) or 1.0
+    scores = np.zeros(len(values))
+    scores[finite] = np.sign(values[finite]) * np.log1p(size / unit)
+    greatest = max(float(scores[finite].max()), 0.0) if finite.any() else 0.0
+    scores[~finite] = greatest + 1.0
+    return scores
+
+
+@dataclass(repr=False, eq=False)
+class ConstrainedProposals(Proposals):
+    """Proposes the points of greatest expected improvement that are probably allowed.
+
+    Schonlau, Welch & Jones 1998, "Global versus local search in constrained optimization of computer
+    models": expected improvement on the best feasible cost, times the probability that each constraint
+    holds; as long as nothing is feasible, that probability alone. It learns a row for each point: the
+    cost, then the constraints, at most 0 where it is allowed.
+    """
+
+    rows: Floats = array("kr")  # of the points
+    thetas: Floats = array("pt")  # of the processes
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        proposed = len(self.points) + len(self.under_way)
+        if proposed < self.first or not len(self.points):
+            return super().propose(random)
+        outputs = self._outputs()
+        processes = self._processes(outputs)
+        points = self.points
+        for beside in self.under_way:
+            points, outputs = _believed(processes, points, outputs, beside[None])
+        known = len(points)
+        while len(points) < known + self.at_once:
+            for process, output in zip(processes, outputs, strict=True):
+                process.fit(points, output)
+            merit = self._merit(processes)
+            order = self._order(outputs)
+            proposal = most_promising(merit, self.kinds, points, order, random)[None]
+            points, outputs = _believed(processes, points, outputs, proposal)
+        return points[known:]
+
+    def take_in_rows(self, points: Floats, rows: Floats) -> None:
+        """Learn cost and constraints of points, (n, M): (n, 1 + J)."""
+        width = max(rows.shape[1], self.rows.shape[1] if len(self.rows) else 0)
+        before = self.rows if len(self.rows) else np.empty((0, width))
+        self.rows = np.concatenate([_wide(before, width), _wide(rows, width)])
+        self.take_in(points, rows[:, 0])
+
+    def _feasible(self) -> Floats:
+        """Finite costs of feasible points."""
+        allowed = (self.rows[:, 1:] <= 0).all(axis=1)
+        costs: Floats = self.rows[allowed, 0]
+        return costs[np.isfinite(costs)]
+
+    def _outputs(self) -> list[Floats]:
+        """What the processes see: cost, then constraints, (n,) each, with 0 for the best feasible cost
+        and for the limit of a constraint.
+        """
+        costs = self.rows[:, 0]
+        feasible = self._feasible()
+        finite = costs[np.isfinite(costs)]
+        if feasible.size:
+            middle = float(feasible.min())
+        else:
+            middle = median(finite) if finite.size else 0.0
+        constraints = list(map(signed_log, self.rows[:, 1:].T))
+        if len(constraints) > SEPARATE:
+            constraints = [np.max(constraints, axis=0)]
+        return [signed_log(costs - middle), *constraints]
+
+    def _processes(self, outputs: list[Floats]) -> list[GaussianProcess]:
+        learn = len(self.points) >= GROWTH * self.fitted or len(self.thetas) != len(outputs)
+        known = self.thetas if len(self.thetas) == len(outputs) else [None] * len(outputs)
+        processes = [GaussianProcess(self.kinds, theta) for theta in known]
+        for process, output in zip(processes, outputs, strict=True):
+            if learn:
+                process.learn_lengths(self.points, output)
+            process.fit(self.points, output)
+        if learn:
+            self.thetas = np.array([process.theta for process in processes])
+            self.fitted = len(self.points)
+        return processes
+
+    def _merit(self, processes: list[GaussianProcess]) -> Merit:
+        anything = self._feasible().size > 0
+
+        def merit(points: Floats) -> Floats:
+            total = np.zeros(len(points))
+            if anything:
+                total += np.log(_improvement(*processes[0].predict(points)) + LEAST)
+            for process in processes[1:]:
+                mean, deviation = process.predict(points)
+                total += np.log(_below(-mean / deviation) + LEAST)
+            return total
+
+        return merit
+
+    def _order(self, outputs: list[Floats]) -> Floats:
+        """Points from the best to the worst, by feasibility, then cost: smaller is better."""
+        broken = np.maximum(outputs[1:], 0.0).sum(axis=0)
+        worst = float(outputs[0].max()) + 1.0
+        return np.where(broken > 0, worst + broken, outputs[0])
+
+
+def _wide(rows: Floats, width: int) -> Floats:
+    """Rows, (n, w), with unknown constraints up to a width."""
+    missing = np.full((len(rows), width - rows.shape[1]), math.inf)
+    return np.column_stack([rows, missing])
+
+
+def _believed(
+    processes: list[GaussianProcess], points: Floats, outputs: list[Floats], x: Floats
+) -> tuple[Floats, list[Floats]]:
+    """With a point, (1, M), as if it had what the processes expect (the kriging believer)."""
+    expected = [process.predict(x)[0] for process in processes]
+    pairs = zip(outputs, expected, strict=True)
+    return np.concatenate([points, x]), [np.append(output, mean) for output, mean in pairs]
+
+
+def _below(z: Floats) -> Floats:
+    """The normal distribution function."""
+    return 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
+
+
+def _improvement(mean: Floats, deviation: Floats) -> Floats:
+    """Expected improvement below 0: equation 15 of Jones et al. 1998."""
+    z = -mean / deviation
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    improvement: Floats = deviation * (z * _below(z) + density)
+    return np.maximum(improvement, 0.0)
