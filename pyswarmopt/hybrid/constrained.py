@@ -10,7 +10,8 @@ Its phases in their order are `ConstrainedSearch.PHASES`:
    best of the swarm breaks a constraint.
 
 With whole numbers the descents are `GridDescent`, which moves them as well, and those that do not
-start from the best point start from a neighbour of it or from a random point.
+start from the best point start from a neighbour of it or from a random point; and models propose
+points beside (`pyswarmopt.hybrid.constrained_mixed`).
 
 The best point is by Deb's rules: a feasible one is better than one that is not.
 """

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.constrained import ConstrainedSearch, PenaltySwarm, ProgramDescent
 from pyswarmopt.hybrid.constrained_proposals import ConstrainedProposals

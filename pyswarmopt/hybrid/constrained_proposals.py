@@ -57,14 +57,13 @@ class ConstrainedProposals(Proposals):
         for beside in self.under_way:
             points, outputs = _believed(processes, points, outputs, beside[None])
         known = len(points)
-        while len(points) < known + self.at_once:
-            for process, output in zip(processes, outputs, strict=True):
-                process.fit(points, output)
+        while True:
             merit = self._merit(processes)
             order = self._order(outputs)
             proposal = most_promising(merit, self.kinds, points, order, random)[None]
+            if len(points) + 1 == known + self.at_once:
+                return np.concatenate([points[known:], proposal])
             points, outputs = _believed(processes, points, outputs, proposal)
-        return points[known:]
 
     def take_in_rows(self, points: Floats, rows: Floats) -> None:
         """Learn cost and constraints of points, (n, M): (n, 1 + J)."""
@@ -86,10 +85,8 @@ class ConstrainedProposals(Proposals):
         costs = self.rows[:, 0]
         feasible = self._feasible()
         finite = costs[np.isfinite(costs)]
-        if feasible.size:
-            middle = float(feasible.min())
-        else:
-            middle = median(finite) if finite.size else 0.0
+        best = feasible.min(initial=math.inf)
+        middle = float(best) if math.isfinite(best) else median(finite) if finite.size else 0.0
         constraints = list(map(signed_log, self.rows[:, 1:].T))
         if len(constraints) > SEPARATE:
             constraints = [np.max(constraints, axis=0)]
@@ -138,10 +135,15 @@ def _wide(rows: Floats, width: int) -> Floats:
 def _believed(
     processes: list[GaussianProcess], points: Floats, outputs: list[Floats], x: Floats
 ) -> tuple[Floats, list[Floats]]:
-    """With a point, (1, M), as if it had what the processes expect (the kriging believer)."""
-    expected = [process.predict(x)[0] for process in processes]
-    pairs = zip(outputs, expected, strict=True)
-    return np.concatenate([points, x]), [np.append(output, mean) for output, mean in pairs]
+    """With a point, (1, M), as if it had what the processes expect (the kriging believer), which they
+    take in.
+    """
+    points = np.concatenate([points, x])
+    believed = []
+    for process, output in zip(processes, outputs, strict=True):
+        believed.append(np.append(output, process.predict(x)[0]))
+        process.fit(points, believed[-1])
+    return points, believed
 
 
 def _below(z: Floats) -> Floats:

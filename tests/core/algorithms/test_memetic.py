@@ -314,7 +314,7 @@ def test_a_long_search_of_a_noisy_function_mutates_nothing():
         ({"categorical": [True, False]}, "memetic"),
         ({"integrality": [True, False], "noisy": True}, "covariant"),
         ({"integrality": [True, False], "asynchronous": True}, "memetic"),
-        ({"constraints": lambda x: 1 - x.sum(), "asynchronous": True}, "covariant"),
+        ({"constraints": lambda x: 1 - x.sum(), "asynchronous": True}, "memetic"),
         ({"constraints": lambda x: 1 - x.sum()}, "memetic"),
         ({"recipe": "clpso"}, "clpso"),
     ],
