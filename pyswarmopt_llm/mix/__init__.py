@@ -47,7 +47,7 @@ def _open_mixture(folder: Path, dtype: str, device: str, threads: int | None) ->
 
 _BUILT_IN = (
     SpaceKind("factor", _factor, published=True),
-    SpaceKind("delta", _delta, linear=True),
+    SpaceKind("delta", _delta, linear=True, published=True),
     SpaceKind(
         "full",
         make=_full,

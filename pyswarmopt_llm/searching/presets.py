@@ -44,8 +44,8 @@ _OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel":
 _MOST_RELEASED = 200
 # Of a LoRA's location: research/notes/trial.md.
 READINGS = (
-    "a location is read as the factors A and B, as in the authors' code; `space` delta reads it as "
-    "weights, as in the paper's text, and gained twice as much on synthetic tasks (one build)"
+    "a location is read as weights, as in the paper's text; `space` factor reads it as the matrices "
+    "A and B, as in the authors' code, and gained less on synthetic tasks"
 )
 
 
@@ -125,7 +125,7 @@ def paper(asked: Work) -> Method:
     if config.method in MODELS:
         return model(asked, config.method, start="segments")
     found = swarm(asked)
-    chosen = found.space == "factor" and "space" not in asked.plan.given
+    chosen = found.space == "delta" and "space" not in asked.plan.given
     return replace(found, why={"space": READINGS} if chosen else {})
 
 
@@ -185,7 +185,7 @@ def space_of(config: SearchConfig) -> str:
     """The space that is asked for, or that the preset has whatever the tasks are."""
     if config.space != "auto":
         return config.space
-    if preset_of(config) != "auto":
+    if preset_of(config) in ("reference", "none"):
         return "factor"
     return "delta" if config.base else "token"
 

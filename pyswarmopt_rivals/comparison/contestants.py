@@ -10,11 +10,10 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MOST_COEFFICIENTS, NEVERGRAD
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.other_optimizers import module_of, optimizer_names
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.mix.factor import require_equal_modules
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_rivals.bench import Bench, Trial
@@ -120,11 +119,6 @@ def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
         needed = training_passes(len(bench.choices)) + scored * bench.dev_items
         if budget < needed:
             yield f"training takes {needed} examples"
-    if name == MODEL_SWARMS:
-        try:
-            require_equal_modules([expert.info for expert in bench.experts])
-        except UserError as error:
-            yield f"averages LoRA factors; {error.text}"
     modelled = bench.accuracy and bench.scoring != "generate" and experts <= MOST_COEFFICIENTS
     if name in (ITEM_MODEL, RANDOM) and modelled and budget < starting(bench, experts):
         yield f"its starting points take {starting(bench, experts)} examples"

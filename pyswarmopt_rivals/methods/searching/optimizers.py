@@ -63,7 +63,7 @@ def optimise(name: str, settings: Settings) -> Merged:
     trial = settings.trial
     seed = settings.seed
     published = name == MODEL_SWARMS
-    space = build_space("factor" if published else settings.space, settings.experts)
+    space = build_space(settings.space, settings.experts)
     if name in MODELLED and can_model(trial.bench, space):
         kind = f"{KIND} {name} {seed}" if name == RANDOM else KIND
         return searched(settings, space, kind, trains=name == WITH_DEV)

@@ -55,7 +55,7 @@ def code_tokens(file: Path) -> int:
     [
         (
             {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
-            "factor",
+            "delta",
             82_000,
         ),
         # as by default: candidates of the item model, then training

@@ -71,10 +71,14 @@ def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_
 
 
 def test_the_published_search_says_that_a_location_has_two_readings(config: SearchConfig) -> None:
-    """Factors, as the released code has it, or weights, as the paper's text has it."""
+    """Weights, as the paper's text has it, or factors, as the released code has it."""
     plain = replace(config, preset="paper", max_iter=None)
-    assert "space" in make_plan(plain).plan.why
-    assert "space" not in make_plan(replace(plain, space="delta")).plan.why
+    plan = make_plan(plain).plan
+    assert plan.config.space == "delta" and plan.config.compat == "paper" and "space" in plan.why
+    given = make_plan(replace(plain, space="factor")).plan
+    assert given.config.compat == "paper" and "space" not in given.why
+    released = make_plan(replace(plain, preset="reference")).plan
+    assert (released.config.space, released.config.compat) == ("factor", "reference")
 
 
 def test_workers_resume_and_analyses_read_the_plan_and_decide_nothing(
@@ -155,12 +159,12 @@ def test_the_paper_from_the_command_line_is_its_preset(
     code, _, error = swarm_llm(capsys, *words, *quick)
     assert code == 0, error
     first = next(text for text in error.splitlines() if "preset" in text)
-    assert "preset paper: space factor, 4 particles, at most 1 iteration; given: " in first
+    assert "preset paper: space delta, 4 particles, at most 1 iteration; given: " in first
     run = Path(config.out)
     assert len(json.loads((run / "grid.json").read_text())["draws"]) == 2
     about = json.loads((run / "run.json").read_text())
     assert about["given"] == {"preset": "paper", "particles": 4, "max_iter": 1, "draws": 2}
-    expected = {"compat": "paper", "space": "factor", "train": "off", "grid": "given"}
+    expected = {"compat": "paper", "space": "delta", "train": "off", "grid": "given"}
     assert about["config"].items() >= expected.items()
     assert "--preset paper --particles 4 --max-iter 1" in (run / "best" / "README.md").read_text()
 
@@ -169,7 +173,7 @@ def test_workers_take_what_was_decided(config: SearchConfig) -> None:
     """A search that departs from its preset says that it is not the paper's: no contradiction in a
     worker.
     """
-    departs = {"preset": "paper", "grid": "given", "space": "delta", "particles": 4, "test": 0}
+    departs = {"preset": "paper", "grid": "given", "start": "sums", "particles": 4, "test": 0}
     result = search(replace(config, **departs, workers="2")).result  # type: ignore[arg-type]
     assert "failures" not in result["workers"] or not result["workers"]["failures"]
     alone = search(replace(config, **departs, out=f"{config.out}-alone")).result  # type: ignore[arg-type]
