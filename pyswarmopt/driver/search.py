@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.words import counted
+from pyswarmopt.base.words import counted, without_addresses
 from pyswarmopt.driver.algorithm import algorithm, make_optimizer, warn_of_idle_workers
 from pyswarmopt.driver.gains import Gains
 from pyswarmopt.driver.history import Granularity, History
@@ -77,6 +77,8 @@ class Search(Loop[Result]):
             "maximize": maximize,
             "noisy": options.noisy,
         }
+        if recipe is not None and recipe.options is None:  # two of one's own may have one name
+            self._identity["parts"] = without_addresses(self._recipe)
 
     def _make_history(self) -> History:
         """History of every evaluation, if that is requested or parameters have names."""

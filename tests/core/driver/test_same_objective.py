@@ -89,3 +89,15 @@ def test_a_changed_constraint_is_said_in_its_own_amounts(tmp_path):
     pso.minimize(bowl, constraints=lambda x: 6 - x[0], **arguments)
     with pytest.raises(ValueError, match=r"constraints were broken by 2\.\d* there, 3\.\d* now"):
         pso.minimize(bowl, constraints=lambda x: 7 - x[0], **arguments)
+
+
+def test_a_composition_of_ones_own_is_known_by_its_parts_and_not_by_its_name(tmp_path):
+    def run(weight, name):
+        terms = [pso.inertia(weight), pso.cognitive(1.5), pso.social(1.5)]
+        recipe = pso.compose(terms, population=5)
+        search = {"bounds": BOX, "max_evals": 40, "seed": 0, "checkpoint": tmp_path / name}
+        return pso.minimize(bowl, recipe=recipe, **search).fun
+
+    assert run(0.7, "a") == run(0.7, "a") != run(0.4, "b")
+    with pytest.raises(ValueError, match="other parts"):
+        run(0.4, "a")
