@@ -21,7 +21,7 @@ from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.files import check_free, read_json
 from pyswarmopt_llm.mix.coefficients import save_patch
-from pyswarmopt_llm.report.pages import front_matter, render
+from pyswarmopt_llm.report.pages import code, front_matter, render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
 from pyswarmopt_rivals.bench import Bench, Trial, load_pool
@@ -212,19 +212,46 @@ def merge_card(
     """
     tags = ["lora", "merge", "pyswarmopt"]
     header = {"base_model": " ".join(base.split()), "library_name": "peft", "tags": tags}
+    names = [info.name for info in experts]
+    weights = settings.weights.tolist()
+    alone = method.weight is None and not method.even
+    weighed = [] if alone else list(zip(names, weights, strict=True))
     text = render(
         "pyswarmopt_rivals/merged.md.j2",
         front=front_matter(header),
         base=base,
-        names=[info.name for info in experts],
+        names=names,
         method=method,
-        settings=settings,
-        weights=settings.weights.tolist(),
-        result=result,
-        task=config.task,
+        made_by=_made_by(config.task, result.items),
+        how=_how(method, settings, result),
+        weights=[(name, f"{weight:g}") for name, weight in weighed],
         again=_again(config),
     )
     return f"{text}\n"
+
+
+def _made_by(task: str | None, items: int) -> str:
+    """What made the adapter, in Markdown.
+
+    Example:
+        >>> _made_by(None, 0), _made_by("t.json", 1200)[-27:]
+        ('a fixed rule; nothing was trained or scored', '; 1,200 example evaluations')
+    """
+    if task is None:
+        return "a fixed rule; nothing was trained or scored"
+    searched = f"a method that searched on the dev examples of {code(task)}"
+    return f"{searched}; {items:,} example evaluations"
+
+
+def _how(method: Method, settings: Settings, result: MergeResult) -> str:
+    """The method with its settings, and what was lost."""
+    density = "" if method.density is None else f", density {settings.density:g}"
+    seed = f", seed {settings.seed}" if "seed" in method.needs else ""
+    ranks = ", ".join(map(str, result.ranks))
+    return (
+        f"Method: {method.name} ({method.paper}), in {result.space} space{density}{seed}. "
+        f"Rank {ranks}; {result.loss()}."
+    )
 
 
 def _again(config: MergeConfig) -> str:

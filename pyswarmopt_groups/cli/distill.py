@@ -15,7 +15,7 @@ def command(config: DistillConfig, *, quiet: Quiet = False, as_json: Json = Fals
     weighted --out student
     """
     from pyswarmopt_groups.distillation import distill
-    from pyswarmopt_llm.report.pages import score_text
+    from pyswarmopt_llm.report.phrases import score_text
 
     with items_bar(quiet, "loss -") as show:
         result = distill(config, lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"))

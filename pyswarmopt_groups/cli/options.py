@@ -169,7 +169,7 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
 
 
 def _scored(row: Mapping[str, Any]) -> tuple[str, str]:
-    from pyswarmopt_llm.report.pages import score_text
+    from pyswarmopt_llm.report.phrases import score_text
 
     return score_text(row["test"], row["test_interval"]), f"{row['tokens']:,.0f}"
 

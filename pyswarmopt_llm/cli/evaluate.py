@@ -14,13 +14,11 @@ from pyswarmopt_llm.cli.options import FailIfWorse, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.model import EvalResult
 
-SHOWN = 3  # items gained, and items lost
 WORSE = 3  # exit code
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
@@ -92,6 +90,8 @@ def _single(config: EvalConfig, on_items: OnItems) -> Shown:
 
 def scored(config: EvalConfig, result: EvalResult) -> Shown:
     """The score of one model."""
+    from pyswarmopt_llm.report.against import score_lines
+
     record = {
         "base": config.base,
         "adapter": config.adapter,
@@ -104,10 +104,7 @@ def scored(config: EvalConfig, result: EvalResult) -> Shown:
     }
     if result.score.named:
         record["named"] = dict(result.score.named)
-    lines = said("scored_model", result, config.split)
-    if result.by_label is not None:
-        lines += said("by_label", result.by_label)
-    return lines, record, result.note
+    return list(score_lines(result, config.split)), record, result.note
 
 
 def _score_record(result: EvalResult) -> dict[str, Any]:
@@ -117,7 +114,7 @@ def _score_record(result: EvalResult) -> dict[str, Any]:
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.report.against import between
+    from pyswarmopt_llm.report.against import against_lines, between
     from pyswarmopt_llm.searching.use.model import evaluate_against
 
     result = evaluate_against(config, on_items)
@@ -142,4 +139,4 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         "gained": [item.record() for item in result.gained],
         "lost": [item.record() for item in result.lost],
     }
-    return said("against", result, verdict, SHOWN), record, one.note
+    return list(against_lines(result, verdict)), record, one.note

@@ -23,7 +23,7 @@ from pyswarmopt.cli.streams import silence
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.report.pages import said
+from pyswarmopt_llm.report.progress import planned
 from pyswarmopt_llm.report.terminal import json_lines, progress
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
@@ -177,7 +177,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:
     """Print the cost of a command, for a person or as JSON."""
-    print_either(asdict(plan), map(with_flags, said("cost_of", plan)), as_json)
+    print_either(asdict(plan), map(with_flags, planned(plan)), as_json)
 
 
 def print_either(

@@ -134,7 +134,7 @@ def generate(
 
 def _warn_of_labels(run: Path) -> None:
     """Say that a result was found by its choices, where it was: its replies were never scored."""
-    from pyswarmopt_llm.report.findings import labelled
+    from pyswarmopt_llm.report.commands import labelled
     from pyswarmopt_llm.searching.scoring.result import read_result
     from pyswarmopt_llm.searching.scoring.run_directory import read_about
 

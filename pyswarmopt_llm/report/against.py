@@ -1,13 +1,23 @@
-"""Two models on the same items, in words."""
+"""Models that `eval` scores, one or two on the same items, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.statistics import Comparison
+from pyswarmopt_llm.report import remarks, words
 from pyswarmopt_llm.report.findings import Verdict, kind_of
-from pyswarmopt_llm.report.pages import p_text, said, words
+from pyswarmopt_llm.report.phrases import one_line, p_text, score_text
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.scores.by_label import LabelErrors, LabelRow
+    from pyswarmopt_llm.searching.use.model import Against, Changed, EvalResult
+
+SHOWN = 3  # items gained, and items lost
+_LABEL, _TEXT = 30, 160  # characters of a label, and of a question or an answer
+_MOST_LABELS = 20
 
 
 def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
@@ -42,5 +52,87 @@ def between(
         ('better', '+0.100 (95% interval +0.020 to +0.180, p = 0.014).')
     """
     kind = kind_of(pair) if pair.gained or pair.lost else "same"
-    sentence = words().between(kind, *names, scores, pair, f"{split} example")
-    return Verdict(kind, sentence, tuple(said("about", kind, pair, split)))
+    sentence = words.between(kind, names, scores, pair, f"{split} example")
+    reason = ""
+    if split == "dev":
+        reason = "Dev examples guide searches and training: compare on test, too."
+    elif kind == "level":
+        reason = words.too_few(pair, abs(pair.difference))
+    return Verdict(kind, sentence, tuple(filter(None, [reason])))
+
+
+def score_lines(result: EvalResult, split: str) -> Iterator[str]:
+    """The score of one model, and its errors by label."""
+    low, high = result.interval
+    ends = f"95% interval {low:.3f} to {high:.3f}"
+    yield (
+        f"{one_line(result.task)} {split}: {result.metric} {result.score.value:.3f} ({ends}, "
+        f"{counted(result.n, 'example')}, {result.scoring} scoring)"
+    )
+    if result.score.named:
+        named = result.score.named.items()
+        yield "  " + ", ".join(f"{one_line(name)} {value:.3f}" for name, value in named)
+    if result.by_label is not None:
+        yield from label_lines(result.by_label)
+
+
+def label_lines(errors: LabelErrors) -> Iterator[str]:
+    """The errors of a model by label; of many labels the commonest.
+
+    Example:
+        >>> from pyswarmopt_llm.scores.by_label import label_errors
+        >>> for line in list(label_lines(label_errors(["card", "loan"], [0, 0, 0, 1], [0, 0, 1, 1])))[1:]:
+        ...     print(line)
+          card  2 of 3, 0.667 [0.208, 0.939]; taken for loan 1
+          loan  1 of 1, 1.000 [0.207, 1.000]
+    """
+    rows = errors.rows
+    width = min(_LABEL, max(len(row.label) for row in rows))
+    yield f"{remarks.macro_f1(errors.macro_f1, errors.macro_f1_interval)}; of each label are right:"
+    for row in rows[:_MOST_LABELS]:
+        yield f"  {_brief(row.label, _LABEL).ljust(width)}  {_right(row)}"
+    if len(rows) > _MOST_LABELS:
+        more = counted(len(rows) - _MOST_LABELS, "label")
+        yield f"  and {more} more; all of them with --json"
+
+
+def _right(row: LabelRow) -> str:
+    right = remarks.recall(row.found, row.n, row.recall, row.interval)
+    others = [(_brief(label, _LABEL), count) for label, count in row.taken_for[:3]]
+    return f"{right}; taken for {remarks.taken_for(others)}" if others else right
+
+
+def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
+    """Two models on the same items: the verdict, their scores, and items on which they differ."""
+    yield one_line(verdict.sentence)
+    yield from map(one_line, verdict.reasons)
+    width = max(map(len, against.names))
+    for name, result in zip(against.names, against.results, strict=True):
+        score = score_text(result.score.value, result.interval)
+        yield f"  {name.ljust(width)}  {result.metric} {score}"
+    gained, lost = len(against.gained), len(against.lost)
+    n, scoring = counted(against.paired.n, "example"), against.results[0].scoring
+    yield f"Of {n} {gained} are gained and {lost} lost; {scoring} scoring."
+    yield from _changed_lines("Gained", against.names, against.gained)
+    yield from _changed_lines("Lost", against.names, against.lost)
+
+
+def _changed_lines(heading: str, names: Sequence[str], items: Sequence[Changed]) -> Iterator[str]:
+    """The first of the items on which two models differ."""
+    shown = items[:SHOWN]
+    if shown:
+        yield f"{heading} ({len(shown)} of {len(items)}; all of them with --json):"
+    for changed in shown:
+        yield f"  {_brief(changed.item.question)}"
+        if changed.item.references:
+            yield f"    right: {_brief(changed.item.answer_text)}"
+        values = [f"{value:.3f}" for value in changed.values]
+        answers = [_brief(answer) or "(no answer)" for answer in changed.answers] or values
+        for name, answer in zip(names, answers, strict=True):
+            yield f"    {name}: {answer}"
+
+
+def _brief(text: str, limit: int = _TEXT) -> str:
+    """The beginning of a text, on one line."""
+    line = one_line(text)
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -6,17 +6,25 @@ https://huggingface.co/docs/hub/model-release-checklist.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyswarmopt_llm.report.findings import findings, labelled, labelling_code, user_turn
-from pyswarmopt_llm.report.pages import front_matter, one_line, render
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.events import SMALL, split_small_weights
+from pyswarmopt_llm.report import remarks, words
+from pyswarmopt_llm.report.commands import labelled, labelling_code, user_turn
+from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.pages import code, front_matter, plain, render
+from pyswarmopt_llm.report.phrases import mixture_name, one_line
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent
-from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.result import Iterated, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 MOST_CHOICES = 20  # named in a card
+_GENERATE = 'swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"'
 # Licences that let a derived work be given away under another one of them, the least demanding
 # first.
 _PERMISSIVE = (
@@ -91,24 +99,153 @@ def model_card(
         question of a task is in it, and nothing that needs the run.
     """
     form = form or (ADAPTER if about.kind.adapters else MODEL)
-    task, asked = labelled(about, result) or ("", None)
+    found, asked = findings(about, result), labelled(about, result)
+    task, questions = asked or ("", None)
     scoring = (result.objectives[task].answer_format if task else None) or "likelihood"
+    labelling = labelling_code(about, result, "THIS_DIRECTORY")
+    loads_with_peft = form.relation == "adapter" and form.library == "peft"
     text = render(
         "pyswarmopt_llm/report/card.md.j2",
-        **vars(findings(about, result)),
+        **vars(found),
         header=_header(form, parents, about, result) if about.kind.library else "",
         form=form,
-        task=task,
-        task_scoring=scoring,
-        choices=list(asked.choices.values()) if asked and asked.choices else [],
-        most_choices=MOST_CHOICES,
-        prompt=user_turn(asked, scoring).splitlines() if task else [],
-        code=labelling_code(about, result, "THIS_DIRECTORY").splitlines(),
-        conflict=licence_of(parents)[1],
-        unstated=[parent.name for parent in parents if parent.licence is None],
-        stated=[f"{parent.name}: {parent.licence}" for parent in parents if parent.licence],
+        title=_title(about, result),
+        origin=_origin(about, result),
+        example="" if about.kind.library or task else _GENERATE,
+        use=_use(about, task, questions, scoring) if task else "",
+        prompt=user_turn(questions, scoring).splitlines() if task else [],
+        about_scores=list(_about_scores(result)),
+        lines=[*found.verdict.reasons, *found.remarks],
+        code=labelling.splitlines() if loads_with_peft else [],
+        weights=list(_weights(result)),
+        licences=list(_licences(parents)),
+        versions=", ".join(f"{name} {version}" for name, version in about.versions.items()),
     )
     return text.rstrip() + "\n"
+
+
+# Its parts
+
+
+def _is_source(about: About, result: Result) -> bool:
+    """Whether what was found is the base or an expert, in files that a library loads."""
+    mixture = mixture_name(result)
+    return about.kind.library and (mixture == "base" or mixture.startswith("expert "))
+
+
+def _title(about: About, result: Result) -> str:
+    if not _is_source(about, result):
+        return about.kind.title
+    if result.best.trained:
+        return f"A fine-tuned {'adapter' if about.kind.adapters else 'model'}"
+    return f"{'An adapter' if about.kind.adapters else 'A model'} chosen by a search"
+
+
+def _origin(about: About, result: Result) -> str:
+    """Where it comes from, in Markdown."""
+    if not _is_source(about, result):
+        experts = _found_experts(about, result)
+        return about.kind.description.format(base=code(about.base), experts=experts)
+    what = "A LoRA adapter for" if about.kind.adapters else "A model like"
+    experts = counted(len(result.coefficients), "expert")
+    return (
+        f"{what} {code(about.base)}: {_source(result)}, {_training(result)}. Chosen among mixtures "
+        f"of {experts} by {_search(about, result)}"
+    )
+
+
+def _source(result: Result) -> str:
+    mixture = mixture_name(result)
+    if mixture != "base":
+        return f"expert {code(mixture.removeprefix('expert '))}"
+    return "a new one" if result.best.trained else "the base itself"
+
+
+def _training(result: Result) -> str:
+    if not result.best.trained:
+        return "unchanged"
+    use = result.expert_iteration
+    return f"trained on {'the dev examples' if use is None else _replies(use)}"
+
+
+def _found_experts(about: About, result: Result) -> str:
+    """The experts of a mixture, how it was found, and what was trained."""
+    weights = list(result.coefficients.values())
+    used = sum(map(bool, weights))
+    of = f"{used} of " if used < len(weights) else ""
+    trained = "Nothing was trained."
+    if result.best.trained:
+        trained = f"What it found was {_training(result)}."
+    experts = counted(len(weights), "expert")
+    return f"{of}{experts}, found by {_search(about, result)} {trained}"
+
+
+def _search(about: About, result: Result) -> str:
+    evaluations = counted(result.cost.evaluations, "evaluation")
+    config = about.config
+    is_paper = config.method == "swarm" and config.optimizer == "model-swarms"
+    source = "; Feng et al., 2024, arXiv:2410.11163" if is_paper else ""
+    return f"a search in {evaluations} with {plain(remarks.method(about))}{source}."
+
+
+def _replies(use: Iterated) -> str:
+    """Replies that were trained on.
+
+    Example:
+        >>> from pyswarmopt_llm.searching.scoring.result import Iterated
+        >>> _replies(Iterated(rounds=2, round=1, kept=40, replies=1600, tokens=64000))
+        'its best replies to 40 prompts (expert iteration: 1 round, 1,600 replies written)'
+    """
+    rounds = counted(use.round, "round")
+    written = f"(expert iteration: {rounds}, {use.replies:,} replies written)"
+    return f"its best replies to {counted(use.kept, 'prompt')} {written}"
+
+
+def _use(about: About, task: str, questions: Form | None, scoring: Scoring) -> str:
+    """How a task with choices is answered, in Markdown."""
+    choices = list(questions.choices.values()) if questions and questions.choices else []
+    named = "one of a question's options"
+    if choices:
+        more = len(choices) - MOST_CHOICES
+        named = f"one of {', '.join(map(code, choices[:MOST_CHOICES]))}"
+        named += f" and {more} more" if more > 0 else ""
+    system = about.config.system
+    after = f" after the system turn {code(system)}" if system else ""
+    compared = "letter" if scoring == "letter" else "text, per byte,"
+    return (
+        f"It chooses {named}, by the {scoring} of each ({code(task)}), and is not meant to write. "
+        f"The user turn of the chat{after}, with the question in place of `{{question}}`, is "
+        f"below; of each option, the log-probability of its {compared} as the reply is compared:"
+    )
+
+
+def _about_scores(result: Result) -> Iterator[str]:
+    if about_dev := words.about_dev(result):
+        yield about_dev
+    combination = words.combination(result)
+    each = f"Each score is the {combination}. " if combination else ""
+    yield f"{each}The search did not use test. Scoring: {result.scoring}."
+
+
+def _weights(result: Result) -> Iterator[tuple[str, str]]:
+    """Expert and weight as text; of the small ones their number."""
+    weights, small = split_small_weights(result.coefficients)
+    yield from ((name, f"{weight:.2f}") for name, weight in weights)
+    if small:
+        yield f"{len(small)} more", f"below {SMALL}"
+
+
+def _licences(parents: Sequence[Parent]) -> Iterator[str]:
+    """What is known of the licences, where they conflict or one is not stated."""
+    conflict = licence_of(parents)[1]
+    unstated = [parent.name for parent in parents if parent.licence is None]
+    stated = [f"{parent.name}: {parent.licence}" for parent in parents if parent.licence]
+    if conflict:
+        yield conflict
+    if stated and (conflict or unstated):
+        yield f"Stated: {', '.join(stated)}."
+    if unstated:
+        yield f"No licence is stated by {', '.join(unstated)}; check before you publish this."
 
 
 def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Result) -> str:

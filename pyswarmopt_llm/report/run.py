@@ -1,94 +1,28 @@
-"""The public search and resume: a run with its model card and its report.
-
-`report.html` is the run as one self-contained page that works offline.
-"""
+"""The public search and resume: a run with its model card and its report."""
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.report.card import licence_of, model_card
-from pyswarmopt_llm.report.findings import findings, usage, with_relative_paths
-from pyswarmopt_llm.report.pages import render
-from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
+from pyswarmopt_llm.report.run_page import render_report
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.loop import SearchResult
 from pyswarmopt_llm.searching.scoring.parents import parents_of
-from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Model, Result
-from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, About, Run
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 
-SHOWN = 10  # questions of each kind
-LONGEST = 500  # characters of a question
 log = logging.getLogger(__name__)
-
-
-def render_report(
-    about: About,
-    result: Result,
-    history: Iterable[Row],
-    tasks: Mapping[str, Task] | None = None,
-    replies: Sequence[Mapping[str, Any]] = (),
-) -> str:
-    """The page, a pure function of what the run wrote down.
-
-    Args:
-        about: ``run.json``.
-        result: ``result.json``.
-        history: the rows of ``history.jsonl``, in order.
-        tasks: name -> task, for the texts of questions; without it they are only counted.
-        replies: ``replies.json``.
-
-    Returns:
-        HTML without scripts and without a link to anything outside; every value is escaped.
-    """
-    rows = searched(history)
-    finite = [row for row in rows if math.isfinite(row.value)]
-    found = findings(about, result)
-    return render(
-        "pyswarmopt_llm/report/report.html.j2",
-        **vars(found),
-        config=with_relative_paths(about.config),
-        models=_models(result, found.rows),
-        usage=list(usage(about, result)),
-        replies=replies,
-        emergence=emergence(result),
-        changes=changes(result),
-        tasks=tasks or {},
-        shown=SHOWN,
-        longest=LONGEST,
-        paths=paths(Course(finite, result)) if finite else None,
-        course=Course(rows, result),
-    )
-
-
-def _models(result: Result, rows: Mapping[str, Model]) -> dict[str, Model]:
-    """The result, its rivals, and every expert by its dev score; of one that dropped out of a race,
-    by that on some items.
-    """
-    *others, handed_over = rows.items()
-    models = dict([handed_over, *others])
-    for name in result.ranking:
-        if name != result.best_single:
-            on = (
-                f", on {counted(result.dropped[name], 'dev example')}"
-                if name in result.dropped
-                else ""
-            )
-            models[name + on] = result.experts[name]
-    return models
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:

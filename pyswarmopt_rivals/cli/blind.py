@@ -68,7 +68,7 @@ def votes(
 
 def _lines(votes: Votes) -> list[str]:
     """The verdict, the rate and the test."""
-    from pyswarmopt_llm.report.pages import score_text
+    from pyswarmopt_llm.report.phrases import score_text
 
     first, second = votes.names
     paired, rate = votes.paired, score_text(votes.value, votes.interval)

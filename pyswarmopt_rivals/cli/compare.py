@@ -22,7 +22,7 @@ from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 if TYPE_CHECKING:
-    from pyswarmopt_rivals.comparison.table import ComparisonTable
+    from pyswarmopt_llm.report.pages import TextTable
 
 Format = Annotated[
     str,
@@ -62,7 +62,8 @@ def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
     """The same for a person at a terminal: of each table the first columns, as many as fit its
     width.
     """
-    from pyswarmopt_rivals.comparison.table import next_steps, summary_lines, tables_of
+    from pyswarmopt_rivals.comparison.table import next_steps, tables_of
+    from pyswarmopt_rivals.comparison.words import summary_lines
 
     said: dict[str, Any] = {"markup": False, "highlight": False}
     for line in summary_lines(result):
@@ -79,7 +80,7 @@ def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
         console.print(f"To {purpose}: {line}", **said, soft_wrap=True)
 
 
-def _rich_table(table: ComparisonTable, columns: int) -> Table:
+def _rich_table(table: TextTable, columns: int) -> Table:
     rich = Table(title=escape(table.title), title_justify="left")
     for number, heading in enumerate(table.headings[:columns]):
         rich.add_column(heading, justify="right" if number else "left", no_wrap=True)

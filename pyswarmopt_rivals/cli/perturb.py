@@ -29,7 +29,7 @@ def command(
 
 
 def _perturbed(rates: list[float], config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.report.pages import p_text, score_text
+    from pyswarmopt_llm.report.phrases import p_text, score_text
     from pyswarmopt_rivals.perturbed import evaluate_perturbed
 
     plain, results = evaluate_perturbed(config, rates, on_items)

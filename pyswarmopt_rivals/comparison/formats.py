@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pyswarmopt_rivals.comparison.table import by_task, tables_of
+from pyswarmopt_rivals.comparison.table import tables_of
+from pyswarmopt_rivals.comparison.words import by_task
 
 Json = Mapping[str, Any]
 
@@ -66,14 +67,14 @@ def latex_text(result: Json) -> str:
     )
 
 
-def _tabular(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> str:
+def _tabular(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     columns = "l" + "r" * (len(headings) - 1)
     body = [_line(row) for row in rows]
     top = [f"% {title}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _line(headings)]
     return "\n".join([*top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"])
 
 
-def _line(cells: tuple[str, ...] | list[str]) -> str:
+def _line(cells: Sequence[str]) -> str:
     return " & ".join(map(escaped, cells)) + r" \\"
 
 

@@ -5,15 +5,16 @@ result.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, changed, command
 from pyswarmopt_llm.report.against import against_text
-from pyswarmopt_llm.report.findings import command_line
-from pyswarmopt_llm.report.pages import lines_of, render, score_text
-from pyswarmopt_rivals.comparison.contestants import ADAPTER, TRAINED, contestant
+from pyswarmopt_llm.report.commands import command_line
+from pyswarmopt_llm.report.pages import TextTable, render
+from pyswarmopt_llm.report.phrases import score_text
+from pyswarmopt_rivals.comparison.contestants import ADAPTER, contestant
 from pyswarmopt_rivals.comparison.summary import SINGLE
+from pyswarmopt_rivals.comparison.words import READING, by_task, first_of, summary_lines
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV
 
@@ -31,30 +32,17 @@ _READING = ("columns", "labels", "template", "split_seed", "skip_bad_rows")
 _SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap", "dev", "test")
 
 
-@dataclass(frozen=True)
-class ComparisonTable:
-    """A table of a comparison: texts, the method first."""
-
-    title: str
-    headings: tuple[str, ...]
-    rows: list[list[str]]
-
-
-def tables_of(result: Json) -> list[ComparisonTable]:
+def tables_of(result: Json) -> list[TextTable]:
     """Over all tasks where there are several, then of each."""
     tables = []
     if "tasks" in result:
         rows = [cells(name, row, OVER_TASKS) for name, row in result["methods"].items()]
-        tables.append(ComparisonTable(f"Mean over {len(result['tasks'])} tasks", OVER_TASKS, rows))
+        title = f"Mean over {len(result['tasks'])} tasks"
+        tables.append(TextTable(title, OVER_TASKS, rows, first=True))
     for task, table in by_task(result).items():
         rows = [cells(*pair) for pair in table["methods"].items()]
-        tables.append(ComparisonTable(task, HEADINGS, rows))
+        tables.append(TextTable(task, HEADINGS, rows, first=True))
     return tables
-
-
-def by_task(result: Json) -> dict[str, Json]:
-    """Task -> its part of ``compare.json``, with ``methods`` and ``metric``."""
-    return result["tasks"] if "tasks" in result else {result["task"]: result}
 
 
 def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[str]:
@@ -90,43 +78,13 @@ def rank_text(row: Json) -> str:
     return f"{row['rank']}{lost}"
 
 
-def summary_lines(result: Json) -> Sequence[str]:
-    """The verdict, and what was compared.
-
-    The p-value of the verdict is multiplied by the number of methods (Bonferroni), as the first is
-    the best of them on these items; the interval is that of the corrected test.
-
-    Example:
-        >>> test = {"rivals": 1, "interval": [0.04, 0.16], "p": 0.001}
-        >>> against = {"method": "best-single", "difference": 0.1, "corrected": test}
-        >>> rows = {"ties": {"test": 0.7, "dev": 0.8, "against_single": against},
-        ...     "best-single": {"test": 0.6, "dev": 0.7}}
-        >>> about = {"experts": 2, "config": {"base": "b", "budget_items": 9, "seeds": 1}, "left_out": {},
-        ...     "task": "t", "metric": "accuracy"}
-        >>> print(summary_lines({"methods": rows, **about})[0].partition(": ")[2])
-        0.700 against 0.600, +0.100 [+0.040, +0.160], p = 0.001, corrected for 1 baseline.
-    """
-    methods, (first, split) = result["methods"], first_of(result)
-    text = render(
-        f"{FOLDER}/summary.txt.j2",
-        r=result,
-        tables=by_task(result),
-        first=first,
-        split=split,
-        best=methods.get(first),
-        single=methods.get(SINGLE),
-        trained=[name for name in methods if name in TRAINED],
-    )
-    return lines_of(text)
-
-
 def _content(result: Json) -> dict[str, Any]:
     """The variables of a template."""
     return {
-        "lines": summary_lines(result),
-        "tables": tables_of(result),
+        "lines": list(summary_lines(result)),
+        "scores": tables_of(result),
         "steps": list(next_steps(result)),
-        "reading": [line.split(": ", 1) for line in lines_of(render(f"{FOLDER}/reading.txt.j2"))],
+        "reading": READING,
     }
 
 
@@ -138,13 +96,6 @@ def markdown(result: Json) -> str:
 def render_page(result: Json) -> str:
     """``compare.html``, a pure function of ``compare.json``: no scripts, no external links."""
     return render(f"{FOLDER}/compare.html.j2", **_content(result))
-
-
-def first_of(result: Json) -> tuple[str, str]:
-    """The best method, and the split that says so: test, or dev where not all have a test score."""
-    rows = result["methods"]
-    split = "test" if all(row["test"] is not None for row in rows.values()) else "dev"
-    return max(rows, key=lambda name: rows[name][split], default=SINGLE), split
 
 
 def next_steps(result: Json) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ from written_tables import (
 )
 
 from pyswarmopt_llm.common.statistics import compare_paired, paired_test
-from pyswarmopt_llm.report.pages import words
+from pyswarmopt_llm.report.words import compared
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "research" / "evidence"
@@ -171,14 +171,14 @@ def demo_verdict() -> str:
 
     Of its tests this one has the largest p, so that Holm's correction leaves it as it is.
     """
-    read, tasks, say = outcomes("demo"), ("five-desks",), words()
+    read, tasks = outcomes("demo"), ("five-desks",)
     plain = max((BASE, EXPERT), key=lambda name: read.mean(name, tasks))
     pair = compare_paired(*read.pairs(SEARCH, plain, tasks))
     scores = read.mean(SEARCH, tasks), read.mean(plain, tasks)
     called = {BASE: "the base", EXPERT: "the best expert, clinic"}[plain]
     kind = {1: "better", 0: "level", -1: "worse"}[pair.sign]
-    first = say.lead(kind, f"plain fine-tuning of {called}", scores, pair, "unseen example")
-    return "\n".join(["```text", *wrap(str(first), 96), "```"])
+    first = compared(kind, f"plain fine-tuning of {called}", scores, pair)
+    return "\n".join(["```text", *wrap(first, 96), "```"])
 
 
 def real_tasks() -> str:

@@ -183,7 +183,10 @@ def test_no_string_stands_for_an_import() -> None:
 
 SPELL_OPTIONS = {
     "common/config.py": "puts the dashes before the name of a setting in a command",
-    "report/findings.py": "builds the commands that reports and model cards give",
+    "report/against.py": "says on a terminal where the rest of a list is",
+    "report/commands.py": "builds the commands that reports and model cards give",
+    "report/progress.py": "says on a terminal which option makes a search cheaper",
+    "report/remarks.py": "says in a card which search writes its answers",
     "experts/quantised/embedded.py": "an option of pip",
 }
 PACKAGES = [

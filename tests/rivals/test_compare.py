@@ -23,7 +23,8 @@ from pyswarmopt_rivals.cli.compare import print_comparison
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
-from pyswarmopt_rivals.comparison.table import next_steps, summary_lines
+from pyswarmopt_rivals.comparison.table import next_steps
+from pyswarmopt_rivals.comparison.words import summary_lines
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -414,7 +415,7 @@ def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
 ) -> None:
     about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
     result = {"methods": methods, "task": "t", "metric": "accuracy", **about}
-    assert words in summary_lines(result)[0]
+    assert words in next(summary_lines(result))
 
 
 @pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])

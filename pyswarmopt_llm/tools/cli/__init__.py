@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -19,7 +19,7 @@ from pyswarmopt_llm.cli.options import Again, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.options import OUTPUT, SETTINGS, TASK, Device, Option, Threads
 from pyswarmopt_llm.common.other_options import Base
-from pyswarmopt_llm.report.pages import said
+from pyswarmopt_llm.report.phrases import one_line, score_text, signed
 from pyswarmopt_llm.report.terminal import table_of
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
@@ -45,8 +45,52 @@ def analyse(
 
     folder = out or run / "analysis"
     record = analyse(run, folder, allowed=again.allowed, tell=lambda text: echo(text, err=True))
-    lines = map(with_flags, said("left_out", record["leave_one_out"]))
+    lines = map(with_flags, left_out_lines(record["leave_one_out"]))
     print_either(record, [*lines, f"All figures: {folder}/analysis.json"], as_json)
+
+
+def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
+    """Leave one out, of the record in ``analysis.json``: experts of a search, on test where there is
+    one, the most missed first; or members of a group, strategy by strategy.
+    """
+    for task, splits in record.get("all", {}).items():
+        split = "test" if "test" in splits else "dev"
+        yield (
+            f"leave one out, {one_line(task)} {split}: {score_text(splits[split])} with all "
+            "experts that the result contains"
+        )
+        yield from _without_experts(record["experts"], task, split)
+    for strategy, row in record.get("strategies", {}).items():
+        yield f"leave one out, {strategy}: test {score_text(row['test'])} with all members"
+        yield from _without_members(row["members"])
+    for strategy, why in record.get("left_out", {}).items():
+        yield f"left out: {strategy}: {one_line(why)}"
+
+
+def _without_experts(experts: Mapping[str, Any], task: str, split: str) -> Iterator[str]:
+    scored = {name: row for name, row in experts.items() if task in row["scores"]}
+    for name in sorted(scored, key=lambda name: scored[name]["scores"][task][split]):
+        row = scored[name]
+        pair = row["paired"].get(task, {}).get(split)
+        paired = f", {_contribution(pair)}" if pair else ""
+        score = score_text(row["scores"][task][split])
+        yield f"  without {one_line(name)} (coefficient {row['coefficient']:.2f}): {score}{paired}"
+
+
+def _without_members(members: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(members, key=lambda name: members[name]["test"]):
+        row = members[name]
+        answers = counted(len(row["decided"]), "answer")
+        without = f"  without {one_line(name)}: {score_text(row['test'])}"
+        yield f"{without}, {_contribution(row['paired'])}, {answers} changed"
+
+
+def _contribution(pair: Mapping[str, Any]) -> str:
+    """What is lost without one: the `Comparison` of all with all but it, as JSON values."""
+    low, high = pair["interval"]
+    ends = f"[{signed(low)}, {signed(high)}]"
+    changed = f"{pair['gained']} gained and {pair['lost']} lost by it"
+    return f"contribution {signed(pair['difference'])} {ends}, {changed}"
 
 
 def check(

@@ -19,7 +19,7 @@ from pyswarmopt_llm.cli.options import Config, SwarmCommand
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options
-from pyswarmopt_llm.report.findings import command_line
+from pyswarmopt_llm.report.commands import command_line
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 

@@ -22,10 +22,11 @@ from result_helpers import about_of, result_of
 from sklearn.decomposition import PCA
 
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.findings import usage, verdict
+from pyswarmopt_llm.report.commands import usage
+from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.pages import code, plain
 from pyswarmopt_llm.report.reading import HEIGHT, WIDTH, project
-from pyswarmopt_llm.report.run import render_report
+from pyswarmopt_llm.report.run_page import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form
@@ -359,7 +360,7 @@ def shown(dev: tuple[Item, ...] | None = DEV, **more: Any) -> str:
 def test_items_gained_and_lost_by_hand() -> None:
     text = shown(experts=EXPERTS)
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
-    assert "On dev the result gains 3 and loses 1:" in text
+    assert "On dev the result gains 3 and loses 1." in text
     assert "New: 3 of the 4 examples that no expert gets right." in text
     assert "Lost: 1 of the 6 that some expert gets right." in text
     gained, lost = text.split("Gained: 3")[1].split("Lost: 1")

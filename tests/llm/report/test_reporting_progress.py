@@ -17,7 +17,8 @@ from rich.console import Console
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import PART_PLAIN, Event
-from pyswarmopt_llm.report.terminal import WINDOW, SearchState, json_lines, progress
+from pyswarmopt_llm.report.progress import WINDOW, SearchState
+from pyswarmopt_llm.report.terminal import json_lines, progress
 from pyswarmopt_llm.searching.find import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
 

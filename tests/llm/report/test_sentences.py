@@ -23,10 +23,11 @@ from rich.console import Console
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.report.findings import findings, usage, verdict, with_relative_paths
-from pyswarmopt_llm.report.pages import said as said_of
-from pyswarmopt_llm.report.run import render_report
+from pyswarmopt_llm.report.commands import usage, with_relative_paths
+from pyswarmopt_llm.report.findings import findings, verdict
+from pyswarmopt_llm.report.run_page import render_report
 from pyswarmopt_llm.report.terminal import print_findings
+from pyswarmopt_llm.report.words import about_dev
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
@@ -79,7 +80,7 @@ def said(name: str) -> str:
         found.verdict.sentence,
         *found.verdict.reasons,
         *found.rows,
-        *said_of("about_dev", outcome),
+        *filter(None, [about_dev(outcome)]),
     ]
     steps = [f"To {purpose}: {command}" for purpose, command in found.steps]
     return "\n".join([found.verdict.kind, *lines, *found.remarks, *steps])

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.findings import score_rows, verdict
-from pyswarmopt_llm.report.pages import words
+from pyswarmopt_llm.report.progress import decided, price
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtility
 from pyswarmopt_llm.searching.dry_run import dry_run_search
@@ -71,7 +71,7 @@ def with_score(config: SearchConfig, name: str, **more: Any) -> SearchConfig:
 
 def told(config: SearchConfig) -> tuple[list[tuple[str, str]], Any]:
     """(kind, text) of each event, and the result."""
-    said = {"start": words().decided, "price": words().price}
+    said = {"start": decided, "price": price}
     events: list[tuple[str, str]] = []
 
     def listen(event: Event) -> None:

@@ -21,9 +21,10 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.report.findings import findings, with_relative_paths
-from pyswarmopt_llm.report.pages import said as said_of
+from pyswarmopt_llm.report.commands import with_relative_paths
+from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.report.words import combination
 from pyswarmopt_llm.scores.metrics.external.score_function import (
     CallableUtility,
     ScoreFunction,
@@ -261,7 +262,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
     assert said.startswith("letters, size: ") and "`combine` arithmetic" in said
     known, result = read_about(found.run), found.result
     assert known.config.combine == "arithmetic"
-    assert said_of("scored", Result.from_json(result)) == ["mean of letters, size"]
+    assert combination(Result.from_json(result)) == "mean of letters, size"
     with pytest.raises(UserError, match="harmonic mean is undefined"):
         load_objectives(replace(two, combine="harmonic"))
     dev, test = result["tasks"]["letters"], result["tasks"]["size"]

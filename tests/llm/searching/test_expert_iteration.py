@@ -37,8 +37,8 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.report.findings import findings, score_rows, verdict
-from pyswarmopt_llm.report.pages import said
 from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.report.words import about_dev
 from pyswarmopt_llm.scores.choices import FULL
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, written
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
@@ -435,7 +435,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     use, folder = result["expert_iteration"], train_folder(config)
     assert all(len(kept) > 0 and {*kept} <= {*prompts["spare"]} for kept in trained_on)
     run = Run(Path(config.out))
-    (about,) = said("about_dev", Result.from_json(result))
+    about = about_dev(Result.from_json(result))
     assert about == "On dev the result is scored on prompts that it was not trained on."
     assert [place.name for place in (folder / "round-1").iterdir()] == ["all"]
     spare = lines(config.out, "spare")

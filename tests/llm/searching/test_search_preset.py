@@ -15,7 +15,8 @@ from search_helpers import MakeSearch, history, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.report.pages import words
+from pyswarmopt_llm.report.progress import decided as words_of_start
+from pyswarmopt_llm.report.progress import price
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching import decide
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
@@ -112,7 +113,7 @@ def test_a_search_without_iterations_scores_experts_sums_and_proposals(
 def decided(events: Sequence[Event]) -> str:
     """What a terminal says of the settings."""
     (start,) = (event.data for event in events if event.kind == "start")
-    return str(words().decided(start))
+    return words_of_start(start)
 
 
 def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
@@ -227,4 +228,4 @@ def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> No
     assert passes == sum(start.data["passes"].values())
     assert result["passes"] + result["passes_rivals"] <= passes
     for part in ("experts", "mixtures", "training", "baselines", "result"):
-        assert re.search(rf"{part} [0-9:]+:", words().price(events[told].data))
+        assert re.search(rf"{part} [0-9:]+:", price(events[told].data))

@@ -17,7 +17,7 @@ from search_helpers import MakeSearch, ends_as, hand_over, history, stopped
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.report.findings import findings, score_rows
-from pyswarmopt_llm.report.pages import mixture_name
+from pyswarmopt_llm.report.phrases import mixture_name
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.terminal import print_findings
 from pyswarmopt_llm.searching import item_model, train

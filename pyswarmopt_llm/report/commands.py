@@ -1,0 +1,351 @@
+"""Commands and code to copy: a search again, its result in use, what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from pyswarmopt_llm.common.config import (
+    PROMPTS,
+    SearchConfig,
+    asks_server,
+    changed,
+    command,
+)
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
+from pyswarmopt_llm.scores.tasks.types import Form, Item
+from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
+
+Step = tuple[str, str]  # purpose and command
+Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
+_FIRST = ("base", "experts", "tasks")  # of a command
+_READING = (  # of a task
+    *("metrics", "max_new_tokens", "columns", "labels", "template", "system", "thinking"),
+    *("split_seed", "skip_bad_rows", "scoring", "allow_overlap"),
+)
+_LOAD_ADAPTER = """\
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained($base)
+tokenizer = AutoTokenizer.from_pretrained($base)
+model = PeftModel.from_pretrained(base, $best)"""
+_LOAD_MODEL = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained($best)
+tokenizer = AutoTokenizer.from_pretrained($best)"""
+_LABEL = '''\
+import torch
+from peft import AutoPeftModelForCausalLM  # or AutoModelForCausalLM of transformers, with the same directory
+from transformers import AutoTokenizer
+
+model = AutoPeftModelForCausalLM.from_pretrained($best, dtype="auto").eval()
+tokenizer = AutoTokenizer.from_pretrained($base)
+REPLIES = $replies
+SYSTEM = $system
+PROMPT = $prompt
+
+def label(row):
+    """The answer to a row, whose columns stand for their names in braces."""
+    text = PROMPT
+    for name, value in row.items():
+        text = text.replace("{" + name + "}", value)
+    turns = [{"role": "system", "content": SYSTEM}] if SYSTEM else []
+    turns.append({"role": "user", "content": text})
+    chat = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    return max(REPLIES, key=lambda answer: score(chat, REPLIES[answer]))
+
+def score(chat, reply):
+    head, tail, ids = tokenizer([chat, reply, chat + reply], add_special_tokens=False).input_ids
+    start = len(head)
+    if ids[:start] != head:  # a token would cross the border
+        ids = head + tail
+    with torch.inference_mode():
+        found = model(torch.tensor([ids])).logits[0, start - 1 : -1].float().log_softmax(-1)
+    return sum(float(row[token]) for row, token in zip(found, ids[start:]))$per_byte
+
+# With vLLM, for llm = LLM($base, enable_lora=True), the same sum is that of
+#     out = llm.generate({"prompt_token_ids": ids}, SamplingParams(max_tokens=1, prompt_logprobs=0),
+#                        lora_request=LoRARequest("best", 1, $best))
+#     [found[token].logprob for found, token in zip(out[0].prompt_logprobs[start:], ids[start:])]'''
+
+
+def command_line(config: SearchConfig) -> str:
+    """The `swarm-llm search` command of a configuration, without default values.
+
+    Example:
+        >>> command_line(SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3))
+        "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
+    """
+    settings = dict.fromkeys(_FIRST) | asdict(config)
+    return command("search", **changed(settings))
+
+
+def user_settings(about: About) -> SearchConfig:
+    """The configuration of a run without what the preset chose: what was given.
+
+    Example:
+        >>> config = SearchConfig("b", ("x",), ("t",), "r", preset="auto", space="delta", particles=8)
+        >>> chosen = {"preset": "auto", "space": "delta"}
+        >>> user_settings(About(config, {}, given={"particles": 8}, chosen=chosen)).space
+        'auto'
+    """
+    defaults = {
+        name: getattr(SearchConfig, name) for name in about.chosen if hasattr(SearchConfig, name)
+    }
+    return replace(about.config, **{**defaults, **about.given})
+
+
+def evaluation(about: About, model: str, against: str | None = None) -> str:
+    """The command that scores an adapter of a search's base, or a model, on test of its first task.
+
+    Args:
+        about: of the search.
+        model: what is scored.
+        against: what it is compared with.
+
+    Example:
+        >>> config = SearchConfig("b", (), ("t.csv",), "r", space="delta", columns=("label=team",))
+        >>> evaluation(About(config, {}), "runs/a/best")
+        'swarm-llm eval --base b --adapter runs/a/best --task t.csv --columns label=team'
+        >>> evaluation(About(SearchConfig("", (), ("t.json",), "r", space="full"), {}), "m", against="n")
+        'swarm-llm eval --base m --task t.json --against n'
+        >>> two = SearchConfig("b", (), ("t",), "r", space="delta", metrics=("f1", "bleu"))
+        >>> evaluation(About(two, {}), "a")
+        'swarm-llm eval --base b --adapter a --task t --metric f1'
+    """
+    config, adapter = about.config, about.kind.adapters
+    config = replace(config, metrics=config.metrics[:1])  # an evaluation has one
+    reading = _READING if len(config.tasks) == 1 else ()  # of several tasks each may have its own
+    return command(
+        "eval",
+        base=config.base if adapter else model,
+        adapter=model if adapter else None,
+        tasks=config.tasks[:1],
+        against=against,
+        **dict(asks_server(config)),
+        **changed({name: getattr(config, name) for name in reading}),
+    )
+
+
+def with_relative_paths(config: SearchConfig) -> SearchConfig:
+    """The configuration with paths below the working directory as seen from there.
+
+    Example:
+        >>> with_relative_paths(SearchConfig("org/base", ("/x/y",), (str(Path.cwd() / "t.csv"),), "r")).tasks
+        ('t.csv',)
+    """
+    experts, tasks = tuple(map(_near, config.experts)), tuple(map(_near, config.tasks))
+    base, out = _near(config.base), _near(config.out)
+    return replace(config, experts=experts, tasks=tasks, base=base, out=out)
+
+
+def _near(path: str) -> str:
+    prefix = PROMPTS if path.startswith(PROMPTS) else ""
+    here, below = Path.cwd(), Path(path.removeprefix(prefix))
+    inside = below.is_absolute() and here in below.parents
+    return f"{prefix}{below.relative_to(here)}" if inside else path
+
+
+def usage(about: About, result: Result) -> Iterator[Step]:
+    """Uses of the result: (purpose, code to copy)."""
+    config = with_relative_paths(about.config)
+    best, library = f"{_run(config)}/best", about.kind.library
+    if library:
+        base = about.base_name or config.base
+        yield f"Load it with {library}", loading(library, base, best)
+    if (labelling := labelled(about, result)) is None:
+        yield "Ask a question", f"{_on('generate', config)} 'YOUR QUESTION'"
+    else:
+        yield from labelling_commands(config, *labelling)
+        if code := labelling_code(about, result, best):
+            yield "Label with PEFT, transformers or vLLM", code
+    if len(config.tasks) == 1:
+        yield "Evaluate it again", _on("eval", config, metrics=_metric(config))
+
+
+def _metric(config: SearchConfig) -> str | None:
+    """The metric that has to be named again."""
+    if not config.metrics:
+        return None
+    from pyswarmopt_llm.scores.metrics.external.named_again import metric_to_name
+
+    return metric_to_name(config)
+
+
+def _on(name: str, config: SearchConfig, **options: Any) -> str:
+    """A command on a run; its server is named again."""
+    return command(name, run=config.out, **options, **dict(asks_server(config)))
+
+
+def labelled(about: About, result: Result) -> Labelling:
+    """The first task with choices and its form, None if unknown; None without such a task."""
+    for name in about.task_names or about.forms or ():
+        objective = result.objectives.get(name)
+        if objective is None or objective.scoring not in ("letter", "likelihood"):
+            continue
+        if objective.metric != "perplexity" if about.forms is None else name in about.forms:
+            return name, (about.forms or {}).get(name)
+    return None
+
+
+def labelling_code(about: About, result: Result, best: str) -> str:
+    """Python that labels with the files in `best`; "" where labels are not known, or not all rows
+    have the same.
+    """
+    task, form = labelled(about, result) or ("", None)
+    if not about.kind.adapters or form is None or not form.choices:
+        return ""
+    scoring = result.objectives[task].answer_format or "likelihood"
+    letters = scoring == "letter"
+    replies = {text: letter if letters else text for letter, text in form.choices.items()}
+    prompt, system = user_turn(form, scoring), about.config.system
+    return labels_in_python(about.base, best, replies, prompt, system, per_byte=not letters)
+
+
+def user_turn(form: Form | None, scoring: Scoring) -> str:
+    """The user turn, with the names of columns in braces for what a question puts there."""
+    choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
+    template = None if form is None else form.prompt
+    columns = {name: f"{{{name}}}" for name in placeholders(template)} if template else {}
+    item = Item("", "{question}", dict(choices), "", meta=columns)
+    return render_prompt(item, scoring, template)
+
+
+def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> Iterator[Step]:
+    """(purpose, command): for a question of the search, if it is known, and, last, for a file.
+
+    Args:
+        config: the run's configuration.
+        task: its name.
+        form: of its questions, see `labelled`.
+
+    Example:
+        >>> form = Form("body", {"A": "card", "B": "loan"}, None, "Lost it!")
+        >>> [command for _, command in labelling_commands(SearchConfig("b", (), ("t.csv",), "r"), "t", form)]
+        ["swarm-llm predict --run r --text 'Lost it!'", 'swarm-llm predict --run r new.csv --out labelled.csv']
+    """
+    predict = _on("predict", config, task=task if len(config.tasks) > 1 else None)
+    if form is not None and form.choices and form.example:
+        yield "Label a question", f"{predict} {shlex.join(['--text', form.example])}"
+    yield "Label new rows", f"{predict} new.csv --out labelled.csv"
+
+
+def next_steps(kind: str, about: About, result: Result, out: str | None = None) -> Iterator[Step]:
+    """(purpose, command): what to do after a verdict of that kind beside reading the report, one to
+    three things.
+
+    Args:
+        kind: of the `Verdict`.
+        about: ``run.json``.
+        result: ``result.json``.
+        out: where the run is now; None: where it was begun.
+    """
+    config = with_relative_paths(replace(about.config, out=out or about.config.out))
+    here, run = replace(about, config=config), _run(config)
+    typed = replace(with_relative_paths(user_settings(about)), out=config.out)
+    if UNTRAINED in about.notes:
+        more = replace(typed, out=f"{run}-more")
+        yield "train the result, too, with more examples", command_line(more)
+    single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
+    given = config.test is not None
+    partly = bool(config.tasks) and (any(about.left.values()) if about.left else given)
+    if kind == "better" and result.outdone_by is None:
+        yield from _after_success(here, labelled(about, result), partly)
+        return
+    if result.outdone_by == "base_tuned" and result.expert_iteration is None:
+        yield "score the plain fine-tuning of the base", evaluation(here, f"{run}/trained/base/all")
+    if kind in ("worse", "same") and config.tasks and single:
+        yield "score that expert", evaluation(here, single)
+    elif kind == "level" and partly and single:
+        yield "compare them on all test examples", evaluation(here, f"{run}/best", against=single)
+    if UNTRAINED not in about.notes:
+        yield _again(typed)
+
+
+def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator[Step]:
+    """Use the result, and publish it; `partly`: not all test items were scored."""
+    run = _run(about.config)
+    if labelling is not None:
+        *_, (purpose, line) = labelling_commands(about.config, *labelling)
+        yield purpose[0].lower() + purpose[1:], line
+    if partly:
+        yield "score it on all test examples", evaluation(about, f"{run}/best")
+    elif about.kind.library and labelling is None:
+        export = command("export", run, format="gguf", out=f"{run}-gguf")
+        yield "run it in llama.cpp or Ollama", export
+    yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
+
+
+def _again(config: SearchConfig) -> Step:
+    """A search on more dev items where ``--dev`` held some back, else with another seed."""
+    if config.dev is not None:
+        items = None if config.budget_items is None else 2 * config.budget_items
+        more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
+        return "search on more dev examples", command_line(more)
+    seed = config.seed + 1
+    other = replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
+    return "search with another seed", command_line(other)
+
+
+def _run(config: SearchConfig) -> str:
+    return config.out.rstrip("/")
+
+
+# Code to copy
+
+
+def loading(library: str, base: str, best: str) -> str:
+    """Python that loads what a search wrote.
+
+    Args:
+        library: peft or transformers.
+        base: the base, of an adapter.
+        best: the directory.
+
+    Example:
+        >>> print(loading("transformers", "", "runs/a/best").splitlines()[2])
+        model = AutoModelForCausalLM.from_pretrained('runs/a/best')
+    """
+    template = _LOAD_ADAPTER if library == "peft" else _LOAD_MODEL
+    return Template(template).substitute(base=repr(base), best=repr(best))
+
+
+def labels_in_python(
+    base: str,
+    best: str,
+    replies: Mapping[str, str],
+    prompt: str,
+    system: str | None,
+    per_byte: bool,
+) -> str:
+    """Python that labels with what a search wrote.
+
+    Args:
+        base: its tokenizer is used.
+        best: the directory of the adapter.
+        replies: answer -> the reply whose probability is compared.
+        prompt: the user turn, with names of columns in braces.
+        system: the system turn.
+        per_byte: whether a reply's log-probability is divided by its length.
+
+    Example:
+        >>> text = labels_in_python("org/b", "best", {"card": "A"}, "{question}", None, per_byte=False)
+        >>> print(text.splitlines()[6])
+        REPLIES = {'card': 'A'}
+    """
+    return Template(_LABEL).substitute(
+        base=repr(base),
+        best=repr(best),
+        replies=repr(replies),
+        prompt=repr(prompt),
+        system=repr(system),
+        per_byte=" / len(reply.encode())" if per_byte else "",
+    )

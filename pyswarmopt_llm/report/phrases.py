@@ -1,0 +1,101 @@
+"""Numbers, p-values and mixtures as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.scoring.result import Result, Scores
+
+
+Interval = tuple[float, float]
+UNIT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
+WEIGHTS = (
+    "A weight scales what an expert contributes: a negative one subtracts it, and weights "
+    "need not sum to 1."
+)
+
+
+def score_text(value: float | None, interval: Interval | None = None) -> str:
+    """A score with its 95% interval.
+
+    Example:
+        >>> score_text(0.65432, (0.6, 0.7)), score_text(0.65432), score_text(None)
+        ('0.654 [0.600, 0.700]', '0.654', '-')
+    """
+    if value is None:
+        return "-"
+    return (
+        f"{value:.3f}"
+        if interval is None
+        else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+    )
+
+
+def score(scores: Scores | None) -> str:
+    """A model's score on a split."""
+    return "-" if scores is None else score_text(scores.value, scores.interval)
+
+
+def p_text(p_value: float) -> str:
+    """A p-value.
+
+    Example:
+        >>> p_text(0.00009), p_text(0.0707), p_text(0.5)
+        ('p < 0.001', 'p = 0.071', 'p = 0.50')
+        >>> p_text(0.04996), p_text(0.0501)  # as far from 5% as it takes to tell
+        ('p = 0.04996', 'p = 0.0501')
+    """
+    from pyswarmopt_llm.common.statistics import LEVEL  # with NumPy, which --help does without
+
+    if p_value < 0.001:
+        return "p < 0.001"
+    digits = 3 if p_value < 0.1 else 2
+    while p_value != LEVEL == float(f"{p_value:.{digits}f}"):
+        digits += 1
+    return f"p = {p_value:.{digits}f}"
+
+
+def signed(value: float) -> str:
+    """A difference; one that is not 0 is not written as 0.
+
+    Example:
+        >>> signed(0.0214), signed(-0.0002), signed(0.0)
+        ('+0.021', '-0.0002', '+0.000')
+    """
+    text = f"{value:+.3f}"
+    return f"{value:+.1g}" if value and not float(text) else text
+
+
+def mixture_name(result: Result) -> str:
+    """The search's result before any training, by the name of its weights if they have one.
+
+    These are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``; any
+    other is a ``mixture``, or a ``graph``.
+    """
+    if result.graph is not None:
+        return "graph"
+    weights = result.coefficients
+    if len(weights) < 2:
+        return "mixture"
+    equal = {"base": 0.0, "sum of all experts": 1.0, "average of all experts": 1 / len(weights)}
+    for name, weight in equal.items():
+        if all(abs(other - weight) < UNIT for other in weights.values()):
+            return name
+    used = [name for name, weight in weights.items() if abs(weight) >= UNIT]
+    return f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < UNIT else "mixture"
+
+
+def one_line(value: object) -> str:
+    """`value` with single spaces and no line breaks."""
+    return " ".join(str(value).split())
+
+
+def upper_first(text: str) -> str:
+    """`text` with a capital at its beginning; the rest stays.
+
+    Example:
+        >>> upper_first("run it in Ollama")
+        'Run it in Ollama'
+    """
+    return text[:1].upper() + text[1:]

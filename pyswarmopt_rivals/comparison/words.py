@@ -1,0 +1,162 @@
+"""The sentences about a comparison, for terminal, compare.md and compare.html."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.report.phrases import p_text
+from pyswarmopt_rivals.comparison.contestants import TRAINED
+from pyswarmopt_rivals.comparison.summary import SINGLE
+from pyswarmopt_rivals.methods.method import RANDOM, WITH_DEV
+
+Json = Mapping[str, Any]
+
+READING = {
+    "Intervals": (
+        "95%: Wilson's where each example is right in all seeds or wrong in all, else Student's, of "
+        "seeds and examples together; those over tasks follow from the tasks' (Zou & Donner 2008)."
+    ),
+    "p": (
+        "Paired test over test examples and seeds, two-sided, corrected for the number of methods "
+        "(Bonferroni). The best baseline is the best other row on test."
+    ),
+    "Examples, seconds": "What it took to find the result; scores on test are not counted.",
+    "Tokens": (
+        "Read and written for an example in use, by all models together; a context once for all its "
+        "options."
+    ),
+    "Rank": (
+        "Of the weight changes: full where no LoRA of rank sum r_i holds a method's result, which is "
+        "scored as in its paper. METHOD:adapter is the LoRA that merge writes of it, with what the "
+        "cut lost in the Frobenius norm."
+    ),
+}
+_ABOUT = {
+    "model-swarms": (
+        "the published update and sizes in space factor, with one set of coefficients and every "
+        "example scored."
+    ),
+    RANDOM: "the search of item-model, over adapters of random factors in place of the experts.",
+}
+
+
+def by_task(result: Json) -> dict[str, Json]:
+    """Task -> its part of ``compare.json``, with ``methods`` and ``metric``."""
+    tasks: dict[str, Json] = result.get("tasks", {})
+    return tasks or {result["task"]: result}
+
+
+def first_of(result: Json) -> tuple[str, str]:
+    """The best method, and the split that says so: test, or dev where not all have a test score."""
+    rows = result["methods"]
+    split = "test" if all(row["test"] is not None for row in rows.values()) else "dev"
+    return max(rows, key=lambda name: rows[name][split], default=SINGLE), split
+
+
+def summary_lines(result: Json) -> Iterator[str]:
+    """The verdict, and what was compared.
+
+    The p-value of the verdict is multiplied by the number of methods (Bonferroni), as the first is
+    the best of them on these items; the interval is that of the corrected test.
+
+    Example:
+        >>> test = {"rivals": 1, "interval": [0.04, 0.16], "p": 0.001}
+        >>> against = {"method": "best-single", "difference": 0.1, "corrected": test}
+        >>> rows = {"ties": {"test": 0.7, "dev": 0.8, "against_single": against},
+        ...     "best-single": {"test": 0.6, "dev": 0.7}}
+        >>> about = {"experts": 2, "config": {"base": "b", "budget_items": 9, "seeds": 1}, "left_out": {},
+        ...     "task": "t", "metric": "accuracy"}
+        >>> print(next(summary_lines({"methods": rows, **about})).partition(": ")[2])
+        0.700 against 0.600, +0.100 [+0.040, +0.160], p = 0.001, corrected for 1 baseline.
+    """
+    yield _verdict(result)
+    config, methods = result["config"], result["methods"]
+    yield (
+        f"{counted(result['experts'], 'expert')} of {config['base']}; at most "
+        f"{config['budget_items']} dev examples per method, task and seed; "
+        f"{counted(config['seeds'], 'seed')} for methods that draw."
+    )
+    metrics = [f"{name} by {table['metric']}" for name, table in by_task(result).items()]
+    yield f"Scores: {', '.join(metrics)}."
+    yield from (f"{note}." for note in result.get("notes", ()))
+    yield from (f"{name}: {what}" for name, what in _ABOUT.items() if name in methods)
+    yield from (f"Left out: {name} ({why})." for name, why in result["left_out"].items())
+    if trained := [name for name in methods if name in TRAINED]:
+        yield trained_on_dev(trained)
+    if WITH_DEV in methods:
+        yield (
+            f"On dev {WITH_DEV} is cross-fitted: each example is scored by what was trained "
+            "without it."
+        )
+
+
+def _verdict(result: Json) -> str:
+    methods, (first, split) = result["methods"], first_of(result)
+    best, single = methods.get(first), methods.get(SINGLE)
+    if single is None:
+        return "No verdict: the comparison has no row for the best single expert."
+    if best is single:
+        score = f"{single[split]:.3f} on {split}"
+        return f"No method scores higher than the best single expert: {score}."
+    scores = f"{best[split]:.3f} against {single[split]:.3f}"
+    if "tasks" in result:
+        return first_over_tasks(first, scores, len(result["tasks"]), best)
+    return first_on(split, first, scores, best["against_single"])
+
+
+def first_over_tasks(name: str, scores: str, tasks: int, row: Json) -> str:
+    """The best method over several tasks.
+
+    Example:
+        >>> text = first_over_tasks("ties", "0.700 against 0.600", 3, {"gain": 0.17, "wins": 2})
+        >>> text.partition(": ")[0], text.partition("; ")[2]
+        ('ties is first on average over 3 tasks', 'it is first on 2 of them.')
+    """
+    gain = "" if row["gain"] is None else f" ({row['gain']:+.1%} in the mean)"
+    return (
+        f"{name} is first on average over {counted(tasks, 'task')}: {scores} for the best single "
+        f"expert{gain}; it is first on {row['wins']} of them."
+    )
+
+
+def first_on(split: str, name: str, scores: str, against: Json) -> str:
+    """The best method on one task.
+
+    Args:
+        split: dev or test.
+        name: of the method.
+        scores: of it and of the best single expert.
+        against: the comparison with that.
+
+    Example:
+        >>> test = {"rivals": 2, "interval": [-0.04, 0.16], "p": 0.2}
+        >>> first_on("test", "ties", "0.700 against 0.600", {"difference": 0.1, "corrected": test}).partition(":")[0]
+        'ties is first, not significantly different from the best single expert'
+    """
+    test = against["corrected"]
+    low, high = test["interval"]
+    seen = (
+        f"{scores}, {against['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(test['p'])}, "
+        f"corrected for {counted(test['rivals'], 'baseline')}"
+    )
+    if split != "test":
+        return f"{name} is first on dev: {seen}; there is no test split."
+    if low > 0:
+        return f"{name} is first, and better than the best single expert: {seen}."
+    return f"{name} is first, not significantly different from the best single expert: {seen}."
+
+
+def trained_on_dev(names: Sequence[str]) -> str:
+    """Methods whose dev score tells nothing.
+
+    Example:
+        >>> trained_on_dev(["gradient"])
+        'On dev gradient is scored on the very examples of the training: compare on test.'
+    """
+    are = "is" if len(names) == 1 else "are"
+    return (
+        f"On dev {', '.join(names)} {are} scored on the very examples of the training: compare on "
+        "test."
+    )
