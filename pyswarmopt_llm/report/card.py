@@ -130,7 +130,7 @@ def model_card(
 def _is_source(about: About, result: Result) -> bool:
     """Whether what was found is the base or an expert, in files that a library loads."""
     mixture = mixture_name(result)
-    return about.kind.library and (mixture == "base" or mixture.startswith("expert "))
+    return bool(about.kind.library) and (mixture == "base" or mixture.startswith("expert "))
 
 
 def _title(about: About, result: Result) -> str:

@@ -40,7 +40,7 @@ class Verdict:
 
 def verdict(result: Result) -> Verdict:
     """The verdict on a finished search, with at most two reasons."""
-    test, alone = result.compared["test"].get("best_single"), _alone(result)
+    test, alone = result.lead(), _alone(result)
     if alone:
         kind = "same"
     elif result.best.test is None or result.models["best_single"].test is None:

@@ -130,9 +130,9 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (code, one_line, plain, with_code, counted, cut, mixture_text, score)
-    filters += (split_interval, upper_first)
-    environment.filters |= {each.__name__: each for each in filters}
+    for filter_ in (code, one_line, plain, with_code, counted, cut, mixture_text, score):
+        environment.filters[filter_.__name__] = filter_
+    environment.filters |= {"split_interval": split_interval, "upper_first": upper_first}
     style = Markup(_source(f"{FOLDER}/page.css"))
     environment.globals |= {"about_weights": WEIGHTS, "stylesheet": style}
     return environment.get_template(name)

@@ -327,7 +327,7 @@ def method(about: About) -> str:
     """The method of a search, and its differences from Model Swarms as published."""
     config, space = about.config, one_line(about.config.space)
     if config.method in ("items", "scores"):
-        candidates = counted(config.proposals, "candidate")
+        candidates = counted(config.proposals or 0, "candidate")
         return f"a model of the {config.method} that proposes up to {candidates}, space {space}"
     if config.optimizer != "model-swarms":
         return f"{one_line(config.optimizer)}, space {space}"

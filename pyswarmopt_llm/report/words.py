@@ -203,7 +203,7 @@ def outcome(kind: str, result: Result, alone: str | None) -> Iterator[str]:
     if others := list(_other_baselines(result, names)):
         yield f"Result minus baseline: {'; '.join(others)}."
     yield from _constant_answer(result)
-    tests = len(result.compared["test"])
+    tests = len(result.read_together("test"))
     if tests > 1 and kind in ("better", "worse", "level"):
         yield f"Intervals and p are corrected for {tests} tests (Holm)."
 
@@ -251,7 +251,7 @@ def baseline_names(result: Result) -> dict[str, str]:
 
 def _on_test(result: Result, name: str, called: str) -> str:
     """The result against another model on test; a model that is ahead of it is said to be."""
-    pair = result.compared["test"].get(name)
+    pair = result.lead(name)
     ours, theirs = _test_score(result, "best"), _test_score(result, name)
     if pair is None:
         return without_test(called, ours, theirs)
@@ -279,7 +279,7 @@ def _other_baselines(result: Result, names: Mapping[str, str]) -> Iterator[str]:
     it, and the other plain fine-tuning.
     """
     for name in ["base", *result.plain[1:]]:
-        model, pair = result.models.get(name), result.compared["test"].get(name)
+        model, pair = result.models.get(name), result.lead(name)
         if model is None or model.test is None or model.same(result.best):
             continue
         if name == "base" and "trained" in result.models and pair and pair.sign > 0:
@@ -290,7 +290,7 @@ def _other_baselines(result: Result, names: Mapping[str, str]) -> Iterator[str]:
 
 def _constant_answer(result: Result) -> Iterator[str]:
     split = "test" if result.best.test else "dev"
-    pair = result.compared[split].get("commonest")
+    pair = result.lead("commonest", split)
     scores = result.models["commonest"].on(split) if pair else None
     if pair and scores and pair.sign <= 0:
         yield constant_answer(scores.value, pair, on_dev=split == "dev")
@@ -391,7 +391,7 @@ def _training(result: Result, dev: Comparison | None) -> str:
     if result.expert_iteration:
         examples = f"its best replies to {counted(result.expert_iteration.kept, 'prompt')}"
     if result.best.trained:
-        gain = result.compared["test"].get("mixture")
+        gain = result.lead("mixture")
         return trained(start, examples, _test_score(result, "mixture") if gain else None, gain)
     known = result.lead("mixture", of="trained") is not None
     return trained_in_vain(start, examples, _test_score(result, "trained") if known else None)

@@ -29,6 +29,17 @@ SPLITS = ("dev", "test")
 RIVALS = ("best_single", "base", "base_tuned", "expert_tuned", "mixture", "commonest")
 PLAIN = ("base_tuned", "expert_tuned")  # those of them that are a plain fine-tuning
 Interval = tuple[float, float]
+_LIMITS = frozenset(
+    {"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"}
+)
+_FLAT_COST = (
+    "evaluations",
+    "item_evaluations",
+    "passes",
+    "seconds",
+    "seconds_scoring",
+    "peak_memory_bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -283,40 +294,13 @@ class Result:
         Raises:
             WrongType: names what is not as `to_json` writes it.
         """
-        result: Result = typed({**data, "cost": data} if isinstance(data, dict) else data, cls)
+        result: Result = typed(data, cls)
         return result
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``result.json``: the fields, those of the cost among them, and `flat`."""
+        """The content of ``result.json``: the fields, and `flat_names`."""
         content: dict[str, Any] = _json(self)
-        return {**content.pop("cost"), **content, **_json(self.flat())}
-
-    def flat(self) -> dict[str, Any]:
-        """The names on which readers of ``result.json`` rely: MODEL_SPLIT and what goes with it."""
-        scores = {
-            f"{name}_{split}": scores
-            for name, model in self.models.items()
-            for split in SPLITS
-            if (scores := model.on(split)) is not None
-        }
-        tasks = {
-            task: {"scoring": objective.scoring}
-            | {key: found.tasks[task].value for key, found in scores.items() if task in found.tasks}
-            for task, objective in (self.objectives if self.several_tasks else {}).items()
-        }
-        return {
-            **{key: found.value for key, found in scores.items()},
-            "intervals": {key: found.interval for key, found in scores.items()},
-            "coefficients": self.coefficients,
-            "scoring": self.scoring,
-            "trained": self.best.trained,
-            "lead": {
-                split: pairs["best_single"].record()
-                for split, pairs in self.compared.items()
-                if "best_single" in pairs
-            },
-            **({"tasks": tasks} if tasks else {}),
-        }
+        return {**content, **flat_names(self)}
 
     @property
     def best(self) -> Model:
@@ -353,53 +337,56 @@ class Result:
     @property
     def outdone_by(self) -> str | None:
         """The better plain fine-tuning, if it is significantly better than the result on test."""
-        pairs = self.compared["test"]
-        return next(
-            (name for name in self.plain[:1] if name in pairs and pairs[name].sign < 0), None
-        )
+        for name in self.plain[:1]:
+            lead = self.lead(name)
+            if lead is not None and lead.sign < 0:
+                return name
+        return None
 
     def lead(
-        self,
-        over: str = "best_single",
-        split: str = "test",
-        of: str = "best",
-        level: float = LEVEL,
+        self, over: str = "best_single", split: str = "test", of: str = "best"
     ) -> Comparison | None:
-        """A model minus another on the same items; None where one has no scores of its items.
+        """A model minus another on the same items: whatever is said of two models is said of this.
 
-        Of several tasks it is of the combined scores.
+        Of several tasks it is of the combined scores. The result's comparisons with its rivals are
+        read together, and so corrected for their number (Holm 1979).
+
+        Args:
+            over: the other model.
+            split: dev or test.
+            of: the model.
+
+        Returns:
+            None where one of them has no scores of its items.
         """
-        return self._minus(self._on(of, split), self._on(over, split), split, level)
+        if of == "best" and over in self._leads[split]:
+            return self._leads[split][over]
+        return self._difference(self.models.get(of), self.models.get(over), split)
 
-    def _minus(
-        self,
-        ours: Mapping[str, Outcome],
-        theirs: Mapping[str, Outcome],
-        split: str,
-        level: float = LEVEL,
-    ) -> Comparison | None:
-        if not ours or not theirs:
+    def read_together(self, split: str) -> list[str]:
+        """The rivals with which the result is compared on a split."""
+        return list(self._leads[split])
+
+    def ahead(self) -> Comparison | None:
+        """The best expert minus the second on dev, where all are scored on the same items."""
+        if self.dropped or len(self.ranking) < 2:
             return None
-        if not self.several_tasks:
-            return next(iter(self._tasks(ours, theirs, split, level).values()), None)
-        combine = find_combine(self.combine, len(self.objectives))
-        scales = self.scales
-        asked = self._questions(split)
-        return combined_difference(ours, theirs, combine, self.alike, scales, asked, level)
+        first, second = (self.experts[name] for name in self.ranking[:2])
+        return self._difference(first, second, "dev")
 
     @cached_property
-    def compared(self) -> dict[str, dict[str, Comparison]]:
-        """Split -> rival -> the result minus it; those of a split are read together, and so corrected
-        for their number.
-        """
-        return {split: self._compared(split) for split in SPLITS}
+    def _leads(self) -> dict[str, dict[str, Comparison]]:
+        """Split -> rival -> the result minus it, corrected."""
+        return {split: self._corrected(split) for split in SPLITS}
 
-    def _compared(self, split: str) -> dict[str, Comparison]:
-        rivals = [name for name in RIVALS if self._is_rival(name)]
-        tests = {name: lead for name in rivals if (lead := self.lead(name, split))}
+    def _corrected(self, split: str) -> dict[str, Comparison]:
+        tests: dict[str, Comparison] = {}
+        for name in filter(self._is_rival, RIVALS):
+            if pair := self._difference(self.best, self.models[name], split):
+                tests[name] = pair
 
         def at_level(name: str, level: float) -> Comparison:
-            return self.lead(name, split, level=level) or tests[name]
+            return self._difference(self.best, self.models[name], split, level) or tests[name]
 
         return corrected(tests, at_level)
 
@@ -408,23 +395,29 @@ class Result:
         model = self.models.get(name)
         return model is not None and (name == "best_single" or not model.same(self.best))
 
-    def by_task(
-        self,
-        over: str = "best_single",
-        split: str = "test",
-        of: str = "best",
-        level: float = LEVEL,
-    ) -> dict[str, Comparison]:
-        """Task -> a model minus another, where both have scores of its items."""
-        return self._tasks(self._on(of, split), self._on(over, split), split, level)
+    def _difference(
+        self, ours: Model | None, theirs: Model | None, split: str, level: float = LEVEL
+    ) -> Comparison | None:
+        """A model minus another."""
+        first, second = ours and ours.on(split), theirs and theirs.on(split)
+        if not first or not second:
+            return None
+        if not self.several_tasks:
+            return next(iter(self._by_task(first, second, split, level).values()), None)
+        combine = find_combine(self.combine, len(self.objectives))
+        scales, asked = self.scales, self._questions(split)
+        tasks = first.tasks, second.tasks
+        return combined_difference(*tasks, combine, self.alike, scales, asked, level)
 
-    def _tasks(
-        self, ours: Mapping[str, Outcome], theirs: Mapping[str, Outcome], split: str, level: float
+    def by_task(self, split: str = "test") -> dict[str, Comparison]:
+        """Task -> the result minus the best expert, where both have scores of its items."""
+        ours, theirs = self.best.on(split), self.models["best_single"].on(split)
+        return self._by_task(ours, theirs, split, LEVEL) if ours and theirs else {}
+
+    def _by_task(
+        self, ours: Scores, theirs: Scores, split: str, level: float
     ) -> dict[str, Comparison]:
-        first, second = (
-            {name: outcome.per_item for name, outcome in side.items()} for side in (ours, theirs)
-        )
-        return compare_tasks(first, second, self.scales, self._questions(split), level)
+        return compare_tasks(ours.items, theirs.items, self.scales, self._questions(split), level)
 
     @property
     def scales(self) -> dict[str, Interval | None]:
@@ -434,10 +427,6 @@ class Result:
     def _questions(self, split: str) -> dict[str, list[int]]:
         """Task -> the numbers of its items' questions, where some are repeated."""
         return {name: one.questions.get(split, []) for name, one in self.objectives.items()}
-
-    def _on(self, name: str, split: str) -> Mapping[str, Outcome]:
-        scores = self.models[name].on(split) if name in self.models else None
-        return {} if scores is None else scores.tasks
 
     @cached_property
     def ranking(self) -> list[str]:
@@ -451,18 +440,6 @@ class Result:
         """The experts that dropped out of a race -> items that they were scored on."""
         counts = {name: expert.dev.n for name, expert in self.experts.items()}
         return {name: n for name, n in counts.items() if n < max(counts.values())}
-
-    def ahead(self) -> Comparison | None:
-        """The best expert minus the second on dev, where all are scored on the same items."""
-        if self.dropped or len(self.experts) < 2:
-            return None
-        first, second = (self.experts[name].dev.tasks for name in self.ranking[:2])
-        return self._minus(first, second, "dev")
-
-
-_LIMITS = frozenset(
-    {"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"}
-)
 
 
 def _json(value: Any) -> Any:
@@ -481,6 +458,43 @@ def _says(at: Field[Any], value: Any) -> bool:
     if value is None:
         return at.default is not None
     return bool(value) or at.default_factory is MISSING
+
+
+def flat_names(result: Result) -> dict[str, Any]:
+    """The names on which readers of ``result.json`` rely, beside its nested content: MODEL_SPLIT with
+    intervals, the mixture, the comparisons with the best expert, tasks, and what it cost.
+    """
+    scores = {
+        f"{name}_{split}": found
+        for name, model in result.models.items()
+        for split in SPLITS
+        if (found := model.on(split)) is not None
+    }
+    leads = {split: result.lead(split=split) for split in SPLITS}
+    cost: dict[str, Any] = _json(result.cost)
+    flat = {
+        **{key: found.value for key, found in scores.items()},
+        "intervals": {key: _json(found.interval) for key, found in scores.items()},
+        "coefficients": result.coefficients,
+        "scoring": result.scoring,
+        "trained": result.best.trained,
+        "lead": {split: lead.record() for split, lead in leads.items() if lead is not None},
+        **{name: cost[name] for name in _FLAT_COST if name in cost},
+    }
+    return flat | ({"tasks": _flat_tasks(result, scores)} if result.several_tasks else {})
+
+
+def _flat_tasks(result: Result, scores: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
+    """Task -> its answer format, and its own scores."""
+    return {
+        task: {
+            "scoring": objective.scoring,
+            **{
+                key: found.tasks[task].value for key, found in scores.items() if task in found.tasks
+            },
+        }
+        for task, objective in result.objectives.items()
+    }
 
 
 def read_result(path: Path) -> Result | None:

@@ -14,7 +14,15 @@ from scipy import stats
 from pyswarmopt_llm.report.finished import read_run
 from pyswarmopt_llm.report.reading import Course, emergence, searched
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Cost, Model, Objective, Outcome, Result, Scores
+from pyswarmopt_llm.searching.scoring.result import (
+    Cost,
+    Model,
+    Objective,
+    Outcome,
+    Result,
+    Scores,
+    flat_names,
+)
 
 Line = Mapping[str, Any]  # a line of the file
 Key = tuple[str, int]  # task and seed
@@ -82,7 +90,7 @@ def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
         if (file.parent / "grid.json").exists():
             continue  # its draws are in grid.json
         run, result = read_run(file.parent)
-        task, flat = Path(run.config.tasks[0]).stem, result.flat()
+        task, flat = Path(run.config.tasks[0]).stem, flat_names(result)
         yield {
             "variant": " ".join(run.config.settings) or EVERY_ITEM,
             "task": task,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison
-from pyswarmopt_llm.searching.scoring.result import RIVALS, SPLITS, Result
+from pyswarmopt_llm.common.statistics import Comparison
+from pyswarmopt_llm.searching.scoring.result import RIVALS, Cost, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 CONFIG: dict[str, Any] = {
@@ -28,6 +27,7 @@ MODELS = (
     *("best", "best_single", "uniform", "mixture", "trained"),
     *("base", "base_tuned", "expert_tuned", "commonest"),
 )
+COSTS = [cost.name for cost in fields(Cost)]
 Pairs = Mapping[str, Mapping[str, Any]]  # split -> task -> a comparison as JSON values
 
 
@@ -45,22 +45,14 @@ class Invented(Result):
     leads: dict[tuple[str, str], Comparison] = field(default_factory=dict)
     before_second: Comparison | None = None
 
-    def by_task(self, over: str = "best_single", split: str = "test", *more: Any) -> Any:
-        return self.pairs.get((over, split)) or super().by_task(over, split, *more)
+    def by_task(self, split: str = "test") -> Any:
+        return self.pairs.get(("best_single", split)) or super().by_task(split)
 
-    def lead(
-        self, over: str = "best_single", split: str = "test", of: str = "best", level: float = LEVEL
-    ) -> Any:
-        return self.leads.get((over, split)) or super().lead(over, split, of, level)
+    def lead(self, over: str = "best_single", split: str = "test", of: str = "best") -> Any:
+        return self.leads.get((over, split)) or super().lead(over, split, of)
 
-    @cached_property
-    def compared(self) -> dict[str, dict[str, Comparison]]:
-        """As given, not corrected."""
-        rivals = {name: [(split, self.lead(name, split)) for split in SPLITS] for name in RIVALS}
-        return {
-            split: {name: lead for name, leads in rivals.items() if (lead := dict(leads)[split])}
-            for split in SPLITS
-        }
+    def read_together(self, split: str) -> list[str]:
+        return [name for name in RIVALS if self.lead(name, split)]
 
     def ahead(self) -> Comparison | None:
         return self.before_second or super().ahead()
@@ -140,7 +132,9 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
         for name, task in tasks.items()
     }
     experts = {name: expert(name, found) for name, found in flat.get("experts", {}).items()}
-    return {**flat, "models": models, "objectives": objectives, "experts": experts}
+    cost = {name: flat[name] for name in COSTS if name in flat}
+    parts = {"models": models, "objectives": objectives, "experts": experts, "cost": cost}
+    return {**flat, **parts}
 
 
 def pair(

@@ -536,7 +536,7 @@ def test_dev_that_the_base_has_answered_is_not_asked_again_for_the_rivals(
 ) -> None:
     result: Any = search(replace(config, no_rivals=False)).result
     # on test: the base, and what was trained on its replies
-    assert result["passes_rivals"] == 2 * 6
+    assert result["cost"]["passes_rivals"] == 2 * 6
     assert "base" in result["models"] and "expert_tuned" not in result["models"]
     of_base, dev = (row["value"] for row in history(Path(config.out)) if row["phase"] == "trained")
     assert result["models"]["base_tuned"]["dev"]["value"] == of_base < dev == result["best_dev"]

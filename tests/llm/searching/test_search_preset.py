@@ -176,7 +176,7 @@ def test_workers_take_what_was_decided(config: SearchConfig) -> None:
     """
     departs = {"preset": "paper", "grid": "given", "start": "sums", "particles": 4, "test": 0}
     result = search(replace(config, **departs, workers="2")).result  # type: ignore[arg-type]
-    assert "failures" not in result["workers"] or not result["workers"]["failures"]
+    assert "failures" not in result["cost"]["workers"] or not result["cost"]["workers"]["failures"]
     alone = search(replace(config, **departs, out=f"{config.out}-alone")).result  # type: ignore[arg-type]
     assert result["best_dev"] == alone["best_dev"]
 
@@ -226,6 +226,6 @@ def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> No
     passes = events[told].data["passes"]
     start = next(event for event in events if event.kind == "start")
     assert passes == sum(start.data["passes"].values())
-    assert result["passes"] + result["passes_rivals"] <= passes
+    assert result["passes"] + result["cost"]["passes_rivals"] <= passes
     for part in ("experts", "mixtures", "training", "baselines", "result"):
         assert re.search(rf"{part} [0-9:]+:", price(events[told].data))

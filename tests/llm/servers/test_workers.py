@@ -34,7 +34,7 @@ def test_one_two_and_seven_workers_write_the_same_journal(crew_config: SearchCon
     for workers in ("2", "7"):  # with seven every candidate is shared: there are five
         found = search(replace(crew_config, out=workers, workers=workers))
         same_end(workers, "one")
-        assert found.result["workers"] == {"asked": workers, "failures": {}}
+        assert found.result["cost"]["workers"] == {"asked": workers, "failures": {}}
 
 
 def test_workers_that_load_for_themselves_write_the_same_journal(
@@ -46,7 +46,7 @@ def test_workers_that_load_for_themselves_write_the_same_journal(
     monkeypatch.setattr(pool, "pick_device", lambda name: torch.device("cuda"))
     found = search(replace(crew_config, out="two", workers="2", device="auto"))
     same_end("two", "one")
-    assert found.result["workers"]["failures"] == {}
+    assert found.result["cost"]["workers"]["failures"] == {}
 
 
 FRAGILE = {"scoring": "likelihood", "combine": "arithmetic", "utilities": ("fragile:fragile",)}
@@ -70,7 +70,7 @@ def test_every_fault_is_made_good_and_counted(
     found = search(replace(settings, out="war", workers="2"))
     plan(crew_config, {})
     same_end("war", "peace")
-    failures = found.result["workers"]["failures"]
+    failures = found.result["cost"]["workers"]["failures"]
     assert failures.pop("timeout") >= 1  # a busy machine may be too slow besides
     assert failures == {"died": 2, "exception": 1, "not finite": 1, "out of memory": 1}
 
