@@ -172,7 +172,7 @@ def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     from pyswarmopt_llm.searching.grid import read_grid, table
 
     headings, *rows = table(read_grid(run))
-    console.print(table_of("Draws from the grid (*: handed over)", headings, rows))
+    console.print(table_of("Draws from the grid (*: in best/)", headings, rows))
 
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:

@@ -151,7 +151,7 @@ def so_far(state: SearchState) -> Iterator[str]:
     if state.settings.get("max_iter"):
         yield f"iteration {state.iteration}/{state.settings['max_iter']}"
     if state.proposed:
-        yield f"{state.proposed} proposed by a model"
+        yield f"{state.proposed} suggested by a model"
     yield f"best dev {score_text(state.best)}"
     if state.single is not None:
         name, value = state.single
@@ -285,8 +285,8 @@ def _chosen(start: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[s
             yield f"at most {settings['budget_items']:,} examples"
     elif settings["proposals"]:
         yield (
-            f"{settings['proposals']} candidates proposed by a model of the {settings['method']} "
-            "(--max-iter N: a swarm's iterations)"
+            f"up to {settings['proposals']} mixtures suggested by statistics on the first scores "
+            "(--max-iter N: a swarm's iterations instead)"
         )
     if start["training"]:
         yield f"then {start['training']}"

@@ -1,4 +1,4 @@
-"""Analyses of a finished run: correctness emergence, headroom, the way to its best candidate, and a
+"""Analyses of a finished run: what is new and what is lost, headroom, the way to its best candidate, and a
 picture of it as numbers, for ``figures.html.j2`` to draw.
 """
 
@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from pyswarmopt.base.words import cut
 from pyswarmopt.inspect.labels import place_labels
-from pyswarmopt_llm.common.statistics import ROUNDING
 from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
@@ -41,13 +40,12 @@ class Emergence(NamedTuple):
 
 @dataclass(frozen=True)
 class Headroom:
-    """The way from the best expert to the best expert of each item, on dev.
+    """The best expert, and the best expert of each item, on dev.
 
     Attributes:
         oracle: the score with, for each item, the best of the experts' scores.
         best_single: the score of the best expert.
         best: the score of the result.
-        share: of the way that the result goes; None where there is none to go.
         n: items, of all tasks.
         partial: whether some items are missing, since an expert dropped out before them.
     """
@@ -55,7 +53,6 @@ class Headroom:
     oracle: float
     best_single: float
     best: float
-    share: float | None
     n: int
     partial: bool = False
 
@@ -131,13 +128,6 @@ class Course:
         """Whether particles moved."""
         return any(row.iteration and row.particle in self.starts for row in self.rows)
 
-    @property
-    def model(self) -> str:
-        """The model that proposed candidates: of the items where rows have margins, else of the
-        scores.
-        """
-        return "item model" if any(row.margins for row in self.rows) else "model of the scores"
-
 
 def searched(rows: Iterable[Row]) -> list[Row]:
     """The rows of the search itself, without partial evaluations."""
@@ -204,9 +194,7 @@ def headroom(result: Result) -> Headroom | None:
     oracle, alone, best = (
         float(combined_value(combine, column)) for column in zip(*means, strict=True)
     )
-    way = oracle - alone
-    share = (best - alone) / way if way > ROUNDING * abs(oracle) else None
-    return Headroom(oracle, alone, best, share, count, partial)
+    return Headroom(oracle, alone, best, count, partial)
 
 
 # The picture of a search: where each point lies
@@ -222,7 +210,7 @@ def described(row: Row, course: Course) -> str:
     """A row of the search in words."""
     who = f"particle {row.particle}, iteration {row.iteration}"
     if row.particle not in course.starts:
-        who = f"proposed by the {course.model}"
+        who = "suggested by the model"
     return f"{who}: {row.value:.3f}"
 
 

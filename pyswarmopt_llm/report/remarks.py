@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Cost, Iterated, JudgeUse, Outcome, Result
     from pyswarmopt_llm.searching.scoring.run_directory import About
 
-_LIMITS = {"max_iter": "iteration", "patience": "iteration", "max_evals": "evaluation"}
+_LIMITS = {
+    "max_iter": "iteration",
+    "patience": "iteration",
+    "max_evals": "evaluation",
+    "proposals": "suggested mixture",
+}
+_MODELS = {"items": "the margins of the answers", "scores": "the scores"}
 
 
 def remarks(result: Result, way: Headroom | None) -> Iterator[str]:
@@ -64,22 +70,17 @@ def changed(pair: Comparison) -> str:
 
 
 def headroom(way: Headroom) -> str:
-    """What could be had by the right expert for each example.
+    """The score of the right expert for each example.
 
     Example:
         >>> from pyswarmopt_llm.report.reading import Headroom
-        >>> print(headroom(Headroom(0.8, 0.6, 0.7, 0.5, 40)).replace("; ", ";\\n"))
-        On dev the right expert for each example would score 0.800, the best expert alone 0.600;
-        the result has 0.700, 50% of the way.
+        >>> headroom(Headroom(0.8, 0.6, 0.7, 40, partial=True)).partition(";")[0]
+        'Picking the right expert for each of 40 dev examples would give 0.800'
     """
-    found = f"{way.share:.0%} of the way" if way.share is not None and way.share <= 1 else ""
-    result = ""
-    if way.share is not None and way.share >= 0:
-        result = f"; the result has {way.best:.3f}, {found or 'which is beyond both'}"
-    partial = f" ({counted(way.n, 'example')})" if way.partial else ""
+    examples = f"each of {counted(way.n, 'dev example')}" if way.partial else "each dev example"
     return (
-        f"On dev the right expert for each example would score {way.oracle:.3f}, the best expert "
-        f"alone {way.best_single:.3f}{result}{partial}."
+        f"Picking the right expert for {examples} would give {way.oracle:.3f}; the best expert alone "
+        f"gives {way.best_single:.3f}, the result {way.best:.3f}."
     )
 
 
@@ -178,7 +179,7 @@ def only_chooses() -> str:
 
 def legend(course: Course) -> str:
     """The marks of the picture of a search."""
-    begun, later = "what the search began with", f"what the {course.model} proposed"
+    begun, later = "what the search began with", "what the model suggested"
     if course.iterated:
         begun, later = "starting positions", "later ones"
     star = "mixture that was trained" if course.result.best.trained else "result"
@@ -192,12 +193,9 @@ def legend(course: Course) -> str:
 
 def found_by(course: Course) -> str:
     """Where a search found its result."""
-    fitted = f"proposed by the {course.model}, which was fitted to"
-    if course.proposed and course.iterated:
-        after = "and evaluated after the last iteration"
-        return f"The result was {fitted} all evaluations, {after}."
     if course.proposed:
-        return f"The result was {fitted} all evaluations."
+        after = ", after the last iteration" if course.iterated else ""
+        return f"The result was suggested by a model fitted to all scores so far{after}."
     if course.iterated:
         rank = f"rank {course.rank:g} of {len(course.starts)}"
         weak = " (weak to strong)" if course.weak_to_strong else ""
@@ -207,8 +205,9 @@ def found_by(course: Course) -> str:
         )
     more = "nothing else was scored"
     if course.later:
-        more = f"{course.later} more {'was' if course.later == 1 else 'were'} {fitted} them"
-    return f"The result is one of those that the search began with; {more}."
+        were = "was" if course.later == 1 else "were"
+        more = f"{course.later} more {were} suggested by a model fitted to their scores"
+    return f"The result is one of the mixtures that the search began with; {more}."
 
 
 def emergence(found: Emergence) -> str:
@@ -302,20 +301,22 @@ def stopped(name: str, value: object) -> str:
     """Why a search stopped.
 
     Example:
-        >>> stopped("max_iter", 6), stopped("patience", 1), stopped("proposals", 0)
-        ('after 6 iterations', 'after 1 iteration without a new best', 'without a proposal')
+        >>> stopped("max_iter", 6), stopped("patience", 1), stopped("proposals", 2)
+        ('after 6 iterations', 'after 1 iteration without a new best', 'after 2 suggested mixtures')
+        >>> stopped("proposals", 0)
+        'as no further mixture promised a gain'
         >>> stopped("budget_minutes", 2.5), stopped("budget_items", 900)
         ('by the budget of 2.5 minutes', 'by the budget of 900 examples')
     """
     if not isinstance(value, int | float):
         return f"{name} {one_line(value)}"
     if not value and name == "proposals":
-        return "without a proposal"
+        return "as no further mixture promised a gain"
     if not value and name == "max_iter":
         return "with the starting points"
-    if name in _LIMITS or name == "proposals":
+    if name in _LIMITS:
         without = " without a new best" if name == "patience" else ""
-        return f"after {counted(int(value), _LIMITS.get(name, 'proposal'))}{without}"
+        return f"after {counted(int(value), _LIMITS[name])}{without}"
     if name == "budget_items":
         return f"by the budget of {counted(int(value), 'example')}"
     if name == "budget_minutes":
@@ -328,7 +329,8 @@ def method(about: About) -> str:
     config, space = about.config, one_line(about.config.space)
     if config.method in ("items", "scores"):
         candidates = counted(config.proposals or 0, "candidate")
-        return f"a model of the {config.method} that proposes up to {candidates}, space {space}"
+        of = _MODELS[config.method]
+        return f"a Gaussian process of {of} that suggests up to {candidates}, space {space}"
     if config.optimizer != "model-swarms":
         return f"{one_line(config.optimizer)}, space {space}"
     source = "as in the authors' code" if config.compat == "reference" else "as published"

@@ -32,6 +32,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, OnRow, Questions, Scorer
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.common.interfaces import Score
     from pyswarmopt_llm.searching.leaders import Archive
 
 _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
@@ -315,16 +316,35 @@ def choose_scorings(job: Job, run: Run, on_row: OnRow, tell: OnEvent) -> dict[st
         scores = [row.score(name) for row in rows]
         dev = job.tasks[name].dev
         scorings[name] = chosen = choose_scoring(possible[name], dev, scores.copy)
-        best = max(score.value for score in scores)
-        tell(
-            note(
-                f"{name}: with option letters the best of {counted(len(rows), 'expert')} reaches "
-                f"{best:.3f} on {counted(scores[0].n, 'dev example')}, one letter for all "
-                f"{one_letter(dev[: scores[0].n]):.3f}: "
-                f"{'above' if chosen == 'letter' else 'within'} chance, so scoring is {chosen}"
-            )
-        )
+        same = one_letter(dev[: scores[0].n])
+        tell(note(f"{name}: {letter_trial(scores, same, chosen)}"))
     return scorings
+
+
+def letter_trial(scores: Sequence[Score], same: float, chosen: Scoring) -> str:
+    """How well experts answer with the letter of an option, and what follows.
+
+    Args:
+        scores: of each expert.
+        same: of one letter for all examples.
+        chosen: how answers are scored.
+
+    Example:
+        >>> from pyswarmopt_llm.common.statistics import score_of
+        >>> letter_trial([score_of([1.0, 0.0, 0.0, 0.0])], 0.25, "likelihood").partition(". ")[2]
+        'That is no better than guessing, so the probability of each option as the reply is compared'
+    """
+    best = max(score.value for score in scores)
+    found = (
+        f"asked for the letter of an option, the best of {counted(len(scores), 'expert')} has "
+        f"{best:.3f} on {counted(scores[0].n, 'dev example')}, one letter for all {same:.3f}"
+    )
+    if chosen == "letter":
+        return f"{found}. That is better than guessing, so letters are compared"
+    how = "the probability of each option as the reply is compared"
+    if chosen == "generate":
+        how = "answers are written"
+    return f"{found}. That is no better than guessing, so {how}"
 
 
 def warn_of_useless_scores(

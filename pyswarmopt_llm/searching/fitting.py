@@ -176,8 +176,25 @@ class Training:
 
 def announce(job: Job, positions: Iterable[Tensor], tell: OnEvent) -> None:
     """Say what training begins with."""
-    starts = [mixture_text(job.weights(position)) for position in positions]
-    tell(note(f"{job.work.training}, on top of {listed(starts)}"))
+    starts = [f"from {start_text(job.weights(position))}" for position in positions]
+    tell(note(f"{job.work.training}, starting {listed(starts)}"))
+
+
+def start_text(weights: Mapping[str, float]) -> str:
+    """A mixture that training begins with.
+
+    Example:
+        >>> start_text({"law": 0.0, "code": 0.0}), start_text({"law": 1.0, "code": 0.0})
+        ('the base', 'law')
+        >>> start_text({"law": 1.0, "code": 1.0}), start_text({"law": 0.6, "code": 0.4})
+        ('the sum of all 2 experts', 'the mixture 0.60 law + 0.40 code')
+    """
+    used = [name for name, weight in weights.items() if weight]
+    if not used:
+        return "the base"
+    if any(weights[name] != 1.0 for name in used):
+        return f"the mixture {mixture_text(weights)}"
+    return used[0] if len(used) == 1 else f"the sum of {'all ' * (used == [*weights])}{len(used)} experts"
 
 
 def trained_row(

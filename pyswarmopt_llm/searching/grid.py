@@ -144,10 +144,10 @@ def table(grid: Grid) -> Iterator[list[str]]:
         >>> grid = Grid({"inertia": (".1",)}, (), (GridDraw("draw-01", ("inertia=.1",), 0.5, 9, 900, 1.0),), "draw-01")
         >>> for row in table(grid):
         ...     print(row)
-        ['draw', 'inertia', 'dev', 'items']
+        ['draw', 'inertia', 'dev', 'examples']
         ['draw-01 *', '.1', '0.500', '900']
     """
-    yield ["draw", *grid.values, "dev", "items"]
+    yield ["draw", *grid.values, "dev", "examples"]
     for draw in grid.draws:
         chosen = " *" if draw.name == grid.chosen else ""
         coefficients = [setting.partition("=")[2] for setting in draw.settings]

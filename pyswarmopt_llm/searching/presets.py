@@ -255,8 +255,8 @@ def _too_few(asked: Work) -> str:
     if asked.objectives.written:
         name = "prompt"
         least = LEAST_DEV_BESIDE_SPARE
-        beside = f", or from {least} (`dev` {least}) with as many spare ones"
+        beside = f", or set `dev` {least} and give as many more to train on"
     return (
         f"{counted(items, f'dev {name}')}, too few to train on: `auto` trains from {LEAST_DEV} "
-        f"on{beside}; add {name}s{remedy}"
+        f"on; add {name}s{beside}{remedy}"
     )

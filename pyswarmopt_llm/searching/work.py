@@ -102,8 +102,9 @@ class Work:
     def training(self) -> str:
         """The training at the end, in words."""
         if self.objectives.written:
-            kind = "spare" if self.objectives.spare else "dev"
-            return f"expert iteration on the {counted(self.trained_items, f'{kind} prompt')}"
+            kind = "training" if self.objectives.spare else "dev"
+            prompts = counted(self.trained_items, f"{kind} prompt")
+            return f"training on the best replies to the {prompts}"
         return f"training on the {counted(self.items, 'dev example')}"
 
     @property

@@ -273,7 +273,7 @@ class ExpertIteration:
         self._folder = folder
         self._all = replies
         self._start = start
-        self._called = "expert iteration" + " from the base" * (start == BASE)
+        self._called = "training on best replies" + ", from the base" * (start == BASE)
         models = {BASE: Answerer(Patch()), start: Answerer(job.pool.space.realise(position))}
         first = [replies.log.greedy(name, model) for name, model in models.items()]
         self._replies = [list(of_prompt) for of_prompt in zip(*first, strict=True)]

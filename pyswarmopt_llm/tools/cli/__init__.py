@@ -161,7 +161,10 @@ def _written(done: Exported, out: str, rank: int | None) -> Iterator[str]:
     size = sum(done.files.values()) / 2**20
     yield f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"
     if done.loss is not None:
-        yield f"rank {rank}: {done.loss.whole:.1%} of the weights lost in the Frobenius norm"
+        yield (
+            f"The rank-{rank} copy differs from the original by {done.loss.whole:.1%} of its change "
+            "(Frobenius norm)"
+        )
         if left_out := done.loss.left_out:
             more = len(left_out) - 1
             also = f" and {counted(more, 'more parameter')}" if more else ""
@@ -253,7 +256,7 @@ def remarks(result: FindResult) -> Iterator[str]:
 def table(result: FindResult) -> Table:
     """The best adapters, and the bare base."""
     title = f"{result.task} dev, {result.metric}, {result.scoring} scoring"
-    headings = ("adapter", "score", "95% interval", "P(right)", "items")
+    headings = ("adapter", "score", "95% interval", "P(right)", "examples")
     return table_of(title, headings, map(_cells, (*result.ranking[: result.top], result.base)))
 
 

@@ -119,14 +119,15 @@ def test_the_headroom_is_that_of_the_items_that_all_experts_were_scored_on() -> 
     def found(x: str, y: str, best: str = "101011") -> Headroom | None:
         return headroom(result_of(items={"best_dev": best}, experts={"x": x, "y": y}))
 
-    assert found("100011", "0110??") == Headroom(0.75, 0.25, 0.5, 0.5, 4, partial=True)
+    assert found("100011", "0110??") == Headroom(0.75, 0.25, 0.5, 4, partial=True)
     whole = found("100011", "011000")
     assert whole is not None and not whole.partial and whole.n == 6
-    assert whole.share == pytest.approx((4 / 6 - 3 / 6) / (5 / 6 - 3 / 6))
+    scores = (whole.oracle, whole.best_single, whole.best)
+    assert scores == pytest.approx((5 / 6, 3 / 6, 4 / 6))
     assert found("1000??", "????11") is None  # no item that both were scored on
     assert headroom(result_of(items={"best_dev": "10"}, experts={"x": "10"})) is None
     alike = found("100011", "100011")
-    assert alike is not None and alike.share is None
+    assert alike is not None and alike.oracle == alike.best_single
 
 
 # The closing table

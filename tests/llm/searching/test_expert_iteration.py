@@ -425,7 +425,7 @@ def test_replies_to_spare_prompts_are_trained_on_and_dev_judges(
     planned = dry_run_search(config).passes - dry_run_search(replace(config, train="off")).passes
     assert planned == 2 * 30 + 13 * 80 + 12 * DEV + 12 * 4 * 2.5 * 20 + DEV + 6
     result, events = told(config)
-    assert events[0].data["training"] == "expert iteration on the 20 spare prompts"
+    assert events[0].data["training"] == "training on the best replies to the 20 training prompts"
     job = prepare(replace(config, out="unused"))
     prompts = {}
     for split in ("dev", "spare"):
@@ -490,7 +490,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     runs = [Path(config.out), Path(f"{config.out}-off")]
     weights = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in runs]
     assert (weights[0] == weights[1]) is not kept
-    assert events[0].data["training"] == "expert iteration on the 10 dev prompts"
+    assert events[0].data["training"] == "training on the best replies to the 10 dev prompts"
     assert any(note.startswith("expert iteration: round 1: ") for note in notes(events))
     # of six rounds of the base and of the mixture, each on all ten prompts
     shares = [event.data["share"] for event in events if event.kind == "training"]
@@ -597,7 +597,7 @@ def test_a_search_that_found_the_base_trains_it_alone(
     events = told(config)[1]
     assert {place.name[:5] for place in train_folder(config).iterdir()} == {"base-"}
     assert not any(row["model"] == "start" for row in lines(config.out))
-    assert "on top of the base" in " ".join(notes(events))
+    assert "starting from the base" in " ".join(notes(events))
 
 
 @pytest.mark.parametrize(("gaining", "rounds"), [(True, 3), (False, 2)])
@@ -645,7 +645,7 @@ def test_rounds_end_with_the_time(
     result, events = told(config)
     for start, done in (("", rounds), ("base-", of_base)):
         assert len(list(train_folder(config).glob(f"{start}round-*"))) == done
-        lead = "expert iteration from the base" if start else "expert iteration"
+        lead = "training on best replies" + (", from the base" if start else "")
         late = f"{lead}: round {done + 1}: no time is left for it"
         assert (late in notes(events)) == (done < 2)
     assert ("expert_iteration" in result) == (rounds + of_base > 0)

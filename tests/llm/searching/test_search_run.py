@@ -235,7 +235,7 @@ def test_auto_asks_for_letters_where_an_expert_knows_them(
     (note,) = [text for text in note_texts(events) if "same weights" not in text]  # six of three
     often = max(map(letters[:32].count, "ABCD")) / 32
     assert (
-        f"1.000 on 32 dev examples, one letter for all {often:.3f}: above chance, so scoring is letter"
+        f"1.000 on 32 dev examples, one letter for all {often:.3f}. That is better than guessing"
         in note
     )
     rows = history(found.run)

@@ -49,7 +49,7 @@ def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
     (planned,) = (event.data["evaluations_planned"] for event in events if event.kind == "start")
     assert found["evaluations"] <= planned == 5 * 4
     assert any(
-        "training on the 16 dev examples, on top of" in event.data.get("text", "")
+        "training on the 16 dev examples, starting from" in event.data.get("text", "")
         for event in events
     )
     shares = [event.data["share"] for event in events if event.kind == "training"]
