@@ -194,7 +194,10 @@ def start_text(weights: Mapping[str, float]) -> str:
         return "the base"
     if any(weights[name] != 1.0 for name in used):
         return f"the mixture {mixture_text(weights)}"
-    return used[0] if len(used) == 1 else f"the sum of {'all ' * (used == [*weights])}{len(used)} experts"
+    if len(used) == 1:
+        return used[0]
+    every = "all " if len(used) == len(weights) else ""
+    return f"the sum of {every}{len(used)} experts"
 
 
 def trained_row(

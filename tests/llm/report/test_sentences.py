@@ -97,12 +97,11 @@ BEGUN = [
     row(1, 0, [0.0, 1.0], "0100"),
     row(2, 0, [1.0, 1.0], "1110"),
 ]
-PROPOSED, MARGINS = row(3, 1, [0.9, 1.1], "1111"), {"t": [[0.5]] * 4}
+PROPOSED = row(3, 1, [0.9, 1.1], "1111")
 HISTORIES = {
     "nothing proposed": (BEGUN, (1.0, 1.0)),
     "a proposal that did not win": ([*BEGUN, PROPOSED], (1.0, 1.0)),
     "a proposal that won": ([*BEGUN, PROPOSED], (0.9, 1.1)),
-    "by the item model": ([*BEGUN, replace(PROPOSED, margins=MARGINS)], (0.9, 1.1)),
     "particles that moved": ([*BEGUN, row(0, 1, [0.8, 1.2], "1111")], (0.8, 1.2)),
 }
 
