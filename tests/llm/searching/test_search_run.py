@@ -251,7 +251,7 @@ def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_ch
     found = search(replace(config, scoring="auto", out=str(tmp_path / "r")), events.append)
     assert found.result["scoring"] == "likelihood"
     choice, warning = note_texts(events)
-    assert "within chance" in choice and "scoring is likelihood" in choice
+    assert "no better than guessing" in choice and "probability of each option" in choice
     assert "no expert is measurably better than guessing on dev with likelihood scoring" in warning
 
 
