@@ -105,7 +105,7 @@ class History:
         self._limit = limit
         self._space = space
         self._stride = 1
-        self._rows = _Rows(np.empty((0, 0)))  # numbers of the records, each as `state_dict` has it
+        self._rows = Rows(np.empty((0, 0)))  # numbers of the records, each as `state_dict` has it
 
     def add(
         self,
@@ -140,7 +140,7 @@ class History:
         while iteration % self._stride == 0 and 0 < len(self) > limit - len(rows):
             self._stride *= 2
             kept = self._rows.all
-            self._rows = _Rows(kept[kept[:, 0] % self._stride == 0])
+            self._rows = Rows(kept[kept[:, 0] % self._stride == 0])
         if iteration % self._stride == 0 and len(rows):
             self._rows.add(rows)
 
@@ -227,17 +227,17 @@ class History:
             )
         self._stride = max(saved["history.stride"], 1)
         rows = saved["history.rows"]
-        self._rows = _Rows(np.empty((0, 0)))
+        self._rows = Rows(np.empty((0, 0)))
         if len(rows):
             by_iteration = self.granularity == "iteration"
             sizes = {"c": len(Record._fields)} if by_iteration else {}
             check(saved, {"history.rows": ("float64", "nc")}, sizes)
             if rows.shape[1] <= PARTICLE_COLUMNS or not np.isfinite(rows[:, :2]).all():
                 raise ValueError("history.rows holds no records")
-            self._rows = _Rows(rows.copy())
+            self._rows = Rows(rows.copy())
 
 
-class _Rows:
+class Rows:
     """Rows of numbers, (n, c), that only grow, in memory that is at least doubled when it is full: what
     `all` has given stays as it is.
     """
@@ -259,6 +259,16 @@ class _Rows:
             self._memory = memory
         self._memory[self._count : end] = rows
         self._count = end
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows, from which `load_state_dict` restores them."""
+        return {"rows": self.all}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        check(saved, {"rows": ("float64", "nc")}, {"c": self._memory.shape[1]})
+        self._memory = saved["rows"].copy()
+        self._count = len(self._memory)
 
 
 def _mean_and_spread(values: Floats) -> tuple[float, float]:

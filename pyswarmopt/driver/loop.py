@@ -5,7 +5,9 @@ to stop.
 from __future__ import annotations
 
 import functools
+import math
 import os
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,7 +18,14 @@ from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.judge import ByOrder, Judged
 from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.options import Options, read_problem
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, keep_in, wants_to_stop
+from pyswarmopt.driver.result import (
+    EXHAUSTED,
+    FAILED,
+    INTERRUPTED,
+    TIMEOUT,
+    keep_in,
+    wants_to_stop,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     from pyswarmopt.base.checkpoint import Writer
 
 R = TypeVar("R")
+IDLE = 1000  # known points in a row, after which nothing new is expected
 Reasons = dict[str, float]
 
 
@@ -43,7 +53,10 @@ class Loop(ABC, Generic[R]):
     _judge: ByOrder
 
     def __init__(self, arguments: Options) -> None:
+        self._began = time.monotonic()
         self._options, self._problem = read_problem(arguments)
+        timeout = self._options.timeout
+        self._timeout = math.inf if timeout is None else timeout
         self._identity = self._problem.identity
         self._checkpoint: Writer | None = None
         if self._options.checkpoint is not None:
@@ -63,7 +76,22 @@ class Loop(ABC, Generic[R]):
         if not options.noisy:
             evaluator.memory = Memory(self._problem.canonical)
             evaluator.memory.keep_all(*self._problem.known)
+        evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
         return evaluator
+
+    def _ends(self) -> Reasons:
+        """Reasons to stop that every search has: no time, or no new points."""
+        reasons: Reasons = {}
+        if self._elapsed() >= self._timeout:
+            reasons[TIMEOUT] = self._elapsed()
+        memory = self._evaluator.memory
+        knows_all = memory is not None and len(memory) >= self._problem.coding.count
+        if self._evaluator.idle >= IDLE or knows_all:
+            reasons[EXHAUSTED] = self._evaluator.calls
+        return reasons
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
 
     @abstractmethod
     def _reasons(self) -> Reasons:

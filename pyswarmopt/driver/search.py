@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,8 @@ from pyswarmopt.driver.judge import ByAmounts, ByOrder, ByReturned, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.result import (
-    EXHAUSTED,
     FAILED,
     INTERRUPTED,
-    TIMEOUT,
     Result,
     failed_calls,
     message,
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
 
     from pyswarmopt.algorithms.recipe import Recipe
 
-IDLE = 1000  # known points in a row, after which nothing new is expected
 CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
 BAR = 20  # signs in the progress bar
 
@@ -58,15 +54,12 @@ class Search(Loop[Result]):
         self._options = options = _with_limit(self._options, self._problem, recipe)
         # costs are lower for better
         self._maximize, self._sign = maximize, -1.0 if maximize else 1.0
-        self._began = time.monotonic()
-        self._timeout = math.inf if options.timeout is None else options.timeout
         self._history = self._make_history()
         self._gains = Gains()
         limit = math.inf if options.max_evals is None else options.max_evals
         self._evaluator = self._make_evaluator(limit)
         # not of a recipe by name: the last iteration of a swarm would be cut
         self._evaluator.confirms = recipe is None and limit >= CONFIRMED_FROM
-        self._evaluator.limit_time(self._began + self._timeout, options.evaluation_timeout)
         self._swarm = make_optimizer(options, self._problem, recipe, maximize)
         if recipe is None:
             warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
@@ -121,25 +114,12 @@ class Search(Loop[Result]):
         self._history.add(iteration, calls, best, values, points, particles)
 
     def _reasons(self) -> Reasons:
-        reasons: Reasons = self._swarm.stop()
-        if self._elapsed() >= self._timeout:
-            reasons[TIMEOUT] = self._elapsed()
+        reasons: Reasons = self._swarm.stop() | self._ends()
         if self._options.max_evals is not None and self._evaluator.left == 0:
             reasons["max_evals"] = self._options.max_evals
-        if self._evaluator.idle >= IDLE or self._knows_all:
-            reasons[EXHAUSTED] = self._evaluator.calls
         if self._gains.idle(self._judge.best, self._evaluator.calls, self._options.patience):
             reasons[Patience.reason] = self._options.patience or 0
         return reasons | self._judge.reached()
-
-    @property
-    def _knows_all(self) -> bool:
-        """Whether every point of a grid was evaluated."""
-        memory = self._evaluator.memory
-        return memory is not None and len(memory) >= self._problem.coding.count
-
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._began
 
     def _show_progress(self, end: str = "") -> None:
         if self._options.progress:

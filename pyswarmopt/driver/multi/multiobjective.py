@@ -12,19 +12,25 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.evaluation import Objective, OnError
+from pyswarmopt.driver.history import Rows
 from pyswarmopt.driver.judge import ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
-from pyswarmopt.driver.multi.pareto import hypervolume
+from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Breach
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers.pool import MapLike
+
+PARTICLE_SHARE = 10  # evaluations for each particle
+PARTICLES = (10, 100)  # by default, at least and at most
+FINAL_SHARE = 10  # of so many evaluations of a noisy search one is for the front afresh
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +51,10 @@ class MultiResult:
         params: with ``space=``, the parameters of each point by name; else None.
         status: how the search stands, in a word, as in `pyswarmopt.Result`.
         failures: calls that failed, as in `pyswarmopt.Result`.
+        fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
+        algorithm: what ran: "smpso".
+        seed: that of the search; None if none was given.
+        version: of pyswarmopt.
 
     Example:
         >>> import pyswarmopt as pso
@@ -63,6 +73,22 @@ class MultiResult:
     params: list[dict[str, Any]] | None = None
     status: str = "running"
     failures: dict[str, int] = field(default_factory=dict)
+    fun_stderr: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    algorithm: str = "smpso"
+    seed: int | None = None
+    version: str = __version__
+    _seen: tuple[Any, Floats] | None = None
+
+    def evaluated(self) -> tuple[Any, Floats]:
+        """The points that were evaluated, (n, D), or with ``space=`` a dict of parameters for each, and
+        their objectives, (n, M).
+
+        Raises:
+            ValueError: they were not kept.
+        """
+        if self._seen is None:
+            raise ValueError("this search kept no points: minimize_multi(..., history='particles')")
+        return self._seen
 
     def __repr__(self) -> str:
         """A line for each field, arrays in short: the first and the last points of the front."""
@@ -70,7 +96,8 @@ class MultiResult:
         shown["status"] = self.status
         if self.maxcv > 0:
             shown["maxcv"] = self.maxcv
-        shown |= {"nit": self.nit, "nfev": self.nfev, "x": self.x, "fun": self.fun}
+        shown |= {"nit": self.nit, "nfev": self.nfev, "algorithm": self.algorithm}
+        shown |= {"x": self.x, "fun": self.fun}
         return lines(shown)
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
@@ -85,7 +112,7 @@ def minimize_multi(
     fun: Objective,
     bounds: Any = None,
     n_objectives: int = 2,
-    population: int = 100,
+    population: int | None = None,
     archive: int = 100,
     max_evals: int = 10_000,
     seed: int | np.random.Generator | None = None,
@@ -100,16 +127,22 @@ def minimize_multi(
     checkpoint: str | os.PathLike[str] | None = None,
     space: Mapping[str, Any] | None = None,
     equality_tolerance: float = EQUALITY_TOLERANCE,
+    noisy: bool = False,
+    history: Literal["particles"] | None = None,
+    timeout: float | None = None,
+    evaluation_timeout: float | None = None,
 ) -> MultiResult:
     """Find points of a box that are best in several objectives, each in its own way (a Pareto
     front).
+
+    The algorithm is SMPSO (Nebro, Durillo, Garcia-Nieto, Coello Coello, Luna & Alba 2009, IEEE MCDM).
 
     Args:
         fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate what should be
             large. A point with a value that is not finite is never kept.
         bounds: as in `pyswarmopt.minimize`. Either this or `space`.
         n_objectives: M.
-        population: particles.
+        population: particles; by default a tenth of `max_evals`, from 10 to 100.
         archive: the most points of the front to keep; the most crowded ones go first.
         max_evals: the most calls of `fun`, and of points that break a constraint.
         seed: as in `pyswarmopt.minimize`.
@@ -127,6 +160,12 @@ def minimize_multi(
         space: parameters by name, as in `pyswarmopt.minimize`; `MultiResult.params` has those of
             the front.
         equality_tolerance: by how much an equality may be missed.
+        noisy: `fun` gives other values each time. A tenth of `max_evals` is kept to evaluate the front
+            afresh: `MultiResult.fun` has the means of these draws, `fun_stderr` their standard errors,
+            and points whose mean another one's dominates are left out.
+        history: "particles" keeps every evaluated point for `MultiResult.evaluated`.
+        timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
+        evaluation_timeout: seconds after which a call fails.
 
     Returns:
         The points of the front, and how they were found.
@@ -152,6 +191,8 @@ def minimize_multi(
         {'a'}
     """
     n_objectives = as_count("n_objectives", n_objectives, 1)
+    if history not in (None, "particles"):
+        raise ValueError(f"history={history!r}: use 'particles' or None")
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
     options = Options(
@@ -160,15 +201,24 @@ def minimize_multi(
         vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
         checkpoint=checkpoint, integrality=integrality, constraints=constraints,
         categorical=categorical, space=space, equality_tolerance=equality_tolerance,
+        noisy=noisy, timeout=timeout, evaluation_timeout=evaluation_timeout,
     )  # fmt: skip
-    return MultiSearch(options, n_objectives, archive).run()
+    return MultiSearch(options, n_objectives, archive, history is not None).run()
 
 
 class ByFront(ByOrder):
-    """As `ByOrder`, for a swarm that keeps its best points itself."""
+    """As `ByOrder`, for a swarm that keeps its best points itself.
+
+    Attributes:
+        seen: evaluated points and objectives, a row each, if they are to be kept.
+    """
+
+    seen: Rows | None = None
 
     def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
         self._search.tell(judged)
+        if self.seen is not None:
+            self.seen.add(np.column_stack([points, judged.costs])[judged.valued])
         self.best = replace(self.best, calls=self._evaluator.calls)
 
     def salvage(self, points: Floats, judged: Judged) -> None:
@@ -185,28 +235,50 @@ class MultiSearch(Loop[MultiResult]):
 
     _swarm: MultiSwarm
 
-    def __init__(self, arguments: Options, n_objectives: int, archive: int) -> None:
+    def __init__(
+        self, arguments: Options, n_objectives: int, archive: int, keeps_all: bool = False
+    ) -> None:
         super().__init__(arguments)
-        options, population = self._options, self._options.population or 1
-        self._evaluator = self._make_evaluator(options.max_evals or 0, n_objectives)
+        options = self._options
+        limit = options.max_evals or 0
+        population = options.population or int(np.clip(limit // PARTICLE_SHARE, *PARTICLES))
+        self._evaluator = self._make_evaluator(limit, n_objectives)
+        self._reserve = limit // FINAL_SHARE if options.noisy else 0
+        self._evaluator.max_evals -= self._reserve
         problem = self._problem
         bounds = problem.coding.bounds()
         start = bounds[0][None][:0] if problem.start is None else problem.start
         self._swarm = MultiSwarm(bounds, population, archive, n_objectives, options.seed, start)
-        self._judge = ByFront(self._swarm, problem, self._evaluator)
+        self._judge: ByFront = ByFront(self._swarm, problem, self._evaluator)
+        if keeps_all:
+            self._judge.seen = Rows(np.empty((0, problem.dim + n_objectives)))
         self._identity |= {
             "objectives": n_objectives,
             "population": population,
             "archive": archive,
+            "noisy": options.noisy,
+            "history": keeps_all,
         }
 
     def _reasons(self) -> Reasons:
-        return {} if self._evaluator.left else {"max_evals": self._evaluator.max_evals}
+        limit = (
+            {} if self._evaluator.left else {"max_evals": self._evaluator.max_evals + self._reserve}
+        )
+        return self._ends() | limit
+
+    def _saved(self) -> tuple[Any, ...]:
+        seen = self._judge.seen
+        return super()._saved() if seen is None else (*super()._saved(), seen)
 
     def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
         swarm, problem = self._swarm, self._problem
-        order = np.lexsort(swarm.archive_values.T[::-1])
-        x, values = problem.coding.decode(swarm.archive)[order], swarm.archive_values[order]
+        points = problem.coding.decode(swarm.archive)
+        means = swarm.archive_values
+        errors = np.zeros_like(means)
+        if final and self._options.noisy and len(points) and not swarm.violation:
+            points, means, errors = self._drawn_afresh(points, means)
+        order = np.lexsort(means.T[::-1])
+        x, values = points[order], means[order]
         breaches = [problem.constraints.breach(point) for point in x]
         worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
         found = len(x) > 0 and worst.feasible
@@ -222,7 +294,37 @@ class MultiSearch(Loop[MultiResult]):
             params=None if problem.space is None else [problem.space.decode(point) for point in x],
             status=status(stop, found, worst.feasible),
             failures=failures,
+            fun_stderr=errors[order],
+            seed=self._options.seed if isinstance(self._options.seed, int) else None,
+            _seen=self._evaluated(),
         )
+
+    def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
+        """Points of the front, (k, D), means of fresh draws and their standard errors, without those
+        whose mean is dominated; as many draws of each as there are calls left for.
+        """
+        evaluator = self._evaluator
+        evaluator.max_evals += self._reserve
+        self._reserve = 0
+        draws = evaluator.left // len(points)
+        if draws < 2:
+            return points, values, np.full_like(values, np.inf)
+        values_again, evaluated, error = evaluator(np.repeat(points, draws, axis=0))
+        if error is not None:
+            raise error
+        if not evaluated.all():  # the time is up
+            return points, values, np.full_like(values, np.inf)
+        drawn = values_again.reshape(len(points), draws, -1)
+        means, errors = drawn.mean(axis=1), drawn.std(axis=1, ddof=1) / np.sqrt(draws)
+        front = non_dominated(means)
+        return points[front], means[front], errors[front]
+
+    def _evaluated(self) -> tuple[Any, Floats] | None:
+        seen, space, dim = self._judge.seen, self._problem.space, self._problem.dim
+        if seen is None:
+            return None
+        points, values = seen.all[:, :dim].copy(), seen.all[:, dim:].copy()
+        return points if space is None else [space.decode(x) for x in points], values
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""

@@ -1,0 +1,101 @@
+"""`minimize_multi`: its budget, clock, record and means; the front itself is in test_pareto.py."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+import pyswarmopt as pso
+
+BOX = [(-5.0, 5.0)] * 2
+
+
+def both(x):
+    return [float(x @ x), float((x - 2) @ (x - 2))]
+
+
+@pytest.mark.parametrize(("max_evals", "particles"), [(60, 10), (200, 20), (3000, 100)])
+def test_the_population_is_a_tenth_of_the_budget(max_evals, particles):
+    firsts = []
+    pso.minimize_multi(
+        both, BOX, max_evals=max_evals, seed=0, callback=lambda r: firsts.append(r.nfev) or True
+    )
+    assert firsts == [particles]
+
+
+def test_every_evaluated_point_can_be_kept(tmp_path):
+    called = []
+
+    def fun(x):
+        called.append(tuple(x.tolist()))
+        return both(x)
+
+    r = pso.minimize_multi(fun, BOX, max_evals=90, seed=0, history="particles")
+    points, values = r.evaluated()
+    assert {tuple(x) for x in points.tolist()} == set(called)
+    assert np.allclose(values, [both(x) for x in points])
+    with pytest.raises(ValueError, match="history='particles'"):
+        pso.minimize_multi(both, BOX, max_evals=20, seed=0).evaluated()
+    with pytest.raises(ValueError, match="history='iteration'"):
+        pso.minimize_multi(both, BOX, max_evals=20, history="iteration")
+
+
+def test_the_record_goes_on_from_a_checkpoint(tmp_path):
+    options = {"max_evals": 90, "seed": 0, "history": "particles"}
+    whole = pso.minimize_multi(both, BOX, **options)
+    path = tmp_path / "front.npz"
+    pso.minimize_multi(both, BOX, **options, checkpoint=path, callback=lambda r: r.nfev >= 40)
+    r = pso.minimize_multi(both, BOX, **options, checkpoint=path)
+    assert r.evaluated()[0].tolist() == whole.evaluated()[0].tolist()
+    assert r.fun.tolist() == whole.fun.tolist()
+
+
+def test_time_ends_a_search_and_a_call():
+    def slow(x):
+        time.sleep(0.02 if x[0] < 4 else 30)
+        return both(x)
+
+    began = time.monotonic()
+    r = pso.minimize_multi(
+        slow, BOX, max_evals=5000, seed=0, timeout=0.5, evaluation_timeout=0.1, on_error="worst"
+    )
+    assert "timeout" in r.message or "time" in r.message
+    assert r.status == "budget"
+    assert 0 < r.nfev < 100
+    assert time.monotonic() - began < 25
+    assert set(map(lambda name: name.partition(":")[0], r.failures)) <= {"TimeoutError"}
+
+
+def test_under_noise_the_front_has_means_of_fresh_draws():
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        return both(x) + rng.normal(0.0, 0.5, 2)
+
+    r = pso.minimize_multi(noisy, BOX, max_evals=1000, archive=8, seed=0, noisy=True)
+    true = np.array([both(x) for x in r.x])
+    assert r.nfev <= 1000
+    assert r.fun_stderr.shape == r.fun.shape
+    assert (np.abs(r.fun - true) <= 6 * r.fun_stderr).all()
+    lucky = pso.minimize_multi(noisy, BOX, max_evals=1000, archive=8, seed=0)
+    assert (r.fun - true).mean() > (lucky.fun - [both(x) for x in lucky.x]).mean()
+    assert (lucky.fun_stderr == 0).all()
+
+
+def test_a_grid_that_is_known_ends_the_search():
+    r = pso.minimize_multi(
+        lambda a, b: [a + b, a - b],
+        space={"a": [1, 2, 3], "b": pso.integer(0, 3)},
+        max_evals=900,
+        seed=0,
+    )
+    assert (r.status, r.nfev) == ("exhausted", 12)
+    assert {params["a"] for params in r.params} == {1}
+
+
+def test_a_front_names_its_algorithm_seed_and_version():
+    r = pso.minimize_multi(both, BOX, max_evals=20, seed=7)
+    assert (r.algorithm, r.seed, r.version) == ("smpso", 7, pso.__version__)
+    assert "smpso" in repr(r)
