@@ -141,12 +141,10 @@ class PenaltySwarm(SwarmPhase):
 class ConstrainedSearch(PhasedSearch):
     """A search with constraints, whose values are `rows`; those told are in Deb's order."""
 
-    PHASES: ClassVar = (ProgramDescent, PenaltySwarm)
+    PHASES: ClassVar[tuple[type[Phase], ...]] = (ProgramDescent, PenaltySwarm)
     searches_lines = True
     descent: ProgramDescent
     swarm: PenaltySwarm
-    # cost and constraints of the points that are told next, (m, 1 + J), at most 0 where allowed
-    rows: Floats
 
     def aims(self) -> Floats:
         """The rows as descents and swarm see them: without costs where only feasibility counts."""

@@ -12,7 +12,7 @@ Its phases in their order are `ConstrainedMixedSearch.PHASES`:
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.hybrid.constrained import ConstrainedSearch, PenaltySwarm, ProgramDescent
@@ -29,7 +29,7 @@ SHARE_BEHIND = 0.25
 class MixedDescent(ProgramDescent):
     """Descents beside a model and mutations."""
 
-    def due(self, s: ConstrainedMixedSearch) -> bool:
+    def due(self, s: Any) -> bool:
         if not (s.kinds.smooth | s.kinds.whole).any():
             return False
         if s.rescuing:
@@ -44,21 +44,21 @@ class ConstrainedModel(LongModel):
 
     kinds = (ConstrainedProposals,)
 
-    def begin(self, s: ConstrainedMixedSearch) -> ConstrainedProposals:
+    def begin(self, s: Any) -> ConstrainedProposals:
         usual = super().begin(s)
         return ConstrainedProposals(s.kinds, usual.first, usual.last, usual.at_once)
 
-    def propose(self, s: ConstrainedMixedSearch) -> Floats:
+    def propose(self, s: Any) -> Floats:
         run, best = self.run, s.best_point()
         if run is not None and len(s.best_row) and not (run.points == best).all(axis=1).any():
             run.take_in_rows(best[None], s.best_row[None])
         return super().propose(s)
 
-    def learn(self, s: ConstrainedMixedSearch, costs: Floats) -> None:
+    def learn(self, s: Any, costs: Floats) -> None:
         self.run.take_in_rows(self.run.batch, s.rows)
         self.spent += len(costs)
 
-    def hear(self, s: ConstrainedMixedSearch, points: Floats, costs: Floats) -> None:
+    def hear(self, s: Any, points: Floats, costs: Floats) -> None:
         if self.run is None and self.due(s):
             self.run = self.begin(s)
         if self.run is not None and len(self.run.points) < BESIDE:

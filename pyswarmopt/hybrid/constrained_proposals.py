@@ -53,9 +53,10 @@ class ConstrainedProposals(Proposals):
             return super().propose(random)
         outputs = self._outputs()
         processes = self._processes(outputs)
-        points = self.points
-        for beside in self.under_way:
-            points, outputs = _believed(processes, points, outputs, beside[None])
+        points: Floats = self.points
+        for i in range(len(self.under_way)):
+            beside = self.under_way[i : i + 1]
+            points, outputs = _believed(processes, points, outputs, beside)
         known = len(points)
         while True:
             merit = self._merit(processes)

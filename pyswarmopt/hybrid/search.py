@@ -144,6 +144,9 @@ class PhasedSearch(Progress):
     PHASES: ClassVar[tuple[type[Phase], ...]]
     swarm: Phase
     searches_lines: ClassVar[bool] = False  # one point at a time, for a large share of all
+    # where there are constraints: cost and constraints of the points that are told next, (m, 1 + J), at
+    # most 0 where allowed
+    rows: Floats
 
     def __init__(
         self,
