@@ -1,5 +1,5 @@
 """Particle swarms for any function: composed of parts such as restart, repel and step schedules, on
-flat tensors of 2 to 10^7 coordinates.
+flat arrays or tensors of 2 to 10^7 coordinates.
 
 `minimize` takes any of them as `recipe`; its default is no swarm, but a Gaussian process and
 descents. Searches are resumed bit for bit.

@@ -78,7 +78,7 @@ def minimize(
             are no real numbers. With noise it is `recipes.surrogate`, and `recipes.covariant` if
             there are integers, categories or constraints as well; above 100 coordinates
             `recipes.constriction` takes the place of both. `Result.algorithm` says what ran:
-            "memetic" needs NumPy alone, a recipe torch as well.
+            "memetic", or the recipe's name.
         population: particles; it does not change the algorithm. Default: the recipe's;
             `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
             workers. A recipe has no fewer than the starting points in `x0`. What the Gaussian
@@ -166,7 +166,6 @@ def minimize(
     Raises:
         TypeError: an argument of another name; that of another library is answered by ours.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
-        ImportError: a recipe is to run and torch is not installed.
         Exception: whatever `fun` raises, if `on_error` says so, and what a constraint raises. Its
             attribute `result` is the `Result` so far, with all that was evaluated (with noise or
             `asynchronous`, all that the search was told).

@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
-from pyswarmopt.base.arrays import Bools, Floats, as_tensors
+from pyswarmopt.base.arrays import (
+    Array,
+    Bools,
+    DType,
+    Floats,
+    beside,
+    is_of_torch,
+    is_tensor,
+    largest_number,
+    needing_torch,
+)
 from pyswarmopt.base.in_flight import InFlight, Ticket
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix, take_over
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.random_bits import generator_of
 from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied, empty
@@ -30,11 +39,18 @@ from pyswarmopt.parts.bounds import WIDTHS
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import extent, reasons
 
-Rows = Tensor | npt.NDArray[Any] | None  # (n, D), as `base.inputs.matrix` gives them
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Rows = Array | None  # (n, D), as `base.inputs.matrix` gives them
+FLOATING = ("float16", "float32", "float64")  # dtypes of NumPy that a swarm can have
 
 
 class Swarm:
     """A particle swarm that proposes positions and is told their values.
+
+    It works on NumPy arrays. Given positions as a tensor, a dtype of torch or a device, it works on
+    tensors.
 
     Args:
         dim: D; needed only where neither bounds nor positions tell it.
@@ -47,12 +63,13 @@ class Swarm:
         maximize: whether larger values are better.
         seed: seed of the swarm's own generator; None takes one from the operating system, a NumPy
             `Generator` draws one.
-        dtype: floating dtype of positions; default: that of `positions` if they are a torch tensor,
-            else float64.
-        device: where positions live; default the CPU. Random numbers always come from the CPU.
+        dtype: floating dtype of positions, NumPy's or torch's; default: that of `positions` if they
+            are a torch tensor, else float64.
+        device: where tensors live; default the CPU. Random numbers always come from the CPU.
 
     Raises:
         ValueError: arguments that do not fit each other.
+        ImportError: a device is given and torch is not installed.
 
     The first `ask` returns the starting positions, every later one moves. A value that is not
     finite counts as the worst possible and never becomes a personal best, the best or the worst.
@@ -77,13 +94,13 @@ class Swarm:
         recipe: str | Recipe = "constriction",
         maximize: bool = False,
         seed: int | np.random.Generator | None = None,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
+        dtype: DType = None,
+        device: Any = None,
     ) -> None:
         self.recipe = recipes.as_recipe(recipe)
         start = None if positions is None else matrix("positions", positions)
-        dtype, device = _dtype_of(dtype, start), _usable(device)
-        generator = _generator_of(as_seed(seed))
+        dtype, device = _kind_of(dtype, device, start)
+        generator = generator_of(as_seed(seed))
         box, dim = _box_of(self.recipe, bounds, dim, start, dtype, device)
         usual = self.recipe.population if start is None else len(start)
         n = as_limit("population", population, 1) or usual
@@ -98,7 +115,7 @@ class Swarm:
 
     # ---- the loop ----
 
-    def ask(self) -> Tensor:
+    def ask(self) -> Array:
         """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
 
         N is the size of the present population, which a restart of the swarm may change. A large
@@ -257,7 +274,7 @@ class Swarm:
             st.arrived[:] = False
 
     def _ticket(self, particle: int, number: int) -> Ticket:
-        return Ticket(self._state.positions[particle].clone(), particle, number)
+        return Ticket(copied(self._state.positions[particle]), particle, number)
 
     def _in_flight(self) -> InFlight:
         """The pending evaluations; from the first call on particles move asynchronously."""
@@ -300,29 +317,29 @@ class Swarm:
     def best(self) -> Point:
         """The best point evaluated so far, its value in the user's sense."""
         st = self._state
-        return Point(st.best_position.clone(), st.user_value(st.best_cost))
+        return Point(copied(st.best_position), st.user_value(st.best_cost))
 
     @property
     def worst(self) -> Point:
         """The worst finite point evaluated so far, its value in the user's sense."""
         st = self._state
-        return Point(st.worst_position.clone(), st.user_value(st.worst_cost))
+        return Point(copied(st.worst_position), st.user_value(st.worst_cost))
 
     @property
-    def positions(self) -> Tensor:
-        """Current positions, (N, D), after any restart; the swarm's own tensor, which moves on:
+    def positions(self) -> Array:
+        """Current positions, (N, D), after any restart; the swarm's own memory, which moves on:
         read only.
         """
         return self._state.positions
 
     @property
-    def velocities(self) -> Tensor:
-        """Current velocities, (N, D); the swarm's own tensor, which moves on: read only."""
+    def velocities(self) -> Array:
+        """Current velocities, (N, D); the swarm's own memory, which moves on: read only."""
         return self._state.velocities
 
     @property
-    def personal_bests(self) -> Tensor:
-        """Each particle's best position, (N, D); the swarm's own tensor, which moves on: read
+    def personal_bests(self) -> Array:
+        """Each particle's best position, (N, D); the swarm's own memory, which moves on: read
         only.
         """
         return self._state.best_positions
@@ -361,9 +378,10 @@ class Swarm:
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """State for a resume: tensors (copies, in memory), numbers and strings."""
+        """State for a resume: arrays and tensors (copies, in memory), numbers and strings."""
         return {
-            k: v.detach().clone() if isinstance(v, Tensor) else v for k, v in self._saved().items()
+            name: copied(value) if isinstance(value, np.ndarray) or is_tensor(value) else value
+            for name, value in self._saved().items()
         }
 
     def _saved(self) -> dict[str, Any]:
@@ -374,16 +392,14 @@ class Swarm:
         return None if self.recipe.options is None else json.dumps(dict(self.recipe.options))
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Restore a saved state, bit for bit.
+        """Restore a saved state, bit for bit; on tensors if this swarm has these, else on arrays.
 
         Raises:
             ValueError: not a swarm's state, or one of another recipe.
         """
         self._check_recipe(saved)
-        device = self._state.positions.device
-        self._go_on(
-            Update.of(self.recipe, as_tensors(saved), owned=lambda tensor: copied(tensor, device))
-        )
+        x = self._state.positions
+        self._go_on(Update.of(self.recipe, saved, owned=lambda large: copied(beside(large, x))))
 
     def _check_recipe(self, saved: Mapping[str, Any]) -> None:
         saved_as = saved.get("recipe"), saved.get("options")
@@ -408,19 +424,22 @@ class Swarm:
         cls,
         path: str | os.PathLike[str],
         recipe: Recipe | None = None,
-        device: torch.device | str | None = None,
+        device: Any = None,
     ) -> Swarm:
         """The swarm that `save` wrote.
 
         Args:
             path: the file.
             recipe: needed only for a composition of your own, which the file cannot hold.
-            device: where positions live from now on; default the CPU.
+            device: where tensors live from now on; default: arrays if the swarm had arrays, else
+                tensors on the CPU.
 
         Raises:
             ValueError: the file is not a checkpoint, or holds a swarm whose recipe must be given.
+            ImportError: the swarm has tensors and torch is not installed.
         """
-        saved = checkpoint.read(path, tensors=True)
+        with needing_torch(f"the swarm in {path}"):
+            saved = checkpoint.read(path, tensors=True)
         if recipe is None:
             if saved.get("options") is None:
                 raise ValueError(
@@ -430,20 +449,56 @@ class Swarm:
             with checkpoint.taking_over(path):
                 check(saved, {"recipe": str, "options": str})
                 recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
-        target = _usable(device)
         swarm = cls.__new__(cls)
         swarm.recipe = recipe
+        owned = _as_it_is if device is None else _moving_to(_usable(device))
         with checkpoint.taking_over(path):
             swarm._check_recipe(saved)
-            swarm._go_on(Update.of(recipe, saved, owned=lambda tensor: tensor.to(target)))
+            swarm._go_on(Update.of(recipe, saved, owned))
         return swarm
 
 
 # ---- the first state, from what the user gives ----
 
 
-def _usable(device: torch.device | str | None) -> torch.device:
-    """The device, by default the CPU, if this machine has it."""
+def _kind_of(dtype: DType, device: Any, positions: Rows) -> tuple[DType, Any]:
+    """The dtype of a swarm, and its device: of tensors where one of these three is torch's, else of
+    arrays.
+    """
+    if device is None and not is_of_torch(dtype) and not is_tensor(positions):
+        return np.dtype(_floating_name(dtype)), "cpu"
+    with needing_torch(f"device={device!r}"):
+        import torch
+    if dtype is None and is_tensor(positions) and positions.is_floating_point():
+        dtype = positions.dtype
+    elif not is_of_torch(dtype):
+        dtype = getattr(torch, _floating_name(dtype))
+    if not dtype.is_floating_point:
+        raise _no_dtype(dtype)
+    return dtype, _usable(device)
+
+
+def _floating_name(dtype: Any) -> str:
+    """The name of a floating dtype of NumPy; None is float64."""
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        raise _no_dtype(dtype) from None
+    if name not in FLOATING:
+        raise _no_dtype(dtype)
+    return name
+
+
+def _no_dtype(dtype: Any) -> ValueError:
+    return ValueError(
+        f"dtype={dtype!r}: use float64, float32 or float16, or a floating dtype of torch"
+    )
+
+
+def _usable(device: Any) -> Any:
+    """The device of torch, by default the CPU, if this machine has it."""
+    with needing_torch(f"device={device!r}"):
+        import torch
     chosen = "cpu" if device is None else device
     try:
         torch.ones(1, device=chosen).cpu()
@@ -453,30 +508,16 @@ def _usable(device: torch.device | str | None) -> torch.device:
     return torch.device(chosen)
 
 
-def _generator_of(seed: int | None) -> torch.Generator:
-    """A generator of a swarm's own; None takes a seed from the operating system.
+def _moving_to(device: Any) -> Callable[[Array], Array]:
+    """From an array or a tensor to a tensor on that device."""
+    import torch
 
-    Raises:
-        ValueError: a seed of more than 63 bits.
-    """
-    generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    elif seed < 2**63:
-        generator.manual_seed(seed)
-    else:
-        raise ValueError(f"seed={seed}: a swarm takes one below 2**63")
-    return generator
+    here = torch.empty(0, device=device)
+    return lambda large: beside(large, here)
 
 
-def _dtype_of(dtype: torch.dtype | None, positions: Rows) -> torch.dtype:
-    """The dtype of a swarm: the one given, that of floating-point tensors, else float64."""
-    if dtype is None:
-        floating = isinstance(positions, Tensor) and positions.dtype.is_floating_point
-        return cast(torch.dtype, positions.dtype) if floating else torch.float64  # type: ignore[union-attr]
-    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise ValueError(f"dtype={dtype!r}: use a floating dtype of torch, such as torch.float32")
-    return dtype
+def _as_it_is(large: Array) -> Array:
+    return large
 
 
 def _box_of(
@@ -484,8 +525,8 @@ def _box_of(
     bounds: Any,
     dim: int | None,
     positions: Rows,
-    dtype: torch.dtype,
-    device: torch.device,
+    dtype: DType,
+    device: Any,
 ) -> tuple[Box | None, int]:
     """The box, if there are bounds, and D."""
     if positions is not None:
@@ -505,7 +546,7 @@ def _box_of(
 
 
 def _first_state(
-    recipe: Recipe, x: Tensor, box: Box | None, generator: torch.Generator, positions: Rows,
+    recipe: Recipe, x: Array, box: Box | None, generator: np.random.Generator, positions: Rows,
     velocities: Rows, maximize: bool,
 ) -> State:  # fmt: skip
     """The state at x, (N, D), where the starting positions go: those given first, then the
@@ -536,7 +577,7 @@ def _check_extent(state: State) -> None:
     sees to it.
     """
     dtype, apart = state.positions.dtype, extent(state)
-    if not WIDTHS * apart <= torch.finfo(dtype).max:
+    if not WIDTHS * apart <= largest_number(dtype):
         name = str(dtype).removeprefix("torch.")
         raise ValueError(
             f"positions lie {apart:.3g} apart: velocities would be more than {name} holds; scale "

@@ -90,14 +90,14 @@ def _terms(recipe: str | Recipe | None) -> Sequence[Term]:
     """The terms of a recipe's velocity, if it is a sum of terms."""
     if recipe is None:
         return ()
-    from pyswarmopt.algorithms.registry import as_recipe  # torch, which the default does not need
+    from pyswarmopt.algorithms.registry import as_recipe  # on use, as a search does
 
     return getattr(as_recipe(recipe).velocity, "terms", ())
 
 
 def _assert_scope(term: Term) -> None:
     """The direction of a part of a swarm is that part of the swarm's direction."""
-    from pyswarmopt.parts.velocity import Snapshot  # torch, too
+    from pyswarmopt.parts.velocity import Snapshot  # likewise
 
     if term.looks_at == "all":
         return

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
+from pyswarmopt.base.arrays import Array, like
+from pyswarmopt.base.random_bits import normal
 from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt.parts.topology import named
 from pyswarmopt.parts.velocity import Snapshot
 
 
-def gaussian_between(snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
+def gaussian_between(snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
     """To a point drawn, coordinate by coordinate, from the normal distribution with mean ``(p + g)
     / 2`` and standard deviation ``|p - g|`` (Kennedy 2003).
 
     The algorithm has no velocity: the displacement from x to that point is returned.
     """
     x, p, g = snapshot.x, snapshot.p, snapshot.g
-    normal = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-    return (p + g) / 2 + (p - g).abs() * normal - x
+    drawn = like(normal(generator, tuple(x.shape)), x)
+    return (p + g) / 2 + abs(p - g) * drawn - x
 
 
 @keeps_options

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
-from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.state import State
+from pyswarmopt.base.arrays import Array, Floats, Ints, beside, is_tensor
+from pyswarmopt.base.random_bits import uniform
+from pyswarmopt.base.state import EXEMPLARS, State
+from pyswarmopt.base.storage import copied
 from pyswarmopt.parts.schedule import Linear
 from pyswarmopt.parts.velocity import SumOfTerms, inertia, social
 
@@ -32,23 +32,25 @@ class Exemplars:
         if self.gap < 1:
             raise ValueError(f"gap={self.gap}: exemplars must last at least 1 move")
 
-    def __call__(self, state: State, generator: torch.Generator) -> Tensor:
-        chosen = state.memory.get("exemplars")
+    def __call__(self, state: State, generator: np.random.Generator) -> Array:
+        n, dim = state.positions.shape
+        chosen = state.memory.get(EXEMPLARS)
         if chosen is None:
-            due = np.arange(len(state.positions))
-            chosen = torch.empty(
-                state.positions.shape, dtype=torch.int64, device=state.positions.device
-            )
-        else:
-            due = np.flatnonzero((state.stagnation > 0) & (state.stagnation % self.gap == 0))
-            chosen = chosen.clone() if due.size else chosen
+            drawn = draw_exemplars(np.arange(n), state.best_costs, dim, generator)
+            chosen = state.memory[EXEMPLARS] = beside(drawn, state.positions)
+            return _gathered(state.best_positions, chosen)
+        due = np.flatnonzero((state.stagnation > 0) & (state.stagnation % self.gap == 0))
         if due.size:
-            drawn = draw_exemplars(due, state.best_costs, state.positions.shape[1], generator)
-            chosen[torch.from_numpy(due).to(chosen.device)] = torch.from_numpy(drawn).to(
-                chosen.device
-            )
-            state.memory["exemplars"] = chosen
-        return state.best_positions.gather(0, chosen)
+            drawn = draw_exemplars(due, state.best_costs, dim, generator)
+            chosen = copied(chosen)
+            chosen[beside(due, chosen)] = beside(drawn, chosen)
+            state.memory[EXEMPLARS] = chosen
+        return _gathered(state.best_positions, chosen)
+
+
+def _gathered(p: Array, chosen: Array) -> Array:
+    """Each coordinate out of the row that was chosen for it, (N, D)."""
+    return p.gather(0, chosen) if is_tensor(p) else np.take_along_axis(p, chosen, axis=0)
 
 
 def learning_probability(n: int) -> Floats:
@@ -60,7 +62,7 @@ def learning_probability(n: int) -> Floats:
     return 0.05 + 0.45 * np.expm1(10 * np.arange(n) / (n - 1)) / np.expm1(10)
 
 
-def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: torch.Generator) -> Ints:
+def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: np.random.Generator) -> Ints:
     """New exemplars for the particles `due`, (m,): particle numbers, (m, dim).
 
     Two draws are made: (m, dim, 3) numbers for the choice whether to learn and the two candidates,
@@ -70,8 +72,8 @@ def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: torch.Generato
     itself = np.broadcast_to(due[:, None], (m, dim))
     if n == 1:
         return itself.copy()
-    u = torch.rand((m, dim, 3), generator=generator, dtype=torch.float64).numpy()
-    forced = torch.rand((m, 2), generator=generator, dtype=torch.float64).numpy()
+    u = uniform(generator, (m, dim, 3))
+    forced = uniform(generator, (m, 2))
     first, second = _other(itself, u[..., 1], n), _other(itself, u[..., 2], n)
     winner = np.where(costs[second] < costs[first], second, first)
     learns = u[..., 0] < learning_probability(n)[due][:, None]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
+from pyswarmopt.base.arrays import Array, dtype_name, like, namespace
+from pyswarmopt.base.random_bits import uniform
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.topology import BetterInformants
 from pyswarmopt.parts.velocity import Snapshot
 
-HALF = (torch.float16, torch.bfloat16)
+HALF = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,21 @@ class EigenFactors:
     social: float  # c2
     damping: float = 0.0  # d: in few coordinates a swarm needs less inertia
 
-    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
+    def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         x = snapshot.x
-        factors = torch.rand((2, *x.shape), generator=generator, dtype=torch.float64).to(x)
+        factors = like(uniform(generator, (2, *x.shape)), x)
         return self.given(snapshot, factors)
 
-    def given(self, s: Snapshot, factors: Tensor) -> Tensor:
+    def given(self, s: Snapshot, factors: Array) -> Array:
         """The velocity for given factors, (2, N, D); computed in float32 where the swarm's dtype
         has 16 bits, which no eigenvalue problem is solved in.
         """
-        if s.x.dtype in HALF:
-            wide = Snapshot(*(part.float() for part in s[:5]))
-            return self.given(wide, factors.float()).to(s.x.dtype)
-        centred = s.p - s.p.mean(dim=0)
-        axes = torch.linalg.eigh(centred.T @ centred).eigenvectors
+        library = namespace(s.x)
+        if dtype_name(s.x) in HALF:
+            wide = [library.asarray(part, dtype=library.float32) for part in (*s[:5], factors)]
+            return like(self.given(Snapshot(*wide[:5]), wide[5]), s.x)
+        centred = s.p - s.p.mean(0)
+        axes = library.linalg.eigh(centred.T @ centred).eigenvectors
         pull = self.cognitive * factors[0] * ((s.p - s.x) @ axes) + self.social * factors[1] * (
             (s.g - s.x) @ axes
         )

@@ -7,10 +7,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
+from pyswarmopt.base.arrays import Array, like, namespace
+from pyswarmopt.base.random_bits import normal, uniform
 from pyswarmopt.parts import boundary, initialise
 from pyswarmopt.parts.topology import RandomInformants
 from pyswarmopt.parts.velocity import Snapshot
@@ -30,25 +31,26 @@ class Hypersphere:
     inertia: float  # w
     pull: float  # c
 
-    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
+    def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         x = snapshot.x
-        normal = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-        radius = torch.rand((len(x), 1), generator=generator, dtype=torch.float64).to(x)
-        return self.given(snapshot, normal, radius)
+        towards = like(normal(generator, tuple(x.shape)), x)
+        radius = like(uniform(generator, (len(x), 1)), x)
+        return self.given(snapshot, towards, radius)
 
-    def given(self, s: Snapshot, normal: Tensor, radius: Tensor) -> Tensor:
-        """The velocity for given random numbers: the directions of `normal`, (N, D), and shares of
-        the ball's radius.
+    def given(self, s: Snapshot, towards: Array, radius: Array) -> Array:
+        """The velocity for given random numbers: the directions of normally distributed vectors,
+        (N, D), and shares of the ball's radius.
 
         These, (N, 1), are uniform in [0, 1) as in Clerc's code: the points are denser around G than
         elsewhere.
         """
         to_p, to_l = s.p - s.x, s.g - s.x
-        is_own = (s.g == s.p).all(-1, keepdim=True)
-        to_centre = self.pull * torch.where(is_own, to_p / 2, (to_p + to_l) / 3)  # G - x
-        reach = to_centre.norm(dim=-1, keepdim=True)
-        length = normal.norm(dim=-1, keepdim=True)
-        direction = normal / torch.where(length > 0, length, 1.0)
+        library = namespace(s.x)
+        is_own = (s.g == s.p).all(-1)[:, None]
+        to_centre = self.pull * library.where(is_own, to_p / 2, (to_p + to_l) / 3)  # G - x
+        reach = library.linalg.vector_norm(to_centre, axis=-1, keepdims=True)
+        length = library.linalg.vector_norm(towards, axis=-1, keepdims=True)
+        direction = towards / library.where(length > 0, length, 1.0)
         return self.inertia * s.v + to_centre + radius * reach * direction
 
 

@@ -8,14 +8,13 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pyswarmopt.algorithms.covariant import covariant
 from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, fit, unknowns
 from pyswarmopt.algorithms.recipe import Recipe, keeps_options
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Array, Floats, as_array, like, namespace
 from pyswarmopt.base.state import State
+from pyswarmopt.base.storage import copied
 from pyswarmopt.parts.topology import Topology
 from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 
@@ -40,12 +39,12 @@ class ModelInformant:
     radius: float = 2.0  # at the start, in standard deviations of the points, per sqrt(D)
     memory: float = 4.0  # points kept for each one that the model is fitted to
 
-    def __call__(self, state: State, generator: torch.Generator) -> Tensor:
+    def __call__(self, state: State, generator: np.random.Generator) -> Array:
         attractors = self.others(state, generator)
         n, dim = state.positions.shape
         fitted = math.ceil(POINTS * unknowns(dim, mixed=dim <= FULL_UP_TO))
         archive = _with_the_latest(state, room=math.ceil(self.memory * fitted))
-        state.memory[ARCHIVE] = torch.from_numpy(archive)
+        state.memory[ARCHIVE] = archive
         if state.mover not in (None, SCOUT):
             return attractors
         best = archive[np.argsort(archive[:, -1], kind="stable")[:fitted]]
@@ -53,9 +52,9 @@ class ModelInformant:
         if model is None:
             return attractors
         radius = self._adapted(state)
-        state.memory[RADIUS] = torch.tensor(radius, dtype=torch.float64)
-        attractors = attractors.expand(n, dim).clone()
-        attractors[SCOUT] = torch.from_numpy(model.minimum(radius * math.sqrt(dim))).to(attractors)
+        state.memory[RADIUS] = np.array(radius)
+        attractors = copied(namespace(attractors).broadcast_to(attractors, (n, dim)))
+        attractors[SCOUT] = like(model.minimum(radius * math.sqrt(dim)), attractors)
         return attractors
 
     def _adapted(self, state: State) -> float:
@@ -71,13 +70,13 @@ def _with_the_latest(state: State, room: int) -> Floats:
     """The archive with the points that were evaluated since; a row is a point and its cost,
     (points, D + 1).
     """
-    rows = np.column_stack([state.positions.cpu().double().numpy(), state.costs])
+    rows = np.column_stack([as_array(state.positions), state.costs])
     finite = np.isfinite(rows[:, -1])
     if state.in_flight is not None:
         finite &= ~state.in_flight.pending  # their costs are those of other positions
     if ARCHIVE not in state.memory:
         return np.asarray(rows[finite][-room:])
-    archive = state.memory[ARCHIVE].cpu().numpy()
+    archive = as_array(state.memory[ARCHIVE])
     new = [row for row in rows[finite] if not (archive == row).all(axis=1).any()]
     return np.concatenate([archive, *(row[None] for row in new)])[-room:]
 
@@ -90,9 +89,9 @@ class Scouted:
 
     rule: VelocityRule
 
-    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
+    def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         velocity = self.rule(snapshot, move, generator)
-        if not (snapshot.p == snapshot.g[0]).all(dim=1).any():
+        if not (snapshot.p == snapshot.g[0]).all(1).any():
             velocity[0] = snapshot.g[0] - snapshot.x[0]
         return velocity
 

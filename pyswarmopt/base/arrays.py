@@ -1,7 +1,9 @@
-"""NumPy's arrays beside torch's tensors: which is which, and the entries of a saved state as one or
-the other.
+"""NumPy's arrays beside torch's tensors: which is which, the functions for either, and one as the
+other.
 
-Nothing here imports torch before there is a tensor: a search of NumPy arrays runs without it.
+The rules of a swarm are written once for both: with operators, methods that both have, and
+`namespace`, whose functions have the names of the array API standard. Nothing here imports torch
+before there is a tensor: swarms and searches of NumPy arrays run without it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor
 
+# a NumPy array or a torch tensor, and the dtype of one: those of a swarm are all of one kind
+Array = Any
+DType = Any
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -31,6 +36,65 @@ def is_tensor(thing: Any) -> TypeGuard[Tensor]:
         False
     """
     return isinstance(thing, getattr(sys.modules.get("torch"), "Tensor", ()))
+
+
+def namespace(array: Array) -> Any:
+    """The module with the functions for an array: NumPy, or torch for a tensor.
+
+    Example:
+        >>> namespace(np.zeros(3)).where(np.zeros(3) < 1, 1.0, 2.0).tolist()
+        [1.0, 1.0, 1.0]
+    """
+    return sys.modules["torch"] if is_tensor(array) else np
+
+
+def like(source: Array, array: Array) -> Array:
+    """An array or a tensor as one of the kind, dtype and device of another; not copied where it is
+    one already.
+
+    Example:
+        >>> like(np.array([0.5]), np.zeros(3, dtype=np.float32)).dtype
+        dtype('float32')
+    """
+    if is_tensor(array):
+        known = source if is_tensor(source) else np.asarray(source, dtype=np.float64)
+        return beside(known, array).to(array)
+    return np.asarray(as_array(source) if is_tensor(source) else source, dtype=array.dtype)
+
+
+def beside(source: Array, array: Array) -> Array:
+    """An array or a tensor as one of the kind of another, on its device, with its own dtype."""
+    if not is_tensor(array):
+        return as_array(source) if is_tensor(source) else source
+    if not is_tensor(source):
+        source = namespace(array).from_numpy(np.require(source, requirements="CW"))
+    return source.to(array.device)
+
+
+def dtype_name(value: Any) -> str:
+    """The name of an array's or a tensor's dtype; empty for anything else.
+
+    Example:
+        >>> dtype_name(np.zeros(3)), dtype_name(3)
+        ('float64', '')
+    """
+    return str(getattr(value, "dtype", "")).removeprefix("torch.")
+
+
+def is_of_torch(dtype: Any) -> bool:
+    """Whether it is a dtype of torch.
+
+    Example:
+        >>> is_of_torch(np.float32)
+        False
+    """
+    return isinstance(dtype, getattr(sys.modules.get("torch"), "dtype", ()))
+
+
+def largest_number(dtype: DType) -> float:
+    """The largest finite number of a floating dtype, NumPy's or torch's."""
+    library = sys.modules["torch"] if is_of_torch(dtype) else np
+    return float(library.finfo(dtype).max)
 
 
 def torch_is_installed() -> bool:
@@ -84,18 +148,11 @@ def as_arrays(saved: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_array(value) if is_tensor(value) else value for name, value in saved.items()}
 
 
-def as_array(tensor: Tensor) -> npt.NDArray[Any]:
+def as_array(tensor: Array) -> npt.NDArray[Any]:
     """A tensor as an array, on the same memory where that is the CPU's; bfloat16 as float32, since
-    NumPy has none.
+    NumPy has none. An array is one already.
     """
+    if not is_tensor(tensor):
+        return np.asarray(tensor)
     wide = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor
     return wide.detach().cpu().numpy()
-
-
-def as_tensors(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries, arrays as tensors on the same memory."""
-    import torch
-
-    return {
-        name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in saved.items()
-    }

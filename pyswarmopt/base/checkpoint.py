@@ -15,15 +15,15 @@ import stat
 import time
 import tokenize
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from pyswarmopt.base.arrays import as_tensors, is_tensor
-from pyswarmopt.base.record import DAMAGE, check, dtype_name
+from pyswarmopt.base.arrays import dtype_name, is_tensor
+from pyswarmopt.base.record import DAMAGE, check
 
 FORMAT = 1
 HEADER = "header.json"
@@ -47,6 +47,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     header = {
         "format": FORMAT,
         "values": {name: value for name, value in state.items() if name not in large},
+        "tensors": [name for name, value in large.items() if is_tensor(value)],
         "bfloat16": [name for name, value in large.items() if dtype_name(value) == "bfloat16"],
     }
     arrays = {name: _to_numpy(value) for name, value in large.items()}
@@ -154,8 +155,8 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 
 
 def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
-    """Read what `write` wrote, bit for bit: all as arrays, or all as tensors. NumPy has no
-    bfloat16, so that is its bits, int16, in an array.
+    """Read what `write` wrote, bit for bit: all as arrays, or those as `tensors` that were some.
+    NumPy has no bfloat16, so that is its bits, int16, in an array.
 
     Raises:
         FileNotFoundError: no such file.
@@ -168,10 +169,10 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
                 arrays = {name: _numbers(name, archive[name]) for name in archive.files}
             header = json.loads(arrays.pop(HEADER).tobytes())
             version = header["format"]
-            half = {name: arrays[name] for name in header["bfloat16"]}
             entries = {**header["values"], **arrays}
             if tensors:
-                entries = as_tensors(entries) | _as_bfloat16(half)
+                # a file from before arrays: all were
+                entries |= _tensors(arrays, header.get("tensors", list(arrays)), header["bfloat16"])
         except (*DAMAGE, ValueError, tokenize.TokenError, zipfile.BadZipFile) as error:
             raise _damaged(path, error) from error
     if version != FORMAT:
@@ -181,11 +182,16 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
     return entries
 
 
-def _as_bfloat16(half: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Tensors of bfloat16's bits, int16."""
+def _tensors(
+    arrays: Mapping[str, np.ndarray], names: Sequence[str], half: Sequence[str]
+) -> dict[str, Any]:
+    """The arrays of these names as tensors on the same memory; some are bfloat16's bits, int16."""
+    if not names:
+        return {}
     import torch
 
-    return {name: torch.from_numpy(bits).view(torch.bfloat16) for name, bits in half.items()}
+    found = {name: torch.from_numpy(arrays[name]) for name in names}
+    return found | {name: found[name].view(torch.bfloat16) for name in half}
 
 
 @contextlib.contextmanager

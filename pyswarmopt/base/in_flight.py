@@ -20,7 +20,7 @@ class Ticket:
     """One position to evaluate, whose value is told on its own.
 
     Attributes:
-        x: the position, (D,), a copy: a tensor of a swarm, an array of a search by phases.
+        x: the position, (D,), a copy: an array, or a tensor of a swarm on tensors.
         particle: index of its particle.
         number: of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
 
@@ -28,7 +28,7 @@ class Ticket:
         >>> import pyswarmopt as pso
         >>> ticket = pso.Swarm(bounds=[(0, 1)], seed=0).ask_one()
         >>> ticket.particle, ticket.x.shape
-        (0, torch.Size([1]))
+        (0, (1,))
     """
 
     x: Any

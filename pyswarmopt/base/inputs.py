@@ -1,4 +1,4 @@
-"""Input of users as checked tensors and arrays of the swarm's own memory; a ValueError says
+"""Input of users as checked arrays and tensors of the swarm's own memory; a ValueError says
 what is wrong.
 """
 
@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Bools, Floats, holds_numbers, is_tensor
+from pyswarmopt.base.arrays import (
+    Array,
+    Bools,
+    Floats,
+    as_array,
+    holds_numbers,
+    is_tensor,
+    like,
+    namespace,
+)
 from pyswarmopt.base.blocks import blocks
 
 if TYPE_CHECKING:
@@ -63,20 +72,16 @@ def matrix(
     return data
 
 
-def take_over(name: str, source: Tensor | np.ndarray, out: Tensor) -> Tensor:
+def take_over(name: str, source: Array, out: Array) -> Array:
     """`out`, (n, D), filled block by block with a `matrix` of its shape, whose values must be
     finite.
     """
-    import torch
-
     for rows, columns in blocks(*out.shape):
-        part = source[rows, columns]
-        if isinstance(part, np.ndarray):
-            part = torch.from_numpy(np.array(part, dtype=np.float64))
-        copied = out[rows, columns].copy_(part)
-        finite = torch.isfinite(copied)
+        with np.errstate(over="ignore"):  # what the dtype cannot hold is refused below
+            out[rows, columns] = like(source[rows, columns], out)
+        finite = namespace(out).isfinite(out[rows, columns])
         if not finite.all():
-            row = rows.start + int((~finite).any(1).nonzero()[0])
+            row = rows.start + int(as_array(finite.all(1)).argmin())
             raise _not_finite(name, row)
     return out
 

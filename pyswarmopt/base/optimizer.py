@@ -14,12 +14,11 @@ class Point(NamedTuple):
     """A position with its value.
 
     Attributes:
-        x: (D,), a copy: a tensor of a swarm, an array of the default search.
+        x: (D,), a copy: an array, or a tensor of a swarm on tensors.
         value: in the user's sense; infinitely bad while nothing finite was seen.
 
     Example:
-        >>> import torch
-        >>> Point(torch.zeros(2), 1.5).value
+        >>> Point([0.0, 0.0], 1.5).value
         1.5
     """
 
@@ -63,7 +62,7 @@ class Optimizer(Protocol):
         """Reasons to stop with the values that triggered them; empty to continue."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: tensors, numbers and strings."""
+        """All that a resume needs: arrays, tensors, numbers and strings."""
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore a saved state, bit for bit."""

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from pyswarmopt.base.arrays import dtype_name
+
 NONE = np.empty(0)
 # What numbers that do not fit each other can cause.
 DAMAGE = (
@@ -109,8 +111,8 @@ def check(
     Args:
         saved: names to arrays, tensors and JSON values.
         expected: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an
-            array or a tensor: the dtype's name, or torch's dtype, and a letter for each axis, the
-            same letter for the same length. A float may come as an int.
+            array or a tensor: the dtype's name, and a letter for each axis, the same letter for the
+            same length. A float may come as an int.
         sizes: lengths that are known; those that are found are added.
 
     Raises:
@@ -137,8 +139,8 @@ def check(
                 raise ValueError(f"{name} has more than 64 bits")
 
 
-def _check_array(name: str, value: Any, dtype: Any, axes: str, sizes: dict[str, int]) -> None:
-    actual, needed = dtype_name(value), str(dtype).removeprefix("torch.")
+def _check_array(name: str, value: Any, needed: str, axes: str, sizes: dict[str, int]) -> None:
+    actual = dtype_name(value)
     if actual != needed:
         raise ValueError(f"{name} is {actual or type(value).__name__}, not {needed}")
     shape = tuple(value.shape)
@@ -147,8 +149,3 @@ def _check_array(name: str, value: Any, dtype: Any, axes: str, sizes: dict[str, 
     expected = tuple(sizes.setdefault(axis, size) for axis, size in zip(axes, shape, strict=True))
     if shape != expected:
         raise ValueError(f"{name} has shape {shape}, not {expected}")
-
-
-def dtype_name(value: Any) -> str:
-    """The name of an array's or a tensor's dtype; empty for anything else."""
-    return str(getattr(value, "dtype", "")).removeprefix("torch.")

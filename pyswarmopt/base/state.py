@@ -1,8 +1,9 @@
 """The state of a swarm: the numbers that a resume needs, as one dataclass.
 
-Large arrays, (N, D) and (D,), are torch tensors of the swarm's dtype on its device. Scores, one per
-particle, are float64 NumPy arrays on the CPU whatever the device. Scores are kept as costs (lower
-is better): a swarm that maximises stores the negated value, and `user_value` turns it back.
+Large arrays, (N, D) and (D,), are NumPy arrays, or torch tensors on a device, of the swarm's dtype.
+Scores, one per particle, are float64 NumPy arrays on the CPU whatever the device. They are kept as
+costs (lower is better): a swarm that maximises stores the negated value, and `user_value` turns it
+back.
 """
 
 from __future__ import annotations
@@ -13,16 +14,24 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from pyswarmopt.base.arrays import Bools, Floats, Ints, as_arrays, as_tensors
+from pyswarmopt.base.arrays import (
+    Array,
+    Bools,
+    Floats,
+    Ints,
+    as_array,
+    as_arrays,
+    dtype_name,
+    is_tensor,
+)
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.record import check
 from pyswarmopt.base.storage import copied
 
 OPTIONAL = ("memory", "in_flight")  # fields that a saved state need not have
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
+EXEMPLARS = "exemplars"  # the entry that is as large as the positions, and where they are
 IN_FLIGHT = "flights"  # prefix of the fields of `State.in_flight`
 
 
@@ -32,13 +41,13 @@ class State:
     finite value was seen.
     """
 
-    positions: Tensor  # x, (N, D)
-    velocities: Tensor  # v, (N, D)
-    best_positions: Tensor  # p, the personal bests, (N, D)
-    leader_position: Tensor  # g, the best position of the present population, (D,)
+    positions: Array  # x, (N, D)
+    velocities: Array  # v, (N, D)
+    best_positions: Array  # p, the personal bests, (N, D)
+    leader_position: Array  # g, the best position of the present population, (D,)
     # the best of all, (D,): the leader's, unless an earlier population found a better one
-    best_position: Tensor
-    worst_position: Tensor  # w, the worst of all, (D,)
+    best_position: Array
+    worst_position: Array  # w, the worst of all, (D,)
     costs: Floats  # of each particle's latest evaluation, (N,); NaN until it was evaluated
     best_costs: Floats  # at p, (N,); +inf until a finite value was seen
     stagnation: Ints  # iterations since each particle's p changed or it was restarted, (N,)
@@ -56,12 +65,12 @@ class State:
     maximize: bool = False  # the user's values are negated costs
     # What parts of the recipe remember from move to move, such as the links of a random topology.
     # An entry is replaced, never edited. Cleared when the whole swarm restarts.
-    memory: dict[str, Tensor] = field(default_factory=dict)
+    memory: dict[str, Array] = field(default_factory=dict)
     in_flight: InFlight | None = None  # pending evaluations of particles that move asynchronously
 
     @classmethod
-    def start(cls, positions: Tensor, velocities: Tensor, maximize: bool) -> State:
-        """The state before the first evaluation, which owns both tensors from now on."""
+    def start(cls, positions: Array, velocities: Array, maximize: bool) -> State:
+        """The state before the first evaluation, which owns both arrays from now on."""
         n = len(positions)
         return cls(
             positions=positions,
@@ -130,19 +139,19 @@ class State:
         return -cost if self.maximize else cost
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, not copied: arrays as tensors, the rest as int, float or bool; `memory`
-        entry by entry.
+        """Every field, not copied: arrays and tensors, the rest as int, float or bool; `memory` entry
+        by entry.
         """
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPTIONAL}
         if self.in_flight is not None:
             values |= self.in_flight.state_dict(IN_FLIGHT)
         values |= {MEMORY + name: value for name, value in self.memory.items()}
-        return as_tensors(values)
+        return values
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]) -> State:
-        """The inverse of `to_dict`; `owned` makes the state's own tensor of a saved one. Other
-        entries are ignored.
+    def from_dict(cls, saved: Mapping[str, Any], owned: Callable[[Array], Array]) -> State:
+        """The inverse of `to_dict`; `owned` makes the state's own array or tensor of a saved one.
+        Other entries are ignored.
 
         Raises:
             ValueError: a field is missing, or of another type or shape.
@@ -152,16 +161,16 @@ class State:
         values: dict[str, Any] = {}
         for name, kind in kinds.items():
             value = saved[name]
-            if kind == "Tensor":
+            if kind == "Array":
                 value = owned(value)
-            elif isinstance(value, Tensor):
-                value = value.cpu().numpy().copy()
+            elif kind in SCORES:
+                value = np.array(as_array(value))
             values[name] = value
         flights = {name: v for name, v in saved.items() if name.startswith(IN_FLIGHT)}
         sizes = {"N": len(values["positions"])}
         return cls(
             **values,
-            memory=_memory(values["positions"].dtype, saved, owned),
+            memory=_memory(dtype_name(values["positions"]), saved, owned),
             in_flight=InFlight.from_state(as_arrays(flights), IN_FLIGHT, sizes)
             if flights
             else None,
@@ -169,23 +178,27 @@ class State:
 
 
 def _memory(
-    dtype: torch.dtype, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]
-) -> dict[str, Tensor]:
-    """What parts of the recipe remember; float64 beside positions of another dtype stays on the CPU,
-    for some devices have none.
+    dtype: str, saved: Mapping[str, Any], owned: Callable[[Array], Array]
+) -> dict[str, Array]:
+    """What parts of the recipe remember; arrays stay arrays, and tensors of float64 beside positions
+    of another dtype on the CPU, for some devices have none.
     """
-    entries = entries_under(MEMORY, saved)
-    wide = {n for n, value in entries.items() if value.dtype == torch.float64 != dtype}
-    return {n: copied(v.cpu()) if n in wide else owned(v) for n, v in entries.items()}
+    memory = entries_under(MEMORY, saved)
+    for name, value in memory.items():
+        if is_tensor(value) and dtype_name(value) == "float64" != dtype:
+            memory[name] = copied(value, "cpu")
+        else:
+            memory[name] = owned(value) if is_tensor(value) or name == EXEMPLARS else copied(value)
+    return memory
 
 
 def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
     """Refuse entries that are not of the type and shape that they had when they were written."""
-    dtype = getattr(saved.get("positions"), "dtype", None)
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError("positions are no floating-point tensor")
+    dtype = dtype_name(saved.get("positions"))
+    if dtype not in FLOATING:
+        raise ValueError("positions are no array of floating-point numbers")
     scalars: dict[str, Any] = {"float": float, "int": int, "bool": bool}
-    of = {"Tensor": dtype, "Floats": torch.float64, "Ints": torch.int64, "Bools": torch.bool}
+    of = {"Array": dtype} | SCORES
     expected = {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()}
     expected |= {
         MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved
@@ -208,18 +221,21 @@ def entries_under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# Axes of the tensors of a saved state that are not (N,), and of what the library's own topologies
+# Axes of the arrays of a saved state that are not (N,), and of what the library's own topologies
 # remember.
 AXES = {
     "positions": "ND", "velocities": "ND", "best_positions": "ND",
     "leader_position": "D", "best_position": "D", "worst_position": "D",
 }  # fmt: skip
 KNOWN_MEMORY = {
-    "links": (torch.int64, "Nk"), "links_of": (torch.int64, ""),
-    "exemplars": (torch.int64, "ND"),
-    "archive": (torch.float64, "PE"), "radius": (torch.float64, ""),
-    "starting_extent": (torch.float64, ""),
+    "links": ("int64", "Nk"), "links_of": ("int64", ""),
+    EXEMPLARS: ("int64", "ND"),
+    "archive": ("float64", "PE"), "radius": ("float64", ""),
+    "starting_extent": ("float64", ""),
 }  # fmt: skip
+FLOATING = ("float16", "bfloat16", "float32", "float64")
+# dtypes of the arrays that are on the CPU, by their annotation
+SCORES = {"Floats": "float64", "Ints": "int64", "Bools": "bool"}
 
 # What belongs to the present population and is made anew with it.
 POPULATION = (

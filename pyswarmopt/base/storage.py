@@ -1,42 +1,48 @@
-"""Memory for the large tensors of a swarm, or an error that says how much was asked for."""
+"""Memory for the large arrays of a swarm, or an error that says how much was asked for."""
 
 from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+import numpy as np
+
+from pyswarmopt.base.arrays import Array, DType, is_tensor
 
 
-def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
-    """A tensor of that shape whose numbers are still to be set.
+def empty(shape: tuple[int, ...], dtype: DType, device: Any = "cpu") -> Array:
+    """An array of that shape, or a tensor where the dtype is torch's, whose numbers are still to be
+    set.
 
     Raises:
         ValueError: there is no such memory.
 
     Example:
-        >>> import torch
-        >>> empty((3, 4), torch.float32).shape
-        torch.Size([3, 4])
+        >>> empty((3, 4), np.dtype("float32")).shape
+        (3, 4)
     """
-    import torch
-
     size = math.prod(shape) * dtype.itemsize
     if size > sys.maxsize:
         raise too_large(shape, size)
     try:
+        if isinstance(dtype, np.dtype):
+            return np.empty(shape, dtype)
+        import torch
+
         return torch.empty(shape, dtype=dtype, device=device)
     except (MemoryError, RuntimeError) as error:
         raise too_large(shape, size) from error
 
 
-def copied(source: Tensor, device: torch.device | None = None) -> Tensor:
-    """A contiguous copy, on the same device unless another one is given."""
-    copy = empty(tuple(source.shape), source.dtype, device or source.device)
-    return copy.copy_(source.detach())
+def copied(source: Array, device: Any = None) -> Array:
+    """A contiguous copy; of a tensor on the same device unless another one is given."""
+    if is_tensor(source):
+        copy = empty(tuple(source.shape), source.dtype, device or source.device)
+        return copy.copy_(source.detach())
+    copy = empty(source.shape, source.dtype)
+    copy[...] = source
+    return copy
 
 
 def too_large(shape: tuple[int, ...], size: int) -> ValueError:

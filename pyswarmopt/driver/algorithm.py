@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import needing_torch
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.workers.pool import Workers
 from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSwarm, ModelPhase
@@ -45,14 +44,14 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     constraints = problem.constraints
     smooth = problem.coding.smooth
     if isinstance(recipe, str):
-        return _recipes(f"recipe={recipe!r}").get(recipe)
+        return _recipes().get(recipe)
     if recipe is not None and not hasattr(recipe, "population"):
         raise ValueError(f"recipe={recipe!r}: use a name, a Recipe or None")
     moves = (smooth | problem.coding.integers).any()
     by_amounts = problem.dim <= MATRIX_DIM and moves and not constraints.strict
     if recipe is not None or (not options.noisy and (by_amounts or not constraints)):
         return recipe
-    recipes = _recipes("a search with noise or constraints that allow no descents")
+    recipes = _recipes()
     if problem.coding.size > MATRIX_DIM:
         return recipes.constriction(population=_affordable(40, options.max_evals))
     if smooth.all() and not constraints:
@@ -65,12 +64,10 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     return recipes.covariant(population=particles)
 
 
-def _recipes(what: str) -> Any:
-    """The named recipes: swarms of tensors, so that torch is imported here and not before `what`
-    needs one.
-    """
-    with needing_torch(what):
-        from pyswarmopt.algorithms import registry
+def _recipes() -> Any:
+    """The named recipes, imported on use: a search without one begins earlier."""
+    from pyswarmopt.algorithms import registry
+
     return registry
 
 

@@ -10,25 +10,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Array, Bools, Floats, as_array, dtype_name, is_tensor
 from pyswarmopt.base.inputs import matrix, take_over
-from pyswarmopt.base.random_bits import RandomBits
+from pyswarmopt.base.random_bits import RandomBits, generator_at, saved_generator
 from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State, entries_under
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import chunked, reference
 from pyswarmopt.engine.lending import Lender
-from pyswarmopt.engine.random_factors import RandomFactors, generator_at
+from pyswarmopt.engine.random_factors import RandomFactors
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants, Global
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
-NUMPY_DTYPES = (torch.float64, torch.float32)
+NUMPY_DTYPES = ("float64", "float32")
 SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
 FACTORS = "factors."  # prefix of the random factors in a saved state
 
@@ -44,20 +42,21 @@ class Update:
         recipe: Recipe,
         state: State,
         box: Box | None,
-        generator: torch.Generator,
+        generator: np.random.Generator,
         saved: Mapping[str, Any] | None = None,
     ) -> None:
         self.state, self._recipe, self._generator = state, recipe, generator
         self._bounds = box
         self._box = None if recipe.boundary is boundary.none else box
         x = state.positions
-        self._on_arrays = x.dtype in NUMPY_DTYPES and x.device.type == "cpu"
+        on_cpu = not is_tensor(x) or x.device.type == "cpu"
+        self._on_arrays = on_cpu and dtype_name(x) in NUMPY_DTYPES
         rule = recipe.velocity
         self._sum = rule if isinstance(rule, SumOfTerms) else None
         topology = recipe.topology
         self._informants = topology.informants if isinstance(topology, ByInformants) else None
         self._by_blocks = self._on_arrays and self._sum is not None and self._sum.looks_at != "all"
-        self._viewed: tuple[Any, ...] = (None,) * 5  # the tensors of which `_views` are views
+        self._viewed: tuple[Any, ...] = (None,) * 5  # of which `_views` are views
         self._lender = Lender()
         self._links = reference.links(topology, len(x))
         self._factors = self._make_factors(bits=None)
@@ -74,16 +73,17 @@ class Update:
 
     @classmethod
     def of(
-        cls, recipe: Recipe, saved: Mapping[str, Any], owned: Callable[[Tensor], Tensor]
+        cls, recipe: Recipe, saved: Mapping[str, Any], owned: Callable[[Array], Array]
     ) -> Update:
-        """The update of a saved state; `owned` makes the state's own tensor of a saved one.
+        """The update of a saved state; `owned` makes the state's own array or tensor of a saved
+        one.
 
         Raises:
             ValueError: not a swarm's state, or one of another recipe.
         """
         state, box = State.from_dict(saved, owned), None
         if "low" in saved:
-            side = state.positions.dtype, "D"
+            side = dtype_name(state.positions), "D"
             check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
             box = Box(owned(saved["low"]), owned(saved["high"]))
         return cls(recipe, state, box, generator_at(saved.get("generator")), saved)
@@ -95,7 +95,7 @@ class Update:
         saved = self.state.to_dict()
         if self._factors is not None:
             saved |= {FACTORS + name: value for name, value in self._factors.state().items()}
-        saved["generator"] = self._generator.get_state()
+        saved["generator"] = saved_generator(self._generator)
         if self._bounds is not None:
             saved |= {"low": self._bounds.low, "high": self._bounds.high}
         return saved
@@ -112,8 +112,8 @@ class Update:
             and g is st.leader_position
             and w is st.worst_position
         ):
-            self._viewed = tensors = reference.tensors(st)
-            x, v, p, g, w = (t.numpy() for t in tensors) if self._on_arrays else tensors
+            self._viewed = large = reference.arrays(st)
+            x, v, p, g, w = map(as_array, large) if self._on_arrays else large
             self._views = Snapshot(x, v, p, g[None], w[None])
         return self._views
 
@@ -129,14 +129,14 @@ class Update:
             reference.move(st, self._recipe, self._factors, self._generator, self._box, room)
         st.positions = room
 
-    def _move_by_blocks(self, factors: RandomFactors, room: Tensor) -> None:
+    def _move_by_blocks(self, factors: RandomFactors, room: Array) -> None:
         st, topology = self.state, self._recipe.topology
         at, informants = self._arrays(), None
-        out = at.x if room is st.positions else room.numpy()
+        out = at.x if room is st.positions else as_array(room)
         if self._informants is not None:
             informants = self._informants(st, self._generator)
         elif type(topology) is not Global:
-            at = at._replace(g=topology(st, self._generator).numpy())
+            at = at._replace(g=as_array(topology(st, self._generator)))
         x, v, p, g, w, *_ = at
         at = Snapshot(x, v, p, g, w, st.costs, st.best_costs, st.age - 1, self._links)
         chunked.move(at, out, informants, self._recipe, factors, self._generator, self._box)
@@ -147,17 +147,18 @@ class Update:
 
     # ---- positions and costs ----
 
-    def hand_out(self) -> Tensor:
+    def hand_out(self) -> Array:
         """The positions for the user: a copy, or a loan where a copy would be large."""
         x = self.state.positions
-        return self._lender.hand_out(x, self._arrays().x) if self._on_arrays else x.clone()
+        return self._lender.hand_out(x, self._arrays().x) if self._on_arrays else copied(x)
 
     def own_positions(self) -> None:
         """Have the positions in memory that the user does not hold, so that they may be edited."""
         x = self.state.positions
         room = self._lender.next_after(x)
         if room is not x:
-            self.state.positions = room.copy_(x)
+            room[:] = x
+            self.state.positions = room
 
     def adopt(self, told: Any, repaired: bool) -> None:
         """Take over positions, (N, D), that the user told: the present ones, unless they were
@@ -167,15 +168,13 @@ class Update:
             ValueError: other positions that were not `repaired`, or another shape.
         """
         x = self.state.positions
-        if isinstance(told, Tensor) and told.dtype == x.dtype and told.device == x.device:
-            lent = told.data_ptr() == x.data_ptr() and told.stride() == x.stride()
-            if told.shape == x.shape and (lent or torch.equal(told, x)):
-                return  # the usual case
+        if _alike(told, x) and (_same_memory(told, x) or (told == x).all()):
+            return  # the usual case
         source = matrix("positions", told, tuple(x.shape))
         taken = take_over("positions", source, empty(tuple(x.shape), x.dtype, x.device))
         if repaired:
             self.state.positions = taken
-        elif not torch.equal(taken, x):
+        elif not (taken == x).all():
             raise ValueError(
                 "tell() must be given the positions that ask() returned; if you repaired them, "
                 "say repaired=True"
@@ -193,7 +192,7 @@ class Update:
         st, i = self.state, int(best_costs.argmin())
         st.best_costs, st.leader_cost = best_costs, float(best_costs[i])
         st.leader_position = copied(st.best_positions[i])
-        elsewhere = not any(torch.equal(p, st.best_position) for p in st.best_positions)
+        elsewhere = not any((p == st.best_position).all() for p in st.best_positions)
         if elsewhere and best_cost <= st.leader_cost:
             st.best_cost = best_cost
         else:
@@ -232,3 +231,18 @@ class Update:
         self._links = reference.links(self._recipe.topology, count)
         if self._factors is not None:
             self._factors = self._make_factors(self._factors.bits)
+
+
+def _alike(told: Any, x: Array) -> bool:
+    """Whether something is of the kind, shape, dtype and device of an array."""
+    return type(told) is type(x) and all(
+        getattr(told, name) == getattr(x, name) for name in ("shape", "dtype", "device")
+    )
+
+
+def _same_memory(told: Array, x: Array) -> bool:
+    """Whether two arrays that are alike are the same numbers in memory."""
+    if is_tensor(x):
+        return bool(told.data_ptr() == x.data_ptr() and told.stride() == x.stride())
+    ours, theirs = x.__array_interface__, told.__array_interface__
+    return bool(ours["data"] == theirs["data"] and ours["strides"] == theirs["strides"])

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
-import torch
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.arrays import Ints
+from pyswarmopt.base.arrays import Ints, as_array, beside
 from pyswarmopt.base.blocks import BLOCK as BLOCK  # `choose` reads it here
 from pyswarmopt.base.blocks import EVERY
 from pyswarmopt.engine.random_factors import FEW_COORDINATES, RandomFactors
@@ -33,7 +32,7 @@ def move(
     informants: Ints | None,
     recipe: Recipe,
     factors: RandomFactors,
-    generator: torch.Generator,
+    generator: np.random.Generator,
     box: Box | None,
 ) -> None:
     """Move all particles of a swarm.
@@ -114,7 +113,7 @@ def _within(x: Any, core: tuple[float, float]) -> bool:
 
 
 def contain(
-    x: Any, v: Any, box: Box, columns: slice, boundary: Boundary, generator: torch.Generator
+    x: Any, v: Any, box: Box, columns: slice, boundary: Boundary, generator: np.random.Generator
 ) -> None:
     """Apply the boundary to those coordinates of a contiguous block that are outside, as one
     row.
@@ -124,8 +123,9 @@ def contain(
     if not outside.size:
         return
     at = outside % x.shape[1]
-    part = Box(torch.from_numpy(low[at]), torch.from_numpy(high[at]))
     flat_x, flat_v = x.reshape(-1), v.reshape(-1)  # views
-    row_x, row_v = (torch.from_numpy(flat[outside][None]) for flat in (flat_x, flat_v))
-    new_x, new_v = boundary(row_x, row_v, part, generator)
-    flat_x[outside], flat_v[outside] = new_x[0].numpy(), new_v[0].numpy()
+    row = flat_x[outside][None], flat_v[outside][None], low[at], high[at]
+    # a boundary sees tensors where the swarm has these
+    row_x, row_v, *sides = (beside(part, box.low) for part in row)
+    new_x, new_v = boundary(row_x, row_v, Box(*sides), generator)
+    flat_x[outside], flat_v[outside] = as_array(new_x[0]), as_array(new_v[0])

@@ -6,14 +6,14 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
+from pyswarmopt.base.arrays import Array, beside
 from pyswarmopt.base.storage import empty
 
 LENT_FROM = 2**18  # numbers, from which on a copy takes longer than to keep track of a loan
-Array = npt.NDArray[Any]
+Numbers = npt.NDArray[Any]
 
 
 def _nobody() -> None:
@@ -29,23 +29,25 @@ class Lender:
     """
 
     def __init__(self) -> None:
-        self._lent: Tensor | None = None
-        self._former: Tensor | None = None
+        self._lent: Array = None
+        self._former: Array = None
         # Each gives an array that exists as long as some tensor or array is a view of it.
-        self._held: Callable[[], Array | None] = _nobody
-        self._former_held: Callable[[], Array | None] = _nobody
+        self._held: Callable[[], Numbers | None] = _nobody
+        self._former_held: Callable[[], Numbers | None] = _nobody
 
-    def hand_out(self, x: Tensor, array: Array) -> Tensor:
+    def hand_out(self, x: Array, array: Numbers) -> Array:
         """A copy of x, whose memory is that of the array, or x itself."""
         if array.size < LENT_FROM:
-            return torch.from_numpy(array.copy())
+            return beside(array.copy(), x)
         view = self._held() if self._lent is x else None
         if view is None:
-            view = array.view()
+            # The base of a view of a view is that at the end of the chain, but for one that is no
+            # array: so views that the user makes hold on to this one.
+            view = np.asarray(memoryview(array))
             self._lent, self._held = x, weakref.ref(view)
-        return torch.from_numpy(view)
+        return beside(view, x)
 
-    def next_after(self, x: Tensor) -> Tensor:
+    def next_after(self, x: Array) -> Array:
         """Memory for the positions after x: that of x unless the user holds it."""
         if self._lent is not x or self._held() is None:
             return x

@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
+from pyswarmopt.base.random_bits import (
+    FULL_SCALE,
+    RandomBits,
+    generator_at,
+    saved_generator,
+    uniform,
+)
 from pyswarmopt.base.record import check
 from pyswarmopt.parts.velocity import SumOfTerms
 
@@ -43,7 +47,7 @@ class RandomFactors:
         self,
         rule: SumOfTerms,
         shape: tuple[int, int],
-        generator: torch.Generator,
+        generator: np.random.Generator,
         dtype: Any = np.float64,
         whole: bool = True,
         bits: RandomBits | None = None,
@@ -55,7 +59,7 @@ class RandomFactors:
         size = (len(rule.per_particle) + self._elements * dim + 1) * n
         self._moves = max(min(MOST_NUMBERS // size, MOST_MOVES), 1)
         self.bits = bits
-        self._before: dict[str, Tensor] = {}  # states of generator and bits before the last draw
+        self._before: dict[str, Any] = {}  # states of generator and bits before the last draw
         self._used = self._moves  # of the moves drawn ahead
         self._made: npt.NDArray[Any] | None = None
 
@@ -90,11 +94,10 @@ class RandomFactors:
             return list(rule.normalised(np.stack(np.broadcast_arrays(*weighted))))
         return weighted
 
-    def _draw(self, generator: torch.Generator) -> None:
+    def _draw(self, generator: np.random.Generator) -> None:
         rule, (n, dim) = self._rule, self._shape
-        self._before = {"generator": generator.get_state()}
-        drawn = (self._moves, n, len(rule.per_particle))
-        self._scalars = torch.rand(drawn, generator=generator, dtype=torch.float64).numpy()
+        self._before = {"generator": saved_generator(generator)}
+        self._scalars = uniform(generator, (self._moves, n, len(rule.per_particle)))
         if self.bits is not None and self._elements:
             self._before["bits"] = self.bits.state()
             self._numbers = self.bits.take_each(self._moves, (self._elements, n, dim))
@@ -130,39 +133,25 @@ class RandomFactors:
 
     # ---- saving ----
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> dict[str, Any]:
         """State for a resume; whatever was drawn ahead is drawn again from it."""
         bits = {} if self.bits is None else {"bits": self.bits.state()}
-        return {"used": torch.tensor(self._used), **bits, **self._before}
+        return {"used": np.array(self._used), **bits, **self._before}
 
-    def load(self, saved: Mapping[str, Tensor]) -> None:
+    def load(self, saved: Mapping[str, Any]) -> None:
         """Continue from a saved `state`; an empty one is that of a new swarm.
 
         Raises:
             ValueError: not such a state.
         """
         if "bits" in saved:
-            check(saved, {"bits": (torch.int64, "b")}, {"b": 1})
+            check(saved, {"bits": ("int64", "b")}, {"b": 1})
             self.bits = RandomBits.from_state(saved["bits"])
         elif self._rule.per_coordinate and "generator" in saved:
             raise ValueError("the random factors are those of another recipe")
         if "generator" in saved:
             self._draw(generator_at(saved["generator"]))
-            check(saved, {"used": (torch.int64, "")})
+            check(saved, {"used": ("int64", "")})
             self._used = int(saved["used"])
             if not 0 <= self._used <= self._moves:
                 raise ValueError("the random factors are those of another swarm")
-
-
-def generator_at(state: Any) -> torch.Generator:
-    """A generator in a saved state, uint8.
-
-    Raises:
-        ValueError: not the state of a generator.
-    """
-    check({"generator": state}, {"generator": (torch.uint8, "g")})
-    generator = torch.Generator()
-    try:
-        return generator.set_state(state.cpu())
-    except RuntimeError as error:
-        raise ValueError(f"not the state of a random generator: {error}") from error

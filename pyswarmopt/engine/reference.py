@@ -7,7 +7,7 @@ Notation: x positions, v velocities, p personal bests, g the best and w the wors
 costs are -f, lower is better. The values of all symbols: `algorithms.model_swarms`; the terms d_k
 of the velocity: `parts.velocity`.
 
-This backend moves swarms on a GPU, in bfloat16 or with terms that look at the whole swarm, and
+This backend moves swarms on a GPU, in 16 bits or with terms that look at the whole swarm, and
 single particles. The other one, `chunked`, gives the same numbers bit for bit.
 """
 
@@ -18,13 +18,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.arrays import Bools, Floats, Ints
+from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, beside, is_tensor
 from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.state import State
+from pyswarmopt.base.storage import copied
 from pyswarmopt.engine.random_factors import RandomFactors
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants, Lattice, Topology
@@ -35,7 +34,7 @@ ONE, ZERO = np.array(1), np.array(0.0)
 FEW_COLUMNS = 512  # below which one masked copy is faster than one of each row
 
 
-def tensors(state: State) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def arrays(state: State) -> tuple[Array, Array, Array, Array, Array]:
     """The large arrays of a state: x, v, p, (N, D), g and w, (D,)."""
     return (
         state.positions, state.velocities, state.best_positions, state.leader_position,
@@ -50,9 +49,9 @@ def move(
     state: State,
     recipe: Recipe,
     factors: RandomFactors | None,
-    generator: torch.Generator,
+    generator: np.random.Generator,
     box: Box | None = None,
-    out: Tensor | None = None,
+    out: Array | None = None,
 ) -> None:
     """Move all particles on the p, g and w of the previous iteration; their new positions go to
     `out`, or in place.
@@ -61,13 +60,14 @@ def move(
     s = snapshot(state, recipe, recipe.topology(state, generator), k)
     v = velocities(s, recipe, factors, k, generator)
     x, v = step(s.x, v, recipe, k, generator, box)
-    (state.positions if out is None else out).copy_(x)
-    state.velocities.copy_(v)
+    target = state.positions if out is None else out
+    target[:] = x
+    state.velocities[:] = v
 
 
-def snapshot(state: State, recipe: Recipe, g: Tensor, k: int) -> Snapshot:
+def snapshot(state: State, recipe: Recipe, g: Array, k: int) -> Snapshot:
     """What the k-th move sees, with attractors g, (N, D) or (1, D)."""
-    x, v, p, _, w = tensors(state)
+    x, v, p, _, w = arrays(state)
     fx, fp = (_on_device(costs, x) for costs in (state.costs, state.best_costs))
     return Snapshot(x, v, p, g, w[None], fx, fp, k, links(recipe.topology, len(x)))
 
@@ -77,27 +77,31 @@ def links(topology: Topology, n: int) -> Ints | None:
     return topology.neighbours(n) if isinstance(topology, Lattice) else None
 
 
-def _on_device(costs: Floats, x: Tensor) -> Tensor:
+def _on_device(costs: Floats, x: Array) -> Array:
     """Costs where x is; float32 where the device may have no float64."""
-    on_cpu = torch.from_numpy(costs)
-    return on_cpu if x.device.type == "cpu" else on_cpu.to(x.device, torch.float32)
+    elsewhere = is_tensor(x) and x.device.type != "cpu"
+    return beside(costs.astype(np.float32) if elsewhere else costs, x)
 
 
 def velocities(
-    s: Snapshot, recipe: Recipe, factors: RandomFactors | None, k: int, generator: torch.Generator
-) -> Tensor:
+    s: Snapshot,
+    recipe: Recipe,
+    factors: RandomFactors | None,
+    k: int,
+    generator: np.random.Generator,
+) -> Array:
     """``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w; k counts
     the moves.
     """
     if factors is None:  # no sum of terms
         return recipe.velocity(s, k, generator)
     c = factors.next(k)  # c_k = r_k phi_k / C, C = sum_k r_k phi_k
-    return cast(Tensor, cast(SumOfTerms, recipe.velocity).on(s, c))  # sum_k c_k d_k
+    return cast(SumOfTerms, recipe.velocity).on(s, c)  # sum_k c_k d_k
 
 
 def step(
-    x: Tensor, v: Tensor, recipe: Recipe, k: int, generator: torch.Generator, box: Box | None
-) -> tuple[Tensor, Tensor]:
+    x: Array, v: Array, recipe: Recipe, k: int, generator: np.random.Generator, box: Box | None
+) -> tuple[Array, Array]:
     """``x <- x + lambda v``, then the walls; lambda is that after k times ``lambda <- phi_lambda
     lambda``.
     """
@@ -106,7 +110,7 @@ def step(
 
 
 def move_one(
-    state: State, recipe: Recipe, i: int, generator: torch.Generator, box: Box | None = None
+    state: State, recipe: Recipe, i: int, generator: np.random.Generator, box: Box | None = None
 ) -> None:
     """Move particle i alone, with coefficients drawn for this move; topologies renew its links
     only.
@@ -117,7 +121,7 @@ def move_one(
     p, rule = state.best_positions, recipe.velocity
     alone = isinstance(rule, SumOfTerms) and rule.looks_at == "element"
     if alone and isinstance(topology, ByInformants):  # without the bests of the others' informants
-        g = p[topology.informants(seen_by, generator)[row]]
+        g = p[beside(topology.informants(seen_by, generator)[row], p)]
     else:
         g = topology(seen_by, generator)
         g = g[row] if alone and len(g) > 1 else g
@@ -205,7 +209,7 @@ def send_back(state: State, at: Snapshot, rows: Bools) -> None:
 
 def _copy_rows(source: Any, target: Any, rows: Bools) -> None:
     """Copy some rows, (N,) mask, or `ZERO` to them, in NumPy without a temporary."""
-    if isinstance(target, Tensor):
+    if is_tensor(target):
         target[rows] = 0.0 if source is ZERO else source[rows]
     elif target.shape[1] < FEW_COLUMNS:
         np.copyto(target, source, where=rows[:, None])
@@ -232,7 +236,7 @@ def remember_one(state: State, in_flight: InFlight, i: int, cost: float, first: 
         state.best_positions[i], state.best_costs[i] = state.positions[i], cost
     if not first:
         state.stagnation[i] = 0 if improved else state.stagnation[i] + 1
-    x = state.positions[i].clone()
+    x = copied(state.positions[i])
     if finite and cost < state.leader_cost:
         state.leader_cost, state.leader_position, state.leader_stagnation = cost, x, 0
     if finite and cost < state.best_cost:

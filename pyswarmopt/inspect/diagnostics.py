@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import numpy as np
-import torch
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.registry import as_recipe
@@ -135,16 +134,16 @@ def _response(term: Term) -> tuple[float, float] | None:
     """Response of a term's direction for a particle to its own x and v; None if not linear, or to
     others' too, or if it depends on values or the move.
     """
-    generator = torch.Generator().manual_seed(0)
-    x, v, p, g, w = torch.rand((5, 4, 1), generator=generator, dtype=torch.float64).unbind(0)
-    fx, fp = torch.rand((2, 4), generator=generator, dtype=torch.float64)
+    generator = np.random.default_rng(0)
+    x, v, p, g, w = generator.random((5, 4, 1))
+    fx, fp = generator.random((2, 4))
     early = Snapshot(x=x, v=v, p=p, g=g, w=w, fx=fx, fp=fp, links=Ring().neighbours(4))
     late = early._replace(fx=-fx, fp=-fp, move=100)
     try:
         first = _slope(term, early, "x"), _slope(term, early, "v")
         second = _slope(term, late, "x"), _slope(term, late, "v")
-    # a direction of one's own that needs other shapes
-    except (IndexError, RuntimeError, ValueError):
+    # a direction of one's own that needs other shapes, or tensors
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
         return None
     if first != second or None in first:
         return None
@@ -155,15 +154,13 @@ def _slope(term: Term, at: Snapshot, name: str) -> float | None:
     """Change of the first particle's direction with its own x or v; None if it is not linear, or
     the others' change too.
     """
-    first = torch.tensor([[1.0], [0.0], [0.0], [0.0]], dtype=torch.float64)
+    first = np.array([[1.0], [0.0], [0.0], [0.0]])
     base, *moved = (
         term.direction(at._replace(**{name: getattr(at, name) + k * first})) for k in (0, 1, 2)
     )
     slope = float((moved[0] - base)[0].flatten()[0])
     # Twice as far moved a linear response doubles, and the other three do not respond.
-    linear = (
-        torch.allclose(m - base, k * slope * first, atol=1e-9) for k, m in enumerate(moved, 1)
-    )
+    linear = (np.allclose(m - base, k * slope * first, atol=1e-9) for k, m in enumerate(moved, 1))
     return slope if all(linear) else None
 
 

@@ -8,18 +8,17 @@ same search, recorded or not. It is for swarms that a person looks at, not for l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.registry import as_recipe
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Array, Floats, as_array
 from pyswarmopt.base.blocks import BLOCK
 from pyswarmopt.inspect.step import Step
 from pyswarmopt.parts.schedule import as_schedule
@@ -33,7 +32,7 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
     """Run a swarm for some moves and keep every step.
 
     Args:
-        fun: the objective, (N, D) tensor -> (N,).
+        fun: the objective, (N, D) array -> (N,).
         recipe: the algorithm, or its name; its own stop rules are obeyed.
         moves: the most moves.
         swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed,
@@ -60,10 +59,10 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
     if isinstance(rule, SumOfTerms):
         watched = _WatchedSum(rule.terms, rule.normalise, rule.limit, notes=notes)
     s = Swarm(recipe=replace(recipe, velocity=watched, schedule=notes.schedule), **swarm)
-    if s.positions.numel() > BLOCK:
+    size = math.prod(s.positions.shape)
+    if size > BLOCK:
         raise ValueError(
-            f"a recording of {s.positions.numel():,} numbers per move: at most {BLOCK:,} can be "
-            "watched"
+            f"a recording of {size:,} numbers per move: at most {BLOCK:,} can be watched"
         )
     steps: list[Step] = []
     while len(steps) <= moves and not s.stop():
@@ -114,7 +113,7 @@ class Notes:
         self.move, self.length = move, float(self._recipe.schedule(move))
         return self.length
 
-    def watch(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
+    def watch(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         """The recipe's velocities, with a note of what they were computed from."""
         self.seen = _seen(snapshot)
         return self._recipe.velocity(snapshot, move, generator)
@@ -160,6 +159,5 @@ def _seen(snapshot: Snapshot) -> Snapshot:
     )
 
 
-def _copy(x: Tensor | npt.ArrayLike) -> Floats:
-    plain = x.cpu().double().numpy(force=True) if isinstance(x, Tensor) else x
-    return np.array(plain, dtype=np.float64)
+def _copy(x: Array) -> Floats:
+    return np.array(as_array(x), dtype=np.float64)

@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from pyswarmopt.algorithms import registry as recipes
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Array, Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_points
 from pyswarmopt.base.spelling import did_you_mean
@@ -89,7 +88,7 @@ class NevergradOptimizer(Replayed):
         self,
         name: str,
         bounds: Any = None,
-        positions: npt.ArrayLike | Tensor | None = None,
+        positions: Array | npt.ArrayLike | None = None,
         population: int = 1,
         budget: int | None = None,
         seed: int | None = None,
@@ -99,7 +98,7 @@ class NevergradOptimizer(Replayed):
             raise ValueError(
                 f"{name} takes one point at a time: population must be 1, not {population}"
             )
-        super().__init__(population, budget, maximize, name=name)
+        super().__init__(population, budget, maximize, positions, name=name)
         self._name = name
         self._positions = None if positions is None else as_points("positions", positions)
         dim = None if self._positions is None else self._positions.shape[1]
@@ -224,7 +223,7 @@ class _Swarm(base.Optimizer):
         ticket = self._next(self._swarm)
         if ticket is None:  # all particles wait: the one that waits longest is handed out again
             ticket = self._tickets.pop(next(iter(self._tickets)))
-        x = ticket.x.numpy()
+        x = ticket.x
         candidate = self.parametrization.spawn_child()
         candidate.set_standardized_data(self._normalizer.backward(x) if self._boxed else x)
         self._tickets[candidate.uid] = ticket

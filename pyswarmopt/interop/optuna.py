@@ -99,7 +99,7 @@ class SwarmSampler(BaseSampler):
         if ticket is None:
             return {}
         self._tickets[trial] = ticket
-        params = self._space.decode(self._coding.decode(ticket.x.numpy()[None])[0])
+        params = self._space.decode(self._coding.decode(ticket.x[None])[0])
         return {name: _value(d, params[name]) for name, d in self._searched.items()}
 
     def sample_independent(

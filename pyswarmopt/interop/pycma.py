@@ -7,9 +7,8 @@ from typing import Any
 import cma
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Array, Floats
 from pyswarmopt.base.inputs import as_points
 from pyswarmopt.interop.replay import Replayed
 
@@ -48,7 +47,7 @@ class PycmaOptimizer(Replayed):
 
     def __init__(
         self,
-        positions: npt.ArrayLike | Tensor,
+        positions: Array | npt.ArrayLike,
         population: int | None = None,
         budget: int | None = None,
         seed: int | None = None,
@@ -62,7 +61,7 @@ class PycmaOptimizer(Replayed):
             )
         # CMA-ES ranks its candidates: it needs two of them
         least = population if population is None or population < 1 else max(population, 2)
-        super().__init__(least, budget, maximize)
+        super().__init__(least, budget, maximize, positions)
         self._first = start
         self._sigma = sigma
         # pycma takes 0 for "from the clock".

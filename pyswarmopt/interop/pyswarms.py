@@ -22,11 +22,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from pyswarmopt.algorithms.recipe import compose
-from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.arrays import Array, Floats, Ints
 from pyswarmopt.base.inputs import as_count, as_points
 from pyswarmopt.base.state import State
 from pyswarmopt.driver.workers.pool import Workers
@@ -176,7 +174,7 @@ class GlobalBestPSO:
                 before = swarm.best.value
                 state.current_cost = np.concatenate(costs)
                 # a function may repair the positions in place, and a binary swarm makes its own
-                positions = torch.from_numpy(state.position.astype(np.float64))
+                positions = state.position.astype(np.float64)
                 swarm.tell(positions, state.current_cost, repaired=True)
                 self._note(swarm)
                 if verbose:
@@ -184,8 +182,8 @@ class GlobalBestPSO:
                 latest.append(abs(state.best_cost - before) < self.ftol * (1 + abs(before)))
                 if i >= self.ftol_iter and all(latest):
                     break
-                x = swarm.ask().numpy().copy()
-                state.velocity = swarm.velocities.numpy().copy()
+                x = swarm.ask().copy()
+                state.velocity = swarm.velocities.copy()
                 state.position = self._position(x, state.velocity)
         if verbose:
             sys.stderr.write("\n")
@@ -197,8 +195,8 @@ class GlobalBestPSO:
         terms = SumOfTerms((inertia(w), cognitive(c1, "element"), social(c2, "element")))
         limits = self.velocity_clamp or (-math.inf, math.inf)
 
-        def clamped(snapshot: Snapshot, move: int, generator: torch.Generator) -> Tensor:
-            velocity: Tensor = terms(snapshot, move, generator)
+        def clamped(snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
+            velocity: Array = terms(snapshot, move, generator)
             return velocity.clip(*limits)
 
         return Swarm(
@@ -214,11 +212,11 @@ class GlobalBestPSO:
         )
 
     def _wall(
-        self, x: Tensor, v: Tensor, box: Box, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Array, v: Array, box: Box, generator: np.random.Generator
+    ) -> tuple[Array, Array]:
         outside = (x < box.low) | (x > box.high)
         inside, _ = WALLS[self.bh_strategy](x, v, box, generator)
-        return inside, torch.where(outside, FACTORS[self.vh_strategy] * v, v)
+        return inside, np.where(outside, FACTORS[self.vh_strategy] * v, v)
 
     def _box(self) -> tuple[Floats, Floats]:
         """Lower and upper bounds, (D,); without bounds those of the starting positions."""
@@ -228,9 +226,9 @@ class GlobalBestPSO:
     def _note(self, swarm: Swarm) -> None:
         state = self.swarm
         kind = self.swarm.position.dtype
-        state.pbest_pos = swarm.personal_bests.numpy().astype(kind)
+        state.pbest_pos = swarm.personal_bests.astype(kind)
         state.pbest_cost = swarm.personal_best_values
-        state.best_pos = swarm.best.x.numpy().astype(kind)
+        state.best_pos = swarm.best.x.astype(kind)
         state.best_cost = swarm.best.value
         self.cost_history.append(state.best_cost)
         self.pos_history.append(state.position)
@@ -299,11 +297,12 @@ class Nearest(ByInformants):
     k: int
     p: int
 
-    def informants(self, state: State, generator: torch.Generator) -> Ints:
+    def informants(self, state: State, generator: np.random.Generator) -> Ints:
         x = state.positions
-        mode = "donot_use_mm_for_euclid_dist"  # which rounds
-        distances = torch.cdist(x, x, p=self.p, compute_mode=mode).fill_diagonal_(-1.0)
-        rows: Ints = distances.topk(self.k, largest=False).indices.numpy()
+        # a sum of powers is in the order of its root
+        distances = np.array([(np.abs(x - other) ** self.p).sum(1) for other in x])
+        np.fill_diagonal(distances, -1.0)
+        rows = distances.argsort(axis=1, kind="stable")[:, : self.k]
         return rows[np.arange(len(rows)), state.best_costs[rows].argmin(axis=1)]
 
 

@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Array, Floats, as_array, beside
 from pyswarmopt.base.inputs import as_costs, as_limit
 from pyswarmopt.base.optimizer import Point
 
@@ -28,6 +26,7 @@ class Replayed(ABC):
         population: positions of a round; None where the optimizer chooses.
         budget: evaluations in all; `stop` says when they are spent.
         maximize: whether larger values are better.
+        positions: that the user gave; if they are a tensor, `ask` gives tensors, else arrays.
         settings: more that must be equal to load a state.
 
     Raises:
@@ -35,13 +34,19 @@ class Replayed(ABC):
     """
 
     def __init__(
-        self, population: int | None, budget: int | None, maximize: bool, **settings: str
+        self,
+        population: int | None,
+        budget: int | None,
+        maximize: bool,
+        positions: Any = None,
+        **settings: str,
     ) -> None:
         for name, number in (("population", population), ("budget", budget)):
             as_limit(name, number, 1)
         self._population = population
         self._budget = budget
         self._maximize = maximize
+        self._given = positions
         self._settings = {
             **settings, "population": population, "budget": budget, "maximize": maximize,
         }  # fmt: skip
@@ -52,7 +57,7 @@ class Replayed(ABC):
         self._told: list[float] = []
         self._digest = hashlib.sha256()
         self._pending: tuple[Any, Floats] | None = None  # a round that was not told
-        self._best_cost, self._best_x = np.inf, torch.from_numpy(self._start(seed))
+        self._best_cost, self._best_x = np.inf, self._start(seed)
 
     @abstractmethod
     def _start(self, seed: int) -> Floats:
@@ -69,21 +74,22 @@ class Replayed(ABC):
     @property
     def best(self) -> Point:
         """The best point so far."""
-        return Point(self._best_x.clone(), -self._best_cost if self._maximize else self._best_cost)
+        x = beside(self._best_x.copy(), self._given)
+        return Point(x, -self._best_cost if self._maximize else self._best_cost)
 
-    def ask(self) -> Tensor:
+    def ask(self) -> Array:
         """Positions to evaluate, (N, D) float64; the same ones until they are told. The last ones
         may be fewer.
         """
         if self._pending is None:
             self._pending = self._propose()
-        return torch.tensor(self._pending[1], dtype=torch.float64)
+        return beside(np.array(self._pending[1], dtype=np.float64), self._given)
 
     def tell(
         self,
-        positions: Tensor,
-        values: npt.ArrayLike | Tensor,
-        dropped: npt.ArrayLike | Tensor | None = None,
+        positions: Array,
+        values: Array | npt.ArrayLike,
+        dropped: Array | npt.ArrayLike | None = None,
     ) -> None:
         """The values, (N,), of the positions asked for; those that are not finite count as the
         worst possible.
@@ -99,7 +105,7 @@ class Replayed(ABC):
         i = int(costs.argmin())
         if costs[i] < self._best_cost:
             self._best_cost = float(costs[i])
-            self._best_x = torch.tensor(asked[i])
+            self._best_x = asked[i].copy()
         self._learn(candidates, costs)
         self._digest.update(asked.tobytes())
         self._told += costs.tolist()
@@ -116,7 +122,7 @@ class Replayed(ABC):
             **self._settings,
             "seed": self._seed,
             "asked": self._pending is not None,
-            "told": torch.tensor(self._told, dtype=torch.float64),
+            "told": np.array(self._told, dtype=np.float64),
             "digest": self._digest.hexdigest(),
         }
 
@@ -132,7 +138,7 @@ class Replayed(ABC):
         if differs:
             raise ValueError(f"saved by an optimiser with another {', '.join(differs)}")
         self._begin(saved["seed"])
-        costs = saved["told"].numpy()
+        costs = as_array(saved["told"])
         while len(self._told) < len(costs):
             x = self.ask()
             now = costs[len(self._told) : len(self._told) + len(x)]

@@ -1,9 +1,9 @@
 """The box to search in, and what happens to a particle that leaves it.
 
-A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) tensors. It treats each
-coordinate by itself and leaves those inside unchanged, so that it may be given only those outside,
-as one row. None of them limits the velocity by the size of the box. Except for `none`, the returned
-positions lie in the box.
+A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) NumPy arrays, or on
+tensors where the swarm has these. It treats each coordinate by itself and leaves those inside
+unchanged, so that it may be given only those outside, as one row. None of them limits the velocity
+by the size of the box. Except for `none`, the returned positions lie in the box.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from pyswarmopt.base.arrays import Array, DType, as_array, largest_number, like, namespace
 from pyswarmopt.base.blocks import blocks
-from pyswarmopt.base.storage import copied
+from pyswarmopt.base.random_bits import uniform
+from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.parts.bounds import check_widths, sides
 
 
@@ -32,18 +33,18 @@ class Box:
 
     Example:
         >>> import pyswarmopt as pso
-        >>> box = pso.Box(torch.tensor([0.0, -1.0]), torch.tensor([1.0, 1.0]))
-        >>> box.sample(3, torch.Generator().manual_seed(0)).shape
-        torch.Size([3, 2])
+        >>> box = pso.Box(np.array([0.0, -1.0]), np.array([1.0, 1.0]))
+        >>> box.sample(3, np.random.default_rng(0)).shape
+        (3, 2)
     """
 
-    low: Tensor
-    high: Tensor
+    low: Array
+    high: Array
 
     @functools.cached_property
     def walls(self) -> tuple[Any, Any]:
         """Both bounds as NumPy arrays on the same memory; for a box on the CPU."""
-        return self.low.numpy(), self.high.numpy()
+        return as_array(self.low), as_array(self.high)
 
     @functools.cached_property
     def core(self) -> tuple[float, float]:
@@ -52,25 +53,26 @@ class Box:
         """
         return float(self.low.max()), float(self.high.min())
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+    def sample(self, count: int, generator: np.random.Generator) -> Array:
         """`count` points, uniform in the box, (count, D)."""
-        return self.fill(self.low.new_empty((count, len(self.low))), generator)
+        low = self.low
+        return self.fill(empty((count, len(low)), low.dtype, low.device), generator)
 
-    def fill(self, out: Tensor, generator: torch.Generator) -> Tensor:
+    def fill(self, out: Array, generator: np.random.Generator) -> Array:
         """`out`, (n, D), filled with points uniform in the box: those of `sample`, without its
         temporaries.
         """
         for rows, columns in blocks(*out.shape):
-            part, low, high = out[rows, columns], self.low[columns], self.high[columns]
-            u = torch.rand(part.shape, generator=generator, dtype=torch.float64).to(low)
-            part.copy_((low + u * (high - low)).clamp(low, high))
+            low, high = self.low[columns], self.high[columns]
+            u = like(uniform(generator, tuple(out[rows, columns].shape)), low)
+            out[rows, columns] = (low + u * (high - low)).clip(low, high)
         return out
 
 
-Boundary = Callable[[Tensor, Tensor, Box, torch.Generator], tuple[Tensor, Tensor]]
+Boundary = Callable[[Array, Array, Box, np.random.Generator], tuple[Array, Array]]
 
 
-def none(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def none(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Let particles leave the box; it only says where they start.
 
     Args:
@@ -83,15 +85,15 @@ def none(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Te
         New positions and velocities, (N, D) each.
 
     Example:
-        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
-        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
-        >>> [part.item() for part in none(x, v, box, torch.Generator())]
+        >>> box = Box(np.zeros(1), np.ones(1))
+        >>> x, v = np.array([[1.25]]), np.ones((1, 1))
+        >>> [part.item() for part in none(x, v, box, np.random.default_rng(0))]
         [1.25, 1.0]
     """
     return x, v
 
 
-def clip(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def clip(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Stop at the wall: the coordinate is put on the bound and its velocity is 0 (an absorbing
     wall).
 
@@ -105,16 +107,16 @@ def clip(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Te
         New positions and velocities, (N, D) each.
 
     Example:
-        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
-        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
-        >>> [part.item() for part in clip(x, v, box, torch.Generator())]
+        >>> box = Box(np.zeros(1), np.ones(1))
+        >>> x, v = np.array([[1.25]]), np.ones((1, 1))
+        >>> [part.item() for part in clip(x, v, box, np.random.default_rng(0))]
         [1.0, 0.0]
     """
-    inside = x.clamp(box.low, box.high)
-    return inside, torch.where(inside == x, v, 0.0)
+    inside = x.clip(box.low, box.high)
+    return inside, namespace(x).where(inside == x, v, 0.0)
 
 
-def confine(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def confine(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Stop at the wall, velocity reversed and halved: SPSO-2011's confinement (Clerc 2012).
 
     Args:
@@ -127,16 +129,16 @@ def confine(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple
         New positions and velocities, (N, D) each.
 
     Example:
-        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
-        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
-        >>> [part.item() for part in confine(x, v, box, torch.Generator())]
+        >>> box = Box(np.zeros(1), np.ones(1))
+        >>> x, v = np.array([[1.25]]), np.ones((1, 1))
+        >>> [part.item() for part in confine(x, v, box, np.random.default_rng(0))]
         [1.0, -0.5]
     """
-    inside = x.clamp(box.low, box.high)
-    return inside, torch.where(inside == x, v, -0.5 * v)
+    inside = x.clip(box.low, box.high)
+    return inside, namespace(x).where(inside == x, v, -0.5 * v)
 
 
-def reflect(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def reflect(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Bounce off the wall: mirrored position, velocity reversed and halved.
 
     The factor -1/2 is that of `confine`. A particle that would bounce more than once stays on the
@@ -152,18 +154,17 @@ def reflect(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple
         New positions and velocities, (N, D) each.
 
     Example:
-        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
-        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
-        >>> [part.item() for part in reflect(x, v, box, torch.Generator())]
+        >>> box = Box(np.zeros(1), np.ones(1))
+        >>> x, v = np.array([[1.25]]), np.ones((1, 1))
+        >>> [part.item() for part in reflect(x, v, box, np.random.default_rng(0))]
         [0.75, -0.5]
     """
-    mirrored = torch.where(
-        x < box.low, 2 * box.low - x, torch.where(x > box.high, 2 * box.high - x, x)
-    )
-    return mirrored.clamp(box.low, box.high), torch.where(mirrored == x, v, -0.5 * v)
+    where = namespace(x).where
+    mirrored = where(x < box.low, 2 * box.low - x, where(x > box.high, 2 * box.high - x, x))
+    return mirrored.clip(box.low, box.high), where(mirrored == x, v, -0.5 * v)
 
 
-def periodic(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def periodic(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Leave at one side, enter at the other; the velocity stays.
 
     Args:
@@ -176,19 +177,20 @@ def periodic(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tupl
         New positions and velocities, (N, D) each.
 
     Example:
-        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
-        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
-        >>> [part.item() for part in periodic(x, v, box, torch.Generator())]
+        >>> box = Box(np.zeros(1), np.ones(1))
+        >>> x, v = np.array([[1.25]]), np.ones((1, 1))
+        >>> [part.item() for part in periodic(x, v, box, np.random.default_rng(0))]
         [0.25, 1.0]
     """
+    where = namespace(x).where
     width = box.high - box.low
-    period = torch.where(width > 0, width, 1.0)
+    period = where(width > 0, width, 1.0)
     outside = (x < box.low) | (x > box.high)
-    wrapped = torch.where(outside, box.low + torch.remainder(x - box.low, period), x)
-    return wrapped.clamp(box.low, box.high), v
+    wrapped = where(outside, box.low + (x - box.low) % period, x)
+    return wrapped.clip(box.low, box.high), v
 
 
-def resample(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def resample(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Redraw the coordinates that left the box, uniformly; their velocity is 0.
 
     Args:
@@ -201,17 +203,18 @@ def resample(x: Tensor, v: Tensor, box: Box, generator: torch.Generator) -> tupl
         New positions and velocities, (N, D) each.
 
     Example:
-        >>> box = make_box([(0, 1)], None, torch.float64, torch.device("cpu"))
-        >>> x, v = torch.tensor([[1.25]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
-        >>> inside, at_rest = resample(x, v, box, torch.Generator().manual_seed(0))
+        >>> box = Box(np.zeros(1), np.ones(1))
+        >>> x, v = np.array([[1.25]]), np.ones((1, 1))
+        >>> inside, at_rest = resample(x, v, box, np.random.default_rng(0))
         >>> 0 <= inside.item() <= 1, at_rest.item()
         (True, 0.0)
     """
+    where = namespace(x).where
     outside = (x < box.low) | (x > box.high)
-    return torch.where(outside, box.sample(len(x), generator), x), torch.where(outside, 0.0, v)
+    return where(outside, box.sample(len(x), generator), x), where(outside, 0.0, v)
 
 
-def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.device) -> Box:
+def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") -> Box:
     """Read bounds in any of the usual forms.
 
     Args:
@@ -219,8 +222,8 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
             `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each,
             of which one may be a number; or a pair of numbers (low, high) for every coordinate.
         dim: D, needed where `bounds` does not tell it.
-        dtype: dtype of the box.
-        device: device of the box.
+        dtype: dtype of the box, NumPy's or torch's.
+        device: device of a box of tensors.
 
     Returns:
         The box.
@@ -232,19 +235,19 @@ def make_box(bounds: Any, dim: int | None, dtype: torch.dtype, device: torch.dev
             (low, high).
 
     Example:
-        >>> make_box([(-1, 1), (0, 5)], None, torch.float64, torch.device("cpu")).high.tolist()
+        >>> make_box([(-1, 1), (0, 5)], None, np.dtype("float64")).high.tolist()
         [1.0, 5.0]
     """
     low, high, size = sides(bounds, dim)
     # A number for all coordinates becomes as many only where they are stored.
-    stored = [torch.tensor(side, dtype=dtype) for side in (low, high)]
-    square = torch.finfo(torch.promote_types(dtype, torch.float32)).max
-    largest = min(torch.finfo(dtype).max, math.sqrt(square))
-    name = str(dtype).removeprefix("torch.")
-    check_widths(
-        (low, high), (stored[0].double().numpy(), stored[1].double().numpy()), largest, name
-    )
-    return Box(*(copied(side.expand(size), device) for side in stored))
+    like_it = empty((1,), dtype)
+    stored = [like(side, like_it) for side in (low, high)]
+    square = max(largest_number(dtype), largest_number(np.dtype("float32")))
+    largest = min(largest_number(dtype), math.sqrt(square))
+    exact = [as_array(side).astype(np.float64) for side in stored]
+    check_widths((low, high), (exact[0], exact[1]), largest, str(dtype).removeprefix("torch."))
+    wide = namespace(like_it).broadcast_to
+    return Box(*(copied(wide(side, (size,)), device) for side in stored))
 
 
 __all__ = [

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from pyswarmopt.base.arrays import Array, beside, like
 from pyswarmopt.base.blocks import blocks
+from pyswarmopt.base.random_bits import uniform as uniform_numbers
 from pyswarmopt.parts.boundary import Box
 
 # (starting points (n, D) or None, the rows (m, D) to be filled with more, box or None, generator)
-Populate = Callable[[Tensor | None, Tensor, Box | None, torch.Generator], None]
+Populate = Callable[[Array | None, Array, Box | None, np.random.Generator], None]
 # (positions (N, D), their velocities (N, D) to be filled in, box or None, generator)
-Launch = Callable[[Tensor, Tensor, Box | None, torch.Generator], None]
+Launch = Callable[[Array, Array, Box | None, np.random.Generator], None]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Interpolate:
         ValueError: a single starting point, and no box.
 
     Example:
-        >>> start, out = torch.tensor([[0.0], [1.0]]), torch.empty(3, 1)
-        >>> Interpolate()(start, out, None, torch.Generator().manual_seed(0))
+        >>> start, out = np.array([[0.0], [1.0]]), np.empty((3, 1))
+        >>> Interpolate()(start, out, None, np.random.default_rng(0))
         >>> bool(((out >= 0) & (out <= 1)).all())
         True
     """
@@ -49,7 +50,7 @@ class Interpolate:
     from_added: bool = False
 
     def __call__(
-        self, start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator
+        self, start: Array | None, out: Array, box: Box | None, generator: np.random.Generator
     ) -> None:
         if start is None or (len(start) < 2 and box is not None):
             uniform(start, out, box, generator)
@@ -60,21 +61,22 @@ class Interpolate:
                 f"{count} particles are to be added between {n} position; give at least 2, or "
                 "bounds"
             )
-        u = torch.rand((count, 3), generator=generator, dtype=torch.float64)
-        parents = n + torch.arange(count) * self.from_added
-        a = (u[:, 0] * parents).long()
-        b = (a + 1 + (u[:, 1] * (parents - 1)).long()) % parents  # any but a
-        t = (u[:, 2:] * self.upper).to(start)
+        u = uniform_numbers(generator, (count, 3))
+        parents = n + np.arange(count) * self.from_added
+        a = (u[:, 0] * parents).astype(np.int64)
+        b = (a + 1 + (u[:, 1] * (parents - 1)).astype(np.int64)) % parents  # any but a
+        t = like(u[:, 2:] * self.upper, start)
         if self.from_added:
             _combine_in_turn(start, out, a.tolist(), b.tolist(), t)
             return
-        a, b = a.to(start.device), b.to(start.device)
+        a = beside(a, start)
+        b = beside(b, start)
         for rows, columns in blocks(*out.shape):
             part, share = start[:, columns], t[rows]
             out[rows, columns] = share * part[a[rows]] + (1 - share) * part[b[rows]]
 
 
-def _combine_in_turn(start: Tensor, out: Tensor, a: list[int], b: list[int], t: Tensor) -> None:
+def _combine_in_turn(start: Array, out: Array, a: list[int], b: list[int], t: Array) -> None:
     """``t x_a + (1 - t) x_b`` row after row; a and b count through the starting points and then the
     rows.
     """
@@ -85,7 +87,9 @@ def _combine_in_turn(start: Tensor, out: Tensor, a: list[int], b: list[int], t: 
             row[columns] = share * x_a[columns] + (1 - share) * x_b[columns]
 
 
-def uniform(start: Tensor | None, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+def uniform(
+    start: Array | None, out: Array, box: Box | None, generator: np.random.Generator
+) -> None:
     """Add points uniform in the box; without a box, between the starting points.
 
     Args:
@@ -98,8 +102,8 @@ def uniform(start: Tensor | None, out: Tensor, box: Box | None, generator: torch
         ValueError: neither a box nor starting points.
 
     Example:
-        >>> box, out = Box(torch.zeros(2), torch.ones(2)), torch.empty(3, 2)
-        >>> uniform(None, out, box, torch.Generator().manual_seed(0))
+        >>> box, out = Box(np.zeros(2), np.ones(2)), np.empty((3, 2))
+        >>> uniform(None, out, box, np.random.default_rng(0))
         >>> bool(((out >= 0) & (out <= 1)).all())
         True
     """
@@ -122,9 +126,9 @@ class TowardsPartner:
         scale: share of the way to the other particle.
 
     Example:
-        >>> x = torch.tensor([[0.0], [1.0]])
-        >>> v = torch.empty(2, 1)
-        >>> TowardsPartner(0.5)(x, v, None, torch.Generator())
+        >>> x = np.array([[0.0], [1.0]])
+        >>> v = np.empty((2, 1))
+        >>> TowardsPartner(0.5)(x, v, None, np.random.default_rng(0))
         >>> v.tolist()
         [[0.5], [-0.5]]
     """
@@ -132,21 +136,21 @@ class TowardsPartner:
     scale: float = 1.0
 
     def __call__(
-        self, positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator
+        self, positions: Array, out: Array, box: Box | None, generator: np.random.Generator
     ) -> None:
         n = len(positions)
         if n < 2:
-            out.zero_()
+            out[:] = 0.0
             return
-        u = torch.rand(n, generator=generator, dtype=torch.float64)
-        partner = ((torch.arange(n) + 1 + (u * (n - 1)).long()) % n).to(positions.device)
+        u = uniform_numbers(generator, (n,))
+        partner = beside((np.arange(n) + 1 + (u * (n - 1)).astype(np.int64)) % n, positions)
         for rows, columns in blocks(*out.shape):
             part = positions[:, columns]
             out[rows, columns] = self.scale * (part[partner[rows]] - part[rows])
 
 
 def towards_anywhere(
-    positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator
+    positions: Array, out: Array, box: Box | None, generator: np.random.Generator
 ) -> None:
     """``v_i = u - x_i``, u uniform in the box: x + v lies within it (SPSO-2011; Clerc 2012).
 
@@ -159,18 +163,19 @@ def towards_anywhere(
         generator: of the random numbers.
 
     Example:
-        >>> box, x, v = Box(torch.zeros(1), torch.ones(1)), torch.tensor([[0.5]]), torch.empty(1, 1)
-        >>> towards_anywhere(x, v, box, torch.Generator().manual_seed(0))
+        >>> box, x, v = Box(np.zeros(1), np.ones(1)), np.array([[0.5]]), np.empty((1, 1))
+        >>> towards_anywhere(x, v, box, np.random.default_rng(0))
         >>> 0 <= (x + v).item() <= 1
         True
     """
     if box is None:
         TowardsPartner()(positions, out, None, generator)
     else:
-        box.fill(out, generator).sub_(positions)
+        box.fill(out, generator)
+        out -= positions
 
 
-def at_rest(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Generator) -> None:
+def at_rest(positions: Array, out: Array, box: Box | None, generator: np.random.Generator) -> None:
     """``v_i = 0``: the fewest particles leave the box at first (Engelbrecht 2012).
 
     A particle that is the best of its neighbourhood then stays where it is until a neighbour finds
@@ -183,12 +188,12 @@ def at_rest(positions: Tensor, out: Tensor, box: Box | None, generator: torch.Ge
         generator: of the random numbers.
 
     Example:
-        >>> v = torch.ones(2, 1)
-        >>> at_rest(torch.zeros(2, 1), v, None, torch.Generator())
+        >>> v = np.ones((2, 1))
+        >>> at_rest(np.zeros((2, 1)), v, None, np.random.default_rng(0))
         >>> v.tolist()
         [[0.0], [0.0]]
     """
-    out.zero_()
+    out[:] = 0.0
 
 
 __all__ = [

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from pyswarmopt.base.arrays import Bools
 from pyswarmopt.base.state import State
@@ -138,7 +137,7 @@ class RestartSwarm:
     def __call__(self, state: State, swarm: Restartable) -> None:
         now = extent(state)
         if "starting_extent" not in state.memory:
-            state.memory["starting_extent"] = torch.tensor(now, dtype=torch.float64)
+            state.memory["starting_extent"] = np.array(now)
         collapsed = now < self.collapse * float(state.memory["starting_extent"])
         if collapsed or state.leader_stagnation >= self.patience:
             swarm.repopulate(math.ceil(len(state.positions) * self.growth))

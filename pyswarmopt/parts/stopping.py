@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pyswarmopt.base.arrays import namespace
 from pyswarmopt.base.blocks import BLOCK
 
 if TYPE_CHECKING:
@@ -157,15 +158,16 @@ def extent(state: State) -> float:
         The length, in the units of x.
 
     Example:
-        >>> import torch
+        >>> import numpy as np
         >>> from pyswarmopt.base.state import State
-        >>> extent(State.start(torch.tensor([[0.0, 0.0], [1.0, 3.0]]), torch.zeros(2, 2), maximize=False))
+        >>> extent(State.start(np.array([[0.0, 0.0], [1.0, 3.0]]), np.zeros((2, 2)), maximize=False))
         3.0
     """
     x = state.positions
-    parts = x.split(max(BLOCK // len(x), 1), dim=1)
-    sides = (part.aminmax(dim=0) for part in parts)
-    return max(float((high - low).max()) for low, high in sides)
+    library = namespace(x)
+    width = max(BLOCK // len(x), 1)
+    parts = (x[:, i : i + width] for i in range(0, x.shape[1], width))
+    return max(float((library.amax(p, 0) - library.amin(p, 0)).max()) for p in parts)
 
 
 def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
@@ -179,9 +181,9 @@ def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
         Reason to value.
 
     Example:
-        >>> import torch
+        >>> import numpy as np
         >>> from pyswarmopt.base.state import State
-        >>> reasons([MaxEvals(0)], State.start(torch.zeros(1, 1), torch.zeros(1, 1), maximize=False))
+        >>> reasons([MaxEvals(0)], State.start(np.zeros((1, 1)), np.zeros((1, 1)), maximize=False))
         {'max_evals': 0}
     """
     stops = {}

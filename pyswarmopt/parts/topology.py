@@ -15,13 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from pyswarmopt.base.arrays import Ints
+from pyswarmopt.base.arrays import Array, Ints, as_array, beside
+from pyswarmopt.base.random_bits import uniform, whole
 from pyswarmopt.base.state import State
 
-Topology = Callable[[State, torch.Generator], Tensor]
+Topology = Callable[[State, np.random.Generator], Array]
 LINKS_OF = "links_of"  # entry of `State.memory`: the round that links were drawn in
 
 
@@ -38,12 +37,12 @@ class ByInformants(ABC):
     """
 
     @abstractmethod
-    def informants(self, state: State, generator: torch.Generator) -> Ints:
+    def informants(self, state: State, generator: np.random.Generator) -> Ints:
         """Index of each particle's informant, (N,)."""
 
-    def __call__(self, state: State, generator: torch.Generator) -> Tensor:
-        informants = torch.from_numpy(self.informants(state, generator))
-        return state.best_positions[informants.to(state.best_positions.device)]
+    def __call__(self, state: State, generator: np.random.Generator) -> Array:
+        best = state.best_positions
+        return best[beside(self.informants(state, generator), best)]
 
 
 class Lattice(ByInformants):
@@ -68,7 +67,7 @@ class Lattice(ByInformants):
     def neighbours(self, n: int) -> Ints:
         """Row i: the neighbours of particle i out of n, (n, k). In a swarm of few they repeat."""
 
-    def informants(self, state: State, generator: torch.Generator) -> Ints:
+    def informants(self, state: State, generator: np.random.Generator) -> Ints:
         around, first = _with_itself(self, len(state.best_costs))
         return around.take(state.best_costs.take(around).argmin(axis=1) + first)
 
@@ -94,8 +93,8 @@ class Global:
         [0.0, 0.0, 0.0, 0.0]
     """
 
-    def __call__(self, state: State, generator: torch.Generator) -> Tensor:
-        return state.leader_position.unsqueeze(0)
+    def __call__(self, state: State, generator: np.random.Generator) -> Array:
+        return state.leader_position[None]
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ class RandomInformants(ByInformants):
         >>> swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0], [3.0]], recipe=recipe, seed=0)
         >>> swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0])
         >>> swarm.ask().shape
-        torch.Size([4, 1])
+        (4, 1)
     """
 
     k: int = 3
@@ -184,17 +183,17 @@ class RandomInformants(ByInformants):
         if self.k < 1:
             raise ValueError(f"k={self.k}: a particle must inform at least 1 other")
 
-    def informants(self, state: State, generator: torch.Generator) -> Ints:
+    def informants(self, state: State, generator: np.random.Generator) -> Ints:
         n = len(state.best_costs)
         links = state.memory.get("links")
         if links is None or (state.leader_stagnation > 0 and not _drawn_in_this_round(state)):
-            links = torch.randint(n, (n, self.k), generator=generator)
-            state.memory["links"] = links.to(state.positions.device)
-            state.memory[LINKS_OF] = torch.tensor(state.generation)
+            links = whole(generator, n, (n, self.k))
+            state.memory["links"] = links
+            state.memory[LINKS_OF] = np.array(state.generation)
         order = state.best_costs.argsort(kind="stable")  # best first
         rank = order.argsort()
         best_rank = rank.copy()
-        np.minimum.at(best_rank, links.cpu().numpy(), rank[:, None])
+        np.minimum.at(best_rank, as_array(links), rank[:, None])
         return order[best_rank]
 
 
@@ -234,10 +233,10 @@ class BetterInformants(ByInformants):
         if not 0 < self.share <= 1:
             raise ValueError(f"share={self.share}: it must be above 0 and at most 1")
 
-    def informants(self, state: State, generator: torch.Generator) -> Ints:
+    def informants(self, state: State, generator: np.random.Generator) -> Ints:
         order = state.best_costs.argsort(kind="stable")  # best first
         rank = order.argsort()
-        u = torch.rand(len(order), generator=generator, dtype=torch.float64).numpy()
+        u = uniform(generator, (len(order),))
         return order[(u * self.share * (rank + 1)).astype(np.int64)]
 
 

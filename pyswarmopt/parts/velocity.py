@@ -1,7 +1,7 @@
 """Velocity rules: from a `Snapshot` of the swarm to the velocities of the next move.
 
 Most are a `SumOfTerms`: over terms, ``r * weight * direction``. A direction is a pure function of a
-`Snapshot` that uses nothing but array operators, so it works on torch and on NumPy alike. One that
+`Snapshot` that uses nothing but array operators, so it works on arrays and on tensors. One that
 treats each element by itself, as those of this file do, also works on a part of the swarm. A new
 term takes a few lines:
 
@@ -18,11 +18,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from pyswarmopt.base.arrays import Ints
-from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
+from pyswarmopt.base.arrays import Array, Ints, like
+from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits, uniform
 from pyswarmopt.parts.schedule import Schedule, as_schedule, planned
 
 Randomness = Literal["none", "scalar", "element"]
@@ -65,8 +63,8 @@ class Snapshot(NamedTuple):
     links: Ints | None = None
 
 
-# (snapshot, number of the move from 0, CPU generator) -> velocities of the next move, (N, D)
-VelocityRule = Callable[[Snapshot, int, torch.Generator], Tensor]
+# (snapshot, number of the move from 0, generator) -> velocities of the next move, (N, D)
+VelocityRule = Callable[[Snapshot, int, np.random.Generator], Array]
 
 
 @dataclass(frozen=True)
@@ -267,14 +265,14 @@ class SumOfTerms:
         """Indices of the terms with a random factor per coordinate."""
         return [k for k, term in enumerate(self.terms) if term.random == "element"]
 
-    def __call__(self, snapshot: Snapshot, move: int, generator: torch.Generator) -> Any:
+    def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Any:
         n, dim = snapshot.x.shape
         c = np.ones((len(self.terms), n, dim if self.per_coordinate else 1))
         if self.per_coordinate:
             stream = RandomBits(generator)
             c[self.per_coordinate] = stream.take((len(self.per_coordinate), n, dim)) / FULL_SCALE
-        r = torch.rand((n, len(self.per_particle)), generator=generator, dtype=torch.float64)
-        c[self.per_particle] = r.numpy().T[..., None]
+        r = uniform(generator, (n, len(self.per_particle)))
+        c[self.per_particle] = r.T[..., None]
         for k, term in enumerate(self.terms):
             c[k] *= as_schedule(term.weight)(move)
         return self.on(snapshot, self.normalised(c))
@@ -298,8 +296,8 @@ class SumOfTerms:
             block: (rows, columns) of the swarm.
             coefficients: a sequence with, for each term, what broadcasts to that shape.
         """
-        if isinstance(block.x, Tensor):
-            coefficients = torch.from_numpy(coefficients).to(block.x)
+        if isinstance(coefficients, np.ndarray):  # else they are those of a block
+            coefficients = like(coefficients, block.x)
         velocity: Any = None
         for term, c in zip(self.terms, coefficients, strict=True):
             pull = c * term.direction(block)

@@ -138,10 +138,8 @@ class Shallow(SpaceTests):
 
 class Unsteady(RecipeTests):
     def search(self, fun=testing.valley, **options):
-        import torch
-
         def global_noise(s, move, generator):
-            return torch.randn(s.x.shape, dtype=s.x.dtype)
+            return np.random.normal(size=s.x.shape)
 
         self.recipe = pso.compose(velocity=global_noise, population=10)
         return super().search(fun, **options)

@@ -89,7 +89,7 @@ SWARMS = [
     ({"bounds": BOX, "positions": [[HUGE] * 3]}, "positions hold a number"),
     *(
         ({"positions": [[0.0], [1.0]], "dtype": dtype}, "a floating dtype of torch")
-        for dtype in (torch.int64, "float32", np.float32)
+        for dtype in (torch.int64, "int32", np.longdouble, "nonsense", 3)
     ),
     ({"positions": torch.nn.Linear(2, 1)}, r"a module, Linear; .*pso\.FlatView\(module\)\.flatten"),
     ({"bounds": (-1, 1), "dim": 10**12, "population": 10}, "find no memory"),

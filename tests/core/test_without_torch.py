@@ -1,5 +1,5 @@
-"""Where no tensor, device or recipe is given, a search needs NumPy alone, and finds the same to the
-last bit.
+"""Where no tensor and no device is given, searches and swarms need NumPy alone, and find the same to
+the last bit.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from light_searches import searches
+
+import pyswarmopt as pso
 
 SCRIPT = Path(__file__).parent / "helpers" / "light_searches.py"
 BLOCK = (
@@ -65,11 +67,8 @@ def test_what_has_been_asked_to_listen_hears_the_result():
 @pytest.mark.parametrize(
     ("use", "what"),
     [
-        ("pso.Swarm(bounds=[(0, 1)])", "pyswarmopt.Swarm"),
-        ("pso.recipes.fips()", "pyswarmopt.recipes"),
-        ("pso.minimize(f, [(0, 1)] * 2, recipe='fips')", "recipe='fips'"),
-        ("pso.minimize(f, [(0, 9)] * 2, noisy=True)", "a search with noise"),
-        ("from pyswarmopt.interop import nevergrad", "pyswarmopt.interop.nevergrad"),
+        ("pso.FlatView", "pyswarmopt.FlatView"),
+        ("pso.Swarm(bounds=[(0, 1)], device='cpu')", "device='cpu'"),
     ],
 )
 def test_what_needs_torch_says_so_in_one_line(use, what):
@@ -85,3 +84,12 @@ def test_an_error_of_the_objective_is_raised_as_it_is_where_no_tensor_can_be_tri
         "AttributeError: 'numpy.ndarray' object has no attribute 'abs'"
         in done.stderr.split("\n")[-2]
     )
+
+
+def test_a_swarm_of_tensors_is_not_loaded_as_one_of_arrays(tmp_path):
+    import torch
+
+    swarm = pso.Swarm(bounds=[(0, 1)], seed=0, dtype=torch.float64)
+    swarm.save(tmp_path / "s")
+    done = run("-c", BLOCK + f"pso.Swarm.load({str(tmp_path / 's')!r})")
+    assert done.stderr.rstrip().split("\n")[-1].startswith("ImportError: the swarm in ")

@@ -7,10 +7,10 @@ from __future__ import annotations
 import literal_recipes as literal
 import numpy as np
 import pytest
-import torch
 from test_recipes_literal import assert_same, start, swarm_run, valley
 
 import pyswarmopt as pso
+from pyswarmopt.base.random_bits import generator_of
 from pyswarmopt.inspect.diagnostics import stability
 
 # "column" moves in NumPy, "all" in torch
@@ -37,10 +37,10 @@ def test_the_fitness_distance_ratio_is_that_of_peram_veeramachaneni_and_mohan(lo
     assert run.seen["neither its own nor the best"] > 50
 
 
-def weighted_fips(s: pso.Snapshot, move: int, generator: torch.Generator):
+def weighted_fips(s: pso.Snapshot, move: int, generator: np.random.Generator):
     """To the middle of the neighbours' bests, the better ones counting more."""
     size, dim = s.links.shape[1], s.x.shape[1]
-    r = torch.rand((len(s.x), size, dim), generator=generator, dtype=torch.float64)
+    r = generator.random((len(s.x), size, dim))
     phi = 4.1 / size * r
     weights = phi / (1 + s.fp - s.fp.min())[s.links][..., None]
     middle = (weights * s.p[s.links]).sum(1) / weights.sum(1)
@@ -140,7 +140,7 @@ def test_a_result_tells_recipe_seed_and_version():
 def better_of_two(state, generator):
     """Each hears of one particle drawn at random, unless its own best is as good."""
     n = len(state.best_costs)
-    drawn = torch.randint(n, (n,), generator=generator).numpy()
+    drawn = generator.integers(n, size=n)
     better = state.best_costs[drawn] < state.best_costs
     return state.best_positions[np.where(better, drawn, np.arange(n))]
 
@@ -150,7 +150,7 @@ def test_a_topology_of_ones_own_says_whose_best_attracts():
     start = [[0.0], [1.0], [2.0], [3.0], [4.0]]
     swarm = pso.Swarm(positions=start, velocities=np.zeros((5, 1)), recipe=recipe, seed=4)
     swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0, 4.0])
-    drawn = torch.randint(5, (5,), generator=torch.Generator().manual_seed(4))
+    drawn = generator_of(4).integers(5, size=5)
     expected = [min(i, int(other)) for i, other in enumerate(drawn)]
     assert swarm.ask().flatten().tolist() == expected != [0, 1, 2, 3, 4]
 
@@ -180,8 +180,8 @@ def test_a_lattice_of_ones_own_has_links():
 
 def bounce(x, v, box, generator):
     """Back to the wall, as fast as it came."""
-    inside = x.clamp(box.low, box.high)
-    return inside, torch.where(inside == x, v, -v)
+    inside = x.clip(box.low, box.high)
+    return inside, np.where(inside == x, v, -v)
 
 
 @SCOPES

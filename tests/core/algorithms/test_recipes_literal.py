@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import literal_recipes as literal
 import numpy as np
 import pytest
+import torch
 
 import pyswarmopt as pso
 
 N, DIM = 9, 3
+KIND: dict[str, Any] = {"dtype": np.float64}  # of the swarms
 
 
 def valley(row: list[float]) -> float:
@@ -31,8 +34,14 @@ def start(seed: int) -> tuple[list[list[float]], list[list[float]]]:
     )
 
 
+@pytest.fixture(params=["arrays", "tensors"], autouse=True)
+def kind(request, monkeypatch):
+    """Every recipe follows its transcription on either."""
+    monkeypatch.setitem(KIND, "dtype", np.float64 if request.param == "arrays" else torch.float64)
+
+
 def swarm_run(recipe: pso.Recipe, x, v, seed: int, rounds: int, bounds=None) -> pso.Swarm:
-    swarm = pso.Swarm(positions=x, velocities=v, recipe=recipe, seed=seed, bounds=bounds)
+    swarm = pso.Swarm(positions=x, velocities=v, recipe=recipe, seed=seed, bounds=bounds, **KIND)
     for _ in range(rounds + 1):
         asked = swarm.ask()
         swarm.tell(asked, [valley(row) for row in asked.tolist()])
@@ -45,7 +54,7 @@ def assert_same(swarm: pso.Swarm, run: literal.Run) -> None:
         (swarm.personal_bests, run.p),
         (swarm.velocities, run.v),
     ):
-        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(swarm.personal_best_values, run.fp, rtol=1e-9, atol=1e-9)
 
 
@@ -113,6 +122,6 @@ def test_bare_bones_is_that_of_kennedy(seed):
     x, _ = start(seed)
     run = literal.bare_bones(x, valley, seed, 20)
     swarm = swarm_run(pso.recipes.bare_bones(), x, np.zeros((N, DIM)), seed, 20)
-    np.testing.assert_allclose(swarm.positions.numpy(), run.x, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(swarm.personal_bests.numpy(), run.p, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(swarm.positions, run.x, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(swarm.personal_bests, run.p, rtol=1e-9, atol=1e-9)
     assert 0 < run.seen["waits"] < 20 * N

@@ -24,6 +24,9 @@ import torch
 from transcription import Settings, algorithm_1
 
 import pyswarmopt as pso
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.engine import random_factors
+from pyswarmopt.parts import initialise
 
 Run = dict[str, npt.NDArray[Any]]
 TOLERANCE = 1e-12
@@ -66,32 +69,29 @@ def settings(run: Run) -> Settings:
 
 
 class Draws:
-    """`torch.rand` that gives the numbers from which a swarm makes the recorded draws."""
+    """Uniform numbers from which a swarm makes the recorded draws."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._moves = run, 0
 
-    def __call__(
-        self, size: Any, *, generator: torch.Generator, dtype: torch.dtype
-    ) -> torch.Tensor:
-        if isinstance(size, int):
-            return torch.tensor(_other(np.arange(size), self._run["partner"], np.full(size, size)))
+    def __call__(self, generator: np.random.Generator, size: tuple[int, ...]) -> Floats:
+        if len(size) == 1:
+            n = size[0]
+            return _other(np.arange(n), self._run["partner"], np.full(n, n))
         if size[-1] == 3:
             return self._added(size[0])
         # (moves drawn for at once, N, 4), or 0 for 4 without randomness
-        found = torch.zeros(size, dtype=dtype)
+        found = np.zeros(size)
         factors = self._run["factors"][self._moves : self._moves + size[0], :, : size[2]]
-        found[: len(factors)] = torch.from_numpy(factors)
+        found[: len(factors)] = factors
         self._moves += size[0]
         return found
 
-    def _added(self, count: int) -> torch.Tensor:
+    def _added(self, count: int) -> Floats:
         # that a and b are drawn from, experts and added
         pool = len(self._run["partner"]) - count + np.arange(count)
         a, b = self._run["parents"].T
-        return torch.tensor(
-            np.stack([(a + 0.5) / pool, _other(a, b, pool), self._run["share"] / 2], axis=1)
-        )
+        return np.stack([(a + 0.5) / pool, _other(a, b, pool), self._run["share"] / 2], axis=1)
 
 
 def _other(
@@ -103,7 +103,7 @@ def _other(
     return np.asarray(((other - one - 1) % of + 0.5) / (of - 1))
 
 
-def swarm_of(run: Run) -> pso.Swarm:
+def swarm_of(run: Run, dtype: Any = np.float64) -> pso.Swarm:
     s, o = settings(run), options(run)
     recipe = pso.recipes.model_swarms(
         s.inertia, s.cognitive, s.social, s.repel, s.step, s.step_decay, s.restart_patience,
@@ -112,18 +112,24 @@ def swarm_of(run: Run) -> pso.Swarm:
     )  # fmt: skip
     start = run["evaluated"][0]
     return pso.Swarm(
-        positions=start[: o["experts"]], population=len(start), recipe=recipe, maximize=True, seed=0
-    )
+        positions=start[: o["experts"]], population=len(start), recipe=recipe, maximize=True, seed=0,
+        dtype=dtype,
+    )  # fmt: skip
 
 
 def assert_close(actual: Any, wanted: npt.NDArray[Any], what: str) -> None:
     np.testing.assert_allclose(np.asarray(actual), wanted, rtol=0, atol=TOLERANCE, err_msg=what)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, torch.float64], ids=["arrays", "tensors"])
 @every_run
-def test_a_swarm_equals_the_released_script(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "rand", Draws(run))
-    swarm = swarm_of(run)
+def test_a_swarm_equals_the_released_script(
+    run: Run, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws = Draws(run)
+    monkeypatch.setattr(initialise, "uniform_numbers", draws)
+    monkeypatch.setattr(random_factors, "uniform", draws)
+    swarm = swarm_of(run, dtype)
     last = len(run["value"]) - 1
     for k in range(last + 1):
         x = swarm.ask()
@@ -141,7 +147,7 @@ def test_a_swarm_equals_the_released_script(run: Run, monkeypatch: pytest.Monkey
         assert_close(swarm.worst.x, run["worst"][k], f"w after round {k}")
         if k < last:
             assert not swarm.stop(), f"stops after round {k}, the script goes on"
-            at_rest = ~swarm.velocities.numpy().any(axis=1)
+            at_rest = ~np.asarray(swarm.velocities).any(axis=1)
             assert at_rest.tolist() == run["restarted"][k].tolist(), (
                 f"who is restarted after round {k}"
             )

@@ -24,7 +24,7 @@ def test_a_device_that_holds_no_numbers_is_refused(device):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_gpu_makes_the_same_search(recipe):
     options = {"bounds": [(-5, 5)] * 40, "population": 12, "recipe": recipe, "seed": 1}
-    here, there = pso.Swarm(**options), pso.Swarm(**options, device="cuda")
+    here, there = pso.Swarm(**options, device="cpu"), pso.Swarm(**options, device="cuda")
     assert there.ask().is_cuda
     drive(here, bowls, 1), drive(there, bowls, 1)
     torch.testing.assert_close(there.positions.cpu(), here.positions)
@@ -93,10 +93,13 @@ def test_numbers_of_another_device_are_asked_of_their_copy_here():
 
 
 def test_what_a_model_remembers_is_read_wherever_it_was_loaded_to():
-    here, there = (pso.Swarm(bounds=[(-5, 5)] * 2, recipe="surrogate", seed=0) for _ in range(2))
+    options = {"bounds": [(-5, 5)] * 2, "recipe": "surrogate", "seed": 0, "dtype": torch.float64}
+    here, there = (pso.Swarm(**options) for _ in range(2))
     drive(here, bowls, 5), drive(there, bowls, 5)
     memory = there._state.memory
-    there._state.memory = {name: elsewhere(entry) for name, entry in memory.items()}
+    there._state.memory = {
+        name: elsewhere(torch.as_tensor(entry)) for name, entry in memory.items()
+    }
     assert torch.equal(drive(there, bowls, 3).positions, drive(here, bowls, 3).positions)
 
 

@@ -1,5 +1,5 @@
-"""Searches that need no torch, as digests: run as a script they are printed, with torch kept from
-being imported.
+"""Searches and swarms on NumPy alone, as digests: run as a script they are printed, with torch kept
+from being imported.
 """
 
 from __future__ import annotations
@@ -45,6 +45,40 @@ def resumed(folder: Path) -> dict[str, str]:
     return {"whole": digest(whole), "resumed": digest(back)}
 
 
+WALLS = ("none", "clip", "confine", "reflect", "periodic", "resample")
+
+
+def moved(swarm: pso.Swarm, path: Path) -> str:
+    """Some moves at once, then one by one, with a stop in between."""
+    for _ in range(12):
+        x = swarm.ask()
+        swarm.tell(x, [waves(row) for row in x])
+    swarm.save(path)
+    swarm = pso.Swarm.load(path, recipe=swarm.recipe)
+    for _ in range(30):
+        ticket = swarm.ask_one()
+        swarm.tell(ticket, waves(ticket.x))
+    numbers = swarm.positions.tobytes() + swarm.velocities.tobytes() + swarm.best.x.tobytes()
+    return hashlib.sha256(numbers).hexdigest()
+
+
+def swarms(folder: Path) -> dict[str, str]:
+    path = folder / "swarm.npz"
+    box = {"bounds": [(-5, 4)] * 3, "population": 6, "seed": 2}
+    found = {
+        f"swarm of {name}": moved(pso.Swarm(recipe=name, dtype=dtype, **box), path)
+        for name, dtype in zip(pso.recipes.RECIPES, 9 * ["float64", "float32"], strict=False)
+    }
+    terms = [pso.inertia(0.7), pso.cognitive(1.5), pso.social(1.5, "scalar"), pso.repel(0.1)]
+    for name, topology in pso.topology.TOPOLOGIES.items():
+        for wall in WALLS:
+            mine = pso.compose(terms, topology, getattr(pso.boundary, wall), normalise=True)
+            found[f"{name}, {wall}"] = moved(pso.Swarm(recipe=mine, **box), path)
+    steps = pso.record(pso.functions.ackley, "fips", 5, **box)
+    found["recorded"] = hashlib.sha256(b"".join(s.x.tobytes() for s in steps)).hexdigest()
+    return found
+
+
 def searches() -> dict[str, str]:
     space = {"rate": pso.log(1e-5, 1.0), "momentum": (0.0, 1.0), "seed": pso.fixed(3)}
     found = {
@@ -68,12 +102,29 @@ def searches() -> dict[str, str]:
         "integers": pso.minimize(
             waves, [(-5, 4)] * 3, integrality=[True, False, True], max_evals=60, seed=3
         ),
+        "noise": pso.minimize(waves, [(-5, 4)] * 3, noisy=True, max_evals=120, seed=1),
+        "noise and choices": pso.minimize(
+            loss, space=space | {"seed": [1, 2]}, noisy=True, max_evals=120, seed=1
+        ),
+        "constraints one by one": pso.minimize(
+            waves,
+            [(-5, 4)] * 3,
+            constraints=lambda x: 1 - x[0],
+            max_evals=120,
+            seed=2,
+            asynchronous=True,
+        ),
+        **{
+            f"recipe {name}": pso.minimize(waves, [(-5, 4)] * 3, recipe=name, max_evals=90, seed=1)
+            for name in pso.recipes.RECIPES
+        },
         "several objectives": pso.minimize_multi(
             fronts, [(-1, 2)] * 3, 2, max_evals=400, population=20, seed=1
         ),
     }
     with tempfile.TemporaryDirectory() as folder:
-        return {name: digest(one) for name, one in found.items()} | resumed(Path(folder))
+        path = Path(folder)
+        return {name: digest(one) for name, one in found.items()} | resumed(path) | swarms(path)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 Point = list[float]
@@ -306,10 +307,10 @@ def weighted_fips(x, v, fun: Fun, seed: int, rounds: int) -> Run:
     """Mendes, Kennedy & Neves 2004, wFIPS on a ring: W is the goodness of a neighbour's best, here
     1 / (1 + what it is behind the best one); P = sum W phi p / sum W phi.
     """
-    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    run, generator = begin(x, v, fun), np.random.RandomState(seed)
     n, dim = len(x), len(x[0])
     for _ in range(rounds):
-        r = uniform((n, 2, dim), generator)
+        r = generator.random_sample((n, 2, dim)).tolist()
         old, best = [list(row) for row in run.p], min(run.fp)
         for i in range(n):
             near = [(i - 1) % n, (i + 1) % n]

@@ -48,13 +48,23 @@ def drive(swarm: Any, fun: Callable[..., Any], rounds: int) -> Any:
 
 def same_state(a: Any, b: Any) -> bool:
     """Whether two swarms hold the same; NaN equals NaN."""
-    left, right = a.state_dict(), b.state_dict()
-    return left.keys() == right.keys() and all(
-        torch.equal(left[k].double().nan_to_num(), right[k].double().nan_to_num())
-        if isinstance(left[k], torch.Tensor)
-        else left[k] == right[k]
-        for k in left
-    )
+    return same_entries(a.state_dict(), b.state_dict())
+
+
+def same_entries(left: dict[str, Any], right: dict[str, Any]) -> bool:
+    """Whether two saved states are equal, the kinds of their arrays included."""
+    return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two entries of a state are equal; NaN equals NaN."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, torch.Tensor):
+        left, right = left.cpu().double().numpy(), right.cpu().double().numpy()
+    if isinstance(left, np.ndarray):
+        return bool(np.array_equal(left, right, equal_nan=left.dtype.kind == "f"))
+    return bool(left == right)
 
 
 def events(result: pso.Result) -> list[tuple[Any, ...]]:

@@ -31,10 +31,10 @@ def test_a_watched_swarm_goes_where_the_unwatched_one_goes(recipe: pso.Recipe) -
     swarm = pso.Swarm(recipe=recipe, **BOX)
     for step in steps:
         x = swarm.ask()
-        np.testing.assert_array_equal(step.x, x.numpy())
-        np.testing.assert_array_equal(step.v, swarm.velocities.numpy())
+        np.testing.assert_array_equal(step.x, x)
+        np.testing.assert_array_equal(step.v, swarm.velocities)
         swarm.tell(x, pso.functions.rastrigin(x))
-        np.testing.assert_array_equal(step.p, swarm.personal_bests.numpy())
+        np.testing.assert_array_equal(step.p, swarm.personal_bests)
         assert step.best == swarm.best.value
     assert len(steps) == 13
 

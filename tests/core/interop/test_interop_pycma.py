@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from swarm_runs import drive
 
 cma = pytest.importorskip("cma")
@@ -29,7 +28,7 @@ def test_after_the_starting_positions_it_draws_what_pycma_draws():
     theirs = cma.CMAEvolutionStrategy(START.mean(0), float(START.std(0).mean()), options)
     for _ in range(12):
         x, y = ours.ask(), np.array(theirs.ask())
-        assert np.array_equal(x.numpy(), y)
+        assert np.array_equal(x, y)
         ours.tell(x, bowl(x))
         theirs.tell(list(y), bowl(y).tolist())
     assert ours.best.value < 1e-2 and float(bowl(ours.best.x)) == ours.best.value
@@ -40,8 +39,8 @@ def test_maximize_failures_and_the_budget():
     high = PycmaOptimizer(START, budget=50, seed=0, maximize=True)
     while not low.stop():
         x = low.ask()
-        values = torch.where(x[:, 0] < 0, torch.nan, bowl(x))
-        assert torch.equal(x, high.ask())
+        values = np.where(x[:, 0] < 0, np.nan, bowl(x))
+        assert np.array_equal(x, high.ask())
         low.tell(x, values)
         high.tell(x, -values)
     assert low.stop()["max_evals"] == 50 and low.best.value == -high.best.value < 1
@@ -52,7 +51,7 @@ def test_a_saved_one_goes_on_to_the_bit():
     half.ask()
     back = PycmaOptimizer(START, seed=9)
     back.load_state_dict(half.state_dict())
-    assert torch.equal(drive(back, bowl, 3).ask(), whole.ask())
+    assert np.array_equal(drive(back, bowl, 3).ask(), whole.ask())
     assert back.best.value == whole.best.value
     with pytest.raises(ValueError, match="another budget"):
         PycmaOptimizer(START, budget=9).load_state_dict(half.state_dict())
@@ -73,4 +72,4 @@ def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         PycmaOptimizer(**{"positions": START, **arguments})
     with pytest.raises(ValueError, match="without ask"):
-        PycmaOptimizer(START).tell(torch.from_numpy(START), [0.0] * 3)
+        PycmaOptimizer(START).tell(START, [0.0] * 3)

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 import pyswarmopt.interop.pyswarms as ps
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits
@@ -208,10 +207,12 @@ def test_scripts_run_with_their_imports_changed(script):
 
 
 def test_a_particle_is_the_nearest_of_its_own_also_among_duplicates():
-    positions = torch.tensor([[0.0, 1.0]] * 4 + [[1.0, 1.0]] * 3, dtype=torch.float64)
+    positions = np.array([[0.0, 1.0]] * 4 + [[1.0, 1.0]] * 3)
     state = SimpleNamespace(positions=positions, best_costs=np.arange(7.0)[::-1].copy())
     for p in (1, 2):
-        assert ps.Nearest(1, p).informants(state, torch.Generator()).tolist() == list(range(7))
+        assert ps.Nearest(1, p).informants(state, np.random.default_rng(0)).tolist() == list(
+            range(7)
+        )
 
 
 def test_processes_share_the_particles(monkeypatch):

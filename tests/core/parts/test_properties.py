@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from swarm_runs import drive
@@ -55,10 +54,10 @@ def test_only_the_order_of_the_values_counts(name, seed):
     integers, so exact.
     """
 
-    def steps(x: torch.Tensor) -> torch.Tensor:
-        return torch.floor(coupled(x))
+    def steps(x: Any) -> Any:
+        return np.floor(coupled(x))
 
     a, b = (made(name, [(-5, 5)] * 3, seed) for _ in range(2))
     drive(a, steps, 20)
     drive(b, lambda x: steps(x) ** 3 - 7, 20)
-    assert torch.equal(a.ask(), b.ask())
+    assert np.array_equal(a.ask(), b.ask())

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
+from pyswarmopt.base.random_bits import generator_of
 from pyswarmopt.base.state import State
 from pyswarmopt.engine import reference
 from pyswarmopt.parts import topology
@@ -16,16 +17,16 @@ from pyswarmopt.parts import topology
 
 def state_with(costs: list[float], dim: int = 1) -> State:
     """Particle i sits, and has its best, at (i, i, ...)."""
-    x = torch.arange(float(len(costs)), dtype=torch.float64)[:, None].repeat(1, dim)
-    state = State.start(x, torch.zeros_like(x), maximize=False)
-    x, v, p, g, w = reference.tensors(state)
+    x = np.repeat(np.arange(float(len(costs)))[:, None], dim, axis=1)
+    state = State.start(x, np.zeros_like(x), maximize=False)
+    x, v, p, g, w = reference.arrays(state)
     at = pso.Snapshot(x, v, p, g[None], w[None])
     reference.remember(state, pso.recipes.constriction(), at, np.array(costs))
     return state
 
 
 def heard(rule: topology.Topology, state: State, seed: int = 0) -> list[int]:
-    g = rule(state, torch.Generator().manual_seed(seed)).expand(len(state.best_costs), -1)
+    g = np.broadcast_to(rule(state, generator_of(seed)), state.positions.shape)
     return [int(i) for i in g[:, 0]]
 
 

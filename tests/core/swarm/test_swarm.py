@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 
@@ -24,7 +25,7 @@ def test_values_may_be_a_list_an_array_or_a_tensor(recipe, kind):
     swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe=recipe, seed=0, population=4)
     swarm.tell(swarm.ask(), kind([4.0, 2.0, 3.0, 1.0]))
     assert swarm.best.value == 1.0 and swarm.worst.value == 4.0
-    assert torch.equal(swarm.best.x, swarm.positions[3]) and torch.equal(
+    assert np.array_equal(swarm.best.x, swarm.positions[3]) and np.array_equal(
         swarm.worst.x, swarm.positions[0]
     )
 
@@ -32,7 +33,7 @@ def test_values_may_be_a_list_an_array_or_a_tensor(recipe, kind):
 def test_bad_calls_say_what_is_wrong():
     swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=4, seed=0)
     with pytest.raises(ValueError, match="without ask"):
-        swarm.tell(torch.zeros(4, 2), [1.0] * 4)
+        swarm.tell(np.zeros((4, 2)), [1.0] * 4)
     x = swarm.ask()
     for values in ([1.0] * 3, [[1.0]] * 4, 1.0):
         with pytest.raises(ValueError, match=r"values must have shape \(4,\)"):
@@ -40,7 +41,7 @@ def test_bad_calls_say_what_is_wrong():
     with pytest.raises(ValueError, match=r"positions must have shape \(4, 2\), got \(4, 1\)"):
         swarm.tell(x[:, :1], [1.0] * 4)
     with pytest.raises(ValueError, match=r"positions\[2\]"):
-        swarm.tell(torch.where(torch.arange(4)[:, None] == 2, math.nan, x), [1.0] * 4)
+        swarm.tell(np.where(np.arange(4)[:, None] == 2, math.nan, x), [1.0] * 4)
     with pytest.raises(ValueError, match="dropped must be 4 booleans"):
         swarm.tell(x, [1.0] * 4, dropped=[0, 1, 0, 1])
     swarm.tell(x, [1.0] * 4)  # none of the failed calls was taken in
@@ -54,12 +55,12 @@ def test_every_form_of_bounds_means_the_same_box():
     forms = [pairs, tuple(pairs), (low, high), np.array(pairs), Bounds(low, high)]
     starts = [pso.Swarm(bounds=form, seed=5, population=9).ask() for form in forms]
     for start in starts:
-        assert torch.equal(start, starts[0])
-        assert (start >= torch.tensor(low)).all() and (start <= torch.tensor(high)).all()
+        assert np.array_equal(start, starts[0])
+        assert (start >= low).all() and (start <= high).all()
     wide = pso.Swarm(bounds=(-2.0, 3.0), dim=4, seed=5, population=200).ask()
     assert wide.min() < -1.5 and wide.max() > 2.5 and wide.shape == (200, 4)
     three = pso.Swarm(bounds=(np.arange(3.0), np.arange(1.0, 4.0)), seed=5).ask()
-    assert (three.floor() == torch.tensor([0.0, 1.0, 2.0])).all()
+    assert (np.floor(three) == [0.0, 1.0, 2.0]).all()
 
 
 # --- tickets ---
@@ -76,7 +77,7 @@ def test_tickets_told_in_any_order_make_the_same_run(recipe, order):
         tickets = single.tickets()
         for i in permutation:
             single.tell(tickets[i], float(bowls(tickets[i].x)))
-    assert torch.equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
+    assert np.array_equal(whole.ask(), single.ask()) and whole.best.value == single.best.value
 
 
 def test_a_ticket_is_good_for_one_value_of_its_round():
@@ -104,7 +105,7 @@ def test_complex_values_and_positions_are_refused():
         with pytest.raises(ValueError, match="complex"):
             swarm.tell(x, values)
     with pytest.raises(ValueError, match="complex"):
-        swarm.tell(x.numpy() + 1j, [1.0] * 3)
+        swarm.tell(x + 1j, [1.0] * 3)
     with pytest.raises(ValueError, match="complex"):
         swarm.tell(swarm.tickets()[0], 2j)
     with pytest.raises(ValueError, match="returned complex"):
@@ -135,23 +136,24 @@ def test_a_ticket_of_a_particle_that_is_not_there_is_refused(particle, one_by_on
     swarm.tell(good, 1.0)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, torch.float32])
 @pytest.mark.parametrize("name", pso.recipes.RECIPES)
-def test_every_swarm_can_be_pickled_and_goes_on(name):
-    options = {"bounds": (-5, 5), "dim": 2, "population": 5, "dtype": torch.float32}
+def test_every_swarm_can_be_pickled_and_goes_on(name, dtype):
+    options = {"bounds": (-5, 5), "dim": 2, "population": 5, "dtype": dtype}
     swarm = drive(pso.Swarm(recipe=name, seed=1, **options), bowls, 3)
     x = swarm.ask()
-    copy = pickle.loads(pickle.dumps(swarm))
-    copy.tell(x, bowls(x))
+    again = pickle.loads(pickle.dumps(swarm))
+    again.tell(x, bowls(x))
     swarm.tell(x, bowls(x))
-    assert torch.equal(swarm.ask(), copy.ask())
+    assert np.array_equal(swarm.ask(), again.ask()) and type(again.ask()) is type(x)
 
 
 @pytest.mark.parametrize("name", pso.recipes.RECIPES)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", ["float16", torch.float16, torch.bfloat16])
 def test_every_recipe_moves_numbers_of_16_bits(name, dtype):
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=12, recipe=name, seed=1, dtype=dtype)
     x = drive(swarm, bowls, 60).ask()
-    assert x.dtype == dtype and torch.isfinite(x).all() and swarm.best.value < 0.5
+    assert x.dtype == dtype and ((x - x) == 0).all() and swarm.best.value < 0.5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -162,8 +164,9 @@ def test_tensors_keep_their_dtype(dtype):
         swarm = drive(pso.Swarm(positions=positions, population=6, seed=0), bowls, 3)
         assert torch.equal(start, before)
         assert swarm.ask().dtype == swarm.best.x.dtype == dtype
-    for positions in (start.float().numpy(), start.tolist(), start.long()):
-        assert pso.Swarm(positions=positions, seed=0).ask().dtype == torch.float64
+    assert pso.Swarm(positions=start.long(), seed=0).ask().dtype == torch.float64
+    for positions in (start.float().numpy(), start.tolist()):
+        assert pso.Swarm(positions=positions, seed=0).ask().dtype == np.float64
 
 
 def test_dropped_particles_keep_their_memory_and_are_not_counted():
@@ -177,18 +180,19 @@ def test_dropped_particles_keep_their_memory_and_are_not_counted():
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_editing_what_was_asked_or_given_does_not_reach_the_swarm(recipe):
-    start = torch.randn(6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    mine, other = start.clone(), pso.Swarm(positions=start, recipe=recipe, seed=3)
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+def test_editing_what_was_asked_or_given_does_not_reach_the_swarm(recipe, kind):
+    start = np.random.default_rng(1).normal(size=(6, 2))
+    mine, other = kind(start), pso.Swarm(positions=kind(start), recipe=recipe, seed=3)
     swarm = pso.Swarm(positions=mine, recipe=recipe, seed=3)
-    mine.zero_()
+    mine[:] = 0.0
     for _ in range(12):
         x = swarm.ask()
-        kept = x.clone()
-        x.fill_(99.0)
+        kept = copy.deepcopy(x)
+        x[:] = 99.0
         swarm.tell(kept, bowls(kept))
-        kept.fill_(-99.0)
-        swarm.best.x.fill_(7.0)
+        kept[:] = -99.0
+        swarm.best.x[:] = 7.0
         drive(other, bowls, 1)
-        assert torch.equal(swarm.positions, other.positions)
-        assert torch.equal(swarm.best.x, other.best.x)
+        assert np.array_equal(swarm.positions, other.positions)
+        assert np.array_equal(swarm.best.x, other.best.x)

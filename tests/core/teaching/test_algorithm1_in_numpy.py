@@ -37,10 +37,10 @@ def points_of_the_engine(
     points, restarts = [], 0
     while not swarm.stop():
         x = swarm.ask()
-        points.append(x.numpy())
-        swarm.tell(x, [f(point) for point in x.numpy()])
+        points.append(x)
+        swarm.tell(x, [f(point) for point in x])
         restarts += int((swarm.velocities == 0).all(1).sum())
-    return np.concatenate(points), swarm.best.x.numpy(), swarm.best.value, restarts
+    return np.concatenate(points), swarm.best.x, swarm.best.value, restarts
 
 
 SETTINGS = (
