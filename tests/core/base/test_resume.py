@@ -143,3 +143,14 @@ def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
     other = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="constriction")
     with pytest.raises(ValueError, match="mine"):
         other.load_state_dict(swarm.state_dict())
+
+
+def test_arrays_are_loaded_as_tensors_where_a_device_is_given(tmp_path):
+    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 2, recipe="clpso", seed=1), ripples, 3)
+    swarm.save(tmp_path / "s")
+    there = pso.Swarm.load(tmp_path / "s", device="cpu")
+    x = there.ask()
+    assert isinstance(x, torch.Tensor) and np.array_equal(x, swarm.ask())
+    other = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="clpso", seed=9)
+    other.load_state_dict(there.state_dict())
+    assert isinstance(other.ask(), np.ndarray) and np.array_equal(x, other.ask())

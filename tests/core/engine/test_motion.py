@@ -14,7 +14,15 @@ import torch
 from swarm_runs import bowls
 
 import pyswarmopt as pso
-from pyswarmopt.base.random_bits import RandomBits, generator_at, generator_of, saved_generator
+from pyswarmopt.base.random_bits import (
+    RandomBits,
+    generator_at,
+    generator_of,
+    normal,
+    saved_generator,
+    uniform,
+    whole,
+)
 from pyswarmopt.engine import lending
 from pyswarmopt.engine.lending import Lender
 from pyswarmopt.engine.random_factors import RandomFactors
@@ -45,7 +53,7 @@ def test_a_large_swarm_moves_without_temporaries_of_its_size(kind):
 def test_positions_that_were_asked_for_stay_as_they_are_and_are_told_as_edited(kind):
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=4, seed=0, dtype=kind.float64)
     x = swarm.ask()
-    held = np.array(x)
+    held = np.asarray(x).copy()
     swarm.tell(x, bowls(x))
     swarm.ask()
     assert np.array_equal(x, held)
@@ -120,7 +128,7 @@ def test_nothing_else_writes_to_positions_that_are_held(asynchronous, kind, monk
     swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=back, seed=4, dtype=kind.float64)
     swarm.tell(swarm.ask(), np.zeros(6))
     x = swarm.ask()
-    before = np.array(x)
+    before = np.asarray(x).copy()
     swarm.tell(x, np.ones(6))
     if asynchronous:
         for _ in range(6):
@@ -137,6 +145,32 @@ def test_the_stream_is_that_of_published_numbers():
     numbers = np.concatenate([bits.take((2, 4)), bits.take((3, 4))]).view(np.uint64)[:, 0].tolist()
     assert numbers[:3] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
     assert numbers[3:] == [4593380528125082431, 16408922859458223821]
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**40 + 3])
+def test_a_seed_gives_the_numbers_of_torchs_generator(seed):
+    ours, theirs = generator_of(seed), torch.Generator().manual_seed(seed)
+    for shape in ((3,), (40, 9), (700,)):
+        drawn = torch.rand(shape, generator=theirs, dtype=torch.float64)
+        assert uniform(ours, shape).tolist() == drawn.tolist()
+        assert (
+            whole(ours, 40, shape).tolist() == torch.randint(40, shape, generator=theirs).tolist()
+        )
+    for shape in ((4, 4), (7, 9)):
+        drawn = torch.randn(shape, generator=theirs, dtype=torch.float64)
+        np.testing.assert_allclose(normal(ours, shape), drawn, rtol=1e-14)
+    saved = theirs.get_state()
+    drawn = torch.rand(3, generator=theirs, dtype=torch.float64).tolist()
+    for state in (saved, saved_generator(ours)):
+        assert uniform(generator_at(state), (3,)).tolist() == drawn
+
+
+def test_few_normal_numbers_are_normal():
+    """Fewer than the 16 that are made at once, as a swarm of 5 particles in one dimension draws."""
+    generator = generator_of(1)
+    drawn = np.array([normal(generator, (5, 1)).ravel() for _ in range(4000)])
+    assert abs(drawn.mean(0)).max() < 0.06 and abs(drawn.std(0) - 1).max() < 0.05
+    assert abs(np.corrcoef(drawn.T) - np.eye(5)).max() < 0.06
 
 
 # --- factors drawn ahead ---

@@ -196,3 +196,23 @@ def test_editing_what_was_asked_or_given_does_not_reach_the_swarm(recipe, kind):
         drive(other, bowls, 1)
         assert np.array_equal(swarm.positions, other.positions)
         assert np.array_equal(swarm.best.x, other.best.x)
+
+
+@pytest.mark.parametrize("name", pso.recipes.RECIPES)
+def test_arrays_and_tensors_move_alike(name):
+    options = {"bounds": [(-5, 4)] * 3, "population": 8, "recipe": name, "seed": 1}
+    here, there = (pso.Swarm(dtype=kind.float64, **options) for kind in (np, torch))
+    drive(here, bowls, 6), drive(there, bowls, 6)
+    assert isinstance(there.ask(), torch.Tensor) and isinstance(here.ask(), np.ndarray)
+    np.testing.assert_allclose(there.ask(), here.ask(), rtol=1e-8, atol=1e-8)
+
+
+def test_a_swarm_has_tensors_only_where_they_are_asked_for():
+    box = {"bounds": [(-5, 4)] * 3, "seed": 1}
+    for asked in ({}, {"dtype": "float32"}, {"positions": [[0.0] * 3]}):
+        assert isinstance(pso.Swarm(**box, **asked).ask(), np.ndarray)
+    start = torch.zeros(1, 3)
+    for asked in ({"dtype": torch.float32}, {"device": "cpu"}, {"positions": start}):
+        assert isinstance(pso.Swarm(**box, **asked).ask(), torch.Tensor)
+    for dtype in ("float32", np.float32):
+        assert pso.Swarm(positions=start, dtype=dtype, **box).ask().dtype == torch.float32
