@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -11,6 +11,8 @@ from outcomes import lines, markdown
 from scipy import stats
 
 BEST = "best expert"
+TASKS = 6
+ALL = (0, 1, 2)  # builds
 LABELS = {
     BEST: "best expert by dev",
     "uniform": "uniform average",
@@ -81,17 +83,17 @@ def interval(gains: Mapping[Job, float]) -> tuple[float, float]:
     return fmean(units) - half, fmean(units) + half
 
 
-def trial(form: str) -> str:
-    """A row per method that was run for all tasks of a build: dev, test, the gain over the best
+def trial(form: str, builds: Sequence[int]) -> str:
+    """A row per method that was run for all tasks of these builds: dev, test, the gain over the best
     expert in points, in percent, and evaluations.
     """
     scores = read(form)
     table = []
     for row, label in LABELS.items():
-        jobs = complete(scores.get(row, {}))
-        if jobs:
+        jobs = {job: means for job, means in scores.get(row, {}).items() if job[0] in builds}
+        if len(jobs) == TASKS * len(builds):
             table.append([label, *cells(row, jobs, scores[BEST])])
-    head = ["dev", "test", "gain on test, points", "relative", "evaluations", "builds"]
+    head = ["dev", "test", "gain on test, points", "relative", "evaluations"]
     return markdown([NAMES[form], *head], table)
 
 
@@ -101,7 +103,7 @@ NAMES = {"choices": "options", "written": "written answers"}
 def complete(jobs: Mapping[Job, Mapping[str, float]]) -> dict[Job, Mapping[str, float]]:
     """The jobs of the builds of which all six tasks are there."""
     builds = [build for build, _ in jobs]
-    return {job: means for job, means in jobs.items() if builds.count(job[0]) == 6}
+    return {job: means for job, means in jobs.items() if builds.count(job[0]) == TASKS}
 
 
 def cells(
@@ -120,7 +122,6 @@ def cells(
         "" if is_best else f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
         "" if is_best else f"{100 * gain / alone:+.1f}%",
         f"{fmean(spent):,.0f}" if spent else "",
-        str(len({build for build, _ in jobs})),
     ]
 
 
@@ -170,6 +171,8 @@ def difference(scores: Scores, first: str, second: str) -> str:
 
 TABLES = {
     "trial-differences": differences,
-    "trial-choices": lambda: trial("choices"),
-    "trial-written": lambda: trial("written"),
+    "trial-choices": lambda: trial("choices", ALL),
+    "trial-written": lambda: trial("written", ALL),
+    "trial-choices-0": lambda: trial("choices", ALL[:1]),
+    "trial-written-0": lambda: trial("written", ALL[:1]),
 }

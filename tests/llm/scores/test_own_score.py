@@ -59,9 +59,8 @@ def config(
     (tmp_path / "own_scores_here.py").write_text(textwrap.dedent(FUNCTIONS))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    yield small(
-        tiny_base, louder(tiny_experts, tmp_path / "experts"), [], tmp_path / "run", max_iter=1
-    )
+    experts = louder(tiny_experts, tmp_path / "experts")
+    yield small(tiny_base, experts, [], tmp_path / "run", max_iter=1, scoring="auto")
     sys.modules.pop("own_scores_here", None)
 
 

@@ -159,6 +159,7 @@ def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "own_again", raising=False)
     own = {"tasks": (), "utilities": ("own_again:f",), "particles": 3, "max_iter": 1, "out": "run"}
+    own["scoring"] = "auto"
     whole = search(replace(words_search(6, 6), **own)).result  # type: ignore[arg-type]
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(UserError, match="add allow own_again:f"):
