@@ -18,12 +18,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.files.regular import user_path, versions
@@ -42,6 +42,7 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
     SPLITS,
     Cost,
+    Front,
     JudgeUse,
     Model,
     Objective,
@@ -51,7 +52,6 @@ from pyswarmopt_llm.searching.scoring.result import (
     WorkerUse,
 )
 from pyswarmopt_llm.searching.scoring.run_directory import (
-    REPLIES,
     UNDEFINED,
     About,
     Fingerprints,
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
 
 # Writes what people read of a run; without tasks, of one that was finished before, what it lacks.
 Publish = Callable[[Run, Result, Mapping[str, Task] | None], None]
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 _HANDED_OVER = ("model test", "best")  # name of a row in the store
 STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
@@ -208,22 +207,21 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     apart = time.perf_counter() - begun
     if (constant := _commonest(job, splits)) is not None:
         models["commonest"] = constant
-    shown = _Shown(run)
+    written = any(metric.new_tokens for metric in job.objectives.metrics.values())
     doubts: list[str] = []
-    if any(metric.new_tokens for metric in job.objectives.metrics.values()):
+    if written:
         from pyswarmopt_llm.searching.written.replies import keep_replies
 
-        doubts = shown.made(REPLIES, lambda: keep_replies(job, run, files, found, models)) or []
+        doubts = keep_replies(job, run, files, found, models)
     seen = models["best"].dev.value
     if seen != chosen.value:
         why = ": the server does not repeat itself" if run.about.noise else ""
         log.warning("best/ scores %s, the search saw %s%s", seen, chosen.value, why)
-    front = None
-    archive = found.archive
-    if archive is not None:
+    front: Front | None = None
+    if found.archive is not None:
         from pyswarmopt_llm.searching.leaders import save_front
 
-        front = shown.made("front", lambda: save_front(job, run, archive, chosen))
+        front = save_front(job, run, found.archive, chosen)
     # What processes that were interrupted spent; their workers ran side by side.
     earlier = run.replayed_seconds / job.plan.side_by_side
     seconds = round(earlier + time.perf_counter() - start - apart, 3)
@@ -245,33 +243,9 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
             *{**job.notes, **run.about.notes}.values(),
             *found.remarks,
             *doubts,
-            *shown.missing,
             *_without_numbers(run),
         ],
     )
-
-
-class _Shown:
-    """What is shown beside a result, whose failure, of whatever kind, must not cost the result.
-
-    Attributes:
-        missing: a line for each part that could not be made.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self.missing: list[str] = []
-        self._run = run
-
-    def made(self, name: str, make: Callable[[], T]) -> T | None:
-        """What `make` returns; None if it fails."""
-        try:
-            return make()
-        except Exception as error:
-            path = self._run.path / name
-            why = first_line(error).rstrip(".")
-            self.missing.append(f"{path}: not written ({why}); the result is complete without it")
-            log.warning(self.missing[-1])
-            return None
 
 
 def _contestants(

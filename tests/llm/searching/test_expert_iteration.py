@@ -27,7 +27,6 @@ from search_helpers import (
     files,
     history,
     questions,
-    stopped,
     write_task,
 )
 
@@ -776,15 +775,6 @@ def test_replies_that_end_because_they_may_have_no_more_tokens_are_said(
     lines = cut_off(engine, "wishes", utility, rows)
     assert [line.partition(" replies")[0] for line in lines] == [f"wishes: {said}"] * bool(said)
     assert all("end after 3 tokens" in line and "`max_new_tokens`" in line for line in lines)
-
-
-def test_replies_that_cannot_be_shown_do_not_cost_the_result(config: SearchConfig) -> None:
-    run = stopped(replace(config, train="off"), kind="closing")
-    (run / "replies.json").mkdir()
-    found = resume(run)
-    assert found.result["best_dev"] == json.loads((run / "result.json").read_text())["best_dev"]
-    (missing,) = [note for note in found.result["notes"] if "replies.json: not written" in note]
-    assert "the result is complete without it" in missing
 
 
 def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ COMMANDS: dict[str, Callable[[Path], list[object]]] = {
     ],
     "export": lambda run: ["export", run, "--format", "peft", "--out", run.parent / "out"],
     "analyse": lambda run: ["analyse", run],
+    "ensemble": lambda run: ["ensemble", "--members", run, "--task", run.parent / "words.json"],
 }
 
 
