@@ -57,18 +57,23 @@ def like(source: Array, array: Array) -> Array:
         dtype('float32')
     """
     if is_tensor(array):
-        known = source if is_tensor(source) else np.asarray(source, dtype=np.float64)
-        return beside(known, array).to(array)
-    return np.asarray(as_array(source) if is_tensor(source) else source, dtype=array.dtype)
+        # device and dtype at once: some devices have no float64
+        return _as_tensor(source if is_tensor(source) else np.asarray(source, np.float64)).to(array)
+    return np.asarray(as_array(source), dtype=array.dtype)
 
 
 def beside(source: Array, array: Array) -> Array:
     """An array or a tensor as one of the kind of another, on its device, with its own dtype."""
     if not is_tensor(array):
-        return as_array(source) if is_tensor(source) else source
-    if not is_tensor(source):
-        source = namespace(array).from_numpy(np.require(source, requirements="CW"))
-    return source.to(array.device)
+        return as_array(source)
+    return _as_tensor(source).to(array.device)
+
+
+def _as_tensor(source: Array) -> Tensor:
+    """A tensor, or an array as one on the same memory, copied where that is read only."""
+    if is_tensor(source):
+        return source
+    return sys.modules["torch"].from_numpy(np.require(source, requirements="CW"))
 
 
 def dtype_name(value: Any) -> str:

@@ -64,9 +64,10 @@ def best_found(
     with released(optimizer):
         while trial.left > 0 and not optimizer.stop():
             positions = optimizer.ask()
-            values = [judge(x) if trial.left > 0 else math.nan for x in positions]
+            points = map(torch.as_tensor, positions)  # of some optimizers they are arrays
+            values = [judge(x) if trial.left > 0 else math.nan for x in points]
             optimizer.tell(positions, values)
-        return realise(optimizer.best.x)
+        return realise(torch.as_tensor(optimizer.best.x))
 
 
 def penalty(weights: Tensor) -> float:
