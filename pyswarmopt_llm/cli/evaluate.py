@@ -74,7 +74,7 @@ def evaluated(
 
 def choose_engine(engine: str, run: str | Path | None, *, quiet: bool) -> str:
     """The engine on which a model runs (see `engine_of`); a server is named on stderr."""
-    from pyswarmopt_llm.searching.use.model import engine_of
+    from pyswarmopt_llm.searching.use.opening import engine_of
 
     engine = engine_of(engine, run)
     if is_server(engine) and not quiet:

@@ -20,13 +20,9 @@ from pyswarmopt_llm.common.options import (
     GROUPS,
     MACHINE,
     OUTPUT,
-    Device,
-    Dtype,
     Option,
     ServerFolder,
-    Threads,
 )
-from pyswarmopt_llm.common.other_options import Place
 from pyswarmopt_llm.common.registry import lookup
 
 
@@ -182,17 +178,6 @@ class Again:
     def allowed(self) -> tuple[str, ...]:
         """All of it."""
         return (*self.allow, *filter(None, (self.engine, self.server_folder)))
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The engine that runs a model."""
-
-    dtype: Dtype = "auto"
-    device: Device = "auto"
-    threads: Threads = None
-    engine: Place = "auto"
-    server_folder: ServerFolder = None
 
 
 @dataclass(frozen=True)

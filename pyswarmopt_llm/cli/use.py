@@ -15,10 +15,11 @@ import typer
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.evaluate import choose_engine
-from pyswarmopt_llm.cli.options import Json, Machine, Quiet
+from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
+from pyswarmopt_llm.searching.use.config import Machine
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.predict import Prediction
@@ -114,7 +115,7 @@ def generate(
         if base is not None or adapter is not None:
             why = "brings its own base and adapter; remove `base` and `adapter`"
             raise InvalidOption("run", None, why)
-        from pyswarmopt_llm.searching.use.model import result_of
+        from pyswarmopt_llm.searching.use.opening import result_of
 
         base, adapter = result_of(run)
     if base is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.transformers import load_engine
@@ -55,26 +54,6 @@ def open_model(
         if value:
             raise UserError(f"{base}: stands for several models, which take no `{option}`")
     return kind.open(Path(base), dtype, device, threads)
-
-
-def open_served(config: SearchConfig, adapter: str | None) -> Engine:
-    """The base on a server, or an adapter of it; its weights are not read here.
-
-    Args:
-        config: names the base, the server, and the adapters that llama.cpp was started with.
-        adapter: of the base.
-
-    Raises:
-        UserError: the server runs another base, or does not apply the adapter.
-    """
-    from pyswarmopt_llm.servers.attach import attach, check_loaded
-
-    base = resolve_base(config.base, weights=False)
-    patch = Patch() if adapter is None else adapter_patch(config.base, adapter, weights=False)
-    engine = attach(config, base, lambda: inspect_experts(config.experts, base).experts)
-    engine.load(patch)
-    check_loaded(engine, patch, adapter or config.base)
-    return engine
 
 
 def adapter_patch(base: str, adapter: str, *, weights: bool = True) -> Patch:

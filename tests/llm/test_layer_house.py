@@ -33,7 +33,6 @@ SIDE = ("tokens", "servers", "published", "tools")
 # that uses it, so that a search loads no room that it has not chosen.
 ASIDE = {
     "mix": {"tokens.space"},
-    "mix.load": {"servers.attach"},
     "mix.one_base": {"servers.attach"},
     "scores.metrics.by_name": {
         "published.abstention",
@@ -47,7 +46,7 @@ ASIDE = {
     "searching.prepare": {"servers.attach"},
     "searching.resuming": {"servers.attach"},
     "searching.training.examples": {"published.builtin"},
-    "searching.use.model": {"tokens.space"},
+    "searching.use.opening": {"servers.attach", "tokens.space"},
 }
 
 

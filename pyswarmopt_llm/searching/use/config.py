@@ -14,6 +14,17 @@ from pyswarmopt_llm.common.options import Option, documented
 BARE = "base"  # as an adapter: none
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Where a model runs."""
+
+    dtype: opt.Dtype = "auto"
+    device: opt.Device = "auto"
+    threads: opt.Threads = None
+    engine: other.Place = "auto"
+    server_folder: opt.ServerFolder = None
+
+
 @documented
 @dataclass(frozen=True)
 class EvalConfig:
@@ -62,6 +73,17 @@ class EvalConfig:
     threads: opt.Threads = None
     engine: other.Place = "auto"
     server_folder: opt.ServerFolder = None
+
+    @property
+    def machine(self) -> Machine:
+        """Where its models run."""
+        return Machine(
+            dtype=self.dtype,
+            device=self.device,
+            threads=self.threads,
+            engine=self.engine,
+            server_folder=self.server_folder,
+        )
 
     def __post_init__(self) -> None:
         """Make `prompts` the task.

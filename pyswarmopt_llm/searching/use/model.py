@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,17 +17,14 @@ from pyswarmopt_llm.common.config import (
     is_server,
 )
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.http import server_url
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
 from pyswarmopt_llm.engine.chat import use_day
-from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import unique_names
-from pyswarmopt_llm.mix import is_whole_model, saved_kind
-from pyswarmopt_llm.mix.load import adapter_patch
+from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.accuracy import (
     MAX_NEW_TOKENS,
@@ -58,8 +54,19 @@ from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import About, check_best, read_about
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
+from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, Machine
+from pyswarmopt_llm.searching.use.opening import (
+    Model,
+    change_of,
+    check_unchanged,
+    day_of,
+    engine_of,
+    model_of,
+    open_model,
+    result_of,
+    run_of,
+)
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
 # Settings of a run that an evaluation of it takes where it has none.
@@ -73,7 +80,6 @@ _NOT_OF_HARNESS = (
     *("scoring", "metric", "columns", "labels", "template", "split_seed", "skip_bad_rows"),
     *("max_new_tokens", "temperature", "samples"),
 )
-Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
 
 @dataclass(frozen=True)
@@ -220,11 +226,22 @@ def open_and_score(
     config: EvalConfig, exam: Exam, on_items: OnItems | None
 ) -> tuple[Engine, EvalResult]:
     """The engine of the configured model, and its score in the answer format of its run."""
-    engine = open_named(config, (config.base, config.adapter))
+    engine = open_configured(config, (config.base, config.adapter))
     scoring = config.scoring
     if scoring == "auto" and config.metric is None:
         scoring = run_scoring(user_path(config.adapter or config.base), exam.task.name) or scoring
     return engine, exam.score(engine, scoring, on_items)
+
+
+def open_configured(config: EvalConfig, model: Model) -> Engine:
+    """A model, opened as an evaluation says."""
+    return open_model(
+        model,
+        config.machine,
+        run=config.run,
+        system=config.system,
+        thinking=config.thinking,
+    )
 
 
 def load_items(config: EvalConfig) -> Task:
@@ -266,7 +283,7 @@ def _of_training(config: EvalConfig, task: Task) -> str:
     if config.split != "dev":
         return ""
     for folder in map(user_path, filter(None, (config.adapter, config.against, config.base))):
-        run = folder if (folder / "run.json").is_file() else _run_of(folder)
+        run = folder if (folder / "run.json").is_file() else run_of(folder)
         result = None if run is None else read_result(run)
         if result is not None and result.best.trained and task.name in result.best.dev.tasks:
             known = result.best.dev.tasks[task.name].value
@@ -305,7 +322,7 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
     if saved_kind(config.base) is not None:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")
-    engine = open_named(config, (config.base, config.adapter))
+    engine = open_configured(config, (config.base, config.adapter))
     harness = harness_task(config.task, config.dev, config.test)
     scored = harness(engine, config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
@@ -327,132 +344,6 @@ def followed(engine: Engine, items: int, on_items: OnItems | None) -> Iterator[N
         yield
     finally:
         engine.progress = None
-
-
-def model_of(base: str, name: str | None) -> Model:
-    """The base and the adapter of an adapter, a run, a whole model, or None, the bare base.
-
-    Raises:
-        UserError: a run that has not ended, or no base.
-    """
-    model: Model = (base, None)
-    if name is not None and name not in (BARE, base):
-        folder = user_path(name)
-        if (folder / "run.json").is_file():
-            best, adapter = result_of(folder)
-            model = (best, None) if adapter is None else (base or best, adapter)
-        else:
-            model = (name, None) if is_whole_model(folder) else (base, name)
-    if not model[0]:
-        why = "missing; name the model that is scored, or a finished run with `run`"
-        raise InvalidOption("base", None, why)
-    return model
-
-
-def result_of(run: Path) -> tuple[str, str | None]:
-    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or
-    graph, None).
-
-    Raises:
-        UserError: not a run directory, or one that has not ended yet.
-    """
-    base = read_about(run).config.base
-    if not (run / "best").is_dir():
-        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
-    return (
-        (base, str(run / "best"))
-        if (run / "best" / "adapter_config.json").is_file()
-        else (str(run / "best"), None)
-    )
-
-
-def engine_of(engine: str, run: str | Path | None) -> str:
-    """The server that runs a model, or ``transformers`` where it runs here.
-
-    Args:
-        engine: a server's URL, ``transformers``, or ``auto``: here, but not for a run that searched
-            on a server.
-        run: that the model is from, if any.
-
-    Raises:
-        UserError: none of these, not a run, or the run's server, which only the user names.
-    """
-    if is_server(engine):
-        return server_url(engine)
-    if engine not in ("auto", TRANSFORMERS):
-        why = f"unknown; use {TRANSFORMERS} or http://HOST:PORT"
-        raise InvalidOption("engine", engine, why)
-    stored = None if run is None or engine == TRANSFORMERS else read_about(user_path(run)).config
-    if stored is not None and stored.served:
-        which = f"`engine` {shlex.quote(stored.engine)} to send it your data"
-        why = f"searched on a server; add {which}, or `engine` {TRANSFORMERS} to load the base here"
-        raise UserError(f"{run}: {why}")
-    return TRANSFORMERS
-
-
-def open_named(config: EvalConfig, model: Model) -> Engine:
-    """The engine with a model loaded, here or on a server, as an evaluation says.
-
-    Raises:
-        UserError: the model cannot be loaded, or the server does not run it.
-    """
-    from pyswarmopt_llm.mix.load import open_model, open_served
-
-    base, adapter = model
-    check_unchanged(model)
-    engine_name = engine_of(config.engine, config.run)
-    if is_server(engine_name):
-        # a run knows which adapters the server was started with
-        run = _run_of(user_path(adapter)) if config.run is None and adapter else config.run
-        if run is None:
-            known = SearchConfig(base, () if adapter is None else (adapter,), (), "")
-        else:
-            known = replace(read_about(user_path(run)).config, base=base)
-        known = replace(
-            known,
-            engine=engine_name,
-            system=config.system,
-            server_folder=config.server_folder,
-            dtype=config.dtype,
-        )
-        engine = open_served(known, adapter)
-    else:
-        machine = (config.dtype, config.device, config.threads)
-        engine = open_model(base, adapter, *machine, config.system)
-    engine.thinking = config.thinking
-    if (day := day_of(config.run, model)) is not None:
-        use_day(engine, day)
-    return engine
-
-
-def day_of(run: str | None, *models: Model) -> str | None:
-    """The day that a run takes for today: the one that is named, or that a model is the result of."""
-    results = [_run_of(user_path(adapter or base)) for base, adapter in models]
-    named = None if run is None else user_path(run)
-    of = next((one for one in (named, *results) if one is not None), None)
-    return None if of is None else read_about(of).config.day
-
-
-def check_unchanged(model: Model) -> None:
-    """Refuse the result of a run where its files, or its base, are not what they were.
-
-    Raises:
-        UserError: names what changed.
-    """
-    base, adapter = model
-    run = _run_of(user_path(adapter or base))
-    if run is None:
-        return
-    about = read_about(run)
-    check_best(run, about)
-    before = about.fingerprints.get("base")
-    if adapter is None or before is None or base != about.config.base:
-        return
-    if resolve_base(base, weights=not about.config.served).fingerprint != before:
-        raise UserError(
-            f"{run}: the base {base} is not the one of the search any more; put it back, or copy "
-            "best/ and use it as an adapter of its own"
-        )
 
 
 def with_run(config: EvalConfig) -> EvalConfig:
@@ -544,7 +435,7 @@ def run_scoring(best: Path, task: str) -> str | None:
     A search tries letters on several experts. The adapter alone may decide otherwise by chance, and
     its score would not be that of ``result.json``.
     """
-    run = _run_of(best)
+    run = run_of(best)
     if run is None:
         return None
     try:
@@ -554,12 +445,6 @@ def run_scoring(best: Path, task: str) -> str | None:
     if result is None or task not in about.task_names or task not in result.objectives:
         return None
     return result.objectives[task].answer_format
-
-
-def _run_of(best: Path) -> Path | None:
-    """The run whose result a directory is; None where it is none."""
-    run = best.resolve().parent
-    return run if best.name == "best" and (run / "run.json").is_file() else None
 
 
 @dataclass(frozen=True)
@@ -671,16 +556,14 @@ class Turns:
 
     def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
         engine_name = engine_of(config.engine, config.run)
-        self._config, self._served = config, is_server(engine_name)
+        self._config = config
+        self._served = is_server(engine_name)
         if self._served and models[0][0] != models[1][0]:
             raise InvalidOption("engine", engine_name, "runs one base; compare two bases here")
         # Before a base is loaded: an adapter that does not fit is found at once.
         for model in models:
             check_unchanged(model)
-        self._patches = {
-            (base, adapter): Patch() if adapter is None else adapter_patch(base, adapter)
-            for base, adapter in ([] if self._served else models)
-        }
+        self._patches = {model: change_of(model) for model in ([] if self._served else models)}
         self._loaded: tuple[Engine, Model] | None = None
         self._day = day_of(config.run, *models)
 
@@ -689,7 +572,7 @@ class Turns:
         opened: Model = model if self._served else (model[0], None)
         if self._loaded is None or self._loaded[1] != opened:
             self._loaded = None  # two bases need not fit into memory together
-            self._loaded = open_named(self._config, opened), opened
+            self._loaded = open_configured(self._config, opened), opened
         engine, _ = self._loaded
         if self._day is not None:
             use_day(engine, self._day)
@@ -782,25 +665,14 @@ def generate_text(
         >>> "".join(generate_text("my/base", "runs/first/best", "Hello!"))  # doctest: +SKIP
         'Hello! How can I help you?'
     """
-    if fusion == "auto":
-        config = EvalConfig(
-            dtype=dtype,
-            device=device,
-            threads=threads,
-            engine=engine,
-            server_folder=server_folder,
-        )
-        if run is not None:
-            stored = read_about(user_path(run)).config
-            config = replace(config, run=str(run), system=stored.system, thinking=stored.thinking)
-        model = open_named(config, (base, adapter))
-    elif adapter is None and saved_kind(base) is not None:
-        check_unchanged((base, adapter))
-        from pyswarmopt_llm.tokens.space import open_mixture
-
-        model = open_mixture(base, dtype, device, threads, fusion)
-        if (day := day_of(None if run is None else str(run), (base, adapter))) is not None:
-            use_day(model, day)
-    else:
-        raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
+    machine = Machine(dtype, device, threads, engine, server_folder)
+    stored = None if run is None else read_about(user_path(run)).config
+    model = open_model(
+        (base, adapter),
+        machine,
+        run=run,
+        system="" if stored is None else stored.system,
+        thinking=0 if stored is None else stored.thinking,
+        fusion=fusion,
+    )
     return model.stream(model.chat(prompt), max_new_tokens)

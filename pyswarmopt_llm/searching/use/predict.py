@@ -39,15 +39,9 @@ from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import (
-    Model,
-    engine_of,
-    open_named,
-    result_of,
-    run_scoring,
-    specs_of,
-)
+from pyswarmopt_llm.searching.use.config import Machine
+from pyswarmopt_llm.searching.use.model import run_scoring, specs_of
+from pyswarmopt_llm.searching.use.opening import Model, engine_of, open_model, result_of
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
 _THERE = "is there already; remove it, or give another file"
@@ -313,10 +307,7 @@ def predict(
     items = [item for item in questioned if item is not None]
     shared = None if form.choices is None else list(form.choices.values())
     labels = [list(item.choices or {}) if shared is None else shared for item in items]
-    config = EvalConfig(
-        run=str(run),
-        system=stored.system,
-        thinking=stored.thinking,
+    machine = Machine(
         dtype=stored.dtype if dtype == "auto" else dtype,
         device=device,
         threads=threads,
@@ -325,12 +316,12 @@ def predict(
     )
     engine = engine_of(engine, run)
     given: list[Any] = [source.prints, source.scoring, form.to_json(), specs]
-    given += [{"dtype": config.dtype, "device": device}, [row.values for row in table.rows]]
+    given += [{"dtype": machine.dtype, "device": device}, [row.values for row in table.rows]]
     inputs = digest([*given, engine] if is_server(engine) else given)
     target = None if out is None else user_path(out)
     if target is not None:
         check_out(target, table.names, shared or [])
-    load = cache(lambda: _checked(items, source, open_named(config, source.model), table.path))
+    load = cache(lambda: _loaded(items, source, machine, run, table.path))
     with progress_of(target, inputs) as known:
         rows: list[list[float]] = []
         for start in range(0, len(items), CHUNK):
@@ -352,8 +343,14 @@ def predict(
     return predictions
 
 
-def _checked(items: Sequence[Item], source: _Source, model: Engine, path: Path) -> Engine:
+def _loaded(
+    items: Sequence[Item], source: _Source, machine: Machine, run: str | Path, path: Path
+) -> Engine:
     """The model, whose context window holds all questions."""
+    stored = source.stored
+    model = open_model(
+        source.model, machine, run=run, system=stored.system, thinking=stored.thinking
+    )
     new = Task("new", (), tuple(items), source.form.prompt, str(path))
     check_window(new, source.scoring, model, ("test",))
     return model

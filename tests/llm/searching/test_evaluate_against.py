@@ -17,7 +17,8 @@ from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.metrics.by_name import written
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_llm.searching.use.model import evaluate_model, generate_text, result_of
+from pyswarmopt_llm.searching.use.model import evaluate_model, generate_text
+from pyswarmopt_llm.searching.use.opening import result_of
 
 Capsys = pytest.CaptureFixture[str]
 QUICK = ("--threads", "1", "--scoring", "likelihood")

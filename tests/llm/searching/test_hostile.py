@@ -323,7 +323,7 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
     from pyswarmopt_llm.report.finished import read_run
     from pyswarmopt_llm.report.reading import Course, emergence, searched
     from pyswarmopt_llm.report.run_page import render_report
-    from pyswarmopt_llm.searching.use.model import result_of
+    from pyswarmopt_llm.searching.use.opening import result_of
 
     def everything() -> None:
         opened, result = read_run(run)

@@ -20,8 +20,8 @@ from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import model_of, open_named
+from pyswarmopt_llm.searching.use.config import Machine
+from pyswarmopt_llm.searching.use.opening import model_of, open_model
 
 DATED = (
     "{% set day = strftime_now('%d %b %Y') %}{{ day }}\n{% for m in messages %}"
@@ -65,11 +65,11 @@ def test_all_commands_on_a_run_tell_its_models_the_day_on_which_it_began(
     stored = Run(done).config
     assert stored.day == "2026-11-03"
     model = model_of(stored.base, str(done))
-    for config in (EvalConfig(run=str(done)), EvalConfig()):
-        engine = open_named(config, model)
+    for run in (done, None):
+        engine = open_model(model, Machine(), run=run)
         assert engine.chat("Why?").startswith("03 Nov 2026\n")
     assert prepare(stored).engine.chat("Why?").startswith("03 Nov 2026\n")
-    alone = open_named(EvalConfig(), (str(dated), None)).chat("Why?")
+    alone = open_model((str(dated), None), Machine()).chat("Why?")
     assert alone.startswith(date.fromisoformat(DAY).strftime("%d %b %Y"))
 
 
