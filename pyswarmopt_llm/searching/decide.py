@@ -1,20 +1,65 @@
-"""From what was asked to a plan: presets choose, what was typed wins."""
+"""From what was asked to a plan: presets choose, what was typed wins.
+
+A preset is a function that returns a complete `Method` for what was asked. ``auto`` is the best that
+this project's tables know for a task: weight changes (``delta``), candidates that a model of the
+items' margins proposes in place of iterations, and training on dev at the end. ``paper`` is the
+published procedure, ``reference`` that of the authors' released scripts, ``none`` the plain default
+of every setting.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from typing import Any
 
-from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, SearchConfig, given_settings
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.config import (
+    ALONE,
+    LEAST_DEV,
+    LEAST_DEV_BESIDE_SPARE,
+    LEAST_TRAINED,
+    MAX_ITER,
+    MODEL_SWARMS,
+    MODELS,
+    PARTICLES,
+    PATIENCE,
+    SUMS,
+    SearchConfig,
+    given_settings,
+)
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.optimizers import is_swarm
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_answers, load_objectives
-from pyswarmopt_llm.searching.plan import Plan
-from pyswarmopt_llm.searching.presets import PRESETS, PUBLISHED, Method, preset_of, space_of
-from pyswarmopt_llm.searching.rules import check_costs, check_settings, check_tasks, threads_of
-from pyswarmopt_llm.searching.work import Work
+from pyswarmopt_llm.searching.plan import Plan, Work
+from pyswarmopt_llm.searching.rules import (
+    ENOUGH,
+    check_costs,
+    check_settings,
+    check_tasks,
+    modelled,
+    reason,
+    threads_of,
+)
+from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
+PUBLISHED = ("paper", "reference")
+CANDIDATES = 40  # of which iterations without another limit may score as many items
+WRITING = 10  # particles where replies are written, so that `CANDIDATES` are several iterations
+# The authors' four shell scripts call search.py with a restart patience of .67 times its patience
+# (a particle goes back after 6 evaluations without a new best, which `restart_patience` 7 is under
+# ``compat`` reference) and draw the other coefficients from the paper's grid; search.py has these
+# values for them, and at most 200 iterations.
+_OF_SCRIPTS = {"restart_patience": "7"}
+_OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel": "0.3", "step": "1"}
+_MOST_RELEASED = 200
+# Of a LoRA's location: research/notes/trial.md.
+READINGS = (
+    "a location is read as weights, as in the paper's text; `space` factor reads it as the matrices "
+    "A and B, as in the authors' code, and gained less on synthetic tasks"
+)
 # What was measured where the truth was known: research/notes/rewards.md.
 GAMED = (
     "a model rates the replies, and a search may please it without answering better; on synthetic "
@@ -118,3 +163,216 @@ def _compat(config: SearchConfig, method: Method, kind: SpaceKind) -> str:
         return "reference"
     departures = kind.departures({**asdict(config), **method.chosen})
     return "none" if departures else "paper"
+
+
+@dataclass(frozen=True)
+class Method:
+    """How candidates are found: the settings of a search that a preset chooses, as `SearchConfig`
+    names them. None means that a setting does not apply, or that there is no limit.
+
+    Attributes:
+        why: topic -> why something was not chosen.
+    """
+
+    method: str
+    space: str
+    particles: int
+    start: str
+    proposals: int
+    train: str
+    settings: tuple[str, ...] = ()
+    optimizer: str = "auto"
+    max_iter: int | None = None
+    patience: int | None = None
+    drop_k: float | None = None
+    drop_n: float | None = None
+    budget_items: int | None = None
+    why: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Its settings."""
+        names = [each.name for each in fields(self) if each.name != "why"]
+        return {name: getattr(self, name) for name in names}
+
+
+def swarm(asked: Work, **more: Any) -> Method:
+    """A swarm with the plain default of every setting, and these others."""
+    iterations = {"optimizer": MODEL_SWARMS, "max_iter": MAX_ITER, "patience": PATIENCE}
+    plain: dict[str, Any] = {
+        "method": "swarm",
+        "space": space_of(asked.plan.config),
+        "particles": PARTICLES,
+        "start": "segments",
+        "proposals": 0,
+        "train": "off",
+        "settings": asked.plan.config.settings,
+        "drop_k": 0.0,
+        "drop_n": 0.0,
+    }
+    return Method(**{**plain, **iterations, **more})
+
+
+def model(asked: Work, method: str, **more: Any) -> Method:
+    """A model of the items or of the scores, with these settings."""
+    config = asked.plan.config
+    plain: dict[str, Any] = {
+        "method": method,
+        "space": space_of(config),
+        "particles": len(config.experts) + SUMS["even"],
+        "start": "even" if asked.plan.kind.linear else "segments",
+        "proposals": ALONE,
+        "train": "off",
+    }
+    return Method(**{**plain, **more})
+
+
+def plain(asked: Work) -> Method:
+    """Preset ``none``."""
+    config = asked.plan.config
+    if config.method in MODELS:
+        return model(asked, config.method)
+    return swarm(asked, start=_sums(asked))
+
+
+def paper(asked: Work) -> Method:
+    """Preset ``paper``: the published procedure."""
+    config = asked.plan.config
+    if config.method in MODELS:
+        return model(asked, config.method, start="segments")
+    found = swarm(asked)
+    chosen = found.space == "delta" and "space" not in asked.plan.given
+    return replace(found, why={"space": READINGS} if chosen else {})
+
+
+def reference(asked: Work) -> Method:
+    """Preset ``reference``: the procedure of the authors' scripts."""
+    found = paper(asked)
+    config = asked.plan.config
+    if found.method in MODELS or config.optimizer not in ("auto", MODEL_SWARMS):
+        return found
+    values = _OF_SCRIPTS if config.grid == "paper" else {**_OF_SEARCH_PY, **_OF_SCRIPTS}
+    names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
+    added = tuple(f"{name}={value}" for name, value in values.items() if name not in names)
+    return replace(found, max_iter=_MOST_RELEASED, settings=(*added, *config.settings))
+
+
+def automatic(asked: Work) -> Method:
+    """Preset ``auto``: by the tasks, the best that is known."""
+    config = asked.plan.config
+    if config.quick:
+        particles = len(config.experts) + SUMS["base"]
+        return model(asked, "items", particles=particles, proposals=0, start="base", train="on")
+    found = _proposing(asked)
+    paid = any(metric.usage for metric in asked.objectives.metrics.values())
+    if paid or reason("train", asked, but_for=ENOUGH):
+        return found
+    few = _too_few(asked)
+    if not few:
+        return replace(found, train="on")
+    return replace(found, why={UNTRAINED: few} if config.train == "auto" else {})
+
+
+PRESETS: Mapping[str, Callable[[Work], Method]] = {
+    "auto": automatic,
+    "paper": paper,
+    "reference": reference,
+    "none": plain,
+}
+
+
+def preset_of(config: SearchConfig) -> str:
+    """The preset that is asked for, by its name or by `compat`.
+
+    Raises:
+        InvalidOption: `compat` and `preset` contradict each other.
+    """
+    compat = config.compat
+    preset = config.preset or "auto"
+    if config.preset is None and compat in PUBLISHED:
+        return compat
+    if compat != "auto" and preset not in ("none", "auto" if compat == "none" else compat):
+        why = f"contradicts `preset` {preset}; remove one of them"
+        raise InvalidOption("compat", compat, why)
+    return preset
+
+
+def space_of(config: SearchConfig) -> str:
+    """The space that is asked for, or that the preset has whatever the tasks are."""
+    if config.space != "auto":
+        return config.space
+    if preset_of(config) in ("reference", "none"):
+        return "factor"
+    return "delta" if config.base else "token"
+
+
+def _sums(asked: Work) -> str:
+    """Starts of a swarm over weight changes: sums of experts. Rivals begin with the experts."""
+    config = asked.plan.config
+    own = config.optimizer == "auto" or is_swarm(config.optimizer)
+    if not (own and asked.plan.kind.linear and config.compat != "reference"):
+        return "segments"
+    return "even" if config.max_iter == 0 else "sums"
+
+
+def _proposing(asked: Work) -> Method:
+    """What proposes, its particles and proposals, or a budget for iterations.
+
+    Without a setting of iterations there are none: proposals of a model do better for fewer passes.
+    What is scored then are the experts, the base, their average and sum, and the proposals.
+    Iterations that nothing ends have a budget, without which they may take hours.
+    """
+    config = asked.plan.config
+    method = _method(asked)
+    if method == "items":
+        return model(asked, method)
+    if method == "scores":
+        particles = max(config.particles or 0, len(config.experts) + SUMS["even"])
+        most = max(CANDIDATES - particles, ALONE)
+        return model(asked, method, particles=particles, proposals=most)
+    found = swarm(asked, start=_sums(asked))
+    if config.max_iter is not None or config.budget_items is not None:
+        return found
+    if not modelled("items", asked):
+        return replace(found, budget_items=max(CANDIDATES, config.population) * asked.items)
+    if not _costly(asked):
+        return found
+    particles = config.particles or max(WRITING, len(config.experts))
+    rounds = max(1, CANDIDATES // config.population_of(particles) - 1)
+    return replace(found, particles=particles, max_iter=rounds)
+
+
+def _method(asked: Work) -> str:
+    """What proposes candidates: a model where one can learn, unless iterations are asked for."""
+    config = asked.plan.config
+    if config.method != "auto":
+        return config.method
+    if asked.plan.iterations_given:
+        return "swarm"
+    if not modelled("items", asked):
+        return "items"
+    return "scores" if _costly(asked) and not modelled("scores", asked) else "swarm"
+
+
+def _costly(asked: Work) -> bool:
+    """Whether an evaluation writes replies, or is a user's function."""
+    return asked.objectives.writes or asked.objectives.user_scored
+
+
+def _too_few(asked: Work) -> str:
+    """Why ``auto`` does not train on so few dev items, and the remedy; "" if there are enough."""
+    least = LEAST_DEV_BESIDE_SPARE if asked.objectives.spare else LEAST_DEV
+    items = asked.distinct("dev")
+    if items >= least:
+        return ""
+    remedy = " or give `train on`" if items >= LEAST_TRAINED else ""
+    name = "example"
+    beside = ""
+    if asked.objectives.written:
+        name = "prompt"
+        least = LEAST_DEV_BESIDE_SPARE
+        beside = f", or set `dev` {least} and give as many more to train on"
+    return (
+        f"{counted(items, f'dev {name}')}, too few to train on: `auto` trains from {LEAST_DEV} "
+        f"on; add {name}s{beside}{remedy}"
+    )

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.grid import GridDraw, make_grid, save_grid
+from pyswarmopt_llm.searching.plan import Work
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
-from pyswarmopt_llm.searching.work import Work
 
 
 def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:

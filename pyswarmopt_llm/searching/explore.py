@@ -9,9 +9,9 @@ from typing import Protocol
 from torch import Tensor
 
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
-from pyswarmopt_llm.searching.work import Budget
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy.special import expit, stdtr
 from torch import Tensor
 
-from pyswarmopt_llm.searching.gaussian import (
+from pyswarmopt_llm.common.gaussian import (
     Floats,
     Kernel,
     Posterior,

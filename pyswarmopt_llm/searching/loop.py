@@ -34,10 +34,10 @@ from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
-from pyswarmopt_llm.searching.commonest import commonest_label
 from pyswarmopt_llm.searching.find import Found, find
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
+from pyswarmopt_llm.searching.scoring.commonest import commonest_label
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
     SPLITS,

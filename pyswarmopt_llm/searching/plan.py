@@ -1,6 +1,7 @@
-"""The plan of a search: what was asked for, and every setting with the value that was decided.
+"""The plan of a search: what was asked for, and every setting with the value that was decided; and
+the work of it: how many items its tasks have, what it costs at most, and its budget.
 
-It is decided once (`decide`), printed, priced and stored in ``run.json``. Resuming, workers and
+A plan is decided once (`decide`), printed, priced and stored in ``run.json``. Resuming, workers and
 analyses read it and decide nothing again.
 """
 
@@ -8,13 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import TRANSFORMERS, SearchConfig, given_settings
+from pyswarmopt_llm.common.events import PART_PLAIN
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
+from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
+from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
+from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
 OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
+EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
 
 
 @dataclass(frozen=True)
@@ -93,3 +101,210 @@ class Plan:
     def evaluations(self) -> int:
         """Evaluations if nothing stops the search early."""
         return self.config.population * (self.config.iterations + 1) + self.proposals
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of a search, and the time at which it has to end to keep within them.
+
+    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the
+    interrupted one would have. The closing evaluations (best, best single expert and average, on
+    dev and test) are reserved at the pace so far.
+    """
+
+    seconds: float | None  # for all evaluations, and for expert iteration; None: no limit
+    items: int | None  # item evaluations of the search; None: no limit
+    closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
+    training_share: float = 0.0  # of the seconds, reserved for expert iteration
+
+    def exceeded(self, total: int, seconds: float, more: int) -> dict[str, float]:
+        """Reasons to stop: so many more items would exceed the budget, with those for training.
+
+        Args:
+            total: item evaluations so far.
+            seconds: the time of these.
+            more: items, without the closing ones.
+
+        Example:
+            >>> Budget(None, 1000).exceeded(700, 9.0, 300), Budget(None, 999).exceeded(700, 9.0, 300)
+            ({}, {'budget_items': 700})
+            >>> Budget(15.0, None, closing_items=400).exceeded(700, 9.0, 300)
+            {'budget_minutes': 0.15}
+        """
+        reasons: dict[str, float] = {}
+        if self.items is not None and total + more > self.items:
+            reasons["budget_items"] = total
+        left = self.left(total, seconds, more)
+        if left is not None and left < self.training_share * (self.seconds or 0.0):
+            reasons["budget_minutes"] = round(seconds / 60, 3)
+        return reasons
+
+    def left(self, total: int, seconds: float, more: int = 0) -> float | None:
+        """Seconds that are left after so many more items and the closing ones, at the pace so far;
+        None: any number.
+
+        Example:
+            >>> Budget(60.0, None, closing_items=100).left(200, 10.0)
+            45.0
+        """
+        if self.seconds is None:
+            return None
+        pace = seconds / total if total else 0.0
+        return self.seconds - seconds - pace * (more + self.closing_items)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A plan with its tasks and scores.
+
+    Attributes:
+        plan: the settings.
+        objectives: tasks and scores.
+    """
+
+    plan: Plan
+    objectives: Objectives
+
+    @property
+    def items(self) -> int:
+        """Dev items of all tasks."""
+        return sum(len(task.dev) for task in self.objectives.tasks.values())
+
+    @property
+    def without_options(self) -> str:
+        """An objective that is not decided by the scores of options, and by what instead; "" if all
+        are.
+        """
+        objectives = self.objectives
+        scoring = self.plan.config.scoring
+        for name in objectives.externals:
+            return f"{name} is scored by its own score"
+        for name, metric in objectives.metrics.items():
+            if metric.name != "accuracy":
+                return f"{name} is scored by {metric.name}"
+            if "generate" in objectives.scorings(name, scoring):
+                return f"{name} is answered by writing"
+        return ""
+
+    @property
+    def training(self) -> str:
+        """The training at the end, in words."""
+        if self.objectives.written:
+            kind = "training" if self.objectives.spare else "dev"
+            prompts = counted(self.trained_items, f"{kind} prompt")
+            return f"training on the best replies to the {prompts}"
+        return f"training on the {counted(self.items, 'dev example')}"
+
+    @property
+    def test_items(self) -> int:
+        """Test items of all tasks."""
+        return sum(len(task.test) for task in self.objectives.tasks.values())
+
+    @property
+    def trained_items(self) -> int:
+        """Items that are trained on: dev items, or spare ones; the prompts of several scores count
+        once.
+        """
+        return self.distinct("spare" if self.objectives.spare else "dev")
+
+    def distinct(self, split: str) -> int:
+        """Items of a split; those that all tasks share count once."""
+        counts = [len(task.split(split)) for task in self.objectives.tasks.values()]
+        return counts[0] if self.objectives.alike else sum(counts)
+
+    def affordable(self, evaluations: int) -> int:
+        """How many of these evaluations the budget of items covers."""
+        items = self.plan.config.budget_items
+        most = evaluations if items is None else max(items // max(self.items, 1), 1)
+        return min(evaluations, most)
+
+    @property
+    def rivals(self) -> int:
+        """Models that the result is compared with, at most."""
+        if self.plan.config.no_rivals or self.plan.kind.several_models:
+            return 0
+        if self.plan.config.quick or not (self.plan.trains and self.test_items):
+            return 1
+        return 2 if self.objectives.written else 3
+
+    @property
+    def tests_plain(self) -> bool:
+        """Whether base and best expert are trained on all labels, and scored on test."""
+        return self.rivals == 3
+
+    @cached_property
+    def budget(self) -> Budget:
+        """The budget of the search."""
+        minutes = self.plan.config.budget_minutes
+        written = self.plan.trains and self.objectives.written
+        return Budget(
+            seconds=None if minutes is None else 60 * minutes,
+            items=self.plan.config.budget_items,
+            closing_items=2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
+            training_share=EXPERT_ITERATION if written else 0.0,
+        )
+
+    def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
+        """Part of the search -> its cost at most, in order.
+
+        Args:
+            dev: cost of a model on dev.
+            test: of one on test.
+            other: of another pass of an item.
+        """
+        experts = len(self.plan.config.experts)
+        scored = self.affordable(self.plan.evaluations)
+        if self.plan.kind.remembers and not self.without_options:
+            scored = experts
+        possible = self.objectives.scorings
+        tried = sum(
+            trial_items(len(task.dev), possible(name, self.plan.config.scoring))
+            for name, task in self.objectives.tasks.items()
+        )
+        plain = 2 * labelled(self.items).whole_passes(self.items) if self.tests_plain else 0
+        return {
+            "option letters": other * tried * min(experts, TRIED),
+            "experts": dev * min(experts, scored),
+            "mixtures": dev * max(scored - experts, 0),
+            "training": other * (self._training() if self.plan.trains else 0),
+            PART_PLAIN: other * plain,
+            "rivals": (dev + test) * self.rivals,
+            "result": dev * (2 + self.plan.trains) + test * (3 + self.plan.trains),
+        }
+
+    def _training(self) -> int:
+        """Passes of training, and replies that are written for it."""
+        if not self.objectives.written:
+            starts = 1 if self.plan.config.quick else MOST_STARTS
+            schedule = labelled(self.items)
+            return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
+        from pyswarmopt_llm.searching.written.samples import planned_passes
+
+        spare = self.trained_items if self.objectives.spare else 0
+        return planned_passes(self.distinct("dev"), spare)
+
+    @property
+    def passes(self) -> dict[str, int]:
+        """Part -> forward passes of an item that it takes at most, a backward pass counted as
+        measured.
+        """
+        return {name: int(n) for name, n in self.cost(self.items, self.test_items, 1).items()}
+
+    def seconds(self, dev: float, test: float, other: float) -> dict[str, float]:
+        """Part -> seconds that it takes at most; `budget_minutes` bounds all but training and
+        rivals, trained or scored.
+
+        Args:
+            dev: seconds of an evaluation on dev.
+            test: of one on test.
+            other: of another pass of an item.
+        """
+        taken = self.cost(dev, test, other)
+        for name in ("experts", "mixtures"):
+            taken[name] /= self.plan.side_by_side
+        bounded = [name for name in taken if name not in ("training", PART_PLAIN, "rivals")]
+        most = sum(taken[name] for name in bounded)
+        minutes = self.plan.config.budget_minutes
+        if minutes is not None and most > 60 * minutes:
+            taken |= {name: taken[name] * 60 * minutes / most for name in bounded}
+        return taken

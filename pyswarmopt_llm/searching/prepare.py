@@ -22,10 +22,9 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
-from pyswarmopt_llm.searching.plan import Plan
+from pyswarmopt_llm.searching.plan import Plan, Work
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
-from pyswarmopt_llm.searching.work import Work
 
 
 @dataclass(frozen=True)

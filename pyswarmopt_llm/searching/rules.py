@@ -21,8 +21,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
-from pyswarmopt_llm.searching.plan import Plan
-from pyswarmopt_llm.searching.work import Work
+from pyswarmopt_llm.searching.plan import Plan, Work
 
 RAY = "ray"
 MOST = 4096  # workers on one machine

@@ -20,9 +20,7 @@ import numpy.typing as npt
 from scipy.stats import t as student
 from torch import Tensor
 
-from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.gaussian import (
+from pyswarmopt_llm.common.gaussian import (
     Floats,
     Kernel,
     Posterior,
@@ -31,6 +29,8 @@ from pyswarmopt_llm.searching.gaussian import (
     kernels_for,
     likeliest,
 )
+from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.surrogate import Candidate, CandidateModel, Surrogate
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.gaussian import Floats
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.explore import Batch
-from pyswarmopt_llm.searching.gaussian import Floats
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 
 ERRORS = 2.5  # standard errors by which an expert that harms is worse than the base

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from sklearn.gaussian_process.kernels import Matern
 
-from pyswarmopt_llm.searching.gaussian import Kernel
+from pyswarmopt_llm.common.gaussian import Kernel
 
 
 def covariance(kernel: Kernel, x: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.commonest import commonest_label
+from pyswarmopt_llm.searching.scoring.commonest import commonest_label
 
 CHOICES = {"A": "fine", "B": "fraud"}
 

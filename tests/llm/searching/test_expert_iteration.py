@@ -45,11 +45,11 @@ from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.searching import fitting
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Packed, Row, Store
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.work import Budget
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
 from pyswarmopt_llm.searching.written.expert_iteration import (
     ExpertIteration,

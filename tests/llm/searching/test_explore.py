@@ -18,11 +18,11 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.explore import Batch, explore
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
-from pyswarmopt_llm.searching.work import Budget
 
 GOAL = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
 UNLIMITED = Budget(None, None)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from kriging import covariance, kriged
 from scipy import integrate, stats
 
+from pyswarmopt_llm.common.gaussian import Kernel, Posterior
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.gaussian import Kernel, Posterior
 from pyswarmopt_llm.searching.item_model import ItemModel, MarginProcess
 from pyswarmopt_llm.searching.score_model import ScoreModel
 from pyswarmopt_llm.searching.scoring.record import Row, pack

@@ -27,13 +27,13 @@ from pyswarmopt_llm.scores.metrics.several import of_the_same_items
 from pyswarmopt_llm.searching import race as race_module
 from pyswarmopt_llm.searching.explore import explore
 from pyswarmopt_llm.searching.item_model import ItemModel
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.race import Start, begin, draw_shares, eliminated, race
 from pyswarmopt_llm.searching.score_model import ScoreModel
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.swarm import Dropout
-from pyswarmopt_llm.searching.work import Budget
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 

@@ -11,10 +11,10 @@ import torch
 from kriging import covariance, kriged
 from scipy import integrate, stats
 
+from pyswarmopt_llm.common.gaussian import Kernel, box_around, kernels_for
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.gaussian import Kernel, box_around, kernels_for
 from pyswarmopt_llm.searching.score_model import BEYOND, NOISES, ScoreModel, ScoreProcess
 from pyswarmopt_llm.searching.scoring.record import Row, pack
 from pyswarmopt_llm.searching.surrogate import Candidate
