@@ -330,19 +330,24 @@ class SearchConfig:
 
 # The settings that a preset chooses, or that say how its choice is to run.
 CHOICES = (
-    *(
-        "preset",
-        "compat",
-        "method",
-        "space",
-        "optimizer",
-        "particles",
-        "start",
-        "max_iter",
-        "patience",
-    ),
-    *("settings", "grid", "draws", "proposals", "drop_k", "drop_n", "train"),
-    *("budget_items", "budget_minutes"),
+    "preset",
+    "compat",
+    "method",
+    "space",
+    "optimizer",
+    "particles",
+    "start",
+    "max_iter",
+    "patience",
+    "settings",
+    "grid",
+    "draws",
+    "proposals",
+    "drop_k",
+    "drop_n",
+    "train",
+    "budget_items",
+    "budget_minutes",
 )
 
 

@@ -288,8 +288,8 @@ class ReplyCache(Cache):
         sources = batch.heads[batch.target_head] // batch.input_ids.shape[1]
         for index, layer in enumerate(recorded.layers):
             if index == len(self.layers):
-                states = (layer.keys, layer.values)
-                self.layers.append(_ReplyLayer(*states, self._positions.shape, self._start))
+                positions = self._positions.shape
+                self.layers.append(_ReplyLayer(layer.keys, layer.values, positions, self._start))
             own = self.layers[index]
             for store, states in ((own.keys, layer.keys), (own.values, layer.values)):
                 tail = states[:, :, n_prefix:]

@@ -46,8 +46,14 @@ def open_model(
     kind = saved_kind(base)
     if kind is None or kind.open is None:
         patch = Patch() if adapter is None else adapter_patch(base, adapter)
-        machine = (resolve_base(base), dtype, device, threads)
-        engine = load_engine(*machine, changed=patch.low_rank.keys(), system=system)
+        engine = load_engine(
+            resolve_base(base),
+            dtype,
+            device,
+            threads,
+            system=system,
+            changed=patch.low_rank.keys(),
+        )
         engine.load(patch)
         return engine
     for option, value in (("adapter", adapter), ("system", system)):

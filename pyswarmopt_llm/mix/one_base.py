@@ -67,11 +67,11 @@ def resident(
         config.dtype,
         config.device,
         config.threads,
-        config.batch_tokens,
-        whole_models,
-        config.mix,
-        config.system,
-        changed,
+        batch_tokens=config.batch_tokens,
+        whole_models=whole_models,
+        mix=config.mix,
+        system=config.system,
+        changed=changed,
     )
 
 

@@ -64,12 +64,13 @@ class LmEvalTask:
         for task in searched.values() if two else ():
             # then the harness takes the validation documents
             task.set_config(key="test_split", value=None)
-        sizes = (DEV if dev is None else dev, TEST if test is None else test)
+        dev = DEV if dev is None else dev
+        test = TEST if test is None else test
         self._tasks = {"dev": searched, "test": held_out}
         self._documents: dict[str, dict[str, list[int]]] = {"dev": {}, "test": {}}
         for key, task in held_out.items():
             n_dev = len(searched[key].eval_docs) if two else None
-            divided = _divide(len(task.eval_docs), n_dev, *sizes)
+            divided = _divide(len(task.eval_docs), n_dev, dev, test)
             self._documents["test"][key], self._documents["dev"][key] = divided
         dumped = {key: task.dump_config() for key, task in held_out.items()}
         configs = {key: without_addresses(repr(config)) for key, config in dumped.items()}

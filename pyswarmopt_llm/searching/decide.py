@@ -210,7 +210,7 @@ def swarm(asked: Work, **more: Any) -> Method:
         "drop_k": 0.0,
         "drop_n": 0.0,
     }
-    return Method(**{**plain, **iterations, **more})
+    return Method(**(plain | iterations | more))
 
 
 def model(asked: Work, method: str, **more: Any) -> Method:
@@ -224,7 +224,7 @@ def model(asked: Work, method: str, **more: Any) -> Method:
         "proposals": ALONE,
         "train": "off",
     }
-    return Method(**{**plain, **more})
+    return Method(**(plain | more))
 
 
 def plain(asked: Work) -> Method:

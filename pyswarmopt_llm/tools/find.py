@@ -31,8 +31,20 @@ FIRST_ITEMS = 8
 LARGE = 500.0  # a logit whose exponential is still finite
 # settings of the task that a search shares
 AS_READ = (
-    *("dev", "columns", "labels", "template", "system", "thinking", "split_seed"),
-    *("skip_bad_rows", "scoring", "max_new_tokens", "allow_overlap", "dtype", "device", "threads"),
+    "dev",
+    "columns",
+    "labels",
+    "template",
+    "system",
+    "thinking",
+    "split_seed",
+    "skip_bad_rows",
+    "scoring",
+    "max_new_tokens",
+    "allow_overlap",
+    "dtype",
+    "device",
+    "threads",
 )
 Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
 
@@ -273,8 +285,14 @@ def find(
     infos = list(pool.values())
     items = random.Random(config.seed).sample(exam.items, len(exam.items))
     rounds = halvings(len(pool), len(items), top)
-    machine = (config.dtype, config.device, config.threads)
-    engine = load_engine(base, *machine, changed=changed_weights(infos), system=config.system)
+    engine = load_engine(
+        base,
+        config.dtype,
+        config.device,
+        config.threads,
+        system=config.system,
+        changed=changed_weights(infos),
+    )
     engine.thinking = config.thinking
     scoring = exam.format(engine, config.scoring)
     done, total = 0, passes(rounds) + len(items)

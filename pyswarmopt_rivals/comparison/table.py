@@ -22,11 +22,26 @@ Json = Mapping[str, Any]
 
 FOLDER = "pyswarmopt_rivals/comparison"
 HEADINGS = (
-    *("method", "dev", "test", "items", "seconds", "models", "tokens", "rank"),
-    *("against best single", "against best baseline"),
+    "method",
+    "dev",
+    "test",
+    "items",
+    "seconds",
+    "models",
+    "tokens",
+    "rank",
+    "against best single",
+    "against best baseline",
 )
 OVER_TASKS = (
-    *("method", "dev", "test", "gain over best single", "first on", "items", "seconds", "tokens"),
+    "method",
+    "dev",
+    "test",
+    "gain over best single",
+    "first on",
+    "items",
+    "seconds",
+    "tokens",
 )
 _READING = ("columns", "labels", "template", "split_seed", "skip_bad_rows")
 _SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap", "dev", "test")

@@ -58,8 +58,15 @@ class WrittenMetric(Metric):
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
     ) -> ItemsUtility:
         """The utility that scores replies to these items."""
-        how = (template, self.new_tokens, self.named, self.sampling)
-        return self.make(items, self.score, None if self.plain else chat, *how)
+        return self.make(
+            items,
+            self.score,
+            None if self.plain else chat,
+            template,
+            max_new_tokens=self.new_tokens,
+            named=self.named,
+            sampling=self.sampling,
+        )
 
 
 def written(

@@ -142,8 +142,14 @@ def load_objectives(config: SearchConfig) -> Objectives:
 
         sampling = Sampling.of(config.temperature, config.samples, config.seed)
     cache = user_path(config.out) / "judge.jsonl"
-    limits = (config.max_new_tokens, sampling)
-    metrics = find_metrics(tasks, config.metrics, cache, config.device, *limits)
+    metrics = find_metrics(
+        tasks,
+        config.metrics,
+        cache,
+        config.device,
+        new_tokens=config.max_new_tokens,
+        sampling=sampling,
+    )
     by = _combined_by(config.combine, metrics, len(metrics) + len(externals) > 1)
     combine = find_combine(by, len(metrics) + len(externals))
     objectives = Objectives(tasks, metrics, externals, combine, by, config.test != 0)

@@ -71,14 +71,33 @@ from pyswarmopt_llm.searching.use.opening import (
 OnItems = Callable[[int, int], None]  # items scored, of how many
 # Settings of a run that an evaluation of it takes where it has none.
 _AS_STORED = (
-    *("system", "thinking", "columns", "labels", "template", "split_seed", "skip_bad_rows"),
-    *("dev", "test", "allow_overlap", "max_new_tokens", "scoring", "dtype"),
+    "system",
+    "thinking",
+    "columns",
+    "labels",
+    "template",
+    "split_seed",
+    "skip_bad_rows",
+    "dev",
+    "test",
+    "allow_overlap",
+    "max_new_tokens",
+    "scoring",
+    "dtype",
 )
 _SAMPLING = ("temperature", "samples", "seed")  # of one model alone
 # Settings by which we would read or score a task that the harness reads and scores.
 _NOT_OF_HARNESS = (
-    *("scoring", "metric", "columns", "labels", "template", "split_seed", "skip_bad_rows"),
-    *("max_new_tokens", "temperature", "samples"),
+    "scoring",
+    "metric",
+    "columns",
+    "labels",
+    "template",
+    "split_seed",
+    "skip_bad_rows",
+    "max_new_tokens",
+    "temperature",
+    "samples",
 )
 
 
