@@ -118,10 +118,10 @@ def minimize(
             `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
             >= 0; see `pyswarmopt.driver.problem.constraints`. "returned": `fun` returns ``(value,
             constraints)`` or ``{"fun": value, "constraints": ...}``, a number or a vector, at most
-            0 where x is allowed. By default `fun` is called where one is broken, too; what is not
-            finite there does no harm. With ``keep_feasible=True`` in one of SciPy's, with a recipe,
-            noise, with categories alone and above 100 coordinates it is not, unless no feasible
-            point was found at all: then once, for the result.
+            0 where x is allowed. `fun` is called where one is broken only in the
+            default search with at most 100 coordinates, not all of them categories, without noise
+            and ``keep_feasible=True``; what is not finite there does no harm. Elsewhere it is
+            called there once, for the result, if no feasible point was found at all.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.
         noisy: `fun` gives another value each time. The bests are evaluated again and compared by

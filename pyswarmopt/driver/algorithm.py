@@ -173,6 +173,6 @@ def warn_of_idle_workers(search: Any, options: Options, workers: int) -> None:
             f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
             f"{workers - 1} "
             f"wait; population={workers} proposes {workers} at a time, asynchronous=True one for "
-            "each free worker, which are other searches",
+            "each free worker; both try other points than workers=1 would",
             stacklevel=6,  # the line that calls minimize
         )

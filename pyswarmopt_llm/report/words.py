@@ -438,13 +438,13 @@ def dropped_out(names: tuple[str, str], scores: tuple[float, float], n: int) -> 
     """The best expert beside one that was scored on fewer examples.
 
     Example:
-        >>> dropped_out(("law", "code"), (0.7, 0.5), 20)
-        'The best expert, law, has 0.700 on dev; the next, code, had 0.500 on 20 examples, after which it dropped out.'
+        >>> dropped_out(("law", "code"), (0.7, 0.5), 20).partition("; ")[2]
+        'the next, code, had 0.500 on 20 examples and was not scored on the rest.'
     """
     best, second = map(one_line, names)
     return (
         f"The best expert, {best}, has {scores[0]:.3f} on dev; the next, {second}, had "
-        f"{scores[1]:.3f} on {counted(n, 'example')}, after which it dropped out."
+        f"{scores[1]:.3f} on {counted(n, 'example')} and was not scored on the rest."
     )
 
 
@@ -517,7 +517,8 @@ def about_dev(result: Result) -> str:
     """The way in which the dev score of what was trained is made; "" where nothing was."""
     if "trained" not in result.models:
         return ""
-    who = "the result" if result.best.trained else "what was trained"
+    who = "the result" if result.best.trained else "the trained model"
     if result.expert_iteration and result.expert_iteration.spare:
         return f"On dev {who} is scored on prompts that it was not trained on."
-    return f"On dev {who} is cross-fitted: each example is scored by what was trained without it."
+    how = "each example is scored by a model that was trained without it"
+    return f"On dev {who} is cross-fitted: {how}."

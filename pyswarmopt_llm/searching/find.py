@@ -24,6 +24,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 )
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.explore import Batch, Proposer, explore
 from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
 from pyswarmopt_llm.searching.race import Start, begin, draw_shares
@@ -86,6 +87,7 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
     memory = 0
     try:
         scorings = choose_scorings(job, run, progress.on_row, tell)
+        point_to_writing(job, scorings, tell)
         questions = Questions("dev", tuple(scorings.items()))
         evaluator = job.evaluator(questions)
         crew = None if pools is None else pools.on(evaluator, questions)
@@ -345,6 +347,21 @@ def letter_trial(scores: Sequence[Score], same: float, chosen: Scoring) -> str:
     if chosen == "generate":
         how = "answers are written"
     return f"{found}. That is no better than guessing, so {how}"
+
+
+def point_to_writing(job: Job, scorings: Mapping[str, Scoring], tell: OnEvent) -> None:
+    """Say how a search for labels finds a result that a chat server can use, where no format of the
+    answers was asked for.
+    """
+    forms = [form_of(job.tasks[name]) for name, how in scorings.items() if how != "generate"]
+    labels = any(form is not None and form.choices for form in forms)
+    if labels and job.plan.config.scoring == "auto" and job.plan.kind.library:
+        tell(
+            note(
+                "the result will choose a label by its probability, which a chat in Ollama or vLLM "
+                "cannot do; to serve it there, search with `scoring` generate"
+            )
+        )
 
 
 def warn_of_useless_scores(

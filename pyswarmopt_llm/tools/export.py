@@ -33,6 +33,7 @@ from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_low_rank
 from pyswarmopt_llm.mix import is_whole_model, saved_kind
 from pyswarmopt_llm.report.card import FileKind, model_card
+from pyswarmopt_llm.report.commands import labelled
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import check_best, read_about
@@ -60,11 +61,13 @@ class Exported:
         files: name -> size in bytes.
         loss: of the truncation to a rank; None if nothing was truncated.
         base: the GGUF file that an adapter in GGUF goes with; "" if none is known.
+        chooses: whether it is the result of a search that compared options.
     """
 
     files: Mapping[str, int]
     loss: Loss | None
     base: str
+    chooses: bool = False
 
 
 def export_model(
@@ -109,7 +112,15 @@ def export_model(
         if origin.run is not None:
             (part / "README.md").write_text(_card(origin, form, rank), encoding="utf-8")
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-    return Exported(files, origin.loss, str(_gguf_of(origin) or ""))
+    return Exported(files, origin.loss, str(_gguf_of(origin) or ""), _chooses(origin))
+
+
+def _chooses(origin: Source) -> bool:
+    """Whether a source is the result of a search that compared options."""
+    result = None if origin.run is None else read_result(origin.run)
+    if origin.run is None or result is None:
+        return False
+    return labelled(read_about(origin.run), result) is not None
 
 
 def _check(origin: Source, source: str, form: str, out: str | Path) -> None:

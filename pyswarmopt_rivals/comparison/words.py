@@ -87,7 +87,7 @@ def summary_lines(result: Json) -> Iterator[str]:
         yield trained_on_dev(trained)
     if WITH_DEV in methods:
         yield (
-            f"On dev {WITH_DEV} is cross-fitted: each example is scored by what was trained "
+            f"On dev {WITH_DEV} is cross-fitted: each example is scored by a model that was trained "
             "without it."
         )
 

@@ -50,6 +50,19 @@ PRIVATE = {
 }
 
 
+# What a first reader did not understand in messages and pages -> what was written instead.
+HARD = {
+    r"correctness emergence": "new and lost examples",
+    r"clearly behind": "worse, with the interval and p",
+    r"nothing new to propose": "no further mixture promised a gain",
+    r"(?:above|within) chance": "better than guessing",
+    r"goes \d+% of that way": "the three scores",
+    r"of the weights lost": "differs by a share of its change",
+    r"which are other searches": "which try other points",
+    r"allow no descents": "the settings that run a swarm",
+}
+
+
 def unreleased(text: str) -> str:
     """The changelog's part that is still written."""
     return text.partition("## Unreleased\n")[2].partition("\n## ")[0]
@@ -126,6 +139,26 @@ def test_the_documentation_has_at_most_thirty_thousand_words() -> None:
     longest = sorted(words, key=lambda page: -words[page])[:5]
     said = ", ".join(f"{page.relative_to(ROOT)} {words[page]}" for page in longest)
     assert sum(words.values()) <= MOST_WORDS, f"{sum(words.values())} words: {said}"
+
+
+def report_sentences() -> list[str]:
+    """What reports and terminals say of invented results, without tables, commands and code."""
+    golden = (ROOT / "tests" / "frozen" / "sentences.txt").read_text(encoding="utf-8")
+    code = re.compile(r"swarm-llm |hf upload |[┏┃┡│└]|== |from |base = |tokenizer = |model = |\s|$")
+    return [line for line in golden.splitlines() if not code.match(line.partition(": ")[2] or line)]
+
+
+def test_reports_and_help_are_written_in_the_fields_words() -> None:
+    """As pages are; the names of options and files stay."""
+    said = report_sentences()
+    assert len(said) > 200
+    found = [f"{line}: {one}" for line in said for one in faults(line) if one.startswith("private")]
+    helps = (ROOT / "tests" / "frozen").glob("*.help.txt")
+    texts = [*said, *(file.read_text(encoding="utf-8") for file in helps)]
+    texts += [source(page) for page in PAGES]
+    for word, better in HARD.items():
+        found += [f"{word} (write: {better})" for text in texts if re.search(rf"(?i){word}", text)]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.options import OUTPUT, SETTINGS, TASK, Device, Option, Threads
 from pyswarmopt_llm.common.other_options import Base
 from pyswarmopt_llm.report.phrases import one_line, score_text, signed
+from pyswarmopt_llm.report.remarks import only_chooses
 from pyswarmopt_llm.report.terminal import table_of
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
@@ -150,7 +151,8 @@ def export(
     record |= {"files": dict(done.files), "rank": rank}
     record |= {"relative_error": done.loss and done.loss.whole}
     record |= {"left_out": done.loss.left_out if done.loss else ()}
-    lines = [*_written(done, out, rank), *_steps(out.rstrip("/"), form, done.base)]
+    lines = [*_written(done, out, rank), *([only_chooses()] if done.chooses else [])]
+    lines += _steps(out.rstrip("/"), form, done.base)
     if form == "peft" and base is None:
         lines.append(_to("score it again", "swarm-llm", "eval", "--run", source, "--adapter", out))
     print_either(record, lines, as_json)
@@ -219,9 +221,9 @@ def find(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Rank many adapters on a task by few of its items.
+    """Rank many adapters on a task by few of its examples.
 
-    All are scored on some dev items, the better half on more, and so on; the last line is a search
+    All are scored on some dev examples, the better half on more, and so on; the last line is a search
     with the best.
 
     Example: swarm-llm find adapters/* --base B --task questions.json

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,9 @@ from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.report.run import SearchResult, search
 from pyswarmopt_llm.scores.metrics import accuracy
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, load_task
+from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.searching import loop
+from pyswarmopt_llm.searching.find import point_to_writing
 from pyswarmopt_llm.searching.use.model import EvalResult, evaluate_model, run_scoring
 
 
@@ -253,6 +255,31 @@ def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_ch
     choice, warning = note_texts(events)
     assert "no better than guessing" in choice and "probability of each option" in choice
     assert "no expert is measurably better than guessing on dev with likelihood scoring" in warning
+
+
+@pytest.mark.parametrize(
+    ("scoring", "chosen", "others", "library", "told"),
+    [
+        ("auto", "likelihood", "ab", "peft", True),
+        ("auto", "letter", "ab", "peft", True),
+        ("auto", "generate", "ab", "peft", False),
+        ("likelihood", "likelihood", "ab", "peft", False),
+        ("auto", "likelihood", "xy", "peft", False),
+        ("auto", "likelihood", "ab", "", False),
+    ],
+    ids=["labels", "letters", "it writes", "asked for", "no labels", "not to be served"],
+)
+def test_a_search_for_labels_points_to_replies_that_can_be_served(
+    scoring: str, chosen: Any, others: str, library: str, told: bool
+) -> None:
+    first = Item("1", "q", {"A": "a", "B": "b"}, "A")
+    second = Item("2", "r", dict(zip("AB", others, strict=True)), "A")
+    plan = SimpleNamespace(config=SimpleNamespace(scoring=scoring))
+    plan.kind = SimpleNamespace(library=library)
+    job: Any = SimpleNamespace(tasks={"t": Task("t", (first, second), (first,))}, plan=plan)
+    events: list[Event] = []
+    point_to_writing(job, {"t": chosen}, events.append)
+    assert ["`scoring` generate" in text for text in note_texts(events)] == [True] * told
 
 
 def test_the_result_is_read_back_from_its_files_and_scored_again(finished: SearchResult) -> None:

@@ -198,8 +198,9 @@ def test_a_run_is_exported_with_the_base_it_names_and_its_card(
 ) -> None:
     from huggingface_hub import ModelCard
 
-    export_model(str(run), tmp_path / "out")
-    export_model(str(run / "best"), tmp_path / "again", base=str(tiny_base))
+    assert export_model(str(run), tmp_path / "out").chooses  # it was found by comparing options
+    again = export_model(str(run / "best"), tmp_path / "again", base=str(tiny_base))
+    assert not again.chooses
     one, again = files(tmp_path / "out"), files(tmp_path / "again")
     assert one.keys() - again.keys() == {"README.md"} and all(
         one[name] == again[name] for name in again
