@@ -74,11 +74,10 @@ def minimize(
             `pyswarmopt/hybrid/memetic.py`) for a deterministic function of real coordinates,
             however many; its form with mutations in place of descents where some are integers or
             categories; its form with quadratic programs for up to 100 coordinates with constraints,
-            not all of them categories, and with models of cost and constraints beside where some
-            are no real numbers. With noise it is `recipes.surrogate`, and `recipes.covariant` if
-            there are integers, categories or constraints as well; above 100 coordinates
-            `recipes.constriction` takes the place of both. `Result.algorithm` says what ran:
-            "memetic", or the recipe's name.
+            and with models of cost and constraints beside where some are no real numbers. With
+            noise it is `recipes.surrogate`, and `recipes.covariant` if there are integers,
+            categories or constraints as well; above 100 coordinates `recipes.constriction` takes
+            the place of both. `Result.algorithm` says what ran: "memetic", or the recipe's name.
         population: particles; it does not change the algorithm. Default: the recipe's;
             `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
             workers. A recipe has no fewer than the starting points in `x0`. What the Gaussian
@@ -118,10 +117,10 @@ def minimize(
             `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
             >= 0; see `pyswarmopt.driver.problem.constraints`. "returned": `fun` returns ``(value,
             constraints)`` or ``{"fun": value, "constraints": ...}``, a number or a vector, at most
-            0 where x is allowed. `fun` is called where one is broken only in the
-            default search with at most 100 coordinates, not all of them categories, without noise
-            and ``keep_feasible=True``; what is not finite there does no harm. Elsewhere it is
-            called there once, for the result, if no feasible point was found at all.
+            0 where x is allowed. `fun` is called where one is broken only in the default search with
+            at most 100 coordinates, without noise and ``keep_feasible=True``; what is not finite
+            there does no harm. Elsewhere it is called there once, for the result, if no feasible
+            point was found at all.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.
         noisy: `fun` gives another value each time. The bests are evaluated again and compared by

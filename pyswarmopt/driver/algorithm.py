@@ -32,7 +32,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     `pyswarmopt.hybrid`.
 
     That needs a deterministic function; with constraints (`pyswarmopt.hybrid.constrained`) also one
-    that may be called where they are broken, and coordinates that are not all categories. Where it
+    that may be called where they are broken. Where it
     cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no
     quadratic; both make matrices of M x M numbers, so beyond `MATRIX_DIM` it is the ring of
     `constriction`. docs/explanation/evidence.md says how the defaults were chosen.
@@ -47,8 +47,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
         return _recipes().get(recipe)
     if recipe is not None and not hasattr(recipe, "population"):
         raise ValueError(f"recipe={recipe!r}: use a name, a Recipe or None")
-    moves = (smooth | problem.coding.integers).any()
-    by_amounts = problem.dim <= MATRIX_DIM and moves and not constraints.strict
+    by_amounts = problem.dim <= MATRIX_DIM and not constraints.strict
     if recipe is not None or (not options.noisy and (by_amounts or not constraints)):
         return recipe
     recipes = _recipes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -116,6 +117,25 @@ def test_calls_that_fail_are_avoided():
     assert r.params["mix"] == "a"
     assert r.feasible
     assert sum(r.failures.values()) < 20
+
+
+def test_labels_alone_with_a_constraint():
+    """Six positions of four labels: the least price that is strong enough, by trying all."""
+    parts = {"wood": (1.0, 1.0), "steel": (4.0, 5.0), "glass": (3.0, 2.0), "carbon": (9.0, 8.0)}
+    names = [f"p{i}" for i in range(4)]
+
+    def cost(**chosen):
+        return sum(parts[label][0] * (i + 1) for i, label in enumerate(chosen.values()))
+
+    def weak(**chosen):
+        return 17.0 - sum(parts[label][1] for label in chosen.values())
+
+    every = [dict(zip(names, labels, strict=True)) for labels in product(parts, repeat=4)]
+    best = min(cost(**p) for p in every if weak(**p) <= 0)
+    space = {name: list(parts) for name in names}
+    r = pso.minimize(cost, space=space, constraints=weak, max_evals=60, seed=0)
+    assert (r.algorithm, r.feasible) == ("memetic", True)
+    assert r.fun <= best + 2
 
 
 def test_several_points_at_a_time_are_different():
