@@ -271,9 +271,10 @@ class Evaluator:
         if memory is None or self.afresh or (self.vectorized and not len(memory)):
             return found, list(range(len(points))), {}
         for i, x in enumerate(points):
-            value = memory.recall(x)
+            key = memory.key(x)
+            value = memory.recall_key(key)
             if value is None:
-                first.setdefault(memory.key(x), i)
+                first.setdefault(key, i)
             else:
                 found[i] = value
         self.idle += len(found)

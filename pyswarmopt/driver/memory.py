@@ -43,7 +43,11 @@ class Memory:
 
     def recall(self, x: Floats) -> Value | None:
         """The value at x, (D,), NaN where the call failed; None where it is not known."""
-        known = self._known.get(self.key(x))
+        return self.recall_key(self.key(x))
+
+    def recall_key(self, key: bytes) -> Value | None:
+        """As `recall`, of the point with this key."""
+        known = self._known.get(key)
         return None if known is None else known[1]
 
     def keep(self, x: Floats, value: Value) -> None:

@@ -125,7 +125,7 @@ class Study:
         self._search = _Told(options, maximize)
 
     def ask(self) -> Trial | None:
-        """The next point to evaluate; None while values are waited for."""
+        """The next point to evaluate; None while values are waited for, and at the end."""
         return self._search.next_trial()
 
     def tell(
@@ -198,7 +198,7 @@ class _Told(AsynchronousSearch):
         return None
 
     def _next_ticket(self) -> Ticket | None:
-        if self._reasons():
+        if self._reasons() or len(self._pending) >= self._evaluator.left:
             return None
         ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
         return ticket

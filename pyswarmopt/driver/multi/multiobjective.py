@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt import __version__
+from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
@@ -27,9 +28,12 @@ from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Breach
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers.pool import MapLike
+from pyswarmopt.parts.topology import Global, Lattice
+from pyswarmopt.parts.velocity import SumOfTerms
 
 PARTICLE_SHARE = 10  # evaluations for each particle
 PARTICLES = (10, 100)  # by default, at least and at most
+SMPSO = "smpso"
 FINAL_SHARE = 10  # of so many evaluations of a noisy search one is for the front afresh
 
 
@@ -52,7 +56,7 @@ class MultiResult:
         status: how the search stands, in a word, as in `pyswarmopt.Result`.
         failures: calls that failed, as in `pyswarmopt.Result`.
         fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
-        algorithm: what ran: "smpso".
+        algorithm: what ran: "smpso" (Nebro et al. 2009), or the name of a recipe before it.
         seed: that of the search; None if none was given.
         version: of pyswarmopt.
 
@@ -74,7 +78,7 @@ class MultiResult:
     status: str = "running"
     failures: dict[str, int] = field(default_factory=dict)
     fun_stderr: Floats = field(default_factory=lambda: np.zeros((0, 0)))
-    algorithm: str = "smpso"
+    algorithm: str = SMPSO
     seed: int | None = None
     version: str = __version__
     _seen: tuple[Any, Floats] | None = None
@@ -131,6 +135,7 @@ def minimize_multi(
     history: Literal["particles"] | None = None,
     timeout: float | None = None,
     evaluation_timeout: float | None = None,
+    recipe: str | Recipe | None = None,
 ) -> MultiResult:
     """Find points of a box that are best in several objectives, each in its own way (a Pareto
     front).
@@ -166,6 +171,10 @@ def minimize_multi(
         history: "particles" keeps every evaluated point for `MultiResult.evaluated`.
         timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
+        recipe: velocity terms, by the name of a recipe or as `pso.compose` makes them, in place of
+            SMPSO's: a particle's attractor g is its leader, a less crowded point of the front, and w
+            the personal best with the worst ranks. Of the recipe only terms and schedule are used;
+            archive, walls and mutation stay SMPSO's.
 
     Returns:
         The points of the front, and how they were found.
@@ -201,9 +210,32 @@ def minimize_multi(
         vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
         checkpoint=checkpoint, integrality=integrality, constraints=constraints,
         categorical=categorical, space=space, equality_tolerance=equality_tolerance,
-        noisy=noisy, timeout=timeout, evaluation_timeout=evaluation_timeout,
+        noisy=noisy, timeout=timeout, evaluation_timeout=evaluation_timeout, recipe=recipe,
     )  # fmt: skip
     return MultiSearch(options, n_objectives, archive, history is not None).run()
+
+
+def _with_terms(recipe: str | Recipe | None, moves: int) -> Recipe | None:
+    """A recipe that is a sum of velocity terms, planned for so many moves.
+
+    Raises:
+        ValueError: another one, or an unknown name.
+    """
+    if recipe is None:
+        return None
+    from pyswarmopt.algorithms.registry import (
+        as_recipe,  # on use: a front without it begins earlier
+    )
+
+    known = as_recipe(recipe)
+    if not isinstance(known.velocity, SumOfTerms) or not isinstance(
+        known.topology, Global | Lattice
+    ):
+        raise ValueError(
+            f"recipe={known.name!r}: a front needs a sum of velocity terms, such as constriction, "
+            "model_swarms or pso.compose([...])"
+        )
+    return known.planned(max(moves, 1))
 
 
 class ByFront(ByOrder):
@@ -243,12 +275,16 @@ class MultiSearch(Loop[MultiResult]):
         limit = options.max_evals or 0
         population = options.population or int(np.clip(limit // PARTICLE_SHARE, *PARTICLES))
         self._evaluator = self._make_evaluator(limit, n_objectives)
+        recipe = _with_terms(options.recipe, limit // population)
+        self._algorithm = SMPSO if recipe is None else f"{recipe.name}, front of smpso"
         self._reserve = limit // FINAL_SHARE if options.noisy else 0
         self._evaluator.max_evals -= self._reserve
         problem = self._problem
         bounds = problem.coding.bounds()
         start = bounds[0][None][:0] if problem.start is None else problem.start
-        self._swarm = MultiSwarm(bounds, population, archive, n_objectives, options.seed, start)
+        self._swarm = MultiSwarm(
+            bounds, population, archive, n_objectives, options.seed, start, recipe
+        )
         self._judge: ByFront = ByFront(self._swarm, problem, self._evaluator)
         if keeps_all:
             self._judge.seen = Rows(np.empty((0, problem.dim + n_objectives)))
@@ -257,6 +293,7 @@ class MultiSearch(Loop[MultiResult]):
             "population": population,
             "archive": archive,
             "noisy": options.noisy,
+            "recipe": self._algorithm,
             "history": keeps_all,
         }
 
@@ -294,6 +331,7 @@ class MultiSearch(Loop[MultiResult]):
             params=None if problem.space is None else [problem.space.decode(point) for point in x],
             status=status(stop, found, worst.feasible),
             failures=failures,
+            algorithm=self._algorithm,
             fun_stderr=errors[order],
             seed=self._options.seed if isinstance(self._options.seed, int) else None,
             _seen=self._evaluated(),

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import check
 from pyswarmopt.base.storage import too_large
 from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
+from pyswarmopt.parts.velocity import Snapshot
 
 # Nebro et al. 2009, section III: w, and the range that both c1 and c2 are drawn from
 INERTIA = 0.1
@@ -42,6 +44,7 @@ class MultiSwarm:
         objectives: K.
         seed: of the swarm's own generator.
         start: positions of the first particles, (n, M).
+        recipe: whose velocities particles have in place of SMPSO's; None for those.
 
     Attributes:
         archive: points that nothing dominates, (A, M); the one of least violation while none is
@@ -59,10 +62,12 @@ class MultiSwarm:
         objectives: int,
         seed: int | np.random.Generator | None,
         start: Floats,
+        recipe: Recipe | None = None,
     ) -> None:
         self._random = np.random.default_rng(seed)
         self._low, self._high = bounds
         self._size = size
+        self._recipe = recipe
         shape = population, len(self._low)
         try:
             self.x = self._random.uniform(self._low, self._high, shape)
@@ -82,11 +87,34 @@ class MultiSwarm:
         self.iteration = 0
 
     def ask(self) -> Floats:
-        """Positions to evaluate, (N, M): the first ones, then moved by equations 1 to 6 of Nebro et
-        al. 2009, walls and mutation.
-        """
+        """Positions to evaluate, (N, M): the first ones, then moved, with walls and mutation."""
         if not len(self.p_values):
             return self.x
+        x, v = self._step() if self._recipe is None else self._step_of(self._recipe)
+        # At a wall a particle stops and turns round.
+        self.x = np.clip(x, self._low, self._high)
+        self.v = np.where(self.x == x, v, -v)
+        self._mutate()
+        self.iteration += 1
+        return self.x
+
+    def _step_of(self, recipe: Recipe) -> tuple[Floats, Floats]:
+        """Positions and velocities of a recipe's next move, each particle with a leader of its own in
+        the place of the best of its neighbourhood.
+        """
+        leaders = self._leaders(len(self.x))
+        s = Snapshot(self.x, self.v, self.p, leaders, self._worst()[None], move=self.iteration)
+        v = np.asarray(recipe.velocity(s, self.iteration, self._random))
+        return self.x + recipe.schedule(self.iteration) * v, v
+
+    def _worst(self) -> Floats:
+        """The personal best that has the greatest sum of ranks in the objectives, (D,)."""
+        ranks = self.p_values.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+        worst: Floats = self.p[int(ranks.sum(axis=1).argmax())]
+        return worst
+
+    def _step(self) -> tuple[Floats, Floats]:
+        """Positions and velocities of the next move by equations 1 to 6 of Nebro et al. 2009."""
         n = len(self.x)
         c1, c2 = self._random.uniform(*ACCELERATION, (2, n, 1))
         r1, r2 = self._random.random((2, n, 1))
@@ -95,13 +123,7 @@ class MultiSwarm:
         v *= 2 / np.abs(2 - phi - np.sqrt(phi**2 - 4 * phi))
         limit = (self._high - self._low) / 2
         v = np.clip(v, -limit, limit)
-        x = self.x + v
-        # At a wall a particle stops and turns round.
-        self.x = np.clip(x, self._low, self._high)
-        self.v = np.where(self.x == x, v, -v)
-        self._mutate()
-        self.iteration += 1
-        return self.x
+        return self.x + v, v
 
     def _leaders(self, n: int) -> Floats:
         """The less crowded one of two random members of the archive for each particle."""

@@ -99,3 +99,23 @@ def test_a_front_names_its_algorithm_seed_and_version():
     r = pso.minimize_multi(both, BOX, max_evals=20, seed=7)
     assert (r.algorithm, r.seed, r.version) == ("smpso", 7, pso.__version__)
     assert "smpso" in repr(r)
+
+
+def test_the_velocity_terms_of_a_recipe_move_a_front():
+    """One term that jumps to the leader: all that are not mutated are where the front was."""
+    jump = pso.Term("jump", 1.0, lambda s: s.g - s.x, random="none", looks_at="element")
+    r = pso.minimize_multi(
+        both, BOX, population=20, max_evals=900, seed=0, history="particles",
+        recipe=pso.compose([jump], name="jump"), callback=lambda r: r.nit >= 1,
+    )  # fmt: skip
+    points = [tuple(x) for x in r.evaluated()[0].round(9).tolist()]
+    assert len(set(points[20:]) - set(points[:20])) <= 6
+    assert (r.algorithm, len(points)) == ("jump, front of smpso", 40)
+
+
+def test_a_recipe_that_is_no_sum_of_terms_has_no_front():
+    with pytest.raises(ValueError, match="'spso2011': a front needs a sum of velocity terms"):
+        pso.minimize_multi(both, BOX, max_evals=40, recipe="spso2011")
+    with pytest.raises(ValueError, match="no recipe is called 'constrction'; did you mean"):
+        pso.minimize_multi(both, BOX, max_evals=40, recipe="constrction")
+    assert pso.minimize_multi(both, BOX, max_evals=200, seed=0, recipe="constriction").success

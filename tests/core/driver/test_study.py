@@ -77,6 +77,13 @@ def test_a_point_that_was_told_is_not_asked_for():
     assert study.result().status == "exhausted"
 
 
+def test_no_more_trials_are_pending_than_calls_are_left():
+    study = pso.Study(BOX, seed=0, max_evals=6)
+    study.tell([1.0, 1.0], 3.0)
+    trials = [study.ask() for _ in range(8)]
+    assert sum(trial is not None for trial in trials) == 5
+
+
 def test_a_saved_study_goes_on_as_if_nothing_had_happened(tmp_path):
     def made():
         return pso.Study(space=SPACE, constraints=strong, seed=0, max_evals=40)
