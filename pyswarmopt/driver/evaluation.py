@@ -239,7 +239,7 @@ class Evaluator:
             were evaluated; and what ends the search, if `on_error` says so: what `fun` raised, or a
             ValueError where it returned something that is not a number per point.
         """
-        found, new, twins = self._recall(points)
+        found, new, twins, keys = self._recall(points)
         failure: Exception | None = None
         try:
             outcomes = self._outcomes(points[new])
@@ -247,10 +247,13 @@ class Evaluator:
             outcomes, failure = {}, error
         for i, outcome in outcomes.items():
             try:
-                found[new[i]] = self.value(outcome, last=self.over)
-                self.learn(points[new[i]], found[new[i]])
+                value = found[new[i]] = self.value(outcome, last=self.over)
+                if keys and self.memory is not None and not self.vectorized:
+                    self.memory.keep_key(keys[new[i]], value)
             except Exception as error:
                 failure = failure or error
+        if outcomes:
+            self.idle = 0
         found |= {i: found[first] for i, first in twins.items() if first in found}
         if self.returned and not self.shape:  # what is remembered says it, too
             self.shape = next((np.shape(row) for row in found.values() if np.ndim(row)), ())
@@ -261,17 +264,19 @@ class Evaluator:
         evaluated[list(found)] = True
         return values, evaluated, failure
 
-    def _recall(self, points: Floats) -> tuple[dict[int, Any], list[int], dict[int, int]]:
-        """The values that are known, by row; the rows that are new; and those that repeat one of
-        these.
+    def _recall(
+        self, points: Floats
+    ) -> tuple[dict[int, Any], list[int], dict[int, int], list[bytes]]:
+        """The values that are known, by row; the rows that are new; those that repeat one of these; and
+        the keys of all, none where they are not looked up.
         """
         found: dict[int, Any] = {}
         first: dict[bytes, int] = {}
         memory = self.memory
         if memory is None or self.afresh or (self.vectorized and not len(memory)):
-            return found, list(range(len(points))), {}
-        for i, x in enumerate(points):
-            key = memory.key(x)
+            return found, list(range(len(points))), {}, []
+        keys = memory.keys(points)
+        for i, key in enumerate(keys):
             value = memory.recall_key(key)
             if value is None:
                 first.setdefault(key, i)
@@ -279,8 +284,11 @@ class Evaluator:
                 found[i] = value
         self.idle += len(found)
         new = list(first.values())
-        rest = set(range(len(points))) - found.keys() - set(new)
-        return found, new, {i: first[memory.key(points[i])] for i in rest}
+        twins: dict[int, int] = {}
+        if len(new) + len(found) < len(keys):
+            rest = set(range(len(keys))) - found.keys() - set(new)
+            twins = {i: first[keys[i]] for i in rest}
+        return found, new, twins, keys
 
     def recall(self, x: Floats) -> Floats | float | None:
         """The value at x, (D,), if it is known and need not be called."""

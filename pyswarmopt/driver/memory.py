@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import check
+from pyswarmopt.base.record import NONE, check
 
 NUMBERS = 2**16  # coordinates and values that are kept
 Value = Floats | float
@@ -31,15 +31,19 @@ class Memory:
 
     def __init__(self, canonical: Callable[[Floats], Floats] | None = None) -> None:
         self._canonical = canonical
-        self._known: dict[bytes, tuple[Floats, Value]] = {}
+        self._known: dict[bytes, Value] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
+    def keys(self, points: Floats) -> list[bytes]:
+        """A key for each point, (n, D), equal where the objective cannot tell them apart."""
+        same = points if self._canonical is None else np.array(list(map(self._canonical, points)))
+        return [x.tobytes() for x in same + 0.0]  # -0 is 0
+
     def key(self, x: Floats) -> bytes:
-        """Equal for points that the objective cannot tell apart."""
-        same = x if self._canonical is None else self._canonical(x)
-        return (same + 0.0).tobytes()  # -0 is 0
+        """The key of a point, (D,)."""
+        return self.keys(x[None])[0]
 
     def recall(self, x: Floats) -> Value | None:
         """The value at x, (D,), NaN where the call failed; None where it is not known."""
@@ -47,28 +51,33 @@ class Memory:
 
     def recall_key(self, key: bytes) -> Value | None:
         """As `recall`, of the point with this key."""
-        known = self._known.get(key)
-        return None if known is None else known[1]
+        return self._known.get(key)
 
     def keep(self, x: Floats, value: Value) -> None:
         """Keep the value at x, (D,), in place of the oldest if there are too many."""
-        if len(x) < NUMBERS:
-            self._known[self.key(x)] = x.copy(), value
-        while len(self._known) * (len(x) + np.size(value)) > NUMBERS:
-            del self._known[next(iter(self._known))]
+        self.keep_key(self.key(x), value)
 
-    def keep_all(self, points: Iterable[Floats], values: Iterable[Value]) -> None:
-        """Keep many."""
+    def keep_key(self, key: bytes, value: Value) -> None:
+        """As `keep`, of the point with this key."""
+        known = self._known
+        known[key] = value
+        if len(known) * (len(key) // 8 + 1) > NUMBERS:
+            del known[next(iter(known))]
+
+    def keep_all(self, points: Floats, values: Iterable[Value]) -> None:
+        """Keep many, (n, D)."""
         for x, value in zip(points, values, strict=True):
             self.keep(x, value)
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays from which `load_state_dict` restores it."""
-        width = max((np.size(value) for _, value in self._known.values()), default=1)
+        width = max(map(np.size, self._known.values()), default=1)
         values = np.full((len(self), width), math.nan)
-        for row, (_, value) in zip(values, self._known.values(), strict=True):
+        for row, value in zip(values, self._known.values(), strict=True):
             row[: np.size(value)] = value
-        points = np.array([x for x, _ in self._known.values()])
+        points = (
+            np.frombuffer(b"".join(self._known)).reshape(len(self), -1) if self._known else NONE
+        )
         return {"memory.points": points, "memory.values": values}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -81,5 +90,5 @@ class Memory:
         points, values = saved["memory.points"], saved["memory.values"]
         if len(values):
             check(saved, {"memory.points": ("float64", "nD")}, {"n": len(values)})
-        self._known = {}
-        self.keep_all(points, values[:, 0].tolist() if values.shape[1] == 1 else values.copy())
+        rows = values[:, 0].tolist() if values.shape[1] == 1 else list(values.copy())
+        self._known = dict(zip((x.tobytes() for x in points), rows, strict=True))
