@@ -25,8 +25,8 @@ from pyswarmopt.teaching import lesson
 HERE = Path(__file__).resolve().parent / "models"
 LETTERS = HERE.parents[2] / "examples" / "letters"
 # Of the lesson, then the page's own.
-SHARED = ("swarm.js", "formula.js", "draw.js", "dom.js", "ask.js")
-OWN = ("llama.js", "mixtures.js", "page.js")
+SHARED = ("swarm.js", "formula.js", "draw.js", "dom.js", "ask.js", "write.js")
+OWN = ("llama.js", "mixtures.js", "race.js", "contest.js", "page.js")
 DEV, HELDOUT = 24, 60  # prompts: few, so that a phone scores a candidate in a second
 
 
@@ -81,6 +81,7 @@ def data() -> dict[str, Any]:
         "model": about(),
         "experts": [path.parent.name for path in files()[1:]],
         "prompts": {"dev": prompts("dev", DEV), "heldout": prompts("test", HELDOUT)},
+        "landscapes": {"own": []},  # no best point is known
         "kernel": encoded((HERE / "linear.wasm").read_bytes()),
     }
 

@@ -7,6 +7,6 @@ const bytes = (path) => {
 };
 (async () => {
   if (accelerated) await Llama.accelerate(bytes(kernel));
-  const pool = Llama.pool(bytes(weights), about);
-  fs.writeFileSync(process.argv[3], JSON.stringify(eval(run)(pool)));
+  const asked = eval(run), models = asked.length ? [Llama.pool(bytes(weights), about)] : []; // only where they are named
+  fs.writeFileSync(process.argv[3], JSON.stringify(await asked(...models)));
 })();

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import itertools
 import json
 import re
 import shutil
@@ -16,12 +18,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browser import needs_browser, visit
 
 import pyswarmopt_llm as sl
 from pyswarmopt.teaching import lesson
+from pyswarmopt.teaching.algorithm1 import Setting
+from pyswarmopt_llm.common.gaussian import Kernel, Posterior
 
 ROOT = Path(__file__).parents[2]
 LETTERS = ROOT / "examples" / "letters"
+TERMS = ("inertia", "cognitive", "social", "repel")
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="no node on the PATH")
 
@@ -47,7 +53,7 @@ def node(writer: ModuleType, tmp_path: Path) -> Node:
     weights = tmp_path / "weights"
     weights.write_bytes(writer.weights())
     scripts = [lesson.read("swarm.js"), lesson.read("formula.js")]
-    scripts += [writer.read(name) for name in writer.OWN if name != "page.js"]
+    scripts += [writer.read(name) for name in ("llama.js", "mixtures.js", "race.js")]
     program = tmp_path / "program.js"
     program.write_text(
         "\n".join([*scripts, Path(__file__).with_name("models_page.js").read_text()])
@@ -153,6 +159,87 @@ def test_a_point_of_the_plane_is_a_mixture_and_back(node: Node) -> None:
     )  # a quarter up, three quarters across
 
 
+# ---- the race ----
+
+# A score of ten numbers in the place of models: highest, 0, at .8 of each of three experts.
+TOY = "(c) => -c.reduce((sum, a, k) => sum + (a - (k < 3 ? 0.8 : 0)) ** 2, 0)"
+
+
+@pytest.fixture
+def raced(node: Node) -> list[dict[str, Any]]:
+    """The racers at the end of a race of a toy score; held-out is twice as much."""
+    frames = (
+        "frames: frames.map(({ x, v, f, move }) => ({ x, v, f, factors: move && move.factors }))"
+    )
+    found: list[dict[str, Any]] = node(
+        f"""async () => {{
+          const f = {TOY}, all = await Race.run(10, 1, f, (c) => 2 * f(c), () => true);
+          return all.map(({{ name, dev, heldout, best, frames }}) => ({{ name, dev, heldout, best, {frames} }}));
+        }}"""
+    )
+    return found
+
+
+@needs_node
+def test_each_racer_has_the_same_budget_and_its_best_is_what_is_looked_at(
+    raced: list[dict[str, Any]],
+) -> None:
+    for racer in raced:
+        assert len(racer["dev"]) == len(racer["heldout"]) == 40
+        assert racer["dev"] == sorted(racer["dev"])
+        np.testing.assert_allclose(racer["heldout"], 2 * np.array(racer["dev"]))
+        wanted = np.array([0.8] * 3 + [0] * 7)
+        assert racer["dev"][-1] == pytest.approx(-((racer["best"] - wanted) ** 2).sum())
+    swarm, chance, proposals = (racer["dev"][-1] for racer in raced)
+    assert proposals > chance and proposals > swarm
+
+
+@needs_node
+def test_the_swarm_of_models_is_algorithm_1(raced: list[dict[str, Any]]) -> None:
+    """Move by move, as the library has it in ten coordinates, with the random numbers of the page."""
+    frames = raced[0]["frames"]
+    assert frames[0]["x"] == np.eye(10).tolist() and len(frames) == 4
+    x, v = (np.array(frames[0][key]) for key in "xv")
+    f = np.array(frames[0]["f"])
+    p, f_p = x, f
+    setting = Setting()
+    length = setting.lambda_
+    for before, after in itertools.pairwise(frames):
+        g, w = p[f_p.argmin()], worst_of(frames, before)
+        r_v, r_p, r_g, r_w = (np.array(before["factors"][term]) for term in TERMS)
+        pulls = (setting.phi_v * r_v, setting.phi_p * r_p, setting.phi_g * r_g, setting.phi_w * r_w)
+        total = sum(pulls)
+        v = (pulls[0] * v + pulls[1] * (p - x) + pulls[2] * (g - x) + pulls[3] * (x - w)) / total
+        x = x + length * v
+        length *= setting.phi_lambda
+        np.testing.assert_allclose(after["x"], x, atol=1e-12)
+        np.testing.assert_allclose(x.sum(1), 1)  # what the first question says
+        f = np.array(after["f"])
+        better = f < f_p
+        p, f_p = np.where(better[:, None], x, p), np.where(better, f, f_p)
+
+
+def worst_of(frames: list[dict[str, Any]], last: dict[str, Any]) -> np.ndarray:
+    """The worst place up to a frame."""
+    seen = frames[: frames.index(last) + 1]
+    pairs = [(f, x) for frame in seen for f, x in zip(frame["f"], frame["x"], strict=True)]
+    return np.array(max(pairs, key=lambda pair: pair[0])[1])
+
+
+@needs_node
+def test_the_model_of_the_scores_predicts_as_that_of_swarm_llm(node: Node) -> None:
+    draws = np.random.default_rng(0)
+    points, values, asked = draws.random((12, 10)), draws.random(12), draws.random((5, 10))
+    told = node(
+        f"""() => {{
+          const model = Race.gaussian({points.tolist()}, {values.tolist()}, 1.4, 0.01);
+          return {asked.tolist()}.map(model);
+        }}"""
+    )
+    mean, error = Posterior(Kernel(1.4, 0.01), points, values[:, None]).predict(asked)
+    np.testing.assert_allclose(told, np.hstack([mean, error]), rtol=1e-9)
+
+
 # ---- what the page says is so ----
 
 
@@ -189,6 +276,22 @@ def test_claims_of_ten_models_one_line(writer: ModuleType, node: Node) -> None:
     assert right["all"] == 0 and abs(right["average"] - right["none"]) < 0.1
 
 
+@needs_node
+def test_the_lead_of_the_winner_on_dev_is_partly_luck(writer: ModuleType, node: Node) -> None:
+    """The best mixture of the page's first race, to two digits, beside the best expert."""
+    prompts = json.dumps(writer.data()["prompts"])
+    found = [-0.09, 0.45, 1.5, 0.29, -0.34, 0.15, -0.01, 0.17, -0.13, -0.38]
+    told = node(
+        f"""(pool) => {{
+          const write = Mixtures.writer(pool), {{ dev, heldout }} = {prompts}, right = Mixtures.scoreOf("right");
+          return [{found}, Mixtures.unit(10, 2)].map((shares) =>
+            [dev, heldout].map((prompts) => Mixtures.value(right, prompts, write("weights", shares, prompts))));
+        }}"""
+    )
+    lead = np.subtract(*told)
+    assert lead == pytest.approx([0.17, 0.03], abs=0.03)
+
+
 def test_questions_name_experts_that_are_there(writer: ModuleType) -> None:
     content = writer.data()
     for chapter in content["chapters"]:
@@ -197,6 +300,37 @@ def test_questions_name_experts_that_are_there(writer: ModuleType) -> None:
             assert 0 <= question["answer"] < len(question["choices"])
             mixed = question.get("mixture", {})
             assert mixed == "all" or set(mixed) <= set(content["experts"])
+
+
+# ---- a reader ----
+
+
+@needs_browser
+def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(
+    writer: ModuleType, tmp_path: Path
+) -> None:
+    script = Path(__file__).with_name("models_reader.js").read_text(encoding="utf-8")
+    path = tmp_path / "models.html"
+    path.write_text(writer.page().replace("<body>", f"<body><script>{script}</script>"))
+    options = ("--dump-dom", "--window-size=500,900", "--virtual-time-budget=120000")
+    done = visit(path.as_uri(), tmp_path / "profile", *options)
+    assert "CONSOLE" not in done.stderr
+    found = re.search(r'data-seen="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(html.unescape(found[1]))
+    assert seen["errors"] == [] and seen["requests"] == [] and not seen["wide"]
+    assert re.fullmatch(r"It writes: [a-j]( [a-j])*", seen["first"][0])
+    assert seen["slid"][0].startswith("1.00 halves-rotate + 0.50 reverse-next: ")
+    assert "outside the plane" in seen["slid"][0] and seen["slid"][1] != seen["first"][1]
+    assert seen["alone"].startswith("The model without experts: ")
+    assert "outside" not in seen["moved"] and "halves-rotate" in seen["moved"]
+    assert "4.00" in seen["length"] and "“wit” is unknown" in seen["refused"]
+    assert seen["own"].startswith("It writes: ")
+    assert seen["exported"][0] == "mixture.json" and "--space delta" in seen["exported"][1]
+    assert "answer is" in seen["asked"] and "1.00 reverse-next" in seen["tried"]
+    assert seen["second"] == ["The swarm of models", 0, True]
+    given, right = seen["written"]
+    assert "right one differ from step 1" in given and right.startswith("Right: both swarms")
 
 
 # ---- one file ----

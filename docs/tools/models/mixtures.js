@@ -51,7 +51,7 @@ const Mixtures = (() => {
 
   // ---- the plane through three experts ----
 
-  const CORNERS = [[-3.4, -2.4], [3.4, -2.4], [0, 3.6]];
+  const CORNERS = [[-3.4, -2.4], [3.4, -2.4], [0, 3.2]];
 
   // Shares of the three corners at a point of the picture; they add up to 1.
   const sharesAt = ([x, y]) => {

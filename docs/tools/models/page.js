@@ -10,7 +10,8 @@
   const names = DATA.experts, size = names.length;
 
   const model = {
-    number: 0, space: "weights", shares: Mixtures.unit(size, 0), text: "right", score: Mixtures.scoreOf("right"),
+    number: 0, space: "weights", shares: Mixtures.unit(size, names.indexOf("halves-rotate")), text: "right", score: Mixtures.scoreOf("right"),
+    seed: 1, t: 0, followed: size - 1, racers: [], race: 0,
     corners: ["halves-rotate", "reverse-next", "swap-pairs"].map((name) => names.indexOf(name)), tried: [], heights: null, job: 0, looks: 0,
   };
   let pool = null, write = null;
@@ -95,8 +96,15 @@
 
   const draw = () => {
     if (!$("view").clientWidth || !model.tried.length) return;
-    const found = frames();
-    Draw.view($("view"), { settings: settings(), optima: [], frames: found, t: found.length - 1, selected: 0, arrows: "none", progress: 0 });
+    const swarm = model.number === 1 ? model.racers[0]?.frames ?? [] : [];
+    if (swarm.length) {
+      const view = { settings: { ...settings(), repel: Race.SETTINGS.repel }, optima: [], frames: Contest.flat(swarm, model.corners) };
+      Draw.view($("view"), { ...view, t: model.t, selected: model.followed, arrows: "one", progress: 0 });
+    } else {
+      const found = frames();
+      Draw.view($("view"), { settings: settings(), optima: [], frames: found, t: found.length - 1, selected: 0, arrows: "none", progress: 0 });
+    }
+    if (model.number === 1 && model.racers.length) Contest.curves(model.racers);
   };
 
   // Scores of the plane, a row of mixtures after the other; another call ends this one.
@@ -119,9 +127,70 @@
   };
 
   const again = () => {
+    forget();
     model.tried = [];
     settle();
     heights();
+  };
+
+  // ---- the race ----
+
+  // The race from its start; what ran before stops.
+  const race = async () => {
+    forget();
+    const running = model.race;
+    model.job++; // the heights wait
+    model.t = 0;
+    const scored = (prompts) => async (shares) => {
+      await pause();
+      return value(shares, prompts);
+    };
+    const told = (racers) => {
+      if (running !== model.race) return false;
+      model.racers = racers;
+      $("curvesBox").hidden = model.number === 0;
+      $("raceSaid").textContent = `Evaluation ${racers.at(-1).dev.length} of ${Race.BUDGET}`;
+      Contest.curves(racers);
+      Contest.table(racers, names);
+      return true;
+    };
+    if (await Race.run(size, model.seed, scored(dev), scored(heldout), told)) finish();
+  };
+
+  const finish = () => {
+    const winner = ahead();
+    $("raceSaid").textContent = `Ahead on dev: ${winner.name}, ${shown(winner.dev.at(-1))}. The same mixture has ${shown(winner.heldout.at(-1))} on held-out prompts.`;
+    $("take").disabled = false;
+    $("view").setAttribute("aria-label", "Algorithm 1 in the plane of three experts, each particle at its foot.");
+    follow(0, model.followed);
+    if (model.heights.known < GRID) heights();
+  };
+
+  const ahead = () => model.racers.reduce((a, b) => (b.dev.at(-1) > a.dev.at(-1) ? b : a));
+
+  // Another round of the swarm, another particle.
+  const follow = (t, particle) => {
+    const frames = model.racers[0]?.frames ?? [];
+    $("rounds").hidden = model.number === 0 || !frames.length;
+    $("curvesBox").hidden = model.number === 0 || !model.racers.length;
+    if (!frames.length || model.number === 0) return;
+    model.t = Math.max(0, Math.min(t, frames.length - 1));
+    model.followed = particle % size;
+    const { x, f } = frames[model.t];
+    $("clock").textContent = `round ${model.t} of ${frames.length - 1}`;
+    $("another").textContent = `● ${model.followed + 1}`;
+    $("status").textContent = `Particle ${model.followed + 1}: ${Contest.told(names, x[model.followed])}; ${shown(-f[model.followed])} on dev.`;
+    draw();
+  };
+
+  // What a race found is of another score or space now.
+  const forget = () => {
+    model.race++;
+    model.racers = [];
+    $("rounds").hidden = $("curvesBox").hidden = true;
+    $("raceSaid").textContent = "";
+    $("results").replaceChildren();
+    $("take").disabled = true;
   };
 
   // ---- controls ----
@@ -131,7 +200,7 @@
   const build = () => {
     names.forEach((name, k) => {
       const id = `set-${name}`, input = element("input", { id, type: "range" }), output = element("output", { htmlFor: id });
-      Object.assign(input, { min: -1, max: 2, step: 0.05 });
+      Object.assign(input, { min: -1, max: 2, step: 0.01 });
       const changed = () => model.shares.map((share, i) => (i === k ? Number(input.value) : share));
       input.oninput = () => (output.textContent = shown(Number(input.value)));
       input.onchange = () => mix(changed());
@@ -212,6 +281,7 @@
     if (model.space === space) return;
     model.space = $("space").value = space;
     model.tried = [];
+    forget();
     if (pool) heights();
   };
 
@@ -220,6 +290,7 @@
   const line = (mixture) => (mixture === "all" ? Array(size).fill(1) : names.map((name) => mixture[name] ?? 0));
 
   const tryIt = (question) => {
+    if (!question.mixture) return startButton();
     const button = element("button", { type: "button", textContent: "Try it" });
     button.onclick = () => {
       chooseSpace(question.space);
@@ -229,6 +300,18 @@
     return button;
   };
 
+  const startButton = () => {
+    const button = element("button", { type: "button", textContent: "Start the race" });
+    button.onclick = () => {
+      $("race").scrollIntoView({ block: "nearest" });
+      race();
+    };
+    return button;
+  };
+
+  // Of the plane alone, whose heights are known: there a reader's line moves a swarm within a second.
+  const inThePlane = () => ({ ...Race.SETTINGS, ...settings(), particles: 9, repel: Race.SETTINGS.repel });
+
   const open = (number) => {
     model.number = number;
     const chapter = DATA.chapters[number];
@@ -236,17 +319,25 @@
     $("title").textContent = chapter.title;
     $("text").replaceChildren(...chapter.text.map((text) => rich("p", text)));
     $("questions").replaceChildren(...chapter.questions.map((question, k) => Ask.question(question, k, tryIt(question))));
+    Write.open({ ...chapter, settings: inThePlane() });
+    document.querySelectorAll("[data-chapter]").forEach((part) => (part.hidden = Number(part.dataset.chapter) !== number));
     $("exercises").replaceChildren(...chapter.exercises.map(Ask.exercise));
     [...$("chapters").querySelectorAll("button")].forEach((button, k) => {
       if (k === number) button.setAttribute("aria-current", "step");
       else button.removeAttribute("aria-current");
     });
-    mix(line(chapter.mixture));
+    legend(number);
+    mix(number === 0 ? line(chapter.mixture) : model.shares);
+    follow(model.t, model.followed);
   };
 
-  const LEGEND = [["●", "accent", "this mixture"], ["◇", "cognitive", "the best so far"], ["□", "ink", "experts"], ["▬", "low", "higher score"]];
+  const LEGENDS = [
+    [["●", "accent", "this mixture"], ["◇", "cognitive", "the best so far"], ["□", "ink", "experts"], ["■", "low", "higher score"]],
+    [["●", "accent", "followed particle"], ["◇", "cognitive", "its best, p"], ["○", "social", "the best, g"], ["×", "repel", "the worst, w"],
+      ["→", "inertia", "inertia"], ["→", "cognitive", "cognitive"], ["→", "social", "social"], ["→", "repel", "repel"], ["⇢", "sum", "the move"]],
+  ];
 
-  const legend = () => $("legend").replaceChildren(...LEGEND.map(([mark, paint, text]) =>
+  const legend = (number) => $("legend").replaceChildren(...LEGENDS[number].map(([mark, paint, text]) =>
     element("li", {}, element("i", { textContent: mark, style: `color: var(--${paint})` }), text)));
 
   // ---- wiring ----
@@ -276,15 +367,15 @@
 
   const start = async () => {
     await load();
-    open(0);
+    open(asked === "2" ? 1 : 0);
     ask();
-    document.documentElement.dataset.ready = "";
+    document.documentElement.dataset.ready = Math.round(performance.now()); // ms until the first reply
     heights();
   };
 
   Swarm.define(() => NaN); // no height is known yet
   build();
-  legend();
+  Contest.legend();
   DATA.chapters.forEach((chapter, k) => {
     const button = element("button", { type: "button", textContent: `${k + 1}  ${chapter.title}` });
     button.onclick = () => open(k);
@@ -293,12 +384,23 @@
   $("scoreBox").onsubmit = (event) => (event.preventDefault(), judge());
   $("ownBox").onsubmit = (event) => (event.preventDefault(), ask());
   $("space").onchange = () => (chooseSpace($("space").value), mix(model.shares));
+  $("race").onclick = race;
+  $("luck").onclick = () => (model.seed++, race());
+  $("take").onclick = () => {
+    const shares = ahead().best.map((share) => Math.round(share * 100) / 100);
+    open(0);
+    mix(shares);
+  };
+  $("back").onclick = () => follow(model.t - 1, model.followed);
+  $("next").onclick = () => follow(model.t + 1, model.followed);
+  $("another").onclick = () => follow(model.t, model.followed + 1);
   $("heldout").onclick = lookAside;
   $("export").onclick = save;
   $("view").onclick = onPress;
   $("view").onkeydown = onKey;
   $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   addEventListener("resize", draw);
-  theme(location.hash === "#dark" || matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const [asked, look] = location.hash.slice(1).split("."); // #2 opens chapter 2, #2.dark in dark colours
+  theme(look || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
   start();
 })();

@@ -341,5 +341,5 @@ const Draw = (() => {
     disc(g, [x(settings.inertia), y(settings.cognitive + settings.social)], 5.5, colour("accent"));
   };
 
-  return { view, place, chart, map, limit, projection };
+  return { view, place, chart, map, limit, projection, prepare, colour };
 })();

@@ -1,4 +1,5 @@
-// The swarm of the page: the same update as in pyswarmopt/, on arrays of [x, y]. No drawing, no document, no clock.
+// The swarm of the page: the same update as in pyswarmopt/, on arrays of [x, y] or of more coordinates. No drawing, no
+// document, no clock.
 // tests/core/teaching/test_lesson.py runs it beside the library on the same random numbers.
 "use strict";
 
@@ -33,8 +34,8 @@ const Swarm = (() => {
 
   // A landscape moved so that its optimum is not in the middle of the box.
   const landscape = (settings) => {
-    const f = LANDSCAPES[settings.landscape], [dx, dy] = settings.shift;
-    return ([a, b]) => f([a - dx, b - dy]);
+    const f = LANDSCAPES[settings.landscape];
+    return (x) => f(x.map((a, d) => a - settings.shift[d]));
   };
 
   // Whose personal best particle i knows: itself first, then its neighbours in this order.
@@ -85,28 +86,29 @@ const Swarm = (() => {
     for (const term of TERMS) move.forces[term] = [], move.coefficients[term] = [];
     for (let i = 0; i < n; i++) {
       const x = state.origin[i], g = attractor(state, i, settings.topology);
+      const each = (of) => x.map((_, d) => of(d)); // for each coordinate
       const pulls = {
         inertia: state.v[i],
-        cognitive: [0, 1].map((d) => state.p[i][d] - x[d]),
-        social: [0, 1].map((d) => g[d] - x[d]),
-        repel: [0, 1].map((d) => x[d] - state.worst[d]),
+        cognitive: each((d) => state.p[i][d] - x[d]),
+        social: each((d) => g[d] - x[d]),
+        repel: each((d) => x[d] - state.worst[d]),
       };
       const r = (term, d) => (factors[term][i].length > 1 ? factors[term][i][d] : factors[term][i][0]);
-      const total = [0, 1].map((d) => TERMS.reduce((s, term) => s + r(term, d) * settings[term], 0));
+      const total = each((d) => TERMS.reduce((s, term) => s + r(term, d) * settings[term], 0));
       for (const term of TERMS) {
-        const c = [0, 1].map((d) => (r(term, d) * settings[term]) / (settings.normalise ? total[d] || 1 : 1));
+        const c = each((d) => (r(term, d) * settings[term]) / (settings.normalise ? total[d] || 1 : 1));
         move.coefficients[term].push(c);
-        move.forces[term].push([0, 1].map((d) => c[d] * pulls[term][d]));
+        move.forces[term].push(each((d) => c[d] * pulls[term][d]));
       }
       const force = (d) => TERMS.reduce((s, term) => s + move.forces[term][i][d], 0);
       const written = (d) => settings.update({
         v: state.v[i][d], x: x[d], p: state.p[i][d], g: g[d], worst: state.worst[d],
         w: settings.inertia, c1: settings.cognitive, c2: settings.social, c3: settings.repel,
-        r1: r("cognitive", d), r2: r("social", d), r3: r("repel", d),
+        r0: r("inertia", d), r1: r("cognitive", d), r2: r("social", d), r3: r("repel", d), C: total[d],
       });
-      const sum = [0, 1].map(settings.update ? written : force);
-      const reach = [0, 1].map((d) => x[d] + move.length * sum[d]);
-      const walled = [0, 1].map((d) => WALLS[settings.boundary](reach[d], sum[d], settings.low, settings.high));
+      const sum = each(settings.update ? written : force);
+      const reach = each((d) => x[d] + move.length * sum[d]);
+      const walled = each((d) => WALLS[settings.boundary](reach[d], sum[d], settings.low, settings.high));
       move.g.push(g);
       move.reach.push(reach);
       move.x.push(walled.map((pair) => pair[0]));
@@ -115,9 +117,8 @@ const Swarm = (() => {
     return move;
   };
 
-  // Evaluate where the particles are, and remember: p, the leader, the worst, each only on strict improvement.
-  const remember = (state, settings) => {
-    const f = state.x.map(landscape(settings));
+  // What the values where the particles are change: p, the leader, the worst, each only on strict improvement.
+  const remember = (state, settings, f = state.x.map(landscape(settings))) => {
     const next = { ...state, f, p: [...state.p], pf: [...state.pf], stagnation: [...state.stagnation] };
     let low = 0, high = 0;
     f.forEach((value, i) => {
@@ -134,24 +135,33 @@ const Swarm = (() => {
     if (f[high] > state.worstf) next.worstf = f[high], next.worst = state.x[high];
     next.restarted = next.stagnation.map((count) => settings.restart > 0 && count >= settings.restart);
     next.origin = state.x.map((x, i) => (next.restarted[i] ? next.p[i] : x));
-    next.v = state.v.map((v, i) => (next.restarted[i] ? [0, 0] : v));
+    next.v = state.v.map((v, i) => (next.restarted[i] ? v.map(() => 0) : v));
     next.stagnation = next.stagnation.map((count, i) => (next.restarted[i] ? 0 : count));
     return next;
   };
 
   const moved = (state, move) => ({ ...state, t: state.t + 1, x: move.x, v: move.v, move: null });
 
-  // All rounds of a run. recorded: factors of the library, a list over moves; random: () -> [0, 1) for the moves after.
-  const run = (x, v, settings, moves, recorded, random) => {
+  // All rounds of a run: gives the positions of each, takes their values, returns the frames. recorded: factors of the
+  // library, a list over moves; random: () -> [0, 1) for the moves after.
+  const rounds = function* (x, v, settings, moves, recorded, random) {
     const frames = [];
-    let state = remember(start(x, v), settings);
+    let state = remember(start(x, v), settings, yield x);
     for (let t = 0; t < moves; t++) {
       state.move = plan(state, settings, recorded[t] || draw(x.length, settings, random));
       frames.push(state);
-      state = remember(moved(state, state.move), settings);
+      const next = moved(state, state.move);
+      state = remember(next, settings, yield next.x);
     }
     frames.push(state);
     return frames;
+  };
+
+  const run = (x, v, settings, moves, recorded, random) => {
+    const f = landscape(settings), all = rounds(x, v, settings, moves, recorded, random);
+    let step = all.next();
+    while (!step.done) step = all.next(step.value.map(f));
+    return step.value;
   };
 
   // Factors of one move, one array per term. Inertia has none unless the sum is normalised, as in Model Swarms.
@@ -181,13 +191,13 @@ const Swarm = (() => {
       const a = Math.floor(random() * experts.length);
       const b = (a + 1 + Math.floor(random() * (experts.length - 1))) % experts.length;
       const t = random();
-      return [0, 1].map((d) => t * experts[a][d] + (1 - t) * experts[b][d]);
+      return experts[a].map((own, d) => t * own + (1 - t) * experts[b][d]);
     };
     const x = Array.from({ length: n }, (_, i) =>
       experts.length ? (i < experts.length ? experts[i] : between()) : [at(), at()]);
     const v = x.map((own, i) => {
       const other = x[(i + 1 + Math.floor(random() * (n - 1))) % n];
-      return [0, 1].map((d) => settings.launch * (other[d] - own[d]));
+      return own.map((from, d) => settings.launch * (other[d] - from));
     });
     return { x, v };
   };
@@ -225,5 +235,5 @@ const Swarm = (() => {
     return [Math.max(middle - half, 0), Math.min(middle + half, 1)];
   };
 
-  return { TERMS, define, landscape, neighbours, plan, run, generator, populate, spread, many, wilson };
+  return { TERMS, define, landscape, neighbours, plan, rounds, run, generator, populate, spread, many, wilson };
 })();

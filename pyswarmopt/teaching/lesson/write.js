@@ -5,7 +5,7 @@ const Write = (() => {
   const { DATA, $, element, rich, pair } = Dom;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const KINDS = {
-    velocity: { label: "v′ =", names: ["v", "x", "p", "g", "worst", "w", "c1", "c2", "c3", "r1", "r2", "r3"] },
+    velocity: { label: "v′ =", names: ["v", "x", "p", "g", "worst", "w", "c1", "c2", "c3", "r0", "r1", "r2", "r3", "C"] },
     informants: { label: "informants of i:", names: ["i", "n"] },
   };
   let timer = null;
