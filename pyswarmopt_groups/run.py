@@ -20,6 +20,7 @@ from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
+from pyswarmopt_groups.summary import correct, verdict_lines
 from pyswarmopt_groups.validate import check_members, check_task, usable
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.json_types import wrong_field
@@ -157,7 +158,8 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
             ``tokens``, ...;
         ``strategies``: name -> ``test``, ``test_interval``, ``tokens`` (mean per item),
             ``agreement``,
-        ``against_single`` and the strategy's own metrics; ``best_single``: the best member on dev;
+        ``against_single`` (``corrected`` for the number of strategies) and the strategy's own
+        metrics; ``best_single``: the best member on dev; ``verdict``: which to use, in sentences;
         ``left_out``.
 
     Raises:
@@ -215,7 +217,8 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
         compute = partial(_decided, strategy, context, right)
         store.get("strategy", name, compute, lambda row: wrong_field(row, _SHAPE))
         decided = store.all("strategy")
-        result["strategies"] = {each["who"]: each["row"] for each in decided}
+        result["strategies"] = _rows(task.test, decided, right)
+        result["verdict"] = list(verdict_lines(result))
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / RESULT, result)
             lines = [
@@ -226,6 +229,19 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
             write_text(out / VERDICTS, "\n".join([*lines, ""]))
         on_step(done + 1, total, name, result["strategies"][name])
     return result
+
+
+def _rows(
+    items: Sequence[Item], decided: Sequence[Mapping[str, Any]], single: Sequence[float]
+) -> dict[str, Any]:
+    """The rows of all stored strategies, which are read together; `single`: see `_decided`."""
+    rows = {each["who"]: each["row"] for each in decided}
+    right = {}
+    for each in decided:
+        answers = [verdict["answer"] for verdict in each["verdicts"]]
+        pairs = zip(items, answers, strict=True)
+        right[each["who"]] = [float(is_right(item, answer)) for item, answer in pairs]
+    return correct(rows, right, single, repeated(items))
 
 
 def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float]) -> dict[str, Any]:

@@ -134,12 +134,14 @@ def following(
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:
-    """Members and strategies with test scores, intervals and costs; societies with their
-    metrics.
+    """The verdict, then members and strategies with test scores, intervals and costs; societies with
+    their metrics.
     """
     from pyswarmopt_llm.report.against import against_text
 
     plain: dict[str, Any] = {"markup": False, "highlight": False}
+    for line in result["verdict"]:
+        console.print(line, **plain, soft_wrap=True)
     console.print(
         f"{result['task']}: fitted on {counted(result['dev_items'], 'dev example')}, "
         f"reported on {counted(result['test_items'], 'test example')}, "

@@ -1,0 +1,113 @@
+"""Which strategy to use: all of a result against its best member, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pyswarmopt_groups.registry import VOTES
+from pyswarmopt_llm.common.statistics import Questions, compare_paired, corrected
+from pyswarmopt_llm.report.pages import p_text
+
+Row = dict[str, Any]
+
+
+def correct(
+    rows: Mapping[str, Row],
+    right: Mapping[str, Sequence[float]],
+    single: Sequence[float],
+    questions: Questions | None,
+) -> dict[str, Row]:
+    """The rows of strategies, each comparison with the best member corrected for their number.
+
+    Args:
+        rows: strategy -> its row of ``result.json``.
+        right: strategy -> 1 for each test example that it answers correctly, else 0.
+        single: the same of the best member on dev.
+        questions: what each example asks, see `compare_paired`.
+    """
+    tests = {name: compare_paired(right[name], single, questions=questions) for name in rows}
+    found = corrected(
+        tests,
+        lambda name, level: compare_paired(right[name], single, questions=questions, level=level),
+    )
+    changed = {}
+    for name, row in rows.items():
+        test = found[name]
+        record = {"strategies": len(rows), "interval": list(test.interval), "p": test.p_value}
+        changed[name] = {**row, "against_single": {**row["against_single"], "corrected": record}}
+    return changed
+
+
+def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """What to use, and the best member on test where dev chose another.
+
+    Args:
+        result: content of ``result.json``.
+
+    Example:
+        >>> test = {"difference": 0.02, "corrected": {"strategies": 1, "interval": [-0.1, 0.1], "p": 0.7}}
+        >>> row = {"test": 0.5, "tokens": 30.0, "against_single": test}
+        >>> members = {"ann": {"test": 0.48, "tokens": 10.0}, "bob": {"test": 0.5, "tokens": 10.0}}
+        >>> result = {"members": members, "best_single": "ann", "strategies": {"majority": row}}
+        >>> for line in verdict_lines(result):
+        ...     print(line)
+        No vote is shown to be better than the best member, ann (majority: +0.020, p = 0.70); use that one.
+        The best member on dev is ann, 0.480 on test; the best on test is bob, 0.500.
+    """
+    rows = result["strategies"]
+    single = result["best_single"]
+    better = [name for name, row in rows.items() if _end(row, 0) > 0]
+    if better:
+        yield _best_of(better, result)
+    else:
+        yield _none_of(rows, single)
+    worse = [name for name, row in rows.items() if _end(row, 1) < 0]
+    if worse:
+        yield f"Worse than {single}: {', '.join(worse)}."
+    yield from _other_member(result["members"], single)
+
+
+def _end(row: Row, side: int) -> float:
+    """An end of the corrected interval."""
+    return float(row["against_single"]["corrected"]["interval"][side])
+
+
+def _none_of(rows: Mapping[str, Row], single: str) -> str:
+    """That the best member is the one to use; with the best of the strategies if it is ahead."""
+    votes = all(name.partition(":")[0] in VOTES for name in rows)
+    kind = "vote" if votes else "strategy"
+    name = max(rows, key=lambda each: rows[each]["test"])
+    test = rows[name]["against_single"]
+    if test["difference"] <= 0:
+        return f"No {kind} is better than the best member, {single}; use that one."
+    ahead = f"({name}: {test['difference']:+.3f}, {p_text(test['corrected']['p'])})"
+    return f"No {kind} is shown to be better than the best member, {single} {ahead}; use that one."
+
+
+def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
+    """The best of the strategies that are better than the best member, with its price."""
+    name = max(better, key=lambda each: result["strategies"][each]["test"])
+    row = result["strategies"][name]
+    single = result["members"][result["best_single"]]
+    test = row["against_single"]["corrected"]
+    low, high = test["interval"]
+    many = test["strategies"] > 1
+    correction = f", corrected for {test['strategies']} strategies" if many else ""
+    price = row["tokens"] / single["tokens"] if single["tokens"] else None
+    cost = "" if price is None else f", at {price:.1f} times its tokens"
+    return (
+        f"{name} is better than the best member, {result['best_single']}: {row['test']:.3f} "
+        f"against {single['test']:.3f} [{low:+.3f}, {high:+.3f}] ({p_text(test['p'])}"
+        f"{correction}){cost}."
+    )
+
+
+def _other_member(members: Mapping[str, Row], single: str) -> Iterator[str]:
+    """The best member on test, where it is better there than that of dev."""
+    best = max(members, key=lambda name: members[name]["test"])
+    if members[best]["test"] > members[single]["test"]:
+        yield (
+            f"The best member on dev is {single}, {members[single]['test']:.3f} on test; "
+            f"the best on test is {best}, {members[best]['test']:.3f}."
+        )
