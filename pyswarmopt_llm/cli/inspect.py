@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.table import ExpertRow
 
 DEFAULT = "delta"  # the space of `--preset auto`
+_ENDLESS = 10_000  # columns of a screen on which no cell is folded
 WORDS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype")  # columns of the table
 
 
@@ -77,32 +79,74 @@ def next_command(space: str, experts: list[str], base: str | None) -> str:
 
 
 def _show(report: PreflightReport, rows: Sequence[ExpertRow], errors: dict[str, int]) -> None:
-    """Print what all experts have in common, a table of the rest, and the problems."""
-    common, table = report_table(rows)
+    """Print what all experts have in common, the rest as a table, or a paragraph each where that
+    does not fit; the problems; and the spaces, each with what concerns it alone.
+    """
+    console = open_console()
+    common, columns = differing(rows)
+    table = _table(columns)
     echo(common)
-    open_console().print(table)
-    for problem in report.problems:
+    unbound = console.options.update(max_width=_ENDLESS)
+    if console.measure(table, options=unbound).maximum <= console.width:
+        console.print(table)
+    else:
+        for line in paragraphs(columns, console.width):
+            echo(line)
+    everywhere = [each for each in report.problems if DEFAULT in each.spaces]
+    for problem in everywhere:
         echo(with_flags(f"{problem.severity}: {problem}"))
     for space, count in errors.items():
-        verdict = f"blocked (errors: {count})" if count else "these experts can be mixed"
+        verdict = "blocked" if count else "these experts can be mixed"
         echo(f"--space {space}: {verdict}")
+        for problem in report.problems:
+            if problem not in everywhere and space in problem.spaces:
+                echo(with_flags(f"  {problem}"))
 
 
-def report_table(rows: Sequence[ExpertRow]) -> tuple[str, Table]:
-    """The common properties of all experts in one line, and a table of their differences."""
+def differing(rows: Sequence[ExpertRow]) -> tuple[str, dict[str, list[str]]]:
+    """The common properties of all experts in one line, and the columns in which they differ."""
     columns = {
         **{name: [getattr(row, name) for row in rows] for name in WORDS},
-        "parameters": [f"{row.parameters:,}" for row in rows],
-        "MB": [f"{row.bytes / 1e6:.1f}" for row in rows],
+        "parameters": [f"{row.parameters:,}" if row.parameters else "-" for row in rows],
+        "MB": [f"{row.bytes / 1e6:.1f}" if row.bytes else "-" for row in rows],
         "norm": ["-" if row.norm is None else f"{row.norm:.2f}" for row in rows],
         "top share": ["-" if row.top_share is None else f"{row.top_share:.2f}" for row in rows],
     }
-    shared = [name for name, cells in columns.items() if len(rows) > 1 and len({*cells}) == 1]
-    table = Table()
-    for name in [each for each in columns if each not in shared]:
-        table.add_column(name, overflow="fold", justify="left" if name in WORDS else "right")
-    for cells in zip(*(columns[name] for name in columns if name not in shared), strict=True):
-        table.add_row(*map(escape, cells))
+    several = len(rows) > 1
+    shared = [name for name in [*columns][1:] if several and len({*columns[name]}) == 1]
     common = ", ".join(f"{name} {columns[name][0]}" for name in shared)
     experts = counted(len(rows), "expert")
-    return f"{experts}, all with {common}" if shared else experts, table
+    kept = {name: cells for name, cells in columns.items() if name not in shared}
+    return f"{experts}, all with {common}" if shared else experts, kept
+
+
+def _table(columns: Mapping[str, Sequence[str]]) -> Table:
+    """The columns as a table."""
+    table = Table()
+    for name in columns:
+        table.add_column(name, overflow="fold", justify="left" if name in WORDS else "right")
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def paragraphs(columns: Mapping[str, Sequence[str]], width: int) -> Iterator[str]:
+    """The same for a narrow screen: each expert, and what is known of it indented below.
+
+    Example:
+        >>> print(*paragraphs({"expert": ["shop"], "rank": ["4"], "norm": ["-"]}, 80), sep="\\n")
+        shop
+          rank 4
+    """
+    for name, *cells in zip(*columns.values(), strict=True):
+        yield name
+        known = [pair for pair in zip([*columns][1:], cells, strict=True) if pair[1] != "-"]
+        text = "; ".join(f"{heading} {cell}" for heading, cell in known) or "cannot be read"
+        yield from textwrap.wrap(
+            text,
+            width,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
