@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -24,6 +25,7 @@ from pyswarmopt_llm.searching.use.config import Machine
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.predict import Prediction
 
+MIXTURE = "mixture.json"  # in a directory with a mixture of models
 _SHOWN = 5  # choices of a question on the terminal
 
 
@@ -98,9 +100,10 @@ def generate(
     ] = None,
     adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None,
     max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
-    fusion: Annotated[str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")] = (
-        "auto"
-    ),
+    fusion: Annotated[
+        str, Option("For mixtures: auto, exact, bytes, union, relative, sampled.", "F")
+    ] = "auto",
+    seed: Annotated[int, Option("Seed of `fusion` sampled.", "S", hidden=True, least=0)] = 0,
     *,
     machine: Machine,
     as_json: Json = False,
@@ -120,15 +123,22 @@ def generate(
         base, adapter = result_of(run)
     if base is None:
         raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
-    options = {**vars(machine), "fusion": fusion, "run": run}
+    options = {**vars(machine), "fusion": fusion, "seed": seed, "run": run}
     options["engine"] = choose_engine(machine.engine, run, quiet=as_json)
-    answer = "".join(generate_text(base, adapter, prompt, max_new_tokens, **options))
+    pieces = generate_text(base, adapter, prompt, max_new_tokens, **options)
+    begun = time.perf_counter()
+    answer = "".join(pieces)
+    seconds = time.perf_counter() - begun
     if as_json:
         record = {"base": base, "adapter": adapter, "prompt": prompt, "answer": answer}
         typer.echo(json.dumps(record))
         return
     if run is not None:
         _warn_of_labels(run)
+    if (Path(base) / MIXTURE).is_file():
+        run_by = "one member" if fusion == "sampled" else "all members"
+        length = counted(len(answer), "character")
+        echo(f"{length} in {seconds:.1f} s; each token runs {run_by}", err=True)
     # A file or another program gets what the model wrote, byte for byte.
     (echo if sys.stdout.isatty() else print)(answer)
 

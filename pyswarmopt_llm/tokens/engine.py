@@ -4,7 +4,7 @@ distributions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -21,9 +21,12 @@ from pyswarmopt_llm.tokens.kept import Kept, text_bytes
 from pyswarmopt_llm.tokens.members import SeveralModels, check_members
 from pyswarmopt_llm.tokens.mixing import OptionTable, ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
+from pyswarmopt_llm.tokens.sampled import sampled_pieces
 from pyswarmopt_llm.tokens.vocabulary import same_tokenizer
 
-FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
+Write = Callable[[str, int], Iterator[bytes]]  # a user turn, the most tokens -> pieces of a text
+SAMPLED = "sampled"
+FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS, SAMPLED)
 
 
 class MixtureEngine(SeveralModels):
@@ -34,7 +37,9 @@ class MixtureEngine(SeveralModels):
     Args:
         members: name -> model with its weights in place.
         fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or one of
-            `TOKEN_FUSIONS`; ``auto`` is ``exact`` where it can be and else ``bytes``.
+            `TOKEN_FUSIONS`; ``auto`` is ``exact`` where it can be and else ``bytes``. All are greedy
+            but ``sampled``, see `sampled_pieces`.
+        seed: of what is sampled.
 
     Raises:
         UserError: the members do not fit together (see `check_members`), or not for this fusion.
@@ -53,13 +58,16 @@ class MixtureEngine(SeveralModels):
         ['...']
     """
 
-    def __init__(self, members: Mapping[str, TransformersEngine], fusion: str = "auto") -> None:
+    def __init__(
+        self, members: Mapping[str, TransformersEngine], fusion: str = "auto", seed: int = 0
+    ) -> None:
         check_members(members)
         self.members = dict(members)
         self.dtype = next(iter(members.values())).dtype
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
         self.same_tokenizer = same_tokenizer([member.tokenizer for member in members.values()])
         self.fusion = self._fusion(fusion)
+        self._seed = seed
         self._text_models: dict[int, TextModel] = {}
         self._tables: Kept[OptionTable] = Kept(
             lambda pairs, table: text_bytes(pairs) + table.logprobs.nbytes + table.owner.nbytes
@@ -98,8 +106,11 @@ class MixtureEngine(SeveralModels):
         return self._tables.get(tuple(pairs), ask).loglikelihood(self.weights)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Greedy answers to user turns, special tokens left out; with different tokenizers, one
-        after the other, and the limit is 4 bytes a token.
+        """Answers to user turns, special tokens left out, greedy unless the fusion is ``sampled``;
+        with different tokenizers, one after the other, and the limit is 4 bytes a token.
+
+        Raises:
+            UserError: a prompt is too long; negative weights, where members are drawn by theirs.
         """
         chosen = [k for k, weight in enumerate(self.weights.tolist()) if weight != 0.0]
         members = [list(self.members.values())[k] for k in chosen]
@@ -109,13 +120,32 @@ class MixtureEngine(SeveralModels):
         if self.fusion == "exact":
             return exact_texts(members, weights, prompts, max_new_tokens)
         text_models = [self._text_model(member) for member in members]
-        if self.fusion == "bytes":
+        if self.fusion == SAMPLED:
+            write = self._sampled(text_models, weights.tolist())
+        elif self.fusion == "bytes":
             write = partial(byte_pieces, text_models, weights.tolist())
         else:
             choose = TOKEN_FUSIONS[self.fusion](text_models, weights.tolist())
             write = partial(token_pieces, text_models, choose)
         texts = [b"".join(write(prompt, max_new_tokens)) for prompt in prompts]
         return [text.decode("utf-8", errors="replace") for text in texts]
+
+    def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
+        """The answer, written when it is asked for."""
+        yield from super().stream(prompt, max_new_tokens)
+
+    def _sampled(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> Write:
+        """See `sampled_pieces`."""
+        if min(weights) < 0:
+            why = "draws members by their weights, of which one is negative; use exact or bytes"
+            raise InvalidOption("fusion", SAMPLED, why)
+        return partial(
+            sampled_pieces,
+            text_models,
+            weights,
+            seed=self._seed,
+            one_tokenizer=self.same_tokenizer,
+        )
 
     def _text_model(self, member: TransformersEngine) -> TextModel:
         """Adapters of one base share a vocabulary, which is sorted once."""

@@ -81,8 +81,11 @@ class Text:
         self._before = before
 
     def read(self, ids: Sequence[int]) -> Text:
-        """The same member with another text; what both begin with is not computed again."""
-        return Text(self.text_model, ids, self)
+        """The same member with another text; what both begin with is not computed again, and a text
+        that nobody asked about not at all.
+        """
+        asked = "_outcome" in vars(self)
+        return Text(self.text_model, ids, self if asked else self._before)
 
     @property
     def full(self) -> bool:

@@ -105,6 +105,7 @@ def open_mixture(
     device: str = "auto",
     threads: int | None = None,
     fusion: str = "auto",
+    seed: int = 0,
 ) -> MixtureEngine:
     """Load the mixture in a directory such as RUN/best.
 
@@ -114,6 +115,7 @@ def open_mixture(
         device: where they go.
         threads: CPU threads (None: as torch finds them).
         fusion: see `MixtureEngine`.
+        seed: see `MixtureEngine`.
 
     Returns:
         An engine with all members resident, at the stored weights.
@@ -129,7 +131,7 @@ def open_mixture(
         ([0.3, 0.7], ['...'])
     """
     file = read_mixture(folder)
-    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
+    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion, seed)
     engine.load(Patch(mixture=file.weights))
     return engine
 

@@ -652,6 +652,7 @@ def generate_text(
     max_new_tokens: int = MAX_NEW_TOKENS,
     *,
     fusion: str = "auto",
+    seed: int = 0,
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
@@ -659,7 +660,7 @@ def generate_text(
     run: str | Path | None = None,
     server_folder: str | None = None,
 ) -> Iterator[str]:
-    """The greedy answer to a user turn: in pieces as a mixture writes it, else whole.
+    """The answer to a user turn, greedy unless a mixture samples it: in pieces as a mixture writes it, else whole.
 
     Args:
         base: a model, or a directory with a mixture such as RUN/best of a token search.
@@ -667,6 +668,7 @@ def generate_text(
         prompt: what the user says.
         max_new_tokens: most tokens of the answer.
         fusion: how a mixture writes, see `MixtureEngine`.
+        seed: of what a mixture samples.
         dtype: of the weights.
         device: where they go.
         threads: CPU threads.
@@ -693,5 +695,6 @@ def generate_text(
         system="" if stored is None else stored.system,
         thinking=0 if stored is None else stored.thinking,
         fusion=fusion,
+        seed=seed,
     )
     return model.stream(model.chat(prompt), max_new_tokens)

@@ -31,6 +31,7 @@ def open_model(
     system: str = "",
     thinking: int = 0,
     fusion: str = "auto",
+    seed: int = 0,
 ) -> Engine:
     """The engine with a model loaded, here or on a server.
 
@@ -41,6 +42,7 @@ def open_model(
         system: a system turn that stands before every question.
         thinking: most tokens of thoughts before an answer.
         fusion: how a mixture writes, see `MixtureEngine`.
+        seed: of what it samples.
 
     Raises:
         UserError: the model cannot be loaded, is not what it was, or the server does not run it.
@@ -54,7 +56,7 @@ def open_model(
     if fusion != "auto":
         from pyswarmopt_llm.tokens.space import open_mixture
 
-        engine = open_mixture(base, machine.dtype, machine.device, machine.threads, fusion)
+        engine = open_mixture(base, machine.dtype, machine.device, machine.threads, fusion, seed)
     elif is_server(where):
         engine = _served(model, replace(machine, engine=where), run, system)
     else:

@@ -119,11 +119,12 @@ def test_the_files_in_best_score_what_the_result_says(
 
 
 def test_generate_writes_from_the_mixture(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for fusion in ("auto", "union"):
+    for fusion in ("auto", "union", "sampled"):
         words = ["generate", "--run", done, "--fusion", fusion, "--max-new-tokens", 3]
-        code, out, _ = swarm_llm(capsys, *words, "Which amber?")
+        code, out, err = swarm_llm(capsys, *words, "Which amber?")
         assert code == 0
         assert out.endswith("\n")
+        assert ("one member" if fusion == "sampled" else "all members") in err
     code, _, err = swarm_llm(
         capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?"
     )

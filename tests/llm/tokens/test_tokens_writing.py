@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from engine_reference import naive_logprobs
+from scipy.stats import chisquare
 from tokens_helpers import MERGES, byte_level, member, sentence_piece
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
+from pyswarmopt_llm.tokens.sampled import sampled_pieces
+from pyswarmopt_llm.tokens.vocabulary import token_bytes
 
 USERS = ["the one", "on and on", "another question of some length?"]
 
@@ -64,6 +72,91 @@ def test_members_of_three_vocabularies_write_a_text(fusion: str) -> None:
     engine.load(Patch(mixture=(0.5, 0.3, 0.2)))
     (text,) = engine.generate(USERS[:1], 5)
     assert len(text) <= (20 if fusion == "bytes" else 1000)
+
+
+# Sampling
+
+
+class Said(SimpleNamespace):
+    """A text of a member that draws by a table: ids so far -> P of "a", "b" and the end."""
+
+    @property
+    def _row(self) -> list[float]:
+        self.asked.append(self.ids)
+        row: list[float] = self.table[self.ids[1:]]
+        return row
+
+    @property
+    def texts(self) -> list[float]:
+        return self._row[:2]
+
+    @property
+    def end(self) -> float:
+        return self._row[2]
+
+    def read(self, ids: Sequence[int]) -> Said:
+        return Said(**{**vars(self), "ids": tuple(ids)})
+
+
+def scripted(table: dict[tuple[int, ...], list[float]]) -> Any:
+    vocabulary = SimpleNamespace(texts=[b"a", b"b"], ids=[0, 1])
+    first = Said(ids=(9,), full=False, table=table, asked=[])
+    return SimpleNamespace(begin=lambda user: first, vocabulary=vocabulary)
+
+
+def test_sampled_texts_have_the_mixture_s_probabilities() -> None:
+    """Of every text of two tokens: sum_i w_i P_i at each token, by chi-square over 20,000 seeds."""
+    first = {(): [0.7, 0.2, 0.1], (0,): [0.1, 0.6, 0.3], (1,): [0.25, 0.25, 0.5]}
+    second = {(): [0.1, 0.3, 0.6], (0,): [0.8, 0.1, 0.1], (1,): [0.0, 0.9, 0.1]}
+    weights = [0.35, 0.65]
+    mixed = {ids: weights @ np.array([first[ids], second[ids]]) for ids in first}
+    expected = {b"": mixed[()][2]}
+    for one, name in enumerate((b"a", b"b")):
+        expected[name] = mixed[()][one] * mixed[one,][2]
+        for two, then in enumerate((b"a", b"b")):
+            expected[name + then] = mixed[()][one] * mixed[one,][two]
+    members = [scripted(first), scripted(second)]
+    texts = [
+        b"".join(sampled_pieces(members, weights, "hello", 2, seed=seed, one_tokenizer=True))
+        for seed in range(20_000)
+    ]
+    counts = Counter(texts)
+    assert counts.keys() <= expected.keys()
+    observed = [counts[text] for text in expected]
+    assert chisquare(observed, [20_000 * p for p in expected.values()]).pvalue > 0.001
+
+
+def test_a_sampled_mixture_runs_one_member_a_token_and_reads_what_it_missed() -> None:
+    """Each token against a plain forward pass of a member over everything so far."""
+    members = [member(byte_level(), "llama"), member(byte_level(), "gpt2", 1)]
+    passes: list[int] = []
+    for one in members:
+        one.model.register_forward_hook(lambda *_: passes.append(1))
+    engine = MixtureEngine({"a": members[0], "b": members[1]}, "sampled", seed=3)
+    engine.load(Patch(mixture=(0.5, 0.5)))
+    engine.generate(USERS[:1], 1)  # how a member has to be run is tried once
+    passes.clear()
+    (text,) = engine.generate(USERS[:1], 12)
+    assert len(passes) <= 12 and text == engine.generate(USERS[:1], 12)[0]
+    draws = random.Random(f"3 {USERS[0]}")
+    texts = token_bytes(members[0].tokenizer)
+    order = sorted((t, i) for i, t in enumerate(texts) if t and i not in members[0].stops())
+    ids: list[int] = []
+    for _ in range(12):
+        (turn,) = draws.choices(range(2), [0.5, 0.5])
+        one = members[turn]
+        prompt = one.encode_prompt(one.chat(USERS[0]))
+        shares = naive_logprobs(one.model, [*prompt, *ids])[-1].double().exp()
+        within = np.cumsum([float(shares[i]) for _, i in order])
+        total = within[-1] + sum(float(shares[i]) for i in members[0].stops())
+        place = int(np.searchsorted(within, draws.random() * total, side="right"))
+        if place == len(order):
+            break
+        ids.append(order[place][1])
+    assert text == b"".join(texts[i] or b"" for i in ids).decode(errors="replace")
+    engine.load(Patch(mixture=(1.5, -0.5)))
+    with pytest.raises(UserError, match="one is negative"):
+        engine.generate(USERS[:1], 2)
 
 
 def test_auto_is_exact_where_it_can_be() -> None:
