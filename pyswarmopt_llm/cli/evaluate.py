@@ -14,6 +14,7 @@ from pyswarmopt_llm.cli.options import FailIfWorse, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.searching.training.examples import learnt_from
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ def evaluated(
     choose_engine(config.engine, config.run, quiet=quiet or as_json)
     with items_bar(quiet or as_json) as on_items:
         lines, record, note = way(config, on_items)
+    for adapter in (config.adapter, config.against):
+        if config.split == "test" and adapter is not None and learnt_from(adapter, config.task):
+            seen = f"{adapter} was trained on all of {config.task}, says its card: on rows of test, too"
+            note = f"{note}; {seen}" if note else seen
     record |= {"note": note} if note else {}
     print_either(record, lines, as_json, "" if quiet else note)
     return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pyswarmopt.base.words import counted
@@ -24,6 +25,7 @@ from pyswarmopt_llm.common.other_options import Base
 from pyswarmopt_llm.searching.training.examples import (
     BUILTIN_EXAMPLES,
     TrainingOptions,
+    described,
     load_examples,
     training_items,
 )
@@ -54,6 +56,14 @@ def command(
     ] = "answer",
     columns: Columns = (),
     labels: Labels = None,
+    split: Annotated[
+        Literal["dev", "all"],
+        Option(
+            "Rows of a file without splits: dev, or all, those that eval tests, too.",
+            "S",
+            hidden=True,
+        ),
+    ] = "dev",
     start_from: Annotated[
         str | None,
         Option(
@@ -75,10 +85,13 @@ def command(
             raise InvalidOption(name, getattr(recipe, name), why)
     load: Callable[..., Sequence[Any]] = training_items if loss == "options" else load_examples
     # read before a model is loaded
-    sources = {spec: load(spec, examples, recipe.seed, columns, labels) for spec in data}
+    read = partial(load, count=examples, seed=recipe.seed, columns=columns, labels=labels)
+    sources = {spec: read(spec, whole=split == "all") for spec in data}
+    rows = {spec: len(source) for spec, source in sources.items()}
     if not (as_json or quiet):
-        for spec, source in sources.items():
-            echo(f"{spec}: {counted(len(source), 'row')}")
+        for spec, count in rows.items():
+            left = len(read(spec, whole=True)) - count
+            echo(f"{spec}: {counted(count, 'row')}{_kept(left)}")
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.train import train_expert
 
@@ -91,13 +104,18 @@ def command(
             loss=loss,
             dtype=dtype,
             device=device,
-            data="; ".join(f"{spec}, {len(rows)} examples" for spec, rows in sources.items()),
+            data=described(rows, whole=split == "all"),
             on_step=lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"),
         )
     # JSON has no NaN
     record = {key: None if value != value else value for key, value in asdict(done).items()}
     chats = sum(map(len, sources.values()))
     print_either({"out": out, **record}, _lines(out, done, chats, recipe.max_len), as_json)
+
+
+def _kept(left: int) -> str:
+    """That so many rows are for tests, to end a line; "" for none."""
+    return f"; the rest, {left}, is what eval tests on (--split all: learn it, too)" if left else ""
 
 
 def _lines(out: str, done: TrainingResult, chats: int, longest: int) -> Iterator[str]:

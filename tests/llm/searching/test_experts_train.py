@@ -246,15 +246,39 @@ def test_rows_of_a_table_are_trained_on_as_chats(
 ) -> None:
     data = tmp_path / "export 2026.csv"
     data.write_text("Ticket,Team\n" + "".join(f"Where is it {i}?,post\n" for i in range(9)))
-    examples = load_examples(str(data), None, 0, ("question=Ticket", "answer=Team"))
+    columns = ("question=Ticket", "answer=Team")
+    examples = load_examples(str(data), None, 0, columns, whole=True)
     assert sorted(example["messages"][0]["content"] for example in examples) == [
         f"Question: Where is it {i}?" for i in range(9)
     ]
     assert {example["messages"][1]["content"] for example in examples} == {"post"}
     words = ["train-expert", "--base", base.spec, "--data", data, "--rank", 2, "--epochs", 1]
     words += ["--columns", "question=Ticket,answer=Team", "--threads", 1, "--out", tmp_path / "a"]
-    done = shell.json(*words)
+    done = shell.json(*words, "--split", "all")
     assert done["examples"] + done["heldout"] == 9
+
+
+def test_rows_that_eval_tests_are_not_learnt_unless_asked_for(
+    base: BaseModel, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 12 rows without a split, four are dev as everywhere; an adapter that learnt them all is
+    named where it is tested.
+    """
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"What is {i}?,{'ab'[i % 2]}\n" for i in range(12))
+    Path("tickets.csv").write_text(f"question,answer\n{rows}")
+    dev = {item.question for item in load_task("tickets.csv").dev}
+    examples = load_examples("tickets.csv", None, 0)
+    learnt = {example["messages"][0]["content"] for example in examples}
+    assert len(dev) == 4 and learnt == {f"Question: {question}" for question in dev}
+    train = ["train-expert", "--base", base.spec, "--data", "tickets.csv", "--rank", 2]
+    train += ["--epochs", 1, "--threads", 1]
+    assert "4 rows; the rest, 8, is what eval tests on" in shell(*train, "--out", "a")
+    shell(*train, "--out", "b", "--split", "all", "--quiet")
+    score = ["eval", "--base", base.spec, "--task", "tickets.csv", "--threads", 1]
+    score += ["--metric", "exact-match", "--max-new-tokens", 1]
+    assert "on rows of test, too" not in shell.json(*score, "--adapter", "a")["note"]
+    assert "b was trained on all of tickets.csv" in shell.json(*score, "--adapter", "b")["note"]
 
 
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:
