@@ -22,9 +22,10 @@ class Truncated(NamedTuple):
     total: float
 
 
-def truncate_dense(change: Tensor, rank: int) -> Truncated:
+def truncate_dense(change: Tensor, rank: float) -> Truncated:
     """The nearest LoRA of that rank to a dense change, (out, in) float32; `b` and `a` share the
-    singular values evenly.
+    singular values evenly. A rank below 1 is a share: of the smallest rank that keeps so much of
+    the squared norm.
 
     Example:
         >>> nearest = truncate_dense(torch.diag(torch.tensor([3.0, 4.0])), rank=1)
@@ -35,9 +36,9 @@ def truncate_dense(change: Tensor, rank: int) -> Truncated:
     return _cut(left, values, right, rank)
 
 
-def truncate_low_rank(change: LowRank, rank: int | None) -> Truncated:
-    """The nearest LoRA of that rank to a change given as b @ a; no dense matrix is formed. None:
-    the change itself.
+def truncate_low_rank(change: LowRank, rank: float | None) -> Truncated:
+    """The nearest LoRA of that rank, or share, to a change given as b @ a; no dense matrix is
+    formed. None: the change itself.
     """
     if rank is None or rank >= len(change.a):
         return Truncated(change, 0.0, float(squared_norm(change.b, change.a)))
@@ -59,8 +60,30 @@ def squared_norm(b: Tensor, a: Tensor) -> Tensor:
     return ((b.T @ b) * (a @ a.T)).sum()
 
 
-def _cut(left: Tensor, values: Tensor, right: Tensor, rank: int) -> Truncated:
+def rank_of(squares: Tensor, rank: float) -> int:
+    """The rank that is meant: itself, or, of a share below 1, the smallest that keeps so much.
+
+    Args:
+        squares: of the singular values, descending.
+        rank: at least 1, or a share.
+
+    Example:
+        >>> squares = torch.tensor([16.0, 8.0, 1.0])
+        >>> rank_of(squares, 2), rank_of(squares, 0.64), rank_of(squares, 0.65)
+        (2, 1, 2)
+    """
+    if rank >= 1:
+        return int(rank)
+    kept = squares.cumsum(0)
+    enough = (
+        rank * kept[-1] * (1 - torch.finfo(torch.float32).eps)
+    )  # of a share that is met exactly
+    return int((kept < enough).sum()) + 1
+
+
+def _cut(left: Tensor, values: Tensor, right: Tensor, rank: float) -> Truncated:
     squares = values.to(torch.float64) ** 2
+    rank = rank_of(squares, rank)
     roots = values[:rank].sqrt()
     change = LowRank(b=left[:, :rank] * roots, a=roots[:, None] * right[:rank])
     return Truncated(change, float(squares[rank:].sum()), float(squares.sum()))

@@ -76,7 +76,7 @@ def export_model(
     form: str = "merged",
     *,
     base: str | None = None,
-    rank: int | None = None,
+    rank: float | None = None,
 ) -> Exported:
     """Write a model in another format; memory holds one weight at a time.
 
@@ -89,11 +89,14 @@ def export_model(
         form: one of `FORMATS`: a merged model for transformers and vLLM, the adapter as GGUF for
             llama.cpp and Ollama, or a PEFT adapter of smaller rank.
         base: the model that an adapter is for.
-        rank: truncate the adapter to the nearest one of this rank.
+        rank: truncate the adapter to the nearest one of this rank; below 1, in each module to the
+            smallest rank that keeps this share of the change's squared norm.
 
     Raises:
         UserError: whatever is wrong with the input, in one line; nothing is written then.
     """
+    if rank is not None and not (0 < rank < 1 or (rank >= 1 and rank == int(rank))):
+        raise InvalidOption("rank", rank, "neither a share between 0 and 1 nor a whole number")
     if form == "gguf":
         need_extra("gguf", "`form` gguf")
     if rank is not None and form == "merged":
@@ -145,7 +148,7 @@ def _check(origin: Source, source: str, form: str, out: str | Path) -> None:
     )
 
 
-def _truncated(origin: Source, rank: int | None) -> Source:
+def _truncated(origin: Source, rank: float | None) -> Source:
     """The nearest adapter of that rank (Eckart & Young 1936).
 
     Modules whose rank is not above it stay as they are.
@@ -208,7 +211,7 @@ def _gguf_of(origin: Source) -> Path | None:
     return source_gguf(scheme_of(origin.base.spec)[1])
 
 
-def _card(origin: Source, form: str, rank: int | None) -> str:
+def _card(origin: Source, form: str, rank: float | None) -> str:
     """The run's model card, for these files."""
     run = origin.run or Path()
     as_form = FORMATS[form]
@@ -219,7 +222,7 @@ def _card(origin: Source, form: str, rank: int | None) -> str:
         as_form = replace(as_form, tags=(), sentence="")
     elif origin.loss is not None:
         truncation = (
-            f"It is truncated to rank {rank}, which changes its weights by {origin.loss.whole:.1%} "
+            f"It is truncated to {rank_in_words(rank)}, which changes its weights by {origin.loss.whole:.1%} "
             "in the Frobenius norm. The scores below are those of the whole adapter."
         )
         as_form = replace(as_form, sentence=f"{as_form.sentence} {truncation}".strip())
@@ -317,7 +320,19 @@ def _adapter_on(base: BaseModel, adapter: str, run: Path | None) -> Source:
     return Source(base, load_factors(info), str(info.path), base.name, targets, run)
 
 
-def _flattened(adapter: str, base: BaseModel, rank: int) -> Source:
+def rank_in_words(rank: float | None) -> str:
+    """A rank, or the share that is kept.
+
+    Example:
+        >>> rank_in_words(8), rank_in_words(0.95)
+        ('rank 8', 'the ranks that keep 95% of the squared norm')
+    """
+    if rank is None or rank >= 1:
+        return f"rank {rank:g}" if rank else "its rank"
+    return f"the ranks that keep {100 * rank:.4g}% of the squared norm"
+
+
+def _flattened(adapter: str, base: BaseModel, rank: float) -> Source:
     flat = flatten(adapter, base, rank)
     targets = tuple(weight.removesuffix(".weight") for weight in flat.changes)
     return Source(base, flat.changes, adapter, base.name, targets, loss=flat.loss)

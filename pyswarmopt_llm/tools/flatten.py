@@ -79,7 +79,7 @@ def is_plain(spec: str) -> bool:
     return True
 
 
-def flatten(spec: str, base: BaseModel, rank: int) -> Flat:
+def flatten(spec: str, base: BaseModel, rank: float) -> Flat:
     """The nearest plain LoRA of a rank to an adapter of any kind that PEFT can merge.
 
     What PEFT makes of the base's weights, minus the weights, is cut by SVD (see `truncate`), one
@@ -88,7 +88,7 @@ def flatten(spec: str, base: BaseModel, rank: int) -> Flat:
     Args:
         spec: an adapter's directory or hub id.
         base: with plain weights.
-        rank: of each module.
+        rank: of each module; for a share see `truncate_dense`.
 
     Raises:
         UserError: see `check_flat`.

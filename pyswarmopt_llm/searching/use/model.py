@@ -660,7 +660,8 @@ def generate_text(
     run: str | Path | None = None,
     server_folder: str | None = None,
 ) -> Iterator[str]:
-    """The answer to a user turn, greedy unless a mixture samples it: in pieces as a mixture writes it, else whole.
+    """The answer to a user turn, greedy unless a mixture samples it: in pieces as a mixture writes
+    it, else whole.
 
     Args:
         base: a model, or a directory with a mixture such as RUN/best of a token search.

@@ -130,9 +130,11 @@ def export(
         Option("merged, gguf or peft.", "F", name="format", choices=("merged", "gguf", "peft")),
     ] = "merged",
     rank: Annotated[
-        int | None,
+        float | None,
         Option(
-            "Truncate the adapter to rank R (peft, gguf); flatten DoRA and others.", "R", least=1
+            "Truncate the adapter to rank R (peft, gguf), or to a share as 0.95; flatten others.",
+            "R",
+            above=0,
         ),
     ] = None,
     as_json: Json = False,
@@ -144,27 +146,31 @@ def export(
 
     Example: swarm-llm export runs/first --out first-merged
     """
-    from pyswarmopt_llm.tools.export import export_model
+    from pyswarmopt_llm.tools.export import export_model, rank_in_words
 
     done = export_model(source, out, form, base=base, rank=rank)
     record: dict[str, Any] = {"source": source, "out": out, "format": form}
-    record |= {"files": dict(done.files), "rank": rank}
+    record |= {"files": dict(done.files), "rank": rank if rank is None or rank < 1 else int(rank)}
     record |= {"relative_error": done.loss and done.loss.whole}
     record |= {"left_out": done.loss.left_out if done.loss else ()}
-    lines = [*_written(done, out, rank), *([only_chooses()] if done.chooses else [])]
+    lines = [*_written(done, out, rank_in_words(rank))]
+    lines += [only_chooses()] if done.chooses else []
     lines += _steps(out.rstrip("/"), form, done.base)
     if form == "peft" and base is None:
-        lines.append(_to("score it again", "swarm-llm", "eval", "--run", source, "--adapter", out))
+        before = [] if rank is None else ["--against", f"{source.rstrip('/')}/best"]
+        words = ["swarm-llm", "eval", "--run", source, "--adapter", out, *before]
+        purpose = "score it before and after" if before else "score it again"
+        lines.append(_to(purpose, *words))
     print_either(record, lines, as_json)
 
 
-def _written(done: Exported, out: str, rank: int | None) -> Iterator[str]:
+def _written(done: Exported, out: str, rank: str) -> Iterator[str]:
     """The files, and what they lack."""
     size = sum(done.files.values()) / 2**20
     yield f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"
     if done.loss is not None:
         yield (
-            f"The rank-{rank} copy differs from the original by {done.loss.whole:.1%} of its change "
+            f"The copy, {rank}, differs from the original by {done.loss.whole:.1%} of its change "
             "(Frobenius norm)"
         )
         if left_out := done.loss.left_out:
