@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyswarmopt_llm.common.config import command
+from pyswarmopt_llm.common.files.regular import versions
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
     NO_ENDS,
@@ -91,6 +93,8 @@ def summarise(
     }
     result: dict[str, Any] = {
         "config": asdict(config),
+        "command": command_of(config),
+        "versions": versions(),
         "experts": len(config.experts),
         "left_out": dict(left_out),
         "notes": [bench.task.note for bench in benches if bench.task.note],
@@ -99,6 +103,15 @@ def summarise(
         return {**result, "methods": _over_tasks([*tasks.values()]), "tasks": tasks}
     ((task, table),) = tasks.items()
     return {**result, **table, "task": task}
+
+
+def command_of(config: CompareConfig) -> str:
+    """The command line of a comparison, without what has its default value."""
+    pairs = [f"{name}={spec}" for name, spec in config.data]
+    values = {each.name: getattr(config, each.name) for each in fields(config)}
+    defaults = {each.name: each.default for each in fields(config)}
+    given = {name: value for name, value in values.items() if value != defaults[name]}
+    return command("compare", of=CompareConfig, **{**given, "data": pairs})
 
 
 def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:

@@ -99,8 +99,15 @@ def _content(result: Json) -> dict[str, Any]:
         "lines": list(summary_lines(result)),
         "scores": tables_of(result),
         "steps": list(next_steps(result)),
-        "reading": READING,
+        "reading": [*READING, *_made_by(result)],
     }
+
+
+def _made_by(result: Json) -> Iterator[tuple[str, str]]:
+    """The command and the versions, commit included, that a comparison was made with."""
+    if "command" in result:
+        yield "command", result["command"]
+        yield "versions", ", ".join(f"{name} {text}" for name, text in result["versions"].items())
 
 
 def markdown(result: Json) -> str:

@@ -14,11 +14,13 @@ import os
 import re
 import secrets
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import IO, Any
 
@@ -379,7 +381,7 @@ def digest(value: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on.
+    """Versions of the packages that a result depends on, and the commit of this one if it is known.
 
     Example:
         >>> "torch" in versions()
@@ -391,4 +393,36 @@ def versions() -> dict[str, str]:
             installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return installed
+    return installed | ({"commit": made} if (made := commit()) else {})
+
+
+@cache
+def commit() -> str:
+    """The commit that this package was installed from, or that its checkout is at, with ``-dirty``
+    where files differ from it; "" if neither is known.
+    """
+    with suppress(PackageNotFoundError):
+        # PEP 610: what pip installed from a repository
+        origin = parse_json(
+            (distribution("pyswarmopt").read_text("direct_url.json") or "{}").encode()
+        )
+        if installed := origin.get("vcs_info", {}).get("commit_id"):
+            return str(installed)
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return ""
+    words = [
+        "git",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
+    try:
+        told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import pytest
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.lock import locked
-from pyswarmopt_llm.common.files.regular import AppendLog, replacing, write_text
+from pyswarmopt_llm.common.files.regular import AppendLog, replacing, versions, write_text
 
 SIZE = 200_000
 
@@ -144,3 +145,12 @@ def test_rows_are_json(tmp_path: Path) -> None:
     assert [
         json.loads(line) for line in (tmp_path / "log.jsonl").read_text("ascii").splitlines()
     ] == [{"a": [0.1 + 0.2, "\u2028"]}]
+
+
+def test_versions_name_the_commit_of_a_checkout() -> None:
+    """As git itself says it, from another directory."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        pytest.skip("not a checkout")
+    head = subprocess.check_output(["git", "-C", root, "rev-parse", "HEAD"], text=True).strip()
+    assert versions()["commit"].removesuffix("-dirty") == head
