@@ -7,7 +7,7 @@ from typing import Any
 
 from pyswarmopt_groups.registry import VOTES
 from pyswarmopt_llm.common.statistics import Questions, compare_paired, corrected
-from pyswarmopt_llm.report.pages import p_text
+from pyswarmopt_llm.report.phrases import p_text
 
 Row = dict[str, Any]
 

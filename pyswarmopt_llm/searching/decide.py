@@ -257,6 +257,10 @@ def reference(asked: Work) -> Method:
     return replace(found, max_iter=_MOST_RELEASED, settings=(*added, *config.settings))
 
 
+# Why `auto` does not train by a score that is paid for.
+UNPAID = "nothing is trained: every reply that is tried would be a request to pay for; to train give `train` on"
+
+
 def automatic(asked: Work) -> Method:
     """Preset ``auto``: by the tasks, the best that is known."""
     config = asked.plan.config
@@ -264,9 +268,10 @@ def automatic(asked: Work) -> Method:
         particles = len(config.experts) + SUMS["base"]
         return model(asked, "items", particles=particles, proposals=0, start="base", train="on")
     found = _proposing(asked)
-    paid = any(metric.usage for metric in asked.objectives.metrics.values())
-    if paid or reason("train", asked, but_for=ENOUGH):
+    if reason("train", asked, but_for=ENOUGH):
         return found
+    if any(metric.usage for metric in asked.objectives.metrics.values()):
+        return replace(found, why={"train": UNPAID} if config.train == "auto" else {})
     few = _too_few(asked)
     if not few:
         return replace(found, train="on")

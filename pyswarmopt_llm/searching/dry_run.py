@@ -27,6 +27,7 @@ from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.decide import asked_for
+from pyswarmopt_llm.searching.find import price_in_requests
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.loop import peak_memory
 from pyswarmopt_llm.searching.prepare import Job, prepare
@@ -325,6 +326,7 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     for task in timed:
         if task.seconds_per_item is None:
             notes.append(f"{task.name} is paid for by the request and is not in the time")
+    notes += price_in_requests(job)
     patience = job.plan.config.patience or PATIENCE
     if patience < job.plan.config.iterations:
         notes.append(f"the search stops early after {patience} iterations without a new best")

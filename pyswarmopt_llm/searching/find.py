@@ -244,8 +244,16 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
     tell(Event("start", start))
     externals = job.objectives.externals.items()
     not_tested = [not_held_out(name) for name, external in externals if not external.has_test]
-    for text in (*job.notes.values(), *not_tested):
+    for text in (*job.notes.values(), *not_tested, *price_in_requests(job)):
         tell(note(text))
+
+
+def price_in_requests(job: Job) -> list[str]:
+    """A line for each metric that is paid by the request."""
+    return [
+        f"{name}: at most {requests:,} requests, one for each reply that differs"
+        for name, requests in job.work.requests.items()
+    ]
 
 
 def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:

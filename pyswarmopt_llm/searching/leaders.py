@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt_llm.common.files.regular import write_json
+from pyswarmopt_llm.searching.plan import FRONT
 from pyswarmopt_llm.searching.prepare import Contestant, Job
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Front
+from pyswarmopt_llm.searching.scoring.result import Front, Model
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
-FRONT = 5  # points of the front that are saved beside the best
+Measure = Callable[[str, Contestant], Model]  # by name, from what it is to its scores
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Scored:
 
     position: Tensor
     tasks: Mapping[str, float]
+    row: Row
 
 
 class Archive:
@@ -39,7 +41,7 @@ class Archive:
         """Remember a candidate, (D,), unless its evaluation is incomplete."""
         if row.complete and row.key not in self._scored:
             tasks = {name: row.score(name).value for name in self._names}
-            self._scored[row.key] = Scored(position.clone(), tasks)
+            self._scored[row.key] = Scored(position.clone(), tasks, row)
 
     @property
     def front(self) -> list[Scored]:
@@ -69,8 +71,9 @@ class Archive:
         return values.reshape(len(points), len(self._names))
 
 
-def save_front(job: Job, run: Run, archive: Archive, chosen: Contestant) -> Front:
-    """Write ``front/``: candidates that no other beats on all tasks, with their values on dev.
+def save_front(job: Job, run: Run, archive: Archive, chosen: Contestant, measure: Measure) -> Front:
+    """Write ``front/``: candidates that no other beats on all tasks, with their values on dev and
+    test.
 
     Returns, for ``result.json``, folder and values of each saved point, and the size of the whole
     front.
@@ -85,10 +88,15 @@ def save_front(job: Job, run: Run, archive: Archive, chosen: Contestant) -> Fron
     for number, scored in enumerate(archive.spread(without=at), start=1):
         name = f"{number:02d}"
         job.pool.space.save(scored.position, folder / name)
-        weights = job.weights(scored.position)
-        points.append(
-            {"folder": f"front/{name}", "dev": dict(scored.tasks), "coefficients": weights}
-        )
+        model = measure(f"front/{name}", Contestant(scored.position, dev=scored.row))
+        tests = {} if model.test is None else model.test.tasks
+        point = {
+            "folder": f"front/{name}",
+            "dev": dict(scored.tasks),
+            "test": {task: outcome.value for task, outcome in tests.items()},
+            "coefficients": model.weights,
+        }
+        points.append(point)
     everything = [dict(scored.tasks) for scored in archive.front]
     content = {
         "tasks": list(job.objectives.names),

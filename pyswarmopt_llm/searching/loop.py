@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -85,6 +86,61 @@ class SearchResult:
 
     run: Path  # its directory; ``best/`` in it is the adapter
     result: Mapping[str, Any]  # the content of ``result.json``
+
+    def __repr__(self) -> str:
+        """Where it is, and what was found, in a line.
+
+        Example:
+            >>> scores = {"best_dev": 0.625, "best_test": 0.6, "best_single_test": 0.55}
+            >>> SearchResult(Path("runs/a"), scores)
+            SearchResult(run='runs/a', best_dev=0.625, best_test=0.600, best_single_test=0.550)
+        """
+        named = ("best_dev", "best_test", "best_single_test")
+        scores = [
+            f"{name}={value:.3f}" for name in named if (value := self.result.get(name)) is not None
+        ]
+        return f"SearchResult({', '.join([f'run={str(self.run)!r}', *scores])})"
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """The models that were scored, a row each, for `pandas.DataFrame`: ``model``, then value and
+        95% interval on each split (``dev``, ``dev_low``, ``dev_high``, ``test``, ...), None where
+        there is none, and ``trained``.
+        """
+        return [
+            {
+                "model": name,
+                **_columns("dev", model.get("dev")),
+                **_columns("test", model.get("test")),
+                "trained": model["trained"],
+            }
+            for name, model in self.result["models"].items()
+        ]
+
+    def _repr_html_(self) -> str:
+        """The same line and table in a notebook."""
+        rows = self.table
+        heads = "".join(f"<th>{name}</th>" for name in rows[0]) if rows else ""
+        body = "".join(
+            f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row.values())}</tr>"
+            for row in rows
+        )
+        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<p><code>{escape(repr(self))}</code></p>{table}"
+
+
+def _columns(split: str, scores: Mapping[str, Any] | None) -> dict[str, float | None]:
+    """A model's value and interval on a split, as columns of a table."""
+    value = None if scores is None else scores["value"]
+    low, high = (scores or {}).get("interval") or (None, None)
+    return {split: value, f"{split}_low": low, f"{split}_high": high}
+
+
+def _cell(value: Any) -> str:
+    """A value of the table as HTML."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else escape(str(value))
 
 
 def search(
@@ -221,7 +277,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     if found.archive is not None:
         from pyswarmopt_llm.searching.leaders import save_front
 
-        front = save_front(job, run, found.archive, chosen)
+        front = save_front(job, run, found.archive, chosen, measure)
     # What processes that were interrupted spent; their workers ran side by side.
     earlier = run.replayed_seconds / job.plan.side_by_side
     seconds = round(earlier + time.perf_counter() - start - apart, 3)

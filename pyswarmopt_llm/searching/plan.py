@@ -22,6 +22,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
 OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
+FRONT = 5  # points of the Pareto front that are saved beside the best
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
 
 
@@ -269,8 +270,33 @@ class Work:
             "training": other * (self._training() if self.plan.trains else 0),
             PART_PLAIN: other * plain,
             "rivals": (dev + test) * self.rivals,
-            "result": dev * (2 + self.plan.trains) + test * (3 + self.plan.trains),
+            "result": dev * (2 + self.plan.trains) + test * (3 + self.plan.trains + self._front),
         }
+
+    @property
+    def _front(self) -> int:
+        """Points of the front that are scored on test, at most."""
+        return FRONT if len(self.objectives.names) > 1 else 0
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Metric that is paid by the request -> requests at most, one for each reply."""
+        found = dict[str, int]()
+        for name, metric in self.objectives.metrics.items():
+            if metric.usage is None:
+                continue
+            task = self.objectives.tasks[name]
+            replies = self.cost(len(task.dev), len(task.test), 0)
+            written = self._replies() if self.plan.trains else 0
+            found[metric.name] = found.get(metric.name, 0) + int(sum(replies.values())) + written
+        return found
+
+    def _replies(self) -> int:
+        """Replies that are written for training."""
+        from pyswarmopt_llm.searching.written.samples import planned_replies
+
+        spare = self.trained_items if self.objectives.spare else 0
+        return planned_replies(self.distinct("dev"), spare)
 
     def _training(self) -> int:
         """Passes of training, and replies that are written for it."""

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 
 T = TypeVar("T")
 TIMEOUT = 600.0  # seconds for one request
-PATIENCE = 120.0  # seconds of retries, so that a server can be restarted
+PATIENCE = 120.0  # seconds of retries without any answer, so that a server can be restarted
 HELLO = 10.0  # seconds for a request that is not repeated
 _LONGEST_WAIT = 60.0  # seconds between two attempts
 _LONGEST_ANSWER = 2**28  # bytes
@@ -110,6 +110,7 @@ class Json:
         self._when_down = when_down
         self._timeout = timeout
         self._has_answered = False
+        self._latest = -math.inf  # when a request was answered
         self._client = httpx.Client(headers=_bearer(variable))
         self._lost = httpx.RequestError
 
@@ -122,7 +123,7 @@ class Json:
 
         Raises:
             Refusal: the server refuses the request.
-            UserError: it did not answer in `PATIENCE`, or not with JSON.
+            UserError: it answered no request in `PATIENCE`, or not with JSON.
         """
         return self._repeat("POST", path, body, self._parse)
 
@@ -139,13 +140,15 @@ class Json:
     def _repeat(
         self, method: str, path: str, body: Any, read: Callable[[bytes], T], once: bool = False
     ) -> T:
-        end = math.inf
+        failed = math.inf
         wait = 1.0
         where = f"{self._who} at {self.url}{path}"
         timeout = self._timeout or TIMEOUT
         while True:
             try:
-                return read(self._attempt(method, path, body, HELLO if once else timeout))
+                answer = read(self._attempt(method, path, body, HELLO if once else timeout))
+                self._latest = time.monotonic()
+                return answer
             except _TransientError as error:
                 self.failures += 1
                 if once or not self._has_answered:
@@ -153,8 +156,9 @@ class Json:
                     raise UserError(f"{where} {late}; {self._when_down}") from error
                 now = time.monotonic()
                 pause = max(wait, error.wait)
-                end = min(end, now + PATIENCE)
-                if now + pause > end:
+                failed = min(failed, now)
+                # While other requests are answered the server only wants them more slowly.
+                if now + pause > max(failed, self._latest) + PATIENCE:
                     late = f"did not answer within {PATIENCE:g} s ({error})"
                     raise UserError(f"{where} {late}; {self._when_down}") from error
             time.sleep(pause)
@@ -168,7 +172,8 @@ class Json:
             raise _TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         if status in _TRANSIENT:
             repeat = f", to be repeated after {wait:g} s" if wait else ""
-            raise _TransientError(f"status {status}{repeat}: {_message(data)}", wait)
+            problem = f"status {status}{repeat}: {_message(data)}".removesuffix(": ")
+            raise _TransientError(problem, wait)
         if status >= 300:
             hint = f"; set {self._variable} to its key" if status in (401, 403) else ""
             text = f"refuses (status {status}: {_message(data)}){hint}"

@@ -381,7 +381,7 @@ def digest(value: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on, and the commit of this one if it is known.
+    """Versions of the packages that a result depends on, and the commit of this one.
 
     Example:
         >>> "torch" in versions()
@@ -393,7 +393,7 @@ def versions() -> dict[str, str]:
             installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return installed | ({"commit": made} if (made := commit()) else {})
+    return installed | {"commit": commit() or "unknown"}
 
 
 @cache

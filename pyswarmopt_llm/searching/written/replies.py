@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import logging
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from statistics import fmean
 from typing import Any
 
 from typing_extensions import TypedDict
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, write_json
@@ -30,6 +33,9 @@ SHOWN = 5  # prompts of a task
 RESULT = "result"  # the last model that is shown
 # Bytes from which on a reply may repeat itself, and the share to which one that does compresses.
 _LEAST = 100
+_OPENING = 3  # words by which two replies begin alike
+_OPENED = 50  # dev prompts whose replies are compared by them
+_FEW = 8  # replies that say nothing by beginning alike
 _REPEATED = 0.2
 
 
@@ -82,10 +88,13 @@ def keep_replies(
     before = models["best_single"].dev.items
     after = models["best"].dev.items
     tasks = []
+    doubts = list[str]()
     cut = list[str]()
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
         numbers = changed_most(before[name], after[name])
+        doubts += at_its_top(name, models)
+        doubts += _openings(job, name, best, found)
         utility = metric.build(
             [task.dev[i] for i in numbers], found.scorings[name], job.engine.chat, task.prompt
         )
@@ -95,7 +104,7 @@ def keep_replies(
             cut += cut_off(job.engine, name, utility, prompts)
     if tasks:
         write_json(run.path / REPLIES, {"tasks": tasks})
-    doubts = [*warnings_about(tasks), *cut]
+    doubts = [*warnings_about(tasks), *doubts, *cut]
     for doubt in doubts:
         log.warning(doubt)
     return doubts
@@ -164,6 +173,60 @@ def repeats_itself(text: str) -> bool:
     """
     raw = text.encode("utf-8", "replace")
     return len(raw) >= _LEAST and len(zlib.compress(raw)) < _REPEATED * len(raw)
+
+
+def at_its_top(task: str, models: Mapping[str, Model]) -> list[str]:
+    """A line if the result has the most that any model has on each dev prompt.
+
+    Args:
+        task: its name.
+        models: of the result, by name.
+    """
+    scored = [model.dev.items[task] for model in models.values() if task in model.dev.items]
+    best = models["best"].dev.items[task]
+    values = set(chain.from_iterable(scored))
+    most = max(values)
+    if len(values) < 2 or set(best) != {most}:
+        return []
+    return [
+        f"{task}: the result has {most:.3f} on each of the {counted(len(best), 'dev prompt')}: the "
+        "score can tell no more; read the replies, and give harder prompts or a stricter score"
+    ]
+
+
+def same_opening(task: str, replies: Sequence[str]) -> list[str]:
+    """A line if most replies to different prompts begin with the same words.
+
+    Example:
+        >>> same_opening("wishes", [*["Hello, I'm sorry for that."] * 9, "Yes.", "No."])
+        ['wishes: 9 of 11 replies of the result begin "Hello, I\'m sorry", 3 openings in all; read them in the report']
+        >>> same_opening("wishes", ["Yes.", "No."] * 9)
+        []
+    """
+    openings = Counter(" ".join(text.split()[:_OPENING]) for text in replies)
+    if len(replies) < _FEW or not openings:
+        return []
+    opening, count = openings.most_common(1)[0]
+    if 2 * count <= len(replies):
+        return []
+    return [
+        f'{task}: {count} of {len(replies)} replies of the result begin "{opening}", '
+        f"{counted(len(openings), 'opening')} in all; read them in the report"
+    ]
+
+
+def _openings(job: Job, name: str, best: Patch, found: Found) -> list[str]:
+    """See `same_opening`; only where there is no right answer, which may well begin alike."""
+    task = job.tasks[name]
+    asked = task.dev[:_OPENED]
+    if len(asked) < _FEW or any(item.references for item in asked):
+        return []
+    metric = job.objectives.metrics[name]
+    utility = metric.build(asked, found.scorings[name], job.engine.chat, task.prompt)
+    if not isinstance(utility, Written):
+        return []
+    job.engine.load(best)
+    return same_opening(name, utility.answers(job.engine))
 
 
 def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:

@@ -129,6 +129,30 @@ def test_retries_end_after_the_stated_time(serve: Serve, clock: Clock) -> None:
     assert len(server.requests) == 3 and clock.now <= 124
 
 
+def test_patience_lasts_while_other_requests_are_answered(
+    serve: Serve, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is refused eight times waits 1 + 2 + ... + 32 + 60 + 60 seconds, longer than
+    the patience, while another is answered in each of these pauses.
+    """
+    tries = []
+
+    def seldom(prompt: str, n: int) -> Any:
+        tries.append(prompt)
+        refused = prompt == "slow" and tries.count("slow") <= 8
+        return answer("", 429, **{"Retry-After": "1"}) if refused else GOOD
+
+    asked = client(serve(seldom).url)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        asked([f"another, at {clock.now}"])
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    assert asked(["slow"]) == ["Rating: 5/10"]
+    assert tries.count("slow") == 9 and clock.now > 180
+
+
 def test_a_judge_that_never_answered_is_not_waited_for(serve: Serve, clock: Clock) -> None:
     late = serve(lambda prompt, n: (time.sleep(0.3), GOOD)[1])
     for url, said in (("http://127.0.0.1:9", "Connect"), (late.url, "Timeout")):

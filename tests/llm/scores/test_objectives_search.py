@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import textwrap
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from search_helpers import (
     Json,
     ends_as,
@@ -22,6 +24,7 @@ from search_helpers import (
 )
 
 import pyswarmopt_llm as sl
+from pyswarmopt_llm.cli.running import show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.by_name import written
@@ -64,7 +67,8 @@ def test_the_front_and_its_spread_by_hand() -> None:
 
 
 def test_the_front(setting: SearchConfig, tmp_path: Path) -> None:
-    result = sl.search(replace(setting, dev=8)).result
+    found = sl.search(replace(setting, dev=8))
+    result = found.result
     # No point of the front dominates another, and every one has its files.
     front = json.loads((tmp_path / "run" / "front" / "front.json").read_text())
     points = [tuple(point.values()) for point in front["all"]]
@@ -80,6 +84,20 @@ def test_the_front(setting: SearchConfig, tmp_path: Path) -> None:
             for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
         }
         assert {name: found.score.value for name, found in scored.items()} == point["dev"]
+        on_test = {
+            name: evaluate_model(
+                setting.base, str(folder), str(task), "test", scoring="likelihood", threads=1
+            )
+            for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
+        }
+        assert {name: found.score.value for name, found in on_test.items()} == point["test"]
+    shown = io.StringIO()
+    show_result(Console(file=shown, width=120), found.run, result)
+    lines = shown.getvalue().splitlines()
+    for point in front["points"]:
+        (line,) = (line for line in lines if point["folder"] in line)
+        for task in ("t1", "t2"):
+            assert f"{point['dev'][task]:.3f}" in line and f"{point['test'][task]:.3f}" in line
     assert set(result["tasks"]) == {"t1", "t2"} == set(result["objectives"])
 
 

@@ -4,10 +4,12 @@ experts.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from search_helpers import swarm_llm
 
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.searching.decide import make_plan
@@ -52,3 +54,28 @@ def test_a_mixture_beyond_the_experts_is_told_by_its_weights(
     told = outside(torch.tensor(weights, dtype=torch.float64))
     assert bool(told) == bool(words)
     assert all(word in " ".join(told) for word in words)
+
+
+def test_a_judge_s_price_and_why_nothing_is_trained_are_said_beforehand(
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of 30 dev and 30 test prompts: each evaluation asks for the dev replies, the result, the best
+    expert and the average once more for both, and so does the base.
+    """
+    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "any")
+    (tmp_path / "asks.txt").write_text("\n".join(f"Tell me of {n}." for n in range(60)))
+    words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--dry-run", "--json"]
+    words += ["--prompts", tmp_path / "asks.txt", "--metric", "judge"]
+    code, out, err = swarm_llm(capsys, *words, "--out", tmp_path / "run", "--threads", "1")
+    assert code == 0, err
+    cost = json.loads(out)
+    (priced,) = (note for note in cost["notes"] if "requests" in note)
+    most = cost["evaluations"] * 30 + (2 * 30 + 3 * 30) + (30 + 30)
+    assert priced.startswith(f"judge: at most {most:,} requests")
+    (why,) = (note for note in cost["notes"] if "nothing is trained" in note)
+    assert "`train` on" in why or "--set train=on" in why

@@ -39,6 +39,7 @@ from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 ONE = ("prompt", "reply", "item")
 BATCH = ("prompts", "replies", "items")
 _SHOWN = 40  # characters of a prompt in a message
+_SHOWN_OF_REPLY = 160  # of a reply, which a function that reads it may have to be corrected for
 _GIVE = "give FILE.py:FUNCTION"
 Parts = list[dict[str, float]]
 
@@ -87,11 +88,11 @@ class ScoreFunction:
 
         Raises:
             InvalidOption: the function raised, or returned something else; with the number of the
-                prompt.
+                prompt, and the reply.
         """
         locations = [
-            f"prompt {item.id} ({_short(prompt)}): "
-            for prompt, item in zip(prompts, items, strict=True)
+            f"prompt {item.id} ({_short(prompt)}), reply {_short(reply, _SHOWN_OF_REPLY)}: "
+            for prompt, reply, item in zip(prompts, replies, items, strict=True)
         ]
         if "replies" in self._parameters:
             columns = map(list, (prompts, replies, items))
@@ -153,9 +154,12 @@ class ScoreFunction:
             kind = type(error).__name__
             line = _line_in(error, str(self._file))
             what = f"{location}raised {kind} ({first_line(error)}){line}"
+            remedy = "correct it"
             if location is None:
                 what = f"cannot be imported ({kind}: {first_line(error)}{line})"
-            raise self._refusal(f"{what}; correct it") from error
+            elif location:
+                remedy = "correct it, or return 0.0 for a reply that cannot be read"
+            raise self._refusal(f"{what}; {remedy}") from error
 
     def _checked(self, value: object, location: str) -> dict[str, float]:
         """The named numbers that one value stands for."""
@@ -259,17 +263,17 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def _short(value: object) -> str:
-    """A value on one line, cut off where it is long.
+def _short(value: object, most: int = _SHOWN) -> str:
+    """A value on one line, cut off after so many characters.
 
     Example:
         >>> _short("a" * 99)
         "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'"
     """
     if isinstance(value, str):
-        return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")
+        return repr(value if len(value) <= most else f"{value[:most]}...")
     text = " ".join(repr(value).split())
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 class CallableUtility:
