@@ -411,18 +411,16 @@ def commit() -> str:
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return ""
-    words = [
-        "git",
-        "-C",
-        str(root),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--exclude=*",
-    ]
     try:
-        told = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10)
+        return _git(root, "rev-parse", "HEAD") + (
+            "-dirty" if _git(root, "status", "-s", "-uno") else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git says of a checkout."""
+    command = ["git", "-C", str(root), *words]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     return told.stdout.strip()
