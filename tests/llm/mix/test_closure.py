@@ -56,10 +56,11 @@ def code_tokens(file: Path) -> int:
         (
             {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
             "delta",
-            82_000,
+            # sentences of reports, 7,000 tokens, were a template of 10,000 that no gate counted
+            89_000,
         ),
         # as by default: candidates of the item model, then training
-        ({}, "delta", 90_000),
+        ({}, "delta", 96_000),
     ],
     ids=["paper", "auto"],
 )
