@@ -160,7 +160,12 @@ class SearchConfig:
     ] = "auto"
     space: Annotated[str, Option("delta, factor (the paper's), full, token, graph.", "S")] = "auto"
     optimizer: Annotated[
-        str, Option("model-swarms, constriction, ..., pycma or nevergrad:NAME.", "O", hidden=True)
+        str,
+        Option(
+            "model-swarms, constriction, ..., pycma, nevergrad:NAME or FILE.py:NAME.",
+            "O",
+            hidden=True,
+        ),
     ] = "auto"
     particles: Annotated[int | None, Option("Particles (the preset's).", "N", least=1)] = None
     start: Annotated[

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.algorithms.own_file import recipe_of
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
-from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA, is_function
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.registry import unknown
 
@@ -55,6 +56,9 @@ def check_other(
     if settings:
         why = f"sets coefficients of model-swarms, not of {name}; remove one"
         raise InvalidOption("settings", settings[0], why)
+    if is_function(name):
+        own_recipe(name)
+        return
     need_extra(module_of(name), name)
     if name.startswith(NEVERGRAD):
         _one_at_a_time(name)
@@ -63,18 +67,33 @@ def check_other(
             with closing(_nevergrad(name, points, population, 2 * population, 0)):
                 pass
     elif name not in optimizer_names():
-        raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME"])
+        raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME", "FILE.py:NAME"])
+
+
+def own_recipe(name: str) -> pso.Recipe:
+    """The recipe of a user's FILE.py:NAME.
+
+    Raises:
+        UserError: no such file, or it has no such recipe.
+    """
+    try:
+        return recipe_of(name, "`optimizer`")
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
     """The recipe of a swarm but Model Swarms, without restarts of the whole swarm.
 
     Args:
-        name: of the swarm.
+        name: of the swarm, or FILE.py:NAME.
         max_iter: rounds after the first.
         patience: it stops after this many rounds without a new best.
     """
-    recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
+    if is_function(name):
+        recipe = own_recipe(name)
+    else:
+        recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
     # Coefficients have no bounds, so a full restart has no region to draw from.
     restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
     recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))

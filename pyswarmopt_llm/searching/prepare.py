@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import MODELS, SearchConfig
+from pyswarmopt_llm.common.config import MODELS, SearchConfig, is_function
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.mix import make_pool
@@ -55,7 +57,9 @@ class Job:
     @cached_property
     def fingerprints(self) -> dict[str, Any]:
         """Digests of base, experts, tasks, and score functions."""
-        return {**self.pool.fingerprints, **_fingerprints(self.objectives)}
+        prints = {**self.pool.fingerprints, **_fingerprints(self.objectives)}
+        own = _own_file(self.plan.config.optimizer)
+        return {**prints, "scores": {**prints.get("scores", {}), **own}} if own else prints
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -179,6 +183,14 @@ def open_job(work: Work) -> Job:
         notes={**notes, **pool.notes},
         examination=examination,
     )
+
+
+def _own_file(optimizer: str) -> dict[str, str]:
+    """The file of the user's own optimizer, by what it was called; nothing of any other."""
+    if not is_function(optimizer):
+        return {}
+    source = user_path(optimizer.rpartition(":")[0]).read_bytes()
+    return {optimizer: hashlib.sha256(source).hexdigest()}
 
 
 def _fingerprints(objectives: Objectives) -> dict[str, Any]:

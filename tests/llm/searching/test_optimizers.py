@@ -10,6 +10,7 @@ import pytest
 import torch
 from search_helpers import MakeSearch, history
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.optimizers import make_optimizer, released
 from pyswarmopt_llm.common.other_optimizers import optimizer_names
 from pyswarmopt_llm.searching.loop import search
@@ -72,8 +73,29 @@ def test_threads_that_nevergrad_started_are_gone() -> None:
 # In a search
 
 
-@pytest.mark.parametrize("name", ["nevergrad:CMA", "pycma", "constriction"])
-def test_a_search_takes_it_and_resumes(name: str, words_search: MakeSearch, tmp_path: Path) -> None:
+MINE = """
+import pyswarmopt as pso
+mine = pso.compose([pso.inertia(0.5), pso.cognitive(1.0), pso.social(1.0)])
+other = 3
+"""
+
+
+def test_a_recipe_of_a_file_is_refused_where_it_is_none(
+    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    for name, said in (("mine.py:other", "is no recipe"), ("their.py:mine", "there is no file")):
+        with pytest.raises(UserError, match=said):
+            search(words_search(6, 6, optimizer=name))
+
+
+@pytest.mark.parametrize("name", ["nevergrad:CMA", "pycma", "mine.py:mine"])
+def test_a_search_takes_it_and_resumes(
+    name: str, words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
     found = search(words_search(6, 6, optimizer=name))
     rows = history(tmp_path / "run")
     assert 10 <= len(rows) <= 23 and found.result["best_dev"] >= found.result["best_single_dev"]
@@ -82,5 +104,5 @@ def test_a_search_takes_it_and_resumes(name: str, words_search: MakeSearch, tmp_
     (tmp_path / "run" / "result.json").unlink()
     for file in (tmp_path / "run" / "checkpoint").iterdir():
         file.unlink()
-    resume(tmp_path / "run")
+    resume(tmp_path / "run", allowed=[name] if name.startswith("mine") else [])
     assert history(tmp_path / "run") == rows

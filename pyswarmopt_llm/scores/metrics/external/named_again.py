@@ -21,6 +21,8 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
     for spec in config.metrics:
         if _metric(spec).startswith("evaluate:") or is_function(spec):
             yield "metrics", spec
+    if is_function(config.optimizer):
+        yield "optimizer", config.optimizer
     if not config.workers.isdecimal():
         yield "workers", config.workers
 
