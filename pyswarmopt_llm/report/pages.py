@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from pyswarmopt.base.words import counted, cut, visible
 from pyswarmopt_llm.common.events import mixture_text
-from pyswarmopt_llm.report.phrases import WEIGHTS, one_line, score, upper_first
+from pyswarmopt_llm.report.phrases import about_weights, one_line, score, upper_first
 
 FOLDER = "pyswarmopt_llm/report"
 # Markup inside a line of text; what is markup only at the start of a line is not here.
@@ -134,5 +134,5 @@ def _template(name: str) -> Template:
         environment.filters[filter_.__name__] = filter_
     environment.filters |= {"split_interval": split_interval, "upper_first": upper_first}
     style = Markup(_source(f"{FOLDER}/page.css"))
-    environment.globals |= {"about_weights": WEIGHTS, "stylesheet": style}
+    environment.globals |= {"about_weights": about_weights, "stylesheet": style}
     return environment.get_template(name)

@@ -10,10 +10,28 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 UNIT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
-WEIGHTS = (
+_WEIGHTS = (
     "A weight scales what an expert contributes: a negative one subtracts it, and weights "
     "need not sum to 1."
 )
+_SHARES = "A weight is the share of a model's predictions in the mixture's; weights sum to 1."
+_CONTRAST = "Weights of the models' predictions sum to 1; a negative one counts against a token."
+
+
+def about_weights(space: str, contrast: bool) -> str:
+    """What the weights of a result mean.
+
+    Args:
+        space: of the search.
+        contrast: whether negative weights of predictions count.
+
+    Example:
+        >>> about_weights("token", contrast=False)
+        "A weight is the share of a model's predictions in the mixture's; weights sum to 1."
+    """
+    if space != "token":
+        return _WEIGHTS
+    return _CONTRAST if contrast else _SHARES
 
 
 def score_text(value: float | None, interval: Interval | None = None) -> str:

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from pyswarmopt_llm.common.events import Event, OnEvent, mixture_text
 from pyswarmopt_llm.report import remarks, words
 from pyswarmopt_llm.report.front import front_headings, front_rows
-from pyswarmopt_llm.report.phrases import WEIGHTS, score
+from pyswarmopt_llm.report.phrases import about_weights, score
 from pyswarmopt_llm.report.progress import SearchState, decided, headline, logged, price
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _below_scores(run: Path, findings: Findings) -> Iterator[str]:
     if len(result.coefficients) > 1:
         then = ", then trained" if result.best.trained else ""
         yield f"Mixture: {mixture_text(result.coefficients)}{then}"
-        yield WEIGHTS
+        yield about_weights(findings.about.config.space, findings.about.config.contrast)
     costs = remarks.costs(result).items()
     yield "Cost: " + "; ".join(f"{name.lower()} {text}" for name, text in costs)
     yield f"Files: {run}/best; report: {run}/report.html"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,12 @@ def test_the_first_particles_are_the_members_by_themselves(
         evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own
     ]
     assert first == [one.score.value for one in found]
+
+
+def test_no_report_says_that_a_weight_of_a_model_subtracts(done: Path) -> None:
+    for file in (done / "report.html", done / "best" / "README.md"):
+        text = unescape(file.read_text())
+        assert "weights sum to 1" in text and "subtracts" not in text
 
 
 def test_the_files_in_best_score_what_the_result_says(
