@@ -36,6 +36,8 @@ LABELS = {
     "natural-niches": "natural niches",
     "data-merge": "data merge: one adapter, trained on the union",
     "default, untrained": "the search (default), before training",
+    "default without training": "the search (default), `--set train=off`",
+    "item model": "the item model of the default, as many evaluations as the swarm",
     "default": "the search (default)",
 }
 Job = tuple[int, str]  # build and task

@@ -13,7 +13,8 @@ Rows of one build share experts.
 - **scale**: the best expert and the average, each times one number that is chosen on dev.
 - **data-merge**: one adapter trained on all experts' data, as each expert was on its own.
 - **greedy-soup, lorahub, natural-niches**: those of `compare`, with 400 evaluations.
-- **default**: `swarm-llm search` as it is, and its mixture before training.
+- **default**: `swarm-llm search` as it is, its mixture before training, and a search that trains nothing.
+- **item model**: its proposals, with as many evaluations as the swarm.
 
 A line of --out is a row of a build, form, task and seed, item by item on test. What is there is not
 run again, so that a run may be stopped at any time.
@@ -72,6 +73,7 @@ OTHER_MOVES = {
     "covariant": "covariant",
     "surrogate": "surrogate",
 }
+SUMS = 13  # experts, base, average and sum, which the item model starts from
 POPULATION = 10  # of the other moves; as many as experts, who are scored first
 SCALE = "scale"
 DATA_MERGE = "data-merge"
@@ -91,6 +93,8 @@ def rows() -> Iterator[str]:
     yield "cma-es delta segments"
     yield "cma-es delta sums"
     yield "default"
+    yield "default without training"
+    yield "item model"
     yield DATA_MERGE
     yield from SEARCHING
     yield "random delta segments"
@@ -123,6 +127,10 @@ def settings_of(row: str, evaluations: Mapping[str, int]) -> Mapping[str, Any]:
     """
     if row == "default":
         return {}
+    if row == "default without training":
+        return {"train": "off"}
+    if row == "item model":
+        return {"train": "off", "proposals": evaluations["swarm delta segments"] - SUMS}
     moves, space, start = row.split()
     if moves == "swarm":
         return {**SWARM, "space": space, "start": start}
