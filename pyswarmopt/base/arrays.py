@@ -73,7 +73,7 @@ def _as_tensor(source: Array) -> Tensor:
     """A tensor, or an array as one on the same memory, copied where that is read only."""
     if is_tensor(source):
         return source
-    return sys.modules["torch"].from_numpy(np.require(source, requirements="CW"))
+    return sys.modules["torch"].from_numpy(np.require(source, requirements=["C", "W"]))
 
 
 def dtype_name(value: Any) -> str:

@@ -51,7 +51,7 @@ def generator_of(seed: int | None) -> np.random.Generator:
             raise ValueError(f"seed={seed}: a swarm takes one below 2**63")
         # the 32 bits that the first word of a Mersenne Twister has
         seeded = np.random.RandomState(seed % 2**32)
-        twister.state = seeded.get_state(legacy=False)
+        twister.state = seeded.get_state(legacy=False)  # type: ignore[assignment]
     return np.random.Generator(twister)
 
 
@@ -59,7 +59,7 @@ def uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Numbers uniform in [0, 1): the lower 53 of 64 bits."""
     bits = _words(generator, math.prod(shape))
     bits &= MANTISSA
-    return (bits * 2.0**-53).reshape(shape)
+    return np.reshape(bits * 2.0**-53, shape).astype(np.float64, copy=False)
 
 
 def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:

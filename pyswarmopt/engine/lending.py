@@ -43,7 +43,7 @@ class Lender:
         if view is None:
             # The base of a view of a view is that at the end of the chain, but for one that is no
             # array: so views that the user makes hold on to this one.
-            view = np.asarray(memoryview(array))
+            view = np.asarray(memoryview(array))  # type: ignore[arg-type]
             self._lent, self._held = x, weakref.ref(view)
         return beside(view, x)
 
