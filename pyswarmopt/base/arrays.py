@@ -73,7 +73,10 @@ def _as_tensor(source: Array) -> Tensor:
     """A tensor, or an array as one on the same memory, copied where that is read only."""
     if is_tensor(source):
         return source
-    return sys.modules["torch"].from_numpy(np.require(source, requirements=["C", "W"]))
+    flags = source.flags
+    if not (flags.writeable and flags.c_contiguous):
+        source = source.copy()
+    return sys.modules["torch"].from_numpy(source)
 
 
 def dtype_name(value: Any) -> str:
