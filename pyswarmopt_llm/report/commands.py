@@ -78,13 +78,14 @@ def score(chat, reply):
 
 
 def command_line(config: SearchConfig) -> str:
-    """The `swarm-llm search` command of a configuration, without default values.
+    """The `swarm-llm search` command of a configuration, without default values and without the day,
+    which is no option.
 
     Example:
-        >>> command_line(SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3))
+        >>> command_line(SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3, day="2026-11-27"))
         "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
     """
-    settings = dict.fromkeys(_FIRST) | asdict(config)
+    settings = dict.fromkeys(_FIRST) | asdict(replace(config, day=None))
     return command("search", **changed(settings))
 
 

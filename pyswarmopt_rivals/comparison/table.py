@@ -99,7 +99,7 @@ def _content(result: Json) -> dict[str, Any]:
         "lines": list(summary_lines(result)),
         "scores": tables_of(result),
         "steps": list(next_steps(result)),
-        "reading": [*READING, *_made_by(result)],
+        "reading": {**READING, **dict(_made_by(result))},
     }
 
 

@@ -135,8 +135,8 @@ def described(data: Mapping[str, int], whole: bool) -> str:
         whole: whether these are all rows of a file that names no split.
 
     Example:
-        >>> described({"a.csv": 51, "chats.jsonl": 9}, whole=False)
-        'a.csv (dev), 51 examples; chats.jsonl, 9 examples'
+        >>> described({"a.csv": 51, "builtin:bank": 9}, whole=False)
+        'a.csv (dev), 51 examples; builtin:bank, 9 examples'
     """
     tables = {spec for spec in data if not spec.startswith(BUILTIN) and not _has_chats(spec)}
     return "; ".join(

@@ -176,7 +176,7 @@ def repeats_itself(text: str) -> bool:
 
 
 def at_its_top(task: str, models: Mapping[str, Model]) -> list[str]:
-    """A line if the result has the most that any model has on each dev prompt.
+    """A line if the result has 1 on each dev prompt, where others have less.
 
     Args:
         task: its name.
@@ -185,11 +185,10 @@ def at_its_top(task: str, models: Mapping[str, Model]) -> list[str]:
     scored = [model.dev.items[task] for model in models.values() if task in model.dev.items]
     best = models["best"].dev.items[task]
     values = set(chain.from_iterable(scored))
-    most = max(values)
-    if len(values) < 2 or set(best) != {most}:
+    if len(values) < 2 or set(best) != {1.0}:
         return []
     return [
-        f"{task}: the result has {most:.3f} on each of the {counted(len(best), 'dev prompt')}: the "
+        f"{task}: the result has 1.000 on each of the {counted(len(best), 'dev prompt')}: the "
         "score can tell no more; read the replies, and give harder prompts or a stricter score"
     ]
 
@@ -198,8 +197,8 @@ def same_opening(task: str, replies: Sequence[str]) -> list[str]:
     """A line if most replies to different prompts begin with the same words.
 
     Example:
-        >>> same_opening("wishes", [*["Hello, I'm sorry for that."] * 9, "Yes.", "No."])
-        ['wishes: 9 of 11 replies of the result begin "Hello, I\'m sorry", 3 openings in all; read them in the report']
+        >>> same_opening("wishes", [*["Hello, we are sorry."] * 9, "Yes.", "No."])
+        ['wishes: 9 of 11 replies of the result begin "Hello, we are", 3 openings in all; read them in the report']
         >>> same_opening("wishes", ["Yes.", "No."] * 9)
         []
     """

@@ -88,7 +88,8 @@ def lasting(result: Mapping[str, Any]) -> Json:
     its workers.
     """
     passing = ("seconds", "seconds_scoring", "seconds_rivals", "peak_memory_bytes", "workers")
-    return {k: v for k, v in result.items() if k not in passing}
+    kept = {name: value for name, value in result.items() if name not in passing}
+    return {n: lasting(v) if n == "cost" else v for n, v in kept.items()}
 
 
 def files(folder: Path) -> dict[str, bytes]:

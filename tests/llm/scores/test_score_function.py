@@ -434,7 +434,7 @@ def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stan
     notes: list[str] = []
     found = search(auto, lambda event: notes.append(event.data.get("text", "")))
     (why,) = (text for text in notes if "too few to train on" in text)
-    assert why.startswith("6 dev prompts, ") and "from 40 on, or from 16" in why
+    assert why.startswith("6 dev prompts, ") and "from 40 on" in why and "`dev` 16" in why
     about = read_about(found.run)
     known = findings(about, Result.from_json(found.result))
     assert known.verdict.reasons[-1] == f"Nothing was trained: {why}."
@@ -442,7 +442,7 @@ def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stan
     assert known.steps[0][0] == "train the result, too, with more examples"
     out = io.StringIO()
     show_result(Console(file=out, width=200), found.run, found.result)
-    assert out.getvalue().count("too few to train on") == 1 and "(--dev 16)" in out.getvalue()
+    assert out.getvalue().count("too few to train on") == 1 and "--dev 16" in out.getvalue()
     assert f"--out {with_relative_paths(about.config).out}-more" in known.steps[0][1]
 
 

@@ -383,7 +383,7 @@ def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
     assert evaluate_model(str(tiny_base), str(tmp_path / "a"), str(task)).n == 4
 
 
-def test_all_rows_of_a_table_without_split_are_trained_on(
+def test_a_table_without_split_is_trained_on_but_for_what_eval_tests(
     tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, shell: Shell
 ) -> None:
     """Columns are named as for a search; it goes on from an adapter."""
@@ -393,7 +393,7 @@ def test_all_rows_of_a_table_without_split_are_trained_on(
     words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
     words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
     words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
-    assert f"{table}: 12 rows" in shell(*words, "--threads", 1)
+    assert f"{table}: 4 rows; the rest, 8, is what eval tests" in shell(*words, "--threads", 1)
     assert read_adapter(tmp_path / "a").modules["model.layers.0.self_attn.k_proj"].rank == 4
     assert "--rank 2: is that of --from; remove it" in shell.refused(*words, "--rank", 2)
 

@@ -129,6 +129,7 @@ def test_reading_on_is_reading_anew(architecture: str) -> None:
     text_model = TextModel.of(one)
     vocabulary = text_model.vocabulary
     start = Text(text_model, list(range(40, 70)))
+    assert start.texts.sum() > 0  # which has it read
     ways = [(*start.ids, 5), (*start.ids, 5, 6, 7), start.ids[:12], (*start.ids[:12], 9, 9), (1, 2)]
     read = start
     for ids in [*ways, start.ids]:
