@@ -490,7 +490,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     weights = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in runs]
     assert (weights[0] == weights[1]) is not kept
     assert events[0].data["training"] == "training on the best replies to the 10 dev prompts"
-    assert any(note.startswith("expert iteration: round 1: ") for note in notes(events))
+    assert any(note.startswith("training on best replies: round 1: ") for note in notes(events))
     # of six rounds of the base and of the mixture, each on all ten prompts
     shares = [event.data["share"] for event in events if event.kind == "training"]
     most = 2 * expert_iteration.ROUNDS * FULL.passes(10)
