@@ -39,7 +39,6 @@ except BaseException:
     [
         ("swarm-llm", "--help", "typer"),
         ("swarm-llm", "eval --base B --task builtin:kinship", "torch"),
-        ("pyswarmopt", "run sphere --recipe constriction", "torch"),
         ("pyswarmopt", "compare sphere", "rich"),
     ],
 )
