@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.report.phrases import score_text
-from pyswarmopt_llm.searching.scoring.result import Result
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.scoring.result import Result
 
 
 def front_headings(result: Result) -> list[str]:
