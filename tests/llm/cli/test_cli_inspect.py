@@ -56,7 +56,8 @@ def test_a_narrow_screen_shows_a_paragraph_each_and_factor_alone_is_no_error(
     lines = out.splitlines()
     assert max(len(line) for line in lines[: lines.index("broken")]) <= 80 and "┃" not in out
     told = lines[lines.index("bee") + 1 : lines.index("broken")]
-    assert "alpha 16;" in " ".join(told) and all(line.startswith("  ") for line in told)
+    assert "alpha 16;" in " ".join(" ".join(told).split())  # the path of the base decides on lines
+    assert all(line.startswith("  ") for line in told)
     assert lines[lines.index("broken") + 1] == "  cannot be read"
     assert [line for line in lines if line.startswith("error: ") and "broken" not in line] == []
     about = lines[lines.index("--space factor: blocked") + 1]
