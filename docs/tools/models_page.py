@@ -13,7 +13,6 @@ import base64
 import gzip
 import importlib.util
 import json
-import re
 import sys
 import tomllib
 from collections.abc import Callable
@@ -43,13 +42,13 @@ def page() -> str:
     """The page as an HTML document that needs no network and no other file."""
     shared = [lesson.read(name) for name in SHARED]
     own = [read(name) for name in OWN]
-    parts = {
-        "STYLE": lesson.read("page.css") + read("page.css"),
-        "DATA": json.dumps(data(), separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/"),
-        "WEIGHTS": encoded(gzip.compress(weights(), mtime=0)),
-        "SCRIPTS": "\n".join(shared + own),
-    }
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], read("page.html"))
+    return lesson.filled(
+        read("page.html"),
+        data(),
+        STYLE=lesson.read("page.css") + read("page.css"),
+        WEIGHTS=encoded(gzip.compress(weights(), mtime=0)),
+        SCRIPTS="\n".join(shared + own),
+    )
 
 
 def read(name: str) -> str:

@@ -59,12 +59,21 @@ def page() -> str:
         >>> text.startswith("<!doctype html>"), "http://" in text or "https://" in text
         (True, False)
     """
-    parts = {
-        "STYLE": read("page.css"),
-        "DATA": json.dumps(data(), separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/"),
-        "SCRIPTS": "\n".join(map(read, SCRIPTS)),
-    }
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], read("page.html"))
+    scripts = "\n".join(map(read, SCRIPTS))
+    return filled(read("page.html"), data(), STYLE=read("page.css"), SCRIPTS=scripts)
+
+
+def filled(template: str, content: dict[str, Any], **parts: str) -> str:
+    """A page with its parts in place of their names in double braces.
+
+    Args:
+        template: HTML.
+        content: what its scripts read, the part DATA.
+        parts: the others but ASK, the markup that `ask.js` and `write.js` fill.
+    """
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+    parts |= {"DATA": text, "ASK": read("ask.html")}
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], template)
 
 
 def data() -> dict[str, Any]:
