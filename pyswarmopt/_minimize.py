@@ -117,10 +117,10 @@ def minimize(
             `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
             >= 0; see `pyswarmopt.driver.problem.constraints`. "returned": `fun` returns ``(value,
             constraints)`` or ``{"fun": value, "constraints": ...}``, a number or a vector, at most
-            0 where x is allowed. `fun` is called where one is broken only in the default search with
-            at most 100 coordinates, without noise and ``keep_feasible=True``; what is not finite
-            there does no harm. Elsewhere it is called there once, for the result, if no feasible
-            point was found at all.
+            0 where x is allowed. The default search calls `fun` where one is broken, too, up to 100
+            coordinates and unless there is noise or ``keep_feasible=True``; what is not finite there
+            does no harm. Otherwise it is called there once, for the result, if no feasible point was
+            found at all.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.
         noisy: `fun` gives another value each time. The bests are evaluated again and compared by
@@ -151,7 +151,7 @@ def minimize(
             on threads and executors nobody waits for it any longer, and where as many calls are
             under way as there are workers. A thread that hangs keeps the program from ending.
         equality_tolerance: an equality counts as met where it is missed by no more. The default
-            search aims at zero all the same; `Result.maxcv` says how near it came.
+            search aims at a tenth of that; `Result.maxcv` says how near it came.
         known: evaluations of before, which are not made again: ``(points, values)`` with points as in
             `x0`, NaN or infinite where a call failed; with ``constraints="returned"`` ``(points,
             values, constraints)``; or a `Result` with all its points. The search begins from them, a

@@ -32,10 +32,10 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     `pyswarmopt.hybrid`.
 
     That needs a deterministic function; with constraints (`pyswarmopt.hybrid.constrained`) also one
-    that may be called where they are broken. Where it
-    cannot be used, it is the best swarm that can: `surrogate`, or `covariant` where costs are no
-    quadratic; both make matrices of M x M numbers, so beyond `MATRIX_DIM` it is the ring of
-    `constriction`. docs/explanation/evidence.md says how the defaults were chosen.
+    that may be called where they are broken. Where it cannot be used, it is the best swarm that can:
+    `surrogate`, or `covariant` where costs are no quadratic; both make matrices of M x M numbers, so
+    beyond `MATRIX_DIM` it is the ring of `constriction`. docs/explanation/evidence.md says how the
+    defaults were chosen.
 
     Raises:
         ValueError: an unknown recipe.

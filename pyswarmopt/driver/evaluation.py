@@ -9,7 +9,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
@@ -568,30 +568,6 @@ SAVED: dict[str, Any] = {
     "calls": int, "skipped": int, "idle": int, "failures": dict, "vectorized": MAYBE, "tensors": MAYBE,
 }  # fmt: skip
 LONGEST_TEXT = 100  # signs of an error's message that are kept
-
-
-def returned_row(fun: Objective, x: Any) -> Any:
-    """Value and constraints that `fun` returns, as a pair or in a dict, in one array, (1 + K,); what is
-    neither as it is.
-
-    Example:
-        >>> returned_row(lambda x: (2.0, [0.5, -1.0]), None).tolist()
-        [2.0, 0.5, -1.0]
-        >>> returned_row(lambda x: {"fun": 2.0, "constraints": 0.5}, None).tolist()
-        [2.0, 0.5]
-    """
-    answer = fun(x)
-    pair = answer
-    if isinstance(answer, Mapping) and answer.keys() == {"fun", "constraints"}:
-        pair = answer["fun"], answer["constraints"]
-    if not (
-        isinstance(pair, tuple | list) and len(pair) == 2 and holds_numbers(np.asarray(pair[0]))
-    ):
-        return answer
-    amounts = np.asarray(pair[1])
-    if np.size(pair[0]) != 1 or amounts.ndim > 1 or not holds_numbers(amounts):
-        return answer
-    return np.concatenate([np.ravel(pair[0]), np.ravel(amounts)]).astype(np.float64)
 
 
 def _described(value: Any) -> str:

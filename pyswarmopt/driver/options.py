@@ -15,9 +15,14 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_limit, as_seed
-from pyswarmopt.driver.evaluation import Objective, OnError, returned_row
+from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, total
+from pyswarmopt.driver.problem.constraints import (
+    EQUALITY_TOLERANCE,
+    Constraints,
+    returned_row,
+    total,
+)
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.start import Known, KnownPoints, Start, known_points, starting_points
 from pyswarmopt.driver.workers.pool import MapLike

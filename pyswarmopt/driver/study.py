@@ -18,9 +18,9 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
-from pyswarmopt.driver.evaluation import CallOutcome, returned_row
+from pyswarmopt.driver.evaluation import CallOutcome
 from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE
+from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, returned_row
 from pyswarmopt.driver.problem.encoding import check_inside
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.start import Known, Start, starting_points

@@ -16,7 +16,7 @@ from pyswarmopt_llm.report import remarks, words
 from pyswarmopt_llm.report.commands import labelled, labelling_code, user_turn
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.pages import code, front_matter, plain, render
-from pyswarmopt_llm.report.phrases import mixture_name, one_line
+from pyswarmopt_llm.report.phrases import mixture_name, one_line, versions_text
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent
@@ -119,7 +119,7 @@ def model_card(
         code=labelling.splitlines() if loads_with_peft else [],
         weights=list(_weights(result)),
         licences=list(_licences(parents)),
-        versions=", ".join(f"{name} {version}" for name, version in about.versions.items()),
+        versions=versions_text(about.versions),
     )
     return text.rstrip() + "\n"
 

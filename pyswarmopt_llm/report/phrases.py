@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -102,6 +103,16 @@ def mixture_name(result: Result) -> str:
             return name
     used = [name for name, weight in weights.items() if abs(weight) >= UNIT]
     return f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < UNIT else "mixture"
+
+
+def versions_text(versions: Mapping[str, str]) -> str:
+    """Packages with their versions.
+
+    Example:
+        >>> versions_text({"torch": "2.9", "peft": "0.19"})
+        'torch 2.9, peft 0.19'
+    """
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def one_line(value: object) -> str:

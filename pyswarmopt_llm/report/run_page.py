@@ -13,7 +13,7 @@ from pyswarmopt_llm.report import remarks, words
 from pyswarmopt_llm.report.commands import usage, with_relative_paths
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.pages import TextTable, render
-from pyswarmopt_llm.report.phrases import score, score_text
+from pyswarmopt_llm.report.phrases import score, score_text, versions_text
 from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.types import Item
@@ -70,7 +70,7 @@ def render_report(
         costs=remarks.costs(result),
         method=remarks.method(about),
         experts=", ".join(_experts(about)),
-        versions=", ".join(f"{name} {version}" for name, version in about.versions.items()),
+        versions=versions_text(about.versions),
     )
 
 

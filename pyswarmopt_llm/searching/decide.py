@@ -60,6 +60,11 @@ READINGS = (
     "a location is read as weights, as in the paper's text; `space` factor reads it as the matrices "
     "A and B, as in the authors' code, and gained less on synthetic tasks"
 )
+# Why `auto` does not train by a score that is paid for.
+UNPAID = (
+    "nothing is trained: every reply that is tried would be a request to pay for; to train give "
+    "`train` on"
+)
 # What was measured where the truth was known: research/notes/rewards.md.
 GAMED = (
     "a model rates the replies, and a search may please it without answering better; on synthetic "
@@ -255,10 +260,6 @@ def reference(asked: Work) -> Method:
     names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
     added = tuple(f"{name}={value}" for name, value in values.items() if name not in names)
     return replace(found, max_iter=_MOST_RELEASED, settings=(*added, *config.settings))
-
-
-# Why `auto` does not train by a score that is paid for.
-UNPAID = "nothing is trained: every reply that is tried would be a request to pay for; to train give `train` on"
 
 
 def automatic(asked: Work) -> Method:

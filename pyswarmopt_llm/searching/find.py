@@ -128,7 +128,11 @@ def explored(
         progress.planned -= job.plan.proposals
         remarks.append(start.outcome(job.pool.space.expert_names, job.work.items))
     names = job.objectives.names
-    archive = _archive(names) if len(names) > 1 else None
+    archive: Archive | None = None
+    if len(names) > 1:
+        from pyswarmopt_llm.searching.leaders import Archive
+
+        archive = Archive(names)
 
     def learnt(batch: Batch, rows: Sequence[Row]) -> None:
         if archive is not None:
@@ -155,13 +159,6 @@ def explored(
         remarks=remarks,
         scorer=scorer,
     )
-
-
-def _archive(names: Sequence[str]) -> Archive:
-    """Of several tasks."""
-    from pyswarmopt_llm.searching.leaders import Archive
-
-    return Archive(names)
 
 
 @contextmanager

@@ -195,7 +195,11 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
             run.write_about(about(job))  # no grid from now on
         start = time.perf_counter()
         found = find(job, run, tell)
-        training = _trained(job, run, found, tell) if job.plan.trains else None
+        training = None
+        if job.plan.trains:
+            from pyswarmopt_llm.searching.train import train_further
+
+            training = train_further(job, run, found, tell)
         tell(Event("closing"))
         _check_base(job, run)
         result = finish(job, run, found, training, start)
@@ -206,13 +210,6 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
             publish(run, result, job.tasks)
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
-
-
-def _trained(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
-    """See `train_further`."""
-    from pyswarmopt_llm.searching.train import train_further
-
-    return train_further(job, run, found, tell)
 
 
 def _check_base(job: Job, run: Run) -> None:

@@ -291,12 +291,16 @@ class Work:
             found[metric.name] = found.get(metric.name, 0) + int(sum(replies.values())) + written
         return found
 
+    @property
+    def _spare(self) -> int:
+        """Prompts beside dev that are trained on."""
+        return self.trained_items if self.objectives.spare else 0
+
     def _replies(self) -> int:
         """Replies that are written for training."""
         from pyswarmopt_llm.searching.written.samples import planned_replies
 
-        spare = self.trained_items if self.objectives.spare else 0
-        return planned_replies(self.distinct("dev"), spare)
+        return planned_replies(self.distinct("dev"), self._spare)
 
     def _training(self) -> int:
         """Passes of training, and replies that are written for it."""
@@ -306,8 +310,7 @@ class Work:
             return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
         from pyswarmopt_llm.searching.written.samples import planned_passes
 
-        spare = self.trained_items if self.objectives.spare else 0
-        return planned_passes(self.distinct("dev"), spare)
+        return planned_passes(self.distinct("dev"), self._spare)
 
     @property
     def passes(self) -> dict[str, int]:

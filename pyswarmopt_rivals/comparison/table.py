@@ -11,7 +11,7 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, changed, co
 from pyswarmopt_llm.report.against import against_text
 from pyswarmopt_llm.report.commands import command_line
 from pyswarmopt_llm.report.pages import TextTable, render
-from pyswarmopt_llm.report.phrases import score_text
+from pyswarmopt_llm.report.phrases import score_text, versions_text
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, contestant
 from pyswarmopt_rivals.comparison.summary import SINGLE
 from pyswarmopt_rivals.comparison.words import READING, by_task, first_of, summary_lines
@@ -107,7 +107,7 @@ def _made_by(result: Json) -> Iterator[tuple[str, str]]:
     """The command and the versions, commit included, that a comparison was made with."""
     if "command" in result:
         yield "command", result["command"]
-        yield "versions", ", ".join(f"{name} {text}" for name, text in result["versions"].items())
+        yield "versions", versions_text(result["versions"])
 
 
 def markdown(result: Json) -> str:

@@ -35,7 +35,7 @@ READING = {
 }
 _ABOUT = {
     "model-swarms": (
-        "the published update and sizes in space factor, with one set of coefficients and every "
+        "the published update and sizes over weight changes, with one set of coefficients and every "
         "example scored."
     ),
     RANDOM: "the search of item-model, over adapters of random factors in place of the experts.",

@@ -223,14 +223,12 @@ def _with_terms(recipe: str | Recipe | None, moves: int) -> Recipe | None:
     """
     if recipe is None:
         return None
-    from pyswarmopt.algorithms.registry import (
-        as_recipe,  # on use: a front without it begins earlier
-    )
+    # on use: a front without it begins earlier
+    from pyswarmopt.algorithms.registry import as_recipe
 
     known = as_recipe(recipe)
-    if not isinstance(known.velocity, SumOfTerms) or not isinstance(
-        known.topology, Global | Lattice
-    ):
+    sums = isinstance(known.velocity, SumOfTerms)
+    if not (sums and isinstance(known.topology, Global | Lattice)):
         raise ValueError(
             f"recipe={known.name!r}: a front needs a sum of velocity terms, such as constriction, "
             "model_swarms or pso.compose([...])"

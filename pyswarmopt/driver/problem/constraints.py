@@ -9,7 +9,7 @@ broken; `pyswarmopt.hybrid.constrained` uses the amounts, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -169,6 +169,30 @@ class Constraints:
         pairs = [constraint.outside(x) for constraint in self._constraints]
         amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(amounts), np.concatenate(slack)
+
+
+def returned_row(fun: Callable[[Any], Any], x: Any) -> Any:
+    """Value and constraints that `fun` returns, as a pair or in a dict, in one array, (1 + K,); what is
+    neither as it is.
+
+    Example:
+        >>> returned_row(lambda x: (2.0, [0.5, -1.0]), None).tolist()
+        [2.0, 0.5, -1.0]
+        >>> returned_row(lambda x: {"fun": 2.0, "constraints": 0.5}, None).tolist()
+        [2.0, 0.5]
+    """
+    answer = fun(x)
+    pair = answer
+    if isinstance(answer, Mapping) and answer.keys() == {"fun", "constraints"}:
+        pair = answer["fun"], answer["constraints"]
+    if not (
+        isinstance(pair, tuple | list) and len(pair) == 2 and holds_numbers(np.asarray(pair[0]))
+    ):
+        return answer
+    amounts = np.asarray(pair[1])
+    if np.size(pair[0]) != 1 or amounts.ndim > 1 or not holds_numbers(amounts):
+        return answer
+    return np.concatenate([np.ravel(pair[0]), np.ravel(amounts)]).astype(np.float64)
 
 
 def total(amounts: Floats, slack: Floats) -> Floats:

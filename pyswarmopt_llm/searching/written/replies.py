@@ -31,12 +31,11 @@ from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 log = logging.getLogger(__name__)
 SHOWN = 5  # prompts of a task
 RESULT = "result"  # the last model that is shown
-# Bytes from which on a reply may repeat itself, and the share to which one that does compresses.
-_LEAST = 100
+_LEAST = 100  # bytes from which on a reply may repeat itself
+_REPEATED = 0.2  # share to which one that does compresses
 _OPENING = 3  # words by which two replies begin alike
 _OPENED = 50  # dev prompts whose replies are compared by them
-_FEW = 8  # replies that say nothing by beginning alike
-_REPEATED = 0.2
+_FEW = 8  # fewer replies say nothing by beginning alike
 
 
 class ModelReply(TypedDict):
