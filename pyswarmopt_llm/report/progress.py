@@ -261,7 +261,10 @@ def decided(start: Mapping[str, Any]) -> str:
         for name, value in given.items()
         if name != "preset"
     )
-    line = f"preset {settings['preset']}: {chosen}" + (f"; given: {typed}" if typed else "")
+    # a search of a grid has what the grid's preset chose
+    preset = settings["preset"]
+    name = "this search" if preset == "none" and "preset" not in given else f"preset {preset}"
+    line = f"{name}: {chosen}" + (f"; given: {typed}" if typed else "")
     asked, particles = settings["particles"], start["particles"]
     if asked is None or particles <= asked:
         return line

@@ -194,7 +194,7 @@ def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     known = ("runs/a", "2 experts", "builtin:mixture", "4 particles", "48 dev examples")
     assert all(word in headline for word in (*known, "likelihood", "bfloat16"))
     assert decided == (
-        "preset none: space delta, 4 particles, at most 2 iterations; given: max-iter 2, "
+        "this search: space delta, 4 particles, at most 2 iterations; given: max-iter 2, "
         "settings inertia=0.1"
     )
     assert note == "[bold]letters[/bold] are at chance"
