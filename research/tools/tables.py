@@ -129,13 +129,6 @@ def does_it_help() -> str:
             "default",
             written_tables.EMBEDDED,
         ),
-        "visits and loans as JSON, an adapter a field": (
-            outcomes("structured-fields"),
-            written_tables.CLAIMED_FIELDS,
-            "trained",
-            "default",
-            written_tables.EMBEDDED,
-        ),
     }
     rows = []
     for name, (read, tasks, ours, untrained, labels) in cases.items():
