@@ -430,7 +430,8 @@ class Swarm:
 
         Args:
             path: the file.
-            recipe: needed only for a composition of your own, which the file cannot hold.
+            recipe: needed only for a composition of your own, which the file cannot hold. The file
+                knows it by its name: give two compositions two names.
             device: where tensors live from now on; default: arrays if the swarm had arrays, else
                 tensors on the CPU.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,9 +70,9 @@ from pyswarmopt_llm.searching.use.opening import (
 
 OnItems = Callable[[int, int], None]  # items scored, of how many
 # Settings of a run that an evaluation of it takes where it has none.
+_OF_MODEL = ("system", "thinking")  # whatever the task
 _AS_STORED = (
-    "system",
-    "thinking",
+    *_OF_MODEL,
     "columns",
     "labels",
     "template",
@@ -386,7 +386,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
         task=specs_of(about).get(config.task, config.task) or _only_task(stored, run),
     )
     if filled.task not in stored.tasks:
-        return filled
+        return replace(filled, **_left(_OF_MODEL, stored, filled))
     metric = config.metric or _only_metric(stored, filled.task, run)
     # Code that the run names, and not the user, is refused: the run may be a stranger's.
     code = replace(
@@ -433,6 +433,11 @@ def _reading(stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
     names = set(_AS_STORED if config.against is not None else (*_AS_STORED, *_SAMPLING))
     if config.task.startswith(LM_EVAL):
         names -= {*_NOT_OF_HARNESS}
+    return _left(names, stored, config)
+
+
+def _left(names: Collection[str], stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
+    """Settings of the run where the evaluation has none."""
     left = [name for name in names if getattr(config, name) == getattr(EvalConfig, name)]
     return {name: getattr(stored, name) for name in left}
 

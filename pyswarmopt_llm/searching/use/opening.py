@@ -4,6 +4,7 @@ on a server.
 
 from __future__ import annotations
 
+import logging
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from pyswarmopt_llm.mix import is_whole_model, load, saved_kind
 from pyswarmopt_llm.searching.scoring.run_directory import check_best, read_about
 from pyswarmopt_llm.searching.use.config import BARE, Machine
 
+log = logging.getLogger(__name__)
 Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
 
 
@@ -51,6 +53,8 @@ def open_model(
     if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
         raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
     check_unchanged(model)
+    if run is None:
+        warn_of_left_out(model, system, thinking)
     where = engine_of(machine.engine, run)
     engine: Engine
     if fusion != "auto":
@@ -203,6 +207,25 @@ def check_unchanged(model: Model) -> None:
             f"{run}: the base {base} is not the one of the search any more; put it back, or copy "
             "best/ and use it as an adapter of its own"
         )
+
+
+def warn_of_left_out(model: Model, system: str = "", thinking: int = 0) -> None:
+    """Say where the result of a search is used without the system turn or the thoughts it had there.
+
+    Args:
+        model: see `model_of`.
+        system: the system turn with which it is used.
+        thinking: most tokens of its thoughts.
+    """
+    base, adapter = model
+    run = run_of(user_path(adapter or base))
+    if run is None:
+        return
+    searched = read_about(run).config
+    if searched.system and not system:
+        log.warning("%s: the search had a system turn, which is left out here", run)
+    if searched.thinking and not thinking:
+        log.warning("%s: the models of the search thought first, which is left out here", run)
 
 
 def run_of(best: Path) -> Path | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from search_helpers import questions, small, stopped, swarm_llm, write_task
 
+from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.chat import DAY
@@ -20,7 +21,8 @@ from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.use.config import Machine
+from pyswarmopt_llm.searching.use.config import EvalConfig, Machine
+from pyswarmopt_llm.searching.use.model import with_run
 from pyswarmopt_llm.searching.use.opening import model_of, open_model
 
 DATED = (
@@ -230,3 +232,22 @@ def test_a_score_on_what_was_trained_on_says_so(
         )
         code, out, err = swarm_llm(capsys, "eval", *words.split(), "--threads", "1")
         assert code == 0 and "trained on these" not in out + err
+
+
+def test_a_system_turn_of_the_search_is_told_or_its_lack_is_said(
+    run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    about = json.loads((run / "run.json").read_text())
+    about["config"] |= {"system": "Be brief.", "thinking": 4}
+    (run / "run.json").write_text(json.dumps(about))
+    other = write_task(run.parent / "other.json", questions(3, 5), questions(3, 6))
+    told = with_run(EvalConfig(run=str(run), task=str(other)))
+    assert (told.system, told.thinking) == ("Be brief.", 4)
+    model = model_of(about["config"]["base"], str(run))
+    for system, said in (("Be brief.", 0), ("", 1)):
+        caplog.clear()
+        open_model(model, Machine(), system=system, thinking=4)
+        assert len([m for m in caplog.messages if "system turn, which is left out" in m]) == said
+    caplog.clear()
+    open_members([str(run)])
+    assert sum("left out here" in message for message in caplog.messages) == 2
