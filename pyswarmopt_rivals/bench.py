@@ -56,11 +56,10 @@ class Bench:
     def questions(self) -> dict[str, ItemsUtility]:
         """Split -> its items as the metric scores them."""
         splits = {split: self.task.split(split) for split in ("dev", "test")}
-        build = self.metric.build
         chat = self.engine.chat
         prompt = self.task.prompt
         return {
-            split: build(items, self.scoring, chat, prompt)
+            split: self.metric.on(items, self.scoring, chat, prompt)
             for split, items in splits.items()
             if items
         }

@@ -28,8 +28,8 @@ from pyswarmopt_llm.common.files.regular import (
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
-from pyswarmopt_llm.scores.metrics.by_name import up_to, written
-from pyswarmopt_llm.scores.metrics.written import Sampling
+from pyswarmopt_llm.scores.metrics.by_name import up_to
+from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.use.config import EvalConfig
@@ -117,7 +117,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     if config.scoring not in ("auto", "generate"):
         raise InvalidOption("scoring", config.scoring, "here replies are written; remove it")
     votes = up_to(
-        written("human votes", needs="nothing"),
+        ReplyMetric("human votes", needs="nothing"),
         config.max_new_tokens,
         Sampling.of(config.temperature, config.samples, config.seed),
     )
@@ -129,7 +129,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     for done, model in enumerate(models, start=1):
         engine = turns.engine(model)
         exam.check(engine, "generate")
-        utility = exam.metric.build(items, "generate", engine.chat, exam.task.prompt)
+        utility = exam.metric.on(items, "generate", engine.chat, exam.task.prompt)
         asked = list(utility.texts())
         longest = max(tokens for _, _, tokens in asked)
         said = engine.generate([prompt for _, prompt, _ in asked], longest)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
-from pyswarmopt_llm.scores.metrics.written import Chat
+from pyswarmopt_llm.scores.metrics.metric import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict

@@ -198,17 +198,17 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
 
 
 def reward_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metrics ``reward:``, ``verbose:`` and ``concise:MODEL``; see `Metric.load`."""
+    """The metrics ``reward:``, ``verbose:`` and ``concise:MODEL``; see `ReplyMetric.load`."""
     kind, _, folder = spec.partition(":")
     model = load_reward(folder, device)
     scores = {"reward": model.scores, "verbose": model.verbose, "concise": model.concise}
-    return {"score": scores[kind], "depends": _print_of(folder)}
+    return {"rate": scores[kind], "depends": _print_of(folder)}
 
 
 def toxicity_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metric ``toxicity:MODEL``; see `Metric.load`."""
+    """The metric ``toxicity:MODEL``; see `ReplyMetric.load`."""
     model = spec.partition(":")[2]
-    return {"score": load_toxicity(model, device).harmlessness, "depends": _print_of(model)}
+    return {"rate": load_toxicity(model, device).harmlessness, "depends": _print_of(model)}
 
 
 def _print_of(spec: str) -> str:

@@ -193,10 +193,10 @@ def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:
 
 
 def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metrics ``judge`` and ``judge:RUBRIC.txt``; see `Metric.load`."""
+    """The metrics ``judge`` and ``judge:RUBRIC.txt``; see `ReplyMetric.load`."""
     judge, client = load_judge(spec.partition(":")[2] or None, cache)
     return {
-        "score": judge.ratings,
+        "rate": judge.ratings,
         "compare": judge.win_rate,
         "usage": client.usage.copy,
         "depends": digest([_variable("URL"), _variable("MODEL"), judge.rubric]),
@@ -204,11 +204,11 @@ def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
 
 
 def local_judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metric ``local-judge:MODEL``; see `Metric.load`."""
+    """The metric ``local-judge:MODEL``; see `ReplyMetric.load`."""
     model = spec.partition(":")[2]
     judge = load_local_judge(model, device)
     return {
-        "score": judge.ratings,
+        "rate": judge.ratings,
         "compare": judge.win_rate,
         "depends": resolve_base(model).fingerprint,
     }

@@ -384,7 +384,7 @@ def time_items(
     if metric.usage is not None:
         return timed
     sample = task.dev[:SAMPLE]
-    batch = metric.build(sample, scoring, engine.chat, task.prompt)
+    batch = metric.on(sample, scoring, engine.chat, task.prompt)
     times = []
     for candidate in (*candidates, *candidates) or (Patch, Patch):
         start = time.perf_counter()

@@ -291,8 +291,6 @@ def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -
     """Texts that are scored of each task's first dev items, once per item."""
     for name, task in objectives.tasks.items():
         scoring = objectives.scorings(name, config.scoring, engine.likelihoods)[0]
-        questions = objectives.metrics[name].build(
-            task.dev[:TEXTS], scoring, engine.chat, task.prompt
-        )
+        questions = objectives.metrics[name].on(task.dev[:TEXTS], scoring, engine.chat, task.prompt)
         first = {item.id: text for item, text, _ in reversed(list(questions.texts()))}
         yield from (first[item.id] for item in task.dev[:TEXTS])

@@ -301,9 +301,8 @@ def find(
         nonlocal done
         engine.load(Patch(low_rank=load_factors(info)) if info else Patch())  # read anew each time
         asked = items[numbers.start : numbers.stop]
-        utility = exam.metric.build(asked, scoring, engine.chat, exam.task.prompt)
         try:
-            score = utility(engine)
+            score = exam.metric(engine, asked, scoring, exam.task.prompt)
         except UndefinedModelError as error:
             name = info.name if info else BARE
             raise UserError(f"{name}: {error.text}, or leave it out") from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,77 +14,40 @@ from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.metrics import text
-from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.external.evaluate import evaluate_metric
 from pyswarmopt_llm.scores.metrics.external.score_function import function_metric
-from pyswarmopt_llm.scores.metrics.metric import ACCURACY, ItemsUtility, Metric, Needs
+from pyswarmopt_llm.scores.metrics.metric import (
+    ACCURACY,
+    Chat,
+    ItemsUtility,
+    Metric,
+    OptionMetric,
+)
 from pyswarmopt_llm.scores.metrics.several import metric_labels
 from pyswarmopt_llm.scores.metrics.written import (
     REWARD_TOKENS,
-    Chat,
-    InOtherUnits,
+    Load,
+    ReplyMetric,
     Sampling,
-    ScoreTexts,
-    Written,
 )
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
 JUDGED_TOKENS = 512  # most tokens of a reply that a judge scores, as in the Model Swarms reference
 CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the reference
 
-# what the user gave, a file for answers of a judge, a device -> fields of the metric
-Load = Callable[[str, Path | None, str], Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class WrittenMetric(Metric):
-    """A metric of written replies, greedy or sampled ones; see `Written`.
-
-    Attributes:
-        score: items and replies -> one value per item.
-        named: the values of all items -> the score in other units.
-        plain: whether replies continue the plain text, without a chat template.
-        sampling: of the replies; None: greedy ones.
-        load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
-    """
-
-    score: ScoreTexts | None = None
-    named: InOtherUnits | None = None
-    plain: bool = False
-    sampling: Sampling | None = None
-    load: Load | None = None
-
-    def build(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
-    ) -> ItemsUtility:
-        """The utility that scores replies to these items."""
-        return self.make(
-            items,
-            self.score,
-            None if self.plain else chat,
-            template,
-            max_new_tokens=self.new_tokens,
-            named=self.named,
-            sampling=self.sampling,
-        )
-
-
-def written(
-    name: str,
-    score: ScoreTexts | None = None,
-    needs: Needs = "answer",
-    new: int = MAX_NEW_TOKENS,
-    **more: Any,
-) -> WrittenMetric:
-    """A metric of written replies of at most `new` tokens."""
-    return WrittenMetric(name, Written, "generate", needs, new_tokens=new, score=score, **more)
-
-
-_continued: dict[str, Any] = {"needs": "nothing", "new": CONTINUED_TOKENS, "plain": True}
-_rewarded: dict[str, Any] = {"needs": "nothing", "new": REWARD_TOKENS, "gamed": True}
+_continued: dict[str, Any] = {
+    "needs": "nothing",
+    "new_tokens": CONTINUED_TOKENS,
+    "plain": True,
+}
+_rewarded: dict[str, Any] = {
+    "needs": "nothing",
+    "new_tokens": REWARD_TOKENS,
+    "gamed": True,
+}
 _judged: dict[str, Any] = {
     "needs": "nothing",
-    "new": JUDGED_TOKENS,
+    "new_tokens": JUDGED_TOKENS,
     "scale": (1.0, 10.0),
     "gamed": True,
 }
@@ -131,23 +94,23 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         ACCURACY,
-        Metric(
+        OptionMetric(
             "abstain",
             _abstention,
             needs="choices",
             signed=True,
             scale=(-1.0, 1.0),
         ),
-        Metric("mc2", text.truthfulness, "likelihood", "choices"),
-        Metric("perplexity", text.inverse_perplexity, "likelihood", "answer"),
-        written("exact-match", text.exact_match),
-        written("numeric", text.numeric, new=256),
-        written("graph", _graph_answers),
-        written("f1", text.token_f1),
-        written("bleu", text.bleu, module="sacrebleu"),
-        written("rouge-l", text.rouge_l, module="rouge_score"),
-        written("chrf", text.chrf, module="sacrebleu"),
-        written(
+        OptionMetric("mc2", text.truthfulness, scoring="likelihood", needs="choices"),
+        OptionMetric("perplexity", text.inverse_perplexity, scoring="likelihood", needs="answer"),
+        ReplyMetric("exact-match", text.exact_match),
+        ReplyMetric("numeric", text.numeric, new_tokens=256),
+        ReplyMetric("graph", _graph_answers),
+        ReplyMetric("f1", text.token_f1),
+        ReplyMetric("bleu", text.bleu, module="sacrebleu"),
+        ReplyMetric("rouge-l", text.rouge_l, module="rouge_score"),
+        ReplyMetric("chrf", text.chrf, module="sacrebleu"),
+        ReplyMetric(
             "toxicity",
             _harmlessness,
             module="profanity_check",
@@ -157,26 +120,26 @@ METRICS: dict[str, Metric] = {
 }
 # Metrics with an argument behind a colon, by how they are written.
 FUNCTION = "FILE.py:FUNCTION"
-FAMILIES: dict[str, WrittenMetric] = {
+FAMILIES: dict[str, ReplyMetric] = {
     metric.name: metric
     for metric in (
-        written("evaluate:NAME", signed=True, load=evaluate_metric),
-        written(
+        ReplyMetric("evaluate:NAME", signed=True, load=evaluate_metric),
+        ReplyMetric(
             "toxicity:MODEL",
             load=_rating_model,
             **_continued,
         ),
-        written("reward:MODEL", signed=True, load=_rating_model, **_rewarded),
-        written("verbose:MODEL", load=_rating_model, **_rewarded),
-        written("concise:MODEL", load=_rating_model, **_rewarded),
-        written("judge", load=_rating_model, **_judged),
-        written("judge:RUBRIC.txt", load=_rating_model, **_judged),
-        written(
+        ReplyMetric("reward:MODEL", signed=True, load=_rating_model, **_rewarded),
+        ReplyMetric("verbose:MODEL", load=_rating_model, **_rewarded),
+        ReplyMetric("concise:MODEL", load=_rating_model, **_rewarded),
+        ReplyMetric("judge", load=_rating_model, **_judged),
+        ReplyMetric("judge:RUBRIC.txt", load=_rating_model, **_judged),
+        ReplyMetric(
             "local-judge:MODEL",
             load=_rating_model,
             **_judged,
         ),
-        written(
+        ReplyMetric(
             FUNCTION,
             needs="nothing",
             signed=True,
@@ -206,7 +169,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         raise unknown("metric", spec, [*METRICS, *FAMILIES])
     if metric.module is not None:
         need_extra(metric.module, f"`metric` {spec}")
-    if not isinstance(metric, WrittenMetric) or metric.load is None:
+    if not isinstance(metric, ReplyMetric) or metric.load is None:
         return metric
     return replace(metric, name=spec, **metric.load(spec, cache, device))
 
@@ -249,7 +212,7 @@ def reply_limit(spec: str) -> int | None:
         (256, 200, None)
     """
     metric = _known(spec)
-    if not isinstance(metric, WrittenMetric) or metric.plain:
+    if not isinstance(metric, ReplyMetric) or metric.plain:
         return None
     return metric.new_tokens
 
@@ -318,7 +281,7 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     """
     if tokens is None and sampling is None:
         return metric
-    if not isinstance(metric, WrittenMetric):
+    if not isinstance(metric, ReplyMetric):
         why = f"is for scores of written replies, not for {metric.name}; remove it"
         if sampling is not None:
             raise InvalidOption("temperature", sampling.temperature, why)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, Protocol
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.interfaces import Score, Utility
+from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.written import Chat
-
 Needs = Literal["nothing", "answer", "choices"]
-
-
+Chat = Callable[..., str]  # a user turn, and the turns before it
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
 
 
@@ -30,12 +27,13 @@ class ItemsUtility(Utility, Protocol):
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric: how the answers to a task are scored.
+class Metric(ABC):
+    """How the answers to a task are scored: ``metric(engine, items)``.
+
+    `OptionMetric` compares options or references, `ReplyMetric` rates any written reply.
 
     Attributes:
         name: as given by the user.
-        make: items, scoring, chat and template -> the utility; see `by_name.WrittenMetric`, too.
         scoring: its own scoring; None: the one of ``--scoring``.
         needs: what every item must have.
         signed: whether values may be zero or negative, so that a harmonic mean is undefined.
@@ -52,7 +50,7 @@ class Metric:
     """
 
     name: str
-    make: Callable[..., ItemsUtility]
+    _: KW_ONLY
     scoring: Scoring | None = None
     needs: Needs = "nothing"
     signed: bool = False
@@ -65,16 +63,37 @@ class Metric:
     gamed: bool = False
     depends: str = ""
 
+    @abstractmethod
+    def on(
+        self,
+        items: Sequence[Item],
+        scoring: Scoring,
+        chat: Chat,
+        template: str | None,
+    ) -> ItemsUtility:
+        """The metric on these items, prepared to score many models."""
+
+    def __call__(
+        self,
+        engine: Engine,
+        items: Sequence[Item],
+        scoring: Scoring = "generate",
+        template: str | None = None,
+    ) -> Score:
+        """Score the loaded model's answers to these items.
+
+        Args:
+            engine: with the model loaded.
+            items: of a task.
+            scoring: how answers are given, where the metric leaves it open.
+            template: the task's prompt, see `render_prompt`.
+        """
+        return self.on(items, self.scoring or scoring, engine.chat, template)(engine)
+
     @property
     def identity(self) -> str:
         """Its name, and `depends`."""
         return f"{self.name} {self.depends}".rstrip()
-
-    def build(
-        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
-    ) -> ItemsUtility:
-        """The utility that scores these items."""
-        return self.make(items, scoring, chat, template)
 
     def check(self, items: Sequence[Item], where: str) -> None:
         """Refuse items that this metric cannot score.
@@ -96,4 +115,25 @@ class Metric:
                 )
 
 
-ACCURACY = Metric("accuracy", Accuracy, needs="answer")
+@dataclass(frozen=True)
+class OptionMetric(Metric):
+    """A metric of questions by their options or references, not of any reply.
+
+    Attributes:
+        question: items, scoring, chat and template -> the metric on these items.
+    """
+
+    question: Callable[..., ItemsUtility]
+
+    def on(
+        self,
+        items: Sequence[Item],
+        scoring: Scoring,
+        chat: Chat,
+        template: str | None,
+    ) -> ItemsUtility:
+        """See `Metric`."""
+        return self.question(items, scoring, chat, template)
+
+
+ACCURACY = OptionMetric("accuracy", question=Accuracy, needs="answer")

@@ -109,7 +109,7 @@ class Objectives:
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             if items := task.split(split):
-                utilities[name] = self.metrics[name].build(items, scorings[name], chat, task.prompt)
+                utilities[name] = self.metrics[name].on(items, scorings[name], chat, task.prompt)
         for name, external in self.externals.items():
             if split == "dev" or (split == "test" and external.has_test and self.tested):
                 utilities[name] = partial(external, split=split)
@@ -295,7 +295,7 @@ def find_metrics(
     Raises:
         UserError: an unknown metric, or one that cannot score these items.
     """
-    metrics = dict.fromkeys(tasks, ACCURACY)
+    metrics: dict[str, Metric] = dict.fromkeys(tasks, ACCURACY)
     of_files = any(task.metric is not None for task in tasks.values())
     if specs or of_files or new_tokens is not None or sampling is not None:
         from pyswarmopt_llm.scores.metrics import by_name
@@ -331,7 +331,7 @@ def check_window(
     for how in scorings_of(metric, scoring, task):
         for split in splits:
             try:
-                questions = metric.build(task.split(split), how, engine.chat, task.prompt)
+                questions = metric.on(task.split(split), how, engine.chat, task.prompt)
             except UserError as error:
                 raise UserError(f"{task.source}: {split} {error.text}") from error
             for item, text, written in questions.texts():

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at, loglikelihoods
-from pyswarmopt_llm.scores.metrics.written import Chat
+from pyswarmopt_llm.scores.metrics.metric import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 from pyswarmopt_llm.scores.tasks.answers import same_number
 

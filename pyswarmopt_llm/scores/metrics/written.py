@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
 
@@ -12,14 +13,16 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, at
-from pyswarmopt_llm.scores.tasks import Item, chat_prompt, render_prompt
+from pyswarmopt_llm.scores.metrics.metric import Chat, Metric, Needs
+from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt, render_prompt
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
-Chat = Callable[..., str]  # a user turn, and the turns before it
 # Most tokens of a reply that a reward model scores, as in the Model Swarms reference.
 REWARD_TOKENS = 200
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
 InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
+# what the user gave, a file for answers of a judge, a device -> fields of the metric
+Load = Callable[[str, Path | None, str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,50 @@ class Written:
         said = list(map(without_thoughts, answers))
         values: Sequence[float] = self._score(at(self.items, indices), said)
         return values
+
+
+def _not_loaded(items: Sequence[Item], texts: Sequence[str]) -> Sequence[float]:
+    """What a metric rates with before `find_metric` has loaded it."""
+    raise ValueError("this metric rates nothing yet; see find_metric")
+
+
+@dataclass(frozen=True)
+class ReplyMetric(Metric):
+    """A metric of written replies, greedy or sampled ones; see `Written`.
+
+    Attributes:
+        rate: items and replies -> one value per item.
+        replies: the class of replies; a user's function has one of its own.
+        named: the values of all items -> the score in other units.
+        plain: whether replies continue the plain text, without a chat template.
+        sampling: of the replies; None: greedy ones.
+        load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
+    """
+
+    rate: ScoreTexts = _not_loaded
+    _: KW_ONLY
+    scoring: Scoring | None = "generate"
+    needs: Needs = "answer"
+    new_tokens: int | None = MAX_NEW_TOKENS
+    replies: type[Written] = Written
+    named: InOtherUnits | None = None
+    plain: bool = False
+    sampling: Sampling | None = None
+    load: Load | None = None
+
+    def on(
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+    ) -> Written:
+        """See `Metric`."""
+        return self.replies(
+            items,
+            self.rate,
+            None if self.plain else chat,
+            template,
+            max_new_tokens=self.new_tokens or MAX_NEW_TOKENS,
+            named=self.named,
+            sampling=self.sampling,
+        )
 
 
 def means_of_items(samples: Sequence[Sequence[float]]) -> Sequence[float]:

@@ -228,9 +228,8 @@ class Exam:
     ) -> EvalResult:
         """Score the loaded model in its `format`."""
         how = self.format(engine, scoring)
-        utility = self.metric.build(self.items, how, engine.chat, self.task.prompt)
         with followed(engine, len(self.items), on_items):
-            return self.result(utility(engine), how)
+            return self.result(self.metric(engine, self.items, how, self.task.prompt), how)
 
     def result(self, score: Score, scoring: str, wins: bool = False) -> EvalResult:
         """A score with its interval; `wins`: it is the share of wins by the metric."""
@@ -533,7 +532,7 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     for model in models:
         engine = turns.engine(model)
         exam.check(engine, scoring)
-        utility = exam.metric.build(exam.items, scoring, engine.chat, exam.task.prompt)
+        utility = exam.metric.on(exam.items, scoring, engine.chat, exam.task.prompt)
         with followed(engine, len(exam.items), on_items):
             if exam.metric.compare is not None and isinstance(utility, Written):
                 answers.append([*map(without_thoughts, utility.answers(engine))])

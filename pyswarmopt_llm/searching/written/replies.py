@@ -94,7 +94,7 @@ def keep_replies(
         numbers = changed_most(before[name], after[name])
         doubts += at_its_top(name, models)
         doubts += _openings(job, name, best, found)
-        utility = metric.build(
+        utility = metric.on(
             [task.dev[i] for i in numbers], found.scorings[name], job.engine.chat, task.prompt
         )
         if numbers and metric.usage is None and isinstance(utility, Written):
@@ -220,7 +220,7 @@ def _openings(job: Job, name: str, best: Patch, found: Found) -> list[str]:
     if len(asked) < _FEW or any(item.references for item in asked):
         return []
     metric = job.objectives.metrics[name]
-    utility = metric.build(asked, found.scorings[name], job.engine.chat, task.prompt)
+    utility = metric.on(asked, found.scorings[name], job.engine.chat, task.prompt)
     if not isinstance(utility, Written):
         return []
     job.engine.load(best)

@@ -68,7 +68,7 @@ def writers(lab: Path, count: int) -> Iterator[tuple[Any, Patch]]:
 
 def written_by(engine: Any, questions: Sequence[Item]) -> list[str]:
     """The replies of the loaded model, to the prompts of a search."""
-    utility = METRICS["exact-match"].build(questions, "generate", engine.chat, None)
+    utility = METRICS["exact-match"].on(questions, "generate", engine.chat, None)
     return [reply.strip() for reply in utility.answers(engine)]
 
 

@@ -119,7 +119,7 @@ def test_thoughts_must_fit_the_window(tiny_base: Path, tmp_path: Path) -> None:
 def test_what_is_scored_is_what_comes_after_the_thoughts() -> None:
     item = Item("1", "Two plus two?", None, "4")
     reply = "<think>3 and 1, or 5?</think> 4"
-    score = METRICS["exact-match"].build([item], "generate", lambda user, earlier=(): user, None)
+    score = METRICS["exact-match"].on([item], "generate", lambda user, earlier=(): user, None)
     assert score.judge([reply]) == [1.0] == score.judge(["4"])
     chosen = Item("2", "Two plus two?", {"A": "four", "B": "five"}, "A")
     assert is_correct(chosen, "<think>Answer: B? No.</think> Answer: A")
@@ -153,7 +153,7 @@ def test_every_score_of_written_replies_is_that_of_what_comes_after_the_thoughts
             continue
         if scorings_of(metric, "generate", Task("t", (item,), (item,))) != ("generate",):
             continue
-        utility = metric.build([item], "generate", lambda user, earlier=(): user, None)
+        utility = metric.on([item], "generate", lambda user, earlier=(): user, None)
         scores = [utility(Thinker(thinks)) for thinks in (True, False)]  # type: ignore[arg-type]
         assert scores[0].per_item == scores[1].per_item, name
 

@@ -103,7 +103,7 @@ def test_the_metric_continues_what_was_begun(folder: Path) -> None:
             received.append((prompts, max_new_tokens))
             return ["go away now"] * len(prompts)
 
-    score = metric.build(ITEMS[:2], "generate", lambda user: f"<{user}>", None)(Parrot())  # type: ignore[arg-type]
+    score = metric.on(ITEMS[:2], "generate", lambda user: f"<{user}>", None)(Parrot())  # type: ignore[arg-type]
     assert received == [(["So he", "So he"], 20)]
     assert score.per_item == pytest.approx(
         load_toxicity(str(folder)).harmlessness(ITEMS[:2], ["go away now"] * 2)

@@ -27,7 +27,7 @@ import pyswarmopt_llm as sl
 from pyswarmopt_llm.cli.running import show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.by_name import written
+from pyswarmopt_llm.scores.metrics.written import ReplyMetric
 from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
@@ -159,7 +159,7 @@ def test_a_metric_that_fails_midway_keeps_what_was_scored(
 
     monkeypatch.setattr(
         "pyswarmopt_llm.scores.metrics.by_name.METRICS",
-        {"flaky": written("flaky", flaky, "nothing", new=8)},
+        {"flaky": ReplyMetric("flaky", flaky, needs="nothing", new_tokens=8)},
     )
     prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]
     task = str(write_task(tmp_path / "p.json", prompts, [{"prompt": "x"}], metric="flaky"))

@@ -16,8 +16,8 @@ from search_helpers import ends_as, history
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric, up_to, written
-from pyswarmopt_llm.scores.metrics.written import Sampling, Written
+from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric, up_to
+from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching import score_model
 from pyswarmopt_llm.searching.loop import search
@@ -43,7 +43,9 @@ def engine(tiny_base: Path) -> TransformersEngine:
 def config(
     words_search: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
 ) -> SearchConfig:
-    monkeypatch.setitem(METRICS, "letters", written("letters", letters, "nothing", new=6))
+    monkeypatch.setitem(
+        METRICS, "letters", ReplyMetric("letters", letters, needs="nothing", new_tokens=6)
+    )
     more: dict[str, Any] = {"scoring": "auto", "dtype": "float32", "max_iter": 1, "space": "delta"}
     return words_search(8, 6, metric="letters", temperature=1.0, samples=3, seed=3, **more)
 
@@ -74,7 +76,7 @@ def test_named_numbers_are_means_over_all_samples(
     file = tmp_path / "mine.py"
     file.write_text("def mine(reply):\n    return {'long': len(reply), 'kinds': len(set(reply))}\n")
     metric = up_to(find_metric(f"{file}:mine"), 6, SAMPLING)
-    utility: Any = metric.build(ITEMS, "generate", engine.chat, None)
+    utility: Any = metric.on(ITEMS, "generate", engine.chat, None)
     texts = [text for sample in utility.samples(engine) for text in sample]
     score = utility(engine)
     assert len(texts) == 12

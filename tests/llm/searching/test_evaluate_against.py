@@ -14,7 +14,7 @@ import pyswarmopt_llm.searching.use.model as model
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import paired_test, score_of
 from pyswarmopt_llm.mix.load import open_model
-from pyswarmopt_llm.scores.metrics.by_name import written
+from pyswarmopt_llm.scores.metrics.written import ReplyMetric
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use.model import evaluate_model, generate_text
@@ -148,7 +148,9 @@ def test_a_judge_compares_the_texts_and_the_scores_are_shares_of_wins(
     pair: list[object], tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefers = [1.0, 1.0, 0.5, 0.0] * 2
-    judge = written("taste", lambda items, texts: pytest.fail("rated"), "nothing", 4)
+    judge = ReplyMetric(
+        "taste", lambda items, texts: pytest.fail("rated"), needs="nothing", new_tokens=4
+    )
     judge = replace(judge, compare=lambda items, ours, theirs: score_of(prefers))
     monkeypatch.setattr(model, "find_metric", lambda *_, **__: judge)
     words = [*pair, "--task", open_task(tmp_path, "x"), "--metric", "taste", "--threads", "1"]

@@ -39,9 +39,10 @@ from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.words import about_dev
 from pyswarmopt_llm.scores.choices import FULL
-from pyswarmopt_llm.scores.metrics.by_name import METRICS, written
+from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
 from pyswarmopt_llm.scores.metrics.objectives import load_objectives
+from pyswarmopt_llm.scores.metrics.written import ReplyMetric
 from pyswarmopt_llm.searching import fitting
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.dry_run import dry_run_search
@@ -79,7 +80,7 @@ def few_letters(items: Any, texts: Any) -> list[float]:
 
 @pytest.fixture
 def config(words_search: MakeSearch, monkeypatch: pytest.MonkeyPatch) -> SearchConfig:
-    few = written("few", few_letters, "nothing", new=8, signed=True)
+    few = ReplyMetric("few", few_letters, needs="nothing", new_tokens=8, signed=True)
     monkeypatch.setitem(METRICS, "few", few)
     more: dict[str, Any] = {"space": "delta", "train": "on", "dtype": "float32", "no_rivals": True}
     more |= {"scoring": "auto", "particles": 3, "max_iter": 1, "start": "segments"}
@@ -193,7 +194,7 @@ def test_which_replies_were_cut_off_is_stored_as_it_was_written(
 def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -> None:
     """The values of the second task are a thousand times as large."""
     engine, (utility,) = opened(config)
-    other = written("other", few_letters, "nothing", new=8).build(
+    other = ReplyMetric("other", few_letters, needs="nothing", new_tokens=8).on(
         utility.items[::-1], "generate", engine.chat, None
     )
     log = ReplyLog(engine, {"a": utility, "b": other}, arithmetic, Store(None), seed=0)
@@ -216,8 +217,8 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     config: SearchConfig, tmp_path: Path, stopped: bool
 ) -> None:
     engine, (few,) = opened(config)
-    metric = written("more", more_letters, "nothing", new=8)
-    more = metric.build(few.items, "generate", engine.chat, None)
+    metric = ReplyMetric("more", more_letters, needs="nothing", new_tokens=8)
+    more = metric.on(few.items, "generate", engine.chat, None)
     tasks, file = {"few": few, "more": more}, tmp_path / "replies.jsonl"
     log = ReplyLog(engine, tasks, arithmetic, Store(file), seed=0)
     if stopped:
@@ -687,7 +688,9 @@ def test_by_default_only_a_score_that_costs_no_more_than_time_is_trained_on(
 def test_without_replies_that_are_better_nothing_is_trained(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    level = written("few", lambda items, texts: [1.0] * len(texts), "nothing", new=8)
+    level = ReplyMetric(
+        "few", lambda items, texts: [1.0] * len(texts), needs="nothing", new_tokens=8
+    )
     monkeypatch.setitem(METRICS, "few", level)
     result, events = told(config)
     assert any(

@@ -97,5 +97,5 @@ class EvaluateMetric:
 
 
 def evaluate_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metric ``evaluate:NAME``; see `Metric.load`."""
-    return {"score": EvaluateMetric(spec.partition(":")[2])}
+    """The metric ``evaluate:NAME``; see `ReplyMetric.load`."""
+    return {"rate": EvaluateMetric(spec.partition(":")[2])}

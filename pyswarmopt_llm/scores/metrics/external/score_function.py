@@ -202,7 +202,7 @@ class ScoreFunction:
         return names
 
 
-class FunctionUtility(Written):
+class FunctionReplies(Written):
     """A `Utility`: replies scored by `ScoreFunction.parts`; the score has its named numbers, too."""
 
     def score_samples(
@@ -225,11 +225,11 @@ class FunctionUtility(Written):
 
 
 def function_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metric ``FILE.py:FUNCTION``; see `Metric.load`."""
+    """The metric ``FILE.py:FUNCTION``; see `ReplyMetric.load`."""
     function = ScoreFunction(spec)
     return {
-        "make": FunctionUtility,
-        "score": function.parts,
+        "replies": FunctionReplies,
+        "rate": function.parts,
         "fingerprint": function.fingerprint,
     }
 
