@@ -33,9 +33,10 @@ $(STAMP): $(SEARCH)
 demo: $(SEARCH)
 	$(BIN)/swarm-llm demo $(ARGS)
 
-# Side by side, one thread each: two cores are not shared out twice. The same examples on every run, and no
+# Side by side, one thread each: two cores are not shared out twice. Files are handed out in the order of
+# tests/conftest.py, the long ones first, so that the workers end together. The same examples on every run, and no
 # deadlines; make fuzz looks for new ones. A test that hangs ends its process (pyproject.toml), and is not tried again.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart=0 --hypothesis-profile=ci
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 --hypothesis-profile=ci
 
 # What tells that a checkout works: every test that takes less than a second (tests/tiers.py), some four minutes.
 # Those of research/ are all in the second tier.

@@ -20,16 +20,18 @@ settings.register_profile("fuzz", settings.get_profile("ci"), max_examples=1000,
 
 # see tiers.py
 SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())
+SLOW_FILES = frozenset(name.partition("::")[0] for name in SLOW)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that `make test` leaves to `make test-all`; deselect those of a GPU where
-    there is none.
+    """Mark the tests that `make test` leaves to `make test-all`, and begin with their files, so
+    that what is left for the end is short; deselect the tests of a GPU where there is none.
     """
     for item in items:
         name = item.nodeid.partition("[")[0]
         if name in SLOW or name.partition("::")[0] in SLOW:
             item.add_marker("slow")
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in SLOW_FILES)
     on_gpu = [item for item in items if item.get_closest_marker("gpu") is not None]
     if on_gpu and not _has_gpu():
         items[:] = [item for item in items if item not in on_gpu]
