@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import FailIfWorse, Json, Quiet
+from pyswarmopt_llm.cli.options import FailIfWorse, Forgetting, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.searching.training.examples import learnt_from
-from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.model import EvalResult
 
 WORSE = 3  # exit code
+GENERAL = "builtin:everyday"  # what a model may have forgotten
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 OnItems = Callable[[int, int], None]
@@ -28,6 +29,7 @@ OnItems = Callable[[int, int], None]
 
 def command(
     options: EvalConfig,
+    forgetting: Forgetting = False,
     fail_if_worse: FailIfWorse = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -36,6 +38,7 @@ def command(
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
+    options = _on_general(options) if forgetting else options
     if fail_if_worse and options.against is None:
         why = "compares two models; name the second one with --against"
         raise InvalidOption("fail_if_worse", True, why)
@@ -43,6 +46,17 @@ def command(
     record = evaluated(options, way, quiet, as_json)
     if fail_if_worse and record["paired"]["interval"][1] < 0:
         raise typer.Exit(WORSE)
+
+
+def _on_general(options: EvalConfig) -> EvalConfig:
+    """The same model on everyday questions, against the base if no other is named.
+
+    Raises:
+        InvalidOption: another task is named.
+    """
+    if options.task:
+        raise InvalidOption("forgetting", True, f"asks {GENERAL}; remove it, or `task`")
+    return replace(options, task=GENERAL, against=options.against or BARE)
 
 
 def evaluated(

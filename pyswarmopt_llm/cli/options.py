@@ -20,6 +20,7 @@ from pyswarmopt_llm.common.options import (
     GROUPS,
     MACHINE,
     OUTPUT,
+    TASK,
     Option,
     ServerFolder,
 )
@@ -147,6 +148,13 @@ DryRun = Annotated[
     bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)
 ]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
+Forgetting = Annotated[
+    bool,
+    Option(
+        "Ask 119 everyday questions, to see what was forgotten; against the base, if no other.",
+        group=TASK,
+    ),
+]
 FailIfWorse = Annotated[
     bool,
     Option(

@@ -37,7 +37,12 @@ def with_preset(settings: SearchConfig, **presets: bool) -> SearchConfig:
 
 Memory = Annotated[
     str | None,
-    Option("With a dry run: does it fit into this memory (24GB)?", "SIZE", MACHINE, hidden=True),
+    Option(
+        "With a dry run: does it fit into 24GB, or how long takes an RTX4090?",
+        "SIZE",
+        MACHINE,
+        hidden=True,
+    ),
 ]
 
 

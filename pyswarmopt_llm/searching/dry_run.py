@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -19,17 +21,19 @@ from pyswarmopt_llm.common.events import not_held_out
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.engine.chat import prompt_of
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies, free_memory
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
-from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
+from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, load_tokenizer, resolve_base
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.scores.metrics.metric import Metric
-from pyswarmopt_llm.scores.tasks import Scoring, Task
-from pyswarmopt_llm.searching.decide import asked_for
+from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.searching.decide import asked_for, make_plan
 from pyswarmopt_llm.searching.find import price_in_requests
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.loop import peak_memory
+from pyswarmopt_llm.searching.plan import Work
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
 
@@ -39,6 +43,27 @@ _BITS = {"nf4": 4.13, "int8": 8.1, INT8: 8.1}  # of a packed weight, with its sc
 _PACKED_BITS = 4.5  # of other formats
 _ADAM = 16  # bytes of a trained number: itself, its gradient and two moments, in float32
 _BATCHES = tuple(LEAST_TOKENS >> halvings for halvings in range(4))
+# Shares of a card's rate that five searches reached on an H100, loading included (docs/how-to/gpu.md).
+_LEAST, _MOST = 0.04, 0.08
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card by its data sheet: memory, and operations a second in bfloat16 (T4: float16), dense."""
+
+    memory: str
+    rate: float
+
+
+CARDS = {
+    "T4": Card("16GB", 65e12),
+    "L4": Card("24GB", 121e12),
+    "RTX3090": Card("24GB", 71e12),
+    "RTX4090": Card("24GB", 165e12),
+    "RTX5090": Card("32GB", 209e12),
+    "A100": Card("80GB", 312e12),
+    "H100": Card("80GB", 989e12),
+}
 RUN_FILES = (
     "run.json",
     "results.jsonl",
@@ -79,6 +104,7 @@ class Fit:
         scoring: of candidates, in the first way that fits, or else in the smallest.
         training: likewise; None where nothing is trained.
         merged: bytes of scoring with candidates merged into the base; None where it is packed.
+        seconds: of the search, from and to, on a card that was named; see `seconds_on`.
     """
 
     device: str
@@ -87,6 +113,7 @@ class Fit:
     scoring: Need
     training: Need | None
     merged: int | None
+    seconds: tuple[float, float] | None = None
 
     @property
     def fits(self) -> bool:
@@ -103,6 +130,12 @@ class Fit:
             yield f"merged, candidates need {_gb(self.merged)}; they would be added at run time"
         if self.training is not None:
             yield f"training {self._in_words(self.training)}"
+        if self.seconds is not None:
+            low, high = (seconds / 60 for seconds in self.seconds)
+            yield (
+                f"time: {low:.2g} to {high:.2g} minutes (arithmetic: {_LEAST:.0%} to {_MOST:.0%} of the "
+                "card's rate in its data sheet, as five searches on an H100; slower cards reach more)"
+            )
         if not self.fits:
             yield "put nf4: before the base (four bits), or take a smaller one"
 
@@ -122,7 +155,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
 
     Args:
         config: of the search; only config.json of the base and headers of the adapters are read.
-        memory: of a card that is not there, such as ``24GB``.
+        memory: of a card that is not there, such as ``24GB``, or its name, such as ``RTX4090``.
 
     Returns:
         None: the system does not say what is free, or the base runs elsewhere.
@@ -131,6 +164,8 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         UserError: not a size, or the experts do not fit together.
     """
     named = memory is not None
+    card: Card | None = None
+    given = config
     config = asked_for(config)
     kind = space_kind(config.space)
     if config.served or kind.several_models:
@@ -144,8 +179,10 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         free = memory_of.free_memory(device)
     else:
         device = torch.device("cuda")
-        name = f"a GPU of {memory}"
-        free = bytes_of(memory) - CONTEXT
+        card = CARDS.get(memory.upper().replace(" ", ""))
+        size = memory if card is None else card.memory
+        name = f"a GPU of {size}" if card is None else f"{memory} ({size})"
+        free = bytes_of(size) - CONTEXT
     if free is None:
         return None
     base = resolve_base(config.base, weights=False)
@@ -164,7 +201,65 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         scoring=scoring,
         training=_first(needs.training(scoring.mix), free) if trains else None,
         merged=None if base.packing else next(needs.scoring(("merged",))).bytes,
+        seconds=None if card is None else seconds_on(card, given, base, needs.parameters),
     )
+
+
+def seconds_on(
+    card: Card, config: SearchConfig, base: BaseModel, parameters: int
+) -> tuple[float, float]:
+    """Seconds of a search on a card, from and to: arithmetic, two operations per weight and token.
+
+    Args:
+        card: its data sheet.
+        config: of the search, whose tasks are read.
+        base: its tokenizer counts the tokens.
+        parameters: of the base.
+
+    Raises:
+        UserError: a task cannot be read.
+    """
+    work = make_plan(config)
+    tokenizer = load_tokenizer(base)
+
+    def chat(text: str) -> str:
+        return prompt_of(tokenizer, config.system, text, thinking=config.thinking)
+
+    tokens = count = 0
+    for name, task in work.objectives.tasks.items():
+        scoring = work.objectives.scorings(name, work.plan.config.scoring)[0]
+        sample = task.dev[:SAMPLE]
+        asked = work.objectives.metrics[name].build(sample, scoring, chat, task.prompt)
+        tokens += tokens_read(asked.texts(), lambda text: len(tokenizer(text)["input_ids"]))
+        count += len(sample)
+    passes = _planned(work)[2]
+    operations = 2.0 * parameters * passes * tokens / max(count, 1)
+    return operations / (_MOST * card.rate), operations / (_LEAST * card.rate)
+
+
+def tokens_read(texts: Iterable[tuple[Item, str, int]], length: Callable[[str], int]) -> int:
+    """Tokens of examples that are read, and written at most; what all options of an example follow
+    is read once.
+
+    Args:
+        texts: example, text, and the maximum number of new tokens, see `Metric.build`.
+        length: tokens of a text.
+
+    Example:
+        >>> first, second = Item("1", "?"), Item("2", "?")
+        >>> tokens_read([(first, "1234 a", 0), (first, "1234 bc", 0), (second, "123", 9)], len)
+        20
+    """
+    total = 0
+    read = defaultdict[str, list[str]](list)
+    for item, text, new in texts:
+        read[item.id].append(text)
+        total += new
+    for options in read.values():
+        alike = takewhile(lambda signs: len({*signs}) == 1, zip(*options, strict=False))
+        head = len([*alike])
+        total += length(options[0][:head]) + sum(length(text[head:]) for text in options)
+    return total
 
 
 def bytes_of(memory: str) -> int:
@@ -176,7 +271,8 @@ def bytes_of(memory: str) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", memory.strip())
     if found is None or found[2].upper() not in _UNITS:
-        raise InvalidOption("memory", memory, "not a size; write it like 24GB")
+        why = f"not a size; write it like 24GB, or a card: {', '.join(CARDS)}"
+        raise InvalidOption("memory", memory, why)
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
@@ -219,6 +315,7 @@ class _Needs:
         self._sizes = Sizes.of(model)
         self._times = 1 if on_cpu else workers
         self.base = weights_of(model, base)
+        self.parameters = sum(each.numel() for each in model.parameters())
         factors = sum(map(_parameters, experts))
         kept, merging = copies(model, changed_weights(experts))
         added = factors * (dtype.itemsize if not on_cpu else dtype.itemsize + 4)
@@ -264,25 +361,20 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     if fit is not None and not fit.fits:
         raise NoRoomError("; ".join(fit.lines()))
     job = prepare(config)
-    draws = 1
+    draws, evaluations, passes = _planned(job.work)
     notes = list[str]()
-    if job.plan.config.is_grid:
-        grid = make_grid(job.plan.config)
-        draws = len(grid.waiting)
-        notes = [f"{draws} searches, draws from {grid.size:,} combinations of coefficients"]
+    if draws > 1:
+        size = make_grid(job.plan.config).size
+        notes = [f"{draws} searches, draws from {size:,} combinations of coefficients"]
     notes += [] if fit is None else [*fit.lines()]
     timed = _timed(job)
-    # only the first draw scores the starting swarm
-    later = (draws - 1) * (job.plan.evaluations - job.plan.config.population)
-    evaluations = job.work.affordable(job.plan.evaluations + later)
-    more = job.work.items * (evaluations - job.work.affordable(job.plan.evaluations))
-    passes = sum(job.work.passes.values())
-    seconds = sum(_seconds(job, timed).values()) * (passes + more) / max(passes, 1)
+    of_one = max(sum(job.work.passes.values()), 1)
+    seconds = sum(_seconds(job, timed).values()) * passes / of_one
     if draws > 1 and (minutes := job.plan.config.budget_minutes) is not None:
         seconds = min(seconds, 60 * minutes)
     result = cost_of(
         timed,
-        passes + more,
+        passes,
         seconds,
         dtype=job.engine.dtype,
         device=config.device,
@@ -292,6 +384,17 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * job.plan.trains),
     )
     return replace(result, memory_bytes=result.memory_bytes * job.plan.side_by_side)
+
+
+def _planned(work: Work) -> tuple[int, int, int]:
+    """Searches, and the evaluations and passes of all of them: several where there is a grid."""
+    plan = work.plan
+    draws = len(make_grid(plan.config).waiting) if plan.config.is_grid else 1
+    # only the first draw scores the starting swarm
+    later = (draws - 1) * (plan.evaluations - plan.config.population)
+    evaluations = work.affordable(plan.evaluations + later)
+    more = work.items * (evaluations - work.affordable(plan.evaluations))
+    return draws, evaluations, sum(work.passes.values()) + more
 
 
 def _timed(job: Job) -> list[Timed]:

@@ -1,4 +1,5 @@
-"""Built-in tasks, pure functions of a seed: four generated skills, their mixture, requests.
+"""Built-in tasks, pure functions of a seed: four generated skills, their mixture, requests, and
+everyday questions by which one sees what a model has forgotten.
 
 A new skill is one function `rng -> Draft` and one line in `SKILLS`. The partition of a generated
 question is the hash of its sorted words, independent of the seed. So an expert trained with one
@@ -39,6 +40,10 @@ _BUSINESSES = ("bank", "travel", "home", "clinic", "library", "shop", "internet"
 DESKS: dict[str, Maker] = {
     f"requests-{business}": skills.requests(business) for business in _BUSINESSES
 }
+_SUBJECTS = ("geography", "nature", "body", "words", "numbers", "things", "history")
+EVERYDAY: dict[str, Maker] = {
+    f"everyday-{subject}": skills.everyday(subject) for subject in _SUBJECTS
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ _BUILTINS: dict[str, _Builtin] = {
     **{name: _Builtin({name: make}, dev=16, test=32) for name, make in DESKS.items()},
     "requests": _Builtin(DESKS, dev=128, test=256),
     "five-desks": _Builtin(_FIVE_DESKS, dev=100, test=200),
+    "everyday": _Builtin(EVERYDAY, dev=21, test=119),
 }
 
 
@@ -67,7 +73,7 @@ def builtin_names() -> tuple[str, ...]:
 
     Example:
         >>> builtin_names()[-2:]
-        ('requests', 'five-desks')
+        ('five-desks', 'everyday')
     """
     return tuple(_BUILTINS)
 

@@ -218,7 +218,9 @@ _DESKS = {
     "shop": "online shop",
     "internet": "internet provider",
 }
-_TRAIN, _DEV = 12, 3  # of the 20 requests on a topic in ``requests.json``; the others are for test
+# Of the 20 requests on a topic in ``requests.json``; the others are for test, as the other 17 of the
+# 20 questions on a subject in ``everyday.json``.
+_TRAIN, _DEV = 12, 3
 
 
 def requests(business: str) -> Maker:
@@ -238,6 +240,23 @@ def requests(business: str) -> Maker:
         text = topics[topic][index]
         question = f'What does this customer of the {desk} want? "{text}"'
         return Draft(question, topic, tuple(others), _partition_at(index))
+
+    return make
+
+
+def everyday(subject: str) -> Maker:
+    """Questions that most people can answer, written for this package: nothing is trained on them.
+
+    Example:
+        >>> everyday("numbers")(random.Random(0)).partition
+        'test'
+    """
+
+    def make(rng: random.Random) -> Draft:
+        questions: list[list[str]] = table("everyday")[subject]
+        index = rng.randrange(len(questions))
+        question, answer, *wrong = questions[index]
+        return Draft(question, answer, tuple(wrong), "dev" if index < _DEV else "test")
 
     return make
 

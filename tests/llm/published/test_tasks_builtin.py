@@ -169,8 +169,8 @@ def test_every_answer_is_right(seed: int) -> None:
 
 
 # Where they are not the usual ones: sizes of dev and test, number of training examples.
-SIZES = {"requests": (128, 256), "five-desks": (100, 200)}
-TRAINING = {"requests": 768, "five-desks": 480}
+SIZES = {"requests": (128, 256), "five-desks": (100, 200), "everyday": (21, 119)}
+TRAINING = {"requests": 768, "five-desks": 480, "everyday": 0}
 
 
 @pytest.mark.parametrize("name", builtin_names())
@@ -224,6 +224,21 @@ def test_a_request_has_the_topic_that_the_list_gives_it() -> None:
     assert set(Counter(item.answer_text for item in task.dev).values()) == {3}
     assert set(Counter(item.answer_text for item in task.test).values()) == {5}
     assert min(Counter(item.answer for item in task.test).values()) > 50  # of 80 each
+
+
+def test_an_everyday_question_has_the_answer_that_the_list_gives_it() -> None:
+    lists = json.loads(Path(skills.__file__).with_name("everyday.json").read_text())
+    right = {
+        question: {answer, *wrong} | {f"right: {answer}"}
+        for rows in lists.values()
+        for question, answer, *wrong in rows
+    }
+    task = load_task("builtin:everyday")
+    for item in task.dev + task.test:
+        assert {*item.choices.values(), f"right: {item.answer_text}"} == right.pop(item.question)
+    assert right == {}  # every question is used, once
+    with pytest.raises(UserError, match="request fewer"):
+        builtin_training_items("everyday", 1)
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

@@ -87,6 +87,15 @@ def test_a_gate_ends_with_3_where_the_model_is_worse(
     assert "--against" in shell.refused("eval", *base, "--adapter", ours, *gate)
 
 
+def test_forgetting_asks_everyday_questions_against_the_base(run: Path, shell: Shell) -> None:
+    found = compared(shell, "--run", run, "--forgetting", "--test", 14)
+    said = compared(
+        shell, "--run", run, "--task", "builtin:everyday", "--against", "base", "--test", 14
+    )
+    assert found == said and (found["n"], found["against"]["adapter"]) == (14, None)
+    assert "--task" in shell.refused("eval", "--run", run, "--forgetting", "--task", "x.json")
+
+
 def test_the_first_sentence_is_a_verdict_and_some_items_are_shown(
     config: SearchConfig, pair: list[object], shell: Shell
 ) -> None:

@@ -111,6 +111,28 @@ def test_what_does_not_fit_says_why(shapes: Callable[..., list[object]], shell: 
     assert all(word in out for word in ("12GB", "does not fit", "too many", "nf4:"))
 
 
+def test_the_time_on_a_named_card_is_two_operations_a_weight_and_token(
+    tiny_base: Path, tiny_experts: list[Path], shell: Shell, tmp_path: Path
+) -> None:
+    """Prompts of equally many tokens, replies of seven: passes are those of a plain dry run."""
+    (tmp_path / "prompts.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(10)))
+    (tmp_path / "mine.py").write_text("def size(reply):\n    return len(reply)\n")
+    words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--dry-run"]
+    words += ["--prompts", tmp_path / "prompts.txt", "--metric", f"{tmp_path / 'mine.py'}:size"]
+    words += ["--max-new-tokens", 7, "--threads", 1, "--out", tmp_path / "run"]
+    engine = load.load_engine(resolve_base(str(tiny_base)), "auto", "cpu", 1)
+    lengths = {len(engine.encode(engine.chat(f"Tell me of {n}."))) for n in range(10)}
+    weights = sum(each.numel() for each in engine.model.parameters())
+    (tokens,) = lengths
+    passes = shell.json(*words)["passes"]
+    operations = 2 * weights * passes * (tokens + 7)
+    low, high = shell.json(*words, "--memory", "H100")["seconds"]
+    assert [low, high] == pytest.approx([operations / (share * 989e12) for share in (0.08, 0.04)])
+    slower = shell.json(*words, "--memory", "rtx 4090")["seconds"]
+    assert slower == pytest.approx([low * 989 / 165, high * 989 / 165])
+    assert "RTX4090" in shell.refused(*words, "--memory", "RTX4091")
+
+
 def test_four_bits_fit_a_card_of_8_gb(shapes: Callable[..., list[object]], shell: Shell) -> None:
     fit = shell.json(*shapes(QWEN_7B, "nf4:"), "--memory", "8GiB")
     packed = sum(out * into for out, into in linear(QWEN_7B).values())
