@@ -115,7 +115,7 @@ class ConstrainedProposals(Proposals):
                 total += np.log(_improvement(*processes[0].predict(points)) + LEAST)
             for process in processes[1:]:
                 mean, deviation = process.predict(points)
-                total += np.log(_below(-mean / deviation) + LEAST)
+                total += np.log(below(-mean / deviation) + LEAST)
             return total
 
         return merit
@@ -147,7 +147,7 @@ def _believed(
     return points, believed
 
 
-def _below(z: Floats) -> Floats:
+def below(z: Floats) -> Floats:
     """The normal distribution function."""
     return 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
 
@@ -156,5 +156,5 @@ def _improvement(mean: Floats, deviation: Floats) -> Floats:
     """Expected improvement below 0: equation 15 of Jones et al. 1998."""
     z = -mean / deviation
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    improvement: Floats = deviation * (z * _below(z) + density)
+    improvement: Floats = deviation * (z * below(z) + density)
     return np.maximum(improvement, 0.0)

@@ -21,6 +21,7 @@ from pyswarmopt.driver.evaluation import Objective, OnError
 from pyswarmopt.driver.history import Rows
 from pyswarmopt.driver.judge import ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
+from pyswarmopt.driver.multi.modelled import AT_ONCE, MODELLED, ModelledSwarm
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.driver.options import Options
@@ -28,12 +29,14 @@ from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Breach
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.driver.workers.pool import MapLike
+from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 from pyswarmopt.parts.topology import Global, Lattice
 from pyswarmopt.parts.velocity import SumOfTerms
 
-PARTICLE_SHARE = 10  # evaluations for each particle
+PARTICLE_SHARE = 25  # evaluations for each particle
 PARTICLES = (10, 100)  # by default, at least and at most
 SMPSO = "smpso"
+MODELLED_SMPSO = "sms-ego, smpso"
 FINAL_SHARE = 10  # of so many evaluations of a noisy search one is for the front afresh
 
 
@@ -56,7 +59,8 @@ class MultiResult:
         status: how the search stands, in a word, as in `pyswarmopt.Result`.
         failures: calls that failed, as in `pyswarmopt.Result`.
         fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
-        algorithm: what ran: "smpso" (Nebro et al. 2009), or the name of a recipe before it.
+        algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), "smpso" with
+            more than 20 parameters, or the name of a recipe.
         seed: that of the search; None if none was given.
         version: of pyswarmopt.
 
@@ -78,7 +82,7 @@ class MultiResult:
     status: str = "running"
     failures: dict[str, int] = field(default_factory=dict)
     fun_stderr: Floats = field(default_factory=lambda: np.zeros((0, 0)))
-    algorithm: str = SMPSO
+    algorithm: str = MODELLED_SMPSO
     seed: int | None = None
     version: str = __version__
     _seen: tuple[Any, Floats] | None = None
@@ -140,14 +144,17 @@ def minimize_multi(
     """Find points of a box that are best in several objectives, each in its own way (a Pareto
     front).
 
-    The algorithm is SMPSO (Nebro, Durillo, Garcia-Nieto, Coello Coello, Luna & Alba 2009, IEEE MCDM).
+    Up to 20 parameters, Gaussian processes propose the first 200 points (in the manner of SMS-EGO:
+    Ponweiser, Wagner, Biermann & Vincze 2008, PPSN X). SMPSO goes on from there (Nebro, Durillo,
+    Garcia-Nieto, Coello Coello, Luna & Alba 2009, IEEE MCDM).
 
     Args:
         fun: ``(D,) -> (M,)`` or ``(m, D) -> (m, M)``, all M to be minimised: negate what should be
             large. A point with a value that is not finite is never kept.
         bounds: as in `pyswarmopt.minimize`. Either this or `space`.
         n_objectives: M.
-        population: particles; by default a tenth of `max_evals`, from 10 to 100.
+        population: particles, by default a 25th of `max_evals`, from 10 to 100; and points that the
+            processes propose at a time, by default 5.
         archive: the most points of the front to keep; the most crowded ones go first.
         max_evals: the most calls of `fun`, and of points that break a constraint.
         seed: as in `pyswarmopt.minimize`.
@@ -172,7 +179,7 @@ def minimize_multi(
         timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
         recipe: velocity terms, by the name of a recipe or as `pso.compose` makes them, in place of
-            SMPSO's: a particle's attractor g is its leader, a less crowded point of the front, and w
+            the processes and SMPSO's: a particle's attractor g is its leader, a less crowded point of the front, and w
             the personal best with the worst ranks. Of the recipe only terms and schedule are used;
             archive, walls and mutation stay SMPSO's.
 
@@ -271,18 +278,28 @@ class MultiSearch(Loop[MultiResult]):
         super().__init__(arguments)
         options = self._options
         limit = options.max_evals or 0
-        population = options.population or int(np.clip(limit // PARTICLE_SHARE, *PARTICLES))
+        start = self._problem.start
+        usual = int(np.clip(limit // PARTICLE_SHARE, *PARTICLES))
+        population = options.population or max(usual, 0 if start is None else len(start))
         self._evaluator = self._make_evaluator(limit, n_objectives)
         recipe = _with_terms(options.recipe, limit // population)
-        self._algorithm = SMPSO if recipe is None else f"{recipe.name}, front of smpso"
         self._reserve = limit // FINAL_SHARE if options.noisy else 0
         self._evaluator.max_evals -= self._reserve
         problem = self._problem
         bounds = problem.coding.bounds()
-        start = bounds[0][None][:0] if problem.start is None else problem.start
-        self._swarm = MultiSwarm(
-            bounds, population, archive, n_objectives, options.seed, start, recipe
-        )
+        start = bounds[0][None][:0] if start is None else start
+        given = bounds, population, archive, n_objectives, options.seed, start
+        kinds = problem.coding.kinds
+        if recipe is not None:
+            self._algorithm = f"{recipe.name}, front of smpso"
+            self._swarm = MultiSwarm(*given, recipe)
+        elif kinds.count > MODELLED_DIM or len(kinds.levels) > MODELLED_NUMBERS:
+            self._algorithm = SMPSO
+            self._swarm = MultiSwarm(*given)
+        else:
+            self._algorithm = MODELLED_SMPSO
+            modelled = min(limit, MODELLED)
+            self._swarm = ModelledSwarm(kinds, options.population or AT_ONCE, modelled, *given)
         self._judge: ByFront = ByFront(self._swarm, problem, self._evaluator)
         if keeps_all:
             self._judge.seen = Rows(np.empty((0, problem.dim + n_objectives)))

@@ -29,7 +29,7 @@ MUTANTS = 0.15  # the share of particles that mutate
 MUTATION_INDEX = 20.0  # eta of the polynomial mutation there: the larger, the smaller the steps
 # the swarm's arrays, with a letter for each axis
 SAVED = {
-    "x": "PM", "v": "PM", "p": "PM", "p_values": "PK", "p_violations": "P", "archive": "AM",
+    "x": "PM", "v": "PM", "p": "PM", "p_values": "QK", "p_violations": "Q", "archive": "AM",
     "archive_values": "AK",
 }  # fmt: skip
 

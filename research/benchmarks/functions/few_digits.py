@@ -6,9 +6,10 @@
 Each function is turned and moved by its name and the dimension, in the box [-5, 5]^D, with an optimal
 value of 10. What a solver sees is rounded to so many significant digits, to float32, or has a ripple: a
 relative error that a point always has again. The outcome is the exact excess over the optimum of the
-best point by what was seen, after 50, 200 and 1,000 calls; excesses below the resolution, half a unit of
-the last digit or the ripple, count as level. One run of 1,000 calls tells all three. Nothing was chosen
-on the functions of `CLAIMED`. A run that is in the file is not made again. Needs: pip install cma.
+best point by what was seen, after 50, 200 and 1,000 calls (`--budgets`); excesses below the resolution,
+half a unit of the last digit or the ripple, count as level. One run of the largest budget tells all.
+Nothing was chosen on the functions of `CLAIMED`. A run that is in the file is not made again; a file is
+of one set of budgets. Needs: pip install cma.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import json
 import math
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +127,13 @@ class Enough(Exception):
 class Watched:
     """What a solver calls; it keeps the exact value of the best point by what was seen."""
 
-    def __init__(self, function: str, dim: int, kind: str) -> None:
-        self.exact, self.kind = problem(function, dim), kind
+    def __init__(self, function: str, dim: int, kind: str, budgets: Sequence[int]) -> None:
+        self.exact, self.kind, self.budgets = problem(function, dim), kind, budgets
         self.calls, self.best, self.excess = 0, math.inf, math.inf
         self.after: dict[str, float] = {}
 
     def __call__(self, x: Any) -> float:
-        if self.calls >= max(BUDGETS):
+        if self.calls >= max(self.budgets):
             raise Enough
         self.calls += 1
         x = np.asarray(x, dtype=float)
@@ -140,21 +141,23 @@ class Watched:
         said = seen(self.kind, value, x)
         if said < self.best:
             self.best, self.excess = said, value - OPTIMUM
-        if self.calls in BUDGETS:
+        if self.calls in self.budgets:
             self.after[str(self.calls)] = float(f"{self.excess:.3g}")
         return said
 
 
-def run(solver: str, function: str, dim: int, kind: str, seed: int) -> dict[str, float]:
-    """The excess after each budget."""
-    watched = Watched(function, dim, kind)
+def run(
+    budgets: Sequence[int], solver: str, function: str, dim: int, kind: str, seed: int
+) -> dict[str, float]:
+    """The excess after each budget, in one run of the largest."""
+    watched = Watched(function, dim, kind, budgets)
     if solver == "pycma":
         _pycma(watched, dim, seed)
     else:
         recipe = None if solver == "default" else solver
         box = [(-HALF, HALF)] * dim
-        pso.minimize(watched, box, recipe=recipe, max_evals=max(BUDGETS), seed=seed)
-    for budget in BUDGETS:
+        pso.minimize(watched, box, recipe=recipe, max_evals=max(budgets), seed=seed)
+    for budget in budgets:
         watched.after.setdefault(str(budget), float(f"{watched.excess:.3g}"))
     return watched.after
 
@@ -212,21 +215,23 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--dimensions", nargs="+", type=int, default=DIMENSIONS)
     parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=SOLVERS)
+    parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--table", action="store_true", help="run nothing")
     args = parser.parse_args()
     lines = args.out.read_text(encoding="utf-8").splitlines() if args.out.exists() else []
     rows = [json.loads(line) for line in lines]
-    names = ("solver", "function", "dim", "kind", "seed")
+    names = ("seed", "function", "dim", "kind", "solver")
     done = {tuple(row[name] for name in names) for row in rows}
     wanted = itertools.product(
-        args.solvers, FUNCTIONS[args.functions], args.dimensions, args.kinds, range(args.seeds)
+        range(args.seeds), FUNCTIONS[args.functions], args.dimensions, args.kinds, args.solvers
     )
     todo = [] if args.table else [key for key in wanted if key not in done]
     with warnings.catch_warnings(), args.out.open("a", encoding="utf-8") as file:
         warnings.simplefilter("ignore")
         for key in todo:
-            row = dict(zip(names, key, strict=True)) | {"after": run(*key)}
+            row = dict(zip(names, key, strict=True))
+            row["after"] = run(args.budgets, **row)
             rows.append(row)
             file.write(json.dumps(row) + "\n")
             file.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -16,13 +17,44 @@ def both(x):
     return [float(x @ x), float((x - 2) @ (x - 2))]
 
 
-@pytest.mark.parametrize(("max_evals", "particles"), [(60, 10), (200, 20), (3000, 100)])
-def test_the_population_is_a_tenth_of_the_budget(max_evals, particles):
+# up to (24, 24) in 6 dimensions, by 10,000 points of the line from one centre to the other
+LINE = 6 * np.linspace(0.0, 2.0, 10_001) ** 2
+FRONT = pso.pareto.hypervolume(np.column_stack([LINE, LINE[::-1]]), [24, 24])
+
+
+@pytest.mark.parametrize(("max_evals", "particles"), [(260, 10), (500, 20), (3000, 100)])
+def test_the_population_is_a_25th_of_the_budget(max_evals, particles):
+    """Beyond 20 parameters there are no models: the first batch is the population."""
     firsts = []
     pso.minimize_multi(
-        both, BOX, max_evals=max_evals, seed=0, callback=lambda r: firsts.append(r.nfev) or True
-    )
+        both, [(-5.0, 5.0)] * 21, max_evals=max_evals, seed=0,
+        callback=lambda r: firsts.append(r.nfev) or True,
+    )  # fmt: skip
     assert firsts == [particles]
+
+
+def test_models_reach_a_front_that_is_a_thin_curve():
+    """Between two centres, (0, ..., 0) and (2, ..., 2); with 80 calls a swarm is far away (0 to 0.46)."""
+    r = pso.minimize_multi(both, [(-5.0, 5.0)] * 6, max_evals=80, seed=0)
+    assert np.ptp(r.x, axis=1).max() < 0.8  # all coordinates of a point of the front are equal
+    assert r.hypervolume([24, 24]) > 0.85 * FRONT
+
+
+def test_models_keep_to_what_is_allowed_and_has_a_value():
+    """A fifth of the line is allowed, and a half of that has no value."""
+    space = {"x": (0.0, 10.0), "kind": ["good", "bad"], "n": pso.integer(0, 4)}
+
+    def fun(x, kind, n):
+        value = math.nan if x > 9 else x
+        return [value + n + (kind == "bad"), -value + n + 2 * (kind == "bad")]
+
+    r = pso.minimize_multi(
+        fun, space=space, constraints=lambda x, kind, n: 8 - x, max_evals=100, seed=0
+    )
+    assert {(p["kind"], p["n"]) for p in r.params} == {("good", 0)}
+    found = sorted(p["x"] for p in r.params)
+    assert 8 <= found[0] < 8.1
+    assert 8.9 < found[-1] <= 9
 
 
 def test_every_evaluated_point_can_be_kept(tmp_path):
@@ -74,12 +106,12 @@ def test_under_noise_the_front_has_means_of_fresh_draws():
     def noisy(x):
         return both(x) + rng.normal(0.0, 0.5, 2)
 
-    r = pso.minimize_multi(noisy, BOX, max_evals=1000, archive=8, seed=0, noisy=True)
+    r = pso.minimize_multi(noisy, BOX, max_evals=260, archive=8, seed=0, noisy=True)
     true = np.array([both(x) for x in r.x])
-    assert r.nfev <= 1000
+    assert r.nfev <= 260
     assert r.fun_stderr.shape == r.fun.shape
     assert (np.abs(r.fun - true) <= 6 * r.fun_stderr).all()
-    lucky = pso.minimize_multi(noisy, BOX, max_evals=1000, archive=8, seed=0)
+    lucky = pso.minimize_multi(noisy, BOX, max_evals=260, archive=8, seed=0)
     assert (r.fun - true).mean() > (lucky.fun - [both(x) for x in lucky.x]).mean()
     assert (lucky.fun_stderr == 0).all()
 
@@ -97,7 +129,7 @@ def test_a_grid_that_is_known_ends_the_search():
 
 def test_a_front_names_its_algorithm_seed_and_version():
     r = pso.minimize_multi(both, BOX, max_evals=20, seed=7)
-    assert (r.algorithm, r.seed, r.version) == ("smpso", 7, pso.__version__)
+    assert (r.algorithm, r.seed, r.version) == ("sms-ego, smpso", 7, pso.__version__)
     assert "smpso" in repr(r)
 
 

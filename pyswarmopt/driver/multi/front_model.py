@@ -1,0 +1,194 @@
+"""Points that models of the objectives propose for a front."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from pyswarmopt.base.arrays import Bools, Floats, median
+from pyswarmopt.base.record import array
+from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
+from pyswarmopt.hybrid.constrained_proposals import below
+from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
+from pyswarmopt.hybrid.proposals import NARROWEST, WIDEST, WIDTHS, Proposals
+
+GROWTH = 1.3  # the lengths are learnt again when there are so many times the points
+HOPE = 1.0  # standard deviations below the mean that an objective may have
+SPREAD = 256  # candidates all over the box
+AROUND = 8  # points of the front whose neighbours are candidates
+EACH = 12  # neighbours of a point, of each width
+KEPT = 16  # best candidates around which others are looked at
+EDGE = 0.1  # of the front's range, beyond its ends
+ALLOWED = -0.5  # severity of an allowed point
+MUTANT = 5  # one of so many points is a mutation of one of the front
+LEAST = 1e-6  # share of the distance in what a point adds: all of them have an order
+
+
+class Outlook(NamedTuple):
+    """What candidates, n of them, may have."""
+
+    hoped: Floats  # (n, K) scores; (n, 0) as long as nothing is feasible
+    allowed: Floats  # (n,) probabilities that no constraint is broken
+
+
+@dataclass(repr=False, eq=False)
+class FrontProposals(Proposals):
+    """Proposes points that add most to the hypervolume, by a Gaussian process of each objective.
+
+    Ponweiser, Wagner, Biermann & Vincze 2008 (PPSN X): a point counts with the objectives that it may
+    have, some standard deviations below the mean. Each of a batch counts as if it had these when the next
+    one is chosen. What a point adds is multiplied by the probability that it breaks no constraint; as long
+    as nothing is feasible, that probability alone counts.
+    """
+
+    values: Floats = array("kK")  # of the points; not finite where there are none
+    violations: Floats = array("k")
+    thetas: Floats = array("pt")  # of the processes
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        valued = (self.violations == 0) & np.isfinite(self.values).all(axis=1)
+        columns = self.values[valued].T
+        scores = np.array([on_log_scale(column) for column in columns if len(column)]).T
+        processes = self._processes(valued, scores)
+        candidates = self._first_candidates(valued, scores, random)
+        for width in WIDTHS[1:]:
+            outlook = _outlook(processes, scores, candidates)
+            top = candidates[np.argsort(-_merit(scores, outlook), kind="stable")[:KEPT]]
+            widths = np.full(len(top) * EACH, width)
+            near = self.kinds.neighbours(np.repeat(top, EACH, axis=0), widths, random)
+            candidates = np.concatenate([top, near])
+        candidates = self._new(candidates, random)
+        proposal = candidates[self._batch(scores, _outlook(processes, scores, candidates))]
+        numbers = len(self.points) + np.arange(self.at_once)
+        mutants = np.flatnonzero(numbers % MUTANT == 0)
+        proposal[mutants] = self._mutated(len(mutants), valued, random)
+        return proposal
+
+    def _mutated(self, count: int, valued: Bools, random: np.random.Generator) -> Floats:
+        """Points of the front, a few parameters changed: on rugged objectives the models mislead."""
+        front = (
+            self.points[valued][non_dominated(self.values[valued])] if valued.any() else self.points
+        )
+        widths = WIDEST * (NARROWEST / WIDEST) ** random.random(count)
+        return self.kinds.neighbours(front[random.integers(len(front), size=count)], widths, random)
+
+    def take_in_rows(self, points: Floats, values: Floats, violations: Floats) -> None:
+        """Learn objectives, (n, K), and violations, (n,), of points, (n, M)."""
+        before = self.values if len(self.values) else values[:0]
+        self.values = np.concatenate([before, values])
+        self.violations = np.concatenate([self.violations, violations])
+        self.take_in(points, violations)
+
+    def _processes(self, valued: Bools, scores: Floats) -> list[GaussianProcess]:
+        """One for each objective, and where points are not allowed one for their severity."""
+        seen = [(self.points[valued], column) for column in scores.T]
+        if not valued.all():
+            seen.append((self.points, _severity(valued, self.violations)))
+        learn = len(self.points) >= GROWTH * self.fitted or len(self.thetas) != len(seen)
+        known = self.thetas if len(self.thetas) == len(seen) else [None] * len(seen)
+        processes = [GaussianProcess(self.kinds, theta) for theta in known]
+        for process, (points, output) in zip(processes, seen, strict=True):
+            if learn:
+                process.learn_lengths(points, output)
+            process.fit(points, output)
+        if learn:
+            self.thetas = np.array([process.theta for process in processes])
+            self.fitted = len(self.points)
+        return processes
+
+    def _first_candidates(
+        self, valued: Bools, scores: Floats, random: np.random.Generator
+    ) -> Floats:
+        """Points all over the box, and around those of the front that are far apart."""
+        if valued.any():
+            front = np.flatnonzero(non_dominated(scores))
+            apart = np.argsort(-crowding_distance(scores[front]), kind="stable")
+            leaders = self.points[valued][front[apart[:AROUND]]]
+        else:
+            leaders = self.points[np.argsort(self.violations, kind="stable")[:AROUND]]
+        widths = np.tile(np.repeat(WIDTHS, EACH), len(leaders))
+        around = np.repeat(leaders, len(WIDTHS) * EACH, axis=0)
+        near = self.kinds.neighbours(around, widths, random)
+        return np.concatenate([self._anywhere(SPREAD, random), near])
+
+    def _anywhere(self, count: int, random: np.random.Generator) -> Floats:
+        return self.kinds.snap(random.random((count, len(self.kinds.levels))))
+
+    def _new(self, candidates: Floats, random: np.random.Generator) -> Floats:
+        """Candidates that are not evaluated yet, on a small grid with others."""
+        taken = {point.tobytes() for point in self.points}
+        candidates = np.unique(candidates, axis=0)
+        new = candidates[[point.tobytes() not in taken for point in candidates]]
+        missing = max(self.at_once - len(new), 0)
+        return np.concatenate([new, self._anywhere(missing, random)])
+
+    def _batch(self, scores: Floats, outlook: Outlook) -> list[int]:
+        """Numbers of the candidates that add most, one after the other."""
+        chosen: list[int] = []
+        while len(chosen) < self.at_once:
+            merit = _merit(scores, outlook)
+            merit[chosen] = -math.inf
+            chosen.append(int(merit.argmax()))
+            if len(scores):
+                scores = np.concatenate([scores, outlook.hoped[chosen[-1:]]])
+        return chosen
+
+
+def _severity(valued: Bools, violations: Floats) -> Floats:
+    """How much points, (n,), break constraints, as a process sees it; those without values most."""
+    broken = ~valued & np.isfinite(violations) & (violations > 0)
+    unit = median(violations[broken]) if broken.any() else 1.0
+    severity = np.full(len(valued), ALLOWED)
+    severity[broken] = np.log1p(violations[broken] / unit)
+    severity[~valued & ~broken] = max(float(severity.max()), 0.0) + 1.0
+    return severity
+
+
+def _outlook(processes: list[GaussianProcess], scores: Floats, candidates: Floats) -> Outlook:
+    predicted = [process.predict(candidates) for process in processes]
+    objectives = predicted[: len(scores.T)]
+    hoped = [mean - HOPE * deviation for mean, deviation in objectives]
+    allowed = np.ones(len(candidates))
+    for mean, deviation in predicted[len(objectives) :]:
+        allowed = below(-mean / deviation)
+    return Outlook(np.array(hoped).T.reshape(len(candidates), -1), allowed)
+
+
+def _merit(scores: Floats, outlook: Outlook) -> Floats:
+    """What candidates are worth beside points of these scores, (m, K)."""
+    if not len(scores):
+        return outlook.allowed.copy()
+    gain = _gain(scores[non_dominated(scores)], outlook.hoped)
+    return np.where(gain > 0, gain * outlook.allowed, gain)
+
+
+def _gain(front: Floats, hoped: Floats) -> Floats:
+    """What points, (n, K), add to a front, (a, K): the area, with other than two objectives the least
+    distance by which a point is ahead of one of the front in some objective (Svenson & Santner 2016,
+    Comput. Stat. Data Anal. 94); below 0 where one of the front is ahead.
+    """
+    low = front.min(axis=0)
+    width = np.where(np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), 1.0)
+    front = (front - low) / width
+    hoped = (hoped - low) / width
+    ahead = np.full((len(hoped), len(front)), -math.inf)
+    for mine, theirs in zip(hoped.T, front.T, strict=True):
+        np.maximum(ahead, theirs - mine[:, None], out=ahead)
+    distance = ahead.min(axis=1)
+    if front.shape[1] != 2:
+        return distance
+    return np.where(distance > 0, _area(front, hoped) + LEAST * distance, distance)
+
+
+def _area(front: Floats, hoped: Floats) -> Floats:
+    """The area that points, (n, 2), add to a front from 0 to 1, (a, 2), up to a corner beyond it."""
+    front = front[np.argsort(front[:, 0], kind="stable")]
+    corner = 1 + EDGE
+    left = np.append(-math.inf, front[:, 0])  # between left and right the front is at `height`
+    right = np.append(front[:, 0], corner)
+    height = np.append(corner, front[:, 1])
+    widths = np.maximum(right - np.maximum(hoped[:, :1], left), 0.0)
+    return (widths * np.maximum(height - hoped[:, 1:], 0.0)).sum(axis=1)
