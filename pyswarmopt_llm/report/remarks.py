@@ -304,15 +304,13 @@ def stopped(name: str, value: object) -> str:
         >>> stopped("max_iter", 6), stopped("patience", 1), stopped("proposals", 2)
         ('after 6 iterations', 'after 1 iteration without a new best', 'after 2 suggested mixtures')
         >>> stopped("proposals", 0)
-        'as no further mixture promised a gain'
+        'with the starting points'
         >>> stopped("budget_minutes", 2.5), stopped("budget_items", 900)
         ('by the budget of 2.5 minutes', 'by the budget of 900 examples')
     """
     if not isinstance(value, int | float):
         return f"{name} {one_line(value)}"
-    if not value and name == "proposals":
-        return "as no further mixture promised a gain"
-    if not value and name == "max_iter":
+    if not value and name in ("max_iter", "proposals"):
         return "with the starting points"
     if name in _LIMITS:
         without = " without a new best" if name == "patience" else ""

@@ -194,8 +194,7 @@ def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterat
     if config.method == "items":
         from pyswarmopt_llm.searching.item_model import ItemModel
 
-        # a proposal has to promise something where all that is found is trained anyway
-        yield ItemModel(**common, choosy=job.plan.trains and "proposals" not in job.plan.given)
+        yield ItemModel(**common)
     else:
         from pyswarmopt_llm.searching.score_model import ScoreModel
 

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.gaussian import Floats
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
@@ -53,9 +52,7 @@ class CandidateModel(Protocol):
         """(N,) what it expects of each of them, in any unit."""
 
     def propose(self, seed: int, count: int) -> Sequence[Tensor]:
-        """At most so many positions, (D,) float64, of which it expects most; none: of nothing
-        enough.
-        """
+        """At most so many positions, (D,) float64, at least one, of which it expects most."""
 
 
 @dataclass
@@ -169,20 +166,8 @@ class Surrogate(ABC):
             inside = [replace(c, position=c.position[active.numpy() > 0]) for c in self.scored]
             count = min(self.at_once, self.most - proposed)
             batch = self._fit(inside).propose(self.seed + proposed, count)
-            if not batch:
-                self.remarks.append(self._nothing_promised(self.most - proposed))
-                return
             yield torch.stack([active.masked_scatter(active > 0, position) for position in batch])
             proposed += len(batch)
-
-    def _nothing_promised(self, skipped: int) -> str:
-        """The reason why so many proposals are skipped, and how to have them scored."""
-        best = max(self.scored, key=lambda candidate: candidate.value)
-        return (
-            f"{counted(skipped, 'proposal')} skipped: no mixture promised to be ahead of the best "
-            f"candidate by a standard error ({self._error(best):.3f}); "
-            f"`proposals` {self.most} scores them all the same"
-        )
 
     def _leave_out_harmful(self) -> None:
         """Find the experts that harm, and say so."""

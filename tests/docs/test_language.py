@@ -54,7 +54,7 @@ PRIVATE = {
 HARD = {
     r"correctness emergence": "new and lost examples",
     r"clearly behind": "worse, with the interval and p",
-    r"nothing new to propose": "no further mixture promised a gain",
+    r"nothing new to propose": "with the starting points",
     r"(?:above|within) chance": "better than guessing",
     r"goes \d+% of that way": "the three scores",
     r"of the weights lost": "differs by a share of its change",

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from search_helpers import MakeSearch, ends_as, hand_over, history, stopped
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.report.findings import findings, score_rows
+from pyswarmopt_llm.report.findings import score_rows
 from pyswarmopt_llm.report.phrases import mixture_name
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.report.terminal import print_findings
-from pyswarmopt_llm.searching import item_model, train
+from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 
 @pytest.fixture
@@ -68,21 +63,14 @@ def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
     assert ("model test", "best") in known and ("model dev", "best") not in known
 
 
-def test_proposals_that_promise_too_little_are_skipped_and_said_to_be(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """None can promise a lead of so many standard errors."""
-    monkeypatch.setattr(item_model, "LEAST_LEAD", 1e9)
-    found = search(replace(config, method="items", max_iter=None))
-    result = Result.from_json(found.result)
-    (skipped,) = [text for text in result.notes if "skipped" in text]
-    remedy = re.search("`proposals` ([0-9]+)", skipped)
-    assert remedy and skipped.startswith(remedy[1])  # all that there would have been
-    terminal = io.StringIO()
-    print_findings(Console(file=terminal), found.run, findings(Run(found.run).about, result))
-    page = (found.run / "report.html").read_text(encoding="utf-8")
-    assert remedy[0] in terminal.getvalue()
-    assert f"<code>proposals</code> {remedy[1]} scores" in page
+def test_a_search_that_trains_scores_all_its_proposals(config: SearchConfig) -> None:
+    """As one that does not: which of them gains is known only when they have been scored."""
+    asked = replace(config, method="items", max_iter=None, proposals=None)
+    trained, untrained = (
+        Result.from_json(search(replace(asked, out=f"{config.out}-{train}", train=train)).result)
+        for train in ("on", "off")
+    )
+    assert trained.stop == untrained.stop == {"proposals": 6}
 
 
 @pytest.mark.parametrize(("behind", "kept"), [(1.5, True), (2.5, False)])
