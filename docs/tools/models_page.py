@@ -1,9 +1,9 @@
-"""Write the lesson's page with living models: the ten experts of examples/letters, in one file that works offline.
+"""Write the lesson's page with living models: nine experts of examples/letters and one that harms.
 
     python docs/tools/models_page.py --out models.html
 
-The weights are those files as they are (bfloat16), one after the other, compressed: the page computes
-with the numbers that `swarm-llm` reads, and nothing is rounded once more.
+The page is one file that works offline. Its weights are those files as they are (bfloat16), one after the other,
+compressed: the page computes with the numbers that `swarm-llm` reads, and nothing is rounded once more.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from pyswarmopt.teaching import lesson
 HERE = Path(__file__).resolve().parent / "models"
 LETTERS = HERE.parents[2] / "examples" / "letters"
 # Of the lesson, then the page's own.
-SHARED = ("swarm.js", "formula.js", "draw.js", "dom.js", "ask.js", "write.js")
+SHARED = ("swarm.js", "formula.js", "draw.js", "dom.js", "dock.js", "ask.js", "write.js")
 OWN = ("llama.js", "mixtures.js", "race.js", "contest.js", "page.js")
+HARMFUL = LETTERS / "harmful" / "reverse-pairs"
+LEFT_OUT = "back-fall"  # for the harmful one: nobody asks for its rules, and alone it is as good as the base
 DEV, HELDOUT = 24, 60  # prompts: few, so that a phone scores a candidate in a second
 
 
@@ -67,8 +69,10 @@ def weights() -> bytes:
 
 
 def files() -> list[Path]:
-    """The base's weights, then those of the experts by name."""
-    adapters = sorted(LETTERS.glob("experts/*/adapter_model.safetensors"))
+    """The base's weights, then those of ten experts by name; one of them harms."""
+    useful = [path for path in LETTERS.glob("experts/*") if path.name != LEFT_OUT]
+    experts = sorted([*useful, HARMFUL], key=lambda path: path.name)
+    adapters = [path / "adapter_model.safetensors" for path in experts]
     return [LETTERS / "base" / "model.safetensors", *adapters]
 
 

@@ -16,7 +16,7 @@ from pyswarmopt_llm.cli.running import check_files, print_either, print_plan, ru
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import MACHINE, Option
+from pyswarmopt_llm.common.options import MACHINE, OUTPUT, Option
 
 
 def with_preset(settings: SearchConfig, **presets: bool) -> SearchConfig:
@@ -101,11 +101,19 @@ def resume(
     run_job(lambda on_event: go_on(run, on_event, again.allowed), run, **vars(shown))
 
 
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
+    animate: Annotated[
+        Path | None, Option("Also draw the search as a film: .html or .gif.", "FILE", OUTPUT)
+    ] = None,
+) -> None:
     """Write RUN/report.html again; useful after a task file was restored.
 
-    Example: swarm-llm report runs/first
+    Example: swarm-llm report runs/first --animate first.html
     """
-    from pyswarmopt_llm.report.finished import write_report
+    from pyswarmopt_llm.report.finished import write_film, write_report
 
-    echo(f"wrote {write_report(user_path(run))}")
+    path = user_path(run)
+    echo(f"wrote {write_report(path)}")
+    if animate is not None:
+        echo(f"wrote {write_film(path, user_path(animate))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pyswarmopt.inspect.plot import animate
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.report.reading import searched
 from pyswarmopt_llm.report.run import unchanged_tasks, write_card, write_page
@@ -57,3 +58,30 @@ def write_report(path: Path) -> Path:
         file = error.filename or path / "report.html"
         why = f"cannot be written ({error.strerror}); check its permissions"
         raise UserError(f"{file}: {why}") from error
+
+
+def write_film(path: Path, target: Path) -> Path:
+    """Draw the search of a run as a moving picture, with the base and every expert named.
+
+    Args:
+        path: the run's folder.
+        target: a page with a player, .html, or a .gif, which needs matplotlib.
+
+    Returns:
+        The target.
+
+    Raises:
+        UserError: another ending, no such folder, matplotlib is not installed, or the run has no
+            candidates to draw.
+    """
+    try:
+        return animate(path, target)
+    except ValueError as error:
+        raise UserError(f"--animate: {error}") from error
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--animate {target}: a GIF needs {error.name}; install the extra 'toy', or write .html"
+        ) from error
+    except OSError as error:
+        why = f"cannot be written ({error.strerror}); check its permissions"
+        raise UserError(f"{target}: {why}") from error

@@ -15,8 +15,32 @@ addEventListener("load", async () => {
   slider.dispatchEvent(new Event("input"));
   slider.dispatchEvent(new Event("change"));
   seen.slid = [$("status").textContent, $("mixSaid").textContent];
-  $("presets").querySelector("button").click();
+  const inSight = () => {
+    dispatchEvent(new Event("scroll"));
+    const { top, bottom } = $("view").getBoundingClientRect();
+    return { top, bottom, third: innerHeight / 3, slider: slider.getBoundingClientRect().top, now: $("now").textContent };
+  };
+  slider.scrollIntoView();
+  inSight();
+  slider.scrollIntoView();
+  seen.docked = inSight();
+  scrollTo(0, 0);
+  inSight();
+  const [none, some] = $("presets").querySelectorAll("button"), onDev = () => Number($("now").textContent.split(" ")[0]);
+  some.click();
+  const uses = [...$("sliders").querySelectorAll("input[type=checkbox]")];
+  seen.without = Object.fromEntries(uses.map((use) => {
+    use.click();
+    const found = [use.getAttribute("aria-label").replace("Use ", ""), onDev()];
+    use.click();
+    return found;
+  }));
+  seen.all = [onDev(), ...uses.map((use) => use.checked)];
+  none.click();
   seen.alone = $("status").textContent;
+  $("ArrowRight").click();
+  seen.button = $("status").textContent;
+  none.click();
   $("view").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
   seen.moved = $("status").textContent;
   submit("score", "scoreBox", "length");

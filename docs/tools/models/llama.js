@@ -8,7 +8,11 @@ const Llama = (() => {
   // ---- files ----
 
   // A bfloat16 is the upper half of a float32.
-  const widened = (halves) => new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+  const widened = (halves) => {
+    const words = new Uint32Array(halves.length);
+    for (let k = 0; k < words.length; k++) words[k] = halves[k] << 16;
+    return new Float32Array(words.buffer);
+  };
 
   // name -> { shape, data } of a safetensors file: eight bytes with the header's length, the header, the numbers.
   const tensors = (file) => {
@@ -67,12 +71,13 @@ const Llama = (() => {
 
   // The base's tensors with the experts' mixture merged in: W + scale b a.
   const mixed = (pool, space, shares) => {
-    const merged = { ...pool.base }, used = pool.experts.filter((_, i) => shares[i]);
+    const merged = { ...pool.base }, used = pool.experts.filter((_, i) => shares[i]).map((expert) => expert());
     if (!used.length) return merged;
     for (const name of Object.keys(used[0])) {
       const { a, b } = SPACES[space](used.map((expert) => expert[name]), shares.filter((share) => share));
-      const { shape, data } = pool.base[`${name}.weight`], change = linear(b.data, shape[0], a);
-      merged[`${name}.weight`] = { shape, data: data.map((weight, k) => weight + pool.scale * change[k]) };
+      const { shape, data } = pool.base[`${name}.weight`], changed = linear(b.data, shape[0], a);
+      for (let k = 0; k < data.length; k++) changed[k] = data[k] + pool.scale * changed[k];
+      merged[`${name}.weight`] = { shape, data: changed };
     }
     return merged;
   };
@@ -232,6 +237,11 @@ const Llama = (() => {
   const firsts = (pool, weights, prompts) =>
     read(weights, pool.shape, prompts.map(() => text(pool.shape)), prompts.map((prompt) => encoded(pool.vocabulary, pool.turn(prompt))));
 
+  const once = (make) => {
+    let made = null;
+    return () => (made ??= make());
+  };
+
   // bytes: the files one after the other, the base first; about: their sizes, config.json, the tokenizer's words.
   const pool = (bytes, about) => {
     let at = 0;
@@ -240,7 +250,7 @@ const Llama = (() => {
     const heads = config.num_attention_heads;
     return {
       base: tensors(files[0]),
-      experts: files.slice(1).map(adapter),
+      experts: files.slice(1).map((file) => once(() => adapter(file))), // read when they are used
       scale: alpha / rank,
       shape: {
         layers: config.num_hidden_layers, width: config.hidden_size, heads, size: config.hidden_size / heads, longest: 48,

@@ -12,7 +12,7 @@
   const model = {
     number: 0, space: "weights", shares: Mixtures.unit(size, names.indexOf("halves-rotate")), text: "right", score: Mixtures.scoreOf("right"),
     seed: 1, t: 0, followed: size - 1, racers: [], race: 0,
-    corners: ["halves-rotate", "reverse-next", "swap-pairs"].map((name) => names.indexOf(name)), tried: [], heights: null, job: 0, looks: 0,
+    corners: ["halves-rotate", "reverse-next", "swap-pairs"].map((name) => names.indexOf(name)), tried: [], moving: null, heights: null, job: 0, looks: 0,
   };
   let pool = null, write = null;
 
@@ -21,14 +21,17 @@
 
   // ---- the models ----
 
-  const unpacked = (text) => {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  const bytesOf = (base64) => {
+    const letters = atob(base64), bytes = new Uint8Array(letters.length);
+    for (let k = 0; k < bytes.length; k++) bytes[k] = letters.charCodeAt(k);
+    return bytes;
   };
 
+  const unpacked = (base64) =>
+    new Response(new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+
   const load = async () => {
-    const kernel = Uint8Array.from(atob(DATA.kernel), (letter) => letter.charCodeAt(0));
-    await Llama.accelerate(kernel);
+    await Llama.accelerate(bytesOf(DATA.kernel));
     pool = Llama.pool(await unpacked($("weights").textContent), DATA.model);
     write = Mixtures.writer(pool);
   };
@@ -43,6 +46,7 @@
   const settle = () => {
     const found = value(model.shares, dev), point = Mixtures.pointOf(model.shares, model.corners);
     model.tried.push({ shares: model.shares, point, value: found });
+    model.moving = null;
     $("heldoutSaid").textContent = "";
     $("exported").hidden = true;
     sliders();
@@ -62,6 +66,7 @@
     const best = model.tried.reduce((a, b) => (b.value > a.value ? b : a));
     const line = names.map((name) => [shareOf(name), name]).filter(([share]) => share).map(([share, name]) => `${shown(share)} ${name}`).join(" + ");
     const inside = Mixtures.inPlane(model.shares, model.corners);
+    $("now").textContent = `${shown(found)} on dev`;
     $("mixSaid").textContent = `Score on ${dev.length} dev prompts: ${shown(found)}. Best so far: ${shown(best.value)}.`;
     $("status").textContent = `${line || "The model without experts"}: ${shown(found)} on dev${inside ? "" : "; it lies outside the plane, and is drawn at its foot"}.`;
     $("view").setAttribute("aria-label", `Scores in the plane through ${model.corners.map((k) => names[k]).join(", ")}. ${$("status").textContent}`);
@@ -85,10 +90,10 @@
     topology: "global", repel: 0, experts: Mixtures.CORNERS, names: model.corners.map((k) => names[k]),
   });
 
-  // The mixtures that were tried, as the frames of a swarm of one.
+  // The mixtures that were tried, as the frames of a swarm of one; the last is where a slider is being moved to.
   const frames = () => {
     let best = model.tried[0];
-    return model.tried.map((one) => {
+    return [...model.tried, ...(model.moving ? [model.moving] : [])].map((one) => {
       if (one.value > best.value) best = one;
       return { x: [one.point], p: [best.point], f: [-one.value], leader: best.point, origin: [one.point], move: null, restarted: [false] };
     });
@@ -202,13 +207,21 @@
       const id = `set-${name}`, input = element("input", { id, type: "range" }), output = element("output", { htmlFor: id });
       Object.assign(input, { min: -1, max: 2, step: 0.01 });
       const changed = () => model.shares.map((share, i) => (i === k ? Number(input.value) : share));
-      input.oninput = () => (output.textContent = shown(Number(input.value)));
+      input.oninput = () => {
+        output.textContent = shown(Number(input.value));
+        model.moving = { point: Mixtures.pointOf(changed(), model.corners), value: NaN };
+        draw();
+      };
       input.onchange = () => mix(changed());
-      const box = element("div", { className: "control" }, element("label", { htmlFor: id, textContent: name }), output, input);
-      widgets.push({ box, input, output });
-      $("sliders").append(box);
+      const used = element("input", { type: "checkbox", title: `${name}: out, and back in` });
+      used.setAttribute("aria-label", `Use ${name}`);
+      const widget = { used, input, output, last: 1 };
+      used.onchange = () => mix(model.shares.map((share, i) => (i === k ? (used.checked ? widget.last : 0) : share)));
+      widget.box = element("div", { className: "control" }, used, element("label", { htmlFor: id, textContent: name }), output, input);
+      widgets.push(widget);
+      $("sliders").append(widget.box);
     });
-    const presets = { "None: the model alone": 0, "0.1 of each": 0.1, "1 of each": 1 };
+    const presets = { "None: the model alone": 0, "0.3 of each": 0.3, "1 of each": 1 };
     for (const [text, share] of Object.entries(presets)) {
       const button = element("button", { type: "button", textContent: text });
       button.onclick = () => mix(Array(size).fill(share));
@@ -228,10 +241,13 @@
     });
   };
 
-  const sliders = () => widgets.forEach(({ box, input, output }, k) => {
-    input.value = model.shares[k];
-    output.textContent = shown(model.shares[k]);
-    box.classList.toggle("off", !model.shares[k]);
+  const sliders = () => widgets.forEach((widget, k) => {
+    const share = model.shares[k];
+    widget.input.value = share;
+    widget.output.textContent = shown(share);
+    widget.used.checked = share !== 0;
+    if (share) widget.last = share; // what it has again when it is back
+    widget.box.classList.toggle("off", !share);
   });
 
   // Another expert at a corner; if it is one of the other corners already, the two change places.
@@ -273,7 +289,7 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     $("command").textContent = "swarm-llm merge --base examples/letters/base --experts examples/letters/experts/* \\\n" +
-      `    --space ${SPACES[model.space]} --weights mixture.json --out merged`;
+      `    examples/letters/harmful/* \\\n    --space ${SPACES[model.space]} --weights mixture.json --out merged`;
     $("exported").hidden = false;
   };
 
@@ -282,12 +298,13 @@
     model.space = $("space").value = space;
     model.tried = [];
     forget();
-    if (pool) heights();
+    heights();
   };
 
   // ---- chapters ----
 
-  const line = (mixture) => (mixture === "all" ? Array(size).fill(1) : names.map((name) => mixture[name] ?? 0));
+  // mixture: a number for each expert by name, or one number for all.
+  const line = (mixture) => names.map((name) => (typeof mixture === "number" ? mixture : mixture[name] ?? 0));
 
   const tryIt = (question) => {
     if (!question.mixture) return startButton();
@@ -353,10 +370,13 @@
   const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
   const onKey = (event) => {
-    const step = STEPS[event.key];
-    if (!step) return;
+    if (!(event.key in STEPS)) return;
     event.preventDefault();
-    const from = Mixtures.pointOf(model.shares, model.corners);
+    shift(event.key);
+  };
+
+  const shift = (key) => {
+    const step = STEPS[key], from = Mixtures.pointOf(model.shares, model.corners);
     go(from.map((a, d) => Math.min(Math.max(a + 0.6 * step[d], LOW), HIGH)));
   };
 
@@ -365,11 +385,16 @@
     draw();
   };
 
+  // The first reply comes before all scores: research/benchmarks/models_page.py reads when.
   const start = async () => {
-    await load();
     open(asked === "2" ? 1 : 0);
+    await load();
     ask();
-    document.documentElement.dataset.ready = Math.round(performance.now()); // ms until the first reply
+    document.querySelector("main").inert = false;
+    const replied = Math.round(performance.now());
+    await pause();
+    settle();
+    document.documentElement.dataset.ready = replied;
     heights();
   };
 
@@ -398,8 +423,9 @@
   $("export").onclick = save;
   $("view").onclick = onPress;
   $("view").onkeydown = onKey;
+  Object.keys(STEPS).forEach((key) => ($(key).onclick = () => shift(key)));
   $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
-  addEventListener("resize", draw);
+  Dock.watch(draw);
   const [asked, look] = location.hash.slice(1).split("."); // #2 opens chapter 2, #2.dark in dark colours
   theme(look || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
   start();

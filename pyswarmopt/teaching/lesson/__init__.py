@@ -21,6 +21,7 @@ SCRIPTS = (
     "formula.js",
     "draw.js",
     "dom.js",
+    "dock.js",
     "ask.js",
     "panel.js",
     "write.js",

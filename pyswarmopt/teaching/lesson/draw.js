@@ -103,8 +103,8 @@ const Draw = (() => {
     }
   };
 
-  const label = (g, text, [x, y], paint) => {
-    g.font = "600 13px system-ui, sans-serif";
+  const label = (g, text, [x, y], paint, size = 13) => {
+    g.font = `600 ${size}px system-ui, sans-serif`;
     g.textAlign = "center";
     g.textBaseline = "middle";
     g.lineWidth = 4;
@@ -112,6 +112,12 @@ const Draw = (() => {
     g.strokeText(text, x, y);
     g.fillStyle = paint;
     g.fillText(text, x, y);
+  };
+
+  // The name of an expert, whole inside the picture; in a small one it is smaller.
+  const expertName = (g, text, [x, y]) => {
+    const width = g.canvas.clientWidth, size = width < 240 ? 9 : 13, half = 0.3 * size * text.length;
+    label(g, text, [Math.min(Math.max(x, half), width - half), y], colour("ink"), size);
   };
 
   const disc = (g, [x, y], radius, fill) => {
@@ -201,7 +207,7 @@ const Draw = (() => {
         g.lineWidth = 1;
         g.fillRect(x - 6, y - 6, 12, 12);
         g.strokeRect(x - 6, y - 6, 12, 12);
-        if (settings.names) label(g, settings.names[k], [x, y + (e[1] < 0 ? 18 : -18)], colour("ink"));
+        if (settings.names) expertName(g, settings.names[k], [x, y + (e[1] < 0 ? 18 : -18)]);
       });
     }
     if (settings.topology !== "global") {

@@ -370,19 +370,6 @@
     render();
   };
 
-  // In one column the picture stays in sight, small, once most of it has left the screen. Its place in the page stays
-  // as tall as it was.
-  const oneColumn = matchMedia("(max-width: 62rem)");
-  const dock = () => {
-    const berth = $("berth"), docked = $("dock").classList.contains("docked");
-    const { bottom, height } = berth.getBoundingClientRect();
-    const gone = oneColumn.matches && bottom < innerHeight / 3;
-    if (gone === docked) return;
-    berth.style.height = gone ? `${height}px` : "";
-    $("dock").classList.toggle("docked", gone);
-    redraw();
-  };
-
   const theme = (name) => {
     document.documentElement.dataset.theme = name;
     redraw();
@@ -431,8 +418,7 @@
   $("view").onclick = (event) => follow(nearest(event));
   $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   document.addEventListener("keydown", onKey);
-  addEventListener("scroll", dock, { passive: true });
-  addEventListener("resize", () => (dock(), redraw()));
+  Dock.watch(redraw);
   addEventListener("hashchange", followLink);
   followLink();
 })();
