@@ -114,6 +114,6 @@ def report(
     from pyswarmopt_llm.report.finished import write_film, write_report
 
     path = user_path(run)
-    echo(f"wrote {write_report(path)}")
     if animate is not None:
         echo(f"wrote {write_film(path, user_path(animate))}")
+    echo(f"wrote {write_report(path)}")
