@@ -77,10 +77,10 @@ def write_film(path: Path, target: Path) -> Path:
     try:
         return animate(path, target)
     except ValueError as error:
-        raise UserError(f"--animate: {error}") from error
+        raise UserError(str(error)) from error
     except ModuleNotFoundError as error:
         raise UserError(
-            f"--animate {target}: a GIF needs {error.name}; install the extra 'toy', or write .html"
+            f"{target}: a GIF needs {error.name}; install the extra 'toy', or give a name in .html"
         ) from error
     except OSError as error:
         why = f"cannot be written ({error.strerror}); check its permissions"
