@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
-from pyswarmopt.base.arrays import Array, like
+from pyswarmopt.base.arrays import Array
 from pyswarmopt.base.random_bits import normal
 from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt.parts.topology import named
@@ -19,8 +19,7 @@ def gaussian_between(snapshot: Snapshot, move: int, generator: np.random.Generat
     The algorithm has no velocity: the displacement from x to that point is returned.
     """
     x, p, g = snapshot.x, snapshot.p, snapshot.g
-    drawn = like(normal(generator, tuple(x.shape)), x)
-    return (p + g) / 2 + abs(p - g) * drawn - x
+    return (p + g) / 2 + abs(p - g) * normal(generator, x) - x
 
 
 @keeps_options

@@ -33,7 +33,7 @@ class Hypersphere:
 
     def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         x = snapshot.x
-        towards = like(normal(generator, tuple(x.shape)), x)
+        towards = normal(generator, x)
         radius = like(uniform(generator, (len(x), 1)), x)
         return self.given(snapshot, towards, radius)
 

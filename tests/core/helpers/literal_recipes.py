@@ -80,8 +80,22 @@ def source_of_factors(generator: torch.Generator) -> SplitMix:
     return SplitMix(int(torch.randint(2**63 - 1, (1,), generator=generator)))
 
 
-def normal(shape: tuple[int, ...], generator: torch.Generator) -> list:
-    return torch.randn(shape, generator=generator, dtype=torch.float64).tolist()
+class Twister:
+    """The same generator where numbers are normal, too: those are NumPy's."""
+
+    def __init__(self, seed: int) -> None:
+        self.numpy = np.random.Generator(np.random.MT19937())
+        self.numpy.bit_generator.state = np.random.RandomState(seed).get_state(legacy=False)
+
+    def whole(self, below: int, shape: tuple[int, ...]) -> list:
+        return (self.numpy.integers(2**32, size=shape, dtype=np.uint32) % below).tolist()
+
+    def uniform(self, shape: tuple[int, ...]) -> list:
+        words = self.numpy.integers(2**64, size=shape, dtype=np.uint64)
+        return (words % np.uint64(2**53) / 2**53).tolist()
+
+    def normal(self, shape: tuple[int, ...]) -> list:
+        return self.numpy.standard_normal(shape).tolist()
 
 
 def first_best(costs: list[float], among: list[int]) -> int:
@@ -210,16 +224,16 @@ def clpso(x, v, fun: Fun, seed: int, rounds: int, horizon: int, gap: int) -> Run
 
 def spso2011(x, v, fun: Fun, seed: int, rounds: int, low: Point, high: Point) -> Run:
     """Clerc 2012, all particles at once, in the box from `low` to `high`."""
-    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    run, twister = begin(x, v, fun), Twister(seed)
     n, dim = len(x), len(x[0])
     w, c = 1 / (2 * math.log(2)), 0.5 + math.log(2)
     informs: list[list[int]] = []
     best_improved = False
     for _ in range(rounds):
         if not best_improved:
-            informs = torch.randint(n, (n, 3), generator=generator).tolist()
+            informs = twister.whole(n, (n, 3))
             run.seen["links drawn"] += 1
-        gauss, radii = normal((n, dim), generator), uniform((n, 1), generator)
+        gauss, radii = twister.normal((n, dim)), twister.uniform((n, 1))
         old, old_f = [list(row) for row in run.p], list(run.fp)
         for i in range(n):
             informants = [j for j in range(n) if j == i or i in informs[j]]
@@ -249,13 +263,10 @@ def spso2011(x, v, fun: Fun, seed: int, rounds: int, low: Point, high: Point) ->
 
 def bare_bones(x, fun: Fun, seed: int, rounds: int) -> Run:
     """Kennedy 2003 on a ring: x ~ N((p + g) / 2, |p - g|) in each coordinate."""
-    run, generator = (
-        begin(x, [[0.0] * len(x[0]) for _ in x], fun),
-        torch.Generator().manual_seed(seed),
-    )
+    run, twister = begin(x, [[0.0] * len(x[0]) for _ in x], fun), Twister(seed)
     n, dim = len(x), len(x[0])
     for _ in range(rounds):
-        gauss = normal((n, dim), generator)
+        gauss = twister.normal((n, dim))
         old, old_f = [list(row) for row in run.p], list(run.fp)
         for i in range(n):
             best = first_best(old_f, [i, (i - 1) % n, (i + 1) % n])
