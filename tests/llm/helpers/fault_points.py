@@ -1,8 +1,7 @@
 """Each fault point of four small searches, of resuming them, and of a comparison fails once, in
 each way.
 
-    python tests/llm/helpers/fault_points.py FOLDER [SEARCH ...] [--sample N --seed S] [--only KIND]
-        [--fault FAULT]
+    python tests/llm/helpers/fault_points.py FOLDER [SEARCH[:N[:FAULT]] ...] [--seed S] [--only KIND]
 
 A search is run once to count its fault points: each opening, read, write, flush to disk, renaming,
 removal and new folder below its directory, each file of base, experts and task that is read, each
@@ -15,8 +14,8 @@ bit. Between two points nothing is written, so a death anywhere leaves what one 
 `SEARCH+resume` is the second command of a search that died in the middle: its points fail in turn,
 and a third command has to end as the search that never failed.
 
-Cases come in a drawn order, so that a part of them is a sample; those of the engine or the server
-take turns with those of files, of which there are many times more. Outcomes are kept in
+Cases come in a drawn order, so that a part of them, N of a search, is a sample; those of the engine
+or the server take turns with those of files, of which there are many times more. Outcomes are kept in
 FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a table is printed; the
 exit code is 1 if a case failed.
 """
@@ -503,10 +502,8 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("searches", nargs="*", default=[*SEARCHES, *TWICE])
-    parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="a kind of points, such as request")
-    parser.add_argument("--fault", help="a way to fail, such as death")
     options = parser.parse_args()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -516,14 +513,16 @@ def main() -> int:
     torch.set_num_threads(1)
     server, url = start_server(options.folder)
     try:
-        asked = dict.fromkeys(name.partition("+")[0] for name in options.searches)
+        asked = dict.fromkeys(re.split("[+:]", words)[0] for words in options.searches)
         warm_up(options.folder / "warm", [*asked], url)
         found = []
-        for name in options.searches:
+        for words in options.searches:
+            name, sample, fault = [*words.split(":"), "", ""][:3]
             search = Search(name, options.folder, url)
             cases = [c for c in search.count() if options.only in (None, c[1])]
-            cases = [c for c in cases if options.fault in (None, c[2])]
-            found += outcomes(search, search.drawn(cases, options.seed)[: options.sample])
+            cases = [c for c in cases if fault in ("", c[2])]
+            drawn = search.drawn(cases, options.seed)
+            found += outcomes(search, drawn[: int(sample or len(drawn))])
     finally:
         os.kill(server, signal.SIGKILL)
         os.waitpid(server, 0)
