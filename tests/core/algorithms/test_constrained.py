@@ -119,7 +119,7 @@ def test_whole_numbers_that_must_change_together_are_found(seed):
     best = min(beam(x) for x in whole if too_much_stress(x) <= 0)
     r = pso.minimize(
         beam, [(10, 200), (10, 300), (100, 500)], constraints=too_much_stress,
-        integrality=[True, True, False], max_evals=1500, seed=seed,
+        integrality=[True, True, False], max_evals=1500, seed=seed, target=best * (1 + 1e-10),
     )  # fmt: skip
     assert r.fun == pytest.approx(best, rel=1e-9) and too_much_stress(r.x) <= 0
 
@@ -288,8 +288,10 @@ def twelve_to_take_or_leave():
 )
 def test_the_best_of_all_whole_numbers_is_found(problem, calls):
     fun, bounds, constraint, best = problem()
+    target = best + 1e-12 * abs(best)  # no call after the best
     for seed in range(4):
         options = {"integrality": True, "constraints": constraint, "max_evals": calls}
+        options["target"] = target
         r = pso.minimize(fun, bounds, seed=seed, **options)
         assert r.success and r.fun == pytest.approx(best, rel=1e-12)
 
