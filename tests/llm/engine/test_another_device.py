@@ -78,12 +78,12 @@ def test_scores_and_replies_are_those_of_the_cpu(
     plain, engine = engine_on(tiny_base, mix), engine_on(tiny_base, mix, card())
     assert engine.model.device.type == card().type
     draw = Draw(0.7, (1, 2, 3))
-    for candidate in (patch(1), patch(2), Patch()):
+    for candidate in (patch(1), Patch()):
         plain.load(candidate)
         engine.load(candidate)
         assert engine.loglikelihood(PAIRS) == pytest.approx(plain.loglikelihood(PAIRS), abs=1e-4)
-        assert engine.generate(PROMPTS, 6) == plain.generate(PROMPTS, 6)
-        assert engine.generate(PROMPTS, 6, draw) == plain.generate(PROMPTS, 6, draw)
+        assert engine.generate(PROMPTS, 3) == plain.generate(PROMPTS, 3)
+        assert engine.generate(PROMPTS, 3, draw) == plain.generate(PROMPTS, 3, draw)
         torch.testing.assert_close(
             next_token_logprobs(engine, PROMPTS), next_token_logprobs(plain, PROMPTS)
         )
@@ -95,29 +95,30 @@ def trained(base: Path, mix: str, on_card: bool) -> tuple[list[float], list[list
     """The losses of training steps, and the change that they make."""
     items = [
         Choices(tuple((f"Question {i}?", w) for w in (" left", " right")), (4.0, 5.0), i % 2)
-        for i in range(6)
+        for i in range(4)
     ]
     with with_card():
         engine = engine_on(base, mix, card() if on_card else "cpu")
         engine.load(patch(1))
         lora = Lora.new(SHAPES, 2, 2.0, seed=3, device=engine.model.device)
-        losses = train(engine, lora, shuffled(items, 2, seed=0), 1e-2)
+        losses = train(engine, lora, shuffled(items, 1, seed=0), 1e-2)
         change = lora.patch().low_rank[f"{NAMES[0]}.weight"]
         assert isinstance(lora.tensors[0], OnCard) == on_card
         assert not isinstance(change.b, OnCard)
     return losses, change.dense().tolist()
 
 
-@pytest.mark.parametrize("mix", ["merged", "runtime"])
-def test_training_steps_are_those_of_the_cpu(tiny_base: Path, mix: str) -> None:
+def test_training_steps_are_those_of_the_cpu(tiny_base: Path) -> None:
     """In a process of its own: autograd knows the devices that there are at its first step."""
+    mixes = ("merged", "runtime")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-        losses_there, change_there = fresh.submit(trained, tiny_base, mix, True).result()
-    losses, change = trained(tiny_base, mix, on_card=False)
-    assert losses_there == pytest.approx(losses, abs=1e-4)
-    torch.testing.assert_close(
-        torch.tensor(change_there), torch.tensor(change), rtol=1e-2, atol=1e-4
-    )
+        there = [fresh.submit(trained, tiny_base, mix, True).result() for mix in mixes]
+    for mix, (losses_there, change_there) in zip(mixes, there, strict=True):
+        losses, change = trained(tiny_base, mix, on_card=False)
+        assert losses_there == pytest.approx(losses, abs=1e-4)
+        torch.testing.assert_close(
+            torch.tensor(change_there), torch.tensor(change), rtol=1e-2, atol=1e-4
+        )
 
 
 def test_nothing_waits_for_the_device_but_results(tiny_base: Path, waits: Counter[str]) -> None:

@@ -49,10 +49,10 @@ def rows(run: Path) -> list[Json]:
     return [{k: row[k] for k in ("phase", "iteration", "value")} for row in history(run)]
 
 
-@pytest.mark.parametrize("mix", ["merged", "runtime"])
 def test_a_search_with_its_surrogate_is_that_of_the_cpu(
-    mix: str, config: SearchConfig, on_card: Counter[str], monkeypatch: pytest.MonkeyPatch
+    config: SearchConfig, on_card: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of merged weights; `test_another_device.py` shows what is added at run time, and training."""
     devices: set[str] = set()
     batches: list[Batch] = []
     score, read = TransformersEngine.loglikelihood, Passes.logits
@@ -67,13 +67,13 @@ def test_a_search_with_its_surrogate_is_that_of_the_cpu(
 
     monkeypatch.setattr(TransformersEngine, "loglikelihood", watched)
     monkeypatch.setattr(Passes, "logits", counted)
-    there = search(replace(config, mix=mix, out=f"{config.out}-{mix}"))
+    there = search(replace(config, out=f"{config.out}-card"))
     assert devices == {card().type}
     # two for each batch, the two with which a model is tried among them: whether its numbers are
     # defined, and the result
     assert sum(on_card.values()) <= 2 * len(batches)
     monkeypatch.undo()
-    here = search(replace(config, mix=mix, out=f"{config.out}-{mix}-cpu"))
+    here = search(replace(config, out=f"{config.out}-cpu"))
     assert rows(there.run) == rows(here.run)
     assert any(row["phase"] == "search" and row["iteration"] > 0 for row in rows(here.run))
     assert there.result["best_dev"] == here.result["best_dev"]
