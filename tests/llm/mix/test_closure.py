@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import tokenize
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ LAYOUT = (
 )
 
 
+@cache
 def code_tokens(file: Path) -> int:
     """Tokens of code: no comments, no docstrings; another layout has as many."""
     source = file.read_text(encoding="utf-8")
@@ -60,7 +62,7 @@ def code_tokens(file: Path) -> int:
             89_000,
         ),
         # as by default: candidates of the item model, then training
-        ({}, "delta", 96_000),
+        ({"proposals": 2, "train": "on"}, "delta", 96_000),
     ],
     ids=["paper", "auto"],
 )
@@ -72,7 +74,7 @@ def test_a_search_loads_nothing_that_it_has_not_chosen(
     tiny_experts: list[Path],
     tmp_path: Path,
 ) -> None:
-    task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
+    task = write_task(tmp_path / "t.json", questions(8, 1), questions(2, 2))
     config = {"base": str(tiny_base), "experts": [*map(str, tiny_experts)], "tasks": [str(task)]}
     config |= {"out": str(tmp_path / "run"), "threads": 1, "no_rivals": True, **choices}
     arguments = [sys.executable, "-c", CODE, json.dumps(config)]
