@@ -4,7 +4,6 @@ declaration; and the check of what was saved in another way.
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -48,7 +47,7 @@ class StateRecord:
     def state_dict(self, prefix: str) -> dict[str, Any]:
         """Every field, copied, under its name after `prefix`."""
         saved = [f.name for f in fields(self) if f.metadata.get("saved", True)]
-        return {f"{prefix}.{name}": copy.deepcopy(getattr(self, name)) for name in saved}
+        return {f"{prefix}.{name}": _copied(getattr(self, name)) for name in saved}
 
     @classmethod
     def from_state(
@@ -73,7 +72,7 @@ class StateRecord:
             name = f"{prefix}.{f.name}"
             kind = _kind(f.metadata, str(f.type), saved.get(name))
             check(saved, {name: kind}, lengths)
-            value = copy.deepcopy(saved[name])
+            value = _copied(saved[name])
             if isinstance(value, int) and value < 0:
                 raise ValueError(f"{name} is {value}: it is a count")
             if isinstance(value, list):
@@ -84,6 +83,15 @@ class StateRecord:
 
     def check(self) -> None:
         """Raise ValueError where numbers that were read do not fit each other."""
+
+
+def _copied(value: Any) -> Any:
+    """A copy of an array, a list of numbers or of lists; else the value, which cannot change."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if not isinstance(value, list):
+        return value
+    return [*map(_copied, value)] if value and isinstance(value[0], list) else value.copy()
 
 
 def _kind(metadata: Mapping[str, Any], annotation: str, value: Any) -> Any:

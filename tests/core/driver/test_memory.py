@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
 from swarm_runs import bowl
 
 import pyswarmopt as pso
+from pyswarmopt.driver.memory import Memory
+from pyswarmopt.hybrid.axis_search import AxisSearch
 
 BOX = [(-5.0, 5.0)] * 2
 GRID = {"a": [3, 1, 2], "b": pso.integer(-2, 2), "c": ["x", "y"]}
@@ -41,6 +44,28 @@ def test_no_point_of_a_grid_is_called_twice_and_the_search_ends_when_all_are_kno
     assert set(fun.points[:-1]) == every
     assert len(fun.points) == len(every) + 1 == r.nfev  # the last is for the best again
     assert (r.fun, r.status) == (0, "exhausted")
+
+
+def test_saving_what_is_known_takes_no_step_of_python_for_each_point():
+    """Else a checkpoint costs more than the iteration that it keeps."""
+
+    def steps(count):
+        memory = Memory()
+        memory.keep_all(np.arange(2.0 * count).reshape(count, 2), np.arange(float(count)))
+        axes = AxisSearch(np.zeros(3))
+        axes.points = [[0.5] * count for _ in range(3)]
+        seen = []
+        sys.setprofile(lambda *event: seen.append(event[1]))
+        try:
+            saved = memory.state_dict() | axes.state_dict("axes")
+        finally:
+            sys.setprofile(None)
+        assert saved["memory.values"].tolist() == [[float(n)] for n in range(count)]
+        assert saved["axes.points"] == axes.points
+        assert saved["axes.points"][1] is not axes.points[1]
+        return len(seen)
+
+    assert steps(500) == steps(5)
 
 
 def test_points_that_failed_are_remembered_too():
