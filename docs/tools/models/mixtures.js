@@ -75,7 +75,7 @@ const Mixtures = (() => {
 
   const inPlane = (shares, corners) => {
     const others = shares.some((share, k) => share && !corners.includes(k));
-    return !others && Math.abs(corners.reduce((sum, k) => sum + shares[k], 0) - 1) < 1e-6;
+    return !others && Math.abs(corners.reduce((sum, k) => sum + shares[k], 0) - 1) < 0.0151; // each is rounded to hundredths
   };
 
   // A function of the plane from its values at the points of a grid: linear between them, none where none is known.
