@@ -53,7 +53,8 @@ def make_snapshots() -> None:
         os.chdir(folder)
         found = interface.shapes()
         os.chdir(HERE)
-    write(HERE / "json-keys.json", found)
+    kept = {source: keys for source, keys in found.items() if source not in interface.ALIKE}
+    write(HERE / "json-keys.json", kept)
 
 
 # Runs of this and of earlier formats

@@ -81,6 +81,13 @@ FILES = [
     "compared/compare.json",
     "run/run.json",
 ]
+# What has the keys of what another command prints, which are kept once.
+ALIKE = {
+    "swarm-llm resume run --quiet --json": COMMANDS[0],
+    "run/result.json": COMMANDS[0],
+    "joint/result.json": COMMANDS[1],
+    "compared/compare.json": next(line for line in COMMANDS if "swarm-llm compare" in line),
+}
 
 
 def output(program: str, words: Sequence[str]) -> str:
