@@ -19,8 +19,6 @@ from pyswarmopt_llm.searching.resuming import resume
 NAMES = [
     *optimizer_names(),
     "nevergrad:CMA",
-    "nevergrad:NGOpt",
-    "nevergrad:TwoPointsDE",
     "nevergrad:RandomSearch",
 ]
 VERTICES = torch.eye(4, dtype=torch.float64)

@@ -129,8 +129,7 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
     assert '"who": "base"' not in stored
 
 
-@pytest.mark.parametrize("kept", [True, False])
-@pytest.mark.parametrize("name", ["base_tuned", "expert_tuned"])
+@pytest.mark.parametrize(("name", "kept"), [("base_tuned", True), ("expert_tuned", False)])
 def test_what_the_search_trained_itself_is_not_trained_again(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, name: str, kept: bool
 ) -> None:
@@ -178,7 +177,7 @@ def test_a_run_that_was_stopped_among_its_rivals_ends_as_one_that_was_not(
 
 
 def test_a_damaged_result_is_said(config: SearchConfig) -> None:
-    search(config)
+    search(replace(config, train="off"))
     file = Path(config.out) / "result.json"
     result = json.loads(file.read_text())
     base = result["models"]["base"]
@@ -229,7 +228,7 @@ def card_of(config: SearchConfig) -> str:
 
 
 def test_a_base_that_is_not_scored_is_said_to_be(config: SearchConfig) -> None:
-    search(replace(config, no_rivals=True))
+    search(replace(config, no_rivals=True, train="off"))
     page = Path(config.out, "report.html").read_text(encoding="utf-8")
     for text in (card_of(config), page):
         assert "The base is not scored (no-rivals)." in text

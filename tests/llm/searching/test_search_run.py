@@ -68,10 +68,7 @@ def by_peft(config: SearchConfig, split: str, scoring: Any, dtype: Any = torch.b
     ("space", "dtype", "scoring"),
     [
         ("factor", "bfloat16", "letter"),
-        ("factor", "bfloat16", "likelihood"),
-        ("factor", "float32", "likelihood"),
         ("factor", "bfloat16", "generate"),
-        ("delta", "bfloat16", "letter"),
         ("delta", "bfloat16", "likelihood"),
         ("delta", "float32", "letter"),
     ],
@@ -79,8 +76,8 @@ def by_peft(config: SearchConfig, split: str, scoring: Any, dtype: Any = torch.b
 def test_the_result_is_the_score_of_best_merged_by_plain_peft(
     space: str, dtype: str, scoring: Any, words_search: MakeSearch
 ) -> None:
-    n, moves = (3, 1) if scoring == "generate" else (24, 3)
-    config = words_search(n, n, space=space, scoring=scoring, dtype=dtype, max_iter=moves)
+    n = 3 if scoring == "generate" else 24
+    config = words_search(n, n, space=space, scoring=scoring, dtype=dtype, max_iter=1)
     found = search(config).result
     for split in ("dev", "test"):
         assert by_peft(config, split, scoring, getattr(torch, dtype)) == found[f"best_{split}"]
@@ -198,11 +195,8 @@ def test_a_search_leaves_the_global_random_states_alone(
 # 5. The test split is never seen
 
 
-@pytest.mark.parametrize("scoring", ["auto", "letter", "likelihood"])
-def test_other_test_items_change_nothing_in_the_search(
-    scoring: str, words_search: MakeSearch
-) -> None:
-    config = words_search(24, 20, scoring=scoring)
+def test_other_test_items_change_nothing_in_the_search(words_search: MakeSearch) -> None:
+    config = words_search(24, 20, scoring="auto")
     one = search(config)
     write_task(Path(*config.tasks), questions(24, 1), questions(7, 3, options=2))
     two = search(replace(config, out=f"{config.out}-two"))

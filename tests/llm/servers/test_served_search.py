@@ -357,21 +357,19 @@ def test_a_result_on_a_server_says_commands_that_name_it(
     assert steps and all(named in line for line in steps)
 
 
-@pytest.mark.parametrize("secret", ["http://me:hush@{}", "http://{}/?key=hush", "http://{}#hush"])
 def test_a_secret_in_the_url_is_refused_and_stands_nowhere(
-    secret: str,
-    start: Callable[[str], ModelServer],
     config: Make,
     strangers: tuple[ModelServer, Path, Path],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     server, run, _ = strangers
-    url = secret.format(f"127.0.0.1:{server.port}")
-    refused = config("secret", engine=url)
-    with pytest.raises(UserError, match="such as SWARM_LLM_SERVER_KEY") as error:
-        search(refused)
-    assert "hush" not in error.value.text and not Path(refused.out).exists()
-    for words in (["eval", "--run", run], ["generate", "--run", run, "Hi"]):
-        code, out, err = swarm_llm(capsys, *words, "--engine", url)
-        assert code == 2 and err.count("\n") == 1 and "hush" not in out + err
+    for secret in ("http://me:hush@{}", "http://{}/?key=hush", "http://{}#hush"):
+        url = secret.format(f"127.0.0.1:{server.port}")
+        refused = config("secret", engine=url)
+        with pytest.raises(UserError, match="such as SWARM_LLM_SERVER_KEY") as error:
+            search(refused)
+        assert "hush" not in error.value.text and not Path(refused.out).exists()
+        for words in (["eval", "--run", run], ["generate", "--run", run, "Hi"]):
+            code, out, err = swarm_llm(capsys, *words, "--engine", url)
+            assert code == 2 and err.count("\n") == 1 and "hush" not in out + err
     assert not server.requests
