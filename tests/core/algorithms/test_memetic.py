@@ -123,7 +123,7 @@ def test_at_the_walls_the_descent_ends_where_scipy_ends(monkeypatch, descent, ba
 # --- noise ---
 
 
-@pytest.mark.parametrize("dim", [2, 5, 40, 120])
+@pytest.mark.parametrize("dim", [2, 5, 40])
 def test_a_noisy_function_has_one_point_evaluated_twice_and_no_differences_after_it(dim):
     noise = np.random.default_rng(3)
     fun = Watched(lambda x: bowl(x) + noise.normal())
@@ -319,8 +319,8 @@ def test_a_long_search_of_a_noisy_function_mutates_nothing():
     ],
 )
 def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
-    r = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=900, seed=0, **options)
-    assert r.algorithm == name and r.nfev <= 900 and r.fun < 0.6
+    r = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=300, seed=0, **options)
+    assert r.algorithm == name and r.nfev <= 300 and r.fun < 0.6
 
 
 @pytest.mark.parametrize(("workers", "particles"), [(1, 5), ("threads:3", 5), (9, 9)])

@@ -15,7 +15,7 @@ from swarm_runs import same_result
 
 import pyswarmopt as pso
 
-COUNT = 2000 if settings.get_current_profile_name() == "fuzz" else 40
+COUNT = 2000 if settings.get_current_profile_name() == "fuzz" else 25
 
 
 def searched(problem: Drawn, log: Log, **more) -> pso.Result | None:

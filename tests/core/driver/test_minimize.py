@@ -108,7 +108,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, vectorized):
         return pso.minimize(mortal, BOX, **options, **checkpoint)
 
     whole = search()
-    for survive in (1, 90, 200, 430, 900):
+    for survive in (1, 200, 900):
         path = tmp_path / f"{survive}.npz"
         with pytest.raises(InterruptedError):
             search(survive, checkpoint=path)

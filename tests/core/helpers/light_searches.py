@@ -8,6 +8,7 @@ import hashlib
 import json
 import sys
 import tempfile
+from itertools import cycle
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -70,10 +71,9 @@ def swarms(folder: Path) -> dict[str, str]:
         for name, dtype in zip(pso.recipes.RECIPES, 9 * ["float64", "float32"], strict=False)
     }
     terms = [pso.inertia(0.7), pso.cognitive(1.5), pso.social(1.5, "scalar"), pso.repel(0.1)]
-    for name, topology in pso.topology.TOPOLOGIES.items():
-        for wall in WALLS:
-            mine = pso.compose(terms, topology, getattr(pso.boundary, wall), normalise=True)
-            found[f"{name}, {wall}"] = moved(pso.Swarm(recipe=mine, **box), path)
+    for (name, topology), wall in zip(cycle(pso.topology.TOPOLOGIES.items()), WALLS, strict=False):
+        mine = pso.compose(terms, topology, getattr(pso.boundary, wall), normalise=True)
+        found[f"{name}, {wall}"] = moved(pso.Swarm(recipe=mine, **box), path)
     steps = pso.record(pso.functions.ackley, "fips", 5, **box)
     found["recorded"] = hashlib.sha256(b"".join(s.x.tobytes() for s in steps)).hexdigest()
     return found
@@ -82,7 +82,7 @@ def swarms(folder: Path) -> dict[str, str]:
 def searches() -> dict[str, str]:
     space = {"rate": pso.log(1e-5, 1.0), "momentum": (0.0, 1.0), "seed": pso.fixed(3)}
     found = {
-        f"{d}-D": pso.minimize(waves, [(-5, 4)] * d, max_evals=30 * d, seed=d)
+        f"{d}-D": pso.minimize(waves, [(-5, 4)] * d, max_evals=min(30 * d, 600), seed=d)
         for d in (1, 2, 10, 35, 110)
     }
     found |= {
