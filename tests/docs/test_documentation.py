@@ -131,7 +131,10 @@ def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
     monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
-    few = {"demo_search": {"dev": 4, "test": 4}, "letters_search": {"dev": 16, "spare": 0}}
+    few = {
+        "demo_search": {"dev": 4, "test": 4},
+        "letters_search": {"dev": 6, "spare": 0, "proposals": 2},
+    }
     few["token_search"] = {"dev": 8, "test": 8, "max_iter": 1}
     for name, sizes in few.items():
         small = partial(_smaller, getattr(demo, name), sizes)

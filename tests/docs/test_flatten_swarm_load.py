@@ -44,7 +44,7 @@ def test_a_swarm_of_flat_adapters_is_saved_as_one_that_peft_loads(
         "--metric",
         str(folder),
         "--dev",
-        "20",
+        "6",
         "--moves",
         "1",
         "--out",

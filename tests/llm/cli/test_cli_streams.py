@@ -49,8 +49,6 @@ def shell(folder: Path, code: str, words: str = "", **environment: str) -> tuple
 @pytest.mark.parametrize(
     "redirect",
     [
-        ">&-",
-        "2>&-",
         ">&- 2>&- <&-",
         "2> /dev/full",
         "2> >(exit)",
