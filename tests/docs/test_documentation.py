@@ -147,6 +147,8 @@ def run_program(command: Command, main: Callable[[list[str]], None]) -> None:
     """Run one of our programs in this process; it has to succeed."""
     program, *words = command.words
     more = CHEAPER.get((program, words[0] if words else ""), "").split()
+    if "--max-new-tokens" in words:
+        more += ["--max-new-tokens", "4"]
     if words[:1] == ["merge"] and "--task" in words:
         more += ["--budget-items", "24"]
     if "all" in words and "--methods" in words:

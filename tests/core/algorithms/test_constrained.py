@@ -113,7 +113,7 @@ def too_much_stress(x):
     return 6e5 * x[2] / (x[0] * x[1] ** 2) - 80
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_whole_numbers_that_must_change_together_are_found(seed):
     whole = ((b, h, 100.0) for b in range(10, 201) for h in range(10, 301))
     best = min(beam(x) for x in whole if too_much_stress(x) <= 0)

@@ -124,7 +124,7 @@ def test_conditions_may_stand_on_conditions_and_list_several_values():
 
 def test_constraints_get_the_names_that_they_take():
     r = pso.minimize(
-        lambda a, b: a + b, space={"a": (0, 4), "b": pso.integer(0, 4)}, max_evals=400, seed=0,
+        lambda a, b: a + b, space={"a": (0, 4), "b": pso.integer(0, 4)}, max_evals=120, seed=0,
         constraints=[lambda a: 1 - a, {"type": "ineq", "fun": lambda p: p["b"] - 2}],
     )  # fmt: skip
     assert r.maxcv == 0 and r.params["b"] == 2 and 1 <= r.params["a"] < 1.1

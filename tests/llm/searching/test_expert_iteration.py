@@ -656,10 +656,10 @@ def test_a_search_that_found_the_base_trains_it_alone(
 def test_rounds_go_on_while_dev_gains_up_to_a_number(
     unfinished: SearchConfig, monkeypatch: pytest.MonkeyPatch, gaining: bool, rounds: int
 ) -> None:
-    """After the first two, which are there."""
+    """The last that has to be there is made again."""
     monkeypatch.setattr(expert_iteration, "ROUNDS", 3)
     monkeypatch.setattr(expert_iteration, "gains", lambda before, after: gaining)
-    without_rounds(unfinished, "*round-[3-9]")
+    without_rounds(unfinished, f"*round-[{rounds}-9]")
     resume(unfinished.out)
     trained = {place.name for place in train_folder(unfinished).iterdir()}
     expected = {f"{start}round-{k}" for start in ("", "base-") for k in range(1, rounds + 1)}
