@@ -388,7 +388,13 @@
   // The first reply comes before all scores: research/benchmarks/models_page.py reads when.
   const start = async () => {
     open(asked === "2" ? 1 : 0);
-    await load();
+    try {
+      await load();
+    } catch (error) {
+      $("badge").textContent = "the models cannot be unpacked";
+      $("status").textContent = `This browser is too old for the page, or the file is damaged: ${error.message}.`;
+      return;
+    }
     ask();
     document.querySelector("main").inert = false;
     const replied = Math.round(performance.now());
