@@ -76,6 +76,44 @@ def node(writer: ModuleType, tmp_path: Path) -> Node:
     return run
 
 
+@pytest.fixture
+def chromium(writer: ModuleType, tmp_path: Path) -> Node:
+    """A function of the page's models -> what it returns in Chromium."""
+    scripts = [lesson.read("formula.js"), *map(writer.read, ("llama.js", "mixtures.js"))]
+
+    def run(function: str) -> Any:
+        given = {name: writer.encoded(content) for name, content in parts.items()}
+        asked = f"const GIVEN = {json.dumps(given)}, ABOUT = {json.dumps(writer.about())};\n"
+        program = "\n".join([asked, *scripts, IN_CHROMIUM.replace("FUNCTION", function)])
+        path = tmp_path / "asked.html"
+        path.write_text(
+            f"<!doctype html><meta charset=utf-8><body><script>{program}</script>", encoding="utf-8"
+        )
+        options = ("--dump-dom", "--virtual-time-budget=60000")
+        done = visit(path.as_uri(), tmp_path / "profile", *options)
+        found = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
+        assert found, done.stderr[-2000:]
+        return json.loads(html.unescape(found[1]))
+
+    parts = {"weights": writer.weights(), "kernel": (writer.HERE / "linear.wasm").read_bytes()}
+    return run
+
+
+IN_CHROMIUM = """
+addEventListener("load", async () => {
+  const bytes = (text) => {
+    const letters = atob(text), found = new Uint8Array(letters.length);
+    for (let k = 0; k < found.length; k++) found[k] = letters.charCodeAt(k);
+    return found;
+  };
+  await Llama.accelerate(bytes(GIVEN.kernel));
+  const told = (FUNCTION)(Llama.pool(bytes(GIVEN.weights).buffer, ABOUT)), pre = document.createElement("pre");
+  pre.textContent = JSON.stringify(told);
+  document.body.append(pre);
+});
+"""
+
+
 def mixture(names: list[str], **numbers: float) -> list[float]:
     """Numbers of experts whose names have _ for -."""
     return [numbers.get(name.replace("-", "_"), 0.0) for name in names]
@@ -84,36 +122,45 @@ def mixture(names: list[str], **numbers: float) -> list[float]:
 # ---- the same model ----
 
 
-@needs_node
-@pytest.mark.parametrize(("space", "kind"), [("weights", "delta"), ("factor", "factor")])
+@needs_browser
 def test_page_and_swarm_llm_agree_on_200_prompts(
-    space: str, kind: str, writer: ModuleType, node: Node, tmp_path: Path
+    writer: ModuleType, chromium: Node, tmp_path: Path
 ) -> None:
     """The page's export, merged by swarm-llm and read back, predicts and writes what the page does."""
     prompts = [row["prompt"] for row in writer.prompts("dev", 200)]
     names = writer.data()["experts"]
     shares = mixture(names, halves_rotate=0.6, reverse_next=0.55, reverse_pairs=-0.05)
-    given = f"pool, Llama.mixed(pool, {space!r}, {json.dumps(shares)})"
-    told = node(
-        f"""(pool) => ({{
-          file: Mixtures.exported({json.dumps(names)}, {json.dumps(shares)}),
-          logs: Llama.firsts({given}, {json.dumps(prompts)}),
-          replies: Llama.replies({given}, {json.dumps(prompts[:30])}, 6),
-        }})"""
+    file, *pages = chromium(
+        f"""(pool) => {{
+          const shares = {json.dumps(shares)}, prompts = {json.dumps(prompts)};
+          const pages = ["weights", "factor"].map((space) => {{
+            const mixed = Llama.mixed(pool, space, shares);
+            return {{
+              logs: Llama.firsts(pool, mixed, prompts),
+              replies: Llama.replies(pool, mixed, prompts.slice(0, 30), 6),
+            }};
+          }});
+          return [Mixtures.exported({json.dumps(names)}, shares), ...pages];
+        }}"""
     )
-    file = tmp_path / "mixture.json"
-    file.write_text(told["file"])
-    base, experts = str(LETTERS / "base"), sorted(map(str, LETTERS.glob("experts/*")))
-    experts += sorted(map(str, LETTERS.glob("harmful/*")))
-    merged = tmp_path / "merged"
-    sl.merge(base, experts, "uniform-soup", kind, merged, weights=str(file))
-    engine: Any = sl.open_model(base, str(merged), dtype="float32", device="cpu", threads=1)
-    asked = [engine.chat(prompt) for prompt in prompts]
-    tokens = [engine.tokenizer(text, add_special_tokens=False)["input_ids"] for text in asked]
-    with torch.inference_mode():
-        logits = engine.model(input_ids=torch.tensor(tokens)).logits[:, -1]
-    np.testing.assert_allclose(told["logs"], logits.log_softmax(-1), rtol=0, atol=1e-4)
-    assert told["replies"] == engine.generate(asked[:30], max_new_tokens=6)
+    (tmp_path / "mixture.json").write_text(file)
+    for kind, told in zip(("delta", "factor"), pages, strict=True):
+        engine = merged(kind, tmp_path)
+        asked = [engine.chat(prompt) for prompt in prompts]
+        tokens = [engine.tokenizer(text, add_special_tokens=False)["input_ids"] for text in asked]
+        with torch.inference_mode():
+            logits = engine.model(input_ids=torch.tensor(tokens)).logits[:, -1]
+        np.testing.assert_allclose(told["logs"], logits.log_softmax(-1), rtol=0, atol=1e-4)
+        assert told["replies"] == engine.generate(asked[:30], max_new_tokens=6)
+
+
+def merged(kind: str, folder: Path) -> Any:
+    """The mixture of an exported file, as swarm-llm makes and reads it."""
+    base, out = str(LETTERS / "base"), folder / kind
+    experts = sorted(str(path.parent) for path in LETTERS.glob("*/*/adapter_config.json"))
+    numbers = str(folder / "mixture.json")
+    sl.merge(base, experts, "uniform-soup", kind, out, weights=numbers)
+    return sl.open_model(base, str(out), dtype="float32", device="cpu", threads=1)
 
 
 @needs_node
