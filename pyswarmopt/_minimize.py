@@ -123,11 +123,12 @@ def minimize(
             found at all.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.
-        noisy: `fun` gives another value each time. The bests are evaluated again and compared by
-            their means (see `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100,
-            is kept to choose among them at the end, and as many to evaluate the chosen one afresh,
-            for `Result.fun` and `Result.fun_stderr`. `target` then means the mean, by two standard
-            errors.
+        noisy: `fun` gives another value each time. With whole numbers or choices, no constraints and up
+            to 500 evaluations a Gaussian process that learns the noise proposes all points; else a swarm
+            does. The bests are evaluated again and compared by their means (see
+            `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is kept to choose
+            among them at the end, and as many to evaluate the chosen one afresh, for `Result.fun` and
+            `Result.fun_stderr`. `target` then means the mean, by two standard errors.
         history: "iteration" or "particles", every evaluation. Default: "iteration", with `space`
             "particles".
         asynchronous: a free worker gets a point at once, so that those of unequal speed are always

@@ -13,7 +13,13 @@ import numpy as np
 
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.hybrid.memetic import MATRIX_DIM, MemeticSwarm, ModelPhase
+from pyswarmopt.hybrid.memetic import (
+    MATRIX_DIM,
+    MODELLED_DIM,
+    MODELLED_NUMBERS,
+    MemeticSwarm,
+    ModelPhase,
+)
 from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 # particles: ten converge before they find the thin feasible part of problem G06
 TO_A_FEASIBLE_POINT = 20
 MOST_KNOWN = 200  # known points that the default search begins from, the best ones
+MOST_BY_PROCESS = 500  # evaluations up to which a process proposes all points of a noisy search
 IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
 
 
@@ -50,6 +57,8 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     by_amounts = problem.dim <= MATRIX_DIM and not constraints.strict
     if recipe is not None or (not options.noisy and (by_amounts or not constraints)):
         return recipe
+    if options.noisy and _affords_process(options, problem):
+        return None
     recipes = _recipes()
     if problem.coding.size > MATRIX_DIM:
         return recipes.constriction(population=_affordable(40, options.max_evals))
@@ -61,6 +70,15 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     if options.asynchronous:  # no more calls are under way than there are particles
         particles = max(particles, Workers(options.workers, options.fun).count)
     return recipes.covariant(population=particles)
+
+
+def _affords_process(options: Options, problem: Problem) -> bool:
+    """Whether a process is for all points of a noisy search."""
+    few = options.max_evals is not None and options.max_evals <= MOST_BY_PROCESS
+    coding = problem.coding
+    small = coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS
+    asked = problem.constraints or options.asynchronous or coding.smooth.all()
+    return few and small and not asked
 
 
 def _recipes() -> Any:
@@ -101,6 +119,10 @@ def make_optimizer(
             from pyswarmopt.hybrid.constrained import ConstrainedSearch
 
             return ConstrainedSearch(**common)
+        if options.noisy:
+            from pyswarmopt.hybrid.noisy_mixed import NoisySearch
+
+            return NoisySearch(**common)
         if not problem.coding.smooth.all():
             from pyswarmopt.hybrid.mixed import MixedSearch
 

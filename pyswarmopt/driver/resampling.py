@@ -298,3 +298,19 @@ class ByMeans(ByOrder):
             x.tobytes(): Sample(x.copy(), int(n), mean, square_sum)
             for x, (n, mean, square_sum) in zip(points, numbers.tolist(), strict=True)
         }
+
+
+class ByProcess(ByMeans):
+    """As `ByMeans`, for a search by a process that learns every draw and says which points are best."""
+
+    def _look(self) -> None:
+        x = self._best_position()
+        sample = self.sample(x)
+        self.best = Incumbent(x, sample.mean if sample.n else math.inf, 0.0, self._evaluator.calls)
+
+    def _take(self, points: Floats, costs: Floats) -> None:
+        super()._take(points, costs)
+        self._search.take_draws(self._coding.encode(points), costs)
+
+    def _revise(self, bests: Floats) -> None:
+        """Nothing: the search knows the draws."""

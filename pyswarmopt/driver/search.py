@@ -59,7 +59,8 @@ class Search(Loop[Result]):
         limit = math.inf if options.max_evals is None else options.max_evals
         self._evaluator = self._make_evaluator(limit)
         # not of a recipe by name: the last iteration of a swarm would be cut
-        self._evaluator.confirms = recipe is None and limit >= CONFIRMED_FROM
+        unsure = recipe is None and not options.noisy
+        self._evaluator.confirms = unsure and limit >= CONFIRMED_FROM
         self._swarm = make_optimizer(options, self._problem, recipe, maximize)
         if recipe is None:
             warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
@@ -83,9 +84,10 @@ class Search(Loop[Result]):
         given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
             # on use: a search without it begins earlier
-            from pyswarmopt.driver.resampling import ByMeans
+            from pyswarmopt.driver.resampling import ByMeans, ByProcess
 
-            return ByMeans(*given, target=self._options.target)
+            judge = ByProcess if isinstance(self._swarm, PhasedSearch) else ByMeans
+            return judge(*given, target=self._options.target)
         if self._problem.constraints.returned:
             return ByReturned(*given)
         by_order = by_order or not self._problem.constraints

@@ -33,7 +33,9 @@ from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 from pyswarmopt.parts.topology import Global, Lattice
 from pyswarmopt.parts.velocity import SumOfTerms
 
-PARTICLE_SHARE = 25  # evaluations for each particle
+# evaluations for each particle; with constraints more of them see more of what is allowed
+PARTICLE_SHARE = 25
+CONSTRAINED_SHARE = 10
 PARTICLES = (10, 100)  # by default, at least and at most
 SMPSO = "smpso"
 MODELLED_SMPSO = "sms-ego, smpso"
@@ -153,8 +155,8 @@ def minimize_multi(
             large. A point with a value that is not finite is never kept.
         bounds: as in `pyswarmopt.minimize`. Either this or `space`.
         n_objectives: M.
-        population: particles, by default a 25th of `max_evals`, from 10 to 100; and points that the
-            processes propose at a time, by default 5.
+        population: particles, by default a 25th of `max_evals`, with constraints a tenth, from 10 to
+            100; and points that the processes propose at a time, by default 5.
         archive: the most points of the front to keep; the most crowded ones go first.
         max_evals: the most calls of `fun`, and of points that break a constraint.
         seed: as in `pyswarmopt.minimize`.
@@ -279,7 +281,8 @@ class MultiSearch(Loop[MultiResult]):
         options = self._options
         limit = options.max_evals or 0
         start = self._problem.start
-        usual = int(np.clip(limit // PARTICLE_SHARE, *PARTICLES))
+        share = CONSTRAINED_SHARE if self._problem.constraints else PARTICLE_SHARE
+        usual = int(np.clip(limit // share, *PARTICLES))
         population = options.population or max(usual, 0 if start is None else len(start))
         self._evaluator = self._make_evaluator(limit, n_objectives)
         recipe = _with_terms(options.recipe, limit // population)

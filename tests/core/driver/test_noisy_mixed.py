@@ -1,0 +1,65 @@
+"""Noise with whole numbers and labels: a process that learns the noise, beside the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from swarm_runs import Fails
+
+import pyswarmopt as pso
+
+SPACE = {"n": pso.integer(0, 20), "kind": ["a", "b", "c"], "x": (0.0, 4.0)}
+
+
+def truth(n, kind, x):
+    """Least at 13, "b", 3."""
+    return 0.05 * (n - 13) ** 2 + {"a": 1.0, "b": 0.0, "c": 0.6}[kind] + 0.3 * (x - 3) ** 2
+
+
+def drawn(seed):
+    random = np.random.default_rng(seed)
+    return lambda n, kind, x: truth(n, kind, x) + 0.5 * random.normal()
+
+
+def test_the_result_is_near_the_least_mean_not_the_luckiest_draw():
+    left = []
+    for seed in range(3):
+        r = pso.minimize(drawn(seed), space=SPACE, max_evals=90, seed=seed, noisy=True)
+        left.append(truth(**r.params))
+        assert r.nfev == 90
+        assert abs(r.fun - left[-1]) < 4 * r.fun_stderr
+    anywhere = [truth(n, k, x) for n in range(21) for k in "abc" for x in np.linspace(0, 4, 9)]
+    assert np.median(left) < 0.25 < np.quantile(anywhere, 0.02)
+
+
+def test_a_search_of_the_largest_mean_is_the_same_turned_round():
+    options = {"space": SPACE, "max_evals": 60, "seed": 1, "noisy": True}
+    least = pso.minimize(drawn(0), **options)
+    fun = drawn(0)
+    most = pso.maximize(lambda **p: -fun(**p), **options)
+    assert (most.params, most.fun) == (least.params, -least.fun)
+
+
+def test_a_killed_search_goes_on_to_the_bit(tmp_path):
+    def costs(n, kind, x):
+        return truth(n, kind, x) + np.sin(1e6 * x)
+
+    options = {"space": SPACE, "max_evals": 60, "seed": 3, "noisy": True}
+    path = tmp_path / "c.npz"
+    failing = Fails(lambda p: costs(**p), 30, InterruptedError)
+    with pytest.raises(InterruptedError):
+        pso.minimize(lambda **p: failing(p), **options, checkpoint=path)
+    resumed = pso.minimize(costs, **options, checkpoint=path)
+    whole = pso.minimize(costs, **options)
+    assert (resumed.params, resumed.fun, resumed.nfev) == (whole.params, whole.fun, whole.nfev)
+
+
+def test_draws_that_fail_are_no_result():
+    fun = drawn(2)
+
+    def sometimes(n, kind, x):
+        return np.nan if kind == "b" else fun(n, kind, x)
+
+    r = pso.minimize(sometimes, space=SPACE, max_evals=60, seed=0, noisy=True)
+    assert r.params["kind"] in "ac"
+    assert np.isfinite(r.fun)
