@@ -63,9 +63,9 @@ def minimize(
     ``message="interrupted"``, and the calls of the iteration under way are lost.
 
     Args:
-        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One that raises
-            TypeError or AttributeError on arrays is tried with torch tensors (CPU, float64) where
-            torch is installed. A value that is not finite counts as the worst possible.
+        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One of torch
+            tensors is called as ``lambda x: fun(torch.from_numpy(x))``. A value that is not finite
+            counts as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy
             arrays (low, high); see `pyswarmopt.boundary.make_box`. Either this or `space`.
         recipe: a name, a `Recipe`, or None: what does best in docs/explanation/evidence.md. That is

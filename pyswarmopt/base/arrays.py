@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -103,11 +102,6 @@ def largest_number(dtype: DType) -> float:
     """The largest finite number of a floating dtype, NumPy's or torch's."""
     library = sys.modules["torch"] if is_of_torch(dtype) else np
     return float(library.finfo(dtype).max)
-
-
-def torch_is_installed() -> bool:
-    """Whether torch could be imported; it is not, here."""
-    return find_spec("torch") is not None
 
 
 @contextmanager

@@ -96,7 +96,7 @@ class AsynchronousSearch(Search):
         if self._answers(ticket, points[0]):
             return
         # the first call, which shows what fun takes, is made alone
-        if self._evaluator.tensors is None or self._evaluator.vectorized is None:
+        if not self._evaluator.tried:
             self._tell(ticket, points[0], self._first_call(points))
         else:
             self._call(ticket, points[0], tries=1)
@@ -170,7 +170,7 @@ class AsynchronousSearch(Search):
 
     def _take_in(self, ticket: Ticket, point: Floats, judged: Judged) -> None:
         iteration = self._swarm.rounds
-        self._swarm.tell(ticket, self._sign * float(self._judge.order(judged)[0]))
+        self._judge.tell_one(ticket, judged)
         self._remember(ticket.particle, point, judged)
         if self._swarm.rounds > iteration:
             self._record(iteration)

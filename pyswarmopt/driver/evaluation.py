@@ -23,7 +23,6 @@ from pyswarmopt.base.arrays import (
     as_array,
     holds_numbers,
     is_tensor,
-    torch_is_installed,
 )
 from pyswarmopt.base.record import check
 from pyswarmopt.driver.memory import Memory
@@ -52,18 +51,12 @@ class _Call:
     """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
 
     fun: Objective
-    tensors: bool | None = None  # None until the trial
     seconds: float | None = None
 
     def __call__(self, x: Floats) -> CallOutcome:
-        argument: Any = x.copy()
         try:
-            if self.tensors:
-                import torch
-
-                argument = torch.from_numpy(argument)
             with _at_most(self.seconds):
-                value = self.fun(argument)
+                value = self.fun(x.copy())
         except Exception as error:  # whatever a user's objective raises is the business of on_error
             return CallOutcome(None, error)
         return CallOutcome(as_array(value) if is_tensor(value) else value, None)
@@ -109,9 +102,8 @@ class Evaluator:
     """Evaluates batches of points and counts the calls; never makes more than it may.
 
     Args:
-        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``; on NumPy arrays, or on torch tensors
-            (CPU, float64) if it raises TypeError or AttributeError on arrays. Results may be
-            either, wherever they live.
+        fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``, on NumPy arrays. Results may be
+            tensors, too, wherever they live.
         vectorized: True, False, or "auto": the first point is tried alone; if `fun` does not give a
             number for it, the first batch is tried as a whole. A function that takes both is called
             point by point, so that its value at a point never depends on the batch; say True where
@@ -139,6 +131,7 @@ class Evaluator:
         confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
         retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
+        tried: whether the first call, which shows what `fun` takes, was made, or is not needed.
         shape: of a value: () or (outputs,); with constraints () before the first is known.
         patience: seconds that a call under way is waited for.
         workers: the pool; close it in the end.
@@ -166,6 +159,7 @@ class Evaluator:
         self.failures: dict[str, int] = {}
         self.confirms = False
         self.vectorized: bool | None = None if vectorized == "auto" else bool(vectorized)
+        self.tried = False
         self.max_evals = max_evals
         self.shape: tuple[int, ...] = () if outputs is None else (outputs,)
         self.returned = returned
@@ -179,15 +173,6 @@ class Evaluator:
         # else the first error of a worker ends the search at once
         lost = _lost if self._forgive or self.retries else None
         self.workers = Workers(workers, self._call, lost)
-
-    @property
-    def tensors(self) -> bool | None:
-        """Whether `fun` takes tensors; None until the trial."""
-        return self._call.tensors
-
-    @tensors.setter
-    def tensors(self, takes: bool | None) -> None:
-        self._call.tensors = takes
 
     def limit_time(self, deadline: float, seconds: float | None) -> None:
         """Begin no call after `deadline`, by `time.monotonic`, and let none take longer than
@@ -305,7 +290,7 @@ class Evaluator:
     def _outcomes(self, points: Floats) -> dict[int, CallOutcome]:
         """Evaluate points, with retries; the outcome of each."""
         outcomes: dict[int, CallOutcome] = {}
-        if self.tensors is None and len(points) and self.left:
+        if not self.tried and len(points) and self.left:
             self._trial(points, outcomes)
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
         for _ in range(self.retries):
@@ -406,17 +391,13 @@ class Evaluator:
         """Find out how `fun` wants to be called; the values it gives on the way are kept."""
         asked = self.vectorized
         failure = self._try_forms(points, asked, outcomes)
-        # these are what torch's functions raise on arrays
-        if failure is not None and isinstance(failure.error, TypeError | AttributeError):
-            self.tensors = torch_is_installed()
-            if self.tensors:
-                second = self._try_forms(points, asked, outcomes)
-                if second is None:
-                    return
-                failure.error.add_note(f"On a torch tensor fun raised {second.error!r}.")
-        self.tensors = False
+        self.tried = True
         if failure is None:
             return
+        if isinstance(failure.error, TypeError | AttributeError) and "torch" in sys.modules:
+            failure.error.add_note(
+                "fun gets NumPy arrays; where it takes tensors, call it with torch.from_numpy(x)"
+            )
         self.vectorized = bool(asked)
         count = min(len(points), self.left) if asked else 1
         if failure.error is None:
@@ -451,7 +432,7 @@ class Evaluator:
                 shape == wanted if vectorized else self._fits(answer.value)
             ):
                 values = _as_floats(answer.value) if vectorized else [answer.value]
-                self.vectorized, self.tensors = vectorized, bool(self.tensors)
+                self.vectorized = vectorized
                 self.calls += count
                 outcomes.update((i, CallOutcome(value, None)) for i, value in enumerate(values))
                 return None
@@ -565,7 +546,7 @@ class Evaluator:
 
 MAYBE = (bool, type(None))
 SAVED: dict[str, Any] = {
-    "calls": int, "skipped": int, "idle": int, "failures": dict, "vectorized": MAYBE, "tensors": MAYBE,
+    "calls": int, "skipped": int, "idle": int, "failures": dict, "vectorized": MAYBE, "tried": bool,
 }  # fmt: skip
 LONGEST_TEXT = 100  # signs of an error's message that are kept
 

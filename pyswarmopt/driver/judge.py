@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, StateRecord, array, given
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
@@ -36,6 +37,7 @@ class Judged(NamedTuple):
             violation says it all.
         error: what ended their evaluation before all were evaluated.
         amounts: (N, K) the constraints that `fun` returned, if it does.
+        rows: (N, 1 + K) costs and constraints as a search with constraints sees them.
     """
 
     costs: Floats
@@ -43,6 +45,7 @@ class Judged(NamedTuple):
     evaluated: Bools
     error: Exception | None = None
     amounts: Floats | None = None
+    rows: Floats | None = None
 
     @property
     def valued(self) -> Bools:
@@ -175,9 +178,25 @@ class ByOrder:
         self.keep(points, judged)
 
     def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
-        """Pass what is known of the points judged last on to the search, and keep the best."""
-        self._search.tell(positions, self._sign * self.order(judged), dropped=~judged.evaluated)
+        """Pass what is known of the points on to the search, and keep the best."""
+        values = self._sign * self.order(judged)
+        self._search.tell(positions, values, dropped=~judged.evaluated, **self._rows(judged))
         self.keep(points, judged)
+
+    def tell_one(self, ticket: Ticket, judged: Judged) -> None:
+        """Pass what is known of one point on to the search that handed it out."""
+        value = self._sign * float(self.order(judged)[0])
+        self._search.tell(ticket, value, **self._rows(judged))
+
+    def take_in(self, positions: Floats, judged: Judged) -> None:
+        """Pass on what is known of points that the search has not asked for, if it takes them."""
+        if isinstance(self._search, PhasedSearch):
+            values = self._sign * self.order(judged)
+            self._search.take_in(positions, values, **self._rows(judged))
+
+    def _rows(self, judged: Judged) -> dict[str, Any]:
+        """Costs and constraints, for a search that looks at them."""
+        return {}
 
     def order(self, judged: Judged) -> Floats:
         """One number for each point, (N,), lower is better."""
@@ -260,12 +279,14 @@ class ByAmounts(ByOrder):
         return self._shown(judged, amounts - AIM * slack)
 
     def _shown(self, judged: Judged, amounts: Floats) -> Judged:
-        """Show the search costs and constraints, (N, K)."""
+        """With costs and constraints, (N, K), as the search is to see them."""
         costs = np.where(judged.evaluated, _worst_if_not_finite(judged.costs), math.inf)
         rows = np.column_stack([costs, amounts])
-        if isinstance(self._search, PhasedSearch):  # swarms look at the order alone
-            self._search.rows = np.where(np.isfinite(rows), rows, math.inf)
-        return judged._replace(costs=costs)
+        return judged._replace(costs=costs, rows=np.where(np.isfinite(rows), rows, math.inf))
+
+    def _rows(self, judged: Judged) -> dict[str, Any]:
+        # swarms look at the order alone
+        return {"rows": judged.rows} if isinstance(self._search, PhasedSearch) else {}
 
     def order(self, judged: Judged) -> Floats:
         """One number for each point, (N,), lower is better; none is worse than no cost."""

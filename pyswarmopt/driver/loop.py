@@ -72,7 +72,7 @@ class Loop(ABC, Generic[R]):
             self._problem.constraints.returned,
         )  # fmt: skip
         if self._problem.space is not None:
-            evaluator.tensors = False  # known, like vectorized: no trial is needed
+            evaluator.tried = True  # what it takes is known
         if not options.noisy:
             evaluator.memory = Memory(self._problem.canonical)
             evaluator.memory.keep_all(*self._problem.known)

@@ -24,7 +24,6 @@ from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, returned_r
 from pyswarmopt.driver.problem.encoding import check_inside
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.start import Known, Start, starting_points
-from pyswarmopt.hybrid.search import PhasedSearch
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -177,7 +176,8 @@ class _Told(AsynchronousSearch):
     def __init__(self, options: Options, maximize: bool) -> None:
         super().__init__(options, maximize)
         self._evaluator.confirms = False  # nobody to call
-        self._evaluator.vectorized = self._evaluator.tensors = False
+        self._evaluator.vectorized = False
+        self._evaluator.tried = True
         self._pending: dict[int, _Pending] = {}
         self._identity["study"] = True
 
@@ -253,9 +253,7 @@ class _Told(AsynchronousSearch):
 
     def _take_unasked(self, x: Floats, row: Floats | float) -> None:
         judged = self._judge.judge_one(x, row)
-        if isinstance(self._swarm, PhasedSearch):
-            position = self._problem.coding.encode(x[None])
-            self._swarm.take_in(position, self._sign * self._judge.order(judged))
+        self._judge.take_in(self._problem.coding.encode(x[None]), judged)
         self._remember(UNASKED, x, judged)
 
     def reasons(self) -> dict[str, float]:

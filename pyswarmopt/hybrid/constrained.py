@@ -19,15 +19,16 @@ The best point is by Deb's rules: a feasible one is better than one that is not.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.record import NONE, array
+from pyswarmopt.base.record import NONE, StateRecord, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
 from pyswarmopt.hybrid.memetic import SwarmPhase
@@ -56,14 +57,14 @@ class ProgramDescent(Phase):
         """Whether it is the first descent, or later ones have had fewer evaluations than the
         swarm.
         """
-        first = self.run is None or (s.swarm.run is None and not self.run.done)
-        if s.rescuing:
+        first = self.run is None or (s.phase(PenaltySwarm).run is None and not self.run.done)
+        if s.kept.rescuing:
             first = self.run is None or not self.run.done
-        owed = s.swarm.spent > self.spent - self.granted
+        owed = s.phase(PenaltySwarm).spent > self.spent - self.granted
         return bool((s.kinds.smooth | s.kinds.whole).any()) and (first or owed)
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
-        cost = s.best_cost
+        cost = s.progress.best_cost
         self.from_best = self.run is None or (not self.from_best and cost < self.tried)
         self.tried = cost
         if not s.kinds.smooth.all():
@@ -90,7 +91,7 @@ class ProgramDescent(Phase):
         here = self.run.values if len(self.run.values) else s.rows[0]
         self.run.error = s.resolution.error(float(here[0]))
         super().learn(s, s.aims())
-        if s.swarm.run is None:
+        if s.phase(PenaltySwarm).run is None:
             self.granted = self.spent
 
 
@@ -138,17 +139,34 @@ class PenaltySwarm(SwarmPhase):
         return np.where(finite, broken, np.where(self.worst > 0, self.worst, 1.0))
 
 
+@dataclass(repr=False, eq=False)
+class Kept(StateRecord):
+    """State of a search with constraints beside its progress."""
+
+    told: Floats = array("mr")  # cost and constraints of points of the round that have them
+    best: Floats = array("b")  # those of the best point
+    rescuing: bool = False  # only feasibility counts
+
+
 class ConstrainedSearch(PhasedSearch):
-    """A search with constraints, whose values are `rows`; those told are in Deb's order."""
+    """A search with constraints; the values that it is told are in Deb's order.
+
+    Attributes:
+        rows: cost and constraints of the points told last, (m, 1 + J), at most 0 where allowed.
+        kept: what it keeps of earlier ones.
+    """
 
     PHASES: ClassVar[tuple[type[Phase], ...]] = (ProgramDescent, PenaltySwarm)
     searches_lines = True
-    descent: ProgramDescent
-    swarm: PenaltySwarm
+
+    def __init__(self, bounds: Any, **options: Any) -> None:
+        super().__init__(bounds, **options)
+        self.rows: Floats = NONE
+        self.kept = Kept()
 
     def aims(self) -> Floats:
         """The rows as descents and swarm see them: without costs where only feasibility counts."""
-        if not self.rescuing:
+        if not self.kept.rescuing:
             return self.rows
         rows = self.rows.copy()
         rows[np.isfinite(rows[:, 0]), 0] = 0.0
@@ -159,51 +177,73 @@ class ConstrainedSearch(PhasedSearch):
         positions: npt.ArrayLike | Ticket,
         values: npt.ArrayLike,
         dropped: npt.ArrayLike | None = None,
+        rows: Floats | None = None,
     ) -> None:
-        """As `PhasedSearch.tell`. Where nothing is feasible when a tenth of the evaluations is left,
-        only that counts until something is, with a new descent from the best point.
+        """As `PhasedSearch.tell`, with cost and constraints of the points. Where nothing is feasible
+        when a tenth of the evaluations is left, only that counts until something is, with a new
+        descent from the best point.
         """
+        if rows is not None:
+            self.rows = rows
         super().tell(positions, values, dropped)
-        before = self.rescuing
-        self.rescuing = self._needs_rescue()
-        if self.rescuing and not before and not len(self.asked):
-            self.descent.run = None
-            self.turn = self._next_turn()
+        before = self.kept.rescuing
+        self.kept.rescuing = self._needs_rescue()
+        if self.kept.rescuing and not before and not len(self.progress.asked):
+            self.phase(ProgramDescent).run = None
+            self.progress.turn = self._next_turn()
+
+    def take_in(
+        self, positions: npt.ArrayLike, values: npt.ArrayLike, rows: Floats | None = None
+    ) -> None:
+        """As `PhasedSearch.take_in`, with cost and constraints of the points."""
+        if rows is not None:
+            self.rows = rows
+        super().take_in(positions, values)
 
     def _needs_rescue(self) -> bool:
-        if self.max_evals is None or not len(self.best_row):
+        best = self.kept.best
+        if self.max_evals is None or not len(best):
             return False
         late = self.evaluations - self.known >= (1 - LAST) * self.max_evals
-        return late and bool((self.best_row[1:] > 0).any())
+        return late and bool((best[1:] > 0).any())
 
     def _keep(self, x: Floats, cost: float, by: str) -> None:
-        if cost < self.best_cost:
-            here = np.flatnonzero((self.asked == x).all(axis=1)) if len(self.rows) > 1 else [0]
-            self.best_row = self.rows[here[0]].copy()
+        if cost < self.progress.best_cost:
+            asked = self.progress.asked
+            here = np.flatnonzero((asked == x).all(axis=1)) if len(self.rows) > 1 else [0]
+            self.kept.best = self.rows[here[0]].copy()
         super()._keep(x, cost, by)
 
     def _tell_one(self, ticket: Ticket, value: float) -> None:
         """Gather the rows of a round, too."""
-        mine = self.under_way[self.under_way[:, 0] == ticket.number]
-        if len(mine) and not mine[0, 2]:
+        sent = self.under_way.find(ticket)
+        if sent is not None and not sent.beside:
             self._gather(ticket.particle)
-            if len(self._open_rows()) == 1:  # the last
-                self.rows = self.told_rows
-                self.told_rows = NONE
+            if np.isnan(self.progress.told).sum() == 1:  # the last
+                self.rows = self.kept.told
+                self.kept.told = NONE
         super()._tell_one(ticket, value)
 
     def _gather(self, i: int) -> None:
         """Keep the row of the i-th point of the round."""
-        before = self.told_rows
+        before = self.kept.told
         width = max(self.rows.shape[1], before.shape[1] if len(before) else 0)
-        rows = np.full((len(self.told), width), math.inf)
+        rows = np.full((len(self.progress.told), width), math.inf)
         if len(before):
             rows[:, : before.shape[1]] = before
         rows[i, : self.rows.shape[1]] = self.rows[0]
-        self.told_rows = rows
+        self.kept.told = rows
 
     def _see(self, costs: Floats) -> None:
         self.resolution.take_in(self.rows[:, 0])
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | self.kept.state_dict("kept")
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        kept = Kept.from_state(saved, "kept", {})
+        super()._restore(saved)
+        self.kept = kept
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:

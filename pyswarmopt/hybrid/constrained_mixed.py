@@ -32,10 +32,10 @@ class MixedDescent(ProgramDescent):
     def due(self, s: Any) -> bool:
         if not (s.kinds.smooth | s.kinds.whole).any():
             return False
-        if s.rescuing:
+        if s.kept.rescuing:
             return self.run is None or not self.run.done
-        others = s.model.spent + s.mutations.spent + s.swarm.spent
-        share = SHARE_AHEAD if s.best_by == self.name else SHARE_BEHIND
+        others = sum(s.phase(kind).spent for kind in (LongModel, EarlyMutate, PenaltySwarm))
+        share = SHARE_AHEAD if s.progress.best_by == self.name else SHARE_BEHIND
         return others > 0 and self.spent < share * others
 
 
@@ -49,9 +49,11 @@ class ConstrainedModel(LongModel):
         return ConstrainedProposals(s.kinds, usual.first, usual.last, usual.at_once)
 
     def propose(self, s: Any) -> Floats:
-        run, best = self.run, s.best_point()
-        if run is not None and len(s.best_row) and not (run.points == best).all(axis=1).any():
-            run.take_in_rows(best[None], s.best_row[None])
+        run = self.run
+        best = s.best_point()
+        row = s.kept.best
+        if run is not None and len(row) and not (run.points == best).all(axis=1).any():
+            run.take_in_rows(best[None], row[None])
         return super().propose(s)
 
     def learn(self, s: Any, costs: Floats) -> None:
@@ -70,5 +72,3 @@ class ConstrainedMixedSearch(ConstrainedSearch):
 
     PHASES: ClassVar = (MixedDescent, ConstrainedModel, EarlyMutate, PenaltySwarm)
     searches_lines = False
-    model: ConstrainedModel
-    mutations: EarlyMutate

@@ -112,7 +112,7 @@ class ModelPhase(Phase):
         """Points that are proposed at a time: a population, but none that may not be evaluated, and not
         so many that proposing them takes minutes.
         """
-        population = s.population or 1
+        population = s.progress.population or 1
         affordable = population if s.max_evals is None else min(population, s.max_evals)
         return min(affordable, max(last, BESIDE))
 
@@ -144,21 +144,21 @@ class Check(Phase):
     calls_again = True
 
     def due(self, s: MemeticSwarm) -> bool:
-        descent = s.descent.run
+        descent = s.phase(Descent).run
         return self.run is None and descent is not None and descent.doubtful
 
     def begin(self, s: MemeticSwarm) -> RepeatedCall:
-        slope = math.sqrt(float(np.mean(s.descent.run.gradient**2)))
+        slope = math.sqrt(float(np.mean(s.phase(Descent).run.gradient ** 2)))
         return RepeatedCall(s.best_unit(), s.known_cost, NOISE * FIRST_DIFFERENCE * slope)
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         """Have the model go on, if there is one, and then a new descent from the best point."""
         super().learn(s, costs)
-        model = s.model.run
+        model = s.phase(ModelPhase).run
         if model is not None:
             model.last = ROUGH * s.box.dim
             model.done = False
-            s.descent.run = None
+            s.phase(Descent).run = None
 
 
 class Probe(Phase):
@@ -168,19 +168,19 @@ class Probe(Phase):
     kinds = (NoiseProbe,)
 
     def due(self, s: MemeticSwarm) -> bool:
-        descent = s.descent.run
+        descent = s.phase(Descent).run
         unsure = self.spent < MOST_PROBED and not s.resolution.ripple
         return descent is not None and descent.suspect and unsure
 
     def begin(self, s: MemeticSwarm) -> NoiseProbe:
-        descent = s.descent.run
+        descent = s.phase(Descent).run
         return NoiseProbe(descent.x, descent.cost)
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
-        s.descent.run.misled = 0
+        s.phase(Descent).run.misled = 0
         error = self.run.error
-        rounding = s.descent.run.rounding()
+        rounding = s.phase(Descent).run.rounding()
         if error > MEANT * rounding:
             s.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
 
@@ -192,8 +192,8 @@ class Test(Phase):
     kinds = (SeparabilityTest,)
 
     def due(self, s: MemeticSwarm) -> bool:
-        begun = self.run is None and s.descent.run is not None and s.has_slopes
-        return begun and (gradients_are_dear(s) or not s.descent.alone(s))
+        begun = self.run is None and s.phase(Descent).run is not None and s.has_slopes
+        return begun and (gradients_are_dear(s) or not s.phase(Descent).alone(s))
 
     def begin(self, s: MemeticSwarm) -> SeparabilityTest:
         return SeparabilityTest(s.best_unit(), s.known_cost, s.resolution.error(s.known_cost))
@@ -220,12 +220,16 @@ class Descent(Phase):
         grant.
         """
         if self.run is None:
-            return s.test.run is None
-        if s.axes.run is not None or s.swarm.run is not None:
+            return s.phase(Test).run is None
+        if s.phase(Axes).run is not None or s.phase(SwarmPhase).run is not None:
             return False
         if self._is_misled(s):
             return True
-        per_dim = SEPARABLE_DESCENT if gradients_are_dear(s) and s.test.separable else FIRST_DESCENT
+        per_dim = (
+            SEPARABLE_DESCENT
+            if gradients_are_dear(s) and s.phase(Test).separable
+            else FIRST_DESCENT
+        )
         ended = self.run.ended if gradients_are_dear(s) else self.run.done
         return not ended and self.granted < per_dim * s.box.dim
 
@@ -236,14 +240,18 @@ class Descent(Phase):
     def _descent_due(self, s: MemeticSwarm) -> bool:
         """Whether later descents have had less than their share."""
         ended = gradients_are_dear(s) and self.run is not None and self.run.ended
-        ahead = s.best_by == self.name and not ended
+        ahead = s.progress.best_by == self.name and not ended
         share = SHARE_AHEAD if ahead else SHARE_BEHIND
-        return share * s.swarm.spent > self.spent - self.granted
+        return share * s.phase(SwarmPhase).spent > self.spent - self.granted
 
     def over(self, s: MemeticSwarm) -> bool:
         if self._is_misled(s):
             return True
-        superseded = gradients_are_dear(s) and s.best_by == s.swarm.name and self.run.ended
+        superseded = (
+            gradients_are_dear(s)
+            and s.progress.best_by == s.phase(SwarmPhase).name
+            and self.run.ended
+        )
         return self.run.done or superseded
 
     def propose(self, s: MemeticSwarm) -> Floats:
@@ -260,7 +268,7 @@ class Descent(Phase):
         first = self.run is None
         x = s.first_point() if first else s.random.random(s.box.dim)
         cost = math.inf
-        if first or (gradients_are_dear(s) and s.best_by == s.swarm.name):
+        if first or (gradients_are_dear(s) and s.progress.best_by == s.phase(SwarmPhase).name):
             cost = s.known_cost
             x = s.best_unit() if math.isfinite(cost) else x
         if s.box.dim > MATRIX_DIM:
@@ -275,14 +283,14 @@ class Descent(Phase):
             return RegressionDescent(s.random.random(s.box.dim))
         self.regressed = s.known_cost
         x = s.best_unit()
-        model = s.model.run
-        if model is not None and s.best_by == s.model.name:
+        model = s.phase(ModelPhase).run
+        if model is not None and s.progress.best_by == s.phase(ModelPhase).name:
             return RegressionDescent(x, model.points, model.costs)
         return RegressionDescent(x, x[None], np.array([s.known_cost]))
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
-        if s.axes.run is None and s.swarm.run is None:
+        if s.phase(Axes).run is None and s.phase(SwarmPhase).run is None:
             self.granted = self.spent
 
 
@@ -294,7 +302,7 @@ class Axes(Phase):
 
     def due(self, s: MemeticSwarm) -> bool:
         unsearched = self.run is None or not self.run.done
-        return s.has_slopes and s.test.separable and unsearched
+        return s.has_slopes and s.phase(Test).separable and unsearched
 
     def begin(self, s: MemeticSwarm) -> AxisSearch:
         return AxisSearch(s.best_unit(), s.known_cost)
@@ -308,7 +316,7 @@ class Mutate(Phase):
 
     def due(self, s: PhasedSearch) -> bool:
         late = s.evaluations > LATE * s.box.dim and not s.noisy
-        return late and SHARE_BEHIND * s.swarm.spent > self.spent
+        return late and SHARE_BEHIND * s.phase(SwarmPhase).spent > self.spent
 
     def begin(self, s: PhasedSearch) -> Mutations:
         return Mutations(s.kinds, s.best_point(), s.known_cost)
@@ -332,29 +340,31 @@ class Scan(Phase):
 
     def due(self, s: MemeticSwarm) -> bool:
         begun = self.run is not None and not self.run.done
-        return begun or (self._is_new(s) and s.swarm.is_narrow and s.box.dim <= MATRIX_DIM)
+        return begun or (
+            self._is_new(s) and s.phase(SwarmPhase).is_narrow and s.box.dim <= MATRIX_DIM
+        )
 
     def _is_new(self, s: MemeticSwarm) -> bool:
         """Whether neither this run of the swarm nor this best point has had one, nor every axis a
         search of its own.
         """
-        unseen = s.swarm.population > self.beside_swarm and s.known_cost < self.tried
-        return unseen and s.has_slopes and not s.test.separable
+        unseen = s.phase(SwarmPhase).population > self.beside_swarm and s.known_cost < self.tried
+        return unseen and s.has_slopes and not s.phase(Test).separable
 
     def begin(self, s: MemeticSwarm) -> AxisSearch:
-        self.beside_swarm = s.swarm.population
+        self.beside_swarm = s.phase(SwarmPhase).population
         self.tried = s.known_cost
-        self.credit = s.best_by
+        self.credit = s.progress.best_by
         self.origin = s.best_unit()
         return AxisSearch(s.best_unit(), s.known_cost, SCANNED)
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         """Have the next descent begin where it has found another basin."""
         super().learn(s, costs)
-        if s.best_by == self.name:
-            s.best_by = self.credit
+        if s.progress.best_by == self.name:
+            s.progress.best_by = self.credit
         if self.run.done and np.abs(s.best_unit() - self.origin).max() > NARROW:
-            s.descent.run = None
+            s.phase(Descent).run = None
 
 
 @dataclass(repr=False, eq=False)
@@ -375,7 +385,7 @@ class SwarmPhase(Phase):
 
     def begin(self, s: PhasedSearch) -> CovarianceSwarm:
         mean = None
-        dim = self.dim(s)
+        dim = self.dim(s.kinds)
         if self.population:
             self.population *= GROWTH
         else:
@@ -388,15 +398,15 @@ class SwarmPhase(Phase):
 
     def start(self, s: PhasedSearch) -> Floats | None:
         """Start of the first swarm: None, a random point, where a descent has gone before."""
-        known = len(s.start) or gradients_are_dear(s) or s.noisy
+        known = len(s.progress.start) or gradients_are_dear(s) or s.noisy
         return s.first_point() if known else None
 
     def _first_population(self, s: PhasedSearch, dim: int) -> int:
         """As given, else the usual one; with many coordinates no more points than are ever
         evaluated.
         """
-        if s.population:
-            return max(s.population, LEAST_POPULATION)
+        if s.progress.population:
+            return max(s.progress.population, LEAST_POPULATION)
         usual = default_population(dim)
         if s.max_evals is None or dim <= MATRIX_DIM:
             return usual
@@ -437,19 +447,11 @@ class MemeticSwarm(PhasedSearch):
     """
 
     PHASES: ClassVar = (ModelPhase, Check, Probe, Test, Descent, Axes, Mutate, Scan, SwarmPhase)
-    model: ModelPhase
-    repeat: Check
-    probe: Probe
-    test: Test
-    descent: Descent
-    axes: Axes
-    mutations: Mutate
-    scan: Scan
-    swarm: SwarmPhase
 
     @property
     def noisy(self) -> bool:
-        return self.repeat.run is not None and self.repeat.run.noisy
+        check = self.phase(Check).run
+        return check is not None and check.noisy
 
     @property
     def has_slopes(self) -> bool:

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.hybrid.kinds import Kinds
 from pyswarmopt.hybrid.memetic import SHARE_BEHIND, ModelPhase, Mutate, SwarmPhase
 from pyswarmopt.hybrid.search import PhasedSearch
 
@@ -34,8 +35,8 @@ class EarlyMutate(Mutate):
 
     def due(self, s: PhasedSearch) -> bool:
         """Whether it has had no more than its share, or nothing else can be proposed."""
-        share = SHARE_BEHIND if s.best_by == s.swarm.name else SHARE_AHEAD
-        return not s.kinds.ordered.any() or share * s.swarm.spent >= self.spent
+        share = SHARE_BEHIND if s.progress.best_by == SwarmPhase.name else SHARE_AHEAD
+        return not s.kinds.ordered.any() or share * s.phase(SwarmPhase).spent >= self.spent
 
 
 class OrderedSwarm(SwarmPhase):
@@ -50,13 +51,11 @@ class OrderedSwarm(SwarmPhase):
         points[:, s.kinds.ordered] = proposed
         return points
 
-    def dim(self, s: PhasedSearch) -> int:
-        return int(s.kinds.ordered.sum())
+    def dim(self, kinds: Kinds) -> int:
+        return int(kinds.ordered.sum())
 
 
 class MixedSearch(PhasedSearch):
     """A search of real numbers, integers and categories together."""
 
     PHASES: ClassVar = (LongModel, EarlyMutate, OrderedSwarm)
-    mutations: EarlyMutate
-    swarm: OrderedSwarm

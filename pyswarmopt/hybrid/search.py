@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +33,15 @@ from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 from pyswarmopt.hybrid.proposals import Mutations
 from pyswarmopt.hybrid.resolution import Resolution
 from pyswarmopt.hybrid.run import Run, bounded
+from pyswarmopt.hybrid.under_way import UnderWay
 from pyswarmopt.parts.bounds import read_bounds
 
 START = "start"  # the turn of the points that were given, before any phase
 UNASKED = "unasked"  # in place of a turn, of points that were told without being asked for
 OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
+
+
+P = TypeVar("P", bound="Phase")
 
 
 @dataclass(repr=False, eq=False)
@@ -83,9 +87,9 @@ class Phase(StateRecord, ABC):
     def hear(self, s: Any, points: Floats, costs: Floats) -> None:
         """Take in what starting points and points beside the round, (n, free coordinates), cost."""
 
-    def dim(self, s: Any) -> int:
+    def dim(self, kinds: Kinds) -> int:
         """Coordinates of its runs."""
-        return int(s.box.dim)
+        return len(kinds.levels)
 
     def saved(self) -> dict[str, Any]:
         """The phase and its run."""
@@ -93,14 +97,14 @@ class Phase(StateRecord, ABC):
         run = {} if self.run is None else self.run.state_dict(f"{self.name}.run")
         return {f"{self.name}.kind": kind, **self.state_dict(self.name), **run}
 
-    def restored(self, saved: Mapping[str, Any], s: Any) -> Self:
-        """The phase as it was saved, with its run."""
+    def restored(self, saved: Mapping[str, Any], kinds: Kinds) -> Self:
+        """The phase as it was saved, with its run in a box of these coordinates."""
         name = self.name
         run = None
         check(saved, {f"{name}.kind": str})
         if saved[f"{name}.kind"]:
             kind = {kind.__name__: kind for kind in self.kinds}[saved[f"{name}.kind"]]
-            run = kind.from_state(saved, f"{name}.run", {"D": self.dim(s)}, kinds=s.kinds)
+            run = kind.from_state(saved, f"{name}.run", {"D": self.dim(kinds)}, kinds=kinds)
         return self.from_state(saved, name, {}, run=run)
 
 
@@ -120,33 +124,27 @@ class Progress(StateRecord):
     turn: str = START
     asked: Floats = array("mD")  # points that are to be told
     told: Floats = array("m")  # their values where they are told one by one, NaN before
-    # a row for each ticket under way: its number, its row of the round, whether it is beside the round,
-    # and its point
-    under_way: Floats = array("kt", filled=True)
-    # cost and constraints of those told one by one, where there are constraints
-    told_rows: Floats = array("mr")
-    best_row: Floats = array("b")  # those of the best point
-    rescuing: bool = False  # only feasibility counts
-    sent: int = 0  # tickets
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
 
 
-class PhasedSearch(Progress):
+class PhasedSearch:
     """The loop of a search by phases, in the unit box.
 
     The arguments are those of `pyswarmopt.hybrid.memetic.MemeticSwarm`, and `kinds`, what the
     coordinates are: None where all are real numbers; `known`, how many of the positions were evaluated
     before.
+
+    Attributes:
+        progress: what it has found and chosen so far.
+        under_way: points that were handed out one by one.
+        phases: name -> phase.
+        resolution: how many digits the values have.
     """
 
     # the most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
-    swarm: Phase
     searches_lines: ClassVar[bool] = False  # one point at a time, for a large share of all
-    # where there are constraints: cost and constraints of the points that are told next, (m, 1 + J), at
-    # most 0 where allowed
-    rows: Floats
 
     def __init__(
         self,
@@ -167,8 +165,8 @@ class PhasedSearch(Progress):
         best = start[0].copy() if len(start) else (low + high) / 2
         count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
-        none = np.empty((0, 3 + len(low)))
-        super().__init__(low, high, start, best, sign=sign, population=count, under_way=none)
+        self.progress = Progress(low, high, start, best, sign=sign, population=count)
+        self.under_way = UnderWay(len(low))
         self.random = np.random.default_rng(as_seed(seed))
         self.max_evals = as_limit("max_evals", max_evals, 1)
         self._max_iter = as_limit("max_iter", max_iter, 0)
@@ -176,37 +174,40 @@ class PhasedSearch(Progress):
         self._given_kinds = kinds
         self.known = known
         self.resolution = Resolution()
-        self._enter_box()
-        self._take_turns({phase.name: phase() for phase in self.PHASES})
+        self.box = UnitBox(low, high)
+        self.kinds = self._kinds_in(self.box)
+        self.phases: dict[str, Phase] = {phase.name: phase() for phase in self.PHASES}
 
-    def _enter_box(self) -> None:
-        """Find the box, and what its free coordinates are."""
-        self.box = UnitBox(self.low, self.high)
+    def _kinds_in(self, box: UnitBox) -> Kinds:
+        """What the free coordinates are."""
         given = self._given_kinds
-        self.kinds = Kinds.real(self.box.dim) if given is None else given.of(self.box.free)
+        return Kinds.real(box.dim) if given is None else given.of(box.free)
 
-    def _take_turns(self, phases: dict[str, Phase]) -> None:
-        """Have each phase as an attribute, too."""
-        self.phases = phases
-        vars(self).update(phases)
+    def phase(self, kind: type[P]) -> P:
+        """The phase of this kind, or of one in its place."""
+        found = self.phases[kind.name]
+        if not isinstance(found, kind):
+            raise TypeError(f"{kind.name} is a {type(found).__name__}, not a {kind.__name__}")
+        return found
 
     # ---- the loop ----
 
     def ask(self) -> Floats:
         """Positions to evaluate, (m, D) float64; the same ones until `tell`."""
-        if not len(self.asked):
-            if self.turn == START and len(self.start):
-                self.asked = self.start.copy()
+        progress = self.progress
+        if not len(progress.asked):
+            if progress.turn == START and len(progress.start):
+                progress.asked = progress.start.copy()
             else:
-                if self.turn == START:
-                    self.turn = self._next_turn()
-                self.asked = self.box.decode(self.phases[self.turn].propose(self))
-        return self.asked.copy()
+                if progress.turn == START:
+                    progress.turn = self._next_turn()
+                progress.asked = self.box.decode(self.phases[progress.turn].propose(self))
+        return progress.asked.copy()
 
     @property
     def calls_again(self) -> bool:
         """Whether the points asked for are to be called, though their costs are known."""
-        return self.turn != START and self.phases[self.turn].calls_again
+        return self.progress.turn != START and self.phases[self.progress.turn].calls_again
 
     def _next_turn(self) -> str:
         """The first phase that is due."""
@@ -230,23 +231,25 @@ class PhasedSearch(Progress):
         if isinstance(positions, Ticket):
             self._tell_one(positions, float(as_values(values, ())))
             return
-        asked = self.asked
-        costs = as_costs(asked, positions, values, self.sign)
+        progress = self.progress
+        asked = progress.asked
+        costs = as_costs(asked, positions, values, progress.sign)
         evaluated = np.ones(len(asked), np.bool_)
         if dropped is not None:
             evaluated = ~as_mask(dropped, len(asked))
         costs[~evaluated] = math.inf
         self._see(costs)
         i = int(costs.argmin())
-        self._keep(asked[i], float(costs[i]), self.turn)
-        self.rounds += 1
-        self.evaluations += int(evaluated.sum())
-        self.asked = self.told = NONE
-        if self.turn == START:
+        self._keep(asked[i], float(costs[i]), progress.turn)
+        progress.rounds += 1
+        progress.evaluations += int(evaluated.sum())
+        progress.asked = NONE
+        progress.told = NONE
+        if progress.turn == START:
             self._hear(asked, costs)
         else:
-            self.phases[self.turn].learn(self, bounded(costs))
-        self.turn = self._next_turn()
+            self.phases[progress.turn].learn(self, bounded(costs))
+        progress.turn = self._next_turn()
 
     def take_in(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> None:
         """Take in points, (n, D), that were not asked for, and their values, (n,).
@@ -261,12 +264,16 @@ class PhasedSearch(Progress):
             >>> search.best.value
             0.25
         """
+        progress = self.progress
         x = as_points("positions", positions)
-        if x.shape[1:] != self.low.shape or not ((x >= self.low) & (x <= self.high)).all():
+        if (
+            x.shape[1:] != progress.low.shape
+            or not ((x >= progress.low) & (x <= progress.high)).all()
+        ):
             raise ValueError(
-                f"positions: not points of {len(self.low)} coordinates within the bounds"
+                f"positions: not points of {len(progress.low)} coordinates within the bounds"
             )
-        costs = as_costs(x, x, values, self.sign)
+        costs = as_costs(x, x, values, progress.sign)
         self._see(costs)
         i = int(costs.argmin())
         self._keep(x[i], float(costs[i]), UNASKED)
@@ -278,10 +285,11 @@ class PhasedSearch(Progress):
 
     def _keep(self, x: Floats, cost: float, by: str) -> None:
         """Keep a point, (D,), if it is the best so far."""
-        if cost < self.best_cost:
-            self.best_cost = cost
-            self.best_x = x.copy()
-            self.best_by = by
+        progress = self.progress
+        if cost < progress.best_cost:
+            progress.best_cost = cost
+            progress.best_x = x.copy()
+            progress.best_by = by
 
     def _hear(self, x: Floats, costs: Floats) -> None:
         """Have the phases take in points, (n, D), that none of them has proposed for a round."""
@@ -291,10 +299,11 @@ class PhasedSearch(Progress):
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop with the values that gave them; empty to continue."""
+        progress = self.progress
         reasons: dict[str, float] = {}
-        if self._max_iter is not None and self.rounds > 0 and self.iteration >= self._max_iter:
+        if self._max_iter is not None and progress.rounds > 0 and self.iteration >= self._max_iter:
             reasons["max_iter"] = self.iteration
-        if self._target is not None and self.best_cost <= self.sign * self._target:
+        if self._target is not None and progress.best_cost <= progress.sign * self._target:
             reasons["target"] = self.best.value
         return reasons
 
@@ -311,51 +320,34 @@ class PhasedSearch(Progress):
             A ticket; None while the starting points are waited for.
         """
         asked = self.ask()
-        if not len(self.told):
-            self.told = np.full(len(asked), math.nan)
-        waiting = np.setdiff1d(self._open_rows(), self._sent_rows())
+        if not len(self.progress.told):
+            self.progress.told = np.full(len(asked), math.nan)
+        waiting = np.setdiff1d(_open_rows(self.progress), self.under_way.rows())
         beside = not waiting.size
-        if beside and self.turn == START:
+        if beside and self.progress.turn == START:
             return None
         row = len(asked) if beside else int(waiting[0])
         x = self.box.decode(self._beside()[None])[0] if beside else asked[row].copy()
-        ticket = Ticket(x, row, self.sent)
-        self.sent += 1
-        line = np.concatenate([[ticket.number, row, beside], x])
-        self.under_way = np.vstack([self.under_way, line])
-        return ticket
-
-    def _open_rows(self) -> Ints:
-        """Rows of the round that have no value."""
-        return np.flatnonzero(np.isnan(self.told))
-
-    def _sent_rows(self) -> Floats:
-        """Rows of the round that are under way."""
-        return self.under_way[self.under_way[:, 2] == 0, 1]
+        return self.under_way.send(x, row, beside)
 
     def tickets(self) -> list[Ticket]:
         """The tickets of `ask_one` that have no value yet, the oldest first; a point beside the round
         counts as its last. Those of a restored search are to be evaluated again.
         """
-        rows = [(line[3:].copy(), int(line[1]), int(line[0])) for line in self.under_way]
-        return [Ticket(*row) for row in rows]
+        return self.under_way.tickets()
 
     def _tell_one(self, ticket: Ticket, value: float) -> None:
-        mine = self.under_way[:, 0] == ticket.number
-        if not mine.any():
-            raise ValueError(f"ticket {ticket.number} was told already, or is not of this search")
-        beside = self.under_way[mine, 2].any()
-        self.under_way = self.under_way[~mine]
-        cost = self.sign * value if math.isfinite(value) else math.inf
-        self._keep(ticket.x, cost, "beside" if beside else self.turn)
+        beside = self.under_way.take(ticket).beside
+        cost = self.progress.sign * value if math.isfinite(value) else math.inf
+        self._keep(ticket.x, cost, "beside" if beside else self.progress.turn)
         if beside:
-            self.evaluations += 1
+            self.progress.evaluations += 1
             self._see(np.array([cost]))
             self._hear(ticket.x[None], np.array([cost]))
             return
-        self.told[ticket.particle] = self.sign * cost
-        if not np.isnan(self.told).any():
-            self.tell(self.asked, self.told)
+        self.progress.told[ticket.particle] = self.progress.sign * cost
+        if not np.isnan(self.progress.told).any():
+            self.tell(self.progress.asked, self.progress.told)
 
     def _beside(self) -> Floats:
         """Propose a point beside the round: a phase's, else a mutation of the best point."""
@@ -366,23 +358,23 @@ class PhasedSearch(Progress):
 
     def unit_under_way(self) -> Floats:
         """The points under way in the unit box, (k, M), snapped."""
-        return self.kinds.snap(self.box.encode(self.under_way[:, 3:]))
+        return self.kinds.snap(self.box.encode(self.under_way.points))
 
     # ---- results ----
 
     @property
     def best(self) -> Point:
         """The best point evaluated so far, its value in the user's sense."""
-        return Point(self.best_x.copy(), self.sign * self.best_cost)
+        return Point(self.progress.best_x.copy(), self.progress.sign * self.progress.best_cost)
 
     @property
     def known_cost(self) -> float:
         """The best cost as runs know it."""
-        return float(bounded(np.asarray(self.best_cost)))
+        return float(bounded(np.asarray(self.progress.best_cost)))
 
     def best_unit(self) -> Floats:
         """The best point in the unit box, (M,)."""
-        return self.box.encode(self.best_x)
+        return self.box.encode(self.progress.best_x)
 
     def best_point(self) -> Floats:
         """The best point in the unit box, (M,), snapped."""
@@ -390,7 +382,7 @@ class PhasedSearch(Progress):
 
     def first_point(self) -> Floats:
         """Start of a first run: the best point, else near the middle of the box."""
-        if math.isfinite(self.best_cost) or len(self.start):
+        if math.isfinite(self.progress.best_cost) or len(self.progress.start):
             return self.best_unit()
         return 0.5 + OFF_CENTRE * self.random.uniform(-1, 1, self.box.dim)
 
@@ -400,17 +392,33 @@ class PhasedSearch(Progress):
         return False
 
     @property
+    def turn(self) -> str:
+        """The name of the phase whose turn it is; `START` before the first."""
+        return self.progress.turn
+
+    @property
+    def rounds(self) -> int:
+        """Completed rounds."""
+        return self.progress.rounds
+
+    @property
+    def evaluations(self) -> int:
+        """Completed evaluations, without dropped positions."""
+        return self.progress.evaluations
+
+    @property
     def iteration(self) -> int:
         """Completed rounds after the first one."""
-        return max(self.rounds - 1, 0)
+        return max(self.progress.rounds - 1, 0)
 
     # ---- saving ----
 
-    def state_dict(self, prefix: str = "progress") -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that a resume needs: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
             "random": self.random.bit_generator.state,
-            **super().state_dict(prefix),
+            **self.progress.state_dict("progress"),
+            **self.under_way.state_dict("under_way"),
             **self.resolution.state_dict("resolution"),
         }
         for phase in self.phases.values():
@@ -423,36 +431,56 @@ class PhasedSearch(Progress):
         Raises:
             ValueError: not the state of a memetic swarm, or one that cannot be continued.
         """
-        before = dict(vars(self))
         try:
             self._restore(saved)
         except (*DAMAGE, ValueError) as error:
-            vars(self).update(before)
             raise ValueError(
                 f"the state of a memetic swarm that cannot be continued ({error})"
             ) from error
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        dim = len(self.low)
-        progress = Progress.from_state(saved, "progress", {"D": dim, "t": 3 + dim})
-        vars(self).update(vars(progress))
-        read_bounds((self.low, self.high))
-        self._enter_box()
-        self.resolution = Resolution.from_state(saved, "resolution", {})
+        """Read everything; only then take it over."""
+        dim = len(self.progress.low)
+        progress = Progress.from_state(saved, "progress", {"D": dim})
+        read_bounds((progress.low, progress.high))
+        under_way = UnderWay.from_state(saved, "under_way", dim)
+        resolution = Resolution.from_state(saved, "resolution", {})
         check(saved, {"random": dict})
-        self.random = np.random.default_rng(0)
-        self.random.bit_generator.state = copy.deepcopy(saved["random"])
-        phases = {name: phase.restored(saved, self) for name, phase in self.phases.items()}
-        self._take_turns(phases)
-        batch = self.start
-        if self.turn != START:
-            run = phases[self.turn].run
-            batch = NONE if run is None else run.batch
-        asked = len(self.asked)
-        told = len(self.told)
-        if asked not in (0, len(batch)) or told not in (0, asked):
-            raise ValueError("points that are not those of the phase whose turn it is")
-        points = self.under_way[:, 3:]
-        inside = ((points >= self.low) & (points <= self.high)).all()
-        if not inside or not np.isin(self._sent_rows(), self._open_rows()).all():
-            raise ValueError("points under way that are not those of its round")
+        random = np.random.default_rng(0)
+        random.bit_generator.state = copy.deepcopy(saved["random"])
+        box = UnitBox(progress.low, progress.high)
+        kinds = self._kinds_in(box)
+        phases = {name: phase.restored(saved, kinds) for name, phase in self.phases.items()}
+        _check_round(progress, phases)
+        _check_under_way(progress, under_way)
+        self.progress = progress
+        self.under_way = under_way
+        self.resolution = resolution
+        self.random = random
+        self.box = box
+        self.kinds = kinds
+        self.phases = phases
+
+
+def _open_rows(progress: Progress) -> Ints:
+    """Rows of the round that have no value."""
+    return np.flatnonzero(np.isnan(progress.told))
+
+
+def _check_round(progress: Progress, phases: Mapping[str, Phase]) -> None:
+    """Raise ValueError where the points asked for are not those of the phase whose turn it is."""
+    batch = progress.start
+    if progress.turn != START:
+        run = phases[progress.turn].run
+        batch = NONE if run is None else run.batch
+    asked = len(progress.asked)
+    if asked not in (0, len(batch)) or len(progress.told) not in (0, asked):
+        raise ValueError("points that are not those of the phase whose turn it is")
+
+
+def _check_under_way(progress: Progress, under_way: UnderWay) -> None:
+    """Raise ValueError where the points under way are not those of the round."""
+    points = under_way.points
+    inside = ((points >= progress.low) & (points <= progress.high)).all()
+    if not inside or not np.isin(under_way.rows(), _open_rows(progress)).all():
+        raise ValueError("points under way that are not those of its round")

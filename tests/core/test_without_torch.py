@@ -78,7 +78,7 @@ def test_what_needs_torch_says_so_in_one_line(use, what):
     assert last.endswith("needs torch, which is not installed: install the extra 'torch'")
 
 
-def test_an_error_of_the_objective_is_raised_as_it_is_where_no_tensor_can_be_tried():
+def test_an_error_of_the_objective_is_raised_as_it_is():
     done = run("-c", BLOCK + "pso.minimize(lambda x: x.abs(), [(0, 1)] * 2)")
     assert (
         "AttributeError: 'numpy.ndarray' object has no attribute 'abs'"

@@ -113,7 +113,7 @@ def test_a_search_by_regression_can_be_saved_at_any_time():
     tell(one, 45)
     other = pso.MemeticSwarm(BOX, seed=7)
     other.load_state_dict(one.state_dict())
-    assert type(one.descent.run).__name__ == "RegressionDescent"
+    assert type(one.phases["descent"].run).__name__ == "RegressionDescent"
     tell(one, 20)
     tell(other, 20)
     assert (one.ask() == other.ask()).all() and one.best.value == other.best.value

@@ -484,17 +484,17 @@ def test_the_axes_are_looked_along_once_in_a_run_of_the_swarm(fun, scans):
     while search.evaluations < 6000:
         x = search.ask()
         if search.turn == "swarm":
-            runs.add(search.swarm.population)
-        if search.turn == "scan" and search.scan.run.searched == 0:
-            begun.append((search.swarm.population, search.best.value))
+            runs.add(search.phases["swarm"].population)
+        if search.turn == "scan" and search.phases["scan"].run.searched == 0:
+            begun.append((search.phases["swarm"].population, search.best.value))
             start = search.best.x
         turn = search.turn
         search.tell(x, [fun(row) for row in x])
-        if turn == "scan" and search.scan.run.done:  # in another basin a descent begins
+        if turn == "scan" and search.phases["scan"].run.done:  # in another basin a descent begins
             basins.append(np.abs(search.best.x - start).max() > 1e-3 * 7.5)
-            assert (search.descent.run is None) == basins[-1]
+            assert (search.phases["descent"].run is None) == basins[-1]
     assert len(runs) > 1 and bool(begun) == scans
     populations, costs = zip(*begun, strict=True) if begun else ((), ())
     assert len(set(populations)) == len(populations) and set(populations) <= runs
     assert list(costs) == sorted(set(costs), reverse=True)
-    assert search.scan.spent <= len(begun) * 16 * 6 and any(basins) == scans
+    assert search.phases["scan"].spent <= len(begun) * 16 * 6 and any(basins) == scans

@@ -227,7 +227,7 @@ def test_starting_points_are_known_to_the_model():
     x = search.ask()
     np.testing.assert_array_equal(CODING.decode(x), start)
     search.tell(x, [0.0, math.nan], dropped=[False, True])
-    model = search.model.run
+    model = search.phases["model"].run
     np.testing.assert_allclose(decoded(model.points), start, atol=1e-12)
     assert model.costs.tolist() == [0.0, math.inf]
 
@@ -237,13 +237,13 @@ def test_mutations_are_always_those_of_the_best_of_all():
     while search.evaluations < 600:
         x = search.ask()
         if search.turn == "mutations":
-            mutations = search.mutations.run
+            mutations = search.phases["mutations"].run
             assert mutations.cost == search.best.value
             np.testing.assert_allclose(
                 decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0]
             )
         search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
-    assert search.mutations.spent and search.swarm.spent
+    assert search.phases["mutations"].spent and search.phases["swarm"].spent
 
 
 def test_a_population_is_proposed_at_once():

@@ -1,4 +1,4 @@
-"""Workers: the same search whoever calls the objective; objectives on torch tensors."""
+"""Workers: the same search whoever calls the objective; objectives that compute with torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOX = [(-5.0, 5.0)] * 3
 
 
 def torch_bowl(x):
-    return torch.sum(torch.square(x - 1.0))
+    return torch.sum(torch.square(torch.from_numpy(x) - 1.0))
 
 
 @pytest.mark.parametrize("workers", [3, "threads:2", "threads", map, Bare(), Client(), Jobs()])
@@ -82,35 +82,22 @@ def test_the_pool_ends_with_the_search_and_after_an_error():
 
 
 def torch_batches(x):
-    return torch.sum(torch.square(x - 1.0), dim=1)
+    return torch.sum(torch.square(torch.from_numpy(x) - 1.0), dim=1)
 
 
 @pytest.mark.parametrize(
     ("fun", "vectorized"), [(torch_bowl, "auto"), (torch_bowl, False), (torch_batches, True)]
 )
-def test_an_objective_on_tensors_is_recognised(fun, vectorized):
-    seen = []
-
-    def watched(x):
-        value = fun(x)
-        seen.append(x)
-        return value
-
-    r = pso.minimize(watched, BOX, max_evals=500, seed=1, vectorized=vectorized)
-    numpy = pso.minimize(bowl, BOX, max_evals=500, seed=1, vectorized=False)
-    assert all(isinstance(x, torch.Tensor) and x.dtype == torch.float64 for x in seen)
-    assert sum(1 if x.ndim == 1 else len(x) for x in seen) == r.nfev == 500
-    assert r.fun == float(fun(torch.tensor(r.x)[None] if vectorized is True else torch.tensor(r.x)))
-    assert r.fun < 0.1 and numpy.fun < 0.1
+def test_values_may_be_tensors(fun, vectorized):
+    r = pso.minimize(fun, BOX, max_evals=500, seed=1, vectorized=vectorized)
+    assert r.nfev == 500 and r.fun < 0.1
+    assert r.fun == float(fun(r.x[None] if vectorized is True else r.x))
 
 
-def test_a_fault_on_tensors_is_shown_beside_that_on_arrays():
-    def fun(x):
-        return torch.sum(x, dim=5)
-
+def test_an_objective_of_tensors_is_told_how_it_is_called():
     with pytest.raises(TypeError) as caught:
-        pso.minimize(fun, BOX, seed=0)
-    assert any("tensor" in note and "IndexError" in note for note in caught.value.__notes__)
+        pso.minimize(torch.sum, BOX, seed=0)
+    assert any("torch.from_numpy(x)" in note for note in caught.value.__notes__)
 
 
 # --- several objectives ---
