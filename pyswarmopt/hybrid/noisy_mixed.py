@@ -58,7 +58,7 @@ class NoisyModel(ModelPhase):
 
     def begin(self, s: PhasedSearch) -> NoisyProposals:
         usual = super().begin(s)
-        at_once = usual.at_once if s.population else AT_ONCE
+        at_once = usual.at_once if s.progress.population else AT_ONCE
         return NoisyProposals(s.kinds, usual.first, 2 * MOST, at_once)
 
     def hear(self, s: PhasedSearch, points: Floats, costs: Floats) -> None:
@@ -69,23 +69,23 @@ class NoisySearch(PhasedSearch):
     """A search of integers and categories, with noise; `take_draws` says what was drawn."""
 
     PHASES: ClassVar = (NoisyModel,)
-    model: NoisyModel
 
     def take_draws(self, positions: Floats, costs: Floats) -> None:
         """Take in draws at points, (n, D)."""
-        if self.model.run is None:
-            self.model.run = self.model.begin(self)
-        self.model.run.take_in(self.box.encode(positions), bounded(costs))
+        model = self.phase(NoisyModel)
+        if model.run is None:
+            model.run = model.begin(self)
+        model.run.take_in(self.box.encode(positions), bounded(costs))
 
     @property
     def personal_bests(self) -> Floats:
         """The points of which the process expects most, (n, D), the best first."""
-        run: Any = self.model.run
+        run: Any = self.phase(NoisyModel).run
         if run is None or not len(run.points):
-            return self.best_x[None]
+            return self.progress.best_x[None]
         return self.box.decode(run.bests())
 
     @property
     def best(self) -> Point:
         """The first of them, with the best cost of a round."""
-        return Point(self.personal_bests[0], self.sign * self.best_cost)
+        return Point(self.personal_bests[0], self.progress.sign * self.progress.best_cost)
