@@ -235,7 +235,7 @@ class Descent:
         moves = points - x
         if len(self.inverse):
             rises = rises - 0.5 * (moves * np.linalg.solve(self.inverse, moves.T).T).sum(axis=1)
-        gradient = np.linalg.solve(moves, rises)
+        gradient = np.linalg.solve(moves, rises).astype(np.float64, copy=False)
         size = float(np.linalg.norm(gradient))
         if not len(self.inverse):
             self.inverse = np.eye(len(x)) * (0.2 / size)
