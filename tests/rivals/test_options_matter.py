@@ -98,8 +98,9 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "samples": {"temperature": 2.0, "samples": 3},
     "seed": {"temperature": 2.0, "seed": 9},
 }
-CASES = [("chosen", way, name) for way in WAYS if way != "blind" for name in CHOSEN]
-CASES += [("written", way, name) for way in WAYS for name in WRITTEN]
+# `eval --against` reads what `eval` reads; what is perturbed is a choice.
+CASES = [("chosen", way, name) for way in WAYS if way not in ("blind", "eval") for name in CHOSEN]
+CASES += [("written", way, name) for way in WAYS if way != "perturb" for name in WRITTEN]
 # What does not belong to a command: one model has no other, and `find` ranks dev of its own pool.
 NONE = {
     ("eval", "against"),
