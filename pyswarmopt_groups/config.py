@@ -23,6 +23,7 @@ from pyswarmopt_llm.common.options import (
     documented,
 )
 from pyswarmopt_llm.common.other_options import Base, TaskFile, Test
+from pyswarmopt_llm.common.own import use_names
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.tasks import Task
@@ -71,6 +72,10 @@ class CouncilConfig:
     threads: Threads = None
     allow_overlap: Overlap = False
     skip: bool = False
+
+    def __post_init__(self) -> None:
+        """Make names of paths."""
+        use_names(self)
 
     def load(self) -> Task:
         """The task.

@@ -8,6 +8,7 @@ from typing import Annotated
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.common.own import use_names
 
 
 @opt.documented
@@ -46,3 +47,7 @@ class MergeConfig:
     template: opt.Template = ()
     split_seed: opt.SplitSeed = 0
     budget_items: Annotated[int, Option("Dev-example budget.", "N", least=1)] = 8000
+
+    def __post_init__(self) -> None:
+        """Make names of paths."""
+        use_names(self)

@@ -39,6 +39,7 @@ from pyswarmopt_llm.common.options import (
     option_name,
     options_of,
 )
+from pyswarmopt_llm.common.own import use_names
 
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
@@ -158,7 +159,9 @@ class SearchConfig:
             choices=("auto", "items", "scores", "swarm"),
         ),
     ] = "auto"
-    space: Annotated[str, Option("delta, factor (the paper's), full, token, graph.", "S")] = "auto"
+    space: Annotated[
+        str, Option("delta, factor (the paper's), full, token, graph or FILE.py:NAME.", "S")
+    ] = "auto"
     optimizer: Annotated[
         str,
         Option(
@@ -284,7 +287,8 @@ class SearchConfig:
     ] = "auto"
 
     def __post_init__(self) -> None:
-        """Make `prompts` a task."""
+        """Make names of objects and paths, and `prompts` a task."""
+        use_names(self)
         if self.prompts is not None:
             object.__setattr__(self, "tasks", (*self.tasks, f"{PROMPTS}{self.prompts}"))
             object.__setattr__(self, "prompts", None)
@@ -388,16 +392,6 @@ def for_all_tasks(metrics: Sequence[str]) -> list[str]:
         ['f1']
     """
     return [metric for metric in metrics if "=" not in metric]
-
-
-def is_function(spec: str) -> bool:
-    """Whether a metric is a function of a Python file.
-
-    Example:
-        >>> is_function("mine.py:score"), is_function("style=mine.py:score"), is_function("judge:rules.txt")
-        (True, True, False)
-    """
-    return spec.endswith(".py") or spec.rpartition(":")[0].endswith(".py")
 
 
 def asks_server(config: SearchConfig) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ shows them as they are typed there.
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass, fields
 from operator import ge, gt, le, lt
@@ -124,9 +125,13 @@ def option_name(field: str, option: Option | None = None) -> str:
 
 
 def documented(config: type[T]) -> type[T]:
-    """Add the help of its options to the docstring of a configuration."""
+    """Add the help of its options to the docstring of a configuration; its signature has types alone."""
     lines = [f"        {name}: {option.help}" for name, option in options_of(config).items()]
     config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
+    hints = get_type_hints(config)
+    _, *parameters = inspect.signature(vars(config)["__init__"]).parameters.values()
+    plain = [each.replace(annotation=hints[each.name]) for each in parameters]
+    config.__signature__ = inspect.Signature(plain)  # type: ignore[attr-defined]
     return config
 
 

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.algorithms.own_file import recipe_of
+from pyswarmopt.algorithms.own_file import as_recipe
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
-from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA, is_function
+from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
+from pyswarmopt_llm.common.own import is_own, of_packages, own
 from pyswarmopt_llm.common.registry import unknown
 
 if TYPE_CHECKING:
     from pyswarmopt.interop.nevergrad import NevergradOptimizer
 
 OWN = "pso"  # the library's choice without bounds, which the default for functions needs
-
-
+OPTIMIZER = "optimizer"  # the setting
 _OWN_RECIPE = "constriction"
 
 
@@ -56,7 +56,7 @@ def check_other(
     if settings:
         why = f"sets coefficients of model-swarms, not of {name}; remove one"
         raise InvalidOption("settings", settings[0], why)
-    if is_function(name):
+    if is_own(OPTIMIZER, name):
         own_recipe(name)
         return
     need_extra(module_of(name), name)
@@ -67,17 +67,18 @@ def check_other(
             with closing(_nevergrad(name, points, population, 2 * population, 0)):
                 pass
     elif name not in optimizer_names():
-        raise unknown("optimizer", name, [*optimizer_names(), f"{NEVERGRAD}NAME", "FILE.py:NAME"])
+        names = [*optimizer_names(), *of_packages(OPTIMIZER), f"{NEVERGRAD}NAME", "FILE.py:NAME"]
+        raise unknown(OPTIMIZER, name, names)
 
 
 def own_recipe(name: str) -> pso.Recipe:
-    """The recipe of a user's FILE.py:NAME.
+    """The recipe that a user or another package wrote; see `own`.
 
     Raises:
         UserError: no such file, or it has no such recipe.
     """
     try:
-        return recipe_of(name, "`optimizer`")
+        return as_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
     except ValueError as error:
         raise UserError(str(error)) from error
 
@@ -86,11 +87,11 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
     """The recipe of a swarm but Model Swarms, without restarts of the whole swarm.
 
     Args:
-        name: of the swarm, or FILE.py:NAME.
+        name: of the swarm, or what a user calls one.
         max_iter: rounds after the first.
         patience: it stops after this many rounds without a new best.
     """
-    if is_function(name):
+    if is_own(OPTIMIZER, name):
         recipe = own_recipe(name)
     else:
         recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))

@@ -9,6 +9,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Space
+from pyswarmopt_llm.common.own import is_function, own
 from pyswarmopt_llm.common.registry import plugins, unknown
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
@@ -76,15 +77,24 @@ _BUILT_IN = (
 _KINDS = {kind.name: kind for kind in _BUILT_IN}
 
 
-def register(kind: SpaceKind) -> None:
-    """Make a kind of space known by its name, which `SearchConfig.space` takes.
+_OWN: dict[str, SpaceKind] = {}  # as they were named -> kinds of the user's
+
+
+def use_own(name: str) -> None:
+    """Load a kind of space that the user wrote; nothing of any other name.
+
+    Only what a user names is loaded, never what a stranger's run names: until then `space_kind` knows
+    nothing of it.
 
     Raises:
-        ValueError: a kind of this package has that name.
+        UserError: the file cannot be loaded, or has no `SpaceKind` of that name.
     """
-    if any(kind.name == built_in.name for built_in in _BUILT_IN):
-        raise ValueError(f"{kind.name!r} is the name of a built-in space; choose another")
-    _KINDS[kind.name] = kind
+    if not is_function(name):
+        return
+    kind = own("space", name)
+    if not isinstance(kind, SpaceKind):
+        raise InvalidOption("space", name, "is no SpaceKind; assign one to that name")
+    _OWN[name] = kind
 
 
 def make_pool(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
@@ -97,7 +107,7 @@ def make_pool(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
 
 
 def space_kind(name: str) -> SpaceKind:
-    """The kind of space of that name.
+    """The kind of space of that name; of one in a file that was not loaded, a plain one of adapters.
 
     Raises:
         UserError: there is none.
@@ -110,7 +120,9 @@ def space_kind(name: str) -> SpaceKind:
         return _KINDS[name]
     if name in plugins("spaces"):
         return plugins("spaces")[name].load()
-    raise unknown("space", name, dict.fromkeys((*_KINDS, *plugins("spaces"))))
+    if is_function(name):
+        return _OWN.get(name, SpaceKind(name))
+    raise unknown("space", name, dict.fromkeys((*_KINDS, *plugins("spaces"), "FILE.py:NAME")))
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
@@ -119,7 +131,8 @@ def saved_kind(folder: str | Path) -> SpaceKind | None:
     """
     # of another package: NAME.json, known without importing it
     files = {name: f"{name}.json" for name in plugins("spaces")}
-    files |= {name: kind.saved_as for name, kind in _KINDS.items() if kind.saved_as}
+    known = {**_KINDS, **_OWN}
+    files |= {name: kind.saved_as for name, kind in known.items() if kind.saved_as}
     for name, file in files.items():
         if (user_path(folder) / file).is_file():
             return space_kind(name)

@@ -1,4 +1,6 @@
-"""The Pareto front of a search over several tasks, as a table: the result, and the other compromises."""
+"""Tables that a terminal and a page show alike: the Pareto front of a search over several tasks, and
+the parts of a score by model.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from typing import TYPE_CHECKING
 from pyswarmopt_llm.report.phrases import score_text
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.scoring.result import Result
+    from pyswarmopt_llm.searching.scoring.result import Model, Result
+
+Table = tuple[str, list[str], list[list[str]]]  # title, headings, rows
 
 
 def front_headings(result: Result) -> list[str]:
@@ -27,6 +31,30 @@ def front_rows(result: Result) -> Iterator[list[str]]:
     }
     for name, scored in [("result", own), *((p["folder"], p) for p in result.front.points)]:
         yield [name, *_cells(scored, result)]
+
+
+def part_tables(result: Result, models: Mapping[str, Model]) -> Iterator[Table]:
+    """Of each task whose score is made of named parts, the parts of each model.
+
+    Args:
+        result: of the search.
+        models: by the names to show.
+    """
+    split = "test" if result.best.test else "dev"
+    scored = {label: scores.tasks for label, model in models.items() if (scores := model.on(split))}
+    for task, outcome in (result.best.on(split) or result.best.dev).tasks.items():
+        if not outcome.named:
+            continue
+        rows = [
+            [
+                label,
+                score_text(tasks[task].value),
+                *(score_text(tasks[task].named.get(part)) for part in outcome.named),
+            ]
+            for label, tasks in scored.items()
+            if task in tasks
+        ]
+        yield f"{task}: the parts of the score on {split}", ["model", "score", *outcome.named], rows
 
 
 def _cells(scored: Mapping[str, Mapping[str, float]], result: Result) -> Iterator[str]:

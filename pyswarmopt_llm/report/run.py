@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import refuse_link, write_text
+from pyswarmopt_llm.common.own import named
 from pyswarmopt_llm.report.card import licence_of, model_card
+from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.run_page import render_report
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
@@ -30,7 +34,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
 
     Args:
         config: what to search, where and how long.
-        on_event: called with progress.
+        on_event: called with progress; a notebook shows it without.
 
     Returns:
         The finished run. The score in it is that of the files in ``best/``, read back and scored
@@ -46,11 +50,12 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         >>> search(config).result["best_test"]  # doctest: +SKIP
         0.62
     """
-    return loop.search(config, on_event, write_for_people)
+    with _listening(on_event) as listener:
+        return _judged(loop.search(config, listener, write_for_people))
 
 
 def resume(
-    run: str | Path, on_event: OnEvent | None = None, allowed: Collection[str] = ()
+    run: str | Path, on_event: OnEvent | None = None, allowed: Collection[Any] = ()
 ) -> SearchResult:
     """Continue a run: the same result as if it had never been stopped; of a finished run its
     result.
@@ -58,7 +63,8 @@ def resume(
     Args:
         run: its directory.
         on_event: called with progress.
-        allowed: what of its configuration may run code, in the words it was begun with.
+        allowed: what of its configuration may run code, in the words it was begun with, or the
+            objects.
 
     Returns:
         The finished run.
@@ -73,7 +79,29 @@ def resume(
     """
     from pyswarmopt_llm.searching import resuming
 
-    return resuming.resume(run, on_event, allowed, write_for_people)
+    names = [named(each) for each in allowed]
+    with _listening(on_event) as listener:
+        return _judged(resuming.resume(run, listener, names, write_for_people))
+
+
+@contextmanager
+def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
+    """What is called with progress; a notebook shows it where nothing else is."""
+    from rich.console import Console
+
+    console = Console()
+    if on_event is not None or not console.is_jupyter:
+        yield on_event
+        return
+    from pyswarmopt_llm.report.terminal import progress
+
+    with progress(console) as shown:
+        yield shown
+
+
+def _judged(found: SearchResult) -> SearchResult:
+    """The run with its verdict."""
+    return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
 
 
 def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task] | None) -> None:

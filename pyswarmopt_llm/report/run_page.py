@@ -12,9 +12,17 @@ from pyswarmopt_llm.common.events import SMALL, split_small_weights
 from pyswarmopt_llm.report import remarks, words
 from pyswarmopt_llm.report.commands import usage, with_relative_paths
 from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.front import front_headings, front_rows, part_tables
 from pyswarmopt_llm.report.pages import TextTable, render
 from pyswarmopt_llm.report.phrases import score, score_text, versions_text
-from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
+from pyswarmopt_llm.report.reading import (
+    Course,
+    changes,
+    emergence,
+    front_picture,
+    paths,
+    searched,
+)
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -55,7 +63,8 @@ def render_report(
         config=with_relative_paths(about.config),
         scores=_score_table(_models(result, found.rows)),
         about_scores=" ".join(filter(None, [_ABOUT_SCORES, words.about_dev(result)])),
-        more_scores=[*_task_tables(result), *_label_tables(result)],
+        more_scores=[*_task_tables(result), *_label_tables(result), *_shared(result, found.rows)],
+        front=front_picture(result),
         course=course,
         found_by=remarks.found_by(course) if rows else "",
         paths=picture,
@@ -133,6 +142,14 @@ def _label_tables(result: Result) -> Iterator[TextTable]:
             rows.append([row.label, right, *counts])
         headings = ["label", "right [95%]", *columns]
         yield TextTable(f"{task}: errors by label on test", headings, rows, note)
+
+
+def _shared(result: Result, models: Mapping[str, Model]) -> Iterator[TextTable]:
+    """The tables that a terminal shows, too."""
+    for table in part_tables(result, models):
+        yield TextTable(*table)
+    if points := list(front_rows(result)):
+        yield TextTable("The Pareto front", front_headings(result), points, first=True)
 
 
 def _weight_table(result: Result) -> TextTable:

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from pyswarmopt_llm.common.events import Event, OnEvent, mixture_text
 from pyswarmopt_llm.report import remarks, words
-from pyswarmopt_llm.report.front import front_headings, front_rows
+from pyswarmopt_llm.report.front import front_headings, front_rows, part_tables
 from pyswarmopt_llm.report.phrases import about_weights, score
 from pyswarmopt_llm.report.progress import SearchState, decided, headline, logged, price
 
@@ -124,6 +124,8 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     title = ": ".join(filter(None, ["Scores with 95% intervals", combination]))
     rows = ((name, score(model.dev), score(model.test)) for name, model in findings.rows.items())
     console.print(table_of(title, ("", "dev", "test (held out)"), rows))
+    for table in part_tables(findings.result, findings.rows):
+        console.print(table_of(*table))
     if compromises := list(front_rows(findings.result)):
         headings = front_headings(findings.result)
         console.print(table_of("The Pareto front", headings, compromises))

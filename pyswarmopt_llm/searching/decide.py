@@ -31,6 +31,7 @@ from pyswarmopt_llm.common.config import (
 )
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import is_swarm
+from pyswarmopt_llm.mix import use_own
 from pyswarmopt_llm.mix.kind import SpaceKind
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_answers, load_objectives
 from pyswarmopt_llm.searching.plan import Plan, Work
@@ -111,6 +112,7 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) ->
     Raises:
         UserError: the settings are not those of a plan, or do not fit the tasks any more.
     """
+    use_own(config.space)
     plan = Plan(config, given or {})
     check_settings(plan)
     work = Work(plan, load_objectives(config))
@@ -131,7 +133,9 @@ def asked_for(config: SearchConfig) -> SearchConfig:
         theirs = config.optimizer in ("auto", MODEL_SWARMS)
         grid = "paper" if draws and theirs else "given"
     day = config.day or date.today().isoformat()
-    return replace(config, preset=preset, space=space_of(config), grid=grid, day=day)
+    space = space_of(config)
+    use_own(space)
+    return replace(config, preset=preset, space=space, grid=grid, day=day)
 
 
 def _decided(asked: Plan, method: Method, objectives: Objectives) -> Plan:

@@ -17,7 +17,7 @@ import torch
 import pyswarmopt_llm.engine.memory as memory_of
 from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
-from pyswarmopt_llm.common.events import not_held_out
+from pyswarmopt_llm.common.events import duration, not_held_out
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
@@ -131,9 +131,9 @@ class Fit:
         if self.training is not None:
             yield f"training {self._in_words(self.training)}"
         if self.seconds is not None:
-            low, high = (seconds / 60 for seconds in self.seconds)
+            low, high = map(duration, self.seconds)
             yield (
-                f"time: {low:.2g} to {high:.2g} minutes (arithmetic: {_LEAST:.0%} to {_MOST:.0%} of the "
+                f"time: {low} to {high} (arithmetic: {_LEAST:.0%} to {_MOST:.0%} of the "
                 "card's rate in its data sheet, as five searches on an H100; slower cards reach more)"
             )
         if not self.fits:
@@ -229,7 +229,7 @@ def seconds_on(
     for name, task in work.objectives.tasks.items():
         scoring = work.objectives.scorings(name, work.plan.config.scoring)[0]
         sample = task.dev[:SAMPLE]
-        asked = work.objectives.metrics[name].build(sample, scoring, chat, task.prompt)
+        asked = work.objectives.metrics[name].on(sample, scoring, chat, task.prompt)
         tokens += tokens_read(asked.texts(), lambda text: len(tokenizer(text)["input_ids"]))
         count += len(sample)
     passes = _planned(work)[2]

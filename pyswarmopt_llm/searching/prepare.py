@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import MODELS, SearchConfig, is_function
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
+from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.mix import make_pool
 from pyswarmopt_llm.mix.coefficients import between, starting_points
@@ -58,8 +57,13 @@ class Job:
     def fingerprints(self) -> dict[str, Any]:
         """Digests of base, experts, tasks, and score functions."""
         prints = {**self.pool.fingerprints, **_fingerprints(self.objectives)}
-        own = _own_file(self.plan.config.optimizer)
-        return {**prints, "scores": {**prints.get("scores", {}), **own}} if own else prints
+        config = self.plan.config
+        own = {
+            spec: fingerprint(spec)
+            for spec in (config.optimizer, config.space)
+            if is_function(spec)
+        }
+        return {**prints, "own": own} if own else prints
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -183,14 +187,6 @@ def open_job(work: Work) -> Job:
         notes={**notes, **pool.notes},
         examination=examination,
     )
-
-
-def _own_file(optimizer: str) -> dict[str, str]:
-    """The file of the user's own optimizer, by what it was called; nothing of any other."""
-    if not is_function(optimizer):
-        return {}
-    source = user_path(optimizer.rpartition(":")[0]).read_bytes()
-    return {optimizer: hashlib.sha256(source).hexdigest()}
 
 
 def _fingerprints(objectives: Objectives) -> dict[str, Any]:

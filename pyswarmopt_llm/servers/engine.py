@@ -67,6 +67,10 @@ class CandidateServer(ABC):
     def running(self) -> object:
         """The base that the server says it runs, and the adapters that it was started with."""
 
+    def started_with(self, name: str) -> Any:
+        """The candidate that the server has under this name already; None: none."""
+        return None
+
     @abstractmethod
     def load(self, patch: Patch) -> Any:
         """Make a candidate ready.
@@ -213,6 +217,10 @@ class ServedEngine(PromptTokenizer, Engine):
             # servers generate at least one token
             self.check_length(len(head) + len(tail) + 1, context)
         return self.score(encoded)
+
+    def encode_pair(self, context: str, continuation: str) -> TokenPair:
+        """The token ids of both."""
+        return self._encoded(context, continuation)
 
     def score(self, pairs: Sequence[TokenPair]) -> list[float]:
         """`loglikelihood` of token ids."""

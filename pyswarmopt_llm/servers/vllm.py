@@ -81,6 +81,13 @@ class Vllm(CandidateServer):
         """See `CandidateServer.to_cut`."""
         return {"model": self._model, "prompt": text, "add_special_tokens": False}
 
+    def started_with(self, name: str) -> str | None:
+        """See `CandidateServer.started_with`."""
+        cards = self.http.get("/v1/models")
+        with documented(self.name):
+            names = [str(card["id"]) for card in cards["data"] if card.get("parent")]
+        return name if name in names else None
+
     def load(self, patch: Patch) -> str | None:
         """See `CandidateServer.load`."""
         if not patch.low_rank:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import SearchConfig, is_server
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
@@ -35,6 +36,7 @@ from pyswarmopt_llm.experts.compatibility import (
 )
 from pyswarmopt_llm.experts.files import local_directory, refuse_unmatched
 from pyswarmopt_llm.experts.truncate import squared_norm
+from pyswarmopt_llm.tools.check_served import check_served
 from pyswarmopt_llm.tools.flatten import check_flat, is_plain, load_by_peft
 
 LEAST_KEPT = 0.5  # of an adapter, in bfloat16
@@ -122,7 +124,12 @@ class Numbers:
 
 
 def check(
-    adapters: Sequence[str | Path], base: str, device: str = "auto", threads: int | None = None
+    adapters: Sequence[str | Path],
+    base: str,
+    device: str = "auto",
+    threads: int | None = None,
+    engine: str = "auto",
+    server_folder: str | None = None,
 ) -> CheckReport:
     """Load each adapter as a search and as PEFT does, and compare.
 
@@ -133,6 +140,8 @@ def check(
         base: that they are adapters of: directory, hub id or ``embedded:smollm2-135m``.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: CPU threads; default: PyTorch's choice.
+        engine: URL of a server that runs the base: what each adapter changes there is compared, too.
+        server_folder: a folder that the server sees, too.
 
     Returns:
         What is wrong with each adapter, and what was measured of it.
@@ -158,7 +167,13 @@ def check(
     errors = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
     readable = {info.name: info for info in report.experts if info.name not in errors}
     changed = changed_weights(readable.values())
-    engine = load_engine(resolved, "auto", device, threads, changed=changed) if readable else None
+    loaded = load_engine(resolved, "auto", device, threads, changed=changed) if readable else None
+    there: dict[str, str] = {}
+    if loaded is not None and is_server(engine):
+        infos = list(readable.values())
+        specs = tuple(map(str, adapters))
+        served = SearchConfig(base, specs, (), "", engine=engine, server_folder=server_folder)
+        there = dict(check_served(served, resolved, loaded, infos, PROMPTS))
     checks = []
     for name, path in zip(report.names, adapters, strict=True):
         odd = tuple(problem.text for problem in report.warnings if problem.expert == name)
@@ -166,12 +181,13 @@ def check(
         problems: tuple[str, ...] = (errors.get(name, ""),)
         if name in errors and not is_plain(str(path)):
             problems = (_not_to_flatten(path, resolved) or errors[name],)
-        if engine is not None and name in readable:
+        if loaded is not None and name in readable:
             info = readable[name]
             try:
-                numbers = measure(engine, resolved, info)
+                numbers = measure(loaded, resolved, info)
                 selected = info.config.selected(modules.linear, modules.output) & modules.read
                 problems = (*_coverage(info, selected), *_results(numbers))
+                problems += tuple(filter(None, [there.get(name)]))
             except UserError as error:
                 problems = (str(error),)
         checks.append(AdapterCheck(name, str(path), problems, odd, numbers))

@@ -15,7 +15,12 @@ from statistics import fmean
 from typing import Any
 
 from pyswarmopt_llm.common.config import changed, command
-from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
+from pyswarmopt_llm.common.errors import (
+    InvalidOption,
+    UndefinedModelError,
+    UserError,
+    first_line,
+)
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import LEVEL, Ends, interval
 from pyswarmopt_llm.engine.transformers import load_engine
@@ -255,6 +260,35 @@ class FindResult:
         """As JSON values."""
         ranking = [adapter.to_json() for adapter in self.ranking]
         return {**vars(self), "ranking": ranking, "base": self.base.to_json()}
+
+
+def adapters_on_hub(base: str, limit: int) -> list[str]:
+    """The hub ids of adapters of a base, the most downloaded first.
+
+    Args:
+        base: its hub id, which the cards of its adapters name.
+        limit: of so many at most.
+
+    Raises:
+        UserError: the hub cannot be asked, or has none.
+    """
+    from huggingface_hub import HfApi
+
+    tags = (f"base_model:adapter:{base}", "peft")
+    try:
+        found = [
+            str(model.id)
+            for model in HfApi().list_models(filter=tags, sort="downloads", limit=limit)
+        ]
+    except OSError as error:  # those of huggingface_hub and of its client
+        why = f"{type(error).__name__}: {first_line(error)}"
+        raise InvalidOption(
+            "hub", base, f"the hub cannot be asked ({why}); check the connection"
+        ) from error
+    if not found:
+        why = "the hub has no PEFT adapter whose card names this base; give its hub id, such as org/name"
+        raise InvalidOption("hub", base, why)
+    return found
 
 
 def find(

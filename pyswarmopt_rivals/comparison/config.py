@@ -10,6 +10,7 @@ from typing import Annotated
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.options import Option
+from pyswarmopt_llm.common.own import use_names
 from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES, TrainingOptions
 
 
@@ -39,7 +40,7 @@ class CompareConfig:
     _: KW_ONLY
     methods: Annotated[
         tuple[str, ...],
-        Option("all, or some methods (the long help names them).", "M,M", commas=True),
+        Option("all, or some (the long help names them), FILE.py:NAME too.", "M,M", commas=True),
     ] = ("all",)
     seeds: Annotated[int, Option("Number of seeds for randomised methods.", "N", least=1)] = 3
     budget_items: Annotated[
@@ -51,7 +52,6 @@ class CompareConfig:
             "An expert's training chats: JSONL or builtin:NAME.", "NAME=D", opt.TASK, hidden=True
         ),
     ] = ()
-    # generated ones that a ``builtin:NAME`` of `data` stands for; a file is taken whole
     examples: Annotated[
         int, Option("Generated chats of a builtin:NAME in `data`.", "N", opt.RARE, least=1)
     ] = BUILTIN_EXAMPLES
@@ -92,7 +92,8 @@ class CompareConfig:
     threads: opt.Threads = None
 
     def __post_init__(self) -> None:
-        """Make `prompts` a task."""
+        """Make names of objects and paths, and `prompts` a task."""
+        use_names(self)
         if self.prompts is not None:
             object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
             object.__setattr__(self, "prompts", None)

@@ -17,6 +17,7 @@ from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import digest, user_path, write_json, write_text
 from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.options import check_options
+from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
@@ -163,7 +164,7 @@ def check_budget(budget_items: int, task: Task) -> None:
 
 
 def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
-    """Expert name -> training chats: all of a file, `examples` generated ones."""
+    """Expert name -> training chats: all of a file, or `examples` of a generated task."""
     chats = {}
     for name, spec in config.data:
         if name not in experts:
@@ -222,16 +223,21 @@ def _run_once(store: Store, entry: Entry, done: int, total: int, on_step: OnStep
     task = bench.task.name
     name = f"{task}: {method.name}, seed {seed}"
 
+    source = {"source": fingerprint(method.name)} if is_function(method.name) else {}
+
     def outcome() -> dict[str, Any]:
         on_step(done, total, name, None)
         began = time.perf_counter()
-        found = {"task": task, "method": method.name, "seed": seed}
+        found = {"task": task, "method": method.name, "seed": seed, **source}
         found |= run(method, bench, seed, budget)
         log.info("%s: %.1f s", name, time.perf_counter() - began)
         return found
 
     key = f"{task} {method.name} {seed}"
     row = store.get(OUTCOME, key, outcome, lambda row: wrong_field(row, _SHAPE))
+    if row.get("source") != source.get("source"):
+        why = "changed since this comparison scored it; put it back, or give another `out`"
+        raise InvalidOption("methods", method.name, why)
     on_step(done + 1, total, name, row)
 
 

@@ -13,6 +13,7 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, MOST_COEFFICIENTS, NEVERG
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.common.other_optimizers import module_of, optimizer_names
+from pyswarmopt_llm.common.own import is_own, of_packages
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
@@ -26,6 +27,7 @@ from pyswarmopt_rivals.methods.method import (
     Kind,
     Method,
 )
+from pyswarmopt_rivals.methods.own import own_method
 from pyswarmopt_rivals.methods.searching.optimizers import (
     MODELLED,
     optimizer_of,
@@ -58,7 +60,7 @@ TRAINED = (
 
 def known_methods() -> tuple[str, ...]:
     """All names, in the order of the documentation."""
-    return (*METHODS, *SEARCHING, *ENSEMBLES, *OPTIMIZERS)
+    return (*METHODS, *SEARCHING, *ENSEMBLES, *OPTIMIZERS, *of_packages("methods"))
 
 
 def contestant(name: str) -> Method:
@@ -78,7 +80,10 @@ def contestant(name: str) -> Method:
         return replace(
             rule, name=name, function="methods.changes:cut_to_adapter", arguments=(rule,)
         )
-    if name.startswith(NEVERGRAD) or name in (*MODELLED, *optimizer_names()):
+    if (mine := own_method(name)) is not None:
+        return mine
+    known = (*MODELLED, *optimizer_names())
+    if name.startswith(NEVERGRAD) or name in known or is_own("optimizer", name):
         return Method(
             name,
             "",

@@ -30,7 +30,6 @@ from doc_blocks import (
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt.cli.app import app as pyswarmopt_app
-from pyswarmopt_llm import mix
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
 
 PROGRAMS = ("swarm-llm", "pyswarmopt", "python", "make", "pip", "uv", "cat", "head", "ls", "git")
@@ -225,10 +224,6 @@ def test_what_a_page_tells_the_reader_to_do_works(
                     context.chdir(command.folder)
                     follow(command, world)
     finally:
-        for name in set(mix._KINDS) - {
-            kind.name for kind in mix._BUILT_IN
-        }:  # spaces that the page registered
-            del mix._KINDS[name]
         for name in set(sys.modules) - before:  # modules that the page wrote
             if str(getattr(sys.modules[name], "__file__", "")).startswith(str(world)):
                 del sys.modules[name]

@@ -18,6 +18,7 @@ from rich.console import Console
 from scipy import optimize, stats
 from search_helpers import files, questions, swarm_llm, write_task
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES, TrainingOptions
 from pyswarmopt_rivals.cli.compare import print_comparison
 from pyswarmopt_rivals.comparison.config import CompareConfig
@@ -156,6 +157,35 @@ def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, An
     cheapest_first = ["uniform-soup", "best-single", "model-swarms"]
     assert sorted(cheapest_first, key=finished.index) == cheapest_first
     assert [done for done, *_, row in steps if row is not None] == list(range(1, 8))
+
+
+MINE = """
+from pyswarmopt_llm.mix import build_space
+
+def even(settings):
+    space = build_space(settings.space, settings.experts)
+    return space.realise(space.vertices().mean(0))
+
+def nothing(settings):
+    return None
+"""
+
+
+def test_a_method_of_ones_own_competes_and_is_not_mixed_with_its_earlier_self(
+    given: dict[str, Any], tmp_path: Path
+) -> None:
+    """The soup, written once more."""
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    name = f"{file}:even"
+    found = compared(given, methods=("uniform-soup", name), seeds=1)["methods"]
+    for key in ("dev", "test"):
+        assert found[name][key] == found["uniform-soup"][key]
+    with pytest.raises(UserError, match="returned NoneType; return a Patch"):
+        compared(given, methods=(f"{file}:nothing",), out=str(tmp_path / "other"))
+    file.write_text(MINE.replace("mean(0)", "sum(0)"))
+    with pytest.raises(UserError, match="changed since this comparison scored it"):
+        compared(given, methods=(name,), seeds=1)
 
 
 def by_signs(difference: Any) -> float:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import for_all_tasks, is_function
+from pyswarmopt_llm.common.config import for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.hardware import pick_device
+from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.metrics import text
 from pyswarmopt_llm.scores.metrics.external.evaluate import evaluate_metric
@@ -181,7 +182,7 @@ def _known(spec: str) -> Metric | None:
         family, _, needed = name.partition(":")
         if name == spec or (needed and argument and family == kind):
             return metric
-    return FAMILIES[FUNCTION] if is_function(spec) else None
+    return FAMILIES[FUNCTION] if is_own("metric", spec) else None
 
 
 def metric_of(task: Task) -> str:

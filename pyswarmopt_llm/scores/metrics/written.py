@@ -167,6 +167,10 @@ class Written:
         score = self.score_samples(samples, indices)
         return score if self.sampled else replace(score, answers=tuple(samples[0]))
 
+    def marks(self, answers: Sequence[str]) -> list[dict[str, float]]:
+        """The named parts of the value of each answer; of most metrics there are none."""
+        return [{} for _ in answers]
+
     def score_samples(
         self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
     ) -> Score:

@@ -402,7 +402,8 @@ def check_new(path: Path) -> None:
 
 class Fingerprints(TypedDict, total=False):
     """Digests of what a run's numbers depend on: the base, and by name the experts, tasks, score
-    functions and metrics; and at its end the files of its result.
+    functions, metrics, and the user's own optimizer and space; and at its end the files of its
+    result.
     """
 
     base: str
@@ -410,6 +411,7 @@ class Fingerprints(TypedDict, total=False):
     tasks: dict[str, str]
     scores: dict[str, str]
     metrics: dict[str, str]
+    own: dict[str, str]
     best: dict[str, str]
 
 
@@ -428,6 +430,7 @@ class About:
         left: task -> test items that are not scored.
         noise: of a server's log-probabilities when the run began, in nats.
         server_scores: of the first dev items by the base on that server then, in nats.
+        command: that searches alike; "" in runs of earlier versions.
     """
 
     config: SearchConfig
@@ -441,6 +444,7 @@ class About:
     left: dict[str, int] = field(default_factory=dict)
     noise: float = 0.0
     server_scores: tuple[float, ...] = ()
+    command: str = ""
 
     @property
     def base(self) -> str:

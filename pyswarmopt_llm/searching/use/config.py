@@ -10,6 +10,7 @@ from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option, documented
+from pyswarmopt_llm.common.own import use_names
 
 BARE = "base"  # as an adapter: none
 
@@ -86,11 +87,12 @@ class EvalConfig:
         )
 
     def __post_init__(self) -> None:
-        """Make `prompts` the task.
+        """Make names of objects and paths, and `prompts` the task.
 
         Raises:
             InvalidOption: there is another one, or several metrics.
         """
+        use_names(self)
         if not isinstance(self.metric, str | None):
             raise InvalidOption("metric", self.metric, "one at a time; give its name")
         if self.prompts is not None:

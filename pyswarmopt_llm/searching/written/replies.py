@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from statistics import fmean
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -39,11 +39,12 @@ _FEW = 8  # fewer replies say nothing by beginning alike
 
 
 class ModelReply(TypedDict):
-    """A reply of a model."""
+    """A reply of a model, with the named parts of its value, where there are any."""
 
     model: str
     text: str
     value: float
+    marks: NotRequired[dict[str, float]]
 
 
 class Prompt(TypedDict):
@@ -247,8 +248,11 @@ def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[d
     for label, patch in models.items():
         job.engine.load(patch)
         replies = utility.answers(job.engine)
-        for row, reply, value in zip(rows, replies, utility.judge(replies), strict=True):
-            row["replies"].append({"model": label, "text": storable(reply), "value": float(value)})
+        values = utility.judge(replies)
+        marks = utility.marks(replies)
+        for row, reply, value, mark in zip(rows, replies, values, marks, strict=True):
+            shown = {"model": label, "text": storable(reply), "value": float(value)}
+            row["replies"].append({**shown, "marks": mark} if mark else shown)
     return rows
 
 

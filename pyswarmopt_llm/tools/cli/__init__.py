@@ -17,8 +17,18 @@ from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Again, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
-from pyswarmopt_llm.common.options import OUTPUT, SETTINGS, TASK, Device, Option, Threads
-from pyswarmopt_llm.common.other_options import Base
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.options import (
+    OUTPUT,
+    SETTINGS,
+    TASK,
+    Device,
+    Option,
+    ServerFolder,
+    Threads,
+)
+from pyswarmopt_llm.common.other_options import Base, Place
 from pyswarmopt_llm.report.phrases import one_line, score_text, signed
 from pyswarmopt_llm.report.remarks import only_chooses
 from pyswarmopt_llm.report.terminal import table_of
@@ -99,17 +109,20 @@ def check(
     base: Base,
     device: Device = "auto",
     threads: Threads = None,
+    engine: Place = "auto",
+    server_folder: ServerFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Check that adapters apply, whole and at their scale.
+    """Check that adapters apply, whole and at their scale; with --engine on a running server, too.
 
     No examples are needed. Exit code 1 if something is wrong with one of them.
 
     Example: swarm-llm check adapters/* --base embedded:smollm2-135m
     """
+    from pyswarmopt_llm.searching.use.opening import engine_of
     from pyswarmopt_llm.tools.check import check
 
-    report = check(adapters, base, device, threads)
+    report = check(adapters, base, device, threads, engine_of(engine, None), server_folder)
     rows = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
     record = {"base": report.base, "adapters": rows, "ok": report.ok}
     print_either(record, map(str, report.adapters), as_json)
@@ -154,14 +167,43 @@ def export(
     record |= {"relative_error": done.loss and done.loss.whole}
     record |= {"left_out": done.loss.left_out if done.loss else ()}
     lines = [*_written(done, out, rank_in_words(rank))]
+    if form == "peft" and base is None:
+        lines += _scored_again(source.rstrip("/"), out, rank is not None, record, as_json)
     lines += [only_chooses()] if done.chooses else []
     lines += _steps(out.rstrip("/"), form, done.base)
-    if form == "peft" and base is None:
-        before = [] if rank is None else ["--against", f"{source.rstrip('/')}/best"]
-        words = ["swarm-llm", "eval", "--run", source, "--adapter", out, *before]
-        purpose = "score it before and after" if before else "score it again"
-        lines.append(_to(purpose, *words))
     print_either(record, lines, as_json)
+
+
+def _scored_again(
+    run: str, out: str, smaller: bool, record: dict[str, Any], quiet: bool
+) -> Iterator[str]:
+    """The score of a run's result before and after it was made smaller, which `record` gets, too; or
+    the command for it, where it cannot be had now.
+    """
+    words = ["swarm-llm", "eval", "--run", run, "--adapter", out]
+    if not smaller:
+        yield _to("score it again", *words)
+        return
+    from pyswarmopt_llm.report.against import between
+    from pyswarmopt_llm.searching.scoring.result import read_result
+    from pyswarmopt_llm.searching.use.model import evaluate_against, with_run
+
+    best = f"{run}/best"
+    result = read_result(user_path(run))
+    split = "dev" if result is None or result.best.test is None else "test"
+    try:
+        config = with_run(EvalConfig(run=run, adapter=out, against=best, split=split))
+        with items_bar(quiet) as on_items:
+            found = evaluate_against(config, on_items)
+    except UserError as error:
+        yield f"Not scored before and after: {with_flags(error.text)}"
+        yield _to("score it before and after", *words, "--against", best)
+        return
+    after, before = (result.score.value for result in found.results)
+    record["scores"] = {"before": before, "after": after, "paired": found.paired.record()}
+    names = ("the copy", "the original")
+    yield f"Score before {before:.3f}, after {after:.3f} on {found.paired.n} {split} examples"
+    yield between(names, (after, before), found.paired, split).sentence
 
 
 def _written(done: Exported, out: str, rank: str) -> Iterator[str]:
@@ -221,8 +263,16 @@ FindConfig = make_dataclass(
 
 
 def find(
-    adapters: Annotated[list[str], typer.Argument(metavar="ADAPTERS...", help="LoRA adapters.")],
     settings: FindConfig,  # type: ignore[valid-type]
+    adapters: Annotated[
+        list[str] | None, typer.Argument(metavar="ADAPTERS...", help="LoRA adapters.")
+    ] = None,
+    hub: Annotated[
+        str | None, Option("Add the adapters of this base on the hub.", "ORG/NAME", TASK)
+    ] = None,
+    limit: Annotated[
+        int, Option("So many of the hub, the most downloaded.", "N", TASK, least=1, most=1000)
+    ] = 20,
     top: Annotated[int, Option("Adapters to end with.", "K", SETTINGS, least=1)] = 4,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -237,10 +287,13 @@ def find(
     exam = EvalConfig(split="dev", **vars(settings))
     if exam.task:
         check_files(exam, [exam.task])
-    from pyswarmopt_llm.tools.find import find
+    from pyswarmopt_llm.tools.find import adapters_on_hub, find
 
+    pool = [*(adapters or ()), *(adapters_on_hub(hub, limit) if hub else ())]
+    if not pool:
+        raise UserError("no adapters given; name their directories or hub ids, or give --hub")
     with items_bar(quiet or as_json) as on_items:
-        result = find(adapters, exam, top, on_items)
+        result = find(pool, exam, top, on_items)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
         return

@@ -1,15 +1,12 @@
-"""The worked example of docs/how-to/spaces.md, from a file of its own: registered, searched, saved, read
-back.
-"""
+"""The worked example of docs/how-to/extend.md, from a file of its own: searched, saved, read back."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,33 +16,30 @@ import safetensors.torch
 import torch
 from search_helpers import history, questions, small, write_task
 
-from pyswarmopt_llm import mix
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.mix import build_space, register, space_kind
-from pyswarmopt_llm.mix.kind import SpaceKind
+from pyswarmopt_llm.mix import build_space, space_kind, use_own
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
-PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "spaces.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "extend.md"
+CONVEX = "mine.py:convex"
 MODULE = "q_proj"
 
 
 @pytest.fixture
-def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The file of the example, imported; the registry is as before afterwards."""
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the example, in the current directory."""
     (code,) = re.findall(
-        r'```python title="convex_space.py"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL
+        r'```python title="mine.py"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL
     )
-    file = tmp_path / "convex_space.py"
+    file = tmp_path / "mine.py"
     file.write_text(code, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    importlib.import_module("convex_space")
-    yield file
-    del sys.modules["convex_space"], mix._KINDS["convex"]
+    monkeypatch.chdir(tmp_path)
+    return file
 
 
 @pytest.mark.usefixtures("example")
@@ -53,7 +47,8 @@ def test_its_candidates_are_averages_of_weight_changes(tiny_experts: list[Path])
     """Against the sum of alpha / r * B A, worked out from the adapters' files, at the shares 0.75,
     0, 0.25.
     """
-    space = build_space("convex", [load_adapter(read_adapter(path)) for path in tiny_experts])
+    use_own(CONVEX)
+    space = build_space(CONVEX, [load_adapter(read_adapter(path)) for path in tiny_experts])
     patch = space.realise(torch.tensor([1.5, -2.0, 0.5], dtype=torch.float64))
     name = next(name for name in patch.low_rank if MODULE in name)
     total = torch.zeros(patch.low_rank[name].dense().shape)
@@ -70,7 +65,7 @@ def test_its_candidates_are_averages_of_weight_changes(tiny_experts: list[Path])
 def test_it_is_searched_saved_described_and_resumed(
     words_search: Callable[..., SearchConfig], tmp_path: Path
 ) -> None:
-    result: Any = search(words_search(8, 4, space="convex", max_iter=4)).result
+    result: Any = search(words_search(8, 4, space=CONVEX, max_iter=4)).result
     rows = [row for row in history(tmp_path / "run") if row["phase"] == "search"]
     assert len(rows) > 5
     assert all(
@@ -80,7 +75,7 @@ def test_it_is_searched_saved_described_and_resumed(
     # the files, read back, score as the candidate did
     assert result["best_dev"] == max(row["value"] for row in rows)
     card = (tmp_path / "run" / "best" / "README.md").read_text()
-    assert "`convex`" in card and "library_name: peft" in card
+    assert f"`{CONVEX}`" in card and "library_name: peft" in card
     # of a mixture, whichever won here
     weights = dict(zip(result["coefficients"], (0.5, 0.25, 0.25), strict=True))
     found = Result.from_json(result)
@@ -88,7 +83,11 @@ def test_it_is_searched_saved_described_and_resumed(
     assert "an average of" in model_card(Run(tmp_path / "run").about, replace(found, models=mixed))
     assert "PeftModel" in (tmp_path / "run" / "report.html").read_text()
     (tmp_path / "run" / "result.json").unlink()
-    assert resume(tmp_path / "run").result["coefficients"] == result["coefficients"]
+    with pytest.raises(UserError, match=r"allow mine\.py:convex"):
+        resume(tmp_path / "run")
+    assert (
+        resume(tmp_path / "run", allowed=[CONVEX]).result["coefficients"] == result["coefficients"]
+    )
 
 
 @pytest.mark.usefixtures("example")
@@ -97,19 +96,21 @@ def test_the_default_preset_mixes_as_it_does(
 ) -> None:
     """No expert is added that would be mixed as the kind does which it is made from."""
     task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
-    more = {"space": "convex", "preset": "auto", "max_iter": 1}
+    more = {"space": CONVEX, "preset": "auto", "max_iter": 1}
     result: Any = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).result
     assert len(result["coefficients"]) == 3 and not (tmp_path / "run" / "trained").exists()
 
 
-def test_without_its_import_there_is_no_such_space() -> None:
-    with pytest.raises(UserError, match="space convex: unknown"):
-        space_kind("convex")
+def test_reading_a_run_runs_no_file_that_it_names(example: Path) -> None:
+    example.write_text("raise SystemExit('was run')\n")
+    kind = space_kind("mine.py:other")
+    assert (kind.name, kind.library, kind.linear) == ("mine.py:other", "peft", False)
 
 
-def test_the_name_of_a_built_in_space_is_taken() -> None:
-    with pytest.raises(ValueError, match="'delta' is the name of a built-in space"):
-        register(SpaceKind("delta"))
+def test_what_is_no_space_is_refused(example: Path) -> None:
+    for name, said in (("half", "is no SpaceKind"), ("none", "has no none")):
+        with pytest.raises(UserError, match=said):
+            use_own(f"{example.name}:{name}")
 
 
 @pytest.mark.parametrize("name", ["delta", "factor"])

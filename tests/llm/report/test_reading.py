@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -16,10 +19,12 @@ from rich.console import Console
 
 from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.report.findings import findings, score_rows
+from pyswarmopt_llm.report.finished import write_report
 from pyswarmopt_llm.report.reading import (
     Course,
     Headroom,
     emergence,
+    front_picture,
     headroom,
     searched,
 )
@@ -27,6 +32,9 @@ from pyswarmopt_llm.report.terminal import print_findings
 from pyswarmopt_llm.searching.leaders import FRONT, Archive
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
+
+RUNS = Path(__file__).parents[2] / "frozen" / "runs"
+
 
 # Archive
 
@@ -181,3 +189,17 @@ def test_the_best_expert_is_ahead_by_questions_and_by_what_the_search_maximises(
     }
     lead = Result.from_json(content).ahead()
     assert lead is not None and lead.difference == pytest.approx(0.4)
+
+
+def test_the_front_is_drawn_and_listed_where_its_scores_are(tmp_path: Path) -> None:
+    """Of a stored run: more of the first task is further right, more of the second higher."""
+    run = shutil.copytree(RUNS / "several" / "finished", tmp_path / "run")
+    picture = front_picture(Result.from_json(json.loads((run / "result.json").read_text())))
+    dots = {title.partition(":")[0]: (x, y) for x, y, _, title in picture["dots"]}
+    assert dots.keys() == {"result, dev", "result, test", "front/01, dev"}
+    across, up = np.subtract(dots["result, dev"], dots["front/01, dev"])
+    assert across > 0 and up > 0  # 0.625 and 0.375 against 0.125 and 0.5; down is more
+    page = write_report(run).read_text()
+    table = page.partition("The Pareto front")[2]
+    assert "front/01" in table and page.count('class="dot hollow" cx') >= 2
+    assert front_picture(journal()[1]) is None

@@ -25,6 +25,7 @@ from pyswarmopt_llm.report.commands import with_relative_paths
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.words import combination
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.external.score_function import (
     CallableUtility,
     ScoreFunction,
@@ -223,10 +224,12 @@ def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: P
         before, after = (row["replies"][k]["value"] for k in (1, 2))
         assert before != after
     found["prompts"][0]["replies"][0]["text"] = f"Hello {trap}"
+    found["prompts"][0]["replies"][0]["marks"] = {"short": 0.25, trap: 1.0}
     (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
     from pyswarmopt_llm.report.finished import write_report
 
     page = write_report(run).read_text()
+    assert "short 0.25, &lt;script&gt;" in page
     assert "Hello &lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
     assert "replies to the dev prompts that changed most" in page
     found["prompts"][0]["replies"][0].pop("value")
@@ -245,6 +248,14 @@ def test_named_numbers_are_reported_beside_their_mean(
         assert (own["short"] + own["long"]) / 2 == pytest.approx(result[f"{name}_{split}"])
     page = (Path(config.out) / "report.html").read_text()
     assert "asks, from the best expert to the result on test: short " in page
+    assert "asks: the parts of the score on test" in page
+    for part, value in own.items():
+        assert f'data-name="{part}">{value:.3f}<' in page
+    asked = [Item("1", "reverse a b", None, "")]
+    utility = find_metric("mine.py:rules").on(asked, "generate", lambda turn: turn, None)
+    (marks,) = utility.marks(["a b c"])
+    assert marks.keys() == own.keys()
+    assert [sum(marks.values()) / 2] == pytest.approx(utility.judge(["a b c"]))
     code, out, _ = swarm_llm(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:rules", "--json"
     )

@@ -105,6 +105,7 @@ def test_a_script_that_lies_here_does_not_stand_in_for_the_librarys(
         ({"metrics": ("trapdoor.py:score",)}, "--allow trapdoor.py:score"),
         ({"metrics": ("words=./trapdoor.py:score",)}, "--allow words=./trapdoor.py:score"),
         ({"optimizer": "trapdoor.py:score", "max_iter": 1}, "--allow trapdoor.py:score"),
+        ({"space": "trapdoor.py:score"}, "--allow trapdoor.py:score"),
         ({"workers": "ray://198.51.100.1:10001"}, "--allow ray://198.51.100.1:10001"),
     ],
 )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from search_helpers import MakeSearch
 
-from pyswarmopt_llm import SearchResult
+from pyswarmopt_llm import SearchConfig, SearchResult
+from pyswarmopt_llm.report.commands import command_line, user_settings
+from pyswarmopt_llm.report.run import search
+from pyswarmopt_llm.searching.scoring.run_directory import read_about
+from pyswarmopt_llm.searching.use.config import EvalConfig
 
 RUN = Path(__file__).parents[2] / "frozen" / "runs" / "several" / "finished"
 
@@ -28,10 +36,33 @@ def test_a_result_is_a_line_and_its_table_has_the_numbers_of_the_file(found: Sea
         assert [rows[name]["test_low"], rows[name]["test_high"]] == model["test"]["interval"]
 
 
-def test_a_notebook_shows_the_table_escaped(found: SearchResult) -> None:
-    trap = SearchResult(
-        Path("<script>"), {**found.result, "models": {"<b>": found.result["models"]["best"]}}
-    )
+def test_a_notebook_shows_verdict_and_table_escaped(found: SearchResult) -> None:
+    models = {"<b>": found.result["models"]["best"]}
+    trap = SearchResult(Path("<script>"), {**found.result, "models": models}, "Better than <i>.")
     page = trap._repr_html_()
-    assert "<script>" not in page and "&lt;b&gt;" in page
+    assert "<script>" not in page and "&lt;b&gt;" in page and "Better than &lt;i&gt;." in page
     assert f"{found.result['best_dev']:.3f}" in found._repr_html_()
+
+
+def test_a_notebook_shows_progress_and_what_a_search_found(
+    words_search: MakeSearch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """IPython's display writes to stdout where no notebook is."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    config = words_search(6, 6, max_iter=1)
+    found = search(config)
+    out = capsys.readouterr().out
+    assert out.count("JupyterRenderable") > 3  # a line each
+    report = (Path(config.out) / "report.html").read_text()
+    assert found.verdict and found.verdict.split(",")[0] in report
+    about = read_about(Path(config.out))
+    assert {*shlex.split(about.command)} == {*shlex.split(command_line(user_settings(about)))}
+    assert search(replace(config, out=f"{config.out}-2"), lambda event: None).verdict
+    assert capsys.readouterr().out == ""
+
+
+def test_signatures_have_types_alone() -> None:
+    for config in (SearchConfig, EvalConfig):
+        signature = str(inspect.signature(config))
+        assert "Option(" not in signature and "base: str" in signature
+    assert "experts: tuple[str, ...]" in str(inspect.signature(SearchConfig))

@@ -104,3 +104,8 @@ def test_a_search_takes_it_and_resumes(
         file.unlink()
     resume(tmp_path / "run", allowed=[name] if name.startswith("mine") else [])
     assert history(tmp_path / "run") == rows
+    if name.startswith("mine"):
+        (tmp_path / "run" / "result.json").unlink()
+        (tmp_path / "mine.py").write_text(MINE.replace("0.5", "0.6"))
+        with pytest.raises(UserError, match=r"own mine\.py:mine changed"):
+            resume(tmp_path / "run", allowed=[name])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from changed_copies import Edit, changed_copy, each
+from huggingface_hub import HfApi, ModelInfo
 from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
@@ -223,3 +226,39 @@ def test_a_ranking_has_the_interval_of_the_scale_of_its_metric() -> None:
     assert RankedAdapter("a", "a", answers, (1.0, 10.0)).interval == pytest.approx(
         (7.92, 9.45), abs=0.005
     )
+
+
+def test_the_adapters_of_a_base_on_the_hub_are_ranked(
+    folder: Path,
+    tiny_base: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The hub's answer is written here: it names folders of this machine."""
+    task = write_task(tmp_path / "t.json", questions(8, 1), questions(6, 2))
+    asked: list[dict[str, Any]] = []
+    names = pool(folder)[:4]
+
+    def list_models(self: HfApi, **question: Any) -> list[ModelInfo]:
+        asked.append(question)
+        return [ModelInfo(id=name) for name in names[: question["limit"]]]
+
+    monkeypatch.setattr(HfApi, "list_models", list_models)
+    words = ["find", "--base", tiny_base, "--task", task, "--threads", 1, "--json"]
+    code, out, _ = swarm_llm(capsys, *words, "--hub", "org/base", "--limit", 3)
+    ranked = {row["path"] for row in json.loads(out)["ranking"]}
+    assert code == 0 and ranked == set(names[:3])
+    assert asked[0]["filter"] == ("base_model:adapter:org/base", "peft")
+    assert asked[0]["sort"] == "downloads"
+    names.clear()
+    code, _, err = swarm_llm(capsys, *words, "--hub", "org/base")
+    assert code == 2 and "no PEFT adapter" in err
+    monkeypatch.setattr(HfApi, "list_models", unreachable)
+    code, _, err = swarm_llm(capsys, *words, "--hub", "org/base")
+    assert code == 2 and "--hub org/base: the hub cannot be asked (ConnectionError: gone)" in err
+    assert swarm_llm(capsys, *words)[0] == 2
+
+
+def unreachable(self: HfApi, **question: Any) -> None:
+    raise ConnectionError("gone")

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, asks_server, is_function
+from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, asks_server
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.own import is_function
 
 JUDGE = "judge"
 
@@ -21,8 +22,9 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
     for spec in config.metrics:
         if _metric(spec).startswith("evaluate:") or is_function(spec):
             yield "metrics", spec
-    if is_function(config.optimizer):
-        yield "optimizer", config.optimizer
+    for field in ("optimizer", "space"):
+        if is_function(getattr(config, field)):
+            yield field, getattr(config, field)
     if not config.workers.isdecimal():
         yield "workers", config.workers
 

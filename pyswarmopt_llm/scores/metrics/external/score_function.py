@@ -30,6 +30,7 @@ from pyswarmopt_llm.common.errors import (
 )
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.own import fingerprint, here
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at
 from pyswarmopt_llm.scores.metrics.written import Written, means_of_items
@@ -52,7 +53,8 @@ class ScoreFunction:
     named numbers (a dict), of which the mean is taken; for a whole split a list of these.
 
     Args:
-        spec: ``FILE.py:FUNCTION``. The file is run; it may import modules beside it.
+        spec: ``FILE.py:FUNCTION``, whose file is run and may import modules beside it; or the name
+            of a function of this process or of a package, see `own.here`.
 
     Raises:
         InvalidOption: no such file or function, or one with other parameters.
@@ -64,17 +66,18 @@ class ScoreFunction:
     def __init__(self, spec: str) -> None:
         self._spec = spec
         file, _, name = spec.rpartition(":")
-        if not file:
-            raise self._refusal(f"names no function; {_GIVE}")
-        path = user_path(file)
-        if not path.is_file():
-            raise self._refusal(f"no such file; {_GIVE}")
-        self._file = path.resolve()
         self._folder = os.getcwd()
-        self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-        self._function: Any = getattr(self._run_file(), name, None)
+        self._function: Any = here("metric", spec)
+        if self._function is None:
+            self._file = self._found(file)
+            self.fingerprint = fingerprint(spec)
+            self._function = getattr(self._run_file(), name, None)
+        else:
+            code = getattr(self._function, "__code__", None)
+            self._file = Path(getattr(code, "co_filename", ""))
+            self.fingerprint = fingerprint(spec)
         if not callable(self._function):
-            raise self._refusal(f"{path.name} has no function {name}; {_GIVE}")
+            raise self._refusal(f"{self._file.name} has no function {name}; {_GIVE}")
         self._parameters = self._named(name)
 
     def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> Parts:
@@ -114,6 +117,15 @@ class ScoreFunction:
                     "for every prompt"
                 )
         return parts
+
+    def _found(self, file: str) -> Path:
+        """The file of the function."""
+        if not file:
+            raise self._refusal(f"names no function; {_GIVE}")
+        path = user_path(file)
+        if not path.is_file():
+            raise self._refusal(f"no such file; {_GIVE}")
+        return path.resolve()
 
     def _refusal(self, why: str) -> InvalidOption:
         return InvalidOption("metric", self._spec, why)
@@ -218,6 +230,11 @@ class FunctionReplies(Written):
         """The value of each answer."""
         return means(self._parts(answers, indices))
 
+    def marks(self, answers: Sequence[str]) -> list[dict[str, float]]:
+        """See `Written`."""
+        parts = self._parts(answers, None)
+        return [{name: value for name, value in row.items() if name} for row in parts]
+
     def _parts(self, replies: Sequence[str], indices: Sequence[int] | None) -> Parts:
         said = list(map(without_thoughts, replies))
         parts: Parts = self._score(at(self.turns, indices), said, at(self.items, indices))
@@ -298,11 +315,12 @@ class CallableUtility:
 
     def __init__(self, spec: str) -> None:
         self.spec = spec
-        self._function = _find(spec)
+        self._function = here("utilities", spec) or _find(spec)
         self.name = spec.partition(":")[2]
         self.has_test = self._takes_split()
+        module = sys.modules.get(spec.partition(":")[0])
         try:
-            source = inspect.getsource(sys.modules[spec.partition(":")[0]])
+            source = inspect.getsource(self._function if module is None else module)
         except (TypeError, OSError):  # compiled
             source = spec
         self.fingerprint = hashlib.sha256(source.encode()).hexdigest()

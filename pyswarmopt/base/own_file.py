@@ -1,0 +1,42 @@
+"""An object in a file of the user's, as FILE.py:NAME."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def object_of(word: str, option: str) -> Any:
+    """What a FILE.py:NAME names.
+
+    Args:
+        word: as it was given.
+        option: that it was given to, for messages.
+
+    Raises:
+        ValueError: no such file, or it has nothing of that name.
+    """
+    file, _, variable = word.rpartition(":")
+    where = f"{option} {word}"
+    found = vars(_module(where, Path(file)))
+    if variable not in found:
+        raise ValueError(f"{where}: {file} has no {variable}; write FILE.py:NAME")
+    return found[variable]
+
+
+def _module(where: str, file: Path) -> Any:
+    """The user's file, run once; `where` begins messages."""
+    if file.suffix != ".py" or not file.is_file():
+        raise ValueError(f"{where}: there is no file {file}; write FILE.py:NAME")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{where}: {file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module  # dataclasses of the file look themselves up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
+    return module

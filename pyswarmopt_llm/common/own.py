@@ -1,0 +1,139 @@
+"""What users write themselves and name in a setting: FILE.py:NAME, an entry point of a package, or an
+object of this process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from dataclasses import fields
+from functools import cache
+from importlib.metadata import EntryPoint
+from pathlib import Path, PurePath
+from typing import Any, get_origin, get_type_hints
+
+from pyswarmopt.base.own_file import object_of
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.registry import plugins
+
+# Fields of configurations whose names may stand for an object.
+_OBJECTS = ("metric", "metrics", "methods", "optimizer", "space", "utilities")
+_NOTEBOOK = "notebook.py"  # the file of what is in none
+_HERE: dict[str, Any] = {}  # name -> object of this process
+
+
+def is_function(spec: str) -> bool:
+    """Whether a name is that of an object in a Python file.
+
+    Example:
+        >>> is_function("mine.py:score"), is_function("style=mine.py:score"), is_function("judge:rules.txt")
+        (True, True, False)
+    """
+    return spec.endswith(".py") or spec.rpartition(":")[0].endswith(".py")
+
+
+def is_own(setting: str, spec: str) -> bool:
+    """Whether a user, or a package beside this one, wrote what a setting names."""
+    return is_function(spec) or spec in of_packages(setting)
+
+
+def of_packages(setting: str) -> dict[str, EntryPoint]:
+    """Name -> what packages beside this one add to a setting: the group ``swarm_llm.metrics`` of the
+    setting metric, and so on.
+    """
+    return plugins(setting if setting.endswith("s") else f"{setting}s")
+
+
+def named(value: Any) -> str:
+    """The name by which settings know an object from now on, in this process; that of a function in
+    a file is FILE.py:NAME, which any process knows. A text or a path is a name.
+
+    Example:
+        >>> named("f1"), named(lambda reply: 1.0)
+        ('f1', 'notebook.py:lambda')
+    """
+    if isinstance(value, str | PurePath):
+        return str(value)
+    name = getattr(value, "__name__", "") or getattr(value, "name", "") or type(value).__name__
+    plain = "".join(sign for sign in str(name) if sign.isalnum() or sign in "_-")
+    spec = f"{_file_of(value) or _NOTEBOOK}:{plain}"
+    _HERE[spec] = value
+    return spec
+
+
+def _file_of(value: Any) -> Path | None:
+    """The Python file that defines a function under its name."""
+    module = sys.modules.get(getattr(value, "__module__", ""))
+    if module is None or vars(module).get(getattr(value, "__name__", "")) is not value:
+        return None
+    file = Path(getattr(module, "__file__", None) or "")
+    if file.suffix != ".py" or not file.is_file():
+        return None
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
+
+
+def here(setting: str, spec: str) -> Any:
+    """The object of this process, or of a package beside this one; None: neither knows the name."""
+    if spec in _HERE:
+        return _HERE[spec]
+    return of_packages(setting)[spec].load() if spec in of_packages(setting) else None
+
+
+def own(setting: str, spec: str) -> Any:
+    """The object that a setting names; a file is run for it.
+
+    Raises:
+        UserError: there is no such file, or it has no such object.
+    """
+    found = here(setting, spec)
+    if found is not None:
+        return found
+    file, _, name = spec.rpartition(":")
+    try:
+        return object_of(f"{user_path(file)}:{name}", f"`{setting}`")
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def fingerprint(spec: str) -> str:
+    """SHA-256 (hex) of the file that has an object, or of its source where that is in none."""
+    file = user_path(spec.rpartition(":")[0])
+    if file.is_file():
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    try:
+        source = inspect.getsource(_HERE[spec])
+    except (KeyError, OSError, TypeError):  # of a package, or without a source
+        source = spec
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def use_names(config: Any) -> None:
+    """Put names in place of the paths and objects that a configuration was given, and a tuple in
+    place of a single value where it has several.
+    """
+    kind: Any = type(config)
+    for name, several in _several(kind).items():
+        value = getattr(config, name)
+        if not several:
+            object.__setattr__(config, name, _one(name, value))
+        elif not isinstance(value, tuple | list):
+            object.__setattr__(config, name, (_one(name, value),))
+        else:
+            object.__setattr__(config, name, tuple(_one(name, each) for each in value))
+
+
+def _one(name: str, value: Any) -> Any:
+    plain = value is None or isinstance(value, str | tuple | list)
+    if isinstance(value, PurePath) or (name in _OBJECTS and not plain):
+        return named(value)
+    return value
+
+
+@cache
+def _several(config: type[Any]) -> dict[str, bool]:
+    """Field of a configuration -> whether it has several values."""
+    hints = get_type_hints(config)
+    return {each.name: get_origin(hints[each.name]) is tuple for each in fields(config)}

@@ -1,0 +1,125 @@
+"""Whether a running server applies an adapter, whole: what it changes there, and what it changes here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.transformers import TransformersEngine
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
+from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.servers.attach import attach
+from pyswarmopt_llm.servers.engine import CandidateServer, ServedEngine, log_likelihoods
+
+LETTERS = "ABCD"  # of each prompt the next token: every server tells its log-probability
+APART = 0.1  # of an adapter's change of log-probabilities, beside what the bases differ by
+DOUBTFUL = 0.5  # of the change: where the bases differ by more nothing can be told
+ABSENT = 0.1  # share of the change
+
+
+def check_served(
+    config: SearchConfig,
+    base: BaseModel,
+    here: TransformersEngine,
+    adapters: Sequence[AdapterInfo],
+    prompts: Sequence[str],
+) -> Iterator[tuple[str, str]]:
+    """Name of each adapter -> what is wrong with it on the server; "" if nothing is.
+
+    An adapter that the server was started with, under the name of its folder, is looked at as it
+    is; another one is sent.
+
+    Args:
+        config: the server's URL, and the folder that both see.
+        base: that it runs.
+        here: the same base, loaded here.
+        adapters: of the base.
+        prompts: after which log-probabilities are compared.
+
+    Raises:
+        UserError: no server answers, or it runs another base.
+    """
+    pairs = [(here.chat(prompt), letter) for prompt in prompts for letter in LETTERS]
+    there = attach(config, base, lambda: adapters)
+    bare_here = _logprobs_here(here, Patch(), pairs)
+    bare_there = _logprobs_there(there, None, pairs)
+    for info in adapters:
+        patch = Patch(low_rank=load_factors(info))
+        meant = _logprobs_here(here, patch, pairs) - bare_here
+        try:
+            found = _with_adapter(there, info.name, patch, pairs) - bare_there
+        except UserError as error:
+            yield info.name, error.text
+            continue
+        yield info.name, verdict(meant, found, float((bare_there - bare_here).norm()))
+    here.load(Patch())
+
+
+def _logprobs_here(
+    engine: TransformersEngine, patch: Patch, pairs: Sequence[tuple[str, str]]
+) -> Tensor:
+    engine.load(patch)
+    return torch.tensor(engine.loglikelihood(pairs), dtype=torch.float64)
+
+
+def _logprobs_there(
+    engine: ServedEngine, candidate: object, pairs: Sequence[tuple[str, str]]
+) -> Tensor:
+    encoded = [engine.encode_pair(*pair) for pair in pairs]
+    return torch.tensor(log_likelihoods(engine.server, candidate, encoded), dtype=torch.float64)
+
+
+def _with_adapter(
+    engine: ServedEngine, name: str, patch: Patch, pairs: Sequence[tuple[str, str]]
+) -> Tensor:
+    server: CandidateServer = engine.server
+    started = server.started_with(name)
+    if started is not None:
+        return _logprobs_there(engine, started, pairs)
+    candidate = server.load(patch)
+    try:
+        return _logprobs_there(engine, candidate, pairs)
+    finally:
+        server.unload(candidate)
+
+
+def verdict(meant: Tensor, found: Tensor, bases: float) -> str:
+    """What is wrong with an adapter on a server; "" if nothing is.
+
+    Args:
+        meant: the change of log-probabilities here, (N,).
+        found: the same on the server.
+        bases: norm of the difference of the bare bases.
+
+    Example:
+        >>> change = torch.tensor([3.0, -4.0])
+        >>> verdict(change, change * 1.02, bases=0.1)
+        ''
+        >>> verdict(change, change * 0, bases=0.1).partition(":")[0]
+        'is not applied on the server'
+        >>> verdict(change, change / 2, bases=0.1).partition(";")[0]
+        'is not applied whole on the server: 50% of its change arrives'
+    """
+    size = float(meant.norm())
+    if 2 * bases >= DOUBTFUL * size:
+        return (
+            f"cannot be told on the server: its base differs from this one by {bases:.2g} nats, the "
+            f"adapter by {size:.2g}; name the base that the server runs"
+        )
+    if float((found - meant).norm()) <= APART * size + 2 * bases:
+        return ""
+    share = float(found @ meant) / size**2
+    if abs(share) <= ABSENT:
+        return (
+            "is not applied on the server: log-probabilities there are the base's; load it, and ask "
+            "for it by its name"
+        )
+    return (
+        f"is not applied whole on the server: {share:.0%} of its change arrives; look at its scale, and "
+        "at the modules that the server supports"
+    )

@@ -1,0 +1,57 @@
+"""Methods that users or other packages write: a function ``settings -> Patch``, or ``-> Merged``."""
+
+from __future__ import annotations
+
+import inspect
+
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.common.own import is_own, own
+from pyswarmopt_rivals.methods.method import DELTA, Merged, Method, Settings
+
+SETTING = "methods"
+
+
+def own_method(name: str) -> Method | None:
+    """The method that a user calls by this name; None: it is none, but perhaps a recipe.
+
+    Raises:
+        UserError: there is no such file, or it has nothing of that name.
+    """
+    if not is_own(SETTING, name):
+        return None
+    function = own(SETTING, name)
+    if not callable(function) or not _takes_settings(function):
+        return None
+    text = (inspect.getdoc(function) or "").partition("\n")[0]
+    return Method(
+        name,
+        text,
+        "",
+        "methods.own:execute",
+        (name,),
+        spaces=DELTA,
+        needs=frozenset({"dev", "seed"}),
+        kind="searching",
+    )
+
+
+def _takes_settings(function: object) -> bool:
+    """Whether a function has to be given something; what makes a recipe has not."""
+    parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+    return any(each.default is each.empty for each in parameters)
+
+
+def execute(name: str, settings: Settings) -> Merged:
+    """Call the user's function.
+
+    Raises:
+        InvalidOption: it returns no model.
+    """
+    found = own(SETTING, name)(settings)
+    if isinstance(found, Patch):
+        return Merged(found)
+    if not isinstance(found, Merged):
+        why = f"returned {type(found).__name__}; return a Patch, such as space.realise(weights)"
+        raise InvalidOption(SETTING, name, why)
+    return found

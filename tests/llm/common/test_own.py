@@ -1,0 +1,97 @@
+"""What users write themselves: named in settings as objects, files, or by packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from search_helpers import MakeSearch
+
+import pyswarmopt as pso
+import pyswarmopt_llm.common.own as own_module
+from pyswarmopt_llm import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.other_optimizers import check_other, other_recipe
+from pyswarmopt_llm.common.own import fingerprint, named, own
+from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.scores.metrics.by_name import find_metric
+from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_rivals.comparison.config import CompareConfig
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Objects are known to one test alone."""
+    yield
+    own_module._HERE.clear()
+
+
+def test_a_text_or_a_path_is_one_of_several() -> None:
+    config = SearchConfig("b", Path("x"), "quiz.json", Path("run"), metrics="f1", columns=["a=b"])
+    assert (config.experts, config.tasks, config.out) == (("x",), ("quiz.json",), "run")
+    assert (config.metrics, config.columns) == (("f1",), ("a=b",))
+    compared = CompareConfig(
+        "b", ("x", "y"), "t", "o", methods="ties", data=(("x", "chats.jsonl"),)
+    )
+    assert (compared.methods, compared.data) == (("ties",), (("x", "chats.jsonl"),))
+    assert EvalConfig(base=Path("b"), task=Path("t.csv")).task == "t.csv"
+
+
+def test_an_object_has_a_name_and_a_function_of_a_file_that_of_its_file() -> None:
+    def mine() -> None: ...
+
+    recipe = pso.compose([pso.inertia(0.5)], name="very calm")
+    config = SearchConfig("b", ("x", "y"), ("t",), "r", metrics=mine, optimizer=recipe)
+    assert config.metrics == ("notebook.py:mine",) and own("metric", config.metrics[0]) is mine
+    assert own("optimizer", config.optimizer) is recipe
+    name = named(find_metric)
+    assert name.endswith("by_name.py:find_metric") and Path(name.rpartition(":")[0]).is_file()
+    assert EvalConfig(metric=mine).metric == "notebook.py:mine"
+
+
+def test_a_fingerprint_is_of_the_source() -> None:
+    def first(reply: str) -> int:
+        return len(reply)
+
+    before = fingerprint(named(first))
+
+    def first(reply: str) -> int:
+        return -len(reply)
+
+    assert fingerprint(named(first)) != before
+
+
+def test_a_search_takes_a_function_and_goes_on_with_it(
+    words_search: MakeSearch, tmp_path: Path
+) -> None:
+    def vowels(reply: str) -> float:
+        return float(sum(map(reply.count, "aeiou")))
+
+    config = words_search(6, 6, metrics=vowels, scoring="auto", max_new_tokens=4, max_iter=0)
+    found = search(config).result
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(UserError, match=r"allow notebook\.py:vowels"):
+        resume(tmp_path / "run")
+    assert resume(tmp_path / "run", allowed=[vowels]).result["best_dev"] == found["best_dev"]
+
+
+def test_packages_add_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As entry points do; the module is one of this folder's."""
+    (tmp_path / "their_package.py").write_text(
+        "import pyswarmopt as pso\n"
+        "def polite(reply): return reply.count('please')\n"
+        "def calm(): return pso.compose([pso.inertia(0.25), pso.cognitive(1.0)])\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    points = {
+        "metrics": {"polite": EntryPoint("polite", "their_package:polite", "swarm_llm.metrics")},
+        "optimizers": {"calm": EntryPoint("calm", "their_package:calm", "swarm_llm.optimizers")},
+    }
+    monkeypatch.setattr(own_module, "plugins", lambda kind: points.get(kind, {}))
+    metric = find_metric("polite")
+    assert metric.rate(["?"], ["please, please"], [Item("1", "?", None, None)]) == [{"": 2.0}]
+    check_other("calm")
+    assert other_recipe("calm", 5, 3).velocity.terms[0].weight == 0.25
