@@ -201,6 +201,16 @@ def test_weights_are_those_of_pycma(dim, population):
     assert math.isclose(r.mu_eff, theirs.mueff) and r.mu == theirs.mu
 
 
+def test_the_rates_are_those_of_the_tutorial_by_hand():
+    """Hansen 2016, equations 55 to 57, for D = 10 and 10 points: mu_eff = 3.1673."""
+    r = Rates(10, 10)
+    assert r.mu_eff == pytest.approx(3.1673, abs=1e-4)
+    assert r.c_sigma == pytest.approx(5.1673 / 18.1673, abs=1e-4)
+    assert r.d_sigma == pytest.approx(1 + 5.1673 / 18.1673, abs=1e-4)
+    assert r.c_c == pytest.approx(4.31673 / 14.63346, abs=1e-4)
+    assert r.c_1 == pytest.approx(2 / 130.8573, abs=1e-5)
+
+
 def literal_generations(mean, sigma, points, values, r):
     """Hansen 2016, figure 6, one number at a time where that says more."""
     n, c = len(mean), np.eye(len(mean))

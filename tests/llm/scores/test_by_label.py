@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
 from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt_llm.report.against import label_lines
 from pyswarmopt_llm.scores.by_label import errors_by_label, label_errors
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -82,3 +83,12 @@ def test_there_are_none_without_labels_that_all_items_share() -> None:
     assert errors_by_label([Item("1", "?", None, "x")], ["x"]) is None
     assert errors_by_label([Item("1", "?", one, "")], ["A"]) is None
     assert errors_by_label([Item("1", "?", one, "A")], []) is None
+
+
+@pytest.mark.parametrize(("labels", "last"), [(20, "19"), (22, "and 2 labels more")])
+def test_of_many_labels_the_commonest_are_shown_and_the_others_counted(
+    labels: int, last: str
+) -> None:
+    names = [f"team {i}" for i in range(labels)]
+    lines = list(label_lines(label_errors(names, range(labels), range(labels))))
+    assert len(lines) == 1 + min(labels, 20) + (labels > 20) and last in lines[-1]

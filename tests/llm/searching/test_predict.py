@@ -303,6 +303,12 @@ def test_options_of_their_own(words_search: MakeSearch, tmp_path: Path) -> None:
         sl.predict(run, ["Which?"])
 
 
+def test_a_column_that_is_named_anew_takes_the_place_of_the_searchs(runs: dict[str, Path]) -> None:
+    rows = [{"body": "north", "wish": "amber fjord?"}]
+    anew = sl.predict(runs["letter"], rows, columns=("question=wish",))
+    assert anew == sl.predict(runs["letter"], ["amber fjord?"])
+
+
 def test_names_of_columns_keep_the_blanks_around_them(
     runs: dict[str, Path], tmp_path: Path
 ) -> None:

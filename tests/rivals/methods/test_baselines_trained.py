@@ -132,10 +132,15 @@ def test_without_a_budget_nothing_is_trained(tiny_base: Path, experts: list[Adap
     assert torch.allclose(flat(run("finetune-best", experts, best)), flat(as_patch(experts[1])))
 
 
+@pytest.mark.parametrize(
+    ("budget", "chosen"), [(10**4, (0.2, 2)), (2 * 140 + 100, (0.2, 2)), (2 * 140 + 99, (0.1, 3))]
+)
 def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(
-    monkeypatch: pytest.MonkeyPatch,
+    budget: int, chosen: tuple[float, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against a table: rate 0.2 is best after its second epoch."""
+    """Against a table: rate 0.2 is best after its second epoch, 0.1 after its third; a rate costs
+    140 passes, and 100 are left for the training itself.
+    """
     table = {0.1: [0.3, 0.4, 0.5, 0.4], 0.2: [0.3, 0.9, 0.5, 0.4]}
     calls: list[tuple[float, int, int | None]] = []
 
@@ -154,11 +159,13 @@ def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(
 
     monkeypatch.setattr(on_dev, "_probabilities", probabilities)
     items = [Choices((("a", "b"),), (1.0,), 0)] * 10
-    resident: Any = Resident(SimpleNamespace(model=None), items, 10**4)
+    resident: Any = Resident(SimpleNamespace(model=None), items, budget)
     change = SimpleNamespace(tensors=[], additions=dict, patch=lambda: "done")
     assert train_on_dev(resident, lambda: change, (0.1, 0.2), 0) == "done"
-    assert calls == [(0.1, 5, None)] * 2 + [(0.2, 5, None)] * 2 + [(0.2, 10, 2)]
-    assert resident.spent == 2 * 4 * 10 * 3.5 + 2 * 10 * 2.5
+    rate, epochs = chosen
+    rates = [0.1, 0.2] if rate == 0.2 else [0.1]
+    assert calls == [(tried, 5, None) for tried in rates for _ in range(2)] + [(rate, 10, epochs)]
+    assert resident.spent == len(rates) * 4 * 10 * 3.5 + epochs * 10 * 2.5
 
 
 def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:
