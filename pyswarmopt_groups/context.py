@@ -85,8 +85,8 @@ class GroupContext:
         members: most trusted first: ties go to the first-listed.
         task: dev and test; a single question has no dev to fit on.
         scoring: how members answer items.
-        seed: of samples.
-        device: of a reward model.
+        seed: seed of samples.
+        device: device of a reward model.
         tolerant: members that are down abstain, with a warning, instead of raising an error.
     """
 

@@ -86,7 +86,7 @@ class Directory:
         """Create or reopen the directory and lock it.
 
         Args:
-            fingerprints: of the inputs; they must match those on disk.
+            fingerprints: fingerprints of the inputs; they must match those on disk.
 
         Raises:
             UserError: not writable, locked by another process, or the inputs have changed.

@@ -54,7 +54,7 @@ class Key:
     """Key that says which reply is whose.
 
     Attributes:
-        names: of the models, "ours" and "theirs".
+        names: names of the models, "ours" and "theirs".
         ours: id of a pair (the place of its item in the split, from 1) -> the number of our reply,
             1 or 2.
         alike: ids of the pairs whose replies are the same, which nobody has to judge.
@@ -76,9 +76,9 @@ class Votes:
 
     Attributes:
         task: its name.
-        names: of the models, "ours" and "theirs".
+        names: names of the models, "ours" and "theirs".
         value: our share of wins; a tie is half a win, and so are equal replies.
-        interval: of that share.
+        interval: interval of that share.
         paired: ours minus theirs, item by item.
         ties: items that are a tie in the mean of their voters, equal replies among them.
         agreement: the share of pairs of voters of one item who vote alike; None with one voter.

@@ -68,7 +68,7 @@ def evaluate_perturbed(
     same item is perturbed alike in any file.
 
     Args:
-        config: of one model.
+        config: configuration of one model.
         rates: of letters that get a typo, one or several.
         on_items: called with the number of items scored so far, and of all.
 

@@ -126,7 +126,7 @@ def surrogate(
         cognitive: c1.
         social: c2.
         damping: d.
-        share: of the informants.
+        share: share of the informants.
         radius: see `ModelInformant`.
         memory: see `ModelInformant`.
         population: particles of the first swarm.

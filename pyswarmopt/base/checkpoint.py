@@ -74,7 +74,7 @@ class Writer:
     nine times as long as a write, however large its history grows.
 
     Args:
-        path: of the file.
+        path: path of the file.
         clock: in seconds.
     """
 

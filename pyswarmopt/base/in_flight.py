@@ -22,7 +22,7 @@ class Ticket:
     Attributes:
         x: the position, (D,), a copy: an array, or a tensor of a swarm on tensors.
         particle: index of its particle.
-        number: of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
+        number: number of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
 
     Example:
         >>> import pyswarmopt as pso

@@ -132,7 +132,7 @@ class Evaluator:
         retries: how often a failed call is made again.
         vectorized: how `fun` is called; None until the trial.
         tried: whether the first call, which shows what `fun` takes, was made, or is not needed.
-        shape: of a value: () or (outputs,); with constraints () before the first is known.
+        shape: shape of a value: () or (outputs,); with constraints () before the first is known.
         patience: seconds that a call under way is waited for.
         workers: the pool; close it in the end.
 

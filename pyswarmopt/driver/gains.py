@@ -57,4 +57,8 @@ class Gains(StateRecord):
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        vars(self).update(vars(Gains.from_state(saved, "gains", {})))
+        read = Gains.from_state(saved, "gains", {})
+        self.first = read.first
+        self.best = read.best
+        self.violation = read.violation
+        self.calls = read.calls

@@ -80,7 +80,7 @@ class Result(Mapping[str, Any]):
         feasible: whether x meets all constraints, equalities within ``equality_tolerance``.
         recipe: the recipe with its parameters, in words; empty for the default search.
         seed: that of the search; None if none was given.
-        version: of pyswarmopt.
+        version: version of pyswarmopt.
         status: how the search stands, in a word. "target": that was reached. "converged": nothing
             was gained any more. "exhausted": every point was evaluated. "budget": evaluations,
             iterations or time were used up, and more might gain something. "infeasible": no

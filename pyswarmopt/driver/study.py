@@ -37,7 +37,7 @@ class Trial:
     """A point to evaluate.
 
     Attributes:
-        number: of the trial; a restored study gives pending ones again under their number.
+        number: number of the trial; a restored study gives pending ones again under their number.
         x: the point, (D,) float64.
         params: with ``space=``, its parameters by name; else None.
 

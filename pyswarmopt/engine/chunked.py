@@ -43,7 +43,7 @@ def move(
         informants: index of each particle's attractor among the personal bests, (N,); None: at.g
             holds the attractors, (1, D) or (N, D).
         recipe: its velocity is a sum of terms.
-        factors: of that sum.
+        factors: factors of that sum.
         generator: for the boundary.
         box: where a boundary acts.
     """

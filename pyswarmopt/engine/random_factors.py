@@ -36,8 +36,8 @@ class RandomFactors:
     Args:
         rule: the sum.
         shape: N and D.
-        generator: of the numbers per particle, and of the position where `bits` begin.
-        dtype: of the coefficients.
+        generator: source of the numbers per particle, and of the position where `bits` begin.
+        dtype: dtype of the coefficients.
         whole: whether the coefficients hold the factors per coordinate, which are otherwise left to
             `per_block`.
         bits: the stream of the factors per coordinate; None before the first one is needed.

@@ -32,7 +32,7 @@ class Rates:
 
     Attributes:
         weights: (lambda,), of the ranks; negative for the worse half.
-        expected_norm: of a standard normal vector.
+        expected_norm: expected norm of a standard normal vector.
     """
 
     def __init__(self, dim: int, population: int) -> None:

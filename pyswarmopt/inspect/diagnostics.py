@@ -47,7 +47,7 @@ class Diagnosis:
 
     Attributes:
         text: the findings in words.
-        stability: of the coefficients; None where it is not known.
+        stability: stability of the coefficients; None where it is not known.
 
     Example:
         >>> print(Diagnosis("They are stable.", Stability(0.8, 0.9)))

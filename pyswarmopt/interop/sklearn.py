@@ -39,7 +39,7 @@ class SwarmSearchCV(BaseSearchCV):
         cv: folds.
         verbose: how much is printed.
         pre_dispatch: jobs that are sent ahead.
-        error_score: of a candidate whose fit fails.
+        error_score: score of a candidate whose fit fails.
         return_train_score: score the training folds, too.
 
     Example:

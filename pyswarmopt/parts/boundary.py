@@ -79,7 +79,7 @@ def none(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[
         x: positions, (N, D).
         v: velocities, (N, D).
         box: the bounds.
-        generator: of the random numbers, if any are needed.
+        generator: source of the random numbers, if any are needed.
 
     Returns:
         New positions and velocities, (N, D) each.
@@ -101,7 +101,7 @@ def clip(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[
         x: positions, (N, D).
         v: velocities, (N, D).
         box: the bounds.
-        generator: of the random numbers, if any are needed.
+        generator: source of the random numbers, if any are needed.
 
     Returns:
         New positions and velocities, (N, D) each.
@@ -123,7 +123,7 @@ def confine(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tup
         x: positions, (N, D).
         v: velocities, (N, D).
         box: the bounds.
-        generator: of the random numbers, if any are needed.
+        generator: source of the random numbers, if any are needed.
 
     Returns:
         New positions and velocities, (N, D) each.
@@ -148,7 +148,7 @@ def reflect(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tup
         x: positions, (N, D).
         v: velocities, (N, D).
         box: the bounds.
-        generator: of the random numbers, if any are needed.
+        generator: source of the random numbers, if any are needed.
 
     Returns:
         New positions and velocities, (N, D) each.
@@ -171,7 +171,7 @@ def periodic(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tu
         x: positions, (N, D).
         v: velocities, (N, D).
         box: the bounds.
-        generator: of the random numbers, if any are needed.
+        generator: source of the random numbers, if any are needed.
 
     Returns:
         New positions and velocities, (N, D) each.
@@ -197,7 +197,7 @@ def resample(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tu
         x: positions, (N, D).
         v: velocities, (N, D).
         box: the bounds.
-        generator: of the random numbers, if any are needed.
+        generator: source of the random numbers, if any are needed.
 
     Returns:
         New positions and velocities, (N, D) each.

@@ -96,7 +96,7 @@ def uniform(
         start: the starting points that are given, (n, D), or None.
         out: the rows to be filled, (m, D).
         box: the bounds, or None.
-        generator: of the random numbers.
+        generator: source of the random numbers.
 
     Raises:
         ValueError: neither a box nor starting points.
@@ -160,7 +160,7 @@ def towards_anywhere(
         positions: where the particles start, (N, D).
         out: their velocities, (N, D), to be filled in.
         box: the bounds, or None.
-        generator: of the random numbers.
+        generator: source of the random numbers.
 
     Example:
         >>> box, x, v = Box(np.zeros(1), np.ones(1)), np.array([[0.5]]), np.empty((1, 1))
@@ -185,7 +185,7 @@ def at_rest(positions: Array, out: Array, box: Box | None, generator: np.random.
         positions: where the particles start, (N, D).
         out: their velocities, (N, D), to be filled in.
         box: the bounds, or None.
-        generator: of the random numbers.
+        generator: source of the random numbers.
 
     Example:
         >>> v = np.ones((2, 1))

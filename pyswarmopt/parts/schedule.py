@@ -46,7 +46,7 @@ class Exponential:
 
     Attributes:
         start: value at move 0.
-        factor: of each move.
+        factor: factor of each move.
         floor: the least value.
         floor_start: the floor holds at move 0, too; not in the authors' released code of Model
             Swarms.

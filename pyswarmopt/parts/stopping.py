@@ -152,7 +152,7 @@ def extent(state: State) -> float:
     """The largest side of the smallest box around all particles, in the units of x.
 
     Args:
-        state: of the swarm.
+        state: state of the swarm.
 
     Returns:
         The length, in the units of x.
@@ -175,7 +175,7 @@ def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
 
     Args:
         rules: to be asked.
-        state: of the swarm.
+        state: state of the swarm.
 
     Returns:
         Reason to value.

@@ -43,7 +43,7 @@ def algorithm1(
         f: utility of a point, (D,) -> float; higher is better.
         experts: (n, D), at least 2.
         setting: the coefficients and limits.
-        seed: of the random numbers.
+        seed: seed of the random numbers.
 
     Returns:
         g, (D,), and f(g).

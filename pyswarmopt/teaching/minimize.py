@@ -42,7 +42,7 @@ def minimize(
         fun: (D,) -> a finite number, the same at each call.
         bounds: (D, 2), 2 <= D <= 20.
         max_evals: calls of `fun`, at least 50, the last one for the best point again.
-        seed: of the random numbers.
+        seed: seed of the random numbers.
 
     Returns:
         The best point, (D,), its value, and the calls of `fun`: fewer than `max_evals` where the

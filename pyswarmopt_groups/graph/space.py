@@ -41,7 +41,7 @@ class GraphSpace:
 
     Args:
         members: models and adapters.
-        seed: of the draws.
+        seed: seed of the draws.
     """
 
     name = "graph"
@@ -139,7 +139,7 @@ def open_graph(
 
     Args:
         folder: holds ``graph.json``.
-        dtype: of the weights, as in a search.
+        dtype: dtype of the weights, as in a search.
         device: where they go.
         threads: CPU threads (None: as torch finds them).
 

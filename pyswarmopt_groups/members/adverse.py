@@ -106,7 +106,7 @@ class PrivateMember(Member):
     Args:
         member: answers in truth.
         epsilon: of each vote, at least 0; 0 is uniform noise.
-        seed: of the noise.
+        seed: seed of the noise.
     """
 
     def __init__(self, member: Member, epsilon: float, seed: int = 0) -> None:

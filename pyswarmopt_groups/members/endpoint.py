@@ -54,7 +54,7 @@ class EndpointMember(Member):
 
     Args:
         name: its name.
-        url: of the server.
+        url: address of the server.
         model: its name there.
     """
 

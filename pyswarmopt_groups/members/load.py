@@ -36,9 +36,9 @@ def open_members(
     Args:
         specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures,
             directories of sequence classifiers, or ``URL#MODEL``.
-        base: of all adapters among them; default: each adapter's own. A run uses its own.
-        dtype: of the weights.
-        device: of the models.
+        base: base of all adapters among them; default: each adapter's own. A run uses its own.
+        dtype: dtype of the weights.
+        device: device of the models.
         threads: CPU threads (None: torch's default).
 
     Raises:

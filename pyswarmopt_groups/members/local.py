@@ -49,7 +49,7 @@ class LocalMember(Member):
 
     Args:
         name: its name.
-        fingerprint: of its weights and its tokenizer.
+        fingerprint: fingerprint of its weights and its tokenizer.
         base: shared with other members, or its own.
         patch: its difference from the base; for a mixture its weights.
 

@@ -281,7 +281,7 @@ def replicate(
         delivers: whether a message arrives.
         stands: `stands(member, decided)`, whether a member is up after so many decisions; one that
             comes up again has lost what is not stored.
-        seed: of the members' patience.
+        seed: seed of the members' patience.
         most_ticks: after which it ends, whatever is decided.
 
     Example:

@@ -65,7 +65,7 @@ def evaluated(
     """Evaluate as the options say, those of their run included, and print what there is to say.
 
     Args:
-        options: of the command.
+        options: options of the command.
         way: the evaluation.
         quiet: without progress and note.
         as_json: print JSON.

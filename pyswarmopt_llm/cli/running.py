@@ -39,7 +39,7 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
     """Read the task files of a configuration, to say what is wrong before a model is loaded.
 
     Args:
-        config: of a command.
+        config: configuration of a command.
         specs: its tasks; those that are no files are not looked at.
 
     Raises:

@@ -170,7 +170,7 @@ class Engine(Protocol):
         notes: how it runs, by topic.
         decided: settings that the memory of its device has decided; a resumed run keeps them.
         thinking: most tokens of its thoughts, before a reply; 0: it does not think.
-        dtype: of the weights.
+        dtype: dtype of the weights.
         window: the context window in tokens; None: unknown, or each of the `members` has its own.
         likelihoods: whether `loglikelihood` takes continuations of several tokens.
         members: name -> model, where several are resident side by side; empty where it is one.

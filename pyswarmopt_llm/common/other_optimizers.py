@@ -44,7 +44,7 @@ def check_other(
     """Refuse an optimizer that `make_other` cannot make.
 
     Args:
-        name: of a swarm but Model Swarms, ``pycma`` or ``nevergrad:NAME``.
+        name: name of a swarm but Model Swarms, ``pycma`` or ``nevergrad:NAME``.
         settings: coefficients, of which it takes none.
         size: coefficients of a candidate, which some of nevergrad's refuse; 0: not known.
         population: positions per round.
@@ -87,7 +87,7 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
     """The recipe of a swarm but Model Swarms, without restarts of the whole swarm.
 
     Args:
-        name: of the swarm, or what a user calls one.
+        name: name of the swarm, or what a user calls one.
         max_iter: rounds after the first.
         patience: it stops after this many rounds without a new best.
     """

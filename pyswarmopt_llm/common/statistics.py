@@ -297,7 +297,7 @@ def paired_test(
 
     Args:
         differences: one per item, at least one.
-        level: of the test; the interval holds ``1 - level``.
+        level: level of the test; the interval holds ``1 - level``.
         largest: size of the largest difference that an item can have.
         questions: see `by_question`.
 
@@ -470,7 +470,7 @@ def compare_paired(
         second: those of the other, which are subtracted.
         scale: the least and the greatest score of an item; None: see `assumed_scale`.
         questions: of each item, what it asks: one that is repeated is one piece of evidence.
-        level: of the test.
+        level: level of the test.
 
     Raises:
         ValueError: no items, or unequal numbers.
@@ -507,7 +507,7 @@ def compare_tasks(
         second: those of the other, which are subtracted.
         scales: task -> scale of its scores, see `compare_paired`.
         questions: task -> what each of its items asks.
-        level: of the tests.
+        level: level of the tests.
     """
     return {
         task: compare_paired(

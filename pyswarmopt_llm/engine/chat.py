@@ -46,7 +46,7 @@ def prompt_of(
     Without a chat template: the texts, each with a line break.
 
     Args:
-        tokenizer: of transformers.
+        tokenizer: tokenizer of transformers.
         system: the first turn, unless the earlier ones have their own; "" for none.
         user: the user's words.
         earlier: the turns before.
@@ -69,7 +69,7 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     A system turn that the template refuses or leaves out stands before the first question.
 
     Args:
-        tokenizer: of transformers, which runs templates in a sandbox.
+        tokenizer: tokenizer of transformers, which runs templates in a sandbox.
         messages: the turns.
         options: variables of the template, and `add_generation_prompt`. Models that may think
             before they answer do not, unless `enable_thinking` says so.
@@ -182,7 +182,7 @@ class PromptTokenizer:
     model.
 
     Args:
-        tokenizer: of transformers.
+        tokenizer: tokenizer of transformers.
         window: the model's context window in tokens; None if unknown.
 
     Attributes:

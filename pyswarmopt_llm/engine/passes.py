@@ -189,7 +189,7 @@ class Passes:
 
     Attributes:
         model: as given.
-        name: of the model with what was added to it, for error messages.
+        name: name of the model with what was added to it, for error messages.
         windows: from `attention_windows`; empty where batches are not planned.
         turns_at: from `turning_length`.
         note: what to know of them; "" for nothing.

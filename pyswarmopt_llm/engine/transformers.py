@@ -76,7 +76,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         model: with the candidate in it.
         batch_tokens: as given.
         passes: its forward passes.
-        name: of the base, for error messages.
+        name: name of the base, for error messages.
         tokens_fed: tokens sent through the model so far, padding excluded.
         told_of_cuts: whether it was said that replies end by their length.
     """

@@ -74,7 +74,7 @@ class PreflightReport:
     """The result of `inspect_experts`.
 
     Attributes:
-        names: of the experts, in the order given.
+        names: names of the experts, in the order given.
         problems: errors and warnings, in the order of the experts.
         experts: the experts that could be read; all of them if `require` passes.
         spectra: of each expert's weight changes, by module, see `inspect_weights`.
@@ -382,7 +382,7 @@ class Spectrum:
         norm: Frobenius norm.
         share: of its square that is in the first singular value, 1 / rank to 1; 0 for a change of
             zero.
-        rank: of the factors.
+        rank: rank of the factors.
     """
 
     norm: float

@@ -156,7 +156,7 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
         space: what positions mean.
         start: ``segments``, ``sums``, ``even`` or ``base``.
         count: population.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
         (at least n, size).

@@ -38,7 +38,7 @@ class Pool:
 
     Attributes:
         space: over the experts.
-        fingerprints: of the base, if there is one, and of the experts.
+        fingerprints: fingerprints of the base, if there is one, and of the experts.
         base_name: the base's public name; "" where the experts have several.
         experts: what the space was made of, where it reads their weights (`AdapterInfo` or
             `ModelInfo`).

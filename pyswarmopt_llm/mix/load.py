@@ -27,7 +27,7 @@ def open_model(
     Args:
         base: directory, hub id, ``embedded:NAME``, or a directory of several models.
         adapter: an adapter of this base.
-        dtype: of the weights, as in a search.
+        dtype: dtype of the weights, as in a search.
         device: where they go.
         threads: CPU threads; None: PyTorch's choice.
         system: a system turn that stands before every question.
@@ -67,7 +67,7 @@ def adapter_patch(base: str, adapter: str, *, weights: bool = True) -> Patch:
 
     Args:
         base: the base.
-        adapter: of the base.
+        adapter: adapter of the base.
         weights: whether those of the base are needed; see `resolve_base`.
 
     Returns:

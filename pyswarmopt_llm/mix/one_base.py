@@ -57,7 +57,7 @@ def resident(
     """The resident base.
 
     Args:
-        config: of the search.
+        config: configuration of the search.
         base: to load.
         whole_models: whether candidates replace all weights.
         changed: the weights that candidates change, where experts say which.

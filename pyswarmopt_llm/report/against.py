@@ -40,8 +40,8 @@ def between(
     """The verdict on two models on the same items.
 
     Args:
-        names: of the models.
-        scores: of each.
+        names: names of the models.
+        scores: scores of each.
         pair: the first compared with the second.
         split: that of the items, dev or test.
 

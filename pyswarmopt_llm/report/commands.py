@@ -244,7 +244,7 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
     three things.
 
     Args:
-        kind: of the `Verdict`.
+        kind: kind of the `Verdict`.
         about: ``run.json``.
         result: ``result.json``.
         out: where the run is now; None: where it was begun.

@@ -37,7 +37,7 @@ def part_tables(result: Result, models: Mapping[str, Model]) -> Iterator[Table]:
     """Of each task whose score is made of named parts, the parts of each model.
 
     Args:
-        result: of the search.
+        result: result of the search.
         models: by the names to show.
     """
     split = "test" if result.best.test else "dev"

@@ -62,7 +62,7 @@ class TextTable:
     Attributes:
         title: what it shows.
         headings: of its columns.
-        rows: of cells, the name first.
+        rows: rows of cells, the name first.
         note: a sentence about it.
         first: whether the first row stands out.
     """

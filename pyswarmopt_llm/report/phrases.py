@@ -23,7 +23,7 @@ def about_weights(space: str, contrast: bool) -> str:
     """What the weights of a result mean.
 
     Args:
-        space: of the search.
+        space: space of the search.
         contrast: whether negative weights of predictions count.
 
     Example:

@@ -31,7 +31,7 @@ class SearchState:
         settings: of the search.
         phase: current step outside the search loop, in words; "" during the search.
         over: whether the search loop has ended.
-        iteration: of the swarm's latest evaluation, 0 for the starting swarm.
+        iteration: iteration of the swarm's latest evaluation, 0 for the starting swarm.
         best: best value on dev, None before the first evaluation.
         single: the best expert so far and its value.
         proposed: candidates that a model proposed, evaluated after the last iteration; the journal

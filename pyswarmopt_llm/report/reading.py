@@ -69,7 +69,7 @@ class Course:
     """The course of a search: from where its swarm began to the candidate that it chose.
 
     Attributes:
-        rows: of the journal.
+        rows: rows of the journal.
         result: ``result.json``.
     """
 

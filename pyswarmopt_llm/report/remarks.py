@@ -32,7 +32,7 @@ def remarks(result: Result, way: Headroom | None) -> Iterator[str]:
     """Whatever else a reader of the scores should know.
 
     Args:
-        result: of the search.
+        result: result of the search.
         way: from the best expert to the best expert of each example.
     """
     if "base" not in result.models:

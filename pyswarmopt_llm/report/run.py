@@ -111,7 +111,7 @@ def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task] | None)
 
     Args:
         run: its directory.
-        result: of the run.
+        result: result of the run.
         tasks: name -> task; None of a run that was finished before, which gets what it lacks.
     """
     card, page = run.path / "best" / "README.md", run.path / "report.html"

@@ -167,7 +167,7 @@ class ChangedTask:
     """The examples of a task on which the result differs from the best expert.
 
     Attributes:
-        name: of the task.
+        name: name of the task.
         sentence: their numbers, in words.
         gained, lost: places of dev items.
         items: the dev items; empty where their texts are not known.

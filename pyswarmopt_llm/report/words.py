@@ -82,7 +82,7 @@ def compared(
     Args:
         kind: ``better``, ``worse``, ``behind`` (but not significantly) or ``level``.
         other: the other model's name.
-        scores: of the model and of the other.
+        scores: scores of the model and of the other.
         pair: the model minus the other.
         items: what was scored, in the singular.
 
@@ -124,8 +124,8 @@ def between(
 
     Args:
         kind: see `compared`; ``same``: equal on every item.
-        names: of the models.
-        scores: of each.
+        names: names of the models.
+        scores: scores of each.
         pair: the first minus the second.
         items: what was scored, in the singular.
 
@@ -183,8 +183,8 @@ def outcome(kind: str, result: Result, alone: str | None) -> Iterator[str]:
     the other baselines.
 
     Args:
-        kind: of the verdict.
-        result: of the search.
+        kind: kind of the verdict.
+        result: result of the search.
         alone: its name if it is one of its sources.
     """
     if alone is not None:
@@ -326,8 +326,8 @@ def reasons(
     """What else tells of a verdict, the most telling first.
 
     Args:
-        kind: of the verdict.
-        result: of the search.
+        kind: kind of the verdict.
+        result: result of the search.
         dev, test: the result minus the best expert.
     """
     for name, objective in result.objectives.items():

@@ -20,7 +20,7 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
     """Explore with each draw in turn; the job of the best, of equals the first.
 
     Args:
-        job: of the grid; each draw has an equal share of `budget_items` and
+        job: job of the grid; each draw has an equal share of `budget_items` and
             `budget_minutes`.
         run: its directory, locked.
         tell: called with progress.

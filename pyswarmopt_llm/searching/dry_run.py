@@ -83,7 +83,7 @@ class Need:
     Attributes:
         bytes: in all.
         mix: how candidates get into the base.
-        tokens: of a batch.
+        tokens: tokens of a batch.
         checkpointing: whether activations are computed again in the backward pass.
     """
 
@@ -101,10 +101,10 @@ class Fit:
         device: its name.
         free: bytes.
         base: bytes of its weights.
-        scoring: of candidates, in the first way that fits, or else in the smallest.
+        scoring: scoring of candidates, in the first way that fits, or else in the smallest.
         training: likewise; None where nothing is trained.
         merged: bytes of scoring with candidates merged into the base; None where it is packed.
-        seconds: of the search, from and to, on a card that was named; see `seconds_on`.
+        seconds: seconds of the search, from and to, on a card that was named; see `seconds_on`.
     """
 
     device: str
@@ -212,9 +212,9 @@ def seconds_on(
 
     Args:
         card: its data sheet.
-        config: of the search, whose tasks are read.
+        config: configuration of the search, whose tasks are read.
         base: its tokenizer counts the tokens.
-        parameters: of the base.
+        parameters: parameters of the base.
 
     Raises:
         UserError: a task cannot be read.
@@ -297,7 +297,7 @@ class _Needs:
     Args:
         base: whose config.json is read.
         experts: adapters, by their headers.
-        dtype: of the weights.
+        dtype: dtype of the weights.
         on_cpu: there the base's own values are read from its files, and the experts' numbers lie
             beside it in float32.
         workers: processes, each with a base of its own on a GPU.

@@ -51,7 +51,7 @@ class Found:
         scorings: how each task is scored.
         stop: reasons, as in ``result.json``.
         remarks: what a user should know of the race and of the proposals.
-        scorer: of dev; its workers have ended.
+        scorer: scorer of dev; its workers have ended.
         memory: bytes that workers took.
     """
 
@@ -111,7 +111,7 @@ def explored(
     Args:
         job: what the search works with.
         run: its store and history.
-        scorer: of dev.
+        scorer: scorer of dev.
         scorings: how each task is scored.
         progress: tells of it.
         checkpoint: name of the swarm's state.
@@ -331,7 +331,7 @@ def letter_trial(scores: Sequence[Score], same: float, chosen: Scoring) -> str:
     """How well experts answer with the letter of an option, and what follows.
 
     Args:
-        scores: of each expert.
+        scores: scores of each expert.
         same: of one letter for all examples.
         chosen: how answers are scored.
 

@@ -68,7 +68,7 @@ class Fitting:
         start: the model that is trained further.
         items: to train on, at least two.
         pattern: an expert, whose modules, rank and scale the LoRAs have.
-        seed: of the LoRAs' start, the folds and the order.
+        seed: seed of the LoRAs' start, the folds and the order.
         folder: keeps the LoRAs, ``without-K`` and ``all``, each as soon as it is trained; what is
             there is not trained again. None: nothing is kept.
         schedule: epochs; without folds where the items are not those that are scored.
@@ -165,7 +165,7 @@ class Training:
             on labels ``base_tuned`` and ``expert_tuned``, of training on replies ``base``.
         best: the name of what is handed over, ``mixture`` or ``trained``.
         passes: forward passes of an item that all training took.
-        iteration: of training on replies.
+        iteration: iteration of training on replies.
     """
 
     models: Mapping[str, Contestant]

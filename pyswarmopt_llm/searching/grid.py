@@ -28,7 +28,7 @@ class GridDraw:
     """A search of a grid.
 
     Attributes:
-        name: of the draw.
+        name: name of the draw.
         settings: its coefficients, ``NAME=VALUE``.
         best_dev: its score.
         evaluations, item_evaluations, seconds: of the candidates that it was the first to score.

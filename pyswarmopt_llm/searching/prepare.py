@@ -38,7 +38,7 @@ class Job:
         objectives: tasks and scores.
         engine: runs candidates.
         notes: topic -> what a user should know, such as how dev and test were drawn.
-        examination: of the server; None where the base runs here.
+        examination: examination of the server; None where the base runs here.
     """
 
     plan: Plan
@@ -115,7 +115,7 @@ class Contestant:
     """A model that a search compares: a mixture, and what was trained on top of it.
 
     Attributes:
-        position: of the mixture, (D,).
+        position: coefficients of the mixture, (D,).
         patch: the whole model, where it is not what the space makes of the position.
         trained: True if it was trained on dev. Without a patch only its cross-validation fits exist,
             because another is handed over.

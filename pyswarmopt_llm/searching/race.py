@@ -107,7 +107,7 @@ def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Shar
         scorer: scores them.
         experts: (n, D).
         starts: (N, D), the experts first.
-        shares: of the items; none: there is no race.
+        shares: shares of the items; none: there is no race.
     """
     raced = race(scorer, experts, shares)
     whole = raced.staying if raced.decided else range(len(experts))
@@ -124,7 +124,7 @@ def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
 
     Args:
         items: task name -> number of its items. Of several tasks each share has the same part.
-        seed: of the items' order.
+        seed: seed of the items' order.
 
     Returns:
         The shares, none where there are few items.
@@ -163,7 +163,7 @@ def eliminated(
     One more item, of the largest difference, keeps few items that agree from deciding.
 
     Args:
-        values: of the items so far, (n,).
+        values: values of the items so far, (n,).
         leader: the leader's values of the same items.
         total: number of all items.
 

@@ -34,9 +34,9 @@ class Candidate:
 
     Attributes:
         position: (D,).
-        scores: of each task, with those of its items.
+        scores: scores of each task, with those of its items.
         value: what the search maximises, their combination.
-        margins: of the items of all tasks, where rows hold them.
+        margins: margins of the items of all tasks, where rows hold them.
     """
 
     position: Floats

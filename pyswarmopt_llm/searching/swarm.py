@@ -26,7 +26,7 @@ class Dropout:
     Args:
         drop_k: probability that a whole iteration is left out.
         drop_n: probability that a single candidate is left out.
-        seed: of the search.
+        seed: seed of the search.
 
     Example:
         >>> dropout = Dropout(0.0, 0.5, seed=0)

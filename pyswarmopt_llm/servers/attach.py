@@ -53,7 +53,7 @@ class Examination:
     Attributes:
         text: a line.
         noise: the largest difference between two answers to the same request, in nats.
-        scores: of the first items' texts by the base, in nats; a resumed run compares them.
+        scores: scores of the first items' texts by the base, in nats; a resumed run compares them.
     """
 
     text: str

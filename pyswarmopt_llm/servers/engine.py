@@ -159,7 +159,7 @@ class ServedEngine(PromptTokenizer, Engine):
         server: runs the base.
         tokenizer: the base's, read here.
         window: context window; None if unknown.
-        dtype: of the candidates that it is sent.
+        dtype: dtype of the candidates that it is sent.
 
     Attributes:
         server, dtype: as given.

@@ -41,7 +41,7 @@ class Vllm(CandidateServer):
         version: as the server says.
         folder: where it reads candidates, which both see; None: a temporary one, for a server of
             the same user on this machine.
-        dtype: of the stored factors.
+        dtype: dtype of the stored factors.
         together: candidates in flight.
 
     Raises:

@@ -39,7 +39,7 @@ class MixtureEngine(SeveralModels):
         fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or one of
             `TOKEN_FUSIONS`; ``auto`` is ``exact`` where it can be and else ``bytes``. All are greedy
             but ``sampled``, see `sampled_pieces`.
-        seed: of what is sampled.
+        seed: seed of what is sampled.
 
     Raises:
         UserError: the members do not fit together (see `check_members`), or not for this fusion.

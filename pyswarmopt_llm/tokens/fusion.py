@@ -33,7 +33,7 @@ class Union:
 
     Args:
         text_models: the members.
-        weights: of each.
+        weights: weights of each.
     """
 
     def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
@@ -65,7 +65,7 @@ class RelativeRepresentations:
 
     Args:
         text_models: the members.
-        weights: of each.
+        weights: weights of each.
         rate: step size of the search, in logits, to be chosen on dev.
 
     Raises:

@@ -224,7 +224,7 @@ def prepare_members(
     """Models and adapters of any bases, all resident side by side.
 
     Args:
-        config: of the search.
+        config: configuration of the search.
         over: makes the space over the members, and the engine that runs its candidates.
 
     Raises:

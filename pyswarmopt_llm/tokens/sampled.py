@@ -30,7 +30,7 @@ def sampled_pieces(
 
     Args:
         text_models: the members.
-        weights: of each, none below 0.
+        weights: weights of each, none below 0.
         user: what the user says.
         max_new_tokens: most tokens of the text.
         seed: the same seed and prompt draw the same text.

@@ -78,7 +78,7 @@ class MixtureFile:
 
     Attributes:
         members: where they lie.
-        weights: of each, summing to 1.
+        weights: weights of each, summing to 1.
     """
 
     members: tuple[Member, ...]
@@ -111,7 +111,7 @@ def open_mixture(
 
     Args:
         folder: holds ``mixture.json``.
-        dtype: of the weights, as in a search.
+        dtype: dtype of the weights, as in a search.
         device: where they go.
         threads: CPU threads (None: as torch finds them).
         fusion: see `MixtureEngine`.

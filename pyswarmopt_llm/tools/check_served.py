@@ -38,7 +38,7 @@ def check_served(
         config: the server's URL, and the folder that both see.
         base: that it runs.
         here: the same base, loaded here.
-        adapters: of the base.
+        adapters: adapters of the base.
         prompts: after which log-probabilities are compared.
 
     Raises:

@@ -59,7 +59,7 @@ class Exported:
 
     Attributes:
         files: name -> size in bytes.
-        loss: of the truncation to a rank; None if nothing was truncated.
+        loss: loss of the truncation to a rank; None if nothing was truncated.
         base: the GGUF file that an adapter in GGUF goes with; "" if none is known.
         chooses: whether it is the result of a search that compared options.
     """
@@ -242,7 +242,7 @@ class Source:
         base_name: the public name of its base.
         targets: the modules that it adapts, as its configuration selects them.
         run: the run directory that this is the result of, if it is one.
-        loss: of its rank; None: it is whole.
+        loss: loss of its rank; None: it is whole.
     """
 
     base: BaseModel

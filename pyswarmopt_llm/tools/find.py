@@ -59,7 +59,7 @@ class ItemAnswer:
     """A model's answer to an item.
 
     Attributes:
-        value: of the metric.
+        value: value of the metric.
         probability: of the right option among the options; the value where it has none.
     """
 

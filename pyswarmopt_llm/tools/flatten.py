@@ -61,7 +61,7 @@ class Flat:
 
     Attributes:
         changes: name of a weight -> its change, scale included.
-        loss: of the rank, and of what no LoRA can hold.
+        loss: loss of the rank, and of what no LoRA can hold.
     """
 
     changes: Mapping[str, LowRank]
@@ -88,7 +88,7 @@ def flatten(spec: str, base: BaseModel, rank: float) -> Flat:
     Args:
         spec: an adapter's directory or hub id.
         base: with plain weights.
-        rank: of each module; for a share see `truncate_dense`.
+        rank: rank of each module; for a share see `truncate_dense`.
 
     Raises:
         UserError: see `check_flat`.
@@ -262,7 +262,7 @@ def load_by_peft(model: Any, folder: Path, **options: Any) -> list[str]:
     Args:
         model: the base.
         folder: the adapter's directory.
-        options: of ``PeftModel.from_pretrained``.
+        options: options of ``PeftModel.from_pretrained``.
 
     Returns:
         The tensors of the file that PEFT has no place for, and leaves out.

@@ -126,8 +126,8 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
 
     Args:
         split: dev or test.
-        name: of the method.
-        scores: of it and of the best single expert.
+        name: name of the method.
+        scores: scores of it and of the best single expert.
         against: the comparison with that.
 
     Example:

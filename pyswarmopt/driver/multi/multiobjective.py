@@ -64,7 +64,7 @@ class MultiResult:
         algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), "smpso" with
             more than 20 parameters, or the name of a recipe.
         seed: that of the search; None if none was given.
-        version: of pyswarmopt.
+        version: version of pyswarmopt.
 
     Example:
         >>> import pyswarmopt as pso

@@ -42,7 +42,7 @@ class MultiSwarm:
         population: particles.
         size: the most points in the archive.
         objectives: K.
-        seed: of the swarm's own generator.
+        seed: seed of the swarm's own generator.
         start: positions of the first particles, (n, M).
         recipe: whose velocities particles have in place of SMPSO's; None for those.
 
@@ -50,7 +50,7 @@ class MultiSwarm:
         archive: points that nothing dominates, (A, M); the one of least violation while none is
             feasible.
         archive_values: theirs, (A, K), infinite where there is no feasible point.
-        violation: of the points in the archive.
+        violation: violation of the points in the archive.
         iteration: moves.
     """
 

@@ -180,7 +180,7 @@ class When:
     """A parameter that is there only where another one has one of some values.
 
     Attributes:
-        name: of the other parameter.
+        name: name of the other parameter.
         values: those of its values.
         parameter: what is there then.
 
@@ -311,7 +311,7 @@ class Space:
             ``randint(...)``, or a plain number, string, truth value or None, which is fixed.
 
     Attributes:
-        names: of the parameters that are searched, one for each coordinate.
+        names: names of the parameters that are searched, one for each coordinate.
         bounds: (low, high) of each coordinate.
         integrality: which of them are integers.
         rounded: which are logarithms of integers.

@@ -165,7 +165,7 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     sum dashed.
 
     Args:
-        step: of `pyswarmopt.inspect.recorder.record`, in two dimensions, not the starting one.
+        step: step of `pyswarmopt.inspect.recorder.record`, in two dimensions, not the starting one.
         ax: axes to draw on; default: new ones.
         particles: whose forces; default: all.
 

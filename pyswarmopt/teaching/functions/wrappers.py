@@ -51,7 +51,7 @@ def rotated(function: ToyFunction, seed: int) -> ToyFunction:
 
     Args:
         function: a test function.
-        seed: of the rotation.
+        seed: seed of the rotation.
 
     Returns:
         A test function.

@@ -38,7 +38,7 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
         hint: ``None``, ``bool``, ``int``, ``float``, ``str``, ``Any``, a dataclass, a
             ``TypedDict``, a union, or ``list``, ``tuple`` and ``dict[str, ...]`` of those. What a
             dataclass does not name is left out.
-        path: of the value, for the error.
+        path: path of the value, for the error.
 
     Raises:
         WrongType: names the place of the first value that is not of its type.

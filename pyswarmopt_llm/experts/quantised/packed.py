@@ -29,8 +29,8 @@ def load_packed(
         who: start of error messages.
         packing: see `BaseModel`.
         scheme: see `BaseModel`.
-        dtype: of what is computed, and of the weights that are not packed.
-        device: of the model.
+        dtype: dtype of what is computed, and of the weights that are not packed.
+        device: device of the model.
 
     Raises:
         UserError: it cannot be loaded, config.json does not describe its files, or bitsandbytes is

@@ -43,7 +43,7 @@ class Metric(ABC):
         compare: items and two models' texts -> win rate of the first; None: the two are scored one
             by one.
         usage: what it has spent, for ``result.json``; None if it costs nothing but time.
-        fingerprint: of the user's function that scores, else "".
+        fingerprint: fingerprint of the user's function that scores, else "".
         gamed: whether a model rates the replies, which a search may please without better answers.
         depends: digest of what else a score depends on: a judge's endpoint, model and rubric, a
             classifier's files; "" for nothing.
@@ -84,7 +84,7 @@ class Metric(ABC):
 
         Args:
             engine: with the model loaded.
-            items: of a task.
+            items: items of a task.
             scoring: how answers are given, where the metric leaves it open.
             template: the task's prompt, see `render_prompt`.
         """

@@ -130,7 +130,7 @@ class Likelihoods:
 
     Args:
         items: the questions.
-        texts: of an item; each is the reply to `prompts`' one.
+        texts: texts of an item; each is the reply to `prompts`' one.
         value: an item and the log-likelihoods of its texts -> its value; NaN counts as 0, since a
             model may overflow in float16, for example.
         prompts: one for each item.

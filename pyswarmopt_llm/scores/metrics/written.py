@@ -32,7 +32,7 @@ class Sampling:
     Attributes:
         temperature: above 0.
         samples: answers to an item.
-        seed: of the run.
+        seed: seed of the run.
     """
 
     temperature: float

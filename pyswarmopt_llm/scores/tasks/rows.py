@@ -34,7 +34,7 @@ def read_table(path: Path, text: str = "") -> Table:
     """Read a file by its suffix.
 
     Args:
-        path: of the file.
+        path: path of the file.
         text: column of plain texts, in JSON or on the lines of a text file; without it they are
             refused.
 
@@ -140,7 +140,7 @@ def read_task(path: Path, reading: Reading) -> Task:
     """All items of a file of questions with answers.
 
     Args:
-        path: of the file.
+        path: path of the file.
         reading: the user's settings.
 
     Raises:

@@ -33,8 +33,8 @@ class Table:
     """The rows of a file, and what it says of its task.
 
     Attributes:
-        path: of the file.
-        names: of all columns, in the order in which they appear.
+        path: path of the file.
+        names: names of all columns, in the order in which they appear.
         rows: the rows.
         has_splits: whether the file has a list for each split; each row names its own then.
         separator: of its columns; "" in JSON.

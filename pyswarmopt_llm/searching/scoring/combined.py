@@ -49,7 +49,7 @@ def combined_interval(
 
     Args:
         scores: task name -> score.
-        combine: of the tasks' scores.
+        combine: combination of the tasks' scores.
         alike: whether all tasks have the same items.
         scales: task name -> the least and the greatest score of an item, where known.
         questions: task name -> what each of its items asks.
@@ -104,11 +104,11 @@ def combined_difference(
     Args:
         first: task name -> score.
         second: of another model, which is subtracted.
-        combine: of the tasks' scores.
+        combine: combination of the tasks' scores.
         alike: whether all tasks have the same items, whose effects are added.
         scales: task name -> the least and the greatest score of an item, where known.
         questions: task name -> what each of its items asks.
-        level: of the test.
+        level: level of the test.
 
     Returns:
         None for a single task, and where a task's score is not the mean of the same items of both.

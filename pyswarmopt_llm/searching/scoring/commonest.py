@@ -25,8 +25,8 @@ def commonest_label(
     """Its scores, by accuracy; None where a task's questions do not share their choices.
 
     Args:
-        tasks: of a search.
-        combine: of their scores.
+        tasks: tasks of a search.
+        combine: combination of their scores.
         splits: that are scored, ``dev`` among them.
         experts: names, of which it has none.
     """

@@ -39,8 +39,8 @@ def parents_of(config: SearchConfig, weights: Iterable[float]) -> list[Parent]:
     """Base and experts of the result of a search over one base, without experts of weight 0.
 
     Args:
-        config: of the search.
-        weights: of its experts in the result, in their order.
+        config: configuration of the search.
+        weights: weights of its experts in the result, in their order.
 
     Raises:
         UserError: the base is not there.

@@ -40,7 +40,7 @@ class Row:
 
     Attributes:
         phase: ``search``, ``letter``, ``trained`` or ``weights``.
-        iteration: of the search.
+        iteration: iteration of the search.
         particle: its number in the swarm.
         key: name of the exact position, see `position_key`.
         coefficients: the experts' weights.

@@ -87,7 +87,7 @@ class Model:
     """A model and its scores.
 
     Attributes:
-        weights: of each expert; 0 of all is the base.
+        weights: weights of each expert; 0 of all is the base.
         dev: its scores; cross-fitted, where it was trained on dev.
         test: None where it was not scored.
         trained: on dev, on top of the mixture of these weights.
@@ -163,7 +163,7 @@ class Cost:
     """The cost of a search.
 
     Attributes:
-        evaluations: of candidates (neither a trial of letters nor what was trained).
+        evaluations: evaluations of candidates (neither a trial of letters nor what was trained).
         item_evaluations: items that were scored.
         passes: forward passes of an item, training included (a backward pass counts as 1.5).
         passes_rivals, seconds_rivals: of the rivals, and counted nowhere else; None without any.
@@ -192,7 +192,7 @@ class Iterated:
         round: the one with the best score on dev, from 1; 0 if none was trained.
         kept: prompts with a reply that it was trained on.
         replies: that were written and scored.
-        tokens: of these.
+        tokens: tokens of these.
         spare: spare prompts, to which replies were trained on; 0: to dev prompts.
     """
 
@@ -224,12 +224,12 @@ class Result:
             always the label that is most frequent on dev.
         objectives: task -> how it is scored.
         best_single: the name of that expert.
-        cost: of the search.
+        cost: cost of the search.
         stop: reason -> value.
-        combine: of the tasks' scores, see `find_combine`.
+        combine: combination of the tasks' scores, see `find_combine`.
         alike: whether all tasks have the same items.
         experts: name -> the expert on dev; of one that dropped out of a race, on some items.
-        space: of the mixtures.
+        space: space of the mixtures.
         graph: the result in words, where it is one.
         expert_iteration, front: of searches that do it.
         by_label: task -> the errors of ``best`` on test, where options are compared.

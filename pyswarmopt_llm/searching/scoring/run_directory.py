@@ -98,7 +98,7 @@ class Journal:
 
     Attributes:
         replayed_seconds: of the evaluations that were known before this process.
-        noise: of a server's log-probabilities when the run began, in nats.
+        noise: noise of a server's log-probabilities when the run began, in nats.
     """
 
     noise = 0.0
@@ -421,14 +421,14 @@ class About:
 
     Attributes:
         config: the configuration, with what the preset chose.
-        fingerprints: of base, experts and data.
+        fingerprints: fingerprints of base, experts and data.
         base_name: the base's public name; "" or None where it has none.
         versions: package -> version.
         notes: about the tasks, by their names; `UNTRAINED`.
         given, chosen: settings that were given, and those that the preset chose.
         forms: task -> form of its questions; None in runs that do not say.
         left: task -> test items that are not scored.
-        noise: of a server's log-probabilities when the run began, in nats.
+        noise: noise of a server's log-probabilities when the run began, in nats.
         server_scores: of the first dev items by the base on that server then, in nats.
         command: that searches alike; "" in runs of earlier versions.
     """

@@ -35,7 +35,7 @@ class TrainingOptions:
         epochs: maximum number of passes over the examples.
         batch_tokens: tokens per step.
         max_len: longer chats are truncated to this many tokens.
-        seed: of the initial adapter, the held-out split and the order.
+        seed: seed of the initial adapter, the held-out split and the order.
         heldout: number of held-out examples, at most a fifth of all.
         threads: CPU threads; default: torch's current setting.
         start: an adapter of this base to go on from, directory or hub id; its modules, ranks and

@@ -65,7 +65,7 @@ def folds(
 
     Args:
         items: at least two.
-        seed: of the order.
+        seed: seed of the order.
         identities: of each item what it is known by; None: its options, with their prompt, and
             which of them is right.
 
@@ -186,7 +186,7 @@ def train(
         change: what is trained.
         rounds: the items of each step of each round; the learning rate is planned for all of them.
         lr: peak learning rate.
-        losses: of the items of a step.
+        losses: losses of the items of a step.
         last: stop after so many rounds; None: after all.
         on_round: called while the change is in place.
 
@@ -358,7 +358,7 @@ class Lora:
             shapes: module name -> (out, in) of its weight.
             rank: r.
             scale: alpha / r.
-            seed: of A.
+            seed: seed of A.
             device: where the model is.
         """
         draws = torch.Generator().manual_seed(seed)
@@ -407,7 +407,7 @@ def fit(
         start: the model to start from.
         items: to train on.
         pattern: an adapter whose modules, rank and scale it has.
-        seed: of the start and the order.
+        seed: seed of the start and the order.
         after_epoch: see `train`.
         epochs: over the items, for which the learning rate is planned.
 

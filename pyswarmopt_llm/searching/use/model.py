@@ -173,7 +173,7 @@ class Exam:
 
     Attributes:
         task: has the items.
-        split: of the task.
+        split: split of the task.
         metric: checked against the items.
     """
 
@@ -476,7 +476,7 @@ class Changed:
 
     Attributes:
         item: the question.
-        values: of both.
+        values: values of both.
         answers: what both answered, in words; empty for metrics without answers.
     """
 
@@ -499,7 +499,7 @@ class Against:
     """The result of `evaluate_against`, of a model and the one that it is compared with.
 
     Attributes:
-        names: of the models, in words.
+        names: names of the models, in words.
         models: base and adapter of each.
         results: their scores.
         paired: the first minus the second, item by item.
@@ -673,8 +673,8 @@ def generate_text(
         prompt: what the user says.
         max_new_tokens: most tokens of the answer.
         fusion: how a mixture writes, see `MixtureEngine`.
-        seed: of what a mixture samples.
-        dtype: of the weights.
+        seed: seed of what a mixture samples.
+        dtype: dtype of the weights.
         device: where they go.
         threads: CPU threads.
         engine: see `engine_of`.

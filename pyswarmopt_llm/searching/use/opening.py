@@ -44,7 +44,7 @@ def open_model(
         system: a system turn that stands before every question.
         thinking: most tokens of thoughts before an answer.
         fusion: how a mixture writes, see `MixtureEngine`.
-        seed: of what it samples.
+        seed: seed of what it samples.
 
     Raises:
         UserError: the model cannot be loaded, is not what it was, or the server does not run it.

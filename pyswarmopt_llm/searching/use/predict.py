@@ -280,7 +280,7 @@ def predict(
             beside it holds what is done: the same call goes on there, and no other meanwhile.
         task: which one, of a search over several: its name, or what the search was given.
         columns: names of the new file's columns, as in `load_task`.
-        dtype: of the weights; ``auto`` is the search's.
+        dtype: dtype of the weights; ``auto`` is the search's.
         device: where they go.
         threads: CPU threads.
         engine: see `engine_of`.

@@ -17,8 +17,8 @@ def warn_of_equal_scores(
 
     Args:
         job: the search.
-        name: of the task.
-        scores: of the experts on it.
+        name: name of the task.
+        scores: scores of the experts on it.
         scorings: how each task is scored.
         tell: called with the warning.
     """

@@ -155,7 +155,7 @@ class Round:
         model: what was trained, which answers dev prompts that it was not trained on.
         kept: prompts with a reply that it was trained on.
         replies: greedy ones to the dev prompts.
-        value: of these replies on dev.
+        value: value of these replies on dev.
     """
 
     name: str
@@ -170,12 +170,12 @@ class Replies:
 
     Args:
         job: whose tasks have written replies.
-        scorings: of the tasks.
+        scorings: scorings of the tasks.
         store: has, or will have, replies and their scores.
 
     Attributes:
         dev: to dev prompts, which tell what a model is worth.
-        schedule: of training on them.
+        schedule: schedule of training on them.
         log: to the prompts that are trained on; dev prompts too, unless there are spare ones.
     """
 
@@ -247,7 +247,7 @@ class ExpertIteration:
     Args:
         job: whose tasks have written replies.
         position: that of the mixture to begin with, or of an expert, or of the base (all 0).
-        replies: of all models.
+        replies: replies of all models.
         folder: holds, or will hold, the LoRAs of each round in ``round-N``, of the base's in
             ``base-round-N``.
         start: the name of the model to begin with, `START` or `BASE`.
@@ -387,9 +387,9 @@ def complementary(
     see `greedy_cover`.
 
     Args:
-        rows: of a search in a space whose positions are coefficients, (n,).
+        rows: rows of a search in a space whose positions are coefficients, (n,).
         chosen: the mixture that is trained, (n,); if no row has it, the best of all comes first.
-        tasks: of the rows' items; each counts alike.
+        tasks: tasks of the rows' items; each counts alike.
         count: how many at most.
         combine: of the tasks' scores, if they all ask the same; each reply counts by what it makes.
 
@@ -425,7 +425,7 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
     gains most, of equals the first; fewer, if no other gains (Nemhauser, Wolsey & Fisher 1978).
 
     Args:
-        values: of each candidate and item, (candidates, items).
+        values: values of each candidate and item, (candidates, items).
         known: best value of each item so far, (items,).
         count: how many at most.
 

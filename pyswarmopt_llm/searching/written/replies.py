@@ -80,7 +80,7 @@ def keep_replies(
         run: its directory, locked.
         best: the result.
         found: what the search found.
-        models: of the result, by name.
+        models: models of the result, by name.
     """
     shown = {"base": Patch()} if "base" in models else {}
     expert = job.pool.space.realise(job.pool.space.vertices()[found.single])
@@ -180,7 +180,7 @@ def at_its_top(task: str, models: Mapping[str, Model]) -> list[str]:
 
     Args:
         task: its name.
-        models: of the result, by name.
+        models: models of the result, by name.
     """
     scored = [model.dev.items[task] for model in models.values() if task in model.dev.items]
     best = models["best"].dev.items[task]

@@ -170,9 +170,9 @@ class ReplyLog:
     Args:
         engine: the one on transformers.
         tasks: name -> the prompts, and how replies are scored.
-        combine: of the tasks' scores.
-        store: of the run.
-        seed: of the samples.
+        combine: combination of the tasks' scores.
+        store: store of the run.
+        seed: seed of the samples.
         what: the store calls them.
 
     Raises:

@@ -39,7 +39,7 @@ class ForkServer:
         config: the search's; its `threads` are a worker's, its `device` is named (``cpu``,
             ``cuda:0``).
         load: what a worker loads for a configuration, a function of a module.
-        count: of the workers.
+        count: number of the workers.
     """
 
     def __init__(self, config: SearchConfig, load: Load, count: int) -> None:

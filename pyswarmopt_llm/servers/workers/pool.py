@@ -131,7 +131,7 @@ class Pool:
 
     Args:
         host: starts the workers; the pool grows with its size, and shrinks as workers fail.
-        fingerprints: of what they have to have loaded.
+        fingerprints: fingerprints of what they have to have loaded.
         on_failure: called with the kind and the text of every failure, one at a time.
     """
 

@@ -24,7 +24,7 @@ class Order:
     Attributes:
         questions: what to score on.
         request: the candidate.
-        fingerprints: of what the search has loaded.
+        fingerprints: fingerprints of what the search has loaded.
         last: the final attempt, so smaller batches are accepted.
     """
 

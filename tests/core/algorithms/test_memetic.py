@@ -321,7 +321,7 @@ def test_a_long_search_of_a_noisy_function_mutates_nothing():
         ({"integrality": [True, False]}, "memetic"),
         ({"integrality": [True, False], "population": 12}, "memetic"),
         ({"categorical": [True, False]}, "memetic"),
-        ({"integrality": [True, False], "noisy": True}, "covariant"),
+        ({"integrality": [True, False], "noisy": True}, "memetic"),
         ({"integrality": [True, False], "asynchronous": True}, "memetic"),
         ({"constraints": lambda x: 1 - x.sum(), "asynchronous": True}, "memetic"),
         ({"constraints": lambda x: 1 - x.sum()}, "memetic"),
