@@ -19,7 +19,8 @@ from pyswarmopt.driver.start import same_but_rounding
 from pyswarmopt.hybrid.search import PhasedSearch
 
 # share of the tolerance of an equality that a search aims at: zero itself, from both sides, would be two
-# limits that contradict each other, and curved ones would only be crept along
+# limits that contradict each other, and curved ones would only be crept along. The equilibrium of White,
+# Johnson & Dantzig 1958 on a log scale, 500 calls: -47.72 of -47.76, and -46.92 with zero.
 AIM = 0.1
 NOISE = (
     "; fun gave {:.6g} at x and {:.6g} when it was called there again, so it has noise and its least "
