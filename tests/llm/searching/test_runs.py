@@ -217,6 +217,22 @@ def test_tasks_of_the_same_items_have_as_many_scores_as_questions(
         assert run.result and run.result.lead(split="dev").n == 3
 
 
+def test_a_result_of_which_no_item_was_scored_is_damaged(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    (run.path / "best").mkdir()
+    for items, message in {
+        "?1?": None,
+        "???": r"models best items of \w+ is missing or of",
+    }.items():
+        result = nested({**FLAT, "items": {"best_dev": items}})
+        (run.path / "result.json").write_text(json.dumps(result))
+        if message is None:
+            assert run.result is not None
+        else:
+            with pytest.raises(UserError, match=message):
+                _ = run.result
+
+
 @pytest.mark.parametrize("error", [OSError(28, "full"), MemoryError(), KeyboardInterrupt()])
 def test_nothing_is_written_after_a_line_that_is_half_written(
     error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
