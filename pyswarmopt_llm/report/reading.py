@@ -17,7 +17,7 @@ from pyswarmopt.base.words import cut
 from pyswarmopt.inspect.labels import place_labels
 from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import SPLITS, Result
+from pyswarmopt_llm.searching.scoring.result import Result
 
 Floats = npt.NDArray[np.float64]
 
@@ -220,7 +220,7 @@ def paths(course: Course) -> dict[str, Any]:
     values = np.array([row.value for row in rows], dtype=np.float64)
     flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
     scored = len(coefficients) == 2
-    framed = _in_frame(np.vstack([flat.points, flat.experts, flat.base]), one_unit=not scored)
+    framed = in_frame(np.vstack([flat.points, flat.experts, flat.base]), one_unit=not scored)
     points, marked = framed[: len(rows)], framed[len(rows) :]
     experts = dict(zip(coefficients, marked, strict=False))
     names = [*coefficients, "base"][: len(marked)]
@@ -240,46 +240,8 @@ def paths(course: Course) -> dict[str, Any]:
         "experts": experts,
         "base": marked[len(experts) :],
         "best": points[rows.index(course.best)],
-        "labels": _labels(names, marked),
+        "labels": labels_of(names, marked),
         "up": [(f"{values[end]:.3f}", points[end][1]) for end in ends],
-    }
-
-
-def front_picture(result: Result) -> dict[str, Any] | None:
-    """The points of the Pareto front by the first two tasks, on dev and on test; None without one."""
-    tasks = list(result.best.dev.tasks)[:2]
-    if result.front is None or not result.front.points or len(tasks) < 2:
-        return None
-    own = {
-        split: {task: outcome.value for task, outcome in scores.tasks.items()}
-        for split in SPLITS
-        if (scores := result.best.on(split)) is not None
-    }
-    scored = {"result": own} | {point["folder"]: point for point in result.front.points}
-    places = [
-        (name, split, [values[split][task] for task in tasks])
-        for name, values in scored.items()
-        for split in SPLITS
-        if all(task in values.get(split, {}) for task in tasks)
-    ]
-    raw = np.array([point for _, _, point in places])
-    framed = _in_frame(raw, one_unit=False)
-    ways: dict[str, list[list[float]]] = {}
-    for (name, _, _), at in zip(places, framed, strict=True):
-        ways.setdefault(name, []).append(at)
-    low, high = raw.min(0), raw.max(0)
-    across, up = (
-        f"{task}, {least:.3f} to {most:.3f}"
-        for task, least, most in zip(tasks, low, high, strict=True)
-    )
-    return {
-        "dots": [
-            (*at, split, f"{name}, {split}: {point[0]:.3f}, {point[1]:.3f}")
-            for (name, split, point), at in zip(places, framed, strict=True)
-        ],
-        "ways": ways,
-        "labels": _labels(list(ways), [way[-1] for way in ways.values()]),
-        "caption": f"Across: {across}. Up: {up}. Hollow on dev, filled on test.",
     }
 
 
@@ -292,7 +254,7 @@ class Label(NamedTuple):
     beside: bool  # else a line leads from one to the other
 
 
-def _labels(names: list[str], points: list[list[float]]) -> list[Label]:
+def labels_of(names: list[str], points: list[list[float]]) -> list[Label]:
     """The names beside their points; where the picture is full the rest has none."""
     texts = [cut(name, _LONGEST) for name in names]
     sizes = np.array([(_LETTER * len(text), _LINE) for text in texts])
@@ -308,7 +270,7 @@ def _labels(names: list[str], points: list[list[float]]) -> list[Label]:
     return found
 
 
-def _in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
+def in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
     """Points of a plane, (N, 2), as coordinates that fill the frame, where up is less; of `one_unit`
     along both axes.
     """

@@ -19,7 +19,6 @@ from pyswarmopt_llm.report.reading import (
     Course,
     changes,
     emergence,
-    front_picture,
     paths,
     searched,
 )
@@ -64,7 +63,7 @@ def render_report(
         scores=_score_table(_models(result, found.rows)),
         about_scores=" ".join(filter(None, [_ABOUT_SCORES, words.about_dev(result)])),
         more_scores=[*_task_tables(result), *_label_tables(result), *_shared(result, found.rows)],
-        front=front_picture(result),
+        front=_front(result),
         course=course,
         found_by=remarks.found_by(course) if rows else "",
         paths=picture,
@@ -150,6 +149,15 @@ def _shared(result: Result, models: Mapping[str, Model]) -> Iterator[TextTable]:
         yield TextTable(*table)
     if points := list(front_rows(result)):
         yield TextTable("The Pareto front", front_headings(result), points, first=True)
+
+
+def _front(result: Result) -> Mapping[str, Any] | None:
+    """Its picture; a search of one task does not load what draws it."""
+    if result.front is None:
+        return None
+    from pyswarmopt_llm.report.front_picture import front_picture
+
+    return front_picture(result)
 
 
 def _weight_table(result: Result) -> TextTable:

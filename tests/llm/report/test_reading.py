@@ -20,11 +20,11 @@ from rich.console import Console
 from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.finished import write_report
+from pyswarmopt_llm.report.front_picture import front_picture
 from pyswarmopt_llm.report.reading import (
     Course,
     Headroom,
     emergence,
-    front_picture,
     headroom,
     searched,
 )
