@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from pyswarmopt.base.inputs import as_target
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.evaluation import Objective, OnError
+from pyswarmopt.driver.call import Objective
+from pyswarmopt.driver.evaluation import OnError
 from pyswarmopt.driver.history import Granularity
 from pyswarmopt.driver.options import Callback, Options
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.driver.evaluation import CallOutcome
+from pyswarmopt.driver.call import CallOutcome
 from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search

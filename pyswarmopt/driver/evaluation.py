@@ -6,96 +6,39 @@ from __future__ import annotations
 
 import copy
 import math
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pyswarmopt.base.arrays import (
     Bools,
     Floats,
-    as_array,
     holds_numbers,
-    is_tensor,
 )
 from pyswarmopt.base.record import check
+from pyswarmopt.driver.call import (
+    HAS_ALARMS,
+    Call,
+    CallOutcome,
+    Objective,
+    can_interrupt,
+    checked_outcome,
+    lost_call,
+)
 from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.workers.pool import MapLike, Workers
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-Objective = Callable[[Any], Any]
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
-
-
-class CallOutcome(NamedTuple):
-    """Outcome of one call: a value, or an error."""
-
-    value: Any
-    error: Exception | None
 
 
 class WrongShapeError(ValueError):
     """The objective returned something else than one number per point."""
-
-
-@dataclass(repr=False, eq=False)
-class _Call:
-    """Calls the objective on a copy and catches what it raises; picklable if the objective is."""
-
-    fun: Objective
-    seconds: float | None = None
-
-    def __call__(self, x: Floats) -> CallOutcome:
-        try:
-            with _at_most(self.seconds):
-                value = self.fun(x.copy())
-        except Exception as error:  # whatever a user's objective raises is the business of on_error
-            return CallOutcome(None, error)
-        return CallOutcome(as_array(value) if is_tensor(value) else value, None)
-
-
-def _lost(error: Exception) -> CallOutcome:
-    """Outcome of a call whose worker gave no answer."""
-    return CallOutcome(None, error)
-
-
-HAS_ALARMS = hasattr(signal, "setitimer")  # not on Windows
-
-
-def _interrupts() -> bool:
-    """Whether a call can be interrupted here: in the main thread of a process, where signals
-    arrive.
-    """
-    import threading  # on use: a search without it begins earlier
-
-    return HAS_ALARMS and threading.current_thread() is threading.main_thread()
-
-
-@contextmanager
-def _at_most(seconds: float | None) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer, where that is possible."""
-    if seconds is None or not _interrupts():
-        yield
-        return
-
-    def end(number: int, frame: Any) -> None:
-        raise TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 class Evaluator:
@@ -169,9 +112,9 @@ class Evaluator:
         self._again = -1, math.nan  # calls before the best point was called again, and its value
         self._deadline = self.patience = math.inf
         self._forgive, self.retries = _read_on_error(on_error)
-        self._call = _Call(fun)
+        self._call = Call(fun)
         # else the first error of a worker ends the search at once
-        lost = _lost if self._forgive or self.retries else None
+        lost = lost_call if self._forgive or self.retries else None
         self.workers = Workers(workers, self._call, lost)
 
     def limit_time(self, deadline: float, seconds: float | None) -> None:
@@ -186,7 +129,7 @@ class Evaluator:
         if seconds is None:
             return
         kind = self.workers.kind
-        if kind == "map" or (kind == "serial" and not _interrupts()):
+        if kind == "map" or (kind == "serial" and not can_interrupt()):
             raise ValueError(
                 "evaluation_timeout= cannot end calls outside of the main thread, nor those of a "
                 "map, nor on Windows those of the process itself: use workers=1 in the main "
@@ -338,7 +281,7 @@ class Evaluator:
 
     def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
         """Outcome of the call at x, (D,), that has ended."""
-        return _checked(self.workers.answer(future, x))
+        return checked_outcome(self.workers.answer(future, x))
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
         """``fun(x)`` as the user will get it.
@@ -458,7 +401,7 @@ class Evaluator:
 
     def _one_by_one(self, points: Floats) -> list[CallOutcome]:
         outcomes = self.workers.map(list(points), self.patience)
-        return [_checked(outcome) for outcome in outcomes]
+        return [checked_outcome(outcome) for outcome in outcomes]
 
     def _batch(self, points: Floats) -> list[CallOutcome]:
         value, error = self._call(points)
@@ -568,20 +511,6 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 def _first(value: Floats | float) -> float:
     """The first of some numbers, or the number."""
     return float(np.ravel(value)[0])
-
-
-def _checked(outcome: Any) -> CallOutcome:
-    """Check a worker's answer: it has the form that `_Call` gives.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if not isinstance(outcome, CallOutcome):
-        raise ValueError(
-            f"workers= gave {type(outcome).__name__} where it must give what the function that it "
-            "was handed returns"
-        )
-    return outcome
 
 
 def _as_floats(values: Any) -> Floats:

@@ -18,7 +18,7 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
-from pyswarmopt.driver.evaluation import CallOutcome
+from pyswarmopt.driver.call import CallOutcome
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, returned_row
 from pyswarmopt.driver.problem.encoding import check_inside

@@ -17,7 +17,8 @@ from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.evaluation import Objective, OnError
+from pyswarmopt.driver.call import Objective
+from pyswarmopt.driver.evaluation import OnError
 from pyswarmopt.driver.history import Rows
 from pyswarmopt.driver.judge import ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
