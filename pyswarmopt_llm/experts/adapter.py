@@ -73,7 +73,9 @@ class NotPlain(UserError):
 
     def __init__(self, file: Path, what: str) -> None:
         way = command("export", str(file.parent), base="B", format="peft", rank=16, out="DIR")
-        super().__init__(f"{file}: {what}; flatten it to a plain LoRA ({way})")
+        super().__init__(
+            f"{file}: {what}; flatten it to a LoRA of its linear layers, the rest is lost ({way})"
+        )
 
 
 Translate = Callable[["AdapterConfig", Collection[str]], Mapping[str, str]]
