@@ -35,6 +35,7 @@ LABELS = {
     "lorahub": "LoraHub",
     "natural-niches": "natural niches",
     "data-merge": "data merge: one adapter, trained on the union",
+    "default, skipping": "the search until 27 November, which skipped proposals",
     "default, untrained": "the search (default), before training",
     "default without training": "the search (default), `--set train=off`",
     "item model": "the item model of the default, as many evaluations as the swarm",
@@ -143,6 +144,15 @@ DIFFERENCES = {
     "moves: CMA-ES minus Model Swarms, `delta`, sums": ("cma-es delta sums", "swarm delta sums"),
     "what one number does: Model Swarms in `delta` minus scale": ("swarm delta segments", "scale"),
     "Model Swarms in `delta` minus greedy soup": ("swarm delta segments", "greedy-soup"),
+    "all proposals scored, minus those skipped that promise little": (
+        "default",
+        "default, skipping",
+    ),
+    "the search (default), `--set train=off`, minus Model Swarms in `delta`": (
+        "default without training",
+        "swarm delta segments",
+    ),
+    "the search (default) minus data merge": ("default", "data-merge"),
 }
 
 
@@ -171,7 +181,49 @@ def difference(scores: Scores, first: str, second: str) -> str:
     return f"{text}, ahead on {ahead} of {len(gains)}"
 
 
+STARTS = ("base", "best expert", "mixture")
+EPOCHS = range(5)
+
+
+def means(row: str) -> Mapping[str, float]:
+    """Task -> test accuracy of a row of joint training."""
+    found = [line for line in lines("joint-training") if line["row"] == row]
+    return {line["task"]: share(line["test"]) for line in found}
+
+
+def steps() -> str:
+    """A row per start: test accuracy after each number of epochs, means over the tasks."""
+    table = [
+        [start, *(f"{fmean(means(f'{start}, {count} epochs').values()):.3f}" for count in EPOCHS)]
+        for start in STARTS
+    ]
+    heads = ["not trained", *(f"{count} epochs" for count in EPOCHS[1:])]
+    return markdown(["fine-tuned on 200 examples from", *heads], table)
+
+
+def ratios() -> str:
+    """A row per way to choose the shares of ten sources: test accuracy by task, and their mean."""
+    found = [line for line in lines("joint-training") if line["row"].startswith("random")]
+    tasks = sorted({line["task"] for line in found})
+    chosen = {
+        task: max((line for line in found if line["task"] == task), key=lambda line: line["dev"])
+        for task in tasks
+    }
+    ways = {
+        "equal shares": means("equal"),
+        "read off the swarm's coefficients": means("read"),
+        "the best of 20 random ones by dev": {t: share(chosen[t]["test"]) for t in tasks},
+    }
+    table = [
+        [way, *(f"{scores[task]:.3f}" for task in tasks), f"{fmean(scores.values()):.3f}"]
+        for way, scores in ways.items()
+    ]
+    return markdown(["shares of the sources", *tasks, "mean"], table)
+
+
 TABLES = {
+    "joint-steps": steps,
+    "joint-ratios": ratios,
     "trial-differences": differences,
     "trial-choices": lambda: trial("choices", ALL),
     "trial-written": lambda: trial("written", ALL),
