@@ -242,7 +242,7 @@ def tokens_read(texts: Iterable[tuple[Item, str, int]], length: Callable[[str], 
     is read once.
 
     Args:
-        texts: example, text, and the maximum number of new tokens, see `Metric.build`.
+        texts: example, text, and the maximum number of new tokens, see `Metric.on`.
         length: tokens of a text.
 
     Example:
