@@ -246,7 +246,7 @@ def tokens_read(texts: Iterable[tuple[Item, str, int]], length: Callable[[str], 
         length: tokens of a text.
 
     Example:
-        >>> first, second = Item("1", "?"), Item("2", "?")
+        >>> first, second = Item("1", "?", None, ""), Item("2", "?", None, "")
         >>> tokens_read([(first, "1234 a", 0), (first, "1234 bc", 0), (second, "123", 9)], len)
         20
     """

@@ -84,7 +84,7 @@ def test_compare_takes_recipes_of_ones_own(tmp_path, monkeypatch, capsys) -> Non
     ("text", "name", "reason"),
     [
         (OWN, "number", "number is no recipe"),
-        (OWN, "other", "other is no recipe"),
+        (OWN, "other", "own.py has no other"),
         ("mine = absent", "mine", "NameError"),
     ],
 )

@@ -18,11 +18,12 @@ from pyswarmopt_llm.cli.build import as_command, as_flag, with_flags
 from pyswarmopt_llm.cli.options import Config, SwarmCommand
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options
+from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options, documented
 from pyswarmopt_llm.report.commands import command_line
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
+@documented
 @dataclass(frozen=True)
 class Longer(SearchConfig):
     """A search with two more options: these lines are all there is to them."""
