@@ -20,6 +20,8 @@ def object_of(word: str, option: str) -> Any:
     """
     file, _, variable = word.rpartition(":")
     where = f"{option} {word}"
+    if not file:
+        raise ValueError(f"{where}: names nothing in that file; write FILE.py:NAME")
     found = vars(_module(where, Path(file)))
     if variable not in found:
         raise ValueError(f"{where}: {file} has no {variable}; write FILE.py:NAME")

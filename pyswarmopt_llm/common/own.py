@@ -93,7 +93,7 @@ def own(setting: str, spec: str) -> Any:
         return found
     file, _, name = spec.rpartition(":")
     try:
-        return object_of(f"{user_path(file)}:{name}", f"`{setting}`")
+        return object_of(f"{user_path(file)}:{name}" if file else spec, f"`{setting}`")
     except ValueError as error:
         raise UserError(str(error)) from error
 

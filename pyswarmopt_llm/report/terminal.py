@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
@@ -21,6 +22,7 @@ from pyswarmopt_llm.report.progress import SearchState, decided, headline, logge
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.report.findings import Findings
+    from pyswarmopt_llm.searching.scoring.result import Result
 
 
 def say(console: Console, text: str) -> None:
@@ -100,12 +102,16 @@ def progress(console: Console) -> Iterator[OnEvent]:
 
 
 def table_of(title: str, headings: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
-    """A table: texts on the left, then numbers, which are not wrapped."""
+    """A table: texts on the left, then numbers, which are not wrapped; their headings are, where the
+    terminal is narrow.
+    """
+    cells = [list(row) for row in rows]
     table = Table(title=escape(title), title_justify="left")
     for number, heading in enumerate(headings):
         justify: Literal["left", "right"] = "right" if number else "left"
-        table.add_column(heading, justify=justify, no_wrap=number > 0)
-    for row in rows:
+        longest = max((cell_len(row[number]) for row in cells if number), default=0)
+        table.add_column(heading, justify=justify, min_width=longest, overflow="fold")
+    for row in cells:
         table.add_row(*map(escape, row))
     return table
 
@@ -129,8 +135,18 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     if compromises := list(front_rows(findings.result)):
         headings = front_headings(findings.result)
         console.print(table_of("The Pareto front", headings, compromises))
+        _draw_front(console, findings.result)
     for line in _below_scores(run, findings):
         say(console, line)
+
+
+def _draw_front(console: Console, result: Result) -> None:
+    """Of two tasks; a search of one does not load what draws it."""
+    from pyswarmopt_llm.report.front_picture import LEGEND, front_panel
+
+    if panel := front_panel(result):
+        console.print(panel)
+        say(console, LEGEND)
 
 
 def _below_scores(run: Path, findings: Findings) -> Iterator[str]:

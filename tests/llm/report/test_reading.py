@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import RESULT, about_of, nested, result_of
 from rich.console import Console
+from search_helpers import Json, Shell
 
 from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.finished import write_report
-from pyswarmopt_llm.report.front_picture import front_picture
+from pyswarmopt_llm.report.front_picture import LEGEND, front_panel, front_picture
 from pyswarmopt_llm.report.reading import (
     Course,
     Headroom,
@@ -203,3 +204,67 @@ def test_the_front_is_drawn_and_listed_where_its_scores_are(tmp_path: Path) -> N
     table = page.partition("The Pareto front")[2]
     assert "front/01" in table and page.count('class="dot hollow" cx') >= 2
     assert front_picture(journal()[1]) is None
+
+
+def several() -> Json:
+    """The result of a stored run of two tasks: it has 0.625 and 0.375 on dev, and another point 0.125
+    and 0.5; on test it has 0.333 and 0.833.
+    """
+    found: Json = json.loads((RUNS / "several" / "finished" / "result.json").read_text())
+    return found
+
+
+def drawn(lines: list[str]) -> dict[str, tuple[int, int]]:
+    """Signs of a picture of a front by column and line, counted from its lower left corner."""
+    inside = [line[2:-2] for line in lines if line.startswith("│") and line.endswith("│")]
+    return {
+        line[at : at + 2]: (at // 2, up)
+        for up, line in enumerate(reversed(inside))
+        for at in range(0, len(line), 2)
+        if line[at : at + 2].strip()
+    }
+
+
+def test_a_terminal_of_80_columns_draws_the_front_of_two_tasks(
+    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = shell("resume", shutil.copytree(RUNS / "several" / "finished", tmp_path / "run"))
+    title, *picture = shown[shown.index("╭") : shown.index(LEGEND)].splitlines()
+    assert "more, 0.375 to 0.833" in title and "words, 0.125 to 0.625" in picture[-1]
+    assert all(len(line) == len(title) <= 80 for line in picture)
+    # 0.333 of 0.125 to 0.625 is 0.42 of 23 columns, 0.5 of 0.375 to 0.833 is 0.27 of 11 lines
+    assert drawn(picture) == {"o*": (23, 0), "o1": (0, 3), "x*": (10, 11)}
+
+
+def test_a_table_of_long_headings_keeps_its_first_column_at_80() -> None:
+    text = json.dumps(several()).replace('"words"', '"requests-bank"')
+    result, out = (
+        Result.from_json(json.loads(text.replace('"more"', '"requests-travel"'))),
+        io.StringIO(),
+    )
+    print_findings(Console(file=out, width=80), Path("runs/a"), findings(about_of(), result))
+    head, _, rows = out.getvalue().partition("The Pareto front")[2].partition("┡")
+    columns = zip(
+        *(line.split("┃")[1:-1] for line in head.splitlines() if "┃" in line), strict=True
+    )
+    headings = ["".join(column).replace(" ", "") for column in columns]
+    assert headings == [
+        "",
+        *(f"requests-{of}" for of in ("bankdev", "banktest", "traveldev", "traveltest")),
+    ]
+    assert "│ front/01 │" in rows
+
+
+def test_a_front_of_equal_scores_is_drawn_in_the_middle_and_one_of_three_tasks_not_at_all() -> None:
+    result, out = several(), io.StringIO()
+    best, (point,) = result["models"]["best"], result["front"]["points"]
+    for scores in (best["dev"]["tasks"]["more"], best["test"]["tasks"]["more"]):
+        scores["value"] = 0.5
+    Console(file=out, width=80).print(front_panel(Result.from_json(result)))
+    assert {line for _, line in drawn(out.getvalue().splitlines()).values()} == {5}
+    result["objectives"]["third"] = result["objectives"]["more"]
+    for model in (*result["models"].values(), *result["experts"].values()):
+        model["dev"]["tasks"]["third"] = model["dev"]["tasks"]["more"]
+    point["dev"]["third"] = 0.5
+    assert front_panel(Result.from_json(result)) is None

@@ -83,7 +83,11 @@ def test_a_recipe_of_a_file_is_refused_where_it_is_none(
 ) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)
-    for name, said in (("mine.py:other", "is no recipe"), ("their.py:mine", "there is no file")):
+    for name, said in (
+        ("mine.py:other", "is no recipe"),
+        ("their.py:mine", "there is no file"),
+        ("mine.py", "names nothing in that file"),
+    ):
         with pytest.raises(UserError, match=said):
             search(words_search(6, 6, optimizer=name))
 
