@@ -38,7 +38,12 @@ def truncate_dense(change: Tensor, rank: float) -> Truncated:
 
 def truncate_low_rank(change: LowRank, rank: float | None) -> Truncated:
     """The nearest LoRA of that rank, or share, to a change given as b @ a; no dense matrix is
-    formed. None: the change itself.
+    formed. None, or a rank that it does not exceed: the change itself.
+
+    Example:
+        >>> change = LowRank(torch.tensor([[3.0], [0.0]]), torch.tensor([[0.0, 4.0]]))
+        >>> [truncate_low_rank(change, rank).change is change for rank in (None, 1, 2, 0.5)]
+        [True, True, True, False]
     """
     if rank is None or rank >= len(change.a):
         return Truncated(change, 0.0, float(squared_norm(change.b, change.a)))

@@ -259,6 +259,13 @@ def test_generations_are_those_of_the_tutorial():
     assert math.isclose(swarm.sigma, sigma, rel_tol=1e-9)
 
 
+@pytest.mark.parametrize("points", [[[0.0, 5.1]], [[-5.1, 0.0]], [[0.0, 0.0, 0.0]], [[0.0]]])
+def test_unasked_points_out_of_bounds_or_of_another_dimension_are_refused(points):
+    search = MemeticSwarm([(-5, 5)] * 2, seed=0)
+    with pytest.raises(ValueError, match="2 coordinates within the bounds"):
+        search.take_in(points, [1.0])
+
+
 # --- the shares of the phases ---
 
 
