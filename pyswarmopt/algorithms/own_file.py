@@ -25,9 +25,12 @@ def as_recipe(made: Any, where: str) -> Recipe:
     """A recipe, or what a function without arguments makes; `where` begins messages.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or the function raised.
     """
-    recipe = made() if callable(made) else made
+    try:
+        recipe = made() if callable(made) else made
+    except Exception as error:
+        raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
     if not isinstance(recipe, Recipe):
         variable = where.rpartition(":")[2]
         raise ValueError(

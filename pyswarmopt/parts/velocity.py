@@ -215,6 +215,7 @@ class SumOfTerms:
 
     Raises:
         ValueError: no terms, or a limit that is not positive.
+        TypeError: a term that is none, such as a plain function.
 
     Example:
         >>> rule = SumOfTerms((inertia(0.7), cognitive(1.5, "scalar"), social(1.5)))
@@ -229,6 +230,12 @@ class SumOfTerms:
     def __post_init__(self) -> None:
         if not self.terms:
             raise ValueError("a sum of no velocity terms: give at least one")
+        for number, term in enumerate(self.terms):
+            if not isinstance(term, Term):
+                raise TypeError(
+                    f"terms[{number}] is a {type(term).__name__}, no Term; a function becomes one by "
+                    'pso.Term("mine", 0.5, function)'
+                )
         if self.limit is not None and not self.limit > 0:
             raise ValueError(f"max_velocity={self.limit}: it must be positive")
 

@@ -115,6 +115,7 @@ PARTS = [
     (lambda: pso.minimize(bowl, [(0, 1)], space={"a": (0, 1)}), "space= and bounds="),
     (lambda: pso.minimize_multi(two, BOX, 3), "3 numbers"),
     (lambda: pso.compose(terms=()), "no velocity terms"),
+    (lambda: pso.compose([pso.inertia(1.0), lambda s: s.x]), r"terms\[1\] is a function"),
     (lambda: pso.compose(terms=(pso.inertia(1.0, "always"),)), "'always'"),
     (lambda: pso.compose([pso.inertia(1.0)], velocity=still), "either"),
     (lambda: pso.compose(velocity=still, normalise=True), "normalised"),

@@ -75,6 +75,10 @@ MINE = """
 import pyswarmopt as pso
 mine = pso.compose([pso.inertia(0.5), pso.cognitive(1.0), pso.social(1.0)])
 other = 3
+def bare():
+    return pso.compose([pso.inertia(0.5), lambda s: s.p - s.x])
+def asks(more):
+    return mine
 """
 
 
@@ -87,6 +91,8 @@ def test_a_recipe_of_a_file_is_refused_where_it_is_none(
         ("mine.py:other", "is no recipe"),
         ("their.py:mine", "there is no file"),
         ("mine.py", "names nothing in that file"),
+        ("mine.py:bare", r"mine\.py:bare: TypeError: terms\[1\] is a function"),
+        ("mine.py:asks", r"mine\.py:asks: TypeError: asks\(\) missing 1"),
     ):
         with pytest.raises(UserError, match=said):
             search(words_search(6, 6, optimizer=name))
