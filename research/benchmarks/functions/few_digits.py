@@ -17,18 +17,16 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-import argparse
 import itertools
-import json
 import math
-import warnings
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from resumed import arguments, outcomes
 
 import pyswarmopt as pso
 
@@ -207,34 +205,19 @@ def ratios(rows: list[dict[str, Any]], names: set[str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="JSON Lines, continued")
+    parser = arguments(__doc__, seeds=3)
     parser.add_argument("--functions", choices=FUNCTIONS, default="all")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--dimensions", nargs="+", type=int, default=DIMENSIONS)
     parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=SOLVERS)
     parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--table", action="store_true", help="run nothing")
     args = parser.parse_args()
-    lines = args.out.read_text(encoding="utf-8").splitlines() if args.out.exists() else []
-    rows = [json.loads(line) for line in lines]
-    names = ("seed", "function", "dim", "kind", "solver")
-    done = {tuple(row[name] for name in names) for row in rows}
+    seeds = range(0 if args.table else args.seeds)
     wanted = itertools.product(
-        range(args.seeds), FUNCTIONS[args.functions], args.dimensions, args.kinds, args.solvers
+        seeds, FUNCTIONS[args.functions], args.dimensions, args.kinds, args.solvers
     )
-    todo = [] if args.table else [key for key in wanted if key not in done]
-    with warnings.catch_warnings(), args.out.open("a", encoding="utf-8") as file:
-        warnings.simplefilter("ignore")
-        for key in todo:
-            row = dict(zip(names, key, strict=True))
-            row["after"] = run(args.budgets, **row)
-            rows.append(row)
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+    names = ("seed", "function", "dim", "kind", "solver")
+    rows = outcomes(args.out, names, wanted, "after", partial(run, args.budgets))
     print(ratios(rows, set(FUNCTIONS[args.functions])))
 
 

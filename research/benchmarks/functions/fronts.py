@@ -21,19 +21,16 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-import argparse
 import itertools
-import json
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from resumed import arguments, outcomes, suggested
 
 import pyswarmopt as pso
 
@@ -241,23 +238,13 @@ def _optuna(given: Problem, watched: Watched, budget: int, seed: int, solver: st
         sampler = optuna.samplers.NSGAIISampler(population_size=MEMBERS[budget], seed=seed, **rules)
 
     def objective(trial: Any) -> list[float]:
-        point = {name: _suggest(trial, name, kind) for name, kind in given.space.items()}
+        point = {name: suggested(trial, name, kind) for name, kind in given.space.items()}
         values, broken = watched.both(**point)
         trial.set_user_attr("rules", broken)
         return values
 
     study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler)
     study.optimize(objective, n_trials=budget)
-
-
-def _suggest(trial: Any, name: str, kind: Any) -> Any:
-    if isinstance(kind, tuple):
-        return trial.suggest_float(name, *kind)
-    if isinstance(kind, list):
-        return trial.suggest_categorical(name, kind)
-    if hasattr(kind, "options"):
-        return kind.options[trial.suggest_int(name, 0, len(kind.options) - 1)]
-    return trial.suggest_int(name, kind.low, kind.high)
 
 
 def table(rows: list[dict[str, Any]], names: list[str]) -> str:
@@ -281,32 +268,14 @@ def table(rows: list[dict[str, Any]], names: list[str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="JSON Lines, continued")
+    parser = arguments(__doc__, seeds=3)
     parser.add_argument("--problems", choices=PROBLEMS, default="all")
     parser.add_argument("--budgets", nargs="+", type=int, choices=BUDGETS, default=BUDGETS)
     parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=SOLVERS)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--table", action="store_true", help="run nothing")
     args = parser.parse_args()
-    lines = args.out.read_text(encoding="utf-8").splitlines() if args.out.exists() else []
-    rows = [json.loads(line) for line in lines]
-    names = ("budget", "seed", "problem", "solver")
-    done = {tuple(row[name] for name in names) for row in rows}
-    wanted = itertools.product(
-        args.budgets, range(args.seeds), PROBLEMS[args.problems], args.solvers
-    )
-    todo = [] if args.table else [key for key in wanted if key not in done]
-    with warnings.catch_warnings(), args.out.open("a", encoding="utf-8") as file:
-        warnings.simplefilter("ignore")
-        for key in todo:
-            row = dict(zip(names, key, strict=True))
-            row["share"] = run(**row)
-            rows.append(row)
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+    seeds = range(0 if args.table else args.seeds)
+    wanted = itertools.product(args.budgets, seeds, PROBLEMS[args.problems], args.solvers)
+    rows = outcomes(args.out, ("budget", "seed", "problem", "solver"), wanted, "share", run)
     print(table(rows, list(PROBLEMS[args.problems])))
 
 

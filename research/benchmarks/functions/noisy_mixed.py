@@ -13,17 +13,14 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-import argparse
 import itertools
-import json
 import math
-import warnings
 import zlib
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+from resumed import arguments, outcomes, suggested
 
 import pyswarmopt as pso
 
@@ -117,23 +114,11 @@ def _tpe(fun, space, random, budget, seed):
     found: list[dict[str, Any]] = []
 
     def objective(trial):
-        found.append({name: _suggest(trial, name, kind) for name, kind in space.items()})
+        found.append({name: suggested(trial, name, kind) for name, kind in space.items()})
         return fun(random, **found[-1])
 
     study.optimize(objective, n_trials=budget)
     return found[study.best_trial.number]
-
-
-def _suggest(trial, name, kind):
-    if isinstance(kind, tuple):
-        return trial.suggest_float(name, *kind)
-    if isinstance(kind, list):
-        return trial.suggest_categorical(name, kind)
-    if hasattr(kind, "options"):
-        return kind.options[trial.suggest_int(name, 0, len(kind.options) - 1)]
-    if isinstance(kind.low, int):
-        return trial.suggest_int(name, kind.low, kind.high, log=kind.log)
-    return trial.suggest_float(name, kind.low, kind.high, log=kind.log)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -151,31 +136,13 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="JSON Lines, continued")
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--table", action="store_true", help="run nothing")
-    args = parser.parse_args()
-    lines = args.out.read_text(encoding="utf-8").splitlines() if args.out.exists() else []
-    rows = [json.loads(line) for line in lines]
-    names = ("budget", "problem", "solver", "seed")
-    done = {tuple(row[name] for name in names) for row in rows}
-    todo = [
+    args = arguments(__doc__, seeds=8).parse_args()
+    wanted = (
         (budget, problem, solver, seed)
-        for seed in range(args.seeds)
+        for seed in range(0 if args.table else args.seeds)
         for budget, problem, solver in itertools.product(BUDGETS, PROBLEMS, SOLVERS)
-        if (budget, problem, solver, seed) not in done
-    ]
-    with warnings.catch_warnings(), args.out.open("a", encoding="utf-8") as file:
-        warnings.simplefilter("ignore")
-        for key in [] if args.table else todo:
-            row = dict(zip(names, key, strict=True))
-            row["mean"] = run(**row)
-            rows.append(row)
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+    )
+    rows = outcomes(args.out, ("budget", "problem", "solver", "seed"), wanted, "mean", run)
     print(table(rows))
 
 

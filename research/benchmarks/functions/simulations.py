@@ -14,19 +14,16 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-import argparse
 import contextlib
 import itertools
-import json
 import math
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import designs
 import numpy as np
+from resumed import arguments, outcomes, suggested
 
 import pyswarmopt as pso
 
@@ -223,21 +220,11 @@ def _tpe(watched: Watched, space: dict[str, Any], seed: int) -> None:
     study = optuna.create_study(sampler=sampler)
 
     def objective(trial: Any) -> float:
-        value, rules = watched(**{name: _suggest(trial, name, k) for name, k in space.items()})
+        value, rules = watched(**{name: suggested(trial, name, k) for name, k in space.items()})
         trial.set_user_attr("rules", rules)
         return value
 
     study.optimize(objective, n_trials=watched.limit)
-
-
-def _suggest(trial: Any, name: str, kind: Any) -> Any:
-    if isinstance(kind, tuple):
-        return trial.suggest_float(name, *kind)
-    if isinstance(kind, list):
-        return trial.suggest_categorical(name, kind)
-    if hasattr(kind, "options"):
-        return kind.options[trial.suggest_int(name, 0, len(kind.options) - 1)]
-    return trial.suggest_int(name, kind.low, kind.high)
 
 
 def _pycma(watched: Watched, space: dict[str, Any], seed: int) -> None:
@@ -284,25 +271,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="JSON Lines, continued")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--table", action="store_true", help="run nothing")
-    args = parser.parse_args()
-    lines = args.out.read_text(encoding="utf-8").splitlines() if args.out.exists() else []
-    rows = [json.loads(line) for line in lines]
-    done = {(row["seed"], row["job"], row["solver"]) for row in rows}
-    wanted = itertools.product(range(args.seeds), [*JOBS, *DESIGNS], SOLVERS)
-    todo = [] if args.table else [key for key in wanted if key not in done]
-    with warnings.catch_warnings(), args.out.open("a", encoding="utf-8") as file:
-        warnings.simplefilter("ignore")
-        for seed, job, solver in todo:
-            row = {"seed": seed, "job": job, "solver": solver, "best": run(job, solver, seed)}
-            rows.append(row)
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+    args = arguments(__doc__, seeds=5).parse_args()
+    seeds = range(0 if args.table else args.seeds)
+    wanted = itertools.product(seeds, [*JOBS, *DESIGNS], SOLVERS)
+    rows = outcomes(args.out, ("seed", "job", "solver"), wanted, "best", run)
     print(table(rows))
 
 

@@ -1,0 +1,65 @@
+"""What the benchmarks of functions share: runs that go on where they were stopped, and optuna's draws."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def arguments(about: str | None, seeds: int) -> argparse.ArgumentParser:
+    """The options that all have."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="JSON Lines, continued")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    return parser
+
+
+def outcomes(
+    out: Path,
+    names: Sequence[str],
+    wanted: Iterable[tuple[Any, ...]],
+    outcome: str,
+    run: Callable[..., Any],
+) -> list[dict[str, Any]]:
+    """The rows of a file, with those of the wanted runs that it did not have, each written when it is
+    made.
+
+    Args:
+        out: JSON Lines.
+        names: what tells one run from another, by which `run` is called.
+        wanted: values of these, run by run.
+        outcome: name of what `run` returns.
+        run: makes a run.
+    """
+    lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
+    rows = [json.loads(line) for line in lines]
+    done = {tuple(row[name] for name in names) for row in rows}
+    with warnings.catch_warnings(), out.open("a", encoding="utf-8") as file:
+        warnings.simplefilter("ignore")
+        for key in [key for key in wanted if key not in done]:
+            row = dict(zip(names, key, strict=True))
+            row[outcome] = run(**row)
+            rows.append(row)
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+    return rows
+
+
+def suggested(trial: Any, name: str, kind: Any) -> Any:
+    """What a trial of optuna draws for a parameter of a space of this package."""
+    if isinstance(kind, tuple):
+        return trial.suggest_float(name, *kind)
+    if isinstance(kind, list):
+        return trial.suggest_categorical(name, kind)
+    if hasattr(kind, "options"):
+        return kind.options[trial.suggest_int(name, 0, len(kind.options) - 1)]
+    if isinstance(kind.low, int):
+        return trial.suggest_int(name, kind.low, kind.high, log=kind.log)
+    return trial.suggest_float(name, kind.low, kind.high, log=kind.log)
