@@ -16,6 +16,7 @@ from pyswarmopt.driver.workers.pool import Workers
 from pyswarmopt.hybrid.memetic import (
     MATRIX_DIM,
     MODELLED_DIM,
+    MODELLED_NOISY,
     MODELLED_NUMBERS,
     MemeticSwarm,
     ModelPhase,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 # particles: ten converge before they find the thin feasible part of problem G06
 TO_A_FEASIBLE_POINT = 20
 MOST_KNOWN = 200  # known points that the default search begins from, the best ones
-MOST_BY_PROCESS = 500  # evaluations up to which a process proposes all points of a noisy search
 IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
 
 
@@ -74,7 +74,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
 
 def _affords_process(options: Options, problem: Problem) -> bool:
     """Whether a process is for all points of a noisy search."""
-    few = options.max_evals is not None and options.max_evals <= MOST_BY_PROCESS
+    few = options.max_evals is not None and options.max_evals <= MODELLED_NOISY
     coding = problem.coding
     small = coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS
     asked = problem.constraints or options.asynchronous or coding.smooth.all()

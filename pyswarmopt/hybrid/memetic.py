@@ -58,6 +58,7 @@ from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 MODELLED_DIM = 20  # the most parameters with a model of the costs
 MODELLED_NUMBERS = 1024  # the most coordinates, labels counted each, with one
+MODELLED_NOISY = 500  # the most evaluations under noise that a model proposes: all of them
 MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
 MODELLED = 5  # evaluations per dimension that the model proposes
 BESIDE = 200  # points up to which the model also proposes where a round is waited for, or at once

@@ -13,13 +13,13 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt.base.record import NONE
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.memetic import ModelPhase
+from pyswarmopt.hybrid.memetic import MODELLED_NOISY, ModelPhase
 from pyswarmopt.hybrid.proposals import Proposals
 from pyswarmopt.hybrid.run import bounded
 from pyswarmopt.hybrid.search import PhasedSearch
 
-MOST = 500  # evaluations, as `pyswarmopt.driver.algorithm` has it
 AT_ONCE = 4  # points proposed at a time: a draw of a known one belongs to them
 BESTS = 10  # points that are drawn again
 
@@ -51,7 +51,7 @@ class NoisyModel(ModelPhase):
     kinds = (NoisyProposals,)
 
     def points(self, s: PhasedSearch) -> int:
-        return MOST
+        return MODELLED_NOISY
 
     def due(self, s: PhasedSearch) -> bool:
         return True
@@ -59,7 +59,7 @@ class NoisyModel(ModelPhase):
     def begin(self, s: PhasedSearch) -> NoisyProposals:
         usual = super().begin(s)
         at_once = usual.at_once if s.progress.population else AT_ONCE
-        return NoisyProposals(s.kinds, usual.first, 2 * MOST, at_once)
+        return NoisyProposals(s.kinds, usual.first, 2 * MODELLED_NOISY, at_once)
 
     def hear(self, s: PhasedSearch, points: Floats, costs: Floats) -> None:
         """Nothing: see `NoisyProposals.learn`."""
@@ -69,6 +69,11 @@ class NoisySearch(PhasedSearch):
     """A search of integers and categories, with noise; `take_draws` says what was drawn."""
 
     PHASES: ClassVar = (NoisyModel,)
+
+    def __init__(self, bounds: Any, **options: Any) -> None:
+        super().__init__(bounds, **options)
+        self._known: Any = None  # what `_bests` was found from
+        self._bests: Floats = NONE
 
     def take_draws(self, positions: Floats, costs: Floats) -> None:
         """Take in draws at points, (n, D)."""
@@ -83,7 +88,11 @@ class NoisySearch(PhasedSearch):
         run: Any = self.phase(NoisyModel).run
         if run is None or not len(run.points):
             return self.progress.best_x[None]
-        return self.box.decode(run.bests())
+        known = run, len(run.points), run.theta.tobytes()
+        if known != self._known:
+            self._known = known
+            self._bests = self.box.decode(run.bests())
+        return self._bests
 
     @property
     def best(self) -> Point:

@@ -25,13 +25,16 @@ class ModelledSwarm(MultiSwarm):
         kinds: what the M coordinates are.
         at_once: points that the models propose at a time.
         last: evaluations of the models.
-        swarm: arguments of `MultiSwarm`.
+        start: see `MultiSwarm`.
+        swarm: further arguments of `MultiSwarm`.
     """
 
-    def __init__(self, kinds: Kinds, at_once: int, last: int, *swarm: Any) -> None:
-        super().__init__(*swarm)
+    def __init__(
+        self, kinds: Kinds, at_once: int, last: int, *, start: Floats, **swarm: Any
+    ) -> None:
+        super().__init__(start=start, **swarm)
         self._box = UnitBox(self._low, self._high)
-        self._start = swarm[-1]
+        self._start = start
         kinds = kinds.of(self._box.free)
         first = min(FIRST * kinds.count + 1, max(last // 4, 1))
         self._model = FrontProposals(kinds, first, last, at_once)

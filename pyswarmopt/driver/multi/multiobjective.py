@@ -181,10 +181,10 @@ def minimize_multi(
         history: "particles" keeps every evaluated point for `MultiResult.evaluated`.
         timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
-        recipe: velocity terms, by the name of a recipe or as `pso.compose` makes them, in place of
-            the processes and SMPSO's: a particle's attractor g is its leader, a less crowded point of the front, and w
-            the personal best with the worst ranks. Of the recipe only terms and schedule are used;
-            archive, walls and mutation stay SMPSO's.
+        recipe: velocity terms, by the name of a recipe or as `pso.compose` makes them, in place of the
+            processes and SMPSO's: a particle's attractor g is its leader, a less crowded point of the
+            front, and w the personal best with the worst ranks. Of the recipe only terms and schedule
+            are used; archive, walls and mutation stay SMPSO's.
 
     Returns:
         The points of the front, and how they were found.
@@ -291,19 +291,26 @@ class MultiSearch(Loop[MultiResult]):
         self._evaluator.max_evals -= self._reserve
         problem = self._problem
         bounds = problem.coding.bounds()
-        start = bounds[0][None][:0] if start is None else start
-        given = bounds, population, archive, n_objectives, options.seed, start
+        common: dict[str, Any] = {
+            "bounds": bounds,
+            "population": population,
+            "size": archive,
+            "objectives": n_objectives,
+            "seed": options.seed,
+            "start": bounds[0][None][:0] if start is None else start,
+        }
         kinds = problem.coding.kinds
         if recipe is not None:
             self._algorithm = f"{recipe.name}, front of smpso"
-            self._swarm = MultiSwarm(*given, recipe)
+            self._swarm = MultiSwarm(**common, recipe=recipe)
         elif kinds.count > MODELLED_DIM or len(kinds.levels) > MODELLED_NUMBERS:
             self._algorithm = SMPSO
-            self._swarm = MultiSwarm(*given)
+            self._swarm = MultiSwarm(**common)
         else:
             self._algorithm = MODELLED_SMPSO
+            at_once = options.population or AT_ONCE
             modelled = min(limit, MODELLED)
-            self._swarm = ModelledSwarm(kinds, options.population or AT_ONCE, modelled, *given)
+            self._swarm = ModelledSwarm(kinds, at_once, modelled, **common)
         self._judge: ByFront = ByFront(self._swarm, problem, self._evaluator)
         if keeps_all:
             self._judge.seen = Rows(np.empty((0, problem.dim + n_objectives)))

@@ -68,14 +68,13 @@ class ScoreFunction:
         file, _, name = spec.rpartition(":")
         self._folder = os.getcwd()
         self._function: Any = here("metric", spec)
+        self.fingerprint = fingerprint(spec)
         if self._function is None:
             self._file = self._found(file)
-            self.fingerprint = fingerprint(spec)
             self._function = getattr(self._run_file(), name, None)
         else:
             code = getattr(self._function, "__code__", None)
             self._file = Path(getattr(code, "co_filename", ""))
-            self.fingerprint = fingerprint(spec)
         if not callable(self._function):
             raise self._refusal(f"{self._file.name} has no function {name}; {_GIVE}")
         self._parameters = self._named(name)
