@@ -218,10 +218,6 @@ class ServedEngine(PromptTokenizer, Engine):
             self.check_length(len(head) + len(tail) + 1, context)
         return self.score(encoded)
 
-    def encode_pair(self, context: str, continuation: str) -> TokenPair:
-        """The token ids of both."""
-        return self._encoded(context, continuation)
-
     def score(self, pairs: Sequence[TokenPair]) -> list[float]:
         """`loglikelihood` of token ids."""
         return self._by_rows(pairs, partial(log_likelihoods, self.server))

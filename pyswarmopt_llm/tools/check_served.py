@@ -10,11 +10,12 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.servers.attach import attach
-from pyswarmopt_llm.servers.engine import CandidateServer, ServedEngine, log_likelihoods
+from pyswarmopt_llm.servers.engine import CandidateServer, log_likelihoods
 
 LETTERS = "ABCD"  # of each prompt the next token: every server tells its log-probability
 APART = 0.1  # of an adapter's change of log-probabilities, beside what the bases differ by
@@ -47,12 +48,13 @@ def check_served(
     pairs = [(here.chat(prompt), letter) for prompt in prompts for letter in LETTERS]
     there = attach(config, base, lambda: adapters)
     bare_here = _logprobs_here(here, Patch(), pairs)
-    bare_there = _logprobs_there(there, None, pairs)
+    encoded = [encode_pair(there.encode, *pair) for pair in pairs]
+    bare_there = _logprobs_there(there.server, None, encoded)
     for info in adapters:
         patch = Patch(low_rank=load_factors(info))
         meant = _logprobs_here(here, patch, pairs) - bare_here
         try:
-            found = _with_adapter(there, info.name, patch, pairs) - bare_there
+            found = _with_adapter(there.server, info.name, patch, encoded) - bare_there
         except UserError as error:
             yield info.name, error.text
             continue
@@ -68,22 +70,20 @@ def _logprobs_here(
 
 
 def _logprobs_there(
-    engine: ServedEngine, candidate: object, pairs: Sequence[tuple[str, str]]
+    server: CandidateServer, candidate: object, encoded: Sequence[TokenPair]
 ) -> Tensor:
-    encoded = [engine.encode_pair(*pair) for pair in pairs]
-    return torch.tensor(log_likelihoods(engine.server, candidate, encoded), dtype=torch.float64)
+    return torch.tensor(log_likelihoods(server, candidate, encoded), dtype=torch.float64)
 
 
 def _with_adapter(
-    engine: ServedEngine, name: str, patch: Patch, pairs: Sequence[tuple[str, str]]
+    server: CandidateServer, name: str, patch: Patch, encoded: Sequence[TokenPair]
 ) -> Tensor:
-    server: CandidateServer = engine.server
     started = server.started_with(name)
     if started is not None:
-        return _logprobs_there(engine, started, pairs)
+        return _logprobs_there(server, started, encoded)
     candidate = server.load(patch)
     try:
-        return _logprobs_there(engine, candidate, pairs)
+        return _logprobs_there(server, candidate, encoded)
     finally:
         server.unload(candidate)
 
