@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.loop import SearchResult
     from pyswarmopt_llm.searching.training.examples import TrainingOptions
     from pyswarmopt_llm.searching.training.train import TrainingResult, train_expert
-    from pyswarmopt_llm.searching.use.model import EvalResult
-    from pyswarmopt_llm.searching.use.model import evaluate_model as evaluate
-    from pyswarmopt_llm.searching.use.model import generate_text as generate
+    from pyswarmopt_llm.searching.use.evaluate import evaluate_model as evaluate
+    from pyswarmopt_llm.searching.use.exam import EvalResult
+    from pyswarmopt_llm.searching.use.generate import generate_text as generate
     from pyswarmopt_llm.searching.use.predict import Prediction, predict
     from pyswarmopt_llm.tokens.engine import MixtureEngine
     from pyswarmopt_llm.tokens.space import open_mixture
@@ -49,7 +49,7 @@ _HOME = {
     "BaseModel": "experts.base",
     "CheckReport": "tools.check",
     "Engine": "common.interfaces",
-    "EvalResult": "searching.use.model",
+    "EvalResult": "searching.use.exam",
     "MixtureEngine": "tokens.engine",
     "Patch": "common.interfaces",
     "Prediction": "searching.use.predict",
@@ -68,8 +68,8 @@ _HOME = {
     "adapter_patch": "mix.load",
     "check": "tools.check",
     "controllability": "published.classifiers",
-    "evaluate": "searching.use.model:evaluate_model",
-    "generate": "searching.use.model:generate_text",
+    "evaluate": "searching.use.evaluate:evaluate_model",
+    "generate": "searching.use.generate:generate_text",
     "inspect_experts": "experts.compatibility",
     "interval": "common.statistics",
     "load_reward": "published.classifiers",

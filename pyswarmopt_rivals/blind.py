@@ -32,15 +32,9 @@ from pyswarmopt_llm.scores.metrics.by_name import up_to
 from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
+from pyswarmopt_llm.searching.use.against import Turns, names_in_words, two_models
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import (
-    Exam,
-    OnItems,
-    Turns,
-    load_items,
-    names_in_words,
-    two_models,
-)
+from pyswarmopt_llm.searching.use.exam import Exam, OnItems, load_items
 
 COLUMNS = ("id", "prompt", "reply 1", "reply 2", "vote")
 FIRST = "1"

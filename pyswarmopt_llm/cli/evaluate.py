@@ -18,7 +18,7 @@ from pyswarmopt_llm.searching.training.examples import learnt_from
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.use.model import EvalResult
+    from pyswarmopt_llm.searching.use.exam import EvalResult
 
 WORSE = 3  # exit code
 GENERAL = "builtin:everyday"  # what a model may have forgotten
@@ -76,7 +76,7 @@ def evaluated(
     # a run knows how its tasks are read
     if options.task and options.run is None:
         check_files(options, [options.task])
-    from pyswarmopt_llm.searching.use.model import with_run
+    from pyswarmopt_llm.searching.use.from_run import with_run
 
     config = with_run(options)
     choose_engine(config.engine, config.run, quiet=quiet or as_json)
@@ -102,7 +102,7 @@ def choose_engine(engine: str, run: str | Path | None, *, quiet: bool) -> str:
 
 
 def _single(config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.searching.use.model import evaluate
+    from pyswarmopt_llm.searching.use.evaluate import evaluate
 
     return scored(config, evaluate(config, on_items))
 
@@ -134,7 +134,7 @@ def _score_record(result: EvalResult) -> dict[str, Any]:
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.report.against import against_lines, between
-    from pyswarmopt_llm.searching.use.model import evaluate_against
+    from pyswarmopt_llm.searching.use.against import evaluate_against
 
     result = evaluate_against(config, on_items)
     one, other = result.results

@@ -112,7 +112,7 @@ def generate(
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
-    from pyswarmopt_llm.searching.use.model import generate_text
+    from pyswarmopt_llm.searching.use.generate import generate_text
 
     if run is not None:
         if base is not None or adapter is not None:

@@ -13,7 +13,8 @@ from pyswarmopt_llm.report.phrases import one_line, p_text, score_text
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors, LabelRow
-    from pyswarmopt_llm.searching.use.model import Against, Changed, EvalResult
+    from pyswarmopt_llm.searching.use.against import Against, Changed
+    from pyswarmopt_llm.searching.use.exam import EvalResult
 
 SHOWN = 3  # items gained, and items lost
 _LABEL, _TEXT = 30, 160  # characters of a label, and of a question or an answer

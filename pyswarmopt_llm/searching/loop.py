@@ -263,31 +263,16 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     models = {name: measure(name, one) for name, one in contestants.items()}
     if own:
         models[own] = models["best"]
+    _warn_of_noise(run, models["best"].dev.value, chosen.value)
     begun = time.perf_counter()
     rivals = _rivals(job, made)
     for name, one in rivals.items():
         models[name] = models["trained"] if one is made.get("trained") else measure(name, one)
     apart = time.perf_counter() - begun
-    if (constant := _commonest(job, splits)) is not None:
-        models["commonest"] = constant
-    written = any(metric.new_tokens for metric in job.objectives.metrics.values())
-    doubts: list[str] = []
-    if written:
-        from pyswarmopt_llm.searching.written.replies import keep_replies
-
-        doubts = keep_replies(job, run, files, found, models)
-    seen = models["best"].dev.value
-    if seen != chosen.value:
-        why = ": the server does not repeat itself" if run.about.noise else ""
-        log.warning("best/ scores %s, the search saw %s%s", seen, chosen.value, why)
-    front: Front | None = None
-    if found.archive is not None:
-        from pyswarmopt_llm.searching.leaders import save_front
-
-        front = save_front(job, run, found.archive, chosen, measure)
-    # What processes that were interrupted spent; their workers ran side by side.
-    earlier = run.replayed_seconds / job.plan.side_by_side
-    seconds = round(earlier + time.perf_counter() - start - apart, 3)
+    models |= _commonest(job, splits)
+    doubts = _kept_replies(job, run, files, found, models)
+    front = _front(job, run, found, chosen, measure)
+    seconds = _seconds(job, run, start, apart)
     return Result(
         models=models,
         objectives=_objectives(job, found.scorings),
@@ -309,6 +294,47 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
             *_without_numbers(run),
         ],
     )
+
+
+def _warn_of_noise(run: Run, now: float, before: float) -> None:
+    """Warn where ``best/``, read back, has another score on dev than the search saw."""
+    if now != before:
+        why = ": the server does not repeat itself" if run.about.noise else ""
+        log.warning("best/ scores %s, the search saw %s%s", now, before, why)
+
+
+def _kept_replies(
+    job: Job, run: Run, files: Patch, found: Found, models: Mapping[str, Model]
+) -> list[str]:
+    """Keep what the result writes, if it writes; returns doubts about how it gained its score."""
+    if not any(metric.new_tokens for metric in job.objectives.metrics.values()):
+        return []
+    from pyswarmopt_llm.searching.written.replies import keep_replies
+
+    return keep_replies(job, run, files, found, models)
+
+
+def _front(
+    job: Job, run: Run, found: Found, chosen: Contestant, measure: Callable[..., Model]
+) -> Front | None:
+    """The models that no other one leads on all tasks, written beside ``best/``; None for one task."""
+    if found.archive is None:
+        return None
+    from pyswarmopt_llm.searching.leaders import save_front
+
+    return save_front(job, run, found.archive, chosen, measure)
+
+
+def _seconds(job: Job, run: Run, start: float, apart: float) -> float:
+    """Seconds of the search, those of processes that were interrupted included, whose workers ran
+    side by side.
+
+    Args:
+        start: of the search in this process, by `time.perf_counter`.
+        apart: seconds of this process that are counted elsewhere.
+    """
+    earlier = run.replayed_seconds / job.plan.side_by_side
+    return round(earlier + time.perf_counter() - start - apart, 3)
 
 
 def _contestants(
@@ -338,13 +364,15 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
     return {"base": made.get("base", base), **(tuned if job.work.rivals > 1 else {})}
 
 
-def _commonest(job: Job, splits: Mapping[str, Evaluator]) -> Model | None:
-    """The baseline that gives always the commonest label; None but for accuracy on labels."""
+def _commonest(job: Job, splits: Mapping[str, Evaluator]) -> dict[str, Model]:
+    """The baseline that gives always the commonest label; none but for accuracy on labels."""
     metrics = [metric.name for metric in job.objectives.metrics.values()]
     if job.objectives.externals or set(metrics) != {"accuracy"}:
-        return None
+        return {}
     scored = [split for split, evaluator in splits.items() if evaluator.utilities]
-    return commonest_label(job.tasks, job.objectives.combine, scored, job.pool.space.expert_names)
+    names = job.pool.space.expert_names
+    model = commonest_label(job.tasks, job.objectives.combine, scored, names)
+    return {} if model is None else {"commonest": model}
 
 
 def _measure(

@@ -30,7 +30,7 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
-from pyswarmopt_llm.searching.use.model import Exam, OnItems
+from pyswarmopt_llm.searching.use.exam import Exam, OnItems
 
 FIRST_ITEMS = 8
 LARGE = 500.0  # a logit whose exponential is still finite

@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 from pyswarmopt_llm.tokens.kept import Kept, text_bytes
 
 ANT, BEE, CAT = range(3)

@@ -15,8 +15,9 @@ from search_helpers import louder, questions, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
+from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import evaluate, evaluate_against
+from pyswarmopt_llm.searching.use.evaluate import evaluate
 from pyswarmopt_llm.tools.find import find
 from pyswarmopt_rivals.blind import write_pairs
 from pyswarmopt_rivals.perturbed import evaluate_perturbed

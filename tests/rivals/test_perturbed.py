@@ -15,7 +15,7 @@ from search_helpers import questions, swarm_llm, write_task
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import paired_test
 from pyswarmopt_llm.scores.tasks import Item, load_task
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 from pyswarmopt_rivals.perturbed import with_typos
 
 

@@ -40,7 +40,7 @@ from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import Machine
-from pyswarmopt_llm.searching.use.model import run_scoring, specs_of
+from pyswarmopt_llm.searching.use.from_run import run_scoring, specs_of
 from pyswarmopt_llm.searching.use.opening import Model, engine_of, open_model, result_of
 
 LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns

@@ -186,7 +186,8 @@ def _scored_again(
         return
     from pyswarmopt_llm.report.against import between
     from pyswarmopt_llm.searching.scoring.result import read_result
-    from pyswarmopt_llm.searching.use.model import evaluate_against, with_run
+    from pyswarmopt_llm.searching.use.against import evaluate_against
+    from pyswarmopt_llm.searching.use.from_run import with_run
 
     best = f"{run}/best"
     result = read_result(user_path(run))

@@ -10,7 +10,7 @@ import pytest
 from search_helpers import exit_code, swarm_llm
 
 from pyswarmopt_llm.searching.training.examples import load_examples, read_examples
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])

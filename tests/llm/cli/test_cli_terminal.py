@@ -25,8 +25,8 @@ from pyswarmopt.base.words import LIMIT, one_line, visible
 from pyswarmopt.cli.terminal import complain, open_console
 from pyswarmopt_llm.cli import app
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.use import model
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use import generate
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 ROOT = Path(__file__).parents[3]
 BELL, RED, BIDI = "\x07", "\x1b[31m", "\u202e"
@@ -117,7 +117,7 @@ def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
     terminal: bool, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = ["\x1b]0;mine", "\x07 yes"]
-    monkeypatch.setattr(model, "generate_text", lambda *args, **more: iter(said))
+    monkeypatch.setattr(generate, "generate_text", lambda *args, **more: iter(said))
     out = io.StringIO()
     monkeypatch.setattr(out, "isatty", lambda: terminal, raising=False)
     monkeypatch.setattr(sys, "stdout", out)

@@ -32,7 +32,7 @@ from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 
 @pytest.fixture

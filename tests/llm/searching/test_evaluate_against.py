@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from search_helpers import Json, MakeSearch, Shell, swarm_llm, write_task
 
-import pyswarmopt_llm.searching.use.model as model
+import pyswarmopt_llm.searching.use.exam as exam
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import paired_test, score_of
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.metrics.written import ReplyMetric
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_llm.searching.use.model import evaluate_model, generate_text
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.searching.use.generate import generate_text
 from pyswarmopt_llm.searching.use.opening import result_of
 
 Capsys = pytest.CaptureFixture[str]
@@ -161,7 +162,7 @@ def test_a_judge_compares_the_texts_and_the_scores_are_shares_of_wins(
         "taste", lambda items, texts: pytest.fail("rated"), needs="nothing", new_tokens=4
     )
     judge = replace(judge, compare=lambda items, ours, theirs: score_of(prefers))
-    monkeypatch.setattr(model, "find_metric", lambda *_, **__: judge)
+    monkeypatch.setattr(exam, "find_metric", lambda *_, **__: judge)
     words = [*pair, "--task", open_task(tmp_path, "x"), "--metric", "taste", "--threads", "1"]
     found = shell.json("eval", *words)
     assert (found["value"], found["against"]["value"]) == (0.625, 0.375)

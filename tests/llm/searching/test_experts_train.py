@@ -34,7 +34,7 @@ from pyswarmopt_llm.searching.training.examples import (
 )
 from pyswarmopt_llm.searching.training.train import chat_items, target_shapes, train_expert
 from pyswarmopt_llm.searching.training.trainer import Lora, choice_loss, warmup_cosine
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.loop import search
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 NAMES = ("ant", "bee", "cat")
 

@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use import predict as job
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import with_run
+from pyswarmopt_llm.searching.use.from_run import with_run
 from pyswarmopt_llm.searching.use.predict import Prediction, wrong_chunk
 
 LABELS = ("card lost", "loan", "öffnen")

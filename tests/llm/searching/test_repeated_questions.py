@@ -28,7 +28,7 @@ from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.training.trainer import fit, folds
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 from pyswarmopt_llm.tools.analyse import start_name
 
 N = 60

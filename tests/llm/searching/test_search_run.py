@@ -33,7 +33,9 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.searching import loop
 from pyswarmopt_llm.searching.find import point_to_writing
-from pyswarmopt_llm.searching.use.model import EvalResult, evaluate_model, run_scoring
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
+from pyswarmopt_llm.searching.use.exam import EvalResult
+from pyswarmopt_llm.searching.use.from_run import run_scoring
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.use.config import EvalConfig, Machine
-from pyswarmopt_llm.searching.use.model import with_run
+from pyswarmopt_llm.searching.use.from_run import with_run
 from pyswarmopt_llm.searching.use.opening import model_of, open_model
 
 DATED = (

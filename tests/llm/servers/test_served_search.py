@@ -23,8 +23,10 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.report.run import SearchResult, resume, search
 from pyswarmopt_llm.searching import score_model
+from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import evaluate, evaluate_against, with_run
+from pyswarmopt_llm.searching.use.evaluate import evaluate
+from pyswarmopt_llm.searching.use.from_run import with_run
 from pyswarmopt_llm.servers.engine import KEY
 
 Make = Callable[..., SearchConfig]

@@ -28,7 +28,7 @@ from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, 
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 
 @pytest.fixture(scope="module")

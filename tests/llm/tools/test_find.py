@@ -26,7 +26,7 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.model import evaluate_model
+from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 from pyswarmopt_llm.tools.find import (
     ItemAnswer,
     RankedAdapter,

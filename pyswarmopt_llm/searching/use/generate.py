@@ -1,0 +1,68 @@
+"""What a model answers to a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
+from pyswarmopt_llm.searching.scoring.run_directory import read_about
+from pyswarmopt_llm.searching.use.config import Machine
+from pyswarmopt_llm.searching.use.opening import open_model
+
+
+def generate_text(
+    base: str,
+    adapter: str | None,
+    prompt: str,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    *,
+    fusion: str = "auto",
+    seed: int = 0,
+    dtype: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    engine: str = "auto",
+    run: str | Path | None = None,
+    server_folder: str | None = None,
+) -> Iterator[str]:
+    """The answer to a user turn, greedy unless a mixture samples it: in pieces as a mixture writes
+    it, else whole.
+
+    Args:
+        base: a model, or a directory with a mixture such as RUN/best of a token search.
+        adapter: on that base.
+        prompt: what the user says.
+        max_new_tokens: most tokens of the answer.
+        fusion: how a mixture writes, see `MixtureEngine`.
+        seed: seed of what a mixture samples.
+        dtype: dtype of the weights.
+        device: where they go.
+        threads: CPU threads.
+        engine: see `engine_of`.
+        run: that the model comes from, if any.
+        server_folder: a folder that the server sees, too.
+
+    Returns:
+        The pieces of the answer, in order.
+
+    Raises:
+        UserError: the base or the adapter cannot be used.
+
+    Example:
+        >>> "".join(generate_text("my/base", "runs/first/best", "Hello!"))  # doctest: +SKIP
+        'Hello! How can I help you?'
+    """
+    machine = Machine(dtype, device, threads, engine, server_folder)
+    stored = None if run is None else read_about(user_path(run)).config
+    model = open_model(
+        (base, adapter),
+        machine,
+        run=run,
+        system="" if stored is None else stored.system,
+        thinking=0 if stored is None else stored.thinking,
+        fusion=fusion,
+        seed=seed,
+    )
+    return model.stream(model.chat(prompt), max_new_tokens)
