@@ -29,7 +29,7 @@ class Paired(NamedTuple):
     Attributes:
         better: on how many seeds.
         worse: on how many; the others are ties.
-        p: of the exact two-sided sign test, corrected (Holm 1979) for as many recipes as are
+        p: p-value of the exact two-sided sign test, Holm-corrected (1979) for as many recipes as are
             compared with the same one.
 
     Example:

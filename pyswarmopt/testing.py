@@ -445,7 +445,7 @@ class OptimizerTests:
 
     Attributes:
         bounds: the box.
-        rounds: of ask and tell in a test.
+        rounds: number of times that a test asks and tells.
     """
 
     bounds: ClassVar[Bounds] = [(-4.0, 3.0)] * 3

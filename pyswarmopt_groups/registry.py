@@ -72,7 +72,7 @@ class Strategy:
         function: ``module:function`` within this package; imported on use.
         needs: what it cannot run without; ``embeddings`` need a model in this process, ``texts``
             members that do more than vote, ``reward`` a reward model.
-        arguments: of the function, after the context and the items.
+        arguments: the function's, after the context and the items.
         settings: hyperparameters, the arguments after these. A user writes them
             behind the name: ``refine:rounds=2:pass=different``; the first one needs no name:
             ``nearest:4``.

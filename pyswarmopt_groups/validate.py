@@ -48,7 +48,7 @@ def check_members(
     """Check chat templates, context windows, and that endpoints respond.
 
     Args:
-        members: of the group.
+        members: the group's.
         task: the task.
         scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
         tolerant: skip the endpoints: the strategy continues without them.

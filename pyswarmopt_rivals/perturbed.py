@@ -70,7 +70,7 @@ def evaluate_perturbed(
 
     Args:
         config: configuration of one model.
-        rates: of letters that get a typo, one or several.
+        rates: shares of letters that get a typo, one or several.
         on_items: called with the number of items scored so far, and of all.
 
     Raises:

@@ -20,7 +20,7 @@ class Gains(StateRecord):
     Attributes:
         first: the first finite cost at a feasible point.
         best: the cost at the latest gain.
-        violation: that of the best point then.
+        violation: violation of the best point then.
         calls: made by then.
 
     Example:

@@ -75,7 +75,7 @@ class Incumbent(StateRecord):
         cost: lower is better; infinite if the value is not finite, NaN if the point was not
             evaluated.
         violation: 0 where it is feasible.
-        calls: of the objective that it rests on. An interrupt, which may come at any moment, sees
+        calls: number of calls that it rests on. An interrupt, which may come at any moment, sees
             the point and the calls together.
         amounts: the constraints that `fun` returned, (K,), if it does.
 

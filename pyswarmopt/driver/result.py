@@ -79,7 +79,7 @@ class Result(Mapping[str, Any]):
         maximize: whether larger was better.
         feasible: whether x meets all constraints, equalities within ``equality_tolerance``.
         recipe: the recipe with its parameters, in words; empty for the default search.
-        seed: that of the search; None if none was given.
+        seed: the search's seed; None if none was given.
         version: version of pyswarmopt.
         status: how the search stands, in a word. "target": that was reached. "converged": nothing
             was gained any more. "exhausted": every point was evaluated. "budget": evaluations,

@@ -125,7 +125,7 @@ def check_value(
         stored: a number, or one for each objective.
         now: as many; NaN where a call failed and that is forgiven, which says nothing.
         scale: the size of the values that the search began with.
-        what: of which they are values, for the message.
+        what: name of what they are values of, for the message.
 
     Raises:
         ValueError: they differ by more than rounding.

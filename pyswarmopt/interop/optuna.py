@@ -39,7 +39,7 @@ class SwarmSampler(BaseSampler):
 
     Args:
         seed: the same seed and the same values give the same trials.
-        recipe: of `pyswarmopt.recipes`, or a name.
+        recipe: one of `pyswarmopt.recipes`, or its name.
         population: particles; default: the recipe's. No more trials than that run side by side
             without chance's help.
 

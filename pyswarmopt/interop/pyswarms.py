@@ -291,7 +291,7 @@ class Nearest(ByInformants):
 
     Attributes:
         k: how many.
-        p: of the distance, the p-norm.
+        p: order of the norm that is the distance.
     """
 
     k: int

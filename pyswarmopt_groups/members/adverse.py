@@ -105,7 +105,7 @@ class PrivateMember(Member):
 
     Args:
         member: answers in truth.
-        epsilon: of each vote, at least 0; 0 is uniform noise.
+        epsilon: privacy loss of each vote, at least 0; 0 is uniform noise.
         seed: seed of the noise.
     """
 

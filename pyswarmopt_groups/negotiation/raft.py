@@ -49,7 +49,7 @@ class Message:
         sender: number of the sender.
         receiver: number of the receiver.
         term: the sender's term.
-        index: of the sender's last entry (request), of the entry before those sent (append), up to
+        index: place of the sender's last entry (request), the entry before those sent (append), up to
             which logs agree (appended), or which did not fit (appended without success).
         entry_term: term of that entry (request, append); 0 for none.
         entries: to be appended.

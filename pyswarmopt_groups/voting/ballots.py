@@ -174,7 +174,7 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
     and Anscombe 1956).
 
     Args:
-        accuracies: of each member on dev.
+        accuracies: accuracy of each member on dev.
         items: number of dev items.
         options: number K of options.
 

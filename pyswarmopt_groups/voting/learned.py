@@ -85,7 +85,7 @@ def fit_weights(
         logs: (items, options, n).
         there: (items, options), which options an item has.
         labels: index of each item's right option.
-        strength: of the data against the penalty.
+        strength: weight of the data against the penalty.
 
     Example:
         >>> logs = np.log([[[0.9, 0.4], [0.1, 0.6]], [[0.2, 0.7], [0.8, 0.3]]])  # right; wrong on both
@@ -164,7 +164,7 @@ def fit_attention(features: Array, right: Array, strength: float) -> Array:
     Args:
         features: (items, d).
         right: (n, items), each member's probability of the right option, above 0.
-        strength: of the data against the penalty.
+        strength: weight of the data against the penalty.
     """
     n = len(right)
     d = features.shape[1]

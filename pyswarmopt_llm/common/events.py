@@ -14,7 +14,7 @@ class Event:
     Attributes:
         kind: ``start``, ``note``, ``price``, ``training``, ``trial``, ``replayed``,
             ``evaluation``, ``iteration``, ``closing`` or ``done``.
-        data: of each kind as follows.
+        data: for each kind as follows.
 
     ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), given (those
     that were given), training (in words), dev_items, dtype, threads, evaluations_planned, passes.

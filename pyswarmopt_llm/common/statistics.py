@@ -74,7 +74,7 @@ def by_question(values: Sequence[float] | Floats, questions: Questions | None) -
 
     Args:
         values: one per item.
-        questions: of each item, what it asks; empty or None: all differ.
+        questions: what each item asks; empty or None: all differ.
 
     Example:
         >>> by_question([1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"]).tolist()
@@ -424,9 +424,9 @@ class Comparison:
 
     Attributes:
         difference: mean of the first minus mean of the second.
-        interval: of the difference, at 95% unless told otherwise; it holds 0 exactly if `p_value` is
+        interval: ends of the difference, at 95% unless told otherwise; it holds 0 exactly if `p_value` is
             not below 5% (see `paired_test`).
-        p_value: of the two-sided test that the interval inverts; McNemar's exact one for right and
+        p_value: result of the two-sided test that the interval inverts; McNemar's exact one for right and
             wrong answers.
         n: items.
         gained: items on which the first is better.
@@ -467,9 +467,9 @@ def compare_paired(
 
     Args:
         first: scores of one model.
-        second: those of the other, which are subtracted.
+        second: values of the other, which are subtracted.
         scale: the least and the greatest score of an item; None: see `assumed_scale`.
-        questions: of each item, what it asks: one that is repeated is one piece of evidence.
+        questions: what each item asks: one that is repeated is one piece of evidence.
         level: level of the test.
 
     Raises:
@@ -504,7 +504,7 @@ def compare_tasks(
 
     Args:
         first: task -> scores of one model.
-        second: those of the other, which are subtracted.
+        second: values of the other, which are subtracted.
         scales: task -> scale of its scores, see `compare_paired`.
         questions: task -> what each of its items asks.
         level: level of the tests.

@@ -255,7 +255,7 @@ def longest_first(sizes: Sequence[int], fitting: Callable[[int], int]) -> Iterat
     """Indices of texts of these sizes in batches of similar size.
 
     Args:
-        sizes: of each text.
+        sizes: size of each text.
         fitting: largest size in a batch -> number of texts that it may have; one is always taken.
 
     Example:

@@ -160,7 +160,7 @@ def on_day(template: str, day: str) -> str:
     parts of the day that a format asks for.
 
     Args:
-        template: of a tokenizer, maybe with a day already.
+        template: a tokenizer's template, maybe with a day already.
         day: in ISO format.
 
     Example:

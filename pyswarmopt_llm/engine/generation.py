@@ -149,7 +149,7 @@ def decode(
         n: number of rows.
         choose: picks the next tokens.
         stops: ids that end a text; not yielded.
-        max_new_tokens: of each row.
+        max_new_tokens: limit of each row.
     """
     rows = list(range(n))
     logits = [decoder.read() for decoder in decoders]
@@ -185,9 +185,9 @@ class PlannedDecoder(Decoder):
     """See `Decoder`; prompts are read as planned batches.
 
     Args:
-        passes: of the model.
+        passes: the model's.
         prompts: token ids, any lengths.
-        max_new_tokens: of each text.
+        max_new_tokens: limit of each text.
         batch_tokens: padded tokens per forward pass over the prompts.
     """
 
@@ -278,7 +278,7 @@ class ReplyCache(Cache):
         """Take over the keys and values of a batch of prompts, and of the prefix before them.
 
         Args:
-            batch: of a plan whose pairs are rows of this cache.
+            batch: one of a plan whose pairs are rows of this cache.
             packing: how the batch was fed.
             recorded: the cache of its forward pass.
             n_prefix: tokens of the prefix.
@@ -316,7 +316,7 @@ class _ReplyLayer(DynamicLayer):
     latent attention differ in size.
 
     Args:
-        keys: of any tokens, for heads, size, dtype and device.
+        keys: keys of any tokens, for heads, size, dtype and device.
         values: likewise.
         shape: number of rows and of columns.
         end: number of columns that are filled before the first `update`.

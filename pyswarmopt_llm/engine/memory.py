@@ -41,9 +41,9 @@ class Sizes:
     """Numbers of a model that a token takes.
 
     Attributes:
-        hidden: of a layer's input; inner: of its feed-forward part, for each of its projections.
-        keys: of the keys of all heads, and as many values.
-        layers, vocabulary: of the model.
+        hidden: size of a layer's input; inner: size of its feed-forward part, for each projection.
+        keys: size of the keys of all heads, and of as many values.
+        layers, vocabulary: numbers of layers and of tokens.
         itemsize: bytes of a number.
     """
 

@@ -32,7 +32,7 @@ class Packing:
     """Indices of the N tokens of a batch among the (B, L) cells of its padded rows.
 
     Args:
-        batch: of a plan.
+        batch: one of a plan.
 
     Attributes:
         shape: (B, L).
@@ -113,7 +113,7 @@ def packed_attention(
         key: (1, G, P + N, D) after a prefix that all rows see, G a divisor of H.
         value: as `key`.
         attention_mask: (B, 1, L, P + L), added to the scores.
-        scaling: of the scores; default: 1 / sqrt(D).
+        scaling: factor of the scores; default: 1 / sqrt(D).
         packing: where the tokens are; None: all arguments are those of the fused kernel, which is
             called.
         options: for the fused kernel.

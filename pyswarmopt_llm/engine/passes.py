@@ -229,7 +229,7 @@ class Passes:
         """The logits at a batch's heads, (M, V), in the model's dtype.
 
         Args:
-            batch: of a plan.
+            batch: one of a plan.
             cache: keys and values of the plan's prefix; None if it is empty.
         """
         heads, inputs = self.inputs(batch, 0 if cache is None else cache.get_seq_length())

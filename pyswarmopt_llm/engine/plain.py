@@ -72,7 +72,7 @@ class PlainDecoder(Decoder):
     nothing.
 
     Args:
-        passes: of the model.
+        passes: the model's.
         prompts: token ids, any lengths.
     """
 

@@ -77,7 +77,7 @@ class PreflightReport:
         names: names of the experts, in the order given.
         problems: errors and warnings, in the order of the experts.
         experts: the experts that could be read; all of them if `require` passes.
-        spectra: of each expert's weight changes, by module, see `inspect_weights`.
+        spectra: spectra of each expert's weight changes, by module, see `inspect_weights`.
 
     Example:
         >>> report = inspect_experts(["adapters/math", "adapters/science"])  # doctest: +SKIP
@@ -380,7 +380,7 @@ class Spectrum:
 
     Attributes:
         norm: Frobenius norm.
-        share: of its square that is in the first singular value, 1 / rank to 1; 0 for a change of
+        share: part of its square that is in the first singular value, 1 / rank to 1; 0 for a change of
             zero.
         rank: rank of the factors.
     """
@@ -414,7 +414,7 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
     """The report with spectra, an error per adapter that is damaged, outliers' warnings.
 
     Args:
-        report: of `inspect_experts`.
+        report: what `inspect_experts` returns.
         base: as the user gave it, for the command that the warnings name.
     """
     pool: dict[str, Spectra] = {}

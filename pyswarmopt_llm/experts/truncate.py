@@ -69,7 +69,7 @@ def rank_of(squares: Tensor, rank: float) -> int:
     """The rank that is meant: itself, or, of a share below 1, the smallest that keeps so much.
 
     Args:
-        squares: of the singular values, descending.
+        squares: squares of the singular values, descending.
         rank: at least 1, or a share.
 
     Example:

@@ -72,7 +72,7 @@ class Classifier:
         UserError: it cannot be loaded, lacks weights, or has no pad token.
 
     Attributes:
-        model, tokenizer: of transformers.
+        model, tokenizer: a model of transformers and its tokenizer.
     """
 
     def __init__(self, spec: str, where: str, kind: str, device: str) -> None:

@@ -44,7 +44,7 @@ def between(
         names: names of the models.
         scores: scores of each.
         pair: the first compared with the second.
-        split: that of the items, dev or test.
+        split: dev or test.
 
     Example:
         >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, 80)

@@ -46,7 +46,7 @@ class FileKind:
     Attributes:
         library: what loads them: peft, transformers or gguf.
         relation: to the base: adapter, merge or quantized.
-        tags: of this form.
+        tags: tags in this form.
         sentence: how they were made of what the search wrote; "" for that itself.
     """
 
@@ -92,7 +92,7 @@ def model_card(
         about: ``run.json``.
         result: ``result.json``.
         parents: base and experts, whose licences the result inherits.
-        form: of the files; None: that of ``best/``.
+        form: form of the files; None: as in ``best/``.
 
     Returns:
         Markdown with YAML front matter; every name from outside is escaped. A card is published: no

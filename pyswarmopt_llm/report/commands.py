@@ -108,7 +108,7 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
     """The command that scores an adapter of a search's base, or a model, on test of its first task.
 
     Args:
-        about: of the search.
+        about: the search's.
         model: what is scored.
         against: what it is compared with.
 
@@ -226,7 +226,7 @@ def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> It
     Args:
         config: the run's configuration.
         task: its name.
-        form: of its questions, see `labelled`.
+        form: form of its questions, see `labelled`.
 
     Example:
         >>> form = Form("body", {"A": "card", "B": "loan"}, None, "Lost it!")

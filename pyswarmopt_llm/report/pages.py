@@ -61,7 +61,7 @@ class TextTable:
 
     Attributes:
         title: what it shows.
-        headings: of its columns.
+        headings: a heading a column.
         rows: rows of cells, the name first.
         note: a sentence about it.
         first: whether the first row stands out.

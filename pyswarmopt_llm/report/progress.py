@@ -28,7 +28,7 @@ class SearchState:
     Attributes:
         experts: their names.
         particles: population of the swarm.
-        settings: of the search.
+        settings: the search's.
         phase: current step outside the search loop, in words; "" during the search.
         over: whether the search loop has ended.
         iteration: iteration of the swarm's latest evaluation, 0 for the starting swarm.
@@ -38,7 +38,7 @@ class SearchState:
             counts them as one more iteration, with particle numbers after those of the swarm.
         done, left: evaluations so far, and left at most.
         items, seconds: scored and spent so far, including a replayed journal.
-        trials: of each phase beside the search, so far.
+        trials: number of trials in each phase beside the search, so far.
 
     Example:
         >>> state = SearchState()
@@ -176,7 +176,7 @@ def trial(phase: str, scored: int, experts: int) -> str:
     """An evaluation beside the search.
 
     Args:
-        phase: of the search.
+        phase: the search's.
         scored: evaluations of that phase so far.
         experts: their number.
 

@@ -111,8 +111,8 @@ def named_scores(task: str, split: str, after: Outcome, before: Outcome | None) 
     Args:
         task: its name.
         split: that was scored.
-        after: of the result.
-        before: of the best expert, where it was scored.
+        after: scores of the result.
+        before: scores of the best expert, where it was scored.
 
     Example:
         >>> from pyswarmopt_llm.searching.scoring.result import Outcome

@@ -122,7 +122,7 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
     Args:
         console: where to.
         run: the run directory.
-        findings: of the run.
+        findings: what the run found.
     """
     for line in (findings.verdict.sentence, *findings.verdict.reasons):
         say(console, line)

@@ -120,9 +120,9 @@ def label_errors(
 
     Args:
         labels: names.
-        right: of each item the place of its label among them.
+        right: for each item the place of its label among them.
         chosen: the place of the label that it got; their number: none.
-        questions: of each item the number of its question, where some are repeated: they are drawn
+        questions: for each item the number of its question, where some are repeated: they are drawn
             together.
 
     Example:

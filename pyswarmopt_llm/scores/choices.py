@@ -20,7 +20,7 @@ class Choices:
         pairs: (context, option); one pair, the answer, for an item without options.
         lengths: what each log-likelihood is divided by.
         right: index of the right option; `UNKNOWN`: nobody says.
-        weight: of its loss.
+        weight: weight of its loss.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -58,7 +58,7 @@ class Schedule:
 
     Attributes:
         epochs: over all items.
-        without_fold: of each LoRA that is trained without a fold; 0: there are no folds.
+        without_fold: passes of each LoRA that is trained without a fold; 0: there are no folds.
 
     Example:
         >>> Schedule().passes(200), Schedule(without_fold=2).passes(200), Schedule(2, 0).passes(200)

@@ -107,7 +107,7 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) ->
 
     Args:
         config: the settings that were decided.
-        given: those of them that were given.
+        given: settings that were given.
 
     Raises:
         UserError: the settings are not those of a plan, or do not fit the tasks any more.

@@ -154,8 +154,8 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     """Whether a search fits into the memory that is free, or into that of a card.
 
     Args:
-        config: of the search; only config.json of the base and headers of the adapters are read.
-        memory: of a card that is not there, such as ``24GB``, or its name, such as ``RTX4090``.
+        config: the search's; only config.json of the base and headers of the adapters are read.
+        memory: size or name of a card that is not there, such as ``24GB`` or ``RTX4090``.
 
     Returns:
         None: the system does not say what is free, or the base runs elsewhere.

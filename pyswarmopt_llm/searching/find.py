@@ -332,7 +332,7 @@ def letter_trial(scores: Sequence[Score], same: float, chosen: Scoring) -> str:
 
     Args:
         scores: scores of each expert.
-        same: of one letter for all examples.
+        same: accuracy of one letter for all examples.
         chosen: how answers are scored.
 
     Example:

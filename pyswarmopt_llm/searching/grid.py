@@ -31,7 +31,7 @@ class GridDraw:
         name: name of the draw.
         settings: its coefficients, ``NAME=VALUE``.
         best_dev: its score.
-        evaluations, item_evaluations, seconds: of the candidates that it was the first to score.
+        evaluations, item_evaluations, seconds: for candidates that it was the first to score.
     """
 
     name: str

@@ -54,7 +54,7 @@ class MarginProcess:
 
     Args:
         positions: (N, D) of the candidates that were scored, at least two.
-        margins: of each candidate, for each of I items the score of the right option minus that of
+        margins: for each candidate and each of I items the score of the right option minus that of
             each other one; None: not known.
         kernel: None: chosen by marginal likelihood.
 

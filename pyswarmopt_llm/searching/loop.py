@@ -250,7 +250,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         run: its directory.
         found: what the search found.
         training: the same before and after training; None if it does not train.
-        start: of the search in this process, by `time.perf_counter`.
+        start: when the search began in this process, by `time.perf_counter`.
     """
     made, own = ({}, "") if training is None else (training.models, training.best)
     chosen = made.get(own, found.chosen)
@@ -330,7 +330,7 @@ def _seconds(job: Job, run: Run, start: float, apart: float) -> float:
     side by side.
 
     Args:
-        start: of the search in this process, by `time.perf_counter`.
+        start: when the search began in this process, by `time.perf_counter`.
         apart: seconds of this process that are counted elsewhere.
     """
     earlier = run.replayed_seconds / job.plan.side_by_side

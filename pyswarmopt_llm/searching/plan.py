@@ -250,8 +250,8 @@ class Work:
 
         Args:
             dev: cost of a model on dev.
-            test: of one on test.
-            other: of another pass of an item.
+            test: cost of one on test.
+            other: cost of another pass of an item.
         """
         experts = len(self.plan.config.experts)
         scored = self.affordable(self.plan.evaluations)
@@ -325,8 +325,8 @@ class Work:
 
         Args:
             dev: seconds of an evaluation on dev.
-            test: of one on test.
-            other: of another pass of an item.
+            test: cost of one on test.
+            other: cost of another pass of an item.
         """
         taken = self.cost(dev, test, other)
         for name in ("experts", "mixtures"):

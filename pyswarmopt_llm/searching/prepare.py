@@ -146,7 +146,7 @@ def reopen(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
 
     Args:
         config: the settings that were decided.
-        given: those of them that were given.
+        given: settings that were given.
 
     Raises:
         UserError: base, experts or tasks cannot be loaded.

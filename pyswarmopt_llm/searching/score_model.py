@@ -74,7 +74,7 @@ class ScoreProcess:
         begun: so many of them, the first, bound where others are proposed; None: all.
 
     Attributes:
-        kernels: of each task: the likeliest length of its items, and with that the likeliest noise
+        kernels: for each task the likeliest length of its items, and with that the likeliest noise
             of its values.
         best: the highest value, without the noise.
 

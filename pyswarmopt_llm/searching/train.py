@@ -213,7 +213,7 @@ def _cross_fitted(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, in
     """The scores on dev, each item by what was trained without its fold.
 
     Args:
-        fitting: of the items of all tasks, one task after the other.
+        fitting: fits the items of all tasks, one task after the other.
         evaluator: scores them.
         items: task name -> number of them.
     """

@@ -108,7 +108,7 @@ class Numbers:
     """What was measured of an adapter.
 
     Attributes:
-        norm: of the change of the weights (Frobenius, all modules together).
+        norm: norm of the change of the weights (Frobenius, all modules together).
         peft_norm: the same of what PEFT loads.
         from_peft: norm of the difference of the two, relative to the larger one.
         change: the largest difference of any log-probability from the base, in nats.

@@ -60,7 +60,7 @@ class ItemAnswer:
 
     Attributes:
         value: value of the metric.
-        probability: of the right option among the options; the value where it has none.
+        probability: probability of the right option among the options; the value where it has none.
     """
 
     value: float
@@ -103,7 +103,7 @@ def halved(
     """The numbers of all adapters, the best first, and their answers.
 
     Args:
-        rounds: of `halvings`; each goes on with the best of the one before.
+        rounds: number of `halvings`; each goes on with the best of the one before.
         answers_of: scores an adapter, by its number, on a range of the shuffled items.
 
     Example:
@@ -267,7 +267,7 @@ def adapters_on_hub(base: str, limit: int) -> list[str]:
 
     Args:
         base: its hub id, which the cards of its adapters name.
-        limit: of so many at most.
+        limit: so many at most.
 
     Raises:
         UserError: the hub cannot be asked, or has none.

@@ -240,7 +240,7 @@ def interval_over_seeds(
     Args:
         scores: (seeds, items).
         scale: the least and the greatest score of an item, see `interval`.
-        questions: of each item, what it asks.
+        questions: what each item asks.
 
     Example:
         >>> low, high = interval_over_seeds(np.ones((3, 20)))
@@ -268,8 +268,8 @@ def over_seeds(scores: Floats, ends: Ends, questions: Questions | None = None) -
 
     Args:
         scores: at least two seeds that differ.
-        ends: of the scale.
-        questions: of each item, what it asks.
+        ends: ends of the scale.
+        questions: what each item asks.
     """
     items = np.append(by_question(scores.mean(0), questions), ends)
     return estimate(float(items.mean()), [items, scores.mean(1)])
@@ -296,7 +296,7 @@ def interval_over_tasks(
     """An interval of the mean of independent means from the interval of each (Zou & Donner 2008).
 
     Args:
-        means: of each task.
+        means: mean of each task.
         intervals: low and high of each, at the level that the result has, too.
 
     Example:

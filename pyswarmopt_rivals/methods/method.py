@@ -90,7 +90,7 @@ class Method:
         paper: author, year, arXiv number or journal.
         function: ``module:function`` within this package, imported on use: settings -> `Merged`, of
             an ensemble `Answerer`.
-        arguments: of the function, before these.
+        arguments: the function's, before these.
         spaces: where it is defined, the default first: ``factor`` (on A and B each) and ``delta``
             (on dW = s B A).
         weight: default weight of each expert; None: it takes no weights.

@@ -64,7 +64,7 @@ class MultiResult:
         fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
         algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), "smpso" with
             more than 20 parameters, or the name of a recipe.
-        seed: that of the search; None if none was given.
+        seed: the search's seed; None if none was given.
         version: version of pyswarmopt.
 
     Example:

@@ -181,7 +181,7 @@ class When:
 
     Attributes:
         name: name of the other parameter.
-        values: those of its values.
+        values: its values.
         parameter: what is there then.
 
     Example:

@@ -24,7 +24,7 @@ class Trace:
         evaluations: up to the end of each round, (T,).
         best: the best value so far, (T,), in the user's sense.
         maximize: whether larger is better.
-        rounds: of each evaluation, counted from 0, (E,); empty where only the best was kept, like
+        rounds: round of each evaluation, from 0, (E,); empty where only the best was kept, like
             all that follows.
         particles: the number of the particle that was evaluated, (E,).
         x: where, (E, D).

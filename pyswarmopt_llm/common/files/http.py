@@ -32,7 +32,7 @@ class Refusal(UserError):
 
     Args:
         text: the message.
-        status: of HTTP.
+        status: HTTP status.
     """
 
     def __init__(self, text: str, status: int) -> None:
@@ -76,7 +76,7 @@ class Json:
 
     Args:
         url: see `server_url`.
-        variable: of the environment, with the key that is sent as a bearer token; it is never
+        variable: environment variable with the key that is sent as a bearer token; it is never
             shown or stored.
         who: names the server in messages.
         when_down: what to do when it stays away, for messages.

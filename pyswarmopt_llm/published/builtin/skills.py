@@ -23,7 +23,7 @@ class Draft:
         question: its text.
         answer: the right option.
         distractors: the others.
-        partition: of a question from a list, which says itself where it belongs; None:
+        partition: where a question from a list says that it belongs; None:
             `partition_of` decides.
     """
 

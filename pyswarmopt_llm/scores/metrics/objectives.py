@@ -290,7 +290,7 @@ def find_metrics(
         device: device of a reward model.
         new_tokens: longest reply; None: each metric's own limit, or, where there are several of the
             same prompts, so that a reply is written once for all, the longest of theirs.
-        sampling: of replies; None: greedy ones.
+        sampling: how replies are sampled; None: greedy ones.
 
     Raises:
         UserError: an unknown metric, or one that cannot score these items.

@@ -205,8 +205,8 @@ class ReplyMetric(Metric):
         replies: the class of replies; a user's function has one of its own.
         named: the values of all items -> the score in other units.
         plain: whether replies continue the plain text, without a chat template.
-        sampling: of the replies; None: greedy ones.
-        load: of a metric with an argument behind a colon, what it brings; see `find_metric`.
+        sampling: how replies are sampled; None: greedy ones.
+        load: for a metric with an argument behind a colon, what it brings; see `find_metric`.
     """
 
     rate: ScoreTexts = _not_loaded

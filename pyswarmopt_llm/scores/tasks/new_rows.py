@@ -82,9 +82,9 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     """The rows of a new file as questions of this form, without answers; None for blank ones.
 
     Args:
-        form: of the search's task.
+        form: form of the search's task.
         table: the rows.
-        specs: of ``--columns``, the search's and those for this file; what it lacks of answers is
+        specs: ``--columns``, the search's and those for this file; what it lacks of answers is
             left out.
 
     Raises:

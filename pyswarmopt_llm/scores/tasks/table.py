@@ -37,11 +37,11 @@ class Table:
         names: names of all columns, in the order in which they appear.
         rows: the rows.
         has_splits: whether the file has a list for each split; each row names its own then.
-        separator: of its columns; "" in JSON.
-        name, prompt, metric: of the task.
+        separator: separator of its columns; "" in JSON.
+        name, prompt, metric: the task's.
         header: the names as a CSV file has them, with the blanks around them.
         mark: what a CSV file begins with, see `read_marked`.
-        line_end: of a CSV file.
+        line_end: how lines of a CSV file end.
     """
 
     path: Path

@@ -106,7 +106,7 @@ class Form:
     """The form in which a task with choices asks.
 
     Attributes:
-        column: of the questions.
+        column: column of the questions.
         choices: letter -> text, where all questions have the same; None: each has its own.
         prompt: the template, see `render_prompt`.
         example: a dev question.

@@ -103,7 +103,7 @@ def combined_difference(
 
     Args:
         first: task name -> score.
-        second: of another model, which is subtracted.
+        second: scores of another model, which are subtracted.
         combine: combination of the tasks' scores.
         alike: whether all tasks have the same items, whose effects are added.
         scales: task name -> the least and the greatest score of an item, where known.

@@ -53,7 +53,7 @@ class Row:
             items.
         named: task name -> other numbers of a score function.
         margins: for a model of the items, task name -> margins of its items.
-        answers: of what was found, task name -> the letter of the option that each item got.
+        answers: for what was found, task name -> the letter of the option that each item got.
 
     Example:
         >>> line = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
@@ -267,7 +267,7 @@ class Store:
 
         Args:
             what: was found out.
-            who: of whom.
+            who: whose rows.
             compute: finds it out, as JSON.
             wrong: the first field that is not what `compute` gives; None if all are.
 

@@ -124,7 +124,7 @@ class Objective:
         scoring: format of the answers; ``own`` of a function that scores the engine.
         metric: its name.
         scale: the least and the greatest score of an item, where known.
-        held_out: of a function of the user's, whether it has a test split.
+        held_out: whether a function of the user's has a test split.
         questions: split -> for each item the number of its question, where some are repeated.
     """
 
@@ -166,8 +166,8 @@ class Cost:
         evaluations: evaluations of candidates (neither a trial of letters nor what was trained).
         item_evaluations: items that were scored.
         passes: forward passes of an item, training included (a backward pass counts as 1.5).
-        passes_rivals, seconds_rivals: of the rivals, and counted nowhere else; None without any.
-        seconds, seconds_scoring, peak_memory_bytes: of this machine.
+        passes_rivals, seconds_rivals: what the rivals took, counted nowhere else; None without any.
+        seconds, seconds_scoring, peak_memory_bytes: on this machine.
         workers, judge: use of several workers, and of each judge.
     """
 
@@ -231,7 +231,7 @@ class Result:
         experts: name -> the expert on dev; of one that dropped out of a race, on some items.
         space: space of the mixtures.
         graph: the result in words, where it is one.
-        expert_iteration, front: of searches that do it.
+        expert_iteration, front: where a search does it.
         by_label: task -> the errors of ``best`` on test, where options are compared.
         notes: remarks for whoever reads the scores.
     """

@@ -97,7 +97,7 @@ class Journal:
         path: the directory; None: nothing is written.
 
     Attributes:
-        replayed_seconds: of the evaluations that were known before this process.
+        replayed_seconds: what evaluations took that were known before this process.
         noise: noise of a server's log-probabilities when the run began, in nats.
     """
 
@@ -429,7 +429,7 @@ class About:
         forms: task -> form of its questions; None in runs that do not say.
         left: task -> test items that are not scored.
         noise: noise of a server's log-probabilities when the run began, in nats.
-        server_scores: of the first dev items by the base on that server then, in nats.
+        server_scores: scores of the first dev items by the base on that server then, in nats.
         command: that searches alike; "" in runs of earlier versions.
     """
 

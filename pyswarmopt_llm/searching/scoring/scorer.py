@@ -51,7 +51,7 @@ class Request:
         share: the items to score, but for those that are known; None: all.
         before: what is known of some items.
         what: the evaluation is called in the store.
-        iteration, particle: of the history.
+        iteration, particle: place in the history.
     """
 
     position: Tensor
@@ -233,7 +233,7 @@ class Scorer:
         Args:
             positions: (D,) each.
             iteration: for the history.
-            numbers: of the particles; None: from 0 on.
+            numbers: the particles' numbers; None: from 0 on.
             share: the items to score; None: all.
 
         Returns:

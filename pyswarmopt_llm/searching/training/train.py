@@ -94,7 +94,7 @@ def train_expert(
         out: the directory to create.
         options: adapter, optimiser and budget; of items, `epochs` is rounded up, and what is said of
             batches, lengths and held-out examples has no effect.
-        loss: of answers, or cross-entropy over the options, scored by likelihood as in a search.
+        loss: ``answer``, or ``options``: cross-entropy over them, scored by likelihood as in a search.
         dtype: dtype of the frozen base; auto: bfloat16 where the device multiplies it natively.
         device: to train on.
         data: description of the examples, for the card.

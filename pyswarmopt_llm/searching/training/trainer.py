@@ -66,7 +66,7 @@ def folds(
     Args:
         items: at least two.
         seed: seed of the order.
-        identities: of each item what it is known by; None: its options, with their prompt, and
+        identities: what each item is known by; None: its options, with their prompt, and
             which of them is right.
 
     Example:

@@ -246,7 +246,7 @@ class ExpertIteration:
 
     Args:
         job: whose tasks have written replies.
-        position: that of the mixture to begin with, or of an expert, or of the base (all 0).
+        position: the mixture to begin with, an expert, or the base (all 0).
         replies: replies of all models.
         folder: holds, or will hold, the LoRAs of each round in ``round-N``, of the base's in
             ``base-round-N``.
@@ -391,7 +391,7 @@ def complementary(
         chosen: the mixture that is trained, (n,); if no row has it, the best of all comes first.
         tasks: tasks of the rows' items; each counts alike.
         count: how many at most.
-        combine: of the tasks' scores, if they all ask the same; each reply counts by what it makes.
+        combine: combines scores of tasks that all ask the same; each reply counts by what it makes.
 
     Example:
         >>> def row(items):

@@ -121,7 +121,7 @@ class LocalWorker:
         line: to it.
 
     Attributes:
-        pid: of the process; None before the first order.
+        pid: id of the process; None before the first order.
     """
 
     def __init__(self, line: Connection) -> None:

@@ -17,7 +17,7 @@ class Answerer:
     """Answers items.
 
     Attributes:
-        answers: of items the chosen letter each, or a text (``generate``).
+        answers: gives the chosen letter of each item, or a text (``generate``).
         models: run on an item; None: all experts.
     """
 

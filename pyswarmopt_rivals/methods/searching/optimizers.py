@@ -103,7 +103,7 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     has its own kind.
 
     Args:
-        settings: of the method; the budget pays for the starting points.
+        settings: the method's; the budget pays for the starting points.
         space: over the experts.
         kind: begins the name of the scores.
         trains: whether what is found is trained on dev, as far as the budget goes.
@@ -141,7 +141,7 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
     """The job of the default search on the task and experts of a trial.
 
     Args:
-        settings: of the method.
+        settings: the method's.
         space: over the experts.
         budget: items that it may score.
         trains: whether what is found is trained.

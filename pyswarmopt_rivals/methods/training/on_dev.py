@@ -112,7 +112,7 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
         from_best: on top of the best single expert, else on the base; the result is both together.
         once: at a fixed rate, which is charged: from the best it is the expert of
             ``item-model+dev``, where no even sum is better. Else as `train_on_dev` does.
-        settings: of the method.
+        settings: the method's.
     """
     trial = settings.trial
     pattern = settings.experts[0].info
