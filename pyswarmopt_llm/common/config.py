@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import Annotated, Any
 
 from pyswarmopt_llm.common.options import (
@@ -427,6 +427,18 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
         'swarm-llm eval --task quiz.csv --prompts asks.txt'
     """
     return shlex.join(["swarm-llm", verb, *arguments, *_words(settings, options_of(of))])
+
+
+def search_command(config: SearchConfig) -> str:
+    """The `swarm-llm search` command of a configuration, without default values and without the day,
+    which is no option.
+
+    Example:
+        >>> config = SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3, day="2026-11-27")
+        >>> search_command(config)
+        "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
+    """
+    return command("search", **changed(asdict(replace(config, day=None))))
 
 
 def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterator[str]:

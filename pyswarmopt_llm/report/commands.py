@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,6 +15,7 @@ from pyswarmopt_llm.common.config import (
     asks_server,
     changed,
     command,
+    search_command,
 )
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
@@ -24,7 +25,6 @@ from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
 
 Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
-_FIRST = ("base", "experts", "tasks")  # of a command
 _READING = (  # of a task
     *("metrics", "max_new_tokens", "columns", "labels", "template", "system", "thinking"),
     *("split_seed", "skip_bad_rows", "scoring", "allow_overlap"),
@@ -75,33 +75,6 @@ def score(chat, reply):
 #     out = llm.generate({"prompt_token_ids": ids}, SamplingParams(max_tokens=1, prompt_logprobs=0),
 #                        lora_request=LoRARequest("best", 1, $best))
 #     [found[token].logprob for found, token in zip(out[0].prompt_logprobs[start:], ids[start:])]'''
-
-
-def command_line(config: SearchConfig) -> str:
-    """The `swarm-llm search` command of a configuration, without default values and without the day,
-    which is no option.
-
-    Example:
-        >>> command_line(SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3, day="2026-11-27"))
-        "swarm-llm search --base b --experts x 'y z' --task t.json --out r --seed 3"
-    """
-    settings = dict.fromkeys(_FIRST) | asdict(replace(config, day=None))
-    return command("search", **changed(settings))
-
-
-def user_settings(about: About) -> SearchConfig:
-    """The configuration of a run without what the preset chose: what was given.
-
-    Example:
-        >>> config = SearchConfig("b", ("x",), ("t",), "r", preset="auto", space="delta", particles=8)
-        >>> chosen = {"preset": "auto", "space": "delta"}
-        >>> user_settings(About(config, {}, given={"particles": 8}, chosen=chosen)).space
-        'auto'
-    """
-    defaults = {
-        name: getattr(SearchConfig, name) for name in about.chosen if hasattr(SearchConfig, name)
-    }
-    return replace(about.config, **{**defaults, **about.given})
 
 
 def evaluation(about: About, model: str, against: str | None = None) -> str:
@@ -251,10 +224,10 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
     """
     config = with_relative_paths(replace(about.config, out=out or about.config.out))
     here, run = replace(about, config=config), _run(config)
-    typed = replace(with_relative_paths(user_settings(about)), out=config.out)
+    typed = replace(with_relative_paths(about.typed), out=config.out)
     if UNTRAINED in about.notes:
         more = replace(typed, out=f"{run}-more")
-        yield "train the result, too, with more examples", command_line(more)
+        yield "train the result, too, with more examples", search_command(more)
     single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
     given = config.test is not None
     partly = bool(config.tasks) and (any(about.left.values()) if about.left else given)
@@ -290,10 +263,10 @@ def _again(config: SearchConfig) -> Step:
     if config.dev is not None:
         items = None if config.budget_items is None else 2 * config.budget_items
         more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
-        return "search on more dev examples", command_line(more)
+        return "search on more dev examples", search_command(more)
     seed = config.seed + 1
     other = replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
-    return "search with another seed", command_line(other)
+    return "search with another seed", search_command(other)
 
 
 def _run(config: SearchConfig) -> str:

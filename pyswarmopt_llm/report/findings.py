@@ -6,13 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pyswarmopt_llm.common.config import search_command
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report import words
 from pyswarmopt_llm.report.commands import (
-    command_line,
     labelled,
     next_steps,
-    user_settings,
     with_relative_paths,
 )
 from pyswarmopt_llm.report.phrases import mixture_name
@@ -115,7 +114,7 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
         score_rows(result),
         remarks=[line for line in said if line != why],
         steps=list(next_steps(judged.kind, about, result, out)),
-        command=command_line(with_relative_paths(user_settings(about))),
+        command=search_command(with_relative_paths(about.typed)),
     )
 
 

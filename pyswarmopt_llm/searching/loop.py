@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from html import escape
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from pyswarmopt_llm.common.config import SearchConfig, changed, command
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.json_types import typed
@@ -36,7 +36,6 @@ from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.find import Found, find
-from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Contestant, Job, prepare
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.commonest import commonest_label
@@ -183,15 +182,8 @@ def about(job: Job) -> About:
         job.plan.chosen,
         {name: form for name, task in tasks if (form := form_of(task))},
         {name: task.left for name, task in tasks if task.left is not None},
-        command=_command(job.plan),
         **({} if job.examination is None else job.examination.stored),
     )
-
-
-def _command(plan: Plan) -> str:
-    """The command that searches alike: what was given, and what is not at its default."""
-    settings = asdict(replace(plan.config, day=None))
-    return command("search", **changed({n: v for n, v in settings.items() if n not in plan.chosen}))
 
 
 def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) -> SearchResult:

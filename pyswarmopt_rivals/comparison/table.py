@@ -7,9 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pyswarmopt_llm.common.config import MODEL_SWARMS, SearchConfig, changed, command
+from pyswarmopt_llm.common.config import (
+    MODEL_SWARMS,
+    SearchConfig,
+    changed,
+    command,
+    search_command,
+)
 from pyswarmopt_llm.report.against import against_text
-from pyswarmopt_llm.report.commands import command_line
 from pyswarmopt_llm.report.pages import TextTable, render
 from pyswarmopt_llm.report.phrases import score_text, versions_text
 from pyswarmopt_rivals.comparison.contestants import ADAPTER, contestant
@@ -150,4 +155,4 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
             how |= {"train": "off"}
         if name not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):
             how |= {"optimizer": name}
-        yield f"search with {first}", command_line(SearchConfig(**how))
+        yield f"search with {first}", search_command(SearchConfig(**how))

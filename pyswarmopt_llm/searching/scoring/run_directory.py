@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from typing_extensions import TypedDict
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, search_command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
@@ -430,7 +430,6 @@ class About:
         left: task -> test items that are not scored.
         noise: noise of a server's log-probabilities when the run began, in nats.
         server_scores: scores of the first dev items by the base on that server then, in nats.
-        command: that searches alike; "" in runs of earlier versions.
     """
 
     config: SearchConfig
@@ -444,12 +443,25 @@ class About:
     left: dict[str, int] = field(default_factory=dict)
     noise: float = 0.0
     server_scores: tuple[float, ...] = ()
-    command: str = ""
 
     @property
     def base(self) -> str:
         """The public name of the base."""
         return self.base_name or self.config.base
+
+    @property
+    def typed(self) -> SearchConfig:
+        """The configuration without what the preset chose: what was given.
+
+        Example:
+            >>> config = SearchConfig("b", ("x",), ("t",), "r", preset="auto", space="delta", particles=8)
+            >>> chosen = {"preset": "auto", "space": "delta"}
+            >>> About(config, {}, given={"particles": 8}, chosen=chosen).typed.space
+            'auto'
+        """
+        chosen = [name for name in self.chosen if hasattr(SearchConfig, name)]
+        defaults = {name: getattr(SearchConfig, name) for name in chosen}
+        return replace(self.config, **{**defaults, **self.given})
 
     @property
     def kind(self) -> SpaceKind:
@@ -466,8 +478,12 @@ class About:
 
 def _write(about: About, folder: Path) -> None:
     """Write ``run.json``."""
-    seeds = {"search": about.config.seed}
-    write_json(folder / "run.json", {"format": FORMAT, "seeds": seeds, **asdict(about)})
+    more = {
+        "format": FORMAT,
+        "seeds": {"search": about.config.seed},
+        "command": search_command(about.typed),
+    }
+    write_json(folder / "run.json", {**more, **asdict(about)})
 
 
 def read_about(path: Path) -> About:

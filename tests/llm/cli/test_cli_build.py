@@ -16,10 +16,9 @@ import typer
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.cli.build import as_command, as_flag, with_flags
 from pyswarmopt_llm.cli.options import Config, SwarmCommand
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig, search_command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options, documented
-from pyswarmopt_llm.report.commands import command_line
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
@@ -145,7 +144,7 @@ def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(
         **{"metrics": ("f1",), "columns": ("question=a", "label=b"), "test": 0},
         **{"settings": ("inertia=0.1",), "no_rivals": True, "temperature": 0.5, "grid": "given"},
     )
-    program, _, *words = command_line(config).split()
+    program, _, *words = search_command(config).split()
     (read,), _ = call("search", *words)
     assert program == "swarm-llm" and read == Longer(**asdict(config))
 

@@ -12,9 +12,7 @@ import pytest
 from search_helpers import MakeSearch
 
 from pyswarmopt_llm import SearchConfig, SearchResult
-from pyswarmopt_llm.report.commands import command_line, user_settings
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 RUN = Path(__file__).parents[2] / "frozen" / "runs" / "several" / "finished"
@@ -55,8 +53,9 @@ def test_a_notebook_shows_progress_and_what_a_search_found(
     assert out.count("JupyterRenderable") > 3  # a line each
     report = (Path(config.out) / "report.html").read_text()
     assert found.verdict and found.verdict.split(",")[0] in report
-    about = read_about(Path(config.out))
-    assert {*shlex.split(about.command)} == {*shlex.split(command_line(user_settings(about)))}
+    stored = json.loads((Path(config.out) / "run.json").read_text())
+    assert shlex.split(stored["command"])[:2] == ["swarm-llm", "search"]
+    assert "--max-iter 1" in stored["command"] and "--space" not in stored["command"]
     assert search(replace(config, out=f"{config.out}-2"), lambda event: None).verdict
     assert capsys.readouterr().out == ""
 
