@@ -176,8 +176,9 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
         return _report(group, store, out, on_step or (lambda *step: None))
 
 
-def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
-    """Each strategy's answer to a single question, without dev: name -> verdict.
+def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, Verdict], list[str]]:
+    """Each strategy's answer to a single question, without dev: name -> verdict; the members' names,
+    in the order of the ballots.
 
     Raises:
         UserError: bad input, a setting for examples, or a strategy that is fitted on dev.
@@ -188,7 +189,9 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> dict[str, Verdict]:
     task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
     group = Group.opened(config, task)
     context = group.context(Store(None))
-    return {strategy.name: strategy.decide(context, task.test)[0] for strategy in group.strategies}
+    decide = {strategy.name: strategy.decide for strategy in group.strategies}
+    verdicts = {name: decided(context, task.test)[0] for name, decided in decide.items()}
+    return verdicts, [member.name for member in context.members]
 
 
 def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> dict[str, Any]:

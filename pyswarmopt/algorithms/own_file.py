@@ -18,10 +18,10 @@ def recipe_of(word: str, option: str) -> Recipe:
     Raises:
         ValueError: no such file, or it has no such recipe.
     """
-    return as_recipe(object_of(word, option), f"{option} {word}")
+    return made_recipe(object_of(word, option), f"{option} {word}")
 
 
-def as_recipe(made: Any, where: str) -> Recipe:
+def made_recipe(made: Any, where: str) -> Recipe:
     """A recipe, or what a function without arguments makes; `where` begins messages.
 
     Raises:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt.base.spelling import did_you_mean
+
 
 def object_of(word: str, option: str) -> Any:
     """What a FILE.py:NAME names.
@@ -24,7 +26,8 @@ def object_of(word: str, option: str) -> Any:
         raise ValueError(f"{where}: names nothing in that file; write FILE.py:NAME")
     found = vars(_module(where, Path(file)))
     if variable not in found:
-        raise ValueError(f"{where}: {file} has no {variable}; write FILE.py:NAME")
+        hint = did_you_mean(variable, found, "write FILE.py:NAME")
+        raise ValueError(f"{where}: {file} has no {variable}; {hint}")
     return found[variable]
 
 

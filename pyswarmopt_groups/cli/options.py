@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pyswarmopt.base.words import counted
+from pyswarmopt.base.words import counted, cut, one_line
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.registry import Strategy, find_names
@@ -91,19 +91,22 @@ def run_council(config: CouncilConfig, prompt: str | None, quiet: bool, as_json:
 def _answer(config: CouncilConfig, prompt: str, as_json: bool) -> None:
     from pyswarmopt_groups.run import decide_prompt
 
-    verdicts = decide_prompt(config, prompt)
-    record = {name: asdict(verdict) for name, verdict in verdicts.items()}
-    print_either(record, _lines(verdicts), as_json)
+    verdicts, members = decide_prompt(config, prompt)
+    record = {name: {**asdict(each), "members": members} for name, each in verdicts.items()}
+    print_either(record, _lines(verdicts, members), as_json)
 
 
-def _lines(verdicts: Mapping[str, Verdict]) -> Iterator[str]:
-    """Each strategy's answer, and who agrees."""
+def _lines(verdicts: Mapping[str, Verdict], members: Sequence[str]) -> Iterator[str]:
+    """Each strategy's answer, who agrees, and each member's vote."""
     for name, verdict in verdicts.items():
         head = f"{name}: " if len(verdicts) > 1 else ""
         yield f"{head}{verdict.answer or '(no answer)'}"
         votes = sum(ballot is not None for ballot in verdict.ballots)
         tokens = counted(verdict.tokens, "token")
         yield f"  {verdict.agreement:.0%} agree, {votes} of {len(verdict.ballots)} answer, {tokens}"
+        width = max(map(len, members))
+        for member, ballot in zip(members, verdict.ballots, strict=True):
+            yield f"  {member:<{width}}  {cut(one_line(ballot)) if ballot else '-'}"
 
 
 def _scores(row: Mapping[str, Any]) -> str:

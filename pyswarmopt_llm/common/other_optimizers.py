@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.algorithms.own_file import as_recipe
+from pyswarmopt.algorithms.own_file import made_recipe
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import NEVERGRAD, PYCMA
@@ -78,7 +78,7 @@ def own_recipe(name: str) -> pso.Recipe:
         UserError: no such file, or it has no such recipe.
     """
     try:
-        return as_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
+        return made_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
     except ValueError as error:
         raise UserError(str(error)) from error
 

@@ -252,19 +252,29 @@ class PromptTokenizer:
         """
         encoded = [self.encode_prompt(prompt) for prompt in prompts]
         for prompt, ids in zip(prompts, encoded, strict=True):
-            self.check_length(len(ids) + max_new_tokens, prompt)
+            self.check_length(len(ids), prompt, max_new_tokens)
         return encoded
 
-    def check_length(self, n: int, text: str) -> None:
-        """Raise `UserError` if the `n` tokens of an item that begins with `text` exceed the context
-        window.
+    def check_length(self, n: int, text: str, reply: int = 0) -> None:
+        """Raise `UserError` if `n` tokens, which begin with `text`, and those of a reply exceed the
+        context window.
         """
-        if self.window is not None and n > self.window:
+        if self.window is not None and n + reply > self.window:
             raise UserError(
-                f"the example that begins {text[:40]!r} needs {n} tokens, the model's context window "
-                "holds "
-                f"{self.window}; shorten the example"
+                f"the prompt that begins {text[:40]!r} needs {needed_tokens(n, reply)}, the model's "
+                f"context window holds {self.window}; shorten it, or take a model with a larger window"
             )
+
+
+def needed_tokens(prompt: int, reply: int) -> str:
+    """What a prompt and the longest reply take of a context window.
+
+    Example:
+        >>> needed_tokens(174, 128), needed_tokens(300, 0)
+        ('302 tokens (174 with all instructions, 128 for the reply)', '300 tokens')
+    """
+    parts = f" ({prompt:,} with all instructions, {reply:,} for the reply)" if reply else ""
+    return f"{prompt + reply:,} tokens{parts}"
 
 
 def chat_head(tokenizer: Any) -> str:

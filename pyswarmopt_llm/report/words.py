@@ -36,7 +36,7 @@ _LEADS = {
     "level": "Not significantly different from",
 }
 _MEANS = {"harmonic": "harmonic mean", "arithmetic": "mean"}
-_MOST_NEEDED = 10  # times the examples that there are: a statement on power asks for no more
+_MOST_NEEDED = 10  # times the examples that there are: a statement on power names no more
 
 
 # A difference and its test
@@ -161,6 +161,8 @@ def too_few(pair: Comparison, gain: float, dev: Comparison | None = None) -> str
         >>> from pyswarmopt_llm.common.statistics import Comparison
         >>> too_few(Comparison(0.02, (-0.08, 0.12), 0.6, 90, 8, 6, (200, None)), 0.02)
         '90 test examples may be too few to show a difference of 0.020: it takes 200 or more (80% power).'
+        >>> too_few(Comparison(0.2, (-0.1, 0.5), 0.2, 90, 8, 6, (135, 283044)), 0.2)
+        '90 test examples may be too few to show a difference of 0.200: it takes 135 or more (80% power).'
     """
     if gain <= 0 or not pair.items_needed:
         return ""
@@ -168,7 +170,8 @@ def too_few(pair: Comparison, gain: float, dev: Comparison | None = None) -> str
     if least > _MOST_NEEDED * pair.n or (most is not None and most <= pair.n):
         return ""
     also = f"{dev.n} dev and " if dev and dev.n < least else ""
-    takes = f"{least} or more" if most is None else f"{least} to {most}"
+    open_ended = most is None or most > _MOST_NEEDED * pair.n
+    takes = f"{least:,} or more" if open_ended else f"{least:,} to {most:,}"
     return (
         f"{also}{pair.n} test examples may be too few to show a difference of {gain:.3f}: "
         f"it takes {takes} (80% power)."

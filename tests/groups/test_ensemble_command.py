@@ -175,3 +175,4 @@ def test_a_question_of_the_users_is_answered(
     assert verdict["answer"] in (*verdict["ballots"], None)
     code, out, err = swarm_llm(capsys, *words)
     assert code == 0 and "% agree" in out and "of 3 answer" in out, err
+    assert [line.split()[0] for line in out.splitlines()[-3:]] == verdict["members"]

@@ -14,6 +14,7 @@ from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
+from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import (
     Combine,
@@ -340,10 +341,10 @@ def check_window(
                 # only the few long items have to be tokenised.
                 if window is None or 2 * len(text.encode()) + new <= window:
                     continue
-                needed = engine.count_tokens(text) + new
-                if needed > window:
+                length = engine.count_tokens(text)
+                if length + new > window:
                     raise UserError(
-                        f"{task.source}: {split} example {item.id}: {how} scoring needs {needed} "
-                        f"tokens, {model}'s "
-                        f"context window holds {window}; shorten the example or remove it"
+                        f"{task.source}: {split} example {item.id}: {how} scoring needs "
+                        f"{needed_tokens(length, new)}, {model}'s context window holds {window}; "
+                        "shorten the example or remove it"
                     )

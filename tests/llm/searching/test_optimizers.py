@@ -91,6 +91,7 @@ def test_a_recipe_of_a_file_is_refused_where_it_is_none(
         ("mine.py:other", "is no recipe"),
         ("their.py:mine", "there is no file"),
         ("mine.py", "names nothing in that file"),
+        ("mine.py:mine2", r"did you mean mine\?"),
         ("mine.py:bare", r"mine\.py:bare: TypeError: terms\[1\] is a function"),
         ("mine.py:asks", r"mine\.py:asks: TypeError: asks\(\) missing 1"),
     ):
