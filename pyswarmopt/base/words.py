@@ -50,9 +50,9 @@ def counted(number: int, noun: str) -> str:
 
     Example:
         >>> counted(1, "expert"), counted(1200, "item")
-        ('1 expert', '1200 items')
+        ('1 expert', '1,200 items')
     """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def largest(option: str) -> int:

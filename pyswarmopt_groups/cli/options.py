@@ -153,10 +153,10 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     )
     if "note" in result:
         console.print(with_flags(result["note"]), **plain, soft_wrap=True)
-    members = _table("member", "dev", "test", "tokens/item", "silent")
+    members = _table("member", "dev", "test", "tokens/example", "silent")
     for name, row in result["members"].items():
         members.add_row(name, f"{row['dev']:.3f}", *_scored(row), str(row["silent"]))
-    strategies = _table("strategy", "test", "tokens/item", "agree", "against best member")
+    strategies = _table("strategy", "test", "tokens/example", "agree", "against best member")
     measured = _table("society", "conformity", "different answers by round")
     for name, row in result["strategies"].items():
         against = against_text(row["against_single"])

@@ -169,7 +169,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     def command(**values: Any) -> None:
         named = _named(values.get("set") or (), rare)
         read = {s.name: s.read(values[s.name]) for s in settings if not s.rare} | named
-        arguments = values | read
+        arguments = {name: setting.default for name, setting in rare.items()} | values | read
         for name, group in groups.items():
             if is_dataclass(hints[name]):
                 given = {s.name: read[s.name] for s in group if s.name in read}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -20,10 +20,13 @@ from pyswarmopt_llm.common.options import (
     Dtype,
     Labels,
     Option,
+    SkipBad,
 )
 from pyswarmopt_llm.common.other_options import Base
+from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.searching.training.examples import (
     BUILTIN_EXAMPLES,
+    Source,
     TrainingOptions,
     described,
     load_examples,
@@ -56,6 +59,7 @@ def command(
     ] = "answer",
     columns: Columns = (),
     labels: Labels = None,
+    skip_bad_rows: SkipBad = False,
     split: Annotated[
         Literal["dev", "all"],
         Option(
@@ -83,39 +87,43 @@ def command(
         if getattr(recipe, name) != getattr(TrainingOptions, name):
             why = "is that of `start_from`; remove it"
             raise InvalidOption(name, getattr(recipe, name), why)
-    load: Callable[..., Sequence[Any]] = training_items if loss == "options" else load_examples
+    load: Callable[..., Source] = training_items if loss == "options" else load_examples
     # read before a model is loaded
-    read = partial(load, count=examples, seed=recipe.seed, columns=columns, labels=labels)
-    sources = {spec: read(spec, whole=split == "all") for spec in data}
-    rows = {spec: len(source) for spec, source in sources.items()}
+    reading = parse_reading(columns, skip_bad=skip_bad_rows, synonyms=labels or "")
+    whole = split == "all"
+    sources = {spec: load(spec, examples, recipe.seed, reading, whole) for spec in data}
+    rows = {spec: len(source.examples) for spec, source in sources.items()}
     if not (as_json or quiet):
-        for spec, count in rows.items():
-            left = len(read(spec, whole=True)) - count
-            echo(f"{spec}: {counted(count, 'row')}{_kept(left)}")
+        for line in _read(sources):
+            echo(line)
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.train import train_expert
 
     with items_bar(quiet, "loss -") as show:
         done = train_expert(
             resolve_base(base),
-            [example for source in sources.values() for example in source],
+            [example for source in sources.values() for example in source.examples],
             out,
             replace(recipe, start=start_from),
             loss=loss,
             dtype=dtype,
             device=device,
-            data=described(rows, whole=split == "all"),
+            data=described(rows, whole=whole),
             on_step=lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"),
         )
     # JSON has no NaN
     record = {key: None if value != value else value for key, value in asdict(done).items()}
-    chats = sum(map(len, sources.values()))
-    print_either({"out": out, **record}, _lines(out, done, chats, recipe.max_len), as_json)
+    lines = _lines(out, done, sum(rows.values()), recipe.max_len)
+    print_either({"out": out, **record}, lines, as_json)
 
 
-def _kept(left: int) -> str:
-    """That so many rows are for tests, to end a line; "" for none."""
-    return f"; the rest, {left}, is what eval tests on (--split all: learn it, too)" if left else ""
+def _read(sources: Mapping[str, Source]) -> Iterator[str]:
+    """What is learnt of each source, and how it was read."""
+    for spec, source in sources.items():
+        rest = f"; the rest, {source.tested:,}, is what eval tests on (--split all: learn it, too)"
+        yield f"{spec}: {counted(len(source.examples), 'row')}{rest if source.tested else ''}"
+        if source.note:
+            yield with_flags(source.note)
 
 
 def _lines(out: str, done: TrainingResult, chats: int, longest: int) -> Iterator[str]:

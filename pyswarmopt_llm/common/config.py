@@ -144,7 +144,7 @@ class SearchConfig:
     preset: Annotated[
         str | None,
         Option(
-            "auto (default), paper, reference (the authors'), none.",
+            "auto (default), paper, reference (authors'), none (one swarm).",
             "P",
             choices=("auto", "paper", "reference", "none"),
         ),

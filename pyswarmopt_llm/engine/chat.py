@@ -262,7 +262,7 @@ class PromptTokenizer:
         if self.window is not None and n + reply > self.window:
             raise UserError(
                 f"the prompt that begins {text[:40]!r} needs {needed_tokens(n, reply)}, the model's "
-                f"context window holds {self.window}; shorten it, or take a model with a larger window"
+                f"context window holds {self.window:,}; shorten it, or take a model with a larger window"
             )
 
 

@@ -112,8 +112,12 @@ def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
         score = score_text(result.score.value, result.interval)
         yield f"  {name.ljust(width)}  {result.metric} {score}"
     gained, lost = len(against.gained), len(against.lost)
-    n, scoring = counted(against.paired.n, "example"), against.results[0].scoring
-    yield f"Of {n} {gained} are gained and {lost} lost; {scoring} scoring."
+    n = counted(against.paired.n, "example")
+    first = against.results[0]
+    yield (
+        f"{one_line(first.task)}: of {n} {gained} are gained and {lost} lost; "
+        f"{first.scoring} scoring."
+    )
     yield from _changed_lines("Gained", against.names, against.gained)
     yield from _changed_lines("Lost", against.names, against.lost)
 

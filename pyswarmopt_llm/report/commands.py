@@ -255,7 +255,10 @@ def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator
     elif about.kind.library and labelling is None:
         export = command("export", run, format="gguf", out=f"{run}-gguf")
         yield "run it in llama.cpp or Ollama", export
-    yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
+    if not about.kind.library:  # its files name folders of this machine
+        yield "score it again", command("eval", run=run)
+    else:
+        yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
 
 
 def _again(config: SearchConfig) -> Step:

@@ -82,8 +82,8 @@ def front_panel(result: Result) -> Panel | None:
 
 
 def _places(result: Result, tasks: list[str]) -> Iterator[Place]:
-    """The result's and each saved point's, on the splits on which all of the tasks were scored; nothing
-    without a front.
+    """The result's and each saved point's, on the splits on which all of the tasks were scored, without
+    rounding errors, which would fill a frame of equal scores; nothing without a front.
     """
     if result.front is None or not result.front.points:
         return
@@ -96,7 +96,7 @@ def _places(result: Result, tasks: list[str]) -> Iterator[Place]:
     for name, values in scored.items():
         for split in SPLITS:
             if all(task in values.get(split, {}) for task in tasks):
-                yield Place(name, split, [values[split][task] for task in tasks])
+                yield Place(name, split, [round(values[split][task], 9) for task in tasks])
 
 
 def _axis(task: str, scores: npt.NDArray[np.float64]) -> str:

@@ -11,10 +11,9 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 UNIT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
-_WEIGHTS = (
-    "A weight scales what an expert contributes: a negative one subtracts it, and weights "
-    "need not sum to 1."
-)
+_SCALES = "A weight scales what an expert contributes"
+_WEIGHTS = f"{_SCALES}: a negative one subtracts it, and weights need not sum to 1."
+_SUMS = ("delta", "factor", "full")  # spaces whose candidates are weighted sums
 _SHARES = "A weight is the share of a model's predictions in the mixture's; weights sum to 1."
 _CONTRAST = "Weights of the models' predictions sum to 1; a negative one counts against a token."
 
@@ -29,9 +28,11 @@ def about_weights(space: str, contrast: bool) -> str:
     Example:
         >>> about_weights("token", contrast=False)
         "A weight is the share of a model's predictions in the mixture's; weights sum to 1."
+        >>> about_weights("mine.py:convex", contrast=False)
+        'A weight scales what an expert contributes.'
     """
     if space != "token":
-        return _WEIGHTS
+        return _WEIGHTS if space in _SUMS else f"{_SCALES}."
     return _CONTRAST if contrast else _SHARES
 
 

@@ -156,8 +156,8 @@ def so_far(state: SearchState) -> Iterator[str]:
     if state.single is not None:
         name, value = state.single
         yield f"best expert {score_text(value)} ({one_line(name)})"
-    left = f", at most {state.left} left" if state.left and not state.over else ""
-    yield f"{state.done} evaluated{left}"
+    left = f", at most {state.left:,} left" if state.left and not state.over else ""
+    yield f"{state.done:,} evaluated{left}"
     if state.items_per_second is not None:
         yield f"{pace(state.items_per_second)} examples/s"
 
@@ -288,7 +288,7 @@ def _chosen(start: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[s
             yield f"at most {settings['budget_items']:,} examples"
     elif settings["proposals"]:
         yield (
-            f"up to {settings['proposals']} mixtures suggested by statistics on the first scores "
+            f"up to {counted(settings['proposals'], 'mixture')} suggested by statistics on the first scores "
             "(--max-iter N: a swarm's iterations instead)"
         )
     if start["training"]:

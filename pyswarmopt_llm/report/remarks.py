@@ -142,7 +142,7 @@ def judged(name: str, use: JudgeUse) -> str:
     Example:
         >>> from pyswarmopt_llm.searching.scoring.result import JudgeUse
         >>> judged("tone", JudgeUse(12, 900, 100, 0.031))
-        'tone: 12 requests, 1000 tokens, cost 0.031.'
+        'tone: 12 requests, 1,000 tokens, cost 0.031.'
     """
     tokens = counted(use.prompt_tokens + use.completion_tokens, "token")
     cost = "" if use.cost is None else f", cost {use.cost:.4g}"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.report.findings import Findings
     from pyswarmopt_llm.searching.scoring.result import Result
 
+QUIET = 1.0  # seconds of scoring, without a new best, of which a log says nothing
+
 
 def say(console: Console, text: str) -> None:
     """Print a line as it is; names from files are never read as markup."""
@@ -67,9 +69,17 @@ def progress(console: Console) -> Iterator[OnEvent]:
         task = bars.add_task("", total=None, left="")
         state = SearchState()
         shown = -1  # evaluations at the latest line of a log
+        told: tuple[float | None, float] = (None, 0.0)  # best score and seconds of scoring there
+        said: set[str] = set()  # the draws of a grid begin alike, and so does what takes their best
+
+        def is_news() -> bool:
+            """An evaluation that the log has not had, and a new best or `QUIET` seconds since."""
+            best, seconds = told
+            fast = 0 <= state.seconds - seconds < QUIET
+            return state.done > shown and not (fast and state.best == best)
 
         def line_of(event: Event) -> str:
-            nonlocal shown
+            nonlocal shown, told
             match event.kind:
                 case "start":
                     return f"{headline(event.data)}\n{decided(event.data)}"
@@ -80,16 +90,18 @@ def progress(console: Console) -> Iterator[OnEvent]:
             if console.is_terminal:
                 return ""
             # A resumed run repeats the iterations of its journal, which have been shown before.
-            new = state.done > shown
-            if event.kind == "iteration":
+            new = is_news()
+            if event.kind == "iteration" and new:
                 shown = state.done
+                told = (state.best, state.seconds)
             return logged(event, state, new)
 
         def on_event(event: Event) -> None:
             state.add(event)
             line = line_of(event)
-            if line:
+            if line and line not in said:
                 say(console, line)
+                said.add(line)
             bars.update(
                 task,
                 description=state.phase or state.words,

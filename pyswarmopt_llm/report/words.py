@@ -163,6 +163,8 @@ def too_few(pair: Comparison, gain: float, dev: Comparison | None = None) -> str
         '90 test examples may be too few to show a difference of 0.020: it takes 200 or more (80% power).'
         >>> too_few(Comparison(0.2, (-0.1, 0.5), 0.2, 90, 8, 6, (135, 283044)), 0.2)
         '90 test examples may be too few to show a difference of 0.200: it takes 135 or more (80% power).'
+        >>> too_few(Comparison(0.2, (-0.1, 0.5), 0.2, 90, 8, 6, (70, 283044)), 0.2)
+        '90 test examples may be too few to show a difference of 0.200: it may take more than 900 (80% power).'
     """
     if gain <= 0 or not pair.items_needed:
         return ""
@@ -171,10 +173,12 @@ def too_few(pair: Comparison, gain: float, dev: Comparison | None = None) -> str
         return ""
     also = f"{dev.n} dev and " if dev and dev.n < least else ""
     open_ended = most is None or most > _MOST_NEEDED * pair.n
-    takes = f"{least:,} or more" if open_ended else f"{least:,} to {most:,}"
+    takes = f"takes {least:,} or more" if open_ended else f"takes {least:,} to {most:,}"
+    if open_ended and least <= pair.n:
+        takes = f"may take more than {_MOST_NEEDED * pair.n:,}"
     return (
         f"{also}{pair.n} test examples may be too few to show a difference of {gain:.3f}: "
-        f"it takes {takes} (80% power)."
+        f"it {takes} (80% power)."
     )
 
 
@@ -216,9 +220,9 @@ def unchanged(name: str) -> str:
 
     Example:
         >>> unchanged("expert law")
-        'This is expert law itself: no mixture did better on dev.'
+        'This is expert law itself: no mixture that was tried did better on dev.'
     """
-    return f"This is {one_line(name)} itself: no mixture did better on dev."
+    return f"This is {one_line(name)} itself: no mixture that was tried did better on dev."
 
 
 def fine_tuned(name: str, by_replies: bool) -> str:

@@ -47,7 +47,7 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
     text = (
         f"The coefficients {' '.join(chosen.settings)} are those of {chosen.name}, the best on dev "
         f"of {len(draws)} draws from {grid.size:,} combinations ({GRID}); all draws took {items:,} "
-        "items."
+        "examples."
     )
     run.begin()
     return replace(draws[chosen], notes={**job.notes, "grid": text})

@@ -237,7 +237,8 @@ def _check_experts(config: SearchConfig) -> None:
     if len(config.experts) < 2:
         hints = "".join(inside(spec, "adapter_config.json") for spec in config.experts)
         why = f"{len(config.experts)} given, a search mixes at least 2"
-        raise InvalidOption("experts", None, why + (hints or "; name more of them"))
+        more = "; name more of them, or train one further: swarm-llm train-expert --from"
+        raise InvalidOption("experts", None, why + (hints or more))
 
 
 def check_place(config: SearchConfig) -> None:

@@ -273,6 +273,9 @@ def adapters_on_hub(base: str, limit: int) -> list[str]:
         UserError: the hub cannot be asked, or has none.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import (
+        HTTPError,  # that of its client, whose name differs by version
+    )
 
     tags = (f"base_model:adapter:{base}", "peft")
     try:
@@ -280,7 +283,7 @@ def adapters_on_hub(base: str, limit: int) -> list[str]:
             str(model.id)
             for model in HfApi().list_models(filter=tags, sort="downloads", limit=limit)
         ]
-    except OSError as error:  # those of huggingface_hub and of its client
+    except (OSError, HTTPError) as error:
         why = f"{type(error).__name__}: {first_line(error)}"
         raise InvalidOption(
             "hub", base, f"the hub cannot be asked ({why}); check the connection"

@@ -171,7 +171,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
             why = f"no expert is called {name}; there are {', '.join(experts)}"
             raise InvalidOption("data", f"{name}={spec}", why)
         count = config.examples if spec.startswith(BUILTIN) else None
-        chats[name] = load_examples(spec, count, 0)
+        chats[name] = load_examples(spec, count, 0).examples
     return chats
 
 

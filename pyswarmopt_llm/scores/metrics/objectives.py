@@ -345,6 +345,6 @@ def check_window(
                 if length + new > window:
                     raise UserError(
                         f"{task.source}: {split} example {item.id}: {how} scoring needs "
-                        f"{needed_tokens(length, new)}, {model}'s context window holds {window}; "
+                        f"{needed_tokens(length, new)}, {model}'s context window holds {window:,}; "
                         "shorten the example or remove it"
                     )

@@ -29,12 +29,14 @@ from pyswarmopt_llm.common.options import (
     Threads,
 )
 from pyswarmopt_llm.common.other_options import Base, Place
+from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.report.phrases import one_line, score_text, signed
 from pyswarmopt_llm.report.remarks import only_chooses
 from pyswarmopt_llm.report.terminal import table_of
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.tools.export import Exported
     from pyswarmopt_llm.tools.find import FindResult, RankedAdapter
 
@@ -180,17 +182,18 @@ def _scored_again(
     """The score of a run's result before and after it was made smaller, which `record` gets, too; or
     the command for it, where it cannot be had now.
     """
-    words = ["swarm-llm", "eval", "--run", run, "--adapter", out]
+    from pyswarmopt_llm.searching.scoring.result import read_result
+
+    result = read_result(user_path(run))
+    words = ["swarm-llm", "eval", "--run", run, "--adapter", out, *_metric_of(result)]
     if not smaller:
         yield _to("score it again", *words)
         return
     from pyswarmopt_llm.report.against import between
-    from pyswarmopt_llm.searching.scoring.result import read_result
     from pyswarmopt_llm.searching.use.against import evaluate_against
     from pyswarmopt_llm.searching.use.from_run import with_run
 
     best = f"{run}/best"
-    result = read_result(user_path(run))
     split = "dev" if result is None or result.best.test is None else "test"
     try:
         config = with_run(EvalConfig(run=run, adapter=out, against=best, split=split))
@@ -205,6 +208,15 @@ def _scored_again(
     names = ("the copy", "the original")
     yield f"Score before {before:.3f}, after {after:.3f} on {found.paired.n} {split} examples"
     yield between(names, (after, before), found.paired, split).sentence
+
+
+def _metric_of(result: Result | None) -> list[str]:
+    """The option for what `eval` does not take from a run by itself: one of several metrics, or one that
+    is code.
+    """
+    metrics = [] if result is None else [each.metric for each in result.objectives.values()]
+    ask = len(set(metrics)) > 1 or any(is_own("metric", metric) for metric in metrics)
+    return ["--metric", metrics[0]] if ask else []
 
 
 def _written(done: Exported, out: str, rank: str) -> Iterator[str]:

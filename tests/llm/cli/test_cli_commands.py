@@ -79,14 +79,14 @@ def test_examples_are_read_line_by_line(tmp_path: Path) -> None:
         '{"messages": [1]}\n\n{"messages": [2]}\n{"messages": ["\u2028"]}\n', encoding="utf-8"
     )
     assert [example["messages"] for example in read_examples(path)] == [[1], [2], ["\u2028"]]
-    assert load_examples(str(path), 2, seed=0) == [{"messages": [1]}, {"messages": [2]}]
+    assert load_examples(str(path), 2, seed=0).examples == [{"messages": [1]}, {"messages": [2]}]
 
 
 def test_generated_examples_have_the_number_and_the_seed_asked_for() -> None:
-    first = load_examples("builtin:dates", 5, seed=1)
+    first = load_examples("builtin:dates", 5, seed=1).examples
     assert len(first) == 5
-    assert first == load_examples("builtin:dates", 5, seed=1)
-    assert first != load_examples("builtin:dates", 5, seed=2)
+    assert first == load_examples("builtin:dates", 5, seed=1).examples
+    assert first != load_examples("builtin:dates", 5, seed=2).examples
 
 
 def test_train_expert_takes_so_many_examples_of_each_source(

@@ -27,6 +27,7 @@ from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.searching.training.examples import (
     TrainingOptions,
     load_examples,
@@ -246,8 +247,8 @@ def test_rows_of_a_table_are_trained_on_as_chats(
 ) -> None:
     data = tmp_path / "export 2026.csv"
     data.write_text("Ticket,Team\n" + "".join(f"Where is it {i}?,post\n" for i in range(9)))
-    columns = ("question=Ticket", "answer=Team")
-    examples = load_examples(str(data), None, 0, columns, whole=True)
+    reading = parse_reading(("question=Ticket", "answer=Team"))
+    examples = load_examples(str(data), None, 0, reading, whole=True).examples
     assert sorted(example["messages"][0]["content"] for example in examples) == [
         f"Question: Where is it {i}?" for i in range(9)
     ]
@@ -268,7 +269,7 @@ def test_rows_that_eval_tests_are_not_learnt_unless_asked_for(
     rows = "".join(f"What is {i}?,{'ab'[i % 2]}\n" for i in range(12))
     Path("tickets.csv").write_text(f"question,answer\n{rows}")
     dev = {item.question for item in load_task("tickets.csv").dev}
-    examples = load_examples("tickets.csv", None, 0)
+    examples = load_examples("tickets.csv", None, 0).examples
     learnt = {example["messages"][0]["content"] for example in examples}
     assert len(dev) == 4 and learnt == {f"Question: {question}" for question in dev}
     train = ["train-expert", "--base", base.spec, "--data", "tickets.csv", "--rank", 2]
@@ -361,11 +362,11 @@ def test_the_files_choose_as_the_adapter_did_that_was_trained(
 
 
 def test_builtin_tasks_train_on_their_training_part_only() -> None:
-    items = training_items("builtin:requests-bank:1", 90, seed=5)
-    other = training_items("builtin:requests-bank", 90, seed=1)
+    items = training_items("builtin:requests-bank:1", 90, seed=5).examples
+    other = training_items("builtin:requests-bank", 90, seed=1).examples
     assert items == other
-    chats = [*load_examples("builtin:requests-bank", 96, 1)]
-    chats += load_examples("builtin:requests-bank", 96, 2)
+    chats = [*load_examples("builtin:requests-bank", 96, 1).examples]
+    chats += load_examples("builtin:requests-bank", 96, 2).examples
     trained = {chat["messages"][0]["content"] for chat in chats}
     assert {f"Question: {item.question}" for item in items} <= trained
     task = load_task("builtin:requests", dev=192, test=320)
@@ -389,11 +390,15 @@ def test_a_table_without_split_is_trained_on_but_for_what_eval_tests(
     """Columns are named as for a search; it goes on from an adapter."""
     table = tmp_path / "export 2026.csv"
     rows = "".join(f"Is it here {i}?,{'yes' if i % 3 else 'no'}\n" for i in range(12))
-    table.write_text(f"Ticket,Team\n{rows}")
+    table.write_text(f"Ticket,Team\n{rows},no\n")  # the last row is blank
     words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
     words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
     words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
-    assert f"{table}: 4 rows; the rest, 8, is what eval tests" in shell(*words, "--threads", 1)
+    assert "leave out with --set skip-bad-rows" in shell.refused(*words)
+    words += ["--set", "skip-bad-rows"]
+    said = shell(*words, "--threads", 1)
+    assert f"{table}: 4 rows; the rest, 8, is what eval tests" in said
+    assert "1 of 13 rows left out (line 14)" in said
     assert read_adapter(tmp_path / "a").modules["model.layers.0.self_attn.k_proj"].rank == 4
     assert "--rank 2: is that of --from; remove it" in shell.refused(*words, "--rank", 2)
 

@@ -6,6 +6,7 @@ import json
 import math
 import random
 import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import torch
 from changed_copies import Edit, changed_copy, each
 from huggingface_hub import HfApi, ModelInfo
+from huggingface_hub.errors import HTTPError
 from hypothesis import given
 from hypothesis import strategies as st
 from search_helpers import louder, questions, swarm_llm, write_task
@@ -254,11 +256,16 @@ def test_the_adapters_of_a_base_on_the_hub_are_ranked(
     names.clear()
     code, _, err = swarm_llm(capsys, *words, "--hub", "org/base")
     assert code == 2 and "no PEFT adapter" in err
-    monkeypatch.setattr(HfApi, "list_models", unreachable)
-    code, _, err = swarm_llm(capsys, *words, "--hub", "org/base")
-    assert code == 2 and "--hub org/base: the hub cannot be asked (ConnectionError: gone)" in err
+    # the client's own errors are no OSError
+    for kind in (ConnectionError, HTTPError):
+        monkeypatch.setattr(HfApi, "list_models", unreachable(kind))
+        code, _, err = swarm_llm(capsys, *words, "--hub", "org/base")
+        assert code == 2 and f"the hub cannot be asked ({kind.__name__}: gone)" in err
     assert swarm_llm(capsys, *words)[0] == 2
 
 
-def unreachable(self: HfApi, **question: Any) -> None:
-    raise ConnectionError("gone")
+def unreachable(kind: type[Exception]) -> Callable[..., None]:
+    def list_models(self: HfApi, **question: Any) -> None:
+        raise kind("gone")
+
+    return list_models
