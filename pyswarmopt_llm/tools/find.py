@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.errors import (
     UserError,
     first_line,
 )
-from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import LEVEL, Ends, interval
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
@@ -320,40 +320,14 @@ def find(
     pool, left_out, odd = read_pool(adapters, base)
     paths = list(pool)
     infos = list(pool.values())
-    items = random.Random(config.seed).sample(exam.items, len(exam.items))
-    rounds = halvings(len(pool), len(items), top)
-    engine = load_engine(
-        base,
-        config.dtype,
-        config.device,
-        config.threads,
-        system=config.system,
-        changed=changed_weights(infos),
-    )
-    engine.thinking = config.thinking
+    rounds = halvings(len(pool), len(exam.items), top)
+    engine = _engine_for(base, infos, config)
     scoring = exam.format(engine, config.scoring)
-    done, total = 0, passes(rounds) + len(items)
-
-    def answers_of(info: AdapterInfo | None, numbers: range) -> list[ItemAnswer]:
-        nonlocal done
-        engine.load(Patch(low_rank=load_factors(info)) if info else Patch())  # read anew each time
-        asked = items[numbers.start : numbers.stop]
-        try:
-            score = exam.metric(engine, asked, scoring, exam.task.prompt)
-        except UndefinedModelError as error:
-            name = info.name if info else BARE
-            raise UserError(f"{name}: {error.text}, or leave it out") from error
-        done += len(asked)
-        on_items(done, total)
-        return answers_in(score, asked, scoring)
-
-    def ranked(name: str, path: str, found: Sequence[ItemAnswer]) -> RankedAdapter:
-        asked = repeated(items[: len(found)])
-        return RankedAdapter(name, path, tuple(found), exam.metric.scale, len(infos), asked)
-
-    bare = ranked(BARE, config.base, answers_of(None, range(len(items))))
-    by_number = halved(rounds, lambda number, numbers: answers_of(infos[number], numbers))
-    ranking = [ranked(infos[n].name, paths[n], found) for n, found in by_number.items()]
+    total = passes(rounds) + len(exam.items)
+    sitting = _Sitting(exam, engine, scoring, config.seed, total, on_items)
+    bare = sitting.ranked(None, config.base, sitting.answers(None), len(infos))
+    by_number = halved(rounds, lambda number, numbers: sitting.answers(infos[number], numbers))
+    ranking = [sitting.ranked(infos[n], paths[n], by_number[n], len(infos)) for n in by_number]
     return FindResult(
         ranking=tuple(ranking),
         top=top,
@@ -366,6 +340,72 @@ def find(
         warnings=odd,
         search=next_command(config, [adapter.path for adapter in ranking[:top]]),
     )
+
+
+def _engine_for(base: BaseModel, infos: Sequence[AdapterInfo], config: EvalConfig) -> Engine:
+    """An engine on the base, ready for these adapters."""
+    engine = load_engine(
+        base,
+        config.dtype,
+        config.device,
+        config.threads,
+        system=config.system,
+        changed=changed_weights(infos),
+    )
+    engine.thinking = config.thinking
+    return engine
+
+
+class _Sitting:
+    """An exam that adapters sit one after another, its items in a drawn order.
+
+    Args:
+        exam: items and metric.
+        engine: is loaded with each adapter in turn.
+        scoring: how each answers.
+        seed: draws the order.
+        total: number of passes of all.
+        on_items: receives the number of passes so far, and of all.
+    """
+
+    def __init__(
+        self,
+        exam: Exam,
+        engine: Engine,
+        scoring: Scoring,
+        seed: int,
+        total: int,
+        on_items: OnItems,
+    ) -> None:
+        self._exam = exam
+        self._engine = engine
+        self._scoring = scoring
+        self._items = random.Random(seed).sample(exam.items, len(exam.items))
+        self._total = total
+        self._on_items = on_items
+        self._done = 0
+
+    def answers(self, info: AdapterInfo | None, numbers: range | None = None) -> list[ItemAnswer]:
+        """An adapter's answers to these items, all by default; None: the bare base."""
+        asked = self._items if numbers is None else self._items[numbers.start : numbers.stop]
+        # the factors are read anew each time
+        self._engine.load(Patch() if info is None else Patch(low_rank=load_factors(info)))
+        try:
+            score = self._exam.metric(self._engine, asked, self._scoring, self._exam.task.prompt)
+        except UndefinedModelError as error:
+            name = BARE if info is None else info.name
+            raise UserError(f"{name}: {error.text}, or leave it out") from error
+        self._done += len(asked)
+        self._on_items(self._done, self._total)
+        return answers_in(score, asked, self._scoring)
+
+    def ranked(
+        self, info: AdapterInfo | None, path: str, found: Sequence[ItemAnswer], of: int
+    ) -> RankedAdapter:
+        """An adapter with its answers to the first items, one of so many."""
+        name = BARE if info is None else info.name
+        asked = repeated(self._items[: len(found)])
+        return RankedAdapter(name, path, tuple(found), self._exam.metric.scale, of, asked)
 
 
 def answers_in(score: Score, items: Sequence[Item], scoring: Scoring) -> list[ItemAnswer]:
