@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.help import OUTPUT
 from pyswarmopt.cli.options import DEFAULT, Dim, Json, Particles
 from pyswarmopt.cli.terminal import echo
+
+if TYPE_CHECKING:
+    from pyswarmopt.base.arrays import Floats
+    from pyswarmopt.driver.result import Result
 
 
 def command(
@@ -63,27 +67,14 @@ def command(
         history="iteration" if animate is None else "particles",
     )
     if as_json:
-        record = {
-            "function": function,
-            "recipe": chosen,
-            "dim": dim,
-            "seed": seed,
-            "x": result.x.tolist(),
-            "value": result.fun,
-            "optimum": task.optimum,
-            "evaluations": result.nfev,
-            "iterations": result.nit,
-            "stop": result.stop,
-            "animation": None if animate is None else str(animate),
-        }
+        made = {"function": function, "recipe": chosen, "dim": dim, "seed": seed}
+        animation = None if animate is None else str(animate)
+        record = {**made, **_record(result, task.optimum), "animation": animation}
         typer.echo(json.dumps(record))
     else:
-        echo(
-            f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: "
-            f"{result.fun:.6g}, {result.fun - task.optimum:.3g} above the optimum"
-        )
-        x = ", ".join(f"{x:.6g}" for x in result.x[:10]) + (", ..." if dim > 10 else "")
-        echo(f"at ({x}) after {counted(result.nfev, 'evaluation')}: {result.message}")
+        setting = f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}"
+        echo(f"{setting}: {result.fun:.6g}, {result.fun - task.optimum:.3g} above the optimum")
+        echo(f"at {_shown(result.x)} after {counted(result.nfev, 'evaluation')}: {result.message}")
     if INTERRUPTED in result.stop:
         raise typer.Exit(130)
     if animate is not None:
@@ -93,3 +84,27 @@ def command(
         film(result, animate, behind, task.bounds, title=f"{function}, {chosen}")
         if not as_json:
             echo(f"wrote {animate}")
+
+
+def _record(result: Result, optimum: float) -> dict[str, Any]:
+    """What a search found, as JSON values."""
+    return {
+        "x": result.x.tolist(),
+        "value": result.fun,
+        "optimum": optimum,
+        "evaluations": result.nfev,
+        "iterations": result.nit,
+        "stop": result.stop,
+    }
+
+
+def _shown(x: Floats) -> str:
+    """A point in six digits, its first ten coordinates.
+
+    Example:
+        >>> import numpy as np
+        >>> _shown(np.array([1.0, 1 / 3]))
+        '(1, 0.333333)'
+    """
+    more = ", ..." if len(x) > 10 else ""
+    return f"({', '.join(f'{value:.6g}' for value in x[:10])}{more})"

@@ -145,6 +145,13 @@ def train_expert(
         cut=given.cut,
         dropped=given.dropped,
     )
+    card = _card(result, base.name, f"{data or 'not described'}; loss of {loss}", options)
+    _write(out, lora, base.name, options, card)
+    return result
+
+
+def _write(out: Path, lora: Lora, base_name: str, options: TrainingOptions, card: str) -> None:
+    """Write what was trained as an adapter in bf16."""
     new = options.start is None
     scale = lora.scale if new else 1.0  # of an adapter that goes on it stays in B
     factors = {
@@ -157,12 +164,11 @@ def train_expert(
     write_adapter(
         out,
         factors,
-        base_model_name=base.name,
+        base_model_name=base_name,
         target_modules=options.targets if new else factors,
         alpha=options.alpha if new else None,
-        card=_card(result, base.name, f"{data or 'not described'}; loss of {loss}", options),
+        card=card,
     )
-    return result
 
 
 class _Given(NamedTuple):
