@@ -107,6 +107,21 @@ def test_what_the_page_shows_passes(kind, name):
     getattr(kind(), name)()
 
 
+class Narrow(RecipeTests):
+    """A box that is not about 0, and as many moves as the contract asks for."""
+
+    recipe = "bare_bones"
+    bounds = ((0.9, 1.1), (0.8, 1.05))
+    max_evals = 400
+
+
+@pytest.mark.parametrize(
+    "promise", [Narrow.test_a_start_is_evaluated, Narrow.test_resumed_is_uninterrupted]
+)
+def test_a_promise_holds_in_a_box_that_is_not_about_0(promise):
+    promise(Narrow())
+
+
 # ---- what breaks a promise ----
 
 

@@ -12,6 +12,7 @@ import pytest
 from member_helpers import Scripted
 from search_helpers import files, questions, swarm_llm, write_task
 
+from pyswarmopt_groups.cli.options import following
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.registry import VOTES
 
@@ -35,6 +36,13 @@ def lasting(result: dict[str, Any]) -> dict[str, Any]:
     """Without what a clock wrote."""
     rows = {name: {**row, "seconds": 0} for name, row in result["strategies"].items()}
     return {**result, "strategies": rows}
+
+
+def test_a_step_that_is_done_is_a_line_with_its_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    with following(False, lambda row: f"test {row['test']}") as on_step:
+        on_step(0, 2, "majority", None)
+        on_step(1, 2, "majority", {"test": 0.5})
+    assert capsys.readouterr().err.strip() == "[1/2] majority: test 0.5"
 
 
 def test_all_votes_from_one_asking(

@@ -154,6 +154,12 @@ def test_no_other_method_has_those_endings(name: str) -> None:
         contestant(name)
 
 
+def test_a_mixture_is_trained_on_options_alone(bench: Bench) -> None:
+    method = contestant("item-model+dev")
+    assert why_not(method, bench, 4000) is None
+    assert "options" in (why_not(method, replace(bench, scoring="generate"), 4000) or "")
+
+
 def test_experts_whose_factors_have_other_shapes_take_part(bench: Bench) -> None:
     first, second, third = bench.experts
     modules = dict(list(second.info.modules.items())[:1])

@@ -228,6 +228,16 @@ def test_a_swarm_prefers_what_breaks_nothing_whatever_the_size_of_costs(size):
     assert search.best.x == pytest.approx([0.0, 1.0], abs=1e-2)
 
 
+def test_where_nothing_is_feasible_the_last_tenth_begins_anew_at_the_best_point():
+    search = ConstrainedSearch([(-5, 5)] * 2, seed=2, max_evals=200)
+    while search.evaluations < 180:
+        x = search.ask()
+        violations = 1 + 0.1 * np.abs(np.sin(2 * x)).sum(axis=1) + 0.01 * (x**2).sum(axis=1)
+        search.rows = np.column_stack([x.sum(axis=1), violations])
+        search.tell(x, ranked(x.sum(axis=1), violations))
+    assert (search.ask() == search.best.x).all(axis=1).any()
+
+
 class Downwards:
     """Draws that round every share of a step down."""
 

@@ -10,6 +10,8 @@ import pytest
 
 import pyswarmopt as pso
 from pyswarmopt.hybrid import mixed
+from pyswarmopt.hybrid.constrained_proposals import ConstrainedProposals
+from pyswarmopt.hybrid.kinds import Kinds
 
 BARS = [2.0, 2.4, 2.8, 3.1, 3.5, 4.0, 4.4, 5.0, 5.5, 6.0, 6.6, 7.1, 8.0]
 BEAM = {
@@ -52,6 +54,18 @@ def test_choices_catalogue_and_numbers_reach_the_optimum_that_trying_all_finds()
     r = pso.minimize(price, space=BEAM, constraints=[moment, slender], max_evals=60, seed=0)
     assert r.feasible
     assert r.fun == pytest.approx(best_price(), rel=0.01)
+
+
+def test_costs_propose_nothing_before_a_point_is_allowed():
+    """Schonlau, Welch & Jones 1998: until then only the probability of being allowed counts."""
+    points = np.linspace(0, 1, 6)[:, None]
+    broken = 1 + (points[:, 0] - 0.3) ** 2
+    proposed = []
+    for costs in (points[:, 0], -(points[:, 0] ** 2)):
+        model = ConstrainedProposals(Kinds.real(1), last=99)
+        model.take_in_rows(points, np.column_stack([costs, broken]))
+        proposed.append(model.propose(np.random.default_rng(0)).tolist())
+    assert proposed[0] == proposed[1]
 
 
 def test_models_descents_mutations_and_swarm_take_turns(monkeypatch):

@@ -19,6 +19,7 @@ from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
+from pyswarmopt.base.random_bits import uniform
 from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest, _next
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
 from pyswarmopt.hybrid.descent import QuasiNewton
@@ -75,6 +76,13 @@ def test_the_second_point_of_a_line_is_the_lowest_of_its_parabola(curvature):
     step = line[0] - start
     lowest = -gradient @ step / (2 * step @ a @ step)
     np.testing.assert_allclose(line[1] - start, lowest * step, rtol=1e-3)
+
+
+def test_at_a_wall_differences_are_taken_along_its_own_axis():
+    x, inverse = np.array([0.0, 0.5, 0.5]), spd(3, 10.0, seed=0)
+    moves = QuasiNewton(x, 1.0, inverse=inverse).ask(np.random.default_rng(0)) - x
+    assert (moves[1:, 1:] != 0).all()  # the others together, along the eigenvectors
+    assert moves[0, 0] > 0 and not moves[0, 1:].any() and not moves[1:, 0].any()
 
 
 def test_a_descent_ends_where_its_curvature_has_become_singular():
@@ -441,8 +449,11 @@ def test_eigen_factors_are_what_they_say():
             expected[i] += 1.4 * factors[0, i, k] * ((p[i] - x[i]) @ u) * u
             expected[i] += 1.6 * factors[1, i, k] * ((g[0] - x[i]) @ u) * u
     s = Snapshot(x, v, p, g, p[:1])
-    found = EigenFactors(0.7, 1.4, 1.6, damping=0.3).given(s, factors)
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    rule = EigenFactors(0.7, 1.4, 1.6, damping=0.3)
+    np.testing.assert_allclose(rule.given(s, factors), expected, rtol=1e-9, atol=1e-12)
+    draws, same = np.random.default_rng(1), np.random.default_rng(1)
+    np.testing.assert_array_equal(rule(s, 0, draws), rule.given(s, uniform(same, (2, 5, 3))))
+    assert draws.random() == same.random()  # two numbers for each coordinate, and no more
 
 
 # --- the regression gate ---

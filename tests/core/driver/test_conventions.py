@@ -8,6 +8,7 @@ import math
 import re
 import sys
 import time
+import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 
@@ -230,20 +231,43 @@ def test_retries_that_nothing_needs_cost_nothing():
     assert r.nfev == 30
 
 
+def steps(**options):
+    """Calls and returns of functions in a search of 30 calls."""
+    seen = []
+    sys.setprofile(lambda *event: seen.append(event[1]))
+    try:
+        assert pso.minimize(bowl, BOX, max_evals=30, seed=0, **options).nfev == 30
+    finally:
+        sys.setprofile(None)
+    return len(seen)
+
+
 def test_a_population_that_may_not_be_called_costs_no_proposals():
     """They grew with its square: of 1,000 points 40 calls took 36 s."""
+    steps(population=10)  # what is imported at first use
+    assert steps(population=10_000) < 2 * steps(population=10)
 
-    def steps(population):
-        seen = []
-        sys.setprofile(lambda *event: seen.append(event[1]))
-        try:
-            assert pso.minimize(bowl, BOX, population=population, max_evals=30, seed=0).nfev == 30
-        finally:
-            sys.setprofile(None)
-        return len(seen)
 
-    steps(10)  # what is imported at first use
-    assert steps(10_000) < 2 * steps(10)
+def test_many_values_of_a_constraint_cost_no_more_steps_than_few():
+    """They grew with their number: 1,000 took over 20 s."""
+
+    def same(count):
+        return lambda x: np.full(count, x[0] - 1)
+
+    steps(constraints=same(2))
+    assert steps(constraints=same(1000)) < 2 * steps(constraints=same(50))
+
+
+def test_many_labels_take_no_memory_for_each_pair_of_them():
+    """A category of 10,000 took 9 s, one of 100,000 over 90 s."""
+    labels = [f"label {i}" for i in range(10_000)]
+    tracemalloc.start()
+    try:
+        pso.minimize(lambda label: float(len(label)), space={"label": labels}, max_evals=30, seed=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000 * len(labels)
 
 
 @pytest.mark.parametrize(

@@ -146,21 +146,18 @@ def test_a_nonlinear_constraint_gets_names_and_a_linear_one_has_none():
 
 def test_importance_is_the_variance_of_the_main_effects():
     """Against brute force: every cell of a grid is evaluated, so effects are means over the other
-    parameters.
+    parameters, one evaluation without an effect among those of each bin.
     """
-    grid = np.array(list(itertools.product(range(BINS), range(BINS), range(3))), dtype=float)
-    values = 3 * grid[:, 0] + 0.8 * grid[:, 1] + 0 * grid[:, 2]
+    levels = np.array([BINS, BINS, 3, 2])
+    grid = np.array(list(itertools.product(*map(range, levels))), dtype=float)
+    values = grid @ [30, 8, 50, 0]
     ranks = np.unique(values, return_inverse=True)[1].astype(float)
-    effects = [
-        np.array([ranks[grid[:, i] == v].mean() for v in np.unique(grid[:, i])]) for i in range(3)
-    ]
-    wanted = np.array([effect.var() for effect in effects]) / sum(
-        effect.var() for effect in effects
-    )
-    low, high = np.zeros(3), np.array([BINS - 1.0, BINS - 1.0, 2.0])
-    assert np.allclose(
-        main_effects(grid, values, low, high, np.ones(3, dtype=bool)), wanted, atol=0.01
-    )
+    variances = []
+    for column, count in zip(grid.T, levels, strict=True):
+        own = [ranks[column == level] - ranks.mean() for level in range(count)]
+        variances.append(np.var([each.sum() / (len(each) + 1) for each in own]))
+    shares = main_effects(grid, values, np.zeros(4), levels - 1.0, np.ones(4, dtype=bool))
+    np.testing.assert_allclose(shares, np.array(variances) / sum(variances), atol=1e-12)
 
 
 def test_importance_is_not_taken_in_by_a_search_that_has_converged():

@@ -105,6 +105,14 @@ def test_a_saved_study_goes_on_as_if_nothing_had_happened(tmp_path):
     assert len(ends[0].history) == len(ends[1].history) > 0
 
 
+def test_points_that_nobody_asked_for_count_with_their_constraints():
+    study = pso.Study(BOX, constraints=lambda x: 1 - x.sum(), seed=0)
+    for x in ([0.1, 0.1], [3.0, 3.0], [2.0, -2.0]):
+        study.tell(x, bowl(np.array(x)))
+    r = study.result()
+    assert (r.x.tolist(), r.fun, r.maxcv, r.feasible) == ([3.0, 3.0], 8.0, 0.0, True)
+
+
 def test_returned_constraints_are_told_with_the_value():
     study = pso.Study(BOX, constraints="returned", seed=0, max_evals=80)
     while not study.stop():

@@ -131,7 +131,7 @@ def test_nothing_is_claimed_before_the_first_evaluation() -> None:
 
 
 def test_what_a_model_proposes_is_no_iteration() -> None:
-    swarm = [row(4 * i + p, i, p, 0.5) for i in range(3) for p in range(4)]
+    swarm = [row(4 * i + p, i, p, 0.5 - 0.01 * p + 0.02 * i) for i in range(3) for p in range(4)]
     state = state_after(
         *swarm, row(12, 3, 4, 0.6), row(13, 3, 5, 0.4), planned=22, max_iter=2, patience=2
     )

@@ -20,7 +20,8 @@ from pyswarmopt_llm.report.progress import price
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching import decide
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
-from pyswarmopt_llm.searching.prepare import reopen
+from pyswarmopt_llm.searching.loop import about
+from pyswarmopt_llm.searching.prepare import prepare, reopen
 
 
 @pytest.fixture
@@ -114,6 +115,14 @@ def decided(events: Sequence[Event]) -> str:
     """What a terminal says of the settings."""
     (start,) = (event.data for event in events if event.kind == "start")
     return words_of_start(start)
+
+
+def test_the_command_of_a_run_has_what_was_given_and_nothing_that_was_chosen(
+    config: SearchConfig,
+) -> None:
+    words = about(prepare(config)).command.split()
+    assert {"--particles", "--max-iter", "--task", "--experts"} <= {*words}
+    assert not {"--space", "--patience", "--optimizer", "--train"} & {*words}
 
 
 def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
@@ -227,5 +236,9 @@ def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> No
     start = next(event for event in events if event.kind == "start")
     assert passes == sum(start.data["passes"].values())
     assert result["passes"] + result["cost"]["passes_rivals"] <= passes
+    first = events[kinds.index("evaluation")].data
+    for part in ("experts", "mixtures"):
+        at_its_pace = start.data["passes"][part] * first["seconds"] / first["n"]
+        assert events[told].data["seconds"][part] == pytest.approx(at_its_pace)
     for part in ("experts", "mixtures", "training", "baselines", "result"):
         assert re.search(rf"{part} [0-9:]+:", price(events[told].data))

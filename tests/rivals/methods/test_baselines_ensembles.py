@@ -64,6 +64,18 @@ def distributions(
     return logits.softmax(-1).numpy()[len(head) - 1 : -1], whole[len(head) :]
 
 
+def test_distributions_are_held_for_no_more_pairs_than_have_room(
+    panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pairs have 2, 1 and 2 tokens, of which two fit: a group each, three experts in each."""
+    vocabulary = panel.engine.model.get_output_embeddings().weight.shape[0]
+    panel.token_logprobs(PAIRS)
+    monkeypatch.setattr("pyswarmopt_rivals.panel._FLOATS", 2 * panel.n * vocabulary)
+    loaded: list[Patch] = []
+    monkeypatch.setattr(panel.engine, "load", loaded.append)
+    assert len([*panel.distributions(PAIRS)]) == 3 and len(loaded) == 3 * panel.n
+
+
 def test_the_panel_reads_what_plain_forward_passes_give(panel: Panel) -> None:
     logprobs = panel.token_logprobs(PAIRS)
     for k, (pair, (rows, tokens)) in enumerate(zip(PAIRS, panel.distributions(PAIRS), strict=True)):
