@@ -4,6 +4,8 @@ need a GPU.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,10 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Path]:
+    """The current directory: an empty one."""
+    with contextlib.chdir(tmp_path):
+        yield tmp_path

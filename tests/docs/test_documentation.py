@@ -4,12 +4,13 @@ weights.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -120,26 +121,28 @@ def _smaller(search: Callable[..., Any], sizes: dict[str, int], seed: int, out: 
 
 
 @pytest.fixture
-def world(stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def world(
+    stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """An own copy of the stage, in which the embedded model is the tiny one."""
     from pyswarmopt_llm.cli import demo
     from pyswarmopt_llm.experts.quantised import embedded
 
     folder = shutil.copytree(stage, tmp_path / "world", symlinks=True)
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
-    monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
-    few = {
-        "demo_search": {"dev": 4, "test": 4},
-        "letters_search": {"dev": 6, "spare": 0, "proposals": 2},
-    }
-    few["token_search"] = {"dev": 8, "test": 8, "max_iter": 1}
-    for name, sizes in few.items():
-        small = partial(_smaller, getattr(demo, name), sizes)
-        monkeypatch.setattr(demo, name, small)
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
+    with contextlib.chdir(folder):
+        monkeypatch.setenv("MPLBACKEND", "agg")
+        monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
+        monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
+        few = {
+            "demo_search": {"dev": 4, "test": 4},
+            "letters_search": {"dev": 6, "spare": 0, "proposals": 2},
+        }
+        few["token_search"] = {"dev": 8, "test": 8, "max_iter": 1}
+        for name, sizes in few.items():
+            small = partial(_smaller, getattr(demo, name), sizes)
+            monkeypatch.setattr(demo, name, small)
+        monkeypatch.syspath_prepend(str(folder))
+        yield folder
 
 
 def run_program(command: Command, main: Callable[[list[str]], None]) -> None:

@@ -5,6 +5,7 @@ without files are, by doctest.
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import inspect
 import re
@@ -39,8 +40,7 @@ def first(stage: Path) -> Path:  # noqa: F811
     """A finished run on a table of tickets: ``runs/first``."""
     experts = ("adapters/math", "adapters/science")
     columns = ("question=body", "label=team")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(stage)
+    with contextlib.chdir(stage):
         config = sl.SearchConfig(
             "my/base", experts, ("tickets.csv",), "runs/first", columns=columns, train="off"
         )

@@ -8,24 +8,16 @@ import math
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from member_helpers import Scripted, quiz
 from search_helpers import Json, questions, swarm_llm, write_task
 
-import pyswarmopt_groups.run as group_run
-from pyswarmopt_groups.members.adverse import LyingMember, PrivateMember, kept, with_liar
-from pyswarmopt_groups.members.cache import CachedMember
-from pyswarmopt_groups.members.local import LocalMember, SharedBase
-from pyswarmopt_groups.voting.selection import embedding_member
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.base import load_model, resolve_base
+from pyswarmopt_groups.members.adverse import PrivateMember, kept, with_liar
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.scoring.record import Store
 
 N = 4000
 
@@ -86,7 +78,7 @@ def test_a_liar_gives_its_second_choice_with_the_confidence_of_its_first() -> No
 
 
 @pytest.fixture
-def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def given(tmp_path: Path, opens: Callable[[object], None]) -> list[object]:
     """A group of three members that are right on a half, on two thirds and on a third of 30 dev and
     30 test items.
     """
@@ -96,7 +88,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     for name, share in (("ant", 1 / 2), ("bee", 2 / 3), ("cat", 1 / 3)):
         said = [letter if rng.random() < share else rng.choice("ABC") for letter in right]
         members.append(Scripted(name, answers=said))
-    monkeypatch.setattr(group_run, "open_members", lambda *_, **__: members)
+    opens(members)
     numbered = enumerate(questions(60, 1, 3))
     asked = [item | {"id": str(i), "answer": right[i]} for i, item in numbered]
     task = write_task(tmp_path / "words.json", asked[:30], asked[30:])
@@ -141,22 +133,5 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     assert alone["test"] == pytest.approx(whole - alone["paired"]["difference"])
 
 
-def test_an_abstention_is_a_uniform_vote() -> None:
-    counts = Counter(votes("no idea", 3.0))
-    spread = max(counts.values()) - min(counts.values())
-    assert set(counts) == set("ABCD") and spread < 10 * math.sqrt(N * 3 / 16)
-
-
 def test_the_same_question_gets_the_same_vote_and_another_seed_another_one() -> None:
     assert votes("B", 1.0) == votes("B", 1.0) != votes("B", 1.0, seed=1)
-
-
-def test_a_liar_reads_for_the_embeddings_as_it_did_before(tiny_base: Path) -> None:
-    engine = TransformersEngine(
-        *load_model(resolve_base(str(tiny_base)), torch.float32, torch.device("cpu"))
-    )
-    local = LocalMember("a", "f", SharedBase(engine), Patch())
-    store = Store(None)
-    assert embedding_member([LyingMember(CachedMember(local, store))]) is local
-    with pytest.raises(UserError, match="embeddings need a model"):
-        embedding_member([PrivateMember(CachedMember(local, store), 1.0)])

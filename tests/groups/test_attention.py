@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
-from member_helpers import context_of
 from scipy.optimize import minimize
 
-from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import learned
-from pyswarmopt_llm.scores.tasks import Item
 
 
 def test_the_weights_minimise_the_loss_written_out_item_by_item() -> None:
@@ -31,30 +25,3 @@ def test_the_weights_minimise_the_loss_written_out_item_by_item() -> None:
     plain = minimize(loss, np.zeros(6), method="Nelder-Mead", options=options)
     weights = learned.fit_attention(features, right, 2.5)
     assert weights.ravel() == pytest.approx(plain.x, abs=1e-4)
-
-
-def parity(context: object, items: Sequence[Item]) -> tuple[np.ndarray, list[int]]:
-    """Embeds items by whether their numbers are even."""
-    return np.array([[(-1.0) ** int(item.id), 0.0] for item in items]), [2] * len(items)
-
-
-def test_members_that_know_different_halves_are_listened_to_on_these(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Either is surer of its wrong answers than the other of its right ones: no constant weights
-    help.
-    """
-    monkeypatch.setattr(learned, "question_embeddings", parity)
-    rng = random.Random(0)
-    right = "".join(rng.choice("AB") for _ in range(60))
-    p: dict[str, list[list[float]]] = {"even": [], "odd": []}
-    for number, letter in enumerate(right):
-        good, bad = ([0.7, 0.3], [0.1, 0.9]) if letter == "A" else ([0.3, 0.7], [0.9, 0.1])
-        p["even"].append(good if number % 2 == 0 else bad)
-        p["odd"].append(bad if number % 2 == 0 else good)
-    context = context_of(p, right, dev=40)
-    verdicts = load_strategy("attention").decide(context, context.task.test)  # type: ignore[union-attr]
-    assert [verdict.answer for verdict in verdicts] == list(right[40:])
-    assert verdicts[0].tokens == 2 * 10 + 2
-    constant = load_strategy("confidence").decide(context, context.task.test)  # type: ignore[union-attr]
-    assert [verdict.answer for verdict in constant] != list(right[40:])

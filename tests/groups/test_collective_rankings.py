@@ -29,16 +29,6 @@ RANKINGS = st.lists(
 )
 
 
-def test_tennessee() -> None:
-    borda = voting.borda(TENNESSEE)
-    assert borda.scores == {"M": 126, "N": 194, "C": 173, "K": 107}
-    assert borda.answer == voting.condorcet(TENNESSEE).answer == "N"
-    assert borda.agreement == 0.26
-    assert voting.majority([ranking[0] for ranking in TENNESSEE]).answer == "M"
-    assert voting.duels(TENNESSEE)["N", "M"] == 58
-    assert voting.duels(TENNESSEE)["N", "C"] == 68
-
-
 def test_schulze_45_voters() -> None:
     duels = voting.duels(SCHULZE)
     assert [duels["A", x] for x in "BCDE"] == [20, 26, 30, 22]

@@ -182,16 +182,6 @@ def test_a_router_asks_the_best_nearby_alone(
     assert {v.tokens for v in decided} == {13}
 
 
-def test_a_tie_of_routes_goes_to_the_better_on_dev(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ann is right on five dev items of six, bob on three, cid on one; they are listed the other
-    way round.
-    """
-    context = context_of({name: P[name] for name in ("cid", "bob", "ann")}, RIGHT, dev=6)
-    right = [[2, 0, 1, 0], [2, 1, 1, 2], [2, 1, 1, 2]]
-    decided = with_hood(selection.by_neighbours, context, right, monkeypatch)
-    assert [v.notes["member"] for v in decided] == ["ann", "ann", "ann", "ann"]
-
-
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
     engine = tiny_context.members[0].base.engine
     right, _ = right_nearby(tiny_context, tiny_context.task.test, 4)
@@ -227,17 +217,6 @@ def test_familiarity_routes_where_it_tells_who_is_right() -> None:
     values, _ = selection.familiarity(context, context.task.test)
     size = len(context.task.test[0].question)
     assert values[:, 0].tolist() == pytest.approx([4 / size, -4 / size])
-
-
-def test_each_members_own_results_say_what_familiarity_is_worth() -> None:
-    """Ann is right whatever she thinks of a question, bob where he finds it likely: ann is asked,
-    though bob is as sure of the questions that he knows.
-    """
-    familiar = {"ann": [-1.0, -9.0] * 5, "bob": [-9.0, -1.0] * 5}
-    p = {"ann": [[0.9, 0.1]] * 10, "bob": [[0.1, 0.9], [0.9, 0.1]] * 5}
-    context = context_of(p, "A" * 10, dev=6, question_logprobs=familiar)
-    decided = selection.by_likelihood(context, context.task.test)
-    assert [v.notes["member"] for v in decided] == ["ann"] * 4
 
 
 # After the answers
@@ -364,14 +343,3 @@ def test_a_judge_that_only_writes_is_read() -> None:
     assert [value for value, _ in found] == [-1.0, 1.0]
     unclear = Scripted("judge", writes=lambda prompt: "neither")
     assert reranking.preferences(unclear, ["x"])[0][0] == 0.0
-
-
-def test_a_cascade_over_items_with_unequal_numbers_of_options() -> None:
-    """The item with three options is decided at once, the one with two goes on alone."""
-    three, two = {"A": "x", "B": "y", "C": "z"}, {"A": "x", "B": "y"}
-    items = [Item(str(i), f"Question {i}?", three if i % 2 else two, "A") for i in range(6)]
-    sure, unsure = [0.98, 0.01, 0.01], [0.55, 0.45]
-    p = {"ann": [unsure, sure] * 3, "bob": [[0.9, 0.1], [0.1, 0.8, 0.1]] * 3}
-    context = context_of(p, "AAAAAA", dev=4, items=items)
-    first, second = load_strategy("cascade").decide(context, context.task.test)
-    assert (first.answer, second.answer) == ("A", "A") and second.notes["asked"] == 1

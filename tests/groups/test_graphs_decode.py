@@ -12,12 +12,11 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pyswarmopt_groups.graph.space import GraphSpace, called, g_decode
+from pyswarmopt_groups.graph.space import called, g_decode
 
 Drawn = tuple[int, frozenset[tuple[int, int]]]  # the end, the edges
 
@@ -99,30 +98,3 @@ def test_whatever_the_matrix_the_graph_is_one(adjacency: np.ndarray[Any, Any], s
     for name, node in zip(names, nodes, strict=True):
         assert {names[k] for k in node.reads} == {*graph.predecessors(name)} & {*names}
     assert all(k < place for place, node in enumerate(nodes) for k in node.reads)
-
-
-class Named:
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-def space_of(n: int, seed: int = 0) -> GraphSpace:
-    return GraphSpace([Named(f"m{i}") for i in range(n)], seed)  # type: ignore[list-item]
-
-
-def test_a_position_stands_for_one_graph_and_others_for_others() -> None:
-    space = space_of(4)
-    starts = space.starts(30, seed=1)
-    assert starts.shape == (30, 16)
-    assert torch.equal(starts[:4], space.vertices())
-    assert bool(((starts[4:] > 0) & (starts[4:] < 1)).all())
-    graphs = [space.realise(position).graph for position in starts]
-    assert graphs == [space.realise(position.clone()).graph for position in starts]
-    assert len(set(graphs)) > 15
-    # Draws depend on the position, not only on the seed, and on the seed.
-    near = [space.realise(starts[7] + 1e-9 * k).graph for k in range(20)]
-    assert len(set(near)) > 3
-    assert [space_of(4, 8).realise(position).graph for position in starts] != graphs
-    for position, graph in zip(starts, graphs, strict=True):
-        assert space.coefficients(position).sum() == pytest.approx(1.0)
-        assert int((space.coefficients(position) > 0).sum()) == len(graph)

@@ -20,8 +20,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
-from pyswarmopt_llm.tokens.kept import Kept, text_bytes
 
 ANT, BEE, CAT = range(3)
 
@@ -78,17 +76,6 @@ def test_what_was_said_is_not_said_again(three: GraphEngine) -> None:
     three.load(Patch(graph=(Node(ANT), Node(BEE), Node(CAT, (0, 1)))))
     three.generate(prompts, 4)
     assert ant.tokens_fed == fed
-
-
-def test_what_is_kept_is_bounded_in_bytes() -> None:
-    """Of many questions, each once: all but the latest leave."""
-    size = text_bytes(("x" * 1000, "y"), "z")
-    kept: Kept[str] = Kept(text_bytes, most=10 * size)
-    for number in range(100):
-        assert kept.get((f"{number:04d}" + "x" * 996, "y"), lambda: "z") == "z"
-    there = [number for number in range(100) if (f"{number:04d}" + "x" * 996, "y") in kept]
-    assert there == [*range(90, 100)]
-    assert kept.get("large", lambda: "z" * 100 * size) and "large" not in kept
 
 
 def test_long_messages_are_cut_to_the_window(
@@ -163,27 +150,17 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
         open_members([str(done)])
 
 
-def test_the_first_particles_are_the_models_by_themselves(
-    done: Path, mixed: list[Path], tiny_base: Path, task: Path
-) -> None:
-    sources = [(str(tiny_base), str(mixed[0])), *((str(path), None) for path in mixed[1:])]
-    how = {"scoring": "likelihood"}
-    found = [evaluate_model(*source, str(task), "dev", **how).score.value for source in sources]
-    assert [row.value for row in Run(done).rows[:3]] == found
-
-
 def test_the_files_in_best_score_what_the_result_says(
     done: Path,
     task: Path,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    here: Path,
 ) -> None:
     result = json.loads((done / "result.json").read_text())
     words = ("generate", "--run", done, "--max-new-tokens", 3, "Which amber?")
     code, out, _ = swarm_llm(capsys, *words)
     assert (code, out.endswith("\n")) == (0, True)
-    monkeypatch.chdir(tmp_path)
     for split in ("dev", "test"):
         words = f"--base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"
         code, out, _ = swarm_llm(capsys, "eval", *words.split())

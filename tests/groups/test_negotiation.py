@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, quiz
 
-from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
+from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Answer, MemberDown, Texts
 from pyswarmopt_groups.negotiation import coalition, consensus_game, paxos, refinement, stackelberg
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_groups.registry import load_strategy
-from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks import Task
 
 
 def words(text: str) -> int:
@@ -231,31 +231,6 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     assert verdict.tokens == 2 * ANSWER + (2 + 3) * CONTEXT + 12 * REPLY
     assert len(ann.asked) == len(bob.asked) == 6 and "Give a" in ann.asked[0][0]
     assert "correct or incorrect" in bob.asked[0][0]
-
-
-def test_members_agree_with_a_game_that_states_their_answer_in_other_words() -> None:
-    words = ["12 apples", "12", "13"]
-    members = [
-        Scripted(name, answers=[text] * 2, logprobs=lambda *_: -1.0)
-        for name, text in zip("abc", words, strict=True)
-    ]
-    items = [Item(str(number), f"Question {number}?", None, "12") for number in range(2)]
-    asked = GroupContext(members, Task("t", items[:1], items[1:]), "generate")
-    (verdict,) = consensus_game.consensus_game(asked, asked.task.test)
-    assert (verdict.answer, verdict.agreement) == ("12 apples", pytest.approx(2 / 3))
-    assert verdict_for(None, words, 0).agreement == 0
-
-
-def test_leader_and_follower_among_members() -> None:
-    p = {"ann": [[0.7, 0.2, 0.1]] * 6, "bob": [[0.1, 0.8, 0.1]] * 6, "cid": [[0.4, 0.5, 0.1]] * 6}
-    asked = context_of(p, "AABBAB", dev=5)
-    (verdict,) = stackelberg.leader_and_follower(asked, asked.task.test)
-    q = asked.probabilities(asked.collect(asked.task.test))[:, 0]
-    leader, others = asked.order[0], [k for k in range(3) if k != asked.order[0]]
-    mean = q[others].mean(axis=0)
-    accepted = [j for j in range(3) if mean[j] >= 0.5 * mean.max()]
-    assert verdict.answer == "ABC"[max(accepted, key=lambda j: q[leader, j])]
-    assert verdict.tokens == 3 * ANSWER
 
 
 def test_the_follower_believes_what_the_others_believe_on_average() -> None:

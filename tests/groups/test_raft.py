@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 from pyswarmopt_groups.negotiation.raft import Entry, Message, Server, replicate
 
 SCHEDULES = 1_000
-PROPERTIES = ("state machine safety", "election safety", "leader append-only",
-              "leader completeness", "log matching")  # fmt: skip
 
 
 class Observer:
@@ -142,17 +140,6 @@ class CommitsWithoutMajority(Server):
 
 BROKEN = [VotesTwice, VotesForAnyLog, ComparesLengthsAlone, ForgetsItsVote, ForgetsItsLog]
 BROKEN += [AppendsAnywhere, KeepsItsOwn, CommitsWithoutMajority]
-
-
-@pytest.mark.parametrize("broken", BROKEN)
-def test_the_observer_finds_servers_that_break_a_rule(broken: type[Server]) -> None:
-    for seed in range(SCHEDULES):
-        try:
-            run_schedule(seed, broken)
-        except AssertionError as found:
-            assert str(found).split("\n")[0] in PROPERTIES
-            return
-    pytest.fail("no schedule shows it")
 
 
 class CommitsEarlierTerms(Server):

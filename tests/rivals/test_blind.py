@@ -208,19 +208,6 @@ def test_votes_are_not_overwritten_and_a_second_model_is_needed(
     assert code == 2 and "--against" in err
 
 
-def test_replies_have_the_length_that_was_asked_for_and_no_thoughts(
-    pairs: Path, tiny_base: Path, experts: list[Path], prompts: Path, tmp_path: Path
-) -> None:
-    words = f"--base {tiny_base} --adapter {experts[0]} --against {experts[1]} --task {prompts}"
-    longest = []
-    for tokens in (3, 60):
-        file = tmp_path / f"of-{tokens}.csv"
-        assert exit_code("blind", file, *words.split(), "--max-new-tokens", tokens) == 0
-        replies = [row[name] for row in rows_of(file) for name in ("reply 1", "reply 2")]
-        longest.append(max(map(len, replies)))
-    assert 0 < longest[0] < longest[1]
-
-
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--metric", "f1"), ("--scoring", "letter"), ("--samples", 2), ("--temperature", 0.5)],

@@ -4,7 +4,6 @@ on.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from contextlib import suppress
@@ -13,14 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.cells import cell_len
-from rich.console import Console
 from scipy import optimize, stats
 from search_helpers import files, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES, TrainingOptions
-from pyswarmopt_rivals.cli.compare import print_comparison
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
@@ -446,27 +441,3 @@ def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
     about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
     result = {"methods": methods, "task": "t", "metric": "accuracy", **about}
     assert words in next(summary_lines(result))
-
-
-@pytest.mark.parametrize(("width", "columns"), [(80, 4), (120, 8), (200, 10)])
-def test_in_a_terminal_the_first_columns_are_shown_that_fit(width: int, columns: int) -> None:
-    row = {"dev": 0.75, "dev_interval": [0.5, 0.9], "test": 1.0, "test_interval": [0.839, 1.0]}
-    row |= {"models": 1, "item_evaluations": 4321.0, "seconds": 12.5, "tokens": 48.0}
-    against = {"method": "ties", "difference": 0.021, "p": 0.04}
-    own = {**row, "against_single": against, "against_rival": against}
-    result = {"methods": {"nevergrad:[CMA]": own, "ties": row}, "task": "quiz", "experts": 3}
-    result["config"] = {"base": "b", "budget_items": 24, "seeds": 1}
-    result |= {"left_out": {}, "metric": "accuracy"}
-    out = io.StringIO()
-    print_comparison(Console(file=out, width=width), result)
-    lines = out.getvalue().splitlines()
-    assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
-    (found,) = [line for line in lines if "nevergrad:[CMA]" in line]
-    assert found.count("│") == columns + 1 and "1.000 [0.839, 1.000]" in found
-
-
-def test_data_merge_is_trained_by_default_as_experts_are() -> None:
-    """Nothing is held out: nobody reads that loss."""
-    config = CompareConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="out")
-    assert (config.data_epochs, config.data_lr) == (TrainingOptions.epochs, TrainingOptions.lr)
-    assert config.examples == BUILTIN_EXAMPLES and config.data_heldout == 0

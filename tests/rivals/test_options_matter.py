@@ -5,6 +5,7 @@ A setting that one command of several ignores gives an answer to another questio
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -158,31 +159,31 @@ def known() -> dict[tuple[str, str, str], object]:
 
 @pytest.mark.parametrize(("kind", "way", "name"), CASES)
 def test_an_option_changes_the_result_or_is_refused(
-    kind: str, way: str, name: str, folder: Path, usual: Any, known: Any, monkeypatch: Any
+    kind: str, way: str, name: str, folder: Path, usual: Any, known: Any
 ) -> None:
-    monkeypatch.chdir(folder)
-    changes = (CHOSEN if kind == "chosen" else WRITTEN)[name]
-    before, after = usual(kind, way), replace(usual(kind, way), **changes)
-    if len(changes) > 1:  # what goes with it is there before, too
-        before = replace(
-            before, **{other: value for other, value in changes.items() if other != name}
-        )
+    with contextlib.chdir(folder):
+        changes = (CHOSEN if kind == "chosen" else WRITTEN)[name]
+        before, after = usual(kind, way), replace(usual(kind, way), **changes)
+        if len(changes) > 1:  # what goes with it is there before, too
+            before = replace(
+                before, **{other: value for other, value in changes.items() if other != name}
+            )
 
-    def said(config: EvalConfig) -> object:
-        key = (kind, way, repr(config))
-        if key not in known:
-            try:
-                known[key] = WAYS[way](config, folder)
-            except UserError as error:
-                known[key] = error
-        return known[key]
+        def said(config: EvalConfig) -> object:
+            key = (kind, way, repr(config))
+            if key not in known:
+                try:
+                    known[key] = WAYS[way](config, folder)
+                except UserError as error:
+                    known[key] = error
+            return known[key]
 
-    first, second = said(before), said(after)
-    if isinstance(second, UserError):
-        assert any(setting in str(second) for setting in changes), str(second)
-    else:
-        assert not isinstance(first, UserError), str(first)
-        assert repr(first) != repr(second)
+        first, second = said(before), said(after)
+        if isinstance(second, UserError):
+            assert any(setting in str(second) for setting in changes), str(second)
+        else:
+            assert not isinstance(first, UserError), str(first)
+            assert repr(first) != repr(second)
 
 
 def test_every_setting_is_in_the_table() -> None:

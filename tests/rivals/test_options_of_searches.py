@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -165,30 +166,30 @@ def known() -> dict[tuple[str, str], object]:
 
 @pytest.mark.parametrize(("way", "name"), [(way, name) for way in WAYS for name in WAYS[way][1]])
 def test_an_option_changes_what_is_found_or_is_refused(
-    way: str, name: str, folder: Path, usual: Any, known: Any, monkeypatch: Any
+    way: str, name: str, folder: Path, usual: Any, known: Any
 ) -> None:
-    monkeypatch.chdir(folder)
-    result_of, table = WAYS[way]
-    changes = table[name]
-    before, after = usual[way], replace(usual[way], **changes)
-    if len(changes) > 1:  # what goes with it is there before, too
-        before = replace(before, **{k: value for k, value in changes.items() if k != name})
+    with contextlib.chdir(folder):
+        result_of, table = WAYS[way]
+        changes = table[name]
+        before, after = usual[way], replace(usual[way], **changes)
+        if len(changes) > 1:  # what goes with it is there before, too
+            before = replace(before, **{k: value for k, value in changes.items() if k != name})
 
-    def said(config: Any) -> object:
-        key = (way, repr(config))
-        if key not in known:
-            try:
-                known[key] = result_of(config, folder)
-            except UserError as error:
-                known[key] = error
-        return known[key]
+        def said(config: Any) -> object:
+            key = (way, repr(config))
+            if key not in known:
+                try:
+                    known[key] = result_of(config, folder)
+                except UserError as error:
+                    known[key] = error
+            return known[key]
 
-    first, second = said(before), said(after)
-    if isinstance(second, UserError):
-        assert any(setting in str(second) for setting in changes), str(second)
-    else:
-        assert not isinstance(first, UserError), str(first)
-        assert repr(first) != repr(second)
+        first, second = said(before), said(after)
+        if isinstance(second, UserError):
+            assert any(setting in str(second) for setting in changes), str(second)
+        else:
+            assert not isinstance(first, UserError), str(first)
+            assert repr(first) != repr(second)
 
 
 def test_every_setting_is_in_a_table() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import pyswarmopt as pso
-from pyswarmopt.hybrid import mixed
 from pyswarmopt.hybrid.constrained_proposals import ConstrainedProposals
 from pyswarmopt.hybrid.kinds import Kinds
 
@@ -66,19 +65,6 @@ def test_costs_propose_nothing_before_a_point_is_allowed():
         model.take_in_rows(points, np.column_stack([costs, broken]))
         proposed.append(model.propose(np.random.default_rng(0)).tolist())
     assert proposed[0] == proposed[1]
-
-
-def test_models_descents_mutations_and_swarm_take_turns(monkeypatch):
-    monkeypatch.setattr(mixed, "MODELLED", 20)
-    search = pso.Study(space=BEAM, constraints=[moment, slender], seed=1)._search
-    turns = []
-    while search._swarm.evaluations < 90:
-        ticket = search._swarm.ask_one()
-        point = search._problem.coding.decode(np.asarray(ticket.x)[None])[0]
-        turns.append(search._swarm.turn)
-        params = search._problem.space.decode(point)
-        search._tell(ticket, point, price(**params))
-    assert set(turns) == {"descent", "model", "mutations", "swarm"}
 
 
 def test_the_last_tenth_of_the_calls_is_for_feasibility():

@@ -92,17 +92,6 @@ def test_numbers_of_another_device_are_asked_of_their_copy_here():
     assert swarm.best.value == 0.0
 
 
-def test_what_a_model_remembers_is_read_wherever_it_was_loaded_to():
-    options = {"bounds": [(-5, 5)] * 2, "recipe": "surrogate", "seed": 0, "dtype": torch.float64}
-    here, there = (pso.Swarm(**options) for _ in range(2))
-    drive(here, bowls, 5), drive(there, bowls, 5)
-    memory = there._state.memory
-    there._state.memory = {
-        name: elsewhere(torch.as_tensor(entry)) for name, entry in memory.items()
-    }
-    assert torch.equal(drive(there, bowls, 3).positions, drive(here, bowls, 3).positions)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_numbers_that_a_device_may_not_have_are_loaded_to_the_cpu(tmp_path, monkeypatch, dtype):
     """Of a swarm in float32, which MPS has, no float64 goes to the device."""

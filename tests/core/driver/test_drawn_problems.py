@@ -109,9 +109,8 @@ def test_a_swarm_has_a_particle_for_each_starting_point(population, recipe):
 @pytest.mark.parametrize("path", ["\0", "c" * 300, "c" * 250, "no such folder/c.npz"])
 @pytest.mark.parametrize("multi", [False, True])
 def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_call(
-    tmp_path, monkeypatch, path, multi
+    tmp_path, here, path, multi
 ):
-    monkeypatch.chdir(tmp_path)
     called = []
     with pytest.raises(ValueError, match=r"checkpoint=.*cannot be written") as refused:
         if multi:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from executors import Bare
 import pyswarmopt as pso
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.driver.workers.processes import SAFE, _safe_path, open_pool
+from pyswarmopt.driver.workers.processes import open_pool
 
 BOX = [(-2.0, 2.0)] * 2
 
@@ -121,22 +120,6 @@ def test_all_processes_of_a_pool_start_at_its_first_call():
     with open_pool(3) as pool:
         assert pool.submit(abs, -2).result() == 2
         assert len(set(multiprocessing.active_children()) - before) == 3
-
-
-def test_searches_in_several_threads_leave_the_environment_as_it_was(monkeypatch):
-    monkeypatch.delenv(SAFE, raising=False)
-
-    def begin(_):
-        for _ in range(50):
-            with _safe_path():
-                inside = os.environ.get(SAFE)
-                time.sleep(1e-4)
-            seen.append(inside)
-
-    seen = []
-    with ThreadPoolExecutor(4) as threads:
-        list(threads.map(begin, range(4)))
-    assert seen == ["1"] * 200 and SAFE not in os.environ
 
 
 def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():

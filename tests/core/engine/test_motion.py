@@ -69,9 +69,15 @@ def test_positions_that_were_asked_for_stay_as_they_are_and_are_told_as_edited(k
 # --- what a large swarm lends ---
 
 
+@pytest.fixture
+def lends(monkeypatch):
+    """Swarms of any size lend their positions."""
+    monkeypatch.setattr(lending, "LENT_FROM", 0)
+
+
 @KINDS
 @pytest.mark.parametrize("recipe", ["constriction", "model_swarms", "clpso", "spso2011"])
-def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, kind, monkeypatch):
+def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, kind, request):
     def run() -> list[Any]:
         swarm = pso.Swarm(
             bounds=[(-5, 5)] * 3, population=6, recipe=recipe, seed=4, dtype=kind.float64
@@ -84,13 +90,12 @@ def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, ki
         return held
 
     copies = run()
-    monkeypatch.setattr(lending, "LENT_FROM", 0)
+    request.getfixturevalue("lends")
     assert np.array_equal(np.stack(run()), np.stack(copies))
 
 
 @KINDS
-def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held(kind, monkeypatch):
-    monkeypatch.setattr(lending, "LENT_FROM", 0)
+def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held(kind, lends):
     lender, x = Lender(), kind.zeros((2, 3))
     addresses = set()
     held = lender.hand_out(x, np.asarray(x))
@@ -105,8 +110,7 @@ def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held(kind,
 
 
 @KINDS
-def test_lent_positions_may_be_edited_and_told(kind, monkeypatch):
-    monkeypatch.setattr(lending, "LENT_FROM", 0)
+def test_lent_positions_may_be_edited_and_told(kind, lends):
     swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0, dtype=kind.float64)
     x = swarm.ask()
     x[:] = x.round()
@@ -120,9 +124,8 @@ def test_lent_positions_may_be_edited_and_told(kind, monkeypatch):
 
 @KINDS
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_nothing_else_writes_to_positions_that_are_held(asynchronous, kind, monkeypatch):
+def test_nothing_else_writes_to_positions_that_are_held(asynchronous, kind, lends):
     """Neither particles that are sent back nor those that move one by one."""
-    monkeypatch.setattr(lending, "LENT_FROM", 0)
     back = pso.compose(
         [pso.inertia(0.7), pso.social(1.5)], restart=pso.restart.RestartAtBest(1), name="back"
     )

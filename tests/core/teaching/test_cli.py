@@ -69,8 +69,7 @@ number = 3
 """
 
 
-def test_compare_takes_recipes_of_ones_own(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_compare_takes_recipes_of_ones_own(tmp_path, here, capsys) -> None:
     (tmp_path / "my-own.py").write_text(OWN)
     words = "compare sphere --recipes fips,my-own.py:mine --dim 2 --seeds 2 --max-evals 90 --json"
     found = told(capsys, *words.split())["outcomes"][1]
@@ -89,9 +88,8 @@ def test_compare_takes_recipes_of_ones_own(tmp_path, monkeypatch, capsys) -> Non
     ],
 )
 def test_a_file_without_the_recipe_is_told_in_a_line(
-    text, name, reason, tmp_path, monkeypatch, capsys
+    text, name, reason, tmp_path, here, capsys
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(text)
     assert run("compare", "sphere", "--recipes", f"own.py:{name}") == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -163,9 +161,8 @@ def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    words: str, reason: str, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+    words: str, reason: str, tmp_path: Path, here, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     assert run(*words.split()) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and reason in error

@@ -265,25 +265,6 @@ def test_questions_have_an_answer_and_change_what_exists() -> None:
             assert question["change"].keys() <= names
 
 
-LECTURE = Path(__file__).parents[3] / "docs" / "tutorials" / "learn-pso.md"
-
-
-def test_the_plan_of_a_lecture_names_what_exists_and_takes_90_minutes() -> None:
-    plan = LECTURE.read_text().split("### 90 minutes")[1].split("### ")[0]
-    assert sum(int(minutes) for minutes in re.findall(r"^\| (\d+) \|", plan, re.MULTILINE)) == 90
-    titles = re.findall(r"chapter (\d), \*([^*]+)\*", plan)
-    assert titles == [(str(k), c["title"]) for k, c in enumerate(lesson.CHAPTERS, start=1)]
-    parts = {"question": "questions", "exercise": "exercises", "write it yourself": "writing"}
-    named = re.findall(
-        r"chapter\s(\d),(?: \*[^*]+\*,)?\s(?:(question|exercise)s? (\d)(?: and (\d))?|(write it yourself))",
-        plan,
-    )
-    assert len(named) == len(re.findall(r"chapter\s\d,", plan)) - 1  # the first row only opens it
-    for chapter, kind, *numbers, writing in named:
-        have = len(lesson.CHAPTERS[int(chapter) - 1].get(parts[kind or writing], []))
-        assert have >= max((int(number) for number in numbers if number), default=1), chapter
-
-
 # ---- one file, whole ----
 
 

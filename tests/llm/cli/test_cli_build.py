@@ -42,9 +42,13 @@ def search(settings: Longer, config: Config = None) -> None:
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def call(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: Callable[[int], None],
+) -> Callable[..., Any]:
     """The command `search` with the longer configuration: (configurations, output)."""
-    monkeypatch.setenv("COLUMNS", "100")
+    columns(100)
     monkeypatch.setitem(COMMANDS, "search", f"{__name__}:search")
     seen.clear()
     program = typer.Typer()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,9 +19,9 @@ from pyswarmopt_llm.cli.app import COMMANDS, app
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_fits_a_screen_and_ends_with_an_example(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str, capsys: pytest.CaptureFixture[str], columns: Callable[[int], None]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    columns(80)
     code, text, _ = swarm_llm(capsys, name, "--help")
     lines = text.rstrip().splitlines()
     assert code == 0 and len(lines) <= 40 and lines[-1].startswith(f"Example: swarm-llm {name}")

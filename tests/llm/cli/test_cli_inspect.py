@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     tiny_base: Path,
     tiny_experts: list[Path],
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    columns: Callable[[int], None],
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    columns(200)
     assert exit_code("inspect", *tiny_experts, "--base", tiny_base) == 0
     out = capsys.readouterr().out
     # 2 layers; A is (4, in), B is (out, 4); hidden 32, q and o 32 x 32, k and v 16 x 32.
@@ -43,10 +44,10 @@ def test_a_narrow_screen_shows_a_paragraph_each_and_factor_alone_is_no_error(
     tiny_experts: list[Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    columns: Callable[[int], None],
 ) -> None:
     """Of two experts with other alphas and a third that cannot be read, at 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
+    columns(80)
     (loud,) = louder(tiny_experts[1:2], tmp_path, alpha=16)
     broken = tmp_path / "broken"
     broken.mkdir()

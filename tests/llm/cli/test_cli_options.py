@@ -19,7 +19,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 
 WORDS = st.lists(st.from_regex(r"[a-z0-9/.]{1,6}", fullmatch=True), min_size=1, max_size=5)
-NEEDED = "search --base B --experts x y --task t --out r".split()
 CONFIG = SearchConfig("B", ("x", "y"), ("t",), "r")
 
 

@@ -5,12 +5,13 @@ echoed at length; what a user is told.
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import logging
-import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -118,10 +119,10 @@ def test_answers_are_escaped_on_a_terminal_and_left_alone_in_a_pipe(
 ) -> None:
     said = ["\x1b]0;mine", "\x07 yes"]
     monkeypatch.setattr(generate, "generate_text", lambda *args, **more: iter(said))
-    out = io.StringIO()
-    monkeypatch.setattr(out, "isatty", lambda: terminal, raising=False)
-    monkeypatch.setattr(sys, "stdout", out)
-    assert run(pyswarmopt_llm.cli.app.main, "generate", "--base", "B", "?") == 0
+    out: Any = io.StringIO()
+    out.isatty = lambda: terminal
+    with contextlib.redirect_stdout(out):
+        assert run(pyswarmopt_llm.cli.app.main, "generate", "--base", "B", "?") == 0
     assert out.getvalue() == shown + "\n"
 
 
@@ -168,6 +169,19 @@ def test_the_commands_print_in_no_other_way() -> None:
             assert called != "typer.echo" or "json.dumps" in ast.unparse(node), (file, node.lineno)
 
 
+@pytest.fixture
+def fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    """Let a command end with an error."""
+
+    def end(error: Exception) -> None:
+        def run_app(*_: object) -> int:
+            raise error
+
+        monkeypatch.setattr(app, "run_app", run_app)
+
+    return end
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -181,21 +195,15 @@ def test_what_the_machine_lacks_is_one_line(
     error: Exception,
     said: str,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    fails: Callable[[Exception], None],
 ) -> None:
-    def fail(*_: object) -> int:
-        raise error
-
-    monkeypatch.setattr(app, "run_app", fail)
+    fails(error)
     code, _, err = swarm_llm(capsys, "search")
     assert code == 2 and err.count("\n") == 1 and err.startswith(f"error: {said}")
 
 
-def test_another_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> int:
-        raise RuntimeError("shapes differ")
-
-    monkeypatch.setattr(app, "run_app", fail)
+def test_another_error_is_not_hidden(fails: Callable[[Exception], None]) -> None:
+    fails(RuntimeError("shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):
         app.main(["search"])
 

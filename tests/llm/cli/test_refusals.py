@@ -7,6 +7,7 @@ written before, name -> text.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import shutil
@@ -61,12 +62,12 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_the_command_that_the_corpus_spoils_is_right(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(place)
-    more = "--particles 4 --max-iter 1 --threads 1"
-    assert swarm_llm(capsys, *f"{RIGHT} {more}".split())[0] == 0
-    shutil.rmtree("new")
+    with contextlib.chdir(place):
+        more = "--particles 4 --max-iter 1 --threads 1"
+        assert swarm_llm(capsys, *f"{RIGHT} {more}".split())[0] == 0
+        shutil.rmtree("new")
 
 
 @pytest.mark.parametrize("number", range(len(CORPUS)))
@@ -74,20 +75,20 @@ def test_a_command_is_refused_as_the_corpus_says(
     number: int, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = json.loads(CORPUS[number])
-    monkeypatch.chdir(place)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    written = [Path(name) for name in case.get("files", {})]
-    folders = [path.parent for path in written if not path.parent.exists()]
-    for path in written:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(case["files"][str(path)], encoding="utf-8")
-    try:
-        before = state(place)
-        code, out, err = swarm_llm(capsys, *shlex.split(case["words"]))
-        assert (code, out) == (2, "") and state(place) == before, err
-        assert err.startswith("error: ") and err.count("\n") == 1 and case["says"] in err, err
-    finally:
+    with contextlib.chdir(place):
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
+        written = [Path(name) for name in case.get("files", {})]
+        folders = [path.parent for path in written if not path.parent.exists()]
         for path in written:
-            path.unlink()
-        for path in folders:
-            shutil.rmtree(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(case["files"][str(path)], encoding="utf-8")
+        try:
+            before = state(place)
+            code, out, err = swarm_llm(capsys, *shlex.split(case["words"]))
+            assert (code, out) == (2, "") and state(place) == before, err
+            assert err.startswith("error: ") and err.count("\n") == 1 and case["says"] in err, err
+        finally:
+            for path in written:
+                path.unlink()
+            for path in folders:
+                shutil.rmtree(path)

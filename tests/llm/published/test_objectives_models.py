@@ -176,13 +176,12 @@ def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:
 @pytest.mark.parametrize(("zero", "warnings"), [(-40.0, 1), (40.0, 1), (0.0, 0)])
 def test_rewards_whose_zero_is_elsewhere_are_said_to_tell_nothing(
     reward_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     zero: float,
     warnings: int,
 ) -> None:
-    model = load_reward(str(reward_folder))
-    monkeypatch.setattr(model, "scores", lambda items, texts: [zero - 1.0, zero, zero + 1.0])
+    model: Any = load_reward(str(reward_folder))
+    model.scores = lambda items, texts: [zero - 1.0, zero, zero + 1.0]
     for score in (model.verbose, model.concise):
         score(PROMPTS, ["a", "b", "c"])
     assert [record.getMessage()[:29] for record in caplog.records] == [

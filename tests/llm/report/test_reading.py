@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -226,34 +227,15 @@ def drawn(lines: list[str]) -> dict[str, tuple[int, int]]:
 
 
 def test_a_terminal_of_80_columns_draws_the_front_of_two_tasks(
-    tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, shell: Shell, columns: Callable[[int], None]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    columns(80)
     shown = shell("resume", shutil.copytree(RUNS / "several" / "finished", tmp_path / "run"))
     title, *picture = shown[shown.index("╭") : shown.index(LEGEND)].splitlines()
     assert "more, 0.375 to 0.833" in title and "words, 0.125 to 0.625" in picture[-1]
     assert all(len(line) == len(title) <= 80 for line in picture)
     # 0.333 of 0.125 to 0.625 is 0.42 of 23 columns, 0.5 of 0.375 to 0.833 is 0.27 of 11 lines
     assert drawn(picture) == {"o*": (23, 0), "o1": (0, 3), "x*": (10, 11)}
-
-
-def test_a_table_of_long_headings_keeps_its_first_column_at_80() -> None:
-    text = json.dumps(several()).replace('"words"', '"requests-bank"')
-    result, out = (
-        Result.from_json(json.loads(text.replace('"more"', '"requests-travel"'))),
-        io.StringIO(),
-    )
-    print_findings(Console(file=out, width=80), Path("runs/a"), findings(about_of(), result))
-    head, _, rows = out.getvalue().partition("The Pareto front")[2].partition("┡")
-    columns = zip(
-        *(line.split("┃")[1:-1] for line in head.splitlines() if "┃" in line), strict=True
-    )
-    headings = ["".join(column).replace(" ", "") for column in columns]
-    assert headings == [
-        "",
-        *(f"requests-{of}" for of in ("bankdev", "banktest", "traveldev", "traveltest")),
-    ]
-    assert "│ front/01 │" in rows
 
 
 def test_a_front_of_equal_scores_is_drawn_in_the_middle_and_one_of_three_tasks_not_at_all() -> None:

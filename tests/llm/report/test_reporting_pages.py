@@ -307,23 +307,6 @@ def test_the_picture_of_the_paths_has_every_position_in_its_place(n: int) -> Non
     assert n == 2 or {"the base", "base"} <= {*at, *(text.text for text in picture.iter("text"))}
 
 
-@pytest.mark.parametrize("n", [3, 12, 20])
-def test_every_expert_has_its_name_and_no_name_lies_on_another(n: int) -> None:
-    crowded = np.random.default_rng(n).normal(size=(9, n)) * 5  # the experts are close together
-    rows = [row(i % 3, i // 3, list(mixture), "1" * 9) for i, mixture in enumerate(crowded)]
-    names = [f"expert-{i}-of-a-long-name"[: 8 + i] for i in range(n)]
-    given = {"coefficients": dict(zip(names, crowded[0], strict=True)), "best_single": names[0]}
-    (picture,) = pictures(rows, **given)
-    texts = [text for text in picture.iter("text") if text.get("text-anchor") == "middle"]
-    assert sorted(text.text or "" for text in texts) == sorted([*names, "base"])
-    at = np.array([[float(text.get(axis, "0")) for axis in "xy"] for text in texts])
-    width = np.array([6.5 * len(text.text or "") for text in texts])  # of a letter of 13 units
-    assert (at[:, 0] - width / 2 >= 0).all() and (at[:, 0] + width / 2 <= WIDTH).all()
-    apart = abs(at[:, None] - at[None])
-    over = (apart[..., 0] < (width[:, None] + width[None]) / 2) & (apart[..., 1] < 13)
-    assert not (over & ~np.eye(len(texts), dtype=bool)).any()
-
-
 @pytest.mark.parametrize("rows", [[], HISTORY[:1], HISTORY, HISTORY[2:3]])
 def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
     page = render_report(about_of(), result_of(), rows)

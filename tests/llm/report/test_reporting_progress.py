@@ -167,15 +167,6 @@ def test_every_line_fits_whatever_the_names(width: int) -> None:
     assert "iteration 0/2" in text
 
 
-def test_training_shows_its_share_and_the_time_left_until_the_first_evaluation() -> None:
-    state = SearchState()
-    state.add(START)
-    state.add(Event("training", {"share": 0.25, "seconds": 20.0}))
-    assert state.phase == "training: 25%, about 1:00 left"
-    state.add(RunEvents(12).row(row(0, 0, 0, 0.25, seconds=2.0)))
-    assert state.phase == ""
-
-
 def test_elsewhere_than_in_a_terminal_there_is_a_line_per_iteration() -> None:
     out = io.StringIO()
     events = RunEvents(12)

@@ -175,10 +175,7 @@ def test_the_words_the_interval_and_p_agree(gained: int, lost: int, kind: str) -
     assert said.kind == kind and f"p = {found.p_value:.3f}" in said.sentence
 
 
-def test_commands_are_of_paths_as_seen_from_here(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_commands_are_of_paths_as_seen_from_here(tmp_path: Path, here: Path) -> None:
     config = SearchConfig(
         "org/base", (str(tmp_path / "e"), "/elsewhere/f"), (), str(tmp_path / "runs" / "a")
     )

@@ -101,9 +101,7 @@ def test_the_front(setting: SearchConfig, tmp_path: Path) -> None:
     assert set(result["tasks"]) == {"t1", "t2"} == set(result["objectives"])
 
 
-def test_a_function_of_the_engine(
-    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_function_of_the_engine(setting: SearchConfig, tmp_path: Path, here: Path) -> None:
     (tmp_path / "mine_a.py").write_text(
         textwrap.dedent(
             """
@@ -115,7 +113,6 @@ def test_a_function_of_the_engine(
             """
         )
     )
-    monkeypatch.chdir(tmp_path)
     mixed = replace(setting, utilities=("mine_a:only_dev",), combine="arithmetic", max_iter=0)
     found = search(mixed).result["tasks"]
     assert found["only_dev"]["best_dev"] == 0.5 and "best_test" not in found["only_dev"]
@@ -132,12 +129,9 @@ def test_a_function_of_the_engine(
         shutil.rmtree(alone.out, ignore_errors=True)
 
 
-def test_a_changed_function_is_noticed(
-    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_changed_function_is_noticed(setting: SearchConfig, tmp_path: Path, here: Path) -> None:
     file = tmp_path / "mine_b.py"
     file.write_text("def f(engine):\n    return 0.25\n")
-    monkeypatch.chdir(tmp_path)
     search(replace(setting, tasks=(), utilities=("mine_b:f",), scoring="auto", max_iter=0))
     (tmp_path / "run" / "result.json").unlink()
     file.write_text("def f(engine):\n    return 0.75\n")

@@ -19,7 +19,6 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric, up_to
 from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching import score_model
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
@@ -104,16 +103,8 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_model_of_sampled_scores_does_not_interpolate(
-    temperature: float, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+    temperature: float, config: SearchConfig, noises: list[bool]
 ) -> None:
-    noises: list[bool] = []
-
-    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
-        noises.append(noisy)
-        return made(*arguments, noisy=noisy, **more)
-
-    made = score_model.ScoreModel
-    monkeypatch.setattr(score_model, "ScoreModel", seen)
     proposing = replace(config, method="scores", max_iter=None, proposals=1)
     search(replace(proposing, temperature=temperature, samples=1))
     assert noises == [temperature > 0]

@@ -4,10 +4,11 @@ report.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,15 +72,15 @@ ITEMS = [Item("1", "Why?", None, "", plain=True), Item("2", "Who is\nthis?", Non
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "scores"
     folder.mkdir()
     (folder / "mine.py").write_text(textwrap.dedent(FUNCTIONS))
     (folder / "beside.py").write_text("")
     (folder / "asks.txt").write_text("\n".join(NAMES))
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))  # put back at the end
-    return folder
+    with contextlib.chdir(folder):
+        monkeypatch.syspath_prepend(str(folder))  # put back at the end
+        yield folder
 
 
 @pytest.fixture
@@ -499,10 +500,3 @@ def test_eval_and_compare_take_it(
     assert code == 0, err
     table = json.loads((tmp_path / "table" / "compare.json").read_text())
     assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
-
-
-def test_workers_score_with_it_as_one_process_does(config: SearchConfig) -> None:
-    search(config)
-    several = replace(config, out=f"{config.out}-2", workers="2")
-    search(several)
-    assert history(Path(several.out)) == history(Path(config.out))

@@ -83,10 +83,9 @@ def shown(item: Item) -> list[Any]:
 
 @pytest.mark.parametrize("line", CORPUS, ids=lambda line: json.loads(line)["spec"])
 def test_a_file_is_read_or_refused_as_the_corpus_says(
-    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    line: str, tmp_path: Path, here: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     case = json.loads(line)
-    monkeypatch.chdir(tmp_path)
     with caplog.at_level(logging.WARNING):
         assert outcome(case) == case["outcome"]
     assert caplog.messages == case.get("warns", [])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,15 +83,13 @@ def test_the_option_says_that_a_script_may_run(
     assert sprung(trap)
 
 
-def test_a_script_that_lies_here_does_not_stand_in_for_the_librarys(
-    trap: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_script_that_lies_here_does_not_stand_in_for_the_librarys(trap: Path) -> None:
     from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
 
-    monkeypatch.chdir(trap.parent)
-    with pytest.raises(UserError, match=r"write \./trap"):
-        EvaluateMetric("trap")
-    assert not sprung(trap)
+    with contextlib.chdir(trap.parent):
+        with pytest.raises(UserError, match=r"write \./trap"):
+            EvaluateMetric("trap")
+        assert not sprung(trap)
 
 
 @pytest.mark.parametrize(
@@ -116,17 +115,16 @@ def test_a_strangers_run_is_not_resumed_with_its_code(
     where: str,
     trap: Path,
     words_search: MakeSearch,
-    monkeypatch: pytest.MonkeyPatch,
     shell: Shell,
 ) -> None:
     run = stopped(replace(words_search(6, 6), **setting), trap / "run")  # type: ignore[arg-type]
     for file in ("trapdoor.py", "trap.py", "task.yaml"):
         shutil.copy(trap / file, run)
-    monkeypatch.chdir(run if where == "the run" else trap)
-    before = files(run)
-    assert option in shell.refused("resume", run, "--quiet")
-    assert not sprung(trap) and "trapdoor" not in sys.modules
-    assert files(run) == before
+    with contextlib.chdir(run if where == "the run" else trap):
+        before = files(run)
+        assert option in shell.refused("resume", run, "--quiet")
+        assert not sprung(trap) and "trapdoor" not in sys.modules
+        assert files(run) == before
 
 
 JUDGES = [("judge",), ("words=judge",), ("judge:rules.txt",), ("words=judge:ab.txt",)]
@@ -137,13 +135,12 @@ def test_a_strangers_run_asks_no_judge(
     metrics: tuple[str, ...],
     words_search: MakeSearch,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    judge_at: Callable[..., None],
     shell: Shell,
 ) -> None:
     """The judge, its key and the bill are the user's, the texts the stranger's."""
     server = Server(lambda prompt, n: answer("Rating: 5/10"))
-    for name, value in {"URL": server.url, "MODEL": "m", "KEY": "secret"}.items():
-        monkeypatch.setenv(f"SWARM_LLM_JUDGE_{name}", value)
+    judge_at(server.url, key="secret")
     run = stopped(words_search(6, 6, metrics=metrics, scoring="auto"), tmp_path / "run")
     (run / "best").mkdir()
     alone = metrics[0].removeprefix("words=")
@@ -155,10 +152,13 @@ def test_a_strangers_run_asks_no_judge(
 
 
 def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
-    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: Shell
+    words_search: MakeSearch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: Path,
+    shell: Shell,
 ) -> None:
     (tmp_path / "own_again.py").write_text("def f(engine):\n    return 0.25\n")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "own_again", raising=False)
     own = {"tasks": (), "utilities": ("own_again:f",), "particles": 3, "max_iter": 1, "out": "run"}
     own["scoring"] = "auto"
@@ -173,7 +173,7 @@ def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
 
 
 def test_looking_at_a_run_imports_nothing_that_it_names(
-    trap: Path, words_search: MakeSearch, monkeypatch: pytest.MonkeyPatch, shell: Shell
+    trap: Path, words_search: MakeSearch, shell: Shell
 ) -> None:
     run = trap / "run"
     config = words_search(6, 6, particles=3, max_iter=1, out=run)
@@ -182,13 +182,13 @@ def test_looking_at_a_run_imports_nothing_that_it_names(
     about["config"] |= {"utilities": ["trapdoor:score"], "metrics": ["evaluate:./"]}
     about["config"] |= {"tasks": [*config.tasks, "lm-eval:task.yaml"]}
     (run / "run.json").write_text(json.dumps(about))
-    monkeypatch.chdir(trap)
-    shell("report", run)
-    shell("resume", run, "--quiet")
-    shell("generate", "--run", run, "--max-new-tokens", 1, "hello")
-    shell("eval", "--base", config.base, "--adapter", run / "best", "--task", *config.tasks)
-    assert "add --allow trapdoor:score" in shell.refused("analyse", run)
-    assert not sprung(trap)
+    with contextlib.chdir(trap):
+        shell("report", run)
+        shell("resume", run, "--quiet")
+        shell("generate", "--run", run, "--max-new-tokens", 1, "hello")
+        shell("eval", "--base", config.base, "--adapter", run / "best", "--task", *config.tasks)
+        assert "add --allow trapdoor:score" in shell.refused("analyse", run)
+        assert not sprung(trap)
 
 
 # Processes

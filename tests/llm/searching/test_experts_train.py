@@ -260,12 +260,11 @@ def test_rows_of_a_table_are_trained_on_as_chats(
 
 
 def test_rows_that_eval_tests_are_not_learnt_unless_asked_for(
-    base: BaseModel, tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    base: BaseModel, tmp_path: Path, shell: Shell, here: Path
 ) -> None:
     """Of 12 rows without a split, four are dev as everywhere; an adapter that learnt them all is
     named where it is tested.
     """
-    monkeypatch.chdir(tmp_path)
     rows = "".join(f"What is {i}?,{'ab'[i % 2]}\n" for i in range(12))
     Path("tickets.csv").write_text(f"question,answer\n{rows}")
     dev = {item.question for item in load_task("tickets.csv").dev}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fault_points.py"
 # how many faults of each, half of them of the engine or the server
-CASES = {"labels": 2, "score+resume": 2, "served+resume": 8, "labels+resume": 3, "workers": 3}
+CASES = {"score+resume": 2, "served+resume": 6, "labels+resume": 3, "workers": 2}
 DEATHS = ("labels+resume", "workers")
 
 

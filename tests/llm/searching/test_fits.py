@@ -141,19 +141,25 @@ def test_four_bits_fit_a_card_of_8_gb(shapes: Callable[..., list[object]], shell
     assert fit["base"] == pytest.approx(packed * 4.13 / 8 + embeddings, rel=0.01)
 
 
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Say how much memory a device has left."""
+    return lambda size: monkeypatch.setattr(memory, "free_memory", lambda device: size)
+
+
 def test_a_dry_run_asks_what_is_free_and_refuses_before_it_loads(
-    words_search: MakeSearch, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    words_search: MakeSearch, shell: Shell, free: Callable[[int], None]
 ) -> None:
     config = words_search(12, 4)
     words = [*search_words(config), "--dry-run", "--device", "cpu"]
     assert "free: fits" in shell(*words)
-    monkeypatch.setattr(memory, "free_memory", lambda device: 10_000)
+    free(10_000)
     assert "does not fit" in shell.refused(*words) and not Path(config.out).exists()
 
 
 @pytest.mark.parametrize("spare", [1, -1])
 def test_auto_adds_at_run_time_where_copies_exceed_what_is_free(
-    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, spare: int
+    tiny_base: Path, free: Callable[[int], None], spare: int
 ) -> None:
     """On a device that is not the CPU, one byte decides."""
     model, _ = load.load_model(resolve_base(str(tiny_base)), torch.float32)
@@ -161,20 +167,19 @@ def test_auto_adds_at_run_time_where_copies_exceed_what_is_free(
     kept = 4 * (32 * 32 + 64 * 32)
     assert copies(model, changed) == (kept, 2 * 4 * 64 * 32)
     needed = sum(copies(model, changed)) + Sizes.of(model).scoring(1024)
-    free = needed + min(spare, 0)
-    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    free(needed + min(spare, 0))
     decided, why = decide(model, "auto", changed, None)
     assert decided["mix"] == ("merged" if spare > 0 else "runtime")
     assert bool(why) == (spare < 0)
     # What is told stays, and so it is when a run goes on with less memory.
-    monkeypatch.setattr(memory, "free_memory", lambda device: 0)
+    free(0)
     assert decide(model, "merged", changed, 2048)[0] == {"mix": "merged", "batch_tokens": 2048}
 
 
 def test_batches_stay_on_a_cpu_and_grow_on_a_gpu(
-    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, free: Callable[[int], None]
 ) -> None:
-    monkeypatch.setattr(memory, "free_memory", lambda device: 2**40)
+    free(2**40)
     engine = load.load_engine(resolve_base(str(tiny_base)), "auto", "cpu", 1)
     assert (engine.batch_tokens, dict(engine.decided)) == (1024, {})
     sizes = Sizes.of(engine.model)

@@ -4,6 +4,7 @@ made on purpose.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -20,8 +21,7 @@ HINT = "if that is on purpose: python tests/frozen/make.py snapshots"
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("shapes")
     shutil.copytree(FROZEN / "models", folder, dirs_exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with contextlib.chdir(folder):
         return shapes()
 
 

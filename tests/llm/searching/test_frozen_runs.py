@@ -17,13 +17,10 @@ RUNS = sorted(path.name for path in (FROZEN / "runs").iterdir())
 
 
 @pytest.fixture
-def allowed(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
+def allowed(request: pytest.FixtureRequest, tmp_path: Path, here: Path) -> list[str]:
     """What of a run executes code; its files, and those that it names, are here."""
     shutil.copytree(FROZEN / "models", tmp_path, dirs_exist_ok=True)
     shutil.copytree(FROZEN / "runs" / request.param, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
     metrics: list[str] = json.loads(Path("half/run.json").read_text())["config"]["metrics"]
     return metrics
 

@@ -5,6 +5,7 @@ experts.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,9 @@ def test_a_plan_says_where_a_model_rates_the_replies(
     tiny_base: Path,
     tiny_experts: list[Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    judge_at: Callable[..., None],
 ) -> None:
-    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "any")
+    judge_at()
     rows = [f'{{"question": "{n}?", "answer": "{n}"}}\n' for n in range(60)]
     (tmp_path / "asks.jsonl").write_text("".join(rows))
     config = SearchConfig(
@@ -60,14 +60,13 @@ def test_a_judge_s_price_and_why_nothing_is_trained_are_said_beforehand(
     tiny_base: Path,
     tiny_experts: list[Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    judge_at: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Of 30 dev and 30 test prompts: each evaluation asks for the dev replies, the result, the best
     expert and the average once more for both, and so does the base.
     """
-    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "any")
+    judge_at()
     (tmp_path / "asks.txt").write_text("\n".join(f"Tell me of {n}." for n in range(60)))
     words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--dry-run", "--json"]
     words += ["--prompts", tmp_path / "asks.txt", "--metric", "judge"]

@@ -83,10 +83,9 @@ def asks(more):
 
 
 def test_a_recipe_of_a_file_is_refused_where_it_is_none(
-    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words_search: MakeSearch, tmp_path: Path, here: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(MINE)
-    monkeypatch.chdir(tmp_path)
     for name, said in (
         ("mine.py:other", "is no recipe"),
         ("their.py:mine", "there is no file"),
@@ -101,10 +100,9 @@ def test_a_recipe_of_a_file_is_refused_where_it_is_none(
 
 @pytest.mark.parametrize("name", ["nevergrad:CMA", "pycma", "mine.py:mine"])
 def test_a_search_takes_it_and_resumes(
-    name: str, words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, words_search: MakeSearch, tmp_path: Path, here: Path
 ) -> None:
     (tmp_path / "mine.py").write_text(MINE)
-    monkeypatch.chdir(tmp_path)
     found = search(words_search(6, 6, optimizer=name))
     rows = history(tmp_path / "run")
     assert 10 <= len(rows) <= 23 and found.result["best_dev"] >= found.result["best_single_dev"]

@@ -221,17 +221,6 @@ def test_two_at_once_do_not_write_one_file(runs: dict[str, Path], new: Path, who
     assert len(said) == 3 and out.read_bytes() == whole
 
 
-def test_a_chunk_that_is_there_twice_counts_once(
-    runs: dict[str, Path], new: Path, whole: bytes
-) -> None:
-    out = new.with_name("o.csv")
-    progress = stopped(runs["letter"], new, out, 4)
-    (chunk,) = progress.read_text().splitlines(keepends=True)
-    progress.write_text(chunk + chunk)
-    sl.predict(runs["letter"], new, out)
-    assert out.read_bytes() == whole
-
-
 THIRD = [1 / 3] * 3
 # in the place of the probabilities of the first row, and of all rows
 ROWS = [[0.5, 0.5], ["a", "b", "c"], [THIRD] * 3, [9, 9, 9], [True, False, False], [1.5, -0.5, 0]]
@@ -362,17 +351,6 @@ def test_the_command(runs: dict[str, Path], tmp_path: Path, shell: Shell) -> Non
     assert shell(*words, "--text", "amber").splitlines()[0] == one.label
     found = shell.json(*words, "--text", "amber")
     assert found == {"label": one.label, "probabilities": one.probabilities}
-
-
-def test_an_error_of_the_model_is_not_said_to_be_one_of_the_file(
-    runs: dict[str, Path], new: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def lost(*given: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(job, "probabilities_of", lost)
-    with pytest.raises(OSError, match="Input/output error"):
-        sl.predict(runs["letter"], new, new.with_name("out.csv"))
 
 
 def test_a_task_of_a_run_goes_by_its_name_or_by_what_the_search_was_given() -> None:

@@ -179,17 +179,6 @@ def test_the_paper_from_the_command_line_is_its_preset(
     assert "--preset paper --particles 4 --max-iter 1" in (run / "best" / "README.md").read_text()
 
 
-def test_workers_take_what_was_decided(config: SearchConfig) -> None:
-    """A search that departs from its preset says that it is not the paper's: no contradiction in a
-    worker.
-    """
-    departs = {"preset": "paper", "grid": "given", "start": "sums", "particles": 4, "test": 0}
-    result = search(replace(config, **departs, workers="2")).result  # type: ignore[arg-type]
-    assert "failures" not in result["cost"]["workers"] or not result["cost"]["workers"]["failures"]
-    alone = search(replace(config, **departs, out=f"{config.out}-alone")).result  # type: ignore[arg-type]
-    assert result["best_dev"] == alone["best_dev"]
-
-
 @pytest.mark.parametrize(
     "more",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
+pytestmark = pytest.mark.usefixtures("here")
 OUT = "run"  # relative, so that two runs are asked for with the same words
 
 
@@ -44,15 +46,9 @@ def config(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def reference(config: SearchConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that was never stopped."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("reference"))
+    with contextlib.chdir(tmp_path_factory.mktemp("reference")):
         search(config)
         return Path(OUT).resolve()
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def copy(reference: Path) -> Path:
@@ -108,18 +104,16 @@ def test_stopped_while_the_result_was_written(reference: Path) -> None:
         {"drop_k": 0.3, "drop_n": 0.3, "max_iter": 4},
     ],
 )
-def test_every_space_resumes(
-    more: dict[str, Any], config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_space_resumes(more: dict[str, Any], config: SearchConfig) -> None:
     settings = SearchConfig(**{**vars(config), "scoring": "likelihood", **more})
     for folder in ("a", "b"):
         Path(folder).mkdir()
-    monkeypatch.chdir("a")
-    search(settings)
-    monkeypatch.chdir("../b")
-    stopped(settings, 7)
-    resume(OUT)
-    ends_as(Path(OUT), Path("../a") / OUT)
+    with contextlib.chdir("a"):
+        search(settings)
+    with contextlib.chdir("b"):
+        stopped(settings, 7)
+        resume(OUT)
+        ends_as(Path(OUT), Path("../a") / OUT)
 
 
 def test_time_spent_before_the_stop_counts(config: SearchConfig) -> None:

@@ -18,7 +18,6 @@ import numpy as np
 import peft
 import pytest
 import torch
-from result_helpers import result_of
 from search_helpers import Json, MakeSearch, files, history, lasting, questions, small, write_task
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -278,24 +277,6 @@ def test_a_search_for_labels_points_to_replies_that_can_be_served(
     assert ["`scoring` generate" in text for text in note_texts(events)] == [True] * told
 
 
-def test_the_result_is_read_back_from_its_files_and_scored_again(finished: SearchResult) -> None:
-    known = [json.loads(line) for line in (finished.run / "results.jsonl").read_text().splitlines()]
-    scored = {(row["what"], row["who"]): row for row in known}
-    assert scored["model dev", "best"]["value"] == finished.result["best_dev"]
-    assert scored["model test", "best"]["value"] == finished.result["best_test"]
-
-
-def test_a_result_of_one_task_has_no_table_of_tasks() -> None:
-    two = {
-        "tasks": {
-            "a": {"scoring": "letter", "best_dev": 0.5, "best_test": 0.4},
-            "b": {"scoring": "letter"},
-        }
-    }
-    assert "tasks" not in result_of().to_json()
-    assert set(result_of(**two).to_json()["tasks"]) == {"a", "b"}
-
-
 # Several tasks
 
 
@@ -329,23 +310,6 @@ def test_two_tasks_are_weighed_by_their_harmonic_mean(
         alone = evaluate_model(config.base, best, path, scoring="likelihood", threads=1)
         assert task["best_test"] == alone.score.value
         assert task["scoring"] == "likelihood"
-
-
-def test_a_task_that_nobody_solves_makes_the_mean_zero_and_the_files_stay_valid(
-    words_search: MakeSearch, tmp_path: Path
-) -> None:
-    # The last of equal options is never chosen.
-    items = [
-        {**item, "choices": {"A": "same", "B": "same"}, "answer": "B"} for item in questions(12, 3)
-    ]
-    two = write_task(tmp_path / "two.json", items[:6], items[6:])
-    found = search(with_task(words_search(12, 12, max_iter=1), two))
-    text = (found.run / "result.json").read_text(encoding="utf-8")
-    on_disk = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert on_disk["best_dev"] == on_disk["best_test"] == 0.0
-    low, high = on_disk["intervals"]["best_dev"]
-    assert low == 0 < high < 0.5
-    assert "0.000" in (found.run / "best" / "README.md").read_text(encoding="utf-8")
 
 
 def test_tasks_may_be_asked_in_different_ways(words_search: MakeSearch, tmp_path: Path) -> None:

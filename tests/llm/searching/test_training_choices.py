@@ -203,9 +203,7 @@ def test_checkpointed_layers_have_the_same_gradients_and_keep_less(
     assert not any("forward" in vars(m) for m in engine.model.modules())
 
 
-def short_of(
-    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, fits: Callable[[], bool]
-) -> list[int]:
+def short_of(engine: Any, fits: Callable[[], bool]) -> list[int]:
     """Let the forward passes of training run out of memory unless `fits` holds; their sizes."""
     logits, sizes = engine.passes.logits, list[int]()
 
@@ -216,7 +214,7 @@ def short_of(
                 raise torch.OutOfMemoryError("CUDA out of memory")
         return logits(batch, *rest)
 
-    monkeypatch.setattr(engine.passes, "logits", limited)
+    engine.passes.logits = limited
     return sizes
 
 
@@ -228,7 +226,7 @@ def trained(engine: TransformersEngine) -> Tensor:
 
 @pytest.mark.parametrize("batch_tokens", [64, 16])
 def test_a_step_without_room_is_made_again_with_checkpointing_then_smaller(
-    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, batch_tokens: int
+    engine: TransformersEngine, batch_tokens: int
 ) -> None:
     expected = trained(engine)
     layer = engine.model.model.layers[0]
@@ -236,27 +234,25 @@ def test_a_step_without_room_is_made_again_with_checkpointing_then_smaller(
     def fits() -> bool:
         return "forward" in vars(layer) and engine.batch_tokens <= batch_tokens
 
-    sizes = short_of(engine, monkeypatch, fits)
+    sizes = short_of(engine, fits)
     torch.testing.assert_close(trained(engine), expected, atol=2e-5, rtol=0)
     assert engine.batch_tokens == batch_tokens and len(sizes) > 2
     assert "forward" not in vars(layer)
 
 
 def test_what_never_fits_is_an_error_and_leaves_the_model_alone(
-    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+    engine: TransformersEngine,
 ) -> None:
-    short_of(engine, monkeypatch, lambda: False)
+    short_of(engine, lambda: False)
     with pytest.raises(NoRoomError, match="out of memory with a single example"):
         trained(engine)
     assert not any("forward" in vars(m) for m in engine.model.modules())
 
 
-def test_another_error_is_not_repeated(
-    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_error_is_not_repeated(engine: Any) -> None:
     def broken(*_: object) -> Tensor:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(engine.passes, "logits", broken)
+    engine.passes.logits = broken
     with pytest.raises(RuntimeError, match="shapes differ"):
         trained(engine)

@@ -191,35 +191,33 @@ def test_a_run_does_not_go_on_with_another_metric(
 
 
 def test_a_judge_is_known_by_its_endpoint_its_model_and_its_rubric(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, judge_at: Callable[..., None]
 ) -> None:
     rubric, found = tmp_path / "rubric.txt", list[str]()
 
     def identity() -> None:
         found.append(find_metric(f"judge:{rubric}").identity)
 
-    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "m")
+    judge_at()
     rubric.write_text("Be kind.")
     identity()
     identity()
     rubric.write_text("Be strict.")
     identity()
-    monkeypatch.setenv("SWARM_LLM_JUDGE_MODEL", "n")
+    judge_at(model="n")
     identity()
-    monkeypatch.setenv("SWARM_LLM_JUDGE_URL", "http://127.0.0.1:10/v1")
+    judge_at("http://127.0.0.1:10/v1", "n")
     identity()
     assert found[0] == found[1] and len({*found}) == 4
     assert not any("127.0.0.1" in one for one in found)
 
 
 def test_a_score_on_what_was_trained_on_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
     frozen = Path(__file__).parents[2] / "frozen"
     for folder in (frozen / "models", frozen / "runs" / "labels"):
         shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
     result = json.loads(Path("finished/result.json").read_text())
     assert result["models"]["best"]["trained"]
     known = result["models"]["best"]["dev"]["value"]

@@ -22,7 +22,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.report.run import SearchResult, resume, search
-from pyswarmopt_llm.searching import score_model
 from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.evaluate import evaluate
@@ -186,16 +185,8 @@ def test_a_run_whose_server_dies_is_resumed(
 
 
 def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
-    start: Callable[[str], ModelServer], config: Make, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[str], ModelServer], config: Make, noises: list[bool]
 ) -> None:
-    noises: list[bool] = []
-
-    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
-        noises.append(noisy)
-        return made(*arguments, noisy=noisy, **more)
-
-    made = score_model.ScoreModel
-    monkeypatch.setattr(score_model, "ScoreModel", seen)
     server = start("vllm")
     server.noise = 0.001
     proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}

@@ -23,9 +23,12 @@ pytestmark = pytest.mark.slow
 
 
 def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: Path,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(8, 2))
     config = small(
         tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], "one", max_iter=4, device="cpu"

@@ -112,10 +112,9 @@ def test_the_files_in_best_score_what_the_result_says(
     task: Path,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    here: Path,
 ) -> None:
     result = json.loads((done / "result.json").read_text())
-    monkeypatch.chdir(tmp_path)  # the mixture finds its members from anywhere
     for split in ("dev", "test"):
         words = (
             f"eval --base {done / 'best'} --task {task} --split {split} --scoring likelihood --json"

@@ -205,9 +205,8 @@ def test_another_base_is_refused(tiny_base: Path, folder: Path, tmp_path: Path) 
 
 
 def test_a_missing_name_in_a_folder_that_is_here_is_a_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "adapters").mkdir()
 
     def offline(*args: object, **more: object) -> None:

@@ -81,27 +81,6 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(
     torch.testing.assert_close(grams[1], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_fisher_is_the_mean_of_squared_gradients(
-    engine: TransformersEngine, experts: list[Adapter]
-) -> None:
-    """Against backward passes through the model's own parameters, one prompt at a time."""
-    name, generator = "model.layers.1.self_attn.v_proj.weight", torch.Generator()
-    engine.load(as_patch(experts[1]))
-    found = inside.information(engine, [name], PROMPTS, generator.manual_seed(2))
-    generator.manual_seed(2)
-    weight = engine.model.get_parameter(name)
-    expected = torch.zeros_like(weight)
-    for prompt in PROMPTS:
-        ids = torch.tensor([engine.tokenizer(prompt, add_special_tokens=False)["input_ids"]])
-        engine.model.zero_grad()
-        logprobs = engine.model(input_ids=ids).logits[0, -1].log_softmax(-1)
-        drawn = torch.multinomial(logprobs.detach().exp(), 1, generator=generator)
-        logprobs[drawn].sum().backward()
-        expected += weight.grad**2 / len(PROMPTS)
-    engine.model.zero_grad()
-    torch.testing.assert_close(found[name], expected.detach(), rtol=1e-3, atol=1e-9)
-
-
 class OwnPrompts(OnModel):
     """A trial in which each expert has two prompts of its own."""
 
@@ -225,14 +204,6 @@ def test_the_budget_is_kept_and_the_same_seed_gives_the_same_bits(
     first, second = (flat(run(name, experts, trial, seed=1)) for trial in trials)
     assert 0 <= trials[0].items_left == trials[1].items_left < 30
     assert torch.equal(first, second) and first.abs().max() > 0
-
-
-def test_regmean_with_full_softening_is_an_average_by_input_coordinate() -> None:
-    """alpha = 0 leaves the diagonals: each input coordinate is averaged by its own energy."""
-    parts = [Factors(b=torch.ones(1, 1), a=torch.tensor([[1.0, 1.0]]), scale=1.0), None]
-    grams = [torch.tensor([[3.0, 9.0], [9.0, 1.0]]).double(), torch.eye(2).double()]
-    found = inside.merge_module(SideBySide.of(parts), grams, alpha=0.0).dense().numpy()
-    assert found == pytest.approx(np.array([[0.75, 0.5]]), rel=1e-4)
 
 
 def test_an_experts_prompts_are_its_chats_up_to_the_answers(bench: Bench) -> None:

@@ -142,16 +142,6 @@ def test_uniform_soup_is_the_mean_of_the_changes_or_of_the_factors(experts: list
         assert_close(factor[f"{module}.weight"], parts[0].scale * b @ a)
 
 
-def test_soup_with_weights_is_the_candidate_of_a_search(experts: list[Adapter]) -> None:
-    weights = (0.5, 0.0, -0.2)
-    given = dense(merge(experts, "uniform-soup", "factor", weights=weights))
-    for module in experts[0].factors:
-        parts = [expert.factors[module] for expert in experts]
-        b = sum(weight * part.b for weight, part in zip(weights, parts, strict=True))
-        a = sum(weight * part.a for weight, part in zip(weights, parts, strict=True))
-        assert_close(given[f"{module}.weight"], parts[0].scale * b @ a)
-
-
 def arc(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
     angle = torch.acos((x * y).sum() / x.norm() / y.norm())
     return (((1 - t) * angle).sin() * x + (t * angle).sin() * y) / angle.sin()
@@ -190,11 +180,3 @@ def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:
 
 
 # Options
-
-
-def test_slerp_of_factors(experts: list[Adapter]) -> None:
-    found = dense(merge(experts[:2], "slerp", "factor", weights=(0.7, 0.3)))
-    for module in experts[0].factors:
-        x, y = (expert.factors[module] for expert in experts[:2])
-        expected = x.scale * arc(x.b, y.b, 0.3) @ arc(x.a, y.a, 0.3)
-        assert_close(found[f"{module}.weight"], expected)

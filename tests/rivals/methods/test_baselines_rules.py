@@ -20,7 +20,7 @@ from pyswarmopt_rivals.methods.rules.angles import (
     model_stock_weights,
     slerp_weights,
 )
-from pyswarmopt_rivals.methods.rules.sparsify import DARE_LINEAR, TIES, drop_rates
+from pyswarmopt_rivals.methods.rules.sparsify import TIES, drop_rates
 
 SEEDS = st.integers(0, 2**32)
 
@@ -112,15 +112,6 @@ def test_dare_keeps_the_share_and_the_expectation(density: float) -> None:
     error = math.sqrt((1 - density) / density / ones.numel())  # of the mean of kept / density
     assert abs(drawn.mean().item() - 1) < 5 * error
     assert not torch.equal(drawn[0], drawn[1])  # each expert has its own mask
-
-
-def test_draws_are_those_of_seed_0_unless_another_generator_is_given() -> None:
-    changes, weights = normal(0, 2, 40, 5), torch.ones(2, dtype=torch.float64)
-    default, *given = (
-        DARE_LINEAR.merge(changes, weights, 0.5, generator)
-        for generator in (None, torch.Generator().manual_seed(0), torch.Generator().manual_seed(1))
-    )
-    assert torch.equal(default, given[0]) and not torch.equal(default, given[1])
 
 
 def test_della_rates_by_hand() -> None:

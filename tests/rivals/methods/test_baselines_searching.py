@@ -5,11 +5,7 @@ optimisers.
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,14 +14,11 @@ from trials import NearTo, flat, run, target
 
 import pyswarmopt as pso
 from pyswarmopt_llm.experts.adapter import Adapter
-from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.searching import by_optimizer
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 from pyswarmopt_rivals.methods.searching.soups import greedy
-from pyswarmopt_rivals.methods.training import data_merge
 
 # Those that look at no gradients and no activations
 
@@ -101,24 +94,6 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
         torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_evolmerge_starts_in_the_middle_with_a_sixth_of_the_box(
-    experts: list[Adapter], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two points at first, then pycma's nine candidates of six numbers."""
-    seen: list[torch.Tensor] = []
-
-    def noted(settings: Any, u: torch.Tensor) -> Any:
-        seen.append(u)
-        return candidate(settings, u)
-
-    monkeypatch.setattr(by_optimizer, "candidate", noted)
-    run("evolmerge", experts, NearTo(target(experts, [0.6, 0.3, 0.1], "delta"), 11))
-    first = torch.stack(seen[2:11])
-    assert first.shape == (9, 6) and float(first.mean()) == pytest.approx(0.5, abs=0.08)
-    assert float((first - 0.5).square().mean().sqrt()) == pytest.approx(1 / 6, rel=0.25)
-    assert [u.tolist() for u in seen[:2]] == [pytest.approx([x] * 6) for x in (1 / 3, 2 / 3)]
-
-
 def test_pso_merging_starts_from_base_experts_and_sparse_experts(experts: list[Adapter]) -> None:
     trial = NearTo(target(experts, [0.5, 0.5, 0.0], "delta"), 14)
     run("pso-merging", experts, trial, "delta")
@@ -158,15 +133,6 @@ def test_pso_mergings_constants_recovered_from_many_particles() -> None:
     assert most == pytest.approx([0.2, 2.0], abs=0.03)
 
 
-def test_natural_niches_of_experts_without_changes_is_the_base(experts: list[Adapter]) -> None:
-    still = [
-        replace(expert, held={m: replace(f, b=0 * f.b) for m, f in expert.factors.items()})
-        for expert in experts
-    ]
-    goal = target(experts, [0.4, 0.3, 0.3], "delta")
-    assert not flat(run("natural-niches", still, NearTo(goal, 9))).any()
-
-
 def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Adapter]) -> None:
     goal = target(experts, [0.4, 0.3, 0.3], "delta")
     trial = NearTo(goal, 25)
@@ -203,39 +169,6 @@ def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Ada
             archive[worst], scores[worst] = child, score
     best = max(everything, key=lambda pair: pair[0])[1]
     np.testing.assert_allclose(found.numpy(), best, rtol=1e-3, atol=1e-5)
-
-
-def test_data_merge_trains_on_the_union(
-    experts: list[Adapter], monkeypatch: pytest.MonkeyPatch, tiny_base: Path
-) -> None:
-    class WithData(NearTo):
-        def examples(self, expert: str) -> list[dict[str, str]]:
-            return [{"of": expert, "i": str(i)} for i in range(4)]
-
-    trial = WithData(torch.zeros(1), 1)
-    trial.base = tiny_base
-    trial.model = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"))
-    trial.engine = SimpleNamespace(window=1024)
-    trial.bench = SimpleNamespace(schedule=TrainingOptions(lr=0.003, epochs=3.0, heldout=7))
-    given: dict[str, Any] = {}
-
-    def instead(base: object, chats: Any, out: Path, options: Any, **rest: object) -> None:
-        given.update(chats=chats, options=options)
-        shutil.copytree(experts[2].info.path, out)
-
-    monkeypatch.setattr(data_merge, "train_expert", instead)
-    method = load_method("data-merge")
-    settings = replace(method.settings(3), trial=trial)
-    found = method.execute(experts, settings)
-    assert torch.equal(flat(found.patch), flat(as_patch(experts[2])))
-    union = [(name, str(i)) for name in ("ant", "bee", "cat") for i in range(4)]
-    trained = [(c["of"], c["i"]) for c in given["chats"]]
-    assert sorted(trained) == union != trained
-    options = given["options"]
-    assert (options.lr, options.epochs, options.heldout) == (0.003, 3.0, 7)
-    assert options.max_tokens >= 10**9 and options.max_len == 1024  # nothing is cut
-    assert (options.rank, options.alpha) == (4, 8)
-    assert options.targets == ("k_proj", "o_proj", "q_proj", "v_proj")
 
 
 def test_attraction_counts_less_where_many_solve_an_item() -> None:
