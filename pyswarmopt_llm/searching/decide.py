@@ -64,7 +64,7 @@ READINGS = (
 # Why `auto` does not train by a score that is paid for.
 UNPAID = (
     "nothing is trained: every reply that is tried would be a request to pay for; to train give "
-    "`train` on"
+    "`train on`"
 )
 # What was measured where the truth was known: research/notes/rewards.md.
 GAMED = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -59,33 +59,40 @@ def command(
 
 
 def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
-    """The same for a person at a terminal: of each table the first columns, as many as fit its
-    width.
-    """
+    """The same for a person at a terminal; a table that is too wide goes on in another one below."""
     from pyswarmopt_rivals.comparison.table import next_steps, tables_of
     from pyswarmopt_rivals.comparison.words import summary_lines
 
     said: dict[str, Any] = {"markup": False, "highlight": False}
     for line in summary_lines(result):
         console.print(with_flags(line), **said)
-    unbounded = console.options.update(max_width=10_000)
     for table in tables_of(result):
-        for shown in range(len(table.headings), 1, -1):
-            rich = _rich_table(table, shown)
-            if console.measure(rich, options=unbounded).maximum <= console.width:
-                break
-        console.print()
-        console.print(rich)
+        shown = 1
+        while shown < len(table.headings):
+            rich, shown = _that_fits(console, table, shown)
+            console.print()
+            console.print(rich)
     for purpose, line in next_steps(result):
         console.print(f"To {purpose}: {line}", **said, soft_wrap=True)
 
 
-def _rich_table(table: TextTable, columns: int) -> Table:
+def _that_fits(console: Console, table: TextTable, first: int) -> tuple[Table, int]:
+    """The first column, and as many from number `first` on as fit the width; the number of the next."""
+    unbounded = console.options.update(max_width=10_000)
+    for end in range(len(table.headings), first, -1):
+        rich = _rich_table(table, [0, *range(first, end)])
+        if console.measure(rich, options=unbounded).maximum <= console.width:
+            break
+    return rich, end
+
+
+def _rich_table(table: TextTable, columns: Sequence[int]) -> Table:
     rich = Table(title=escape(table.title), title_justify="left")
-    for number, heading in enumerate(table.headings[:columns]):
-        rich.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for number in columns:
+        justify: Literal["left", "right"] = "right" if number else "left"
+        rich.add_column(table.headings[number], justify=justify, no_wrap=True)
     for row in table.rows:
-        rich.add_row(*map(escape, row[:columns]))
+        rich.add_row(*(escape(row[number]) for number in columns))
     return rich
 
 

@@ -42,7 +42,7 @@ def _records(result: Json) -> Iterator[dict[str, Any]]:
                 "method": method,
                 **_score(row, "dev"),
                 **_score(row, "test"),
-                "items": row["item_evaluations"],
+                "examples": row["item_evaluations"],
                 "seconds": row["seconds"],
                 "models": row["models"],
                 "tokens": row["tokens"],

@@ -1,4 +1,4 @@
-"""A comparison as CSV and as LaTeX."""
+"""A comparison as CSV, as LaTeX and in a terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import io
 import re
 from typing import Any
 
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from pyswarmopt_rivals.cli.compare import print_comparison
 from pyswarmopt_rivals.comparison.formats import csv_text, latex_text
 from pyswarmopt_rivals.comparison.table import tables_of
 
@@ -29,7 +34,7 @@ def test_csv_has_the_numbers_and_is_empty_where_there_is_none() -> None:
     first, second = csv.DictReader(io.StringIO(csv_text(RESULT)))
     assert (first["task"], first["method"]) == ("R&D_100%", "ties")
     assert [float(first[name]) for name in ("dev", "test", "test_low")] == [0.8, 0.7, 0.7 - 0.1]
-    assert [float(first[name]) for name in ("items", "against_best_single", "p")] == [
+    assert [float(first[name]) for name in ("examples", "against_best_single", "p")] == [
         1200,
         0.1,
         0.002,
@@ -50,3 +55,19 @@ def test_latex_reads_back_as_the_table() -> None:
     plain = [re.sub(r"\\([&%_])", r"\1", line).split(" & ") for line in lines]
     (table,) = tables_of(RESULT)
     assert plain == [list(table.headings), *table.rows]
+
+
+@pytest.mark.parametrize(("width", "tables"), [(80, 3), (120, 2), (200, 1)])
+def test_in_a_terminal_a_wide_table_goes_on_below(width: int, tables: int) -> None:
+    about = {"experts": 3, "config": {"base": "b", "budget_items": 24, "seeds": 1}, "left_out": {}}
+    named = row(0.75, 0.9, against_single=AGAINST, against_rival=AGAINST)
+    methods = {"nevergrad:[CMA]": named, "ties": row(0.8, 0.7)}
+    result = {**about, "task": "quiz", "metric": "accuracy", "methods": methods}
+    out = io.StringIO()
+    print_comparison(Console(file=out, width=width), result)
+    lines = out.getvalue().splitlines()
+    assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
+    found = [line for line in lines if line.startswith("│ nevergrad:[CMA]")]
+    cells = [cell.strip() for line in found for cell in line.split("│")[2:-1]]
+    assert len(found) == tables and len(cells) == 9
+    assert cells[1] == "0.900 [0.800, 1.000]" and cells[-1].endswith("best-single")
