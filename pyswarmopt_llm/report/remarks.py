@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pyswarmopt.base.words import counted
+from pyswarmopt.base.words import counted, in_list
 from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.report.phrases import one_line, score_text
 from pyswarmopt_llm.report.words import tested_briefly
@@ -372,4 +372,4 @@ def taken_for(labels: Sequence[tuple[str, int]]) -> str:
         >>> taken_for([("card", 3), ("loan", 1)])
         'card 3, loan 1'
     """
-    return ", ".join(f"{one_line(label)} {count}" for label, count in labels)
+    return ", ".join(f"{in_list(one_line(label))} {count}" for label, count in labels)

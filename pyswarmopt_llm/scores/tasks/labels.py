@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import islice, product
 from string import ascii_uppercase
 
+from pyswarmopt.base.words import in_list
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.tasks.bad_rows import listed
@@ -148,7 +149,7 @@ def _joined(label_of: Mapping[str, str]) -> list[str]:
 def _counts(answers: Sequence[str]) -> list[str]:
     """How often each label occurs, and which of them may be mistakes."""
     counts = Counter(sorted(answers)).most_common()
-    all_labels = listed([f"{label} {count}" for label, count in counts], LISTED)
+    all_labels = listed([f"{in_list(label)} {count}" for label, count in counts], LISTED)
     once = [repr(label) for label, count in counts if count == 1]
     lines = [f"its {len(counts)} labels are the choices: {all_labels}"]
     if 0 < len(once) <= len(counts) // 2:
