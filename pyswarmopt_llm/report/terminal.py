@@ -82,6 +82,8 @@ def progress(console: Console) -> Iterator[OnEvent]:
             nonlocal shown, told
             match event.kind:
                 case "start":
+                    shown = -1
+                    told = (None, 0.0)
                     return f"{headline(event.data)}\n{decided(event.data)}"
                 case "price":
                     return price(event.data)
