@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.errors import UndefinedModelError
+from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.engine.batching import Batch, TokenPair
 from pyswarmopt_llm.engine.passes import Decoder, Passes, attention_windows
 
@@ -17,12 +17,21 @@ from pyswarmopt_llm.engine.passes import Decoder, Passes, attention_windows
 def passes_of(model: Any) -> Passes:
     """The forward passes of a model: planned ones where its architecture takes them, and where two
     short texts have the same logits alone and in a batch.
+
+    Raises:
+        UserError: the model is an encoder.
     """
     counts = _counts_positions(model)
     if counts and attention_windows(model) is not None:
         passes = PlannedPasses(model)
         if _agree(passes):
             return passes
+    if _reads_ahead(model):
+        kind = model.config.get_text_config().model_type
+        raise UserError(
+            f"a base of the kind {kind} reads the tokens that it is to predict, as an encoder does; choose "
+            'a decoder, or write "is_decoder": true into config.json if it was trained as one'
+        )
     from pyswarmopt_llm.engine.plain import PlainPasses
 
     return PlainPasses(model, counts)
@@ -57,7 +66,8 @@ _FAILURES = (RuntimeError, MemoryError, TypeError, ValueError, IndexError, Attri
 def _probes(model: Any) -> list[TokenPair]:
     """Two texts that begin alike, of tokens that stand for themselves: no padding among them."""
     config = model.config.get_text_config()
-    special = {config.pad_token_id, config.bos_token_id, config.eos_token_id}
+    kinds = ("pad_token_id", "bos_token_id", "eos_token_id")
+    special = {getattr(config, kind, None) for kind in kinds}
     size = int(model.get_output_embeddings().weight.shape[0])
     ids = [token for token in range(min(size, 12)) if token not in special]
     return [(tuple(ids[:3]), tuple(ids[3:5])), (tuple(ids[:2] + ids[4:]), tuple(ids[1:3]))]
@@ -93,11 +103,26 @@ def _counts_positions(model: Any) -> bool:
     return not float(_apart(given, own)) > _SAME
 
 
+def _reads_ahead(model: Any) -> bool:
+    """Whether the logits before a token change with that token."""
+    (context, rest), _ = _probes(model)
+    try:
+        before, after = (
+            _alone(model, (context, (*rest[:-1], last)))[:-1] for last in (rest[-1], context[0])
+        )
+    except _FAILURES:
+        return False
+    return float(_apart(after, before)) > _tolerance(model)
+
+
+def _tolerance(model: Any) -> float:
+    return _NEAR if model.dtype == torch.float32 else _NEAR_IN_HALF
+
+
 @torch.no_grad()
 def _agree(passes: Passes) -> bool:
     """Whether two texts that begin alike have in planned batches the logits that they have alone."""
     pairs = _probes(passes.model)
-    tolerance = _NEAR if passes.model.dtype == torch.float32 else _NEAR_IN_HALF
     try:
         alone = [_alone(passes.model, pair) for pair in pairs]
         plan = passes.plan(pairs, sum(len(context + rest) for context, rest in pairs))
@@ -111,7 +136,7 @@ def _agree(passes: Passes) -> bool:
         return True
     except _FAILURES:
         return False
-    return not float(torch.stack(differences).max()) > tolerance
+    return not float(torch.stack(differences).max()) > _tolerance(passes.model)
 
 
 def _placed(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from pyswarmopt_llm.common.errors import UndefinedModelError
+from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_plan
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
@@ -286,6 +286,11 @@ class Passes:
         """
 
         def select(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            if args[0].dim() != 3:
+                raise UserError(
+                    f"{self.name}: it predicts several tokens at each position, which are not "
+                    "scored; choose a base that predicts the next one"
+                )
             return (args[0].flatten(0, 1)[heads.to(args[0].device)].unsqueeze(0),)
 
         handle = self.model.get_output_embeddings().register_forward_pre_hook(select)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -41,6 +42,11 @@ class PlainPasses(Passes):
             f"{kind}: it does not take a mask and a position for each token, so every text is read whole "
             "and nothing that texts share is computed once: slower, with the same results"
         )
+        if picked := getattr(model.config.get_text_config(), "index_topk", None):
+            self.note += (
+                f"; of a text of more than {picked:,} tokens it picks as many to attend to, and ties "
+                "among them fall by the length of the text"
+            )
 
     def plan(self, pairs: Sequence[TokenPair], batch_tokens: int) -> BatchPlan:
         """See `Passes.plan`."""
@@ -65,6 +71,41 @@ class PlainPasses(Passes):
     ) -> Decoder:
         """See `Passes.decoder`."""
         return PlainDecoder(self, prompts)
+
+    def read_on(
+        self, ids: Tensor, start: int, state: Mapping[str, Any], keep: bool
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The logits after texts, (R, V), and the model's state then, if it is to be kept.
+
+        Args:
+            ids: the texts' tokens from the position `start` on, (R, L).
+            start: tokens that the state has read.
+            state: of the model after these.
+            keep: whether to go on from the state.
+        """
+        options = dict(state)
+        if self.tells_positions:
+            positions = torch.arange(start, start + ids.shape[1])
+            options["position_ids"] = positions.expand(ids.shape).to(self.model.device)
+        ends = torch.arange(1, len(ids) + 1) * ids.shape[1] - 1
+        output = self.of_ids(ids, ends, use_cache=keep, **options)
+        logits: Tensor = output.logits[0]
+        known = [name for name in _STATES if keep and output.get(name) is not None]
+        return logits, {name: output[name] for name in known}
+
+    @cached_property
+    def keeps_state(self) -> bool:
+        """Whether a text that is read in two parts is read as it is at once: a cache of recurrent layers
+        alone does not know its length.
+        """
+        ids = torch.tensor([[1, 2, 3]])
+        whole, _ = self.read_on(ids, 0, {}, keep=False)
+        try:
+            _, state = self.read_on(ids[:, :2], 0, {}, keep=True)
+            in_parts, _ = self.read_on(ids[:, 2:], 2, state, keep=True)
+        except (IndexError, RuntimeError, ValueError):  # of the model's own code
+            return False
+        return bool((in_parts - whole).abs().max() < whole.float().std() / 8)
 
 
 class PlainDecoder(Decoder):
@@ -113,15 +154,10 @@ class PlainDecoder(Decoder):
         turns_at = self._passes.turns_at
         if turns_at is not None and texts.ids.shape[1] == turns_at + 1:
             texts.state = {}  # of the other way to read
-        ids = texts.ids[:, -1:] if texts.state else texts.ids
-        options = dict(texts.state)
-        if self._passes.tells_positions:
-            positions = torch.arange(texts.ids.shape[1])[-ids.shape[1] :]
-            options["position_ids"] = positions.expand(ids.shape).to(self._passes.model.device)
-        ends = torch.arange(1, len(ids) + 1) * ids.shape[1] - 1
-        output = self._passes.of_ids(ids, ends, use_cache=True, **options)
-        texts.state = {name: output[name] for name in _STATES if output.get(name) is not None}
-        logits: Tensor = output.logits[0]
+        start = texts.ids.shape[1] - 1 if texts.state else 0
+        logits, texts.state = self._passes.read_on(
+            texts.ids[:, start:], start, texts.state, keep=self._passes.keeps_state
+        )
         return logits
 
     def keep(self, rows: Sequence[int]) -> None:

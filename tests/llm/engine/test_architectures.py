@@ -20,6 +20,7 @@ from engine_reference import (
 )
 from torch import Tensor
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.generation import write
 from pyswarmopt_llm.engine.plain import PlainPasses
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -94,6 +95,33 @@ def test_scores_and_replies_are_those_of_the_model_row_by_row(engine: Transforme
     stop = new[1][1]
     stopped = write(engine.decoder(prompts, NEW), len(prompts), frozenset([stop]), NEW)
     assert stopped == [ids[: ids.index(stop)] if stop in ids else ids for ids in new]
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "cpmant"])
+def test_an_encoder_is_refused(kind: str, tiny_base: Path) -> None:
+    """It sees the answer that it is to predict."""
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+
+    tokenizer = load_tiny(tiny_base)[1]
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    sizes |= {"dim_head": 8, "dim_ff": 48} if kind == "cpmant" else {"intermediate_size": 48}
+    config = CONFIG_MAPPING[kind](vocab_size=len(tokenizer), initializer_range=0.3, **sizes)
+    with pytest.raises(UserError, match=f"{kind} reads the tokens that it is to predict"):
+        TransformersEngine(AutoModelForCausalLM.from_config(config).eval(), tokenizer)
+
+
+def test_a_model_of_several_next_tokens_is_refused(tiny_base: Path) -> None:
+    """ProphetNet's output layer is given two streams of each position."""
+    from transformers import AutoModelForCausalLM, ProphetNetConfig
+
+    tokenizer = load_tiny(tiny_base)[1]
+    layers = {f"num_{part}_layers": 1 for part in ("encoder", "decoder")}
+    heads = {f"num_{part}_attention_heads": 2 for part in ("encoder", "decoder")}
+    config = ProphetNetConfig(vocab_size=len(tokenizer), hidden_size=16, **layers, **heads)
+    config.is_decoder, config.is_encoder_decoder = True, False
+    engine = TransformersEngine(AutoModelForCausalLM.from_config(config).eval(), tokenizer)
+    with pytest.raises(UserError, match="choose a base that predicts the next one"):
+        engine.loglikelihood(PAIRS)
 
 
 @pytest.mark.parametrize("engine", ["qwen3_next", "mamba", "llama4_text", "bloom"], indirect=True)
