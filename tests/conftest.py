@@ -5,8 +5,10 @@ need a GPU.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -44,6 +46,19 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+@pytest.fixture
+def environ() -> Iterator[MutableMapping[str, str]]:
+    """The environment; what a test changes there is put back after it."""
+    with mock.patch.dict(os.environ):
+        yield os.environ
+
+
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Have the modules of a folder found, during a test."""
+    return monkeypatch.syspath_prepend
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -122,7 +122,12 @@ def _smaller(search: Callable[..., Any], sizes: dict[str, int], seed: int, out: 
 
 @pytest.fixture
 def world(
-    stage: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: Path,
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environ: MutableMapping[str, str],
+    importable: Callable[[Path], None],
 ) -> Iterator[Path]:
     """An own copy of the stage, in which the embedded model is the tiny one."""
     from pyswarmopt_llm.cli import demo
@@ -130,7 +135,7 @@ def world(
 
     folder = shutil.copytree(stage, tmp_path / "world", symlinks=True)
     with contextlib.chdir(folder):
-        monkeypatch.setenv("MPLBACKEND", "agg")
+        environ["MPLBACKEND"] = "agg"
         monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
         monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
         few = {
@@ -141,7 +146,7 @@ def world(
         for name, sizes in few.items():
             small = partial(_smaller, getattr(demo, name), sizes)
             monkeypatch.setattr(demo, name, small)
-        monkeypatch.syspath_prepend(str(folder))
+        importable(folder)
         yield folder
 
 
@@ -223,8 +228,7 @@ def test_what_a_page_tells_the_reader_to_do_works(
                     (world / block.title).write_text(block.text)
                 exec(compile(block.text, str(block), "exec"), names)
             for command in [command for command in called if command.block is block]:
-                with monkeypatch.context() as context:
-                    context.chdir(command.folder)
+                with contextlib.chdir(command.folder):
                     follow(command, world)
     finally:
         for name in set(sys.modules) - before:  # modules that the page wrote

@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 
-import pytest
 import torch
 from doc_blocks import ROOT
 from peft import PeftModel
@@ -33,12 +33,12 @@ class Same(evaluate.Metric):
 
 
 def test_a_swarm_of_flat_adapters_is_saved_as_one_that_peft_loads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, environ: MutableMapping[str, str]
 ) -> None:
     folder = tmp_path / "same"
     folder.mkdir()
     (folder / "same.py").write_text(METRIC)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    environ["HF_HOME"] = str(tmp_path / "cache")
     command = [sys.executable, str(ROOT / "examples" / "flatten_swarm_load.py")]
     command += [
         "--metric",

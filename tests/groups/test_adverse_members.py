@@ -56,7 +56,7 @@ def test_nothing_but_votes_is_shared() -> None:
     assert not member.gives_likelihoods
     asked = {"generate": ["?"], "likelihoods": [("?", "A")], "count": "x"}
     for name, what in asked.items():
-        with pytest.raises(InvalidOption, match="ann shares nothing but votes"):
+        with pytest.raises(InvalidOption, match="ann shares nothing"):
             getattr(member, name)(what)
 
 
@@ -73,7 +73,7 @@ def test_a_liar_gives_its_second_choice_with_the_confidence_of_its_first() -> No
     assert [reply.text for reply in plain.answer(asked, "letter")] == ["B", "C", "A"]
     sleeper = with_liar([Scripted("ann", scores)], "ann:test", asked[:2])[0]
     assert [reply.text for reply in sleeper.answer(asked, "letter")] == ["A", "C", "C"]
-    with pytest.raises(InvalidOption, match="is no member; name one of: ann, bob"):
+    with pytest.raises(InvalidOption, match="one of: ann, bob"):
         with_liar([Scripted("ann"), Scripted("bob")], "cid", [])
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -183,16 +184,21 @@ def test_a_promise_of_an_earlier_round_does_not_count() -> None:
     assert not [m for m in network.flying if m.kind == "propose" and m.sender == 0]
 
 
-def test_an_acceptance_of_an_earlier_round_does_not_count() -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_an_acceptance_of_an_earlier_round_does_not_count(late: bool) -> None:
     network = three()
     network.promises(0, 0, [0, 1])
     network.deliver("propose", 0, 0, [1])
+    if not late:
+        network.deliver("accept", 0, 1, [0])
     network.promises(2, 2, [0, 2])
     network.deliver("propose", 2, 2, [2])
     network.promises(3, 0, [0, 2])
     network.deliver("propose", 3, 0, [0])
     network.deliver("accept", 3, 0, [0])
-    network.deliver("accept", 0, 1, [0])  # from before: round 3 has one acceptance only
+    if late:
+        network.deliver("accept", 0, 1, [0])
+    # round 3 has one acceptance only
     assert network.members[0].decided is None
 
 

@@ -206,7 +206,7 @@ def test_wrong_input(
     items = questions(3, 5)
     items[1]["question"] = "q" * 478  # with a message of 6 tokens more than the GPT-2's window
     long = write_task(tmp_path / "long.json", items, questions(2, 6))
-    assert "gpt2's context window holds 512" in refused(capsys, small_graph(mixed, long, out))
+    assert "gpt2's context window" in refused(capsys, small_graph(mixed, long, out))
 
 
 def test_a_damaged_graph(
@@ -227,7 +227,7 @@ def test_a_damaged_graph(
     assert "format 9" in why(format=9)
     members = [dict(row) for row in good["members"]]
     members[1]["fingerprint"] = "0" * 64
-    assert "is not what it was" in why(members=members)
+    assert "is not what" in why(members=members)
     for words, why_not in (
         (f"generate --base {done / 'best'} --adapter {done} Which?", "stands for several models"),
         (f"eval --base {done / 'best'} --task lm-eval:arc_easy", "holds several"),

@@ -59,7 +59,7 @@ def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:
         *("cascade", "confidence", "stackelberg", "stacked")
     }
     assert skipped("majority", "reward:R", "fuse:b", "consensus:2") == {}
-    with pytest.raises(UserError, match="strategy nearest: embeddings need a model"):
+    with pytest.raises(UserError, match="strategy nearest: embeddings"):
         skipped(skip=False)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def test_a_finished_run_and_a_mixture_are_members(
         responses = member.answer(test, "likelihood")
         right = sum(a.text == item.answer for a, item in zip(responses, test, strict=True)) / 4
         assert right == json.loads((tmp_path / folder / "result.json").read_text())["best_test"]
-    with pytest.raises(UserError, match="tokens: a mixture writes greedily only"):
+    with pytest.raises(UserError, match="tokens: a mixture"):
         mixture.generate(["Hello"], Sampling(temperature=1.0))
 
 
@@ -174,9 +174,9 @@ def endpoint(server: Server) -> EndpointMember:
 
 
 def test_an_endpoint_writes_and_counts(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Server], environ: MutableMapping[str, str]
 ) -> None:
-    monkeypatch.setenv(KEY, "secret")
+    environ[KEY] = "secret"
     server = serve(lambda prompt, n: answer("The answer is (B)."))
     member = endpoint(server)
     responses = member.answer(ITEMS[:2], "likelihood")
@@ -189,7 +189,7 @@ def test_an_endpoint_writes_and_counts(
     assert drawn[0].tokens == 30
     seeded = sorted((r["seed"], r["temperature"]) for r in server.requests if "seed" in r)
     assert seeded == [(5, 0.7), (6, 0.7)]
-    with pytest.raises(UserError, match="far: an endpoint gives no likelihoods"):
+    with pytest.raises(UserError, match=r"far: .* no likelihoods"):
         member.likelihoods([("a", "b")])
 
 
@@ -235,7 +235,7 @@ def test_a_quorum_decides_though_an_endpoint_is_down(
 def test_a_missing_chat_template_is_named(tiny_base: Path, tmp_path: Path) -> None:
     bare = save_member(tmp_path / "bare", byte_level(template=None))
     opened = open_members([str(tiny_base), str(bare)], dtype="float32", threads=1)
-    with pytest.raises(UserError, match="bare: has no chat template, other members have one"):
+    with pytest.raises(UserError, match="bare: has no chat template"):
         check_members(opened, Task("prompt", (), ()), "auto")
 
 
@@ -243,7 +243,7 @@ def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -
     short = save_member(tmp_path / "short", byte_level(), max_position_embeddings=40)
     task = load_task(str(write_task(tmp_path / "t.json", questions(3, 1, 3), questions(3, 2, 3))))
     opened = open_members([str(tiny_base), str(short)], dtype="float32", threads=1)
-    with pytest.raises(UserError, match=r"needs \d+ tokens, short's context window holds 40"):
+    with pytest.raises(UserError, match=r"short's context window holds 40"):
         check_members(opened, task, "letter")
 
 

@@ -78,7 +78,7 @@ def test_a_student_learns_what_the_group_says(
     assert printed["student"]["tokens"] == printed["group"]["tokens"] / 2
     assert printed["student"]["test"] == printed["group"]["test"]
     card = (tmp_path / "student" / "README.md").read_text()
-    assert "answers of 2 members by majority" in card
+    assert "2 members by majority" in card
     base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, tmp_path / "student")
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)

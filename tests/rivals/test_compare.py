@@ -176,10 +176,10 @@ def test_a_method_of_ones_own_competes_and_is_not_mixed_with_its_earlier_self(
     found = compared(given, methods=("uniform-soup", name), seeds=1)["methods"]
     for key in ("dev", "test"):
         assert found[name][key] == found["uniform-soup"][key]
-    with pytest.raises(UserError, match="returned NoneType; return a Patch"):
+    with pytest.raises(UserError, match="returned NoneType"):
         compared(given, methods=(f"{file}:nothing",), out=str(tmp_path / "other"))
     file.write_text(MINE.replace("mean(0)", "sum(0)"))
-    with pytest.raises(UserError, match="changed since this comparison scored it"):
+    with pytest.raises(UserError, match="changed since"):
         compared(given, methods=(name,), seeds=1)
 
 
@@ -330,13 +330,13 @@ def test_another_comparison_is_not_written_over(
     assert swarm_llm(capsys, *words(given, methods="uniform-soup"))[0] == 0
     before = files(Path(given["out"]))
     code, _, err = swarm_llm(capsys, *words(given, **{"budget-items": 32}))
-    assert code == 2 and "--budget-items: " in err and "was begun with another (24)" in err
+    assert code == 2 and "--budget-items: " in err and "begun with another (24)" in err
     assert files(Path(given["out"])) == before
     notes = Path(given["out"]).parent / "notes"
     notes.mkdir()
     (notes / "mine.txt").write_text("mine")
     code, _, err = swarm_llm(capsys, *words(given, out=notes))
-    assert code == 2 and "holds something else than a comparison" in err
+    assert code == 2 and "something else" in err
 
 
 # The same methods in `merge`

@@ -53,7 +53,7 @@ def test_flat_view_refuses_what_does_not_fit():
     layout = pso.FlatView({"a": torch.zeros(2), "b": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"missing \['b'\], extra \['c'\]"):
         layout.flatten({"a": torch.zeros(2), "c": torch.zeros(1)})
-    with pytest.raises(ValueError, match=r"a has shape \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"has shape \(1, 2\)"):
         layout.flatten({"a": torch.zeros(1, 2), "b": torch.zeros(1)})
     with pytest.raises(ValueError, match="vector of 3"):
         layout.views(torch.zeros(4))
@@ -86,9 +86,9 @@ def test_toy_functions_have_their_optimum_where_they_say(function, dim):
 
 
 def test_toy_functions_refuse_dimensions_in_which_they_are_not_defined():
-    with pytest.raises(ValueError, match="himmelblau needs points of 2 coordinates"):
+    with pytest.raises(ValueError, match="himmelblau needs points of 2"):
         pso.functions.himmelblau(np.zeros(3))
-    with pytest.raises(ValueError, match="lunacek needs points of at least 2 coordinates"):
+    with pytest.raises(ValueError, match=r"lunacek .* at least 2"):
         pso.functions.lunacek(np.zeros(1))
 
 
@@ -164,11 +164,11 @@ def test_a_flat_view_refuses_what_holds_no_floating_point_numbers(dtype):
 def test_a_flat_view_refuses_tensors_that_share_memory():
     net = torch.nn.Sequential(torch.nn.Linear(3, 3, bias=False), torch.nn.Linear(3, 3, bias=False))
     net[1].weight = net[0].weight
-    with pytest.raises(ValueError, match=r"0\.weight and 1\.weight share memory"):
+    with pytest.raises(ValueError, match=r"0\.weight and 1\.weight share"):
         pso.FlatView(net.state_dict())
     assert pso.FlatView(net).size == 9
     base = torch.zeros(10)
-    with pytest.raises(ValueError, match="a and b share memory"):
+    with pytest.raises(ValueError, match="a and b share"):
         pso.FlatView({"a": base[:6], "b": base[5:]})
     assert pso.FlatView({"a": base[:5], "b": base[5:], "c": base[:0]}).size == 10
     meta = torch.zeros(2, device="meta")

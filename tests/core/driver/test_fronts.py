@@ -146,8 +146,8 @@ def test_the_velocity_terms_of_a_recipe_move_a_front():
 
 
 def test_a_recipe_that_is_no_sum_of_terms_has_no_front():
-    with pytest.raises(ValueError, match="'spso2011': a front needs a sum of velocity terms"):
+    with pytest.raises(ValueError, match="'spso2011': a front"):
         pso.minimize_multi(both, BOX, max_evals=40, recipe="spso2011")
-    with pytest.raises(ValueError, match="no recipe is called 'constrction'; did you mean"):
+    with pytest.raises(ValueError, match="recipe is called 'constrction'; did"):
         pso.minimize_multi(both, BOX, max_evals=40, recipe="constrction")
     assert pso.minimize_multi(both, BOX, max_evals=200, seed=0, recipe="constriction").success

@@ -64,7 +64,7 @@ def test_failed_calls_are_counted_and_named():
     (name,) = r.failures
     assert name.startswith("RuntimeError: mesh failed at ")
     assert r.failures[name] == raised
-    assert f"{raised} of 49 calls failed: RuntimeError: mesh failed" in r.message
+    assert f"{raised} of 49 calls failed" in r.message
 
 
 def test_values_that_are_no_numbers_count_as_failed_calls():

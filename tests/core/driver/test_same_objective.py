@@ -44,7 +44,7 @@ def test_another_objective_is_refused_by_the_files_name(tmp_path, how):
         return (lambda x: np.array([fun(row) for row in x])) if how.get("vectorized") else fun
 
     first = pso.minimize(rows(bowl), **arguments)
-    with pytest.raises(ValueError, match=r"c\.npz: the checkpoint of another objective") as refused:
+    with pytest.raises(ValueError, match=r"c\.npz: .* another objective") as refused:
         pso.minimize(rows(other), **arguments)
     assert "\n" not in str(refused.value)
     assert pso.minimize(rows(bowl), **arguments).fun == first.fun  # the file is as it was
@@ -54,7 +54,7 @@ def test_a_front_of_other_objectives_is_refused(tmp_path):
     arguments = {"max_evals": 90, "seed": 1, "population": 10, "checkpoint": tmp_path / "c.npz"}
     pso.minimize_multi(front, BOX, 2, **arguments)
     pso.minimize_multi(front, BOX, 2, **arguments)
-    with pytest.raises(ValueError, match=r"c\.npz: the checkpoint of another objective"):
+    with pytest.raises(ValueError, match=r"c\.npz: .* another objective"):
         pso.minimize_multi(other_front, BOX, 2, **arguments)
 
 
@@ -80,14 +80,14 @@ def test_a_value_may_differ_by_rounding_of_itself_or_of_what_the_search_began_wi
     for now in (stored, stored + 0.5 * allowed, stored - 0.5 * allowed):
         check_value("c.npz", stored, now, scale)
     for now in (stored + 2 * allowed, stored - 2 * allowed):
-        with pytest.raises(ValueError, match=r"c\.npz: the checkpoint of another objective"):
+        with pytest.raises(ValueError, match=r"c\.npz: .* another objective"):
             check_value("c.npz", stored, now, scale)
 
 
 def test_a_changed_constraint_is_said_in_its_own_amounts(tmp_path):
     arguments = {"bounds": BOX, "max_evals": 60, "seed": 1, "checkpoint": tmp_path / "c.npz"}
     pso.minimize(bowl, constraints=lambda x: 6 - x[0], **arguments)
-    with pytest.raises(ValueError, match=r"constraints were broken by 2\.\d* there, 3\.\d* now"):
+    with pytest.raises(ValueError, match=r"by 2\.\d* there, 3\.\d* now"):
         pso.minimize(bowl, constraints=lambda x: 7 - x[0], **arguments)
 
 

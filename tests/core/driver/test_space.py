@@ -98,9 +98,9 @@ def test_x0_may_be_parameters_and_the_first_call_is_there():
     assert first[0] == pytest.approx(start | {"batch": 32})
     with pytest.raises(ValueError, match="x0 has no momentum"):
         pso.minimize(loss, space=SPACE, x0={k: v for k, v in start.items() if k != "momentum"})
-    with pytest.raises(ValueError, match=r"x0: layers=9 is not in the space"):
+    with pytest.raises(ValueError, match=r"x0: layers=9"):
         pso.minimize(loss, space=SPACE, x0=start | {"layers": 9})
-    with pytest.raises(ValueError, match="x0: 'speed' is not in the space"):
+    with pytest.raises(ValueError, match="x0: 'speed'"):
         pso.minimize(loss, space=SPACE, x0=start | {"speed": 9})
 
 
@@ -140,7 +140,7 @@ def test_a_nonlinear_constraint_gets_names_and_a_linear_one_has_none():
 
     r = pso.minimize(noted, space=space, max_evals=200, seed=0, constraints=within)
     assert 1 <= min(called) <= max(called) <= 2 and r.fun < 1.1 and within.fun(3) == 3
-    with pytest.raises(ValueError, match="its columns have no names"):
+    with pytest.raises(ValueError, match="columns have no names"):
         pso.minimize(noted, space=space, constraints=LinearConstraint([1, 1], 1, 2))
 
 

@@ -139,9 +139,7 @@ def test_what_cannot_be_told_is_refused(tell, says):
 
 def test_a_file_of_another_study_is_refused(tmp_path):
     pso.Study(BOX, seed=0).save(tmp_path / "study.npz")
-    with pytest.raises(ValueError, match="written by a search with other seed"):
+    with pytest.raises(ValueError, match="other seed"):
         pso.Study(BOX, seed=1).load(tmp_path / "study.npz")
-    with pytest.raises(
-        TypeError, match=r"Study\(\) has no argument n_trials; here it is max_evals="
-    ):
+    with pytest.raises(TypeError, match=r"n_trials; .* max_evals="):
         pso.Study(BOX, n_trials=5)

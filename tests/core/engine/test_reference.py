@@ -109,8 +109,9 @@ def cut(request, monkeypatch):
     monkeypatch.setattr(chunked, "BLOCK", size)
     if size < 100:  # rows are copied one by one
         monkeypatch.setattr(reference, "FEW_COLUMNS", 0)
-    # else those of another size
-    monkeypatch.setattr(chunked, "blocks_of", chunked.blocks_of.__wrapped__)
+    chunked.blocks_of.cache_clear()  # those of another size
+    yield
+    chunked.blocks_of.cache_clear()
 
 
 def check(monkeypatch, recipe, dtype):

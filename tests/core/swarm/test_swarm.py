@@ -36,13 +36,13 @@ def test_bad_calls_say_what_is_wrong():
         swarm.tell(np.zeros((4, 2)), [1.0] * 4)
     x = swarm.ask()
     for values in ([1.0] * 3, [[1.0]] * 4, 1.0):
-        with pytest.raises(ValueError, match=r"values must have shape \(4,\)"):
+        with pytest.raises(ValueError, match=r"values .* shape \(4,\)"):
             swarm.tell(x, values)
-    with pytest.raises(ValueError, match=r"positions must have shape \(4, 2\), got \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"positions .* \(4, 2\), got \(4, 1\)"):
         swarm.tell(x[:, :1], [1.0] * 4)
     with pytest.raises(ValueError, match=r"positions\[2\]"):
         swarm.tell(np.where(np.arange(4)[:, None] == 2, math.nan, x), [1.0] * 4)
-    with pytest.raises(ValueError, match="dropped must be 4 booleans"):
+    with pytest.raises(ValueError, match="dropped must be 4"):
         swarm.tell(x, [1.0] * 4, dropped=[0, 1, 0, 1])
     swarm.tell(x, [1.0] * 4)  # none of the failed calls was taken in
     assert swarm.evaluations == 4 and swarm.iteration == 0

@@ -25,13 +25,10 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     # 2 layers; A is (4, in), B is (out, 4); hidden 32, q and o 32 x 32, k and v 16 x 32.
     parameters = 2 * (2 * (4 * 32 + 32 * 4) + 2 * (4 * 32 + 16 * 4))
     lines = out.splitlines()
-    assert (
-        lines[0].startswith("3 experts, all with base ")
-        and f"parameters {parameters:,}" in lines[0]
-    )
+    assert lines[0].startswith("3 experts, all") and f"parameters {parameters:,}" in lines[0]
     assert [line.split()[1] for line in lines if line.startswith("│")] == ["ant", "bee", "cat"]
-    assert "--space factor: these experts can be mixed" in out
-    assert "--space delta: these experts can be mixed" in out
+    assert "--space factor: these experts can" in out
+    assert "--space delta: these experts can" in out
     *_, last = lines
     assert last.startswith("Next: swarm-llm search --base ")
     assert (

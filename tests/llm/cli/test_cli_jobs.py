@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -24,18 +23,6 @@ SEARCH = "search --base B --experts x --task t --out".split()
 
 
 Install = Callable[..., None]
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put functions in the place of those that the commands call."""
-
-    def put(**functions: Any) -> None:
-        monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
-        for name, function in functions.items():
-            monkeypatch.setattr(f"pyswarmopt_llm.report.run.{name}", function)
-
-    return put
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +58,7 @@ def test_ctrl_c_says_how_to_go_on_if_there_is_something_to_go_on_with(
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install: Install) -> list[Any]:
     """A checkout with adapters by name only; the configurations of the searches that are run
     there.
     """
@@ -82,11 +69,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         (tmp_path / "examples" / name / "adapter_config.json").write_text("{}")
     monkeypatch.setattr("pyswarmopt_llm.cli.demo.PACKAGE", tmp_path / "pyswarmopt_llm")
     configs: list[Any] = []
-    module = types.ModuleType("pyswarmopt_llm.report.run")
-    vars(module).update(
-        search=lambda config, on_event=None: configs.append(config) or finished(config.out)
-    )
-    monkeypatch.setitem(sys.modules, "pyswarmopt_llm.report.run", module)
+    install(search=lambda config, on_event=None: configs.append(config) or finished(config.out))
     return configs
 
 

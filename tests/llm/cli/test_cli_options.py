@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ CONFIG = SearchConfig("B", ("x", "y"), ("t",), "r")
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[SearchConfig]:
+def seen(install: Callable[..., None]) -> list[SearchConfig]:
     """Configurations that reach the search, which stops there with a UserError."""
     configs: list[SearchConfig] = []
 
@@ -31,8 +32,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[SearchConfig]:
         configs.append(config)
         raise UserError("reached")
 
-    monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
-    monkeypatch.setattr("pyswarmopt_llm.report.run.search", search)
+    install(search=search)
     return configs
 
 

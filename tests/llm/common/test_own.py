@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -78,14 +78,16 @@ def test_a_search_takes_a_function_and_goes_on_with_it(
     assert resume(tmp_path / "run", allowed=[vowels]).result["best_dev"] == found["best_dev"]
 
 
-def test_packages_add_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_packages_add_names(
+    monkeypatch: pytest.MonkeyPatch, importable: Callable[[Path], None], tmp_path: Path
+) -> None:
     """As entry points do; the module is one of this folder's."""
     (tmp_path / "their_package.py").write_text(
         "import pyswarmopt as pso\n"
         "def polite(reply): return reply.count('please')\n"
         "def calm(): return pso.compose([pso.inertia(0.25), pso.cognitive(1.0)])\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    importable(tmp_path)
     points = {
         "metrics": {"polite": EntryPoint("polite", "their_package:polite", "swarm_llm.metrics")},
         "optimizers": {"calm": EntryPoint("calm", "their_package:calm", "swarm_llm.optimizers")},

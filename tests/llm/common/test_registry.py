@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Callable
 from importlib.metadata import packages_distributions
@@ -47,17 +46,6 @@ def test_the_closest_name_is_suggested_as_the_user_would_write_it(
 ROOT = Path(__file__).parents[3]
 METRICS = [("bleu", "sacrebleu"), ("chrf", "sacrebleu"), ("rouge-l", "rouge_score")]
 METRICS += [("toxicity", "profanity_check"), ("evaluate:rouge", "evaluate")]
-
-
-@pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Take modules away."""
-
-    def take(*modules: str) -> None:
-        for module in modules:
-            monkeypatch.setitem(sys.modules, module, None)
-
-    return take
 
 
 def packages(extra: str) -> set[str]:
@@ -108,7 +96,7 @@ def test_an_option_names_the_extra_that_it_needs(what: str, without: Callable[..
 def test_a_parquet_file_names_its_extra(tmp_path: Path, without: Callable[..., None]) -> None:
     without("pyarrow")
     (tmp_path / "rows.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow: install the extra "hub"'):
+    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow: .* "hub"'):
         read_rows(tmp_path / "rows.parquet")
 
 

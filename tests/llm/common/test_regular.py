@@ -78,7 +78,7 @@ def test_a_lock_is_held_once(tmp_path: Path) -> None:
     file = tmp_path / "log"
     with (
         locked(file),
-        pytest.raises(UserError, match="another process writes it; wait for that one"),
+        pytest.raises(UserError, match="another process"),
         locked(file),
     ):
         pass
@@ -116,9 +116,7 @@ def test_a_damaged_line_is_named_by_its_number_in_the_file(tmp_path: Path) -> No
     log.append({"a": 1})
     assert log.read() == [{"a": 1}]
     log.append({"b": 2})
-    with pytest.raises(
-        UserError, match=r"log\.jsonl: line 2: a is missing or of a wrong type; remove it"
-    ):
+    with pytest.raises(UserError, match=r"log\.jsonl: line 2: a is missing"):
         log.read()
 
 

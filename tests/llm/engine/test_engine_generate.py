@@ -143,7 +143,5 @@ def test_bfloat16_writes_what_the_same_weights_write_but_for_rounding(tiny_base:
 def test_a_text_that_would_leave_the_context_window_is_named(tiny_forever: tuple[Any, Any]) -> None:
     engine = TransformersEngine(*tiny_forever)  # 1024 positions, a token per byte
     assert len(engine.generate(["Long story" + "y" * 1004], 10)) == 1
-    with pytest.raises(
-        UserError, match=r"'Long story.*' needs 1,025 tokens.* holds 1,024; shorten"
-    ):
+    with pytest.raises(UserError, match=r"needs 1,025 tokens.* holds 1,024"):
         engine.generate(["short", "Long story" + "y" * 1005], 10)

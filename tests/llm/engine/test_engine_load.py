@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +196,9 @@ def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(
 
 
 def test_caches_of_products_are_bounded_unless_the_environment_says_how(
-    monkeypatch: pytest.MonkeyPatch,
+    environ: MutableMapping[str, str],
 ) -> None:
-    monkeypatch.setattr(os, "environ", {"LRU_CACHE_CAPACITY": "7"})
+    environ.clear()
+    environ["LRU_CACHE_CAPACITY"] = "7"
     keep_few_products()
-    assert os.environ == {"LRU_CACHE_CAPACITY": "7", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
+    assert environ == {"LRU_CACHE_CAPACITY": "7", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}

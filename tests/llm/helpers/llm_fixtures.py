@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -246,26 +247,26 @@ def tiny_context(tiny_group: Any) -> Any:
 
 
 @pytest.fixture
-def judge_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def judge_at(environ: MutableMapping[str, str]) -> Callable[..., None]:
     """Say where the judge is, from now on in this test."""
 
     def put(url: str = "http://127.0.0.1:9/v1", model: str = "m", **more: str) -> None:
         for name, value in {"url": url, "model": model, **more}.items():
-            monkeypatch.setenv(f"SWARM_LLM_JUDGE_{name.upper()}", value)
+            environ[f"SWARM_LLM_JUDGE_{name.upper()}"] = value
 
     return put
 
 
 @pytest.fixture
-def columns(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+def columns(environ: MutableMapping[str, str]) -> Callable[[int], None]:
     """Say how wide the terminal is."""
-    return lambda width: monkeypatch.setenv("COLUMNS", str(width))
+    return lambda width: environ.update(COLUMNS=str(width))
 
 
 @pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_cache(tmp_path: Path, environ: MutableMapping[str, str]) -> Path:
     """An empty cache of the user."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    environ["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -283,6 +284,29 @@ def noises(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     monkeypatch.setattr(score_model, "ScoreModel", seen)
     return told
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Take modules away."""
+
+    def take(*modules: str) -> None:
+        for module in modules:
+            monkeypatch.setitem(sys.modules, module, None)
+
+    return take
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put functions in the place of those that the commands call."""
+
+    def put(**functions: Any) -> None:
+        monkeypatch.setattr("pyswarmopt_llm.cli.search.check_files", lambda config, specs: None)
+        for name, function in functions.items():
+            monkeypatch.setattr(f"pyswarmopt_llm.report.run.{name}", function)
+
+    return put
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ class ModelServer:
         self.paths = [f"/gone/{path.name}.gguf" for path in adapters]
         self.loaded: dict[str, Json] = {}
         self.requests: list[tuple[str, Json]] = []
-        self._weights = {
+        self.weights = {
             name: weight.detach().clone() for name, weight in self.model.named_parameters()
         }
         self._lock = threading.Lock()
@@ -184,7 +184,7 @@ class ModelServer:
     def restarted(self, other: float = 1.0) -> None:
         """Lose the adapters that were loaded; the base's weights are multiplied."""
         self.loaded.clear()
-        self._weights = {name: weight * other for name, weight in self._weights.items()}
+        self.weights = {name: weight * other for name, weight in self.weights.items()}
 
     def _llamacpp(self, path: str, body: Json) -> tuple[int, Any]:
         if path == "/props":
@@ -229,7 +229,7 @@ class ModelServer:
 
     @torch.no_grad()
     def _apply(self, mixture: Sequence[tuple[Json, float]]) -> None:
-        weights = {name: weight.clone() for name, weight in self._weights.items()}
+        weights = {name: weight.clone() for name, weight in self.weights.items()}
         self._mixed = any(scale for _, scale in mixture)
         for adapter, scale in [] if self.ignores_adapters else mixture:
             for name, change in adapter.items():

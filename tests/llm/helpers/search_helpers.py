@@ -186,6 +186,30 @@ def hand_over(monkeypatch: pytest.MonkeyPatch, start: str = "") -> None:
     monkeypatch.setattr(train, "best_start", best)
 
 
+def note_trainings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Of each training from now on the prompts, with their first replies."""
+    from pyswarmopt_llm.searching import fitting
+
+    trainings: list[dict[str, str]] = []
+    once = fitting.fit
+
+    def noted(engine: Any, start: Any, choices: Any, *rest: Any, **named: Any) -> Any:
+        trainings.append({item.pairs[0][0]: item.pairs[0][1] for item in choices})
+        return once(engine, start, choices, *rest, **named)
+
+    monkeypatch.setattr(fitting, "fit", noted)
+    return trainings
+
+
+def keep_trained(monkeypatch: pytest.MonkeyPatch, kept: Callable[..., bool] | bool = True) -> None:
+    """What is trained is handed over, or not, whatever its score on dev is."""
+    from pyswarmopt_llm.searching import train
+    from pyswarmopt_llm.searching.written import expert_iteration
+
+    for module in (train, expert_iteration):
+        monkeypatch.setattr(module, "not_worse", kept if callable(kept) else lambda *_: kept)
+
+
 def stopped(config: SearchConfig, number: int = 1, kind: str = "evaluation") -> Path:
     """The run of a search that was stopped at the `number`-th event of that kind."""
     from pyswarmopt_llm.searching.loop import search

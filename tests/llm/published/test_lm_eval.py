@@ -167,14 +167,12 @@ def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any
         output_type="loglikelihood_rolling",
         metric_list=[{"metric": "word_perplexity"}],
     )
-    with pytest.raises(UserError, match="is a task of loglikelihood_rolling"):
+    with pytest.raises(UserError, match="task of loglikelihood_rolling"):
         LmEvalTask(str(rolling))
     (tmp_path / "x.yaml").write_text("a: 1")
     with pytest.raises(UserError, match="names no task"):
         LmEvalTask(str(tmp_path / "x.yaml"))
-    with pytest.raises(
-        UserError, match="no metric f9 to maximise document by document; name one behind #: acc"
-    ):
+    with pytest.raises(UserError, match=r"no metric f9 .*: acc"):
         task = LmEvalTask(f"{harness_task({'validation': 6})}#f9")
         task(Flat(), "dev")  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,10 +41,10 @@ class Clock(SimpleNamespace):
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch, environ: MutableMapping[str, str]) -> Clock:
     clock = Clock()
     monkeypatch.setattr(http, "time", clock)
-    monkeypatch.delenv(KEY, raising=False)
+    environ.pop(KEY, None)
     return clock
 
 
@@ -52,8 +52,8 @@ def client(url: str, cache: Path | None = None, timeout: float = 60.0) -> ChatCl
     return ChatClient(Json(url, KEY, "the judge", "resume when it is back", timeout), "m", cache)
 
 
-def test_ratings(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(KEY, " secret\n")
+def test_ratings(serve: Serve, environ: MutableMapping[str, str]) -> None:
+    environ[KEY] = " secret\n"
     server = serve(
         lambda prompt, n: answer(f"Rating: {3 if 'short' in prompt else 9}/10. Because.")
     )
@@ -85,7 +85,7 @@ def test_a_rating_is_read_or_refused(text: str, value: float | None) -> None:
     if value is not None:
         assert judge.ratings(ITEMS[:1], ["x"]) == [value]
         return
-    with pytest.raises(UserError, match="example 0 no rating from 1 to 10"):
+    with pytest.raises(UserError, match="from 1 to 10"):
         judge.ratings(ITEMS[:1], ["x"])
 
 
@@ -113,7 +113,7 @@ def test_what_may_pass_is_tried_again(header: str, wait: float, serve: Serve, cl
 
 def test_retries_end_after_the_stated_time(serve: Serve, clock: Clock) -> None:
     server = serve(lambda prompt, n: answer("", 429, **{"Retry-After": "50"}))
-    with pytest.raises(UserError, match=r"did not answer within 120 s \(status 429.*resume"):
+    with pytest.raises(UserError, match=r"within 120 s \(status 429"):
         client(server.url)(["x"])
     assert len(server.requests) == 3 and clock.now <= 124
 
@@ -150,7 +150,7 @@ def test_a_judge_that_never_answered_is_not_waited_for(serve: Serve, clock: Cloc
 
 def test_an_answer_that_never_ends_is_given_up(serve: Serve) -> None:
     server = serve(lambda prompt, n: (200, {}, b"{" + 2**20 * b" "))
-    with pytest.raises(UserError, match="the answer did not end in 4 s"):
+    with pytest.raises(UserError, match="not end in 4 s"):
         client(server.url, timeout=4.0)(["x"])
 
 
@@ -204,10 +204,10 @@ def test_a_broken_answer_is_asked_for_again_and_then_one_line(
     ],
 )
 def test_a_bad_url_or_key_is_refused_and_no_secret_shown(
-    url: str, key: str, said: str, monkeypatch: pytest.MonkeyPatch
+    url: str, key: str, said: str, environ: MutableMapping[str, str]
 ) -> None:
     if key:
-        monkeypatch.setenv(KEY, key)
+        environ[KEY] = key
     with pytest.raises(UserError, match=said) as error:
         client(url)
     assert "hush" not in str(error.value)
@@ -244,7 +244,7 @@ def test_win_rate_with_swapped_positions() -> None:
     for said in ("Better: A", "Better: tie, both are fine"):
         undecided = Judge(lambda prompts, said=said: [said] * len(prompts))
         assert undecided.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)
-    with pytest.raises(UserError, match="named no better reply for example 0"):
+    with pytest.raises(UserError, match="better reply for example 0"):
         Judge(lambda prompts: ["Both!"] * len(prompts)).win_rate(ITEMS, ["a"] * 3, ["b"] * 3)
 
 
@@ -263,12 +263,12 @@ def test_a_local_judge_prefers_what_its_likelier_answer_names() -> None:
     assert score.per_item == pytest.approx((0.9, 0.1))
 
 
-def test_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment(environ: MutableMapping[str, str], tmp_path: Path) -> None:
     for name, value in (("URL", "http://127.0.0.1:1/v1"), ("MODEL", "m")):
-        monkeypatch.delenv(f"SWARM_LLM_JUDGE_{name}", raising=False)
+        environ.pop(f"SWARM_LLM_JUDGE_{name}", None)
         with pytest.raises(UserError, match=f"SWARM_LLM_JUDGE_{name} is not set"):
             load_judge()
-        monkeypatch.setenv(f"SWARM_LLM_JUDGE_{name}", value)
+        environ[f"SWARM_LLM_JUDGE_{name}"] = value
     load_judge()
     with pytest.raises(UserError, match="cannot be read"):
         load_judge(str(tmp_path / "no.txt"))

@@ -139,11 +139,11 @@ def test_the_first_line_is_judged_and_ten_characters_are_needed(
 
 def test_folders_that_are_no_such_classifier(tiny_base: Path, tmp_path: Path) -> None:
     path = save_classifier(tmp_path / "moods", tiny_base, ["sad", "glad"])
-    with pytest.raises(UserError, match="outputs sad, glad, none called toxicity or toxic"):
+    with pytest.raises(UserError, match="outputs sad, glad, none"):
         find_metric(f"toxicity:{path}")
-    with pytest.raises(UserError, match="cannot be loaded as a classifier"):
+    with pytest.raises(UserError, match="as a classifier"):
         find_metric(f"toxicity:{tmp_path}")
-    with pytest.raises(UserError, match="lacks 1 weights such as"):
+    with pytest.raises(UserError, match="lacks 1 weights"):
         find_metric(f"toxicity:{tiny_base}")
 
 

@@ -171,7 +171,7 @@ def test_bad_files(tmp_path: Path, name: str, text: str | None, message: str) ->
         (tmp_path / ("x.json" if text == "{" else "x.jsonl")).write_text(text)
     with pytest.raises(UserError, match=message):
         load_task(f"published:{name}:{tmp_path}")
-    with pytest.raises(UserError, match="published:nlgraph: its authors publish files"):
+    with pytest.raises(UserError, match="published:nlgraph: its authors"):
         load_task("published:nlgraph")
 
 
@@ -190,9 +190,7 @@ def test_crosswords_may_be_drawn_twice_and_bring_their_example(
     file.write_text(json.dumps(content))
     with caplog.at_level(logging.WARNING):
         task = load_task(str(file))
-    assert (
-        "2 dev examples are also in test, with the same answer among other options" in caplog.text
-    )
+    assert "2 dev examples are also" in caplog.text
     shown = render_prompt(task.dev[0], "letter", task.prompt)
     assert shown.startswith(example) and shown.count("Who acted in X?") == 1
 
@@ -267,7 +265,7 @@ def test_options_counted_from_one_as_in_winogrande_are_refused(right: str, hub: 
     if right == "A":
         assert answers(load_task("hub:a/b", columns=named)) == dict.fromkeys("abc", "A")
         return
-    with pytest.raises(UserError, match=r'the numbers in "answer" count the options from 0'):
+    with pytest.raises(UserError, match=r'"answer" count .* from 0'):
         load_task("hub:a/b", columns=named)
 
 

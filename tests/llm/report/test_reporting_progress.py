@@ -137,7 +137,7 @@ def test_what_a_model_proposes_is_no_iteration() -> None:
     )
     assert (state.iteration, state.proposed) == (2, 2)
     assert (state.best, state.single) == (0.6, ("x", 0.5))
-    assert state.words.startswith("iteration 2/2, 2 suggested by a model, ")
+    assert state.words.startswith("iteration 2/2, 2 suggested")
 
 
 def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:

@@ -136,12 +136,12 @@ def test_the_better_plain_fine_tuning_comes_first_by_test() -> None:
     mixture, expert = (
         verdict(result(CASES[name])).sentence for name in CASES if "plain fine-tuning" in name
     )
-    assert mixture.startswith("Behind plain fine-tuning of the base")
-    assert expert.startswith("This is the best expert, fine-tuned. Behind plain")
+    assert mixture.startswith("Behind plain fine-tuning")
+    assert expert.startswith("This is the best")
     for sentence in (mixture, expert):
         first, _, rest = sentence.partition("0.660 on 200 unseen examples, -0.040")
-        assert "not significantly" in first and "the best single expert, x" in rest
-    assert "plain fine-tuning of the best expert, x (0.520)" in mixture
+        assert "not significantly" in first and "best single expert, x" in rest
+    assert "best expert, x (0.520)" in mixture
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,7 +8,7 @@ import contextlib
 import io
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,14 +72,14 @@ ITEMS = [Item("1", "Why?", None, "", plain=True), Item("2", "Who is\nthis?", Non
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def mine(tmp_path: Path, importable: Callable[[Path], None]) -> Iterator[Path]:
     folder = tmp_path / "scores"
     folder.mkdir()
     (folder / "mine.py").write_text(textwrap.dedent(FUNCTIONS))
     (folder / "beside.py").write_text("")
     (folder / "asks.txt").write_text("\n".join(NAMES))
     with contextlib.chdir(folder):
-        monkeypatch.syspath_prepend(str(folder))  # put back at the end
+        importable(folder)
         yield folder
 
 
@@ -232,10 +232,10 @@ def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: P
     page = write_report(run).read_text()
     assert "short 0.25, &lt;script&gt;" in page
     assert "Hello &lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
-    assert "replies to the dev prompts that changed most" in page
+    assert "prompts that changed most" in page
     found["prompts"][0]["replies"][0].pop("value")
     (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
-    with pytest.raises(UserError, match=r"replies\.json: is damaged; remove it"):
+    with pytest.raises(UserError, match=r"replies\.json: is damaged"):
         write_report(run)
 
 
@@ -248,8 +248,8 @@ def test_named_numbers_are_reported_beside_their_mean(
         own = result["models"][name][split]["tasks"]["asks"]["named"]
         assert (own["short"] + own["long"]) / 2 == pytest.approx(result[f"{name}_{split}"])
     page = (Path(config.out) / "report.html").read_text()
-    assert "asks, from the best expert to the result on test: short " in page
-    assert "asks: the parts of the score on test" in page
+    assert "asks, result on test: short " in page
+    assert "parts of the score" in page
     for part, value in own.items():
         assert f'data-name="{part}">{value:.3f}<' in page
     asked = [Item("1", "reverse a b", None, "")]
@@ -286,7 +286,7 @@ def test_several_scores_of_the_same_prompts_are_combined(
     assert lead["n"] == 6 and low <= lead["difference"] <= high
     assert sum("names no split" in note for note in result["notes"]) == 1
     code, _, err = swarm_llm(capsys, "eval", "--run", config.out)
-    assert code == 2 and "has 2 metrics (mine.py:letters, mine.py:size); choose one" in err
+    assert code == 2 and "(mine.py:letters, mine.py:size)" in err
     code, out, _ = swarm_llm(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:size", "--json"
     )
@@ -360,7 +360,7 @@ def test_a_run_resumes_exactly_with_permission_and_the_same_function(
 
     with pytest.raises(Stop):
         search(config, stop)
-    with pytest.raises(UserError, match=r"if you trust it, add allow mine\.py:letters"):
+    with pytest.raises(UserError, match=r"add allow mine\.py:letters"):
         resume(config.out)
     text = (mine / "mine.py").read_text()
     (mine / "mine.py").write_text(text.replace("/ 100", "/ 10"))

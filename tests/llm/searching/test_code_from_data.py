@@ -166,7 +166,7 @@ def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(UserError, match="add allow own_again:f"):
         resume("run")
-    with pytest.raises(UserError, match="was not started with other:f"):
+    with pytest.raises(UserError, match="started with other:f"):
         resume("run", allowed=["own_again:f", "other:f"])
     shell("resume", "run", "--allow", "own_again:f", "--quiet")
     assert json.loads(Path("run/result.json").read_text())["best_dev"] == whole["best_dev"]

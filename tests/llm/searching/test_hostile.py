@@ -24,7 +24,6 @@ from search_helpers import MakeSearch, Shell, files, questions, small, swarm_llm
 import pyswarmopt as pso
 from pyswarmopt_llm.cli.options import read_config as read_options
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files import json_types
 from pyswarmopt_llm.common.files.json_types import DEEPEST, parse_json
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.adapter import read_adapter
@@ -163,33 +162,22 @@ def test_weights_of_a_base_that_are_no_file_are_not_read(
 ) -> None:
     base = shutil.copytree(tiny_base, tmp_path / "base")
     KINDS[kind](base / "more.safetensors")
-    with not_for_ever(20), pytest.raises(UserError, match=r"more\.safetensors: not a regular file"):
+    with not_for_ever(20), pytest.raises(UserError, match=r"more\.safetensors: not a"):
         resolve_base(str(base))
 
 
 def test_a_repeated_key_is_found_in_linear_time() -> None:
-    """Counted, not timed: each key of 3,000 is compared with a handful of others, not with all."""
-    compared = 0
-
-    class Key(str):
-        __hash__ = str.__hash__
-
-        def __eq__(self, other: object) -> bool:
-            nonlocal compared
-            compared += 1
-            return str.__eq__(self, other)
-
-    pairs = [(Key(f"k{n}"), 0) for n in range(3000)] + [(Key("k2999"), 0)]
-    with pytest.raises(ValueError, match='"k2999" is given twice'):
-        json_types._unique(pairs)
-    assert compared < 10 * len(pairs)
+    """Each of 300,000 keys compared with all others would be 4.5e10 comparisons."""
+    keys = ", ".join(f'"k{n}": 0' for n in range(300_000))
+    with not_for_ever(20), pytest.raises(ValueError, match='"k299999" is given twice'):
+        parse_json(f'{{{keys}, "k299999": 0}}', unique=True)
 
 
 @pytest.mark.parametrize("key", ["dataset", "prompt", "icl_prompt", "metric"])
 def test_half_a_unicode_pair_in_a_task_is_one_line(key: str, tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_text(f'{{"{key}": "a\\ud800 {{question}}", "dev": [{ITEM}], "test": [{ITEM}]}}')
-    with pytest.raises(UserError, match=r"t\.json.*an unpaired surrogate at character 1"):
+    with pytest.raises(UserError, match=r"t\.json.*surrogate at character 1"):
         load_task(str(path))
 
 

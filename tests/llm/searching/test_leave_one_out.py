@@ -8,9 +8,10 @@ import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -20,6 +21,7 @@ from search_helpers import (
     Shell,
     files,
     hand_over,
+    keep_trained,
     questions,
     swarm_llm,
     write_task,
@@ -28,7 +30,6 @@ from search_helpers import (
 import pyswarmopt_groups.run as group_run
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
@@ -92,7 +93,7 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(train, "not_worse", lambda trained, before, *_: trained is not before)
+    keep_trained(monkeypatch, lambda trained, before, *_: trained is not before)
     hand_over(monkeypatch)
     result = search(replace(setting, space="delta", train="on", max_iter=1)).result
     found = left_out(shell, tmp_path / "run")
@@ -113,7 +114,7 @@ def test_what_has_changed_is_refused_in_one_line(
     search(replace(setting, max_iter=1))
     task = Path(setting.tasks[0])
     write_task(task, questions(24, 5), questions(20, 6))
-    assert "words changed since the run began" in shell.refused("analyse", tmp_path / "run")
+    assert "words changed since" in shell.refused("analyse", tmp_path / "run")
 
 
 # Groups
@@ -147,11 +148,9 @@ def first_of_most(ballots: Sequence[str], weights: Sequence[float]) -> str:
 
 
 def test_votes_are_counted_again_without_each_member_and_without_a_model(
-    group: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    group: Path, shell: Shell, opens: Callable[[Any], None]
 ) -> None:
-    monkeypatch.setattr(
-        group_run, "open_members", lambda *_, **__: pytest.fail("a model is loaded")
-    )
+    opens(None)
     before = files(group)
     found = left_out(shell, group)
     result = json.loads((group / "result.json").read_text())

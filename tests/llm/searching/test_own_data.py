@@ -54,7 +54,7 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     before, lines = (run / "history.jsonl").read_text(), mood.read_text().splitlines()
     # another order of the rows, other row numbers
     mood.write_text("\n".join([lines[0], *lines[:0:-1]]))
-    assert "tasks mood changed since the run" in shell.refused("resume", run, "--quiet")
+    assert "tasks mood changed" in shell.refused("resume", run, "--quiet")
     mood.write_text("\n".join(lines))
     shell("resume", run, "--quiet")
     assert (run / "history.jsonl").read_text() == before
@@ -119,7 +119,7 @@ def test_an_export_of_excel_is_evaluated_as_its_clean_copy_is(
     expected = shell.json(*words, "--task", copy)
     found = shell.json(*words, "--task", export, "--labels", tmp_path / "map.csv")
     assert found["n"] == expected["n"] == 27 and found["value"] == expected["value"]
-    assert "its 2 labels are the choices: billing 24, Störung 16" in found["note"]
+    assert "billing 24, Störung 16" in found["note"]
     assert sum(map(sum, found["by_label"]["counts"])) == 27
     said = shell(*words, "--task", copy)
     assert "macro-F1" in said and f"of {sum(found['by_label']['counts'][1])}, " in said
@@ -141,8 +141,8 @@ def test_a_dry_run_of_a_search_counts_and_writes_nothing(
     assert (plan["evaluations"], plan["passes"]) == (20, 20 * 12 + 3 * 12 + 4 * 24)
     assert plan["seconds"] > 0 and plan["memory_bytes"] > 2**20
     out = shell(*search)  # and a trial of 3 experts by letters
-    assert "at most 20 evaluations: 408 forward passes of an example" in out
+    assert "at most 20 evaluations: 408" in out
     assert out.strip().endswith("nothing was written")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "x").write_text("")
-    assert "exists and is not empty" in shell.refused(*search)
+    assert "is not empty" in shell.refused(*search)

@@ -224,10 +224,10 @@ def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
     assert len(dropped) == 2 and done["best_single"] not in dropped
     assert set(dropped.values()) == {16} and done["stop"] == {"proposals": 0}
     outcome = next(text for text in said if "is ahead of every other expert" in text)
-    assert outcome.startswith(done["best_single"]) and "after 16 of 24 dev examples" in outcome
+    assert outcome.startswith(done["best_single"]) and "after 16 of 24" in outcome
     assert outcome in done["notes"]
     report = (tmp_path / "run" / "report.html").read_text()
-    assert all(f"{name}, on 16 dev examples" in report for name in dropped)
+    assert all(f"{name}, on 16" in report for name in dropped)
 
 
 # Drops and budgets

@@ -191,7 +191,7 @@ def test_refuses_to_mix_inputs(runs: dict[str, Path], new: Path, tmp_path: Path)
     with pytest.raises(UserError, match="other inputs"):
         sl.predict(runs["likelihood"], new, out)
     write_rows(new, 11, 4)
-    with pytest.raises(UserError, match=r"out.csv.progress: is of other inputs; remove the file"):
+    with pytest.raises(UserError, match=r"out.csv.progress: .* other inputs"):
         sl.predict(run, new, out)
     write_rows(new, 11, 3)
     about = json.loads((run / "run.json").read_text())
@@ -211,9 +211,7 @@ def test_two_at_once_do_not_write_one_file(runs: dict[str, Path], new: Path, who
     said: list[str] = []
 
     def meanwhile(done: int, total: int) -> None:
-        with pytest.raises(
-            UserError, match=r"o\.csv\.progress: another process writes it"
-        ) as error:
+        with pytest.raises(UserError, match=r"o\.csv\.progress: another process") as error:
             sl.predict(runs["letter"], new, out)
         said.append(error.value.text)
 
@@ -288,7 +286,7 @@ def test_options_of_their_own(words_search: MakeSearch, tmp_path: Path) -> None:
     rows = read(out, ",")
     assert [row["predicted"] for row in rows] == [one.label for one in whole]
     assert json.loads(rows[0]["probabilities"]).keys() == set("ABCD")
-    with pytest.raises(UserError, match="question 1: no choices; give a file whose rows have them"):
+    with pytest.raises(UserError, match="question 1: no choices"):
         sl.predict(run, ["Which?"])
 
 
@@ -316,7 +314,7 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     new.write_text("nr;body\n1;\n2;amber\n3;  \n4;birch\n")
     shown = shell("predict", new, "--run", runs["letter"], "--out", out)
     (said,) = (line for line in caplog.messages if "blank" in line)
-    assert "new.csv: 2 of 4 rows left out (line 2, line 4), since they are blank" in said
+    assert "left out (line 2, line 4)" in said
     assert "2 rows labelled in" in shown and "undefined" not in shown
     rows, alone = read(out), sl.predict(runs["letter"], ["amber", "birch"])
     assert [row["nr"] for row in rows] == list("1234")
@@ -330,7 +328,7 @@ def test_a_task_that_writes_points_to_generate(words_search: MakeSearch, tmp_pat
     task = write_task(tmp_path / "open.json", items[:4], items[4:])
     config = words_search(1, 1, max_iter=0, scoring="generate", metrics=("f1",))
     run = search(replace(config, tasks=(str(task),))).run
-    with pytest.raises(UserError, match="its answers are written; use swarm-llm generate"):
+    with pytest.raises(UserError, match="use swarm-llm generate"):
         sl.predict(run, ["1?"])
 
 
@@ -361,7 +359,7 @@ def test_a_task_of_a_run_goes_by_its_name_or_by_what_the_search_was_given() -> N
     assert with_run(EvalConfig(run=str(run), task="new.json")).task == "new.json"
     forms = [job._source(run, task).form for task in ("words", "words.json")]
     assert forms[0] is not None and forms[0] == forms[1]
-    with pytest.raises(UserError, match="has no such task, choose one of: words, more"):
+    with pytest.raises(UserError, match="one of: words, more"):
         job._source(run, "new.json")
 
 

@@ -18,13 +18,12 @@ import pytest
 import torch
 from engine_reference import load_tiny, naive_loglikelihood, plain_ids
 from peft import PeftModel
-from search_helpers import WORDS, Json, MakeSearch, history, write_task
+from search_helpers import WORDS, Json, MakeSearch, history, keep_trained, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
-from pyswarmopt_llm.searching import train
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.training.trainer import fit, folds
@@ -60,7 +59,7 @@ def done(
     config = make_search(tmp_path_factory.mktemp("repeated"), 1, 1, **more)
     write_task(Path(*config.tasks), asking(request.param, 0), asking(request.param, 1))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(train, "not_worse", lambda *_: True)
+        keep_trained(patched)
         return config, dict(search(config).result)
 
 

@@ -180,7 +180,7 @@ def test_a_run_does_not_go_on_with_other_files(
 ) -> None:
     before = files(begun)
     change()
-    assert f"{name} changed since the run began" in shell.refused("resume", begun, "--quiet")
+    assert f"{name} changed since" in shell.refused("resume", begun, "--quiet")
     assert files(begun) == before
 
 
@@ -200,7 +200,7 @@ def test_a_replay_that_differs_from_the_checkpoint_is_refused(config: SearchConf
     swarm.load_state_dict(state)
     swarm.save(checkpoint)
     before = files(Path(OUT))
-    with pytest.raises(UserError, match="iteration 1 is not what it was"):
+    with pytest.raises(UserError, match="iteration 1 is not"):
         resume(OUT)
     assert files(Path(OUT)) == before
 
@@ -234,7 +234,7 @@ def test_a_second_process_is_kept_off(config: SearchConfig, shell: Shell) -> Non
         err = shell.refused("resume", OUT, "--quiet")
     finally:
         holder.communicate()
-    assert "another process is at work on this run" in err
+    assert "another process" in err
     assert files(Path(OUT)) == before
     whole = [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
     assert all((row["what"], row["who"]) in Run(Path(OUT)).store for row in whole)

@@ -231,10 +231,7 @@ def test_auto_asks_for_letters_where_an_expert_knows_them(
     assert found.result["best_single"].endswith("bee") and found.result["best_single_dev"] == 1.0
     (note,) = [text for text in note_texts(events) if "same weights" not in text]  # six of three
     often = max(map(letters[:32].count, "ABCD")) / 32
-    assert (
-        f"1.000 on 32 dev examples, one letter for all {often:.3f}. That is better than guessing"
-        in note
-    )
+    assert f"one letter for all {often:.3f}." in note
     rows = history(found.run)
     assert sum(row["n"] for row in rows if row["phase"] == "letter") == 3 * 32
     assert [row["phase"] for row in rows[:4]] == ["letter", "letter", "letter", "search"]
@@ -249,7 +246,7 @@ def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_ch
     assert found.result["scoring"] == "likelihood"
     choice, warning = note_texts(events)
     assert "no better than guessing" in choice and "probability of each option" in choice
-    assert "no expert is measurably better than guessing on dev with likelihood scoring" in warning
+    assert "better than guessing" in warning
 
 
 @pytest.mark.parametrize(
@@ -374,15 +371,13 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
 
 @pytest.mark.parametrize("space", ["token", "graph"])
 def test_a_function_of_one_model_is_no_objective_for_several(
-    space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    space: str, tmp_path: Path, importable: Callable[[Path], None]
 ) -> None:
     (tmp_path / "mine_alone.py").write_text("def calm(engine):\n    return 1.0\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    importable(tmp_path)
     models = (str(tmp_path), str(tmp_path))
     config = SearchConfig("", models, (), "r", utilities=("mine_alone:calm",), space=space)
-    with pytest.raises(
-        UserError, match=f"space {space}: a function or harness task scores one model, not several"
-    ):
+    with pytest.raises(UserError, match=f"space {space}: scores one model"):
         search(config)
     with pytest.raises(UserError, match="experts: 0 given"):
         search(small("b", [], [Path("words.json")], "run"))

@@ -244,7 +244,7 @@ def test_what_never_fits_is_an_error_and_leaves_the_model_alone(
     engine: TransformersEngine,
 ) -> None:
     short_of(engine, lambda: False)
-    with pytest.raises(NoRoomError, match="out of memory with a single example"):
+    with pytest.raises(NoRoomError, match="out of memory"):
         trained(engine)
     assert not any("forward" in vars(m) for m in engine.model.modules())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import MutableMapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
     tiny_base: Path,
     tiny_experts: list[Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    environ: MutableMapping[str, str],
     here: Path,
 ) -> None:
     task = write_task(tmp_path / "words.json", questions(16, 1), questions(8, 2))
@@ -35,7 +36,8 @@ def test_nodes_join_and_die_and_the_journal_is_that_of_one_process(
     )
     search(config)
     # what the nodes' processes import
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]), prepend=os.pathsep)
+    root, others = str(Path(__file__).parents[3]), environ.get("PYTHONPATH", "")
+    environ["PYTHONPATH"] = os.pathsep.join([root, others]) if others else root
     cluster = start_cluster()
     ray.init(address=cluster.address, log_to_driver=False)
     node = add_node(cluster)
@@ -70,7 +72,5 @@ def test_a_cluster_that_does_not_answer_is_one_line(
 
     monkeypatch.setattr(ray, "init", refuse)
     task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    with pytest.raises(
-        UserError, match=r"workers ray://nowhere: the cluster does not answer \(nobody there\)"
-    ):
+    with pytest.raises(UserError, match=r"workers ray://nowhere: .* \(nobody there\)"):
         search(small(tiny_base, tiny_experts, [task], tmp_path / "run", workers="ray://nowhere"))

@@ -165,5 +165,5 @@ def test_auto_is_exact_where_it_can_be() -> None:
     assert (MixtureEngine(same).fusion, MixtureEngine(other).fusion) == ("exact", "bytes")
     with pytest.raises(UserError, match="tokenizers differ"):
         MixtureEngine(other, "exact")
-    with pytest.raises(UserError, match="fusion average: unknown; use one of: auto, exact, bytes"):
+    with pytest.raises(UserError, match=r"fusion average: .* auto, exact, bytes"):
         MixtureEngine(same, "average")

@@ -211,7 +211,7 @@ def test_a_run_is_exported_with_the_base_it_names_and_its_card(
         card.data.library_name == "transformers"
         and card.data.to_dict()["base_model_relation"] == "merge"
     )
-    assert "The adapter is merged into the base." in card.text
+    assert "merged into the base" in card.text
 
 
 def nearest(change: torch.Tensor, found: torch.Tensor, rank: int) -> tuple[float, float]:
@@ -286,7 +286,7 @@ def test_after_a_search_on_4_bits_only_merging_is_refused_and_names_the_plain_ba
         capsys, "export", expert, "--base", packed, "--out", tmp_path / "merged"
     )
     way = f"swarm-llm export {expert} --base {tiny_base} --out {tmp_path / 'merged'}"
-    assert code == 2 and f"merge it into the plain base ({way})" in said
+    assert code == 2 and f"plain base ({way})" in said
     assert swarm_llm(capsys, *way.split()[1:])[0] == 0
     found = dict(load_tiny(tmp_path / "merged", torch.bfloat16)[0].named_parameters())
     assert all(torch.equal(found[name], value.to(torch.bfloat16)) for name, value in one.items())
@@ -475,4 +475,4 @@ def test_a_base_that_changed_since_the_run_is_refused(
     about["fingerprints"]["base"] = "0" * 64
     (copy / "run.json").write_text(json.dumps(about))
     (tmp_path / "made").mkdir()
-    assert "not the one of the run any more" in refused(capsys, tmp_path / "made" / "out", copy)
+    assert "not the one" in refused(capsys, tmp_path / "made" / "out", copy)
