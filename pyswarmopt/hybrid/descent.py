@@ -33,6 +33,10 @@ SLOW_GAIN = 0.005
 LITTLE = 0.15  # share of what slopes promise
 CLEAR = 1e3  # roundings of the cost, below which nothing is promised
 MISLED = 2  # lines in a row that keep less: slopes may be errors
+INSIDE = 1e-12  # most distance of a point from its line, unless a wall has cut the step
+PARABOLA = 0.1  # difference of two curvatures of a line that is one, as a share
+ANOTHER_SLOPE = 0.5  # difference of two slopes that cannot both be right, as a share of their sizes
+ANOTHER_BEND = 0.4  # the same of two curvatures, as a share of the larger
 PROBED = 6  # points beside x
 PROBE_SPACING = 3e-6  # between them, as a share of the box
 AGREE = 4  # factor within which three orders of differences show the same error
@@ -206,6 +210,10 @@ class LineSearchDescent(Run):
         """Whether its slopes may be those of errors."""
         return self.misled >= MISLED
 
+    def trust(self) -> None:
+        """Suspect nothing any more of what it has seen so far."""
+        self.misled = 0
+
 
 def either_side(x: Floats, a: Floats) -> Floats:
     """Two moves along each coordinate of x, (2, D): the first is a or -a, both stay in the box."""
@@ -230,11 +238,26 @@ class QuasiNewton(LineSearchDescent):
     - After a few iterations the Hessian is measured once, (D + 1)(D + 2)/2 points: as much as D/2
       gradients, where BFGS needs D of them to learn as much. Its negative eigenvalues count by
       their size (Dauphin et al. 2014, "saddle-free").
+    - Where the cost along a line is a parabola, its slope at the end and its curvature are known
+      without differences. If differences say otherwise, the values have errors.
     """
 
     _: KW_ONLY
     inverse: Floats = array("DD")  # of the Hessian
     scaled: bool = False  # `inverse` knows the size of the curvature
+    points: Floats = array("kD")  # of its lines
+    costs: Floats = array("k")  # theirs
+    line_slope: float = math.nan  # at the end of the latest line; NaN where it was no parabola
+    measured_bend: float = math.nan  # along the present line, by the measured Hessian
+    contradicted: bool = False  # differences said otherwise than a line
+
+    @property
+    def suspect(self) -> bool:
+        return self.contradicted or super().suspect
+
+    def trust(self) -> None:
+        self.contradicted = False
+        super().trust()
 
     def _points_around(self) -> Floats:
         return self._newton_points() if self.mode == "newton" else self._gradient_points()
@@ -281,6 +304,7 @@ class QuasiNewton(LineSearchDescent):
         if not 0 < size < math.inf:
             self.done = True
             return
+        self._compare_slopes(gradient)
         if not len(self.inverse):
             self.inverse = np.eye(len(self.x)) * (FIRST_STEP / size)
         elif len(self.before):
@@ -343,6 +367,49 @@ class QuasiNewton(LineSearchDescent):
         self.inverse = (axes / np.maximum(values, 1e-10 * values.max())) @ axes.T
         self.scaled = True
         self._head(gradient)
+        self.measured_bend = float(self.direction @ hessian @ self.direction)
+
+    # ---- lines that differences contradict ----
+
+    def _learn_line(self, cost: float) -> None:
+        self.points = np.concatenate([self.points.reshape(-1, len(self.x)), self.batch])
+        self.costs = np.append(self.costs, cost)
+        super()._learn_line(cost)
+
+    def _accept(self) -> None:
+        gain = self.cost - self.best_cost
+        bend = self._bend() if gain > CLEAR * self.rounding() else math.nan
+        larger = max(abs(self.measured_bend), abs(bend))
+        self.contradicted |= abs(self.measured_bend - bend) > ANOTHER_BEND * larger
+        self.measured_bend = math.nan
+        self.line_slope = self.slope + self.best_t * bend
+        super()._accept()
+
+    def _fail(self) -> None:
+        self.measured_bend = math.nan
+        self.line_slope = math.nan
+        super()._fail()
+
+    def _bend(self) -> float:
+        """The curvature of the present line by its two shortest steps, NaN where each says another, or
+        a wall has cut one.
+        """
+        steps = self.points[-self.tries :] - self.x
+        t = steps @ self.direction / (self.direction @ self.direction)
+        straight = np.allclose(steps, t[:, None] * self.direction, rtol=0.0, atol=INSIDE)
+        if self.tries < 2 or not straight:
+            return math.nan
+        bends = 2 * (self.costs[-self.tries :] - self.cost - t * self.slope) / t**2
+        first, second = bends[np.argsort(t)[:2]]
+        return float(first) if abs(second - first) <= PARABOLA * abs(first) else math.nan
+
+    def _compare_slopes(self, gradient: Floats) -> None:
+        """Compare the slope at the end of the latest line with that of the gradient there."""
+        if not math.isnan(self.line_slope):
+            slope = float(gradient @ self.direction)
+            sizes = abs(self.slope) + abs(slope)
+            self.contradicted |= abs(slope - self.line_slope) > ANOTHER_SLOPE * sizes
+            self.line_slope = math.nan
 
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
         direction = np.zeros_like(gradient)

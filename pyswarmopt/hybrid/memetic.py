@@ -8,8 +8,9 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
    or four steps ever shorter find nothing better, the best point is evaluated again, and the model
    proposes as many points once more. If the cost was another one, the differences were noise: only
    the swarm continues. Else a descent starts from the best point then.
-   `Probe`: where the cost along two lines in a row falls far less than the slopes say, six points
-   close together show whether values have an error.
+   `Probe`: where the cost along two lines in a row falls far less than the slopes say, or a line is a
+   parabola but not that of the differences, six points close together show whether values have an
+   error.
 3. `Test`, once, after the first descent: whether the function is a sum of functions of one
    coordinate each. From 30 coordinates on, where no Hessian is affordable, it comes before.
 4. `Descent` from the best point so far, else from the middle of the box: smooth functions of one
@@ -179,9 +180,10 @@ class Probe(Phase):
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
-        s.phase(Descent).run.misled = 0
+        descent = s.phase(Descent).run
+        descent.trust()
         error = self.run.error
-        rounding = s.phase(Descent).run.rounding()
+        rounding = descent.rounding()
         if error > MEANT * rounding:
             s.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
 
@@ -277,8 +279,8 @@ class Descent(Phase):
         return QuasiNewton(x, cost, affords_hessian(s))
 
     def _by_regression(self, s: MemeticSwarm) -> RegressionDescent:
-        """From the best point if that is new, first with all that the model has seen; else from a
-        random one.
+        """From the best point if that is new, first with all that the model has seen, and a descent by
+        differences on its lines; else from a random one.
         """
         if not s.known_cost < self.regressed:
             return RegressionDescent(s.random.random(s.box.dim))
@@ -287,7 +289,16 @@ class Descent(Phase):
         model = s.phase(ModelPhase).run
         if model is not None and s.progress.best_by == s.phase(ModelPhase).name:
             return RegressionDescent(x, model.points, model.costs)
+        if isinstance(self.run, QuasiNewton) and len(self.run.points):
+            return RegressionDescent(x, *self._on_lines(model))
         return RegressionDescent(x, x[None], np.array([s.known_cost]))
+
+    def _on_lines(self, model: Proposals | None) -> tuple[Floats, Floats]:
+        """Points, (n, D), and costs, (n,), of the model and of the lines of the present descent."""
+        if model is None:
+            return self.run.points, self.run.costs
+        points = np.concatenate([model.points, self.run.points])
+        return points, np.concatenate([model.costs, self.run.costs])
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pyswarmopt as pso
-from pyswarmopt.hybrid.descent import noise_in
+from pyswarmopt.hybrid.descent import QuasiNewton, noise_in
 from pyswarmopt.hybrid.resolution import Resolution
 
 DIM = 6
@@ -117,3 +117,26 @@ def test_a_search_by_regression_can_be_saved_at_any_time():
     tell(one, 20)
     tell(other, 20)
     assert (one.ask() == other.ask()).all() and one.best.value == other.best.value
+
+
+def waves(x, size: float) -> float:
+    """The ellipsoid with a relative error of its own at every point, of so much."""
+    phase = 1e6 * float((np.asarray(x) * np.sqrt(np.arange(2, DIM + 2))).sum())
+    return ellipsoid(x) * (1 + size * math.sin(phase))
+
+
+@pytest.mark.parametrize(("size", "found"), [(0.0, False), (1e-8, True)])
+def test_a_line_contradicts_differences_only_where_values_have_errors(size, found):
+    random = np.random.default_rng(0)
+    descent = QuasiNewton(random.random(DIM))
+    calls = 0
+    while calls < 80 and not descent.suspect and not descent.done:
+        points = descent.ask(random)
+        descent.tell(np.array([waves(-5 + 10 * point, size) for point in points]))
+        calls += len(points)
+    assert descent.suspect == found
+
+
+def test_what_a_descent_saw_before_it_met_a_ripple_is_not_lost():
+    run = pso.minimize(lambda x: waves(x, 1e-8), BOX, max_evals=250, seed=2)
+    assert "digits" in run.message and ellipsoid(run.x) - 10 < 1e-5
