@@ -210,10 +210,6 @@ class LineSearchDescent(Run):
         """Whether its slopes may be those of errors."""
         return self.misled >= MISLED
 
-    def trust(self) -> None:
-        """Suspect nothing any more of what it has seen so far."""
-        self.misled = 0
-
 
 def either_side(x: Floats, a: Floats) -> Floats:
     """Two moves along each coordinate of x, (2, D): the first is a or -a, both stay in the box."""
@@ -254,10 +250,6 @@ class QuasiNewton(LineSearchDescent):
     @property
     def suspect(self) -> bool:
         return self.contradicted or super().suspect
-
-    def trust(self) -> None:
-        self.contradicted = False
-        super().trust()
 
     def _points_around(self) -> Floats:
         return self._newton_points() if self.mode == "newton" else self._gradient_points()

@@ -10,7 +10,7 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
    the swarm continues. Else a descent starts from the best point then.
    `Probe`: where the cost along two lines in a row falls far less than the slopes say, or a line is a
    parabola but not that of the differences, six points close together show whether values have an
-   error.
+   error, the latter up to three times.
 3. `Test`, once, after the first descent: whether the function is a sum of functions of one
    coordinate each. From 30 coordinates on, where no Hessian is affordable, it comes before.
 4. `Descent` from the best point so far, else from the middle of the box: smooth functions of one
@@ -180,10 +180,9 @@ class Probe(Phase):
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
-        descent = s.phase(Descent).run
-        descent.trust()
+        s.phase(Descent).run.misled = 0
         error = self.run.error
-        rounding = descent.rounding()
+        rounding = s.phase(Descent).run.rounding()
         if error > MEANT * rounding:
             s.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
 
