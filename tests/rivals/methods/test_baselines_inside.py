@@ -82,10 +82,11 @@ def test_regmean_sees_the_inputs_of_the_experts_own_model(
 
 
 class OwnPrompts(OnModel):
-    """A trial in which each expert has two prompts of its own."""
+    """A trial in which each expert has prompts of its own, the first three."""
 
     def prompts(self, expert: str) -> Sequence[str]:
-        return [f"{expert} {word}" for word in ("amber birch", "cedar?")]
+        words = ("amber birch", "cedar?", "dune")
+        return [f"{expert} {word}" for word in words[: 3 if expert == "ant" else 2]]
 
 
 def test_fisher_weights_are_of_each_expert_on_its_own_prompts(
@@ -109,7 +110,7 @@ def test_fisher_weights_are_of_each_expert_on_its_own_prompts(
             for square, slope in zip(
                 squares, torch.autograd.grad(logprobs[drawn], weights), strict=True
             ):
-                square += slope**2 / 2
+                square += slope**2 / len(trial.prompts(expert.info.name))
         for module, square in zip(modules, squares, strict=True):
             information = square.detach() + 1e-6 * square.detach().mean()
             weighted[module].append((information, expert.factors[module].low_rank().dense()))

@@ -133,6 +133,15 @@ def test_pso_mergings_constants_recovered_from_many_particles() -> None:
     assert most == pytest.approx([0.2, 2.0], abs=0.03)
 
 
+def test_natural_niches_of_experts_without_changes_is_the_base(experts: list[Adapter]) -> None:
+    still = [
+        replace(expert, held={m: replace(f, b=0 * f.b) for m, f in expert.factors.items()})
+        for expert in experts
+    ]
+    goal = target(experts, [0.4, 0.3, 0.3], "delta")
+    assert not flat(run("natural-niches", still, NearTo(goal, 9))).any()
+
+
 def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Adapter]) -> None:
     goal = target(experts, [0.4, 0.3, 0.3], "delta")
     trial = NearTo(goal, 25)
