@@ -51,6 +51,9 @@ _FACTORS |= {
     for name, power in (("thousand", 3), ("million", 6), ("billion", 9), ("trillion", 12))
 }
 _HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
+_POWERS = {"2": "²", "3": "³"}
+# cm^2, and not 3x^2
+_POWER_OF_UNIT = re.compile(r"(?<=[^\W\d_])(?<![\d\W][xyn])\s*(?:\^|\*\*)\s*\{?([23])\}?(?!\d)")
 
 
 class Quantity(NamedTuple):
@@ -113,6 +116,7 @@ def _readable(text: str) -> str:
     for sign, written in _HALVES.items():
         text = text.replace(sign, f" {written}")
     text = _CURRENCY.sub("", text)
+    text = _POWER_OF_UNIT.sub(lambda power: _POWERS[power[1]], text)
     return re.sub(r"\d", lambda digit: str(int(digit[0])), text)
 
 

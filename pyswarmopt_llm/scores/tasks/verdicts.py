@@ -52,6 +52,7 @@ _IS_BETTER = re.compile(
     r"(?:clearly\s+|much\s+|slightly\s+|far\s+|the\s+|a\s+bit\s+)*"
     r"(?:better|best|preferable|superior)\b)"
 )
+_MARKED = re.compile(r"\[\[([ABC])\]\]")  # as MT-Bench asks (Zheng et al. 2023, arXiv 2306.05685)
 _LETTER_ALONE = re.compile(
     rf"[\W_]*{_REPLY}\s*{_LETTER}{_CLOSED}(?:[.!:,;]|\n|$)(?P<rest>.*)", re.DOTALL
 )
@@ -86,6 +87,7 @@ def preferred(text: str) -> str | None:
         return stated[0]
     said = {side for side in stated if side is not None}
     said |= {match["letter"] for match in _IS_BETTER.finditer(text)}
+    said |= {side.replace("C", "tie") for side in _MARKED.findall(text)}
     if said:
         return said.pop() if len(said) == 1 else None
     alone = _LETTER_ALONE.match(text)
