@@ -32,7 +32,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ import torch
 from lab import TASKS, make_expert
 from lab_skills import items
 
-from pyswarmopt_llm import SearchConfig, search
+from pyswarmopt_llm import SearchConfig, resume, search
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
@@ -107,6 +107,24 @@ def rows() -> Iterator[str]:
             yield f"{moves} delta {start}"
 
 
+@dataclass(frozen=True)
+class Pool:
+    """The base and the experts of a trial."""
+
+    base: str
+    experts: tuple[str, ...]
+
+
+def built(lab: Path) -> Pool:
+    """The pool of a build of the laboratory."""
+    return Pool(str(lab / "base"), folders(lab / "experts"))
+
+
+def folders(folder: Path) -> tuple[str, ...]:
+    """The directories of the experts in a folder."""
+    return tuple(sorted(map(str, folder.iterdir())))
+
+
 def task_file(work: Path, form: str, task: str) -> Path:
     """The task with `DEV` and `TEST` items, as options or as answers that are written."""
     splits = {"dev": items(TASKS[task], "dev", DEV, 7), "test": items(TASKS[task], "test", TEST, 7)}
@@ -155,30 +173,30 @@ def found(name: str, model: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def searched(
-    lab: Path, file: Path, form: str, row: str, seed: int, run: Path, settings: Mapping[str, Any]
+    pool: Pool, file: Path, form: str, row: str, seed: int, run: Path, settings: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """The lines of a row that is a search: of the swarm's first one also the models beside it."""
+    """The lines of a row that is a search: of the swarm's first one also the models beside it. A
+    search that was stopped goes on.
+    """
     form_settings = (
         {"scoring": "likelihood"}
         if form == "choices"
         else {"metrics": ("exact-match",), "max_new_tokens": NEW_TOKENS}
     )
-    shutil.rmtree(run, ignore_errors=True)
     start = time.process_time()
-    result = search(
-        SearchConfig(
-            base=str(lab / "base"),
-            experts=tuple(sorted(map(str, (lab / "experts").iterdir()))),
-            tasks=(str(file),),
-            out=str(run),
-            threads=1,
-            dtype="float32",
-            seed=seed,
-            no_rivals=True,
-            **form_settings,
-            **settings,
-        )
-    ).result
+    config = SearchConfig(
+        base=pool.base,
+        experts=pool.experts,
+        tasks=(str(file),),
+        out=str(run),
+        threads=1,
+        dtype="float32",
+        seed=seed,
+        no_rivals=True,
+        **form_settings,
+        **settings,
+    )
+    result = (resume(run) if run.exists() else search(config)).result
     spent = {
         "evaluations": result["evaluations"],
         "seconds": round(time.process_time() - start, 1),
@@ -188,17 +206,15 @@ def searched(
     yield found(row, models["best"], **spent)
     if row == "default" and "mixture" in models:
         yield found("default, untrained", models["mixture"])
-    if row == "swarm delta segments":
+    if row in ("swarm delta segments", "default without training"):
         yield found("best expert", models["best_single"])
         yield found("uniform", models["uniform"])
     shutil.rmtree(run)
 
 
-def bench_of(lab: Path, file: Path, form: str) -> Bench:
+def bench_of(pool: Pool, file: Path, form: str) -> Bench:
     """The task as the baselines see it."""
-    base, experts = load_pool(
-        str(lab / "base"), sorted(map(str, (lab / "experts").iterdir())), "delta"
-    )
+    base, experts = load_pool(pool.base, pool.experts, "delta")
     choices = form == "choices"
     return Bench(
         base,
@@ -291,10 +307,15 @@ def run_row(options: argparse.Namespace, form: str, task: str, row: str) -> None
     else:
         evaluations = {line["row"]: line.get("evaluations", 0) for line in known}
         settings = settings_of(row, evaluations)
-        run = options.work / "run"
-        made = searched(options.lab, file, form, row, options.seed, run, settings)
+        run = options.work / f"{task}-{form}-{row.replace(' ', '-')}-{options.seed}"
+        made = searched(built(options.lab), file, form, row, options.seed, run, settings)
+    append(options.out, job, made)
+
+
+def append(file: Path, job: Mapping[str, Any], made: Iterable[Mapping[str, Any]]) -> None:
+    """Append the lines of a row to a file, and print what they found."""
     lines = [{**job, **line} for line in made]
-    with options.out.open("a", encoding="utf-8") as out:
+    with file.open("a", encoding="utf-8") as out:
         out.write("".join(json.dumps(line) + "\n" for line in lines))
     for line in lines:
         share = shares(line["test"])
@@ -303,7 +324,7 @@ def run_row(options: argparse.Namespace, form: str, task: str, row: str) -> None
 
 def of_baseline(lab: Path, file: Path, form: str, row: str, seed: int) -> Iterable[dict[str, Any]]:
     """The lines of a baseline."""
-    bench = bench_of(lab, file, form)
+    bench = bench_of(built(lab), file, form)
     if row == SCALE:
         return scaled(bench)
     if row == DATA_MERGE:
