@@ -34,6 +34,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "model-swarms factor": MODEL_SWARMS,
     "model-swarms delta": {**SWARM, "space": "delta", "start": "segments"},
     "model-swarms sums": {**SWARM, "space": "delta", "start": "sums"},
+    "default in the hull": {"space": f"{Path(__file__).with_name('hull.py')}:convex"},
 }
 BEST = "best expert"
 
