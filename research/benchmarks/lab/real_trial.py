@@ -11,11 +11,15 @@ time: what is there is not run again, and a search goes on where it stopped.
 
     python research/benchmarks/lab/real_trial.py --experts EXPERTS --tasks TASKS/intent.json \\
         --work runs/real --out research/evidence/real-trial.jsonl
+
+On a GPU (`--device cuda --dtype bfloat16`) an evaluation takes a fraction of a second; --minutes ends
+after the row that is under way then.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import torch
@@ -41,13 +45,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--rows", nargs="+", default=list(ROWS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + 60 * options.minutes
     for row in options.rows:
         for task in options.tasks:
-            run_row(options, task, row)
+            if time.monotonic() < end:
+                run_row(options, task, row)
 
 
 def run_row(options: argparse.Namespace, task: Path, row: str) -> None:
@@ -56,7 +65,7 @@ def run_row(options: argparse.Namespace, task: Path, row: str) -> None:
     known = [line for line in lines_of(options.out) if job.items() <= line.items()]
     if row in {line["row"] for line in known}:
         return
-    pool = Pool(options.base, folders(options.experts))
+    pool = Pool(options.base, folders(options.experts), options.device, options.dtype)
     if row == SCALE:
         made = scaled(bench_of(pool, task, "choices"))
     else:

@@ -109,10 +109,12 @@ def rows() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Pool:
-    """The base and the experts of a trial."""
+    """The base and the experts of a trial, and where they run."""
 
     base: str
     experts: tuple[str, ...]
+    device: str = "cpu"
+    dtype: str = "float32"
 
 
 def built(lab: Path) -> Pool:
@@ -190,7 +192,8 @@ def searched(
         tasks=(str(file),),
         out=str(run),
         threads=1,
-        dtype="float32",
+        dtype=pool.dtype,
+        device=pool.device,
         seed=seed,
         no_rivals=True,
         **form_settings,
@@ -218,7 +221,7 @@ def bench_of(pool: Pool, file: Path, form: str) -> Bench:
     choices = form == "choices"
     return Bench(
         base,
-        load_engine(base, "float32", "cpu", 1),
+        load_engine(base, pool.dtype, pool.device, 1),
         experts,
         load_task(str(file)),
         "likelihood" if choices else "generate",
