@@ -10,6 +10,8 @@ from typing import Any
 from outcomes import lines, markdown
 from scipy import stats
 
+from pyswarmopt_llm.common.statistics import compare_paired
+
 BEST = "best expert"
 TASKS = 6
 ALL = (0, 1, 2)  # builds
@@ -221,7 +223,60 @@ def ratios() -> str:
     return markdown(["shares of the sources", *tasks, "mean"], table)
 
 
+REAL = "real-trial"
+
+
+def real() -> str:
+    """A row per task and method of the real model: dev, test, the paired gain on test, evaluations."""
+    found = lines(REAL)
+    table = []
+    for task in dict.fromkeys(line["task"] for line in found):
+        rows = {line["row"]: line for line in found if line["task"] == task}
+        best = right(rows[BEST]["test"])
+        for row in [row for row in LABELS if row in rows]:
+            gain = compare_paired(right(rows[row]["test"]), best)
+            ends = ", ".join(f"{100 * end:+.1f}" for end in gain.interval)
+            cells = [f"{rows[row]['dev']:.3f}", f"{share(rows[row]['test']):.3f}"]
+            cells.append("" if row == BEST else f"{100 * gain.difference:+.1f} [{ends}]")
+            table.append([task, LABELS[row], *cells, str(rows[row].get("evaluations", ""))])
+    return markdown(["task", "", "dev", "test", "gain on test, points", "evaluations"], table)
+
+
+def right(packed: str) -> list[float]:
+    """The items of a line, 1 where the answer is right."""
+    return [float(sign == "1") for sign in packed]
+
+
+CHEATED = {
+    BEST: "best expert by the score",
+    "model-swarms factor": "Model Swarms, `factor`, segments",
+    "model-swarms delta": "Model Swarms, `delta`, segments",
+    "default in the hull": "the search, confined to averages of the experts",
+    "default": "the search (default)",
+}
+FACTS = 3  # of a reply
+
+
+def cheated() -> str:
+    """A row per method: the mean score and the share of right facts by each score, over the seeds."""
+    found = lines("cheated")
+    scores = list(dict.fromkeys(line["score"] for line in found))
+    table = []
+    for method, label in CHEATED.items():
+        cells = []
+        for score in scores:
+            rows = [r for r in found if (r["score"], r["method"]) == (score, method)]
+            facts = [sum(map(int, r["facts"])) / FACTS / len(r["facts"]) for r in rows]
+            value = fmean(fmean(r["values"]) for r in rows)
+            spread = f" ({min(facts):.3f} to {max(facts):.3f})" if min(facts) < max(facts) else ""
+            cells.append(f"{value:.3f}, {fmean(facts):.3f}{spread}")
+        table.append([label, *cells])
+    return markdown(["", *(f"{score}: score, facts" for score in scores)], table)
+
+
 TABLES = {
+    "trial-real": real,
+    "trial-cheated": cheated,
     "joint-steps": steps,
     "joint-ratios": ratios,
     "trial-differences": differences,
