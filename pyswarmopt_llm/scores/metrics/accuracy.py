@@ -205,6 +205,11 @@ def one_letter(items: Sequence[Item]) -> float:
 def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
     """Whether the best of several experts is significantly better than guessing, and than one
     letter for all items.
+
+    Example:
+        >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "ABAA"[i % 4]) for i in range(20)]
+        >>> [knows_letters(items, [Score(n / 20, (), 20, 0.0)]) for n in (18, 19)]  # p = .09 and .02
+        [False, True]
     """
     constant = float(stats.binom.isf(LEVEL / len(scores), len(items), one_letter(items))) / len(
         items
