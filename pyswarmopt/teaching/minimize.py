@@ -7,8 +7,9 @@ has become narrow:
 2. `Descent`, BFGS, starts from the best of them, later ones from random points.
 3. `Swarm`, CMA-ES, takes turns with them.
 
-`pyswarmopt.hybrid.memetic` has what is left out: values with errors, separable functions, what comes
-after a narrow swarm, many coordinates, whole numbers, labels, states that can be saved. The model, the
+`pyswarmopt.hybrid.memetic` has what is left out: values with errors, kinks that look like errors,
+separable functions, what comes after a narrow swarm, many coordinates, whole numbers, labels, states
+that can be saved. The model, the
 questions that tell whether that is needed, and CMA-ES's constants are its own. A test compares both.
 """
 
