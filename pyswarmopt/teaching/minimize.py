@@ -9,8 +9,8 @@ has become narrow:
 
 `pyswarmopt.hybrid.memetic` has what is left out: values with errors, kinks that look like errors,
 separable functions, what comes after a narrow swarm, many coordinates, whole numbers, labels, states
-that can be saved. The model, the
-questions that tell whether that is needed, and CMA-ES's constants are its own. A test compares both.
+that can be saved. The model, the questions that tell whether that is needed, and CMA-ES's constants are
+its own. A test compares both.
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ def adapters_on_hub(base: str, limit: int) -> list[str]:
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
-        HTTPError,  # that of its client, whose name differs by version
+        HTTPError,  # type: ignore[attr-defined]  # of its client, whose name differs by version
     )
 
     tags = (f"base_model:adapter:{base}", "peft")
