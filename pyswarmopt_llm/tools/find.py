@@ -273,9 +273,7 @@ def adapters_on_hub(base: str, limit: int) -> list[str]:
         UserError: the hub cannot be asked, or has none.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import (
-        HTTPError,  # type: ignore[attr-defined]  # of its client, whose name differs by version
-    )
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of its client
 
     tags = (f"base_model:adapter:{base}", "peft")
     try:
