@@ -112,7 +112,7 @@ def test_thoughts_must_fit_the_window(tiny_base: Path, tmp_path: Path) -> None:
     check_window(task, "generate", engine, metric=METRICS["exact-match"])
     engine.thinking = config.thinking + 1000
     check_window(task, "likelihood", engine)
-    with pytest.raises(UserError, match=r"generate scoring needs 1[12]\d\d tokens"):
+    with pytest.raises(UserError, match=r"generate scoring needs 1,[12]\d\d tokens"):
         check_window(task, "generate", engine, metric=METRICS["exact-match"])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from search_helpers import MakeSearch, history, swarm_llm
 
-from pyswarmopt_llm.common.config import SearchConfig, given_settings
+from pyswarmopt_llm.common.config import SearchConfig, given_settings, search_command
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import decided as words_of_start
 from pyswarmopt_llm.report.progress import price
@@ -120,7 +120,7 @@ def decided(events: Sequence[Event]) -> str:
 def test_the_command_of_a_run_has_what_was_given_and_nothing_that_was_chosen(
     config: SearchConfig,
 ) -> None:
-    words = about(prepare(config)).command.split()
+    words = search_command(about(prepare(config)).typed).split()
     assert {"--particles", "--max-iter", "--task", "--experts"} <= {*words}
     assert not {"--space", "--patience", "--optimizer", "--train"} & {*words}
 

@@ -373,7 +373,7 @@ def test_what_is_no_mixture_is_refused(start: Start, connect: Connect, space: De
     [
         ({"tokens_moved": 1}, "into other tokens than base does: it runs another base"),
         ({"ignores_adapters": True}, "weight 1 of ant gives what the base gives"),
-        ({"noise": math.nan}, "gives nan for a log-probability are damaged"),
+        ({"noise": math.nan}, "gives nan for a log-probability"),
         ({"drift": 0.05}, "weight 0 of all experts differs from its base by 0.05 nats per token"),
     ],
 )
