@@ -38,7 +38,6 @@ LABELS = {
     "lorahub": "LoraHub",
     "natural-niches": "natural niches",
     "data-merge": "data merge: one adapter, trained on the union",
-    "default, skipping": "the search until 27 November, which skipped proposals",
     "default, untrained": "the search (default), before training",
     "default without training": "the search (default), `--set train=off`",
     "item model": "the item model of the default, as many evaluations as the swarm",
