@@ -34,10 +34,10 @@ OnItems = Callable[[int, int], None]  # items scored, of how many
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The result of `evaluate_model`.
+    """The result of `evaluate`.
 
     Example:
-        >>> result = evaluate_model("my/base", None, "questions.json")  # doctest: +SKIP
+        >>> result = sl.evaluate("my/base", None, "questions.json")  # doctest: +SKIP
         >>> result.score.value, result.interval, result.n  # doctest: +SKIP
         (0.5, (0.19, 0.81), 6)
     """

@@ -248,7 +248,7 @@ def test_named_numbers_are_reported_beside_their_mean(
         own = result["models"][name][split]["tasks"]["asks"]["named"]
         assert (own["short"] + own["long"]) / 2 == pytest.approx(result[f"{name}_{split}"])
     page = (Path(config.out) / "report.html").read_text()
-    assert "asks, result on test: short " in page
+    assert "to the result on test: short " in page
     assert "parts of the score" in page
     for part, value in own.items():
         assert f'data-name="{part}">{value:.3f}<' in page
