@@ -189,8 +189,7 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, Verdict
     task = Task("prompt", (), (Item("prompt", prompt, None, "", plain=True),))
     group = Group.opened(config, task)
     context = group.context(Store(None))
-    decide = {strategy.name: strategy.decide for strategy in group.strategies}
-    verdicts = {name: decided(context, task.test)[0] for name, decided in decide.items()}
+    verdicts = {each.name: each.decide(context, task.test)[0] for each in group.strategies}
     return verdicts, [member.name for member in context.members]
 
 
