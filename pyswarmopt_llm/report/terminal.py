@@ -68,42 +68,12 @@ def progress(console: Console) -> Iterator[OnEvent]:
     ) as bars:
         task = bars.add_task("", total=None, left="")
         state = SearchState()
-        shown = -1  # evaluations at the latest line of a log
-        told: tuple[float | None, float] = (None, 0.0)  # best score and seconds of scoring there
-        said: set[str] = set()  # the draws of a grid begin alike, and so does what takes their best
-
-        def is_news() -> bool:
-            """An evaluation that the log has not had, and a new best or `QUIET` seconds since."""
-            best, seconds = told
-            fast = 0 <= state.seconds - seconds < QUIET
-            return state.done > shown and not (fast and state.best == best)
-
-        def line_of(event: Event) -> str:
-            nonlocal shown, told
-            match event.kind:
-                case "start":
-                    shown = -1
-                    told = (None, 0.0)
-                    return f"{headline(event.data)}\n{decided(event.data)}"
-                case "price":
-                    return price(event.data)
-                case "note":
-                    return str(event.data["text"])
-            if console.is_terminal:
-                return ""
-            # A resumed run repeats the iterations of its journal, which have been shown before.
-            new = is_news()
-            if event.kind == "iteration" and new:
-                shown = state.done
-                told = (state.best, state.seconds)
-            return logged(event, state, new)
+        lines = _Lines(state, not console.is_terminal)
 
         def on_event(event: Event) -> None:
             state.add(event)
-            line = line_of(event)
-            if line and line not in said:
+            if line := lines.after(event):
                 say(console, line)
-                said.add(line)
             bars.update(
                 task,
                 description=state.phase or state.words,
@@ -113,6 +83,60 @@ def progress(console: Console) -> Iterator[OnEvent]:
             )
 
         yield on_event
+
+
+class _Lines:
+    """The lines that the progress of a search leaves behind, each once: the draws of a grid begin alike,
+    and so does what takes their best.
+
+    Args:
+        state: the search's, kept up to date by whoever asks.
+        logs: whether lines stand in place of bars.
+    """
+
+    def __init__(self, state: SearchState, logs: bool) -> None:
+        self._state = state
+        self._logs = logs
+        self._said: set[str] = set()
+        self._restart()
+
+    def _restart(self) -> None:
+        self._shown = -1  # evaluations at the latest line of an iteration
+        self._best: float | None = None  # score there
+        self._seconds = 0.0  # of scoring by then
+
+    def after(self, event: Event) -> str:
+        """The line after an event; "" for most events."""
+        line = self._line(event)
+        if line in self._said:
+            return ""
+        self._said.add(line)
+        return line
+
+    def _line(self, event: Event) -> str:
+        match event.kind:
+            case "start":
+                self._restart()
+                return f"{headline(event.data)}\n{decided(event.data)}"
+            case "price":
+                return price(event.data)
+            case "note":
+                return str(event.data["text"])
+        if not self._logs:
+            return ""
+        new = self._is_news()
+        if event.kind == "iteration" and new:
+            self._shown = self._state.done
+            self._best = self._state.best
+            self._seconds = self._state.seconds
+        return logged(event, self._state, new)
+
+    def _is_news(self) -> bool:
+        """An evaluation that the log has not had, which a resumed run repeats, and a new best or `QUIET`
+        seconds since.
+        """
+        fast = 0 <= self._state.seconds - self._seconds < QUIET
+        return self._state.done > self._shown and not (fast and self._state.best == self._best)
 
 
 def table_of(title: str, headings: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
