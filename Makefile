@@ -41,7 +41,7 @@ demo: $(SEARCH)
 # deadlines; make fuzz looks for new ones. A test that hangs ends its process (pyproject.toml), and is not tried again.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 --hypothesis-profile=ci
 
-# What tells that a checkout works: every test that takes less than a second (tests/tiers.py), some four minutes.
+# What tells that a checkout works: every test that takes less than a second (tests/tiers.py), four to eight minutes.
 # Those of research/ are all in the second tier.
 test: setup
 	$(PYTEST) -m "not slow" --ignore=research $(ARGS)
