@@ -116,23 +116,9 @@ def explored(
         progress: tells of it.
         checkpoint: name of the swarm's state.
     """
-    experts = job.pool.space.vertices()
-    shares = draw_shares(job.objectives.items, job.plan.config.seed) if job.plan.races else []
-    # what the first expert takes, of a race on its first items, tells the pace
-    (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
-    _tell_price(job, first, progress.tell)
-    start = begin(scorer, experts, job.starts, shares)
+    start = _score_experts(job, scorer, progress)
     warn_of_useless_scores(job, start.experts, scorings, progress.tell)
-    remarks: list[str] = []
-    if start.decided:
-        progress.planned -= job.plan.proposals
-        remarks.append(start.outcome(job.pool.space.expert_names, job.work.items))
-    names = job.objectives.names
-    archive: Archive | None = None
-    if len(names) > 1:
-        from pyswarmopt_llm.searching.leaders import Archive
-
-        archive = Archive(names)
+    archive = _new_archive(job.objectives.names)
 
     def learnt(batch: Batch, rows: Sequence[Row]) -> None:
         if archive is not None:
@@ -143,10 +129,7 @@ def explored(
     with proposer_of(job, run, start, checkpoint) as proposer:
         stop = explore(proposer, scorer, job.work.budget, learnt)
         best = proposer.best()
-    remarks += proposer.remarks
-    gamed = any(metric.gamed for metric in job.objectives.metrics.values())
-    if gamed and job.plan.kind.linear:
-        remarks += outside(best.x)
+    remarks = _remarks(job, start, proposer, best.x)
     for text in remarks:
         progress.tell(note(text))
     return Found(
@@ -159,6 +142,36 @@ def explored(
         remarks=remarks,
         scorer=scorer,
     )
+
+
+def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
+    """Score the experts, in a race where the plan has one."""
+    experts = job.pool.space.vertices()
+    shares = draw_shares(job.objectives.items, job.plan.config.seed) if job.plan.races else []
+    # what the first expert takes, of a race on its first items, tells the pace
+    (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
+    _tell_price(job, first, progress.tell)
+    start = begin(scorer, experts, job.starts, shares)
+    if start.decided:
+        progress.planned -= job.plan.proposals
+    return start
+
+
+def _new_archive(tasks: Sequence[str]) -> Archive | None:
+    """What keeps the candidates of several tasks; None for one task."""
+    if len(tasks) < 2:
+        return None
+    from pyswarmopt_llm.searching.leaders import Archive
+
+    return Archive(tasks)
+
+
+def _remarks(job: Job, start: Start, proposer: Proposer, best: Tensor) -> list[str]:
+    """What a user should know of the race, of the proposals, and of the best candidate, (n,)."""
+    raced = [start.outcome(job.pool.space.expert_names, job.work.items)] if start.decided else []
+    gamed = any(metric.gamed for metric in job.objectives.metrics.values())
+    outer = outside(best) if gamed and job.plan.kind.linear else []
+    return [*raced, *proposer.remarks, *outer]
 
 
 @contextmanager

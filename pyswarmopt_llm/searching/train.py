@@ -126,16 +126,61 @@ def train_on_labels(
     starts = _starts(untrained, job.pool.space.vertices()[found.single], most)
     if folder is None or not folder.exists():
         announce(job, starts.values(), tell)
+    plain = {BASE, EXPERT} & starts.keys() if job.work.tests_plain else set[str]()
+    fittings = _fittings(job, found, starts, len(plain), folder, tell)
+    rows = _cross_fitted(job, run, found, fittings, starts)
+    best, kept = _best_and_kept(job, found, untrained, starts, rows)
+    (before,) = found.scorer.score([starts[best]], 0)
+    tuned = {}
+    for name, fitting in fittings.items():
+        patch = fitting.whole() if name in {best, *plain} else None
+        tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
+    mixture = Contestant(starts[best], dev=before, value=before.value)
+    models = {"mixture": mixture, "trained": tuned[best]}
+    models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
+    passes = sum(f.passes(tuned[name].patch is not None) for name, f in fittings.items())
+    return Training(models, "trained" if kept else "mixture", passes)
+
+
+def _untrained(job: Job, found: Found) -> Tensor:
+    """Position to hand over without training: the best expert's, unless a mixture is ahead of it by
+    more than a standard error.
+    """
+    position = found.chosen.position
+    expert = job.pool.space.vertices()[found.single].to(position)
+    if position.equal(expert) or not position.any():
+        return position
+    mixture, alone = expected(found.scorer.score([position, expert], 0), job.objectives)
+    return expert if not_worse(alone, mixture) else position
+
+
+def _starts(untrained: Tensor, expert: Tensor, most: int) -> dict[str, Tensor]:
+    """Name -> position of each model that is trained; of so many what was found is the first."""
+    expert = expert.to(untrained)
+    starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
+    if not any(untrained.equal(start) for start in starts.values()):
+        starts[MIXTURE] = untrained
+    order = sorted(starts, key=lambda name: (not starts[name].equal(untrained), name != EXPERT))
+    return {name: start for name, start in starts.items() if name in order[:most]}
+
+
+def _fittings(
+    job: Job,
+    found: Found,
+    starts: Mapping[str, Tensor],
+    plain: int,
+    folder: Path | None,
+    tell: OnEvent,
+) -> dict[str, Fitting]:
+    """Name -> the training that begins with that model; one of them, and those that are `plain`,
+    will be trained on all items, too.
+    """
     items = job.choices(found.scorings)
-    evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
     schedule = labelled(len(items))
-    plain = {BASE, EXPERT} & starts.keys() if job.work.tests_plain else set()
-    whole = min(len(plain) + 1, len(starts)) * schedule.whole_passes(len(items))
+    whole = min(plain + 1, len(starts)) * schedule.whole_passes(len(items))
     meter = Meter(len(starts) * schedule.fold_passes(len(items)) + whole, tell)
-    fittings: dict[str, Fitting] = {}
-    rows: dict[str, Row] = {}
-    for name, position in starts.items():
-        fittings[name] = Fitting(
+    return {
+        name: Fitting(
             job.engine,
             job.pool.space.realise(position),
             items,
@@ -145,26 +190,43 @@ def train_on_labels(
             schedule,
             spend=meter.spend,
         )
-        new = partial(_cross_fitted, fittings[name], evaluator, job.objectives.items)
-        rows[name] = trained_row(job, run, found, position, new)
-    (row,) = found.scorer.score([untrained.position], 0)
-    *trained, before = expected([*rows.values(), row], job.objectives)
-    values = dict(zip(starts, trained, strict=True))
-    best = best_start(values)
-    kept = not_worse(values[best], before, BEHIND)
-    if not kept:
-        best = next(name for name, start in starts.items() if start.equal(untrained.position))
-    elif not starts[best].equal(untrained.position):
-        (row,) = found.scorer.score([starts[best]], 0)
-        untrained = Contestant(starts[best], value=row.value)
-    tuned = {}
+        for name, position in starts.items()
+    }
+
+
+def _cross_fitted(
+    job: Job,
+    run: Journal,
+    found: Found,
+    fittings: Mapping[str, Fitting],
+    starts: Mapping[str, Tensor],
+) -> dict[str, Row]:
+    """Name -> the scores on dev after training, each item by what was trained without its fold."""
+    evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
+    rows = {}
     for name, fitting in fittings.items():
-        patch = fitting.whole() if name in {best, *plain} else None
-        tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
-    models = {"mixture": replace(untrained, dev=row), "trained": tuned[best]}
-    models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
-    passes = sum(f.passes(tuned[name].patch is not None) for name, f in fittings.items())
-    return Training(models, "trained" if kept else "mixture", passes)
+        new = partial(_by_folds, fitting, evaluator, job.objectives.items)
+        rows[name] = trained_row(job, run, found, starts[name], new)
+    return rows
+
+
+def _best_and_kept(
+    job: Job,
+    found: Found,
+    untrained: Tensor,
+    starts: Mapping[str, Tensor],
+    rows: Mapping[str, Row],
+) -> tuple[str, bool]:
+    """Name of the best start, and whether what was trained from it is handed over; if not, the
+    start is what is handed over without training.
+    """
+    (row,) = found.scorer.score([untrained], 0)
+    *trained, before = expected([*rows.values(), row], job.objectives)
+    values = dict(zip(rows, trained, strict=True))
+    best = best_start(values)
+    if not_worse(values[best], before, BEHIND):
+        return best, True
+    return next(name for name, start in starts.items() if start.equal(untrained)), False
 
 
 def best_start(values: Mapping[str, Score]) -> str:
@@ -185,31 +247,7 @@ def best_start(values: Mapping[str, Score]) -> str:
     return best
 
 
-def _untrained(job: Job, found: Found) -> Contestant:
-    """Model to hand over without training: the best expert, unless a mixture is ahead of it by more
-    than a standard error.
-    """
-    chosen = found.chosen
-    expert = job.pool.space.vertices()[found.single].to(chosen.position)
-    if chosen.position.equal(expert) or not chosen.position.any():
-        return chosen
-    rows = found.scorer.score([chosen.position, expert], 0)
-    mixture, alone = expected(rows, job.objectives)
-    return Contestant(expert, value=alone.value) if not_worse(alone, mixture) else chosen
-
-
-def _starts(untrained: Contestant, expert: Tensor, most: int) -> dict[str, Tensor]:
-    """Name -> position of each model that is trained; of so many what was found is the first."""
-    position = untrained.position
-    expert = expert.to(position)
-    starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
-    if not any(position.equal(start) for start in starts.values()):
-        starts[MIXTURE] = position
-    order = sorted(starts, key=lambda name: (not starts[name].equal(position), name != EXPERT))
-    return {name: start for name, start in starts.items() if name in order[:most]}
-
-
-def _cross_fitted(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) -> Row:
+def _by_folds(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) -> Row:
     """The scores on dev, each item by what was trained without its fold.
 
     Args:

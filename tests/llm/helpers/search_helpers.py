@@ -182,7 +182,7 @@ def hand_over(monkeypatch: pytest.MonkeyPatch, start: str = "") -> None:
     def best(values: Mapping[str, Any]) -> str:
         return start or ("mixture" if "mixture" in values else "expert")
 
-    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen)
+    monkeypatch.setattr(train, "_untrained", lambda job, found: found.chosen.position)
     monkeypatch.setattr(train, "best_start", best)
 
 
