@@ -14,7 +14,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from html import escape
@@ -247,8 +247,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
     made, own = ({}, "") if training is None else (training.models, training.best)
     chosen = made.get(own, found.chosen)
     files = _write_best(job, run, chosen)
-    asked = tuple(found.scorings.items())
-    splits = {split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS}
+    splits = _evaluators(job, found)
     measure = partial(_measure, job, run, splits)
     best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
     contestants = {"best": best, **_contestants(job, found, made, own)}
@@ -279,13 +278,20 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         expert_iteration=None if training is None else training.iteration,
         front=front,
         by_label=_by_label(job, run),
-        notes=[
-            *{**job.notes, **run.about.notes}.values(),
-            *found.remarks,
-            *doubts,
-            *_without_numbers(run),
-        ],
+        notes=_notes(job, run, found, doubts),
     )
+
+
+def _evaluators(job: Job, found: Found) -> dict[str, Evaluator]:
+    """Split -> what scores a model on it, asked as the search asked."""
+    asked = tuple(found.scorings.items())
+    return {split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS}
+
+
+def _notes(job: Job, run: Run, found: Found, doubts: Sequence[str]) -> list[str]:
+    """What a user should know of the result."""
+    begun = {**job.notes, **run.about.notes}
+    return [*begun.values(), *found.remarks, *doubts, *_without_numbers(run)]
 
 
 def _warn_of_noise(run: Run, now: float, before: float) -> None:
