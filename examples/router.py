@@ -14,6 +14,7 @@ which vLLM serves the adapters (`--lora-modules best=RUN/best ...`).
 import argparse
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -100,13 +101,13 @@ def decision(base: str, adapter: str, priority: int, conditions: list[dict]) -> 
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     result = json.loads((options.run / "result.json").read_text(encoding="utf-8"))
     run = json.loads((options.run / "run.json").read_text(encoding="utf-8"))
     gained = {}

@@ -19,8 +19,8 @@ RECIPES = [None, *pso.recipes.RECIPES]
 
 
 @pytest.fixture(params=RECIPES, ids=str)
-def recipe(request, monkeypatch):
-    monkeypatch.setattr(request.cls, "recipe", request.param)
+def recipe(request):
+    request.instance.recipe = request.param
 
 
 @pytest.mark.usefixtures("recipe")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +42,12 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["router.py", *map(str, arguments)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+def call(*arguments: object) -> None:
+    runpy.run_path(str(SCRIPT))["main"]([*map(str, arguments)])
 
 
-def test_examples_that_an_expert_gains_become_its_signal(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    call(monkeypatch, run, tmp_path / "router.yaml")
+def test_examples_that_an_expert_gains_become_its_signal(run: Path, tmp_path: Path) -> None:
+    call(run, tmp_path / "router.yaml")
     routing = yaml.safe_load((tmp_path / "router.yaml").read_text())["routing"]
     # `a` gains six; the five of `b` are among them, so `b` is left with none.
     (signal,) = routing["signals"]["embeddings"]
@@ -62,12 +58,10 @@ def test_examples_that_an_expert_gains_become_its_signal(
     assert [adapter["name"] for adapter in routing["modelCards"][0]["loras"]] == ["best", "a"]
 
 
-def test_no_router_where_no_expert_gains(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_router_where_no_expert_gains(run: Path, tmp_path: Path) -> None:
     result = json.loads((run / "result.json").read_text())
     result["models"]["best"] = model("1111101111")
     (run / "result.json").write_text(json.dumps(result))
     with pytest.raises(SystemExit, match="no router is needed"):
-        call(monkeypatch, run, tmp_path / "router.yaml")
+        call(run, tmp_path / "router.yaml")
     assert not (tmp_path / "router.yaml").exists()

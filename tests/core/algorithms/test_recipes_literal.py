@@ -35,9 +35,9 @@ def start(seed: int) -> tuple[list[list[float]], list[list[float]]]:
 
 
 @pytest.fixture(params=["arrays", "tensors"], autouse=True)
-def kind(request, monkeypatch):
+def kind(request):
     """Every recipe follows its transcription on either."""
-    monkeypatch.setitem(KIND, "dtype", np.float64 if request.param == "arrays" else torch.float64)
+    KIND["dtype"] = np.float64 if request.param == "arrays" else torch.float64
 
 
 def swarm_run(recipe: pso.Recipe, x, v, seed: int, rounds: int, bounds=None) -> pso.Swarm:

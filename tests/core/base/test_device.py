@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 import torch
 from swarm_runs import bowls, drive
+from torch.overrides import TorchFunctionMode
 
 import pyswarmopt as pso
 
@@ -93,19 +94,19 @@ def test_numbers_of_another_device_are_asked_of_their_copy_here():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_numbers_that_a_device_may_not_have_are_loaded_to_the_cpu(tmp_path, monkeypatch, dtype):
+def test_numbers_that_a_device_may_not_have_are_loaded_to_the_cpu(tmp_path, dtype):
     """Of a swarm in float32, which MPS has, no float64 goes to the device."""
     swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="surrogate", seed=0, dtype=dtype)
     drive(swarm, bowls, 5).save(tmp_path / "s")
     moved = []
 
-    def watched(tensor, *to, **more):
-        moved.append(tensor.dtype)
-        return before(tensor, *to, **more)
+    class Watched(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is torch.Tensor.to:
+                moved.append(args[0].dtype)
+            return function(*args, **(kwargs or {}))
 
-    before = torch.Tensor.to
-    monkeypatch.setattr(torch.Tensor, "to", watched)
-    again = pso.Swarm.load(tmp_path / "s", device="cpu")
+    with Watched():
+        again = pso.Swarm.load(tmp_path / "s", device="cpu")
     assert set(moved) == {dtype}
-    monkeypatch.undo()
     assert torch.equal(drive(again, bowls, 3).positions, drive(swarm, bowls, 3).positions)

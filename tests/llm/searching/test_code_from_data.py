@@ -152,14 +152,9 @@ def test_a_strangers_run_asks_no_judge(
 
 
 def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
-    words_search: MakeSearch,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    here: Path,
-    shell: Shell,
+    words_search: MakeSearch, tmp_path: Path, here: Path, shell: Shell
 ) -> None:
     (tmp_path / "own_again.py").write_text("def f(engine):\n    return 0.25\n")
-    monkeypatch.delitem(sys.modules, "own_again", raising=False)
     own = {"tasks": (), "utilities": ("own_again:f",), "particles": 3, "max_iter": 1, "out": "run"}
     own["scoring"] = "auto"
     whole = search(replace(words_search(6, 6), **own)).result  # type: ignore[arg-type]

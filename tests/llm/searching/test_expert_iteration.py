@@ -688,14 +688,11 @@ def test_damaged_replies_are_named(unfinished: SearchConfig) -> None:
             resume(unfinished.out)
 
 
-def test_without_replies_that_are_better_nothing_is_trained(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    level = ReplyMetric(
-        "few", lambda items, texts: [1.0] * len(texts), needs="nothing", new_tokens=8
-    )
-    monkeypatch.setitem(METRICS, "few", level)
-    result, events = told(config)
+def test_without_replies_that_are_better_nothing_is_trained(config: SearchConfig) -> None:
+    def level(reply: str) -> float:
+        return 1.0
+
+    result, events = told(replace(config, metrics=(level,), max_new_tokens=8))
     assert any("0 of 10 prompts" in note for note in notes(events))
     assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
 

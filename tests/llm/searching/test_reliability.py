@@ -19,12 +19,13 @@ from typing import Any
 import pytest
 import torch
 from search_helpers import Shell, ends_as
+from workers_helpers import same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.searching.loop import peak_memory, search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
-from pyswarmopt_llm.servers.workers import local
+from pyswarmopt_llm.servers.workers import local, pool
 from pyswarmopt_llm.servers.workers.worker import Order
 
 
@@ -55,6 +56,16 @@ def test_a_clock_that_jumps(
     result = search(crew_config).result
     ends_as(Path("run"), finished)
     assert 0 < result["seconds_scoring"] <= result["seconds"] < 600
+
+
+def test_workers_that_load_for_themselves_write_the_same_journal(
+    crew_config: SearchConfig, finished: Path, monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
+    monkeypatch.setattr(pool, "pick_device", lambda name: torch.device("cuda"))
+    found = search(replace(crew_config, out="two", workers="2", device="auto"))
+    same_end("two", finished)
+    assert found.result["cost"]["workers"]["failures"] == {}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")

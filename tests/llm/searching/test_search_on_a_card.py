@@ -15,12 +15,10 @@ import torch
 from card import OnCard, card, with_card
 from search_helpers import Json, MakeSearch, history
 from torch import Tensor
-from transformers.cache_utils import Cache
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine import transformers as load
-from pyswarmopt_llm.engine.batching import Batch
-from pyswarmopt_llm.engine.passes import Passes
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
@@ -40,8 +38,13 @@ def config(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def on_card(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """The device of a search that is given none is the card."""
+
+    def pick(name: str) -> torch.device:
+        return card() if name == "auto" else torch.device(name)
+
     with with_card() as waits:
-        monkeypatch.setattr(load, "pick_device", lambda name: card())
+        monkeypatch.setattr(load, "pick_device", pick)
         yield waits
 
 
@@ -50,30 +53,23 @@ def rows(run: Path) -> list[Json]:
 
 
 def test_a_search_with_its_surrogate_is_that_of_the_cpu(
-    config: SearchConfig, on_card: Counter[str], monkeypatch: pytest.MonkeyPatch
+    config: SearchConfig, on_card: Counter[str]
 ) -> None:
     """Of merged weights; `test_another_device.py` shows what is added at run time, and training."""
-    devices: set[str] = set()
-    batches: list[Batch] = []
-    score, read = TransformersEngine.loglikelihood, Passes.logits
+    passes: list[str] = []
 
-    def watched(engine: TransformersEngine, pairs: list[tuple[str, str]]) -> list[float]:
-        devices.add(engine.model.device.type)
-        return score(engine, pairs)
+    def count(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(module, torch.nn.Embedding):  # the base has one
+            passes.append(inputs[0].device.type)
 
-    def counted(passes: Passes, batch: Batch, cache: Cache | None) -> Tensor:
-        batches.append(batch)
-        return read(passes, batch, cache)
-
-    monkeypatch.setattr(TransformersEngine, "loglikelihood", watched)
-    monkeypatch.setattr(Passes, "logits", counted)
+    counting = register_module_forward_pre_hook(count)
     there = search(replace(config, out=f"{config.out}-card"))
-    assert devices == {card().type}
+    counting.remove()
+    assert {*passes} == {card().type}
     # two for each batch, the two with which a model is tried among them: whether its numbers are
     # defined, and the result
-    assert sum(on_card.values()) <= 2 * len(batches)
-    monkeypatch.undo()
-    here = search(replace(config, out=f"{config.out}-cpu"))
+    assert sum(on_card.values()) <= 2 * len(passes)
+    here = search(replace(config, device="cpu", out=f"{config.out}-cpu"))
     assert rows(there.run) == rows(here.run)
     assert any(row["phase"] == "search" and row["iteration"] > 0 for row in rows(here.run))
     assert there.result["best_dev"] == here.result["best_dev"]
@@ -90,7 +86,7 @@ def answered(
 
 
 def test_a_worker_answers_from_the_card_as_from_the_cpu(
-    config: SearchConfig, on_card: Counter[str], monkeypatch: pytest.MonkeyPatch
+    config: SearchConfig, on_card: Counter[str]
 ) -> None:
     settings = replace(config, preset="none", proposals=0, max_iter=1)
     positions = [torch.tensor([0.5, -0.2, 0.9]), torch.eye(3)[1], torch.zeros(3)]
@@ -104,8 +100,7 @@ def test_a_worker_answers_from_the_card_as_from_the_cpu(
     there = answered(settings, positions, make)
     weight = next(loaded[0].model.parameters())
     assert isinstance(weight, OnCard) or weight.device.type == card().type
-    monkeypatch.setattr(load, "pick_device", lambda name: torch.device("cpu"))
-    here = answered(settings, positions, make)
+    here = answered(replace(settings, device="cpu"), positions, make)
     assert loaded[1].model.device.type == "cpu"
     for one, other in zip(there, here, strict=True):
         assert isinstance(one, Row) and one.value == other.value and one.items == other.items

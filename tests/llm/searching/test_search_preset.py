@@ -18,7 +18,6 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import decided as words_of_start
 from pyswarmopt_llm.report.progress import price
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching import decide
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.loop import about
 from pyswarmopt_llm.searching.prepare import prepare, reopen
@@ -84,15 +83,15 @@ def test_the_published_search_says_that_a_location_has_two_readings(config: Sear
 
 
 def test_workers_resume_and_analyses_read_the_plan_and_decide_nothing(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+    config: SearchConfig,
 ) -> None:
     """A preset that would decide otherwise now is not asked."""
     decided = make_plan(replace(config, max_iter=None, particles=None)).plan
     assert decided.config.method == "items"
-    monkeypatch.setattr(decide, "PRESETS", {})
-    again = stored_plan(decided.config, decided.given).plan
-    assert again.config == decided.config and again.given == decided.given
-    assert reopen(decided.config).plan.config.method == "items"
+    stored = replace(decided.config, method="scores", proposals=2)
+    again = stored_plan(stored, decided.given).plan
+    assert again.config == stored and again.given == decided.given
+    assert reopen(stored).plan.config == stored
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(

@@ -5,7 +5,8 @@ the same where memory is short.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from engine_reference import load_tiny
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -79,6 +81,33 @@ def test_a_new_lora_begins_as_pefts_does() -> None:
     assert a.std().item() == pytest.approx(theirs.std().item(), rel=0.03)
 
 
+@dataclass(frozen=True)
+class Step:
+    """What an optimiser is given for a step."""
+
+    kind: type[torch.optim.Optimizer]
+    rate: float
+    betas: tuple[float, float]
+    decay: float
+    gradients: list[Tensor]
+
+
+@pytest.fixture
+def steps() -> Iterator[list[Step]]:
+    """Those that are taken from now on."""
+    taken: list[Step] = []
+
+    def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        groups = optimizer.param_groups
+        one = groups[0]
+        gradients = [tensor.grad.clone() for group in groups for tensor in group["params"]]
+        taken.append(Step(type(optimizer), one["lr"], one["betas"], one["weight_decay"], gradients))
+
+    watching = register_optimizer_step_pre_hook(note)
+    yield taken
+    watching.remove()
+
+
 def test_the_loss_is_that_of_the_definition(engine: TransformersEngine) -> None:
     losses = [choice_loss(item, torch.tensor(engine.loglikelihood(item.pairs))) for item in ITEMS]
     assert float(sum(losses)) / len(ITEMS) == pytest.approx(mean_loss(engine), rel=1e-5)
@@ -86,20 +115,10 @@ def test_the_loss_is_that_of_the_definition(engine: TransformersEngine) -> None:
 
 @pytest.mark.parametrize("scale", [0.01, 50.0])
 def test_a_step_follows_the_mean_gradient_at_most_1_long(
-    scale: float, engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+    scale: float, engine: TransformersEngine, steps: list[Step]
 ) -> None:
-    """With plain descent in place of AdamW, which would hide the gradient's length; 7 items are one
-    step.
-    """
-    rates: list[dict[str, object]] = []
-
-    def descent(groups: list[dict[str, object]], **options: object) -> torch.optim.SGD:
-        rates.append(options)
-        return torch.optim.SGD(groups)
-
-    monkeypatch.setattr(torch.optim, "AdamW", descent)
+    """Seven items are one step of AdamW."""
     lora = Lora.new(MODULES, rank=2, scale=scale, seed=3)
-    before = [tensor.detach().clone() for tensor in lora.tensors]
     with training(engine.model, lora.additions()):
         total = torch.zeros((), dtype=torch.float64)
         for values in choice_losses(engine, ITEMS[:7]):
@@ -108,29 +127,20 @@ def test_a_step_follows_the_mean_gradient_at_most_1_long(
     length = math.sqrt(sum(float((slope.double() ** 2).sum()) for slope in slopes))
     assert (length > 1) == (scale > 1), "one of the two is clipped"
     train(engine, lora, shuffled(ITEMS[:7], 1, seed=0), 0.5)
-    for old, new, slope in zip(before, lora.tensors, slopes, strict=True):
-        torch.testing.assert_close(
-            old - new.detach(), 0.5 * slope / max(1.0, length), rtol=1e-3, atol=1e-6
-        )
-    assert rates == [{"betas": (0.9, 0.98), "weight_decay": 0.0}]
+    (step,) = steps
+    assert step.kind is torch.optim.AdamW
+    assert (step.rate, step.betas, step.decay) == (0.5, (0.9, 0.98), 0.0)
+    for found, slope in zip(step.gradients, slopes, strict=True):
+        torch.testing.assert_close(found, slope / max(1.0, length), rtol=1e-3, atol=1e-6)
 
 
-def test_sixteen_items_are_a_step(
-    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sixteen_items_are_a_step(engine: TransformersEngine, steps: list[Step]) -> None:
     """20 items are two steps an epoch: the rate falls over six steps of three epochs."""
-    steps: list[float] = []
-
-    class Watched(torch.optim.SGD):
-        def step(self, *args: object) -> None:  # type: ignore[override]
-            steps.append(self.param_groups[0]["lr"])
-
-    monkeypatch.setattr(torch.optim, "AdamW", lambda groups, **_: Watched(groups))
     lora = Lora.new(MODULES, rank=2, scale=2.0, seed=3)
     train(engine, lora, shuffled(ITEMS, 3, seed=0), 2.0)
     # One step of warm-up at the whole rate; then from 1 to .05 along half a cosine of five steps.
     cosine = [0.05 + 0.95 * (1 + math.cos(math.pi * k / 5)) / 2 for k in range(5)]
-    assert steps == pytest.approx([2.0, *(2.0 * value for value in cosine)])
+    assert [step.rate for step in steps] == pytest.approx([2.0, *(2.0 * value for value in cosine)])
 
 
 def test_stopping_early_leaves_what_the_longer_run_had_then(engine: TransformersEngine) -> None:

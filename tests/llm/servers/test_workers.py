@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from search_helpers import Json, history
 from workers_helpers import plan, same_end
 
@@ -20,8 +19,7 @@ from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.rules import threads_of
-from pyswarmopt_llm.servers.workers import local, pool
-from pyswarmopt_llm.servers.workers.local import ForkServer
+from pyswarmopt_llm.servers.workers import local
 
 pytestmark = pytest.mark.usefixtures("shared_fork_server")
 
@@ -34,18 +32,6 @@ def test_one_and_seven_workers_write_the_same_journal(crew_config: SearchConfig)
     found = search(replace(crew_config, out="seven", workers="7"))
     same_end("seven", "one")
     assert found.result["cost"]["workers"] == {"asked": "7", "failures": {}}
-
-
-def test_workers_that_load_for_themselves_write_the_same_journal(
-    crew_config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
-    search(replace(crew_config, out="one"))
-    monkeypatch.setattr(local, "ForkServer", ForkServer)
-    monkeypatch.setattr(pool, "pick_device", lambda name: torch.device("cuda"))
-    found = search(replace(crew_config, out="two", workers="2", device="auto"))
-    same_end("two", "one")
-    assert found.result["cost"]["workers"]["failures"] == {}
 
 
 FRAGILE = {"scoring": "likelihood", "combine": "arithmetic", "utilities": ("fragile:fragile",)}

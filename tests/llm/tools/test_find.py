@@ -6,7 +6,6 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -240,9 +239,12 @@ def test_the_adapters_of_a_base_on_the_hub_are_ranked(
     task = write_task(tmp_path / "t.json", questions(8, 1), questions(6, 2))
     asked: list[dict[str, Any]] = []
     names = pool(folder)[:4]
+    failures: list[type[Exception]] = []
 
     def list_models(self: HfApi, **question: Any) -> list[ModelInfo]:
         asked.append(question)
+        for kind in failures:
+            raise kind("gone")
         return [ModelInfo(id=name) for name in names[: question["limit"]]]
 
     monkeypatch.setattr(HfApi, "list_models", list_models)
@@ -257,14 +259,7 @@ def test_the_adapters_of_a_base_on_the_hub_are_ranked(
     assert code == 2 and "no PEFT adapter" in err
     # the client's own errors are no OSError
     for kind in (ConnectionError, HTTPError):
-        monkeypatch.setattr(HfApi, "list_models", unreachable(kind))
+        failures[:] = [kind]
         code, _, err = swarm_llm(capsys, *words, "--hub", "org/base")
         assert code == 2 and f"({kind.__name__}: gone)" in err
     assert swarm_llm(capsys, *words)[0] == 2
-
-
-def unreachable(kind: type[Exception]) -> Callable[..., None]:
-    def list_models(self: HfApi, **question: Any) -> None:
-        raise kind("gone")
-
-    return list_models
