@@ -1,10 +1,10 @@
-"""From what was asked to a plan: presets choose, what was typed wins.
+"""Turns a request into a plan: presets choose, typed settings win.
 
-A preset is a function that returns a complete `Method` for what was asked. ``auto`` is the best that
-this project's tables know for a task: weight changes (``delta``), candidates that a model of the
-items' margins proposes in place of iterations, and training on dev at the end. ``paper`` is the
-published procedure, ``reference`` that of the authors' released scripts, ``none`` the plain default
-of every setting.
+A preset is a function that returns a complete `Method` for a request. ``auto`` is the best method
+in this project's tables for the task: weight changes (``delta``), candidates proposed by a model of
+the items' margins in place of iterations, and training on dev at the end. ``paper`` is the
+published procedure, ``reference`` the authors' released scripts, ``none`` the plain default of
+every setting.
 """
 
 from __future__ import annotations
@@ -47,26 +47,26 @@ from pyswarmopt_llm.searching.rules import (
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
 PUBLISHED = ("paper", "reference")
-CANDIDATES = 40  # of which iterations without another limit may score as many items
-WRITING = 10  # particles where replies are written, so that `CANDIDATES` are several iterations
-# The authors' four shell scripts call search.py with a restart patience of .67 times its patience
-# (a particle goes back after 6 evaluations without a new best, which `restart_patience` 7 is under
-# ``compat`` reference) and draw the other coefficients from the paper's grid; search.py has these
-# values for them, and at most 200 iterations.
+CANDIDATES = 40  # # evaluations per search if nothing else limits the iterations
+WRITING = 10  # particles if replies are written, so that `CANDIDATES` make several iterations
+# The authors' four shell scripts set the restart patience of search.py to .67 times its patience (a
+# particle goes back after 6 evaluations without a new best: `restart_patience` 7 under ``compat``
+# reference) and draw the other coefficients from the paper's grid. search.py's own values for them
+# are below; it runs at most 200 iterations.
 _OF_SCRIPTS = {"restart_patience": "7"}
 _OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel": "0.3", "step": "1"}
 _MOST_RELEASED = 200
-# Of a LoRA's location: research/notes/trial.md.
+# How a LoRA's location is read: research/notes/trial.md.
 READINGS = (
     "a location is read as weights, as in the paper's text; `space` factor reads it as the matrices "
     "A and B, as in the authors' code, and gained less on synthetic tasks"
 )
-# Why `auto` does not train by a score that is paid for.
+# Why `auto` does not train with a score that costs money.
 UNPAID = (
     "nothing is trained: every reply that is tried would be a request to pay for; to train give "
     "`train on`"
 )
-# What was measured where the truth was known: research/notes/rewards.md.
+# Measured where the truth was known: research/notes/rewards.md.
 GAMED = (
     "a model rates the replies, and a search may please it without answering better; on synthetic "
     "statements the rating rose from 5.4 to 7.5 and the right facts fell from 0.42 to 0.35: read "
@@ -77,8 +77,7 @@ GAMED = (
 def make_plan(config: SearchConfig) -> Work:
     """Decide a search.
 
-    The plan's `compat` is ``paper`` only if what runs is the published algorithm, and ``none`` if
-    that is another one.
+    The plan's `compat` is ``paper`` only if the published algorithm runs, else ``none``.
 
     Raises:
         UserError: a setting that is out of range, unknown, in conflict, or not for these tasks.
@@ -87,13 +86,13 @@ def make_plan(config: SearchConfig) -> Work:
     asked = Plan(asked_for(config), given)
     check_settings(asked)
     objectives = load_objectives(asked.config)
-    # The harness may have replies written.
+    # The harness may write replies.
     thinking = 0 if objectives.externals else config.thinking
     check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
     work = Work(asked, objectives)
     check_tasks(work)
     method = PRESETS[preset_of(config)](work)
-    typed = {each.name for each in fields(Method)} - {"settings"}  # presets add to these
+    typed = {each.name for each in fields(Method)} - {"settings"}  # presets add settings
     method = replace(method, **{name: given[name] for name in given if name in typed})
     if method.method in MODELS:
         method = replace(method, max_iter=None)  # `max_iter` 0 asks for no iterations
@@ -121,7 +120,7 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) ->
 
 
 def asked_for(config: SearchConfig) -> SearchConfig:
-    """The settings that are asked for, with preset, space, grid and the day filled in.
+    """The requested settings, with preset, space, grid and day filled in.
 
     Raises:
         InvalidOption: settings that contradict each other.
@@ -139,7 +138,7 @@ def asked_for(config: SearchConfig) -> SearchConfig:
 
 
 def _decided(asked: Plan, method: Method, objectives: Objectives) -> Plan:
-    """The plan with a method in place of what was left open."""
+    """The plan, with the method in place of open settings."""
     config = asked.config
     why = dict(method.why)
     combine = config.combine
@@ -176,8 +175,8 @@ def _compat(config: SearchConfig, method: Method, kind: SpaceKind) -> str:
 
 @dataclass(frozen=True)
 class Method:
-    """How candidates are found: the settings of a search that a preset chooses, as `SearchConfig`
-    names them. None means that a setting does not apply, or that there is no limit.
+    """How candidates are found: the settings that a preset chooses, named as in `SearchConfig`.
+    None means that a setting does not apply or has no limit.
 
     Attributes:
         why: topic -> why something was not chosen.
@@ -200,13 +199,13 @@ class Method:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """Its settings."""
+        """The method's settings."""
         names = [each.name for each in fields(self) if each.name != "why"]
         return {name: getattr(self, name) for name in names}
 
 
 def swarm(asked: Work, **more: Any) -> Method:
-    """A swarm with the plain default of every setting, and these others."""
+    """A swarm with the plain default of every setting but these."""
     iterations = {"optimizer": MODEL_SWARMS, "max_iter": MAX_ITER, "patience": PATIENCE}
     plain: dict[str, Any] = {
         "method": "swarm",
@@ -267,7 +266,7 @@ def reference(asked: Work) -> Method:
 
 
 def automatic(asked: Work) -> Method:
-    """Preset ``auto``: by the tasks, the best that is known."""
+    """Preset ``auto``: the best known method for the tasks."""
     config = asked.plan.config
     if config.quick:
         particles = len(config.experts) + SUMS["base"]
@@ -292,7 +291,7 @@ PRESETS: Mapping[str, Callable[[Work], Method]] = {
 
 
 def preset_of(config: SearchConfig) -> str:
-    """The preset that is asked for, by its name or by `compat`.
+    """The requested preset, by its name or by `compat`.
 
     Raises:
         InvalidOption: `compat` and `preset` contradict each other.
@@ -308,7 +307,7 @@ def preset_of(config: SearchConfig) -> str:
 
 
 def space_of(config: SearchConfig) -> str:
-    """The space that is asked for, or that the preset has whatever the tasks are."""
+    """The requested space; else the preset's, whatever the tasks are."""
     if config.space != "auto":
         return config.space
     if preset_of(config) in ("reference", "none"):
@@ -317,7 +316,9 @@ def space_of(config: SearchConfig) -> str:
 
 
 def _sums(asked: Work) -> str:
-    """Starts of a swarm over weight changes: sums of experts. Rivals begin with the experts."""
+    """How a swarm over weight changes starts: from sums of experts. Baselines start from the
+    experts.
+    """
     config = asked.plan.config
     own = config.optimizer == "auto" or is_swarm(config.optimizer)
     if not (own and asked.plan.kind.linear and config.compat != "reference"):
@@ -326,11 +327,11 @@ def _sums(asked: Work) -> str:
 
 
 def _proposing(asked: Work) -> Method:
-    """What proposes, its particles and proposals, or a budget for iterations.
+    """The proposer, with its particles and candidates, or with a budget for iterations.
 
-    Without a setting of iterations there are none: proposals of a model do better for fewer passes.
-    What is scored then are the experts, the base, their average and sum, and the proposals.
-    Iterations that nothing ends have a budget, without which they may take hours.
+    Without a setting for iterations there are none: a surrogate's candidates do better in fewer
+    passes. The search then scores the experts, the base, their average and sum, and these
+    candidates. Iterations without a stopping rule get a budget; else they may take hours.
     """
     config = asked.plan.config
     method = _method(asked)
@@ -353,7 +354,7 @@ def _proposing(asked: Work) -> Method:
 
 
 def _method(asked: Work) -> str:
-    """What proposes candidates: a model where one can learn, unless iterations are asked for."""
+    """The proposer: a surrogate where one can learn, unless iterations are requested."""
     config = asked.plan.config
     if config.method != "auto":
         return config.method
@@ -365,12 +366,12 @@ def _method(asked: Work) -> str:
 
 
 def _costly(asked: Work) -> bool:
-    """Whether an evaluation writes replies, or is a user's function."""
+    """Whether an evaluation writes replies or calls a user's function."""
     return asked.objectives.writes or asked.objectives.user_scored
 
 
 def _too_few(asked: Work) -> str:
-    """Why ``auto`` does not train on so few dev items, and the remedy; "" if there are enough."""
+    """Why ``auto`` does not train on the dev items, and the remedy; "" if there are enough."""
     least = LEAST_DEV_BESIDE_SPARE if asked.objectives.spare else LEAST_DEV
     items = asked.distinct("dev")
     if items >= least:

@@ -1,7 +1,7 @@
-"""A search for each of several sets of coefficients; the one with the best dev score is handed over.
+"""A search for each of several sets of coefficients; the set with the best dev score is used.
 
-All draws share one store, so that what one has scored the next ones know: the trial of letters, the
-starting swarm. Then the run becomes that of the chosen draw, alone scored on test.
+All draws share one store, so each draw reuses earlier scores: the trial of letters, the starting
+swarm. The run then becomes the chosen draw's, and only that draw is scored on test.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
 
 
 def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
-    """Explore with each draw in turn; the job of the best, of equals the first.
+    """Explore with each draw in turn; return the job of the best draw (of equals the first).
 
     Args:
-        job: job of the grid; each draw has an equal share of `budget_items` and
-            `budget_minutes`.
-        run: its directory, locked.
+        job: the grid's job; each draw has an equal share of `budget_items` and `budget_minutes`.
+        run: the run directory, locked.
         tell: called with progress.
     """
     grid = make_grid(job.plan.config)
@@ -54,7 +53,7 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
 
 
 def _share(work: Work, draws: int) -> dict[str, float]:
-    """The budgets of one of so many draws; the starting swarm, which all know, counts once."""
+    """The budgets of one draw; the starting swarm, which all draws share, counts once."""
     config = work.plan.config
     share: dict[str, float] = {}
     if config.budget_items is not None:

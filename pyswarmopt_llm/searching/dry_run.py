@@ -1,4 +1,4 @@
-"""The cost of a command, and whether it fits: everything is loaded, a batch is timed, nothing is written."""
+"""The cost of a command, and whether it fits: loads everything, times a batch, writes nothing."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ from pyswarmopt_llm.searching.plan import Work
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
 
-CONTEXT = 2**30  # bytes that CUDA and fragments take of a card
+CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
 _UNITS = {"": 10**9, "GB": 10**9, "MB": 10**6, "TB": 10**12, "GIB": 2**30, "MIB": 2**20}
-_BITS = {"nf4": 4.13, "int8": 8.1, INT8: 8.1}  # of a packed weight, with its scales
-_PACKED_BITS = 4.5  # of other formats
-_ADAM = 16  # bytes of a trained number: itself, its gradient and two moments, in float32
+_BITS = {"nf4": 4.13, "int8": 8.1, INT8: 8.1}  # bits of a packed weight, with its scales
+_PACKED_BITS = 4.5  # bits in other formats
+_ADAM = 16  # bytes of a trained number: value, gradient and two moments, in float32
 _BATCHES = tuple(LEAST_TOKENS >> halvings for halvings in range(4))
-# Shares of a card's rate that five searches reached on an H100, loading included (docs/how-to/gpu.md).
+# Shares of an H100's peak rate that five searches reached, loading included (docs/how-to/gpu.md).
 _LEAST, _MOST = 0.04, 0.08
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card by its data sheet: memory, and operations a second in bfloat16 (T4: float16), dense."""
+    """A card's data sheet: memory, and dense operations a second in bfloat16 (T4: float16)."""
 
     memory: str
     rate: float
@@ -73,18 +73,18 @@ RUN_FILES = (
     "result.json",
     "report.html",
 )
-SAMPLE = 16  # items that are timed
+SAMPLE = 16  # items timed
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that something takes on a device, and how.
+    """Memory that a step needs on a device, and how the step runs.
 
     Attributes:
-        bytes: in all.
-        mix: how candidates get into the base.
-        tokens: tokens of a batch.
-        checkpointing: whether activations are computed again in the backward pass.
+        bytes: total.
+        mix: how candidates are mixed into the base.
+        tokens: tokens per batch.
+        checkpointing: whether the backward pass recomputes activations.
     """
 
     bytes: int
@@ -98,13 +98,13 @@ class Fit:
     """Memory that a search needs on a device, and that the device has.
 
     Attributes:
-        device: its name.
-        free: bytes.
-        base: bytes of its weights.
-        scoring: scoring of candidates, in the first way that fits, or else in the smallest.
-        training: likewise; None where nothing is trained.
-        merged: bytes of scoring with candidates merged into the base; None where it is packed.
-        seconds: seconds of the search, from and to, on a card that was named; see `seconds_on`.
+        device: name of the device.
+        free: free bytes.
+        base: bytes of the base's weights.
+        scoring: need of scoring candidates: the first way that fits, or else the smallest.
+        training: need of training, likewise; None without training.
+        merged: bytes of scoring with candidates merged into the base; None if the base is packed.
+        seconds: least and greatest seconds of the search on a named card; see `seconds_on`.
     """
 
     device: str
@@ -117,7 +117,7 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        """Whether all of it does."""
+        """Whether scoring and training fit."""
         needs = (self.scoring, self.training)
         return all(need is None or need.bytes <= self.free for need in needs)
 
@@ -151,14 +151,15 @@ def _gb(number: int) -> str:
 
 
 def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
-    """Whether a search fits into the memory that is free, or into that of a card.
+    """Whether a search fits into free memory, or onto a named card.
 
     Args:
-        config: the search's; only config.json of the base and headers of the adapters are read.
-        memory: size or name of a card that is not there, such as ``24GB`` or ``RTX4090``.
+        config: the search's configuration; only the base's config.json and the adapters' headers
+            are read.
+        memory: size, or name of a card that need not be present, such as ``24GB`` or ``RTX4090``.
 
     Returns:
-        None: the system does not say what is free, or the base runs elsewhere.
+        None: the system does not report free memory, or the base runs elsewhere.
 
     Raises:
         UserError: not a size, or the experts do not fit together.
@@ -192,7 +193,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     needs = _Needs(base, experts, dtype, device.type == "cpu", config.processes or 1)
     mixes = ("runtime",) if base.packing or config.mix == "runtime" else ("merged", "runtime")
     mixes = mixes if kind.adapters and config.mix != "merged" else ("merged",)
-    trains = kind.linear and config.train != "off"  # by default, if it has the items
+    trains = kind.linear and config.train != "off"  # by default, if the task has the items
     scoring = _first(needs.scoring(mixes), free)
     return Fit(
         device=name,
@@ -208,12 +209,12 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
 def seconds_on(
     card: Card, config: SearchConfig, base: BaseModel, parameters: int
 ) -> tuple[float, float]:
-    """Seconds of a search on a card, from and to: arithmetic, two operations per weight and token.
+    """Least and greatest seconds of a search on a card: two operations per weight and token.
 
     Args:
-        card: its data sheet.
-        config: configuration of the search, whose tasks are read.
-        base: its tokenizer counts the tokens.
+        card: data sheet.
+        config: configuration of the search; its tasks are read.
+        base: model whose tokenizer counts the tokens.
         parameters: parameters of the base.
 
     Raises:
@@ -238,12 +239,12 @@ def seconds_on(
 
 
 def tokens_read(texts: Iterable[tuple[Item, str, int]], length: Callable[[str], int]) -> int:
-    """Tokens of examples that are read, and written at most; what all options of an example follow
-    is read once.
+    """Tokens of examples: tokens read, plus the most that are written. The common prefix of an
+    example's options is read once.
 
     Args:
-        texts: example, text, and the maximum number of new tokens, see `Metric.on`.
-        length: tokens of a text.
+        texts: example, text, and maximum number of new tokens, see `Metric.on`.
+        length: counts the tokens of a text.
 
     Example:
         >>> first, second = Item("1", "?", None, ""), Item("2", "?", None, "")
@@ -263,7 +264,7 @@ def tokens_read(texts: Iterable[tuple[Item, str, int]], length: Callable[[str], 
 
 
 def bytes_of(memory: str) -> int:
-    """Bytes of a size of memory; without a unit these are GB.
+    """Bytes in a memory size; without a unit the size is in GB.
 
     Example:
         >>> bytes_of("24GB"), bytes_of("0.5 GiB"), bytes_of("8")
@@ -277,7 +278,7 @@ def bytes_of(memory: str) -> int:
 
 
 def _first(needs: Iterator[Need], free: int) -> Need:
-    """The first that fits, or else the smallest."""
+    """The first need that fits, or else the smallest."""
     tried = []
     for need in needs:
         if need.bytes <= free:
@@ -295,12 +296,12 @@ class _Needs:
     """The arithmetic for a base and its experts.
 
     Args:
-        base: whose config.json is read.
-        experts: adapters, by their headers.
+        base: model; its config.json is read.
+        experts: adapters; their headers are read.
         dtype: dtype of the weights.
-        on_cpu: there the base's own values are read from its files, and the experts' numbers lie
-            beside it in float32.
-        workers: processes, each with a base of its own on a GPU.
+        on_cpu: whether the base runs on a CPU: there its values are read from its files, and the
+            experts are kept beside it in float32.
+        workers: processes, each with its own base on a GPU.
     """
 
     def __init__(
@@ -323,14 +324,14 @@ class _Needs:
         self._trained = _ADAM * _parameters(experts[0]) if experts else 0
 
     def scoring(self, mixes: Collection[str]) -> Iterator[Need]:
-        """Ways to score: mixed in each of these ways, with smaller batches of the last one."""
+        """Ways to score: each way of mixing, then the last one with smaller batches."""
         *_, last = mixes
         for mix, tokens in [(mix, LEAST_TOKENS) for mix in mixes] + [(last, n) for n in _BATCHES]:
             needed = self.base + self._mixed[mix] + self._sizes.scoring(tokens)
             yield Need(self._times * needed, mix, tokens)
 
     def training(self, mix: str) -> Iterator[Need]:
-        """Ways to train: plain, with checkpointing, with smaller batches."""
+        """Ways to train: plain, with checkpointing, with checkpointing and smaller batches."""
         held = self.base + self._mixed[mix] + self._trained
         for checkpointing, tokens in [(False, LEAST_TOKENS), *((True, n) for n in _BATCHES)]:
             needed = held + self._sizes.training(tokens, checkpointing)
@@ -338,7 +339,7 @@ class _Needs:
 
 
 def weights_of(model: Any, base: BaseModel) -> int:
-    """Bytes of a model's weights, its linear layers packed if the base's are."""
+    """Bytes of a model's weights; linear layers are packed if the base's are."""
     plain = {name: p.numel() * p.element_size() for name, p in model.named_parameters()}
     if base.packing:
         bits = _BITS.get(base.scheme or base.packing, _PACKED_BITS)
@@ -350,11 +351,10 @@ def weights_of(model: Any, base: BaseModel) -> int:
 
 
 def dry_run_search(config: SearchConfig) -> PlannedCost:
-    """The cost of a search, of all draws where it has a grid; of one that does not fit that it does
-    not.
+    """The cost of a search (of all draws where it has a grid), or that it does not fit.
 
     Raises:
-        NoRoomError: it does not fit into memory.
+        NoRoomError: the search does not fit into memory.
     """
     check_new(user_path(config.out))
     fit = fit_of(config)
@@ -387,7 +387,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
 
 
 def _planned(work: Work) -> tuple[int, int, int]:
-    """Searches, and the evaluations and passes of all of them: several where there is a grid."""
+    """Number of searches (several with a grid), and the evaluations and passes of all."""
     plan = work.plan
     draws = len(make_grid(plan.config).waiting) if plan.config.is_grid else 1
     # only the first draw scores the starting swarm
@@ -398,7 +398,7 @@ def _planned(work: Work) -> tuple[int, int, int]:
 
 
 def _timed(job: Job) -> list[Timed]:
-    """Each task, a batch of it timed with two experts."""
+    """Time a batch of each task with two experts."""
     candidates = [
         partial(job.pool.space.realise, vertex) for vertex in job.pool.space.vertices()[:2]
     ]
@@ -411,7 +411,7 @@ def _timed(job: Job) -> list[Timed]:
 
 
 def _seconds(job: Job, timed: Sequence[Timed]) -> Mapping[str, float]:
-    """Part of a search -> its seconds, with these tasks."""
+    """Part of a search -> its seconds, given the timed tasks."""
     dev = sum(one.seconds(one.dev) for one in timed)
     test = sum(one.seconds(one.test) for one in timed) if any(one.test for one in timed) else 0.0
     items = sum(one.dev for one in timed)
@@ -438,37 +438,37 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
 
 @dataclass(frozen=True)
 class Timed:
-    """One task, with its numbers of items, on this machine."""
+    """One task, its number of items, and their time on this machine."""
 
     name: str
     dev: int
     test: int
-    scoring: str  # the answer format that was timed; the slower one if a trial chooses from two
-    seconds_per_item: float | None = None  # None: items are paid for, so that none was tried
-    seconds_per_load: float = 0.0  # of a candidate
+    scoring: str  # the timed answer format; the slower one if a trial chooses between two
+    seconds_per_item: float | None = None  # None: items cost money, so none was timed
+    seconds_per_load: float = 0.0  # seconds to load a candidate
 
     def seconds(self, items: int, evaluations: int = 1) -> float:
-        """Time of so many items, in so many evaluations."""
+        """Seconds for some items, in some evaluations."""
         return (self.seconds_per_item or 0.0) * items + self.seconds_per_load * evaluations
 
 
 @dataclass(frozen=True)
 class PlannedCost:
-    """The most that a command would do, with this dtype, threads and device."""
+    """The most that a command would cost, with this dtype, threads and device."""
 
     tasks: tuple[Timed, ...]
-    evaluations: int  # candidates that are scored on dev
-    # forward passes of an item in all, training and the final scores on dev and test included
+    evaluations: int  # candidates scored on dev
+    # forward passes per item in total, training and final scores on dev and test included
     passes: int
-    seconds: float  # of these passes
-    memory_bytes: int  # of this process after a batch, times the number of workers
-    free_bytes: int | None  # beside that; None: unknown
+    seconds: float  # for all passes
+    memory_bytes: int  # memory of this process after a batch, times the number of workers
+    free_bytes: int | None  # further free memory; None: unknown
     dtype: str
     threads: int
     notes: tuple[str, ...]
     device: str
-    out: str  # the directory that would be written; "" for none
-    writes: tuple[str, ...]  # its files
+    out: str  # the directory to write; "" for none
+    writes: tuple[str, ...]  # files in `out`
 
 
 def time_items(
@@ -478,7 +478,7 @@ def time_items(
     possible: Sequence[Scoring],
     candidates: Sequence[Callable[[], Patch]],
 ) -> Timed:
-    """Score some dev items with each candidate in turn, twice: the first time warms up.
+    """Time the scoring of some dev items with each candidate, twice: the first time warms up.
 
     Without candidates the base is scored.
     """
@@ -511,7 +511,7 @@ def cost_of(
     out: str = "",
     writes: tuple[str, ...] = (),
 ) -> PlannedCost:
-    """A cost, with the memory that this process has taken and what is free beside it."""
+    """A cost, with the memory that this process has taken, and the memory still free."""
     return PlannedCost(
         tuple(timed),
         evaluations,

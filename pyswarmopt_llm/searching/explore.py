@@ -1,4 +1,4 @@
-"""The loop of a search: a proposer asks for candidates, they are scored, and the proposer is told."""
+"""The loop of a search: a proposer suggests candidates, a scorer scores them, the proposer learns."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pyswarmopt_llm.searching.scoring.scorer import Scorer
 
 @dataclass(frozen=True)
 class Batch:
-    """Candidates that are scored side by side.
+    """Candidates scored side by side.
 
     Attributes:
-        positions: (n, D); n may be 0, where all evaluations of an iteration are left out.
+        positions: (n, D); n is 0 if all evaluations of an iteration are dropped.
         numbers: particle numbers in the history, (n,).
         iteration: 0 for the starting points.
     """
@@ -33,22 +33,22 @@ class Proposer(Protocol):
     """A way to propose candidates.
 
     Attributes:
-        remarks: what a user should know of the proposals, once these have ended.
+        remarks: what a user should know about the proposals, complete once they have ended.
     """
 
     remarks: list[str]
 
     def ask(self) -> Batch | None:
-        """The next candidates, the starting points first; None: there are no more."""
+        """The next candidates, the starting points first; None: no more candidates."""
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
-        """Learn from the candidates that were asked for last, (n, D), and their rows."""
+        """Learn from the latest candidates, (n, D), and their rows."""
 
     def best(self) -> Point:
-        """The candidate to hand over, and its value."""
+        """The candidate to return, and its value."""
 
     def stop(self) -> dict[str, float]:
-        """The reasons to ask for no more, as in ``result.json``."""
+        """The reasons to stop, as in ``result.json``."""
 
 
 Tell = Callable[[Batch, Sequence[Row]], None]  # called after each batch
@@ -60,10 +60,9 @@ def explore(
     budget: Budget,
     tell: Tell = lambda batch, rows: None,
 ) -> dict[str, float]:
-    """Score what a proposer asks for until it, or the budget, ends the search.
+    """Score what a proposer suggests until the proposer or the budget ends the search.
 
-    The starting points are scored whatever they cost. A later batch that the budget does not cover
-    is not begun.
+    The starting points are scored whatever they cost. A later batch beyond the budget is not begun.
 
     Returns:
         The reasons to stop.

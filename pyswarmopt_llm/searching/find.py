@@ -1,4 +1,4 @@
-"""The first stage of a search: candidates are scored on dev, and one of them is chosen."""
+"""The first stage of a search: score candidates on dev and choose one."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class Found:
     """Result of a search on dev.
 
     Attributes:
-        chosen: the model that is handed over, unless training changes it.
-        archive: candidates that were scored in full, of several tasks.
+        chosen: the chosen model; it is the result unless training changes it.
+        archive: candidates scored in full, where there are several tasks.
         experts: a row for each expert.
-        single: the number of the best of these.
+        single: number of the best expert.
         scorings: how each task is scored.
-        stop: reasons, as in ``result.json``.
-        remarks: what a user should know of the race and of the proposals.
-        scorer: scorer of dev; its workers have ended.
-        memory: bytes that workers took.
+        stop: reasons to stop, as in ``result.json``.
+        remarks: what a user should know about the race and the proposals.
+        scorer: dev scorer; its workers have ended.
+        memory: bytes that workers used.
     """
 
     chosen: Contestant
@@ -67,17 +67,17 @@ class Found:
 
 
 def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
-    """Score experts, candidates and proposals, and choose one.
+    """Score experts and candidates, starting points first, and choose one.
 
     Args:
-        job: what the search works with.
-        run: its directory, locked.
+        job: the search.
+        run: run directory, locked.
         tell: called with progress.
-        checkpoint: name of the swarm's state.
+        checkpoint: name of the swarm's checkpoint.
     """
     _tell_start(job, run, tell)
     progress = Progress(job.plan.evaluations, tell)
-    # a user's function may bear one thread only
+    # a user's function may not be thread-safe
     on_server = job.plan.config.served and not job.objectives.user_scored
     pools = None
     if on_server or not job.plan.alone:
@@ -106,15 +106,15 @@ def explored(
     progress: Progress,
     checkpoint: str = "swarm",
 ) -> Found:
-    """Score the experts, then explore, and choose the best.
+    """Score the experts, explore, and choose the best.
 
     Args:
-        job: what the search works with.
-        run: its store and history.
-        scorer: scorer of dev.
+        job: the search.
+        run: store and history of the search.
+        scorer: dev scorer.
         scorings: how each task is scored.
-        progress: tells of it.
-        checkpoint: name of the swarm's state.
+        progress: reports progress.
+        checkpoint: name of the swarm's checkpoint.
     """
     start = _score_experts(job, scorer, progress)
     warn_of_useless_scores(job, start.experts, scorings, progress.tell)
@@ -145,10 +145,10 @@ def explored(
 
 
 def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
-    """Score the experts, in a race where the plan has one."""
+    """Score the experts, by racing where the plan says so."""
     experts = job.pool.space.vertices()
     shares = draw_shares(job.objectives.items, job.plan.config.seed) if job.plan.races else []
-    # what the first expert takes, of a race on its first items, tells the pace
+    # the first expert's cost, in a race on the first share of items, sets the pace
     (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
     _tell_price(job, first, progress.tell)
     start = begin(scorer, experts, job.starts, shares)
@@ -158,7 +158,7 @@ def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
 
 
 def _new_archive(tasks: Sequence[str]) -> Archive | None:
-    """What keeps the candidates of several tasks; None for one task."""
+    """An archive for the candidates of several tasks; None for one task."""
     if len(tasks) < 2:
         return None
     from pyswarmopt_llm.searching.leaders import Archive
@@ -167,7 +167,7 @@ def _new_archive(tasks: Sequence[str]) -> Archive | None:
 
 
 def _remarks(job: Job, start: Start, proposer: Proposer, best: Tensor) -> list[str]:
-    """What a user should know of the race, of the proposals, and of the best candidate, (n,)."""
+    """What a user should know about the race, the proposals and the best candidate, (n,)."""
     raced = [start.outcome(job.pool.space.expert_names, job.work.items)] if start.decided else []
     gamed = any(metric.gamed for metric in job.objectives.metrics.values())
     outer = outside(best) if gamed and job.plan.kind.linear else []
@@ -176,13 +176,13 @@ def _remarks(job: Job, start: Start, proposer: Proposer, best: Tensor) -> list[s
 
 @contextmanager
 def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterator[Proposer]:
-    """The proposer that a job's `method` names, for as long as it is needed.
+    """The proposer that a job's `method` names, open in a context.
 
     Args:
         job: the search.
-        run: its store and history.
-        start: what is known of the experts.
-        checkpoint: name of the swarm's state.
+        run: store and history of the search.
+        start: scores of the experts.
+        checkpoint: name of the swarm's checkpoint.
     """
     config = job.plan.config
     if config.method == "swarm":
@@ -211,13 +211,13 @@ def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterat
     else:
         from pyswarmopt_llm.searching.score_model import ScoreModel
 
-        # the noise with which the run began: another measurement gives another number
+        # the run's original noise: another measurement gives another number
         noisy = run.noise > 0 or config.temperature > 0
         yield ScoreModel(**common, noisy=noisy)
 
 
 def outside(position: Tensor) -> list[str]:
-    """How far a mixture, (n,), is from the averages of the experts, in words; nothing if it is one.
+    """How a mixture, (n,), differs from an average of the experts, in words; [] if it is one.
 
     Example:
         >>> outside(torch.tensor([0.25, 0.75]))
@@ -234,7 +234,7 @@ def outside(position: Tensor) -> list[str]:
 
 
 def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
-    """Say what is searched, and what a user should know of it."""
+    """Describe the search, with what a user should know about it."""
     config = job.plan.config
     start = {
         "run": str(run.path),
@@ -258,7 +258,7 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
 
 
 def price_in_requests(job: Job) -> list[str]:
-    """A line for each metric that is paid by the request."""
+    """A line for each metric that costs money per request."""
     return [
         f"{name}: at most {requests:,} requests, one for each reply that differs"
         for name, requests in job.work.requests.items()
@@ -266,7 +266,7 @@ def price_in_requests(job: Job) -> list[str]:
 
 
 def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
-    """Say what all of a search takes at most, at the pace of the first evaluation."""
+    """Report the greatest cost of the search, at the pace of the first evaluation."""
     item = first.seconds / first.n if first.n else 0.0
     on_dev = first.seconds * (job.work.items / first.n if first.n else 1)
     taken = job.work.seconds(on_dev, item * job.work.test_items, item)
@@ -279,7 +279,7 @@ def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
 
 @dataclass
 class Progress:
-    """Tells of rows and batches.
+    """Reports rows and batches.
 
     Attributes:
         planned: evaluations if nothing stops the search early.
@@ -297,7 +297,7 @@ class Progress:
     _keys: set[str] = field(default_factory=set, init=False)
 
     def on_row(self, row: Row, known: bool = False) -> None:
-        """Tell of a row of the search, unless it is of another phase and was known before."""
+        """Report a row of the search, unless it is of another phase and was known before."""
         data = {name: getattr(row, name) for name in _SHOWN}
         if row.phase == "search":
             self._best = max(self._best, row.value)
@@ -308,7 +308,7 @@ class Progress:
             self.tell(Event("trial", data))
 
     def on_iteration(self, iteration: int) -> None:
-        """Tell of an iteration, or of a batch of proposals."""
+        """Report an iteration, or a batch of proposals."""
         data = {"iteration": iteration, "best": self._best, **self._so_far()}
         self.tell(Event("iteration", data))
 
@@ -318,7 +318,7 @@ class Progress:
 
 
 def choose_scorings(job: Job, run: Run, on_row: OnRow, tell: OnEvent) -> dict[str, Scoring]:
-    """The scoring of each task; ``auto`` tries the first experts on letters, and tells of it."""
+    """The scoring of each task; ``auto`` tries letters on the first experts, and reports it."""
     possible = {
         name: job.objectives.scorings(name, job.plan.config.scoring, job.engine.likelihoods)
         for name in job.tasks
@@ -341,7 +341,7 @@ def choose_scorings(job: Job, run: Run, on_row: OnRow, tell: OnEvent) -> dict[st
 
 
 def letter_trial(scores: Sequence[Score], same: float, chosen: Scoring) -> str:
-    """How well experts answer with the letter of an option, and what follows.
+    """How well experts answer with an option's letter, and the scoring that follows from it.
 
     Args:
         scores: scores of each expert.
@@ -367,8 +367,8 @@ def letter_trial(scores: Sequence[Score], same: float, chosen: Scoring) -> str:
 
 
 def point_to_writing(job: Job, scorings: Mapping[str, Scoring], tell: OnEvent) -> None:
-    """Say how a search for labels finds a result that a chat server can use, where no format of the
-    answers was asked for.
+    """Say how a search for labels can find a result for a chat server, if no answer format was
+    requested.
     """
     forms = [form_of(job.tasks[name]) for name, how in scorings.items() if how != "generate"]
     labels = any(form is not None and form.choices for form in forms)
@@ -384,7 +384,7 @@ def point_to_writing(job: Job, scorings: Mapping[str, Scoring], tell: OnEvent) -
 def warn_of_useless_scores(
     job: Job, experts: Sequence[Row], scorings: Mapping[str, Scoring], tell: OnEvent
 ) -> None:
-    """Warn where no expert is better than guessing, or all written replies score the same."""
+    """Warn if no expert is better than guessing, or all written replies score the same."""
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
         scores = [row.score(name) for row in experts]

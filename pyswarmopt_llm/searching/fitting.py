@@ -1,4 +1,4 @@
-"""A training with folds: what it costs, what is kept, and what the history says of it."""
+"""Training with cross-validation folds: its cost, the files it keeps, and its row in the history."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
-ALL = "all"  # the LoRA that was trained on all items
+ALL = "all"  # the LoRA trained on all items
 FOLDER = "trained"  # in the run directory
-BEHIND = 2.0  # standard errors of cross-fitting by which a model trained on labels may be behind
-# What is trained on labels.
+BEHIND = 2.0  # a model trained on labels may be this many standard errors behind
+# The models trained on labels.
 BASE = "base"
 EXPERT = "expert"
 MIXTURE = "mixture"
 
-Spend = Callable[[float], None]  # called with forward passes of an item that were made
+Spend = Callable[[float], None]  # called with the forward passes per item just made
 
 
 @dataclass
 class Meter:
-    """The passes that training has taken in this process, told with each of them.
+    """Counts the passes of training, and reports the share done.
 
     Attributes:
-        most: that it takes at most.
-        tell: called with the share of these, in 0..1.
-        passes: so far, with those of what the run directory has already.
+        most: the most passes that training takes.
+        tell: called with the share done, in 0..1.
+        passes: passes so far, those found in the run directory included.
     """
 
     most: int
@@ -52,7 +52,7 @@ class Meter:
     begun: float = field(default_factory=time.monotonic)
 
     def spend(self, passes: float) -> None:
-        """Count so many more."""
+        """Add passes."""
         self.passes += passes
         share = min(self.passes / self.most, 1.0)
         seconds = time.monotonic() - self.begun
@@ -61,19 +61,19 @@ class Meter:
 
 @dataclass
 class Fitting:
-    """A training on items, and one without each fold of them; all begin alike.
+    """Fits a LoRA to all items, and one without each cross-validation fold, from the same start.
 
     Attributes:
-        engine: the one on transformers.
-        start: the model that is trained further.
-        items: to train on, at least two.
-        pattern: an expert, whose modules, rank and scale the LoRAs have.
-        seed: seed of the LoRAs' start, the folds and the order.
-        folder: keeps the LoRAs, ``without-K`` and ``all``, each as soon as it is trained; what is
-            there is not trained again. None: nothing is kept.
-        schedule: epochs; without folds where the items are not those that are scored.
-        identities: what each item is known by, see `folds`.
-        spend: called with the passes of each epoch, and with those of what is there already.
+        engine: a transformers engine.
+        start: the model to train further.
+        items: training items, at least two.
+        pattern: an expert; the LoRAs have its modules, rank and scale.
+        seed: seed of the LoRAs' initial values, the folds and the order.
+        folder: keeps each finished LoRA, as ``without-K`` or ``all``; those found there are not
+            trained again. None: keeps nothing.
+        schedule: epochs; no folds if other items are scored.
+        identities: identity of each item, see `folds`.
+        spend: called with the passes of each epoch, those found in `folder` included.
     """
 
     engine: Engine
@@ -88,22 +88,22 @@ class Fitting:
 
     @cached_property
     def folds(self) -> list[list[int]]:
-        """The indices of each fold's items; none where the schedule has no folds."""
+        """The indices of each fold's items; empty if the schedule has no folds."""
         return folds(self.items, self.seed, self.identities) if self.schedule.without_fold else []
 
     def without_folds(self) -> Iterator[tuple[list[int], Patch]]:
-        """The indices of each fold's items, and the model that was trained without these."""
+        """The indices of each fold's items, and the model trained without them."""
         for number, fold in enumerate(self.folds, start=1):
             held_out = set(fold)
             rest = [item for index, item in enumerate(self.items) if index not in held_out]
             yield fold, self._fitted(f"without-{number}", rest, self.schedule.without_fold)
 
     def whole(self) -> Patch:
-        """The model that was trained on all items."""
+        """The model trained on all items."""
         return self._fitted(ALL, self.items, self.schedule.epochs)
 
     def passes(self, whole: bool) -> int:
-        """Forward passes of an item, with those of a training on all items or without."""
+        """Forward passes per item, with or without the training on all items."""
         count = len(self.items)
         return self.schedule.passes(count) if whole else self.schedule.fold_passes(count)
 
@@ -133,15 +133,15 @@ class Fitting:
 
 
 def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
-    """Whether training is kept: it is not behind on dev by more than a standard error.
+    """Whether training is kept: on dev it is not behind by more than a standard error.
 
-    That error is of the differences item by item, where both have the same items. On dev what was
-    trained is scored by LoRAs of a part of the items, below what it is worth.
+    The standard error is that of the paired differences where both scores have the same items. On
+    dev the trained model is underestimated: it is scored by LoRAs that saw only part of the items.
 
     Args:
-        trained: by cross-fitting.
-        before: without training.
-        errors: standard errors by which it may be behind.
+        trained: cross-fitted score.
+        before: score without training.
+        errors: standard errors by which `trained` may be behind.
 
     Example:
         >>> before = score_of([1.0, 1.0, 0.0, 1.0])
@@ -157,15 +157,16 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
 
 @dataclass(frozen=True)
 class Training:
-    """Models before and after training, with their scores on dev; each item by what was
-    trained without it.
+    """Models before and after training, with their scores on dev; the trained ones are
+    cross-fitted.
 
     Attributes:
-        models: as in `Result`: ``mixture`` and ``trained``, one of which is handed over; of training
-            on labels ``base_tuned`` and ``expert_tuned``, of training on replies ``base``.
-        best: the name of what is handed over, ``mixture`` or ``trained``.
-        passes: forward passes of an item that all training took.
-        iteration: iteration of training on replies.
+        models: as in `Result`: ``mixture`` and ``trained``, one of which is the result; after
+            training on labels also ``base_tuned`` and ``expert_tuned``, after training on replies
+            ``base``.
+        best: name of the result, ``mixture`` or ``trained``.
+        passes: forward passes per item of all training.
+        iteration: outcome of training on replies.
     """
 
     models: Mapping[str, Contestant]
@@ -175,13 +176,13 @@ class Training:
 
 
 def announce(job: Job, positions: Iterable[Tensor], tell: OnEvent) -> None:
-    """Say what training begins with."""
+    """Say from which models training starts."""
     starts = [f"from {start_text(job.weights(position))}" for position in positions]
     tell(note(f"{job.work.training}, starting {listed(starts)}"))
 
 
 def start_text(weights: Mapping[str, float]) -> str:
-    """A mixture that training begins with.
+    """The start of training, in words.
 
     Example:
         >>> start_text({"law": 0.0, "code": 0.0}), start_text({"law": 1.0, "code": 0.0})
@@ -203,7 +204,7 @@ def start_text(weights: Mapping[str, float]) -> str:
 def trained_row(
     job: Job, run: Journal, found: Found, position: Tensor, new: Callable[[], Row]
 ) -> Row:
-    """The history's row of what was trained, with a coefficient of 1 for the LoRA."""
+    """The history's row of a trained model, with a coefficient of 1 for the LoRA."""
     weights = job.pool.space.coefficients(position)
     weights = torch.cat([weights, torch.ones_like(weights[:1])])
     key = position_key(weights)

@@ -1,4 +1,4 @@
-"""Sets of coefficients drawn from a grid, and ``grid.json``, the table of what each of them found.
+"""Sets of coefficients drawn from a grid, and ``grid.json``, the table of their scores.
 
 The paper reports the best of random draws from its grid
 (`pyswarmopt.algorithms.model_swarms.GRID`).
@@ -30,8 +30,8 @@ class GridDraw:
     Attributes:
         name: name of the draw.
         settings: its coefficients, ``NAME=VALUE``.
-        best_dev: its score.
-        evaluations, item_evaluations, seconds: for candidates that it was the first to score.
+        best_dev: best dev score.
+        evaluations, item_evaluations, seconds: for candidates that this draw scored first.
     """
 
     name: str
@@ -44,13 +44,13 @@ class GridDraw:
 
 @dataclass(frozen=True)
 class Grid:
-    """Values of each coefficient, what is drawn of them, and what that found.
+    """Values of each coefficient, the draws from them, and the outcome of each draw.
 
     Attributes:
         values: coefficient -> its values, as texts.
         waiting: settings of each search, ``NAME=VALUE``.
         draws: searches that have ended.
-        chosen: name of the one that is handed over.
+        chosen: name of the winning draw.
     """
 
     values: dict[str, tuple[str, ...]]
@@ -65,15 +65,14 @@ class Grid:
 
 
 def make_grid(config: SearchConfig) -> Grid:
-    """The grid and its draws: all combinations if there are no more than that, else different ones
-    at random.
+    """The grid and its draws: all combinations if there are few enough, else distinct random ones.
 
     Args:
-        config: with what its preset chooses; `settings` may hold several values of a coefficient,
-            which replace those of the paper's grid.
+        config: configuration with the preset's settings; `settings` may hold several values of a
+            coefficient, which replace the values of the paper's grid.
 
     Raises:
-        UserError: a value that a coefficient does not take.
+        UserError: a coefficient does not take a value.
 
     Example:
         >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", settings=("inertia=.1,.2", "repel=0"))
@@ -103,7 +102,7 @@ def make_grid(config: SearchConfig) -> Grid:
 
 
 def _combination(values: Mapping[str, Sequence[str]], number: int) -> tuple[str, ...]:
-    """The combination of that number; the last coefficient changes first."""
+    """The combination with this number; the last coefficient varies fastest."""
     settings = []
     for name, texts in reversed(list(values.items())):
         number, digit = divmod(number, len(texts))
@@ -137,8 +136,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def table(grid: Grid) -> Iterator[list[str]]:
-    """The draws that are done in rows of text, the headings first; a star marks the one that is
-    handed over.
+    """The finished draws as rows of text, headings first; a star marks the chosen draw.
 
     Example:
         >>> grid = Grid({"inertia": (".1",)}, (), (GridDraw("draw-01", ("inertia=.1",), 0.5, 9, 900, 1.0),), "draw-01")

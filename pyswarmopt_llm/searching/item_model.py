@@ -1,11 +1,10 @@
-"""A model of the items: it predicts which of them a mixture gets right.
+"""A model of the items: it predicts which items a mixture answers correctly.
 
-Of items that are answered by choosing among options the margins are modelled. An item is right
-where the right option's score is above that of every other. Such a difference, a *margin*, is a
-smooth function of the coefficients, where counts of right answers are noisy and stepped. The
-*width* at a candidate is the mean over items of the logistic function of the closest rival's
-margin, in units of `SOFTNESS` times the margins' standard deviation: proposals are where the
-expected width is greatest.
+It models margins of items answered by choosing an option. An item is correct if the right option
+scores above every other option. Such a difference, a *margin*, is a smooth function of the
+coefficients, while counts of correct answers are noisy and stepped. The *width* at a candidate is
+the mean over items of the logistic function of the closest margin, in units of `SOFTNESS` times the
+margins' standard deviation. Candidates are proposed where the expected width is greatest.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ from pyswarmopt_llm.searching.surrogate import Candidate, CandidateModel, Surrog
 
 NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
 SOFTNESS = 0.4
-BEYOND = 1.0  # of the range of what was scored: so far beyond it candidates are proposed
+BEYOND = 1.0  # candidates may lie this far beyond the scored range, as a share of it
 
 
 @dataclass
 class ItemModel(Surrogate):
-    """The default: experts, base, average and sum, then what a model of the items proposes.
+    """The default: experts, base, average and sum, then candidates from a model of the items.
 
     It estimates the noise of the scores from the margins.
     """
@@ -50,12 +49,12 @@ class ItemModel(Surrogate):
 
 
 class MarginProcess:
-    """Predicts margins at new positions from what they were at others.
+    """Predicts margins at new positions from known margins.
 
     Args:
-        positions: (N, D) of the candidates that were scored, at least two.
-        margins: for each candidate and each of I items the score of the right option minus that of
-            each other one; None: not known.
+        positions: positions of the scored candidates, (N, D), at least two.
+        margins: for each candidate and each of I items: the right option's score minus the score of
+            each other option; None: unknown.
         kernel: None: chosen by marginal likelihood.
 
     Example:
@@ -86,31 +85,31 @@ class MarginProcess:
         return self._posterior.kernel
 
     def margins(self, points: npt.ArrayLike) -> Floats:
-        """Expected margins, (M, I), of the closest rivals of each item at these points, (M, D)."""
+        """Expected closest margin of each item, (M, I), at points (M, D)."""
         return self._closest(self._posterior.predict(np.asarray(points))[0])
 
     def expected(self) -> Floats:
-        """(N,) the width of each candidate."""
+        """The width of each candidate, (N,)."""
         return self._width(self._seen)
 
     def propose(self, seed: int, count: int = 1) -> Sequence[Tensor]:
         """The position, (D,) float64, where a swarm finds the greatest expected width.
 
-        It is one however many are asked for: what is unknown is no gain, and so another would be
-        beside it.
+        It returns one whatever `count` is: the width does not reward uncertainty, so a second one
+        would lie beside the first.
         """
         starts = self._positions[np.argsort(-self.expected(), kind="stable")]
         bounds = box_around(self._positions, BEYOND)
         return [highest(lambda x: self._width(self.margins(x)), starts, bounds, seed)]
 
     def _width(self, closest: Floats) -> Floats:
-        """(N,) from the (N, I) margins of the closest rivals."""
+        """The widths, (N,), from the closest margins, (N, I)."""
         widths: Floats = expit(closest / self._unit).mean(axis=1)
         return widths
 
     def _closest(self, values: Floats) -> Floats:
-        """(M, I) the least of each item's rivals, from the (M, K) values of all rivals; of the items
-        of which all candidates' margins are known.
+        """The closest margin of each item, (M, I), from all margins, (M, K); only items whose
+        margins are known for all candidates.
         """
         least = np.minimum.reduceat(values, self._first, axis=1)
-        return np.asfortranarray(least)  # the order in which the items are summed
+        return np.asfortranarray(least)  # the order in which items are summed

@@ -1,4 +1,4 @@
-"""The candidates of a search over several tasks that no other beats on all of them: the Pareto front."""
+"""The Pareto front of a search over several tasks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Front, Model
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
-Measure = Callable[[str, Contestant], Model]  # by name, from what it is to its scores
+Measure = Callable[[str, Contestant], Model]  # called with a name and a model; scores it
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A scored position, (D,), with each task's value on dev."""
+    """A scored position, (D,), and its value on dev for each task."""
 
     position: Tensor
     tasks: Mapping[str, float]
@@ -31,23 +31,21 @@ class Scored:
 
 
 class Archive:
-    """The candidates of a search that were scored in full, the first at each position."""
+    """The fully scored candidates of a search, the first at each position."""
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self._names = tuple(tasks)
         self._scored: dict[str, Scored] = {}
 
     def add(self, position: Tensor, row: Row) -> None:
-        """Remember a candidate, (D,), unless its evaluation is incomplete."""
+        """Add a candidate, (D,), unless its evaluation is incomplete."""
         if row.complete and row.key not in self._scored:
             tasks = {name: row.score(name).value for name in self._names}
             self._scored[row.key] = Scored(position.clone(), tasks, row)
 
     @property
     def front(self) -> list[Scored]:
-        """Candidates that none dominates, sorted by the first task; of several at one point the
-        first.
-        """
+        """The non-dominated candidates, sorted by the first task; the first of several equal ones."""
         points = list(
             {tuple(s.tasks.values()): s for s in reversed(self._scored.values())}.values()
         )
@@ -56,11 +54,11 @@ class Archive:
         return sorted(front, key=lambda scored: tuple(scored.tasks.values()))
 
     def at(self, position: Tensor) -> Scored | None:
-        """The candidate at a position, if there is one."""
+        """The candidate at a position, or None."""
         return next((s for s in self._scored.values() if s.position.equal(position)), None)
 
     def spread(self, without: Scored | None) -> list[Scored]:
-        """At most `FRONT` points of the front that lie far apart, `without` one of them."""
+        """At most `FRONT` well-spread points of the front, excluding `without`."""
         points = [point for point in self.front if point is not without]
         while len(points) > FRONT:
             points.pop(int(crowding_distance(-self._values(points)).argmin()))
@@ -72,18 +70,17 @@ class Archive:
 
 
 def save_front(job: Job, run: Run, archive: Archive, chosen: Contestant, measure: Measure) -> Front:
-    """Write ``front/``: candidates that no other beats on all tasks, with their values on dev and
-    test.
+    """Write ``front/``: the non-dominated candidates, with their values on dev and test.
 
-    Returns, for ``result.json``, folder and values of each saved point, and the size of the whole
-    front.
+    Returns, for ``result.json``, the folder and values of each saved point, and the front's full
+    size.
     """
     folder = run.path / "front"
-    if folder.exists():  # an earlier process was stopped after writing it
+    if folder.exists():  # written by an earlier, interrupted process
         shutil.rmtree(folder)
     folder.mkdir()
     points: list[dict[str, Any]] = []
-    # what was trained is none of the candidates
+    # a trained model is not among the candidates
     at = None if chosen.trained else archive.at(chosen.position)
     for number, scored in enumerate(archive.spread(without=at), start=1):
         name = f"{number:02d}"

@@ -1,9 +1,9 @@
 """The main job: a swarm of experts searches for a better one.
 
-A search is decided (`plan`), loaded (`prepare`), explored (`find`, `explore`), trained (`train`) and
-finished: what it hands over is written, read back, and scored beside what it is compared with.
-Whoever runs it writes card and report (`report.run`). Its run directory knows everything that was
-expensive, so that to resume is to do the same again.
+A search is decided (`plan`), loaded (`prepare`), explored (`find`, `explore`), trained (`train`)
+and finished: the result is written, read back, and scored beside its baselines. The caller writes
+card and report (`report.run`). The run directory stores everything expensive, so resuming means
+repeating.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.fitting import Training
 
 
-# Writes what people read of a run; without tasks, of one that was finished before, what it lacks.
+# Writes a run's report for people. Without tasks the run was already finished: only missing parts
+# are written.
 Publish = Callable[[Run, Result, Mapping[str, Task] | None], None]
 log = logging.getLogger(__name__)
 _HANDED_OVER = ("model test", "best")  # name of a row in the store
-STAGES = ("mixture", "trained")  # one of them is the result, where something is trained
+STAGES = ("mixture", "trained")  # one of them is the result of a search that trains
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ class SearchResult:
         ('a', 0.625)
     """
 
-    run: Path  # its directory; ``best/`` in it is the adapter
-    result: Mapping[str, Any]  # the content of ``result.json``
-    verdict: str = ""  # in a sentence
+    run: Path  # the run directory; its ``best/`` is the adapter
+    result: Mapping[str, Any]  # content of ``result.json``
+    verdict: str = ""  # one sentence
 
     def __repr__(self) -> str:
-        """Where it is, and what was found, in a line.
+        """The run and its main scores, in a line.
 
         Example:
             >>> scores = {"best_dev": 0.625, "best_test": 0.6, "best_single_test": 0.55}
@@ -104,9 +105,9 @@ class SearchResult:
 
     @property
     def table(self) -> list[dict[str, Any]]:
-        """The models that were scored, a row each, for `pandas.DataFrame`: ``model``, then value and
-        95% interval on each split (``dev``, ``dev_low``, ``dev_high``, ``test``, ...), None where
-        there is none, and ``trained``.
+        """The scored models, a row each, for `pandas.DataFrame`: ``model``, then value and 95%
+        interval on each split (``dev``, ``dev_low``, ``dev_high``, ``test``, ...; None if missing),
+        and ``trained``.
         """
         return [
             {
@@ -119,7 +120,7 @@ class SearchResult:
         ]
 
     def _repr_html_(self) -> str:
-        """The verdict, the same line, and the table in a notebook."""
+        """Verdict, summary line and table for a notebook."""
         rows = self.table
         heads = "".join(f"<th>{name}</th>" for name in rows[0]) if rows else ""
         body = "".join(
@@ -132,14 +133,14 @@ class SearchResult:
 
 
 def _columns(split: str, scores: Mapping[str, Any] | None) -> dict[str, float | None]:
-    """A model's value and interval on a split, as columns of a table."""
+    """A model's value and interval on a split, as table columns."""
     value = None if scores is None else scores["value"]
     low, high = (scores or {}).get("interval") or (None, None)
     return {split: value, f"{split}_low": low, f"{split}_high": high}
 
 
 def _cell(value: Any) -> str:
-    """A value of the table as HTML."""
+    """A table value as HTML."""
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else escape(str(value))
@@ -148,7 +149,7 @@ def _cell(value: Any) -> str:
 def search(
     config: SearchConfig, on_event: OnEvent | None = None, publish: Publish | None = None
 ) -> SearchResult:
-    """Find a better mixture of experts and train it; with a grid, of several sets of coefficients.
+    """Find a better mixture of experts and train it; with a grid, for several sets of coefficients.
 
     Args:
         config: what to search, where and how long.
@@ -156,8 +157,7 @@ def search(
         publish: called with the finished run, after ``result.json`` is written.
 
     Returns:
-        The finished run. The score in it is that of the files in ``best/``, read back and scored
-        again.
+        The finished run. Its scores are measured on the files in ``best/``, read back.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -187,14 +187,16 @@ def about(job: Job) -> About:
 
 
 def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) -> SearchResult:
-    """Search, train, and hand over; with a grid of coefficients search with each draw before."""
+    """Search, train, and write the result; with a grid of coefficients, first search with each
+    draw.
+    """
     tell = on_event or (lambda event: None)
     with run.locked():
         if job.plan.config.is_grid:
             from pyswarmopt_llm.searching.draws import choose_draw
 
             job = choose_draw(job, run, tell)
-            run.write_about(about(job))  # no grid from now on
+            run.write_about(about(job))  # no grid from here on
         start = time.perf_counter()
         found = find(job, run, tell)
         training = None
@@ -207,7 +209,7 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
         result = finish(job, run, found, training, start)
         run.keep_best()
         content = result.to_json()
-        run.finish(content)  # where it is, the search is over, whatever becomes of card and report
+        run.finish(content)  # now the search is over, whatever happens to card and report
         if publish is not None:
             publish(run, result, job.tasks)
     tell(Event("done", {"result": content}))
@@ -215,11 +217,11 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
 
 
 def _check_base(job: Job, run: Run) -> None:
-    """Refuse a base whose files were replaced while the search ran: on a CPU its weights are read
-    from them again and again.
+    """Refuse a base whose files changed during the search: on a CPU its weights are read from them
+    repeatedly.
 
     Raises:
-        UserError: it is not what it was.
+        UserError: the base has changed.
     """
     config = job.plan.config
     if config.base and not job.plan.kind.several_models:
@@ -232,16 +234,16 @@ def _check_base(job: Job, run: Run) -> None:
 
 
 def finish(job: Job, run: Run, found: Found, training: Training | None, start: float) -> Result:
-    """Write ``best/``, read it back, score it; score what it is compared with on test.
+    """Write ``best/``, read it back and score it; score its baselines on test.
 
-    All are scored as files, but what was trained on dev: its scores on dev are cross-fitted. The
-    rivals' time is counted apart.
+    All scores are of the written files, except a trained model's on dev, which are cross-fitted.
+    The baselines' time is counted apart.
 
     Args:
-        job: what the search worked with.
-        run: its directory.
-        found: what the search found.
-        training: the same before and after training; None if it does not train.
+        job: the search.
+        run: run directory.
+        found: outcome of exploring.
+        training: models before and after training; None without training.
         start: when the search began in this process, by `time.perf_counter`.
     """
     made, own = ({}, "") if training is None else (training.models, training.best)
@@ -283,19 +285,19 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
 
 
 def _evaluators(job: Job, found: Found) -> dict[str, Evaluator]:
-    """Split -> what scores a model on it, asked as the search asked."""
+    """Split -> evaluator, with the search's answer formats."""
     asked = tuple(found.scorings.items())
     return {split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS}
 
 
 def _notes(job: Job, run: Run, found: Found, doubts: Sequence[str]) -> list[str]:
-    """What a user should know of the result."""
+    """What a user should know about the result."""
     begun = {**job.notes, **run.about.notes}
     return [*begun.values(), *found.remarks, *doubts, *_without_numbers(run)]
 
 
 def _warn_of_noise(run: Run, now: float, before: float) -> None:
-    """Warn where ``best/``, read back, has another score on dev than the search saw."""
+    """Warn if ``best/``, read back, scores differently on dev than in the search."""
     if now != before:
         why = ": the server does not repeat itself" if run.about.noise else ""
         log.warning("best/ scores %s, the search saw %s%s", now, before, why)
@@ -304,7 +306,7 @@ def _warn_of_noise(run: Run, now: float, before: float) -> None:
 def _kept_replies(
     job: Job, run: Run, files: Patch, found: Found, models: Mapping[str, Model]
 ) -> list[str]:
-    """Keep what the result writes, if it writes; returns doubts about how it gained its score."""
+    """Keep the result's replies, if it writes any; return doubts about its score."""
     if not any(metric.new_tokens for metric in job.objectives.metrics.values()):
         return []
     from pyswarmopt_llm.searching.written.replies import keep_replies
@@ -315,7 +317,7 @@ def _kept_replies(
 def _front(
     job: Job, run: Run, found: Found, chosen: Contestant, measure: Callable[..., Model]
 ) -> Front | None:
-    """The models that no other one leads on all tasks, written beside ``best/``; None for one task."""
+    """Write the models that no other leads on all tasks beside ``best/``; None for one task."""
     if found.archive is None:
         return None
     from pyswarmopt_llm.searching.leaders import save_front
@@ -324,12 +326,11 @@ def _front(
 
 
 def _seconds(job: Job, run: Run, start: float, apart: float) -> float:
-    """Seconds of the search, those of processes that were interrupted included, whose workers ran
-    side by side.
+    """Seconds of the search, interrupted processes (whose workers ran side by side) included.
 
     Args:
         start: when the search began in this process, by `time.perf_counter`.
-        apart: seconds of this process that are counted elsewhere.
+        apart: seconds of this process counted elsewhere.
     """
     earlier = run.replayed_seconds / job.plan.side_by_side
     return round(earlier + time.perf_counter() - start - apart, 3)
@@ -338,7 +339,7 @@ def _seconds(job: Job, run: Run, start: float, apart: float) -> float:
 def _contestants(
     job: Job, found: Found, made: Mapping[str, Contestant], own: str
 ) -> dict[str, Contestant]:
-    """Models that the result is compared with, by name, but for the rivals."""
+    """The models to compare with the result, by name, without base and fine-tuned baselines."""
     vertices = job.pool.space.vertices()
     single = found.single
     contestants = {"best_single": Contestant(vertices[single], dev=found.experts[single])}
@@ -349,11 +350,12 @@ def _contestants(
 
 
 def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
-    """The base, and base and best expert fine-tuned on the same items; `no_rivals` leaves them out.
+    """The baselines: the base, and base and best expert fine-tuned on the same items; `no_rivals`
+    drops them.
 
-    A gain over the best expert may come from training alone; rivals that are trained in the same
-    way tell. A search with labels trains both anyway, since either may be its result, so that they
-    cost their scores on test and no more. Any other search gets the base alone.
+    A gain over the best expert may come from training alone; baselines trained in the same way show
+    it. A search with labels trains both anyway, since either may be the result, so they only cost
+    their scores on test. Any other search gets only the base.
     """
     if not job.work.rivals:
         return {}
@@ -363,7 +365,7 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
 
 
 def _commonest(job: Job, splits: Mapping[str, Evaluator]) -> dict[str, Model]:
-    """The baseline that gives always the commonest label; none but for accuracy on labels."""
+    """The majority-class baseline; {} unless the metric is accuracy on labels."""
     metrics = [metric.name for metric in job.objectives.metrics.values()]
     if job.objectives.externals or set(metrics) != {"accuracy"}:
         return {}
@@ -376,9 +378,9 @@ def _commonest(job: Job, splits: Mapping[str, Evaluator]) -> dict[str, Model]:
 def _measure(
     job: Job, run: Run, splits: Mapping[str, Evaluator], name: str, one: Contestant
 ) -> Model:
-    """A model with its scores; what is known is not scored again."""
+    """A model with its scores; known scores are reused."""
     rows = {} if one.dev is None else {"dev": one.dev}
-    load = cache(lambda: job.engine.load(one.realise(job.pool.space)))  # not at all if all is known
+    load = cache(lambda: job.engine.load(one.realise(job.pool.space)))  # unless all is known
     for split, evaluator in splits.items():
         if evaluator.utilities and split not in rows and (one.patch is not None or not one.trained):
             what = f"model {split}"
@@ -390,7 +392,7 @@ def _measure(
 
 
 def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str) -> Row:
-    """Score the model that is loaded."""
+    """The scores of the loaded model."""
     start = time.perf_counter()
     load()
     row = evaluator.row(start=start, answers=(what, name) == _HANDED_OVER)
@@ -398,7 +400,7 @@ def _scored(evaluator: Evaluator, load: Callable[[], None], what: str, name: str
 
 
 def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
-    """Task -> the errors of the result on test, where all its items have the same labels."""
+    """Task -> the result's errors on test, where all items share the same labels."""
     content = run.store.known.get(_HANDED_OVER, {})
     found = {
         name: errors_by_label(job.tasks[name].test, answers)
@@ -408,7 +410,7 @@ def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
 
 
 def _scores(job: Job, row: Row, split: str) -> Scores:
-    """The scores on a split, by task and combined."""
+    """Scores on a split, by task and combined."""
     tasks = {task: row.score(task) for task in row.items}
     total = job.objectives.combine(list(tasks.values()))
     return Scores(
@@ -423,7 +425,7 @@ def _scores(job: Job, row: Row, split: str) -> Scores:
 
 
 def _interval(job: Job, row: Row, scores: Mapping[str, Score], split: str) -> Ends | None:
-    """The 95% interval of a score, or of the combination of several."""
+    """The 95% interval of a score, or of several scores combined."""
     objectives = job.objectives
     scales = {name: metric.scale for name, metric in objectives.metrics.items()}
     asked = {name: row.known(name, objectives.questions[name].get(split, [])) for name in scores}
@@ -431,7 +433,7 @@ def _interval(job: Job, row: Row, scores: Mapping[str, Score], split: str) -> En
 
 
 def _experts(job: Job, found: Found) -> dict[str, Model]:
-    """The given experts on dev; with all items, where some were not scored in a race."""
+    """The given experts on dev; all on every item, unless a race dropped some."""
     rows = zip(job.pool.space.expert_names, job.pool.space.vertices(), found.experts, strict=False)
     return {
         name: Model(job.weights(vertex), _scores(job, row, "dev")) for name, vertex, row in rows
@@ -439,7 +441,7 @@ def _experts(job: Job, found: Found) -> dict[str, Model]:
 
 
 def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
-    """The way in which each task is scored."""
+    """How each task is scored."""
     metrics = job.objectives.metrics
     externals = job.objectives.externals
     own = {spec.partition(":")[2] for spec in job.plan.config.utilities}
@@ -496,12 +498,12 @@ def _without_numbers(run: Run) -> list[str]:
 
 
 def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
-    """The patch that the files in ``best/`` hold."""
+    """The patch read back from the files in ``best/``."""
     space = job.pool.space
     folder = run.path / "best"
-    if folder.is_dir():  # an earlier process was stopped after writing it
+    if folder.is_dir():  # written by an earlier, interrupted process
         shutil.rmtree(folder)
-    elif folder.exists():  # rmtree would wait for a writer of a pipe
+    elif folder.exists():  # rmtree would block on a pipe without a writer
         raise UserError(f"{folder}: is no directory; remove it, and resume the run")
     if chosen.patch is not None:
         save_patch(chosen.patch, job.pool.experts, folder)
@@ -511,7 +513,7 @@ def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
 
 
 def peak_memory() -> int:
-    """Most resident memory of this process so far, plus the most on the GPU, in bytes."""
+    """Peak resident memory of this process so far, plus the peak on the GPU, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)

@@ -1,5 +1,5 @@
-"""The plan of a search: what was asked for, and every setting with the value that was decided; and
-the work of it: how many items its tasks have, what it costs at most, and its budget.
+"""The plan of a search: the request, and the decided value of every setting; and its work: the
+number of items, the greatest cost, and the budget.
 
 A plan is decided once (`decide`), printed, priced and stored in ``run.json``. Resuming, workers and
 analyses read it and decide nothing again.
@@ -22,19 +22,19 @@ from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
 OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
-FRONT = 5  # points of the Pareto front that are saved beside the best
-EXPERT_ITERATION = 0.5  # share of `budget_minutes` that is kept for it
+FRONT = 5  # points of the Pareto front saved beside the best
+EXPERT_ITERATION = 0.5  # share of `budget_minutes` reserved for it
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A search that is decided.
+    """A decided search.
 
     Attributes:
-        config: the settings, every one with its value. While a search is being decided, these are
-            the settings that were asked for.
-        given: the settings that were given.
-        why: topic -> why something was chosen, or was not, where a user should know.
+        config: every setting with its value; while a search is being decided, the requested
+            settings.
+        given: settings given by the user.
+        why: topic -> why something was chosen, or was not, for the user.
     """
 
     config: SearchConfig
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Coefficients of a candidate."""
+        """Number of coefficients of a candidate."""
         return self.kind.size(len(self.config.experts))
 
     @property
@@ -62,7 +62,7 @@ class Plan:
         return self.config.engine == TRANSFORMERS and self.alone
 
     def with_settings(self, **values: Any) -> Self:
-        """The plan with other values of these settings."""
+        """The plan with new values of these settings."""
         return replace(self, config=replace(self.config, **values))
 
     @property
@@ -73,29 +73,29 @@ class Plan:
 
     @property
     def trains(self) -> bool:
-        """Whether something is trained at the end."""
+        """Whether the search ends with training."""
         return self.config.train == "on"
 
     @property
     def proposals(self) -> int:
-        """Candidates that a model proposes at most."""
+        """The most candidates that a surrogate proposes."""
         return self.config.proposals or 0
 
     @property
     def races(self) -> bool:
-        """Whether the experts race, as where a model of the items is to propose mixtures of them."""
+        """Whether the experts race: they do if a model of the items will propose mixtures of them."""
         return self.config.method == "items"
 
     @property
     def iterations_given(self) -> list[str]:
-        """Settings of iterations that were given; `max_iter` 0 asks for none."""
+        """The user's settings of iterations; `max_iter` 0 asks for none."""
         if self.given.get("max_iter") == 0:
             return []
         return [name for name in OF_ITERATIONS if name in self.given]
 
     @property
     def side_by_side(self) -> int:
-        """Candidates that are scored at the same time, as far as that is known."""
+        """Candidates scored at the same time, as far as known."""
         return max(self.config.processes, 1)
 
     @property
@@ -108,23 +108,24 @@ class Plan:
 class Budget:
     """Limits of a search, and the time at which it has to end to keep within them.
 
-    Seconds are those that the journal has of every evaluation, so that a resumed run ends where the
-    interrupted one would have. The closing evaluations (best, best single expert and average, on
-    dev and test) are reserved at the pace so far.
+    Seconds are those of all journalled evaluations, so a resumed run ends where the interrupted one
+    would have. The closing evaluations (best, best single expert and average, on dev and test) are
+    reserved at the pace so far.
     """
 
-    seconds: float | None  # for all evaluations, and for expert iteration; None: no limit
+    seconds: float | None  # seconds for evaluations and expert iteration; None: no limit
     items: int | None  # item evaluations of the search; None: no limit
-    closing_items: int = 0  # items of the closing evaluations, which count in `seconds` only
-    training_share: float = 0.0  # of the seconds, reserved for expert iteration
+    closing_items: int = 0  # items of the closing evaluations; they count only in `seconds`
+    training_share: float = 0.0  # share of `seconds` reserved for expert iteration
 
     def exceeded(self, total: int, seconds: float, more: int) -> dict[str, float]:
-        """Reasons to stop: so many more items would exceed the budget, with those for training.
+        """Reasons to stop if the next items, with the reserve for training, would exceed the
+        budget.
 
         Args:
             total: item evaluations so far.
-            seconds: the time of these.
-            more: items, without the closing ones.
+            seconds: time taken by these evaluations.
+            more: next items, without the closing ones.
 
         Example:
             >>> Budget(None, 1000).exceeded(700, 9.0, 300), Budget(None, 999).exceeded(700, 9.0, 300)
@@ -141,8 +142,8 @@ class Budget:
         return reasons
 
     def left(self, total: int, seconds: float, more: int = 0) -> float | None:
-        """Seconds that are left after so many more items and the closing ones, at the pace so far;
-        None: any number.
+        """Seconds left after the next items and the closing ones, at the pace so far; None: no
+        limit.
 
         Example:
             >>> Budget(60.0, None, closing_items=100).left(200, 10.0)
@@ -156,7 +157,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Work:
-    """A plan with its tasks and scores.
+    """A plan with its objectives.
 
     Attributes:
         plan: the settings.
@@ -173,8 +174,8 @@ class Work:
 
     @property
     def without_options(self) -> str:
-        """An objective that is not decided by the scores of options, and by what instead; "" if all
-        are.
+        """An objective that is not decided by option scores, and how it is decided; "" if there is
+        none.
         """
         objectives = self.objectives
         scoring = self.plan.config.scoring
@@ -203,25 +204,23 @@ class Work:
 
     @property
     def trained_items(self) -> int:
-        """Items that are trained on: dev items, or spare ones; the prompts of several scores count
-        once.
-        """
+        """Training items: dev items, or spare ones; prompts shared by several scores count once."""
         return self.distinct("spare" if self.objectives.spare else "dev")
 
     def distinct(self, split: str) -> int:
-        """Items of a split; those that all tasks share count once."""
+        """Items of a split; items shared by all tasks count once."""
         counts = [len(task.split(split)) for task in self.objectives.tasks.values()]
         return counts[0] if self.objectives.alike else sum(counts)
 
     def affordable(self, evaluations: int) -> int:
-        """How many of these evaluations the budget of items covers."""
+        """How many of these evaluations the item budget covers."""
         items = self.plan.config.budget_items
         most = evaluations if items is None else max(items // max(self.items, 1), 1)
         return min(evaluations, most)
 
     @property
     def rivals(self) -> int:
-        """Models that the result is compared with, at most."""
+        """The most models that the result is compared with."""
         if self.plan.config.no_rivals or self.plan.kind.several_models:
             return 0
         if self.plan.config.quick or not (self.plan.trains and self.test_items):
@@ -230,7 +229,7 @@ class Work:
 
     @property
     def tests_plain(self) -> bool:
-        """Whether base and best expert are trained on all labels, and scored on test."""
+        """Whether base and best expert are trained on all labels and scored on test."""
         return self.rivals == 3
 
     @cached_property
@@ -246,12 +245,12 @@ class Work:
         )
 
     def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
-        """Part of the search -> its cost at most, in order.
+        """Part of the search -> its greatest cost, in order.
 
         Args:
             dev: cost of a model on dev.
-            test: cost of one on test.
-            other: cost of another pass of an item.
+            test: cost of a model on test.
+            other: cost of any other pass of an item.
         """
         experts = len(self.plan.config.experts)
         scored = self.affordable(self.plan.evaluations)
@@ -275,12 +274,12 @@ class Work:
 
     @property
     def _front(self) -> int:
-        """Points of the front that are scored on test, at most."""
+        """The most points of the front that are scored on test."""
         return FRONT if len(self.objectives.names) > 1 else 0
 
     @property
     def requests(self) -> dict[str, int]:
-        """Metric that is paid by the request -> requests at most, one for each reply."""
+        """Metric that costs money per request -> most requests, one for each reply."""
         found = dict[str, int]()
         for name, metric in self.objectives.metrics.items():
             if metric.usage is None:
@@ -293,17 +292,17 @@ class Work:
 
     @property
     def _spare(self) -> int:
-        """Prompts beside dev that are trained on."""
+        """Spare prompts used for training."""
         return self.trained_items if self.objectives.spare else 0
 
     def _replies(self) -> int:
-        """Replies that are written for training."""
+        """Replies written for training."""
         from pyswarmopt_llm.searching.written.samples import planned_replies
 
         return planned_replies(self.distinct("dev"), self._spare)
 
     def _training(self) -> int:
-        """Passes of training, and replies that are written for it."""
+        """Training passes, and replies written for training."""
         if not self.objectives.written:
             starts = 1 if self.plan.config.quick else MOST_STARTS
             schedule = labelled(self.items)
@@ -314,19 +313,17 @@ class Work:
 
     @property
     def passes(self) -> dict[str, int]:
-        """Part -> forward passes of an item that it takes at most, a backward pass counted as
-        measured.
-        """
+        """Part -> its most forward passes per item; a backward pass counts as measured."""
         return {name: int(n) for name, n in self.cost(self.items, self.test_items, 1).items()}
 
     def seconds(self, dev: float, test: float, other: float) -> dict[str, float]:
-        """Part -> seconds that it takes at most; `budget_minutes` bounds all but training and
-        rivals, trained or scored.
+        """Part -> its most seconds; `budget_minutes` bounds all but training, and training and
+        scoring of baselines.
 
         Args:
             dev: seconds of an evaluation on dev.
-            test: cost of one on test.
-            other: cost of another pass of an item.
+            test: seconds of an evaluation on test.
+            other: seconds of any other pass of an item.
         """
         taken = self.cost(dev, test, other)
         for name in ("experts", "mixtures"):

@@ -30,15 +30,15 @@ from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
 @dataclass(frozen=True)
 class Job:
-    """A search that is ready to run.
+    """A search ready to run.
 
     Attributes:
-        plan: what was decided.
+        plan: the decided plan.
         pool: the experts, and the space over them.
         objectives: tasks and scores.
         engine: runs candidates.
         notes: topic -> what a user should know, such as how dev and test were drawn.
-        examination: examination of the server; None where the base runs here.
+        examination: examination of the server; None if the base runs here.
     """
 
     plan: Plan
@@ -50,12 +50,12 @@ class Job:
 
     @cached_property
     def work(self) -> Work:
-        """How much there is to do."""
+        """The work to do."""
         return Work(self.plan, self.objectives)
 
     @cached_property
     def fingerprints(self) -> dict[str, Any]:
-        """Digests of base, experts, tasks, and score functions."""
+        """Digests of base, experts, tasks and score functions."""
         prints = {**self.pool.fingerprints, **_fingerprints(self.objectives)}
         config = self.plan.config
         own = {
@@ -67,31 +67,33 @@ class Job:
 
     @property
     def tasks(self) -> Mapping[str, Task]:
-        """Name -> task, in the order given."""
+        """Name -> task, in the given order."""
         return self.objectives.tasks
 
     def with_settings(self, **values: Any) -> Job:
-        """The job with other values of these settings."""
+        """The job with new values of these settings."""
         return replace(self, plan=self.plan.with_settings(**values))
 
     def utilities(self, split: str, scorings: Mapping[str, Scoring]) -> dict[str, Utility]:
-        """Name -> what is scored on a split; see `Objectives.utilities`."""
+        """Name -> scoring function on a split; see `Objectives.utilities`."""
         return self.objectives.utilities(split, scorings, self.engine.chat)
 
     def evaluator(self, questions: Questions, margins: bool | None = None) -> Evaluator:
-        """The evaluator of models on these questions; None: with margins if a model learns of them."""
+        """The evaluator of models on these questions; `margins` None: with margins if a surrogate
+        needs them.
+        """
         utilities = self.utilities(questions.split, dict(questions.scorings))
         margins = self.plan.config.method == "items" if margins is None else margins
         return Evaluator(self.pool.space, self.engine, utilities, self.objectives.combine, margins)
 
     def choices(self, scorings: Mapping[str, Scoring]) -> list[Choices]:
-        """The dev items of all tasks as they are trained on."""
+        """The dev items of all tasks, as training examples."""
         utilities = self.utilities("dev", scorings).values()
         scored = [utility for utility in utilities if isinstance(utility, Accuracy)]
         return [choice for utility in scored for choice in utility.choices()]
 
     def total(self, row: Row) -> Score:
-        """The score of a row over all tasks, of the items that were scored."""
+        """The score of a row over all tasks, on the scored items."""
         return self.objectives.combine([row.score(name) for name in self.objectives.names])
 
     def weights(self, position: Tensor) -> dict[str, float]:
@@ -101,7 +103,7 @@ class Job:
 
     @cached_property
     def starts(self) -> Tensor:
-        """Starting positions; a swarm fills up its population itself."""
+        """Starting positions; a swarm adds the rest of its population itself."""
         config = self.plan.config
         count = config.population
         starts = starting_points(self.pool.space, config.start, count, config.seed)
@@ -112,15 +114,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model that a search compares: a mixture, and what was trained on top of it.
+    """A model that a search compares: a mixture, possibly trained further.
 
     Attributes:
         position: coefficients of the mixture, (D,).
-        patch: the whole model, where it is not what the space makes of the position.
-        trained: True if it was trained on dev. Without a patch only its cross-validation fits exist,
-            because another is handed over.
-        dev: its scores on dev, where these are known.
-        value: on dev, as the search saw it.
+        patch: the whole model, if it differs from the mixture at `position`.
+        trained: True if trained on dev. Without a patch only its cross-validation fits exist,
+            because another model is the result.
+        dev: scores on dev, if known.
+        value: value on dev in the search.
     """
 
     position: Tensor
@@ -130,23 +132,23 @@ class Contestant:
     value: float = math.nan
 
     def realise(self, space: Space) -> Patch:
-        """The patch that an engine loads."""
+        """The patch for an engine."""
         return space.realise(self.position) if self.patch is None else self.patch
 
 
 def prepare(config: SearchConfig) -> Job:
-    """Decide a search and load its tasks, experts and base; the first thing that is wrong is a
-    `UserError`, with nothing written.
+    """Decide a search and load its tasks, experts and base; the first fault is a `UserError`, and
+    nothing is written.
     """
     return open_job(make_plan(config))
 
 
 def reopen(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
-    """The job of a plan that was decided and stored, loaded anew.
+    """Load a decided and stored plan as a job.
 
     Args:
-        config: the settings that were decided.
-        given: settings that were given.
+        config: decided settings.
+        given: settings given by the user.
 
     Raises:
         UserError: base, experts or tasks cannot be loaded.
@@ -155,7 +157,7 @@ def reopen(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
 
 
 def open_job(work: Work) -> Job:
-    """Load what a plan names.
+    """Load everything that a plan names.
 
     Raises:
         UserError: base, experts, tasks and server do not go together.
@@ -190,9 +192,7 @@ def open_job(work: Work) -> Job:
 
 
 def _fingerprints(objectives: Objectives) -> dict[str, Any]:
-    """Fingerprints of tasks, metrics and the user's own scores, and of the files of score functions
-    where there are any.
-    """
+    """Fingerprints of tasks, metrics and the user's own scores, and of score functions' files."""
     tasks = {name: task_print(task) for name, task in objectives.tasks.items()}
     tasks |= {name: external.fingerprint for name, external in objectives.externals.items()}
     scores = {

@@ -1,8 +1,8 @@
-"""The race of the experts: they are scored on more and more items, and those that fall behind drop out.
+"""The race of the experts: they are scored on growing shares of the items, and losers drop out.
 
-After each share of the items a candidate drops out if, on the items so far, it is behind the leader
-by more than `ERRORS` standard errors of the paired differences, those of a sample without
-replacement: of all items but a few, little is left that could turn it. A race is decided if one is
+After each share a candidate drops out if, on the items so far, it is behind the leader by more than
+`ERRORS` standard errors of the paired differences. The errors are those of sampling without
+replacement: once most items are scored, few are left to turn the race. A race is decided if one is
 left before all items are scored. Racing is due to Maron & Moore 1994 ("Hoeffding races", NIPS 6),
 the paired test to Moore & Lee 1994 ("Efficient algorithms for minimizing cross validation error",
 ICML).
@@ -21,17 +21,17 @@ from torch import Tensor
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Scorer, Share
 
-FIRST = 16  # items of the first share; each that follows is twice as large
+FIRST = 16  # items of the first share; each later one is twice as large
 ERRORS = 3.0
 
 
 @dataclass(frozen=True)
 class Race:
-    """What a race found.
+    """The outcome of a race.
 
     Attributes:
-        rows: number of a candidate -> its row; none where there were no shares.
-        staying: numbers of the candidates that did not drop out.
+        rows: candidate number -> row; empty without shares.
+        staying: numbers of the surviving candidates.
     """
 
     rows: Mapping[int, Row]
@@ -39,12 +39,12 @@ class Race:
 
     @property
     def decided(self) -> bool:
-        """Whether one is left before all items were scored."""
+        """Whether one candidate is left before all items were scored."""
         return bool(self.rows) and len(self.staying) == 1
 
 
 def race(scorer: Scorer, positions: Tensor, shares: Sequence[Share]) -> Race:
-    """Score candidates, (n, D), on one share of the items after the other, until one is left."""
+    """Score candidates, (n, D), on one share of the items after another, until one is left."""
     rows: dict[int, Row] = {}
     racing = list(range(len(positions)))
     for share in shares:
@@ -62,8 +62,8 @@ class Start:
     """The beginning of a search.
 
     Attributes:
-        experts: a row for each expert, complete but for those that dropped out of a decided race.
-        numbers: the starting points that are scored whole.
+        experts: a row for each expert, complete unless it dropped out of a decided race.
+        numbers: starting points to score on all items.
         decided: whether one expert is so far ahead that nothing is proposed.
     """
 
@@ -98,16 +98,16 @@ class Start:
 
 
 def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Share]) -> Start:
-    """Score the experts, and find which starting points are worth a whole evaluation.
+    """Score the experts, and choose the starting points to score on all items.
 
-    Where the race of the experts is decided, the other starting points race against the winner.
-    Else everything is as without a race.
+    Where the experts' race is decided, the other starting points race against the winner. Otherwise
+    all are scored, as without a race.
 
     Args:
-        scorer: scores them.
+        scorer: dev scorer.
         experts: (n, D).
         starts: (N, D), the experts first.
-        shares: shares of the items; none: there is no race.
+        shares: shares of the items; empty: no race.
     """
     raced = race(scorer, experts, shares)
     whole = raced.staying if raced.decided else range(len(experts))
@@ -120,14 +120,14 @@ def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Shar
 
 
 def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
-    """The shares of the items after which candidates may drop out, each with the one before it.
+    """The nested shares of the items after which candidates may drop out.
 
     Args:
-        items: task name -> number of its items. Of several tasks each share has the same part.
+        items: task name -> number of items. Each share has the same fraction of every task.
         seed: seed of the items' order.
 
     Returns:
-        The shares, none where there are few items.
+        The shares; none if there are few items.
 
     Example:
         >>> shares = draw_shares({"a": 40, "b": 20}, seed=0)
@@ -138,14 +138,14 @@ def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
     ranks = {name: np.argsort(draws.permutation(count)) for name, count in items.items()}
     shares = list[Share]()
     part = FIRST / sum(items.values())
-    while part <= 2 / 3:  # else hardly less than all
+    while part <= 2 / 3:  # a larger share would hardly save anything
         shares.append({n: rank < math.ceil(part * rank.size) for n, rank in ranks.items()})
         part *= 2
     return shares
 
 
 def survivors(rows: Mapping[int, Row], share: Share) -> list[int]:
-    """The numbers of the candidates that go on after a share, of those with these rows."""
+    """Numbers of the candidates that survive a share, given their rows."""
     values = {
         number: np.concatenate([np.array(row.item_values(name))[share[name]] for name in share])
         for number, row in rows.items()
@@ -160,11 +160,11 @@ def eliminated(
 ) -> bool:
     """Whether a candidate is so far behind the leader that it drops out.
 
-    One more item, of the largest difference, keeps few items that agree from deciding.
+    An added item, with the largest difference, keeps a few agreeing items from deciding.
 
     Args:
-        values: values of the items so far, (n,).
-        leader: the leader's values of the same items.
+        values: values on the items so far, (n,).
+        leader: the leader's values on the same items.
         total: number of all items.
 
     Example:

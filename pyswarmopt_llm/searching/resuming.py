@@ -1,4 +1,4 @@
-"""Continue a run that was stopped: what it knows is replayed, then the search goes on."""
+"""Continue an interrupted run: known results are replayed, then the search goes on."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def resume(
     allowed: Collection[str] = (),
     publish: Publish | None = None,
 ) -> SearchResult:
-    """Continue a run: the same result as if it had never been stopped; of a finished run its
+    """Continue a run, with the same result as without interruption; of a finished run, return its
     result.
 
     Args:
-        run: its directory.
+        run: run directory.
         on_event: called with progress.
-        allowed: what of its configuration may run code, in the words it was begun with; see
+        allowed: parts of its configuration that may run code, as given at the start; see
             `named_again.require`.
         publish: see `search`.
 
     Raises:
-        UserError: not a run, one that would run code that is not allowed, or base, experts or data
-            changed since it began.
+        UserError: not a run, a run that would execute disallowed code, or base, experts or data
+            have changed.
     """
     opened = Run(user_path(run))
     if (finished := opened.result) is not None:
@@ -52,13 +52,13 @@ def resume(
 
 
 def checked(run: Run, job: Job) -> Job:
-    """The job of a run that goes on.
+    """The job of a continued run.
 
-    A score function of another source, say because it raised on a rare reply, is accepted if it
-    gives an expert that is scored already the same values, or if nothing is scored yet.
+    A changed score function, say because the old one raised on a rare reply, is accepted if it
+    gives an already scored expert the same values, or if nothing is scored yet.
 
     Raises:
-        UserError: base, experts, data, scores or the server are not what they were.
+        UserError: base, experts, data, scores or the server have changed.
     """
     now = dict(job.fingerprints)
     before = run.about.fingerprints.get("scores", {})

@@ -26,7 +26,7 @@ from pyswarmopt_llm.searching.plan import Plan, Work
 RAY = "ray"
 MOST = 4096  # workers on one machine
 F = TypeVar("F", Plan, Work)
-_UNSET = (None, "auto", "off", "", (), 0)  # values with which a setting asks for nothing
+_UNSET = (None, "auto", "off", "", (), 0)  # values of a setting that mean it is off
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Rule(Generic[F]):
     """A condition on a setting.
 
     Attributes:
-        setting: its name.
-        holds: whether it may be set.
-        why: what is wrong otherwise, and what to do; `{f}` stands for the plan, or the work.
+        setting: name of the setting.
+        holds: whether the setting is allowed.
+        why: what is wrong, and what to do; `{f}` stands for the plan or the work.
     """
 
     setting: str
@@ -45,7 +45,7 @@ class Rule(Generic[F]):
 
 
 def _paid(work: Work) -> str:
-    """The metric that is paid for by the request; "" if none is."""
+    """The metric that costs money per request, or ""."""
     metrics = work.objectives.metrics.values()
     return next((metric.name for metric in metrics if metric.usage is not None), "")
 
@@ -156,13 +156,13 @@ TASKS: tuple[Rule[Work], ...] = (
 
 
 def reason(setting: str, work: Work, but_for: Rule[Work] | None = None) -> str:
-    """Why a setting cannot be set, by the rules `but_for` one; "" if it can."""
+    """Why a setting is refused by the rules other than `but_for`; "" if it is not."""
     rules = (rule for rule in TASKS if rule.setting == setting and rule is not but_for)
     return next((rule.why.format(f=work) for rule in rules if not rule.holds(work)), "")
 
 
 def modelled(method: str, work: Work) -> str:
-    """Why a model of the items, or of the scores, cannot propose; "" if it can."""
+    """Why a model of the items or of the scores cannot propose; "" if it can."""
     return reason("method", Work(work.plan.with_settings(method=method), work.objectives))
 
 
@@ -192,7 +192,7 @@ def check_settings(plan: Plan) -> None:
 
 
 def check_tasks(work: Work) -> None:
-    """Refuse settings that are not for these tasks.
+    """Refuse settings that do not suit the tasks.
 
     Raises:
         UserError: names the first one.
@@ -210,7 +210,7 @@ def _apply(rules: Sequence[Rule[F]], subject: F, config: SearchConfig) -> None:
 
 
 def check_costs(work: Work) -> None:
-    """Refuse a decided plan whose proposals, or whose budget, cannot be.
+    """Refuse a decided plan with impossible proposals or an impossible budget.
 
     Raises:
         UserError: proposals of a model where a swarm proposes, or a budget that the starting points
@@ -232,7 +232,7 @@ def check_costs(work: Work) -> None:
 
 
 def _check_experts(config: SearchConfig) -> None:
-    """Refuse fewer than two."""
+    """Refuse fewer than two experts."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
         hints = "".join(inside(spec, "adapter_config.json") for spec in config.experts)
@@ -242,8 +242,8 @@ def _check_experts(config: SearchConfig) -> None:
 
 
 def check_place(config: SearchConfig) -> None:
-    """Refuse an engine that is neither here nor a server, and workers that are no number and not
-    Ray's.
+    """Refuse an engine that is neither local nor a server, and a `workers` that is neither a number
+    nor Ray.
 
     Raises:
         UserError: names the option.
@@ -264,12 +264,12 @@ def check_place(config: SearchConfig) -> None:
 
 
 def threads_of(processes: int) -> int | None:
-    """Threads of each of several workers: the cores, divided among them; None for one.
+    """Threads of each of several workers: the cores, divided among them; None for one worker.
 
-    It is written into ``run.json``: the last bits of a score may depend on the number of threads.
+    ``run.json`` stores it: the last bits of a score may depend on the number of threads.
 
     Args:
-        processes: on this machine; 0: Ray's.
+        processes: processes on this machine; 0: Ray's.
     """
     if processes == 1:
         return None

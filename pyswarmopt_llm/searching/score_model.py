@@ -1,13 +1,12 @@
-"""A model of scores of any kind, and the candidates that it proposes.
+"""A surrogate of scores of any kind, and the candidates that it proposes.
 
-Rewards, judges, programs and written answers have no margins (`item_model`), only a score for
-each item. Their mean is what a search maximises, and a few dozen values of it do not tell how fast
-it changes. The hundreds of items do, since all change with the same coefficients: they choose the
-length of the kernel, the mean itself its noise.
+Rewards, judges, programs and written answers have no margins (`item_model`), only a score for each
+item. A search maximises their mean; a few dozen values of it do not show how fast it changes. The
+hundreds of items do, since all depend on the same coefficients: they choose the kernel's length,
+and the mean chooses its own noise.
 
-Several tasks have a model each, and their combination is taken of what these predict: a harmonic
-mean, or the worst of several, is no smooth function of the coefficients where the tasks' own scores
-are.
+Each of several tasks has its own model, and their predictions are combined: the tasks' scores are
+smooth functions of the coefficients, while a harmonic mean or a minimum of them is not.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.surrogate import Candidate, CandidateModel, Surrogate
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
-BEYOND = 0.5  # of the range of what was scored before: so far beyond it candidates are proposed
-# are tried, the shortest; with a longer one a few surprises are noise, and the model is a plane
+BEYOND = 0.5  # candidates may lie this far beyond the scored range, as a share of it
+# shortest lengths tried; with longer ones a few surprises pass for noise and the model is a plane
 _LENGTHS = 3
 _NO_ERROR = 1e-12
 _NO_NOISE = 1e-6  # in units of the values' variance: enough for the solver
@@ -43,10 +42,10 @@ _NO_NOISE = 1e-6  # in units of the values' variance: enough for the solver
 
 @dataclass
 class ScoreModel(Surrogate):
-    """Experts, base, average and sum, then what a model of the tasks' scores proposes.
+    """Experts, base, average and sum, then candidates from a model of the tasks' scores.
 
     Attributes:
-        noisy: whether the same candidate does not score the same again.
+        noisy: whether rescoring a candidate may give another score.
     """
 
     noisy: bool = False
@@ -56,27 +55,26 @@ class ScoreModel(Surrogate):
 
 
 class ScoreProcess:
-    """Predicts the value of candidates from those that were scored.
+    """Predicts the value of new candidates from the scored ones.
 
-    Replies are greedy, so the noise is none of the scores: they are steps, and the same candidate
-    has the same score again. What the model predicts is therefore interpolated once more, without
-    noise, and nothing is gained where a candidate was scored (re-interpolation: Forrester, Keane &
-    Bressloff 2006).
+    Replies are greedy, so the model's noise does not come from the scores: they are step functions,
+    and rescoring a candidate gives the same score. The model's predictions are therefore
+    interpolated again without noise, so that a scored candidate has no expected improvement
+    (re-interpolation: Forrester, Keane & Bressloff 2006).
 
-    Where replies are sampled, or a server does not repeat itself, scores are noisy: nothing is
-    interpolated, and the best value is the highest that is predicted for a candidate that was
-    scored.
+    If replies are sampled, or a server is not deterministic, scores are noisy: nothing is
+    interpolated, and the best value is the highest prediction for a scored candidate.
 
     Args:
         candidates: at least three, all of the same tasks.
-        combine: the tasks' scores into the value.
-        noisy: whether the same candidate does not score the same again.
-        begun: so many of them, the first, bound where others are proposed; None: all.
+        combine: combines the tasks' scores into the value.
+        noisy: whether rescoring a candidate may give another score.
+        begun: the first `begun` candidates bound the region of proposals; None: all candidates.
 
     Attributes:
-        kernels: for each task the likeliest length of its items, and with that the likeliest noise
-            of its values.
-        best: the highest value, without the noise.
+        kernels: for each task, the likeliest length given its items, and the likeliest noise of its
+            values given that length.
+        best: the highest value, without noise.
 
     Example:
         >>> x = np.linspace(0, 1, 9)
@@ -114,8 +112,8 @@ class ScoreProcess:
         self._fit_tasks()
 
     def believe(self, position: Floats) -> None:
-        """Take the predictions at a position, (D,), for values that were seen, so that the next
-        proposal is elsewhere.
+        """Take the predictions at a position, (D,), as observed values, so that the next proposal
+        lies elsewhere.
 
         The kriging believer of Ginsbourger, Le Riche & Carraro 2010, section 4.2.1.
         """
@@ -127,7 +125,7 @@ class ScoreProcess:
     def predict(self, points: npt.ArrayLike) -> tuple[Floats, Floats]:
         """(means (M,), standard errors (M,)) of the value at points (M, D).
 
-        Of several tasks the error is that of their combination by the delta method.
+        For several tasks, the error of the combination follows by the delta method.
         """
         of_tasks = [posterior.predict(np.asarray(points)) for posterior in self._posteriors]
         means, errors = (np.hstack(parts) for parts in zip(*of_tasks, strict=True))
@@ -137,10 +135,10 @@ class ScoreProcess:
         return combined[:, 0], combined[:, 1]
 
     def improvement(self, points: npt.ArrayLike) -> Floats:
-        """(M,) expected improvement on the best value (Jones et al. 1998, eq. 15), of Student's t
-        in place of a normal.
+        """Expected improvement on the best value, (M,) (Jones et al. 1998, eq. 15), with Student's
+        t in place of a normal.
 
-        The integral is that of Tracey & Wolpert 2018 (arXiv 1801.06147), section 3.
+        The integral is from Tracey & Wolpert 2018 (arXiv 1801.06147), section 3.
         """
         mean, error = self.predict(points)
         freedom = len(self._positions) - 1
@@ -150,12 +148,12 @@ class ScoreProcess:
         return expected
 
     def expected(self) -> Floats:
-        """(N,) the value that is predicted for each candidate."""
+        """The predicted value of each candidate, (N,)."""
         return self.predict(self._candidates)[0]
 
     def propose(self, seed: int, count: int = 1) -> Sequence[Tensor]:
-        """The positions, (D,) float64, where a swarm finds the greatest expected improvement; for
-        each the model believes its predictions at those before.
+        """The positions, (D,) float64, where a swarm finds the greatest expected improvement; each
+        is chosen as if earlier predictions had come true.
         """
         starts = self._candidates[np.argsort(-self.expected(), kind="stable")]
         bounds = box_around(self._candidates[: self._begun], BEYOND)
@@ -168,7 +166,7 @@ class ScoreProcess:
         return positions
 
     def _fit_tasks(self) -> None:
-        """Fit each task's posterior to its values, and find the highest of their combinations."""
+        """Fit each task's posterior to its values, and find the best combined value."""
         self._posteriors = [
             Posterior(kernel, self._positions, self._values[:, [k]])
             for k, kernel in enumerate(self._predicting)
@@ -176,16 +174,16 @@ class ScoreProcess:
         self.best = float(self.predict(self._positions)[0].max())
 
     def _combined(self, means: Floats, errors: Floats) -> tuple[float, float]:
-        """Mean and error of the value by those of the tasks, (K,)."""
+        """Mean and standard error of the value, from those of each task, (K,)."""
         pairs = zip(means.tolist(), errors.tolist(), strict=True)
         score = self._combine([Score(mean, (), 1, error) for mean, error in pairs])
-        # A harmonic mean of what is not positive is 0, and has no error.
+        # A harmonic mean with a value that is not positive is 0, without error.
         return score.value, score.stderr if score.stderr > 0 else _NO_ERROR
 
 
 def _fitted(positions: Floats, values: Floats, items: Floats) -> Posterior:
-    """The posterior of values, (N, 1), with the length with which the items, (N, K), are likeliest,
-    whatever the noise, and with the noise with which the values are.
+    """The posterior of values, (N, 1): its length maximises the likelihood of the items, (N, K),
+    whatever the noise, and its noise the likelihood of the values.
     """
     tried = kernels_for(positions, NOISES, _LENGTHS)
     length = likeliest(tried, positions, items if items.size else values).kernel.length
@@ -193,8 +191,8 @@ def _fitted(positions: Floats, values: Floats, items: Floats) -> Posterior:
 
 
 def _varying_items(scores: Sequence[Score]) -> Floats:
-    """(N, K) scores of the items that are not the same for all candidates; none where a function
-    has no fixed items.
+    """Scores of the items whose score varies between candidates, (N, K); none if a function has no
+    fixed items.
 
     Example:
         >>> _varying_items([Score(0.5, (1.0, 0.0), 2, 0.0), Score(1.0, (1.0, 1.0), 2, 0.0)]).tolist()

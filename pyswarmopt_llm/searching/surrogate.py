@@ -1,8 +1,8 @@
-"""A proposer that learns: starting points first, then what a model of the candidates proposes.
+"""A proposer that learns: starting points first, then candidates from a surrogate model.
 
-Experts that harm are not learnt from. One expert that was trained on wrong answers spoils everything
-that it is added to, and what it does to scores is larger than what all others do. A model with one
-kernel for all coefficients then sees little else, and proposes nothing of use.
+The model ignores harmful experts. One expert trained on wrong answers spoils every sum it is in,
+with larger effects than all others together. A model with one kernel for all coefficients then sees
+little else, and proposes nothing useful.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.explore import Batch
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 
-ERRORS = 2.5  # standard errors by which an expert that harms is worse than the base
-LEAST = 3  # candidates that a model needs: one degree of freedom more than its mean takes
+ERRORS = 2.5  # a harmful expert is worse than the base by this many standard errors
+LEAST = 3  # candidates a model needs: one degree of freedom more than its mean takes
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate whose items were all scored.
+    """A candidate with all items scored.
 
     Attributes:
         position: (D,).
-        scores: scores of each task, with those of its items.
-        value: what the search maximises, their combination.
-        margins: margins of the items of all tasks, where rows hold them.
+        scores: score of each task, item scores included.
+        value: combined score, which the search maximises.
+        margins: margins of the items of all tasks, if rows hold them.
     """
 
     position: Floats
@@ -46,32 +46,32 @@ class Candidate:
 
 
 class CandidateModel(Protocol):
-    """A model of the candidates that were scored."""
+    """A model of the scored candidates."""
 
     def expected(self) -> Floats:
-        """(N,) what it expects of each of them, in any unit."""
+        """The expected quality of each candidate, (N,), in any unit."""
 
     def propose(self, seed: int, count: int) -> Sequence[Tensor]:
-        """At most so many positions, (D,) float64, at least one, of which it expects most."""
+        """The most promising positions, (D,) float64: one to `count`."""
 
 
 @dataclass
 class Surrogate(ABC):
-    """Proposes the starting points, then what a model of the candidates proposes.
+    """Proposes the starting points, then candidates from a surrogate model.
 
     Attributes:
-        starts: (N, D) float64, the first candidates.
+        starts: the first candidates, (N, D) float64.
         experts: names of the experts.
         tasks: names of the tasks.
-        combine: the tasks' scores into the value.
-        most: the largest number of candidates that the model proposes.
+        combine: combines the tasks' scores into the value.
+        most: the most candidates that the model proposes.
         seed: seed of the proposals.
-        numbers: the particle numbers of the starting points; None: from 0 on.
-        at_once: candidates that are scored side by side, and so proposed together.
-        floor: the value of the best expert. What is handed over is not below it.
-        remarks: what a user should know of the proposals.
-        left_out: numbers of the experts that are in no proposal: they are clearly worse than the
-            base. What was scored with them is not learnt from.
+        numbers: particle numbers of the starting points; None: from 0 on.
+        at_once: candidates scored side by side, and so proposed together.
+        floor: value of the best expert; the returned candidate is not below it.
+        remarks: what a user should know about the proposals.
+        left_out: numbers of the experts clearly worse than the base. They are in no proposal, and
+            the model ignores candidates that contain them.
     """
 
     starts: Tensor
@@ -89,12 +89,12 @@ class Surrogate(ABC):
     def __post_init__(self) -> None:
         """Begin with the starting points."""
         self._seen: dict[str, Candidate] = {}
-        self._started = 0  # candidates that were there before any was proposed
-        self._learnt = 0  # those of them, and the first sum, that the model begins with
+        self._started = 0  # candidates scored before any proposal
+        self._learnt = 0  # starting points and first sum, which bound the model's region
         self._batches = self._in_turn()
 
     def ask(self) -> Batch | None:
-        """The next candidates; None: no more are proposed."""
+        """The next candidates; None: no more candidates."""
         return next(self._batches, None)
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
@@ -104,12 +104,12 @@ class Surrogate(ABC):
                 self._seen[row.key] = self._candidate(position, row)
 
     def best(self) -> Point:
-        """The candidate to hand over.
+        """The candidate to return.
 
-        Of the candidates that are about as good as the best, it is that of which the model expects
-        most. About as good is within a standard error of the best value (the rule of Breiman et al.
-        1984, section 3.4.3), and not below `floor`. The winner of many comparisons on the same items
-        owes part of its lead to luck.
+        Of the candidates about as good as the best, it is the one with the highest expectation of
+        the model. About as good means within a standard error of the best value (the rule of
+        Breiman et al. 1984, section 3.4.3), and not below `floor`. The winner of many comparisons
+        on the same items owes part of its lead to luck.
         """
         scored = self.scored
         best = max(scored, key=lambda candidate: candidate.value)
@@ -121,25 +121,24 @@ class Surrogate(ABC):
         return Point(torch.from_numpy(best.position), best.value)
 
     def stop(self) -> dict[str, float]:
-        """The reason to stop: the number of proposals that were new."""
+        """The reason to stop: the number of new proposals."""
         return {"proposals": len(self._seen) - self._started if self._started else 0}
 
     @property
     def scored(self) -> list[Candidate]:
-        """The candidates without experts that harm."""
+        """The candidates without harmful experts."""
         left_out = list(self.left_out)
         return [c for c in self._seen.values() if not c.position[left_out].any()]
 
     @abstractmethod
     def _fit(self, seen: Sequence[Candidate]) -> CandidateModel:
-        """A model of these candidates; it began with the first `_learnt`."""
+        """A model of these candidates, the first `_learnt` of which bound its region."""
 
     def _in_turn(self) -> Iterator[Batch]:
-        """Every batch, each learnt from before the next is asked for.
+        """The batches in turn; each is scored before the next is proposed.
 
-        The sum of the experts that do not harm is the first proposal, where others do. In the
-        history all proposals are one more iteration, of particles numbered after the starting
-        points.
+        Where some experts harm, the first proposal is the sum of the others. In the history all
+        proposals form one more iteration, with particle numbers after the starting points.
         """
         numbers = range(len(self.starts)) if self.numbers is None else self.numbers
         yield Batch(self.starts, numbers, iteration=0)
@@ -154,7 +153,7 @@ class Surrogate(ABC):
             proposed += len(positions)
 
     def _positions(self) -> Iterator[Tensor]:
-        """The positions of each batch that the model proposes, (n, D)."""
+        """The positions of each batch of proposals, (n, D)."""
         active = torch.ones(self.starts.shape[1], dtype=torch.float64)
         active[list(self.left_out)] = 0.0
         proposed = 0
@@ -170,7 +169,7 @@ class Surrogate(ABC):
             proposed += len(batch)
 
     def _leave_out_harmful(self) -> None:
-        """Find the experts that harm, and say so."""
+        """Find the harmful experts, and say so."""
         seen = list(self._seen.values())
         self.left_out = harmful(
             np.stack([candidate.position for candidate in seen]),
@@ -184,7 +183,7 @@ class Surrogate(ABC):
             )
 
     def _candidate(self, position: Tensor, row: Row) -> Candidate:
-        """A candidate as the models see it."""
+        """A scored candidate for the models."""
         scores = [row.score(name) for name in self.tasks]
         margins = [own for name in self.tasks for own in row.margins.get(name, ())]
         x = position.detach().cpu().double().numpy().copy()
@@ -196,16 +195,16 @@ class Surrogate(ABC):
 
 
 def harmful(positions: Floats, values: Floats, errors: Floats) -> list[int]:
-    """Numbers of the experts that are worse than the base by more than `ERRORS` standard errors of
-    the difference, as if both had been scored on different items.
+    """Numbers of the experts worse than the base by more than `ERRORS` standard errors of the
+    difference, taken as if both had been scored on different items.
 
-    None where the base is not among the candidates, or where most candidates have some of these
+    Empty if the base is not among the candidates, or if most candidates contain some of these
     experts, as after iterations.
 
     Args:
         positions: (N, D) coefficients of the candidates.
         values: (N,) their scores.
-        errors: (N,) the scores' standard errors; what has none (NaN) is never clearly worse.
+        errors: standard errors of the scores, (N,); an unknown one (NaN) is never clearly worse.
 
     Example:
         >>> positions = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])

@@ -1,4 +1,4 @@
-"""A proposer that moves a swarm, or another optimizer that is asked and told."""
+"""A proposer that runs a swarm, or another ask-and-tell optimizer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
 
 
 class Dropout:
-    """Leaves evaluations out at random: Drop-K a whole iteration, Drop-N a single candidate.
+    """Drops evaluations at random: Drop-K a whole iteration, Drop-N a single candidate.
 
-    The particles move on all the same. The starting swarm is always evaluated. The draws are its
-    own, so that the same seed moves the swarm by the same random numbers with and without it.
+    The particles move all the same. The starting swarm is always evaluated. Dropout has its own
+    random numbers, so a seed moves the swarm in the same way with and without it.
 
     Args:
-        drop_k: probability that a whole iteration is left out.
-        drop_n: probability that a single candidate is left out.
+        drop_k: probability of dropping a whole iteration.
+        drop_n: probability of dropping a single candidate.
         seed: seed of the search.
 
     Example:
@@ -48,16 +48,17 @@ class Dropout:
 
 
 class SwarmProposer:
-    """Proposes what an optimizer asks for: a swarm of the library, that of the paper included.
+    """Proposes an optimizer's candidates: a swarm of the library (the paper's included), or
+    another.
 
     Args:
-        optimizer: maximises; it begins with the experts.
-        dropout: leaves evaluations out; None: none.
-        saved: where a swarm is kept after each iteration; None: nowhere.
+        optimizer: maximiser that begins with the experts.
+        dropout: drops evaluations; None: drops none.
+        saved: saves the swarm after each iteration; None: saves nothing.
 
     Attributes:
-        iteration: the iterations so far.
-        remarks: none.
+        iteration: iterations so far.
+        remarks: always empty.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class SwarmProposer:
         self._asked: Tensor = torch.empty(0)
 
     def ask(self) -> Batch | None:
-        """The positions of an iteration that are evaluated; None: the optimizer stops."""
+        """The positions of an iteration to evaluate; None: the optimizer stops."""
         if self._optimizer.stop():
             return None
         self._asked = self._optimizer.ask()
@@ -86,7 +87,7 @@ class SwarmProposer:
         return Batch(self._asked[numbers], numbers, self.iteration)
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
-        """Tell the optimizer the values, and keep the swarm."""
+        """Tell the optimizer the values, and save the swarm."""
         values = np.full(len(self._asked), math.nan)
         values[~self._dropped] = [row.value for row in rows]
         dropped = self._dropped.tolist() if self._dropped.any() else None
@@ -96,7 +97,7 @@ class SwarmProposer:
         self.iteration += 1
 
     def best(self) -> Point:
-        """The best position that the optimizer was told of."""
+        """The optimizer's best position."""
         return self._optimizer.best
 
     def stop(self) -> dict[str, float]:

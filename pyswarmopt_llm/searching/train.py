@@ -1,14 +1,13 @@
-"""The last step of a search: models are trained further on dev (`train`).
+"""The last step of a search: training models further on dev (`train`).
 
-Where items have options, the base, the best expert and a mixture that is ahead of it by more than a
-standard error are all cross-fitted, and the best is trained on all items. So are the base and the
-best expert, whatever they score on dev, where a test split can tell what plain fine-tuning gives.
-Where replies are written and scored, the mixture is trained on the best of them.
+With options, the base, the best expert and a mixture ahead of it by more than a standard error are
+all cross-fitted, and the best is trained on all items. With a test split, base and best expert are
+trained on all items whatever they score on dev, to show what plain fine-tuning gives. With written
+and scored replies, the mixture is trained on the best replies.
 
-What is handed over is an ordinary patch: the model to start from, and a LoRA that was trained on
-all items. Each item is scored by what was trained without its fold (see `trainer.folds`). These
-scores are of the items that were trained on and of nothing else: whatever comes later is scored by
-the patch.
+The result is an ordinary patch: the start, plus a LoRA trained on all items. Cross-fitted scores on
+dev come from LoRAs trained without the item's fold (see `trainer.folds`). Every other score is the
+patch's.
 """
 
 from __future__ import annotations
@@ -48,14 +47,14 @@ from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
-FAVOUR = 1 / 3  # standard errors by which the best expert may be behind as a start
+FAVOUR = 1 / 3  # the best expert may be behind as a start by this many standard errors
 
 
 def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
-    """The score that each row lets expect on unseen items, all in the same way.
+    """The score on unseen items that each row predicts, all computed alike.
 
-    Where all margins are known, an item counts by its closest rival's margin (see `softened`): that
-    varies half as much as right and wrong. Else it is the score itself.
+    Where all margins are known, an item counts by its closest margin (see `softened`), which varies
+    half as much as right and wrong. Otherwise it is the score itself.
     """
     names = objectives.names
     known = all(
@@ -69,8 +68,8 @@ def expected(rows: Sequence[Row], objectives: Objectives) -> list[Score]:
 
 
 def softened(margins: Margins) -> Score:
-    """The score of items by their margins: the logistic function of the closest rival's, in units
-    of `SOFTNESS` times the standard deviation of these.
+    """A score from the items' margins: the logistic function of the closest margin, in units of
+    `SOFTNESS` times the closest margins' standard deviation.
 
     Example:
         >>> softened([[2.0, 0.5], [-0.5]]).value
@@ -82,16 +81,16 @@ def softened(margins: Margins) -> Score:
 
 
 def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
-    """Train what a search found, and score that; what the run directory has is not made again.
+    """Train the model that a search found, and score it; results in the run directory are reused.
 
     Args:
-        job: the search, in a space of a kind that `trains`.
-        run: where the LoRAs are or will be.
-        found: what the search found.
+        job: the search, in a space that `trains`.
+        run: run directory; it keeps the LoRAs.
+        found: outcome of exploring.
         tell: called with progress.
 
     Returns:
-        A model before and after; None if too few replies were better than before, or no time is
+        The models before and after; None if too few replies were better than before, or no time is
         left.
     """
     if job.objectives.written:
@@ -112,15 +111,15 @@ def train_on_labels(
     folder: Path | None = None,
     most: int = MOST_STARTS,
 ) -> Training:
-    """Train models on the right options, and keep what is expected to be best.
+    """Train models on the right options, and choose the one with the best expected score.
 
     Args:
         job: the search.
-        run: its store and history.
-        found: what the search found.
+        run: store and history of the search.
+        found: outcome of exploring.
         tell: called with progress.
-        folder: keeps the LoRAs; None: nothing is kept.
-        most: the largest number of models that are trained, what was found the first of them.
+        folder: keeps the LoRAs; None: keeps nothing.
+        most: most models to train; the best untrained model comes first.
     """
     untrained = _untrained(job, found)
     starts = _starts(untrained, job.pool.space.vertices()[found.single], most)
@@ -143,7 +142,7 @@ def train_on_labels(
 
 
 def _untrained(job: Job, found: Found) -> Tensor:
-    """Position to hand over without training: the best expert's, unless a mixture is ahead of it by
+    """The position to use without training: the best expert's, unless a mixture is ahead of it by
     more than a standard error.
     """
     position = found.chosen.position
@@ -155,7 +154,7 @@ def _untrained(job: Job, found: Found) -> Tensor:
 
 
 def _starts(untrained: Tensor, expert: Tensor, most: int) -> dict[str, Tensor]:
-    """Name -> position of each model that is trained; of so many what was found is the first."""
+    """Name -> position of each model to train; at most `most`, the best untrained model first."""
     expert = expert.to(untrained)
     starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
     if not any(untrained.equal(start) for start in starts.values()):
@@ -172,8 +171,8 @@ def _fittings(
     folder: Path | None,
     tell: OnEvent,
 ) -> dict[str, Fitting]:
-    """Name -> the training that begins with that model; one of them, and those that are `plain`,
-    will be trained on all items, too.
+    """Name -> the training of each start; the best one and the `plain` ones will also be trained on
+    all items.
     """
     items = job.choices(found.scorings)
     schedule = labelled(len(items))
@@ -201,7 +200,7 @@ def _cross_fitted(
     fittings: Mapping[str, Fitting],
     starts: Mapping[str, Tensor],
 ) -> dict[str, Row]:
-    """Name -> the scores on dev after training, each item by what was trained without its fold."""
+    """Name -> cross-fitted scores on dev after training."""
     evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
     rows = {}
     for name, fitting in fittings.items():
@@ -217,8 +216,8 @@ def _best_and_kept(
     starts: Mapping[str, Tensor],
     rows: Mapping[str, Row],
 ) -> tuple[str, bool]:
-    """Name of the best start, and whether what was trained from it is handed over; if not, the
-    start is what is handed over without training.
+    """Name of the best start, and whether its trained model is kept; if not, the name of the start
+    to use untrained.
     """
     (row,) = found.scorer.score([untrained], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
@@ -230,11 +229,11 @@ def _best_and_kept(
 
 
 def best_start(values: Mapping[str, Score]) -> str:
-    """The start after whose training most is expected; the best expert, unless that is behind by
-    more than a third of a standard error.
+    """The start with the best expected score after training; the best expert, unless it is behind
+    by more than a third of a standard error.
 
-    On twelve real tasks it was the better start by 1.4 points, with a standard deviation of 2.5; 200
-    labels tell to 1.5 points (research/notes/regret.md).
+    On twelve real tasks the best expert was the better start by 1.4 points, with a standard
+    deviation of 2.5; 200 labels measure to 1.5 points (research/notes/regret.md).
 
     Example:
         >>> ahead = {"base": Score(0.62, (), 2, 0.1), "expert": Score(0.6, (), 2, 0.1)}
@@ -248,12 +247,12 @@ def best_start(values: Mapping[str, Score]) -> str:
 
 
 def _by_folds(fitting: Fitting, evaluator: Evaluator, items: Mapping[str, int]) -> Row:
-    """The scores on dev, each item by what was trained without its fold.
+    """Cross-fitted scores on dev.
 
     Args:
-        fitting: fits the items of all tasks, one task after the other.
-        evaluator: scores them.
-        items: task name -> number of them.
+        fitting: training on the items of all tasks, in the tasks' order.
+        evaluator: dev evaluator.
+        items: task name -> number of items.
     """
     row: Row | None = None
     rows = list[Row]()
