@@ -1,8 +1,8 @@
 """Combined scores: their intervals, and the difference of two models' combined scores.
 
-A harmonic mean is no mean over items. Each item has its effect on it, though: the item's distance
+A harmonic mean is not a mean over items. Each item still has an effect on it: the item's distance
 from its task's mean, times the slope of the combination there (delta method). Every task gets a
-pseudo-observation at either end of its scale, as one score does, so that no slope is taken at 0.
+pseudo-observation at each end of its scale, as a single score does, so that no slope is taken at 0.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def combined_interval(
 ) -> Ends | None:
     """A 95% interval of a combined score; of a single task, see `score_interval`.
 
-    Simulated with 20 and 100 items in each of 2 and 3 tasks, of which 5% to 97% are right, it holds
-    the score in at least 92% of samples.
+    Simulated with 20 and 100 items in each of 2 and 3 tasks, with accuracies of 5% to 97%, it
+    covers the score in at least 92% of samples.
 
     Args:
         scores: task name -> score.
@@ -55,7 +55,7 @@ def combined_interval(
         questions: task name -> what each of its items asks.
 
     Returns:
-        None where a task's score is not the mean of its items, and where no item has an effect.
+        None if a task's score is not the mean of its items, or no item has an effect.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
@@ -93,25 +93,26 @@ def combined_difference(
     questions: Mapping[str, Questions] | None = None,
     level: float = LEVEL,
 ) -> Comparison | None:
-    """The comparison of two models' combined scores, by Student's test of the items' effects.
+    """Compare two models' combined scores by Student's test of the items' effects.
 
-    The pseudo-observations are those of `paired_test`.
+    The pseudo-observations are as in `paired_test`.
 
-    Simulated with 20 and 100 items in each of 2 and 3 tasks, of which 5% to 97% are right, equal
-    models and models that trade one task for another, the test is wrong in at most 6% of samples,
-    and the interval holds the difference in at least 94%.
+    Simulated with 20 and 100 items in each of 2 and 3 tasks, with accuracies of 5% to 97%, equal
+    models, and models that trade one task for another: the test is wrong in at most 6% of samples,
+    and the interval covers the difference in at least 94%.
 
     Args:
         first: task name -> score.
-        second: scores of another model, which are subtracted.
+        second: scores of another model, to be subtracted.
         combine: combination of the tasks' scores.
-        alike: whether all tasks have the same items, whose effects are added.
+        alike: whether all tasks have the same items; their effects are then added.
         scales: task name -> the least and the greatest score of an item, where known.
         questions: task name -> what each of its items asks.
         level: level of the test.
 
     Returns:
-        None for a single task, and where a task's score is not the mean of the same items of both.
+        None for a single task, or if a task's score is not the mean of the same items in both
+        models.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import score_of
@@ -174,17 +175,17 @@ def _effects(tables: Sequence[Floats], combine: Combine) -> tuple[float, list[Fl
 
 
 def _strata(effects: Sequence[Floats], alike: bool) -> list[Floats]:
-    """Samples that are independent of each other."""
+    """Independent samples."""
     return [np.sum(effects, axis=0)] if alike else list(effects)
 
 
 def _around(value: float, ends: Ends) -> Ends:
-    """An interval that holds the value that it is of, which has no pseudo-observations."""
+    """An interval widened to hold its value, which is computed without pseudo-observations."""
     return min(ends[0], value), max(ends[1], value)
 
 
 def _slopes(combine: Combine, values: Floats) -> Floats:
-    """Slopes of the combination of the tasks' values, (K,)."""
+    """Slopes of the combination with respect to the tasks' values, (K,)."""
     rises = []
     for step in np.eye(values.size) * _STEP:
         above, below = (combined_value(combine, (values + s).tolist()) for s in (step, -step))

@@ -1,6 +1,7 @@
-"""The model that gives every question the label that is most frequent on dev.
+"""The majority-class baseline: every question gets the label most frequent on dev.
 
-Where labels are unbalanced it may have a high accuracy, and knows nothing: a result has to be seen beside it.
+Where labels are unbalanced its accuracy may be high, though it knows nothing; a result has to be
+compared with it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from pyswarmopt_llm.searching.scoring.result import Model, Outcome, Scores
 def commonest_label(
     tasks: Mapping[str, Task], combine: Combine, splits: Collection[str], experts: Sequence[str]
 ) -> Model | None:
-    """Its scores, by accuracy; None where a task's questions do not share their choices.
+    """The baseline's scores, by accuracy; None if a task's questions do not share their choices.
 
     Args:
         tasks: tasks of a search.
-        combine: combination of their scores.
-        splits: that are scored, ``dev`` among them.
-        experts: names, of which it has none.
+        combine: combination of the tasks' scores.
+        splits: splits to score, ``dev`` among them.
+        experts: names of the experts, whose weights are all 0.
     """
     forms = map(form_of, tasks.values())
     if not tasks or not all(form is not None and form.choices is not None for form in forms):
@@ -39,7 +40,7 @@ def commonest_label(
 
 
 def most_frequent(items: Sequence[Item]) -> str:
-    """The most frequent right answer, of equally frequent ones the first in the alphabet.
+    """The most frequent right answer; of equally frequent ones the first alphabetically.
 
     Example:
         >>> most_frequent([Item(str(k), "?", {"A": "x", "B": "y"}, letter) for k, letter in enumerate("BAB")])

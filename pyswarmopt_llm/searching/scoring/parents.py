@@ -1,4 +1,4 @@
-"""The models that a result is made of, and their licences."""
+"""The models merged into a result, and their licences."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pyswarmopt_llm.common.files.regular import open_regular, user_path
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import EMBEDDED, local_directory
 
-HEADER = 2**20  # bytes of a card in which its licence is looked for
-OTHER = "other"  # a licence that has no id on the Hub
-# On the line of its key, or alone in a list of one, with quotes or without.
+HEADER = 2**20  # bytes of a model card searched for its licence
+OTHER = "other"  # a licence without an id on the Hub
+# On the key's line, or the only item of a list, with or without quotes.
 _VALUE = r"""(?:-[ \t]*)?(?P<quote>['"]?)(?P<value>[A-Za-z0-9][\w.+ -]{0,99}?)(?P=quote)[ \t]*(?:\#.*)?$(?!\n[ \t]*-)"""
 
 
 @dataclass(frozen=True)
 class Parent:
-    """A model that the result is made of.
+    """A model merged into the result.
 
     Attributes:
         name: its public name.
@@ -36,14 +36,14 @@ class Parent:
 
 
 def parents_of(config: SearchConfig, weights: Iterable[float]) -> list[Parent]:
-    """Base and experts of the result of a search over one base, without experts of weight 0.
+    """The base, and the experts with non-zero weight in the result of a search over one base.
 
     Args:
         config: configuration of the search.
-        weights: weights of its experts in the result, in their order.
+        weights: the experts' weights in the result, in order.
 
     Raises:
-        UserError: the base is not there.
+        UserError: the base is missing.
     """
     base = resolve_base(config.base)
     if config.base.startswith(EMBEDDED):
@@ -61,15 +61,15 @@ def _expert(spec: str) -> Parent:
         return Parent(
             spec, stated_licence(local_directory(spec, ["README.md"])), not user_path(spec).is_dir()
         )
-    except UserError:  # it was moved after the search
+    except UserError:  # moved after the search
         return Parent(spec, None)
 
 
 def stated_licence(folder: Path) -> str | None:
-    """The licence that the header of a directory's README.md states, in lower case; or None.
+    """The licence stated in the header of a directory's README.md, in lower case; or None.
 
-    A card may be a stranger's, so its header is no YAML here, only lines: one value of ``license``
-    in the first `HEADER` bytes. Where that is ``other``, its name is added.
+    A card may come from a stranger, so its header is not parsed as YAML but line by line: one value
+    of ``license`` in the first `HEADER` bytes. If the licence is ``other``, its name is added.
 
     Example:
         >>> import tempfile
@@ -85,7 +85,7 @@ def stated_licence(folder: Path) -> str | None:
 
 
 def _header_of(card: Path) -> str:
-    """The front matter of a card, as text; "" where there is none."""
+    """The front matter of a card, as text; "" if there is none."""
     try:
         with open_regular(card, sys.maxsize) as file:
             text = file.read(HEADER).decode("utf-8", "replace").replace("\r\n", "\n")
@@ -95,6 +95,6 @@ def _header_of(card: Path) -> str:
 
 
 def _stated(header: str, key: str) -> str | None:
-    """The one plain value of a key, in lower case."""
+    """The single plain value of a key, in lower case."""
     match = re.search(rf"^{key}:\s*{_VALUE}", header, re.MULTILINE)
     return match["value"].strip().lower() if match else None

@@ -1,6 +1,5 @@
-"""Memory of a run: a `Row` for each evaluation, a line of ``history.jsonl``; and the `Store` of
-everything expensive, by what it is and whose. To resume is to replay. Torch is not needed to read
-them.
+"""Memory of a run: a `Row` for each evaluation, as a line of ``history.jsonl``; and the `Store` of
+everything expensive, keyed by kind and candidate. Resuming replays it. Reading needs no torch.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from pyswarmopt_llm.common.files.regular import AppendLog
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
-# For each item the scores of the right option minus those of the others; None where the item was
+# For each item the right option's score minus the score of each other option; None if the item was
 # not scored.
 Margins = list[list[float] | None]
 # values of a task's items, see `pack`
 Packed = Annotated[str, Field(pattern="^[01?]*$")] | list[float | None]
-TRAINED = "trained"  # phase of the row of what was trained on dev
+TRAINED = "trained"  # phase of the rows of trained models
 RESULTS = "results.jsonl"  # in a run directory
-# a value, its standard error, which may be NaN, and a count
+# a value, its standard error (possibly NaN), and a count
 _Value = tuple[float, Annotated[float, AllowInfNan(True)], NonNegativeInt]
-_SOMETIMES = ("values", "named", "margins", "answers")  # columns that not every row has
+_SOMETIMES = ("values", "named", "margins", "answers")  # optional columns
 REMEDY = "restore it, or remove this line and those after it"
 
 
@@ -41,19 +40,18 @@ class Row:
     Attributes:
         phase: ``search``, ``letter``, ``trained`` or ``weights``.
         iteration: iteration of the search.
-        particle: its number in the swarm.
+        particle: number of the particle in the swarm.
         key: name of the exact position, see `position_key`.
         coefficients: the experts' weights.
-        value: for the optimizer, higher is better. Items of a race that are not scored count as
-            wrong.
-        n: items that were scored for it.
-        seconds: that took.
+        value: for the optimizer, higher is better. Unscored items of a race count as wrong.
+        n: number of items scored in this evaluation.
+        seconds: time of this evaluation.
         items: task name -> packed values of its items.
-        values: value, standard error and count of those tasks whose score is not the mean of their
+        values: value, standard error and count of each task whose score is not the mean of its
             items.
-        named: task name -> other numbers of a score function.
-        margins: for a model of the items, task name -> margins of its items.
-        answers: for what was found, task name -> the letter of the option that each item got.
+        named: task name -> further numbers from a score function.
+        margins: task name -> margins of its items, if a model of the items needs them.
+        answers: task name -> letter of the option chosen for each item, for results.
 
     Example:
         >>> line = {"phase": "search", "iteration": 0, "particle": 0, "key": "k", "coefficients": [1.0], "value": 0.5,
@@ -86,8 +84,8 @@ class Row:
         margins: bool = False,
         answers: bool = False,
     ) -> Row:
-        """The row of the scores of all tasks, and of their combination, without a name; with
-        `margins` it holds those of the items, with `answers` the options that they got.
+        """The row of all tasks' scores and their combination, not yet named; with `margins` it
+        holds the items' margins, with `answers` their chosen options.
         """
         return cls(
             phase="",
@@ -111,10 +109,10 @@ class Row:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:
-        """The row that a line of the journal holds; columns of later versions are left out.
+        """Read a row from a line of the journal; columns from later versions are dropped.
 
         Raises:
-            WrongType: names the first column that is not what `to_json` writes.
+            WrongType: names the first column that `to_json` would not write.
         """
         row: Row = typed(data, cls)
         return row
@@ -134,24 +132,24 @@ class Row:
 
     @property
     def size(self) -> int:
-        """Number of all items, scored or not."""
+        """Number of items, scored or not."""
         counts = {task: n for task, (_, _, n) in self.values.items()}
         return sum(max(len(items), counts.get(task, 0)) for task, items in self.items.items())
 
     def item_values(self, task: str) -> list[float]:
-        """Values of a task's items, NaN where not scored."""
+        """Values of a task's items, NaN if not scored."""
         return unpack(self.items[task])
 
     def known(self, task: str, of_items: Sequence[int]) -> list[int]:
-        """Of something about each item, or nothing at all, that about the items that were scored."""
+        """The entries of `of_items` for the scored items; empty if `of_items` is."""
         pairs = zip(of_items, self.item_values(task), strict=False)
         return [about for about, value in pairs if not math.isnan(value)]
 
     def score(self, task: str) -> Score:
-        """A task's score, on the items that were scored.
+        """A task's score on the scored items.
 
         Raises:
-            ValueError: none was.
+            ValueError: no item was scored.
         """
         from pyswarmopt_llm.common.interfaces import Score
         from pyswarmopt_llm.common.statistics import score_of
@@ -164,7 +162,8 @@ class Row:
 
 
 def pack(per_item: Sequence[float]) -> Packed:
-    """Values per item as JSON: a string of 0, 1 and ? (not scored, NaN) where that is all there is.
+    """Values per item as JSON: a string of 0, 1 and ? (not scored, NaN) if there are no other
+    values.
 
     Example:
         >>> pack((1.0, 0.0, math.nan)), pack((0.5, 1.0, math.nan))
@@ -186,7 +185,7 @@ def unpack(items: Packed) -> list[float]:
 
 
 def _margins_of(scores: Mapping[str, Score]) -> dict[str, Margins]:
-    """Task name -> margins of its items, where there are options."""
+    """Task name -> margins of its items, for tasks with options."""
     return {
         name: [_stored_margins(margins) for margins in score.margins]
         for name, score in scores.items()
@@ -195,13 +194,13 @@ def _margins_of(scores: Mapping[str, Score]) -> dict[str, Margins]:
 
 
 def _options_of(scores: Mapping[str, Score]) -> dict[str, list[str]]:
-    """Task name -> the options that its items got, where options are compared."""
+    """Task name -> options chosen for its items, where options are compared."""
     return {name: [*score.answers] for name, score in scores.items() if score.margins}
 
 
 def _stored_margins(margins: Sequence[float]) -> list[float] | None:
-    """Six digits are more than a model's rounding leaves; margins that are not numbers count as not
-    known.
+    """Margins to six digits, more than a model's rounding leaves; non-finite margins count as
+    unknown.
     """
     if not margins or not all(map(math.isfinite, margins)):
         return None
@@ -209,7 +208,7 @@ def _stored_margins(margins: Sequence[float]) -> list[float] | None:
 
 
 def wrong_in_row(row: dict[str, Any]) -> str | None:
-    """The first column of a JSON object that is not what `Row.to_json` writes; None if all are.
+    """The first column of a JSON object that `Row.to_json` would not write; None if there is none.
 
     Example:
         >>> wrong_in_row({"phase": "search", "iteration": "0"})
@@ -223,15 +222,15 @@ def wrong_in_row(row: dict[str, Any]) -> str | None:
 
 
 class Store:
-    """Store of results, in memory and in a file of JSON lines; threads may share it.
+    """Store of results, in memory and in a file of JSON lines; thread-safe.
 
     Args:
-        path: the file, which need not exist; None: memory alone.
-        repair: whether a last line that is half-written is cut off; only under a lock.
+        path: the file, which need not exist; None: memory only.
+        repair: whether to cut off a half-written last line; only under a lock.
 
     Attributes:
-        known: (what, who) -> what is known.
-        earlier: names of what was known when it was opened.
+        known: (what, who) -> stored result.
+        earlier: keys known when the store was opened.
 
     Raises:
         UserError: a line is damaged.
@@ -263,16 +262,16 @@ class Store:
         compute: Callable[[], Mapping[str, Any]],
         wrong: Callable[[dict[str, Any]], str | None] = lambda content: None,
     ) -> Mapping[str, Any]:
-        """Return what is stored; else compute and store it.
+        """Return the stored result; else compute and store it.
 
         Args:
-            what: was found out.
-            who: whose rows.
-            compute: finds it out, as JSON.
-            wrong: the first field that is not what `compute` gives; None if all are.
+            what: kind of result.
+            who: key of the candidate.
+            compute: computes the result, as JSON.
+            wrong: returns the first field that `compute` would not give; None if there is none.
 
         Raises:
-            UserError: what is known is damaged.
+            UserError: the stored result is damaged.
         """
         if (what, who) not in self.known:
             return self.add(what, who, compute())
@@ -285,10 +284,10 @@ class Store:
         return content
 
     def row(self, what: str, who: str, tasks: Collection[str], score: Callable[[], Row]) -> Row:
-        """Return the stored row of a candidate on these tasks; else score and store it.
+        """Return a candidate's stored row on these tasks; else score and store it.
 
         Raises:
-            UserError: what is known is damaged, or of other tasks.
+            UserError: the stored row is damaged, or has other tasks.
         """
 
         def wrong(content: dict[str, Any]) -> str | None:
@@ -302,14 +301,14 @@ class Store:
         return [row for row in list(self.known.values()) if row["what"] == what]
 
     def add(self, what: str, who: str, content: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Keep what was found out, on disk before it is used."""
+        """Store a result, on disk before it is used."""
         row = {"what": what, "who": who, **content}
         with self._lock:
             if self._failure is not None:  # a line may be half-written
                 raise self._failure
             try:
                 self._log.append(row)
-            except BaseException as error:  # by memory or a signal, too
+            except BaseException as error:  # also by lack of memory or a signal
                 self._failure = error
                 raise
         self.known[what, who] = row

@@ -25,9 +25,9 @@ from pyswarmopt_llm.searching.scoring.combined import combined_difference
 from pyswarmopt_llm.searching.scoring.record import Packed, unpack
 
 SPLITS = ("dev", "test")
-# models that the result is compared with in one verdict
+# models compared with the result in one verdict
 RIVALS = ("best_single", "base", "base_tuned", "expert_tuned", "mixture", "commonest")
-PLAIN = ("base_tuned", "expert_tuned")  # those of them that are a plain fine-tuning
+PLAIN = ("base_tuned", "expert_tuned")  # plain fine-tunings among them
 Interval = tuple[float, float]
 _LIMITS = frozenset(
     {"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"}
@@ -48,8 +48,8 @@ class Outcome:
 
     Attributes:
         value: its score.
-        items: packed scores of the items; empty where a function gives one number.
-        named: other numbers of a score function.
+        items: packed scores of the items; empty if a function gives one number.
+        named: further numbers from a score function.
     """
 
     value: float
@@ -58,13 +58,15 @@ class Outcome:
 
     @property
     def per_item(self) -> list[float]:
-        """The scores of the items, NaN where not scored."""
+        """Scores of the items, NaN if not scored."""
         return unpack(self.items)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A model on a split: the combined score with its 95% interval and standard error, and each task."""
+    """A model's scores on a split: the combined score with 95% interval and standard error, and
+    each task.
+    """
 
     value: float
     tasks: dict[str, Outcome] = field(default_factory=dict)
@@ -78,7 +80,7 @@ class Scores:
 
     @property
     def n(self) -> int:
-        """Items that were scored, of all tasks."""
+        """Number of scored items of all tasks."""
         return sum(value == value for values in self.items.values() for value in values)
 
 
@@ -87,10 +89,10 @@ class Model:
     """A model and its scores.
 
     Attributes:
-        weights: weights of each expert; 0 of all is the base.
-        dev: its scores; cross-fitted, where it was trained on dev.
-        test: None where it was not scored.
-        trained: on dev, on top of the mixture of these weights.
+        weights: weight of each expert; all 0: the base.
+        dev: scores on dev, cross-fitted if the model was trained on dev.
+        test: scores on test; None if not scored.
+        trained: whether a LoRA was trained on dev, on top of this mixture.
     """
 
     weights: dict[str, float]
@@ -104,7 +106,7 @@ class Model:
 
     @property
     def unscored(self) -> str:
-        """A task none of whose items has a score, though they are listed; "" if there is none."""
+        """A task with listed items but no scores; "" if there is none."""
         tasks = (scores.tasks for scores in (self.dev, self.test) if scores is not None)
         for name, outcome in chain.from_iterable(each.items() for each in tasks):
             if outcome.items and all(value != value for value in outcome.per_item):
@@ -112,20 +114,20 @@ class Model:
         return ""
 
     def same(self, other: Model) -> bool:
-        """Whether both are one model."""
+        """Whether both are the same model."""
         return (self.weights, self.trained) == (other.weights, other.trained)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The way in which a task is scored.
+    """How a task is scored.
 
     Attributes:
-        scoring: format of the answers; ``own`` of a function that scores the engine.
-        metric: its name.
+        scoring: answer format; ``own`` for a function that scores the engine.
+        metric: name of the metric.
         scale: the least and the greatest score of an item, where known.
-        held_out: whether a function of the user's has a test split.
-        questions: split -> for each item the number of its question, where some are repeated.
+        held_out: whether a user's function has a test split.
+        questions: split -> question number of each item, where some repeat.
     """
 
     scoring: str
@@ -136,13 +138,13 @@ class Objective:
 
     @property
     def answer_format(self) -> Scoring | None:
-        """Format of the answers; None where a function scores."""
+        """Answer format; None for a function that scores the engine."""
         return next((scoring for scoring in get_args(Scoring) if scoring == self.scoring), None)
 
 
 @dataclass(frozen=True)
 class WorkerUse:
-    """The workers that were requested, and how many failed, by kind."""
+    """Number of requested workers, and failures by kind."""
 
     asked: str
     failures: dict[str, int]
@@ -150,7 +152,7 @@ class WorkerUse:
 
 @dataclass(frozen=True)
 class JudgeUse:
-    """Requests to a judge, their tokens, and what they cost."""
+    """Requests to a judge, their tokens and their cost."""
 
     requests: int
     prompt_tokens: int
@@ -163,10 +165,11 @@ class Cost:
     """The cost of a search.
 
     Attributes:
-        evaluations: evaluations of candidates (neither a trial of letters nor what was trained).
-        item_evaluations: items that were scored.
-        passes: forward passes of an item, training included (a backward pass counts as 1.5).
-        passes_rivals, seconds_rivals: what the rivals took, counted nowhere else; None without any.
+        evaluations: evaluated candidates, without letter trials and trained models.
+        item_evaluations: scored items.
+        passes: forward passes per item, training included (a backward pass counts as 1.5).
+        passes_rivals, seconds_rivals: cost of the baselines, counted nowhere else; None without
+            baselines.
         seconds, seconds_scoring, peak_memory_bytes: on this machine.
         workers, judge: use of several workers, and of each judge.
     """
@@ -185,15 +188,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class Iterated:
-    """Expert iteration.
+    """Outcome of expert iteration.
 
     Attributes:
-        rounds: that were trained.
-        round: the one with the best score on dev, from 1; 0 if none was trained.
-        kept: prompts with a reply that it was trained on.
-        replies: that were written and scored.
-        tokens: tokens of these.
-        spare: spare prompts, to which replies were trained on; 0: to dev prompts.
+        rounds: trained rounds.
+        round: number of the round with the best score on dev, from 1; 0 if none was trained.
+        kept: prompts with a reply used for training.
+        replies: written and scored replies.
+        tokens: tokens of these replies.
+        spare: spare prompts used for training; 0: dev prompts were used.
     """
 
     rounds: int
@@ -206,7 +209,7 @@ class Iterated:
 
 @dataclass(frozen=True)
 class Front:
-    """The points of the Pareto front that were saved, and its size."""
+    """The saved points of the Pareto front, and the size of the front."""
 
     points: list[Any]
     size: int = 0
@@ -217,23 +220,23 @@ class Result:
     """The outcome of a search.
 
     Attributes:
-        models: ``best`` is handed over, ``best_single`` the expert with the highest score on dev,
-            ``uniform`` the plain average of the experts. Where the search trains, ``mixture`` is
-            what it found and ``trained`` the same after training; one of them is ``best``.
-            ``base``, ``base_tuned`` and ``expert_tuned`` are the rivals, and ``commonest`` gives
-            always the label that is most frequent on dev.
+        models: ``best`` is the result, ``best_single`` the expert with the highest score on dev,
+            ``uniform`` the plain average of the experts. If the search trains, ``mixture`` is the
+            mixture found and ``trained`` the same after training; one of them is ``best``.
+            ``base``, ``base_tuned`` and ``expert_tuned`` are the baselines, and ``commonest`` is
+            the majority-class baseline (label most frequent on dev).
         objectives: task -> how it is scored.
-        best_single: the name of that expert.
+        best_single: name of the best single expert.
         cost: cost of the search.
         stop: reason -> value.
         combine: combination of the tasks' scores, see `find_combine`.
         alike: whether all tasks have the same items.
-        experts: name -> the expert on dev; of one that dropped out of a race, on some items.
+        experts: name -> expert on dev; on part of the items if it dropped out of a race.
         space: space of the mixtures.
-        graph: the result in words, where it is one.
+        graph: the result in words, if it is a graph.
         expert_iteration, front: where a search does it.
-        by_label: task -> the errors of ``best`` on test, where options are compared.
-        notes: remarks for whoever reads the scores.
+        by_label: task -> errors of ``best`` on test, where options are compared.
+        notes: remarks for readers of the scores.
     """
 
     models: dict[str, Model]
@@ -275,8 +278,8 @@ class Result:
     def _check_items(
         self, name: str, scores: Scores | None, asked: Mapping[str, Sequence[int]]
     ) -> None:
-        """Refuse scores of more or fewer items than there are questions, or than another task of the
-        same items has.
+        """Refuse item scores that do not match the number of questions, or another task with the
+        same items.
         """
         tasks = {} if scores is None else scores.tasks
         shapes = {
@@ -289,10 +292,10 @@ class Result:
 
     @classmethod
     def from_json(cls, data: object) -> Result:
-        """The result that ``result.json`` holds; keys of later versions are left out.
+        """Read a result from ``result.json``; keys from later versions are dropped.
 
         Raises:
-            WrongType: names what is not as `to_json` writes it.
+            WrongType: names the part that `to_json` would not write.
         """
         result: Result = typed(data, cls)
         return result
@@ -304,12 +307,12 @@ class Result:
 
     @property
     def best(self) -> Model:
-        """The model that is handed over."""
+        """The model that the search returns."""
         return self.models["best"]
 
     @property
     def coefficients(self) -> dict[str, float]:
-        """The weights of the experts in the result."""
+        """The experts' weights in the result."""
         return self.best.weights
 
     @property
@@ -319,13 +322,13 @@ class Result:
 
     @property
     def scoring(self) -> str:
-        """The answer format of all tasks; ``mixed`` of several."""
+        """The answer format of all tasks; ``mixed`` if they differ."""
         kinds = {one.scoring for one in self.objectives.values() if one.answer_format} or {"own"}
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
     @property
     def plain(self) -> list[str]:
-        """The plain fine-tunings that are not the result, by their scores on test, the best first."""
+        """The plain fine-tunings other than the result, by score on test, best first."""
         scored = {
             name: self.models[name].test
             for name in PLAIN
@@ -336,7 +339,7 @@ class Result:
 
     @property
     def outdone_by(self) -> str | None:
-        """The better plain fine-tuning, if it is significantly better than the result on test."""
+        """The better plain fine-tuning, if significantly better than the result on test."""
         for name in self.plain[:1]:
             lead = self.lead(name)
             if lead is not None and lead.sign < 0:
@@ -346,29 +349,29 @@ class Result:
     def lead(
         self, over: str = "best_single", split: str = "test", of: str = "best"
     ) -> Comparison | None:
-        """A model minus another on the same items: whatever is said of two models is said of this.
+        """A model minus another on the same items: the source of every statement on two models.
 
-        Of several tasks it is of the combined scores. The result's comparisons with its rivals are
-        read together, and so corrected for their number (Holm 1979).
+        Several tasks are compared by their combined scores. The result's comparisons with its
+        baselines are read together, so they are corrected for their number (Holm 1979).
 
         Args:
             over: the other model.
             split: dev or test.
-            of: the model.
+            of: the model to compare.
 
         Returns:
-            None where one of them has no scores of its items.
+            None if one of them has no item scores.
         """
         if of == "best" and over in self._leads[split]:
             return self._leads[split][over]
         return self._difference(self.models.get(of), self.models.get(over), split)
 
     def read_together(self, split: str) -> list[str]:
-        """The rivals with which the result is compared on a split."""
+        """The baselines compared with the result on a split."""
         return list(self._leads[split])
 
     def ahead(self) -> Comparison | None:
-        """The best expert minus the second on dev, where all are scored on the same items."""
+        """The best expert minus the second best on dev, if all are scored on the same items."""
         if self.dropped or len(self.ranking) < 2:
             return None
         first, second = (self.experts[name] for name in self.ranking[:2])
@@ -376,7 +379,7 @@ class Result:
 
     @cached_property
     def _leads(self) -> dict[str, dict[str, Comparison]]:
-        """Split -> rival -> the result minus it, corrected."""
+        """Split -> baseline -> the result minus the baseline, corrected."""
         return {split: self._corrected(split) for split in SPLITS}
 
     def _corrected(self, split: str) -> dict[str, Comparison]:
@@ -391,7 +394,7 @@ class Result:
         return corrected(tests, at_level)
 
     def _is_rival(self, name: str) -> bool:
-        """Whether there is such a model, and it is not the result; the best expert always counts."""
+        """Whether the model exists and is not the result; the best expert always counts."""
         model = self.models.get(name)
         return model is not None and (name == "best_single" or not model.same(self.best))
 
@@ -410,7 +413,7 @@ class Result:
         return combined_difference(*tasks, combine, self.alike, scales, asked, level)
 
     def by_task(self, split: str = "test") -> dict[str, Comparison]:
-        """Task -> the result minus the best expert, where both have scores of its items."""
+        """Task -> the result minus the best expert, if both have item scores."""
         ours, theirs = self.best.on(split), self.models["best_single"].on(split)
         return self._by_task(ours, theirs, split, LEVEL) if ours and theirs else {}
 
@@ -425,25 +428,25 @@ class Result:
         return {name: objective.scale for name, objective in self.objectives.items()}
 
     def _questions(self, split: str) -> dict[str, list[int]]:
-        """Task -> the numbers of its items' questions, where some are repeated."""
+        """Task -> question number of each item, where some repeat."""
         return {name: one.questions.get(split, []) for name, one in self.objectives.items()}
 
     @cached_property
     def ranking(self) -> list[str]:
-        """The experts, the best on dev first; last those that dropped out of a race."""
+        """The experts, the best on dev first; those that dropped out of a race come last."""
         return sorted(
             self.experts, key=lambda name: (name in self.dropped, -self.experts[name].dev.value)
         )
 
     @cached_property
     def dropped(self) -> dict[str, int]:
-        """The experts that dropped out of a race -> items that they were scored on."""
+        """Expert that dropped out of a race -> number of items it was scored on."""
         counts = {name: expert.dev.n for name, expert in self.experts.items()}
         return {name: n for name, n in counts.items() if n < max(counts.values())}
 
 
 def _json(value: Any) -> Any:
-    """JSON values of dataclasses, tuples and what they hold; fields that say nothing are left out."""
+    """JSON values of dataclasses, tuples and their contents; empty fields are dropped."""
     if is_dataclass(value):
         return {
             f.name: _json(part) for f in fields(value) if _says(f, part := getattr(value, f.name))
@@ -454,15 +457,15 @@ def _json(value: Any) -> Any:
 
 
 def _says(at: Field[Any], value: Any) -> bool:
-    """Whether a field is written; the None of a field without a default is an outcome."""
+    """Whether a field is written; None in a field without a default is an outcome."""
     if value is None:
         return at.default is not None
     return bool(value) or at.default_factory is MISSING
 
 
 def flat_names(result: Result) -> dict[str, Any]:
-    """The names on which readers of ``result.json`` rely, beside its nested content: MODEL_SPLIT with
-    intervals, the mixture, the comparisons with the best expert, tasks, and what it cost.
+    """The flat names that readers of ``result.json`` rely on, beside its nested content:
+    MODEL_SPLIT with intervals, the mixture, the comparisons with the best expert, tasks and costs.
     """
     scores = {
         f"{name}_{split}": found
@@ -485,7 +488,7 @@ def flat_names(result: Result) -> dict[str, Any]:
 
 
 def _flat_tasks(result: Result, scores: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
-    """Task -> its answer format, and its own scores."""
+    """Task -> its answer format and scores."""
     return {
         task: {
             "scoring": objective.scoring,
@@ -498,7 +501,7 @@ def _flat_tasks(result: Result, scores: Mapping[str, Scores]) -> dict[str, dict[
 
 
 def read_result(path: Path) -> Result | None:
-    """The result of the run at `path`; None while the run, or its adapter, is not complete.
+    """The result of the run at `path`; None while the run or its adapter is incomplete.
 
     Raises:
         UserError: ``result.json`` is damaged.

@@ -47,16 +47,16 @@ if TYPE_CHECKING:
 
     from pyswarmopt_llm.mix.kind import SpaceKind
 
-FORMAT = 1  # of run.json and history.jsonl
-# in the directory of a search over a grid of coefficients, from its beginning on
+FORMAT = 1  # version of run.json and history.jsonl
+# in the directory of a search over a grid of coefficients, from its start
 GRID = "grid.json"
 REPLIES = "replies.json"
-UNTRAINED = "untrained"  # the note that says why nothing is trained, and what to do
-FOLDERS = ("checkpoint", "best", "front")  # of a run
-OWNER = ".owner"  # names the process that holds the lock
+UNTRAINED = "untrained"  # key of the note that says why nothing is trained, and what to do
+FOLDERS = ("checkpoint", "best", "front")  # files and folders of a run
+OWNER = ".owner"  # names the process holding the lock
 _SETTINGS = get_type_hints(SearchConfig)
 _GONE: dict[str, Any] = {"confirm": None}  # settings of earlier versions, at their defaults
-# Storage errors in mid-search: full, over quota, too large, read-only, removed, broken.
+# Storage errors during a search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (
         errno.ENOSPC,
@@ -73,7 +73,7 @@ _STORAGE = frozenset(
 
 
 def position_key(position: Tensor) -> str:
-    """A name for an exact position: equal to the bit, equal key.
+    """A name for an exact position: equal for bitwise equal positions.
 
     Example:
         >>> import torch
@@ -84,21 +84,21 @@ def position_key(position: Tensor) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-UNDEFINED = "not a number"  # a candidate's failure: its log-probabilities are none
+UNDEFINED = "not a number"  # a candidate's log-probabilities are not finite
 
 
 class Journal:
-    """A search's store and history, in the files of a directory or in memory alone.
+    """A search's store and history, in the files of a directory or only in memory.
 
-    Until it has begun, `rows` are those of ``history.jsonl``. From then on the search replays what the
-    store knows; the file is written again with the first new row.
+    Before the search begins, `rows` come from ``history.jsonl``. Then the search replays the store;
+    the file is rewritten with the first new row.
 
     Args:
-        path: the directory; None: nothing is written.
+        path: the directory; None: writes nothing.
 
     Attributes:
-        replayed_seconds: what evaluations took that were known before this process.
-        noise: noise of a server's log-probabilities when the run began, in nats.
+        replayed_seconds: seconds of evaluations made by earlier processes.
+        noise: noise of a server's log-probabilities at the start of the run, in nats.
     """
 
     noise = 0.0
@@ -108,36 +108,36 @@ class Journal:
         self._file = None if path is None else path / "history.jsonl"
         self._history = AppendLog(self._file, REMEDY, wrong_in_row)
         self.replayed_seconds = 0.0
-        self._behind = self._file  # while it lacks rows
+        self._behind = self._file  # set while the file lacks rows
 
     @cached_property
     def store(self) -> Store:
-        """Everything expensive that is known; to be added to only while the run is locked."""
+        """All expensive results; add to it only while the run is locked."""
         return Store(self._results, repair=False)
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The history: evaluations in the order in which the search asked for them."""
+        """The history: evaluations in the order of the search's requests."""
         return [Row.from_json(row) for row in self._history.read()]
 
     def begin(self) -> None:
-        """Begin the history anew; what the store knows now is replayed."""
+        """Start the history again; the search then replays the store."""
         self.rows = []
         self.replayed_seconds = 0.0
         self._behind = self._file
         self.store.earlier = frozenset(self.store.known)
 
     def checkpoint(self, name: str) -> Checkpoint | None:
-        """The state of a swarm of this name; None: it is not kept."""
+        """The checkpoint of this name; None: not kept."""
         return None
 
     @property
     def searched(self) -> list[Row]:
-        """The rows of the search: not of trials and training."""
+        """The rows of the search, without trials and training."""
         return [row for row in self.rows if row.phase == "search"]
 
     def note_failure(self, kind: str, text: str, key: str = "") -> None:
-        """Record a worker's failure; or a candidate's, once, by its key."""
+        """Record a worker's failure, or a candidate's (once per key)."""
         who = key or str(len(self.store.all("failure")))
         self.store.get("failure", who, lambda: {"kind": kind, "text": text})
 
@@ -148,7 +148,7 @@ class Journal:
         return dict(sorted(kinds.items()))
 
     def append(self, row: Row, known: bool = False) -> None:
-        """Add a row to the history; it may have been known before this process."""
+        """Add a row to the history; `known` if an earlier process evaluated it."""
         self.rows.append(row)
         self.replayed_seconds += row.seconds if known else 0.0
         if self._behind is None:
@@ -157,7 +157,7 @@ class Journal:
             self.write_history()
 
     def write_history(self) -> None:
-        """Write the history's file anew, if it lacks rows."""
+        """Rewrite the history's file if it lacks rows."""
         if self._behind is not None:
             lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
             write_text(self._behind, lines)
@@ -186,10 +186,10 @@ class Run(Journal):
 
     @classmethod
     def create(cls, path: Path, about: About) -> Run:
-        """Make the directory and its ``run.json``, both or neither.
+        """Make the directory and its ``run.json``, or neither.
 
         Raises:
-            UserError: if something is there already, or it cannot be made.
+            UserError: the path exists, or cannot be made.
         """
         check_new(path)
         try:
@@ -203,17 +203,17 @@ class Run(Journal):
         return cls(path)
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """The state of a swarm of this name, in ``checkpoint/``."""
+        """The checkpoint of this name, in ``checkpoint/``."""
         return Checkpoint(self.path / "checkpoint" / f"{name}.npz")
 
     @property
     def config(self) -> SearchConfig:
-        """The configuration the run was begun with; `out` is where the run is now."""
+        """The run's original configuration; `out` is the run's present place."""
         return replace(self.about.config, out=str(self.path))
 
     @property
     def result(self) -> Result | None:
-        """The content of ``result.json``; None while the run, or its adapter, is not complete.
+        """The content of ``result.json``; None while the run or its adapter is incomplete.
 
         Raises:
             UserError: the file is damaged.
@@ -221,7 +221,7 @@ class Run(Journal):
         return read_result(self.path)
 
     def check_fingerprints(self, now: Mapping[str, Any]) -> None:
-        """Refuse to go on if base, experts, data or metrics are not what they were.
+        """Refuse to go on if base, experts, data or metrics have changed.
 
         Raises:
             UserError: names what changed.
@@ -229,7 +229,7 @@ class Run(Journal):
         before: Mapping[str, Any] = self.about.fingerprints
         for kind, value in now.items():
             old = before.get(kind)
-            if old == value or (kind == "metrics" and old is None):  # earlier runs have none
+            if old == value or (kind == "metrics" and old is None):  # missing in earlier versions
                 continue
             changed = kind
             if isinstance(value, dict) and isinstance(old, dict):
@@ -246,8 +246,7 @@ class Run(Journal):
     def locked(self) -> Iterator[None]:
         """Lock this run, and open its store.
 
-        The lock is the operating system's and is released when its holder dies, so it is never
-        stale.
+        The operating system releases the lock when its holder dies, so it is never stale.
 
         Raises:
             UserError: locked by another process, or the directory contains links or is not
@@ -288,23 +287,23 @@ class Run(Journal):
             lock.release()
 
     def _refuse_links(self) -> None:
-        """An untrusted run may contain links in place of files that are about to be written, and
-        pipes in place of directories.
+        """Refuse links and pipes: an untrusted run may have links in place of files to be written,
+        and pipes in place of directories.
         """
         refuse_links(self.path)
         for folder in (self.path / name for name in FOLDERS):
             if folder.is_dir():
                 refuse_links(folder)
-            elif folder.exists():  # opening a pipe waits for ever
+            elif folder.exists():  # opening a pipe blocks
                 raise UserError(f"{folder}: not a directory; remove it")
 
     def keep_best(self) -> None:
-        """Note what the files of the result are."""
+        """Record the digests of the result's files."""
         prints: Fingerprints = {**self.about.fingerprints, "best": _digests(self.path / "best")}
         self.write_about(replace(self.about, fingerprints=prints))
 
     def write_about(self, about: About) -> None:
-        """Write ``run.json`` anew."""
+        """Rewrite ``run.json``."""
         _write(about, self.path)
         self.about = read_about(self.path)
         self.noise = self.about.noise
@@ -316,13 +315,13 @@ class Run(Journal):
 
 
 class Checkpoint:
-    """The swarm's state after its latest iteration, for warm starts and to verify a replay.
+    """The swarm's state after its latest iteration, for warm starts and for verifying a replay.
 
     Args:
         file: the checkpoint (.npz).
 
     Raises:
-        UserError: there is one, but damaged.
+        UserError: the file is damaged.
     """
 
     def __init__(self, file: Path) -> None:
@@ -335,11 +334,11 @@ class Checkpoint:
             raise UserError(f"{error}; remove the file: resume does not need it") from error
 
     def keep(self, swarm: pso.Optimizer) -> None:
-        """Save the swarm, or during a replay compare it; other optimizers are not saved.
+        """Save the swarm; during a replay, compare it. Other optimizers are not saved.
 
         Raises:
-            UserError: the replayed swarm is not the one that was saved: this machine or these
-                versions compute other numbers.
+            UserError: the replayed swarm differs from the saved one: this machine or these versions
+                compute other numbers.
         """
         if not isinstance(swarm, pso.Swarm):
             return
@@ -357,20 +356,20 @@ class Checkpoint:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Name -> digest of the files in a folder, its card apart."""
+    """Name -> digest of the files in a folder, except its card."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ".md")
     return {file.name: sample_digest(file) for file in files}
 
 
 def check_best(run: Path, about: About) -> None:
-    """Refuse files of a result that are not what the search wrote.
+    """Refuse result files that the search did not write.
 
     Raises:
         UserError: names the first one.
     """
     before = about.fingerprints.get("best")
     now = _digests(run / "best")
-    if before is None:  # of an earlier version
+    if before is None:  # written by an earlier version
         return
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
@@ -384,7 +383,7 @@ def check_new(path: Path) -> None:
     """Refuse a directory that is not empty.
 
     Raises:
-        UserError: it is not empty, or not readable.
+        UserError: the directory is not empty, or not readable.
     """
     try:
         if (path / "run.json").exists():
@@ -401,9 +400,8 @@ def check_new(path: Path) -> None:
 
 
 class Fingerprints(TypedDict, total=False):
-    """Digests of what a run's numbers depend on: the base, and by name the experts, tasks, score
-    functions, metrics, and the user's own optimizer and space; and at its end the files of its
-    result.
+    """Digests of everything a run's numbers depend on: base, experts, tasks, score functions and
+    metrics by name, and the user's own optimizer and space; at the end also the result's files.
     """
 
     base: str
@@ -420,16 +418,16 @@ class About:
     """The content of ``run.json``.
 
     Attributes:
-        config: the configuration, with what the preset chose.
+        config: the configuration, with the preset's choices.
         fingerprints: fingerprints of base, experts and data.
         base_name: the base's public name; "" or None where it has none.
         versions: package -> version.
-        notes: about the tasks, by their names; `UNTRAINED`.
-        given, chosen: settings that were given, and those that the preset chose.
-        forms: task -> form of its questions; None in runs that do not say.
-        left: task -> test items that are not scored.
-        noise: noise of a server's log-probabilities when the run began, in nats.
-        server_scores: scores of the first dev items by the base on that server then, in nats.
+        notes: task name -> note; also `UNTRAINED`.
+        given, chosen: settings given by the user, and settings chosen by the preset.
+        forms: task -> form of its questions; None in older runs.
+        left: task -> number of test items left out.
+        noise: noise of a server's log-probabilities at the start of the run, in nats.
+        server_scores: the server's scores of the first dev items at that time, in nats.
     """
 
     config: SearchConfig
@@ -451,7 +449,7 @@ class About:
 
     @property
     def typed(self) -> SearchConfig:
-        """The configuration without what the preset chose: what was given.
+        """The configuration without the preset's choices.
 
         Example:
             >>> config = SearchConfig("b", ("x",), ("t",), "r", preset="auto", space="delta", particles=8)
@@ -465,14 +463,14 @@ class About:
 
     @property
     def kind(self) -> SpaceKind:
-        """The kind of its space."""
+        """The kind of the search's space."""
         from pyswarmopt_llm.mix import space_kind
 
         return space_kind(self.config.space)
 
     @property
     def task_names(self) -> list[str]:
-        """The tasks by name."""
+        """The names of the tasks."""
         return list(self.fingerprints.get("tasks", ()))
 
 
@@ -519,7 +517,7 @@ def read_about(path: Path) -> About:
 
 
 def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any]:
-    """Settings of a `SearchConfig`, each of its type; those of later versions are refused."""
+    """Settings of a `SearchConfig`, with checked types; settings from later versions are refused."""
     stored = {name: value for name, value in stored.items() if _GONE.get(name, ...) is not value}
     if unknown := sorted(stored.keys() - _SETTINGS.keys()):
         raise UserError(

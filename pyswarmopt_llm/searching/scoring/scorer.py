@@ -1,7 +1,7 @@
-"""Scores positions: what the store knows is not evaluated again.
+"""Scores positions; stored results are reused.
 
-A candidate is evaluated in the search's process or in a worker by the same code; what passes between
-them are requests and rows of a few kilobytes each.
+A candidate is evaluated in the search's process or in a worker by the same code; they exchange only
+requests and rows of a few kilobytes.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Journal, position_key
 
-Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> which of its items are scored, (n,)
+Share = Mapping[str, npt.NDArray[np.bool_]]  # task name -> mask of the items to score, (n,)
 
 
 @dataclass(frozen=True)
 class Questions:
-    """Examples that candidates are scored on, as another process can rebuild them.
+    """Examples to score candidates on, in a form that another process can load.
 
     Attributes:
         split: ``dev``, ``test`` or ``spare``.
-        scorings: task name and how it is scored.
+        scorings: task names with their answer formats.
     """
 
     split: str
@@ -48,9 +48,9 @@ class Request:
 
     Attributes:
         position: (D,).
-        share: the items to score, but for those that are known; None: all.
-        before: what is known of some items.
-        what: the evaluation is called in the store.
+        share: items to score, known ones excepted; None: all.
+        before: row with the known items, if any.
+        what: name of the evaluation in the store.
         iteration, particle: place in the history.
     """
 
@@ -74,12 +74,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Scores candidates on one set of tasks: `space` realises them, `engine` runs them.
+    """Scores candidates on a set of tasks: `space` builds them, `engine` runs them.
 
     Attributes:
-        utilities: task name -> its utility.
-        combine: one number from the tasks' scores.
-        margins: whether rows hold the margins of the items.
+        utilities: task name -> its scoring function.
+        combine: combines the tasks' scores into one number.
+        margins: whether rows hold the items' margins.
     """
 
     space: Space
@@ -93,7 +93,7 @@ class Evaluator:
         return list(self.space.coefficients(position).tolist())
 
     def evaluate(self, request: Request) -> Row:
-        """The row of a candidate, but for its phase, iteration and particle.
+        """A candidate's row, without phase, iteration and particle.
 
         Raises:
             NotFiniteError: the score is not a number.
@@ -110,13 +110,13 @@ class Evaluator:
         start: float | None = None,
         answers: bool = False,
     ) -> Row:
-        """The scores of the model that is loaded.
+        """The scores of the loaded model.
 
         Args:
-            share: the items to score, but for those that are known; None: all.
-            before: what is known of some items.
-            start: by `time.perf_counter`, from which its seconds count; None: now.
-            answers: whether the row holds the options that the items got; not with `share`.
+            share: items to score, known ones excepted; None: all.
+            before: row with the known items, if any.
+            start: start of its time, by `time.perf_counter`; None: now.
+            answers: whether the row holds the chosen options; not with `share`.
 
         Raises:
             NotFiniteError: the score is not a number.
@@ -130,9 +130,7 @@ class Evaluator:
         return Row.of(scores, total, seconds, margins=self.margins, answers=answers)
 
     def _score(self, name: str, share: Share | None, before: Row | None) -> Score:
-        """A task's score: on all items, or on a share of them with those that were known before;
-        NaN where an item is not known.
-        """
+        """A task's score on all items, or on the known items and a share; NaN for all other items."""
         utility = self.utilities[name]
         if before is not None:
             values = np.array(before.item_values(name))
@@ -147,7 +145,7 @@ class Evaluator:
         if indices:
             score = utility(self.engine, indices)
             values[indices] = score.per_item
-            for index, of_item in zip(indices, score.margins, strict=False):  # or no options
+            for index, of_item in zip(indices, score.margins, strict=False):  # also without options
                 margins[index] = of_item
         least = score_of(np.nan_to_num(values))
         items = tuple(values.tolist())
@@ -155,21 +153,21 @@ class Evaluator:
 
 
 def _least(score: Score) -> Score:
-    """A score whose items that are not known count as wrong."""
+    """A score in which unknown items count as wrong."""
     return replace(score, per_item=tuple(np.nan_to_num(score.per_item).tolist()))
 
 
 log = logging.getLogger(__name__)
-OnRow = Callable[[Row, bool], None]  # a row, and whether it was known before this process
+OnRow = Callable[[Row, bool], None]  # a row, and whether an earlier process evaluated it
 
 
 @dataclass(frozen=True)
 class Crew:
-    """Workers that evaluate several candidates at a time.
+    """Workers that evaluate candidates in parallel.
 
     Attributes:
-        evaluate: has a candidate evaluated; called from the threads.
-        threads: as many as there may be at work.
+        evaluate: evaluates a candidate on a worker; called from the threads.
+        threads: one thread for each simultaneous evaluation.
     """
 
     evaluate: Callable[[Request], Row]
@@ -177,19 +175,19 @@ class Crew:
 
 
 class Scorer:
-    """Scores positions on a set of tasks, with a run's store.
+    """Scores positions on a set of tasks, and stores the results.
 
     Args:
-        run: its store remembers every evaluation, its history gets every row.
+        run: its store keeps every evaluation, its history every row.
         evaluator: evaluates candidates in this process.
-        phase: keeps rows of different questions apart (``search``, ``letter``).
+        phase: separates rows of different questions (``search``, ``letter``).
         on_row: called with every row, known or new.
-        crew: evaluates in place of `evaluator`; the rows are the same.
+        crew: evaluates instead of `evaluator`, with the same rows.
 
     Attributes:
         item_evaluations: items scored so far.
-        items: items of a complete evaluation, as far as one was begun.
-        seconds: that evaluations took, of all workers.
+        items: items of a complete evaluation, as far as known.
+        seconds: seconds of all evaluations, over all workers.
     """
 
     def __init__(
@@ -218,7 +216,7 @@ class Scorer:
 
     @property
     def evaluations(self) -> int:
-        """Number of positions scored so far, in full or in part."""
+        """Number of positions scored so far, fully or partly."""
         return len(self._latest)
 
     def score(
@@ -228,17 +226,17 @@ class Scorer:
         numbers: Sequence[int] | None = None,
         share: Share | None = None,
     ) -> list[Row]:
-        """Score many positions.
+        """Score positions.
 
         Args:
-            positions: (D,) each.
-            iteration: for the history.
-            numbers: the particles' numbers; None: from 0 on.
-            share: the items to score; None: all.
+            positions: each (D,).
+            iteration: number of the iteration, for the history.
+            numbers: particle numbers; None: from 0 on.
+            share: items to score; None: all.
 
         Returns:
-            A row for each, with the value for the optimizer. Rows, and their order in the history,
-            do not depend on who evaluates and who is done first.
+            A row for each position, with the value for the optimizer. Rows and their order in the
+            history do not depend on which worker evaluates or finishes first.
 
         Raises:
             UserError: a score is not a number; it names the candidate.
@@ -256,17 +254,17 @@ class Scorer:
         return [self._latest[key] for key in keys]
 
     def called(self, what: str) -> str:
-        """The store's name of another finding; a comparison keeps those of each task apart."""
+        """The store's name of another kind of result; in a comparison it includes the tasks."""
         return what if self._phase == "search" else f"{self._phase} {what}"
 
     def _what(self, share: Share | None) -> str:
-        """The store's name of an evaluation: the phase, and the number of items of a share."""
+        """The store's name of an evaluation: the phase, and the share's number of items."""
         if share is None:
             return self._phase
         return f"{self._phase} of {sum(int(wanted.sum()) for wanted in share.values())}"
 
     def _stored(self, request: Request) -> Row | UndefinedModelError:
-        """Row of a candidate from the store, else scored now."""
+        """A candidate's row, from the store or evaluated now."""
 
         def score() -> Row:
             row = self._evaluate(request)
@@ -276,13 +274,13 @@ class Scorer:
 
         try:
             return self._run.store.row(request.what, request.key, self._evaluator.utilities, score)
-        except UndefinedModelError as error:  # counts as the worst before it, in its turn
+        except UndefinedModelError as error:  # later counts as the worst row before it
             return error
         except NotFiniteError as error:
             raise UserError(f"{request.text}: {error}; correct it and resume") from error
 
     def _take_in(self, request: Request, stored: Row | UndefinedModelError) -> None:
-        """Count a row; it takes the place of the one before it."""
+        """Count a row in place of the position's previous row."""
         if isinstance(stored, UndefinedModelError):
             stored = self._as_the_worst(request, stored)
         row = replace(stored, iteration=request.iteration, particle=request.particle)
@@ -293,15 +291,15 @@ class Scorer:
         self.tell(request.what, row)
 
     def tell(self, what: str, row: Row) -> None:
-        """Add a row to the history, and call `on_row`; `what` it is called in the store."""
+        """Add a row to the history and call `on_row`; `what` is its name in the store."""
         known = (what, row.key) in self._run.store.earlier
         self._run.append(row, known)
         if self._on_row is not None:
             self._on_row(row, known)
 
     def _as_the_worst(self, request: Request, error: UndefinedModelError) -> Row:
-        """A candidate without numbers, of which no item was scored; where none before it has the
-        items that were wanted, the base or the dtype is at fault.
+        """The row of a candidate without numbers: the worst row so far, with no items scored. If no
+        earlier row has the requested items, base or dtype is at fault.
         """
         before = [row for row in self.rows if _covers(row, request.share)]
         text = f"{request.text}: {error.text}"

@@ -33,22 +33,22 @@ from pyswarmopt_llm.searching.training.trainer import Lora, OnRound, shuffled, t
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Counts and losses of a training run; a loss is the mean over examples in nats, of a chat the
-    mean over its answer's tokens.
+    """Counts and losses of a training run. Losses are means over examples, in nats; a chat's loss
+    is the mean over its answer's tokens.
 
     Attributes:
-        name: the expert's name, which is the directory's.
+        name: name of the expert and of its directory.
         examples: number of training examples.
         heldout: number of held-out examples.
         steps: optimiser steps.
-        tokens: tokens processed; what texts of a step have in common counts once.
+        tokens: processed tokens; a prefix shared within a step counts once.
         seconds: time of the steps.
-        train_loss_first: mean over the first quarter of the steps, at most 20.
-        train_loss_last: mean over as many at the end.
+        train_loss_first: mean loss over the first quarter of the steps, at most 20.
+        train_loss_last: mean loss over as many steps at the end.
         heldout_loss_base: held-out loss of the base (nan without held-out examples).
         heldout_loss_expert: held-out loss of the trained expert.
-        cut: chats of which the end was cut off, since they are longer than `max_len` tokens.
-        dropped: longer chats with nothing left of their answer, which were left out.
+        cut: chats truncated to `max_len` tokens.
+        dropped: longer chats without any of their answer left, and so unused.
 
     Example:
         >>> turns = [("user", "2 + 2?"), ("assistant", "4")]  # doctest: +SKIP
@@ -89,14 +89,15 @@ def train_expert(
 
     Args:
         base: the frozen model, from `resolve_base`.
-        examples: for loss ``answer`` chats ``{"messages": [{"role": ..., "content": ...}, ...]}``
-            that end with the assistant's turn; for ``options`` multiple-choice `Item`s.
+        examples: chats ``{"messages": [{"role": ..., "content": ...}, ...]}`` that end with the
+            assistant's turn, for loss ``answer``; multiple-choice `Item`s for ``options``.
         out: the directory to create.
-        options: adapter, optimiser and budget; of items, `epochs` is rounded up, and what is said of
-            batches, lengths and held-out examples has no effect.
-        loss: ``answer``, or ``options``: cross-entropy over them, scored by likelihood as in a search.
+        options: adapter, optimiser and budget; for items, `epochs` is rounded up, and batch size,
+            length and held-out examples are ignored.
+        loss: ``answer``, or ``options``: cross-entropy over the options, scored by likelihood as in
+            a search.
         dtype: dtype of the frozen base; auto: bfloat16 where the device multiplies it natively.
-        device: to train on.
+        device: training device.
         data: description of the examples, for the card.
         on_step: called as ``on_step(step, steps, loss)`` after each step, counted from 1.
 
@@ -151,9 +152,9 @@ def train_expert(
 
 
 def _write(out: Path, lora: Lora, base_name: str, options: TrainingOptions, card: str) -> None:
-    """Write what was trained as an adapter in bf16."""
+    """Write a trained LoRA as an adapter in bf16."""
     new = options.start is None
-    scale = lora.scale if new else 1.0  # of an adapter that goes on it stays in B
+    scale = lora.scale if new else 1.0  # a continued adapter keeps its scale in B
     factors = {
         name.removesuffix(".weight"): (
             (change.b / scale).to(torch.bfloat16),
@@ -172,7 +173,7 @@ def _write(out: Path, lora: Lora, base_name: str, options: TrainingOptions, card
 
 
 class _Given(NamedTuple):
-    """Training data: the items of each step, the number of different ones, and the rest."""
+    """Training data: the items of each step, the number of distinct examples, and held-out ones."""
 
     steps: Sequence[Sequence[Choices]]
     examples: int
@@ -210,10 +211,10 @@ def _from_chats(
 def chat_items(
     engine: TransformersEngine, examples: Sequence[Any], max_len: int
 ) -> tuple[list[Choices], int]:
-    """Chats as prompts and answers, each weighted by 1 / tokens of its answer, so that short answers
-    count like long ones; and how many are cut to `max_len` tokens.
+    """Chats as prompts and answers, each weighted by 1 / (tokens of the answer) so that short
+    answers count like long ones; and the number of chats truncated to `max_len` tokens.
 
-    Those with nothing of the answer left are dropped.
+    Chats without any of their answer left are dropped.
 
     Raises:
         UserError: no chat template, or a malformed example (named by its number, from 1).
@@ -310,7 +311,7 @@ tags: [lora]
 
 
 def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
-    """The adapter of a model to train."""
+    """The initial adapter of a model."""
     if options.start is not None:
         report = inspect_experts([options.start], base)
         report.require("delta")
@@ -321,8 +322,8 @@ def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
 
 
 def _going_on(adapter: Adapter, device: torch.device) -> Lora:
-    """An adapter to be trained further: its modules and ranks, and the scale of the first module,
-    to which other scales are brought in B.
+    """An adapter to train further: its modules and ranks, with the first module's scale; other
+    scales go into B.
     """
     scale = next(iter(adapter.factors.values())).scale
     factors = {
@@ -333,7 +334,7 @@ def _going_on(adapter: Adapter, device: torch.device) -> Lora:
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Linear layers whose names, or their last parts, are these -> (out, in) of their weights.
+    """Linear layers named by `targets` (full name or last part) -> (out, in) of their weights.
 
     Raises:
         UserError: the model has no such layer.

@@ -1,13 +1,13 @@
-"""The training loop: AdamW on a change of a frozen model, and the LoRA that is such a change.
+"""The training loop: AdamW on a change of a frozen model; and LoRA, one such change.
 
-A change is a function of a linear layer's input that is added to its output, so that the resident
-model stays as it is. Where memory runs out, layers keep their inputs only and are computed again in
-the backward pass (gradient checkpointing, Chen et al. 2016, arXiv 1604.06174), then batches shrink.
+A change is a function of a linear layer's input, added to its output, so the loaded model stays as
+it is. If memory runs out, layers keep only their inputs and are recomputed in the backward pass
+(gradient checkpointing, Chen et al. 2016, arXiv 1604.06174); then batches shrink.
 
 The loss of a labelled item is cross-entropy over its options. Their scores are those that decide
-(log-likelihood per byte, or a letter's log-probability), times the mean length of the item's options,
-so that they are of the size of log-likelihoods again. An item without options has the negative
-log-likelihood of its answer.
+(log-likelihood per byte, or a letter's log-probability), times the mean length of the item's
+options, which restores the size of log-likelihoods. The loss of an item without options is the
+negative log-likelihood of its answer.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ def shuffled(items: Sequence[Choices], epochs: int, seed: int) -> list[list[list
 def folds(
     items: Sequence[Choices], seed: int, identities: Sequence[Hashable] | None = None
 ) -> list[list[int]]:
-    """The indices of each fold's items, ascending, stratified by answer: of two items with the same
-    one, each fold has one.
+    """The indices of each fold's items, ascending, stratified by answer: a label's items are dealt
+    out to the folds in turn.
 
-    The items of a fold can be scored with what was trained on the others (cross-fitting; stacked
-    generalisation, Wolpert 1992, Neural Networks 5). A label whose only examples are in one fold
-    would look unlearnable from the other. Items that are the same are in one fold, unless there are
-    fewer different ones than folds.
+    The items of a fold can be scored with a model trained on the others (cross-fitting; stacked
+    generalisation, Wolpert 1992, Neural Networks 5). If all examples of a label were in one fold,
+    the label would look unlearnable from the other folds. Identical items are in one fold, unless
+    there are fewer distinct ones than folds.
 
     Args:
-        items: at least two.
+        items: items to divide, at least two.
         seed: seed of the order.
-        identities: what each item is known by; None: its options, with their prompt, and
-            which of them is right.
+        identities: identity of each item; None: its options with their prompt, and which option is
+            right.
 
     Example:
         >>> items = [Choices(((q, "yes" if q < "e" else "no"),), (1.0,), 0) for q in "aabcdefgh"]
@@ -92,7 +92,7 @@ def folds(
 
 
 def choice_losses(engine: TransformersEngine, items: Sequence[Choices]) -> Iterator[Tensor]:
-    """Losses of all items in nats, (items of a batch,) float64 on the CPU, with their graphs."""
+    """Losses of all items in nats, (items of a batch,) float64 on the CPU, differentiable."""
     owners = [number for number, item in enumerate(items) for _ in item.pairs]
     pairs = [pair for item in items for pair in item.pairs]
     for indices, values in loglikelihoods(engine, pairs):
@@ -105,7 +105,7 @@ def choice_loss(item: Choices, totals: Tensor) -> Tensor:
     """Loss of an item, in nats, times its weight.
 
     Args:
-        item: with its options.
+        item: item with options.
         totals: (options,) log-likelihoods.
 
     Example:
@@ -123,10 +123,10 @@ def choice_loss(item: Choices, totals: Tensor) -> Tensor:
 def loglikelihoods(
     engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """`TransformersEngine.loglikelihood` of the model as it is, batch by batch, with gradients.
+    """`TransformersEngine.loglikelihood` of the current model, batch by batch, with gradients.
 
-    See `trainer.training`. The prefix that all contexts share is computed once per batch, and
-    gradients flow through its keys and values. Pairs with the same context are in the same batch.
+    See `trainer.training`. The contexts' common prefix is computed once per batch, and gradients
+    flow through its keys and values. Pairs with the same context are in the same batch.
 
     Yields:
         The indices of the pairs of a batch, ascending, and their values, (P,) float64 on the CPU.
@@ -137,7 +137,7 @@ def loglikelihoods(
     encoded = [engine.encode_continuation(*pair) for pair in pairs]
     plan = engine.passes.plan(encoded, engine.batch_tokens)
     for batch in plan.batches:
-        # Anew for each batch: differentiating its values frees the graph of the prefix, too.
+        # Computed again for each batch: backpropagation frees the prefix's graph, too.
         prefix = engine.passes.prefix(plan.prefix)
         values = target_logprobs(batch, engine.passes.logits(batch, prefix))
         engine.tokens_fed += len(plan.prefix) + batch.n_tokens
@@ -148,26 +148,28 @@ def loglikelihoods(
 
 log = logging.getLogger(__name__)
 _CLIP = 1.0  # largest norm of the gradient
-_WARMUP = 0.05  # fraction of the steps
-_FLOOR = 0.05  # fraction of the peak learning rate at the last step
+_WARMUP = 0.05  # share of the steps
+_FLOOR = 0.05  # share of the peak learning rate at the last step
 Addition = Callable[[Tensor], Tensor]
 """Input of a linear layer, (..., in) -> what is added to its output, (..., out)."""
 OnRound = Callable[[int, int, float], None]
-"""Called with the number of rounds done, of all rounds, and the mean loss of the last one."""
+"""Called with the number of finished rounds, the number of all rounds, and the last round's mean
+loss.
+"""
 Losses = Callable[[TransformersEngine, Sequence[Any]], Iterable[Tensor]]
-"""The items of a step -> their losses, part by part, each (items of the part,) with its graph."""
+"""The items of a step -> their losses, part by part, each (items of the part,), differentiable."""
 
 
 class Trainable(Protocol):
-    """A change of a model that is being trained; `tensors` are its leaves, changed in place."""
+    """A trainable change of a model; `tensors` are its leaves, changed in place."""
 
     tensors: Sequence[Tensor]
 
     def additions(self) -> dict[str, Addition]:
-        """Module name -> what is added to its output."""
+        """Module name -> function whose value is added to the module's output."""
 
     def patch(self) -> Patch:
-        """The change of weights as it is now."""
+        """The current change of weights."""
 
 
 def train(
@@ -182,19 +184,19 @@ def train(
     """Minimise the mean loss by AdamW (Loshchilov & Hutter 2019) with warm-up and cosine decay.
 
     Args:
-        engine: with the model to start from loaded.
-        change: what is trained.
-        rounds: the items of each step of each round; the learning rate is planned for all of them.
+        engine: engine with the start of training loaded.
+        change: the trained change.
+        rounds: items of each step of each round; the learning rate is planned for all rounds.
         lr: peak learning rate.
-        losses: losses of the items of a step.
-        last: stop after so many rounds; None: after all.
-        on_round: called while the change is in place.
+        losses: computes the losses of a step's items.
+        last: stop after this round; None: after all.
+        on_round: called after each round, with the change in place.
 
     Returns:
-        The mean loss of each round, taken while it went on.
+        The mean loss of each round, taken during it.
 
     Raises:
-        NoRoomError: memory runs out with a single item.
+        NoRoomError: memory runs out even for a single item.
     """
     tensors = list(change.tensors)
     groups = [{"params": tensors, "lr": lr}]
@@ -224,13 +226,13 @@ def _gradients(
     count: int,
     savings: Iterator[bool],
 ) -> list[Tensor]:
-    """The sums of a step's losses, part by part; their gradients are in the tensors then.
+    """The sums of a step's losses, part by part; the gradients are left in the tensors.
 
-    Where memory runs out it is done again with less.
+    If memory runs out, the step is repeated with less.
     """
     for tensor in tensors:
         tensor.grad = None
-    sums = []  # on their device, which need not be waited for
+    sums = []  # kept on the device: no synchronisation
     try:
         for values in losses():
             (values.sum() / count).backward()
@@ -245,7 +247,7 @@ def _gradients(
 
 
 def _less_memory(engine: TransformersEngine) -> Generator[bool]:
-    """Take one measure against a lack of memory after the other, until it is closed."""
+    """Take one memory-saving measure after another, until closed."""
     with checkpointed_layers(engine.model):
         log.warning("out of memory: training goes on with gradient checkpointing")
         yield True
@@ -258,7 +260,7 @@ def _less_memory(engine: TransformersEngine) -> Generator[bool]:
 def checkpointed_layers(model: Any) -> Iterator[None]:
     """Checkpoint the layers of a model in this context.
 
-    That of transformers drops the keys and values that a layer is given: no shared prefix.
+    Transformers' own version drops the keys and values passed to a layer, and so the shared prefix.
     """
     layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
     for layer in layers:
@@ -271,7 +273,7 @@ def checkpointed_layers(model: Any) -> Iterator[None]:
 
 
 def _checkpointed(forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
-    """A layer's pass; one that fills a cache, as that of a shared prefix does, is made once."""
+    """A layer's pass, checkpointed unless it fills a cache (as for a shared prefix)."""
     caches = [value for value in (*inputs, *options.values()) if isinstance(value, Cache)]
     if all(isinstance(cache, PrefixCache) for cache in caches):
         options |= {"use_reentrant": False, "preserve_rng_state": False}
@@ -290,10 +292,10 @@ def warmup_cosine(step: int, steps: int) -> float:
 
 @contextmanager
 def training(model: Any, additions: Mapping[str, Addition]) -> Iterator[None]:
-    """Add these to the outputs of linear layers, by module name, and let gradients flow.
+    """Add functions to the outputs of linear layers, by module name, and let gradients flow.
 
-    It is undone at the end, but the weights of the model stay frozen. On a CPU the backward pass of
-    plain matrix products is faster than that of the fused attention kernel.
+    Undone at the end, except that the model's weights stay frozen. On a CPU the backward pass of
+    plain matrix products is faster than the fused attention kernel's.
 
     Raises:
         AttributeError: the model has no such module.
@@ -328,7 +330,7 @@ class Lora:
         scale: alpha / r.
 
     Attributes:
-        tensors: all A and B, leaves.
+        tensors: all A and B, as leaves.
         scale: as given.
 
     Example:
@@ -352,14 +354,14 @@ class Lora:
         seed: int,
         device: torch.device | str = "cpu",
     ) -> Lora:
-        """One to begin with: A is drawn uniformly from +- 1 / sqrt(in), as peft does, B is zero.
+        """An initial LoRA: A is uniform in +- 1 / sqrt(in), as in peft, B is zero.
 
         Args:
             shapes: module name -> (out, in) of its weight.
             rank: r.
             scale: alpha / r.
             seed: seed of A.
-            device: where the model is.
+            device: device of the model.
         """
         draws = torch.Generator().manual_seed(seed)
         factors = {}
@@ -370,20 +372,20 @@ class Lora:
 
     @classmethod
     def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
-        """A new one on the modules of an adapter, with the rank and scale of the first of them."""
+        """An initial LoRA on the modules of an adapter, with the first module's rank and scale."""
         first = next(iter(info.modules.values()))
         shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
         return cls.new(shapes, first.rank, first.scale, seed, device)
 
     def additions(self) -> dict[str, Addition]:
-        """Module name -> the LoRA's part of its output."""
+        """Module name -> the LoRA's contribution to its output."""
         return {module: partial(self._output, module) for module in self._a}
 
     def _output(self, module: str, x: Tensor) -> Tensor:
         return (x @ self._a[module].T.to(x.dtype)) @ (self._b[module] * self.scale).T.to(x.dtype)
 
     def patch(self) -> Patch:
-        """The change of weights as it is now, float32 on the CPU, the scale folded into B."""
+        """The current change of weights, float32 on the CPU, the scale folded into B."""
         changes = {}
         for module, a in self._a.items():
             b = self._b[module].detach().cpu() * self.scale
@@ -400,19 +402,19 @@ def fit(
     after_epoch: OnRound | None = None,
     epochs: int = EPOCHS,
 ) -> Patch:
-    """A new LoRA, trained at `RATE` on top of `start`; the trained model is both together.
+    """Train a new LoRA on top of `start` at `RATE`; the trained model is both together.
 
     Args:
-        engine: the one on transformers.
-        start: the model to start from.
-        items: to train on.
-        pattern: an adapter whose modules, rank and scale it has.
-        seed: seed of the start and the order.
-        after_epoch: see `train`.
-        epochs: over the items, for which the learning rate is planned.
+        engine: a transformers engine.
+        start: the model to train further.
+        items: training items.
+        pattern: an adapter; the LoRA has its modules, rank and scale.
+        seed: seed of the initial LoRA and the order.
+        after_epoch: see `on_round` of `train`.
+        epochs: number of epochs; the learning rate is planned for them.
 
     Raises:
-        TypeError: another engine, through which no gradients flow.
+        TypeError: the engine has no gradients.
     """
     trainable = on_transformers(engine, "an adapter is trained")
     trainable.load(start)

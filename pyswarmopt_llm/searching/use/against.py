@@ -1,4 +1,4 @@
-"""Two models on the same examples: what the one gains and loses against the other."""
+"""Two models on the same examples: the first's gains and losses against the second."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Changed:
 
     Attributes:
         item: the question.
-        values: values of both.
-        answers: what both answered, in words; empty for metrics without answers.
+        values: scores of both models.
+        answers: answers of both models, in words; empty for metrics without answers.
     """
 
     item: Item
@@ -60,14 +60,14 @@ class Changed:
 
 @dataclass(frozen=True)
 class Against:
-    """The result of `evaluate_against`, of a model and the one that it is compared with.
+    """The result of `evaluate_against`: a model compared with another.
 
     Attributes:
-        names: names of the models, in words.
+        names: names of the models.
         models: base and adapter of each.
         results: their scores.
         paired: the first minus the second, item by item.
-        gained, lost: items on which the first is better or worse, the largest differences first.
+        gained, lost: items on which the first model is better or worse, largest differences first.
     """
 
     names: tuple[str, str]
@@ -81,12 +81,12 @@ class Against:
 def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Against:
     """Score two models on the same items in the same answer format.
 
-    A judge is shown both answers, in both orders: the score of each is then its share of wins.
-    `on_items` receives the number of items scored so far by the first model, then by the second,
-    and of all.
+    A judge sees both answers, in both orders; a model's score is then its share of wins. `on_items`
+    receives the number of items scored so far by the first model, then by the second, and the
+    total.
 
     Raises:
-        UserError: whatever is wrong with the input, in one line.
+        UserError: bad input, in one line.
     """
     models = two_models(config)
     exam, turns = Exam.of(config), Turns(config, models)
@@ -104,7 +104,7 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
                 scores.append(utility(engine))
                 answers.append(scores[-1].answers)
     wins = exam.metric.compare is not None
-    if exam.metric.compare is not None:  # the shares of wins; a tie is half a win
+    if exam.metric.compare is not None:  # shares of wins; a tie is half a win
         rate = exam.metric.compare(exam.items, *answers)
         scores = [rate, score_of([1.0 - value for value in rate.per_item])]
     ours, theirs = scores
@@ -122,10 +122,10 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
 
 
 def two_models(config: EvalConfig) -> tuple[Model, Model]:
-    """The model that is scored, and the one that it is compared with.
+    """The scored model, and the model it is compared with.
 
     Raises:
-        UserError: one cannot be found, both are the same, or replies are to be sampled.
+        UserError: a model cannot be found, both are the same, or replies would be sampled.
     """
     if config.temperature:
         why = "is for the score of one model, not with `against`; remove it"
@@ -139,7 +139,7 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
 
 
 class Turns:
-    """Models that take turns on one engine, which is opened anew where their bases differ."""
+    """Models that take turns on one engine; it is reopened if their bases differ."""
 
     def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
         engine_name = engine_of(config.engine, config.run)
@@ -147,7 +147,7 @@ class Turns:
         self._served = is_server(engine_name)
         if self._served and models[0][0] != models[1][0]:
             raise InvalidOption("engine", engine_name, "runs one base; compare two bases here")
-        # Before a base is loaded: an adapter that does not fit is found at once.
+        # Checked before a base is loaded, so that an adapter that does not fit fails at once.
         for model in models:
             check_unchanged(model)
         self._patches = {model: change_of(model) for model in ([] if self._served else models)}
@@ -158,7 +158,7 @@ class Turns:
         """The engine with this model loaded."""
         opened: Model = model if self._served else (model[0], None)
         if self._loaded is None or self._loaded[1] != opened:
-            self._loaded = None  # two bases need not fit into memory together
+            self._loaded = None  # two bases may not fit into memory together
             self._loaded = open_configured(self._config, opened), opened
         engine, _ = self._loaded
         if self._day is not None:
@@ -169,20 +169,22 @@ class Turns:
 
 
 def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, turns: Turns) -> Scoring:
-    """One answer format for both: that of a run whose result one is, else by a trial of both."""
+    """One answer format for both models: that of a run's result among them, else chosen by a trial
+    of both.
+    """
     task = exam.task
     of_runs = [run_scoring(user_path(adapter or base), task.name) for base, adapter in models]
     scoring = next(filter(None, of_runs), "auto") if config.scoring == "auto" else config.scoring
 
     def letters() -> list[Score]:
-        engines = (turns.engine(model) for model in reversed(models))  # the first one goes on
+        engines = (turns.engine(model) for model in reversed(models))  # the first is scored next
         return [trial_of(task, engine.chat)(engine) for engine in engines]
 
     return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
 
 
 def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str, ...]]:
-    """The answers of each model to each item: the text of an option in place of its letter."""
+    """The answers of both models to each item, with an option's text in place of its letter."""
     if not all(answers):
         return [()] * len(items)
     rows = zip(items, *answers, strict=True)
@@ -194,7 +196,7 @@ def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str,
 def _changed(
     items: Sequence[Item], first: Score, second: Score, answers: Sequence[tuple[str, ...]]
 ) -> list[Changed]:
-    """The items on which both differ, the largest differences first, else in the file's order."""
+    """The items on which the models differ, largest differences first, then in the file's order."""
     values = zip(first.per_item, second.per_item, strict=True)
     rows = zip(items, values, answers, strict=True)
     changed = [Changed(item, both, said) for item, both, said in rows if not same(*both)]
@@ -202,7 +204,7 @@ def _changed(
 
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:
-    """The names of the models in sentences: the last parts of their paths, or the base."""
+    """Short names of the models: the last parts of their paths, or "the base"."""
     names = [name or BARE for name in (config.adapter, config.against)]
     short = unique_names([Path(n).parent if Path(n).name == "best" else n for n in names])
     bare = (config.base, None)

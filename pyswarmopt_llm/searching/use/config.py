@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import Option, documented
 from pyswarmopt_llm.common.own import use_names
 
-BARE = "base"  # as an adapter: none
+BARE = "base"  # as an adapter: no adapter
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Machine:
 @documented
 @dataclass(frozen=True)
 class EvalConfig:
-    """The model, the items, and the model that it is compared with."""
+    """The model, the items, and the model to compare with."""
 
     base: Annotated[str, replace(opt.BASE, required=False)] = ""
     task: Annotated[str, replace(other.TASK_FILE, required=False)] = ""
@@ -77,7 +77,7 @@ class EvalConfig:
 
     @property
     def machine(self) -> Machine:
-        """Where its models run."""
+        """Where the models run."""
         return Machine(
             dtype=self.dtype,
             device=self.device,
@@ -87,10 +87,10 @@ class EvalConfig:
         )
 
     def __post_init__(self) -> None:
-        """Make names of objects and paths, and `prompts` the task.
+        """Turn objects and paths into names, and `prompts` into the task.
 
         Raises:
-            InvalidOption: there is another one, or several metrics.
+            InvalidOption: there is also a task, or there are several metrics.
         """
         use_names(self)
         if not isinstance(self.metric, str | None):

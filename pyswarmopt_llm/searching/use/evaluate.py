@@ -31,18 +31,18 @@ def evaluate_model(
     """Score `adapter` (or the bare base) on a split, merged as a search merges candidates.
 
     Args:
-        base: the base; may be empty for a run or a whole model.
+        base: base model; may be empty for a run or a whole model.
         adapter: an adapter, a finished run, a whole model, or None.
-        task: file, or another spec of `load_task`.
+        task: task file, or another spec of `load_task`.
         split: ``dev`` or ``test``.
-        on_items: receives the number of items scored so far, and of all.
+        on_items: called with the number of items scored so far, and the total.
         **options: further fields of `EvalConfig`: ``scoring``, ``metric``, ``dev``, ``dtype``, ...
 
     Returns:
-        The score with its 95% interval, the values of the items, and how they were scored.
+        The score with its 95% interval, the items' values, and how they were scored.
 
     Raises:
-        UserError: whatever is wrong with the input, in one line.
+        UserError: bad input, in one line.
 
     Example:
         >>> result = evaluate_model("my/base", "runs/first", "questions.json")  # doctest: +SKIP
@@ -64,7 +64,7 @@ def evaluate(config: EvalConfig, on_items: OnItems | None = None) -> EvalResult:
 def open_and_score(
     config: EvalConfig, exam: Exam, on_items: OnItems | None
 ) -> tuple[Engine, EvalResult]:
-    """The engine of the configured model, and its score in the answer format of its run."""
+    """The engine of the configured model, and the model's score in its run's answer format."""
     engine = open_configured(config, (config.base, config.adapter))
     scoring = config.scoring
     if scoring == "auto" and config.metric is None:
@@ -73,7 +73,7 @@ def open_and_score(
 
 
 def open_configured(config: EvalConfig, model: Model) -> Engine:
-    """A model, opened as an evaluation says."""
+    """Open a model as an evaluation's configuration says."""
     return open_model(
         model,
         config.machine,

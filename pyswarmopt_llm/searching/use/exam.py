@@ -1,4 +1,4 @@
-"""The examples that models are scored on, how, and the score."""
+"""The examples that models are scored on, the metric, and the score."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.from_run import is_changed
 from pyswarmopt_llm.searching.use.opening import run_of
 
-OnItems = Callable[[int, int], None]  # items scored, of how many
+OnItems = Callable[[int, int], None]  # items scored so far, and in total
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class EvalResult:
         (0.5, (0.19, 0.81), 6)
     """
 
-    task: str  # its name
-    score: Score  # value, per item, standard error
+    task: str  # name of the metric
+    score: Score  # value, item scores, standard error
     interval: tuple[float, float]  # 95% interval of the value
-    scoring: str  # the answer format
+    scoring: str  # answer format
     metric: str = "accuracy"
     note: str = ""  # how the items were drawn, if the file has no split (`Task.note`)
-    by_label: LabelErrors | None = None  # of accuracy, where all items have the same labels
+    by_label: LabelErrors | None = None  # errors, for accuracy where all items share their labels
 
     @property
     def n(self) -> int:
@@ -58,12 +58,12 @@ class EvalResult:
 
 @dataclass(frozen=True)
 class Exam:
-    """The items that models are scored on, and how.
+    """The items that models are scored on, and the metric.
 
     Attributes:
-        task: has the items.
+        task: task with the items.
         split: split of the task.
-        metric: checked against the items.
+        metric: metric, checked against the items.
     """
 
     task: Task
@@ -72,10 +72,10 @@ class Exam:
 
     @classmethod
     def of(cls, config: EvalConfig) -> Self:
-        """The one that a configuration describes.
+        """The examination that a configuration describes.
 
         Raises:
-            UserError: whatever is wrong with the task or the metric.
+            UserError: a fault of the task or the metric.
         """
         task = load_items(config)
         metric = find_metric(
@@ -100,7 +100,7 @@ class Exam:
         check_window(self.task, scoring, engine, (self.split,), self.metric)
 
     def format(self, engine: Engine, scoring: str = "auto") -> Scoring:
-        """The answer format of the loaded model; ``auto`` is letters if it knows them
+        """The answer format of the loaded model; ``auto`` means letters if the model knows them
         (`knows_letters`).
 
         Raises:
@@ -115,13 +115,13 @@ class Exam:
     def score(
         self, engine: Engine, scoring: str = "auto", on_items: OnItems | None = None
     ) -> EvalResult:
-        """Score the loaded model in its `format`."""
+        """Score the loaded model in its answer format."""
         how = self.format(engine, scoring)
         with followed(engine, len(self.items), on_items):
             return self.result(self.metric(engine, self.items, how, self.task.prompt), how)
 
     def result(self, score: Score, scoring: str, wins: bool = False) -> EvalResult:
-        """A score with its interval; `wins`: it is the share of wins by the metric."""
+        """A score with its interval; `wins`: the score is a share of wins."""
         scale = (0.0, 1.0) if wins else self.metric.scale
         name = f"wins by {self.metric.name}" if wins else self.metric.name
         ends = interval(score.per_item, scale=scale, questions=repeated(self.items))
@@ -131,7 +131,7 @@ class Exam:
 
 @contextmanager
 def followed(engine: Engine, items: int, on_items: OnItems | None) -> Iterator[None]:
-    """Tell of the items that are scored, as the engine reads its batches."""
+    """Report the scored items as the engine reads its batches."""
     latest = 0
 
     def tell(done: int, texts: int) -> None:
@@ -148,10 +148,10 @@ def followed(engine: Engine, items: int, on_items: OnItems | None) -> Iterator[N
 
 
 def load_items(config: EvalConfig) -> Task:
-    """The task, read as the configuration says.
+    """The task, read as configured.
 
     Raises:
-        UserError: it cannot be read, or has no items of its own.
+        UserError: the task cannot be read, or has no items of its own.
     """
     if config.task.startswith(LM_EVAL):
         raise InvalidOption(
@@ -166,7 +166,7 @@ def load_items(config: EvalConfig) -> Task:
 
 
 def _check_answers(config: EvalConfig, task: Task, metric: Metric) -> None:
-    """Refuse a scoring or thoughts that change nothing; those of a run may be for its other tasks."""
+    """Refuse scoring or thinking without effect; a run's settings may be for its other tasks."""
     scoring = config.scoring
     thinking = config.thinking
     if config.run is not None:
@@ -177,12 +177,14 @@ def _check_answers(config: EvalConfig, task: Task, metric: Metric) -> None:
 
 
 def _noted(task: Task, *notes: str) -> Task:
-    """The task with these in its note, but for empty ones."""
+    """The task with further notes; empty ones are skipped."""
     return replace(task, note="; ".join(filter(None, (task.note, *notes))))
 
 
 def _of_training(config: EvalConfig, task: Task) -> str:
-    """That a score is of what a result was trained on, with the search's own; "" if it is not."""
+    """A note that the result was trained on the scored items, with its cross-fitted score; "" if it
+    was not.
+    """
     if config.split != "dev":
         return ""
     for folder in map(user_path, filter(None, (config.adapter, config.against, config.base))):
@@ -195,7 +197,7 @@ def _of_training(config: EvalConfig, task: Task) -> str:
 
 
 def _of_another_score(config: EvalConfig, task: Task, metric: Metric) -> str:
-    """That the metric is not, or not any more, that of the search; "" if it is."""
+    """A note that the search used another metric, or another version of it; "" if it did not."""
     prints = {} if config.run is None else read_about(user_path(config.run)).fingerprints
     before = prints.get("metrics", {}).get(task.name, metric.identity)
     if before == metric.identity:

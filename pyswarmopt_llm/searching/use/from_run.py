@@ -1,4 +1,4 @@
-"""What an evaluation takes from the run whose model it scores: base, task, and how that is read."""
+"""Settings that an evaluation takes from the run of its model: base, task, and how to read it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.opening import result_of, run_of
 
-# Settings of a run that an evaluation of it takes where it has none.
-_OF_MODEL = ("system", "thinking")  # whatever the task
+# Settings that an evaluation takes from its run unless they are given.
+_OF_MODEL = ("system", "thinking")  # for every task
 _AS_STORED = (
     *_OF_MODEL,
     "columns",
@@ -34,8 +34,8 @@ _AS_STORED = (
     "scoring",
     "dtype",
 )
-_SAMPLING = ("temperature", "samples", "seed")  # of one model alone
-# Settings by which we would read or score a task that the harness reads and scores.
+_SAMPLING = ("temperature", "samples", "seed")  # only without a second model
+# Settings for reading or scoring a task; an lm-eval task is read and scored by the harness.
 NOT_OF_HARNESS = (
     "scoring",
     "metric",
@@ -51,10 +51,10 @@ NOT_OF_HARNESS = (
 
 
 def with_run(config: EvalConfig) -> EvalConfig:
-    """The configuration with what it takes from its run: model, task, and how the task is read.
+    """The configuration, completed from its run: model, task, and how to read the task.
 
     Raises:
-        UserError: not a finished run, it has several tasks, or its configuration names code to run.
+        UserError: the run is not finished, has several tasks, or names code to execute.
     """
     if config.run is None:
         if not config.task:
@@ -73,7 +73,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
     if filled.task not in stored.tasks:
         return replace(filled, **_left(_OF_MODEL, stored, filled))
     metric = config.metric or _only_metric(stored, filled.task, run)
-    # Code that the run names, and not the user, is refused: the run may be a stranger's.
+    # Code named by the run, not by the user, is refused: the run may come from a stranger.
     code = replace(
         stored,
         utilities=(),
@@ -87,7 +87,7 @@ def with_run(config: EvalConfig) -> EvalConfig:
 
 
 def is_changed(about: About, spec: str) -> bool:
-    """Whether a task is one of the search's, and no longer as the search read it."""
+    """Whether a task of the search now reads differently."""
     stored = about.config
     if spec not in stored.tasks:
         return False
@@ -97,7 +97,7 @@ def is_changed(about: About, spec: str) -> bool:
 
 
 def specs_of(about: About) -> dict[str, str]:
-    """The tasks of a run, as they were given, by name."""
+    """Name -> task of a run, as given."""
     return dict(zip(about.task_names, about.config.tasks, strict=False))
 
 
@@ -119,12 +119,12 @@ def _only_metric(stored: SearchConfig, task: str, run: Path) -> str | None:
 
 
 def _reading(stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
-    """The settings by which the search read and scored the task, where none are given."""
+    """The search's settings for reading and scoring the task, unless given."""
     several = for_all_tasks(stored.metrics)
     if config.metric in several and stored.max_new_tokens is None:
         stored = replace(stored, max_new_tokens=longest_reply(several))
     templates = _templates(stored, config.task)
-    stored = replace(stored, template=templates, test=stored.test or None)  # or it left test out
+    stored = replace(stored, template=templates, test=stored.test or None)  # or test was left out
     names = set(_AS_STORED if config.against is not None else (*_AS_STORED, *_SAMPLING))
     if config.task.startswith(LM_EVAL):
         names -= {*NOT_OF_HARNESS}
@@ -132,7 +132,7 @@ def _reading(stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
 
 
 def _left(names: Collection[str], stored: SearchConfig, config: EvalConfig) -> dict[str, Any]:
-    """Settings of the run where the evaluation has none."""
+    """The run's settings that the evaluation does not set."""
     left = [name for name in names if getattr(config, name) == getattr(EvalConfig, name)]
     return {name: getattr(stored, name) for name in left}
 
@@ -143,23 +143,23 @@ def _name(task: str) -> str:
 
 
 def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
-    """The run's templates, without those for its other tasks."""
+    """The run's templates, except those for its other tasks."""
     others = tuple(f"{_name(other)}=" for other in stored.tasks if other != task)
     return tuple(text for text in stored.template if not text.startswith(others))
 
 
 def run_scoring(best: Path, task: str) -> str | None:
-    """The scoring that the search which wrote ``RUN/best`` used for a task; None if unknown.
+    """The answer format that the search of ``RUN/best`` used for a task; None if unknown.
 
-    A search tries letters on several experts. The adapter alone may decide otherwise by chance, and
-    its score would not be that of ``result.json``.
+    A search tries letters on several experts. A trial of the adapter alone might decide otherwise
+    by chance, and then its score would differ from ``result.json``.
     """
     run = run_of(best)
     if run is None:
         return None
     try:
         about, result = read_about(run), read_result(run)
-    except UserError:  # not a run, or damaged: the trial decides
+    except UserError:  # not a run, or damaged: a trial decides
         return None
     if result is None or task not in about.task_names or task not in result.objectives:
         return None

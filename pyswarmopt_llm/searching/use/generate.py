@@ -1,4 +1,4 @@
-"""What a model answers to a prompt."""
+"""A model's answer to a prompt."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def generate_text(
     run: str | Path | None = None,
     server_folder: str | None = None,
 ) -> Iterator[str]:
-    """The answer to a user turn, greedy unless a mixture samples it: in pieces as a mixture writes
-    it, else whole.
+    """The answer to a user turn, greedy unless a mixture samples it; a mixture's answer comes in
+    pieces.
 
     Args:
-        base: a model, or a directory with a mixture such as RUN/best of a token search.
-        adapter: on that base.
-        prompt: what the user says.
+        base: a model, or a directory with a mixture, such as RUN/best of a token search.
+        adapter: adapter of that base.
+        prompt: the user's turn.
         max_new_tokens: most tokens of the answer.
-        fusion: how a mixture writes, see `MixtureEngine`.
-        seed: seed of what a mixture samples.
+        fusion: how a mixture samples, see `MixtureEngine`.
+        seed: seed of a mixture's samples.
         dtype: dtype of the weights.
-        device: where they go.
+        device: where the model runs.
         threads: CPU threads.
         engine: see `engine_of`.
-        run: that the model comes from, if any.
-        server_folder: a folder that the server sees, too.
+        run: the model's run, if any.
+        server_folder: a folder that the server can read.
 
     Returns:
         The pieces of the answer, in order.

@@ -1,4 +1,4 @@
-"""One way to open a model: what a user names is found, proven to be what it was, and loaded here or
+"""The one way to open a model: find it by its name, check that it is unchanged, and load it here or
 on a server.
 """
 
@@ -22,7 +22,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import check_best, read_abou
 from pyswarmopt_llm.searching.use.config import BARE, Machine
 
 log = logging.getLogger(__name__)
-Model = tuple[str, str | None]  # a base and an adapter of it; a whole model and None
+Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 
 
 def open_model(
@@ -35,19 +35,19 @@ def open_model(
     fusion: str = "auto",
     seed: int = 0,
 ) -> Engine:
-    """The engine with a model loaded, here or on a server.
+    """The engine with the model loaded, here or on a server.
 
     Args:
         model: see `model_of`.
         machine: where it runs.
-        run: that the model comes from, if any; it knows the day, and a server's adapters.
-        system: a system turn that stands before every question.
+        run: the model's run, if any; it knows the day, and a server's adapters.
+        system: system turn before every question.
         thinking: most tokens of thoughts before an answer.
-        fusion: how a mixture writes, see `MixtureEngine`.
-        seed: seed of what it samples.
+        fusion: how a mixture samples, see `MixtureEngine`.
+        seed: seed of a mixture's samples.
 
     Raises:
-        UserError: the model cannot be loaded, is not what it was, or the server does not run it.
+        UserError: the model cannot be loaded, has changed, or is not on the server.
     """
     base, adapter = model
     if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
@@ -75,7 +75,7 @@ def open_model(
 
 
 def _served(model: Model, machine: Machine, run: str | Path | None, system: str) -> Engine:
-    """The base on a server, or an adapter of it; its weights are not read here.
+    """The base on a server, or its adapter; no weights are read here.
 
     Raises:
         UserError: the server runs another base, or does not apply the adapter.
@@ -83,7 +83,7 @@ def _served(model: Model, machine: Machine, run: str | Path | None, system: str)
     from pyswarmopt_llm.servers.attach import attach, check_loaded
 
     spec, adapter = model
-    # a run knows which adapters the server was started with
+    # a run knows the adapters that the server was started with
     source = run_of(user_path(adapter)) if run is None and adapter else run
     config = SearchConfig(spec, () if adapter is None else (adapter,), (), "")
     if source is not None:
@@ -105,7 +105,7 @@ def _served(model: Model, machine: Machine, run: str | Path | None, system: str)
 
 
 def change_of(model: Model, *, weights: bool = True) -> Patch:
-    """What a model changes of its base; nothing if it is the base, or a whole model.
+    """The patch of a model on its base; empty for a base or a whole model.
 
     Args:
         model: a base and an adapter.
@@ -119,10 +119,10 @@ def change_of(model: Model, *, weights: bool = True) -> Patch:
 
 
 def model_of(base: str, name: str | None) -> Model:
-    """The base and the adapter of an adapter, a run, a whole model, or None, the bare base.
+    """(base, adapter) of an adapter, a run or a whole model; None stands for the base.
 
     Raises:
-        UserError: a run that has not ended, or no base.
+        UserError: the run has not ended, or there is no base.
     """
     model: Model = (base, None)
     if name is not None and name not in (BARE, base):
@@ -139,11 +139,11 @@ def model_of(base: str, name: str | None) -> Model:
 
 
 def result_of(run: Path) -> tuple[str, str | None]:
-    """(base, adapter) of a finished run; of one over whole models (its best model, mixture or
-    graph, None).
+    """(base, adapter) of a finished run; (model, mixture or graph, None) of a search over whole
+    models.
 
     Raises:
-        UserError: not a run directory, or one that has not ended yet.
+        UserError: not a run directory, or the run has not ended.
     """
     base = read_about(run).config.base
     if not (run / "best").is_dir():
@@ -156,15 +156,15 @@ def result_of(run: Path) -> tuple[str, str | None]:
 
 
 def engine_of(engine: str, run: str | Path | None) -> str:
-    """The server that runs a model, or ``transformers`` where it runs here.
+    """The server that runs a model, or ``transformers`` if it runs here.
 
     Args:
-        engine: a server's URL, ``transformers``, or ``auto``: here, but not for a run that searched
-            on a server.
-        run: that the model is from, if any.
+        engine: a server's URL, ``transformers``, or ``auto``: here, unless the run searched on a
+            server.
+        run: the model's run, if any.
 
     Raises:
-        UserError: none of these, not a run, or the run's server, which only the user names.
+        UserError: an unknown engine, not a run, or a run on a server that the user did not name.
     """
     if is_server(engine):
         return server_url(engine)
@@ -180,7 +180,7 @@ def engine_of(engine: str, run: str | Path | None) -> str:
 
 
 def day_of(run: str | Path | None, *models: Model) -> str | None:
-    """The day that a run takes for today: the one that is named, or that a model is the result of."""
+    """The day that counts as today: that of the named run, or of the run whose result a model is."""
     results = [run_of(user_path(adapter or base)) for base, adapter in models]
     named = None if run is None else user_path(run)
     of = next((one for one in (named, *results) if one is not None), None)
@@ -188,7 +188,7 @@ def day_of(run: str | Path | None, *models: Model) -> str | None:
 
 
 def check_unchanged(model: Model) -> None:
-    """Refuse the result of a run where its files, or its base, are not what they were.
+    """Refuse a run's result if its files or its base have changed.
 
     Raises:
         UserError: names what changed.
@@ -210,12 +210,12 @@ def check_unchanged(model: Model) -> None:
 
 
 def warn_of_left_out(model: Model, system: str = "", thinking: int = 0) -> None:
-    """Say where the result of a search is used without the system turn or the thoughts it had there.
+    """Warn if a search's result is used without the system turn or the thinking of the search.
 
     Args:
         model: see `model_of`.
-        system: the system turn with which it is used.
-        thinking: most tokens of its thoughts.
+        system: system turn now in use.
+        thinking: most tokens of thoughts now.
     """
     base, adapter = model
     run = run_of(user_path(adapter or base))
@@ -229,6 +229,6 @@ def warn_of_left_out(model: Model, system: str = "", thinking: int = 0) -> None:
 
 
 def run_of(best: Path) -> Path | None:
-    """The run whose result a directory is; None where it is none."""
+    """The run whose result is in this directory; None if there is none."""
     run = best.resolve().parent
     return run if best.name == "best" and (run / "run.json").is_file() else None

@@ -1,6 +1,7 @@
-"""Label new questions by the result of a search over questions with choices, and write them to a file.
+"""Label new questions with the result of a search over questions with choices; write a file.
 
-Until the file is whole, a store beside it holds what is known."""
+Until the file is complete, a store beside it keeps finished answers.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +44,11 @@ from pyswarmopt_llm.searching.use.config import Machine
 from pyswarmopt_llm.searching.use.from_run import run_scoring, specs_of
 from pyswarmopt_llm.searching.use.opening import Model, engine_of, open_model, result_of
 
-LABEL, PROBABILITIES = "predicted", "probabilities"  # the new columns
+LABEL, PROBABILITIES = "predicted", "probabilities"  # new columns
 _THERE = "is there already; remove it, or give another file"
 _ROUNDING = 1e-6
-CHUNK = 128  # questions between two points at which an interrupted job goes on
-OnItems = Callable[[int, int], None]  # questions labelled, of how many
+CHUNK = 128  # questions between two points from which an interrupted job can resume
+OnItems = Callable[[int, int], None]  # questions labelled so far, and in total
 Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
 
@@ -56,8 +57,8 @@ class Prediction:
     """The choice for one question.
 
     Attributes:
-        label: the most probable choice, by its text where all questions have the same choices, else
-            by its letter; "" if the model's numbers overflow.
+        label: the most probable choice: its text if all questions have the same choices, else its
+            letter; "" if the model's numbers overflow.
         probabilities: choice -> probability; they sum to 1.
 
     Example:
@@ -86,15 +87,15 @@ BLANK = Prediction("", {})  # of a row without a question
 
 
 def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
-    """Refuse a file that cannot be written, before a model is loaded.
+    """Refuse an output file that cannot be written, before a model is loaded.
 
     Args:
-        out: the file.
+        out: output file.
         names: columns of the input.
-        labels: the choices that all questions have; none if each has its own.
+        labels: choices shared by all questions; empty if each has its own.
 
     Raises:
-        UserError: of another kind, there already, in no folder, or of columns that the input has.
+        UserError: wrong file type, existing file, missing folder, or a column that the input has.
     """
     if out.suffix.lower() not in SUFFIXES:
         endings = ", ".join(SUFFIXES)
@@ -112,15 +113,15 @@ def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
 
 @contextmanager
 def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
-    """Store of a file's rows, ``OUT.progress`` beside it; locked, and removed when the file
-    is whole.
+    """Store of a file's rows, ``OUT.progress`` beside it; locked, and removed when the file is
+    complete.
 
     Args:
-        out: the file; None: nothing is stored.
-        inputs: digest of rows, model and settings, by which the store knows its rows.
+        out: output file; None: stores nothing.
+        inputs: digest of rows, model and settings.
 
     Raises:
-        UserError: another process writes the file, or what is known is of other inputs.
+        UserError: another process writes the file, or the store belongs to other inputs.
     """
     if out is None:
         yield Store(None)
@@ -140,7 +141,7 @@ def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
 
 @contextmanager
 def writing(path: Path | None) -> Iterator[None]:
-    """Say in one line that a file cannot be written."""
+    """Turn a failure to write the file into one line."""
     try:
         yield
     except OSError as error:
@@ -151,14 +152,14 @@ def writing(path: Path | None) -> Iterator[None]:
 def write_predictions(
     out: Path, table: Table, predictions: Sequence[Prediction], labels: Sequence[str]
 ) -> None:
-    """Write the file whole.
+    """Write the complete file.
 
     Args:
-        out: the file.
-        table: the rows as they were read; a CSV file has the separator, mark and line ends of theirs.
+        out: output file.
+        table: rows as read; a CSV file keeps their separator, quote and line ends.
         predictions: one for each row.
-        labels: that all questions have: each has a column ``p(LABEL)`` in a CSV file; none: one
-            column of JSON.
+        labels: choices shared by all questions: a CSV file has a column ``p(LABEL)`` for each;
+            empty: one column of JSON.
     """
     suffix = out.suffix.lower()
     if suffix in DELIMITED:
@@ -172,7 +173,8 @@ def write_predictions(
 
 
 def wrong_chunk(sizes: Sequence[int], content: Mapping[str, Any]) -> str | None:
-    """`PROBABILITIES` where these are not those of questions with so many choices.
+    """`PROBABILITIES` if `content` does not hold probabilities of questions with these numbers of
+    choices.
 
     Example:
         >>> wrong_chunk([2], {"probabilities": [[0.5, 0.5]]}), wrong_chunk([2], {"probabilities": [[1]]})
@@ -185,7 +187,7 @@ def wrong_chunk(sizes: Sequence[int], content: Mapping[str, Any]) -> str | None:
 
 
 def _sums_to_one(row: Sequence[float | None]) -> bool:
-    """Whether numbers are probabilities; without any they are those of a model that overflows.
+    """Whether these are probabilities, or all None (the model's numbers overflowed).
 
     Example:
         >>> _sums_to_one([0.25, 0.75]), _sums_to_one([1.5, -0.5]), _sums_to_one([None, None])
@@ -198,7 +200,7 @@ def _sums_to_one(row: Sequence[float | None]) -> bool:
 
 
 def _column(label: str) -> str:
-    """The column of a label's probability."""
+    """Name of the column with a label's probability."""
     return f"p({label})"
 
 
@@ -237,7 +239,7 @@ def _as_csv(
 
 
 def _cell(value: Any) -> str:
-    """A value as a CSV file holds it: lists and objects as JSON."""
+    """A value in a CSV file: lists and objects as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -245,9 +247,7 @@ def _cell(value: Any) -> str:
 
 @dataclass(frozen=True)
 class _Source:
-    """A run whose result labels: its settings, the form of its questions, scoring, base and adapter,
-    and the fingerprints of all of it.
-    """
+    """A run for labelling: settings, form of the questions, scoring, model, and fingerprints."""
 
     stored: SearchConfig
     form: Form
@@ -276,16 +276,17 @@ def predict(
         run: a finished search over a task with choices.
         questions: a file of rows (``.csv``, ``.tsv``, ``.jsonl``, ``.json``), or a list of texts or
             of rows by column.
-        out: file of the same rows with label and probabilities. While it is made, ``OUT.progress``
-            beside it holds what is done: the same call goes on there, and no other meanwhile.
-        task: which one, of a search over several: its name, or what the search was given.
+        out: output file: the same rows with label and probabilities. During the job,
+            ``OUT.progress`` beside it keeps finished rows: the same call resumes, and no other may
+            write.
+        task: one task of a search over several: its name, or its spec in the search.
         columns: names of the new file's columns, as in `load_task`.
         dtype: dtype of the weights; ``auto`` is the search's.
-        device: where they go.
+        device: where the model runs.
         threads: CPU threads.
         engine: see `engine_of`.
-        server_folder: a folder that the server sees, too.
-        on_items: called with the number of questions labelled so far, and of all.
+        server_folder: a folder that the server can read.
+        on_items: called with the number of questions labelled so far, and the total.
 
     Returns:
         A prediction for each row, in order; `BLANK` for a row without a question.
@@ -295,8 +296,8 @@ def predict(
         'technical'
 
     Raises:
-        UserError: no such run, a task without choices, rows that are no questions, or an `out` of
-            other inputs.
+        UserError: no such run, a task without choices, rows without questions, or an `out` of other
+            inputs.
     """
     source = _source(user_path(run), task)
     stored = source.stored
@@ -346,7 +347,7 @@ def predict(
 def _loaded(
     items: Sequence[Item], source: _Source, machine: Machine, run: str | Path, path: Path
 ) -> Engine:
-    """The model, whose context window holds all questions."""
+    """The opened model, if its context window holds all questions."""
     stored = source.stored
     model = open_model(
         source.model, machine, run=run, system=stored.system, thinking=stored.thinking
@@ -359,7 +360,7 @@ def _loaded(
 def _computed(
     items: Sequence[Item], source: _Source, load: Callable[[], Engine]
 ) -> dict[str, list[list[float | None]]]:
-    """The probabilities as they are stored; None where the model's numbers overflow."""
+    """The probabilities in stored form; None if the model's numbers overflow."""
     found = probabilities_of(items, source.scoring, load(), source.form.prompt)
     return {PROBABILITIES: [[None if math.isnan(p) else p for p in row] for row in found]}
 
@@ -367,11 +368,10 @@ def _computed(
 def probabilities_of(
     items: Sequence[Item], scoring: Scoring, engine: Engine, prompt: str | None
 ) -> list[list[float]]:
-    """The probabilities of each item's choices: the softmax of what the search compares.
+    """The probabilities of each item's choices: the softmax of the scores that the search compares.
 
-    Letters have log-probabilities. With likelihood, log-likelihoods per byte are compared; times
-    the mean length of the choices they are of the size of log-likelihoods again (see
-    `models.training.fit`).
+    Letters have log-probabilities. Likelihood compares log-likelihoods per byte; times the mean
+    length of the choices, they have the size of log-likelihoods again (see `models.training.fit`).
     """
     scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
     return [_shares(item, values, scoring) for item, values in zip(items, scores, strict=True)]
@@ -387,8 +387,8 @@ def _source(run: Path, name: str | None) -> _Source:
     """The run's task and model, from its files.
 
     Raises:
-        UserError: not a finished run, several tasks of which none is chosen, or one whose answers
-            are written.
+        UserError: not a finished run, no choice among several tasks, or a task with written
+            answers.
     """
     about = read_about(run)
     model = result_of(run)
@@ -420,6 +420,6 @@ def _table(questions: Questions, form: Form) -> Table:
 
 
 def _without(specs: Sequence[str], others: Sequence[str]) -> list[str]:
-    """The search's ``--columns``, without those that are given anew."""
+    """The search's ``--columns``, except those given anew."""
     anew = {spec.partition("=")[0].strip() for spec in others}
     return [spec for spec in specs if spec.partition("=")[0].strip() not in anew]

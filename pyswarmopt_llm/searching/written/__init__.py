@@ -1,3 +1,1 @@
-"""Searches for a score of written replies: which are shown, and whether the score is still the
-same.
-"""
+"""Searches that score written replies: showing replies, and checking that scores differ."""

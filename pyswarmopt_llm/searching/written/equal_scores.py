@@ -1,4 +1,4 @@
-"""A warning of scores of written replies by which no candidate can be told from another."""
+"""A warning if scores of written replies cannot tell candidates apart."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pyswarmopt_llm.searching.prepare import Job
 def warn_of_equal_scores(
     job: Job, name: str, scores: Sequence[Score], scorings: Mapping[str, Scoring], tell: OnEvent
 ) -> None:
-    """Warn where a score is the same for all experts and the base, on every dev prompt.
+    """Warn if all experts and the base have the same score on every dev prompt.
 
     Args:
         job: the search.
         name: name of the task.
-        scores: scores of the experts on it.
+        scores: scores of the experts on the task.
         scorings: how each task is scored.
         tell: called with the warning.
     """

@@ -1,24 +1,23 @@
-"""Expert iteration: a mixture is trained on the best of its replies, which have scores and no
-labels.
+"""Expert iteration: train a mixture on the best of its replies, which have scores but no labels.
 
 Anthony, Tian & Barber 2017, arXiv 1705.08439; with language models RAFT (Dong et al. 2023, arXiv
 2304.06767) and ReST (Gulcehre et al. 2023, arXiv 2308.08998).
 
-Two models are trained, each on replies of its own: the mixture, and the base alone. Whichever is
-better on dev is handed over. What the mixture cannot write, no LoRA on top of it learns from its
-replies, where the base may find it (research/notes/written-answers.md).
+Two models are trained, each on its own replies: the mixture, and the base alone. The better one on
+dev is the result. A LoRA on a mixture cannot learn from replies that the mixture never writes; the
+base may write them (research/notes/written-answers.md).
 
-In a round the latest model writes several replies to each prompt, at random; before the mixture's
-first, other mixtures of the search that are right where this one is not write one each. The best reply so
-far is kept if it is better than what the base or the mixture writes, and a new LoRA is trained on
-those that are kept, on top of the mixture or the base. The replies to dev prompts tell what a round is worth.
-Trained on is what answers spare prompts; where there are too few of these, what answers dev
-prompts, by cross-fitting: each is answered by what was not trained on it, and so are the samples of
-the next round.
+In a round the latest model samples several replies to each prompt; before the mixture's first
+round, other mixtures of the search that are right where this one is wrong write one each. A
+prompt's best reply so far is kept if it beats the reply of the base or the mixture. A new LoRA on
+the mixture or the base is trained on the kept replies. Replies to dev prompts measure a round.
+Training uses replies to spare prompts; if there are too few, replies to dev prompts, with
+cross-fitting: a model answers only prompts it was not trained on, also when the next round is
+sampled.
 
 The other mixtures, the teachers, know what the best one does not. A search scores dozens of them,
-which are right on different prompts. Together a few answer far more prompts well than the best one
-alone, and more than it does in several samples (measured in research/notes/written-answers.md).
+which are right on different prompts. A few together answer far more prompts well than the best one
+alone, even with several samples (measured in research/notes/written-answers.md).
 
 The replies are in the run's store (`reply_log`).
 """
@@ -69,13 +68,16 @@ from pyswarmopt_llm.searching.written.reply_log import (
 )
 from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
-START = "start"  # name of the mixture in the store; the base has its own
+START = "start"  # name of the mixture in the store; the base has its own name
 Floats = npt.NDArray[np.float64]
-REPLIES, SPARE = "replies", "spare"  # in the store: to dev prompts, to spare ones
+REPLIES, SPARE = (
+    "replies",
+    "spare",
+)  # names in the store: on dev, spare prompts
 
 
 def round_name(start: str, number: int) -> str:
-    """Name of a round of a start, in the store and of its folder.
+    """Name of a start's round in the store, and of its folder.
 
     Example:
         >>> round_name(START, 1), round_name(BASE, 2)
@@ -86,7 +88,7 @@ def round_name(start: str, number: int) -> str:
 
 def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
     """Train the base and the mixture, each on the best of its replies, round by round; None if both
-    have too few. The base comes first: where its replies are of no use it leaves its time.
+    have too few. The base comes first: time it does not use is left to the mixture.
     """
     mixture = found.chosen.position
     starts = {BASE: torch.zeros_like(mixture)}
@@ -104,10 +106,10 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     }
     if not trained:
         return None
-    own = max(reversed(trained), key=lambda name: trained[name].value)  # of equals the mixture
+    own = max(reversed(trained), key=lambda name: trained[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
-    known = None if job.plan.config.temperature else replies.of_base  # else scores are of samples
+    known = None if job.plan.config.temperature else replies.of_base  # else samples are scored
     base = Contestant(starts[BASE], Patch(), dev=known)
     before = base if kept and own == BASE else replace(found.chosen, dev=row)
     models = {"mixture": before, "trained": trained[own], "base": base}
@@ -122,7 +124,7 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
 def _trained(
     job: Job, run: Run, found: Found, start: Tensor, best: Round, replies: Replies
 ) -> Contestant:
-    """The best round of a start, with its scores on dev in the run's history."""
+    """The best round of a start; its scores on dev enter the run's history."""
     row = trained_row(job, run, found, start, partial(replies.row, best))
     return Contestant(start, best.model.patch, True, row, row.value)
 
@@ -130,7 +132,7 @@ def _trained(
 def _iterated(
     job: Job, run: Run, replies: Replies, starts: Mapping[str, Tensor], meter: Meter
 ) -> dict[str, list[Round]]:
-    """Train one start after the other, each within its share of the time that is left."""
+    """Train one start after the other, each within its share of the remaining time."""
     searched = run.searched
     left = job.work.budget.left(
         sum(row.n for row in searched), sum(row.seconds for row in searched)
@@ -151,11 +153,12 @@ class Round:
     """The outcome of a round.
 
     Attributes:
-        name: in the store, and of its folder.
-        model: what was trained, which answers dev prompts that it was not trained on.
-        kept: prompts with a reply that it was trained on.
-        replies: greedy ones to the dev prompts.
-        value: value of these replies on dev.
+        name: name in the store, and of the folder.
+        model: the trained model; each fold's prompts are answered by the model trained without
+            them.
+        kept: prompts with a reply used for training.
+        replies: greedy replies to the dev prompts.
+        value: value of these replies.
     """
 
     name: str
@@ -166,17 +169,17 @@ class Round:
 
 
 class Replies:
-    """The replies to dev prompts, and to those that are trained on.
+    """The replies to dev prompts and to training prompts.
 
     Args:
-        job: whose tasks have written replies.
-        scorings: scorings of the tasks.
-        store: has, or will have, replies and their scores.
+        job: search whose tasks have written replies.
+        scorings: how each task is scored.
+        store: keeps replies and their scores.
 
     Attributes:
-        dev: to dev prompts, which tell what a model is worth.
-        schedule: schedule of training on them.
-        log: to the prompts that are trained on; dev prompts too, unless there are spare ones.
+        dev: replies to dev prompts, which measure models.
+        schedule: schedule of training on replies.
+        log: replies to the training prompts; the same as `dev` unless there are spare prompts.
     """
 
     def __init__(self, job: Job, scorings: Mapping[str, Scoring], store: Store) -> None:
@@ -192,12 +195,12 @@ class Replies:
 
     @property
     def logs(self) -> list[ReplyLog]:
-        """Both, or the one that is both."""
+        """Both logs, or the one log that serves as both."""
         return [self.dev, self.log] if self.spare else [self.dev]
 
     @property
     def count(self) -> int:
-        """Replies so far."""
+        """Number of replies so far."""
         return sum(log.count for log in self.logs)
 
     @property
@@ -206,7 +209,7 @@ class Replies:
         return max(log.seconds for log in self.logs)
 
     def teachers(self, rows: Sequence[Row], position: Tensor) -> list[Tensor]:
-        """Positions of the mixtures that write beside this one; see `complementary`."""
+        """Positions of the mixtures that help this one; see `complementary`."""
         objectives = self._job.objectives
         same = objectives.combine if ask_the_same(self._tasks) else None
         return complementary(rows, position, objectives.names, combine=same)
@@ -216,7 +219,7 @@ class Replies:
         return self._row(self.dev.scores(replies)).value
 
     def row(self, best: Round) -> Row:
-        """The scores of a round on dev, as the search scores it."""
+        """The scores of a round on dev, as measured by the search."""
         return self._row(self.dev.final(best.replies, best.model))
 
     @property
@@ -225,7 +228,7 @@ class Replies:
         return self._row(self.dev.scores(self.dev.greedy(BASE, Answerer(Patch()))))
 
     def use(self, rounds: Sequence[Round]) -> Iterated:
-        """What all took, with the rounds of the model that is handed over."""
+        """The use of replies, and the rounds of the resulting model."""
         best = best_round(rounds)
         return Iterated(
             rounds=len(rounds),
@@ -241,22 +244,21 @@ class Replies:
 
 
 class ExpertIteration:
-    """A model is trained on the best of its replies, again and again. What store and folder hold
-    already is not made again.
+    """Trains a model on the best of its replies, round by round. Work in store and folder is
+    reused.
 
     Args:
-        job: whose tasks have written replies.
-        position: the mixture to begin with, an expert, or the base (all 0).
+        job: search whose tasks have written replies.
+        position: the start: a mixture, an expert, or the base (all 0).
         replies: replies of all models.
-        folder: holds, or will hold, the LoRAs of each round in ``round-N``, of the base's in
-            ``base-round-N``.
-        start: the name of the model to begin with, `START` or `BASE`.
+        folder: keeps the LoRAs of each round in ``round-N``, the base's in ``base-round-N``.
+        start: name of the start, `START` or `BASE`.
         samples: replies to a prompt in a round; None: see `samples_of`.
 
     Attributes:
-        floor: value that a reply to each prompt has to exceed to be learned from: the lower one of
-            the base's and the start's.
-        samples: replies to a prompt in a round.
+        floor: for each prompt, the value that a reply must exceed to be used: the lower value of
+            the base's and the start's replies.
+        samples: replies to each prompt in a round.
     """
 
     def __init__(
@@ -289,21 +291,20 @@ class ExpertIteration:
         say: Callable[[str], None] = lambda text: None,
         spend: Spend = lambda passes: None,
     ) -> list[Round]:
-        """Train round by round, while dev gains more than a standard error.
+        """Train round by round, while the gain on dev exceeds a standard error.
 
-        A round begins if there is time for one like the latest; the first, for writing its samples
-        one after the other. The first round is always followed by a second: it is compared with a
-        mixture that was chosen by the same prompts, whose score is optimistic.
+        A round begins if there is time for another like the latest (for the first, for writing its
+        samples sequentially). The first round is always followed by a second: it is compared with a
+        mixture chosen on the same prompts, whose score is optimistic.
 
         Args:
-            teachers: positions of other mixtures; each takes the place of a sample in the first
-                round.
-            seconds: that all replies may take, with those before; None: any number.
-            say: called with a sentence on each round.
+            teachers: positions of other mixtures; each replaces one sample in the first round.
+            seconds: time for all replies, earlier ones included; None: no limit.
+            say: called with a sentence about each round.
             spend: see `Fitting`.
 
         Returns:
-            The rounds; none if too few replies were kept to train on, or there was no time.
+            The rounds; none if too few replies were kept, or there was no time.
         """
         latest = self.first * self._all.log.seconds_of_base
         for number in range(1, ROUNDS + 1):
@@ -327,11 +328,11 @@ class ExpertIteration:
 
     @property
     def first(self) -> int:
-        """Samples of the first round."""
+        """Samples per prompt in the first round."""
         return self.samples * (BARE if self._start == BASE else 1)
 
     def write(self, teachers: Sequence[Tensor]) -> dict[int, Choices]:
-        """Have teachers and the latest model write replies; the best ones, by number of prompt."""
+        """Let the teachers and the latest model write replies; prompt number -> best reply."""
         latest = self._done[-1]
         log = self._all.log
         for number, position in enumerate(teachers, start=1):
@@ -348,7 +349,7 @@ class ExpertIteration:
         return [self._all.log.identities[prompt] for prompt in items]
 
     def train(self, items: Mapping[int, Choices], spend: Spend) -> tuple[Round, Round]:
-        """Train a new LoRA on these items; the rounds before and after."""
+        """Train a new LoRA on these items; return the previous round and the new one."""
         name = round_name(self._start, len(self._done))
         prompts = list(items)
         fitting = Fitting(
@@ -383,15 +384,15 @@ def complementary(
     count: int = TEACHERS,
     combine: Combine | None = None,
 ) -> list[Tensor]:
-    """Positions of mixtures that score best beside the chosen one, if of each item the best counts;
-    see `greedy_cover`.
+    """Positions of mixtures that, together with the chosen one, have the best scores if each item
+    counts by its best reply; see `greedy_cover`.
 
     Args:
-        rows: rows of a search in a space whose positions are coefficients, (n,).
-        chosen: the mixture that is trained, (n,); if no row has it, the best of all comes first.
+        rows: rows of a search whose positions are coefficients, (n,).
+        chosen: the mixture to train, (n,); if no row has it, the overall best comes first.
         tasks: tasks of the rows' items; each counts alike.
-        count: how many at most.
-        combine: combines scores of tasks that all ask the same; each reply counts by what it makes.
+        count: most positions.
+        combine: combines a reply's scores if all tasks have the same prompts; else None.
 
     Example:
         >>> def row(items):
@@ -413,7 +414,7 @@ def complementary(
 
 
 def _of_items(row: Row, tasks: Sequence[str], combine: Combine | None) -> Floats:
-    """Values of all items; of several tasks such that their sum is the sum of the tasks' means."""
+    """Values of all items, weighted so that their sum is the sum of the tasks' means."""
     parts = [np.array(row.item_values(task)) for task in tasks]
     if combine is not None:
         return np.array([combined_value(combine, scores) for scores in zip(*parts, strict=True)])
@@ -421,13 +422,13 @@ def _of_items(row: Row, tasks: Sequence[str], combine: Combine | None) -> Floats
 
 
 def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
-    """Numbers of candidates that are added one by one, each where the sum of the items' best values
-    gains most, of equals the first; fewer, if no other gains (Nemhauser, Wolsey & Fisher 1978).
+    """Greedy set cover: numbers of candidates, each adding most to the sum of the items' best
+    values (the first of equals); it stops without a gain (Nemhauser, Wolsey & Fisher 1978).
 
     Args:
-        values: values of each candidate and item, (candidates, items).
+        values: value of each candidate on each item, (candidates, items).
         known: best value of each item so far, (items,).
-        count: how many at most.
+        count: most candidates.
 
     Example:
         >>> greedy_cover(np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0]]), np.array([1, 0, 0]), 4)
@@ -446,5 +447,5 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
 
 
 def best_round(rounds: Sequence[Round]) -> Round:
-    """The round of the highest value, of equals the last."""
+    """The round with the highest value; of equals the last."""
     return max(reversed(rounds), key=lambda round: round.value)

@@ -1,8 +1,8 @@
-"""Replies to show: of the best expert, the base and the result, to the dev prompts on which the
-score changed most.
+"""Replies to show: of the best expert, the base and the result, to the dev prompts whose scores
+changed most.
 
-They are written again at the end, a few prompts of each model, and kept in ``replies.json``. Test
-prompts are not looked at.
+They are written again at the end, for a few prompts, and kept in ``replies.json``. Test prompts are
+never shown.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from pyswarmopt_llm.searching.scoring.result import Model
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 
 log = logging.getLogger(__name__)
-SHOWN = 5  # prompts of a task
-RESULT = "result"  # the last model that is shown
-_LEAST = 100  # bytes from which on a reply may repeat itself
-_REPEATED = 0.2  # share to which one that does compresses
-_OPENING = 3  # words by which two replies begin alike
-_OPENED = 50  # dev prompts whose replies are compared by them
-_FEW = 8  # fewer replies say nothing by beginning alike
+SHOWN = 5  # prompts per task
+RESULT = "result"  # the last model shown
+_LEAST = 100  # shorter replies, in bytes, do not count as repetitive
+_REPEATED = 0.2  # a repetitive reply compresses to less than this share
+_OPENING = 3  # two replies open alike if they share this many words
+_OPENED = 50  # dev prompts whose replies are compared for their openings
+_FEW = 8  # with fewer replies, equal openings mean nothing
 
 
 class ModelReply(TypedDict):
-    """A reply of a model, with the named parts of its value, where there are any."""
+    """A model's reply, with the named parts of its value, if any."""
 
     model: str
     text: str
@@ -48,14 +48,14 @@ class ModelReply(TypedDict):
 
 
 class Prompt(TypedDict):
-    """A prompt with a reply of each model."""
+    """A prompt and each model's reply."""
 
     prompt: str
     replies: list[ModelReply]
 
 
 class ChangedPrompts(TypedDict):
-    """The prompts of a task that changed most."""
+    """The prompts of a task whose scores changed most."""
 
     task: str
     prompts: list[Prompt]
@@ -73,13 +73,13 @@ def keep_replies(
     """Write ``replies.json``, for tasks with written replies whose scoring costs nothing but time.
 
     Returns:
-        What a user has to know of them, see `warnings_about`.
+        Warnings about the replies, see `warnings_about`.
 
     Args:
-        job: what the search worked with.
-        run: its directory, locked.
-        best: the result.
-        found: what the search found.
+        job: the search.
+        run: run directory, locked.
+        best: the result's patch.
+        found: outcome of exploring.
         models: models of the result, by name.
     """
     shown = {"base": Patch()} if "base" in models else {}
@@ -111,9 +111,9 @@ def keep_replies(
 
 
 def warnings_about(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each task to which most of the result's replies that are shown repeat themselves,
-    and most of no other model's do: such a score was cheated, and says nothing. Otherwise a line
-    if they score more than every other model's, and have another length.
+    """Warn of each task on which most of the result's shown replies are repetitive, and most of no
+    other model's: the score was gamed. Otherwise warn if the result's replies score more than every
+    other model's and differ in length.
     """
     lines = []
     for task in tasks:
@@ -136,8 +136,8 @@ def warnings_about(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def other_length(replies: Mapping[str, Sequence[ModelReply]]) -> str:
-    """The mean lengths, if the result's replies score more than those of every other model, and are
-    at least twice as long as any, or at most half as long; else "".
+    """The mean lengths, if the result's replies score more than every other model's and are at
+    least twice as long as the longest, or at most half as long as the shortest; else "".
 
     Example:
         >>> short = {"model": "base", "text": "Yes.", "value": 0.2}
@@ -162,10 +162,9 @@ def other_length(replies: Mapping[str, Sequence[ModelReply]]) -> str:
 
 
 def repeats_itself(text: str) -> bool:
-    """Whether a reply is little but the same again: it compresses to less than a fifth.
+    """Whether a reply is repetitive: it compresses to less than a fifth.
 
-    Whisper tells such texts by the same measure (Radford et al. 2022, arXiv 2212.04356, section
-    4.5).
+    Whisper uses the same measure (Radford et al. 2022, arXiv 2212.04356, section 4.5).
 
     Example:
         >>> repeats_itself("KeyNot" * 80), repeats_itself("The answer is no. " * 2)
@@ -176,10 +175,10 @@ def repeats_itself(text: str) -> bool:
 
 
 def at_its_top(task: str, models: Mapping[str, Model]) -> list[str]:
-    """A line if the result has 1 on each dev prompt, where others have less.
+    """A line if the result scores 1 on every dev prompt and other models do not.
 
     Args:
-        task: its name.
+        task: name of the task.
         models: models of the result, by name.
     """
     scored = [model.dev.items[task] for model in models.values() if task in model.dev.items]
@@ -215,7 +214,7 @@ def same_opening(task: str, replies: Sequence[str]) -> list[str]:
 
 
 def _openings(job: Job, name: str, best: Patch, found: Found) -> list[str]:
-    """See `same_opening`; only where there is no right answer, which may well begin alike."""
+    """See `same_opening`; only for prompts without right answers, since these may open alike."""
     task = job.tasks[name]
     asked = task.dev[:_OPENED]
     if len(asked) < _FEW or any(item.references for item in asked):
@@ -259,7 +258,7 @@ def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[d
 def cut_off(
     engine: Engine, task: str, utility: Written, prompts: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """A line if most of the result's replies that are shown have as many tokens as they may have."""
+    """A line if most of the result's shown replies reach the limit of tokens."""
     most = min(limit for _, _, limit in utility.texts()) + engine.thinking
     replies = [row["replies"][-1]["text"] for row in prompts]
     special = engine.count_tokens("")
@@ -273,7 +272,7 @@ def cut_off(
 
 
 def storable(text: str) -> str:
-    """A text without what a run's files do not hold: NUL and unpaired surrogates.
+    """Replace characters that a run's files cannot hold: NUL and unpaired surrogates.
 
     Example:
         >>> storable("a\\0b\\ud800c")
@@ -283,10 +282,10 @@ def storable(text: str) -> str:
 
 
 def read_replies(run: Run) -> list[dict[str, Any]]:
-    """Replies that `save_replies` wrote; none if there is no such file.
+    """The replies in ``replies.json``; [] without the file.
 
     Raises:
-        UserError: it is damaged.
+        UserError: the file is damaged.
     """
     file = run.path / REPLIES
     if not file.is_file():

@@ -1,7 +1,7 @@
 """Replies to prompts, with their scores, in a run's store.
 
-Replies to all prompts of a split, greedy or sampled, are in the store by who wrote them. Tasks that all
-ask the same prompts are several scores of one reply, which is written once.
+The store holds each model's greedy and sampled replies to all prompts of a split. Tasks with
+identical prompts give several scores to one reply, which is written once.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0
-MOST = 20.0  # that a reply counts, before scaling
-GREEDY = 0  # number of the reply that is not sampled; the others count from 1
+MOST = 20.0  # greatest weight of a reply, before scaling
+GREEDY = 0  # number of the greedy reply; samples count from 1
 _SHAPE = {"replies": list[str], "values": dict[str, list[float]], "seconds": float}
 T = TypeVar("T")
 
@@ -41,10 +41,10 @@ class Reply:
     """A reply to a prompt.
 
     Attributes:
-        text: as it was written.
-        value: its score; of several, combined as the tasks' scores are.
-        scores: by each of the tasks that have this prompt.
-        cut: whether it ended by its length.
+        text: text as written.
+        value: score; several tasks' scores combined.
+        scores: score by each task that has this prompt.
+        cut: whether the length limit ended it.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Reply:
 
 
 def without_rounding(value: float) -> float:
-    """A value to twelve digits: what sums leave behind them decides nothing.
+    """A value rounded to twelve digits, so that rounding errors of sums decide nothing.
 
     Example:
         >>> without_rounding(0.1 + 0.2), without_rounding(0.1 + 0.2 - 0.3)
@@ -64,8 +64,7 @@ def without_rounding(value: float) -> float:
 
 
 def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
-    """The reply of the highest value if it is above `least`; of equals the shortest, then the
-    first.
+    """The reply with the highest value, if above `least`; of equals the shortest, then the first.
 
     Example:
         >>> best_reply([Reply("No.", 0.0), Reply("Yes, sure.", 1.0), Reply("Yes.", 1.0)], 0.0).text
@@ -76,8 +75,8 @@ def best_reply(replies: Sequence[Reply], least: float) -> Reply | None:
 
 
 def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
-    """Whether replies to the same prompts are better, by more than a standard error of the
-    differences.
+    """Whether the second replies to the same prompts are better by more than a standard error of
+    the differences.
     """
     gain = score_of([new.value - old.value for old, new in zip(before, after, strict=True)])
     return gain.value > gain.stderr
@@ -85,18 +84,18 @@ def gains(before: Sequence[Reply], after: Sequence[Reply]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Answerer:
-    """A model that answers; to some prompts another one does, that was trained without them.
+    """A model that answers prompts; models trained without some prompts answer those.
 
     Attributes:
         patch: the model.
-        unseen: numbers of prompts, and who answers these.
+        unseen: prompt numbers, and the model that answers them.
     """
 
     patch: Patch
     unseen: Sequence[tuple[Sequence[int], Patch]] = ()
 
     def shares(self, numbers: Sequence[int]) -> Iterator[tuple[Patch, list[int]]]:
-        """Select the answerers and the numbers of the prompts of these alone."""
+        """Each model with its share of these prompt numbers."""
         left = list(numbers)
         for own, patch in self.unseen:
             if theirs := [number for number in left if number in own]:
@@ -107,12 +106,12 @@ class Answerer:
 
 
 def weights(values: Sequence[float]) -> list[float]:
-    """Weights of replies of these values in training, 1 in the mean.
+    """Training weights of replies with these values, with mean 1.
 
-    That is e to the number of standard deviations that a value is above the mean, at most 20
-    (advantage-weighted regression, Peng et al. 2019, arXiv 1910.00177, with the same limit). Where
-    nearly all replies are about as good as what the model writes anyway, the few that are better
-    would teach it next to nothing if all counted alike.
+    Proportional to exp of the value's standard score, at most 20 (advantage-weighted regression,
+    Peng et al. 2019, arXiv 1910.00177, with the same limit). Where nearly all replies are about as
+    good as the model's usual ones, with equal weights the few better replies would teach it next to
+    nothing.
 
     Example:
         >>> [round(weight, 2) for weight in weights([0.75, 0.75, 0.75, 1.0])], weights([0.3, 0.1 + 0.2])
@@ -127,18 +126,18 @@ def weights(values: Sequence[float]) -> list[float]:
 
 
 def ask_the_same(tasks: Mapping[str, Written]) -> bool:
-    """Whether several tasks have the same prompts, and replies of the same length."""
+    """Whether several tasks have the same prompts and length limits."""
     prompts = [[(text, most) for _, text, most in task.texts()] for task in tasks.values()]
     return len(prompts) > 1 and all(other == prompts[0] for other in prompts)
 
 
 @dataclass(frozen=True, eq=False)
 class _Deck:
-    """Prompts with the tasks that score the replies to them.
+    """Prompts, and the tasks that score replies to them.
 
     Attributes:
-        tasks: name -> how replies are scored.
-        first: number of the first prompt among all.
+        tasks: name -> scoring function.
+        first: number of the first prompt, counted over all decks.
     """
 
     tasks: Mapping[str, Written]
@@ -151,33 +150,33 @@ class _Deck:
 
     @cached_property
     def prompts(self) -> list[tuple[Item, str, int]]:
-        """Item, text and longest reply."""
+        """Item, text and length limit of each prompt."""
         return list(self.tasks[self.name].texts())
 
     @property
     def numbers(self) -> range:
-        """The prompts' numbers among all."""
+        """Numbers of the prompts, counted over all decks."""
         return range(self.first, self.first + len(self.prompts))
 
     def part(self, replies: Sequence[T]) -> Sequence[T]:
-        """The replies to these prompts, of replies to all."""
+        """The part for these prompts of replies to all prompts."""
         return replies[self.first : self.first + len(self.prompts)]
 
 
 class ReplyLog:
-    """Replies in a run's store, by model and sample.
+    """Replies by model and sample, in a run's store.
 
     Args:
-        engine: the one on transformers.
-        tasks: name -> the prompts, and how replies are scored.
+        engine: a transformers engine.
+        tasks: name -> prompts and scoring function.
         combine: combination of the tasks' scores.
         store: store of the run.
         seed: seed of the samples.
-        what: the store calls them.
+        what: name of the replies in the store.
 
     Raises:
-        TypeError: another engine, which does not sample.
-        UserError: what is stored is damaged, or of other prompts.
+        TypeError: the engine does not sample.
+        UserError: stored replies are damaged, or belong to other prompts.
     """
 
     def __init__(
@@ -195,31 +194,31 @@ class ReplyLog:
         self._decks: list[_Deck] = []
         for scored in same:
             self._decks.append(_Deck(scored, sum(len(deck.prompts) for deck in self._decks)))
-        self._rows: dict[tuple[str, str], Mapping[str, Any]] = {}  # asked for so far
+        self._rows: dict[tuple[str, str], Mapping[str, Any]] = {}  # requested so far
         self._latest = time.monotonic()
 
     def greedy(self, model: str, who: Answerer) -> list[Reply]:
-        """The reply to each prompt.
+        """The greedy reply to each prompt.
 
         Args:
-            model: its name in the store.
-            who: answers.
+            model: name of the model in the store.
+            who: the model.
         """
         (replies,) = self._replies(model, who, [GREEDY])
         return replies
 
     def sampled(self, model: str, who: Answerer, count: int) -> list[list[Reply]]:
-        """Samples, each a reply to each prompt; they are written together.
+        """Samples, each a reply to each prompt; all are written together.
 
         Args:
-            model: its name in the store.
-            who: answers.
+            model: name of the model in the store.
+            who: the model.
             count: number of samples.
         """
         return self._replies(model, who, range(1, count + 1))
 
     def _replies(self, model: str, who: Answerer, samples: Sequence[int]) -> list[list[Reply]]:
-        """The replies to all prompts, sample by sample; those that are not there are written."""
+        """The replies to all prompts, sample by sample; missing ones are written."""
         replies: list[list[Reply]] = [[] for _ in samples]
         for deck in self._decks:
             names = {sample: f"{self._what} {sample} {deck.name}" for sample in samples}
@@ -241,8 +240,8 @@ class ReplyLog:
         return Reply(text, without_rounding(value), scores, cut)
 
     def _cut(self, deck: _Deck, row: Mapping[str, Any]) -> list[bool]:
-        """Which replies were cut off; in runs of versions that did not store it, those whose text
-        has as many tokens as it may have.
+        """Whether each reply was cut off; runs of older versions did not store it: there a reply
+        with the greatest number of tokens counts as cut off.
         """
         if "cut" in row:
             return list(row["cut"])
@@ -250,7 +249,7 @@ class ReplyLog:
         return [self._length(text) >= most for text in row["replies"]]
 
     def _judged(self, deck: _Deck, replies: Sequence[Continuation]) -> dict[str, Any]:
-        """Replies with their scores, and the seconds since those before."""
+        """Replies with their scores, and the seconds since the previous replies."""
         texts = [storable(reply.text) for reply in replies]
         cut = [reply.cut for reply in replies]
         values = {name: [*map(float, task.judge(texts))] for name, task in deck.tasks.items()}
@@ -261,7 +260,7 @@ class ReplyLog:
     def _write(
         self, model: str, samples: Sequence[int], deck: _Deck, own: Sequence[int]
     ) -> list[list[Continuation]]:
-        """The loaded model's replies to some of a deck's prompts, sample by sample."""
+        """The loaded model's replies to part of a deck's prompts, sample by sample."""
         seeds: list[int] = []
         for sample in samples:
             draws = random.Random(f"{self._seed} {model} {sample} {deck.name}")
@@ -276,7 +275,7 @@ class ReplyLog:
     def _ask(
         self, deck: _Deck, who: Answerer, write: Callable[[Sequence[int]], list[list[T]]]
     ) -> list[list[T]]:
-        """The replies to a deck's prompts, sample by sample: each of `who` writes its own."""
+        """The replies to a deck's prompts, sample by sample; each model of `who` answers its share."""
         replies: dict[int, tuple[T, ...]] = {}
         for patch, numbers in who.shares(deck.numbers):
             self._engine.load(patch)
@@ -285,7 +284,7 @@ class ReplyLog:
         return [*map(list, zip(*(replies[number] for number in deck.numbers), strict=True))]
 
     def scores(self, replies: Sequence[Reply]) -> dict[str, Score]:
-        """The score of each task, by its name."""
+        """Task -> its score."""
         scores: dict[str, Score] = {}
         for deck in self._decks:
             by_task = zip(*(reply.scores for reply in deck.part(replies)), strict=True)
@@ -294,11 +293,11 @@ class ReplyLog:
         return scores
 
     def final(self, replies: Sequence[Reply], who: Answerer) -> dict[str, Score]:
-        """The score of each task as the search scores it, by its name.
+        """Task -> its score, measured as in the search.
 
         Args:
-            replies: greedy ones of `who`.
-            who: answers again where the search scores samples.
+            replies: greedy replies of `who`.
+            who: the model; it answers again if the search scores samples.
         """
         scores: dict[str, Score] = {}
         for deck in self._decks:
@@ -311,7 +310,7 @@ class ReplyLog:
 
     @cached_property
     def identities(self) -> list[Hashable]:
-        """Identity of each prompt's item: the prompt, its options and its answers."""
+        """Identity of each prompt's item: prompt, options and answers."""
         return [
             (prompt, tuple((item.choices or {}).values()), tuple(item.references))
             for deck in self._decks
@@ -319,10 +318,10 @@ class ReplyLog:
         ]
 
     def training_items(self, replies: Sequence[Reply | None]) -> dict[int, Choices]:
-        """The replies that are there, each after its prompt, as they are trained on, by number.
+        """Prompt number -> its reply, if any, as a training item.
 
-        A reply that was not cut off ends as the model's chat template has it. How much it counts
-        among those of its tasks is said by `weights`.
+        A reply that was not cut off ends as in the model's chat template. `weights` gives its
+        weight among its tasks' replies.
         """
         opening, ending = reply_frame(self._engine.tokenizer)
         items = {}
@@ -343,20 +342,18 @@ class ReplyLog:
 
     @property
     def seconds(self) -> float:
-        """Time that the replies returned so far took when they were written, with the training
-        before them.
-        """
+        """Time spent on the replies returned so far, with the training before them."""
         return sum(row["seconds"] for row in self._rows.values())
 
     @property
     def seconds_of_base(self) -> float:
-        """The part of these seconds that one reply of the base to each prompt took."""
+        """The part of these seconds spent on the base's greedy replies."""
         names = {f"{self._what} {GREEDY} {deck.name}" for deck in self._decks}
         return sum(self._rows[what, BASE]["seconds"] for what in names)
 
     @property
     def tokens(self) -> int:
-        """Tokens of all replies so far."""
+        """Number of tokens in all replies so far."""
         return sum(sum(map(self._length, row["replies"])) for row in self._rows.values())
 
     def _length(self, text: str) -> int:
@@ -364,7 +361,7 @@ class ReplyLog:
 
 
 def _wrong(deck: _Deck, row: Mapping[str, Any]) -> str | None:
-    """The first field of an entry that is not of a deck's prompts and tasks."""
+    """The first field of an entry that does not match a deck's prompts and tasks."""
     if field := wrong_field(row, _SHAPE):
         return field
     if row["values"].keys() != deck.tasks.keys():

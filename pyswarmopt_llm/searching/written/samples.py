@@ -1,20 +1,19 @@
-"""Replies that expert iteration writes and trains on, and what that costs; imports no model code."""
+"""How many replies expert iteration writes and trains on, and their cost; imports no model code."""
 
 from __future__ import annotations
 
 from pyswarmopt_llm.scores.choices import FULL, Schedule
 
-# of expert iteration at most, while dev gains; and the other mixtures that write in the first
+# most rounds, while dev gains; and other mixtures that write in the first round
 ROUNDS = 6
 TEACHERS = 4
-SAMPLES, LEAST_SAMPLES = 8, 2  # replies to a prompt in a round
+SAMPLES, LEAST_SAMPLES = 8, 2  # replies per prompt in a round
 BARE = 2  # times as many in the base's first round: few of its replies are good
-ON_SPARE = Schedule(without_fold=0)  # dev, which judges, is not trained on
+ON_SPARE = Schedule(without_fold=0)  # dev is only for measuring
 
 
 def samples_of(prompts: int, dev: int) -> int:
-    """Replies to each prompt in a round: in all as many as eight to each dev prompt, if that is two
-    or more.
+    """Replies per prompt in a round: in total eight per dev prompt, but at least two per prompt.
 
     Many prompts teach more than many replies to each (measured in research/notes/written-answers.md).
 
@@ -26,7 +25,7 @@ def samples_of(prompts: int, dev: int) -> int:
 
 
 def planned_replies(dev: int, spare: int = 0) -> int:
-    """Replies that are written at most, with so many dev prompts and spare ones.
+    """The most replies to write, given the numbers of dev and spare prompts.
 
     Example:
         >>> planned_replies(1)  # base and mixture; each 6 after training, and 6 x 8 or 7 x 8 samples
@@ -41,8 +40,7 @@ def planned_replies(dev: int, spare: int = 0) -> int:
 
 
 def planned_passes(dev: int, spare: int) -> int:
-    """Passes of expert iteration at most: of training on dev prompts, or on spare ones, and of
-    writing replies for it.
+    """The most passes of expert iteration: training on dev or spare prompts, and writing replies.
 
     Example:
         >>> planned_passes(100, spare=0) - planned_replies(100)  # 12 trainings of 2,000 each
