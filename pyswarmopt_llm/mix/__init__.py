@@ -77,17 +77,17 @@ _BUILT_IN = (
 _KINDS = {kind.name: kind for kind in _BUILT_IN}
 
 
-_OWN: dict[str, SpaceKind] = {}  # as they were named -> kinds of the user's
+_OWN: dict[str, SpaceKind] = {}  # name given by the user -> the user's kind
 
 
 def use_own(name: str) -> None:
-    """Load a kind of space that the user wrote; nothing of any other name.
+    """Load a user's own kind of space; other names do nothing.
 
-    Only what a user names is loaded, never what a stranger's run names: until then `space_kind` knows
-    nothing of it.
+    Only names given by the user are loaded, never names from a stranger's run: until then
+    `space_kind` does not know them.
 
     Raises:
-        UserError: the file cannot be loaded, or has no `SpaceKind` of that name.
+        UserError: the file cannot be loaded, or has no such `SpaceKind`.
     """
     if not is_function(name):
         return
@@ -98,7 +98,7 @@ def use_own(name: str) -> None:
 
 
 def make_pool(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
-    """The pool of a search, and the engine that runs its candidates; by default of adapters.
+    """The pool of a search, and the engine for its candidates; by default for adapters.
 
     Raises:
         UserError: experts or base cannot be used.
@@ -107,10 +107,10 @@ def make_pool(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
 
 
 def space_kind(name: str) -> SpaceKind:
-    """The kind of space of that name; of one in a file that was not loaded, a plain one of adapters.
+    """The kind of space with this name; for a file not loaded, a default kind of adapters.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such kind.
 
     Example:
         >>> space_kind("delta").several_models, space_kind("token").several_models
@@ -126,10 +126,8 @@ def space_kind(name: str) -> SpaceKind:
 
 
 def saved_kind(folder: str | Path) -> SpaceKind | None:
-    """The kind of space whose file a directory such as RUN/best holds; None for a model or an
-    adapter.
-    """
-    # of another package: NAME.json, known without importing it
+    """The kind of space whose file is in a directory such as RUN/best; None for a model or adapter."""
+    # kinds of another package: NAME.json, known without import
     files = {name: f"{name}.json" for name in plugins("spaces")}
     known = {**_KINDS, **_OWN}
     files |= {name: kind.saved_as for name, kind in known.items() if kind.saved_as}
@@ -140,7 +138,7 @@ def saved_kind(folder: str | Path) -> SpaceKind | None:
 
 
 def is_whole_model(folder: Path) -> bool:
-    """Whether a directory holds a model, or several with the space that mixes them, and no
+    """Whether a directory holds a model, or several models with their mixing space, rather than an
     adapter.
     """
     whole = saved_kind(folder) is not None or (folder / "config.json").is_file()
@@ -148,11 +146,11 @@ def is_whole_model(folder: Path) -> bool:
 
 
 def build_space(name: str, experts: Sequence[Adapter]) -> Space:
-    """The space of that name over these adapters.
+    """The space with this name over these adapters.
 
     Args:
         name: ``factor``, ``delta``, or another kind that mixes adapters.
-        experts: adapters; those whose weights are not held are read one at a time.
+        experts: adapters; unloaded weights are read one adapter at a time.
 
     Raises:
         UserError: no such space, no experts, or experts that it cannot mix.

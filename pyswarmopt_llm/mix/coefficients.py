@@ -1,11 +1,11 @@
-"""Spaces whose positions are coefficients, one per expert, and the points where a search begins.
+"""Spaces whose positions are coefficients, one per expert, and their starting points.
 
-``segments`` is the paper's way: points between two experts, whose coefficients sum to 1. ``sums``
-adds weighted sums of all experts whose coefficients sum to anything from 1/2 to a few. Where
-experts know different things, a sum that keeps more than a share of each is better than any average
-(task arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a swarm that starts on averages finds
-its way there late or never. ``even`` begins these sums with the base, the average and the sum of
-the experts, ``base`` with the base.
+``segments`` is the paper's way: points between two experts, with coefficients that sum to 1.
+``sums`` adds weighted sums of all experts, with coefficients that sum to between 1/2 and a few. If
+experts know different things, a sum that keeps most of each is better than any average (task
+arithmetic, Ilharco et al. 2023, arXiv 2212.04089), and a swarm that starts from averages gets there
+late or never. ``even`` starts from the base, the average and the sum of the experts; ``base`` from
+the base.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from pyswarmopt_llm.experts.files import write_adapter
 
 
 def as_vector(position: Tensor, size: int) -> Tensor:
-    """The position, proven to be one vector of `size` numbers.
+    """The position as a vector of `size` numbers.
 
     Raises:
-        ValueError: another shape.
+        ValueError: the shape differs.
     """
     if position.shape != (size,):
         raise ValueError(f"a position has the shape ({size},), got {tuple(position.shape)}")
@@ -39,7 +39,7 @@ class CoefficientSpace(ABC):
     """A number for each of n experts; an expert is a unit vector.
 
     Args:
-        expert_names: the experts.
+        expert_names: names of the experts.
     """
 
     name: str
@@ -49,7 +49,7 @@ class CoefficientSpace(ABC):
 
     @property
     def size(self) -> int:
-        """Number of coordinates: experts."""
+        """Number of coordinates, one per expert."""
         return len(self.expert_names)
 
     def vertices(self) -> Tensor:
@@ -57,7 +57,7 @@ class CoefficientSpace(ABC):
         return torch.eye(self.size, dtype=torch.float64)
 
     def starts(self, count: int, seed: int) -> Tensor:
-        """The experts; the optimizer fills up the population."""
+        """The experts; the optimizer adds the rest of the population."""
         return self.vertices()
 
     def coefficients(self, position: Tensor) -> Tensor:
@@ -70,10 +70,10 @@ class CoefficientSpace(ABC):
 
 
 class AdapterSpace(CoefficientSpace):
-    """A space whose candidates are LoRA adapters, saved with the rank that `realise` gives them.
+    """A space whose candidates are LoRA adapters, saved with the rank from `realise`.
 
     Args:
-        infos: the experts.
+        infos: experts.
     """
 
     def __init__(self, infos: Sequence[AdapterInfo]) -> None:
@@ -92,7 +92,7 @@ class AdapterSpace(CoefficientSpace):
         """The patch of a saved adapter.
 
         Raises:
-            UserError: the files are not those of an adapter.
+            UserError: the files are not an adapter.
         """
         return Patch(low_rank=load_factors(read_adapter(folder)))
 
@@ -100,16 +100,16 @@ class AdapterSpace(CoefficientSpace):
 def save_patch(
     patch: Patch, experts: Sequence[AdapterInfo], out: Path, card: str | None = None
 ) -> None:
-    """Write the low-rank part of a patch as a PEFT adapter, without factors that are 0.
+    """Write the low-rank part of a patch as a PEFT adapter, without zero factors.
 
-    alpha equals the rank, so that peft's scale is exactly 1 and its merged weights are, to the bit,
-    those of `LowRank.dense`: the scale of the experts is in B already.
+    alpha equals the rank, so peft's scale is exactly 1 and its merged weights equal `LowRank.dense`
+    to the bit: B already contains the experts' scale.
 
     Args:
         patch: from `realise`.
-        experts: where it comes from; they name the base and the target modules.
-        out: the directory to make.
-        card: its README.md.
+        experts: experts of the patch; they name the base and the target modules.
+        out: directory to create.
+        card: text of README.md.
 
     Raises:
         UserError: `out` exists already.
@@ -134,14 +134,14 @@ def save_patch(
 
 
 def _used(targets: Collection[str], changes: Mapping[str, LowRank]) -> set[str]:
-    """The targets among whose modules one changes; all of them, if none does."""
+    """The targets with a changed module; all targets if nothing changed."""
     changed = [module for module, change in changes.items() if change.b.any()]
     used = {target for target in targets if any(_selects(target, module) for module in changed)}
     return used or set(targets)
 
 
 def _selects(target: str, module: str) -> bool:
-    """Whether PEFT adapts a module by this target: its name, or the end of it."""
+    """Whether PEFT's target selects a module: by its full name or its end."""
     return module == target or module.endswith(f".{target}")
 
 
@@ -149,11 +149,10 @@ LEAST_SUM = 0.5
 
 
 def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
-    """Positions to begin with, the experts first; a population that they do not fill is the
-    optimizer's to fill.
+    """Starting positions, the experts first; the optimizer adds the rest of the population.
 
     Args:
-        space: what positions mean.
+        space: space of the positions.
         start: ``segments``, ``sums``, ``even`` or ``base``.
         count: population.
         seed: seed of the draws.
@@ -170,7 +169,7 @@ def starting_points(space: Space, start: str, count: int, seed: int) -> Tensor:
 
 
 def between(points: Tensor, count: int, seed: int) -> Tensor:
-    """Points between two of these, (n, D): (count, D), none if `count` is below 1.
+    """Points between two of `points`, (n, D): (count, D), none if `count` is below 1.
 
     Example:
         >>> between(torch.eye(3, dtype=torch.float64), 4, seed=0).sum(1).tolist()
@@ -185,7 +184,7 @@ def between(points: Tensor, count: int, seed: int) -> Tensor:
 
 
 def even_sums(vertices: Tensor) -> Tensor:
-    """The base without these experts, their average and their sum: (3, size) float64.
+    """The base, the average and the sum of the experts: (3, size) float64.
 
     Example:
         >>> even_sums(torch.eye(4))[:, 0].tolist()

@@ -1,8 +1,8 @@
-"""Weight changes are averaged, dW = sum c_i s_i B_i A_i: exact for experts of unequal rank, alpha
-or modules.
+"""Averages weight changes, dW = sum c_i s_i B_i A_i: exact for experts of unequal rank, alpha or
+modules.
 
-The sum needs no dense matrix: the factors side by side, [c_1 s_1 B_1 | c_2 s_2 B_2 | ...] and [A_1;
-A_2; ...], are a LoRA of rank sum r_i. This is adding task vectors (Ilharco et al. 2023, arXiv
+The sum needs no dense matrix: the concatenated factors, [c_1 s_1 B_1 | c_2 s_2 B_2 | ...] and [A_1;
+A_2; ...], are a LoRA of rank sum r_i. This is task arithmetic (Ilharco et al. 2023, arXiv
 2212.04089) on LoRA experts.
 """
 
@@ -19,15 +19,15 @@ from pyswarmopt_llm.mix.coefficients import AdapterSpace
 
 
 class DeltaSpace(AdapterSpace):
-    """Coefficients of weight changes as positions.
+    """A space of coefficients of weight changes.
 
     Args:
-        experts: adapters of one base, read one after another. A module that one does not adapt
-            counts as unchanged by it.
+        experts: adapters of one base, read one at a time. A module missing in an adapter counts as
+            unchanged.
 
     Attributes:
-        infos: the experts.
-        shapes: parameter name -> shape of its change.
+        infos: experts.
+        shapes: parameter name -> shape.
     """
 
     name = "delta"
@@ -42,12 +42,12 @@ class DeltaSpace(AdapterSpace):
         for i, expert in enumerate(experts):
             for module, factors in expert.factors.items():
                 parts[f"{module}.weight"].append((i, factors))
-        # Popped, so that the factors of one module at a time are held twice.
+        # Popped, so that only one module's factors are held twice.
         self._modules = {name: _side_by_side(parts.pop(name)) for name in self.shapes}
 
     def realise(self, position: Tensor) -> Patch:
-        """The mixed change, float32, of rank sum r_i over the experts whose weight is not 0; patches
-        of all experts share their `a`.
+        """The mixed change, float32, of rank sum r_i over experts with non-zero weight; patches of
+        all experts share `a`.
         """
         weights = self.coefficients(position).to(torch.float32)
 
@@ -59,7 +59,7 @@ class DeltaSpace(AdapterSpace):
 
 
 def _side_by_side(parts: Sequence[tuple[int, Factors]]) -> tuple[Tensor, Tensor, Tensor]:
-    """The experts' scaled factors of one module, b and a, and whose each column of b is."""
+    """A module's concatenated scaled factors, b and a, and the expert of each column of b."""
     b = torch.cat([factors.b * factors.scale for _, factors in parts], dim=1)
     a = torch.cat([factors.a for _, factors in parts])
     return b, a, torch.cat([torch.full((len(factors.a),), i) for i, factors in parts])

@@ -1,8 +1,8 @@
-"""The paper's space: LoRA factors are averaged, A = sum c_i A_i and B = sum c_i B_i.
+"""The paper's space: averages LoRA factors, A = sum c_i A_i and B = sum c_i B_i.
 
 Model Swarms (Feng et al. 2024, arXiv 2410.11163) moves the adapters' weights themselves. With
 scalar random factors a particle never leaves the affine hull of the n experts, so n coefficients
-that sum to 1 say where it is, and moving those realises the same adapters, to rounding, as moving
+that sum to 1 give its position, and moving these gives the same adapters, to rounding, as moving
 the weights.
 """
 
@@ -21,10 +21,10 @@ from pyswarmopt_llm.mix.coefficients import AdapterSpace
 
 
 class FactorSpace(AdapterSpace):
-    """Coefficients of LoRA factors as positions.
+    """A space of coefficients of LoRA factors.
 
     Args:
-        experts: adapters with the same modules, ranks and scales, read one after another.
+        experts: adapters with equal modules, ranks and scales, read one at a time.
 
     Raises:
         UserError: ranks, scales or modules differ (`delta` can mix those).
@@ -43,7 +43,7 @@ class FactorSpace(AdapterSpace):
         self._layout = FlatView(first)
         self._rows = torch.empty(len(experts), self._layout.size)  # raw factors of each expert
         self._rows[0] = self._layout.flatten(first)
-        del first  # one expert at a time beside the rows
+        del first  # only one expert is held beside the rows
         for row, expert in zip(self._rows[1:], experts[1:], strict=True):
             row.copy_(self._layout.flatten(_named(expert)))
 
@@ -77,7 +77,7 @@ def require_equal_modules(infos: Sequence[AdapterInfo]) -> None:
     """Refuse adapters of different modules, ranks or scales.
 
     Raises:
-        UserError: names two that differ.
+        UserError: names two experts that differ.
     """
     first = infos[0]
     for info in infos[1:]:

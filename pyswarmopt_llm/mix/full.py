@@ -1,10 +1,10 @@
-"""Whole models are averaged, theta = sum c_i theta_i: full fine-tunes of one base, embeddings and
-norms included.
+"""Averages whole models, theta = sum c_i theta_i: full fine-tunes of one base, embeddings and norms
+included.
 
-Averaging the weights of fine-tunes: Wortsman et al. 2022 ("Model soups", arXiv 2203.05482). The
-experts stay in their files: a candidate is summed one weight at a time while it is put on the
-resident base, so that memory holds the base and that weight, however many experts there are. Each
-candidate reads all experts with a coefficient other than 0.
+Averaging fine-tuned weights: Wortsman et al. 2022 ("Model soups", arXiv 2203.05482). The experts
+stay in their files: a candidate is summed one weight at a time while it replaces the base's
+weights, so memory holds the base and one weight, whatever the number of experts. Each candidate
+reads all experts with a non-zero coefficient.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from pyswarmopt_llm.mix.one_base import pool_of, resident
 
 
 class FullSpace(CoefficientSpace):
-    """Coefficients of whole models as positions.
+    """A space of coefficients of whole models.
 
-    Sums are formed in float32 and rounded to the dtype in which the base is stored, so that a saved
-    candidate is the candidate that was scored, to the bit.
+    Sums are computed in float32 and rounded to the base's stored dtype, so a saved candidate equals
+    the scored one to the bit.
 
     Args:
-        base: the model that all of them were fine-tuned from; `save` writes files like its files.
+        base: common base of the models; `save` writes files like its files.
         models: from `inspect_models`.
-        parameters: the resident model's parameter names.
+        parameters: parameter names of the loaded base.
 
     Raises:
-        UserError: the files do not name a parameter as the loaded model does.
+        UserError: a parameter of the loaded model is not in the files.
     """
 
     name = "full"
@@ -56,8 +56,8 @@ class FullSpace(CoefficientSpace):
                 f"{base.spec}: its files lack {missing[0]} under that name, so models cannot be "
                 "mixed from files; load it and save it with save_pretrained"
             )
-        # What is stored but no parameter, such as a second copy of tied embeddings, follows from
-        # the others.
+        # Stored tensors that are no parameters, such as a second copy of tied embeddings, follow
+        # from the others.
         self._shapes = {
             name: self._stored.shapes[name] for name in self._stored if name in set(parameters)
         }
@@ -93,10 +93,10 @@ class FullSpace(CoefficientSpace):
 
 
 def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
-    """Fine-tunes of one base; of their weights none is read yet.
+    """The pool of full fine-tunes of one base; no weights are read yet.
 
     Raises:
-        UserError: one does not fit the base.
+        UserError: a model does not fit the base.
     """
     base = resolve_base(config.base)
     models = inspect_models(config.experts, base)

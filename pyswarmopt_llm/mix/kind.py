@@ -1,4 +1,4 @@
-"""What a way to mix experts is: `SpaceKind`, and the `Pool` that it makes of them."""
+"""Ways to mix experts: `SpaceKind`, and the `Pool` that a kind makes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.experts.adapter import Adapter
 
-# Settings that some kinds take, at their defaults in all others -> where they belong.
+# Settings of some kinds, at their defaults in all others -> kinds that have them.
 _OPTIONS = {
     "contrast": "`space` token",
     "mix": "spaces factor and delta",
@@ -22,7 +22,7 @@ _OPTIONS = {
 }
 
 
-# Settings of a search -> the values besides None that leave it the paper's, and any other in words.
+# Setting -> its values (besides None) as in the paper, and a text for any other value.
 _DEPARTURES: dict[str, tuple[Container[Any], str]] = {
     "start": (("auto", "segments"), "starts: {}"),
     "max_iter": (range(1, sys.maxsize), "no iterations"),
@@ -37,12 +37,12 @@ class Pool:
     """The experts of a search, and the space over them.
 
     Attributes:
-        space: over the experts.
-        fingerprints: fingerprints of the base, if there is one, and of the experts.
-        base_name: the base's public name; "" where the experts have several.
-        experts: what the space was made of, where it reads their weights (`AdapterInfo` or
-            `ModelInfo`).
-        notes: what to know of the base, by topic.
+        space: space over the experts.
+        fingerprints: of the base, if any, and of the experts.
+        base_name: public name of the base; "" if the experts have several bases.
+        experts: what the space was made of (`AdapterInfo` or `ModelInfo`), if it reads their
+            weights.
+        notes: topic -> note on the base.
     """
 
     space: Space
@@ -62,27 +62,27 @@ def _no_words(patch: Patch, names: Sequence[str]) -> str | None:
 
 @dataclass(frozen=True)
 class SpaceKind:
-    """A way to mix experts; by default of LoRA adapters of one base, mixed into one adapter.
+    """A way to mix experts; by default, LoRA adapters of one base mixed into one adapter.
 
     Attributes:
-        name: as `space` takes it.
-        over: makes the space over adapters; None where others are mixed.
-        make: finds the experts of a search, proves that they fit together, and loads what runs
-            them; raises `UserError` with the first thing that is wrong.
-        library: what loads ``best/``: ``peft`` (an adapter), ``transformers`` (a whole model), or
-            "" (several models side by side, which need no common base).
-        options: which of the settings contrast, mix, system and thinking it takes.
-        published: whether a candidate is what the paper of Model Swarms makes of coefficients.
-        linear: whether what a candidate adds to the base is linear in its coordinates; a mixture
-            that was found can then be trained on dev (`train`).
-        averages: whether the mean of positions is a candidate worth scoring.
-        remembers: whether the probabilities of options are those of the experts, mixed: after these
+        name: value of `space`.
+        over: makes the space over adapters; None if the experts are not adapters.
+        make: finds the experts of a search, checks that they fit together, and loads an engine for
+            them; raises `UserError` at the first fault.
+        library: library that loads ``best/``: ``peft`` (an adapter), ``transformers`` (a whole
+            model), or "" (several models side by side, without a common base).
+        options: which of the settings contrast, mix, system and thinking apply.
+        published: whether candidates are made from coefficients as in the paper on Model Swarms.
+        linear: whether a candidate's change of the base is linear in its coordinates; its mixtures
+            can then be trained on dev (`train`).
+        averages: whether the mean of positions is worth scoring.
+        remembers: whether option probabilities are mixtures of the experts': once these are known,
             a candidate costs no pass.
-        saved_as: the file that marks ``best/``; "" for models and adapters.
-        open: an engine with what is `saved_as` in a directory: (folder, dtype, device, threads).
-        title, description: how the model card begins; `{base}` and `{experts}` are filled in.
-        size: coordinates of a candidate of so many experts.
-        in_words: a candidate in words, for ``result.json``; None: its coefficients say all of it.
+        saved_as: file that marks ``best/``; "" for models and adapters.
+        open: opens an engine from a directory with `saved_as`: (folder, dtype, device, threads).
+        title, description: start of the model card; `{base}` and `{experts}` are filled in.
+        size: coordinates of a candidate, given the number of experts.
+        in_words: a candidate in words, for ``result.json``; None: its coefficients suffice.
     """
 
     name: str
@@ -112,7 +112,7 @@ class SpaceKind:
         return not self.library
 
     def check(self, config: SearchConfig) -> None:
-        """Refuse settings that do not go with this space, before anything is loaded.
+        """Refuse settings that do not apply to this space, before anything is loaded.
 
         Raises:
             UserError: names the option.
@@ -127,10 +127,10 @@ class SpaceKind:
             raise InvalidOption("base", None, why)
 
     def departures(self, config: Mapping[str, Any]) -> list[str]:
-        """The differences of a search over this space from Model Swarms, published or released.
+        """How a search over this space differs from Model Swarms, published or released.
 
         Args:
-            config: a `SearchConfig` as a dict; what it does not say is at its default.
+            config: a `SearchConfig` as a dict; missing settings are at their defaults.
         """
         departures = [] if self.published else [f"space {self.name}"]
         for name, (plain, text) in _DEPARTURES.items():

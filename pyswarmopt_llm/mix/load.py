@@ -21,16 +21,16 @@ def open_model(
     threads: int | None = None,
     system: str = "",
 ) -> Engine:
-    """A base model, an adapter merged into it, or the several models that a directory such as
-    RUN/best stands for.
+    """A base model, optionally with an adapter merged into it; or the several models of a directory
+    such as RUN/best.
 
     Args:
         base: directory, hub id, ``embedded:NAME``, or a directory of several models.
         adapter: an adapter of this base.
         dtype: dtype of the weights, as in a search.
-        device: where they go.
+        device: where the model runs.
         threads: CPU threads; None: PyTorch's choice.
-        system: a system turn that stands before every question.
+        system: system turn before every question.
 
     Returns:
         An engine with the model loaded.
@@ -63,18 +63,18 @@ def open_model(
 
 
 def adapter_patch(base: str, adapter: str, *, weights: bool = True) -> Patch:
-    """The change of a base by an adapter.
+    """An adapter's change of its base.
 
     Args:
         base: the base.
         adapter: adapter of the base.
-        weights: whether those of the base are needed; see `resolve_base`.
+        weights: whether the base's weights are needed; see `resolve_base`.
 
     Returns:
         The patch, whose tensors are read on access.
 
     Raises:
-        UserError: it does not fit.
+        UserError: the adapter does not fit.
 
     Example:
         >>> engine = open_model("my/base")  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Experts that are changes of one base, which alone is resident, made ready for a search."""
+"""Prepares experts that are changes of one loaded base."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 
 
 def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
-    """Adapters of one base, read one at a time, and the base here or on a server.
+    """The pool of adapters of one base, read one at a time, with the base here or on a server.
 
     Raises:
-        UserError: one does not fit the base or the others, or is damaged.
+        UserError: an adapter does not fit the base or the others, or is damaged.
     """
     base = resolve_base(config.base, weights=not config.served)
     experts, notes = find_adapters(config, base)
@@ -38,10 +38,10 @@ def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engin
 def find_adapters(
     config: SearchConfig, base: BaseModel
 ) -> tuple[Sequence[AdapterInfo], dict[str, str]]:
-    """The adapters, proven to fit the base and each other, and notes on what is odd.
+    """The adapters, checked against the base and each other, and warnings.
 
     Raises:
-        UserError: one does not fit.
+        UserError: an adapter does not fit.
     """
     report = inspect_weights(inspect_experts(config.experts, base), config.base)
     report.require(config.space)
@@ -54,13 +54,13 @@ def resident(
     whole_models: bool = False,
     changed: Collection[str] = (),
 ) -> Engine:
-    """The resident base.
+    """The engine with the base loaded.
 
     Args:
         config: configuration of the search.
-        base: to load.
+        base: base to load.
         whole_models: whether candidates replace all weights.
-        changed: the weights that candidates change, where experts say which.
+        changed: weights that candidates change, if known.
     """
     return load_engine(
         base,
@@ -78,7 +78,7 @@ def resident(
 def pool_of(
     space: Space, engine: Engine, base: BaseModel, experts: Sequence[Any], notes: dict[str, str]
 ) -> tuple[Pool, Engine]:
-    """The pool of a search, with what it stores and tells of it, and the engine."""
+    """The pool of a search, with fingerprints and notes, and the engine."""
     fingerprints = {
         "base": base.fingerprint,
         "experts": {info.name: info.fingerprint for info in experts},

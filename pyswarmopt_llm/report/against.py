@@ -1,4 +1,4 @@
-"""Models that `eval` scores, one or two on the same items, in words."""
+"""Results of `eval` in words: one model, or two on the same items."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.against import Against, Changed
     from pyswarmopt_llm.searching.use.exam import EvalResult
 
-SHOWN = 3  # items gained, and items lost
-_LABEL, _TEXT = 30, 160  # characters of a label, and of a question or an answer
+SHOWN = 3  # most items shown as gained, and as lost
+_LABEL, _TEXT = 30, 160  # most characters of a label, and of a question or answer
 _MOST_LABELS = 20
 
 
 def against_text(against: Mapping[str, Any] | None, named: bool = False) -> str:
-    """A difference with its p-value, corrected where several are read together.
+    """A difference with its p-value; `named`: with the correction for several tests.
 
     Example:
         >>> against_text({"method": "ties", "difference": 0.0213, "p": 0.00009}, named=True)
@@ -41,9 +41,9 @@ def between(
     """The verdict on two models on the same items.
 
     Args:
-        names: names of the models.
-        scores: scores of each.
-        pair: the first compared with the second.
+        names: names of both models.
+        scores: scores of both models.
+        pair: comparison, first minus second.
         split: dev or test.
 
     Example:
@@ -63,7 +63,7 @@ def between(
 
 
 def score_lines(result: EvalResult, split: str) -> Iterator[str]:
-    """The score of one model, and its errors by label."""
+    """A model's score and its errors by label."""
     low, high = result.interval
     ends = f"95% interval {low:.3f} to {high:.3f}"
     yield (
@@ -78,7 +78,7 @@ def score_lines(result: EvalResult, split: str) -> Iterator[str]:
 
 
 def label_lines(errors: LabelErrors) -> Iterator[str]:
-    """The errors of a model by label; of many labels the commonest.
+    """A model's errors by label; with many labels, only the commonest.
 
     Example:
         >>> from pyswarmopt_llm.scores.by_label import label_errors
@@ -104,7 +104,7 @@ def _right(row: LabelRow) -> str:
 
 
 def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
-    """Two models on the same items: the verdict, their scores, and items on which they differ."""
+    """Two models on the same items: verdict, scores, and differing items."""
     yield one_line(verdict.sentence)
     yield from map(one_line, verdict.reasons)
     width = max(map(len, against.names))
@@ -123,7 +123,7 @@ def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
 
 
 def _changed_lines(heading: str, names: Sequence[str], items: Sequence[Changed]) -> Iterator[str]:
-    """The first of the items on which two models differ."""
+    """The first items on which two models differ."""
     shown = items[:SHOWN]
     if shown:
         yield f"{heading} ({len(shown)} of {len(items)}; all of them with --json):"

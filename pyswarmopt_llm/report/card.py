@@ -1,4 +1,4 @@
-"""The model card of a result: where it comes from, what it scores, how to reproduce it.
+"""The model card of a result: origin, scores, reproduction.
 
 The fields of its header: https://huggingface.co/docs/hub/model-cards and
 https://huggingface.co/docs/hub/model-release-checklist.
@@ -23,10 +23,9 @@ from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent
 from pyswarmopt_llm.searching.scoring.result import Iterated, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
-MOST_CHOICES = 20  # named in a card
+MOST_CHOICES = 20  # most names in a card
 _GENERATE = 'swarm-llm generate --base THIS_DIRECTORY "What do you want to know?"'
-# Licences that let a derived work be given away under another one of them, the least demanding
-# first.
+# Licences whose works may be relicensed under another of them, least demanding first.
 _PERMISSIVE = (
     "cc0-1.0",
     "unlicense",
@@ -41,13 +40,13 @@ _PERMISSIVE = (
 
 @dataclass(frozen=True)
 class FileKind:
-    """The kind of the files beside a card.
+    """A kind of model files beside a card.
 
     Attributes:
-        library: what loads them: peft, transformers or gguf.
-        relation: to the base: adapter, merge or quantized.
-        tags: tags in this form.
-        sentence: how they were made of what the search wrote; "" for that itself.
+        library: library that loads the files: peft, transformers or gguf.
+        relation: relation to the base: adapter, merge or quantized.
+        tags: tags of the format.
+        sentence: how the files were made from the search's files; "" for the latter.
     """
 
     library: str
@@ -61,11 +60,10 @@ MODEL = FileKind("transformers", "merge", ())
 
 
 def licence_of(parents: Sequence[Parent]) -> tuple[str | None, str | None]:
-    """The licence of what is made of all parents, as far as they state theirs, and in words those
-    that cannot both be kept.
+    """The licence of a work derived from all parents, as far as stated; and a sentence about
+    licences that conflict.
 
-    A permissive licence gives way to one that is not; two different ones that are not cannot both
-    be kept.
+    A permissive licence gives way to a restrictive one; two different restrictive ones conflict.
 
     Example:
         >>> licence_of([Parent("base", "llama3.1"), Parent("a", "mit"), Parent("b", None)])
@@ -86,17 +84,17 @@ def licence_of(parents: Sequence[Parent]) -> tuple[str | None, str | None]:
 def model_card(
     about: About, result: Result, parents: Sequence[Parent] = (), form: FileKind | None = None
 ) -> str:
-    """The README.md of ``best/``, or of what it was exported to.
+    """The README.md of ``best/``, or of its export.
 
     Args:
         about: ``run.json``.
         result: ``result.json``.
-        parents: base and experts, whose licences the result inherits.
-        form: form of the files; None: as in ``best/``.
+        parents: base and experts; the result inherits their licences.
+        form: kind of the files; None: as in ``best/``.
 
     Returns:
-        Markdown with YAML front matter; every name from outside is escaped. A card is published: no
-        question of a task is in it, and nothing that needs the run.
+        Markdown with YAML front matter; every name from outside is escaped. A card is published, so
+        it contains no questions and nothing that needs the run.
     """
     form = form or (ADAPTER if about.kind.adapters else MODEL)
     found, asked = findings(about, result), labelled(about, result)
@@ -128,7 +126,7 @@ def model_card(
 
 
 def _is_source(about: About, result: Result) -> bool:
-    """Whether what was found is the base or an expert, in files that a library loads."""
+    """Whether the mixture is the base or an expert itself, in files that a library loads."""
     mixture = mixture_name(result)
     return bool(about.kind.library) and (mixture == "base" or mixture.startswith("expert "))
 
@@ -142,7 +140,7 @@ def _title(about: About, result: Result) -> str:
 
 
 def _origin(about: About, result: Result) -> str:
-    """Where it comes from, in Markdown."""
+    """The origin of the result, in Markdown."""
     if not _is_source(about, result):
         experts = _found_experts(about, result)
         return about.kind.description.format(base=code(about.base), experts=experts)
@@ -169,7 +167,7 @@ def _training(result: Result) -> str:
 
 
 def _found_experts(about: About, result: Result) -> str:
-    """The experts of a mixture, how it was found, and what was trained."""
+    """The experts of a mixture, how it was found, and its training."""
     weights = list(result.coefficients.values())
     used = sum(map(bool, weights))
     of = f"{used} of " if used < len(weights) else ""
@@ -189,7 +187,7 @@ def _search(about: About, result: Result) -> str:
 
 
 def _replies(use: Iterated) -> str:
-    """Replies that were trained on.
+    """The replies used for training.
 
     Example:
         >>> from pyswarmopt_llm.searching.scoring.result import Iterated
@@ -202,7 +200,7 @@ def _replies(use: Iterated) -> str:
 
 
 def _use(about: About, task: str, questions: Form | None, scoring: Scoring) -> str:
-    """How a task with choices is answered, in Markdown."""
+    """How to ask a task with choices, in Markdown."""
     choices = list(questions.choices.values()) if questions and questions.choices else []
     named = "one of a question's options"
     if choices:
@@ -228,7 +226,7 @@ def _about_scores(result: Result) -> Iterator[str]:
 
 
 def _weights(result: Result) -> Iterator[tuple[str, str]]:
-    """Expert and weight as text; of the small ones their number."""
+    """Expert and weight as text; small weights are only counted."""
     weights, small = split_small_weights(result.coefficients)
     yield from ((name, f"{weight:.2f}") for name, weight in weights)
     if small:
@@ -236,7 +234,7 @@ def _weights(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def _licences(parents: Sequence[Parent]) -> Iterator[str]:
-    """What is known of the licences, where they conflict or one is not stated."""
+    """Known licences, if they conflict or one is missing."""
     conflict = licence_of(parents)[1]
     unstated = [parent.name for parent in parents if parent.licence is None]
     stated = [f"{parent.name}: {parent.licence}" for parent in parents if parent.licence]
@@ -249,7 +247,7 @@ def _licences(parents: Sequence[Parent]) -> Iterator[str]:
 
 
 def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Result) -> str:
-    """The header in YAML; its licence is one to which all parents agree, and none is silent."""
+    """The YAML header; it names a licence only if all parents state one and agree."""
     from huggingface_hub import EvalResult, ModelCardData
 
     base = one_line(about.base)

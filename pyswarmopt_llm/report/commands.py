@@ -1,4 +1,4 @@
-"""Commands and code to copy: a search again, its result in use, what to do next."""
+"""Commands and code to copy: repeating the search, using its result, next steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
 
 Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
-_READING = (  # of a task
+_READING = (  # first lines of a task file
     *("metrics", "max_new_tokens", "columns", "labels", "template", "system", "thinking"),
     *("split_seed", "skip_bad_rows", "scoring", "allow_overlap"),
 )
@@ -81,9 +81,9 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
     """The command that scores an adapter of a search's base, or a model, on test of its first task.
 
     Args:
-        about: the search's.
-        model: what is scored.
-        against: what it is compared with.
+        about: content of ``run.json``.
+        model: the model to score.
+        against: model to compare with.
 
     Example:
         >>> config = SearchConfig("b", (), ("t.csv",), "r", space="delta", columns=("label=team",))
@@ -96,8 +96,8 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
         'swarm-llm eval --base b --adapter a --task t --metric f1'
     """
     config, adapter = about.config, about.kind.adapters
-    config = replace(config, metrics=config.metrics[:1])  # an evaluation has one
-    reading = _READING if len(config.tasks) == 1 else ()  # of several tasks each may have its own
+    config = replace(config, metrics=config.metrics[:1])  # an evaluation takes one metric
+    reading = _READING if len(config.tasks) == 1 else ()  # each of several tasks may have its own
     return command(
         "eval",
         base=config.base if adapter else model,
@@ -110,7 +110,7 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
 
 
 def with_relative_paths(config: SearchConfig) -> SearchConfig:
-    """The configuration with paths below the working directory as seen from there.
+    """The configuration with paths relative to the working directory, if below it.
 
     Example:
         >>> with_relative_paths(SearchConfig("org/base", ("/x/y",), (str(Path.cwd() / "t.csv"),), "r")).tasks
@@ -146,7 +146,7 @@ def usage(about: About, result: Result) -> Iterator[Step]:
 
 
 def _metric(config: SearchConfig) -> str | None:
-    """The metric that has to be named again."""
+    """The metric that the command has to name again."""
     if not config.metrics:
         return None
     from pyswarmopt_llm.scores.metrics.external.named_again import metric_to_name
@@ -155,12 +155,12 @@ def _metric(config: SearchConfig) -> str | None:
 
 
 def _on(name: str, config: SearchConfig, **options: Any) -> str:
-    """A command on a run; its server is named again."""
+    """A command on a run, naming its server if it has one."""
     return command(name, run=config.out, **options, **dict(asks_server(config)))
 
 
 def labelled(about: About, result: Result) -> Labelling:
-    """The first task with choices and its form, None if unknown; None without such a task."""
+    """The first task with choices, and its form (None if unknown); None without such a task."""
     for name in about.task_names or about.forms or ():
         objective = result.objectives.get(name)
         if objective is None or objective.scoring not in ("letter", "likelihood"):
@@ -171,9 +171,7 @@ def labelled(about: About, result: Result) -> Labelling:
 
 
 def labelling_code(about: About, result: Result, best: str) -> str:
-    """Python that labels with the files in `best`; "" where labels are not known, or not all rows
-    have the same.
-    """
+    """Python that labels with the files in `best`; "" if labels are unknown or differ between rows."""
     task, form = labelled(about, result) or ("", None)
     if not about.kind.adapters or form is None or not form.choices:
         return ""
@@ -185,7 +183,7 @@ def labelling_code(about: About, result: Result, best: str) -> str:
 
 
 def user_turn(form: Form | None, scoring: Scoring) -> str:
-    """The user turn, with the names of columns in braces for what a question puts there."""
+    """The user turn, with column names in braces for the parts of a question."""
     choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
     template = None if form is None else form.prompt
     columns = {name: f"{{{name}}}" for name in placeholders(template)} if template else {}
@@ -194,11 +192,11 @@ def user_turn(form: Form | None, scoring: Scoring) -> str:
 
 
 def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> Iterator[Step]:
-    """(purpose, command): for a question of the search, if it is known, and, last, for a file.
+    """(purpose, command): for a question of the search, if known, and last for a file.
 
     Args:
         config: the run's configuration.
-        task: its name.
+        task: name of the task.
         form: form of its questions, see `labelled`.
 
     Example:
@@ -213,14 +211,13 @@ def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> It
 
 
 def next_steps(kind: str, about: About, result: Result, out: str | None = None) -> Iterator[Step]:
-    """(purpose, command): what to do after a verdict of that kind beside reading the report, one to
-    three things.
+    """(purpose, command): one to three next steps for a verdict, besides reading the report.
 
     Args:
         kind: kind of the `Verdict`.
         about: ``run.json``.
         result: ``result.json``.
-        out: where the run is now; None: where it was begun.
+        out: where the run is now; None: where it started.
     """
     config = with_relative_paths(replace(about.config, out=out or about.config.out))
     here, run = replace(about, config=config), _run(config)
@@ -245,7 +242,7 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
 
 
 def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator[Step]:
-    """Use the result, and publish it; `partly`: not all test items were scored."""
+    """Use and publish the result; `partly`: some test items were not scored."""
     run = _run(about.config)
     if labelling is not None:
         *_, (purpose, line) = labelling_commands(about.config, *labelling)
@@ -255,14 +252,14 @@ def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator
     elif about.kind.library and labelling is None:
         export = command("export", run, format="gguf", out=f"{run}-gguf")
         yield "run it in llama.cpp or Ollama", export
-    if not about.kind.library:  # its files name folders of this machine
+    if not about.kind.library:  # its files contain paths of this machine
         yield "score it again", command("eval", run=run)
     else:
         yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
 
 
 def _again(config: SearchConfig) -> Step:
-    """A search on more dev items where ``--dev`` held some back, else with another seed."""
+    """A search with more dev items if ``--dev`` held some back, else with another seed."""
     if config.dev is not None:
         items = None if config.budget_items is None else 2 * config.budget_items
         more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
@@ -280,11 +277,11 @@ def _run(config: SearchConfig) -> str:
 
 
 def loading(library: str, base: str, best: str) -> str:
-    """Python that loads what a search wrote.
+    """Python that loads a search's files.
 
     Args:
         library: peft or transformers.
-        base: the base, of an adapter.
+        base: the adapter's base; "" for a whole model.
         best: the directory.
 
     Example:
@@ -303,13 +300,13 @@ def labels_in_python(
     system: str | None,
     per_byte: bool,
 ) -> str:
-    """Python that labels with what a search wrote.
+    """Python that labels with a search's files.
 
     Args:
-        base: its tokenizer is used.
-        best: the directory of the adapter.
-        replies: answer -> the reply whose probability is compared.
-        prompt: the user turn, with names of columns in braces.
+        base: base; its tokenizer is used.
+        best: directory of the adapter.
+        replies: label -> reply whose probability is compared.
+        prompt: user turn, with column names in braces.
         system: the system turn.
         per_byte: whether a reply's log-probability is divided by its length.
 

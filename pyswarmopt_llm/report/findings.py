@@ -1,5 +1,5 @@
-"""The findings of a finished search, in numbers and sentences, for terminal, report and card: the
-verdict on it, the table of scores, remarks, and what to do next.
+"""The findings of a finished search, in numbers and sentences, for terminal, report and card:
+verdict, score table, remarks, and next steps.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Verdict:
     """The meaning of a result.
 
     Attributes:
-        kind: ``better``, ``level``, ``worse``, ``same`` (it is an expert itself), ``untested`` (no
-            test split) or ``unpaired`` (no outcomes item by item).
+        kind: ``better``, ``level``, ``worse``, ``same`` (the result is an expert itself),
+            ``untested`` (no test split) or ``unpaired`` (no item scores).
         sentence: the result in words.
-        reasons: what else was measured, the most telling first.
+        reasons: further evidence, most telling first.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Verdict:
 
 
 def verdict(result: Result) -> Verdict:
-    """The verdict on a finished search, with at most two reasons."""
+    """The verdict on a finished search, with up to two reasons."""
     test, alone = result.lead(), _alone(result)
     if alone:
         kind = "same"
@@ -52,12 +52,12 @@ def verdict(result: Result) -> Verdict:
 
 
 def kind_of(pair: Comparison) -> str:
-    """``better``, ``level`` or ``worse``: the interval decides, and p says the same."""
+    """``better``, ``level`` or ``worse``, by the interval; p agrees."""
     return {1: "better", 0: "level", -1: "worse"}[pair.sign]
 
 
 def _alone(result: Result) -> str | None:
-    """The result's name if it equals one of its sources, and no item is answered otherwise."""
+    """The result's name if it is one of its sources, and answers every item in the same way."""
     if result.best.trained or result.graph is not None:
         return None
     name = mixture_name(result)
@@ -76,12 +76,12 @@ class Findings:
     Attributes:
         about: ``run.json``.
         result: ``result.json``.
-        verdict: on the result.
-        rows: label -> model, the rivals first and the result last.
-        remarks: paired tests, the gap from dev to test, and whatever else a reader of the scores
-            should know.
-        steps: (purpose, command), what to do next.
-        command: that searches again.
+        verdict: verdict on the result.
+        rows: label -> model, baselines first and the result last.
+        remarks: remarks for readers of the scores: paired tests, the gap from dev to test, and
+            others.
+        steps: (purpose, command) of each next step.
+        command: command that repeats the search.
     """
 
     about: About
@@ -99,7 +99,7 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
     Args:
         about: ``run.json``.
         result: ``result.json``.
-        out: where the run is now; None: where it was begun.
+        out: where the run is now; None: where it started.
     """
     judged, why = verdict(result), about.notes.get(UNTRAINED)
     if why is not None:
@@ -119,7 +119,7 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
 
 
 def score_rows(result: Result) -> dict[str, Model]:
-    """Label -> model that was scored, the result last; what is a rival and the result, once."""
+    """Label -> scored model, the result last; a baseline that is also the result appears once."""
     rows, own = {}, result.models.get("trained")
     for name, label in words.model_labels(result).items():
         model = result.models.get(name)

@@ -1,4 +1,4 @@
-"""A finished run: read back, and its report written anew."""
+"""A finished run: reading it back, and rewriting its report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_run(path: Path) -> tuple[Run, Result]:
     """A finished run and its result.
 
     Raises:
-        UserError: not a run, not finished, or without a complete evaluation.
+        UserError: not a run, not finished, or no candidate was evaluated completely.
     """
     run = Run(path)
     result = run.result
@@ -41,10 +41,10 @@ def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
 
 
 def write_report(path: Path) -> Path:
-    """Rewrite ``report.html`` of a finished run, and the card if there is none; returns its path.
+    """Rewrite ``report.html`` of a finished run, and the card if missing; return its path.
 
-    Questions are shown if the task files are unchanged; else they are only counted, and a log line
-    says why.
+    Questions are shown if the task files are unchanged; otherwise they are only counted, and a log
+    line says why.
 
     Raises:
         UserError: not a finished run, or its directory cannot be written to.
@@ -61,18 +61,18 @@ def write_report(path: Path) -> Path:
 
 
 def write_film(path: Path, target: Path) -> Path:
-    """Draw the search of a run as a moving picture, with the base and every expert named.
+    """Draw the search of a run as an animation, with base and experts named.
 
     Args:
-        path: the run's folder.
-        target: a page with a player, .html, or a .gif, which needs matplotlib.
+        path: the run's directory.
+        target: an .html page with a player, or a .gif (needs matplotlib).
 
     Returns:
         The target.
 
     Raises:
-        UserError: another ending, no such folder, matplotlib is not installed, or the run has no
-            candidates to draw.
+        UserError: wrong file type, missing folder, matplotlib not installed, or no candidates to
+            draw.
     """
     try:
         return animate(path, target)

@@ -1,5 +1,5 @@
-"""Tables that a terminal and a page show alike: the Pareto front of a search over several tasks, and
-the parts of a score by model.
+"""Tables shared by terminal and page: the Pareto front of a search over several tasks, and the
+parts of a score by model.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ Table = tuple[str, list[str], list[list[str]]]  # title, headings, rows
 
 
 def front_headings(result: Result) -> list[str]:
-    """Of the columns: of each task its score on dev and on test."""
+    """Headings: each task's score on dev and test."""
     return ["", *(f"{task} {split}" for task in result.best.dev.tasks for split in ("dev", "test"))]
 
 
 def front_rows(result: Result) -> Iterator[list[str]]:
-    """The result and each point that was saved beside it, as texts; nothing without a front."""
+    """Rows of text for the result and each saved point; empty without a front."""
     if result.front is None or not result.front.points:
         return
     own = {
@@ -34,11 +34,11 @@ def front_rows(result: Result) -> Iterator[list[str]]:
 
 
 def part_tables(result: Result, models: Mapping[str, Model]) -> Iterator[Table]:
-    """Of each task whose score is made of named parts, the parts of each model.
+    """A table for each task with named parts of its score: the parts for each model.
 
     Args:
         result: result of the search.
-        models: by the names to show.
+        models: shown name -> model.
     """
     split = "test" if result.best.test else "dev"
     scored = {label: scores.tasks for label, model in models.items() if (scores := model.on(split))}
@@ -58,7 +58,7 @@ def part_tables(result: Result, models: Mapping[str, Model]) -> Iterator[Table]:
 
 
 def _cells(scored: Mapping[str, Mapping[str, float]], result: Result) -> Iterator[str]:
-    """A point's scores, task by task; points of earlier versions have none on test."""
+    """A point's scores, task by task; points of earlier versions have no test scores."""
     for task in result.best.dev.tasks:
         for split in ("dev", "test"):
             yield score_text(scored.get(split, {}).get(task))

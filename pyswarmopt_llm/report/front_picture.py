@@ -1,5 +1,5 @@
-"""Pictures of the Pareto front, loaded where there is one: as numbers, for ``figures.html.j2`` to draw,
-and in characters, for a terminal.
+"""Pictures of the Pareto front, loaded only if there is one: as numbers for ``figures.html.j2``,
+and in characters for a terminal.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ LEGEND = (
     "Of signs that share a place one is shown."
 )
 _SIGNS = {"dev": "o", "test": "x"}
-_COLUMNS, _LINES = 24, 12  # of a picture in characters; a column has two, sign and number
-_LONGEST = 20  # characters of a task's name beside its axis
+_COLUMNS, _LINES = 24, 12  # size of a picture in characters; a column has two, sign and number
+_LONGEST = 20  # most characters of a task's name beside its axis
 
 
 class Place(NamedTuple):
-    """The scores of a point of the front on a split, task by task; `name` is its folder, or ``result``."""
+    """A point's scores on a split, task by task; `name` is its folder, or ``result``."""
 
     name: str
     split: str
@@ -34,7 +34,9 @@ class Place(NamedTuple):
 
 
 def front_picture(result: Result) -> dict[str, Any] | None:
-    """The points of the Pareto front by the first two tasks, on dev and on test; None without one."""
+    """The points of the Pareto front over the first two tasks, on dev and test; None without a
+    front.
+    """
     tasks = list(result.best.dev.tasks)[:2]
     places = list(_places(result, tasks))
     if len(tasks) < 2 or not places:
@@ -57,7 +59,7 @@ def front_picture(result: Result) -> dict[str, Any] | None:
 
 
 def front_panel(result: Result) -> Panel | None:
-    """The Pareto front of two tasks in characters, as `LEGEND` says; None without one, or with more
+    """The Pareto front of two tasks in characters, see `LEGEND`; None without a front, or with more
     tasks.
     """
     tasks = list(result.best.dev.tasks)
@@ -82,8 +84,8 @@ def front_panel(result: Result) -> Panel | None:
 
 
 def _places(result: Result, tasks: list[str]) -> Iterator[Place]:
-    """The result's and each saved point's, on the splits on which all of the tasks were scored, without
-    rounding errors, which would fill a frame of equal scores; nothing without a front.
+    """Places of the result and each saved point, on splits where all tasks were scored; empty
+    without a front. Rounding errors are removed: they would fill a frame of equal scores.
     """
     if result.front is None or not result.front.points:
         return
@@ -104,7 +106,7 @@ def _axis(task: str, scores: npt.NDArray[np.float64]) -> str:
 
 
 def _cells(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
-    """In which of `count` cells each value lies, from the lowest to the highest; the middle if all are equal."""
+    """The cell (of `count`, lowest first) of each value; the middle cell if all values are equal."""
     low = values.min()
     width = values.max() - low
     shares = (values - low) / width if width else np.full_like(values, 0.5)

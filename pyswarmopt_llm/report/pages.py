@@ -1,4 +1,4 @@
-"""Pages from their templates: HTML escaped, model cards in Markdown, nothing from the network."""
+"""Pages from templates: escaped HTML, and Markdown model cards; nothing from the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.events import mixture_text
 from pyswarmopt_llm.report.phrases import about_weights, one_line, score, upper_first
 
 FOLDER = "pyswarmopt_llm/report"
-# Markup inside a line of text; what is markup only at the start of a line is not here.
+# Inline markup; characters that are markup only at the start of a line are not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 
 
@@ -34,7 +34,7 @@ def plain(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """`value` as inline code on one line, fenced by more backticks than it has in a row.
+    """`value` as inline code on one line, fenced by more backticks than its longest run.
 
     Example:
         >>> code("a`b")
@@ -46,7 +46,7 @@ def code(value: object) -> str:
 
 
 def with_code(value: object) -> Markup:
-    """A sentence as HTML: what it has in backticks is code.
+    """A sentence as HTML, with text in backticks as code.
 
     Example:
         >>> print(with_code("`a<b` is & stays"))
@@ -60,11 +60,11 @@ class TextTable:
     """A table of texts.
 
     Attributes:
-        title: what it shows.
-        headings: a heading a column.
+        title: title of the table.
+        headings: one heading per column.
         rows: rows of cells, the name first.
-        note: a sentence about it.
-        first: whether the first row stands out.
+        note: sentence below the table.
+        first: whether to highlight the first row.
     """
 
     title: str
@@ -75,7 +75,7 @@ class TextTable:
 
 
 def split_interval(cell: str) -> tuple[str, str]:
-    """A number, and its interval or what else is in brackets behind it.
+    """A number, and its interval or the rest of the cell.
 
     Example:
         >>> split_interval("0.6 [0.5, 0.7]"), split_interval("+0.02 (p = 0.01) ties"), split_interval("-")
@@ -89,17 +89,16 @@ def render(template: str, **content: Any) -> str:
     """Render a model card, or a page that extends ``pyswarmopt_llm/report/page.html.j2``.
 
     Args:
-        template: its package and its path there, for example
-            ``pyswarmopt_llm/report/report.html.j2``.
-        content: its variables; in HTML whatever is not `Markup` is escaped. A card is also read
-            with `cat`, so its unsafe characters are shown as escapes.
+        template: package and path, for example ``pyswarmopt_llm/report/report.html.j2``.
+        content: variables; HTML escapes all but `Markup`. A card is also read with `cat`, so unsafe
+            characters are shown as escapes.
     """
     text = _template(template).render(**content)
     return visible(text) if template.endswith(".md.j2") else text
 
 
 def front_matter(content: Mapping[str, Any]) -> str:
-    """The header of a card: YAML that gives its content back, unsafe characters as YAML's escapes.
+    """The header of a card: YAML that reads back as `content`, with unsafe characters escaped.
 
     Example:
         >>> front_matter({"base": "org/b\\x1b", "licence": None})
@@ -112,7 +111,7 @@ def front_matter(content: Mapping[str, Any]) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text that say something."""
+    """The non-empty lines of a text."""
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 Interval = tuple[float, float]
-UNIT = 5e-4  # a weight this close to 0 or 1 is 0 or 1
+UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 _SCALES = "A weight scales what an expert contributes"
 _WEIGHTS = f"{_SCALES}: a negative one subtracts it, and weights need not sum to 1."
 _SUMS = ("delta", "factor", "full")  # spaces whose candidates are weighted sums
@@ -19,7 +19,7 @@ _CONTRAST = "Weights of the models' predictions sum to 1; a negative one counts 
 
 
 def about_weights(space: str, contrast: bool) -> str:
-    """What the weights of a result mean.
+    """What a result's weights mean.
 
     Args:
         space: space of the search.
@@ -53,7 +53,7 @@ def score_text(value: float | None, interval: Interval | None = None) -> str:
 
 
 def score(scores: Scores | None) -> str:
-    """A model's score on a split."""
+    """A model's score on a split, as text."""
     return "-" if scores is None else score_text(scores.value, scores.interval)
 
 
@@ -77,7 +77,7 @@ def p_text(p_value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference; one that is not 0 is not written as 0.
+    """A difference with its sign; a non-zero one is never printed as 0.
 
     Example:
         >>> signed(0.0214), signed(-0.0002), signed(0.0)
@@ -88,10 +88,10 @@ def signed(value: float) -> str:
 
 
 def mixture_name(result: Result) -> str:
-    """The search's result before any training, by the name of its weights if they have one.
+    """The result before training, named by its weights.
 
-    These are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``; any
-    other is a ``mixture``, or a ``graph``.
+    Names are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``;
+    otherwise ``mixture`` or ``graph``.
     """
     if result.graph is not None:
         return "graph"
@@ -122,7 +122,7 @@ def one_line(value: object) -> str:
 
 
 def upper_first(text: str) -> str:
-    """`text` with a capital at its beginning; the rest stays.
+    """`text` with its first letter capitalised.
 
     Example:
         >>> upper_first("run it in Ollama")

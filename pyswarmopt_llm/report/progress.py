@@ -1,4 +1,4 @@
-"""A search that is planned, begins and is under way, and what is said of it."""
+"""The progress of a search (planned, started, running) in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyswarmopt_llm.report.phrases import one_line, score_text
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost, Timed
 
-# Enough evaluations to smooth their times, few enough to follow a machine that gets slower.
+# Enough evaluations to average their times, few enough to follow a machine that slows down.
 WINDOW = 20
 _TRIALS = {"letter": "trying option letters", "trained": "scoring what was trained"}
 _PRICE_REMEDIES = {
@@ -23,22 +23,22 @@ _PRICE_REMEDIES = {
 
 
 class SearchState:
-    """A search as its events so far describe it; and what is said of it.
+    """The state of a search according to its events, in numbers and words.
 
     Attributes:
-        experts: their names.
+        experts: names of the experts.
         particles: population of the swarm.
-        settings: the search's.
-        phase: current step outside the search loop, in words; "" during the search.
+        settings: settings of the search.
+        phase: current step outside the search loop, in words; "" during the loop.
         over: whether the search loop has ended.
-        iteration: iteration of the swarm's latest evaluation, 0 for the starting swarm.
-        best: best value on dev, None before the first evaluation.
-        single: the best expert so far and its value.
-        proposed: candidates that a model proposed, evaluated after the last iteration; the journal
-            counts them as one more iteration, with particle numbers after those of the swarm.
-        done, left: evaluations so far, and left at most.
-        items, seconds: scored and spent so far, including a replayed journal.
-        trials: number of trials in each phase beside the search, so far.
+        iteration: iteration of the swarm's latest evaluation; 0 for the starting swarm.
+        best: best value on dev; None before the first evaluation.
+        single: best expert so far, and its value.
+        proposed: surrogate candidates evaluated after the last iteration; the journal counts them
+            as one more iteration, with particle numbers after the swarm's.
+        done, left: evaluations so far, and the most still to come.
+        items, seconds: items scored and seconds spent so far, including a replayed journal.
+        trials: number of trials so far in each phase beside the search.
 
     Example:
         >>> state = SearchState()
@@ -55,11 +55,11 @@ class SearchState:
         self._start({"experts": (), "particles": 0, "settings": {}, "evaluations_planned": 0})
 
     def add(self, event: Event) -> None:
-        """Update the state by one event."""
+        """Update the state with an event."""
         if (change := getattr(self, f"_{event.kind}", None)) is not None:
             change(event.data)
 
-    def _start(self, data: Mapping[str, Any]) -> None:  # a grid has one search after the other
+    def _start(self, data: Mapping[str, Any]) -> None:  # a grid runs several searches in turn
         self.experts: Sequence[str] = data["experts"]
         self.particles: int = data["particles"]
         self.settings: Mapping[str, Any] = data["settings"]
@@ -106,7 +106,7 @@ class SearchState:
 
     @property
     def items_per_second(self) -> float | None:
-        """Items scored per second over the latest `WINDOW` evaluations; None before the first."""
+        """Items per second over the latest `WINDOW` evaluations; None before the first."""
         seconds = sum(spent for _, spent in self._recent)
         return sum(n for n, _ in self._recent) / seconds if seconds else None
 
@@ -114,8 +114,8 @@ class SearchState:
     def seconds_left(self) -> float | None:
         """Upper bound of the time left, at the latest pace; None before the first evaluation.
 
-        Training, rivals and the scores of the result are counted from the start. The search may
-        end sooner, by patience or because positions repeat.
+        Training, baselines and the result's scores are included from the start. The search may end
+        sooner, by patience or because positions repeat.
         """
         if not self._recent:
             return None
@@ -127,7 +127,7 @@ class SearchState:
         return max(0.0, min(times)) + self._after("training", PART_PLAIN, "rivals", "result")
 
     def _after(self, *parts: str) -> float:
-        """Seconds that these parts take after the search, at the latest pace."""
+        """Seconds for the parts after the search, at the latest pace."""
         pace = self.items_per_second
         return sum(self._passes.get(part, 0) for part in parts) / pace if pace else 0.0
 
@@ -138,16 +138,16 @@ class SearchState:
 
     @property
     def time_left(self) -> str:
-        """The upper bound of the time left; "" where there is none."""
+        """The upper bound of the time left; "" if unknown."""
         left = self.seconds_left
         return f"at most {duration(left)} left" if left and not self.over else ""
 
 
-# What is said while it runs
+# Messages while a search runs
 
 
 def so_far(state: SearchState) -> Iterator[str]:
-    """A search so far: iteration, best scores, evaluations done and left, and speed."""
+    """The search so far: iteration, best scores, evaluations done and left, and speed."""
     if state.settings.get("max_iter"):
         yield f"iteration {state.iteration}/{state.settings['max_iter']}"
     if state.proposed:
@@ -163,7 +163,7 @@ def so_far(state: SearchState) -> Iterator[str]:
 
 
 def pace(number: float) -> str:
-    """A number with three digits, or all before the point.
+    """A number with three digits, or with all digits before the point.
 
     Example:
         >>> pace(1234.5), pace(1.23456)
@@ -173,12 +173,12 @@ def pace(number: float) -> str:
 
 
 def trial(phase: str, scored: int, experts: int) -> str:
-    """An evaluation beside the search.
+    """A message about an evaluation beside the search.
 
     Args:
-        phase: the search's.
-        scored: evaluations of that phase so far.
-        experts: their number.
+        phase: phase of the evaluation.
+        scored: evaluations in that phase so far.
+        experts: number of experts.
 
     Example:
         >>> trial("letter", 2, 5), trial("trained", 1, 5)
@@ -192,9 +192,9 @@ def logged(event: Event, state: SearchState, new: bool) -> str:
     """The line of a log after an event; "" for most events.
 
     Args:
-        event: the latest.
-        state: after it.
-        new: whether there is an evaluation since the last line.
+        event: the latest event.
+        state: state after the event.
+        new: whether there was an evaluation since the last line.
     """
     match event.kind:
         case "iteration" if new:
@@ -207,7 +207,7 @@ def logged(event: Event, state: SearchState, new: bool) -> str:
 
 
 def first_trial(phase: str, n: int) -> str:
-    """The first of several evaluations beside the search, of n examples.
+    """A message about the first of several evaluations beside the search, on n examples.
 
     Example:
         >>> first_trial("letter", 20)
@@ -217,14 +217,14 @@ def first_trial(phase: str, n: int) -> str:
     return f"{_TRIALS.get(phase, phase)}{on}"
 
 
-# What is said when it begins
+# Messages when a search starts
 
 
 def headline(start: Mapping[str, Any]) -> str:
-    """A search that begins, in one line, without what is not yet known.
+    """A line about a search that starts, without details not yet known.
 
     Args:
-        start: the data of its event, see `Event`.
+        start: data of the ``start`` event, see `Event`.
     """
     settings = start["settings"]
     tasks, particles = ", ".join(start["tasks"]), counted(start["particles"], "particle")
@@ -249,10 +249,10 @@ def _details(start: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
 
 
 def decided(start: Mapping[str, Any]) -> str:
-    """The settings that a preset chose and those that were given.
+    """The settings that a preset chose, and the given ones.
 
     Args:
-        start: as of `headline`.
+        start: see `headline`.
     """
     settings, given = start["settings"], start["given"]
     chosen = ", ".join(_chosen(start, settings))
@@ -261,7 +261,7 @@ def decided(start: Mapping[str, Any]) -> str:
         for name, value in given.items()
         if name != "preset"
     )
-    # a search of a grid has what the grid's preset chose
+    # the preset's choices are those of the grid
     preset = settings["preset"]
     name = "this search" if preset == "none" and "preset" not in given else f"preset {preset}"
     line = f"{name}: {chosen}" + (f"; given: {typed}" if typed else "")
@@ -296,15 +296,15 @@ def _chosen(start: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[s
 
 
 def _written(value: object) -> str:
-    """A setting as it is typed."""
+    """A setting as typed on the command line."""
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def price(found: Mapping[str, Any]) -> str:
-    """What all of a search takes at most.
+    """The most that a search costs in total.
 
     Args:
-        found: the data of its event, see `Event`.
+        found: data of the event, see `Event`.
 
     Example:
         >>> price({"passes": 1200, "seconds": {"search": 60, "rivals": 15}, "bounded_by": ""})
@@ -320,11 +320,11 @@ def price(found: Mapping[str, Any]) -> str:
     return f"{most}about {duration(whole)} at the pace of the first: {parts}{remedy}"
 
 
-# What is said of a dry run
+# Messages of a dry run
 
 
 def planned(plan: PlannedCost) -> Iterator[str]:
-    """The cost of a command: examples to score, time and memory for them here, the files to write."""
+    """The cost of a command: examples to score, time and memory for them here, files to write."""
     yield from map(_timed, plan.tasks)
     yield (
         f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an example"

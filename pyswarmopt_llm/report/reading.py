@@ -1,5 +1,5 @@
-"""Analyses of a finished run: what is new and what is lost, headroom, the way to its best candidate, and a
-picture of it as numbers, for ``figures.html.j2`` to draw.
+"""Analyses of a finished run: new and lost items, headroom, the best candidate's path, and a
+picture of the search as numbers for ``figures.html.j2``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ Floats = npt.NDArray[np.float64]
 
 
 class Emergence(NamedTuple):
-    """Dev items of one task by who gets them right: any expert, the result (Feng et al. 2024).
+    """Dev items of one task by who answers them correctly: any expert, the result (Feng et al.
+    2024).
 
     Attributes:
-        kept: some expert and the best.
-        lost: some expert, but not the best.
-        emerged: no expert, but the best.
-        never: neither.
+        kept: an expert and the result.
+        lost: an expert, but not the result.
+        emerged: no expert, but the result.
+        never: neither an expert nor the result.
     """
 
     kept: int
@@ -40,14 +41,14 @@ class Emergence(NamedTuple):
 
 @dataclass(frozen=True)
 class Headroom:
-    """The best expert, and the best expert of each item, on dev.
+    """The best expert overall, and the best expert for each item, on dev.
 
     Attributes:
-        oracle: the score with, for each item, the best of the experts' scores.
-        best_single: the score of the best expert.
-        best: the score of the result.
-        n: items, of all tasks.
-        partial: whether some items are missing, since an expert dropped out before them.
+        oracle: score with the best expert for each item.
+        best_single: score of the best expert.
+        best: score of the result.
+        n: number of items of all tasks.
+        partial: whether some items are missing, because an expert dropped out before them.
     """
 
     oracle: float
@@ -58,7 +59,7 @@ class Headroom:
 
 
 class Changes(NamedTuple):
-    """Dev items on which the result differs from the best single expert: their indices."""
+    """Indices of the dev items on which the result differs from the best single expert."""
 
     gained: list[int]
     lost: list[int]
@@ -66,7 +67,7 @@ class Changes(NamedTuple):
 
 @dataclass(frozen=True)
 class Course:
-    """The course of a search: from where its swarm began to the candidate that it chose.
+    """The course of a search, from its starting swarm to the chosen candidate.
 
     Attributes:
         rows: rows of the journal.
@@ -78,15 +79,17 @@ class Course:
 
     @cached_property
     def starts(self) -> dict[int, float]:
-        """Particle of the swarm -> the value of its starting point; proposals have other numbers."""
+        """Particle of the swarm -> value of its starting point; surrogate candidates are not
+        included.
+        """
         begun = (row for row in self.rows if row.phase == "search" and row.iteration == 0)
         return {row.particle: row.value for row in begun}
 
     @cached_property
     def best(self) -> Row:
-        """The row of the best candidate: by its mixture, else by its value.
+        """The row of the best candidate, found by its mixture, else by its value.
 
-        Different graphs may use the same experts; of these, the one with the result's value.
+        Different graphs may use the same experts; the one with the result's value is taken.
         """
         mixture, rows = list(self.result.coefficients.values()), searched(self.rows)
         for row in rows:
@@ -97,19 +100,17 @@ class Course:
 
     @property
     def proposed(self) -> bool:
-        """Whether a model proposed the best candidate; no particle found it."""
+        """Whether the best candidate came from a surrogate, not from a particle."""
         return self.best.particle not in self.starts
 
     @property
     def start(self) -> float:
-        """The value of the starting point of the best particle; of a proposal its own."""
+        """The value of the best particle's starting point; a surrogate candidate's own value."""
         return self.starts.get(self.best.particle, self.best.value)
 
     @property
     def rank(self) -> float:
-        """The rank of `start` in the starting swarm, 1 for the best; equal values share the middle
-        of their ranks.
-        """
+        """The rank of `start` in the starting swarm, 1 for the best; ties share their mean rank."""
         values = list(self.starts.values())
         return 1 + sum(v > self.start for v in values) + (values.count(self.start) - 1) / 2
 
@@ -120,7 +121,7 @@ class Course:
 
     @property
     def later(self) -> int:
-        """Evaluations after those of the starting swarm."""
+        """Evaluations after the starting swarm."""
         return sum(row.iteration > 0 for row in self.rows)
 
     @property
@@ -130,13 +131,13 @@ class Course:
 
 
 def searched(rows: Iterable[Row]) -> list[Row]:
-    """The rows of the search itself, without partial evaluations."""
+    """The rows of the search, without partial evaluations."""
     return [row for row in rows if row.phase == "search" and row.complete]
 
 
 def _known(result: Result) -> dict[str, Floats]:
-    """Task -> dev scores of the items that all experts and the result were scored on: a row for each
-    expert, the last for the result.
+    """Task -> dev scores on the items that all experts and the result were scored on: one row per
+    expert, the result last.
     """
     tables = {}
     for name, ours in result.best.dev.items.items():
@@ -148,9 +149,9 @@ def _known(result: Result) -> dict[str, Floats]:
 
 
 def emergence(result: Result) -> dict[str, Emergence]:
-    """Task -> its four cases, for tasks whose items are right or wrong.
+    """Task -> its emergence counts, for tasks with right or wrong items.
 
-    Empty where an expert dropped out: what it knows is unknown.
+    Empty if an expert dropped out: some of its answers are unknown.
     """
     cases = {}
     for name, table in _known(result).items() if not result.dropped else ():
@@ -173,10 +174,10 @@ def changes(result: Result) -> dict[str, Changes]:
 
 
 def headroom(result: Result) -> Headroom | None:
-    """The headroom on dev, from scores that the search has made: nothing is scored for it.
+    """The headroom on dev, from existing scores.
 
-    Where experts dropped out of a race it is of the items that all of them were scored on. None for
-    fewer than two experts, and where a task has no item that all were scored on.
+    If experts dropped out of a race, it covers the items scored by all of them. None for fewer than
+    two experts, or if a task has no such item.
     """
     if len(result.experts) < 2:
         return None
@@ -199,11 +200,11 @@ def headroom(result: Result) -> Headroom | None:
 
 # The picture of a search: where each point lies
 
-WIDTH, HEIGHT = 480, 320  # units of the viewBox, in which text has the size of the page's
-_MIDDLE, _ROOM = np.array([258.0, 147.0]), np.array([420.0, 266.0])  # of the frame in it
-_LEVELS = 5  # shades of a value
-_LONGEST = 24  # characters of a name beside its point
-_LETTER, _LINE = 7.5, 17.0  # room for a letter and a line of text of 13 units
+WIDTH, HEIGHT = 480, 320  # size in viewBox units, in which text has the page's font size
+_MIDDLE, _ROOM = np.array([258.0, 147.0]), np.array([420.0, 266.0])  # middle and size of the frame
+_LEVELS = 5  # shades of values
+_LONGEST = 24  # most characters of a name beside its point
+_LETTER, _LINE = 7.5, 17.0  # width of a letter and height of a line, for text of 13 units
 
 
 def described(row: Row, course: Course) -> str:
@@ -215,7 +216,7 @@ def described(row: Row, course: Course) -> str:
 
 
 def paths(course: Course) -> dict[str, Any]:
-    """Paths of the particles between the experts; `course` has at least one row."""
+    """Paths of the particles between the experts; `course` needs at least one row."""
     rows, coefficients = course.rows, course.result.coefficients
     values = np.array([row.value for row in rows], dtype=np.float64)
     flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
@@ -246,16 +247,16 @@ def paths(course: Course) -> dict[str, Any]:
 
 
 class Label(NamedTuple):
-    """A name in the picture: its middle, and the point that it names."""
+    """A name in the picture: its middle, and the point it labels."""
 
     text: str
     at: tuple[float, float]
     point: list[float]
-    beside: bool  # else a line leads from one to the other
+    beside: bool  # otherwise a line connects them
 
 
 def labels_of(names: list[str], points: list[list[float]]) -> list[Label]:
-    """The names beside their points; where the picture is full the rest has none."""
+    """The labels, placed near their points; names without room are dropped."""
     texts = [cut(name, _LONGEST) for name in names]
     sizes = np.array([(_LETTER * len(text), _LINE) for text in texts])
     places = place_labels(np.array(points), sizes, (2, 2, WIDTH - 2, HEIGHT - 2))
@@ -271,8 +272,8 @@ def labels_of(names: list[str], points: list[list[float]]) -> list[Label]:
 
 
 def in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
-    """Points of a plane, (N, 2), as coordinates that fill the frame, where up is less; of `one_unit`
-    along both axes.
+    """Points of a plane, (N, 2), as coordinates that fill the frame, y downwards; `one_unit`: same
+    scale on both axes.
     """
     low, high = points.min(0), points.max(0)
     unit = _ROOM / np.where(high > low, high - low, 1.0)
@@ -288,8 +289,8 @@ def in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
 
 
 class Flat(NamedTuple):
-    """Mixtures, (N, 2) float64, experts, (n, 2) float64, and the base, (1, 2), or (0, 2) where its place
-    is not known, as points of a plane, and its axes.
+    """Mixtures, (N, 2) float64, experts, (n, 2), and the base, (1, 2) or (0, 2) if unknown, as
+    points of a plane; and a caption for its axes.
     """
 
     points: Floats
@@ -299,11 +300,11 @@ class Flat(NamedTuple):
 
 
 def project(weights: Floats, values: Floats) -> Flat:
-    """Mixtures of n experts as points of a plane; with two experts the value is its height.
+    """Mixtures of n experts as points of a plane; for two experts the height is the value.
 
     Args:
         weights: mixing weights, (N, n) float64.
-        values: their scores, (N,) float64.
+        values: scores of the mixtures, (N,) float64.
     """
     n = weights.shape[1]
     if n == 2:
@@ -315,7 +316,7 @@ def project(weights: Floats, values: Floats) -> Flat:
         return Flat(np.column_stack([weights[:, 1], values]), experts, base, caption)
     if n == 3:
         corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
-        corners -= corners.mean(0)  # the base, of weights 0, is projected to their middle
+        corners -= corners.mean(0)  # the base, with weights 0, is projected to their middle
         caption = "The triangle of the three experts; outside it a weight is negative."
         return Flat(weights @ corners, corners, np.zeros((1, 2)), caption)
     return _principal(weights)
@@ -326,7 +327,7 @@ def _principal(weights: Floats) -> Flat:
     _, singular, axes = np.linalg.svd(weights - centre, full_matrices=False)
     share = (singular[:2] ** 2).sum() / max(float((singular**2).sum()), 1e-300)
     axes = axes[:2] if len(axes) > 1 else np.vstack([axes, np.zeros(n)])
-    # The sign of a component is arbitrary; this one draws the same run the same way everywhere.
+    # The sign of a component is arbitrary; a fixed sign draws the same run the same way everywhere.
     axes = axes * np.where(axes[np.arange(2), np.abs(axes).argmax(1)] < 0, -1.0, 1.0)[:, None]
     caption = (
         f"The first two principal components of the positions, with {share:.0%} of the variance."

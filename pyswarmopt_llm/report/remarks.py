@@ -1,5 +1,5 @@
-"""The remarks on a result, for terminal, report and model card: what else a reader of its scores
-should know, the cost, the method, the course of the search, errors by label.
+"""Remarks on a result, for terminal, report and model card: warnings about its scores, cost,
+method, course of the search, errors by label.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _MODELS = {"items": "the margins of the answers", "scores": "the scores"}
 
 
 def remarks(result: Result, way: Headroom | None) -> Iterator[str]:
-    """Whatever else a reader of the scores should know.
+    """Further remarks for readers of the scores.
 
     Args:
-        result: result of the search.
-        way: from the best expert to the best expert of each example.
+        result: the result.
+        way: headroom from the best expert to the best expert for each example.
     """
     if "base" not in result.models:
         apart = result.space == "token" or result.graph is not None
@@ -70,7 +70,7 @@ def changed(pair: Comparison) -> str:
 
 
 def headroom(way: Headroom) -> str:
-    """The score of the right expert for each example.
+    """The score with the right expert for each example.
 
     Example:
         >>> from pyswarmopt_llm.report.reading import Headroom
@@ -106,13 +106,13 @@ def _named_scores(result: Result) -> Iterator[str]:
 
 
 def named_scores(task: str, split: str, after: Outcome, before: Outcome | None) -> str:
-    """The numbers that a score function names, from the best expert to the result.
+    """The change of a score function's named numbers, from the best expert to the result.
 
     Args:
-        task: its name.
-        split: that was scored.
-        after: scores of the result.
-        before: scores of the best expert, where it was scored.
+        task: name of the task.
+        split: the scored split.
+        after: result's scores.
+        before: best expert's scores, if any.
 
     Example:
         >>> from pyswarmopt_llm.searching.scoring.result import Outcome
@@ -137,7 +137,7 @@ def named_scores(task: str, split: str, after: Outcome, before: Outcome | None) 
 
 
 def judged(name: str, use: JudgeUse) -> str:
-    """The use of a judge.
+    """A judge's use.
 
     Example:
         >>> from pyswarmopt_llm.searching.scoring.result import JudgeUse
@@ -161,7 +161,7 @@ def replaced_workers(failures: Mapping[str, int]) -> str:
 
 
 def only_chooses() -> str:
-    """What a result that compares options cannot do elsewhere.
+    """Where a result that compares options cannot be used.
 
     Example:
         >>> only_chooses().partition(",")[0]
@@ -178,7 +178,7 @@ def only_chooses() -> str:
 
 
 def legend(course: Course) -> str:
-    """The marks of the picture of a search."""
+    """The legend of a search's picture."""
     begun, later = "what the search began with", "what the model suggested"
     if course.iterated:
         begun, later = "starting positions", "later ones"
@@ -192,7 +192,7 @@ def legend(course: Course) -> str:
 
 
 def found_by(course: Course) -> str:
-    """Where a search found its result."""
+    """How a search found its result."""
     if course.proposed:
         after = ", after the last iteration" if course.iterated else ""
         return f"The result was suggested by a model fitted to all scores so far{after}."
@@ -211,7 +211,7 @@ def found_by(course: Course) -> str:
 
 
 def emergence(found: Emergence) -> str:
-    """The dev examples that the result has, and that all experts have.
+    """Correctness emergence: dev examples that only the result answers, or only some expert.
 
     Example:
         >>> from pyswarmopt_llm.report.reading import Emergence
@@ -298,7 +298,7 @@ def iterated(use: Iterated) -> str:
 
 
 def stopped(name: str, value: object) -> str:
-    """Why a search stopped.
+    """Why a search stopped, in words.
 
     Example:
         >>> stopped("max_iter", 6), stopped("patience", 1), stopped("proposals", 2)
@@ -323,7 +323,7 @@ def stopped(name: str, value: object) -> str:
 
 
 def method(about: About) -> str:
-    """The method of a search, and its differences from Model Swarms as published."""
+    """The method of a search, with its differences from published Model Swarms."""
     config, space = about.config, one_line(about.config.space)
     if config.method in ("items", "scores"):
         candidates = counted(config.proposals or 0, "candidate")
@@ -356,7 +356,7 @@ def macro_f1(value: float, interval: tuple[float, float]) -> str:
 
 
 def recall(found: int, n: int, value: float, interval: tuple[float, float]) -> str:
-    """How many examples of a label are right.
+    """How many examples of a label were answered correctly.
 
     Example:
         >>> recall(2, 4, 0.5, (0.15, 0.85))
@@ -366,7 +366,7 @@ def recall(found: int, n: int, value: float, interval: tuple[float, float]) -> s
 
 
 def taken_for(labels: Sequence[tuple[str, int]]) -> str:
-    """The labels that were chosen instead.
+    """The wrong labels chosen.
 
     Example:
         >>> taken_for([("card", 3), ("loan", 1)])

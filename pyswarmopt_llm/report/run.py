@@ -33,12 +33,11 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     """Find a better mixture of experts and train it; with a grid, of several sets of coefficients.
 
     Args:
-        config: what to search, where and how long.
-        on_event: called with progress; a notebook shows it without.
+        config: settings of the search.
+        on_event: called with progress; by default a notebook shows it.
 
     Returns:
-        The finished run. The score in it is that of the files in ``best/``, read back and scored
-        again.
+        The finished run. Its scores are measured on the files in ``best/``, read back.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -57,13 +56,13 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
 def resume(
     run: str | Path, on_event: OnEvent | None = None, allowed: Collection[Any] = ()
 ) -> SearchResult:
-    """Continue a run: the same result as if it had never been stopped; of a finished run its
+    """Continue a run, with the same result as without interruption; of a finished run, return its
     result.
 
     Args:
-        run: its directory.
+        run: run directory.
         on_event: called with progress.
-        allowed: what of its configuration may run code, in the words it was begun with, or the
+        allowed: parts of its configuration that may run code, as given at the start, or the
             objects.
 
     Returns:
@@ -74,8 +73,8 @@ def resume(
         PosixPath('runs/first')
 
     Raises:
-        UserError: not a run, one that would run code that is not allowed, or base, experts or data
-            changed since it began.
+        UserError: not a run, a run that would execute disallowed code, or base, experts or data
+            have changed.
     """
     from pyswarmopt_llm.searching import resuming
 
@@ -86,7 +85,7 @@ def resume(
 
 @contextmanager
 def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
-    """What is called with progress; a notebook shows it where nothing else is."""
+    """The progress listener; by default a notebook's display, if in a notebook."""
     from rich.console import Console
 
     console = Console()
@@ -100,19 +99,20 @@ def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
 
 
 def _judged(found: SearchResult) -> SearchResult:
-    """The run with its verdict."""
+    """The search result with its verdict."""
     return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
 
 
 def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task] | None) -> None:
-    """Write the model card and the report; of one that cannot be written a line says why.
+    """Write the model card and the report; a failure is only logged.
 
-    They depend on strangers' files and on libraries, the result does not: it is written before.
+    Card and report depend on strangers' files and on libraries; the result, written earlier, does
+    not.
 
     Args:
-        run: its directory.
+        run: run directory.
         result: result of the run.
-        tasks: name -> task; None of a run that was finished before, which gets what it lacks.
+        tasks: name -> task; None if the run was already finished: only missing files are written.
     """
     card, page = run.path / "best" / "README.md", run.path / "report.html"
     if tasks is not None or not card.exists():
@@ -122,7 +122,7 @@ def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task] | None)
 
 
 def _in_spite(file: Path, run: Run, write: Callable[[], object]) -> None:
-    """Write a file for people; no error here, of whatever kind, may hide the result."""
+    """Write a file for people; no error of any kind may hide the result."""
     try:
         write()
     except Exception as error:
@@ -131,7 +131,7 @@ def _in_spite(file: Path, run: Run, write: Callable[[], object]) -> None:
 
 
 def unchanged_tasks(run: Run, tasks: Mapping[str, Task] | None = None) -> Mapping[str, Task]:
-    """The tasks, where they are known; else those whose files are what they were."""
+    """The given tasks, or else the run's tasks with unchanged files."""
     if tasks is not None:
         return tasks
     try:
@@ -156,7 +156,7 @@ def write_card(run: Run, result: Result) -> None:
 
 
 def write_page(run: Run, result: Result, tasks: Mapping[str, Task]) -> Path:
-    """Write ``report.html``; returns its path."""
+    """Write ``report.html``; return its path."""
     replies: Sequence[Mapping[str, Any]] = ()
     if (run.path / REPLIES).is_file():
         from pyswarmopt_llm.searching.written.replies import read_replies

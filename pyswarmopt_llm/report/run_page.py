@@ -28,8 +28,8 @@ from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import SPLITS, Model, Result, Scores
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
-SHOWN = 10  # questions of each kind
-LONGEST = 500  # characters of a question
+SHOWN = 10  # most questions of each kind
+LONGEST = 500  # most characters of a question
 _ABOUT_SCORES = "The search used dev only. Of the experts only the best on dev was scored on test."
 
 
@@ -40,13 +40,13 @@ def render_report(
     tasks: Mapping[str, Task] | None = None,
     replies: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The page, a pure function of what the run wrote down.
+    """The page, a pure function of the run's files.
 
     Args:
         about: ``run.json``.
         result: ``result.json``.
         history: the rows of ``history.jsonl``, in order.
-        tasks: name -> task, for the texts of questions; without it they are only counted.
+        tasks: name -> task, for the questions' texts; without it questions are only counted.
         replies: ``replies.json``.
 
     Returns:
@@ -83,8 +83,8 @@ def render_report(
 
 
 def _models(result: Result, rows: Mapping[str, Model]) -> dict[str, Model]:
-    """The result, its rivals, and every expert by its dev score; of one that dropped out of a race,
-    by that on some items.
+    """The result, its baselines, and every expert by dev score (on part of the items, if it dropped
+    out of a race).
     """
     *others, handed_over = rows.items()
     models = dict([handed_over, *others])
@@ -109,7 +109,7 @@ def _score_table(models: Mapping[str, Model]) -> TextTable:
 
 
 def _task_tables(result: Result) -> Iterator[TextTable]:
-    """Where there are several tasks, the scores on each."""
+    """For several tasks, the scores on each."""
     if not result.several_tasks:
         return
     labels = {"base": "base", "best_single": "best expert", "best": "result"}
@@ -144,7 +144,7 @@ def _label_tables(result: Result) -> Iterator[TextTable]:
 
 
 def _shared(result: Result, models: Mapping[str, Model]) -> Iterator[TextTable]:
-    """The tables that a terminal shows, too."""
+    """Tables that a terminal shows as well."""
     for table in part_tables(result, models):
         yield TextTable(*table)
     if points := list(front_rows(result)):
@@ -152,7 +152,7 @@ def _shared(result: Result, models: Mapping[str, Model]) -> Iterator[TextTable]:
 
 
 def _front(result: Result) -> Mapping[str, Any] | None:
-    """Its picture; a search of one task does not load what draws it."""
+    """The front's picture; a search of one task does not load the drawing code."""
     if result.front is None:
         return None
     from pyswarmopt_llm.report.front_picture import front_picture
@@ -176,9 +176,9 @@ class ChangedTask:
 
     Attributes:
         name: name of the task.
-        sentence: their numbers, in words.
-        gained, lost: places of dev items.
-        items: the dev items; empty where their texts are not known.
+        sentence: number of gained and lost items, in words.
+        gained, lost: positions of dev items.
+        items: the dev items; empty if their texts are unknown.
     """
 
     name: str
@@ -200,7 +200,7 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[Change
 
 
 def _experts(about: About) -> Iterator[str]:
-    """The experts, with the beginning of their fingerprints where these are known."""
+    """The experts, with the start of their fingerprints, if known."""
     marks = about.fingerprints.get("experts", {})
     if not marks:
         yield from with_relative_paths(about.config).experts

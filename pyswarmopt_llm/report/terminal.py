@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.report.findings import Findings
     from pyswarmopt_llm.searching.scoring.result import Result
 
-QUIET = 1.0  # seconds of scoring, without a new best, of which a log says nothing
+QUIET = 1.0  # a log may stay silent for these seconds of scoring, without a new best
 
 
 def say(console: Console, text: str) -> None:
@@ -33,7 +33,7 @@ def say(console: Console, text: str) -> None:
 
 
 def json_lines(out: TextIO) -> OnEvent:
-    """A listener that writes each event at once as a JSON object, its kind under ``event``.
+    """A listener that writes each event as a JSON object, its kind under ``event``.
 
     Example:
         >>> import sys
@@ -53,10 +53,10 @@ def progress(console: Console) -> Iterator[OnEvent]:
     """Show the progress of a search.
 
     Args:
-        console: a terminal gets bars, anything else plain lines.
+        console: console; a terminal shows bars, otherwise plain lines are printed.
 
     Yields:
-        The listener for `pyswarmopt_llm.searching.loop.search`.
+        The listener for `search`.
     """
     with Progress(
         BarColumn(10, complete_style="cyan", finished_style="cyan"),
@@ -86,12 +86,12 @@ def progress(console: Console) -> Iterator[OnEvent]:
 
 
 class _Lines:
-    """The lines that the progress of a search leaves behind, each once: the draws of a grid begin alike,
-    and so does what takes their best.
+    """The permanent lines of a search's progress, each printed once: a grid's draws repeat some of
+    them.
 
     Args:
-        state: the search's, kept up to date by whoever asks.
-        logs: whether lines stand in place of bars.
+        state: state of the search; the caller keeps it up to date.
+        logs: whether lines replace bars.
     """
 
     def __init__(self, state: SearchState, logs: bool) -> None:
@@ -101,9 +101,9 @@ class _Lines:
         self._restart()
 
     def _restart(self) -> None:
-        self._shown = -1  # evaluations at the latest line of an iteration
-        self._best: float | None = None  # score there
-        self._seconds = 0.0  # of scoring by then
+        self._shown = -1  # evaluations at the latest iteration line
+        self._best: float | None = None  # best score at that time
+        self._seconds = 0.0  # seconds of scoring at that time
 
     def after(self, event: Event) -> str:
         """The line after an event; "" for most events."""
@@ -132,16 +132,16 @@ class _Lines:
         return logged(event, self._state, new)
 
     def _is_news(self) -> bool:
-        """An evaluation that the log has not had, which a resumed run repeats, and a new best or `QUIET`
-        seconds since.
+        """Whether there is an evaluation not yet logged (a resumed run repeats some), and a new
+        best, or `QUIET` seconds since the last line.
         """
         fast = 0 <= self._state.seconds - self._seconds < QUIET
         return self._state.done > self._shown and not (fast and self._state.best == self._best)
 
 
 def table_of(title: str, headings: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
-    """A table: texts on the left, then numbers, which are not wrapped; their headings are, where the
-    terminal is narrow.
+    """A table: texts on the left, then numbers that are not wrapped; headings wrap on a narrow
+    terminal.
     """
     cells = [list(row) for row in rows]
     table = Table(title=escape(title), title_justify="left")
@@ -155,12 +155,12 @@ def table_of(title: str, headings: Sequence[str], rows: Iterable[Iterable[str]])
 
 
 def print_findings(console: Console, run: Path, findings: Findings) -> None:
-    """Print verdict, scores, mixture, cost, where the files are, and what to do next.
+    """Print verdict, scores, mixture, cost, file locations and next steps.
 
     Args:
-        console: where to.
+        console: where to print.
         run: the run directory.
-        findings: what the run found.
+        findings: findings of the run.
     """
     for line in (findings.verdict.sentence, *findings.verdict.reasons):
         say(console, line)
@@ -179,7 +179,7 @@ def print_findings(console: Console, run: Path, findings: Findings) -> None:
 
 
 def _draw_front(console: Console, result: Result) -> None:
-    """Of two tasks; a search of one does not load what draws it."""
+    """Draw the front of two tasks; a search of one task does not load the drawing code."""
     from pyswarmopt_llm.report.front_picture import LEGEND, front_panel
 
     if panel := front_panel(result):
@@ -188,7 +188,7 @@ def _draw_front(console: Console, result: Result) -> None:
 
 
 def _below_scores(run: Path, findings: Findings) -> Iterator[str]:
-    """Remarks, mixture, cost, where the files are, and what to do next."""
+    """Remarks, mixture, cost, file locations and next steps."""
     result = findings.result
     if about_dev := words.about_dev(result):
         yield about_dev

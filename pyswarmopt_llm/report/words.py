@@ -1,7 +1,7 @@
-"""The sentences about a result, for terminal, report and model card: a function for each.
+"""The sentences about a result, for terminal, report and model card: one function each.
 
-A difference is always the result, or the first model, minus the other. It is shown with the
-interval and the p-value of one test (`paired_test`). What comes from outside is put on one line.
+A difference is the result, or the first model, minus the other, shown with the interval and the
+p-value of one test (`paired_test`). Text from outside is put on one line.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _LEADS = {
     "level": "Not significantly different from",
 }
 _MEANS = {"harmonic": "harmonic mean", "arithmetic": "mean"}
-_MOST_NEEDED = 10  # times the examples that there are: a statement on power names no more
+_MOST_NEEDED = 10  # a statement on power names at most this multiple of the available examples
 
 
 # A difference and its test
 
 
 def tested(pair: Comparison) -> str:
-    """A difference with its test, in a sentence.
+    """A difference with its test, for a sentence.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
@@ -58,7 +58,7 @@ def tested(pair: Comparison) -> str:
 
 
 def tested_briefly(pair: Comparison) -> str:
-    """A difference with its test, in a list.
+    """A difference with its test, for a list.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
@@ -77,14 +77,14 @@ def compared(
     pair: Comparison,
     items: str = "unseen example",
 ) -> str:
-    """A model against another on the same items.
+    """A sentence on a model against another on the same items.
 
     Args:
         kind: ``better``, ``worse``, ``behind`` (but not significantly) or ``level``.
         other: the other model's name.
         scores: scores of the model and of the other.
         pair: the model minus the other.
-        items: what was scored, in the singular.
+        items: what was scored, singular.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
@@ -101,7 +101,7 @@ def compared(
 
 
 def without_test(other: str, ours: float, theirs: float) -> str:
-    """A model against another where no test is possible.
+    """A sentence on a model against another, without a test.
 
     Example:
         >>> without_test("the base", 0.7, 0.6).partition(";")[0]
@@ -120,14 +120,14 @@ def between(
     pair: Comparison,
     items: str,
 ) -> str:
-    """Two models on the same items.
+    """A sentence on two models on the same items.
 
     Args:
         kind: see `compared`; ``same``: equal on every item.
         names: names of the models.
-        scores: scores of each.
-        pair: the first minus the second.
-        items: what was scored, in the singular.
+        scores: scores of both models.
+        pair: first minus second.
+        items: what was scored, singular.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
@@ -150,12 +150,12 @@ def _lower(text: str) -> str:
 
 
 def too_few(pair: Comparison, gain: float, dev: Comparison | None = None) -> str:
-    """The examples that would show a gain; "" where that is no help.
+    """How many examples would show a gain; "" if that is no help.
 
     Args:
         pair: a comparison on test.
-        gain: in it.
-        dev: the same on dev.
+        gain: the gain on test.
+        dev: the comparison on dev.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
@@ -186,13 +186,13 @@ def too_few(pair: Comparison, gain: float, dev: Comparison | None = None) -> str
 
 
 def outcome(kind: str, result: Result, alone: str | None) -> Iterator[str]:
-    """What the result is, then the result against the better plain fine-tuning, the best expert and
-    the other baselines.
+    """What the result is, then its comparisons with the better plain fine-tuning, the best expert
+    and the other baselines.
 
     Args:
         kind: kind of the verdict.
         result: result of the search.
-        alone: its name if it is one of its sources.
+        alone: name of the source that equals the result, if any.
     """
     if alone is not None:
         yield unchanged(alone)
@@ -236,7 +236,7 @@ def fine_tuned(name: str, by_replies: bool) -> str:
 
 
 def _plain_fine_tuning(result: Result) -> str:
-    """What was fine-tuned, where the result is that and no more; else ""."""
+    """The plain fine-tuning that equals the result; else ""."""
     for name, words in (("base_tuned", "base"), ("expert_tuned", "best expert")):
         model = result.models.get(name)
         if model is not None and result.best.trained and model.same(result.best):
@@ -257,7 +257,7 @@ def baseline_names(result: Result) -> dict[str, str]:
 
 
 def _on_test(result: Result, name: str, called: str) -> str:
-    """The result against another model on test; a model that is ahead of it is said to be."""
+    """The result against another model on test; the sentence says if that model is ahead."""
     pair = result.lead(name)
     ours, theirs = _test_score(result, "best"), _test_score(result, name)
     if pair is None:
@@ -272,7 +272,7 @@ def _test_score(result: Result, name: str) -> float:
 
 
 def _on_dev(result: Result, single: str) -> str:
-    """The result against the best expert where there is no test split."""
+    """The result against the best expert on dev, without a test split."""
     expert, base = result.models["best_single"].dev.value, result.models.get("base")
     beside = "" if base is None else f", and {base.dev.value:.3f} for the base"
     return (
@@ -282,8 +282,8 @@ def _on_dev(result: Result, single: str) -> str:
 
 
 def _other_baselines(result: Result, names: Mapping[str, str]) -> Iterator[str]:
-    """The baselines without a sentence of their own: the base, where training was not better than
-    it, and the other plain fine-tuning.
+    """The baselines without a sentence: the base (unless a search with training beats it) and the
+    other plain fine-tuning.
     """
     for name in ["base", *result.plain[1:]]:
         model, pair = result.models.get(name), result.lead(name)
@@ -304,12 +304,12 @@ def _constant_answer(result: Result) -> Iterator[str]:
 
 
 def constant_answer(value: float, pair: Comparison, on_dev: bool) -> str:
-    """One label for all examples.
+    """A sentence on one label for all examples.
 
     Args:
-        value: its score.
-        pair: the result minus it.
-        on_dev: whether that is on dev.
+        value: score of the constant answer.
+        pair: result minus constant answer.
+        on_dev: whether the scores are on dev.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
@@ -330,12 +330,12 @@ def constant_answer(value: float, pair: Comparison, on_dev: bool) -> str:
 def reasons(
     kind: str, result: Result, dev: Comparison | None, test: Comparison | None
 ) -> Iterator[str]:
-    """What else tells of a verdict, the most telling first.
+    """Further evidence for a verdict, most telling first.
 
     Args:
         kind: kind of the verdict.
         result: result of the search.
-        dev, test: the result minus the best expert.
+        dev, test: result minus best expert.
     """
     for name, objective in result.objectives.items():
         yield from _about_objective(name, objective, result.best.dev.tasks[name])
@@ -360,7 +360,7 @@ def _about_objective(name: str, objective: Objective, outcome: Outcome) -> Itera
 
 
 def one_number(name: str) -> str:
-    """A score function without scores of its examples.
+    """A score function without item scores.
 
     Example:
         >>> one_number("style").partition(".")[0]
@@ -405,7 +405,7 @@ def _training(result: Result, dev: Comparison | None) -> str:
 
 
 def trained(start: str, examples: str, before: float | None, gain: Comparison | None) -> str:
-    """What was trained, and what that gained.
+    """What was trained, and the gain.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
@@ -418,7 +418,7 @@ def trained(start: str, examples: str, before: float | None, gain: Comparison | 
 
 
 def trained_in_vain(start: str, examples: str, after: float | None) -> str:
-    """Training that made it worse.
+    """Training that made the model worse.
 
     Example:
         >>> trained_in_vain("law", "your 80 examples", 0.4)
@@ -429,7 +429,7 @@ def trained_in_vain(start: str, examples: str, after: float | None) -> str:
 
 
 def _ahead(result: Result) -> Iterator[str]:
-    """The best expert and the next on dev, where they differ."""
+    """The best expert and the runner-up on dev, if they differ."""
     if len(result.ranking) < 2:
         return
     names = result.best_single, result.ranking[1]
@@ -442,7 +442,7 @@ def _ahead(result: Result) -> Iterator[str]:
 
 
 def dropped_out(names: tuple[str, str], scores: tuple[float, float], n: int) -> str:
-    """The best expert beside one that was scored on fewer examples.
+    """The best expert and a runner-up scored on fewer examples.
 
     Example:
         >>> dropped_out(("law", "code"), (0.7, 0.5), 20).partition("; ")[2]
@@ -456,7 +456,7 @@ def dropped_out(names: tuple[str, str], scores: tuple[float, float], n: int) -> 
 
 
 def ahead(names: tuple[str, str], scores: tuple[float, float], pair: Comparison) -> str:
-    """The best expert beside the next.
+    """The best expert and the runner-up.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
@@ -475,7 +475,7 @@ def ahead(names: tuple[str, str], scores: tuple[float, float], pair: Comparison)
 
 
 def combination(result: Result) -> str:
-    """The combination of several objectives; "" of one."""
+    """The combination of several objectives; "" for one."""
     if not result.several_tasks:
         return ""
     names = list(result.objectives)
@@ -487,9 +487,7 @@ def combination(result: Result) -> str:
 
 
 def model_labels(result: Result) -> dict[str, str]:
-    """Model -> its label in the table of scores, in the order of the table; in each space the
-    average is another model.
-    """
+    """Model -> label in the score table, in the table's order; the average differs between spaces."""
     mixture, single = one_line(mixture_name(result)), one_line(result.best_single)
     trained = result.best.trained
     tuning = "trained on its replies" if result.expert_iteration else "fine-tuned on dev"
@@ -511,7 +509,9 @@ def model_labels(result: Result) -> dict[str, str]:
 
 
 def _once(result: Result, mixture: str) -> Iterator[str]:
-    """Models that have another row: what was trained is the result, or what was found is."""
+    """Names of duplicate rows: the base if it is the untrained result, and "mixture" or "trained",
+    whichever is the result.
+    """
     if mixture == "base" and not result.best.trained:
         yield "base"
     if "trained" not in result.models or not result.best.trained:
@@ -521,7 +521,7 @@ def _once(result: Result, mixture: str) -> Iterator[str]:
 
 
 def about_dev(result: Result) -> str:
-    """The way in which the dev score of what was trained is made; "" where nothing was."""
+    """How the dev score of a trained model was computed; "" without training."""
     if "trained" not in result.models:
         return ""
     who = "the result" if result.best.trained else "the trained model"

@@ -1,4 +1,4 @@
-"""Errors by label: which label is taken for which, how many of each are found, and macro-F1."""
+"""Errors by label: confusion counts, recall of each label, and macro-F1."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import Item
 
-RESAMPLES, SEED = 2000, 0  # of the bootstrap
-MOST_COLUMNS = 12  # labels of a matrix on a page
+RESAMPLES, SEED = 2000, 0  # bootstrap resamples
+MOST_COLUMNS = 12  # most labels of a matrix on a page
 Ends = tuple[float, float]
 Floats = npt.NDArray[np.float64]
 
 
 class LabelRow(NamedTuple):
-    """A label: how many of its items were found, and the labels that others got, the commonest first."""
+    """A label: how many of its items were found, and the labels the others got, commonest first."""
 
     label: str
     found: int
@@ -32,16 +32,16 @@ class LabelRow(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """The answers of a model to items with one set of labels.
+    """A model's answers to items with one set of labels.
 
     Attributes:
-        labels: in the order of the choices.
-        counts: for each right label how often each label was chosen.
-        unclear: for each right label how often none was chosen.
-        recall: share of each label's items that got it; None where it has none.
-        recall_intervals: at 95%, Wilson's.
-        macro_f1: mean of the F1 of the labels that are right or chosen anywhere.
-        macro_f1_interval: at 95%, of the percentile bootstrap over items.
+        labels: labels in the order of the choices.
+        counts: how often each label was chosen, for each right label.
+        unclear: how often no label was chosen, for each right label.
+        recall: share of each label's items that got it; None for a label without items.
+        recall_intervals: Wilson 95% intervals.
+        macro_f1: mean F1 of all labels that are right or chosen somewhere.
+        macro_f1_interval: 95% percentile bootstrap interval over items.
     """
 
     labels: list[str]
@@ -54,12 +54,12 @@ class LabelErrors:
 
     @property
     def matrix(self) -> bool:
-        """Whether there are few enough labels for a column each."""
+        """Whether there are few enough labels for one column each."""
         return len(self.labels) <= MOST_COLUMNS
 
     @property
     def rows(self) -> list[LabelRow]:
-        """The labels that have items, the commonest first."""
+        """The labels with items, the commonest first."""
         rows = []
         for k, label in enumerate(self.labels):
             share = self.recall[k]
@@ -79,14 +79,14 @@ class LabelErrors:
 
 
 def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelErrors | None:
-    """The errors of a model.
+    """A model's errors by label.
 
     Args:
         items: questions with answers.
-        answers: to each, the letter of an option or a text that names one.
+        answers: for each item, the letter of an option or a text that names one.
 
     Returns:
-        None where items have no options, not the same ones, or no answer.
+        None if items have no options, different options, or no answer.
     """
     choices = items[0].choices if items and answers else None
     if not choices or any(item.choices != choices for item in items):
@@ -101,7 +101,7 @@ def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelError
 
 
 def _place(answer: str, choices: Mapping[str, str], places: Mapping[str, int]) -> int:
-    """The place of the option that an answer names; behind all where it names none."""
+    """The index of the option that an answer names; `len(choices)` if it names none."""
     if answer in places:
         return places[answer]
     from pyswarmopt_llm.scores.tasks.answers import extract_choice
@@ -116,13 +116,13 @@ def label_errors(
     chosen: Sequence[int],
     questions: Sequence[int] = (),
 ) -> LabelErrors:
-    """The errors of answers.
+    """Errors by label.
 
     Args:
-        labels: names.
-        right: for each item the place of its label among them.
-        chosen: the place of the label that it got; their number: none.
-        questions: for each item the number of its question, where some are repeated: they are drawn
+        labels: names of the labels.
+        right: index of each item's right label.
+        chosen: index of each item's chosen label; `len(labels)`: none.
+        questions: question number of each item, if some repeat: repeated items are resampled
             together.
 
     Example:
@@ -154,7 +154,9 @@ def label_errors(
 
 
 def _sums(n: int, right: Sequence[int], chosen: Sequence[int], questions: Sequence[int]) -> Floats:
-    """Of each question and label how many items are right, have the label, and got it: (Q, 3, n)."""
+    """For each question and label, counts of items answered correctly, with the label, and given
+    the label: (Q, 3, n).
+    """
     groups = np.array(questions or range(len(right)), dtype=int)
     sums = np.zeros((int(groups.max()) + 1, 3, n + 1))
     is_right = np.array(right, dtype=int)
@@ -168,7 +170,7 @@ def _sums(n: int, right: Sequence[int], chosen: Sequence[int], questions: Sequen
 
 
 def _macro_f1(sums: Floats) -> Floats:
-    """Mean F1 of the labels that occur, of sums of items: (..., 3, n) -> (...)."""
+    """Mean F1 of the labels that occur, from counts: (..., 3, n) -> (...)."""
     hits = sums[..., 0, :]
     right = sums[..., 1, :]
     chosen = sums[..., 2, :]
@@ -180,7 +182,7 @@ def _macro_f1(sums: Floats) -> Floats:
 
 
 def _bootstrap(sums: Floats) -> Ends:
-    """The 95% interval of macro-F1 over draws of as many questions (Efron 1979)."""
+    """The 95% interval of macro-F1 over bootstrap samples of questions (Efron 1979)."""
     n = len(sums)
     draws = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
     drawn = np.tensordot(draws.astype(np.float64), sums, axes=1)

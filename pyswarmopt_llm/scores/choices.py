@@ -1,26 +1,26 @@
-"""Labelled items for training, and what training on them costs; imports no model code."""
+"""Labelled items for training, and the cost of training; imports no model code."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-UNKNOWN = -1  # right option
-# forward passes that a forward and a backward pass take, whatever is trained; see docs/how-to/baselines.md
+UNKNOWN = -1  # the right option is unknown
+# one forward and backward pass cost as much as 2.5 forward passes; see docs/how-to/baselines.md
 PASSES = 2.5
-EPOCHS = 4  # of what is trained on labelled items
-RATE = 2e-3  # its peak learning rate
-MOST_STARTS = 3  # models that a search trains: base, best expert, and perhaps a mixture
+EPOCHS = 4  # epochs of training on labelled items
+RATE = 2e-3  # peak learning rate
+MOST_STARTS = 3  # most models trained by a search: base, best expert, and perhaps a mixture
 
 
 @dataclass(frozen=True)
 class Choices:
-    """An item as its options are scored.
+    """An item for scoring its options.
 
     Attributes:
         pairs: (context, option); one pair, the answer, for an item without options.
-        lengths: what each log-likelihood is divided by.
-        right: index of the right option; `UNKNOWN`: nobody says.
-        weight: weight of its loss.
+        lengths: divisor of each log-likelihood.
+        right: index of the right option, or `UNKNOWN`.
+        weight: weight of the item's loss.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -30,7 +30,7 @@ class Choices:
 
 
 def training_passes(items: int, epochs: int = EPOCHS) -> int:
-    """Forward passes of an item that training on so many items takes, once.
+    """Forward passes per item of one training on the items.
 
     Example:
         >>> training_passes(200)
@@ -40,10 +40,10 @@ def training_passes(items: int, epochs: int = EPOCHS) -> int:
 
 
 def fold_count(items: int) -> int:
-    """Number of folds of cross-fitting: 2 from 67 items on, up to 5 where there are fewer.
+    """Number of cross-validation folds: 2 from 67 items on, up to 5 for fewer.
 
-    Half of a small set teaches much less than all of it, so that what is trained on all would be
-    underrated.
+    Half of a small set teaches much less than all of it, so two folds would underestimate the final
+    model.
 
     Example:
         >>> [fold_count(items) for items in (40, 50, 66, 67, 200)]
@@ -54,11 +54,11 @@ def fold_count(items: int) -> int:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The epochs of a LoRA that is trained on items, and of those that tell what it is worth.
+    """Training epochs: of the LoRA on all items, and of the LoRAs for cross-validation.
 
     Attributes:
-        epochs: over all items.
-        without_fold: passes of each LoRA that is trained without a fold; 0: there are no folds.
+        epochs: epochs over all items.
+        without_fold: epochs of each LoRA trained without a fold; 0: no folds.
 
     Example:
         >>> Schedule().passes(200), Schedule(without_fold=2).passes(200), Schedule(2, 0).passes(200)
@@ -69,15 +69,15 @@ class Schedule:
     without_fold: int = EPOCHS
 
     def passes(self, items: int) -> int:
-        """Forward passes of an item that training on so many items takes."""
+        """Forward passes per item of all training."""
         return self.whole_passes(items) + self.fold_passes(items)
 
     def whole_passes(self, items: int) -> int:
-        """Passes of the LoRA that is trained on all items."""
+        """Passes of the LoRA trained on all items."""
         return training_passes(items, self.epochs)
 
     def fold_passes(self, items: int) -> int:
-        """Passes of the LoRAs that are trained without a fold.
+        """Passes of the LoRAs trained without a fold.
 
         Example:
             >>> labelled(200).fold_passes(200)
@@ -87,13 +87,13 @@ class Schedule:
         return round(self.without_fold * PASSES * left_out)
 
 
-FULL = Schedule()  # the same epochs without each fold
+FULL = Schedule()  # as many epochs without each fold
 
 
 def labelled(items: int) -> Schedule:
-    """The schedule of so many labelled items.
+    """The schedule for a number of labelled items.
 
-    Half the epochs tell as much where folds are large (research/notes/without-iterations.md).
+    For large folds, half the epochs measure as well (research/notes/without-iterations.md).
 
     Example:
         >>> labelled(66).without_fold, labelled(67).without_fold

@@ -1,1 +1,1 @@
-"""Metrics and objectives: from an engine with a candidate loaded to a `Score`."""
+"""Metrics and objectives: the `Score` of an engine's loaded candidate."""

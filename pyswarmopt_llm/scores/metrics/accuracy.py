@@ -1,5 +1,5 @@
-"""Accuracy, with three ways of scoring answers, and the choice among them: option letters if the
-experts understand them, else the likelihood of the options.
+"""Accuracy, with three answer formats and a choice among them: option letters if the experts know
+them, else the likelihood of options.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, chat_prompt
 T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]  # context, continuation
 
-MAX_NEW_TOKENS = 128  # of a generated answer: a worked GSM8K solution fits
+MAX_NEW_TOKENS = 128  # of a written answer: enough for a worked GSM8K solution
 LETTERS = 26
-# items and experts of the trial by letters; likelihood serves those that do not know them
+# items and experts of the letter trial; without knowledge of letters likelihood is used
 TRIAL = 32
 TRIED = 3
 # significance level of the test against guessing, divided by the number of experts (Bonferroni)
@@ -46,16 +46,16 @@ class Accuracy:
 
     Args:
         items: the questions.
-        scoring: one of the three.
+        scoring: answer format.
         chat: formats a user turn with the model's chat template (`Engine.chat`).
-        template: the task's prompt, see `render_prompt`.
+        template: prompt of the task, see `render_prompt`.
 
     Attributes:
         items, scoring, template: as given.
         prompts: each item's user turn in the chat template.
 
     Raises:
-        UserError: an item without choices cannot be scored by its options.
+        UserError: an item without choices is to be scored by options.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Accuracy:
         self._rows = list(map(self._row, self.items, self.prompts))
 
     def _row(self, item: Item, prompt: str) -> Choices:
-        """An item as its options are scored, or the reply that is right."""
+        """An item with the continuations to score: its options, or the right reply."""
         if self.scoring == "generate":
             return Choices(((prompt, item.answer_text),), (1.0,), 0 if item.answer else UNKNOWN)
         choices = item.choices or {}
@@ -85,18 +85,18 @@ class Accuracy:
         return Choices(tuple((prompt, option) for option in options), tuple(lengths), right)
 
     def choices(self) -> list[Choices]:
-        """The items for training, without those whose right answer is unknown."""
+        """The items as training examples, except those without a known right answer."""
         return [row for row in self._rows if row.right != UNKNOWN]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """The texts that have to fit the context window: item, text, maximum of new tokens."""
+        """The texts that must fit the context window: item, text, most new tokens."""
         written = self.scoring == "generate"
         for item, row in zip(self.items, self._rows, strict=True):
             for prompt, option in row.pairs:
                 yield item, prompt if written else prompt + option, MAX_NEW_TOKENS * written
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these indices; see `Utility`."""
+        """Score all items, or those at `indices`; see `Utility`."""
         if self.scoring == "generate":
             texts = engine.generate(at(self.prompts, indices), max_new_tokens=MAX_NEW_TOKENS)
             return replace(score_of(self.judge(texts, indices)), answers=tuple(texts))
@@ -106,7 +106,7 @@ class Accuracy:
         return replace(score_of(self.judge(answers, indices)), margins=margins, answers=answers)
 
     def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
-        """1 for each right answer to all items, or to those at these indices, else 0."""
+        """1 for each right answer, else 0, for all items or those at `indices`."""
         pairs = zip(at(self.items, indices), answers, strict=True)
         if self.scoring != "generate":
             return [float(item.answer == answer) for item, answer in pairs]
@@ -117,7 +117,7 @@ class Accuracy:
     def option_scores(
         self, engine: Engine, indices: Sequence[int] | None = None
     ) -> list[dict[str, float]]:
-        """Per item letter -> log-probability of the option, per byte with ``likelihood``.
+        """For each item, letter -> log-probability of the option, per byte with ``likelihood``.
 
         Raises:
             ValueError: ``generate`` has no options to score.
@@ -147,7 +147,7 @@ def at(rows: Sequence[T], indices: Sequence[int] | None) -> Sequence[T]:
 
 
 def _margins(item: Item, scores: Mapping[str, float]) -> tuple[float, ...]:
-    """The right option's score minus each other one's; none where it is not known."""
+    """The right option's score minus each other score; empty if unknown."""
     if item.answer not in scores:
         return ()
     right = scores[item.answer]
@@ -168,13 +168,13 @@ def option_counts(items: Sequence[Item]) -> list[int]:
 
 
 def trial_of(task: Task, chat: Callable[[str], str]) -> Accuracy:
-    """The trial by letters: the first `TRIAL` dev items."""
+    """The scoring of the first `TRIAL` dev items by letters."""
     return Accuracy(task.dev[:TRIAL], "letter", chat, task.prompt)
 
 
 def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
     """Whether the best accuracy of several experts is significantly above the best of as many
-    guessers.
+    random guessers.
 
     One-sided, exact (Poisson binomial), at level `LEVEL` over all experts together.
 
@@ -189,8 +189,8 @@ def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
 
 
 def one_letter(items: Sequence[Item]) -> float:
-    """Accuracy of naming always the letter that is right most often, which experts without a clue
-    may seem to do.
+    """Accuracy of always giving the commonest right letter, which an expert without knowledge may
+    reach.
 
     Example:
         >>> one_letter([Item(str(i), "?", {"A": "x", "B": "y"}, answer) for i, answer in enumerate("ABBB")])
@@ -203,8 +203,8 @@ def one_letter(items: Sequence[Item]) -> float:
 
 
 def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
-    """Whether the best of several experts is significantly better than guessing, and than one
-    letter for all items.
+    """Whether the best expert is significantly better than guessing, and than one letter for all
+    items.
 
     Example:
         >>> items = [Item(str(i), "?", {"A": "x", "B": "y"}, "ABAA"[i % 4]) for i in range(20)]
@@ -220,14 +220,14 @@ def knows_letters(items: Sequence[Item], scores: Sequence[Score]) -> bool:
 def choose_scoring(
     possible: Sequence[Scoring], items: Sequence[Item], letters: Callable[[], Sequence[Score]]
 ) -> Scoring:
-    """The one scoring that is possible; where ``auto`` leaves two, letters if the experts know
-    them, else likelihood.
+    """The answer format to use: of ``auto``'s two, letters if the experts know them, else
+    likelihood.
 
     Args:
         possible: see `possible_scorings`.
-        items: the dev items.
-        letters: the trial: scores by letters on the first `TRIAL` items, one per model; none if no
-            model gives likelihoods, so that answers can only be generated. Called only where there
+        items: dev items.
+        letters: runs the trial: scores by letters on the first `TRIAL` items, one per model; empty
+            if no model gives likelihoods, so that answers can only be written. Called only if there
             is a choice.
 
     Example:
@@ -245,7 +245,7 @@ def choose_scoring(
 
 
 def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
-    """Dev items on which a trial chooses from the possible answer formats; none if there is one.
+    """Number of dev items used by a trial of answer formats; 0 if there is only one format.
 
     Example:
         >>> trial_items(12, ("likelihood",)), trial_items(12, ("letter", "likelihood"))
@@ -255,11 +255,11 @@ def trial_items(dev: int, possible: Sequence[Scoring]) -> int:
 
 
 def possible_scorings(scoring: str, items: Sequence[Item]) -> tuple[Scoring, ...]:
-    """The scorings that a setting allows: one, or two where ``auto`` is to be decided by
+    """The answer formats that a setting allows; two if ``auto`` leaves the choice to
     `choose_scoring`.
 
     Raises:
-        InvalidOption: more options than letters.
+        InvalidOption: there are more options than letters.
 
     Example:
         >>> possible_scorings("auto", [Item("1", "?", {"A": "x", "B": "y"}, "A")])

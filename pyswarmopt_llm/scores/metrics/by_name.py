@@ -33,7 +33,7 @@ from pyswarmopt_llm.scores.metrics.written import (
 )
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
-JUDGED_TOKENS = 512  # most tokens of a reply that a judge scores, as in the Model Swarms reference
+JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference
 CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the reference
 
 _continued: dict[str, Any] = {
@@ -54,7 +54,7 @@ _judged: dict[str, Any] = {
 }
 
 
-# What a metric scores with is loaded when the metric is used.
+# A metric's model or library is loaded when the metric is used.
 
 
 def _abstention(
@@ -119,7 +119,7 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
-# Metrics with an argument behind a colon, by how they are written.
+# Metrics with an argument after a colon, by their form.
 FUNCTION = "FILE.py:FUNCTION"
 FAMILIES: dict[str, ReplyMetric] = {
     metric.name: metric
@@ -151,15 +151,15 @@ FAMILIES: dict[str, ReplyMetric] = {
 
 
 def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
-    """The metric of a ``--metric``.
+    """The metric for a value of ``--metric``.
 
     Args:
         spec: a name of `METRICS`, or one of `FAMILIES`.
-        cache: file for a judge's answers; default: in memory.
+        cache: file for a judge's answers; None: memory only.
         device: device of a reward model.
 
     Raises:
-        UserError: unknown, or a model, library or file that it needs is missing.
+        UserError: the metric is unknown, or its model, library or file is missing.
 
     Example:
         >>> find_metric("exact-match").needs
@@ -176,7 +176,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
 
 
 def _known(spec: str) -> Metric | None:
-    """The metric of this name, or of its family, not loaded; None: there is none."""
+    """The metric with this name, or its family, not loaded; None if unknown."""
     kind, _, argument = spec.partition(":")
     for name, metric in {**METRICS, **FAMILIES}.items():
         family, _, needed = name.partition(":")
@@ -206,7 +206,7 @@ def metric_of(task: Task) -> str:
 
 
 def reply_limit(spec: str) -> int | None:
-    """Most tokens of a reply to a chat that a metric scores; None: it scores no such replies.
+    """Most tokens of a chat reply for a metric; None: the metric does not score chat replies.
 
     Example:
         >>> reply_limit("numeric"), reply_limit("reward:a/model"), reply_limit("toxicity")
@@ -219,8 +219,8 @@ def reply_limit(spec: str) -> int | None:
 
 
 def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
-    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``; several for all tasks
-    have a task each, by their labels.
+    """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``; several metrics for all
+    tasks become tasks of their own, named by label.
 
     Raises:
         UserError: an unknown task, or two metrics for one task.
@@ -252,7 +252,7 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
 
 
 def metric_given(specs: Sequence[str], task: str) -> str | None:
-    """The metric of one task, as in `metric_specs`; None: the task's own.
+    """The metrics of one task, as in `metric_specs`; None: the task's own.
 
     Example:
         >>> [metric_given(["f1", "math=numeric"], task) for task in ("math", "quiz")], metric_given([], "quiz")
@@ -263,8 +263,8 @@ def metric_given(specs: Sequence[str], task: str) -> str | None:
 
 
 def longest_reply(specs: Sequence[str]) -> int | None:
-    """Most tokens of a reply to a chat that several metrics score, so that it is written once for
-    all; None: there are not several.
+    """The longest reply limit of several metrics, so that each reply is written once for all; None
+    unless there are several.
 
     Example:
         >>> longest_reply(["mine.py:short", "judge"]), longest_reply(["judge"])
@@ -275,10 +275,10 @@ def longest_reply(specs: Sequence[str]) -> int | None:
 
 
 def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) -> Metric:
-    """The metric with replies of at most so many tokens (None: its own), or sampled ones.
+    """The metric with at most `tokens` per reply (None: its default), or with sampled replies.
 
     Raises:
-        InvalidOption: it does not score written replies.
+        InvalidOption: the metric does not score written replies.
     """
     if tokens is None and sampling is None:
         return metric
@@ -298,7 +298,7 @@ def find_metrics(
     new_tokens: int | None,
     sampling: Sampling | None,
 ) -> dict[str, Metric]:
-    """The metrics that are named; see `objectives.find_metrics`, which checks their items."""
+    """The named metrics; `objectives.find_metrics` checks their items."""
     chosen = metric_specs(specs, list(tasks))
     names = {name: chosen.get(name) or metric_of(task) for name, task in tasks.items()}
     together = longest_reply(for_all_tasks(specs))

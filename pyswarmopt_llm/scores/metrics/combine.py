@@ -1,5 +1,5 @@
-"""Combine the scores on several tasks into one that increases with each of them, see `combines`; one
-alone stands for itself.
+"""Combines the scores of several tasks into one that increases with each, see `combines`; a single
+score stays as it is.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def alone(scores: Sequence[Score]) -> Score:
 
 
 def find_combine(spec: str, n_tasks: int) -> Combine:
-    """The combination of this name, of so many tasks; see `combines.combine_of_several`.
+    """The combination with this name, for `n_tasks` tasks; see `combine_of_several`.
 
     Raises:
-        UserError: unknown, or numbers that do not match the tasks.
+        UserError: the name is unknown, or its numbers do not match the tasks.
 
     Example:
         >>> find_combine("harmonic", 1) is alone
@@ -40,7 +40,7 @@ def find_combine(spec: str, n_tasks: int) -> Combine:
 
 
 def combined_value(combine: Combine, scores: Sequence[float]) -> float:
-    """The combination of values whose items are not looked at.
+    """The combined value of values, without items.
 
     Example:
         >>> combined_value(alone, [0.25])
@@ -49,15 +49,15 @@ def combined_value(combine: Combine, scores: Sequence[float]) -> float:
     return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
 
 
-SHORT = 10.0  # what a point below the floor costs, in points of the value
+SHORT = 10.0  # penalty, in points of the value, for each point below the floor
 
 
 def combine_of_several(spec: str, n_tasks: int) -> Combine:
-    """``harmonic``, ``arithmetic``, ``weighted:2,1`` with one weight per task, or ``keep:0.62`` with a
-    floor for the last task.
+    """``harmonic``, ``arithmetic``, ``weighted:2,1`` with a weight per task, or ``keep:0.62`` with
+    a floor for the last task.
 
     Raises:
-        UserError: unknown, or numbers that do not match the tasks.
+        UserError: the name is unknown, or its numbers do not match the tasks.
 
     Example:
         >>> combine_of_several("arithmetic", 2) is arithmetic
@@ -148,10 +148,10 @@ def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
 
 
 def keeping(scores: Sequence[Score], floor: float) -> Score:
-    """The mean of the tasks' values but the last, whose own value is only kept at the floor: what it
-    is short of it counts `SHORT` times (an exact penalty: Nocedal & Wright 2006, section 17.2).
+    """The mean value of all tasks but the last, which must only stay above the floor: its shortfall
+    counts `SHORT` times (an exact penalty: Nocedal & Wright 2006, section 17.2).
 
-    So a candidate falls below the floor by at most a tenth of what the others gain by it.
+    So a candidate falls below the floor by at most a tenth of the others' gain.
 
     Raises:
         ValueError: fewer than two scores.
@@ -173,6 +173,6 @@ def keeping(scores: Sequence[Score], floor: float) -> Score:
 
 
 def together(scores: Sequence[Score], value: float, stderr: float) -> Score:
-    """The combined score with the items of all tasks."""
+    """A combined score with the items of all tasks."""
     per_item = tuple(item for score in scores for item in score.per_item)
     return Score(value, per_item, sum(score.n for score in scores), stderr)

@@ -1,4 +1,4 @@
-"""A metric of one task: what scores its items, and what it needs of them."""
+"""A metric of one task: scores items, and states its requirements."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 Needs = Literal["nothing", "answer", "choices"]
-Chat = Callable[..., str]  # a user turn, and the turns before it
+Chat = Callable[..., str]  # a user turn, with earlier turns
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
 
 
 class ItemsUtility(Utility, Protocol):
-    """A `Utility` over items that knows in advance which texts have to fit the context window."""
+    """A `Utility` over items that knows the texts that must fit the context window."""
 
     items: tuple[Item, ...]
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Item, text, and the maximum number of tokens that the model adds to it."""
+        """Item, text, and the most tokens that the model adds to it."""
 
 
 @dataclass(frozen=True)
 class Metric(ABC):
-    """How the answers to a task are scored: ``metric(engine, items)``.
+    """Scores the answers to a task: ``metric(engine, items)``.
 
     `OptionMetric` compares options or references, `ReplyMetric` rates any written reply.
 
     Attributes:
-        name: as given by the user.
-        scoring: its own scoring; None: the one of ``--scoring``.
-        needs: what every item must have.
-        signed: whether values may be zero or negative, so that a harmonic mean is undefined.
-        module: that it needs of an extra (`common.extras`).
-        scale: the least and the greatest score of an item; None: not known.
-        new_tokens: maximum length of a reply; None: it is not for written replies.
-        compare: items and two models' texts -> win rate of the first; None: the two are scored one
-            by one.
-        usage: what it has spent, for ``result.json``; None if it costs nothing but time.
-        fingerprint: fingerprint of the user's function that scores, else "".
-        gamed: whether a model rates the replies, which a search may please without better answers.
-        depends: digest of what else a score depends on: a judge's endpoint, model and rubric, a
-            classifier's files; "" for nothing.
+        name: name given by the user.
+        scoring: its answer format; None: any, see ``--scoring``.
+        needs: field that every item must have.
+        signed: whether values may be zero or negative, which makes a harmonic mean undefined.
+        module: required module of an extra (`common.extras`).
+        scale: least and greatest score of an item; None: unknown.
+        new_tokens: maximum length of a reply; None: the metric does not score written replies.
+        compare: items and two models' texts -> win rate of the first; None: models are scored one
+            at a time.
+        usage: cost so far, for ``result.json``; None if the metric costs only time.
+        fingerprint: fingerprint of the user's scoring function, else "".
+        gamed: whether a model rates the replies, so that a search may please it without better
+            answers.
+        depends: digest of a score's other dependencies: a judge's endpoint, model and rubric, a
+            classifier's files; "" without any.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Metric(ABC):
         chat: Chat,
         template: str | None,
     ) -> ItemsUtility:
-        """The metric on these items, prepared to score many models."""
+        """The metric prepared for these items, to score many models."""
 
     def __call__(
         self,
@@ -83,16 +84,16 @@ class Metric(ABC):
         """Score the loaded model's answers to these items.
 
         Args:
-            engine: with the model loaded.
+            engine: engine with the model loaded.
             items: items of a task.
-            scoring: how answers are given, where the metric leaves it open.
-            template: the task's prompt, see `render_prompt`.
+            scoring: answer format, if the metric leaves it open.
+            template: prompt of the task, see `render_prompt`.
         """
         return self.on(items, self.scoring or scoring, engine.chat, template)(engine)
 
     @property
     def identity(self) -> str:
-        """Its name, and `depends`."""
+        """The metric's name and `depends`."""
         return f"{self.name} {self.depends}".rstrip()
 
     def check(self, items: Sequence[Item], where: str) -> None:
@@ -117,10 +118,10 @@ class Metric(ABC):
 
 @dataclass(frozen=True)
 class OptionMetric(Metric):
-    """A metric of questions by their options or references, not of any reply.
+    """A metric based on options or references, not on written replies.
 
     Attributes:
-        question: items, scoring, chat and template -> the metric on these items.
+        question: prepares items, scoring, chat and template as in `on`.
     """
 
     question: Callable[..., ItemsUtility]

@@ -1,5 +1,5 @@
-"""The objectives of a search: tasks with metrics, Python functions, harness tasks; combined. Metrics
-but accuracy are in `by_name`.
+"""The objectives of a search (tasks with metrics, Python functions, harness tasks) and their
+combination. Metrics other than accuracy are in `by_name`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.written import Sampling
 
 
-SPARE = 4  # spare items for each dev item, at most
+SPARE = 4  # most spare items per dev item
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Objectives:
         metrics: task name -> metric.
         externals: name -> objective without items.
         combine: combination of the scores.
-        combined_by: its name; see `find_combine`.
-        tested: whether externals are scored on test.
+        combined_by: name of the combination; see `find_combine`.
+        tested: whether externals are scored on test, too.
     """
 
     tasks: Mapping[str, Task]
@@ -55,7 +55,7 @@ class Objectives:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Tasks, then externals."""
+        """Names of the tasks, then of the externals."""
         return (*self.tasks, *self.externals)
 
     @property
@@ -65,27 +65,27 @@ class Objectives:
 
     @property
     def writes(self) -> bool:
-        """Whether replies are written, or a function scores the engine: that is expensive."""
+        """Whether replies are written, or a function scores the engine; both are expensive."""
         return bool(self.externals) or any(
             metric.scoring == "generate" for metric in self.metrics.values()
         )
 
     @property
     def written(self) -> bool:
-        """Whether every score is of written replies, so that any reply can be scored."""
+        """Whether all scores are of written replies, so any reply can be scored."""
         return not self.externals and all(
             metric.new_tokens is not None for metric in self.metrics.values()
         )
 
     @property
     def alike(self) -> bool:
-        """Whether there are several tasks, all with the same items."""
+        """Whether there are several tasks with the same items."""
         items = [(task.dev, task.test) for task in self.tasks.values()]
         return not self.externals and len(items) > 1 and all(each == items[0] for each in items)
 
     @cached_property
     def questions(self) -> dict[str, dict[str, list[int]]]:
-        """Name -> split -> the numbers of the items' questions, where some are repeated."""
+        """Name -> split -> question number of each item, where some repeat."""
         found: dict[str, dict[str, list[int]]] = {name: {} for name in self.names}
         for name, task in self.tasks.items():
             for split in ("dev", "test"):
@@ -95,18 +95,18 @@ class Objectives:
 
     @property
     def spare(self) -> bool:
-        """Whether replies to spare items are trained on."""
+        """Whether training uses replies to spare items."""
         return self.written and all(task.spare for task in self.tasks.values())
 
     @property
     def user_scored(self) -> bool:
-        """Whether a function of the user's scores."""
+        """Whether a user's function scores."""
         return bool(self.externals) or any(metric.fingerprint for metric in self.metrics.values())
 
     def utilities(
         self, split: str, scorings: Mapping[str, Scoring], chat: Callable[[str], str]
     ) -> dict[str, Utility]:
-        """Name -> utility on ``dev``, ``test`` or ``spare``, where there is this split."""
+        """Name -> scoring function on ``dev``, ``test`` or ``spare``, if the split exists."""
         utilities: dict[str, Utility] = {}
         for name, task in self.tasks.items():
             if items := task.split(split):
@@ -117,13 +117,13 @@ class Objectives:
         return utilities
 
     def scorings(self, name: str, scoring: str, likelihoods: bool = True) -> tuple[Scoring, ...]:
-        """See `scorings_of`; without `likelihood` where an engine gives none (see `Engine`)."""
+        """See `scorings_of`; without `likelihood` if the engine has none (see `Engine`)."""
         possible = scorings_of(self.metrics[name], scoring, self.tasks[name])
         return tuple(how for how in possible if likelihoods or how != "likelihood")
 
 
 def load_objectives(config: SearchConfig) -> Objectives:
-    """Load and check the objectives of a configuration; the models of the search are not loaded.
+    """Load and check the objectives of a configuration, without the search's models.
 
     Raises:
         UserError: an objective is wrong.
@@ -162,7 +162,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
 
 
 def _combined_by(asked: str, metrics: Mapping[str, Metric], several: bool) -> str:
-    """The combination by name; of several scores that may be negative not the harmonic mean."""
+    """The combination's name; not the harmonic mean if one of several scores may be negative."""
     signed = next((metric.name for metric in metrics.values() if several and metric.signed), None)
     if asked == "harmonic" and signed is not None:
         raise UserError(
@@ -175,8 +175,8 @@ def _combined_by(asked: str, metrics: Mapping[str, Metric], several: bool) -> st
 def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:
     """Name -> task; `config` and `other` as for `load_task_of`.
 
-    Several metrics of one task are objectives of their own: the task is there once for each, under
-    the metric's label.
+    Several metrics of one task become several objectives: the task appears once per metric, named
+    by its label.
 
     Raises:
         UserError: a task is wrong, or two have the same name.
@@ -200,7 +200,7 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
 
 
 def task_print(task: Task) -> str:
-    """A task's fingerprint: of its items and its prompt, which changes every score."""
+    """A task's fingerprint: items and prompt."""
     parts = [task.fingerprint, task.prompt]
     if task.spare:
         parts.append(Task(task.name, task.spare, ()).fingerprint)
@@ -208,17 +208,17 @@ def task_print(task: Task) -> str:
 
 
 def scorings_of(metric: Metric, scoring: str, task: Task) -> tuple[Scoring, ...]:
-    """The possible scorings of a task: one, or two if ``auto`` has to try letters first."""
+    """The possible answer formats of a task; two if ``auto`` has to try letters first."""
     return possible_scorings(scoring, task.dev) if metric.scoring is None else (metric.scoring,)
 
 
 def check_answers(
     scoring: str, thinking: int, tasks: Mapping[str, Task], metrics: Mapping[str, Metric]
 ) -> None:
-    """Refuse a scoring that no task uses, and thoughts where no task has written replies.
+    """Refuse an answer format that no task uses, and thinking without written replies.
 
     Raises:
-        InvalidOption: says how the answers are scored.
+        InvalidOption: names the answer format in use.
 
     Example:
         >>> from pyswarmopt_llm.scores.metrics.by_name import METRICS
@@ -239,10 +239,10 @@ def check_answers(
 
 
 def load_split(config: SearchConfig) -> dict[str, Task]:
-    """The tasks as the search sees them.
+    """The tasks as used by the search.
 
-    They have those spare items alone that are trained on: `config.spare`; by default at most
-    `SPARE` times as many as dev items, and none if there are fewer than these.
+    Of the spare items only those for training are kept: `config.spare`, by default at most `SPARE`
+    times the number of dev items, and none if there are fewer than dev items.
 
     Raises:
         UserError: a task is wrong, or has too few items.
@@ -260,7 +260,7 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
 
 
 def _spare(task: Task, count: int | None) -> tuple[Item, ...]:
-    """The spare items that are trained on."""
+    """The spare items for training."""
     available = len(task.spare)
     if count is not None and count > available:
         raise InvalidOption(
@@ -282,19 +282,19 @@ def find_metrics(
     new_tokens: int | None = None,
     sampling: Sampling | None = None,
 ) -> dict[str, Metric]:
-    """Task name -> its metric: ``--metric``, else what the task's file says, else accuracy.
+    """Task name -> its metric: ``--metric``, else the one in the task's file, else accuracy.
 
     Args:
         tasks: name -> task.
         specs: values of ``--metric``.
-        cache: file for a judge's answers; default: in memory.
+        cache: file for a judge's answers; None: memory only.
         device: device of a reward model.
-        new_tokens: longest reply; None: each metric's own limit, or, where there are several of the
-            same prompts, so that a reply is written once for all, the longest of theirs.
-        sampling: how replies are sampled; None: greedy ones.
+        new_tokens: longest reply; None: each metric's default limit. Metrics of the same prompts
+            share the largest, so that a reply is written once.
+        sampling: how to sample replies; None: greedily.
 
     Raises:
-        UserError: an unknown metric, or one that cannot score these items.
+        UserError: a metric is unknown, or cannot score these items.
     """
     metrics: dict[str, Metric] = dict.fromkeys(tasks, ACCURACY)
     of_files = any(task.metric is not None for task in tasks.values())
@@ -317,8 +317,8 @@ def check_window(
     model: str = "the base",
     room: int = 0,
 ) -> None:
-    """Refuse items that do not fit this model (or its members); `room`: tokens of the messages that
-    it also writes.
+    """Refuse items that do not fit a model (or a mixture's members); `room`: tokens reserved for
+    messages.
 
     Raises:
         UserError: names the task's source, the item and the model whose context window is too
@@ -337,8 +337,8 @@ def check_window(
                 raise UserError(f"{task.source}: {split} {error.text}") from error
             for item, text, written in questions.texts():
                 new = max(written and written + engine.thinking, room)
-                # A token takes at least a byte of text (two for tokenizers that rewrite it), so
-                # only the few long items have to be tokenised.
+                # A token takes at least a byte of text (two in tokenizers that rewrite it), so only
+                # few long items need tokenising.
                 if window is None or 2 * len(text.encode()) + new <= window:
                     continue
                 length = engine.count_tokens(text)

@@ -1,4 +1,4 @@
-"""Several metrics of the same items: their names, and the error of what they are combined to."""
+"""Several metrics of the same items: their labels, and the error of their combination."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _STEP = 1e-6
 
 
 def of_the_same_items(combine: Combine) -> Combine:
-    """The same combination for several scores of the same items, which are not independent: its
-    standard error is that of the items' combined values (delta method).
+    """The combination for several scores of the same items, which are not independent: its standard
+    error is that of the items' combined values (delta method).
 
     Example:
         >>> from pyswarmopt_llm.scores.metrics.combine import arithmetic
@@ -41,7 +41,7 @@ def of_the_same_items(combine: Combine) -> Combine:
 
 
 def _slope(combine: Combine, scores: Sequence[Score], index: int) -> float:
-    """Slope of the combination with one of the scores."""
+    """Slope of the combination with respect to one score."""
     ends = []
     for step in (-_STEP, _STEP):
         moved = list(scores)
@@ -51,11 +51,11 @@ def _slope(combine: Combine, scores: Sequence[Score], index: int) -> float:
 
 
 def metric_labels(specs: Sequence[str]) -> dict[str, str]:
-    """Label -> metric, of several metrics that are all for one task: a function's name, or the kind
-    of metric, with what it loads where two are of a kind.
+    """Label -> metric, for several metrics of one task: a function's name, or the metric's kind,
+    extended by its file or model if not unique.
 
     Raises:
-        InvalidOption: a metric is there twice.
+        InvalidOption: a metric is given twice.
 
     Example:
         >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
@@ -74,7 +74,7 @@ def metric_labels(specs: Sequence[str]) -> dict[str, str]:
 
 
 def _label(spec: str, whole: bool = False) -> str:
-    """The name of a function or the kind of metric; `whole`: with that of its file or model."""
+    """A function's name or the metric's kind; `whole`: with its file or model."""
     if ".py:" in spec:
         file, _, function = spec.rpartition(":")
         return f"{Path(file).stem}-{function}" if whole else function

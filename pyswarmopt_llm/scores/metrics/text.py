@@ -1,8 +1,8 @@
-"""Scores against references: exact match, number, token F1, BLEU, ROUGE-L, chrF; and by the
-likelihood of true answers (TruthfulQA) and of reference texts (perplexity).
+"""Scores against references: exact match, number, token F1, BLEU, ROUGE-L, chrF; and by likelihood:
+of true answers (TruthfulQA) and of reference texts (perplexity).
 
-Each of the first is a function of items and texts that returns one value between 0 and 1 per item, the best over
-its references.
+The former are functions of items and texts; they return a value between 0 and 1 per item, the best
+over its references.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def squad_words(text: str) -> list[str]:
-    """Words in lower case, without punctuation and articles, as SQuAD's evaluation has them.
+    """Words in lower case, without punctuation and articles, as in SQuAD's evaluation.
 
     Example:
         >>> squad_words("The Eiffel Tower, Paris.")
@@ -126,14 +126,14 @@ Values = Sequence[float]
 
 
 class Likelihoods:
-    """A `Utility`: a value for each item by the log-likelihoods of its texts.
+    """A `Utility`: values items by the log-likelihoods of their texts.
 
     Args:
-        items: the questions.
-        texts: texts of an item; each is the reply to `prompts`' one.
-        value: an item and the log-likelihoods of its texts -> its value; NaN counts as 0, since a
-            model may overflow in float16, for example.
-        prompts: one for each item.
+        items: questions.
+        texts: texts of each item, scored as replies to its prompt.
+        value: function of an item and its texts' log-likelihoods; NaN counts as 0, since a model
+            may overflow, for example in float16.
+        prompts: prompt of each item.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Likelihoods:
                 yield item, context + text, 0
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these indices; see `Utility`."""
+        """Score all items, or those at `indices`; see `Utility`."""
         rows = loglikelihoods(engine, at(self._rows, indices))
         values = map(self._value, at(self.items, indices), rows)
         return score_of([0.0 if math.isnan(value) else value for value in values])
@@ -168,9 +168,9 @@ def truthfulness(
 ) -> Likelihoods:
     """The probability mass on true answers (TruthfulQA MC2; Lin et al. 2022, section 3.2).
 
-    Per item the sum over true answers of P(answer | question), divided by the sum over all answers;
-    P is the likelihood of the whole text. ``right`` of an item lists the letters of its true
-    answers; default: `answer`.
+    For each item, the sum over true answers of P(answer | question), divided by the sum over all
+    answers; P is the likelihood of the whole text. An item's ``right`` lists the letters of its
+    true answers; default: `answer`.
     """
     prompts = [chat_prompt(item, "likelihood", chat, template) for item in items]
     return Likelihoods(items, prompts, _options, _share)
@@ -181,9 +181,9 @@ def inverse_perplexity(
 ) -> Likelihoods:
     """1 / perplexity per byte of the reference answers.
 
-    Per byte, so that it does not depend on the tokenizer; the inverse, so that higher is better and
-    values of several tasks can be averaged. Bits per byte are ``-log2(value)`` of an item; the
-    utility is the mean over items.
+    Per byte, to be independent of the tokenizer; the inverse, so that higher is better and tasks
+    can be averaged. Bits per byte are ``-log2(value)`` of an item; the utility is the mean over
+    items.
     """
     prompts = [chat_prompt(item, "generate", chat, template) for item in items]
     return Likelihoods(items, prompts, lambda item: [item.answer_text], _per_byte)

@@ -1,4 +1,4 @@
-"""Generated answers, greedy or sampled, scored by a function."""
+"""Written answers, greedy or sampled, scored by a function."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from pyswarmopt_llm.scores.metrics.metric import Chat, Metric, Needs
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt, render_prompt
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
-# Most tokens of a reply that a reward model scores, as in the Model Swarms reference.
+# Most tokens of a reply for a reward model, as in the Model Swarms reference.
 REWARD_TOKENS = 200
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
 InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
-# what the user gave, a file for answers of a judge, a device -> fields of the metric
+# the user's argument, file for a judge's answers, device -> fields of the metric
 Load = Callable[[str, Path | None, str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """The sampling of answers.
+    """How answers are sampled.
 
     Attributes:
         temperature: above 0.
-        samples: answers to an item.
+        samples: answers per item.
         seed: seed of the run.
     """
 
@@ -41,10 +41,10 @@ class Sampling:
 
     @classmethod
     def of(cls, temperature: float, samples: int, seed: int) -> Self | None:
-        """The sampling that these settings describe; None: one greedy answer.
+        """The sampling for these settings; None: one greedy answer.
 
         Raises:
-            InvalidOption: several greedy answers.
+            InvalidOption: several greedy answers are requested.
         """
         if temperature > 0:
             return cls(temperature, samples, seed)
@@ -55,8 +55,8 @@ class Sampling:
         return None
 
     def seeds(self, prompts: Sequence[str], sample: int) -> list[int]:
-        """The seed of each answer of a sample: those of all candidates are the same (common random
-        numbers). Items with the same prompt have different ones.
+        """Seeds of a sample's answers, equal for all candidates (common random numbers). Items with
+        the same prompt get different seeds.
 
         Example:
             >>> sampling = Sampling(1.0, 2, seed=0)
@@ -73,7 +73,7 @@ class Sampling:
         max_new_tokens: int,
         indices: Sequence[int] | None = None,
     ) -> list[list[str]]:
-        """The loaded model's answers, sample by sample; with `indices`, to the prompts there alone.
+        """The loaded model's answers, sample by sample, to all prompts or those at `indices`.
 
         Raises:
             TypeError: the engine does not sample.
@@ -96,20 +96,20 @@ class Sampling:
 
 
 class Written:
-    """A `Utility`: answers, greedy by default, scored item by item by a function.
+    """A `Utility`: written answers, greedy by default, scored one by one by a function.
 
     Args:
-        items: the questions.
-        score: items and texts -> one value per item, higher is better.
-        chat: formats a user turn with the model's chat template; None: the model continues the
-            plain text.
-        template: the task's prompt, see `render_prompt`.
+        items: questions.
+        score: function of items and texts, one value per item, higher is better.
+        chat: formats a user turn with the model's chat template; None: the model continues plain
+            text.
+        template: prompt of the task, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
-        named: the values of all items -> the score in other units, by name (`Score.named`).
-        sampling: several sampled answers to each item; None: a greedy one.
+        named: function of all items' values: the score in other units, by name (`Score.named`).
+        sampling: how to sample several answers per item; None: one greedy answer.
 
     Attributes:
-        turns: what is asked, without a chat template.
+        turns: user turns, without a chat template.
 
     Example:
         >>> items = sl.load_task("prompts:prompts.txt").dev  # doctest: +SKIP
@@ -141,72 +141,70 @@ class Written:
 
     @property
     def sampled(self) -> bool:
-        """Whether the answers that are scored are drawn at random."""
+        """Whether the scored answers are sampled."""
         return self._sampling is not None
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """Item, prompt, and the maximum number of new tokens."""
+        """Item, prompt, and most new tokens."""
         for item, prompt in zip(self.items, self._prompts, strict=True):
             yield item, prompt, self._new
 
     def answers(self, engine: Engine, indices: Sequence[int] | None = None) -> list[str]:
-        """The model's greedy answers to the items at these indices; None: to all."""
+        """The model's greedy answers to all items, or those at `indices`."""
         return engine.generate(at(self._prompts, indices), max_new_tokens=self._new)
 
     def samples(self, engine: Engine, indices: Sequence[int] | None = None) -> list[list[str]]:
-        """The answers that are scored, sample by sample; one sample, of greedy answers, without
-        sampling.
-        """
+        """The answers to score, sample by sample; without sampling, one greedy sample."""
         if self._sampling is None:
             return [self.answers(engine, indices)]
         return self._sampling.replies(engine, self._prompts, self._new, indices)
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these indices; see `Utility`."""
+        """Score all items, or those at `indices`; see `Utility`."""
         samples = self.samples(engine, indices)
         score = self.score_samples(samples, indices)
         return score if self.sampled else replace(score, answers=tuple(samples[0]))
 
     def marks(self, answers: Sequence[str]) -> list[dict[str, float]]:
-        """The named parts of the value of each answer; of most metrics there are none."""
+        """The named parts of each answer's value; empty for most metrics."""
         return [{} for _ in answers]
 
     def score_samples(
         self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
     ) -> Score:
-        """The score of answers to all items, or to those at these indices, sample by sample."""
+        """The score of answers, sample by sample, to all items or those at `indices`."""
         return self.score(means_of_items([self.judge(answers, indices) for answers in samples]))
 
     def score(self, values: Sequence[float]) -> Score:
-        """The score of answers with these values, one per item."""
+        """The score for these values, one per item."""
         score = score_of(values)
         return score if self._named is None else replace(score, named=self._named(score.per_item))
 
     def judge(
         self, answers: Sequence[str], indices: Sequence[int] | None = None
     ) -> Sequence[float]:
-        """The value of each answer, without its thoughts."""
+        """The value of each answer, ignoring its thoughts."""
         said = list(map(without_thoughts, answers))
         values: Sequence[float] = self._score(at(self.items, indices), said)
         return values
 
 
 def _not_loaded(items: Sequence[Item], texts: Sequence[str]) -> Sequence[float]:
-    """What a metric rates with before `find_metric` has loaded it."""
+    """Stands for a rating that `find_metric` has not loaded."""
     raise ValueError("this metric rates nothing yet; see find_metric")
 
 
 @dataclass(frozen=True)
 class ReplyMetric(Metric):
-    """A metric of written replies, greedy or sampled ones; see `Written`.
+    """A metric of written replies, greedy or sampled; see `Written`.
 
     Attributes:
-        rate: items and replies -> one value per item.
-        replies: the class of replies; a user's function has one of its own.
-        named: the values of all items -> the score in other units.
-        plain: whether replies continue the plain text, without a chat template.
-        sampling: how replies are sampled; None: greedy ones.
-        load: for a metric with an argument behind a colon, what it brings; see `find_metric`.
+        rate: function of items and replies, one value per item.
+        replies: class of the prepared metric; a user's function has its own.
+        named: function of all items' values: the score in other units.
+        plain: whether replies continue plain text, without a chat template.
+        sampling: how to sample replies; None: greedily.
+        load: loads a metric with an argument after a colon; see `find_metric`.
     """
 
     rate: ScoreTexts = _not_loaded

@@ -1,6 +1,6 @@
-"""Read the answer of a written reply, and check it.
+"""Extract the answer of a written reply, and check it.
 
-Used by `generate` scoring. What a reply marks as its answer (`stated`) comes first, then its text as a whole.
+Used by `generate` scoring. Text marked as the answer (`stated`) comes first, then the whole reply.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def is_correct(item: Item, text: str) -> bool:
     """Whether generated text answers an item correctly.
 
     With choices, the text has to name the right option. Without, the comparison depends on the
-    right answer: a number by value (the last number, unless the text marks its answer), yes and no
-    as the reply says it, anything else by exact match after normalisation. Of several right answers
-    one is enough.
+    right answer: numbers by value (the last number, unless an answer is marked), yes and no by the
+    verdict of the reply, anything else by exact match after normalisation. One of several right
+    answers is enough.
 
     Example:
         >>> is_correct(Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A"), "The answer is (A).")
@@ -119,7 +119,7 @@ def same_number(reference: str, text: str) -> bool:
     return expected is not None and found is not None and found.same(expected)
 
 
-@lru_cache(maxsize=4096)  # votes compare all pairs of texts
+@lru_cache(maxsize=4096)  # votes compare texts pairwise
 def stated_answer(text: str) -> Fraction | str:
     """The answer of a text in a form for comparison: a number or normalised words.
 
@@ -133,13 +133,13 @@ def stated_answer(text: str) -> Fraction | str:
 
 
 def _wordings(text: str) -> set[str]:
-    """A part of a reply as an answer: all of it, or its first sentence."""
+    """The wordings of an answer in a part of a reply: all of it, or its first sentence."""
     shown = (text, plain(text), first_sentence(text))
     return {normalise(words) for words in shown}
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The option if the whole text is its letter or text; case only tells options apart."""
+    """The option whose letter or text is the whole text; case only distinguishes options."""
     bare = text.strip(EDGES)
     if bare in choices:
         return bare
@@ -174,13 +174,13 @@ def _named_letter(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def _denied(text: str, match: re.Match[str]) -> bool:
-    """Whether a text says that it is not this letter."""
+    """Whether a text denies this letter."""
     before = re.search(rf"{_DENIAL}$", text[: match.start()], re.IGNORECASE)
     return before is not None or _REFUTED.match(text, match.end()) is not None
 
 
 def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The only option whose text occurs as whole words, and is not denied; a longer option hides
+    """The only option whose text occurs as whole words and is not denied; a longer option hides
     those inside it ("no path", "path").
     """
     readings = (normalise,) if _nested(choices) else (str.strip, normalise)
@@ -194,7 +194,7 @@ def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def _nested(choices: Mapping[str, str]) -> bool:
-    """Whether an option holds another one as a part of it."""
+    """Whether an option contains another."""
     options = set(map(normalise, choices.values()))
     return any(a != b and a in b for a in options for b in options)
 

@@ -1,4 +1,4 @@
-"""Rows of a table that cannot be read: what is wrong with them, or that they are left out."""
+"""Unreadable rows of a table: refusing them with reasons, or skipping them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.table import Table
 
-NAMED = 20  # bad rows, or kinds of them, in a message
-ALIKE = 3  # rows of one kind
+NAMED = 20  # most bad rows, or kinds of fault, in a message
+ALIKE = 3  # most rows with one fault
 
 
 def note_on_bad(table: Table, bad: Mapping[str, UserError], skip: bool | None, good: int) -> str:
-    """The note on rows that are left out; see `parse_rows`.
+    """The note on skipped rows; see `parse_rows`.
 
     Raises:
-        UserError: they are not to be left out, or no other row is left.
+        UserError: the rows may not be skipped, or no other row is left.
     """
     if not skip:
         raise _refusal(table.path, bad, skip is not None)
@@ -28,13 +28,13 @@ def note_on_bad(table: Table, bad: Mapping[str, UserError], skip: bool | None, g
 
 
 def left_out(table: Table, locations: Sequence[str]) -> str:
-    """Note on the rows of a table that are left out: how many, and where they stand."""
+    """A note on skipped rows of a table: number and location."""
     places = [location.removeprefix(f"{table.path}: ") for location in locations]
     return f"{len(places)} of {len(table.rows)} rows left out ({listed(places, NAMED)})"
 
 
 def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserError:
-    """What is wrong with the rows at these locations; rows with the same fault share its line."""
+    """An error that lists the faults; rows with the same fault share a line."""
     or_skip = ", or leave out with `skip_bad_rows`" if can_skip else ""
     if len(bad) == 1:
         return UserError(next(iter(bad.values())).text + or_skip)
@@ -50,6 +50,6 @@ def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserEr
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """Names, at most so many, and how many more there are."""
+    """The first `most` names, and the number of others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"

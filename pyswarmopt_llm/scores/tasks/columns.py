@@ -1,4 +1,4 @@
-"""The columns of a file: their names, those that a user tells, and what is read from them."""
+"""The columns of a file: names known or given, and the values read from them."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Reading:
-    """A user's settings of how a file is read."""
+    """A user's settings for reading a file."""
 
-    columns: Mapping[str, str]  # our name of a column -> the file's
-    seed: int = 0  # of the draw of dev and test, where the file has none
-    # a number in the file -> what the label is called
+    columns: Mapping[str, str]  # our column name -> the file's
+    seed: int = 0  # seed for drawing dev and test, if the file has no splits
+    # number in the file -> name of the label
     labels: Mapping[str, str] = field(default_factory=dict)
-    skip_bad: bool | None = None  # leave out rows that cannot be read; None: not offered
+    skip_bad: bool | None = None  # skip unreadable rows; None: not offered
     synonyms: str = ""  # a CSV file of spellings and labels
 
     @property
     def names_labels(self) -> tuple[str, str] | None:
-        """The option that says what labels are called, and its value."""
+        """The option that names the labels, and its value."""
         if self.synonyms:
             return "labels", self.synonyms
         return ("columns", ",".join(self.labels)) if self.labels else None
@@ -53,7 +53,7 @@ def parse_reading(
     """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:
-        UserError: not of this form, an unknown name, or one that is given twice.
+        UserError: wrong form, unknown name, or a name given twice.
 
     Example:
         >>> parse_reading(["question=text", "A=first option"]).columns
@@ -74,7 +74,7 @@ def parse_reading(
     labels = {}
     columns = {}
     for name, column in names.items():
-        number = _NUMBER.fullmatch(name)  # 1.0 is label 1, as pandas writes it beside gaps
+        number = _NUMBER.fullmatch(name)  # 1.0 is label 1: pandas writes it so in columns with gaps
         if number is None:
             columns[name] = column
         else:
@@ -87,12 +87,12 @@ class Columns:
     """The columns of a table that hold question, options and answer.
 
     Attributes:
-        names: our name of a column -> the table's; the answer is ``answer``, also if it is a label.
-        question: our name of the column of the question; ``prompt`` for verbatim prompts.
+        names: our column name -> the table's; the answer is ``answer``, even if it is a label.
+        question: our name of the question column; ``prompt`` for verbatim prompts.
         labels: whether the answers are labels.
         letters: columns with an option each, A, B, ...
-        split: the table's column of the split; "" if there is none.
-        blank: whether an empty cell says nothing, as in CSV.
+        split: the table's split column; "" if there is none.
+        blank: whether an empty cell is a missing value, as in CSV.
     """
 
     names: Mapping[str, str]
@@ -117,7 +117,7 @@ class Columns:
         return parse_item(self.record(row), row.location, row.id)
 
     def check(self, row: FileRow, needed: Iterable[str]) -> None:
-        """Refuse a row with nothing in a column that is needed, or no split in its column.
+        """Refuse a row with an empty required column, or no split in the split column.
 
         Raises:
             UserError: says where.
@@ -143,7 +143,7 @@ class Columns:
             if name and not (self.blank and value == "")
         }
         options = [values.pop(letter, None) for letter in self.letters]
-        while options and options[-1] in (None, ""):  # a row may have fewer than another
+        while options and options[-1] in (None, ""):  # rows may have different columns
             options.pop()
         return {"choices": options or None, **values}
 
@@ -155,12 +155,12 @@ def find_columns(
 
     Args:
         table: the table.
-        told: our name of a column -> the table's.
-        answered: whether questions need a column of answers.
-        prompts: whether there are verbatim prompts only, whatever the columns.
+        told: our column name -> the table's, given by the user.
+        answered: whether questions need an answer column.
+        prompts: whether all rows are verbatim prompts.
 
     Raises:
-        UserError: no column of questions, or of answers, or one that the user names.
+        UserError: no column of questions or answers, or no such column as the user named.
     """
     check_names(told, table.names, str(table.path))
     names = list(renamed(dict.fromkeys(table.names), told))
@@ -185,7 +185,7 @@ def find_columns(
 
 
 def first_of(names: Sequence[str], columns: Iterable[str]) -> str:
-    """The first of these names that is a column; "" if there is none."""
+    """The first name that is a column; "" if there is none."""
     present = set(columns)
     return next((name for name in names if name in present), "")
 
@@ -201,7 +201,7 @@ def check_names(told: Mapping[str, str], names: Sequence[str], where: str) -> No
 
 
 def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
-    """A row by our names; a column that had one of them before is dropped.
+    """A row under our names; a column that already had one of these names is dropped.
 
     Example:
         >>> renamed({"text": "Hi", "answer": "?", "mood": "good"}, {"question": "text", "answer": "mood"})
@@ -214,7 +214,7 @@ def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
-    """The columns that there are, and how to name those that are missing."""
+    """The existing columns, and how to name missing ones."""
     listed = ", ".join(map(str, names)) or "nothing"
     it = "them" if missing[1:] else "it"
     named = ",".join(f"{name}=COLUMN" for name in missing)

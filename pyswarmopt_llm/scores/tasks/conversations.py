@@ -1,4 +1,4 @@
-"""Records of conversations, as chat data sets have them."""
+"""Records of conversations in chat data sets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _ROLES = ("system", "user", "assistant")
 
 
 def of_conversation(record: Mapping[Any, Any], location: str) -> dict[Any, Any]:
-    """The values of a record whose ``messages`` are turns: the prompt is the last user's turn,
-    after ``earlier`` turns, and an assistant's turn at the end is the answer.
+    """The values of a record with ``messages``: the prompt is the last user turn, after ``earlier``
+    turns; a final assistant turn is the answer.
 
     Raises:
-        UserError: no conversation that a user's turn ends.
+        UserError: the messages are no conversation with a last user turn.
 
     Example:
         >>> of_conversation({"messages": [{"role": "user", "content": "Hi"}], "id": 3}, "a.jsonl: line 1")

@@ -19,7 +19,7 @@ def read_delimited(path: Path) -> Table:
     """The table of a CSV file; a missing value is "".
 
     Raises:
-        UserError: it cannot be read, or is no table.
+        UserError: the file cannot be read, or is no table.
     """
     text, mark = read_marked(path)
     separator = _separator(text)
@@ -62,11 +62,12 @@ def read_delimited(path: Path) -> Table:
 
 
 def _quoting(path: Path, text: str, separator: str) -> Literal[0, 3]:
-    """Whether quotation marks enclose values, or are a part of them, as GLUE and WMT write TSV.
+    """How to read quotation marks: as enclosing values, or as part of them, as GLUE and WMT write
+    TSV.
 
-    They are a part where with enclosed values a row would take several lines, or could not be read,
-    though each line has as many values as there are columns. Separated by commas, which prose has,
-    too, such rows are named.
+    They are part of the values if, read as enclosing, a row would take several lines or be
+    unreadable, although every line has as many values as there are columns. In a comma-separated
+    file, where prose also contains commas, such a row is only reported.
     """
     lines = list(csv.reader(text.splitlines(), delimiter=separator, quoting=csv.QUOTE_NONE))
     if '"' not in text or len({len(line) for line in lines if line}) != 1:
@@ -82,7 +83,7 @@ def _quoting(path: Path, text: str, separator: str) -> Literal[0, 3]:
 
 
 def _long_row(text: str, separator: str) -> tuple[int, int] | None:
-    """First and last line of the first row that takes several, or cannot be read."""
+    """First and last line of the first row that takes several lines or is unreadable."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     before = 0
     try:
@@ -91,15 +92,14 @@ def _long_row(text: str, separator: str) -> tuple[int, int] | None:
                 return before + 1, reader.line_num
             before = reader.line_num
     except csv.Error:
-        return (before + 1, reader.line_num) if separator == "\t" else None  # else said later
+        return (before + 1, reader.line_num) if separator == "\t" else None  # reported later
     return None
 
 
 def _separator(text: str) -> str:
-    """The separator of the header: a comma if it separates any, else what gives most columns.
+    """The separator of the header: a comma if there is one, else the one that gives most columns.
 
-    `csv.Sniffer` also looks at the rows, and takes a comma or an "e" of their prose for a
-    separator.
+    `csv.Sniffer` also reads the rows, and takes a comma or an "e" in prose for a separator.
     """
 
     def columns(separator: str) -> int:

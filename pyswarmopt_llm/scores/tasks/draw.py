@@ -1,4 +1,4 @@
-"""Dev and test, drawn by a seed, of a table of questions that leaves them open."""
+"""Draws dev and test, by a seed, from a table without splits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Items = tuple[Item, ...]
 def draw_splits(
     items: Sequence[Item], seed: int, where: str, share: int
 ) -> tuple[Items, Items, str]:
-    """One item in `share` as dev, the rest as test, in drawn order: the first N are a sample.
+    """Draw one item in `share` as dev and the rest as test; the first N of each are a sample.
 
-    Systematic sampling: each stratum, the items of one answer and domain, is shuffled and spread
-    evenly over the order. Equal questions stay together. The draw depends on questions, answers and
-    seed only, not on the order of the file.
+    Systematic sampling: each stratum (items with one answer and domain) is shuffled and spread
+    evenly over the order. Equal questions stay together. The draw depends only on questions,
+    answers and seed, not on the file's order.
 
     Returns:
-        Dev, test, and what the strata are ("answer", "domain", "answer and domain" or "").
+        Dev, test, and the strata ("answer", "domain", "answer and domain" or "").
     """
     groups = _grouped(items)
     if len(groups) < 2:
@@ -42,20 +42,20 @@ def draw_splits(
 
 
 def _filled(groups: Sequence[list[Item]], size: int) -> tuple[list[Item], list[Item]]:
-    """Dev of at most `size` items, as many as fit of whole groups, but not none; and the rest."""
+    """At most `size` items as dev, in whole groups, but at least one group; and the rest as test."""
     dev: list[Item] = []
     test: list[Item] = []
     for group in groups:
         (dev if len(dev) + len(group) <= size else test).extend(group)
     if dev:
         return dev, test
-    smallest = min(groups, key=len)  # few questions that are repeated many times
+    smallest = min(groups, key=len)  # a few questions repeated many times
     return smallest, [item for group in groups if group is not smallest for item in group]
 
 
 def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Items by question; by question and options where most items share one ("Which sentence is
-    right?").
+    """Items by question, or by question and options if most items share a question ("Which sentence
+    is right?").
     """
     groups = _by(items, lambda item: normalise(item.conversation))
     if groups and 2 * max(map(len, groups.values())) > len(items):
@@ -75,7 +75,7 @@ def _stratum(item: Item) -> Stratum:
 
 
 def _spread(strata: Mapping[str, Stratum], seed: int) -> list[str]:
-    """The keys in an order in which every stretch has about the same share of each stratum."""
+    """The keys in an order in which strata are evenly spread."""
     members: dict[Stratum, list[str]] = {}
     for key in sorted(strata, key=lambda key: _random(seed, key)):
         members.setdefault(strata[key], []).append(key)

@@ -12,7 +12,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.types import Item
 
-EDGES = " \t\r\n.,;:!?\"'`*_()[]{}\u201c\u201d\u2018\u2019"  # around a text
+EDGES = " \t\r\n.,;:!?\"'`*_()[]{}\u201c\u201d\u2018\u2019"  # quotes and brackets around a text
 _RESERVED = ("question", "prompt", "choices", "answer", "answers", "id", "split")
 _KINDS = {
     dict: "an object",
@@ -23,7 +23,7 @@ _KINDS = {
     float: "a number",
     NoneType: "null",
 }
-_LONG = 40  # characters of an answer in a message
+_LONG = 40  # most characters of an answer in a message
 
 
 def parse_item(
@@ -32,11 +32,11 @@ def parse_item(
     """An item from a record with ``question``, ``answer`` and, for multiple choice, ``choices``.
 
     ``choices`` is a mapping from labels, a list, or two lists ``text`` and ``label`` as in ARC;
-    ``answer`` a label or, if unambiguous, the text of a choice. An ``answer`` that is a list, and
-    ``answers``, hold further right answers; ``id`` is optional; the rest goes to `Item.meta`. A
+    ``answer`` is a label or, if unambiguous, the text of a choice. A list as ``answer``, and
+    ``answers``, give further right answers; ``id`` is optional; other fields go to `Item.meta`. A
     record with ``prompt`` instead of ``question`` is given to the model verbatim and needs no
-    ``answer``. `location` begins error messages. Unless `answered`, an answer is neither needed nor
-    looked at.
+    ``answer``. `location` starts error messages. Without `answered`, answers are optional and
+    ignored.
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
@@ -83,7 +83,7 @@ def normalise(text: str) -> str:
 
 
 def content(item: Item) -> tuple[str, ...]:
-    """The question and options of an item, normalised: of one content is one item."""
+    """The normalised question and options of an item; equal content means the same item."""
     return (
         normalise(item.conversation),
         *(normalise(text) for text in (item.choices or {}).values()),
@@ -91,7 +91,7 @@ def content(item: Item) -> tuple[str, ...]:
 
 
 def repeated(items: Sequence[Item]) -> list[int]:
-    """For each item the number of its `content`; none where all differ.
+    """The number of each item's `content`; empty if all differ.
 
     Example:
         >>> asked = [Item(str(k), text, None, "x") for k, text in enumerate(["Why?", "How?", "why"])]
@@ -120,7 +120,7 @@ def check_unicode(text: str, what: str, where: str) -> None:
 
 
 def _right_answers(value: object) -> list[Any]:
-    """The answers of a record: one, or all of a list."""
+    """The right answers of a record, as a list."""
     if isinstance(value, bool):
         return ["true" if value else "false"]
     if isinstance(value, list) and value and all(isinstance(part, str) for part in value):

@@ -1,5 +1,5 @@
-"""The labels of a table as the choices of each question: spellings of one are joined, synonyms by a
-file, numbers get names.
+"""Labels of a table as choices of each question: spelling variants are joined, synonyms too (by a
+file), numbers get names.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from pyswarmopt_llm.scores.tasks.types import Item
 
 log = logging.getLogger(__name__)
 MOST_LABELS = 200
-LISTED = 20  # labels in a note
+LISTED = 20  # most labels in a note
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
 SPELLING, LABEL = "spelling", "label"  # columns of a file of synonyms
 
 
 def read_synonyms(file: str) -> Mapping[str, str]:
-    """Spelling (see `spelling`) -> label, of a CSV file with these two columns.
+    """Spelling (see `spelling`) -> label, from a CSV file with these columns.
 
     Raises:
-        UserError: it cannot be read, or lines of it say nothing or two things; all of them are named.
+        UserError: the file cannot be read, or has empty or contradictory lines, all of which are
+            named.
     """
     path = user_path(file)
     table = read_delimited(path)
@@ -54,7 +55,7 @@ def read_synonyms(file: str) -> Mapping[str, str]:
 
 
 def spelling(label: str) -> str:
-    """What labels have in common that differ in case, blanks or punctuation alone.
+    """A key shared by labels that differ only in case, blanks or punctuation.
 
     Example:
         >>> spelling("Sign-up ") == spelling("SIGN UP") == spelling("sign_up!")
@@ -66,10 +67,10 @@ def spelling(label: str) -> str:
 
 
 def check_label(item: Item, names: Mapping[str, str]) -> None:
-    """Refuse an item with several labels, or one whose label has no name although others have.
+    """Refuse an item with several labels, or with an unnamed label while others have names.
 
     Raises:
-        UserError: says which.
+        UserError: names the label.
     """
     if item.choices is not None:
         return
@@ -89,16 +90,16 @@ def check_label(item: Item, names: Mapping[str, str]) -> None:
 def label_choices(
     items: Sequence[Item], names: Mapping[str, str], synonyms: Mapping[str, str], where: str
 ) -> tuple[list[Item], str]:
-    """Give items the set of their labels as choices, and say so in a note.
+    """Give items the set of their labels as choices, with a note on it.
 
     Args:
-        items: open questions, whose answers are labels; see `check_label`.
-        names: a number of the file -> what it is called; empty: as in the file.
+        items: open questions with labels as answers; see `check_label`.
+        names: number in the file -> name of the label; empty: as in the file.
         synonyms: see `read_synonyms`.
-        where: begins messages.
+        where: start of messages.
 
     Raises:
-        UserError: the answers are no labels.
+        UserError: the answers are not labels.
 
     Example:
         >>> from pyswarmopt_llm.scores.tasks import Item
@@ -123,7 +124,7 @@ def label_choices(
 
 
 def _label_of(written: Sequence[str], synonyms: Mapping[str, str]) -> dict[str, str]:
-    """What is written -> its label: by the synonyms, else the commonest text of its spelling."""
+    """Written label -> label: by the synonyms, else the commonest variant of its spelling."""
     told = {text: synonyms.get(spelling(text), text) for text in written}
     unused = synonyms.keys() - set(map(spelling, told))
     if unused:
@@ -137,7 +138,7 @@ def _label_of(written: Sequence[str], synonyms: Mapping[str, str]) -> dict[str, 
 
 
 def _joined(label_of: Mapping[str, str]) -> list[str]:
-    """That labels are written in several ways."""
+    """A note on labels written in several ways."""
     others: dict[str, list[str]] = {}
     for text, label in sorted(label_of.items()):
         if text != label:
@@ -147,7 +148,7 @@ def _joined(label_of: Mapping[str, str]) -> list[str]:
 
 
 def _counts(answers: Sequence[str]) -> list[str]:
-    """How often each label occurs, and which of them may be mistakes."""
+    """A note on the frequency of each label, and on possible mistakes."""
     counts = Counter(sorted(answers)).most_common()
     all_labels = listed([f"{in_list(label)} {count}" for label, count in counts], LISTED)
     once = [repr(label) for label, count in counts if count == 1]
@@ -158,7 +159,7 @@ def _counts(answers: Sequence[str]) -> list[str]:
 
 
 def _unnamed(labels: Sequence[str]) -> list[str]:
-    """That labels are numbers."""
+    """A note on labels that are numbers."""
     if not all(label.lstrip("-").isdigit() for label in labels):
         return []
     spec = ",".join(f"{label}=NAME" for label in labels[:2]) + ",..." * (len(labels) > 2)
@@ -167,7 +168,7 @@ def _unnamed(labels: Sequence[str]) -> list[str]:
 
 
 def plain_number(label: str) -> str:
-    """A label as a whole number, which pandas writes with a decimal beside gaps.
+    """A label as a whole number: pandas writes decimals in columns with gaps.
 
     Example:
         >>> plain_number("1.0"), plain_number("-2.00"), plain_number("1.5"), plain_number("v1.0")

@@ -1,8 +1,8 @@
-"""Load and check the tasks that ``--task`` names: generated, of a data set, or a table, rows of JSON in the
-format of the Model Swarms reference, JSONL, CSV (`delimited`) or lines of text.
+"""Load and check the tasks of ``--task``: generated, from a data set, or a table: JSON in the Model
+Swarms reference's format, JSONL, CSV (`delimited`) or lines of text.
 
-Six names of columns are known, a user tells others (question=text,label=mood,0=bad). Labels are
-choices; dev and test are as the file says, or drawn.
+Six column names are known, a user gives others (question=text,label=mood,0=bad). Labels become
+choices; dev and test come from the file, or are drawn.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from pyswarmopt_llm.scores.tasks.types import (
 )
 
 log = logging.getLogger(__name__)
-_LABELS_LEFT = 0.8  # of those that as many drawn items have; below it is told
+_LABELS_LEFT = 0.8  # warn if the first items have fewer labels than this share of a random sample's
 BUILTIN = "builtin"
 NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
 
 
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
-    """`load_task` with the fields of a configuration; `other` replaces some of them."""
+    """`load_task` with a configuration's fields; `other` overrides them."""
     names = (
         *("dev", "test", "allow_overlap", "columns", "labels", "template", "split_seed"),
         "skip_bad_rows",
@@ -65,16 +65,16 @@ def load_task(
         spec: a path (``.json``, ``.jsonl``, ``.csv``, ``.tsv``), ``builtin:NAME[:SEED]``,
             ``hub:DATASET[:CONFIG]``, ``published:NAME[:PATH]``, or ``prompts:FILE``, whose items
             need no answers.
-        dev: number of dev items, the first of the split (a generated task has exactly so many).
+        dev: number of dev items, the first of the split (a generated task has exactly that many).
         test: number of test items.
         allow_overlap: accept questions that are both in dev and in test.
         columns: other names of a file's columns: ``"question=text"``, ``"label=mood"``;
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
-            `templates.prompted`. None: `with_templates` is still to come.
-        split_seed: draws dev (a third; half of prompts) and test of a file that has no splits; 200
+            `templates.prompted`. None: `with_templates` will be called later.
+        split_seed: draws dev (a third; half of prompts) and test from a file without splits; 200
             and 1,000 of them are used unless `dev` and `test` say otherwise.
-        skip_bad_rows: leave out rows of a file that cannot be read; `Task.note` says which.
+        skip_bad_rows: skip unreadable rows of a file; `Task.note` lists them.
         labels: a CSV file with the columns ``spelling`` and ``label``: synonyms of labels.
 
     Returns:
@@ -118,7 +118,7 @@ def load_task(
 
 
 def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> Mapping[str, Task]:
-    """The tasks as they ask, with custom prompts and those of their files; see `templates.prompted`."""
+    """The tasks with custom prompts, and the prompts of their files; see `templates.prompted`."""
     if not templates and not any(task.note or task.prompt is not None for task in tasks.values()):
         return tasks
     asking: Mapping[str, Task] = prompted(tasks, templates)
@@ -126,7 +126,7 @@ def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> Mappi
 
 
 def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
-    """All items of a file, unchecked against each other; of a data set so many."""
+    """All items of a file, without checks between them; of a data set, `dev` and `test` items."""
     kind, _, name = spec.partition(":")
     if kind == "prompts":
         from pyswarmopt_llm.scores.tasks.new_rows import read_prompts
@@ -141,7 +141,7 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
 
 
 def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
-    """The first items of each split; by default of drawn ones as many as the reference has."""
+    """The first items of each split; drawn splits are by default as large as the reference's."""
     for split, count in (("dev", dev), ("test", test)):
         available = len(task.split(split))
         if count is not None and count > available:
@@ -178,7 +178,7 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
 
 
 def _tell_of_lost_labels(task: Task, split: str, count: int) -> None:
-    """Say that the first items of a split have fewer labels than as many drawn ones would have."""
+    """Warn if the first items of a split have fewer labels than a random sample would."""
     items = task.split(split)
     labels = Counter(item.answer for item in items)
     if not all(item.choices == items[0].choices for item in items) or not items[0].choices:
@@ -193,7 +193,7 @@ def _tell_of_lost_labels(task: Task, split: str, count: int) -> None:
 
 
 def _check_split(task: Task, split: str) -> None:
-    """Refuse an empty split, and tell of repeated questions."""
+    """Refuse an empty split, and warn of repeated questions."""
     items = task.split(split)
     if not items:
         raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
@@ -206,8 +206,8 @@ def _check_split(task: Task, split: str) -> None:
 
 
 def _check_overlap(task: Task, allow_overlap: bool) -> None:
-    """Refuse questions in both splits, which make a test score mislead; with `allow_overlap` they
-    are told only, as are those of other options, of which published data sets have a few.
+    """Refuse questions in both splits, which make the test score misleading. With `allow_overlap`
+    only warn; only warn, too, if the options differ, as for a few in published data sets.
     """
     shared = _shared(task, content)
     if shared:
@@ -225,7 +225,7 @@ def _check_overlap(task: Task, allow_overlap: bool) -> None:
 
 
 def _shared(task: Task, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
-    """The dev items whose key a test item has, too."""
+    """The dev items whose key also occurs in test."""
     held_out = set(map(key, task.test))
     return [item for item in task.dev if key(item) in held_out]
 

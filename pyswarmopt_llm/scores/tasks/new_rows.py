@@ -1,4 +1,4 @@
-"""Rows without answers: prompts, each once, and questions of the form that a run remembers."""
+"""Rows without answers: prompts, without duplicates, and new questions in the form of a run."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 _NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
 
 
-DEV_SHARE = 2  # dev is every other prompt, since nobody has to answer them
+DEV_SHARE = 2  # half of the prompts are dev, since no one has to answer them
 
 
 def read_prompts(name: str, dev: int | None, test: int | None, reading: Reading) -> Task:
-    """All prompts of a file, each once: the lines of a text file, plain texts in JSON, or a column of
-    prompts or questions.
+    """All prompts of a file, without duplicates: lines of a text file, plain texts in JSON, or a
+    column of prompts or questions.
 
     Raises:
         UserError: see `read_task`.
@@ -50,7 +50,7 @@ def read_prompts(name: str, dev: int | None, test: int | None, reading: Reading)
 
 
 def _columns_of_prompts(table: Table, told: Mapping[str, str]) -> Columns:
-    """The columns as the user tells them; the one of the questions holds the prompts."""
+    """The columns, with the user's names; the question column holds the prompts."""
     told = {"prompt" if name == "question" else name: column for name, column in told.items()}
     column = first_of(("prompt", *QUESTION), table.names)
     told = {"prompt": column, **told} if column else told
@@ -58,13 +58,13 @@ def _columns_of_prompts(table: Table, told: Mapping[str, str]) -> Columns:
 
 
 def prompt_reader(columns: Columns) -> Callable[[FileRow], Item]:
-    """Reads the row of a prompt, and refuses one that was there before."""
+    """Returns a reader of prompt rows that refuses duplicates."""
     seen: dict[tuple[str, ...], str] = {}
 
     def read(row: FileRow) -> Item:
         columns.check(row, ("prompt",))
         record = {**columns.record(row), "choices": None}
-        record.pop("question", None)  # of another column
+        record.pop("question", None)  # from another column
         item = parse_item(record, row.location, row.id.removeprefix("row-"))
         other = seen.setdefault(content(item), row.location)
         if other != row.location:
@@ -79,17 +79,17 @@ _UNNEEDED = ("answer", "label", "split")  # columns that new rows may lack
 
 
 def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item | None]:
-    """The rows of a new file as questions of this form, without answers; None for blank ones.
+    """The rows of a new file as questions in this form, without answers; None for blank rows.
 
     Args:
         form: form of the search's task.
         table: the rows.
-        specs: ``--columns``, the search's and those for this file; what it lacks of answers is
-            left out.
+        specs: ``--columns`` of the search and of this file; answer columns that the file lacks are
+            ignored.
 
     Raises:
-        UserError: no rows, all of them blank, no such column, or rows that are no questions, all of
-            them named.
+        UserError: no rows, only blank rows, no such column, or rows without questions (all are
+            named).
     """
     if not table.rows:
         raise UserError(f"{table.path}: no rows; give one for each question")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
 
-# Letters before a number make it a name (H2O), and the minus of "3-5" is a dash.
+# Letters before a number make it a name (H2O); the minus in "3-5" is a dash.
 _NUMBER = re.compile(
     r"""(?<![^\W_])(?P<sign>[-\u2212\u2013]|(?:minus|negative)\s+)?(?:
     10\s?(?:\^|\*\*)\s?\{?(?P<ten>[-\u2212]?[0-9]{1,3})\}?                # 10^6
@@ -31,7 +31,7 @@ _NUMBER = re.compile(
 _UNIT = re.compile(
     r"\s*(?:%|percent\b|(?![πxyn](?!\w)|pi\b)°?[^\W\d_]*[²³]?\.?)[*_\s]*", re.IGNORECASE
 )
-_NO_NUMBER = re.compile(r"\s*(?:π|√|pi\b)")  # a number times one that is not written out
+_NO_NUMBER = re.compile(r"\s*(?:π|√|pi\b)")  # a multiple of a symbol
 _OPERATION = re.compile(
     r"(?:\s*[^\W\d_]+\b|\s*%)?\s*(?:[-+*/×÷^\u2212\u2013]|x(?!\w)|\*\*|to\b|minus\b|plus\b|times\b)\s*\(?\s*[0-9]"
 )
@@ -57,13 +57,13 @@ _POWER_OF_UNIT = re.compile(r"(?<=[^\W\d_])(?<![\d\W][xyn])\s*(?:\^|\*\*)\s*\{?(
 
 
 class Quantity(NamedTuple):
-    """A number and what its unit multiplies it by: 50% is (50, 1/100), 50 apples are (50, 1)."""
+    """A number and the factor of its unit: 50% is (50, 1/100), 50 apples are (50, 1)."""
 
     value: Fraction
     factor: Fraction
 
     def same(self, other: Quantity) -> bool:
-        """Whether both are one quantity; where only one has a factor it may be left out.
+        """Whether both are the same quantity; a factor missing on one side may have been left out.
 
         Example:
             >>> half, percent = written_quantity("0.5"), written_quantity("50%")
@@ -76,10 +76,10 @@ class Quantity(NamedTuple):
 
 
 def stated_quantity(text: str) -> Quantity | None:
-    """The number that a reply gives as its answer; None where there is none, or several.
+    """The number that a reply gives as its answer; None if there is none, or several.
 
-    What the reply marks as its answer decides. There a sum counts by its result, and alternatives,
-    lists and ranges are unclear. In a reply without a mark it is the last number.
+    Text marked as the answer decides. There a sum counts by its result, and alternatives, lists and
+    ranges are unclear. Without a mark, the last number counts.
 
     Example:
         >>> str(stated_quantity("Answer: 30 + 7 = 37").value), stated_quantity("The answer is 3 or 4.")
@@ -94,7 +94,7 @@ def stated_quantity(text: str) -> Quantity | None:
 
 
 def written_quantity(text: str) -> Quantity | None:
-    """The number that a text is, optionally with a unit, or as the result of a sum.
+    """The number that a text consists of, optionally with a unit, or as the result of a sum.
 
     Example:
         >>> str(written_quantity("1 200 g").value), written_quantity("Route 66")
@@ -111,7 +111,9 @@ def written_quantity(text: str) -> Quantity | None:
 
 
 def _readable(text: str) -> str:
-    """The text in plain digits: no LaTeX, currencies, signs for fractions, or other scripts' digits."""
+    """The text in plain digits: without LaTeX, currencies, fraction signs, or other scripts'
+    digits.
+    """
     text = plain(text)
     for sign, written in _HALVES.items():
         text = text.replace(sign, f" {written}")
@@ -121,7 +123,7 @@ def _readable(text: str) -> str:
 
 
 def _of_clause(text: str) -> Quantity | None:
-    """The number that a phrase gives; the result of a sum."""
+    """The number given by a phrase; of a calculation, the result."""
     denied = _DENIED.match(text)
     if denied is not None:
         return None if denied["rather"] is None else _of_clause(denied["rather"])
@@ -136,7 +138,7 @@ def _of_clause(text: str) -> Quantity | None:
 
 
 def _single(match: re.Match[str] | None) -> Quantity | None:
-    """A number, unless it begins a calculation, a list or a range."""
+    """A number, unless it starts a calculation, a list or a range."""
     if match is None:
         return None
     rest = match.string[match.end() :]
@@ -153,7 +155,7 @@ def _quantities(text: str) -> Iterator[Quantity]:
 
 
 def _quantity(match: re.Match[str]) -> Quantity | None:
-    """The quantity of a match; None where it divides by 0 or is a multiple of pi."""
+    """The quantity of a match; None for a division by 0 or a multiple of pi."""
     if _NO_NUMBER.match(match.string, match.end()) or int(match["bottom"] or 1) == 0:
         return None
     value = _value(match)
@@ -176,7 +178,7 @@ def _value(match: re.Match[str]) -> Fraction:
 
 
 def _english(digits: str) -> str:
-    """Digits with a point before decimals, and nothing between thousands."""
+    """Digits with a decimal point and no thousands separators."""
     digits = re.sub(r"[ \u00a0\u2009\u202f'\u2019]", "", digits)
     if "." in digits and "," in digits:
         thousands, decimal = (",", ".") if digits.rfind(".") > digits.rfind(",") else (".", ",")

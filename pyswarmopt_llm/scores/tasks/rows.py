@@ -1,4 +1,4 @@
-"""The rows of a file, by its suffix, and the task that they make."""
+"""Reads the rows of a file, by its suffix, and makes a task of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
 
 
-DEV_SHARE = 3  # dev is one item in so many
+DEV_SHARE = 3  # one item in three becomes dev
 
 
 def read_table(path: Path, text: str = "") -> Table:
@@ -35,11 +35,11 @@ def read_table(path: Path, text: str = "") -> Table:
 
     Args:
         path: path of the file.
-        text: column of plain texts, in JSON or on the lines of a text file; without it they are
+        text: column for plain texts (in JSON, or lines of a text file); "": plain texts are
             refused.
 
     Raises:
-        UserError: it cannot be read, is no table, or has no rows.
+        UserError: the file cannot be read, is no table, or has no rows.
     """
     table = _table_at(path, text)
     if not table.rows:
@@ -50,7 +50,7 @@ def read_table(path: Path, text: str = "") -> Table:
 def _table_at(path: Path, text: str) -> Table:
     suffix = path.suffix.lower()
     known = (*SUFFIXES, *_TEXT) if text else SUFFIXES
-    if not os.path.exists(path):  # nor for a name that is too long
+    if not os.path.exists(path):  # also for too long names
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
         raise UserError(f"{path}: no such task file; check path and folder, or give {sources}")
     refuse_workbook(path)
@@ -74,7 +74,7 @@ def _table_at(path: Path, text: str) -> Table:
 
 
 def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") -> Table:
-    """The table of records, each after its location: objects, or plain texts of a column."""
+    """The table of records, each with its location: objects, or plain texts for the column `text`."""
     rows = []
     for i, (location, record) in enumerate(records, 1):
         named = {text: record} if text and isinstance(record, str) else record
@@ -83,7 +83,7 @@ def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") 
 
 
 def _with_splits(path: Path, content: object) -> Table:
-    """The table of an object with a list for each split, and perhaps a name, a prompt, a metric."""
+    """The table of an object with a list per split, and perhaps a name, a prompt and a metric."""
     if not isinstance(content, dict) or not content.keys() >= set(SPLITS):
         found = f" (found: {', '.join(content) or 'nothing'})" if isinstance(content, dict) else ""
         shape = '{"dev": [...], "test": [...]}'
@@ -100,7 +100,7 @@ def _with_splits(path: Path, content: object) -> Table:
     name, prompt, metric, example = (
         _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
     )
-    if prompt is None and example is not None:  # the reference's, before the default one
+    if prompt is None and example is not None:  # as in the reference, before the default prompt
         escaped = example.replace("{", "{{").replace("}", "}}")
         prompt = f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
     return Table(path, _names(rows), rows, True, "", name or "", prompt, metric)
@@ -121,10 +121,10 @@ def _names(rows: Sequence[FileRow]) -> list[str]:
 
 
 def _values(record: object, location: str) -> Mapping[Any, Any]:
-    """The values of a record; of one with ``messages`` alone see `of_conversation`.
+    """The values of a record; for ``messages`` without a question see `of_conversation`.
 
     Raises:
-        UserError: no object, or no conversation that a user's turn ends.
+        UserError: no object, or no conversation with a last user turn.
     """
     if not isinstance(record, Mapping):
         kind = kind_of(record)
@@ -140,7 +140,7 @@ def read_task(path: Path, reading: Reading) -> Task:
     """All items of a file of questions with answers.
 
     Args:
-        path: path of the file.
+        path: file.
         reading: the user's settings.
 
     Raises:
@@ -166,7 +166,9 @@ def task_of(
     seed: int,
     share: int = DEV_SHARE,
 ) -> Task:
-    """The task of a table's items: dev and test as the rows say, or drawn, one in `share` as dev."""
+    """The task of a table's items: dev and test from the rows, or drawn with one item in `share` as
+    dev.
+    """
     strata = None
     if columns.split:
         split_of = {row.location: row.values[columns.split] for row in table.rows}
@@ -191,7 +193,7 @@ def task_of(
 
 
 def _with_labels(table: Table, columns: Columns, reading: Reading) -> tuple[list[Item], str]:
-    """The items with their labels as choices, if they have no options; and a note on rows and labels."""
+    """The items, with labels as choices unless they have options; and a note on rows and labels."""
     from pyswarmopt_llm.scores.tasks.labels import check_label, label_choices, read_synonyms
 
     synonyms = read_synonyms(reading.synonyms) if reading.synonyms else {}
@@ -213,7 +215,7 @@ def _with_labels(table: Table, columns: Columns, reading: Reading) -> tuple[list
 
 
 def _written(items: Sequence[Item], table: Table) -> str:
-    """That answers are written, where a file may have been meant to have labels."""
+    """A note that answers are written, in case the file was meant to have labels."""
     if table.has_splits or any(item.choices for item in items):
         return ""
     return 'answers are written, since there are no choices and no column "label"'
@@ -222,16 +224,15 @@ def _written(items: Sequence[Item], table: Table) -> str:
 def parse_rows(
     table: Table, parse: Callable[[FileRow], T], skip: bool | None = None
 ) -> tuple[list[T], str]:
-    """The results of the good rows, and a note on those that are left out.
+    """The results of the good rows, and a note on skipped ones.
 
     Args:
         table: the rows.
-        parse: a row -> its result.
-        skip: whether bad rows are left out instead of refused; None: the command cannot.
+        parse: turns a row into its result.
+        skip: whether to skip bad rows instead of refusing; None: the command offers no choice.
 
     Raises:
-        UserError: there are bad rows: of one what is wrong with it, of several a list; or no row is
-            left.
+        UserError: bad rows (all faults are listed), or no row is left.
     """
     results = []
     bad = dict[str, UserError]()

@@ -1,8 +1,8 @@
-"""The parts of a reply that state its answer.
+"""Finds the parts of a reply that state its answer.
 
-A reply ends where a question of its own begins, and after ``####``, GSM8K's marker (Cobbe et al. 2021, arXiv
-2110.14168). In what is left, the last LaTeX ``\\boxed{...}`` is most explicit, then the text after ``####``, then
-after the last "the answer is", ``<answer>``, or line that says "Final answer".
+A reply ends where it asks a question of its own, and after ``####``, GSM8K's marker (Cobbe et al.
+2021, arXiv 2110.14168). In the rest, the last LaTeX ``\boxed{...}`` is most explicit, then the text
+after ``####``, then after the last "the answer is", ``<answer>``, or a "Final answer" line.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _COMMANDS = {
     r"\\(?:approx|simeq)(?![A-Za-z])": "≈",
     r"\\pi(?![A-Za-z])": "π",
     r"\\sqrt(?![A-Za-z])": "√",
-    r"\\,|~": "\u2009",  # a thin blank
+    r"\\,|~": "\u2009",  # a thin space
     r"\{,\}": ",",
     r"\\?\$": "",
     r"\\": "",
@@ -52,7 +52,7 @@ _NESTED = 3  # depth of \text{\mathbf{...}}
 
 
 def without_thoughts(text: str) -> str:
-    """Strip the thoughts from a reply; all of it where it has none.
+    """A reply without its thoughts.
 
     Example:
         >>> without_thoughts("<think>Two and two...</think> Four.")
@@ -62,7 +62,7 @@ def without_thoughts(text: str) -> str:
 
 
 def own_part(text: str) -> str:
-    """A reply without thoughts, and without the next question that a base model asks itself.
+    """A reply without thoughts, and without further questions that a base model asks itself.
 
     Example:
         >>> own_part("Two and two. #### 4" + chr(10) * 2 + "Question: And three?" + chr(10) + "#### 7")
@@ -71,7 +71,7 @@ def own_part(text: str) -> str:
     text = without_thoughts(text)
     for match in _NEXT_QUESTION.finditer(text):
         before = text[: match.start()].rstrip("#*_ \t\r\n")
-        if before and not before.endswith(":"):  # else the question is repeated first
+        if before and not before.endswith(":"):  # otherwise the question is repeated first
             text = text[: match.start()]
             break
     marked = _hashes(text)
@@ -79,7 +79,7 @@ def own_part(text: str) -> str:
 
 
 def candidates(text: str) -> list[str]:
-    """Parts of a reply that may be its answer, most explicit first; the last is its `own_part`.
+    """Parts of a reply that may be its answer, most explicit first, its `own_part` last.
 
     Example:
         >>> candidates("First A seems right. But the answer is B.")
@@ -90,14 +90,14 @@ def candidates(text: str) -> list[str]:
 
 
 def explicit_parts(text: str) -> list[str]:
-    """The parts in which a text says that this is its answer, most explicit first."""
+    """The parts of a text marked as its answer, most explicit first."""
     hashes = _hashes(text)
     found = (_boxed(text), hashes and hashes["answer"].strip(), _after_mark(text))
     return [part for part in found if part]
 
 
 def plain(text: str) -> str:
-    """A text without LaTeX's commands around and in an answer.
+    """A text without LaTeX commands around and in an answer.
 
     Example:
         >>> plain(r"$\\text{(E)}$"), plain(r"\\frac{1}{2}"), plain(r"\\$1{,}000")
@@ -112,7 +112,7 @@ def plain(text: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """A text up to the end of its first sentence.
+    """The first sentence of a text.
 
     Example:
         >>> first_sentence("Lima. It lies by the sea.")
@@ -122,19 +122,19 @@ def first_sentence(text: str) -> str:
 
 
 def _hashes(text: str) -> re.Match[str] | None:
-    """The first ``####`` that is no heading, with the line after it."""
+    """The first ``####`` that is no heading, and the rest of its line."""
     found = (match for match in _HASHES.finditer(text) if not _HEADING.match(match["answer"]))
     return next(found, None)
 
 
 def _boxed(text: str) -> str | None:
-    """Content of the last closed box, nested braces included."""
+    """Content of the last closed box, with nested braces."""
     contents = (_up_to_closing_brace(part) for part in reversed(_BOX.split(text)[1:]))
     return next((content for content in contents if content is not None), None)
 
 
 def _up_to_closing_brace(text: str) -> str | None:
-    """The text before the brace that closes one opened earlier; None if there is none."""
+    """The text before the closing brace of one opened earlier; None if there is none."""
     depth = 1
     for i, c in enumerate(text):
         depth += (c == "{") - (c == "}")
@@ -144,7 +144,7 @@ def _up_to_closing_brace(text: str) -> str | None:
 
 
 def _after_mark(text: str) -> str | None:
-    """The text after the last answer marker, up to the end of its line, or of its tag."""
+    """The text after the last answer marker, up to the end of the line or tag."""
     ends = [match.end() for match in _MARK.finditer(text)]
     if not ends:
         return None

@@ -1,4 +1,4 @@
-"""A file of rows, as it is read: its text, its rows, and what it says of its task."""
+"""A file of rows: text, rows, and information on its task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 class FileRow(NamedTuple):
-    """A row of a file: its location for messages, the id of one that has none, its values by column."""
+    """A row of a file: location for messages, default id, and values by column."""
 
     location: str
     id: str
@@ -30,18 +30,18 @@ class FileRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file, and what it says of its task.
+    """The rows of a file, and its information on the task.
 
     Attributes:
-        path: path of the file.
-        names: names of all columns, in the order in which they appear.
+        path: file.
+        names: names of all columns, in order of appearance.
         rows: the rows.
-        has_splits: whether the file has a list for each split; each row names its own then.
-        separator: separator of its columns; "" in JSON.
-        name, prompt, metric: the task's.
-        header: the names as a CSV file has them, with the blanks around them.
-        mark: what a CSV file begins with, see `read_marked`.
-        line_end: how lines of a CSV file end.
+        has_splits: whether the file has a list for each split; each row then names its split.
+        separator: separator of columns; "" in JSON.
+        name, prompt, metric: the task's, if given.
+        header: column names of a CSV file, with surrounding blanks.
+        mark: byte order mark for writing a CSV copy, see `read_marked`.
+        line_end: line end of a CSV file.
     """
 
     path: Path
@@ -58,17 +58,17 @@ class Table:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or as Windows writes it: in UTF-16 with its mark, or in cp1252.
+    """The text of a file in UTF-8, or in a Windows encoding: UTF-16 with its mark, or cp1252.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     return read_marked(path)[0]
 
 
 def read_marked(path: Path) -> tuple[str, str]:
-    """The same, and what a copy of it in UTF-8 begins with: the mark by which Excel knows UTF-8 for a
-    file that has one, or that is in another encoding.
+    """The text of a file, and the start of a UTF-8 copy: Excel's byte order mark if the file has
+    one or is in another encoding.
     """
     refuse_workbook(path)
     try:
@@ -88,7 +88,7 @@ def read_marked(path: Path) -> tuple[str, str]:
 
 
 def _encoding(data: bytes) -> str:
-    """The encoding of a text."""
+    """The encoding of a text file."""
     if data.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -97,7 +97,7 @@ def _encoding(data: bytes) -> str:
 
 
 def _is_windows(data: bytes) -> bool:
-    """Whether a text without a mark is cp1252, and not UTF-8 of which a few bytes are damaged."""
+    """Whether a text without a mark is cp1252, rather than slightly damaged UTF-8."""
     try:
         data.decode("cp1252")
     except UnicodeDecodeError:
@@ -109,10 +109,10 @@ def _is_windows(data: bytes) -> bool:
 
 
 def refuse_workbook(path: Path) -> None:
-    """Say how the sheet of a workbook becomes a table.
+    """Refuse a workbook, and say how to export its sheet.
 
     Raises:
-        UserError: it is a workbook, by its suffix.
+        UserError: the suffix is a workbook's.
     """
     if path.suffix.lower() in _WORKBOOKS:
         advice = 'save its sheet as "CSV UTF-8", and give that file'
@@ -120,10 +120,10 @@ def refuse_workbook(path: Path) -> None:
 
 
 def parse_text(text: str, path: Path, first_line: int = 1) -> object:
-    """The value of a JSON text, which begins at a line of a file.
+    """The value of a JSON text that starts at a line of a file.
 
     Raises:
-        UserError: says where it is no JSON.
+        UserError: names the line of the fault.
     """
     try:
         return parse_json(text, unique=True)
@@ -133,7 +133,7 @@ def parse_text(text: str, path: Path, first_line: int = 1) -> object:
         several = e.msg == "Extra data" and path.suffix.lower() != ".jsonl"
         advice = lines if several else "fix it there"
         raise UserError(f"{location}: malformed JSON: {e.msg}; {advice}") from e
-    # a repeated key, nested too deeply, or an integer of thousands of digits
+    # duplicate key, too deep nesting, or an integer of thousands of digits
     except ValueError as e:
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
 

@@ -1,7 +1,7 @@
-"""Custom prompts: a template of the user turn, in a task file or for a search.
+"""Custom prompts: templates of the user turn, from a task file or for a search.
 
 A template may come from an untrusted task file, so placeholders are replaced literally, in one
-pass: `str.format` would let a template reach attributes, and a second pass would expand braces in a
+pass: `str.format` would give access to attributes, and a second pass would expand braces in a
 question.
 """
 
@@ -14,25 +14,25 @@ from dataclasses import replace
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered
 
-_WORDS = 4  # of a text that a prompt may need
+_WORDS = 4  # words that make a column a text a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _KNOWN = ("question", "choices")
-_ANSWERS = ("answers", "right")  # columns that would give the answer away
+_ANSWERS = ("answers", "right")  # columns that would reveal the answer
 
 
 def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, Task]:
-    """The tasks with their prompts replaced: by ``TEXT``, for all of them, or by ``TASK=TEXT``.
+    """The tasks with new prompts: ``TEXT`` for all tasks, or ``TASK=TEXT``.
 
     Raises:
-        UserError: a prompt of a task, or a template, is wrong.
+        UserError: a task's prompt or a template is wrong.
 
     Example:
         >>> task = Task("mood", (), ())
         >>> prompted({"mood": task}, ["{question}\\nMood:", "mood={question}\\n"])["mood"].prompt
         '{question}\\n'
     """
-    texts: dict[str | None, str] = {}  # by task; None: for all others
+    texts: dict[str | None, str] = {}  # task -> template; None: all other tasks
     for template in templates:
         named = _TASK_TEMPLATE.match(template)
         name, text = (None, template) if named is None else (named[1], named[2])
@@ -51,7 +51,7 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
 
 
 def _with_prompt(task: Task, template: str | None) -> Task:
-    """The task with its prompt, and a note on columns of text that the prompt leaves out."""
+    """The task with its prompt, and a note on text columns missing from the prompt."""
     items = (*task.dev, *task.test)
     columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
     prompt, where = (template, "`template`") if template is not None else (task.prompt, task.source)
@@ -71,7 +71,7 @@ def _with_prompt(task: Task, template: str | None) -> Task:
 
 
 def fillers(item: Item) -> dict[str, str]:
-    """Placeholder -> text: question, options, and what else the item holds (a passage, ...).
+    """Placeholder -> text: question, options, and the item's other fields (a passage, ...).
 
     Example:
         >>> fillers(Item("1", "Is it raining?", None, "yes", {"passage": "All is wet."}))
@@ -95,9 +95,9 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
     """Refuse a template with unknown placeholders or without ``{question}``.
 
     Args:
-        template: the text.
-        where: the option or file that it comes from.
-        columns: further names that all items have.
+        template: text of the template.
+        where: option or file of the template.
+        columns: further fields of all items.
 
     Example:
         >>> check_template("{passage} {question} Answer in one word.", "mine.json", ["passage"])
@@ -118,7 +118,7 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
 
 
 def fill(template: str, item: Item) -> str:
-    """The template with what the item has for its placeholders; see `render_prompt`."""
+    """The template with an item's fields filled in; see `render_prompt`."""
     values = fillers(item)
     check_template(template, "prompt template", values)
 
@@ -136,11 +136,11 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
     """The user turn for an item.
 
     Args:
-        item: the question.
-        scoring: ``letter`` shows the lettered options and ends with ``The answer is``;
-            ``likelihood`` shows the question alone, since each option's text is scored as the
-            reply; ``generate`` is ``letter`` if there are choices, else ``likelihood``. A plain
-            prompt is used verbatim.
+        item: question.
+        scoring: ``letter`` shows lettered options and ends with ``The answer is``; ``likelihood``
+            shows only the question, since each option's text is scored as the reply; ``generate``
+            is ``letter`` if there are choices, else ``likelihood``. A plain prompt is used
+            verbatim.
         template: a user turn with ``{question}`` and optionally ``{choices}`` (one ``A: ...`` line
             each) or further columns of the item by name; it replaces the default of every scoring.
             Literal braces are doubled.
@@ -178,6 +178,6 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
 def chat_prompt(
     item: Item, scoring: Scoring, chat: Callable[..., str], template: str | None
 ) -> str:
-    """The user turn of an item in a chat template, after the turns before it."""
+    """The user turn of an item in a chat template, after its earlier turns."""
     turn = render_prompt(item, scoring, template)
     return chat(turn, item.earlier) if item.earlier else chat(turn)

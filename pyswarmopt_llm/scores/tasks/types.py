@@ -1,5 +1,5 @@
-"""`Item`, one question with its answer, `Task`, a dev and a test set of items, and their `Form`; the
-prompts of items, by default or by a template (`templates`).
+"""`Item`, a question with its answer; `Task`, a dev and a test set of items; `Form`; and the items'
+prompts, by default or from a template (`templates`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pyswarmopt_llm.common.files.regular import digest
 
-_LONGEST = 200  # characters of an example
+_LONGEST = 200  # most characters of an example
 _SPLITS = ("dev", "test", "spare")
-DEV, TEST = 200, 1000  # default sizes, those of the Model Swarms reference
+DEV, TEST = 200, 1000  # default sizes, as in the Model Swarms reference
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,25 @@ class Item:
         'four'
     """
 
-    id: str  # within its split
+    id: str  # unique within its split
     question: str  # without a leading ``Question:``
     choices: dict[str, str] | None  # letter -> text; None for open questions
-    # the letter of the right choice, or the right answer itself; empty if there is none
+    # letter of the right choice, or the right answer; "" if there is none
     answer: str
-    # further fields of the source, for example ``domain``
+    # further fields of the source, such as ``domain``
     meta: Mapping[str, str] = field(default_factory=dict)
     plain: bool = False  # whether the question is a complete prompt, given to the model verbatim
-    location: str = field(default="", compare=False, repr=False)  # in its source, for messages
+    location: str = field(default="", compare=False, repr=False)  # for messages
 
     @property
     def earlier(self) -> list[dict[str, str]]:
-        """The turns of a conversation before the question, with ``role`` and ``content``."""
+        """Turns of a conversation before the question, with ``role`` and ``content``."""
         turns: list[dict[str, str]] = json.loads(self.meta.get("earlier", "[]"))
         return turns
 
     @property
     def conversation(self) -> str:
-        """The question after what was said before it: items of one text are one item."""
+        """Earlier turns and the question as one text; items with equal texts are the same."""
         return "\n".join([*(turn["content"] for turn in self.earlier), self.question])
 
     @property
@@ -79,15 +79,15 @@ class Task:
     dev: tuple[Item, ...]
     test: tuple[Item, ...]
     prompt: str | None = None  # template of the user turn with ``{question}`` and ``{choices}``
-    source: str = ""  # the spec that the user gave
-    fingerprint: str = ""  # SHA-256 (hex) of the content of dev and test; computed by default
+    source: str = ""  # the user's spec
+    fingerprint: str = ""  # SHA-256 (hex) of dev and test; computed by default
     metric: str | None = None  # a name of `METRICS`; None: accuracy
-    note: str = ""  # a sentence for the user: how dev and test were drawn
-    column: str = "question"  # the column of the source that holds the questions
-    left: int | None = None  # test items of the source that are not among `test`; None: unknown
-    # dev items of the source beyond `dev`, if they have no options; not in the fingerprint
+    note: str = ""  # a sentence for the user on how dev and test were drawn
+    column: str = "question"  # question column of the source
+    left: int | None = None  # further test items of the source; None: unknown
+    # further dev items of the source, if they have no options; not in the fingerprint
     spare: tuple[Item, ...] = ()
-    strata: str | None = None  # what the draw of dev and test was stratified by; None: no draw
+    strata: str | None = None  # strata of the draw of dev and test; None: no draw
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
@@ -103,12 +103,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Form:
-    """The form in which a task with choices asks.
+    """How a task with choices asks.
 
     Attributes:
-        column: column of the questions.
-        choices: letter -> text, where all questions have the same; None: each has its own.
-        prompt: the template, see `render_prompt`.
+        column: question column.
+        choices: letter -> text, if all questions share their choices; None: they do not.
+        prompt: template, see `render_prompt`.
         example: a dev question.
     """
 
@@ -123,7 +123,7 @@ class Form:
 
 
 def form_of(task: Task) -> Form | None:
-    """The form of a task's questions; None where answers are written.
+    """The form of a task's questions; None for written answers.
 
     Example:
         >>> item = Item("1", "Lost my card!", {"A": "card", "B": "loan"}, "A")
@@ -160,5 +160,5 @@ Scoring = Literal["letter", "likelihood", "generate"]
 
 
 def lettered(item: Item) -> str:
-    """The options of an item, a line each."""
+    """The options of an item, one per line."""
     return "\n".join(f"{letter}: {text}" for letter, text in (item.choices or {}).items())

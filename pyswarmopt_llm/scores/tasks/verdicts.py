@@ -1,6 +1,6 @@
 """Verdicts in replies: yes or no, true or false; the better of two replies; a rating from 1 to 10.
 
-What a reply does not say plainly is None, never a guess.
+An unclear reply gives None, never a guess.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DENIED = re.compile(
 _OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
 _BARE = re.compile(r"\b(?:yes|true|false|maybe)\b|\bno\b(?=\s*(?:[^\w\s]|\n|$))")
 
-_BEGINNING = r"(?:^|\n|[.!?]\s)[\W_]{0,20}?"  # of a text, a line, a sentence
+_BEGINNING = r"(?:^|\n|[.!?]\s)[\W_]{0,20}?"  # start of a text, a line, a sentence
 
 _SCALE = r"(?:\s*[(\[][^()\[\]\n]{0,20}[)\]])?"  # "Rating (1-10)"
 _RATING = re.compile(
@@ -60,9 +60,9 @@ _NO_ARTICLE = re.compile(rf"{_CLOSED}(?:$|[^\w\s'\u2019]|(?:because|since|as|is|
 
 
 def spoken_verdict(text: str) -> str | None:
-    """Yes, no, true, false or maybe, as a reply says it; None if it says none, or several.
+    """The verdict of a reply (yes, no, true, false or maybe); None if there is none, or several.
 
-    What the reply marks as its answer decides, then its first word, then the only verdict in it.
+    Text marked as the answer decides, then the first word, then the only verdict in the reply.
 
     Example:
         >>> spoken_verdict("Yes or no? Let me see. #### no"), spoken_verdict("That is not true.")
@@ -73,9 +73,9 @@ def spoken_verdict(text: str) -> str | None:
 
 
 def preferred(text: str) -> str | None:
-    """The reply that a judge calls better, "A" or "B", or "tie"; None if it does not say.
+    """The reply that a judge prefers, "A" or "B", or "tie"; None if unclear.
 
-    "Better: A" at a beginning of its answer decides, whatever reasons follow.
+    "Better: A" at the start decides, whatever reasons follow.
 
     Example:
         >>> preferred("Reply B is better. A is too long."), preferred("Better: tie"), preferred("Both!")
@@ -97,8 +97,7 @@ def preferred(text: str) -> str | None:
 
 
 def rating(text: str) -> float | None:
-    """The rating from 1 to 10 that a judge gives; None if it gives none, several, or one on another
-    scale.
+    """A judge's rating from 1 to 10; None if there is none, several, or one on another scale.
 
     Example:
         >>> rating("Rating (1-10): 8/10"), rating("Rating: 4/5"), rating("Rating: -3/10")
@@ -126,7 +125,7 @@ def _verdict(text: str) -> str | None:
 
 
 def _side(match: re.Match[str]) -> str | None:
-    """What "Better: ..." names; "Better: A clear answer" names none."""
+    """The reply named by "Better: ..."; "Better: A clear answer" names none."""
     if match["tie"]:
         return "tie"
     if match["letter"] == "A" and not _NO_ARTICLE.match(match["rest"]):
@@ -135,7 +134,7 @@ def _side(match: re.Match[str]) -> str | None:
 
 
 def _rated(given: str, bare: bool = False) -> float | None:
-    """The number of "8/10, since ..."; without "Rating:" it has to be alone or out of 10."""
+    """The number in "8/10, since ..."; without "Rating:" it must be alone or out of 10."""
     match = _GIVEN.match(given)
     if match is None or _RANGE.match(match["rest"]):
         return None

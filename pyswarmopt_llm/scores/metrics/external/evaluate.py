@@ -16,16 +16,15 @@ from pyswarmopt_llm.scores.tasks import Item
 
 
 class EvaluateMetric:
-    """A metric of `evaluate`, computed item by item, so that its standard error is known.
+    """An `evaluate` metric, computed item by item, so that its standard error is known.
 
-    For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean is the
-    library's own value. Corpus-level metrics (such as Matthews correlation) are refused.
-    A metric that takes a list of references gets all of an item, one that takes a text the first.
+    For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean equals
+    the library's value. Corpus-level metrics (such as Matthews correlation) are refused. A metric
+    of lists of references gets all of an item's, a metric of single references the first.
 
     Args:
-        spec: a folder with a metric's script (works offline) or a hub name; ``rouge#rougeL`` says
-            which value to use of several (default: the one of the metric's own name, or the only
-            one).
+        spec: folder with a metric's script (works offline) or hub name; ``rouge#rougeL`` selects
+            one of several values (default: the value with the metric's name, or the only one).
 
     Raises:
         UserError: `evaluate` is not installed, or the metric cannot be loaded.
@@ -37,7 +36,7 @@ class EvaluateMetric:
         evaluate = optional("evaluate", f"`metric` evaluate:{spec}")
         path = user_path(name)
         if path.exists() and os.sep not in name:
-            # The library would run a script of that name here instead of its own.
+            # Otherwise the library would run a script with that name here.
             raise InvalidOption(
                 "metric",
                 f"evaluate:{spec}",

@@ -1,4 +1,6 @@
-"""Permissions that a run, perhaps a stranger's, needs from its user: for code, and for a server."""
+"""Permissions that a run, perhaps a stranger's, needs from its user: to execute code, and to
+contact a server.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ JUDGE = "judge"
 
 
 def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Field and value of each setting that runs code, or unpickles data from a cluster."""
+    """Field and value of each setting that executes code, or unpickles data from a cluster."""
     yield from (("utilities", spec) for spec in config.utilities)
     yield from (
         ("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec)
@@ -37,7 +39,7 @@ def asks_judge(config: SearchConfig) -> Iterator[tuple[str, str]]:
 
 
 def metric_to_name(config: SearchConfig) -> str | None:
-    """The metric that `swarm-llm eval` of a run of one task needs to be told again; None: none."""
+    """The metric that `swarm-llm eval` of a run with one task must name again; None: no need."""
     named = [*runs_code(config), *asks_judge(config)]
     return next((_metric(spec) for field, spec in named if field == "metrics"), None)
 
@@ -45,7 +47,7 @@ def metric_to_name(config: SearchConfig) -> str | None:
 def to_name_again(
     config: SearchConfig, allowed: Collection[str] = (), allow: str = "allow"
 ) -> list[str]:
-    """The options that a command on a run needs for what is not among `allowed`; see `require`."""
+    """The options that a command on a run needs for settings not in `allowed`; see `require`."""
     named = [*runs_code(config), *asks_judge(config)]
     code = [(allow or field, value) for field, value in named]
     return [
@@ -58,10 +60,10 @@ def to_name_again(
 def require(
     config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
 ) -> None:
-    """Refuse a ``run.json`` that runs code, or asks a server or a judge, unless each of these
-    settings is given again.
+    """Refuse a ``run.json`` that executes code, or contacts a server or a judge, unless these
+    settings are given again.
 
-    `allow` is the option of the command that takes code; empty where the settings' own options do.
+    `allow` is the command's option for code; empty if the settings have options of their own.
 
     This happens before any import. A fingerprint would not help: an attacker who can write a module
     next to a ``run.json`` can write its fingerprint, too.
@@ -84,7 +86,7 @@ def require(
 
 
 def _metric(spec: str) -> str:
-    """The metric in ``NAME`` or ``TASK=NAME``, which may have more of these signs."""
+    """The metric in ``NAME`` or ``TASK=NAME``, which may contain further "=" signs."""
     task, _, metric = spec.partition("=")
     return metric or task
 

@@ -1,4 +1,4 @@
-"""Objectives without items of their own: functions of an engine, and tasks of the harness."""
+"""Objectives without items: functions of an engine, and harness tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyswarmopt_llm.scores.metrics.external.score_function import CallableUtilit
 
 
 class External(Protocol):
-    """An objective that scores an engine without items; its fingerprint is of all that it asks."""
+    """An objective that scores an engine without items; its fingerprint covers all its questions."""
 
     name: str
     fingerprint: str
@@ -29,7 +29,7 @@ def harness_task(spec: str, dev: int | None, test: int | None) -> External:
     """A task of lm-evaluation-harness, ``lm-eval:NAME``.
 
     Raises:
-        UserError: the harness is missing, or has no such task that can be scored here.
+        UserError: the harness is missing, or has no such task supported here.
     """
     from pyswarmopt_llm.published.lm_eval import LmEvalTask
 
@@ -37,10 +37,10 @@ def harness_task(spec: str, dev: int | None, test: int | None) -> External:
 
 
 def load_externals(config: SearchConfig, harness: Sequence[str]) -> dict[str, External]:
-    """Name -> objective, of the tasks of the harness and a configuration's functions.
+    """Name -> objective, for harness tasks and a configuration's functions.
 
     Raises:
-        UserError: one is wrong, or two have the same name.
+        UserError: an objective is wrong, or two have the same name.
     """
     externals: dict[str, External] = {}
     for spec in [*harness, *config.utilities]:

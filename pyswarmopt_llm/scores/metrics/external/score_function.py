@@ -1,4 +1,4 @@
-"""Python functions of the user's that score: written replies (``--metric FILE.py:FUNCTION``), or an
+"""A user's Python functions that score written replies (``--metric FILE.py:FUNCTION``), or an
 engine (`SearchConfig.utilities`, each ``module:function``).
 """
 
@@ -39,8 +39,8 @@ from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
 ONE = ("prompt", "reply", "item")
 BATCH = ("prompts", "replies", "items")
-_SHOWN = 40  # characters of a prompt in a message
-_SHOWN_OF_REPLY = 160  # of a reply, which a function that reads it may have to be corrected for
+_SHOWN = 40  # most characters of a prompt in a message
+_SHOWN_OF_REPLY = 160  # most characters of a reply, which may show what to correct
 _GIVE = "give FILE.py:FUNCTION"
 Parts = list[dict[str, float]]
 
@@ -48,16 +48,16 @@ Parts = list[dict[str, float]]
 class ScoreFunction:
     """A user's function of a prompt and a reply, or of all prompts and replies of a split.
 
-    The names of its parameters say which: some of ``prompt, reply, item``, called for each reply,
-    or some of ``prompts, replies, items``, called once. It returns a number, higher is better, or
-    named numbers (a dict), of which the mean is taken; for a whole split a list of these.
+    Its parameter names decide: some of ``prompt, reply, item`` for a call per reply, or some of
+    ``prompts, replies, items`` for a single call. It returns a number, higher is better, or named
+    numbers (a dict), which are averaged; for a whole split a list of these.
 
     Args:
-        spec: ``FILE.py:FUNCTION``, whose file is run and may import modules beside it; or the name
-            of a function of this process or of a package, see `own.here`.
+        spec: ``FILE.py:FUNCTION``, whose file is executed and may import modules beside it; or the
+            name of a function in this process or in a package, see `own.here`.
 
     Raises:
-        InvalidOption: no such file or function, or one with other parameters.
+        InvalidOption: no such file or function, or it has other parameters.
 
     Attributes:
         fingerprint: SHA-256 (hex) of the file, so that resuming notices a changed function.
@@ -80,17 +80,16 @@ class ScoreFunction:
         self._parameters = self._named(name)
 
     def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> Parts:
-        """The named numbers of each reply; a single number is called ``""``.
+        """The named numbers of each reply; a single number has the name ``""``.
 
         Args:
-            prompts: what the model was asked, without its chat template.
-            replies: what it wrote, without its thoughts.
-            items: where the prompts come from: ``question``, ``choices``, ``answer``, ``meta``,
-                ``id``.
+            prompts: user turns, without chat template.
+            replies: replies, without thoughts.
+            items: items of the prompts: ``question``, ``choices``, ``answer``, ``meta``, ``id``.
 
         Raises:
-            InvalidOption: the function raised, or returned something else; with the number of the
-                prompt, and the reply.
+            InvalidOption: the function raised, or returned something else; names the prompt's
+                number and the reply.
         """
         locations = [
             f"prompt {item.id} ({_short(prompt)}), reply {_short(reply, _SHOWN_OF_REPLY)}: "
@@ -118,7 +117,7 @@ class ScoreFunction:
         return parts
 
     def _found(self, file: str) -> Path:
-        """The file of the function."""
+        """The file that contains the function."""
         if not file:
             raise self._refusal(f"names no function; {_GIVE}")
         path = user_path(file)
@@ -130,10 +129,10 @@ class ScoreFunction:
         return InvalidOption("metric", self._spec, why)
 
     def _listed(self, values: Any, count: int) -> list[Any]:
-        """The values of a function of all replies."""
+        """The values returned for all replies, as a list."""
         try:
             listed = None if isinstance(values, str | Mapping) else list(values)
-        except TypeError:  # a number, a tensor without dimensions
+        except TypeError:  # a number, or a tensor without dimensions
             listed = None
         if listed is None:
             raise self._refusal(f"returned {_short(values)}; return a list, a value per reply")
@@ -149,11 +148,11 @@ class ScoreFunction:
 
     @contextmanager
     def _own_code(self, location: str | None) -> Iterator[None]:
-        """Run the user's code: it may change the working directory, which is its own, and
-        print; stdout is for results, as with `json`. `location` begins messages; None: an import.
+        """Run the user's code. It may print and change its own working directory; its output goes
+        to stderr, since stdout is for results. `location` starts messages; None: an import.
 
         Raises:
-            InvalidOption: whatever it raises but an interrupt.
+            InvalidOption: the code raised anything but an interrupt.
         """
         try:
             with chdir(self._folder), redirect_stdout(sys.stderr):
@@ -173,7 +172,7 @@ class ScoreFunction:
             raise self._refusal(f"{what}; {remedy}") from error
 
     def _checked(self, value: object, location: str) -> dict[str, float]:
-        """The named numbers that one value stands for."""
+        """A returned value as named numbers."""
         named = value if isinstance(value, Mapping) else {"": value}
         parts = {str(name): _number(part) for name, part in named.items()}
         if not parts or not math.isfinite(sum(parts.values())):
@@ -182,7 +181,7 @@ class ScoreFunction:
         return parts
 
     def _run_file(self) -> ModuleType:
-        """The file as a module. Its folder is searched for what it imports, as for a script."""
+        """The file as a module; as for a script, imports are searched in its folder."""
         folder = str(self._file.parent)
         if folder not in sys.path:
             sys.path.insert(0, folder)
@@ -191,16 +190,16 @@ class ScoreFunction:
         if spec is None or spec.loader is None:
             raise self._refusal(f"cannot be imported; {_GIVE}")
         module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # where dataclasses and pickle look for it
+        sys.modules[name] = module  # dataclasses and pickle look for it here
         with self._own_code(None):
             spec.loader.exec_module(module)
         return module
 
     def _named(self, name: str) -> tuple[str, ...]:
-        """The parameters that the function is called with."""
+        """Names of the parameters to pass."""
         try:
             parameters = inspect.signature(self._function).parameters.values()
-        except (TypeError, ValueError):  # compiled: without a signature
+        except (TypeError, ValueError):  # compiled functions may have no signature
             return ONE
         names = tuple(p.name for p in parameters if p.kind in _BY_NAME and p.name in (*ONE, *BATCH))
         needed = {p.name for p in parameters if p.default is p.empty and p.kind not in _VARIADIC}
@@ -214,7 +213,7 @@ class ScoreFunction:
 
 
 class FunctionReplies(Written):
-    """A `Utility`: replies scored by `ScoreFunction.parts`; the score has its named numbers, too."""
+    """A `Utility`: replies scored by `ScoreFunction.parts`; its score includes the named numbers."""
 
     def score_samples(
         self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
@@ -251,7 +250,7 @@ def function_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any
 
 
 def means(parts: Sequence[Mapping[str, float]]) -> list[float]:
-    """The mean of the named numbers of each reply.
+    """The mean of each reply's named numbers.
 
     Example:
         >>> means([{"short": 1.0, "polite": 0.0}, {"short": 1.0, "polite": 1.0}])
@@ -265,7 +264,7 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _number(value: Any) -> float:
-    """A value of any library's type, as a tensor of one element, as a float; NaN if it is none.
+    """A value, or a one-element tensor of any library, as a float; NaN if it is none.
 
     Example:
         >>> _number(True), _number("0.5"), _number(10**400)
@@ -280,7 +279,7 @@ def _number(value: Any) -> float:
 
 
 def _short(value: object, most: int = _SHOWN) -> str:
-    """A value on one line, cut off after so many characters.
+    """A value on one line, cut to `most` characters.
 
     Example:
         >>> _short("a" * 99)
@@ -296,8 +295,8 @@ class CallableUtility:
     """A user's function of an engine.
 
     The function takes the engine with a candidate loaded and returns a float or a `Score`, higher
-    is better. Its parameter ``split``, if it has one, is ``"dev"`` during the search and ``"test"``
-    at the end; without it there is no test score.
+    is better. An optional parameter ``split`` is ``"dev"`` during the search and ``"test"`` at the
+    end; without it there is no test score.
 
     Args:
         spec: ``module:function``; the module may be in the current directory.
@@ -306,8 +305,8 @@ class CallableUtility:
         UserError: no such module or function.
 
     Attributes:
-        name: the function's name.
-        has_test: whether it takes ``split``.
+        name: name of the function.
+        has_test: whether the function takes ``split``.
         fingerprint: SHA-256 (hex) of the module's source, so that resuming detects a changed
             function.
     """
@@ -329,8 +328,8 @@ class CallableUtility:
 
         Raises:
             NotFiniteError: the result is NaN or infinite.
-            UserError: it is neither a number nor a `Score`. Exceptions of the function are passed
-                on.
+            UserError: the result is neither a number nor a `Score`. The function's exceptions are
+                passed on.
         """
         with redirect_stdout(sys.stderr):  # stdout is for results, as with `json`
             value = self._function(engine, **({"split": split} if self.has_test else {}))
@@ -347,11 +346,11 @@ class CallableUtility:
         """Whether the function has a parameter ``split``.
 
         Raises:
-            UserError: it cannot be called with an engine.
+            UserError: the function cannot be called with an engine.
         """
         try:
             signature = inspect.signature(self._function)
-        except (TypeError, ValueError):  # compiled: without a signature
+        except (TypeError, ValueError):  # compiled functions may have no signature
             return False
         takes = "split" in signature.parameters
         try:
@@ -374,7 +373,7 @@ def _find(spec: str) -> Any:
     try:
         with redirect_stdout(sys.stderr):
             function = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # importing runs the user's code
+    except Exception as error:  # importing executes the user's code
         raise InvalidOption(
             "utility", spec, f"cannot import {module} ({type(error).__name__}: {error})"
         ) from error
@@ -384,7 +383,7 @@ def _find(spec: str) -> Any:
 
 
 def _line_in(error: BaseException, file: str | None) -> str:
-    """The line of a user's file that an exception came from, to end a clause; "" for none."""
+    """The line of a user's file in an exception's traceback, to end a clause; "" if there is none."""
     if isinstance(error, SyntaxError):
         return f" in line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
