@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pyswarmopt._minimize import minimize
+from pyswarmopt.algorithms.registry import as_recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.driver.result import INTERRUPTED, Result
@@ -136,6 +137,7 @@ def compare(
 
     Raises:
         ValueError: no recipes, or two of one name.
+        TypeError: `recipes` is no list, or `seed` or `recipe` in place of `seeds` and `recipes`.
 
     Example:
         >>> import pyswarmopt as pso
@@ -145,6 +147,8 @@ def compare(
         >>> list(found.paired()), len(found.finals("mine"))
         (['mine'], 6)
     """
+    for name in {"seed", "recipe"} & options.keys():
+        raise TypeError(f"compare() has no argument {name}; here it is {name}s=")
     named = _named(recipes)
     results: dict[str, tuple[Result, ...]] = {}
     for name, recipe in named.items():
@@ -159,6 +163,8 @@ def compare(
 
 
 def _named(recipes: Any) -> dict[str, str | Recipe | None]:
+    if isinstance(recipes, str):
+        raise TypeError(f"recipes={recipes!r}: give a list of names or recipes")
     if isinstance(recipes, Mapping):
         named = dict(recipes)
     else:
@@ -177,7 +183,7 @@ def _named(recipes: Any) -> dict[str, str | Recipe | None]:
 def _label(recipe: str | Recipe | None) -> str:
     if recipe is None:
         return DEFAULT
-    return recipe if isinstance(recipe, str) else recipe.name
+    return recipe if isinstance(recipe, str) else as_recipe(recipe).name
 
 
 def sign_test(better: int, worse: int) -> float:

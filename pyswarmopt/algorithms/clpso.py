@@ -12,7 +12,7 @@ from pyswarmopt.base.random_bits import uniform
 from pyswarmopt.base.state import EXEMPLARS, State
 from pyswarmopt.base.storage import copied
 from pyswarmopt.parts.schedule import Linear
-from pyswarmopt.parts.velocity import SumOfTerms, inertia, social
+from pyswarmopt.parts.velocity import inertia, social
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,8 @@ def clpso(
     terms = (inertia(Linear(start, end, horizon)), social(c, "element"))
     return compose(
         name="clpso",
-        velocity=SumOfTerms(terms, limit=max_velocity),
+        terms=terms,
+        max_velocity=max_velocity,
         topology=Exemplars(gap),
         population=population,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.parts.schedule import Linear
 from pyswarmopt.parts.topology import named
-from pyswarmopt.parts.velocity import SumOfTerms, cognitive, inertia, social
+from pyswarmopt.parts.velocity import cognitive, inertia, social
 
 
 @keeps_options
@@ -51,7 +51,8 @@ def inertia_weight(
     terms = (inertia(w), cognitive(c1, "element"), social(c2, "element"))
     return compose(
         name="inertia_weight",
-        velocity=SumOfTerms(terms, limit=max_velocity),
+        terms=terms,
+        max_velocity=max_velocity,
         topology=named(topology),
         population=population,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec
 
-from pyswarmopt.base.inputs import as_count
+from pyswarmopt.base.inputs import as_count, require_function
 from pyswarmopt.parts import boundary as boundaries
 from pyswarmopt.parts import initialise
 from pyswarmopt.parts.boundary import Boundary
@@ -20,6 +20,18 @@ from pyswarmopt.parts.topology import Global, Topology
 from pyswarmopt.parts.velocity import SumOfTerms, Term, VelocityRule
 
 P = ParamSpec("P")
+
+# the parts that are functions, and where the package has some
+MODULES = {
+    "velocity": "velocity",
+    "topology": "topology",
+    "boundary": "boundary",
+    "schedule": "schedule",
+    "restart": "restart",
+    "stop": "stopping",
+    "populate": "initialise",
+    "launch": "initialise",
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,7 @@ class Recipe:
 
     Raises:
         ValueError: a population below 1.
+        TypeError: a part that is no function.
 
     Example:
         >>> import pyswarmopt as pso
@@ -69,6 +82,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         as_count(f"recipe {self.name!r}: population", self.population, 1)
+        for field, module in MODULES.items():
+            value = getattr(self, field)
+            for part in value if isinstance(value, tuple) else (value,):
+                require_function(field, part, module)
 
     def __str__(self) -> str:
         """The parameters of a named recipe, or the parts of another one.
@@ -117,13 +134,14 @@ def compose(
     boundary: Boundary = boundaries.reflect,
     schedule: float | Schedule = 1.0,
     restart: Restart | Sequence[Restart] = (),
-    stop: Sequence[StopRule] = (),
+    stop: StopRule | Sequence[StopRule] = (),
     normalise: bool = False,
     populate: Populate = initialise.uniform,
     launch: Launch | None = None,
     population: int = 40,
     name: str = "composed",
     velocity: VelocityRule | None = None,
+    max_velocity: float | None = None,
 ) -> Recipe:
     """Compose an algorithm from its parts, all of which have plain defaults.
 
@@ -133,19 +151,22 @@ def compose(
         boundary: default: `boundary.reflect`.
         schedule: step length, a number or a schedule over moves.
         restart: one policy or several; default: none.
-        stop: stop rules of the algorithm itself.
+        stop: one stop rule of the algorithm itself, or several.
         normalise: divide the sum of the terms by C, the sum of r * weight over the terms as drawn.
         populate: default: uniform in the bounds.
         launch: starting velocities; default: half-way to another particle.
         population: default number of particles.
         name: for reports.
         velocity: in place of `terms`, a rule that is no sum of them.
+        max_velocity: V_max, to which each coordinate of the sum of the terms is cut, in the units
+            of x; default: not at all.
 
     Returns:
         The recipe.
 
     Raises:
-        ValueError: no terms, terms as well as a velocity rule, or a population below 1.
+        ValueError: no terms, terms as well as a velocity rule, or a number out of its range.
+        TypeError: a part that is no function.
 
     Example:
         An inertia-weight swarm with a term of one's own:
@@ -156,18 +177,20 @@ def compose(
         >>> pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe=mine, max_evals=2000, seed=1).fun < 1e-4
         True
     """
-    if velocity is not None and (terms is not None or normalise):
+    if velocity is not None and (terms is not None or normalise or max_velocity is not None):
         raise ValueError(
-            "give either velocity terms or a velocity rule; only terms can be normalised"
+            "give either velocity terms or a velocity rule; only terms can be normalised and cut"
         )
+    if velocity is None:
+        velocity = SumOfTerms(tuple(terms or ()), normalise, max_velocity)
     return Recipe(
         name=name,
-        velocity=SumOfTerms(tuple(terms or ()), normalise) if velocity is None else velocity,
+        velocity=velocity,
         topology=Global() if topology is None else topology,
         boundary=boundary,
         schedule=as_schedule(schedule),
         restart=(restart,) if callable(restart) else tuple(restart),
-        stop=tuple(stop),
+        stop=(stop,) if callable(stop) else tuple(stop),
         populate=populate,
         launch=initialise.TowardsPartner(0.5) if launch is None else launch,
         population=population,

@@ -57,11 +57,20 @@ def get(name: str, **options: Any) -> Recipe:
 def as_recipe(recipe: str | Recipe) -> Recipe:
     """A recipe, or the one of a name.
 
+    Raises:
+        ValueError: an unknown name, or something else.
+
     Example:
         >>> as_recipe("fips").name
         'fips'
     """
-    return get(recipe) if isinstance(recipe, str) else recipe
+    if isinstance(recipe, str):
+        return get(recipe)
+    if isinstance(recipe, Recipe):
+        return recipe
+    if callable(recipe):
+        raise ValueError(f"recipe is a function: write {getattr(recipe, '__name__', recipe)}()")
+    raise ValueError(f"recipe={recipe!r}: use a name or a Recipe")
 
 
 __all__ = [

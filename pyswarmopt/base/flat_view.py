@@ -32,6 +32,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
+from pyswarmopt.base.arrays import Floats
+
 
 class FlatView:
     """The layout of named tensors, such as a state dict, in one flat vector, in the order of the
@@ -90,7 +92,7 @@ class FlatView:
         parts = [named[name].detach().flatten() for name in self.names]
         return torch.cat(parts) if parts else torch.empty(0)
 
-    def load(self, named: Mapping[str, Tensor] | Module, flat: Tensor) -> None:
+    def load(self, named: Mapping[str, Tensor] | Module, flat: Tensor | Floats) -> None:
         """Copy a vector, (size,), into the tensors or the module's parameters, which keep their
         dtype and device.
 
@@ -120,13 +122,14 @@ class FlatView:
         _refuse_other_dtypes(named)
         return named
 
-    def views(self, flat: Tensor) -> dict[str, Tensor]:
-        """Names to views of `flat`, (size,): no copy is made, and writing to a view writes to
-        `flat`.
+    def views(self, flat: Tensor | Floats) -> dict[str, Tensor]:
+        """Names to views of `flat`, (size,), a tensor or NumPy array: no copy is made, and writing
+        to a view writes to `flat`.
 
         Raises:
             ValueError: `flat` is not a contiguous vector of the layout's size.
         """
+        flat = torch.as_tensor(flat)
         if flat.shape != (self.size,) or not flat.is_contiguous():
             raise ValueError(
                 f"need a contiguous vector of {self.size} numbers, got shape {tuple(flat.shape)}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -166,6 +166,33 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
             f"values must have shape {shape}, one for each position; got {values.shape}"
         )
     return values
+
+
+def require_function(name: str, part: Any, module: str) -> None:
+    """Refuse a part of a recipe that is no function of its own.
+
+    Raises:
+        TypeError: a class, of which none was made, or what cannot be called.
+    """
+    if isinstance(part, type):
+        raise TypeError(f"{name} is a class: write {part.__name__}(...)")
+    if not callable(part):
+        raise TypeError(f"{name}={part!r}: use a function, or one of pyswarmopt.{module}")
+
+
+def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Refuse what a part of a recipe returned if it neither has the swarm's shape, (N, D), nor is
+    one row, one column or one number.
+
+    Raises:
+        ValueError: another shape, such as (N,), which would be spread over the wrong axis.
+    """
+    got = getattr(array, "shape", ())
+    if got == shape:  # the usual case
+        return
+    rows, columns = shape
+    if tuple(got) not in ((1, columns), (rows, 1), (1, 1), ()):
+        raise ValueError(f"{name} has shape {tuple(got)}; it must be (N, D), here {tuple(shape)}")
 
 
 def as_costs(

@@ -18,28 +18,34 @@ FOREIGN = {
     "fun": "f func objective",
     "max_evals": "budget maxeval maxevals maxfev maxfun maxfevals n_calls n_trials",
     "max_iter": "iters maxiter n_iter",
-    "population": "n_particles popsize pop_size swarmsize swarm_size",
-    "progress": "disp show_progress verbose",
+    "population": "n_particles pop popsize pop_size swarmsize swarm_size",
+    "progress": "debug disp show_progress verbose",
     "recipe": "algorithm method optimizer sampler strategy",
     "known": "evaluated_rewards points_to_evaluate y0",
     "patience": "n_iter_no_change",
     "seed": "random_state rng",
     "space": "param_distributions",
-    "workers": "n_jobs num_workers",
+    "workers": "n_jobs n_processes num_workers processes",
     "x0": "guess initial_point",
 }
 
 # Arguments of other libraries that are none here, and what to do.
 ELSEWHERE = {
-    "direction maximize maximise": "for the largest value call pso.maximize",
+    "direction maximize maximise": "for the largest value call pso.maximize, or negate what fun returns",
     "directions": "for several objectives call pso.minimize_multi",
-    "tol atol rtol ftol xtol": "patience= ends a search that gains nothing any more; others that do are "
+    "tol atol rtol ftol xtol minfunc minstep precision": "patience= ends a search that gains nothing "
+    "any more; others that do are "
     "max_evals=, max_iter=, timeout= and target=",
     "feasibility_tol catol": "an equality may be missed by equality_tolerance=",
     "constraints_func": "constraints='returned' where fun returns (value, constraints)",
-    "lb lower low ub upper high": "say bounds=[(low, high), ...]",
+    "lb lower low ub upper high dim n_dim": "say bounds=[(low, high), ...]",
     "jac grad hess": "no derivatives are used",
-    "w c1 c2 options mutation recombination": "coefficients belong to a recipe: recipe=pso.recipes.fips(...)",
+    "ieqcons f_ieqcons": "constraints={'type': 'ineq', 'fun': g} holds where g is at least 0",
+    "constraint_ueq constraint_eq": "constraints= takes functions that are at most 0; see there for equalities",
+    "w c1 c2 omega phip phig options mutation recombination": "coefficients belong to a recipe: "
+    "recipe=pso.compose([pso.inertia(w), pso.cognitive(c1), pso.social(c2)])",
+    "velocity_clamp v_max vmax": "it belongs to a recipe: recipe=pso.compose(terms, max_velocity=)",
+    "bh_strategy boundary topology": "it belongs to a recipe: recipe=pso.compose(terms, topology=, boundary=)",
     "init": "starting points are drawn in the bounds; a point to begin with is x0=",
     "polish": "leave it out: the default search refines what it finds",
     "updating": "asynchronous=True is 'immediate'; without it the points of a round wait for each other",

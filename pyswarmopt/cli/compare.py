@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 def command(
     functions: Annotated[
         list[str],
-        typer.Argument(metavar="FUNCTION...", help="Test functions (see `pyswarmopt list`)."),
+        typer.Argument(
+            metavar="FUNCTION...",
+            help="Names of `pyswarmopt list`, also as shifted:NAME, rotated:NAME.",
+        ),
     ],
     recipes: Annotated[
         str, typer.Option(metavar="R,R", help="Comma-separated recipes; FILE.py:NAME for yours.")
@@ -33,10 +36,8 @@ def command(
     ] = 15,
     as_json: Json = False,
 ) -> None:
-    """Compare recipes: median result over seeds with its 95% interval; best medians are marked.
-
-    The others are tested against the first, seed by seed: on how many it was better, with the p of
-    a sign test.
+    """Compare recipes: median result over seeds with its 95% interval, and a paired test of each
+    against the first: seeds on which it is better, p of a sign test (Holm-corrected).
 
     Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,mine.py:mine --dim 10
     """
@@ -59,9 +60,12 @@ def command(
     if as_json:
         told = [entry for name, comparison in found.items() for entry in _entries(name, comparison)]
         about = {"dim": dim, "max_evals": max_evals, "seeds": seeds, "outcomes": told}
+        about["mean_ranks"] = _mean_ranks(found)
         typer.echo(json.dumps(about))
     else:
         _table(found, dim, max_evals, seeds)
+        if len(found) > 1 and len(made) > 1:
+            _ranks(found)
 
 
 def _entries(function: str, comparison: Comparison) -> list[dict[str, Any]]:
@@ -82,15 +86,17 @@ def _entries(function: str, comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     sizes = counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")
-    title = ", ".join(["distance to the optimum", *sizes])
     first = next(iter(next(iter(found.values())).results))
-    table = Table(title=title, title_justify="left")
+    console = open_console()
+    console.print(", ".join(["distance to the optimum", *sizes]))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in "function", "recipe":
         table.add_column(heading, no_wrap=True)
-    for heading in "median", "95% interval" if seeds > 5 else "range", "beats the first", "p":
+    for heading in "median", "95% interval" if seeds > 5 else "range", "wins", "p":
         table.add_column(heading, justify="right")
     for function, comparison in found.items():
         paired = comparison.paired()
@@ -99,11 +105,36 @@ def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -
             median, (low, high) = comparison.median(name), comparison.interval(name)
             table.add_row(
                 function if name == first else "", name,
-                f"{median:.3g}{' *' if median == best else '  '}", f"{low:.3g} to {high:.3g}",
+                f"{median:.3g}{' *' if median == best else '  '}", f"{low:.2g} to {high:.2g}",
                 *(_against(paired[name]) if name in paired else ()),
             )  # fmt: skip
         table.add_section()
-    open_console().print(table)
+    console.print(table)
+    console.print(
+        f"*: best median; wins: seeds on which a recipe beats {first}; p: sign test of them, "
+        "Holm-corrected"
+    )
+
+
+def _ranks(found: dict[str, Comparison]) -> None:
+    """Print the mean rank of each recipe over the functions, the best first."""
+    ranks = _mean_ranks(found)
+    told = [f"{name} {ranks[name]:.2g}" for name in sorted(ranks, key=lambda name: ranks[name])]
+    open_console().print(f"mean rank over {counted(len(found), 'function')}: {', '.join(told)}")
+
+
+def _mean_ranks(found: dict[str, Comparison]) -> dict[str, float]:
+    """Of each recipe: the mean over the functions of the rank of its median, 1 for the least; equal
+    ones share the mean of theirs.
+    """
+    ranks: dict[str, list[float]] = {}
+    for comparison in found.values():
+        medians = {name: comparison.median(name) for name in comparison.results}
+        for name, median in medians.items():
+            less = sum(other < median for other in medians.values())
+            equal = sum(other == median for other in medians.values())
+            ranks.setdefault(name, []).append(less + (equal + 1) / 2)
+    return {name: sum(each) / len(each) for name, each in ranks.items()}
 
 
 def _against(paired: Paired) -> tuple[str, str]:

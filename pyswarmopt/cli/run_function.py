@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def command(
     function: Annotated[
-        str, typer.Argument(metavar="FUNCTION", help="Test function (see `pyswarmopt list`).")
+        str,
+        typer.Argument(
+            metavar="FUNCTION",
+            help="Name of `pyswarmopt list`, also as shifted:NAME, rotated:NAME.",
+        ),
     ],
     recipe: Annotated[
         str, typer.Option(metavar="R", help="Recipe (see `pyswarmopt list`).")

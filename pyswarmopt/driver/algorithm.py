@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -50,13 +50,11 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     recipe = options.recipe
     constraints = problem.constraints
     smooth = problem.coding.smooth
-    if isinstance(recipe, str):
-        return _recipes().get(recipe)
-    if recipe is not None and not hasattr(recipe, "population"):
-        raise ValueError(f"recipe={recipe!r}: use a name, a Recipe or None")
+    if recipe is not None:
+        return cast("Recipe", _recipes().as_recipe(recipe))
     by_amounts = problem.dim <= MATRIX_DIM and not constraints.strict
-    if recipe is not None or (not options.noisy and (by_amounts or not constraints)):
-        return recipe
+    if not options.noisy and (by_amounts or not constraints):
+        return None
     if options.noisy and _affords_process(options, problem):
         return None
     recipes = _recipes()

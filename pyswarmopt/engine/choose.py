@@ -136,7 +136,7 @@ class Update:
         if self._informants is not None:
             informants = self._informants(st, self._generator)
         elif type(topology) is not Global:
-            at = at._replace(g=as_array(topology(st, self._generator)))
+            at = at._replace(g=as_array(reference.attractors(st, topology, self._generator)))
         x, v, p, g, w, *_ = at
         at = Snapshot(x, v, p, g, w, st.costs, st.best_costs, st.age - 1, self._links)
         chunked.move(at, out, informants, self._recipe, factors, self._generator, self._box)
@@ -207,10 +207,35 @@ class Update:
 
     def send_back(self, rows: Bools) -> None:
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
-        if self.state.in_flight is not None:
-            rows = rows & ~self.state.in_flight.pending
         self.own_positions()
-        reference.send_back(self.state, self._arrays(), rows)
+        reference.send_back(self.state, self._arrays(), self._idle(rows))
+
+    def scatter(self, rows: Bools) -> None:
+        """New x and v, drawn as at the start, for some particles, (N,) mask, which keep their p;
+        those being evaluated stay.
+        """
+        rows = self._idle(rows)
+        count = int(np.count_nonzero(rows))
+        if count == 0:
+            return
+        x, v = self._drawn(count)
+        self.own_positions()
+        self.state.positions[rows] = x
+        self.state.velocities[rows] = v
+
+    def _idle(self, rows: Bools) -> Bools:
+        """Those of some particles, (N,) mask, that are not being evaluated."""
+        in_flight = self.state.in_flight
+        return rows if in_flight is None else rows & ~in_flight.pending
+
+    def _drawn(self, count: int) -> tuple[Array, Array]:
+        """Positions and velocities of `count` particles as the recipe starts them."""
+        like = self.state.positions
+        x = empty((count, like.shape[1]), like.dtype, like.device)
+        v = empty((count, like.shape[1]), like.dtype, like.device)
+        self._recipe.populate(None, x, self._bounds, self._generator)
+        self._recipe.launch(x, v, self._bounds, self._generator)
+        return x, v
 
     def repopulate(self, count: int) -> None:
         """Replace the population by a new one; the best and the worst of all are kept.
@@ -218,10 +243,8 @@ class Update:
         With evaluations pending, only dispatch is paused: the policy is called again after each of
         them.
         """
-        st, like = self.state, self.state.positions
-        x, v = (empty((count, like.shape[1]), like.dtype, like.device) for _ in range(2))
-        self._recipe.populate(None, x, self._bounds, self._generator)
-        self._recipe.launch(x, v, self._bounds, self._generator)
+        st = self.state
+        x, v = self._drawn(count)
         # the draw above counts, for repeatable runs
         if st.in_flight is not None and st.in_flight.pending.any():
             st.in_flight.paused = True

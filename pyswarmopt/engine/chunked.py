@@ -19,7 +19,7 @@ from pyswarmopt.base.arrays import Ints, as_array, beside
 from pyswarmopt.base.blocks import BLOCK as BLOCK  # `choose` reads it here
 from pyswarmopt.base.blocks import EVERY
 from pyswarmopt.engine.random_factors import FEW_COORDINATES, RandomFactors
-from pyswarmopt.parts.boundary import Boundary, Box
+from pyswarmopt.parts.boundary import Boundary, Box, contained
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
 Block = tuple[slice, slice]  # rows and columns
@@ -127,5 +127,5 @@ def contain(
     row = flat_x[outside][None], flat_v[outside][None], low[at], high[at]
     # a boundary sees tensors where the swarm has these
     row_x, row_v, *sides = (beside(part, box.low) for part in row)
-    new_x, new_v = boundary(row_x, row_v, Box(*sides), generator)
+    new_x, new_v = contained(boundary, row_x, row_v, Box(*sides), generator)
     flat_x[outside], flat_v[outside] = as_array(new_x[0]), as_array(new_v[0])

@@ -22,10 +22,11 @@ import numpy as np
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, beside, is_tensor
 from pyswarmopt.base.in_flight import InFlight
+from pyswarmopt.base.inputs import require_shape
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied
 from pyswarmopt.engine.random_factors import RandomFactors
-from pyswarmopt.parts.boundary import Box
+from pyswarmopt.parts.boundary import Box, contained
 from pyswarmopt.parts.topology import ByInformants, Lattice, Topology
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
@@ -57,12 +58,23 @@ def move(
     `out`, or in place.
     """
     k = state.age - 1
-    s = snapshot(state, recipe, recipe.topology(state, generator), k)
+    s = snapshot(state, recipe, attractors(state, recipe.topology, generator), k)
     v = velocities(s, recipe, factors, k, generator)
     x, v = step(s.x, v, recipe, k, generator, box)
     target = state.positions if out is None else out
     target[:] = x
     state.velocities[:] = v
+
+
+def attractors(state: State, topology: Topology, generator: np.random.Generator) -> Array:
+    """g, (N, D) or (1, D), of a topology.
+
+    Raises:
+        ValueError: another shape.
+    """
+    g = topology(state, generator)
+    require_shape("what the topology returns", g, state.positions.shape)
+    return g
 
 
 def snapshot(state: State, recipe: Recipe, g: Array, k: int) -> Snapshot:
@@ -94,7 +106,9 @@ def velocities(
     the moves.
     """
     if factors is None:  # no sum of terms
-        return recipe.velocity(s, k, generator)
+        v = recipe.velocity(s, k, generator)
+        require_shape("what the velocity rule returns", v, s.x.shape)
+        return v
     c = factors.next(k)  # c_k = r_k phi_k / C, C = sum_k r_k phi_k
     return cast(SumOfTerms, recipe.velocity).on(s, c)  # sum_k c_k d_k
 
@@ -106,7 +120,7 @@ def step(
     lambda``.
     """
     x = x + recipe.schedule(k) * v
-    return (x, v) if box is None else recipe.boundary(x, v, box, generator)
+    return (x, v) if box is None else contained(recipe.boundary, x, v, box, generator)
 
 
 def move_one(
@@ -123,7 +137,7 @@ def move_one(
     if alone and isinstance(topology, ByInformants):  # without the bests of the others' informants
         g = p[beside(topology.informants(seen_by, generator)[row], p)]
     else:
-        g = topology(seen_by, generator)
+        g = attractors(seen_by, topology, generator)
         g = g[row] if alone and len(g) > 1 else g
     s = snapshot(state, recipe, g, k)
     if alone:

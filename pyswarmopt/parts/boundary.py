@@ -72,6 +72,20 @@ class Box:
 Boundary = Callable[[Array, Array, Box, np.random.Generator], tuple[Array, Array]]
 
 
+def contained(
+    boundary: Boundary, x: Array, v: Array, box: Box, generator: np.random.Generator
+) -> tuple[Array, Array]:
+    """What a boundary returns.
+
+    Raises:
+        TypeError: something else than new positions and velocities.
+    """
+    moved = boundary(x, v, box, generator)
+    if isinstance(moved, tuple) and len(moved) == 2:
+        return moved
+    raise TypeError("a boundary must return two arrays, the new positions and velocities")
+
+
 def none(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Let particles leave the box; it only says where they start.
 

@@ -23,16 +23,24 @@ class Restartable(Protocol):
     """Methods of a swarm that a policy calls.
 
     Example:
+        Particles without a new personal best for ten iterations begin again somewhere else:
+
         >>> import pyswarmopt as pso
-        >>> def twice_as_many(state, swarm: Restartable) -> None:
-        ...     if state.leader_stagnation >= 10:
-        ...         swarm.repopulate(2 * len(state.positions))
-        >>> pso.compose([pso.inertia(0.7), pso.social(1.5)], restart=twice_as_many).name
+        >>> def elsewhere(state, swarm: Restartable) -> None:
+        ...     idle = state.stagnation >= 10
+        ...     swarm.scatter(idle)
+        ...     state.stagnation[idle] = 0  # the count starts anew
+        >>> pso.compose([pso.inertia(0.7), pso.social(1.5)], restart=elsewhere).name
         'composed'
     """
 
     def send_back(self, rows: Bools) -> None:
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
+
+    def scatter(self, rows: Bools) -> None:
+        """x and v as at the start of the recipe, drawn anew, for some particles, (N,) mask, which
+        keep their p; those being evaluated stay.
+        """
 
     def repopulate(self, count: int) -> None:
         """Replace the population by `count` particles that start as the recipe says; the best of

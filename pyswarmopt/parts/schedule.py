@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pyswarmopt.base.inputs import require_function
+
 Schedule = Callable[[int], float]
 UNPLANNED = 1000  # moves of a `Linear` in a run whose length is not known
 
@@ -124,11 +126,14 @@ def as_schedule(value: float | Schedule) -> Schedule:
 
     Raises:
         ValueError: a number that is not finite.
+        TypeError: neither a number nor a function.
 
     Example:
         >>> as_schedule(0.5)(3)
         0.5
     """
+    if isinstance(value, type | str):
+        require_function("a weight or step length", value, "schedule")
     return value if callable(value) else Constant(float(value))
 
 

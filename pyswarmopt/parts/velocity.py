@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Array, Ints, like
+from pyswarmopt.base.inputs import require_function, require_shape
 from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits, uniform
 from pyswarmopt.parts.schedule import Schedule, as_schedule, planned
 
@@ -84,6 +85,7 @@ class Term:
 
     Raises:
         ValueError: another `random` or `looks_at`, or a weight that is not finite.
+        TypeError: a direction that is no function, or a weight that is no number and no schedule.
 
     Example:
         >>> Term("centre", 0.1, lambda s: s.p.mean(0) - s.x).random
@@ -97,6 +99,7 @@ class Term:
     looks_at: Scope = "all"
 
     def __post_init__(self) -> None:
+        require_function(f"the direction of term {self.name!r}", self.direction, "velocity")
         as_schedule(self.weight)
         for field, allowed in (("random", get_args(Randomness)), ("looks_at", get_args(Scope))):
             value = getattr(self, field)
@@ -307,12 +310,23 @@ class SumOfTerms:
             coefficients = like(coefficients, block.x)
         velocity: Any = None
         for term, c in zip(self.terms, coefficients, strict=True):
-            pull = c * term.direction(block)
+            pull = c * _direction(term, block)
             if velocity is None:
                 velocity = pull
             else:
                 velocity += pull
         return velocity if self.limit is None else velocity.clip(-self.limit, self.limit)
+
+
+def _direction(term: Term, block: Snapshot) -> Any:
+    """Where a term pulls the particles of a block, of its shape or broadcast to it.
+
+    Raises:
+        ValueError: an array of another shape.
+    """
+    direction = term.direction(block)
+    require_shape(f"the direction of term {term.name!r}", direction, block.x.shape)
+    return direction
 
 
 __all__ = [

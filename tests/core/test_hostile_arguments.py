@@ -102,6 +102,19 @@ SWARMS = [
     ({"bounds": (-1, 1), "dim": 10**12, "population": 10}, "find no memory"),
     ({"bounds": (-1, 1), "dim": 3, "population": 10**30}, "find no memory"),
 ]
+
+
+def moved(**parts):
+    """Some moves of four particles in three dimensions, which the parts make."""
+    terms = parts.pop("terms", [pso.inertia(0.5), pso.social(1.5)])
+    recipe = pso.compose(None if "velocity" in parts else terms, population=4, **parts)
+    return lambda: pso.minimize(bowl, BOX, recipe, max_evals=20, seed=0)
+
+
+def named_after(direction, **kwargs):
+    return moved(terms=[pso.Term("mine", 1.0, direction, **kwargs)])
+
+
 RESTARTED = pso.compose([pso.inertia(1.0)], restart=RestartSwarm(patience=2), population=2)
 PARTS = [
     (lambda: pso.Swarm(positions=[[0.0], [1.0]], recipe=RESTARTED), "give bounds"),
@@ -121,6 +134,32 @@ PARTS = [
     (lambda: pso.compose(velocity=still, normalise=True), "normalised"),
     (lambda: pso.Term("mine", 1.0, lambda s: s.x, looks_at="row"), "looks_at='row'"),
     (lambda: Exemplars(0), "at least 1"),
+    (lambda: moved(topology=pso.topology.Ring), r"topology is a class: write Ring\(\.\.\.\)"),
+    (
+        lambda: moved(topology="ring"),
+        "topology='ring': use a function, or one of pyswarmopt.topology",
+    ),
+    (lambda: moved(boundary="reflect"), "boundary='reflect'"),
+    (lambda: moved(schedule=pso.schedule.Linear), "is a class: write Linear"),
+    (lambda: moved(restart=RestartSwarm), "restart is a class: write RestartSwarm"),
+    (lambda: moved(stop=pso.stopping.Patience), "stop is a class: write Patience"),
+    (lambda: pso.inertia("0.7"), "weight or step length='0.7'"),
+    (lambda: pso.Term("mine", 1.0, 0.5), "direction of term 'mine'=0.5"),
+    (named_after(lambda s: s.fx), r"direction of term 'mine' has shape \(4,\); .* here \(4, 3\)"),
+    (named_after(lambda s: s.fx, looks_at="column"), "direction of term 'mine' has shape"),
+    (moved(velocity=lambda s, move, generator: s.fx), "velocity rule returns has shape"),
+    (moved(topology=lambda state, generator: state.best_costs), "topology returns has shape"),
+    (moved(topology=lambda s, g: s.best_costs, terms=[pso.social(1.0)]), "topology returns"),
+    (moved(boundary=lambda x, v, box, generator: x, schedule=100.0), "must return two arrays"),
+    (lambda: pso.minimize(bowl, BOX, pso.recipes.fips), r"is a function: write fips\(\)"),
+    (lambda: pso.Swarm(bounds=BOX, recipe=pso.recipes.fips), r"is a function: write fips\(\)"),
+    (lambda: pso.compare(bowl, BOX, [pso.recipes.fips]), r"is a function: write fips\(\)"),
+    (lambda: pso.compare(bowl, BOX, "fips,clpso"), "give a list"),
+    (lambda: pso.compare(bowl, BOX, ["fips"], seed=1), "here it is seeds="),
+    (lambda: pso.minimize(bowl, BOX, velocity_clamp=(0, 1)), "max_velocity="),
+    (lambda: pso.minimize(bowl, BOX, omega=0.5), r"pso\.inertia\(w\)"),
+    (lambda: pso.minimize(bowl, n_dim=2, lb=0, ub=1), "bounds="),
+    (lambda: pso.minimize(bowl, BOX, pop=4), "population="),
 ]
 # of `minimize`, or of what is called there
 ROWS = Path(__file__).with_name("hostile_arguments.jsonl").read_text().splitlines()

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from swarm_runs import same_state
 
 import pyswarmopt as pso
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, as_array
 from pyswarmopt.parts.restart import RestartSwarm
 
 BOUNDS = [(-5.0, 5.0)] * 2
@@ -130,6 +131,42 @@ def test_schedules_start_over_and_the_stop_rule_looks_at_the_best_of_all():
         stops.append(swarm.stop())
     np.testing.assert_allclose(steps, [0, 1, 0.75, 0, 1, 0.75], atol=1e-12)
     assert stops == [{}, {}, {}, {}, {"patience": 4}, {"patience": 5}]
+
+
+# --- particles by themselves ---
+
+
+@pytest.mark.parametrize("kind", [np.float64, torch.bfloat16])
+def test_a_policy_sends_single_particles_elsewhere(kind):
+    """Two of four particles, each time: they are drawn in the bounds and keep their bests."""
+
+    def first_two(state, swarm):
+        swarm.scatter(np.arange(4) < 2)
+
+    made = pso.compose([pso.inertia(0.0)], restart=first_two, population=4)
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0, dtype=kind)
+    first = as_array(swarm.ask().copy() if kind is np.float64 else swarm.ask().double())
+    tell(swarm, 0.0)
+    tell(swarm, 1.0)
+    later = as_array(swarm.positions if kind is np.float64 else swarm.positions.double())
+    bests = as_array(swarm.personal_bests if kind is np.float64 else swarm.personal_bests.double())
+    assert np.array_equal(later[2:], first[2:]) and not (later[:2] == first[:2]).any()
+    assert (abs(later) <= 5).all() and np.array_equal(bests, first)
+
+
+def test_a_swarm_whose_particles_went_elsewhere_is_saved_to_the_bit(tmp_path):
+    def idle(state, swarm):
+        still = state.stagnation >= 2
+        swarm.scatter(still)
+        state.stagnation[still] = 0
+
+    made = replace(recipe(), restart=(idle,))
+    swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0)
+    drive(swarm, 9)
+    swarm.save(tmp_path / "swarm.npz")
+    again = pso.Swarm.load(tmp_path / "swarm.npz", recipe=made)
+    assert drive(swarm, 9) == drive(again, 9)
+    assert np.array_equal(swarm.ask(), again.ask())
 
 
 # --- exactness ---

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from pyswarmopt.teaching.functions.problems import problem
 
@@ -110,13 +111,16 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
     finals = [
         pso.minimize(**problem, recipe="constriction", max_evals=200, seed=s).fun for s in range(6)
     ]
+    medians = np.array([o["median"] for o in out["outcomes"]]).reshape(2, 2)
+    ranks = scipy.stats.rankdata(medians, axis=1).mean(axis=0)
+    assert list(out["mean_ranks"].values()) == ranks.tolist()
     assert first["finals"] == finals and first["median"] == np.median(finals)
     assert first["interval"] == [min(finals), max(finals)]  # of 6 the range is a 96.9% interval
     other = out["outcomes"][1]
     better = sum(a < b for a, b in zip(other["finals"], finals, strict=True))
     assert first["against_first"] is None and other["against_first"]["better"] == better
     assert run(*words.split()) == 0
-    table = capsys.readouterr().out
+    table = capsys.readouterr().out.partition("*:")[0]  # without the legend
     rows = [line for line in table.splitlines() if "constriction" in line or "default" in line]
     named = [("sphere" in row, "shifted:ackley" in row) for row in rows]  # in its first row
     assert named == [(True, False), (False, False), (False, True), (False, False)]
