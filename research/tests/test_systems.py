@@ -106,10 +106,13 @@ def test_files_and_tests_exist_and_every_row_has_a_figure_or_a_reason(row: list[
         assert any((folder / name).is_file() for folder in (ROOT, ROOT / "pyswarmopt_llm")), name
     for name in named(tests):
         assert (ROOT / "tests" / name).is_file(), name
+    assert bool(deleted(tests)) >= bool(deleted(files))  # a script that is there no more, its test
     for name in (*deleted(files), *(f"research/tests/{name}" for name in deleted(tests))):
         assert not (ROOT / name).exists(), name
         assert name in removed() or not removed(), name
     assert bool(figures(figure)) != bool(re.match(r"none: \w", figure))
+    if not figure.startswith("none:") and measured_on != "nothing":
+        assert any(re.search(r"\d", text) for text, _, _ in figures(figure)), "a link says nothing"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
