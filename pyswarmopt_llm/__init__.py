@@ -1,10 +1,10 @@
-"""Model Swarms (Feng et al. 2024, arXiv 2410.11163): swarms of language-model experts, searched for a
-better one.
+"""Model Swarms (Feng et al. 2024, arXiv 2410.11163): searching swarms of language-model experts for
+a better one.
 
-The default of `search` has a surrogate propose mixtures and trains the best one; preset ``paper``
-is the published swarm.
+By default, a surrogate proposes mixtures to `search`, and the best mixture is trained; preset
+``paper`` is the published swarm.
 
-What stands in `__all__` is the public Python API; everything else may move between versions. Names
+The names in `__all__` are the public Python API; everything else may move between versions. Names
 are loaded on first use: importing this package loads neither torch nor transformers.
 
 Packages beside this one add names to it: `pyswarmopt_rivals` has `compare` and `merge`,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.tokens.space import open_mixture
     from pyswarmopt_llm.tools.check import CheckReport, check
 
-# Public name -> where it lives: "module" if it has the same name there, else "module:name".
+# Public name -> its module, or "module:name" if the name differs there.
 _HOME = {
     "BaseModel": "experts.base",
     "CheckReport": "tools.check",

@@ -1,4 +1,4 @@
-"""Candidates that are added to the outputs of a model's layers at run time."""
+"""Candidates added to the outputs of a model's layers at run time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pyswarmopt_llm.engine.mixing import check_fits
 
 
 class AddedOutputs:
-    """Low-rank changes added to the outputs of linear layers, h = W x + B (A x), as peft does
-    without merging.
+    """Low-rank changes added to the outputs of linear layers, h = W x + B (A x), as in unmerged
+    peft.
 
-    W is only multiplied with, so it may be packed. A mixture in space ``delta`` is one change,
-    [A_1; ...; A_n] with [w_1 B_1, ..., w_n B_n]: A stays on the model's device, and a candidate
+    W is only used in products, so it may be packed. A mixture in space ``delta`` is one change,
+    [A_1; ...; A_n] with [w_1 B_1, ..., w_n B_n]: A stays on the model's device, and each candidate
     brings a new B. Products with A and B are in the dtype of the layer's output.
 
     Args:
-        model: a torch module; forward hooks are put on its linear layers.
+        model: a torch module; its linear layers get forward hooks.
     """
 
     parameter_names: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class AddedOutputs:
         """See `Mixing.load`.
 
         Raises:
-            InvalidOption: the patch replaces weights, or its changes are of full rank.
+            InvalidOption: the patch replaces weights, or has changes of full rank.
         """
         if patch.dense or patch.full_rank:
             why = "adds changes of low rank only; use a base with plain weights, and `mix` merged"
@@ -63,17 +63,17 @@ class _AddedOutput:
     """One layer's change.
 
     Attributes:
-        change: added from now on.
+        change: the change to add from now on.
     """
 
     def __init__(self, layer: Any, change: LowRank) -> None:
         self.change = change
-        # factor -> as given, and as it is used
+        # factor -> the given tensor and the converted one
         self._converted: dict[str, tuple[Any, Tensor]] = {}
         self._handle = layer.register_forward_hook(self._add)
 
     def remove(self) -> None:
-        """Add nothing any more."""
+        """Stop adding the change."""
         self._handle.remove()
 
     def _add(self, layer: object, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class _AddedOutput:
         """A factor on the output's device, in its dtype, converted once."""
         source, converted = self._converted.get(name, (None, None))
         if source is not factor or converted is None:
-            with torch.inference_mode(False):  # training uses it, too
+            with torch.inference_mode(False):  # training uses it as well
                 converted = factor.to(output)
             self._converted[name] = (factor, converted)
         return converted

@@ -1,6 +1,6 @@
-"""Plan (context, continuation) pairs as batches in which no token is computed twice.
+"""Plans batches of (context, continuation) pairs without computing any token twice.
 
-Three savings, none of which changes a probability beyond rounding:
+Three savings, which change probabilities only by rounding:
 
 1. the prefix that all contexts share (system prompt, instruction) is computed once per candidate;
 2. pairs with the same context form one row: the context once, then a tree (trie) of their
@@ -23,7 +23,7 @@ from torch import Tensor
 
 TokenPair = tuple[tuple[int, ...], tuple[int, ...]]
 
-# Keys (prefix and row, for every row) per token of the budget. A key takes the memory of one cache
+# Keys (prefix and row, for every row) per token of the budget. A key takes the memory of a cache
 # entry, a token also that of its activations, so there may be more keys than tokens, but not
 # without limit: every row repeats the prefix.
 KEYS_PER_TOKEN = 8
@@ -34,9 +34,8 @@ class ContextTree:
     """One context with the tree of its continuations.
 
     Attributes:
-        tokens: tokens to feed: the context without the shared prefix, then the inner nodes of the
-            tree.
-        n_context: number of context tokens among them.
+        tokens: tokens to feed: the context without the shared prefix, then the tree's inner nodes.
+        n_context: number of context tokens in `tokens`.
         parents: for each inner node the index of its parent (the last context token or a node).
         targets: (index of the predicting token, token id, index of the pair) per continuation
             token.
@@ -53,11 +52,11 @@ class Batch:
     """Rows padded to one length, as tensors on the CPU.
 
     Attributes:
-        rows: its rows.
+        rows: rows of the batch.
         input_ids: (B, L) int64, right-padded with 0.
         position_ids: (B, L) int64, depth in the tree, prefix included.
-        trees: per row, of its N inner nodes, each node's ancestors and itself: (N, N) bool. The
-            rest of the row is causal.
+        trees: for each row, the ancestors of its N inner nodes, each node included: (N, N) bool.
+            The rest of the row is causal.
         heads: (M,) int64 into the flattened (B * L) positions that need a prediction.
         target_head: (T,) int64 into `heads`; target_token: (T,) int64; target_pair: (T,) int64.
     """
@@ -73,7 +72,7 @@ class Batch:
 
     @property
     def pairs(self) -> Tensor:
-        """(P,) int64, the pairs scored in this batch, ascending; each is in one batch only."""
+        """The pairs scored in this batch, ascending, (P,) int64; each pair is in one batch only."""
         return self.target_pair.unique()
 
     @property
@@ -82,8 +81,8 @@ class Batch:
         return sum(len(row.tokens) for row in self.rows)
 
     def allowed(self) -> Tensor:
-        """Mask of the tokens that each token attends to: (B, L, L) bool. Built on use, since it is
-        quadratic in L.
+        """Mask of the tokens that each token attends to: (B, L, L) bool. Built on use, since its
+        size is quadratic in L.
         """
         n_rows, width = self.input_ids.shape
         seen = torch.ones(width, width, dtype=torch.bool).tril().repeat(n_rows, 1, 1)
@@ -133,7 +132,7 @@ def encode_pair(
     head = tuple(encode(stripped))
     whole = tuple(encode(stripped + continuation))
     tail = whole[len(head) :]
-    if whole[: len(head)] != head:  # separately, without the tokens that `encode` prepends (BOS)
+    if whole[: len(head)] != head:  # separately, without the special tokens added by `encode` (BOS)
         tail = tuple(encode(continuation))[len(encode("")) :]
     if not head or not tail:
         raise ValueError(f"nothing to score: context {context!r}, continuation {continuation!r}")
@@ -173,7 +172,7 @@ def build_row(
 
 
 def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
-    """Length of the longest common prefix of all contexts that leaves at least one token of each.
+    """Length of the longest common prefix that leaves at least one token of each context.
 
     Example:
         >>> shared_prefix([(1, 2, 3), (1, 2, 4), (1, 2)])
@@ -194,17 +193,17 @@ def shared_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
 def build_plan(
     pairs: Sequence[TokenPair], batch_tokens: int, turns_at: int | None = None
 ) -> BatchPlan:
-    """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is a batch of
-    its own).
+    """Batches for `pairs`, at most `batch_tokens` padded tokens each (a longer row is its own
+    batch).
 
-    A pair with an empty continuation requests the distribution after its context: its one target
+    A pair with an empty continuation requests the distribution after its context: its only target
     has token 0.
 
     Args:
         pairs: token ids.
-        batch_tokens: as said.
-        turns_at: texts of more tokens are read in another way (see `Passes.turns_at`), so that they
-            share no batch and no prefix with the others; None: there is one way.
+        batch_tokens: most padded tokens in a batch.
+        turns_at: longer texts are read differently (see `Passes.turns_at`), so they share no batch
+            and no prefix with shorter ones; None: all texts are read alike.
     """
     long = [index for index, pair in enumerate(pairs) if is_long(pair, turns_at)]
     apart = {*long}
@@ -218,7 +217,7 @@ def build_plan(
 
 
 def is_long(pair: TokenPair, turns_at: int | None) -> bool:
-    """Whether more tokens than these are fed; the last one of a continuation never is.
+    """Whether more than `turns_at` tokens are fed; a continuation's last token is not fed.
 
     Example:
         >>> is_long(((1, 2), (3, 4)), 3), is_long(((1, 2), (3, 4)), 2)
@@ -231,7 +230,7 @@ def is_long(pair: TokenPair, turns_at: int | None) -> bool:
 def _by_context(
     pairs: Sequence[TokenPair], indices: Sequence[int]
 ) -> dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]]:
-    """Context -> index and continuation of each pair, of those at these indices."""
+    """Context -> index and continuation of each of its pairs, among the pairs at `indices`."""
     groups: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
     for index in indices:
         context, continuation = pairs[index]
@@ -252,11 +251,11 @@ def in_batches(rows: Sequence[ContextTree], batch_tokens: int, n_prefix: int) ->
 
 
 def longest_first(sizes: Sequence[int], fitting: Callable[[int], int]) -> Iterator[list[int]]:
-    """Indices of texts of these sizes in batches of similar size.
+    """Batches of indices of texts with similar sizes, longest first.
 
     Args:
         sizes: size of each text.
-        fitting: largest size in a batch -> number of texts that it may have; one is always taken.
+        fitting: largest size in a batch -> number of texts that fit; at least one is taken.
 
     Example:
         >>> [*longest_first([3, 9, 4, 8], lambda size: 16 // size)]

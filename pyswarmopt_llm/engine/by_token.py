@@ -1,4 +1,4 @@
-"""Probabilities token by token: of continuations, or of all tokens along them."""
+"""Probabilities token by token: of continuations, or of the whole vocabulary along them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ class TokenScores(NamedTuple):
 def score_tokens(
     engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
 ) -> tuple[TokenScores, ...]:
-    """The terms of `loglikelihood`: for each pair the continuation's tokens and their
-    log-probabilities.
-    """
+    """The terms of `loglikelihood`: each continuation's tokens and their log-probabilities."""
     scores = [TokenScores((), torch.empty(0, dtype=torch.float64))] * len(pairs)
     for batch, values in engine.scored(pairs):
         for pair in batch.pairs.tolist():
@@ -43,8 +41,7 @@ def score_tokens(
 def distributions(
     engine: TransformersEngine, pairs: Sequence[tuple[str, str]]
 ) -> list[tuple[Tensor, Tensor]]:
-    """For each pair the natural-log distributions along its continuation, (T, V) float32, and
-    its tokens, (T,).
+    """The natural-log distributions along each continuation, (T, V) float32, and its tokens, (T,).
 
     On the CPU; memory grows with the vocabulary, so pass few pairs at a time. An empty
     continuation has the distribution after its context.
@@ -59,7 +56,5 @@ def distributions(
 
 
 def next_token_logprobs(engine: TransformersEngine, prompts: Sequence[str]) -> Tensor:
-    """Natural-log distribution of the next token after each prompt: (N, V) float32 on the
-    CPU.
-    """
+    """Natural-log distribution of the next token after each prompt: (N, V) float32 on the CPU."""
     return torch.cat([rows for rows, _ in distributions(engine, [(one, "") for one in prompts])])

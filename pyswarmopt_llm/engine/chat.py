@@ -1,5 +1,5 @@
-"""Conversations in a model's chat template, which is a program of a stranger's: it may fail, end
-never, or want to write to the terminal; and the tokenizer of an engine.
+"""Conversations in a model's chat template, which is a stranger's program: it may fail, never end,
+or write to the terminal; and an engine's tokenizer.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
 _LONGEST = 10_000_000  # characters
-DAY = "2024-07-26"  # without a run: the day that templates of Llama 3 name where they know none
+DAY = "2024-07-26"  # default day for templates such as Llama 3's that name the day
 _SIGNS = (*"aAbBcdHIjmMpSUwWxXyYzZfFTDuVGe", *(f"-{sign}" for sign in "dmHIMSjy"))
 _BEGIN = "{% macro strftime_now(format) %}{% set parts = "
 _END = "{% endmacro %}\n"
-# The first part has no sign before it; a sign may have a dash before it.
+# The first part has no sign before it; a sign may follow a dash.
 _MACRO = (
     " %}{% for part in format.split('%') %}{% set length = 2 if part[:1] == '-' else 1 %}"
     "{{ part if loop.first else parts[part[:length]] + part[length:] }}{% endfor %}"
 )
-_SYSTEM_TURNS: dict[str, bool] = {}  # template -> whether it takes them
+_SYSTEM_TURNS: dict[str, bool] = {}  # template -> whether it accepts system turns
 
 Message = Mapping[str, str]
 Turns = Sequence[Message]
@@ -43,14 +43,14 @@ def prompt_of(
 ) -> str:
     """A user turn after earlier ones, up to the start of the assistant's turn.
 
-    Without a chat template: the texts, each with a line break.
+    Without a chat template: the texts, each followed by a line break.
 
     Args:
-        tokenizer: tokenizer of transformers.
-        system: the first turn, unless the earlier ones have their own; "" for none.
-        user: the user's words.
-        earlier: the turns before.
-        thinking: above 0 the model may think first, where its template knows `enable_thinking`.
+        tokenizer: transformers tokenizer.
+        system: first turn, unless the earlier turns have their own; "" for none.
+        user: the user's text.
+        earlier: earlier turns.
+        thinking: above 0, the model may think first, if its template knows `enable_thinking`.
 
     Raises:
         UserError: the chat template fails.
@@ -64,15 +64,15 @@ def prompt_of(
 
 
 def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
-    """Turns in the chat template of a tokenizer.
+    """Turns in a tokenizer's chat template.
 
-    A system turn that the template refuses or leaves out stands before the first question.
+    A system turn that the template refuses or drops is put before the first question.
 
     Args:
-        tokenizer: tokenizer of transformers, which runs templates in a sandbox.
+        tokenizer: transformers tokenizer, which runs templates in a sandbox.
         messages: the turns.
-        options: variables of the template, and `add_generation_prompt`. Models that may think
-            before they answer do not, unless `enable_thinking` says so.
+        options: variables of the template, and `add_generation_prompt`. Models do not think before
+            they answer, unless `enable_thinking` is set.
 
     Raises:
         UserError: the template fails, does not end, or gives nothing or far too much.
@@ -88,7 +88,7 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         text = tokenizer.apply_chat_template(
             turns, chat_template=template, tokenize=False, **variables
         )
-    except Exception as error:  # a template may raise anything, what it wants to say included
+    except Exception as error:  # a template may raise any error, with any text
         raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error
     if len(text) > _LONGEST or not text.strip():
         raise UserError(f"{where} makes {len(text)} characters of a turn; use that of another copy")
@@ -97,10 +97,10 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
 
 @lru_cache
 def _refuse_endless(template: str, specials: tuple[tuple[str, str], ...]) -> None:
-    """Try a template in a process of its own, on a short conversation.
+    """Try a template on a short conversation, in a process of its own.
 
     Raises:
-        TimeoutError: it does not end.
+        TimeoutError: the template does not end.
     """
     variables = {"messages": _TRIAL, "add_generation_prompt": True, **dict(specials)}
     from pyswarmopt_llm.engine import template_trial
@@ -117,7 +117,7 @@ def _refuse_endless(template: str, specials: tuple[tuple[str, str], ...]) -> Non
 
 
 def _takes_system_turns(tokenizer: Any, template: str) -> bool:
-    """Whether a template takes a system turn, and writes it down."""
+    """Whether a template accepts a system turn and renders it."""
     found = _SYSTEM_TURNS.get(template)
     if found is None:
         found = _SYSTEM_TURNS[template] = _writes(tokenizer, template, _TRIAL[:2])
@@ -129,13 +129,13 @@ def _takes_system_turns(tokenizer: Any, template: str) -> bool:
 def _writes(tokenizer: Any, template: str, turns: Turns) -> bool:
     try:
         text = tokenizer.apply_chat_template(list(turns), chat_template=template, tokenize=False)
-    except Exception:  # whatever the template raises, it refuses these turns
+    except Exception:  # any error means that the template refuses these turns
         return False
     return turns[0]["content"] in text
 
 
 def _without_system_turn(turns: Turns) -> list[Message]:
-    """The system turn's text before that of the first question."""
+    """The turns with the system turn's text moved into the first question."""
     system, *others = turns
     first = next((k for k, turn in enumerate(others) if turn["role"] == "user"), None)
     if first is None:
@@ -146,7 +146,7 @@ def _without_system_turn(turns: Turns) -> list[Message]:
 
 @lru_cache
 def _dated(template: str) -> str:
-    """The template with a fixed day in place of today, where it asks for the day."""
+    """The template with a fixed day in place of today's, if it asks for the day."""
     if "strftime_now" not in template or template.startswith(_BEGIN):
         return template
     log.warning("the chat template names today: without a run that is %s", DAY)
@@ -154,14 +154,14 @@ def _dated(template: str) -> str:
 
 
 def on_day(template: str, day: str) -> str:
-    """A chat template that takes another day for today.
+    """A chat template that takes another day for today's.
 
     `strftime_now` is a function of transformers; a macro of the same name hides it, and writes the
-    parts of the day that a format asks for.
+    requested parts of the day.
 
     Args:
-        template: a tokenizer's template, maybe with a day already.
-        day: in ISO format.
+        template: a tokenizer's template, possibly with a day already.
+        day: day in ISO format.
 
     Example:
         >>> from jinja2 import Environment
@@ -187,7 +187,7 @@ class PromptTokenizer:
 
     Attributes:
         tokenizer, window: as given.
-        system: the first turn of a conversation that has none of its own; "" for none.
+        system: first turn of a conversation without its own; "" for none.
         progress, thinking: see `interfaces.Engine`.
     """
 
@@ -202,12 +202,12 @@ class PromptTokenizer:
         self._heads: dict[str, str] = {}  # of chat templates
 
     def use_day(self, day: str) -> None:
-        """Take this day, in ISO format, for today in chat templates that name it."""
+        """Use this day, in ISO format, as today's in chat templates that name the day."""
         if isinstance(self.tokenizer.chat_template, str):
             self.tokenizer.chat_template = on_day(self.tokenizer.chat_template, day)
 
     def tell(self, done: int, count: int) -> None:
-        """Tell of texts that were read, where somebody follows."""
+        """Report the texts read so far, if anyone listens."""
         if self.progress is not None:
             self.progress(done, count)
 
@@ -218,15 +218,15 @@ class PromptTokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids with leading special tokens, without trailing ones.
 
-        They are those of transformers: a chat template writes its special tokens itself, any other
-        text begins with those of the tokenizer, unless they are written out.
+        As in transformers: a chat template writes its special tokens itself; any other text starts
+        with the tokenizer's, unless they are already written.
         """
         ids = [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
         whole = ids[: len(self._lead)] == self._lead or self._is_chat(text)
         return ids if whole else self._lead + ids
 
     def _is_chat(self, text: str) -> bool:
-        """Whether the chat template wrote a text: it begins as all its conversations do."""
+        """Whether the chat template rendered a text: all its conversations start alike."""
         if self.tokenizer.chat_template is None:
             return False
         template = str(self.tokenizer.chat_template)
@@ -247,18 +247,14 @@ class PromptTokenizer:
         return len(self.encode(text))
 
     def encode_prompts(self, prompts: Sequence[str], max_new_tokens: int) -> list[tuple[int, ...]]:
-        """Token ids of prompts, each of which must leave room for `max_new_tokens` in the context
-        window.
-        """
+        """Token ids of prompts; each must leave room for `max_new_tokens` in the context window."""
         encoded = [self.encode_prompt(prompt) for prompt in prompts]
         for prompt, ids in zip(prompts, encoded, strict=True):
             self.check_length(len(ids), prompt, max_new_tokens)
         return encoded
 
     def check_length(self, n: int, text: str, reply: int = 0) -> None:
-        """Raise `UserError` if `n` tokens, which begin with `text`, and those of a reply exceed the
-        context window.
-        """
+        """Raise `UserError` if the `n` tokens of `text` and the reply's exceed the context window."""
         if self.window is not None and n + reply > self.window:
             raise UserError(
                 f"the prompt that begins {text[:40]!r} needs {needed_tokens(n, reply)}, the model's "
@@ -267,7 +263,7 @@ class PromptTokenizer:
 
 
 def needed_tokens(prompt: int, reply: int) -> str:
-    """What a prompt and the longest reply take of a context window.
+    """How many tokens a prompt and its longest reply need.
 
     Example:
         >>> needed_tokens(174, 128), needed_tokens(300, 0)
@@ -278,14 +274,16 @@ def needed_tokens(prompt: int, reply: int) -> str:
 
 
 def chat_head(tokenizer: Any) -> str:
-    """What all conversations in a chat template begin with; "" where it is their own words."""
+    """The common start of all conversations in a chat template; "" if they start with their own
+    text.
+    """
     texts = []
     for role in ("user", "system", "assistant"):
         for word in ("a", "b"):
             turns = [{"role": role, "content": word}, {"role": "user", "content": word}]
             try:
                 texts.append(rendered(tokenizer, turns if role != "user" else turns[1:]))
-            except UserError:  # such turns are refused
+            except UserError:  # the template refuses such turns
                 continue
     least = min(texts, default="")
     most = max(texts, default="")
@@ -294,14 +292,14 @@ def chat_head(tokenizer: Any) -> str:
 
 
 def use_day(engine: Any, day: str) -> None:
-    """Let chat templates of an engine, or of its members, take this day for today."""
+    """Use this day as today's in chat templates of an engine or its members."""
     for one in (engine, *engine.members.values()):
         if isinstance(one, PromptTokenizer):
             one.use_day(day)
 
 
 def leading_specials(tokenizer: Any) -> list[int]:
-    """The special tokens that a tokenizer prepends to a text, such as BOS."""
+    """The special tokens that a tokenizer puts before a text, such as BOS."""
     with_specials = [int(i) for i in tokenizer("a")["input_ids"]]
     bare = [int(i) for i in tokenizer("a", add_special_tokens=False)["input_ids"]]
     starts = range(len(with_specials) - len(bare) + 1)

@@ -1,4 +1,4 @@
-"""Which passes a model takes: planned ones where these have the logits of the model alone."""
+"""Chooses a model's passes: planned ones, if they reproduce the model's own logits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pyswarmopt_llm.engine.passes import Decoder, Passes, attention_windows
 
 
 def passes_of(model: Any) -> Passes:
-    """The forward passes of a model: planned ones where its architecture takes them, and where two
-    short texts have the same logits alone and in a batch.
+    """The forward passes of a model: planned ones, if its architecture supports them and two short
+    texts have the same logits alone and in a batch.
 
     Raises:
         UserError: the model is an encoder.
@@ -38,7 +38,7 @@ def passes_of(model: Any) -> Passes:
 
 
 class PlannedPasses(Passes):
-    """The forward passes of a model whose batches are planned, for scoring and for writing."""
+    """Forward passes in planned batches, for scoring and writing."""
 
     def decoder(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: int
@@ -54,17 +54,18 @@ class PlannedPasses(Passes):
         return PlannedDecoder(self, prompts, max_new_tokens, batch_tokens)
 
 
-# Differences of logits, in units of their spread: of the same pass, and of another one, by rounding.
+# Differences of logits, relative to their spread: between equal passes, and between different
+# passes, by rounding.
 _SAME = 1e-3
 _NEAR = 0.02
 _NEAR_IN_HALF = 0.1
-# What a model that cannot read the probes raises, lack of memory included. Where it cannot read a user's
-# text either, that says why.
+# Errors of a model that cannot read the probes, lack of memory included. If it cannot read a user's
+# text either, that error says why.
 _FAILURES = (RuntimeError, MemoryError, TypeError, ValueError, IndexError, AttributeError)
 
 
 def _probes(model: Any) -> list[TokenPair]:
-    """Two texts that begin alike, of tokens that stand for themselves: no padding among them."""
+    """Two texts with a common start, of ordinary tokens, without padding tokens."""
     config = model.config.get_text_config()
     kinds = ("pad_token_id", "bos_token_id", "eos_token_id")
     special = {getattr(config, kind, None) for kind in kinds}
@@ -75,22 +76,22 @@ def _probes(model: Any) -> list[TokenPair]:
 
 @torch.no_grad()
 def _alone(model: Any, pair: TokenPair, **options: Any) -> Tensor:
-    """The logits of a text, (T, V) float32, as the model by itself reads it."""
+    """The logits of a text, (T, V) float32, read by the model alone."""
     ids = torch.tensor([[*pair[0], *pair[1]]], device=model.device)
     logits: Tensor = model(input_ids=ids, **options).logits[0]
     return logits.float()
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:
-    """How far logits are from others, in units of the spread of those: a scalar, still on their device."""
+    """The difference between logits, relative to the spread of `b`: a scalar, still on their
+    device.
+    """
     spread = (b - b.mean(-1, keepdim=True)).norm()
     return (a - b).norm() / spread.clamp(min=torch.finfo(b.dtype).tiny)
 
 
 def _counts_positions(model: Any) -> bool:
-    """Whether the positions of a text that is given without them are 0, 1, 2, ...; those of RoBERTa
-    begin after its padding.
-    """
+    """Whether default position ids are 0, 1, 2, ...; RoBERTa's start after its padding index."""
     if "position_ids" not in inspect.signature(model.forward).parameters:
         return True
     pair, _ = _probes(model)
@@ -104,7 +105,7 @@ def _counts_positions(model: Any) -> bool:
 
 
 def _reads_ahead(model: Any) -> bool:
-    """Whether the logits before a token change with that token."""
+    """Whether a later token changes the logits before it."""
     (context, rest), _ = _probes(model)
     try:
         before, after = (
@@ -121,7 +122,7 @@ def _tolerance(model: Any) -> float:
 
 @torch.no_grad()
 def _agree(passes: Passes) -> bool:
-    """Whether two texts that begin alike have in planned batches the logits that they have alone."""
+    """Whether two texts with a common start have the same logits in planned batches as alone."""
     pairs = _probes(passes.model)
     try:
         alone = [_alone(passes.model, pair) for pair in pairs]
@@ -132,7 +133,7 @@ def _agree(passes: Passes) -> bool:
             for batch in plan.batches
             for pair, place, logits in _placed(batch, passes.logits(batch, prefix).float(), pairs)
         ]
-    except UndefinedModelError:  # said where the model is used
+    except UndefinedModelError:  # reported when the model is used
         return True
     except _FAILURES:
         return False
@@ -142,7 +143,7 @@ def _agree(passes: Passes) -> bool:
 def _placed(
     batch: Batch, logits: Tensor, pairs: Sequence[TokenPair]
 ) -> Iterator[tuple[int, int, Tensor]]:
-    """Pair, place in its text, and the logits there, of all tokens that are predicted."""
+    """Pair, place in its text, and logits, for all predicted tokens."""
     targets = zip(batch.target_head.tolist(), batch.target_pair.tolist(), strict=True)
     places = [len(context) - 1 for context, _ in pairs]
     for head, pair in targets:

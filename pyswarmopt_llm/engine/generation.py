@@ -1,8 +1,8 @@
-"""Batched writing: prompts are read as planned batches, then each step adds a token to every text
-that goes on.
+"""Batched writing: planned batches read the prompts, then each step adds a token to every
+unfinished text.
 
-What prompts have in common is computed once, and so are equal prompts. Padding is masked and
-position ids count real tokens only, so a text does not depend on its batch.
+Common prefixes are computed once, and so are equal prompts. Padding is masked and position ids
+count only real tokens, so a text does not depend on its batch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pyswarmopt_llm.engine.passes import Decoder, Passes, PrefixCache, additive_
 
 log = logging.getLogger(__name__)
 
-_WHOLE = 32  # new tokens from which a reply is meant to end by itself
+_WHOLE = 32  # replies this long are meant to end by themselves
 _HIDDEN = torch.iinfo(torch.int64).max
 
 Choose = Callable[[Sequence[Tensor], Sequence[int]], Tensor]
@@ -31,9 +31,9 @@ Choose = Callable[[Sequence[Tensor], Sequence[int]], Tensor]
 
 @dataclass(frozen=True)
 class Draw:
-    """Sampling from softmax(logits / temperature), with one generator for each row.
+    """Sampling from softmax(logits / temperature), with a generator for each row.
 
-    A text depends on its seed and not on its batch.
+    A text depends on its seed, not on its batch.
 
     Attributes:
         temperature: above 0.
@@ -44,12 +44,12 @@ class Draw:
     seeds: tuple[int, ...]
 
     def rows(self, rows: Sequence[int]) -> Draw:
-        """The settings of some of the rows."""
+        """The settings for a selection of rows."""
         return Draw(self.temperature, tuple(self.seeds[row] for row in rows))
 
     def choose(self, max_new_tokens: int) -> Choose:
-        """A generator draws one number in [0, 1) per token; the token is where the cumulative
-        distribution exceeds it.
+        """A generator draws one number in [0, 1) per token; it picks the first token whose
+        cumulative probability exceeds the number.
         """
         generators = [torch.Generator().manual_seed(seed) for seed in self.seeds]
         numbers = torch.stack(
@@ -61,7 +61,7 @@ class Draw:
             shares = (logits[0].float() / self.temperature).softmax(-1)
             cumulative = shares.double().cumsum(-1)
             drawn = next(columns)[rows, None].to(cumulative.device) * cumulative[:, -1:]
-            # Right of equal values, so that no token of probability 0 is drawn.
+            # "right": a token of probability 0 is never drawn.
             tokens = torch.searchsorted(cumulative, drawn, right=True).squeeze(1)
             return tokens.clamp(max=shares.shape[1] - 1)
 
@@ -70,12 +70,12 @@ class Draw:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a model wrote after a prompt.
+    """A model's text after a prompt.
 
     Attributes:
-        text: without special tokens.
-        cut: whether it ended by its length. Its ids tell, not its text: that may have fewer tokens,
-            without the special ones or in another spelling.
+        text: text without special tokens.
+        cut: whether the length limit ended it. The token ids decide, not the text, which may
+            retokenise into fewer tokens.
     """
 
     text: str
@@ -85,7 +85,7 @@ class Continuation:
 def write_replies(
     engine: Any, prompts: Sequence[str], max_new_tokens: int, draw: Draw | None
 ) -> list[Continuation]:
-    """What a `TransformersEngine` writes after the prompts; see its `write`."""
+    """The continuations of prompts by a `TransformersEngine`; see its `write`."""
     max_new_tokens += engine.thinking
     encoded = engine.encode_prompts(prompts, max_new_tokens)
     keys, replies = [len(ids) + max_new_tokens for ids in encoded], dict[int, list[int]]()
@@ -105,7 +105,7 @@ def write_replies(
 
 
 def _tell_of_cuts(engine: Any, lengths: Sequence[int], most: int) -> None:
-    """Say once that replies end by their length, where a tenth of many does."""
+    """Warn once if at least a tenth of many replies reach the length limit."""
     cut = lengths.count(most)
     if not engine.told_of_cuts and most >= _WHOLE and 10 * cut >= len(lengths) >= 4:
         engine.told_of_cuts = True
@@ -121,11 +121,11 @@ def write(
     """New token ids of each row, until a stop token or `max_new_tokens`.
 
     Args:
-        decoder: with the prompts.
+        decoder: decoder of the prompts.
         n: number of prompts.
-        stops: ids that end a text; not part of the result.
-        max_new_tokens: at most those of the decoder.
-        draw: how tokens are sampled; None: each is the most probable one.
+        stops: ids that end a text, not included in the result.
+        max_new_tokens: at most the decoder's limit.
+        draw: how to sample tokens; None: take the most probable one.
     """
     choose = _most_probable if draw is None else draw.choose(max_new_tokens)
     texts: list[list[int]] = [[] for _ in range(n)]
@@ -142,13 +142,14 @@ def _most_probable(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:
 def decode(
     decoders: Sequence[Decoder], n: int, choose: Choose, stops: frozenset[int], max_new_tokens: int
 ) -> Iterator[dict[int, int]]:
-    """Write `n` texts jointly by models of one vocabulary: the new tokens by row, after each step.
+    """Write `n` texts jointly with models of one vocabulary: yields the rows' new tokens after each
+    step.
 
     Args:
         decoders: one per model, all with the same rows.
         n: number of rows.
         choose: picks the next tokens.
-        stops: ids that end a text; not yielded.
+        stops: ids that end a text, not yielded.
         max_new_tokens: limit of each row.
     """
     rows = list(range(n))
@@ -170,7 +171,7 @@ def decode(
 
 
 def _closed_up(indices: Sequence[int]) -> list[int]:
-    """The same indices, ascending in the input, in an order that moves as few of them as possible.
+    """The same indices, ordered so that as few rows as possible move.
 
     Example:
         >>> _closed_up([0, 2, 3, 5])
@@ -182,10 +183,10 @@ def _closed_up(indices: Sequence[int]) -> list[int]:
 
 
 class PlannedDecoder(Decoder):
-    """See `Decoder`; prompts are read as planned batches.
+    """See `Decoder`; planned batches read the prompts.
 
     Args:
-        passes: the model's.
+        passes: passes of the model.
         prompts: token ids, any lengths.
         max_new_tokens: limit of each text.
         batch_tokens: padded tokens per forward pass over the prompts.
@@ -201,7 +202,7 @@ class PlannedDecoder(Decoder):
         self._passes = passes
         self._plan = passes.plan([(tuple(ids), ()) for ids in prompts], batch_tokens)
         lengths = torch.tensor([len(ids) for ids in prompts])
-        room = max_new_tokens - 1  # the last token is not fed
+        room = max_new_tokens - 1  # the last token is not fed yet
         self._cache = ReplyCache(lengths, room, passes.windows)
 
     @torch.inference_mode()
@@ -241,7 +242,7 @@ class PlannedDecoder(Decoder):
 
 
 def _copied(prefix: PrefixCache | None, n_rows: int) -> DynamicCache:
-    """A prefix before each of so many rows, in a cache that keeps what comes after it."""
+    """A prefix repeated for `n_rows` rows, in a cache that stores what follows."""
     layers = [] if prefix is None else prefix.layers
     return DynamicCache(
         [
@@ -252,9 +253,9 @@ def _copied(prefix: PrefixCache | None, n_rows: int) -> DynamicCache:
 
 
 class ReplyCache(Cache):
-    """Keys and values of R prompts and of the tokens that follow, allocated once.
+    """Keys and values of R prompts and their replies, allocated once.
 
-    Prompts begin at column 0 and are padded on the right; replies all begin at the column after the
+    Prompts start at column 0 and are padded on the right; all replies start at the column after the
     longest prompt.
 
     Args:
@@ -275,13 +276,13 @@ class ReplyCache(Cache):
     def fill(
         self, batch: Batch, packing: Packing | None, recorded: DynamicCache, n_prefix: int
     ) -> None:
-        """Take over the keys and values of a batch of prompts, and of the prefix before them.
+        """Store the keys and values of a batch of prompts, and of the prefix before them.
 
         Args:
-            batch: one of a plan whose pairs are rows of this cache.
-            packing: how the batch was fed.
-            recorded: the cache of its forward pass.
-            n_prefix: tokens of the prefix.
+            batch: batch of a plan whose pairs are rows of this cache.
+            packing: how the batch was packed.
+            recorded: cache of the batch's forward pass.
+            n_prefix: number of prefix tokens.
         """
         rows = batch.target_pair
         # A head is the last token of its row's prompt.
@@ -298,7 +299,7 @@ class ReplyCache(Cache):
                 store[rows, :, n_prefix : n_prefix + padded.shape[2]] = padded[sources]
 
     def next_column(self, model: Any) -> tuple[Tensor, Any]:
-        """Position ids, (R, 1), and masks of the next token of each row; see `attention_mask`."""
+        """Position ids, (R, 1), and masks for the next token of each row; see `attention_mask`."""
         end = self.get_seq_length() + 1
         positions = self._positions[:, :end]
         distance = positions[:, -1:, None] - positions[:, None, :]
@@ -312,20 +313,20 @@ class ReplyCache(Cache):
 
 
 class _ReplyLayer(DynamicLayer):
-    """One layer's keys and values, (R, heads, columns, head_dim) with room for all tokens; those of
-    latent attention differ in size.
+    """A layer's keys and values, (R, heads, columns, head_dim), with room for all tokens; in latent
+    attention their sizes differ.
 
     Args:
-        keys: keys of any tokens, for heads, size, dtype and device.
-        values: likewise.
+        keys: example keys, for heads, size, dtype and device.
+        values: example values.
         shape: number of rows and of columns.
-        end: number of columns that are filled before the first `update`.
+        end: number of columns already filled.
     """
 
     def __init__(self, keys: Tensor, values: Tensor, shape: Sequence[int], end: int) -> None:
         super().__init__()
         self.is_initialized, self._end = True, end
-        # Zeros: what is hidden is multiplied by 0, which makes nan of what is not finite.
+        # Zeros: masked entries are multiplied by 0, which turns non-finite ones into nan.
         self.keys = keys.new_zeros(shape[0], keys.shape[1], shape[1], keys.shape[3])
         self.values = values.new_zeros(shape[0], values.shape[1], shape[1], values.shape[3])
 
@@ -341,7 +342,7 @@ class _ReplyLayer(DynamicLayer):
         return self._end
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Rows move within the memory that they have: only those that move are copied."""
+        """Move rows within allocated memory; only moved rows are copied."""
         for index, row in enumerate(rows):
             if row != index:
                 self.keys[index], self.values[index] = self.keys[row], self.values[row]

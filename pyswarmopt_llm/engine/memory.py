@@ -1,7 +1,7 @@
-"""Free memory of a device, and memory computed from shapes alone: of a pass over tokens, of
-a candidate, of training.
+"""Free memory of a device, and estimated memory of a pass over tokens, of a candidate, and of
+training.
 
-Counts are upper bounds for plain transformers. Where one is wrong, batches are halved when memory
+Estimates are upper bounds for plain transformers. If one is wrong, batches are halved when memory
 runs out.
 """
 
@@ -16,15 +16,15 @@ import torch
 
 from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN
 
-LEAST_TOKENS, MOST_TOKENS = 1024, 16_384  # of a batch, where its size is left to the device
-_SHARE = 0.8  # of free memory that a batch may take: the rest is for fragments
+LEAST_TOKENS, MOST_TOKENS = 1024, 16_384  # tokens of a batch whose size depends on the device
+_SHARE = 0.8  # share of free memory that a batch may take: the rest covers fragmentation
 _FLOAT = 4  # bytes
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that are free on a device; on a CPU those that a process may take without swapping.
+    """Free bytes on a device; on a CPU, the bytes that a process may take without swapping.
 
-    None if the system does not say. Whatever asks for memory asks here.
+    None if the system does not say. All memory queries go through this function.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -38,7 +38,7 @@ def free_memory(device: torch.device) -> int | None:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of a model that a token takes.
+    """Sizes of a model that determine the memory of a token.
 
     Attributes:
         hidden: size of a layer's input; inner: size of its feed-forward part, for each projection.
@@ -77,14 +77,14 @@ class Sizes:
         )
 
     def scoring(self, tokens: int) -> int:
-        """Bytes of a pass over a batch, or of the keys and values of one that is written."""
+        """Bytes of a pass over a batch, or of its keys and values during writing."""
         layer = 6 * self.hidden + 2 * self.keys + 3 * self.inner
         written = KEYS_PER_TOKEN * 2 * self.keys * self.layers
         return tokens * self.itemsize * max(layer + self.vocabulary, written)
 
     def training(self, tokens: int, checkpointing: bool) -> int:
-        """Bytes that a backward pass needs of a batch; with checkpointing those of one layer, and
-        the input of each.
+        """Bytes of a backward pass over a batch; with checkpointing those of one layer, and each
+        layer's input.
         """
         layer = 14 * self.hidden + 4 * self.keys + 4 * self.inner
         kept = layer + self.layers * self.hidden if checkpointing else layer * self.layers
@@ -92,15 +92,13 @@ class Sizes:
 
 
 def copies(model: Any, changed: Collection[str]) -> tuple[int, int]:
-    """Bytes of the weights that candidates change, and of the largest one as it is merged in
-    float32.
-    """
+    """Bytes of the weights that candidates change, and of the largest one merged in float32."""
     sizes = [p.numel() for name, p in model.named_parameters() if name in changed]
     return sum(sizes) * model.dtype.itemsize, 2 * _FLOAT * max(sizes, default=0)
 
 
 def batch_for(sizes: Sizes, free: int | None) -> int:
-    """Padded tokens of a batch: doubled from the least number on, up to what is free.
+    """Padded tokens of a batch: the least number, doubled while it fits into free memory.
 
     Example:
         >>> small = Sizes(hidden=8, inner=16, keys=8, layers=1, vocabulary=16, itemsize=2)
@@ -116,12 +114,11 @@ def batch_for(sizes: Sizes, free: int | None) -> int:
 def decide(
     model: Any, mix: str, changed: Collection[str], batch_tokens: int | None
 ) -> tuple[dict[str, Any], str]:
-    """Settle what depends on the memory of a model's device: how candidates get into it, and
-    how large batches are.
+    """Choose how candidates are mixed in, and the batch size, by the memory of the model's device.
 
     Returns:
-        The settings mix and batch_tokens, and why candidates are not merged ("" where they are, or
-        where `mix` says so).
+        The settings mix and batch_tokens, and why candidates are not merged ("" if they are, or if
+        `mix` was given).
     """
     free = free_memory(model.device)
     sizes = Sizes.of(model)
@@ -138,5 +135,5 @@ def decide(
     if batch_tokens is None:
         left = free if free is None or mix == "runtime" else free - kept
         batch_tokens = batch_for(sizes, left)
-    # what changes no weights that are known has no `mix`
+    # candidates without known changed weights have no `mix`
     return {"batch_tokens": batch_tokens, **({"mix": mix} if changed else {})}, why

@@ -1,4 +1,4 @@
-"""Ways of a candidate into a resident model: merged into its weights, or at run time
+"""Two ways to put a candidate into a loaded model: merging it into the weights, or at run time
 (`added_outputs`).
 """
 
@@ -14,26 +14,26 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch, shapes_of
 
 
 class Mixing(Protocol):
-    """Puts candidates into a model; `PatchedWeights` merges them, `added_outputs` leaves
-    the weights alone.
+    """Puts candidates into a model: `PatchedWeights` merges them, `AddedOutputs` leaves the weights
+    unchanged.
 
     Attributes:
-        parameter_names: the weights that `Patch.dense` may replace.
+        parameter_names: weights that `Patch.dense` may replace.
     """
 
     parameter_names: tuple[str, ...]
 
     def load(self, patch: Patch) -> None:
-        """Make the model ``base + patch``; the previous patch is taken out exactly.
+        """Make the model ``base + patch``; the previous patch is removed exactly.
 
         Raises:
             KeyError: the base has no such weight.
-            ValueError: a shape does not fit. Nothing is changed then.
+            ValueError: a shape does not fit; nothing is changed.
         """
 
 
 def check_fits(patch: Patch, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse a patch of weights of other names or shapes than these.
+    """Refuse a patch whose names or shapes differ from these.
 
     Raises:
         KeyError: there is no such weight.
@@ -56,16 +56,16 @@ def check_fits(patch: Patch, shapes: Mapping[str, tuple[int, ...]]) -> None:
 class PatchedWeights:
     """Candidates merged into a model in place, and removed again exactly.
 
-    The base's values are read from `stored` if available, so that the base is in memory only once;
-    others are copied before their first change.
+    The base's values are read from `stored` if available, so that memory holds the base only once;
+    otherwise they are copied before their first change.
 
     Args:
         model: a torch module; its parameters are changed in place by `load`.
         stored: parameter name -> the base's value, read on access (see `StoredTensors`). A value
-            that differs from the resident one in the model's dtype is not used.
+            that differs from the loaded one in the model's dtype is ignored.
 
     Attributes:
-        parameter_names: all of them.
+        parameter_names: names of all parameters.
     """
 
     def __init__(self, model: Any, stored: Mapping[str, Tensor] | None = None) -> None:
@@ -73,7 +73,7 @@ class PatchedWeights:
         self.parameter_names = tuple(self._parameters)
         self._shapes = {name: tuple(value.shape) for name, value in self._parameters.items()}
         self._stored = {} if stored is None else stored
-        # name -> where its base value is, of what was ever changed
+        # name of a parameter that was changed -> source of its base value
         self._backups: dict[str, Mapping[str, Tensor]] = {}
         self._copies: dict[str, Tensor] = {}
         self._patched: set[str] = set()
@@ -84,8 +84,8 @@ class PatchedWeights:
 
         Raises:
             KeyError: the base has no parameter of that name.
-            ValueError: a shape does not fit, or a name is in two parts of the patch. Nothing is
-                changed then.
+            ValueError: a shape does not fit, or a name is in two parts of the patch; nothing is
+                changed.
         """
         check_fits(patch, self._shapes)
         changed = patch.low_rank.keys() | patch.full_rank.keys() | patch.dense.keys()
@@ -107,7 +107,7 @@ class PatchedWeights:
             parameter.copy_(self._base(name) + change.to(parameter.device))
 
     def _back_up(self, name: str) -> None:
-        """Make sure that the base's value, which the parameter has now, can be restored."""
+        """Make sure that the parameter's present value, the base's, can be restored."""
         value = self._parameters[name]
         if name in self._stored and torch.equal(self._stored[name].to(value), value):
             self._backups[name] = self._stored

@@ -1,10 +1,10 @@
-"""Attention on CPUs as plain matrix products, over batches that were packed without their padding.
+"""Attention on CPUs as plain matrix products, over batches packed without padding.
 
-Linear layers and norms do not care where a row ends, so a packed batch is one row of its tokens;
-only here it is padded again. Query heads that share a key head are rows of one product
-(grouped-query attention without repeated keys). At the lengths of questions this takes two thirds
-of the fused kernel's time in bfloat16, with the backward pass a fifth (seven tenths in float32);
-values are the same up to rounding. What is not packed, such as generation, keeps the fused kernel.
+Linear layers and norms work on single tokens, so a packed batch is one row of tokens; only
+attention pads it again. Query heads that share a key head are rows of one product (grouped-query
+attention without repeated keys). For texts as long as questions, this takes two thirds of the fused
+kernel's time in bfloat16, with the backward pass a fifth (seven tenths in float32); values are
+equal up to rounding. Unpacked inputs, as in generation, keep the fused kernel.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from transformers.masking_utils import sdpa_mask
 from pyswarmopt_llm.engine.batching import Batch
 
 NAME = "packed"
-# Without soft caps, sinks or position biases in their attention; all pass keyword arguments down to
-# it.
+# Their attention has no soft caps, sinks or position biases, and passes keyword arguments through.
 _MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gpt2"})
 _MOST_SCORES = 2**20
 
@@ -32,12 +31,12 @@ class Packing:
     """Indices of the N tokens of a batch among the (B, L) cells of its padded rows.
 
     Args:
-        batch: one of a plan.
+        batch: batch of a plan.
 
     Attributes:
         shape: (B, L).
-        indices: (N,) int64, place of each token, ascending.
-        tokens: (B * L,) int64, token at each index; 0 at padding.
+        indices: index of each token, ascending, (N,) int64.
+        tokens: token at each index, (B * L,) int64; 0 at padding.
 
     Example:
         >>> from pyswarmopt_llm.engine.batching import build_row, make_batch
@@ -56,13 +55,13 @@ class Packing:
         self.tokens[self.indices] = torch.arange(len(self.indices))
 
     def padded(self, x: Tensor) -> Tensor:
-        """Packed heads (1, H, N, D) as (B, H, L, D); padding holds the first token."""
+        """Packed heads (1, H, N, D) as (B, H, L, D); padding repeats the first token."""
         heads = x.shape[1]
         at = self.tokens.view(self.shape[0], 1, -1) * heads + torch.arange(heads)[:, None]
         return F.embedding(at, x[0].transpose(0, 1).flatten(0, 1))
 
     def packed(self, x: Tensor) -> Tensor:
-        """The inverse of `padded`, with the heads last: (1, N, H, D)."""
+        """The inverse of `padded`, with heads last: (1, N, H, D)."""
         heads, length = x.shape[1:3]
         row = self.indices[:, None] // length
         column = self.indices[:, None] % length
@@ -71,11 +70,11 @@ class Packing:
 
 
 def use_packed_attention(model: Any) -> bool:
-    """Let a model on a CPU take packed batches (`packing=` of its forward pass), if its
-    architecture is known to.
+    """Let a model on a CPU accept packed batches (`packing=` of its forward pass), if its
+    architecture is supported.
 
     Returns:
-        Whether it does.
+        Whether the model accepts packed batches.
     """
     if model.device.type != "cpu" or model.config.get_text_config().model_type not in _MODELS:
         return False
@@ -86,11 +85,11 @@ def use_packed_attention(model: Any) -> bool:
 
 
 def products_win(scores: int, dtype: torch.dtype) -> bool:
-    """Whether matrix products are faster than the fused kernel, for so many scores of a layer (B *
-    H * L * K).
+    """Whether matrix products are faster than the fused kernel, given the number of scores per
+    layer (B * H * L * K).
 
-    Without gradients they are in bfloat16 and where the scores, which the kernel does not store,
-    are few. Its backward pass is slower than theirs in any dtype.
+    Without gradients, products win in bfloat16, and for few scores (the kernel does not store
+    them). In the backward pass they win in any dtype.
     """
     return torch.is_grad_enabled() or (dtype == torch.bfloat16 and scores <= _MOST_SCORES)
 
@@ -110,12 +109,11 @@ def packed_attention(
     Args:
         module: the attention layer.
         query: (1, H, N, D).
-        key: (1, G, P + N, D) after a prefix that all rows see, G a divisor of H.
+        key: (1, G, P + N, D), after a prefix visible to all rows, G a divisor of H.
         value: as `key`.
         attention_mask: (B, 1, L, P + L), added to the scores.
         scaling: factor of the scores; default: 1 / sqrt(D).
-        packing: where the tokens are; None: all arguments are those of the fused kernel, which is
-            called.
+        packing: indices of the tokens; None: the fused kernel is called with all arguments.
         options: for the fused kernel.
 
     Returns:
@@ -146,8 +144,8 @@ def _after_prefix(x: Tensor, n_prefix: int, packing: Packing) -> Tensor:
 
 
 def _attend(*inputs: Any) -> Tensor:
-    """`_products`, of which training keeps what goes in: the scores are many, and quickly computed
-    again in the backward pass.
+    """`_products`; training stores only its inputs and recomputes the many scores in the backward
+    pass.
     """
     if not torch.is_grad_enabled():
         return _products(*inputs)

@@ -1,5 +1,5 @@
-"""Forward passes of planned batches: inputs with or without padding, masks, the keys and values of a
-shared prefix, which architectures support them, logits where they are needed.
+"""Forward passes of planned batches: inputs with or without padding, masks, keys and values of a
+shared prefix, supported architectures, and logits at selected positions.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_pl
 from pyswarmopt_llm.engine.packed_attention import NAME as PACKED
 from pyswarmopt_llm.engine.packed_attention import Packing, products_win
 
-# Positions normalised at once: their float32 logits stay in the cache of a CPU (four times faster),
-# small on a GPU.
+# Positions normalised at once: their float32 logits fit into a CPU's cache (four times faster), and
+# take little memory on a GPU.
 _HEAD_ROWS = 1024
 _HEAD_ROWS_OF_CPU = 16
 
 
 def attention_windows(model: Any) -> dict[str, int | None] | None:
-    """The kinds of attention layers of a model, as transformers names them, and their windows.
+    """The kinds of a model's attention layers, as named in transformers, and their windows.
 
     Only the mask and the position ids separate the branches of a tree, so every layer must respect
     both.
@@ -48,7 +48,7 @@ def attention_windows(model: Any) -> dict[str, int | None] | None:
     config = model.config.get_text_config()
     window = getattr(config, "sliding_window", None)
     windows = {"full_attention": None, "sliding_attention": window}
-    # Without a list every layer slides if there is a window (as in transformers' own caches).
+    # Without a list, a window applies to every layer (as in transformers' own caches).
     kinds = getattr(config, "layer_types", None) or [
         "full_attention" if window is None else "sliding_attention"
     ]
@@ -64,19 +64,19 @@ def attention_windows(model: Any) -> dict[str, int | None] | None:
 def attention_mask(
     batch: Batch, n_prefix: int, windows: Mapping[str, int | None], model: Any
 ) -> Tensor | dict[str, Tensor]:
-    """Additive mask: 0 where a token of the batch sees a token of the prefix or of its row, else
-    the dtype's minimum.
+    """Additive mask: 0 where a token of the batch sees a token of the prefix or its row, else the
+    dtype's minimum.
 
     A window counts tokens on the path to the token (difference of position ids), not columns.
 
     Args:
-        batch: B rows of L tokens.
-        n_prefix: number P of prefix tokens, visible to all tokens of every row.
+        batch: batch of B rows with L tokens.
+        n_prefix: number P of prefix tokens, visible to all rows.
         windows: from `attention_windows`.
-        model: for its dtype and device.
+        model: gives dtype and device.
 
     Returns:
-        (B, 1, L, P + L); one per kind of layer if there are several, as transformers expects.
+        (B, 1, L, P + L); one mask per kind of layer if there are several, as transformers expects.
     """
     seen = torch.nn.functional.pad(batch.allowed(), (n_prefix, 0), value=True)
     rows = batch.position_ids
@@ -87,13 +87,13 @@ def attention_mask(
 def additive_mask(
     seen: Tensor, distance: Tensor, windows: Mapping[str, int | None], model: Any
 ) -> Tensor | dict[str, Tensor]:
-    """Masks as `attention_mask` gives them.
+    """Additive masks, see `attention_mask`.
 
     Args:
-        seen: which token may see which, without windows, (B, L, K) bool.
-        distance: by how many positions one precedes the other, (B, L, K).
+        seen: which token sees which, ignoring windows, (B, L, K) bool.
+        distance: difference of their positions, (B, L, K).
         windows: from `attention_windows`.
-        model: for its dtype and device.
+        model: gives dtype and device.
     """
     masks = {}
     hidden = torch.finfo(model.dtype).min
@@ -112,9 +112,7 @@ class PrefixCache(Cache):
 
 
 class _SharedLayer(DynamicLayer):
-    """The prefix of one layer, (1, heads, P, head_dim); `update` concatenates a batch without
-    storing it.
-    """
+    """A layer's prefix, (1, heads, P, head_dim); `update` concatenates a batch without storing it."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
@@ -132,7 +130,7 @@ class _SharedLayer(DynamicLayer):
 
 
 class Decoder(Protocol):
-    """A model that reads a batch of prompts and then one token of each text at a time.
+    """Reads a batch of prompts, then one token of each text at a time.
 
     Attributes:
         tokens_fed: tokens sent through the model so far, padding excluded.
@@ -144,16 +142,16 @@ class Decoder(Protocol):
         """The logits after each prompt, (B, V)."""
 
     def step(self, tokens: Tensor) -> Tensor:
-        """The logits after these next tokens of the rows, (B,) int64 -> (B, V)."""
+        """The logits after the rows' next tokens, (B,) int64 -> (B, V)."""
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows, in this order; none may be moved to a later index."""
 
 
 def turning_length(config: Any) -> int | None:
-    """Tokens up to which a model reads texts in one way, and longer ones in another: rotary
-    embeddings of the kind longrope (Ding et al. 2024, arXiv 2402.13753) have two sets of factors,
-    of which the longest text of a batch chooses; None for all others.
+    """The length up to which a model reads texts in one way, and longer texts in another: longrope
+    embeddings (Ding et al. 2024, arXiv 2402.13753) have two sets of factors, chosen by a batch's
+    longest text; None for all other models.
 
     Example:
         >>> from transformers import LlamaConfig
@@ -171,7 +169,7 @@ def turning_length(config: Any) -> int | None:
 
 
 def undefined(name: str, dtype: torch.dtype) -> UndefinedModelError:
-    """The error of a model of this name whose log-probabilities are not numbers."""
+    """The error for a model whose log-probabilities are not numbers."""
     remedy = "its weights are damaged, or too large: export it again"
     if dtype == torch.float16:
         remedy = "choose `dtype` float32 or bfloat16"
@@ -189,10 +187,10 @@ class Passes:
 
     Attributes:
         model: as given.
-        name: name of the model with what was added to it, for error messages.
-        windows: from `attention_windows`; empty where batches are not planned.
+        name: name of the model and its patch, for error messages.
+        windows: from `attention_windows`; empty without planned batches.
         turns_at: from `turning_length`.
-        note: what to know of them; "" for nothing.
+        note: a remark on the passes, or "".
     """
 
     note = ""
@@ -214,12 +212,10 @@ class Passes:
         raise NotImplementedError
 
     def prefix(self, ids: Sequence[int]) -> PrefixCache | None:
-        """Keys and values of token ids; their graph is kept where gradients are enabled. None for
-        no ids.
-        """
+        """Keys and values of token ids, with their graph if gradients are enabled; None for no ids."""
         if not ids:
             return None
-        # Without the config, the cache keeps the whole prefix in layers with a sliding window, too.
+        # Without the config, layers with a sliding window keep the whole prefix, too.
         cache = DynamicCache()
         inputs = torch.tensor([list(ids)], device=self.model.device)
         self.model.base_model(input_ids=inputs, past_key_values=cache, use_cache=True)
@@ -229,8 +225,8 @@ class Passes:
         """The logits at a batch's heads, (M, V), in the model's dtype.
 
         Args:
-            batch: one of a plan.
-            cache: keys and values of the plan's prefix; None if it is empty.
+            batch: batch of a plan.
+            cache: keys and values of the plan's prefix; None if the prefix is empty.
         """
         heads, inputs = self.inputs(batch, 0 if cache is None else cache.get_seq_length())
         with self.vocabulary_only_at(heads):
@@ -238,17 +234,17 @@ class Passes:
         return self.defined(output.logits[0])
 
     def defined(self, logits: Tensor) -> Tensor:
-        """The logits as they are, (M, V), if each row makes a distribution; unlooked at in training.
+        """The unchanged logits, (M, V), if each row is a distribution; not checked in training.
 
         Raises:
-            UndefinedModelError: one does not, as of damaged weights, or where float16 overflows.
+            UndefinedModelError: a row is not, because of damaged weights or an overflow in float16.
         """
         if torch.is_grad_enabled() or bool(logits.amax(-1).isfinite().all()):
             return logits
         raise undefined(self.name, self.model.dtype)
 
     def inputs(self, batch: Batch, n_prefix: int) -> tuple[Tensor, dict[str, Any]]:
-        """A batch's heads among the tokens that are fed, and the model's inputs."""
+        """A batch's heads among the fed tokens, and the model's inputs."""
         heads = batch.heads
         ids = batch.input_ids
         positions = batch.position_ids
@@ -265,8 +261,8 @@ class Passes:
         return heads, {**inputs, "input_ids": ids.to(device), "position_ids": positions.to(device)}
 
     def packing(self, batch: Batch, n_prefix: int) -> Packing | None:
-        """Feeding of a batch without padding, if it is; rows of one length only for the sake of
-        faster attention.
+        """The packing of a batch, or None; rows of equal length are packed only for faster
+        attention.
         """
         if self.model.config._attn_implementation != PACKED:
             return None
@@ -279,10 +275,9 @@ class Passes:
 
     @contextmanager
     def vocabulary_only_at(self, heads: Tensor) -> Iterator[None]:
-        """Apply the output embedding to these positions only (`logits_to_keep` cannot differ by
-        row).
+        """Apply the output embedding only at these positions (`logits_to_keep` cannot vary by row).
 
-        A hook, so that the architecture's own processing of the logits (scale, soft cap) is kept.
+        A hook keeps the architecture's own processing of logits (scale, soft cap).
         """
 
         def select(_: object, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -302,7 +297,7 @@ class Passes:
 
 def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
     """Log-probabilities of a batch's targets, (T,) float64 on the CPU, from the logits at its
-    heads, (M, V); with a gradient.
+    heads, (M, V); differentiable.
     """
     head = batch.target_head.to(logits.device)
     token = batch.target_token.to(logits.device)
@@ -311,7 +306,7 @@ def target_logprobs(batch: Batch, logits: Tensor) -> Tensor:
 
 
 class _TargetLogprobs(torch.autograd.Function):
-    """log softmax of logits at (row, token); the gradient is that at the token less the softmax.
+    """log softmax at (row, token); its gradient is one-hot(token) minus softmax.
 
     Autograd would keep float32 logits.
     """
@@ -325,7 +320,7 @@ class _TargetLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         logits, normaliser, head, token = ctx.saved_tensors
-        # Not `index_add_`, whose order of summation on a GPU changes from call to call.
+        # Not `index_add_`: on a GPU its order of summation varies between calls.
         of_row = torch.zeros_like(normaliser).index_put_((head,), gradient, accumulate=True)
         slopes = torch.empty_like(logits)
         parts = (_in_parts(x) for x in (logits, slopes, normaliser[:, None], of_row[:, None]))
@@ -336,5 +331,5 @@ class _TargetLogprobs(torch.autograd.Function):
 
 
 def _in_parts(x: Tensor) -> tuple[Tensor, ...]:
-    """Rows in parts that are small enough to be computed with in float32."""
+    """Rows in parts small enough for float32."""
     return x.split(_HEAD_ROWS_OF_CPU if x.device.type == "cpu" else _HEAD_ROWS)

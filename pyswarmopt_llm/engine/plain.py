@@ -1,8 +1,8 @@
-"""Passes of models whose layers do not take a mask and position ids per token: recurrent ones, linear
+"""Passes of models whose layers accept no mask or position ids per token: recurrent layers, linear
 attention, chunks, distances by index.
 
-A row is a whole text, nothing is shared between rows, and rows of one batch have one length: there
-is no padding, which such layers may look at.
+A row is a whole text, rows share nothing, and the rows of a batch have equal length: such layers
+might look at padding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_row, in_batches
 from pyswarmopt_llm.engine.passes import Decoder, Passes
 
-_STATES = ("past_key_values", "cache_params", "state")  # as models of transformers return theirs
+_STATES = ("past_key_values", "cache_params", "state")  # as in transformers' model outputs
 
 
 class PlainPasses(Passes):
@@ -28,13 +28,13 @@ class PlainPasses(Passes):
 
     Args:
         model: a transformers causal LM.
-        counts: whether the positions of its texts are 0, 1, 2, ...
+        counts: whether position ids of its texts are 0, 1, 2, ...
     """
 
     def __init__(self, model: Any, counts: bool = True) -> None:
         super().__init__(model)
         self.windows = {}
-        # told, since not every cache knows how many tokens it has read
+        # passed on, since not every cache knows how many tokens it has read
         known = inspect.signature(model.forward).parameters
         self.tells_positions = counts and "position_ids" in known
         kind = model.config.get_text_config().model_type
@@ -62,7 +62,7 @@ class PlainPasses(Passes):
         return self.of_ids(batch.input_ids, batch.heads, use_cache=False).logits[0]
 
     def of_ids(self, ids: Tensor, heads: Tensor, **options: Any) -> Any:
-        """The model's output, with the logits at these of its (B * L) positions."""
+        """The model's output, with logits at `heads` of its (B * L) positions."""
         with self.vocabulary_only_at(heads):
             return self.model(input_ids=ids.to(self.model.device), **options)
 
@@ -75,13 +75,13 @@ class PlainPasses(Passes):
     def read_on(
         self, ids: Tensor, start: int, state: Mapping[str, Any], keep: bool
     ) -> tuple[Tensor, dict[str, Any]]:
-        """The logits after texts, (R, V), and the model's state then, if it is to be kept.
+        """The logits after texts, (R, V), and the model's state if requested.
 
         Args:
-            ids: the texts' tokens from the position `start` on, (R, L).
-            start: tokens that the state has read.
-            state: of the model after these.
-            keep: whether to go on from the state.
+            ids: tokens of the texts from position `start` on, (R, L).
+            start: number of tokens read by the state.
+            state: state of the model after these tokens.
+            keep: whether to return the new state.
         """
         options = dict(state)
         if self.tells_positions:
@@ -95,25 +95,25 @@ class PlainPasses(Passes):
 
     @cached_property
     def keeps_state(self) -> bool:
-        """Whether a text that is read in two parts is read as it is at once: a cache of recurrent layers
-        alone does not know its length.
+        """Whether reading a text in two parts gives the same logits as at once: a purely recurrent
+        cache does not know its length.
         """
         ids = torch.tensor([[1, 2, 3]])
         whole, _ = self.read_on(ids, 0, {}, keep=False)
         try:
             _, state = self.read_on(ids[:, :2], 0, {}, keep=True)
             in_parts, _ = self.read_on(ids[:, 2:], 2, state, keep=True)
-        except (IndexError, RuntimeError, ValueError):  # of the model's own code
+        except (IndexError, RuntimeError, ValueError):  # raised by the model's own code
             return False
         return bool((in_parts - whole).abs().max() < whole.float().std() / 8)
 
 
 class PlainDecoder(Decoder):
-    """See `Decoder`; texts that have ended are read on beside those of their length, which changes
-    nothing.
+    """See `Decoder`; finished texts continue to be read beside others of their length, without
+    effect.
 
     Args:
-        passes: the model's.
+        passes: passes of the model.
         prompts: token ids, any lengths.
     """
 
@@ -150,10 +150,10 @@ class PlainDecoder(Decoder):
         return torch.stack([found[row] for row in self._rows])
 
     def _after(self, texts: _Texts) -> Tensor:
-        """The logits after the texts, (R, V); without a state they are read from the beginning."""
+        """The logits after the texts, (R, V); without a state the texts are read from the start."""
         turns_at = self._passes.turns_at
         if turns_at is not None and texts.ids.shape[1] == turns_at + 1:
-            texts.state = {}  # of the other way to read
+            texts.state = {}  # the state of the other way to read
         start = texts.ids.shape[1] - 1 if texts.state else 0
         logits, texts.state = self._passes.read_on(
             texts.ids[:, start:], start, texts.state, keep=self._passes.keeps_state
@@ -168,7 +168,7 @@ class PlainDecoder(Decoder):
 
 @dataclass
 class _Texts:
-    """Texts of one length, (R, L) ids, that one state of the model goes on with."""
+    """Texts of equal length, (R, L) ids, with a common model state."""
 
     rows: list[int]
     ids: Tensor

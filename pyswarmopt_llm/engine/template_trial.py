@@ -1,8 +1,8 @@
 """Render a chat template once: a program of its own, since a template may never end.
 
-It reads JSON from stdin: a template and the variables that it gets. The system ends it after
-`SECONDS` of CPU time, or where it asks for more than `BYTES`. An error of the template is none
-here: whoever renders it in earnest reports that.
+It reads JSON from stdin: a template and its variables. The system ends it after `SECONDS` of CPU
+time, or if it requests more than `BYTES`. Template errors are ignored here; the actual rendering
+reports them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BYTES = 2**31
 
 
 class Generation(Extension):
-    """The block `{% generation %}` of transformers, which marks text and changes none."""
+    """Transformers' block `{% generation %}`, which marks text and changes nothing."""
 
     tags = {"generation"}  # noqa: RUF012 (Jinja's interface)
 
@@ -33,7 +33,7 @@ class Generation(Extension):
 
 
 def render(template: str, variables: dict[str, Any]) -> None:
-    """Render a template, without a limit."""
+    """Render a template, without limits."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
     )

@@ -1,5 +1,5 @@
-"""The engine on Hugging Face transformers: one resident base, candidates put into it, batches
-without waste.
+"""The engine on Hugging Face transformers: one loaded base, candidates put into it, batches without
+waste.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Plans to keep: dev and test of several tasks recur for every candidate, a single prompt does not.
+# Cached plans: dev and test of several tasks recur for every candidate, a single prompt does not.
 _PLANS = 32
-_ENCODED = 20_000  # tokenised pairs to keep
+_ENCODED = 20_000  # cached tokenised pairs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ AT_RUN_TIME = "candidates are added to the outputs of layers at run time, not me
 def within_memory(
     call: Callable[Concatenate[TransformersEngine, P], T],
 ) -> Callable[Concatenate[TransformersEngine, P], T]:
-    """Repeat a call of an engine with batches half as large as long as memory runs out."""
+    """Repeat an engine's call with halved batches as long as memory runs out."""
 
     @wraps(call)
     def repeated(engine: TransformersEngine, /, *args: P.args, **options: P.kwargs) -> T:
@@ -62,23 +62,23 @@ def within_memory(
 class TransformersEngine(PromptTokenizer, Engine):
     """A causal language model that scores texts and writes replies, with candidates put into it.
 
-    Implements `interfaces.Engine`. Its calls raise `NoRoomError` where memory runs out with a single
-    item, and `UndefinedModelError` where log-probabilities are not numbers.
+    Implements `interfaces.Engine`. Its methods raise `NoRoomError` if memory runs out even for one
+    item, and `UndefinedModelError` if log-probabilities are not numbers.
 
     Args:
         model: a transformers causal LM in eval mode, on its device.
         tokenizer: the model's tokenizer.
         batch_tokens: padded tokens per forward pass; halved when memory runs out.
-        mixing: puts candidates into the model, and takes them out exactly; default:
-            `PatchedWeights`, which changes its weights in place.
+        mixing: puts candidates into the model and removes them exactly; default: `PatchedWeights`,
+            which changes the weights in place.
 
     Attributes:
         model: with the candidate in it.
         batch_tokens: as given.
-        passes: its forward passes.
+        passes: forward passes of the model.
         name: name of the base, for error messages.
         tokens_fed: tokens sent through the model so far, padding excluded.
-        told_of_cuts: whether it was said that replies end by their length.
+        told_of_cuts: whether the warning on cut replies was given.
     """
 
     def __init__(
@@ -93,22 +93,22 @@ class TransformersEngine(PromptTokenizer, Engine):
         use_packed_attention(model)
         self._mixing = mixing or PatchedWeights(model)
         self.dtype, self.parameter_names = model.dtype, self._mixing.parameter_names
-        # A race scores a different subset of the same pairs every time.
+        # A race scores a different subset of the same pairs each time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
         self._plan = lru_cache(_PLANS)(self._planned)
-        # Several scores of the same replies cost one writing.
+        # Several scores of the same replies share one writing.
         self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[Continuation]] = {}
         self.told_of_cuts = False
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model ``base + patch``; see `Mixing.load`."""
+        """Make the loaded model ``base + patch``; see `Mixing.load`."""
         self._texts.clear()
         changed = patch.low_rank or patch.full_rank or patch.dense
         self.passes.name = f"{self.name} with what is added to it" if changed else self.name
         self._mixing.load(patch)
 
     def halve_batches(self) -> bool:
-        """Make later batches smaller; whether they could be."""
+        """Make later batches smaller; return whether that was possible."""
         could, self.batch_tokens = self.batch_tokens > 1, max(self.batch_tokens // 2, 1)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -131,7 +131,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         return totals.tolist()
 
     def scored(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
-        """All batches of these pairs, with the log-probabilities of their targets."""
+        """All batches of these pairs, with their targets' log-probabilities."""
         if any(not continuation for _, continuation in pairs):
             raise ValueError("a continuation is empty: there is nothing to score")
         for batch, logits in self.passed(pairs):
@@ -140,7 +140,7 @@ class TransformersEngine(PromptTokenizer, Engine):
     @torch.inference_mode()
     def passed(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[Batch, Tensor]]:
         """All batches of these pairs, each with the logits at its heads, (M, V), in the model's
-        dtype; after an empty continuation those of the next token.
+        dtype; for an empty continuation, the logits of the next token.
         """
         plan = self._plan(tuple(pairs), self.batch_tokens)
         prefix = self.passes.prefix(plan.prefix)
@@ -171,16 +171,16 @@ class TransformersEngine(PromptTokenizer, Engine):
     def generate(
         self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
     ) -> list[str]:
-        """Continuations without special tokens, greedy or as drawn; finished rows leave the batch.
+        """Continuations without special tokens, greedy or sampled; finished rows leave the batch.
 
-        A drawn text depends on its seed, not on the other prompts.
+        A sampled text depends on its seed, not on the other prompts.
         """
         return [written.text for written in self.write(prompts, max_new_tokens, draw)]
 
     def write(
         self, prompts: Sequence[str], max_new_tokens: int = 64, draw: Draw | None = None
     ) -> list[Continuation]:
-        """What `generate` gives, and whether it was cut off."""
+        """The continuations of `generate`, each with whether it was cut off."""
         call = (tuple(prompts), max_new_tokens, draw)
         if call not in self._texts:
             self._texts[call] = self._written(*call)
@@ -195,21 +195,21 @@ class TransformersEngine(PromptTokenizer, Engine):
         return write_replies(self, prompts, max_new_tokens, draw)
 
     def decoder(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Decoder:
-        """A decoder of prompts, given as token ids, by the model with the candidate in it."""
+        """A decoder of prompts, given as token ids, for the current candidate."""
         return self.passes.decoder(prompts, max_new_tokens, self.batch_tokens)
 
     def stops(self) -> frozenset[int]:
-        """Tokens that end a turn: the tokenizer's and those of the model's generation config."""
+        """Tokens that end a turn, from the tokenizer and the model's generation config."""
         named = self.model.generation_config.eos_token_id
         listed = named if isinstance(named, list) else [named]
         return frozenset(int(i) for i in [self.tokenizer.eos_token_id, *listed] if i is not None)
 
 
 def on_transformers(engine: Engine, purpose: str) -> TransformersEngine:
-    """The engine, if it is the one on transformers.
+    """The engine, if it is a transformers engine.
 
     Raises:
-        TypeError: it is another one; names the purpose.
+        TypeError: the engine is another one; names the purpose.
     """
     if not isinstance(engine, TransformersEngine):
         raise TypeError(f"{purpose} by the engine on transformers")
@@ -227,19 +227,18 @@ def load_engine(
     system: str = "",
     changed: Collection[str] = (),
 ) -> TransformersEngine:
-    """The resident base, and how candidates are put into it.
+    """Load the base, and choose how candidates are put into it.
 
-    Packed weights stay as they are, and changes are added at run time; plain weights are changed,
-    unless `mix` says otherwise, or the device does not hold a copy of those that are `changed`. On
-    a CPU their own values are read from its files again when a candidate needs them; on a GPU,
-    where that would be slow against its arithmetic, those that candidates change are kept beside
-    it, unless candidates are `whole_models`, which replace all of them. Without `batch_tokens` a
-    batch has 1,024 on a CPU, and on a GPU as many as fit. Each question comes after the turn
-    `system`, if there is one.
+    Packed weights stay unchanged, and changes are added at run time. Plain weights are changed in
+    place, unless `mix` says otherwise or the device cannot hold a copy of the `changed` ones. On a
+    CPU the base's values are read again from its files when needed. On a GPU, where that would be
+    slow, the values of changed weights are kept beside the base, unless candidates are
+    `whole_models`, which replace all weights. By default a batch has 1,024 tokens on a CPU, and as
+    many as fit on a GPU. Each question comes after the turn `system`, if given.
 
     Raises:
-        UserError: no such device or dtype, the model cannot be loaded, or nothing can be merged
-            into its weights.
+        UserError: no such device or dtype, the model cannot be loaded, or its weights cannot be
+            changed.
     """
     if mix == "merged":
         refuse_quantised(base)

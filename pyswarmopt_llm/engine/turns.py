@@ -1,4 +1,4 @@
-"""The last turn of a conversation apart from what stands before it: what is trained on."""
+"""Splits the last turn of a conversation, which is trained on, from the text before it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pyswarmopt_llm.engine.chat import Turns, rendered
 
 
 def split_chat(tokenizer: Any, messages: Turns) -> tuple[str, str]:
-    """A chat in the chat template up to the start of its last turn, and that turn.
+    """A rendered chat up to the start of its last turn, and that turn.
 
-    A line break after the end of the turn is never generated, so it is no part of it.
+    A line break after the end of the turn is never generated, so it is not included.
 
     Raises:
         UserError: the chat template fails, or rewrites earlier turns.
@@ -24,11 +24,9 @@ def split_chat(tokenizer: Any, messages: Turns) -> tuple[str, str]:
 
 
 def reply_frame(tokenizer: Any) -> tuple[str, str]:
-    """White space before an assistant's reply, and the text that ends it, as the chat template has
-    them.
+    """White space before an assistant's reply, and the text that ends it, in the chat template.
 
-    Without a template, or with one that rewrites earlier turns: nothing, and the end-of-sequence
-    token.
+    Without a template, or with one that rewrites earlier turns: "" and the end-of-sequence token.
     """
     messages = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "reply"}]
     try:
@@ -36,5 +34,5 @@ def reply_frame(tokenizer: Any) -> tuple[str, str]:
     except UserError:
         return "", tokenizer.eos_token or ""
     before, _, after = turn.partition("reply")
-    # A frame of thoughts is the model's.
+    # Thoughts around it are the model's.
     return before if not before.strip() else "", after

@@ -1,1 +1,1 @@
-"""LoRA adapters: read, write, check whether they fit together."""
+"""LoRA adapters: reading, writing, compatibility."""

@@ -1,6 +1,6 @@
-"""Read PEFT LoRA adapters: config and header alone, or the weights, too.
+"""Reads PEFT LoRA adapters: config and header only, or also the weights.
 
-adapter_config.json is read by PEFT itself; kinds that cannot be mixed are refused. A LoRA layer adds
+PEFT itself reads adapter_config.json; kinds that cannot be mixed are refused. A LoRA layer adds
 ``scale * B @ A`` to a weight, with ``scale = alpha / r`` (Hu et al. 2021, arXiv 2106.09685, section
 4.1) or ``alpha / sqrt(r)`` with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732).
 """
@@ -32,7 +32,7 @@ from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 from pyswarmopt_llm.experts.tensor_names import refuse_wrapped
 
-# Options of peft with which an adapter is not plain.
+# PEFT options of adapters that are not plain LoRA.
 _MERGED = {
     "use_dora": "is DoRA, which does not add up linearly",
     "modules_to_save": "replaces whole modules",
@@ -44,7 +44,7 @@ _MERGED = {
     "kasa_config": "is a KaSA adapter",
     "monteclora_config": "is a Monte Carlo LoRA",
 }
-# Options with which it is no change of the base's weights.
+# Options of adapters that are no change of the base's weights.
 _REFUSED = {
     "layer_replication": "repeats layers of the base",
     "alora_invocation_tokens": "is an activated LoRA",
@@ -52,12 +52,12 @@ _REFUSED = {
     "megatron_config": "is for Megatron",
     "fan_in_fan_out": "is for layers that store their weight transposed",
 }
-_OTHER_KINDS = ("LOHA", "LOKR", "IA3", "OFT", "BOFT", "VERA", "HRA")  # that PEFT can merge
+_OTHER_KINDS = ("LOHA", "LOKR", "IA3", "OFT", "BOFT", "VERA", "HRA")  # kinds that PEFT can merge
 _BEGINS_AS_BASE = ("gaussian", "mica")  # initialisations with B A = 0, besides the default
 # Initialisations that change the base's own weights.
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 _WEIGHTS = "adapter_model.safetensors"
-_PLAIN = re.compile(r"[\w.-]*")  # a pattern that cannot take long
+_PLAIN = re.compile(r"[\w.-]*")  # a pattern that is always fast
 _PATTERNS = ["target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"]
 ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
@@ -67,8 +67,8 @@ class NotPlain(UserError):
     """An adapter that is more than base + scale * B @ A on linear layers; `export` flattens it.
 
     Args:
-        file: a file of its directory.
-        what: what it is.
+        file: file in its directory.
+        what: kind of adapter.
     """
 
     def __init__(self, file: Path, what: str) -> None:
@@ -82,7 +82,7 @@ Translate = Callable[["AdapterConfig", Collection[str]], Mapping[str, str]]
 
 
 class _Settings(TypedDict, total=False):
-    """The types of the settings that are used; PEFT checks none of them."""
+    """The types of the settings in use, which PEFT does not check."""
 
     base_model_name_or_path: str | None
     r: int
@@ -98,11 +98,11 @@ class _Settings(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """The settings of an adapter, with PEFT's rules for what they mean.
+    """The settings of an adapter, interpreted by PEFT's rules.
 
     Attributes:
         file: adapter_config.json.
-        peft: as PEFT holds them, a ``LoraConfig``.
+        peft: PEFT's ``LoraConfig``.
     """
 
     file: Path
@@ -110,25 +110,27 @@ class AdapterConfig:
 
     @property
     def all_linear(self) -> bool:
-        """Whether all linear layers but the output are targets."""
+        """Whether all linear layers except the output are targets."""
         targets = self.peft.target_modules
         return isinstance(targets, str) and targets.lower() == "all-linear"
 
     @property
     def begins_as_base(self) -> bool:
-        """Whether modules without weights in the file change nothing; else PEFT draws them."""
+        """Whether modules missing in the file change nothing; otherwise PEFT initialises them at
+        random.
+        """
         start = self.peft.init_lora_weights
         return start is True or str(start).lower() in _BEGINS_AS_BASE
 
     def selected(self, modules: Collection[str], output: str | None = None) -> frozenset[str]:
-        """The linear layers among these that PEFT adapts.
+        """The linear layers that PEFT adapts, of these.
 
         Args:
             modules: names of linear layers.
-            output: the one that gives the logits, which is not among all linear layers.
+            output: name of the output layer, which "all-linear" excludes.
 
         Raises:
-            UserError: its patterns are malformed or take too long.
+            UserError: a pattern is malformed or takes too long.
         """
         from peft.tuners.tuners_utils import check_target_module_exists
 
@@ -153,10 +155,10 @@ class AdapterConfig:
         return patterns.get(get_pattern_key(patterns.keys(), module), default)
 
     def check_patterns(self, modules: Collection[str]) -> None:
-        """Refuse patterns that cannot be matched with these names, see `patterns`.
+        """Refuse patterns that are malformed or too slow on these names, see `patterns`.
 
         Raises:
-            UserError: one is malformed or takes too long.
+            UserError: a pattern is malformed or takes too long.
         """
         settings = vars(self.peft)
         texts = [
@@ -175,11 +177,11 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
 
     Args:
         path: the file.
-        plain: refuse what is not plain LoRA.
+        plain: whether to refuse adapters that are not plain LoRA.
 
     Raises:
         UserError: missing, malformed, not LoRA, or a kind of LoRA that cannot be mixed; `NotPlain`
-            where it can be flattened.
+            if it can be flattened.
     """
     content = read_json(path)
     for option, what in _REFUSED.items():
@@ -200,18 +202,18 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
 
 
 def _by_peft(path: Path, settings: Mapping[str, Any]) -> Any:
-    """The settings as PEFT reads them; it leaves out those that it does not know.
+    """The settings as PEFT reads them; unknown ones are dropped.
 
     Raises:
-        UserError: it refuses them.
+        UserError: PEFT refuses the settings.
     """
-    quiet_bitsandbytes()  # peft imports it if it is installed
+    quiet_bitsandbytes()  # peft imports it if installed
     from peft import PeftConfig
 
     try:
         with warnings.catch_warnings(action="ignore"):
             return PeftConfig.from_peft_type(**settings)
-    except Exception as error:  # whatever a configuration leads to
+    except Exception as error:  # any error that a configuration causes
         why = first_line(error)
         raise UserError(f"{path}: PEFT does not read it ({why}); export it again") from error
 
@@ -251,17 +253,17 @@ class AdapterInfo:
     """An adapter without its weights.
 
     Attributes:
-        name: the expert's name, by default its directory's.
-        path: the local directory.
+        name: name of the expert; by default its directory's.
+        path: local directory.
         config: settings from adapter_config.json.
         modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by
             name.
-        tensors: header of each of their tensors, by its key in the file.
-        ignored: modules in the file that its config does not select, sorted; peft does not load
-            them, either.
+        tensors: header of each tensor, by its key in the file.
+        ignored: modules in the file that its config does not select, sorted; peft ignores them,
+            too.
         fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
-        base: name of the base that it is used with; "" where none is known.
-        stored: module -> its name in the file, where that is another one.
+        base: name of the base in use; "" if unknown.
+        stored: module -> its name in the file, if different.
     """
 
     name: str
@@ -281,8 +283,8 @@ class AdapterInfo:
 
     @property
     def target_modules(self) -> tuple[str, ...]:
-        """Suffixes that select these modules in the base, sorted; their full names if they are
-        given as a pattern or by layers.
+        """Suffixes that select these modules in the base, sorted; full names if the targets are a
+        pattern or depend on layers.
         """
         peft = self.config.peft
         if (
@@ -323,7 +325,7 @@ class Adapter:
     """An adapter with its weights.
 
     Attributes:
-        info: all but the weights.
+        info: everything but the weights.
         held: module -> factors, in the order of `info.modules`; None: read on every access.
     """
 
@@ -340,7 +342,7 @@ def adapter_folder(spec: str | Path) -> Path:
     """The local directory of an adapter.
 
     Raises:
-        UserError: its files are missing, or its weights a pickle.
+        UserError: files are missing, or the weights are a pickle.
     """
     path = local_directory(spec, ADAPTER_FILES)
     if not (path / _WEIGHTS).is_file() and (path / "adapter_model.bin").is_file():
@@ -354,7 +356,7 @@ def adapter_folder(spec: str | Path) -> Path:
 
 
 def adapter_headers(folder: Path) -> dict[str, TensorHeader]:
-    """The header of each tensor in an adapter's file, by its key.
+    """The header of each tensor in an adapter's file, by key.
 
     Raises:
         UserError: the file is damaged, a tensor is empty, or `tensor_names.refuse_wrapped`.
@@ -379,9 +381,9 @@ def read_adapter(
 
     Args:
         spec: a PEFT adapter directory or a hub id.
-        name: the expert's name; by default the last part of `spec`.
-        translate: finds the names that its modules have in the base, where they are others; see
-            `compatibility.BaseFiles.translate`. Default: they are those of the file.
+        name: name of the expert; by default the last part of `spec`.
+        translate: finds the base's names of its modules, if they differ; see
+            `compatibility.BaseFiles.translate`. None: the names are the file's.
 
     Raises:
         UserError: missing, corrupt, or of a kind that cannot be mixed (`NotPlain`).
@@ -429,7 +431,7 @@ def _key(module: str, factor: str) -> str:
 
 
 def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[str, TensorHeader]]:
-    """Module -> its tensors by factor, A and B; all checked to be LoRA weights of linear layers."""
+    """Module -> its two tensors, A and B, checked to be LoRA weights of linear layers."""
     pairs: dict[str, dict[str, TensorHeader]] = {}
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
@@ -468,7 +470,7 @@ def _shape(
 
 
 def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:
-    """The weights of the base that any of these adapters changes."""
+    """The base's weights that any of these adapters changes."""
     return frozenset(f"{module}.weight" for info in experts for module in info.modules)
 
 
@@ -476,8 +478,7 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     """Load an adapter's weights in float32.
 
     Raises:
-        UserError: a file that cannot be read, weights that are not finite, or so large that the
-            changes may not be.
+        UserError: the file cannot be read, or weights or changes are not finite.
     """
     file = info.weights_file
     factors = {}

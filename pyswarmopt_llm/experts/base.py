@@ -1,4 +1,4 @@
-"""The base model: find its directory, fingerprint it, load it with its tokenizer, or its modules alone."""
+"""The base model: finding it, its fingerprint, loading it with its tokenizer, or only its modules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pyswarmopt_llm.experts.pretrained import (
     refuse_kernels,
 )
 
-# Besides configuration and weights: how texts become tokens, and which tokens end a reply.
+# Further files that determine tokens and the end of a reply.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _GENERATION = "generation_config.json"
 _BESIDE = (
@@ -38,8 +38,8 @@ _BESIDE = (
     "vocab.json",
     "vocab.txt",
 )
-QUANTISED = ("nf4", "int8")  # before the name of a base: bitsandbytes packs its weights on loading
-INT8 = f"{BITSANDBYTES} int8"  # as `BaseModel.packing`
+QUANTISED = ("nf4", "int8")  # prefix of a base's name: bitsandbytes packs its weights while loading
+INT8 = f"{BITSANDBYTES} int8"  # value of `BaseModel.packing`
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
 
@@ -49,16 +49,15 @@ class BaseModel:
     """A base model on this machine.
 
     Attributes:
-        spec: as given by the user.
+        spec: name given by the user.
         path: the local directory with config.json, safetensors and tokenizer (for a hub id, its
             cached copy).
-        name: the id that adapters of this base state in ``base_model_name_or_path``.
+        name: id that adapters of this base state in ``base_model_name_or_path``.
         fingerprint: SHA-256 (hex) over config.json and generation_config.json (without the version
             of transformers that wrote them), the tokenizer's files with the chat template, and
             `sample_digest` of each safetensors file.
-        packing: the method by which its linear weights are packed (see `packing_of`); "" for plain
-            ones.
-        scheme: by which they are packed on loading; "" if they are loaded as they are.
+        packing: method that packs its linear weights (see `packing_of`); "" for plain weights.
+        scheme: scheme for packing them on loading; "" to load them as stored.
 
     Example:
         >>> base = resolve_base("my/base")  # doctest: +SKIP
@@ -87,15 +86,15 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         spec: a directory, a hub id, a GGUF file, or ``embedded:smollm2-135m`` (the same model as
             ``HuggingFaceTB/SmolLM2-135M-Instruct``); after ``nf4:`` or ``int8:`` it is quantised on
             loading.
-        weights: whether they are needed; without them a directory may lack them, and none are
-            downloaded.
+        weights: whether weights are needed; if not, none are downloaded, and a directory may lack
+            them.
 
     Returns:
         The base, with its local directory and its fingerprint.
 
     Raises:
-        UserError: it is not there, not installed, not readable, or has no safetensors (pickles are
-            never read).
+        UserError: the base is missing, not installed, unreadable, or has no safetensors (pickles
+            are never read).
 
     Example:
         >>> resolve_base("no/such/directory")
@@ -130,7 +129,7 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
 
 
 def scheme_of(spec: str) -> tuple[str, str]:
-    """A scheme of quantisation on loading, "" for none, and the base.
+    """The scheme for quantisation on loading ("" for none), and the base.
 
     Example:
         >>> scheme_of("nf4:my/base"), scheme_of("embedded:smollm2-135m")
@@ -141,8 +140,7 @@ def scheme_of(spec: str) -> tuple[str, str]:
 
 
 def packing_of(config: Mapping[str, Any]) -> str:
-    """The method by which a configuration, or that of a model in it, says that weights are packed;
-    "" for plain ones.
+    """The method that packs the weights, by a configuration or one inside it; "" for plain weights.
 
     Example:
         >>> packing_of({"text_config": {"quantization_config": {"quant_method": "gptq"}}}), packing_of({})
@@ -158,10 +156,10 @@ def packing_of(config: Mapping[str, Any]) -> str:
 
 
 def refuse_quantised(base: BaseModel) -> None:
-    """Refuse a base to whose weights nothing can be added.
+    """Refuse a base whose weights cannot be changed.
 
     Raises:
-        UserError: they are packed (bitsandbytes, GPTQ, AWQ, ...).
+        UserError: the weights are packed (bitsandbytes, GPTQ, AWQ, ...).
     """
     if base.packing:
         raise UserError(
@@ -193,7 +191,7 @@ def load_tokenizer(base: BaseModel) -> Any:
     """The base's tokenizer, padding with the end token if it has no padding token.
 
     Raises:
-        UserError: transformers cannot read it, or it has no end token either.
+        UserError: transformers cannot read the tokenizer, or there is no end token either.
     """
     tokenizer = read_tokenizer(base.path, base.spec, local_files_only=True)
     if tokenizer.pad_token_id is None:
@@ -216,7 +214,7 @@ def load_model(
         device: device of the model.
 
     Returns:
-        The model in eval mode and its tokenizer. No code from the model's directory is run.
+        The model in eval mode and its tokenizer. Code from the model's directory is never executed.
 
     Raises:
         UserError: the files cannot be read as a causal language model.
@@ -240,11 +238,11 @@ class Skeleton:
     """The modules of a language model.
 
     Attributes:
-        linear: names of the linear layers whose weights are their own.
-        others: name of any other module with a weight -> why LoRA factors cannot be added to it.
-        output: name of the layer that gives the logits, or None.
+        linear: names of the linear layers with unshared weights.
+        others: name of any other module with a weight -> why it cannot have LoRA factors.
+        output: name of the layer that computes the logits, or None.
         shapes: parameter name -> shape.
-        read: names of the linear layers that texts pass; those of a tower for images are none.
+        read: names of the linear layers used for text, without towers for images.
     """
 
     linear: frozenset[str]
@@ -255,10 +253,10 @@ class Skeleton:
 
 
 def empty_model(base: BaseModel, **options: Any) -> Any:
-    """The base without values, as transformers makes it of its config.json.
+    """The base without values, built by transformers from its config.json.
 
     Raises:
-        UserError: it is no language model that transformers knows.
+        UserError: transformers knows no such language model.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -272,7 +270,7 @@ def empty_model(base: BaseModel, **options: Any) -> Any:
 def skeleton(base: BaseModel) -> Skeleton:
     """The modules of `base`; raises as `empty_model`."""
     model = empty_model(base)
-    parameters = dict(model.named_parameters())  # a shared weight has the first of its names
+    parameters = dict(model.named_parameters())  # a shared weight has its first name
     head = model.get_output_embeddings()
     unread = _in_towers(model)
     linear = set()
@@ -295,7 +293,7 @@ def skeleton(base: BaseModel) -> Skeleton:
 
 
 def _in_towers(model: Any) -> set[Any]:
-    """The modules of models beside the one for text, such as a tower for images."""
+    """Names of towers in a model, for example for images."""
     from transformers import PreTrainedModel
 
     decoder = model.get_decoder()
@@ -306,15 +304,15 @@ def _in_towers(model: Any) -> set[Any]:
 
 
 def quantised(base: BaseModel, spec: str, scheme: str) -> BaseModel:
-    """A base that is quantised on loading: it has another fingerprint than its files.
+    """A base to be quantised on loading, with a fingerprint of its own.
 
     Args:
-        base: as it lies there.
-        spec: as given by the user, with the scheme.
+        base: base as stored.
+        spec: name given by the user, with the scheme.
         scheme: see `BaseModel`.
 
     Raises:
-        UserError: its files are quantised already.
+        UserError: the files are already quantised.
     """
     if base.packing:
         raise UserError(

@@ -1,11 +1,11 @@
-"""Names of base models, which adapters state as unsloth, the hub's cache and people spell them."""
+"""Names of base models in the various spellings of adapters: unsloth, the hub's cache, people."""
 
 from __future__ import annotations
 
 import re
 
 _CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
-# Words on how a model is stored; "Meta" is left out of newer names, and v0.1 is Mistral's first.
+# Words for storage formats; newer names lack "Meta", and v0.1 is Mistral's first.
 _STORAGE = re.compile(
     r"unsloth|bnb|hf|mlx|gguf|gptq|awq|exl[23]|hqq|dynamic|(bf|fp?)(4|8|16|32)|(nv|mx)fp4|nf4"
     r"|int[48]|(4|8|16)bits?|quantized\..*|w\d+a\d+|meta|v0\.1"
@@ -13,7 +13,7 @@ _STORAGE = re.compile(
 
 
 def same_model(name: str, other: str) -> bool:
-    """Whether two names stand for one model, however they are spelt and it is stored.
+    """Whether two names mean the same model, in any spelling or storage format.
 
     Example:
         >>> same_model("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
@@ -25,7 +25,7 @@ def same_model(name: str, other: str) -> bool:
 
 
 def _bare_name(name: str) -> str:
-    """A model's name in lower case, without its owner, separators and how it is stored."""
+    """A model's name in lower case, without owner, separators and storage format."""
     path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
     cached = _CACHED.search(path)
     words = re.split(r"[-_\s]+", cached[1] if cached else path.rpartition("/")[2])

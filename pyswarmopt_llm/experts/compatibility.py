@@ -1,11 +1,10 @@
-"""Preflight: whether experts can be mixed, and on this base, by their configs and headers; and those
-whose weights stand out in a pool: too loud, too quiet, or all in one direction.
+"""Preflight: whether experts can be mixed, with each other and on this base, by configs and
+headers; and outliers in a pool: changes too large, too small, or in one direction.
 
-To stand out is a sign of damage, of another training recipe or of manipulation, not a proof of any:
-detectors of backdoors in LoRA adapters are classifiers of such spectra (arXiv 2602.15195), which
-need labelled adapters of the same base. The bounds here are rules of thumb: in two pools of 12 and
-8 clean experts the largest and smallest ratios of norms were 3.3 and 0.48, the largest excess of the
-share 0.04.
+An outlier may mean damage, another training recipe or manipulation, but proves none: detectors of
+backdoors in LoRA adapters are classifiers of such spectra (arXiv 2602.15195), which need labelled
+adapters of the same base. The bounds here are rules of thumb: in two pools of 12 and 8 clean
+experts the extreme ratios of norms were 3.3 and 0.48, the largest excess share 0.04.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ if TYPE_CHECKING:
 
 _LAYER = re.compile(r"(layers|h|blocks)\.\d+\..+$")  # from the list of layers on
 SPACES = frozenset({"factor", "delta"})
-LEAST = 3  # adapters from which on one of them can be an outlier
-RATIO = 5.0  # between norms of one module
+LEAST = 3  # least number of adapters for detecting an outlier
+RATIO = 5.0  # most ratio between norms of a module
 IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
-EXCESS = 0.15  # of the share of the first singular value, median over modules
+EXCESS = 0.15  # most excess of the first singular value's share, median over modules
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,10 @@ class ExpertProblem:
     """One error or warning about an expert.
 
     Attributes:
-        expert: the expert's name.
-        text: what is wrong and what to do, in one line.
+        expert: name of the expert.
+        text: fault and remedy, in one line.
         severity: ``"error"`` or ``"warning"``.
-        spaces: the spaces that it affects.
+        spaces: affected spaces.
     """
 
     expert: str
@@ -76,7 +75,7 @@ class PreflightReport:
     Attributes:
         names: names of the experts, in the order given.
         problems: errors and warnings, in the order of the experts.
-        experts: the experts that could be read; all of them if `require` passes.
+        experts: readable experts; all of them if `require` passes.
         spectra: spectra of each expert's weight changes, by module, see `inspect_weights`.
 
     Example:
@@ -92,19 +91,19 @@ class PreflightReport:
 
     @property
     def rows(self) -> tuple[ExpertRow, ...]:
-        """The table of the experts, in the order given."""
+        """The table of the experts, in the given order."""
         from pyswarmopt_llm.experts.table import rows_of
 
         return rows_of(self.names, self.experts, self.spectra)
 
     def errors(self, space: str) -> list[ExpertProblem]:
-        """The problems that prevent mixing in `space`, which demands at least what delta does."""
+        """The problems that prevent mixing in `space`; every space needs at least what delta needs."""
         errors = [problem for problem in self.problems if problem.severity == "error"]
         return [error for error in errors if error.spaces == SPACES or space in error.spaces]
 
     @property
     def warnings(self) -> list[ExpertProblem]:
-        """The problems that prevent nothing."""
+        """The problems that do not prevent mixing."""
         return [p for p in self.problems if p.severity == "warning"]
 
     def require(self, space: str) -> None:
@@ -118,14 +117,14 @@ class PreflightReport:
 
 
 def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) -> PreflightReport:
-    """Check experts against each other and their base; their problems are reported, not raised.
+    """Check experts against each other and their base; problems are reported, not raised.
 
     Args:
         paths: PEFT adapter directories or hub ids.
-        base: the model to merge them into; default: they are only compared with each other.
+        base: base of the experts; None: they are only compared with each other.
 
     Returns:
-        The experts that can be read, and the problems of all.
+        The readable experts, and the problems of all.
 
     Raises:
         UserError: no experts are given, none matches a pattern, or the base's own files are
@@ -163,7 +162,7 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
 
 
 def unique_names(paths: Sequence[str | Path]) -> list[str]:
-    """The last part of each path; on a tie with the part before it, then with a number."""
+    """The last part of each path; if not unique, with the part before it, then with a number."""
     parts = [user_path(path).resolve().parts for path in paths]
     names = [part[-1] for part in parts]
     names = [
@@ -173,7 +172,7 @@ def unique_names(paths: Sequence[str | Path]) -> list[str]:
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """Names with a number behind each that was there before; no two are equal.
+    """Names made unique by numbers.
 
     Example:
         >>> numbered(["m", "m-2", "m", "m"])
@@ -188,7 +187,7 @@ def numbered(names: Sequence[str]) -> list[str]:
 
 
 def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[ExpertProblem]:
-    """Warnings about an expert that can be mixed: ignored modules, the weights of another one."""
+    """Warnings about an expert that can be mixed: ignored modules, duplicate weights."""
     if info.ignored:
         yield ExpertProblem(info.name, ignored_in_words(info), "warning")
     twin = next((other for other in others if other.fingerprint == info.fingerprint), None)
@@ -198,7 +197,7 @@ def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[Exper
 
 
 def ignored_in_words(info: AdapterInfo) -> str:
-    """The part of an adapter's file that is left out, as peft does, and why."""
+    """The ignored part of an adapter's file, and why peft ignores it, too."""
     return (
         f"its file adapts {in_words(info.ignored)}, which its adapter_config.json does not select: "
         "ignored, as in peft"
@@ -206,7 +205,7 @@ def ignored_in_words(info: AdapterInfo) -> str:
 
 
 def in_words(modules: Sequence[str]) -> str:
-    """The first module, and how many more there are.
+    """The first module, and the number of others.
 
     Example:
         >>> in_words(["q_proj", "k_proj"])
@@ -217,7 +216,7 @@ def in_words(modules: Sequence[str]) -> str:
 
 
 class BaseFiles:
-    """A base as its configuration and tokenizer describe it, to check experts against.
+    """A base's configuration and tokenizer, to check experts against.
 
     Args:
         base: the model.
@@ -236,7 +235,7 @@ class BaseFiles:
         self._template = _template(base.path)
 
     def translate(self, config: AdapterConfig, modules: Collection[str]) -> Mapping[str, str]:
-        """Module of a file -> its name here, where PEFT translates it."""
+        """Module in a file -> its name in this base, if PEFT translates it."""
         if all(f"{module}.weight" in self.skeleton.shapes for module in modules):
             return {}
         return renamed_by_peft(empty_model(self._base), config.peft, modules)
@@ -259,7 +258,7 @@ class BaseFiles:
             yield ExpertProblem(info.name, text, "warning")
 
     def _misfit(self, info: AdapterInfo) -> str:
-        """The first module that this base does not have, or not as a linear layer; "" if all fit."""
+        """The first module that is no linear layer of this base; "" if all fit."""
         for module, adapted in info.modules.items():
             if module in self.skeleton.others:
                 why = self.skeleton.others[module]
@@ -278,7 +277,7 @@ class BaseFiles:
         return ""
 
     def _elsewhere(self, module: str, shape: tuple[int, ...]) -> str | None:
-        """The layer here that has the place and shape of another model's layer."""
+        """The layer here with the place and shape of another model's layer."""
         place = _LAYER.search(module)
         ends = f".{place[0]}" if place else None
         alike = (
@@ -289,7 +288,7 @@ class BaseFiles:
         return next((n for n in alike if self.skeleton.shapes[f"{n}.weight"] == shape), None)
 
     def _other_prefix(self, info: AdapterInfo, module: str, here: str) -> str:
-        """What to do with an adapter of the same layers in, or out of, another model."""
+        """The remedy for an adapter whose layers have another prefix, in or out of a larger model."""
         place = _LAYER.search(module)
         tail = place[0] if place else module
         old = module.removesuffix(tail)
@@ -302,7 +301,7 @@ class BaseFiles:
         )
 
     def _selection_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
-        """Modules that an expert's config selects, but its file lacks, or the reverse."""
+        """Modules that an expert's config selects but its file lacks, or the reverse."""
         linear = self.skeleton.linear
         output = self.skeleton.output
         selected = info.config.selected(linear, output) & self.skeleton.read
@@ -315,7 +314,7 @@ class BaseFiles:
             yield ExpertProblem(info.name, f"{text} (init_lora_weights); export it again")
 
     def _name_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
-        """A warning where the base that an expert names is not, or may not be, this one."""
+        """A warning if the base that an expert names is, or may be, another one."""
         name = info.base_model_name
         base = self._base
         if name is None:
@@ -335,7 +334,7 @@ class BaseFiles:
 
 
 def _is_base(name: str, base: BaseModel) -> bool:
-    """Whether a name in an adapter is that of a base; the files there say more than the name."""
+    """Whether a name in an adapter means this base; fingerprints count more than names."""
     try:
         stated = resolve_base(name, weights=False) if user_path(name).is_dir() else None
     except UserError:
@@ -352,7 +351,7 @@ def in_digits(shape: tuple[int, ...]) -> str:
 
 
 def _vocabulary(path: Path) -> bytes | None:
-    """The tokens and ids in tokenizer.json, in canonical form; None without that file."""
+    """The tokens and ids in tokenizer.json, in canonical form; None without the file."""
     file = path / "tokenizer.json"
     if not file.is_file():
         return None
@@ -364,7 +363,7 @@ def _vocabulary(path: Path) -> bytes | None:
 
 
 def _template(path: Path) -> Any:
-    """The chat template in a directory, where transformers looks for it; None: it has none."""
+    """The chat template in a directory, where transformers looks for it; None if there is none."""
     file = path / "chat_template.jinja"
     settings = path / "tokenizer_config.json"
     if file.is_file():
@@ -380,8 +379,8 @@ class Spectrum:
 
     Attributes:
         norm: Frobenius norm.
-        share: part of its square that is in the first singular value, 1 / rank to 1; 0 for a change of
-            zero.
+        share: share of the squared norm in the first singular value, 1 / rank to 1; 0 for a zero
+            change.
         rank: rank of the factors.
     """
 
@@ -394,7 +393,7 @@ Spectra = Mapping[str, Spectrum]  # by module
 
 
 def spectrum(change: LowRank) -> Spectrum:
-    """The spectrum of ``b @ a``, by QR of the factors: the product itself is never formed.
+    """The spectrum of ``b @ a``, by QR of the factors; the product is never formed.
 
     Example:
         >>> import torch
@@ -411,11 +410,11 @@ def spectrum(change: LowRank) -> Spectrum:
 
 
 def inspect_weights(report: PreflightReport, base: str | None = None) -> PreflightReport:
-    """The report with spectra, an error per adapter that is damaged, outliers' warnings.
+    """The report with spectra, an error for each damaged adapter, and warnings of outliers.
 
     Args:
         report: what `inspect_experts` returns.
-        base: as the user gave it, for the command that the warnings name.
+        base: name given by the user, for commands in warnings.
     """
     pool: dict[str, Spectra] = {}
     problems = list(report.problems)
@@ -441,12 +440,12 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
 
 
 class _Pool:
-    """The medians of a pool, taken once for all its adapters.
+    """The medians of a pool, computed once for all its adapters.
 
     Attributes:
-        norms: module -> median norm, of modules that enough adapters change.
-        shares: module and rank -> median share; a lower rank alone raises the share, so that only
-            equals are compared.
+        norms: module -> median norm, for modules that enough adapters change.
+        shares: module and rank -> median share; only equal ranks are compared, since a lower rank
+            raises the share.
     """
 
     def __init__(self, pool: Iterable[Spectra]) -> None:
@@ -461,7 +460,7 @@ class _Pool:
 
 
 def _unusual_norms(spectra: Spectra, pool: _Pool) -> Iterator[str]:
-    """Remark on an adapter whose changes are louder or quieter than those of its pool."""
+    """A remark on an adapter whose changes are larger or smaller than its pool's."""
     ratios = {
         module: spectrum.norm / pool.norms[module]
         for module, spectrum in spectra.items()
@@ -482,7 +481,7 @@ def _unusual_norms(spectra: Spectra, pool: _Pool) -> Iterator[str]:
 
 
 def _unusual_shares(spectra: Spectra, pool: _Pool) -> Iterator[str]:
-    """Remark on an adapter with more in one direction a module than its pool."""
+    """A remark on an adapter whose changes lie more in one direction than its pool's."""
     keys = [(module, spectrum.rank) for module, spectrum in spectra.items()]
     excesses = [
         spectra[module].share - pool.shares[module, rank]
@@ -501,7 +500,7 @@ _ONLY_FACTOR = frozenset({"factor"})
 
 
 def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """Differences of an expert from the first one; the table shows which one is the odd one out."""
+    """Differences of an expert from the first one; the table shows which one is the outlier."""
     lacking = sorted(first.modules.keys() - info.modules)
     added = sorted(info.modules.keys() - first.modules)
     parts = [
@@ -525,7 +524,7 @@ def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem
 
 
 def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
-    """Signs that two experts have different bases, where none is given to compare them with."""
+    """Signs that two experts have different bases, if no base is given."""
     for module, adapted in info.modules.items():
         there = first.modules.get(module, adapted).weight_shape
         if there != adapted.weight_shape:

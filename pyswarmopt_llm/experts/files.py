@@ -1,5 +1,5 @@
-"""Files of experts and bases: find them, read their JSON, write directories atomically; an adapter
-in the format of `peft`: adapter_config.json and adapter_model.safetensors. No torch is imported.
+"""Files of experts and bases: finding them, reading their JSON, writing directories atomically;
+adapters in peft's format: adapter_config.json and adapter_model.safetensors. Imports no torch.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pyswarmopt_llm.common.files.regular import user_path
 if TYPE_CHECKING:
     from torch import Tensor
 
-EMBEDDED, GGUF = "embedded:", ".gguf"  # how the name of a base begins, and how it ends
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # what `atomic_directory` renames
+EMBEDDED, GGUF = "embedded:", ".gguf"  # prefixes and suffixes of base names
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # directories renamed by `atomic_directory`
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -37,7 +37,7 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
         patterns: file name patterns to download; never pickles.
 
     Raises:
-        UserError: there is no such directory, and no such repository can be reached.
+        UserError: neither a directory nor a reachable repository.
     """
     path = user_path(spec)
     if path.is_dir():
@@ -50,8 +50,8 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
 
     try:
         return Path(snapshot_download(str(spec), allow_patterns=list(patterns)))
-    except Exception as error:  # network, access, no such repository: the remedy is the same
-        if path.parent.is_dir():  # a name in a folder that is here
+    except Exception as error:  # network, access, no such repository: all have the same remedy
+        if path.parent.is_dir():  # a name in a local folder
             raise UserError(f"{spec}: no such directory; check path and folder") from error
         raise UserError(
             f"{spec}: no such directory, and not available from the hub "
@@ -61,7 +61,7 @@ def local_directory(spec: str | Path, patterns: Sequence[str]) -> Path:
 
 
 def refuse_unmatched(specs: Sequence[str | Path]) -> None:
-    """Refuse a pattern that no file matched, which a shell hands over as it is.
+    """Refuse a pattern without matches, which a shell passes on unchanged.
 
     Raises:
         UserError: names it.
@@ -77,11 +77,11 @@ def refuse_unmatched(specs: Sequence[str | Path]) -> None:
 
 
 def inside(spec: str | Path, name: str) -> str:
-    """A hint for the error message if a folder of experts was given instead of an expert, else "".
+    """A hint for the error message if `spec` is a folder of experts, not an expert; else "".
 
     Args:
-        spec: as given by the user.
-        name: a file that every expert has.
+        spec: path given by the user.
+        name: name of a file that every expert has.
     """
     folder = user_path(spec)
     if not folder.is_dir() or (folder / name).exists():
@@ -154,8 +154,7 @@ def atomic_directory(out: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left of `atomic_directory` below a folder where nobody else
-    writes.
+    """Remove temporary directories that killed processes left below a folder without other writers.
 
     Example:
         >>> import tempfile

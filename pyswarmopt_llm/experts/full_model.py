@@ -1,5 +1,5 @@
-"""Whole models: fine-tunes of one base, checked against it by their headers alone, and models like
-a base, written.
+"""Whole models: fine-tunes of one base, checked against it by their headers, and writing models
+like a base.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, StoredTensors
 
-# What lies beside the weights and makes them a model that others can load.
+# Files beside the weights that make a loadable model.
 _COMPANIONS = ("*.json", "*.jinja", "*.model", "*.txt")
 
 
@@ -32,9 +32,9 @@ class ModelInfo:
     """A fine-tuned model.
 
     Attributes:
-        name: the expert's name.
-        path: its directory.
-        tensors: its weights, read on access.
+        name: name of the expert.
+        path: directory of the model.
+        tensors: weights, read on access.
         fingerprint: see `BaseModel.fingerprint`.
     """
 
@@ -45,11 +45,11 @@ class ModelInfo:
 
 
 def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
-    """The models, checked to have the base's architecture and weights of the same names and shapes.
+    """The models, checked for the base's architecture and its weights' names and shapes.
 
     Args:
         specs: model directories or hub ids.
-        base: the model from which they were fine-tuned.
+        base: common base of the models.
 
     Raises:
         UserError: a model does not fit, or is quantised.
@@ -91,7 +91,7 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
 
 
 def _of_its_own(tensors: StoredTensors, expected: Mapping[str, Any]) -> str | None:
-    """The first weight that a base lacks; a second copy of a shared weight is none."""
+    """The first weight missing in the base, other than a second copy of a shared weight."""
     for name in sorted(tensors.shapes.keys() - expected.keys()):
         shape = tensors.shapes[name]
         alike = (other for other in expected if expected[other] == shape)
@@ -105,10 +105,10 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
     """Write a model with the base's configuration and tokenizer, one weight in memory at a time.
 
     Args:
-        base: whose files, shards and dtypes the model takes.
-        values: name of a weight of the base -> its value in the base's dtype; may be
+        base: base; the model takes its files, shards and dtypes.
+        values: weight of the base -> its new value in the base's dtype; may be
             `interfaces.Computed`.
-        folder: an empty directory of our own.
+        folder: an empty directory of ours.
 
     Raises:
         UserError: see `copy_companions`.
@@ -132,14 +132,14 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
 
 
 def copy_companions(base: BaseModel, folder: Path) -> None:
-    """Copy what lies beside a base's weights.
+    """Copy the files beside a base's weights.
 
     Raises:
-        UserError: a file is a link out of the base's directory: what it leads to may be anything,
-            and a model is made to be published.
+        UserError: a file links out of the base's directory: it could lead anywhere, and models get
+            published.
     """
     home = base.path.resolve()
-    if home.parent.name == "snapshots":  # of the hub's cache, whose files are links to blobs/
+    if home.parent.name == "snapshots":  # the hub's cache, whose files are links to blobs/
         home = home.parent.parent
     for file in [file for pattern in _COMPANIONS for file in base.path.glob(pattern)]:
         if not file.resolve().is_relative_to(home):
@@ -157,14 +157,13 @@ def write_tensors(
     dtypes: Mapping[str, torch.dtype],
     values: Mapping[str, Tensor],
 ) -> int:
-    """Write a safetensors file, byte for byte as the library does, with one tensor in memory at a
-    time.
+    """Write a safetensors file, byte for byte as the library, with one tensor in memory at a time.
 
     Args:
-        path: the file, in a directory of our own.
+        path: file in a directory of ours.
         shapes: name -> shape.
         dtypes: name -> dtype, one of float64, float32, bfloat16 and float16.
-        values: name -> tensor of that shape and dtype; may be `interfaces.Computed`.
+        values: name -> tensor with that shape and dtype; may be `interfaces.Computed`.
 
     Returns:
         The number of bytes of the tensors.

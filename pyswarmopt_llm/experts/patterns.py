@@ -1,7 +1,7 @@
-"""Patterns in an adapter's configuration, proven to be matched in reasonable time.
+"""Patterns in an adapter's configuration, checked to match in reasonable time.
 
-An adapter comes from anywhere, and `re` can take years over ``(a+)+$``: a process of its own matches
-them first, and is killed if need be.
+An adapter may come from anywhere, and `re` can take years for ``(a+)+$``: a separate process
+matches the patterns first, and is killed if necessary.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
 
-SECONDS = 10.0  # for all patterns of one adapter; those of real ones take milliseconds
+SECONDS = 10.0  # for all patterns of one adapter; real ones take milliseconds
 _MATCH = """
 import json, re, sys
 checks, names = json.load(sys.stdin)
@@ -30,8 +30,8 @@ def prove_patterns(file: Path, settings: Mapping[str, Any], modules: Collection[
 
     Args:
         file: adapter_config.json, for messages.
-        settings: as PEFT holds them.
-        modules: names that the patterns are to be matched with.
+        settings: PEFT's settings.
+        modules: names to match.
 
     Raises:
         UserError: a pattern is malformed or takes too long.
@@ -54,7 +54,7 @@ def prove_patterns(file: Path, settings: Mapping[str, Any], modules: Collection[
 
 
 def _patterns(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The function of `re` and the pattern, of each, as PEFT frames them."""
+    """The `re` function and the pattern for each setting, framed as in PEFT."""
     for option in ("target_modules", "exclude_modules"):
         if isinstance(settings.get(option), str):
             yield "fullmatch", settings[option]

@@ -1,4 +1,4 @@
-"""Load models and tokenizers with transformers: safetensors only, no code from the files, no
+"""Loading models and tokenizers with transformers: only safetensors, no code from files, no
 progress bars.
 """
 
@@ -18,7 +18,7 @@ from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
 
 log = logging.getLogger(__name__)
-_ATTENTION = frozenset({"eager", "sdpa", "flex_attention"})  # of transformers and torch
+_ATTENTION = frozenset({"eager", "sdpa", "flex_attention"})  # output of transformers and torch
 _ATTENTION_KEYS = frozenset({"attn_implementation", "attn_implementation_internal"})
 BITSANDBYTES = "bitsandbytes"
 
@@ -27,15 +27,15 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
     """A model in eval mode, on the CPU.
 
     Args:
-        kind: the class of transformers, such as ``AutoModelForCausalLM``.
+        kind: class of transformers, such as ``AutoModelForCausalLM``.
         path: directory or hub id.
         where: start of error messages.
-        what: what it is loaded as, for error messages.
+        what: kind of model, for error messages.
         options: passed to ``from_pretrained``.
 
     Raises:
-        UserError: it cannot be loaded as such a model, lacks weights, or has layers that its
-            configuration leaves out.
+        UserError: the model cannot be loaded as this kind, lacks weights, or has layers that its
+            configuration omits.
     """
     safe = {"use_safetensors": True, "trust_remote_code": False}
     refuse_kernels(path, where)
@@ -50,17 +50,17 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
 
 
 def refuse_kernels(path: str | Path, where: str) -> None:
-    """Refuse a configuration that names code for attention beyond torch's own.
+    """Refuse a configuration that names attention code outside torch.
 
-    With the package `kernels`, transformers fetches what ``attn_implementation`` names from the hub,
-    and runs it.
+    With the package `kernels`, transformers would fetch ``attn_implementation`` from the hub and
+    execute it.
 
     Args:
-        path: directory or hub id; without config.json (GGUF) nothing is named.
+        path: directory or hub id; without config.json (GGUF) there is nothing to refuse.
         where: start of error messages.
 
     Raises:
-        UserError: it does, or cannot be read.
+        UserError: the configuration names such code, or cannot be read.
     """
     from transformers.utils import cached_file
 
@@ -76,7 +76,7 @@ def refuse_kernels(path: str | Path, where: str) -> None:
 
 
 def attention_in(config: Any) -> list[str]:
-    """What a configuration, and those in it, have as implementation of attention.
+    """The attention implementations named in a configuration and those inside it.
 
     Example:
         >>> attention_in({"text_config": {"attn_implementation": "org/repo"}})
@@ -91,10 +91,10 @@ def attention_in(config: Any) -> list[str]:
 
 
 def _judge_unused(model: Any, unused: Sequence[str], where: str) -> None:
-    """Tell of weights in the files that the model does not use.
+    """Warn of weights in the files that the model does not use.
 
     Raises:
-        UserError: they are of layers as the model has them: its configuration has too few.
+        UserError: the weights belong to layers: the configuration has too few layers.
     """
     own = {_NUMBER.sub(".N.", name) for name in model.state_dict()}
     layers = [name for name in unused if _NUMBER.sub(".N.", name) in own]
@@ -110,7 +110,7 @@ def _judge_unused(model: Any, unused: Sequence[str], where: str) -> None:
 
 
 def refuse_codes(files: Sequence[Path], where: str) -> None:
-    """Refuse files of packed weights that would be read as the weights themselves.
+    """Refuse files whose packed weights would be read as plain weights.
 
     Raises:
         UserError: a weight is not in a floating-point format of 16 bits or more.
@@ -125,10 +125,10 @@ def refuse_codes(files: Sequence[Path], where: str) -> None:
 
 
 def read_tokenizer(path: str | Path, where: str, **options: Any) -> Any:
-    """A tokenizer of transformers; arguments as for `load_weights`.
+    """A transformers tokenizer; arguments as for `load_weights`.
 
     Raises:
-        UserError: it cannot be loaded.
+        UserError: the tokenizer cannot be loaded.
     """
     from transformers import AutoTokenizer
 
@@ -136,22 +136,22 @@ def read_tokenizer(path: str | Path, where: str, **options: Any) -> Any:
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
 
 
-# Buffers of earlier versions, tied embeddings, and heads of other tasks.
+# Buffers of earlier versions, tied embeddings, and heads for other tasks.
 _HARMLESS = re.compile(r"(inv_freq|position_ids|masked_bias|attn\.bias|lm_head\.\w+)$")
 _NUMBER = re.compile(r"\.\d+\.")
 
 
 @contextmanager
 def loading(where: str, problem: str) -> Iterator[None]:
-    """Read files by transformers, quietly.
+    """Read files with transformers, quietly.
 
     Args:
         where: start of the error message.
-        problem: what to say if they cannot be read.
+        problem: message if they cannot be read.
 
     Raises:
-        UserError: for whatever damaged files lead to; the readers of safetensors and of
-            tokenizer.json raise exceptions that derive from Exception alone.
+        UserError: on any error of damaged files; the readers of safetensors and tokenizer.json
+            raise direct subclasses of Exception.
     """
     try:
         with quiet_transformers():
@@ -164,7 +164,7 @@ def loading(where: str, problem: str) -> Iterator[None]:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Suppress progress bars and warnings of transformers, which would break our own display."""
+    """Suppress progress bars and warnings of transformers, which would disturb our display."""
     from transformers.utils import logging as transformers_logging
 
     shown = transformers_logging.is_progress_bar_enabled()
@@ -180,5 +180,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def quiet_bitsandbytes() -> None:
-    """Silence its warnings of missing kernels and of every product, from its import on."""
+    """Silence bitsandbytes' warnings about missing kernels and about every product, from its import
+    on.
+    """
     logging.getLogger(BITSANDBYTES).setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Safetensors files: the header alone, or tensors read one at a time on access.
+"""Safetensors files: the header only, or tensors read one at a time on access.
 
 Format: 8 bytes with the header's length N (little-endian), N bytes of JSON that map each name to
 dtype, shape and ``data_offsets``, then the data (https://github.com/huggingface/safetensors,
@@ -22,7 +22,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.interfaces import Computed
 
-# As the format spells them, in the order in which the library stores tensors.
+# Names in the format, in the library's storage order.
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
 
@@ -32,8 +32,8 @@ class TensorHeader:
 
     Attributes:
         shape: its shape.
-        dtype: as the format spells it, such as ``BF16``.
-        start: its first byte in the file; not compared.
+        dtype: name in the format, such as ``BF16``.
+        start: first byte in the file; not compared.
     """
 
     shape: tuple[int, ...]
@@ -46,7 +46,7 @@ def readable(path: Path) -> Iterator[None]:
     """Read a safetensors file.
 
     Raises:
-        UserError: it is missing, cannot be read, or is damaged.
+        UserError: the file is missing, unreadable or damaged.
     """
     try:
         yield
@@ -65,12 +65,12 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
     """Names, shapes and dtypes of the tensors in a safetensors file.
 
     Raises:
-        UserError: the file is missing, no regular one, or damaged.
+        UserError: the file is missing, not regular, or damaged.
     """
     with readable(path):
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for a writer
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would block
             raise UserError(f"{path}: not a regular file; copy or export it again")
-        # The library checks that the header is one and that its tensors fill the file.
+        # The library checks the header, and that tensors fill the file.
         with safetensors.safe_open(path, framework="pt"):
             pass
         with path.open("rb") as file:
@@ -86,13 +86,13 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
 
 
 class StoredTensors(Computed[Tensor]):
-    """The floating-point tensors of safetensors files, by name; each access reads one anew.
+    """The floating-point tensors of safetensors files, by name; each access reads the tensor again.
 
-    Plain reads instead of a memory map: mapped pages count as resident memory until the system
+    Tensors are read, not memory-mapped: mapped pages count as resident memory until the system
     reclaims them.
 
     Args:
-        files: safetensors files, the shards of one model.
+        files: safetensors files: the shards of one model.
 
     Attributes:
         headers: name -> shape and dtype.

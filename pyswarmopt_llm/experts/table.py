@@ -1,4 +1,4 @@
-"""The table of experts that `inspect` prints."""
+"""The table of experts printed by `inspect`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo
 
 @dataclass(frozen=True)
 class ExpertRow:
-    """One row; dashes for an expert that cannot be read.
+    """A row; dashes for an unreadable expert.
 
-    `norm` and `top_share` are those of its weight changes; None: not computed.
+    `norm` and `top_share` describe its weight changes; None: not computed.
     """
 
     expert: str
@@ -34,7 +34,7 @@ class ExpertRow:
 def rows_of(
     names: Sequence[str], experts: Sequence[AdapterInfo], spectra: Mapping[str, Mapping[str, Any]]
 ) -> tuple[ExpertRow, ...]:
-    """The table of the experts, in the order of the names; for the norms see
+    """The table of the experts, in the order of `names`; for the norms see
     `compatibility.inspect_weights`.
     """
     read = {info.name: _row(info, spectra.get(info.name)) for info in experts}

@@ -1,5 +1,5 @@
-"""Names of an adapter's tensors: those of wrappers that it was trained in, and those of earlier
-versions of transformers, which PEFT translates.
+"""Names of an adapter's tensors: with prefixes of training wrappers, or from earlier versions of
+transformers, which PEFT translates.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.files import PREFIX
 
-# What torch.compile, FSDP, activation checkpointing, DDP and PEFT's own name of an adapter add.
+# Prefixes of torch.compile, FSDP, activation checkpointing, DDP, and PEFT's name of an adapter.
 _ADDED = (
     r"_orig_mod\.|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|^module\."
     r"|(?<=\.lora_[AB])\.\w+(?=\.weight$)"
@@ -27,15 +27,15 @@ _RENAME = (
 
 
 def renaming(file: Path, old: str, new: str) -> str:
-    """The command that renames the tensors of a file: a pattern of `re`, and what to put there."""
+    """A command that renames the tensors of a file: a pattern of `re` and its replacement."""
     return "python -c " + " ".join(map(shlex.quote, (_RENAME, old, new, str(file))))
 
 
 def refuse_wrapped(file: Path, keys: Iterable[str]) -> None:
-    """Refuse tensors that were saved with the names of the wrappers around the model.
+    """Refuse tensors saved with the names of wrappers around the model.
 
     Raises:
-        UserError: names the first one, and the command that renames them.
+        UserError: names the first such tensor, and a command to rename all.
     """
     added = re.compile(_ADDED)
     for key in keys:
@@ -48,18 +48,18 @@ def refuse_wrapped(file: Path, keys: Iterable[str]) -> None:
 
 
 def renamed_by_peft(model: Any, settings: Any, modules: Collection[str]) -> dict[str, str]:
-    """Module of a file -> its name in this model.
+    """Module in a file -> its name in this model.
 
-    PEFT translates names of earlier versions of transformers, such as Gemma 3's before 4.52.
+    PEFT translates names from earlier versions of transformers, such as Gemma 3's before 4.52.
 
     Args:
-        model: the base, which needs no values.
-        settings: as PEFT holds them.
+        model: base, possibly without values.
+        settings: PEFT's settings.
         modules: names in the file.
     """
     try:
         from peft.utils import transformers_weight_conversion as conversion
-    except ImportError:  # of earlier versions, which translate nothing
+    except ImportError:  # earlier versions translate nothing
         return {}
     keys = {f"{PREFIX}{module}.lora_A.weight": module for module in modules}
     tensors = {key: torch.empty(0, device="meta") for key in keys}
@@ -67,7 +67,7 @@ def renamed_by_peft(model: Any, settings: Any, modules: Collection[str]) -> dict
         found = conversion.convert_peft_adapter_state_dict_for_transformers(
             model, settings, tensors
         )
-    except Exception:  # it has more than names to translate: fused experts
+    except Exception:  # it would have to translate more than names: fused experts
         return {}
     new = {id(tensor): key for key, tensor in found.items()}
     moved = {

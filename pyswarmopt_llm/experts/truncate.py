@@ -1,7 +1,7 @@
-"""A weight change as a LoRA of a given rank: the nearest one, and how far it is.
+"""Approximates a weight change by the nearest LoRA of a given rank, with the error.
 
 The truncated SVD is the nearest matrix of that rank in the Frobenius norm (Eckart & Young 1936,
-Psychometrika 1); what is lost is the root of the sum of the squared singular values that were cut.
+Psychometrika 1); the error is the root of the sum of the squared dropped singular values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pyswarmopt_llm.common.interfaces import LowRank
 
 
 class Truncated(NamedTuple):
-    """A change of limited rank; the squared Frobenius norms of what was cut, and of the whole."""
+    """A change of limited rank, with the squared Frobenius norms of the error and of the original."""
 
     change: LowRank
     lost: float
@@ -23,9 +23,9 @@ class Truncated(NamedTuple):
 
 
 def truncate_dense(change: Tensor, rank: float) -> Truncated:
-    """The nearest LoRA of that rank to a dense change, (out, in) float32; `b` and `a` share the
-    singular values evenly. A rank below 1 is a share: of the smallest rank that keeps so much of
-    the squared norm.
+    """The nearest LoRA of this rank to a dense change, (out, in) float32; `b` and `a` share the
+    singular values evenly. A rank below 1 is a share: the smallest rank that keeps this share of
+    the squared norm is used.
 
     Example:
         >>> nearest = truncate_dense(torch.diag(torch.tensor([3.0, 4.0])), rank=1)
@@ -37,8 +37,8 @@ def truncate_dense(change: Tensor, rank: float) -> Truncated:
 
 
 def truncate_low_rank(change: LowRank, rank: float | None) -> Truncated:
-    """The nearest LoRA of that rank, or share, to a change given as b @ a; no dense matrix is
-    formed. None, or a rank that it does not exceed: the change itself.
+    """The nearest LoRA of this rank, or share, to a change b @ a, without forming the product. The
+    change itself if `rank` is None, or not exceeded.
 
     Example:
         >>> change = LowRank(torch.tensor([[3.0], [0.0]]), torch.tensor([[0.0, 4.0]]))
@@ -66,7 +66,7 @@ def squared_norm(b: Tensor, a: Tensor) -> Tensor:
 
 
 def rank_of(squares: Tensor, rank: float) -> int:
-    """The rank that is meant: itself, or, of a share below 1, the smallest that keeps so much.
+    """The rank to use: itself, or for a share below 1 the smallest rank that keeps the share.
 
     Args:
         squares: squares of the singular values, descending.
@@ -80,9 +80,7 @@ def rank_of(squares: Tensor, rank: float) -> int:
     if rank >= 1:
         return int(rank)
     kept = squares.cumsum(0)
-    enough = (
-        rank * kept[-1] * (1 - torch.finfo(torch.float32).eps)
-    )  # of a share that is met exactly
+    enough = rank * kept[-1] * (1 - torch.finfo(torch.float32).eps)  # for a share met exactly
     return int((kept < enough).sum()) + 1
 
 

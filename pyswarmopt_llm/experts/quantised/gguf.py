@@ -1,8 +1,8 @@
-"""Bases in GGUF files: read by their values, once, and kept as bf16 safetensors in the user's cache
+"""Bases in GGUF files: dequantised once, and kept as bf16 safetensors in the user's cache
 directory.
 
-That is ``$XDG_CACHE_HOME`` or ``~/.cache``: transformers takes some 15 seconds for 135 million
-values, the safetensors load in a third of a second.
+The cache is ``$XDG_CACHE_HOME`` or ``~/.cache``: transformers takes some 15 seconds for 135 million
+values; the safetensors load in a third of a second.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pyswarmopt_llm.experts.pretrained import load_weights, quiet_transformers, 
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "gguf"  # in the cache, of files that users name
+FOLDER = "gguf"  # cache folder for files that users name
 
 
 def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
@@ -30,13 +30,12 @@ def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
     it, under a lock.
 
     Args:
-        gguf: the file, of any type of quantisation that the package `gguf` reads.
+        gguf: file of any quantisation type known to the package `gguf`.
         who: start of error messages.
-        folder: name of a directory in the cache, which holds one for each content of a file.
+        folder: folder in the cache, with a directory for each file content.
 
     Raises:
-        UserError: there is no such file, it cannot be read as a language model, or `gguf` is not
-            installed.
+        UserError: no such file, not a language model, or `gguf` is not installed.
     """
     if not gguf.is_file():
         raise UserError(f"{who}: no such file; check the path")
@@ -68,7 +67,7 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
     _check_layers(gguf, who)
     file = {"gguf_file": gguf.name}
     plain: dict[str, Any] = {"dtype": torch.bfloat16}
-    # of versions that leave weights packed where they have kernels for it
+    # for versions that leave weights packed where they have kernels
     if hasattr(transformers, "GgufConfig"):
         plain["quantization_config"] = transformers.GgufConfig(dequantize=True)
     kind = transformers.AutoModelForCausalLM
@@ -87,10 +86,11 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
 
 
 def _check_layers(gguf: Path, who: str) -> None:
-    """Refuse a file that names more layers than it has tensors of; each would be made first.
+    """Refuse a file that names more layers than it has tensors for: transformers would first
+    allocate each layer.
 
     Raises:
-        UserError: it does.
+        UserError: the file names too many layers.
     """
     from gguf import GGUFReader
 
@@ -98,7 +98,7 @@ def _check_layers(gguf: Path, who: str) -> None:
         reader = GGUFReader(gguf)
         kind = reader.fields["general.architecture"].contents()
         named = int(reader.fields[f"{kind}.block_count"].contents())
-    except (ValueError, LookupError, TypeError, OSError):  # what loads it says what is wrong
+    except (ValueError, LookupError, TypeError, OSError):  # the loader reports the fault
         return
     held = len({tensor.name.split(".")[1] for tensor in reader.tensors if "blk." in tensor.name})
     if named > held:
@@ -106,7 +106,7 @@ def _check_layers(gguf: Path, who: str) -> None:
 
 
 def _as_plain(model: Any) -> None:
-    """Let the model save plain bf16: with these attributes, transformers would quantise again on
+    """Let the model save plain bf16: with these attributes, transformers would quantise it again on
     loading.
     """
     if hasattr(model.config, "quantization_config"):

@@ -1,9 +1,9 @@
-"""Bases whose linear weights are packed codes, of four bits (QLoRA, Dettmers et al. 2023, arXiv
-2305.14314) or eight.
+"""Bases with linear weights packed in four bits (QLoRA, Dettmers et al. 2023, arXiv 2305.14314) or
+eight.
 
-They lie in a directory (bitsandbytes, GPTQ, AWQ, ...; its config.json says so), or bitsandbytes
-makes them of plain weights on loading: ``nf4:BASE`` and ``int8:BASE``. Nothing can be added to
-codes, so experts are mixed at run time (`engine.added_outputs`).
+A directory may hold packed weights (bitsandbytes, GPTQ, AWQ, ..., by its config.json), or
+bitsandbytes packs plain weights on loading: ``nf4:BASE`` and ``int8:BASE``. Packed weights cannot
+be changed, so experts are mixed at run time (`engine.added_outputs`).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def load_packed(
     """A base with packed weights, on its device, in eval mode.
 
     Args:
-        path: its directory.
+        path: directory of the base.
         who: start of error messages.
         packing: see `BaseModel`.
         scheme: see `BaseModel`.
-        dtype: dtype of what is computed, and of the weights that are not packed.
+        dtype: dtype of computations and of unpacked weights.
         device: device of the model.
 
     Raises:
-        UserError: it cannot be loaded, config.json does not describe its files, or bitsandbytes is
-            not installed and it needs it.
+        UserError: the base cannot be loaded, config.json does not describe its files, or
+            bitsandbytes is needed but not installed.
     """
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
     from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
@@ -56,12 +56,12 @@ def load_packed(
             load_in_4bit=scheme == "nf4",
             load_in_8bit=scheme == "int8",
             bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,  # QLoRA's
+            bnb_4bit_use_double_quant=True,  # as in QLoRA
             bnb_4bit_compute_dtype=dtype,
         )
     options |= {"dtype": dtype, "local_files_only": True}
     model = load_weights(AutoModelForCausalLM, path, who, "language model", **options)
-    # transformers leaves what is not packed as it was saved, and what it unpacks in bfloat16.
+    # transformers keeps the saved dtype of unpacked weights, and dequantised ones are bfloat16.
     for parameter in model.parameters():
         if parameter.dtype in DTYPES.values():
             parameter.data = parameter.data.to(dtype)
@@ -71,7 +71,7 @@ def load_packed(
 
 
 def _refuse_plain(path: Path, who: str) -> None:
-    """Refuse files of plain weights of which config.json says that bitsandbytes packed them."""
+    """Refuse plain weights that config.json describes as packed by bitsandbytes."""
     headers = [
         header for file in path.glob("*.safetensors") for header in read_header(file).values()
     ]
@@ -83,11 +83,10 @@ def _refuse_plain(path: Path, who: str) -> None:
 
 
 def _prepare_layers(model: Any, dtype: torch.dtype) -> None:
-    """Let a model with layers of bitsandbytes compute in `dtype`, forward and backward.
+    """Let bitsandbytes layers compute in `dtype`, forward and backward.
 
-    The format of 4-bit layers for CPUs with AVX-512 is not used: it rounds inputs to bfloat16, has
-    no backward pass (gradients are lost without an error, version 0.50.2), and was no faster when
-    measured.
+    The CPU format of 4-bit layers for AVX-512 is not used: it rounds inputs to bfloat16, has no
+    backward pass (version 0.50.2 loses gradients silently), and was no faster when measured.
     """
     layers = optional(BITSANDBYTES, BITSANDBYTES).nn
     for module in model.modules():
