@@ -1,1 +1,1 @@
-"""The command line `swarm-llm`: `app` puts it together, a file a command."""
+"""The command line `swarm-llm`: `app` assembles it, with one file per command."""

@@ -1,6 +1,6 @@
-"""The command `swarm-llm`: made of the functions that `table` names.
+"""The command `swarm-llm`, made of the functions that `table` names.
 
-Nothing in this package imports torch at module level, so that ``--help`` answers at once.
+This package imports no torch at module level, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `swarm-llm` and exit: 0 done, 2 wrong input (one line on stderr), 130 interrupted.
 
     Args:
-        argv: the arguments without the program's name; None takes them from `sys.argv`.
+        argv: arguments without the program's name; None: from `sys.argv`.
     """
-    # The libraries' advice and progress bars would tear the live display; an explicit setting
-    # stays.
+    # Advice and progress bars of libraries would disturb the live display; explicit settings are
+    # kept.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     tame_warnings()
     arguments = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     if problem := unreadable(arguments):
         raise SystemExit(complain(problem))
-    # Whatever process a library begins does not import from the current directory, which may be a
+    # Child processes of libraries must not import from the current directory, which may be a
     # stranger's.
     added = "PYTHONSAFEPATH" not in os.environ
     os.environ.setdefault("PYTHONSAFEPATH", "1")

@@ -1,4 +1,4 @@
-"""Commands out of functions: a configuration among the parameters stands for its fields' options."""
+"""Makes commands of functions: a configuration among the parameters stands for its fields' options."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         **{name: point.value for name, point in plugins("commands").items()},
     },
 }
-# Command -> "module:function", of the rooms that are there.
+# Command -> "module:function", for installed rooms.
 COMMANDS = {
     name: target
     for section in SECTIONS.values()
@@ -54,12 +54,12 @@ COMMANDS = {
 
 
 EMPTY = inspect.Parameter.empty
-COEFFICIENTS = "settings"  # the field for what `--set` names beside rare settings
+COEFFICIENTS = "settings"  # field for the values of `--set` that are not rare settings
 
 
 @dataclass(frozen=True)
 class Setting:
-    """An option of a command: its field or parameter, type, and default (`EMPTY`: required)."""
+    """An option of a command: field or parameter, type, and default (`EMPTY`: required)."""
 
     name: str
     kind: Any
@@ -68,16 +68,16 @@ class Setting:
 
     @property
     def several(self) -> bool:
-        """Whether its value is a tuple."""
+        """Whether the value is a tuple."""
         return get_origin(self.kind) is tuple
 
     @property
     def rare(self) -> bool:
-        """Whether it has no option of its own."""
+        """Whether the option exists only as `--set NAME=VALUE`."""
         return self.option.group == RARE
 
     def parameter(self) -> inspect.Parameter:
-        """The parameter as Typer reads it: tuples are lists or, with commas, texts."""
+        """The parameter for Typer: tuples are lists, or texts with commas."""
         kind = self.kind
         default = self.default
         option = self.option
@@ -96,10 +96,10 @@ class Setting:
         return _keyword(self.name, Annotated[kind, said], default)
 
     def read(self, value: Any) -> Any:
-        """The value from what Typer found.
+        """The value from Typer's value.
 
         Raises:
-            InvalidOption: it is out of range, or not ``NAME=VALUE`` where that is wanted.
+            InvalidOption: the value is out of range, or not ``NAME=VALUE`` where required.
         """
         if self.several and self.option.commas:
             value = tuple(filter(None, map(str.strip, value.split(","))))
@@ -111,10 +111,10 @@ class Setting:
         return value
 
     def read_text(self, text: str) -> Any:
-        """The value from what follows ``NAME=``.
+        """The value from the text after ``NAME=``.
 
         Raises:
-            InvalidOption: it is of another type, or out of range.
+            InvalidOption: the value has another type, or is out of range.
         """
         try:
             value = text if fits(text, self.kind) else typed(json.loads(text), self.kind)
@@ -132,8 +132,8 @@ SET = Setting(
 
 
 def settings_of(function: Callable[..., Any]) -> dict[str, list[Setting]]:
-    """Parameter of a command, or of a configuration -> the options that it stands for; none for
-    Typer's own.
+    """Parameter of a command -> its options: one, or a configuration's; none for Typer's own
+    parameters.
 
     Example:
         >>> from pyswarmopt_llm.common.config import SearchConfig
@@ -156,10 +156,10 @@ def _settings(name: str, hint: Any, default: Any) -> list[Setting]:
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
-    """The function with one parameter per option, as Typer reads it; rare settings share ``--set``.
+    """The function with a parameter for each option, for Typer; rare settings share ``--set``.
 
     Args:
-        function: its parameters are configurations, have an `Option`, or are Typer's own.
+        function: its parameters are configurations, have an `Option`, or are Typer's.
     """
     hints = get_type_hints(function, include_extras=True)
     groups = settings_of(function)
@@ -191,7 +191,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _listed(rare: Mapping[str, Setting]) -> list[str]:
-    """A paragraph of the whole help: each rare setting, and what it means."""
+    """A paragraph of the full help: each rare setting and its meaning."""
     lines = [
         f"  {option_name(name)}={setting.option.metavar or 'true'}  {with_flags(setting.option.help)}"
         for name, setting in rare.items()
@@ -201,7 +201,7 @@ def _listed(rare: Mapping[str, Setting]) -> list[str]:
 
 
 def _named(texts: Sequence[str], rare: Mapping[str, Setting]) -> dict[str, Any]:
-    """Rare setting -> its value; what is none of them is a coefficient, one of the `settings`."""
+    """Rare setting -> its value; any other name is a coefficient for `settings`."""
     named: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -230,7 +230,7 @@ def _pair(name: str, text: str, form: str) -> tuple[str, str]:
 
 
 def flag(field: str, option: Option) -> str:
-    """A field as it is typed.
+    """A field as typed on the command line.
 
     Example:
         >>> flag("max_iter", Option("Iterations.")), flag("samples", Option("Replies.", group=RARE))
@@ -243,7 +243,7 @@ def flag(field: str, option: Option) -> str:
 
 @cache
 def _flags() -> dict[str, str]:
-    """Field -> how it is typed, for the options of all commands."""
+    """Field -> its typed form, over the options of all commands."""
     flags: dict[str, str] = {}
     for target in COMMANDS.values():
         for group in settings_of(load(target)).values():
@@ -252,7 +252,7 @@ def _flags() -> dict[str, str]:
 
 
 def as_flag(field: str, value: str = "") -> str:
-    """A field as it is typed, perhaps with a value; other words in backticks stay.
+    """A field as typed, possibly with a value; other words in backticks stay.
 
     Example:
         >>> as_flag("tasks"), as_flag("samples", " 3"), as_flag("trust_remote_code")
@@ -265,7 +265,7 @@ def as_flag(field: str, value: str = "") -> str:
 
 
 def with_flags(text: str) -> str:
-    """A note with its settings as they are typed.
+    """A note with its settings as typed.
 
     Example:
         >>> with_flags("`max_iter` N: iterations first")

@@ -47,7 +47,7 @@ def command(
 
 
 def demo_search(seed: int, out: Path) -> SearchConfig:
-    """The search of the demo, with a seed of the questions and of itself."""
+    """The demo's search; `seed` is for the questions and the search."""
     return SearchConfig(
         base=demo_base(),
         experts=adapters(demo_folder("experts"), demo_folder("others")),
@@ -61,8 +61,8 @@ def demo_search(seed: int, out: Path) -> SearchConfig:
 
 
 def letters_search(seed: int, out: Path) -> SearchConfig:
-    """The search of the demo of a score: a base of 0.9 million weights and ten experts, each with
-    two rules for letters; a program checks what is written.
+    """The demo's search of a score: a base of 0.9 million weights and ten experts, each with two
+    rules for letters; a program checks the replies.
     """
     folder = demo_folder("letters")
     return SearchConfig(
@@ -81,8 +81,8 @@ def letters_search(seed: int, out: Path) -> SearchConfig:
 
 
 def token_search(seed: int, out: Path) -> SearchConfig:
-    """The search of the demo of predictions: a Llama, a GPT-2 and a Gemma 3, each with two of six
-    skills; the last is mistaken about the other four.
+    """The demo's search of predictions: a Llama, a GPT-2 and a Gemma 3, each with two of six
+    skills; the last is wrong about the other four.
     """
     folder = demo_folder("unlike")
     return SearchConfig(
@@ -100,12 +100,12 @@ def token_search(seed: int, out: Path) -> SearchConfig:
 
 
 def demo_folder(name: str) -> Path:
-    """A folder of the demo's files, in ``examples`` of the clone that this package is part of.
+    """A folder of the demo's files, in ``examples`` of this package's clone.
 
-    It is not looked for in the working directory: `--score` runs a program from it.
+    The working directory is not searched: `--score` executes a program from the folder.
 
     Raises:
-        UserError: the package was installed without a clone.
+        UserError: there is no clone of the package.
     """
     folder = PACKAGE.parent / "examples" / name
     if any(folder.glob("**/*config.json")):
@@ -123,9 +123,7 @@ def adapters(*folders: Path) -> tuple[str, ...]:
 
 
 def demo_base() -> str:
-    """The embedded model if it is installed, else its id on the hub, from where it is downloaded
-    (270 MB).
-    """
+    """The embedded model if installed, else its hub id, for a download of 270 MB."""
     from pyswarmopt_llm.experts.quantised.embedded import NAME, spec_of
 
     return spec_of(NAME) or NAME

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.exam import EvalResult
 
 WORSE = 3  # exit code
-GENERAL = "builtin:everyday"  # what a model may have forgotten
+GENERAL = "builtin:everyday"  # tests what a model may have forgotten
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 OnItems = Callable[[int, int], None]
@@ -49,7 +49,7 @@ def command(
 
 
 def _on_general(options: EvalConfig) -> EvalConfig:
-    """The same model on everyday questions, against the base if no other is named.
+    """Evaluate the model on everyday questions, by default against the base.
 
     Raises:
         InvalidOption: another task is named.
@@ -62,18 +62,18 @@ def _on_general(options: EvalConfig) -> EvalConfig:
 def evaluated(
     options: EvalConfig, way: Callable[[EvalConfig, OnItems], Shown], quiet: bool, as_json: bool
 ) -> dict[str, Any]:
-    """Evaluate as the options say, those of their run included, and print what there is to say.
+    """Evaluate with the options and those of the run, and print the result.
 
     Args:
         options: options of the command.
-        way: the evaluation.
-        quiet: without progress and note.
-        as_json: print JSON.
+        way: evaluation.
+        quiet: whether to omit progress and note.
+        as_json: whether to print JSON.
 
     Returns:
-        What there is to say, as JSON values.
+        The result, as JSON values.
     """
-    # a run knows how its tasks are read
+    # a run knows how to read its tasks
     if options.task and options.run is None:
         check_files(options, [options.task])
     from pyswarmopt_llm.searching.use.from_run import with_run
@@ -92,7 +92,7 @@ def evaluated(
 
 
 def choose_engine(engine: str, run: str | Path | None, *, quiet: bool) -> str:
-    """The engine on which a model runs (see `engine_of`); a server is named on stderr."""
+    """The engine for a model (see `engine_of`); a server is reported on stderr."""
     from pyswarmopt_llm.searching.use.opening import engine_of
 
     engine = engine_of(engine, run)

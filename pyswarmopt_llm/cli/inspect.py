@@ -1,4 +1,4 @@
-"""`swarm-llm inspect`: whether experts fit together and which stand out."""
+"""`swarm-llm inspect`: whether experts fit together, and outliers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import PreflightReport
     from pyswarmopt_llm.experts.table import ExpertRow
 
-DEFAULT = "delta"  # the space of `--preset auto`
-_ENDLESS = 10_000  # columns of a screen on which no cell is folded
+DEFAULT = "delta"  # space of `--preset auto`
+_ENDLESS = 10_000  # columns of a screen that needs no folded cells
 WORDS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype")  # columns of the table
 
 
@@ -67,20 +67,20 @@ def command(
 
 
 def recommended(errors: dict[str, int]) -> str | None:
-    """The space to search in: weight changes where they can be mixed; None: no space."""
+    """The space to search in: weight changes, if they can be mixed; None: no space."""
     return next((space for space in (DEFAULT, "factor") if not errors[space]), None)
 
 
 def next_command(space: str, experts: list[str], base: str | None) -> str:
-    """The next step with experts that mix in that space: a search."""
+    """The next step for experts that mix in this space: a search."""
     models = {"base": base or "BASE", "experts": experts, "task": "TASK.json"}
     chosen = None if space == DEFAULT else space
     return command_text("search", **models, space=chosen, out="runs/first")
 
 
 def _show(report: PreflightReport, rows: Sequence[ExpertRow], errors: dict[str, int]) -> None:
-    """Print what all experts have in common, the rest as a table, or a paragraph each where that
-    does not fit; the problems; and the spaces, each with what concerns it alone.
+    """Print common properties of the experts, the rest as a table (or paragraphs if it does not
+    fit), the problems, and the spaces, each with its own problems.
     """
     console = open_console()
     common, columns = differing(rows)
@@ -104,7 +104,7 @@ def _show(report: PreflightReport, rows: Sequence[ExpertRow], errors: dict[str, 
 
 
 def differing(rows: Sequence[ExpertRow]) -> tuple[str, dict[str, list[str]]]:
-    """The common properties of all experts in one line, and the columns in which they differ."""
+    """The experts' common properties in one line, and the columns in which they differ."""
     columns = {
         **{name: [getattr(row, name) for row in rows] for name in WORDS},
         "parameters": [f"{row.parameters:,}" if row.parameters else "-" for row in rows],
@@ -131,7 +131,7 @@ def _table(columns: Mapping[str, Sequence[str]]) -> Table:
 
 
 def paragraphs(columns: Mapping[str, Sequence[str]], width: int) -> Iterator[str]:
-    """The same for a narrow screen: each expert, and what is known of it indented below.
+    """The table for a narrow screen: each expert, with its properties indented below.
 
     Example:
         >>> print(*paragraphs({"expert": ["shop"], "rank": ["4"], "norm": ["-"]}, 80), sep="\\n")

@@ -1,4 +1,4 @@
-"""Shared by the commands: options with several values, and configuration files."""
+"""Shared by commands: options with several values, and configuration files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pyswarmopt_llm.common.registry import lookup
 
 
 def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
-    """Repeat a variadic option before each of its values, which is what the parser understands.
+    """Repeat a variadic option before each of its values, as the parser requires.
 
     Every word up to the next option belongs to it, as a shell's `adapters/*` expands.
 
@@ -53,7 +53,7 @@ def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
 
 
 def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
-    """Refuse options whose value is empty, as a shell makes it of a variable that is not set.
+    """Refuse options with empty values, such as a shell's unset variables.
 
     Example:
         >>> refuse_empty(["--base", "", "--out", "run"], ["--base", "--out"])
@@ -67,7 +67,7 @@ def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
 
 
 class SwarmCommand(HelpCommand):
-    """A command whose options with dots behind their value take several."""
+    """A command with variadic options (dots after the value)."""
 
     headings = GROUPS
 
@@ -83,7 +83,7 @@ class SwarmCommand(HelpCommand):
 
 
 def names_block(heading: str, names: Iterable[str]) -> list[str]:
-    """A heading and names, as lines of a help text.
+    """A heading and names, as lines of help.
 
     Example:
         >>> names_block("Two", ["one", "two"])
@@ -113,7 +113,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Make the file's settings the defaults of this command: the command line still wins."""
+    """Use the file's settings as this command's defaults; the command line still wins."""
     if path is None or ctx.resilient_parsing:
         return path
     options: dict[str, Any] = {
@@ -167,7 +167,7 @@ FailIfWorse = Annotated[
 
 @dataclass(frozen=True)
 class Again:
-    """Permissions that a run, perhaps a stranger's, asks of its user; see `named_again`."""
+    """Permissions that a run, perhaps a stranger's, needs from its user; see `named_again`."""
 
     allow: Annotated[
         tuple[str, ...],
@@ -184,13 +184,13 @@ class Again:
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """All of it."""
+        """All given permissions."""
         return (*self.allow, *filter(None, (self.engine, self.server_folder)))
 
 
 @dataclass(frozen=True)
 class DisplayOptions:
-    """The display of a command that runs a search, during the search and at its end."""
+    """How a command displays a search, during it and at its end."""
 
     quiet: Quiet = False
     as_json: Json = False

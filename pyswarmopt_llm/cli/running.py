@@ -1,4 +1,4 @@
-"""Runs a job of search, resume or demo: progress on stderr, the result on stdout, advice after
+"""Runs the job of search, resume or demo: progress on stderr, result on stdout, advice after
 Ctrl-C.
 """
 
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 
 
 def check_files(config: Any, specs: Sequence[str]) -> None:
-    """Read the task files of a configuration, to say what is wrong before a model is loaded.
+    """Read a configuration's task files, to report faults before a model is loaded.
 
     Args:
         config: configuration of a command.
-        specs: its tasks; those that are no files are not looked at.
+        specs: its tasks; only files are checked.
 
     Raises:
-        UserError: no such file, or one that cannot be read.
+        UserError: a file is missing, or cannot be read.
     """
     reading = parse_reading(
         config.columns, config.split_seed, config.skip_bad_rows, config.labels or ""
@@ -67,7 +67,7 @@ def interruptible(advice: Callable[[], str]) -> Iterator[None]:
 
 
 def resuming(run: Path) -> str:
-    """The hint how to resume a run; what of it runs code is named again."""
+    """The hint how to resume a run, naming again any code that it executes."""
     from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
 
     command = f"swarm-llm resume {shlex.quote(str(run))}"
@@ -80,13 +80,13 @@ def resuming(run: Path) -> str:
 
 
 def repeating() -> str:
-    """The hint how to resume a command that goes on where it was stopped."""
+    """The hint how to resume an interrupted command."""
     return f"resume with: {shlex.join(['swarm-llm', *sys.argv[1:]])}"
 
 
 @contextmanager
 def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Callable[..., None]]:
-    """A progress bar on a terminal: takes the numbers done and in all, and what they count."""
+    """A progress bar on a terminal: takes the numbers done and in total, and their unit."""
     console = open_console(stderr=True)
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(waiting, total=None)
@@ -99,9 +99,7 @@ def items_bar(quiet: bool, waiting: str = "loading the model") -> Iterator[Calla
 
 @contextmanager
 def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
-    """Takes texts: of a step that is done, for a line on stderr; of another for the status on a
-    terminal.
-    """
+    """Takes texts: finished steps become lines on stderr, others the status on a terminal."""
     console = open_console(stderr=True)
     with console.status(status) as shown:
 
@@ -122,9 +120,7 @@ def run_job(
     as_json: bool = False,
     as_lines: bool = False,
 ) -> None:
-    """Run `job` with a listener that shows its progress (`as_lines`: every event as JSON), then
-    print its result.
-    """
+    """Run `job` with a progress listener (`as_lines`: every event as JSON), then print its result."""
     with interruptible(lambda: resuming(run)), ExitStack() as stack:
         listeners: list[OnEvent] = []
         if as_lines:
@@ -139,7 +135,7 @@ def run_job(
             for listener in list(listeners):
                 try:
                     listener(event)
-                except OSError as error:  # a reader that has gone; the search is worth more
+                except OSError as error:  # the reader has gone; the search is worth more
                     listeners.remove(listener)
                     silence(sys.stdout)
                     log.warning("events cannot be written (%s); the search goes on", error.strerror)
@@ -154,9 +150,7 @@ def run_job(
 
 
 def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
-    """Print a finished run: verdict, scores, cost, what to do next, and the draws if it searched a
-    grid.
-    """
+    """Print a finished run: verdict, scores, cost, next steps, and the draws of a grid."""
     from pyswarmopt_llm.report.findings import findings
     from pyswarmopt_llm.report.terminal import print_findings, table_of
     from pyswarmopt_llm.searching.scoring.result import Result
@@ -183,7 +177,7 @@ def print_plan(plan: PlannedCost, as_json: bool) -> None:
 def print_either(
     record: Mapping[str, Any], lines: Iterable[str], as_json: bool, note: str = ""
 ) -> None:
-    """Print a result as JSON, or its lines for people; a note on stderr."""
+    """Print a result as JSON, or as lines for people; a note goes to stderr."""
     if note:
         echo(with_flags(note), err=True)
     if as_json:

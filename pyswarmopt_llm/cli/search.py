@@ -1,5 +1,5 @@
-"""The main job: `swarm-llm search`, `resume` of an interrupted run, and the `report` of a finished
-one anew.
+"""The main commands: `swarm-llm search`, `resume` for an interrupted run, and `report` to rewrite a
+finished run's report.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pyswarmopt_llm.common.options import MACHINE, OUTPUT, Option
 
 
 def with_preset(settings: SearchConfig, **presets: bool) -> SearchConfig:
-    """The settings with the preset that has an option of its own, if it is chosen.
+    """The settings with the preset of an option such as `--paper`, if given.
 
     Raises:
-        InvalidOption: they name another one.
+        InvalidOption: the settings name another preset.
     """
     for name in (name for name, chosen in presets.items() if chosen):
         for setting, default in (("preset", None), ("compat", "auto")):

@@ -118,7 +118,7 @@ def command(
 
 
 def _read(sources: Mapping[str, Source]) -> Iterator[str]:
-    """What is learnt of each source, and how it was read."""
+    """The training data of each source, and how it was read."""
     for spec, source in sources.items():
         rest = f"; the rest, {source.tested:,}, is what eval tests on (--split all: learn it, too)"
         yield f"{spec}: {counted(len(source.examples), 'row')}{rest if source.tested else ''}"

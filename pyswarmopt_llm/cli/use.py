@@ -1,4 +1,4 @@
-"""A result in use: `swarm-llm predict` labels new questions, `swarm-llm generate` answers a prompt."""
+"""Using a result: `swarm-llm predict` labels new questions, `swarm-llm generate` answers a prompt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.predict import Prediction
 
 MIXTURE = "mixture.json"  # in a directory with a mixture of models
-_SHOWN = 5  # choices of a question on the terminal
+_SHOWN = 5  # most choices of a question on the terminal
 
 
 def predict(
@@ -85,7 +85,7 @@ def _single(prediction: Prediction) -> Iterator[str]:
 
 
 def _many(counts: Mapping[str, int], out: Path) -> Iterator[str]:
-    """The place of the rows, and the number with each label."""
+    """The output file, and the number of rows with each label."""
     yield f"{counted(sum(counts.values()), 'row')} labelled in {out}"
     yield ", ".join(f"{count} {label or 'undefined'}" for label, count in counts.items())
 
@@ -139,12 +139,12 @@ def generate(
         run_by = "one member" if fusion == "sampled" else "all members"
         length = counted(len(answer), "character")
         echo(f"{length} in {seconds:.1f} s; each token runs {run_by}", err=True)
-    # A file or another program gets what the model wrote, byte for byte.
+    # A file or another program gets the model's text, byte for byte.
     (echo if sys.stdout.isatty() else print)(answer)
 
 
 def _warn_of_labels(run: Path) -> None:
-    """Say that a result was found by its choices, where it was: its replies were never scored."""
+    """Warn if a result was found by scoring choices: its replies were never scored."""
     from pyswarmopt_llm.report.commands import labelled
     from pyswarmopt_llm.searching.scoring.result import read_result
     from pyswarmopt_llm.searching.scoring.run_directory import read_about

@@ -1,5 +1,5 @@
-"""The configuration of a search: every choice that decides its result, in one frozen record; and
-commands of `swarm-llm` to copy, from settings.
+"""The configuration of a search: everything that decides its result, in one frozen record; and
+copyable `swarm-llm` commands from settings.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ from pyswarmopt_llm.common.own import use_names
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
-TRANSFORMERS = "transformers"  # the engine where none is chosen
-PROMPTS = "prompts:"  # begins the name of a task of prompts without answers
-LM_EVAL = "lm-eval:"  # that of a task of the harness
-PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # the paper's
-# beyond, the candidates of a search tell too little of the space for a model of it
+TRANSFORMERS = "transformers"  # default engine
+PROMPTS = "prompts:"  # prefix of a task of prompts without answers
+LM_EVAL = "lm-eval:"  # prefix of a harness task
+PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # as in the paper
+# with more coefficients, a search's candidates are too few to fit a model
 MOST_COEFFICIENTS = 64
-MODELS = ("items", "scores")  # methods that fit a model, in place of a swarm's iterations
-ALONE = 6  # candidates that the model of the items proposes, where none are asked for
+MODELS = ("items", "scores")  # methods that fit a model instead of running a swarm's iterations
+ALONE = 6  # default number of candidates proposed by the model of the items
 
-# Dev items from which on `auto` trains: on them, or on replies to as many spare prompts or more.
+# Dev items from which `auto` trains, on them or on replies to at least as many spare prompts.
 LEAST_DEV = 40
 LEAST_DEV_BESIDE_SPARE = 16
-LEAST_TRAINED = 8  # dev items of what is trained on them at all
-# Start -> how many of the base, the average and the sum of the experts begin it (`even_sums`).
+LEAST_TRAINED = 8  # least dev items for any training on them
+# Start -> how many of base, average and sum of the experts it includes (`even_sums`).
 SUMS = {"sums": 0, "base": 1, "even": 3}
 
 
@@ -66,9 +66,9 @@ SUMS = {"sums": 0, "base": 1, "even": 3}
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    Rare settings are typed as ``--set NAME=VALUE``; `utilities` are set from Python alone. Fields
-    that are None or "auto" are not given: the plan decides them (`searching.decide.make_plan`), and
-    ``run.json`` has what it decided.
+    Rare settings are typed as ``--set NAME=VALUE``; `utilities` can only be set from Python. Fields
+    that are None or "auto" count as not given: the plan decides them
+    (`searching.decide.make_plan`), and ``run.json`` stores the decision.
 
     Example:
         >>> config = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run", particles=20)
@@ -76,7 +76,7 @@ class SearchConfig:
         (20, None, 'auto')
     """
 
-    # "" in spaces token and graph: each expert has its own
+    # "" in spaces token and graph, where each expert has its own base
     base: Annotated[str, replace(BASE, required=False)]
     experts: Annotated[
         tuple[str, ...], Option("LoRA adapters; `space` token takes models too.", "DIR...", TASK)
@@ -93,15 +93,15 @@ class SearchConfig:
     ]
     out: Annotated[str, Option("Run directory to create.", "RUN", OUTPUT)]
     _: KW_ONLY
-    # What is maximised. A metric is a name for all tasks or TASK=NAME; each utility is one more
-    # task.
+    # The objectives. A metric is a name for all tasks or TASK=NAME; each utility is a further
+    # objective.
     metrics: Annotated[
         tuple[str, ...],
         Option(
             "accuracy, f1, judge, mine.py:score, ... (the task's own).", "M", TASK, name="metric"
         ),
     ] = ()
-    utilities: tuple[str, ...] = ()  # module:function that scores the engine; from Python alone
+    utilities: tuple[str, ...] = ()  # module:function that scores the engine; only from Python
     combine: Annotated[
         str,
         Option(
@@ -114,7 +114,7 @@ class SearchConfig:
     max_new_tokens: NewTokens = None
     temperature: Temperature = 0.0
     samples: Samples = 1
-    # How it is searched.
+    # The method.
     settings: Annotated[
         tuple[str, ...],
         Option("Swarm coefficients, such as inertia=0.1; a grid with commas.", "NAME=VALUE", RARE),
@@ -192,9 +192,7 @@ class SearchConfig:
         Option("Stop after C iterations without a new best (10).", "C", hidden=True, least=1),
     ] = None
     dev: Dev = None
-    test: Annotated[int | None, replace(TEST, least=0, hidden=True)] = (
-        None  # 0: nothing is scored on test
-    )
+    test: Annotated[int | None, replace(TEST, least=0, hidden=True)] = None  # 0: no scores on test
     columns: Columns = ()
     labels: Labels = None
     template: Template = ()
@@ -203,7 +201,7 @@ class SearchConfig:
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
-    # that chat templates take for today, in ISO format: the day on which the search began
+    # today's date in chat templates, in ISO format: the day on which the search started
     day: str | None = None
     compat: Annotated[
         str,
@@ -233,7 +231,7 @@ class SearchConfig:
             group=RARE,
         ),
     ] = False
-    # What is evaluated: less than every candidate.
+    # Partial evaluation.
     drop_k: Annotated[
         float | None,
         Option("Probability that an iteration is left out.", "P", RARE, least=0, below=1),
@@ -251,7 +249,7 @@ class SearchConfig:
     contrast: Annotated[bool, Option("Negative weights count against a token.", group=RARE)] = False
     scoring: Scoring = "auto"
     allow_overlap: Overlap = False
-    # Where it runs.
+    # The machine.
     dtype: Dtype = "auto"
     device: Device = "auto"
     threads: Threads = None
@@ -287,7 +285,7 @@ class SearchConfig:
     ] = "auto"
 
     def __post_init__(self) -> None:
-        """Make names of objects and paths, and `prompts` a task."""
+        """Turn objects and paths into names, and `prompts` into a task."""
         use_names(self)
         if self.prompts is not None:
             object.__setattr__(self, "tasks", (*self.tasks, f"{PROMPTS}{self.prompts}"))
@@ -295,7 +293,8 @@ class SearchConfig:
 
     @property
     def population(self) -> int:
-        """Particles of the swarm, never fewer than it begins with: experts, perhaps `SUMS`.
+        """Particles of the swarm, at least its starting points: the experts, and `SUMS` for some
+        starts.
 
         Example:
             >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", particles=1)
@@ -305,12 +304,12 @@ class SearchConfig:
         return self.population_of(self.particles or PARTICLES)
 
     def population_of(self, particles: int) -> int:
-        """The population where so many particles are asked for."""
+        """The population for a requested number of particles."""
         return max(particles, len(self.experts) + SUMS.get(self.start, 0))
 
     @property
     def iterations(self) -> int:
-        """The largest number of iterations; 0 where a model proposes."""
+        """Most iterations; 0 if a model proposes candidates."""
         if self.method in MODELS:
             return 0
         return MAX_ITER if self.max_iter is None else self.max_iter
@@ -328,16 +327,16 @@ class SearchConfig:
 
     @property
     def processes(self) -> int:
-        """Worker processes on this machine; 0: those of a Ray cluster."""
+        """Worker processes on this machine; 0 for a Ray cluster."""
         return int(self.workers) if self.workers.isdecimal() else 0
 
     @property
     def is_grid(self) -> bool:
-        """Whether it is a search for each of several sets of coefficients."""
+        """Whether several sets of coefficients are searched."""
         return self.grid == "paper" or any("," in setting for setting in self.settings)
 
 
-# The settings that a preset chooses, or that say how its choice is to run.
+# The settings that a preset chooses, or that guide its choice.
 CHOICES = (
     "preset",
     "compat",
@@ -361,7 +360,7 @@ CHOICES = (
 
 
 def given_settings(config: SearchConfig) -> dict[str, Any]:
-    """The settings of `CHOICES` that are given: neither None nor ``auto``.
+    """The given settings among `CHOICES`: neither None nor ``auto``.
 
     Example:
         >>> given_settings(SearchConfig("b", ("x", "y"), ("t",), "r", particles=20, seed=3))
@@ -380,12 +379,12 @@ def _is_given(value: object) -> bool:
 
 
 def is_server(engine: str) -> bool:
-    """Whether an engine is the URL of a server that runs the base."""
+    """Whether an engine is a server's URL."""
     return engine.startswith(("http://", "https://"))
 
 
 def for_all_tasks(metrics: Sequence[str]) -> list[str]:
-    """The metrics that are not ``TASK=NAME``.
+    """The metrics for all tasks, not ``TASK=NAME``.
 
     Example:
         >>> for_all_tasks(["f1", "math=numeric"])
@@ -395,8 +394,8 @@ def for_all_tasks(metrics: Sequence[str]) -> list[str]:
 
 
 def asks_server(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Field and value of the server that gets the items and the user's key, and of the folder that
-    candidates are written to.
+    """Field and value of the server that receives items and the user's key, and of the folder for
+    candidates.
 
     Example:
         >>> served = SearchConfig("b", (), (), "r", engine="http://a:1", server_folder="/dev/shm")
@@ -413,10 +412,10 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
     """A command line.
 
     Args:
-        verb: the command.
-        *arguments: what stands before its options.
-        of: the dataclass that says how its options are written.
-        **settings: its options; None, False and what is empty is left out.
+        verb: name of the command.
+        *arguments: arguments before its options.
+        of: dataclass whose fields define the options.
+        **settings: options; None, False and empty values are dropped.
 
     Example:
         >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
@@ -430,8 +429,8 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
 
 
 def search_command(config: SearchConfig) -> str:
-    """The `swarm-llm search` command of a configuration, without default values and without the day,
-    which is no option.
+    """The `swarm-llm search` command of a configuration, without default values, and without the
+    day, which is not an option.
 
     Example:
         >>> config = SearchConfig("b", ("x", "y z"), ("t.json",), "r", seed=3, day="2026-11-27")
@@ -454,7 +453,7 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
             yield from (flag, *texts)
             continue
         for text in texts:
-            if text.startswith(PROMPTS):  # a task
+            if text.startswith(PROMPTS):  # stands for a task
                 yield from ("--prompts", text.removeprefix(PROMPTS))
             elif option.group == RARE:
                 yield from ("--set", text if name == "settings" else f"{flag[2:]}={text}")
@@ -467,7 +466,7 @@ def _text(value: object) -> str:
 
 
 def changed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a `SearchConfig` that do not have their default values, or have none.
+    """Settings of a `SearchConfig` that differ from their defaults, or have none.
 
     Example:
         >>> changed({"columns": [], "dev": 40, "test": None})

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can fix this": shown as a single line, exit code 2."""
+"""The exception for errors that the user can fix: shown as a single line, exit code 2."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pyswarmopt.base.words import one_line
 class UserError(Exception):
     """Bad input: says what is wrong, where, and what to do, in one line.
 
-    The command line prints the message and exits with code 2; nothing has been written by then.
-    Quoted input is shown as one line without control characters, long values cut. Settings are
-    named as their fields, in backticks, which only the command line shows as its options.
+    The command line prints the message and exits with code 2; nothing has been written. Quoted
+    input is shown as one line without control characters, long values cut. Settings are named by
+    field, in backticks; only the command line shows them as options.
 
     Example:
         >>> raise UserError("runs/a: holds a run already; choose another `out`")
@@ -24,21 +24,21 @@ class UserError(Exception):
 
     @property
     def text(self) -> str:
-        """The message with its settings in backticks, to be quoted in another one."""
+        """The message with settings in backticks, for quoting in another message."""
         return super().__str__()
 
     def __str__(self) -> str:
         return self.spelled(add)
 
     def spelled(self, name: Callable[[str, str], str]) -> str:
-        """The message with settings spelled by `name`, as options of the command line are."""
+        """The message with settings spelled by `name`, for example as options of the command line."""
         return one_line(spell(self.text, name))
 
 
 def first_line(error: BaseException) -> str:
     """The first line of another library's error, or its class if the message is empty.
 
-    Their backticks become quotes: in a `UserError`, backticks are around our settings.
+    Its backticks become quotes, since a `UserError` has backticks only around our settings.
 
     Example:
         >>> first_line(ValueError("no such `device`\\ntry another")), first_line(KeyError())
@@ -51,9 +51,9 @@ class InvalidOption(UserError):
     """An option with an invalid value, or one that conflicts with other options.
 
     Args:
-        field: the field of the configuration, or the argument.
-        value: what it is; None, True and "" are not shown.
-        why: what is wrong and what to do; names other options in backticks.
+        field: field of the configuration, or argument.
+        value: its value; None, True and "" are not shown.
+        why: fault and remedy; names other options in backticks.
 
     Example:
         >>> raise InvalidOption("drop_k", 0.5, "needs rounds; remove it, or change `optimizer`")
@@ -76,7 +76,7 @@ class InvalidOption(UserError):
 
 
 def spell(text: str, name: Callable[[str, str], str]) -> str:
-    """A text with the options in backticks, each perhaps with a value, spelled by `name`.
+    """A text with its options in backticks (possibly with values) spelled by `name`.
 
     Example:
         >>> spell("`max_iter 3`: give `dev`, too", "<{}{}>".format)
@@ -86,7 +86,7 @@ def spell(text: str, name: Callable[[str, str], str]) -> str:
 
 
 class NotFiniteError(UserError):
-    """A score is not a number, or infinite."""
+    """A score that is not finite."""
 
 
 class UndefinedModelError(NotFiniteError):

@@ -1,4 +1,4 @@
-"""What is told of a search: events while it runs, and numbers, mixtures and remarks as text."""
+"""Progress of a search: events, and numbers, mixtures and remarks as text."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """Something a listener may show.
+    """An event for a listener to show.
 
     Attributes:
         kind: ``start``, ``note``, ``price``, ``training``, ``trial``, ``replayed``,
             ``evaluation``, ``iteration``, ``closing`` or ``done``.
-        data: for each kind as follows.
+        data: see below for each kind.
 
     ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), given (those
     that were given), training (in words), dev_items, dtype, threads, evaluations_planned, passes.
@@ -37,12 +37,12 @@ OnEvent = Callable[[Event], None]
 
 
 def note(text: str) -> Event:
-    """A sentence for whoever listens."""
+    """An event with a sentence."""
     return Event("note", {"text": text})
 
 
 SMALL = 0.05  # weights below this are not listed
-PART_PLAIN = "plain fine-tuning"  # the part of a search in which base and best expert are trained
+PART_PLAIN = "plain fine-tuning"  # the part of a search that trains base and best expert
 
 
 def duration(seconds: float) -> str:
@@ -60,7 +60,7 @@ def duration(seconds: float) -> str:
 def split_small_weights(
     coefficients: Mapping[str, float],
 ) -> tuple[list[tuple[str, float]], list[str]]:
-    """The weights of at least `SMALL` (all, if none is), the largest first; names of the others.
+    """The weights of at least `SMALL` (all, if there is none), largest first; and the other names.
 
     Example:
         >>> split_small_weights({"a": 0.01, "b": -0.4, "c": 1.3})
@@ -72,7 +72,7 @@ def split_small_weights(
 
 
 def mixture_text(coefficients: Mapping[str, float]) -> str:
-    """The mixture on one line; of weights that are all 0, the base.
+    """The mixture on one line; "the base" if all weights are 0.
 
     Example:
         >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
@@ -93,7 +93,7 @@ def mixture_text(coefficients: Mapping[str, float]) -> str:
 
 
 def not_held_out(name: str) -> str:
-    """The remark on a score of the user's own that has no test split.
+    """A remark on a user's score without a test split.
 
     Example:
         >>> print(not_held_out("style"))

@@ -1,4 +1,4 @@
-"""Packages that only one option uses: each is an extra of this distribution, named where it is
+"""Optional packages, each used by one option: an extra of this distribution, named in messages if
 missing.
 """
 
@@ -27,7 +27,7 @@ EXTRAS = {
     "sacrebleu": "text",
     "sklearn": "scikit-learn",
 }
-"""Top-level module -> the extra that installs it."""
+"""Top-level module -> extra that installs it."""
 
 
 def optional(module: str, who: str) -> Any:
@@ -35,31 +35,31 @@ def optional(module: str, who: str) -> Any:
 
     Args:
         module: dotted name, inside one of `EXTRAS`.
-        who: what needs it, as the user writes it.
+        who: the feature that needs it, in the user's words.
 
     Raises:
-        UserError: it is not installed; says which extra has it.
+        UserError: the module is missing; names its extra.
     """
     need_extra(module.partition(".")[0], who)
     return import_module(module)
 
 
 def need_extra(module: str | None, who: str) -> None:
-    """Refuse what is not installed, before anything is written; imports nothing.
+    """Refuse a missing module before anything is written; imports nothing.
 
     Args:
-        module: one of `EXTRAS`; None for what needs none.
-        who: what needs it, as the user writes it.
+        module: one of `EXTRAS`; None: nothing is needed.
+        who: the feature that needs it, in the user's words.
 
     Raises:
-        UserError: it is not installed; says which extra has it.
+        UserError: the module is missing; names its extra.
     """
     if (missing := missing_extra(module)) is not None:
         raise UserError(f"{who} {missing}")
 
 
 def missing_extra(module: str | None) -> str | None:
-    """The need for a module and how to install it; None if it is installed, or is None itself."""
+    """A message on a missing module and its extra; None if it is installed, or `module` is None."""
     if module is None or _is_installed(module):
         return None
     return f'needs {module}: install the extra "{EXTRAS[module]}"'

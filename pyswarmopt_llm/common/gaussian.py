@@ -1,7 +1,7 @@
 """Gaussian processes over the coefficients of a mixture, with an unknown mean and scale.
 
-Scores are smooth functions of the coefficients, up to noise. How smooth, a single one does not
-tell, but hundreds of them do: all have one kernel, and each has a mean and a variance of its own.
+Scores are smooth functions of the coefficients, up to noise. A single score does not show how
+smooth, but hundreds of scores do: all share one kernel, and each has its own mean and variance.
 With flat priors on means and log scales the prediction is Student's t (Santner, Williams & Notz
 2003, section 4.1).
 """
@@ -21,21 +21,21 @@ from torch import Tensor
 import pyswarmopt as pso
 
 Floats = npt.NDArray[np.float64]
-_LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # tried, in units of the positions' own spread
-_TINY = 1e-12  # of a variance: a column that never changed
-PARTICLES = 40  # of the swarm that maximises what a model predicts
-MOVES = 100  # of that swarm
+_LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # lengths tried, in units of the positions' spread
+_TINY = 1e-12  # least variance: a column may be constant
+PARTICLES = 40  # particles of the swarm that maximises a model's prediction
+MOVES = 100  # iterations of that swarm
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Matérn's covariance with smoothness 5/2 (Rasmussen & Williams 2006, eq. 4.17), and
-    independent noise.
+    """Matérn covariance with smoothness 5/2 (Rasmussen & Williams 2006, eq. 4.17), plus independent
+    noise.
 
     Attributes:
         length: distance over which values change.
-        noise: variance of what is not smooth (a model's answers in bfloat16), in units of a
-            column's variance.
+        noise: variance of the non-smooth part (such as a model's answers in bfloat16), in units of
+            a column's variance.
     """
 
     length: float
@@ -54,14 +54,14 @@ class Kernel:
 
 
 class Posterior:
-    """A process given columns that were seen at the same positions.
+    """A process given columns observed at common positions.
 
     With the covariance K = L Lᵀ of these n positions and the columns y: `root` is L, `ones` L⁻¹1,
     `level` the mean by generalised least squares, `residual` L⁻¹(y - level), `variance`
     residualᵀresidual / (n - 1).
 
     Args:
-        kernel: the same for all columns.
+        kernel: kernel of all columns.
         positions: (N, D), at least two.
         columns: (N, K).
     """
@@ -79,21 +79,19 @@ class Posterior:
 
     @property
     def evidence(self) -> float:
-        """Log marginal likelihood but for a constant, with flat priors on the means and on the log
-        variances.
-        """
+        """Log marginal likelihood up to a constant, with flat priors on means and log variances."""
         free = len(self._positions) - 1
         width = self._variance.size
         volume = np.log(np.diag(self._root)).sum() + 0.5 * np.log(self._ones @ self._ones)
         return float(-0.5 * free * np.log(self._variance).sum() - width * volume)
 
     def predict(self, points: Floats, noise: float = 0.0) -> tuple[Floats, Floats]:
-        """(means (M, K), standard errors (M, K)) of Student's t with n - 1 degrees of freedom.
+        """(means (M, K), standard errors (M, K)) by Student's t with n - 1 degrees of freedom.
 
         Args:
             points: (M, D).
-            noise: variance that the new values have beside the smooth part, in units of a column's
-                own.
+            noise: variance of new values besides the smooth part, in units of the column's
+                variance.
         """
         k = solve_triangular(self._root, self.kernel(self._positions, points), lower=True)
         mean = self._level + k.T @ self._residual
@@ -103,7 +101,7 @@ class Posterior:
 
 
 def likeliest(kernels: Iterable[Kernel], positions: Floats, columns: Floats) -> Posterior:
-    """The posterior with the kernel under which the columns, (N, K), are likeliest."""
+    """The posterior with the kernel that maximises the likelihood of the columns, (N, K)."""
     posteriors = (Posterior(kernel, positions, columns) for kernel in kernels)
     return max(posteriors, key=lambda posterior: posterior.evidence)
 
@@ -111,14 +109,16 @@ def likeliest(kernels: Iterable[Kernel], positions: Floats, columns: Floats) -> 
 def kernels_for(
     positions: Floats, noises: Sequence[float], lengths: int = len(_LENGTHS)
 ) -> list[Kernel]:
-    """Kernels to try: with each noise, the shortest lengths by the spread of the positions, (N, D)."""
+    """Kernels to try: each noise with the shortest lengths, relative to the positions' spread, (N,
+    D).
+    """
     unit = float(np.sqrt((cdist(positions, positions) ** 2).mean())) or 1.0
     return [Kernel(unit * length, noise) for length in _LENGTHS[:lengths] for noise in noises]
 
 
 def box_around(positions: Floats, beyond: float) -> list[tuple[float, float]]:
-    """D bounds (lower, upper): the range of these positions, (N, D), and a share of it on both
-    sides.
+    """D bounds (lower, upper): the range of the positions, (N, D), extended by a share of it on
+    both sides.
 
     Example:
         >>> box_around(np.array([[0.0, 1.0], [1.0, 1.0]]), 0.5)
@@ -139,14 +139,14 @@ def highest(
 ) -> Tensor:
     """The position, (D,) float64, where a swarm finds the greatest gain.
 
-    A swarm on scores has to feel its way. This one can look at a model thousands of times, so it
+    A swarm on scores must be cautious; this one can evaluate a model thousands of times, so it
     adapts its covariance. Measured on synthetic margins of 200 items (3 to 20 coefficients), it
-    finds values as high as `constriction` with patience does, and higher ones from 10 coefficients
-    on, in .15 in place of .07 seconds.
+    finds values as high as `constriction` with patience, and higher ones from 10 coefficients on,
+    in .15 instead of .07 seconds.
 
     Args:
-        gain: (N,) of positions (N, D).
-        starts: (N, D), the best first; the swarm begins at `PARTICLES` of them.
+        gain: function of positions (N, D) -> (N,).
+        starts: (N, D), best first; the swarm starts from `PARTICLES` of them.
         bounds: D pairs (lower, upper).
         seed: seed of the swarm.
     """

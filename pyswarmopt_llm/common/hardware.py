@@ -1,4 +1,4 @@
-"""Pick device, dtype and threads."""
+"""Choosing device, dtype and threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import DTYPES
 from pyswarmopt_llm.common.registry import unknown
 
-# PyTorch on a CPU keeps a compiled product for every shape of a batch, up to 1,024 of some 0.4 MB in
+# PyTorch on a CPU caches a compiled product for each batch shape, up to 1,024 of about 0.4 MB in
 # each of two caches; a training step has about 50 shapes.
 _PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
 
@@ -25,18 +25,18 @@ def _c_library() -> Any:
 
 
 def keep_few_products() -> None:
-    """Bound the caches of compiled matrix products, unless the environment does.
+    """Bound the caches of compiled matrix products, unless the environment does so.
 
-    They are read at the first product of a process.
+    The limits are read at a process's first product.
     """
     for name, capacity in _PRODUCTS.items():
         os.environ.setdefault(name, capacity)
 
 
 def give_back_memory() -> None:
-    """Return what is free to the system, where the C library is glibc.
+    """Return free memory to the system, with glibc.
 
-    Activations of many sizes leave holes in its heap, which grows from step to step otherwise.
+    Activations of many sizes fragment its heap, which would otherwise grow with each step.
     """
     trim = getattr(_c_library(), "malloc_trim", None)
     if trim is not None:
@@ -93,8 +93,8 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
 def out_of_memory(error: Exception) -> bool:
     """Whether memory ran out, on a GPU or on the CPU.
 
-    torch has a class for what its own allocator lacks. What it lacks on a CPU, and what the driver or
-    cuBLAS lacks on a GPU that others use, too, is a `RuntimeError` that says so.
+    torch has an exception for its own allocator. Lack of memory on a CPU, and in the driver or
+    cuBLAS on a shared GPU, is a `RuntimeError` with such a message.
 
     Example:
         >>> out_of_memory(torch.OutOfMemoryError("CUDA out of memory")), out_of_memory(RuntimeError("shapes differ"))

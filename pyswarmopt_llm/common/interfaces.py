@@ -1,4 +1,4 @@
-"""The interfaces: a space realises positions, an engine runs them, a utility scores them."""
+"""The interfaces: a space turns positions into patches, an engine runs them, a utility scores them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class LowRank:
-    """A weight change ``dW = b @ a`` with any LoRA scale already folded into ``b``.
+    """A weight change ``dW = b @ a``, with the LoRA scale folded into ``b``.
 
     Attributes:
         b: (out_features, rank), float32.
@@ -27,7 +27,7 @@ class LowRank:
     a: Tensor
 
     def dense(self) -> Tensor:
-        """The change itself, (out_features, in_features), float32.
+        """The dense change, (out_features, in_features), float32.
 
         Example:
             >>> import torch
@@ -37,7 +37,7 @@ class LowRank:
         return self.b @ self.a
 
     def plus(self, other: LowRank) -> LowRank:
-        """The sum of this change and another, of the ranks' sum.
+        """The sum of both changes; its rank is the sum of the ranks.
 
         Example:
             >>> import torch
@@ -48,8 +48,8 @@ class LowRank:
         return LowRank(b=torch.cat([self.b, other.b], dim=1), a=torch.cat([self.a, other.a]))
 
     def without_zeros(self) -> LowRank:
-        """The same change without the columns of b that are 0, and their rows of a; of a change
-        that is 0 one column and row of zeros.
+        """The same change without zero columns of b and their rows of a; a zero change keeps one of
+        each.
 
         Example:
             >>> import torch
@@ -66,10 +66,10 @@ class LowRank:
 
 
 class Computed(Mapping[str, T]):
-    """A mapping whose values are computed on access and not kept: one weight at a time in memory.
+    """A mapping with values computed on access and not kept: one weight at a time in memory.
 
     Args:
-        shapes: name -> shape of the weight that the value is for, known without making it.
+        shapes: name -> shape of its weight, known without computing it.
         make: name -> value.
 
     Example:
@@ -88,7 +88,7 @@ class Computed(Mapping[str, T]):
         return self._make(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.shapes  # a mapping's own would compute the value
+        return name in self.shapes  # the default method would compute the value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)
@@ -99,15 +99,16 @@ class Computed(Mapping[str, T]):
 
 @dataclass(frozen=True)
 class Patch:
-    """A realised candidate: how it differs from what is resident.
+    """A candidate: how it differs from the loaded base.
 
-    Keys are parameter names of the base model as `named_parameters()` gives them, for example
+    Keys are the base's parameter names, as in `named_parameters()`, for example
     ``model.layers.0.self_attn.q_proj.weight``. The engine merges `low_rank` into a copy of the
-    base's value in float32 and rounds once to the model's dtype, as peft's `merge_and_unload` does;
-    `full_rank`, changes of (out_features, in_features) float32, likewise; `dense` replaces a value.
-    An empty patch is the base itself. Any of these mappings may be `Computed`. `mixture` is for an
-    engine with several models resident: the weights of their next-token distributions, summing to
-    1. So is `graph`: who reads whose message, in the order of calling; the last node answers.
+    base's value in float32 and rounds once to the model's dtype, like peft's `merge_and_unload`;
+    likewise `full_rank`, changes of (out_features, in_features) float32; `dense` replaces a value.
+    An empty patch is the base itself. Any of these mappings may be `Computed`. `mixture` and
+    `graph` are for an engine with several loaded models. `mixture` holds the weights of their
+    next-token distributions, which sum to 1; `graph` says who reads whose message, in calling
+    order, and its last node answers.
 
     Example:
         >>> patch = sl.adapter_patch("my/base", "adapters/math")  # doctest: +SKIP
@@ -122,7 +123,7 @@ class Patch:
     full_rank: Mapping[str, Tensor] = field(default_factory=dict)
 
     def with_low_rank(self, changes: Mapping[str, LowRank]) -> Patch:
-        """The patch with further changes of low rank, added on access to those that it has.
+        """The patch with further low-rank changes, added on access to existing ones.
 
         Example:
             >>> change = {"w": LowRank(b=torch.ones(2, 1), a=torch.ones(1, 2))}
@@ -142,7 +143,7 @@ class Patch:
 
 
 def shapes_of(part: Mapping[str, Tensor] | Mapping[str, LowRank]) -> Mapping[str, tuple[int, ...]]:
-    """Shapes of the changes in a part of a patch, which computes none of them."""
+    """Shapes of the changes in a part of a patch, without computing any."""
     if isinstance(part, Computed):
         return part.shapes
     return {
@@ -158,25 +159,24 @@ def _shape_of(name: str, change: LowRank) -> tuple[int, int]:
 
 
 class Engine(Protocol):
-    """An engine runs a model. One base is resident for a whole run; `load` puts a candidate on it.
+    """Runs a model. One base stays loaded for a whole run; `load` puts a candidate on it.
 
-    A class that inherits from it has its defaults: one model, of unlimited length, that writes its
-    whole answer at once. Methods that read text raise `UserError` where it exceeds the context
-    window.
+    Subclasses inherit defaults: one model of unlimited length, which returns its whole answer at
+    once. Methods that read text raise `UserError` if it exceeds the context window.
 
     Attributes:
-        progress: called after each batch of texts with the number of texts read so far and of all
-            in this call, so that a command can tell of it; None: nobody follows.
-        notes: how it runs, by topic.
-        decided: settings that the memory of its device has decided; a resumed run keeps them.
-        thinking: most tokens of its thoughts, before a reply; 0: it does not think.
+        progress: called after each batch of texts with the number of texts read so far and the
+            total of this call; None: no listener.
+        notes: topic -> note on how the engine runs.
+        decided: settings decided by its device's memory; a resumed run keeps them.
+        thinking: most tokens of thoughts before a reply; 0: no thinking.
         dtype: dtype of the weights.
-        window: the context window in tokens; None: unknown, or each of the `members` has its own.
+        window: context window in tokens; None: unknown, or each of the `members` has its own.
         likelihoods: whether `loglikelihood` takes continuations of several tokens.
-        members: name -> model, where several are resident side by side; empty where it is one.
-        message_tokens: tokens of messages that a member writes beside the answer; its window holds
-            them, too.
-        parameter_names: the weights that `Patch.dense` may replace; empty where it may not.
+        members: name -> model, if several are loaded side by side; empty for one model.
+        message_tokens: tokens of messages that a member writes besides the answer; its window must
+            hold them, too.
+        parameter_names: weights that `Patch.dense` may replace; empty if it may not.
 
     Example:
         >>> engine = sl.open_model("my/base")  # doctest: +SKIP
@@ -197,7 +197,7 @@ class Engine(Protocol):
     parameter_names: tuple[str, ...] = ()
 
     def load(self, patch: Patch) -> None:
-        """Make the resident model `base + patch`; the previous patch is taken out exactly."""
+        """Make the loaded model `base + patch`; the previous patch is removed exactly."""
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Natural log of P(continuation | context) of each pair, summed over tokens."""
@@ -206,16 +206,16 @@ class Engine(Protocol):
         """Greedy continuations of the prompts, without the prompt and without special tokens."""
 
     def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
-        """`user` as a user turn of the model's chat template, after `earlier` turns (role,
+        """`user` as a user turn in the model's chat template, after `earlier` turns (role,
         content), ready for the assistant's turn.
         """
 
     def count_tokens(self, text: str) -> int:
-        """Tokens that the model reads for this text; of several models the sum."""
+        """Tokens that the model reads for a text; several models' are summed."""
         return sum(member.count_tokens(text) for member in self.members.values())
 
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
-        """The greedy continuation, piece by piece where the engine can give it so."""
+        """The greedy continuation, in pieces if the engine supports it."""
         return iter([self.generate([prompt], max_new_tokens)[0].strip()])
 
 
@@ -228,10 +228,10 @@ class Score:
         per_item: one value per item, in the order of the items (for accuracy 1.0 or 0.0).
         n: number of items.
         stderr: standard error of `value` over items.
-        named: numbers that `value` is the mean of, by the names that a score function gives them.
-        margins: per item the right option's score minus each other option's, in their order; empty
-            where no options are compared.
-        answers: per item the letter or the text that was scored; empty where there is none.
+        named: named numbers of a score function, of which `value` is the mean.
+        margins: per item the right option's score minus each other option's, in order; empty if no
+            options are compared.
+        answers: per item the scored letter or text; empty if there is none.
 
     Example:
         >>> import pyswarmopt_llm as sl
@@ -250,7 +250,7 @@ class Score:
 
 
 class Utility(Protocol):
-    """A metric on a task's items: the score of the model that an engine has loaded.
+    """A metric on a task's items: the score of an engine's loaded model.
 
     Example:
         >>> def short(engine, indices=None):  # doctest: +SKIP
@@ -260,15 +260,15 @@ class Utility(Protocol):
     """
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these indices alone, in their order.
+        """Score all items, or only those at `indices`, in their order.
 
-        An engine batches what it is given as is best: a value may differ by rounding from that of
-        a call with other items.
+        An engine batches its input freely: a value may differ by rounding from a call with other
+        items.
         """
 
 
 class Space(Protocol):
-    """Turns positions, which the optimizer moves, into patches, which an engine loads, or files.
+    """Turns positions, moved by an optimizer, into patches for an engine, or into files.
 
     Example:
         >>> from pyswarmopt_llm.experts.adapter import Adapter
@@ -290,20 +290,20 @@ class Space(Protocol):
         """The experts themselves as positions: (n_experts, size), float64."""
 
     def starts(self, count: int, seed: int) -> Tensor:
-        """Positions to begin with: the experts, and up to `count` in all."""
+        """Starting positions: the experts, and up to `count` in total."""
 
     def coefficients(self, position: Tensor) -> Tensor:
         """The mixing weights of a position, (n_experts,) float64, for reports and cards."""
 
     def realise(self, position: Tensor) -> Patch:
-        """The candidate at `position` (shape (size,))."""
+        """The candidate at `position`, (size,)."""
 
     def save(self, position: Tensor, out: Path) -> None:
-        """Write the candidate as a directory that other tools load: a PEFT adapter (float32), a
-        model, or what stands for several (a mixture, a graph).
+        """Write the candidate as a directory for other tools: a PEFT adapter (float32), a model, or
+        a description of several models (mixture, graph).
 
-        `read` of it gives the same patch as `realise`, to the bit.
+        `read` restores the patch of `realise` to the bit.
         """
 
     def read(self, folder: Path) -> Patch:
-        """The patch that the files in `folder`, written by `save`, hold."""
+        """The patch in files written by `save`."""

@@ -13,7 +13,7 @@ from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCM
 
 
 def is_swarm(name: str) -> bool:
-    """Whether it is a swarm of this library, which only compares values."""
+    """Whether the optimizer is a swarm of this library, which only compares values."""
     return not name.startswith(NEVERGRAD) and name != PYCMA
 
 
@@ -23,14 +23,13 @@ def check_optimizer(
     """Refuse an optimizer that `make_optimizer` cannot make.
 
     Args:
-        name: as a user wrote it.
+        name: name given by the user.
         settings: coefficients of ``model-swarms``, ``NAME=VALUE``.
-        size: coefficients of a candidate; 0: not known.
+        size: number of a candidate's coefficients; 0: unknown.
         population: positions per round.
 
     Raises:
-        UserError: no such optimizer, one whose extra is not installed, or coefficients that it does
-            not take.
+        UserError: no such optimizer, its extra is missing, or it takes no such coefficients.
 
     Example:
         >>> check_optimizer("model-swarm")
@@ -58,12 +57,12 @@ def make_optimizer(
     compat: str = "paper",
     settings: Sequence[str] = (),
 ) -> pso.Optimizer:
-    """An optimizer that maximises, starting from the experts.
+    """A maximiser that starts from the experts.
 
     Args:
-        name: that `check_optimizer` accepts: a recipe of `pyswarmopt.recipes`, ``pso`` (the
-            library's own choice), ``pycma``, or ``nevergrad:NAME``.
-        vertices: (n, D), the experts' positions.
+        name: a name that `check_optimizer` accepts: a recipe of `pyswarmopt.recipes`, ``pso`` (the
+            library's default), ``pycma``, or ``nevergrad:NAME``.
+        vertices: positions of the experts, (n, D).
         population: positions per round, at least n; sequential optimisers get one.
         max_iter: rounds after the first.
         patience: swarms stop after this many rounds without a new best; other optimisers ignore it.
@@ -72,7 +71,7 @@ def make_optimizer(
         settings: coefficients of ``model-swarms``, ``NAME=VALUE`` (see `recipe_options`).
 
     Raises:
-        UserError: nevergrad cannot make it for so many points at a time.
+        UserError: nevergrad's optimiser does not support this population.
 
     Example:
         >>> import torch
@@ -103,7 +102,7 @@ def make_optimizer(
 
 
 def swarm_of(recipe: pso.Recipe, vertices: Tensor, population: int, seed: int) -> pso.Swarm:
-    """The swarm of a recipe that maximises, starting from these positions, (n, D)."""
+    """A recipe's swarm that maximises, starting from these positions, (n, D)."""
     return pso.Swarm(
         positions=vertices,
         population=population,
@@ -115,7 +114,7 @@ def swarm_of(recipe: pso.Recipe, vertices: Tensor, population: int, seed: int) -
 
 
 def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
-    """The optimizer of a search that starts from these positions, (n, D) (see `Space.starts`)."""
+    """The optimizer of a search, starting from these positions, (n, D) (see `Space.starts`)."""
     return make_optimizer(
         config.optimizer,
         vertices,
@@ -130,7 +129,7 @@ def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
 
 @contextmanager
 def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
-    """Close the optimizer on exit, if it can be closed (see `NevergradOptimizer.close`)."""
+    """Close the optimizer on exit, if possible (see `NevergradOptimizer.close`)."""
     try:
         yield optimizer
     finally:

@@ -1,12 +1,12 @@
-"""Options as data: a configuration is a dataclass, and each of its fields carries an `Option`.
+"""Options as data: a configuration is a dataclass, and each field has an `Option`.
 
-From these fields alone come the command line with its help, the range checks and the command in a
-model card. A new option is one new field:
+These fields alone define the command line with its help, the range checks and the command in a
+model card. A new option is a new field:
 
     inertia: Annotated[float, Option("Weight of the former velocity.", "W", least=0, below=1)] = 0.2
 
-Help texts and messages name other options in backticks, as the fields are called; the command line
-shows them as they are typed there.
+Help texts and messages name other options by field, in backticks; the command line shows them as
+typed there.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ T = TypeVar("T")
 
 # Headings of the help.
 TASK, SETTINGS, MACHINE, OUTPUT = GROUPS = ("Experts and task", "Settings", "Machine", "Output")
-RARE = "Rare settings"  # which have no option of their own: `--set NAME=VALUE`
+RARE = "Rare settings"  # without options of their own: `--set NAME=VALUE`
 
 
 @dataclass(frozen=True)
 class Option:
-    """Command-line properties of a field.
+    """Command-line properties of a configuration field.
 
     Attributes:
         help: one line.
-        metavar: placeholder of the value; ends in ``...`` if the option takes several. Switches
-            have none.
+        metavar: placeholder of the value; ends in ``...`` for several values. Switches have none.
         group: heading of the help, one of `GROUPS`, or `RARE`.
-        hidden: the help only names it; ``--help-all`` explains it.
-        name: on the command line, if different from the field's.
-        required: False: optional on the command line though the field has no default; empty then.
-        commas: values of a tuple are comma-separated, instead of repeating the option.
+        hidden: whether only ``--help-all`` explains it; the help just names it.
+        name: name on the command line, if different from the field's.
+        required: False: optional on the command line, and empty by default, though the field has no
+            default.
+        commas: whether a tuple's values are comma-separated instead of repeated.
         choices: allowed values; empty: any.
-        least, above: lower bound, included or not.
+        least, above: lower bound, inclusive or not.
         most, below: upper bound, included or not; integers without one have that of
             `pyswarmopt.base.words`.
     """
@@ -91,7 +91,7 @@ class Option:
 
 
 def options_of(config: type[Any]) -> dict[str, Option]:
-    """Field -> its option, of a dataclass."""
+    """Field -> option, for a dataclass."""
     hints = get_type_hints(config, include_extras=True)
     options = {}
     for field in fields(config):
@@ -102,7 +102,7 @@ def options_of(config: type[Any]) -> dict[str, Option]:
 
 
 def option_in(hint: Any) -> Option | None:
-    """The `Option` of an annotation.
+    """The `Option` in an annotation.
 
     Example:
         >>> option_in(Annotated[int, Option("Particles.")]).help, option_in(int)
@@ -115,7 +115,7 @@ def option_in(hint: Any) -> Option | None:
 
 
 def option_name(field: str, option: Option | None = None) -> str:
-    """The name of an option in a configuration file and, after two dashes, on the command line.
+    """An option's name in a configuration file and, after two dashes, on the command line.
 
     Example:
         >>> option_name("max_iter"), option_name("tasks", Option("Task files.", name="task"))
@@ -125,7 +125,7 @@ def option_name(field: str, option: Option | None = None) -> str:
 
 
 def documented(config: type[T]) -> type[T]:
-    """Add the help of its options to the docstring of a configuration; its signature has types alone."""
+    """Add the options' help to a configuration's docstring, and reduce its signature to types."""
     lines = [f"        {name}: {option.help}" for name, option in options_of(config).items()]
     config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
     hints = get_type_hints(config)
@@ -136,7 +136,7 @@ def documented(config: type[T]) -> type[T]:
 
 
 def check_options(config: Any) -> None:
-    """Refuse fields of a configuration that are out of range.
+    """Refuse fields that are out of range.
 
     Raises:
         InvalidOption: names the field.
@@ -148,7 +148,7 @@ def check_options(config: Any) -> None:
 SCORINGS = ("auto", "letter", "likelihood", "generate")
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 
-# Options that several configurations and commands have.
+# Options shared by several configurations and commands.
 BASE = Option("Directory, hub id, GGUF file or embedded:NAME.", "B", TASK)
 Dev = Annotated[int | None, Option("Use the first N dev examples.", "N", TASK, least=1)]
 TEST = Option("Use the first N test examples.", "N", TASK, least=1)

@@ -23,18 +23,18 @@ from pyswarmopt_llm.common.registry import unknown
 if TYPE_CHECKING:
     from pyswarmopt.interop.nevergrad import NevergradOptimizer
 
-OWN = "pso"  # the library's choice without bounds, which the default for functions needs
-OPTIMIZER = "optimizer"  # the setting
+OWN = "pso"  # the library's default without bounds, as needed for functions
+OPTIMIZER = "optimizer"  # name of the setting
 _OWN_RECIPE = "constriction"
 
 
 def module_of(name: str) -> str | None:
-    """The module that an optimizer needs of an extra (`common.extras`)."""
+    """The module of an extra that an optimizer needs (`common.extras`)."""
     return "nevergrad" if name.startswith(NEVERGRAD) else "cma" if name == PYCMA else None
 
 
 def optimizer_names() -> tuple[str, ...]:
-    """The names of swarms and pycma; ``nevergrad:NAME`` is known, too."""
+    """The names of swarms and pycma, without ``nevergrad:NAME``."""
     return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
 
 
@@ -44,14 +44,14 @@ def check_other(
     """Refuse an optimizer that `make_other` cannot make.
 
     Args:
-        name: name of a swarm but Model Swarms, ``pycma`` or ``nevergrad:NAME``.
-        settings: coefficients, of which it takes none.
-        size: coefficients of a candidate, which some of nevergrad's refuse; 0: not known.
+        name: ``pycma``, ``nevergrad:NAME``, or name of a swarm other than Model Swarms.
+        settings: coefficients, which it does not take.
+        size: number of a candidate's coefficients, too few for some of nevergrad's optimisers; 0:
+            unknown.
         population: positions per round.
 
     Raises:
-        UserError: there is none of that name, its extra is not installed, or coefficients, which it
-            does not take.
+        UserError: no such optimizer, its extra is missing, or coefficients were given.
     """
     if settings:
         why = f"sets coefficients of model-swarms, not of {name}; remove one"
@@ -72,10 +72,10 @@ def check_other(
 
 
 def own_recipe(name: str) -> pso.Recipe:
-    """The recipe that a user or another package wrote; see `own`.
+    """The recipe of a user or another package; see `own`.
 
     Raises:
-        UserError: no such file, or it has no such recipe.
+        UserError: no such file, or no such recipe in it.
     """
     try:
         return made_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
@@ -84,18 +84,18 @@ def own_recipe(name: str) -> pso.Recipe:
 
 
 def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
-    """The recipe of a swarm but Model Swarms, without restarts of the whole swarm.
+    """The recipe of a swarm other than Model Swarms, without restarts of the whole swarm.
 
     Args:
-        name: name of the swarm, or what a user calls one.
+        name: name of the swarm, or of a user's recipe.
         max_iter: rounds after the first.
-        patience: it stops after this many rounds without a new best.
+        patience: stop after this many rounds without a new best.
     """
     if is_own(OPTIMIZER, name):
         recipe = own_recipe(name)
     else:
         recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
-    # Coefficients have no bounds, so a full restart has no region to draw from.
+    # Coefficients are unbounded, so a full restart has no region to draw from.
     restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
     recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
     return recipe.planned(max(max_iter, 1))
@@ -104,17 +104,17 @@ def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
 def make_other(
     name: str, vertices: Tensor, population: int, max_iter: int, seed: int
 ) -> pso.Optimizer:
-    """An optimizer of another library that maximises, starting from the experts.
+    """Another library's maximiser, starting from the experts.
 
     Args:
         name: ``pycma`` or ``nevergrad:NAME``.
-        vertices: (n, D), the experts' positions.
+        vertices: positions of the experts, (n, D).
         population: positions per round; sequential optimisers get one.
         max_iter: rounds after the first.
         seed: random seed.
 
     Raises:
-        UserError: nevergrad cannot make it for so many points at a time.
+        UserError: nevergrad's optimiser does not support this population.
     """
     evaluations = population * (max_iter + 1)
     if name == PYCMA:
@@ -136,13 +136,13 @@ def _nevergrad(
         return NevergradOptimizer(
             kind, None, vertices, width, evaluations, seed % 2**32, maximize=True
         )
-    # a few of nevergrad's cannot be made with more than one point at a time
+    # a few of nevergrad's optimisers take only one point at a time
     except ValueError as error:
         raise InvalidOption("optimizer", name, str(error)) from error
 
 
 def _one_at_a_time(name: str) -> bool:
-    """Whether an optimiser of nevergrad's takes one point at a time."""
+    """Whether a nevergrad optimiser takes one point at a time."""
     from pyswarmopt.interop.nevergrad import one_at_a_time
 
     try:

@@ -1,4 +1,4 @@
-"""Options that commands beside the search share."""
+"""Options shared by commands other than the search."""
 
 from __future__ import annotations
 

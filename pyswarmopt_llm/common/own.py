@@ -1,5 +1,5 @@
-"""What users write themselves and name in a setting: FILE.py:NAME, an entry point of a package, or an
-object of this process.
+"""Users' own code named in a setting: FILE.py:NAME, an entry point of a package, or an object of
+this process.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.registry import plugins
 
-# Fields of configurations whose names may stand for an object.
+# Fields of configurations that may name an object.
 _OBJECTS = ("metric", "metrics", "methods", "optimizer", "space", "utilities")
-_NOTEBOOK = "notebook.py"  # the file of what is in none
+_NOTEBOOK = "notebook.py"  # stands for the file of objects without one
 _HERE: dict[str, Any] = {}  # name -> object of this process
 
 
 def is_function(spec: str) -> bool:
-    """Whether a name is that of an object in a Python file.
+    """Whether a name means an object in a Python file.
 
     Example:
         >>> is_function("mine.py:score"), is_function("style=mine.py:score"), is_function("judge:rules.txt")
@@ -35,20 +35,20 @@ def is_function(spec: str) -> bool:
 
 
 def is_own(setting: str, spec: str) -> bool:
-    """Whether a user, or a package beside this one, wrote what a setting names."""
+    """Whether a setting names an object from a user or another package."""
     return is_function(spec) or spec in of_packages(setting)
 
 
 def of_packages(setting: str) -> dict[str, EntryPoint]:
-    """Name -> what packages beside this one add to a setting: the group ``swarm_llm.metrics`` of the
+    """Name -> entry point that other packages add to a setting: group ``swarm_llm.metrics`` for the
     setting metric, and so on.
     """
     return plugins(setting if setting.endswith("s") else f"{setting}s")
 
 
 def named(value: Any) -> str:
-    """The name by which settings know an object from now on, in this process; that of a function in
-    a file is FILE.py:NAME, which any process knows. A text or a path is a name.
+    """A name for an object in settings of this process. A function in a file is FILE.py:NAME, which
+    any process can load. Texts and paths are already names.
 
     Example:
         >>> named("f1"), named(lambda reply: 1.0)
@@ -76,17 +76,17 @@ def _file_of(value: Any) -> Path | None:
 
 
 def here(setting: str, spec: str) -> Any:
-    """The object of this process, or of a package beside this one; None: neither knows the name."""
+    """The object of this process, or of another package; None if unknown."""
     if spec in _HERE:
         return _HERE[spec]
     return of_packages(setting)[spec].load() if spec in of_packages(setting) else None
 
 
 def own(setting: str, spec: str) -> Any:
-    """The object that a setting names; a file is run for it.
+    """The object that a setting names; its file is executed.
 
     Raises:
-        UserError: there is no such file, or it has no such object.
+        UserError: no such file, or no such object in it.
     """
     found = here(setting, spec)
     if found is not None:
@@ -99,20 +99,20 @@ def own(setting: str, spec: str) -> Any:
 
 
 def fingerprint(spec: str) -> str:
-    """SHA-256 (hex) of the file that has an object, or of its source where that is in none."""
+    """SHA-256 (hex) of an object's file, or of its source if it has no file."""
     file = user_path(spec.rpartition(":")[0])
     if file.is_file():
         return hashlib.sha256(file.read_bytes()).hexdigest()
     try:
         source = inspect.getsource(_HERE[spec])
-    except (KeyError, OSError, TypeError):  # of a package, or without a source
+    except (KeyError, OSError, TypeError):  # from a package, or without source
         source = spec
     return hashlib.sha256(source.encode()).hexdigest()
 
 
 def use_names(config: Any) -> None:
-    """Put names in place of the paths and objects that a configuration was given, and a tuple in
-    place of a single value where it has several.
+    """Replace paths and objects in a configuration by names, and single values of tuple fields by
+    tuples.
     """
     kind: Any = type(config)
     for name, several in _several(kind).items():
@@ -134,6 +134,6 @@ def _one(name: str, value: Any) -> Any:
 
 @cache
 def _several(config: type[Any]) -> dict[str, bool]:
-    """Field of a configuration -> whether it has several values."""
+    """Field of a configuration -> whether it is a tuple."""
     hints = get_type_hints(config)
     return {each.name: get_origin(hints[each.name]) is tuple for each in fields(config)}

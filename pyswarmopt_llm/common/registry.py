@@ -1,7 +1,7 @@
-"""Look up names given by users; an unknown name raises an error that suggests the closest one.
+"""Looks up users' names; an unknown name raises an error that suggests the closest one.
 
-Other packages add commands, spaces, analyses and names of the Python API through entry points, so
-that this package imports none of them: `plugins`.
+Other packages add commands, spaces, analyses and names of the Python API through entry points
+(`plugins`), so this package imports none of them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
     """The error for an unknown name.
 
     Args:
-        where: the field of a configuration, such as ``method``, or a prefix of the name, such as
+        where: field of a configuration, such as ``method``, or prefix of the name, such as
             ``builtin:``.
-        name: as the user wrote it.
-        names: all that there are.
-        advice: what to do if no name is close; default: lists all names.
+        name: name given by the user.
+        names: all known names.
+        advice: remedy if no name is close; None: list all names.
 
     Example:
         >>> str(unknown("method", "tiess", ["slerp", "ties"]))
@@ -51,16 +51,16 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:
-    """The most similar of these names; None if none is close."""
+    """The most similar name; None if none is close."""
     matches = difflib.get_close_matches(name, list(names), n=1)
     return matches[0] if matches else None
 
 
 def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
-    """The entry of that name.
+    """The entry with this name.
 
     Raises:
-        UserError: there is none; see `unknown`.
+        UserError: there is no such entry; see `unknown`.
     """
     if name not in table:
         raise unknown(where, name, table)
@@ -68,7 +68,7 @@ def lookup(where: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def load(target: str) -> Any:
-    """The object at ``module:name``, imported now.
+    """Import and return the object at ``module:name``.
 
     Example:
         >>> load("math:pi")
@@ -80,19 +80,19 @@ def load(target: str) -> Any:
 
 @cache
 def plugins(kind: str) -> dict[str, EntryPoint]:
-    """Name -> entry point of the group ``swarm_llm.KIND``; without packages that are not there.
+    """Name -> entry point of the group ``swarm_llm.KIND``; removed packages are skipped.
 
     Example:
         >>> plugins("no such kind")
         {}
     """
     group = entry_points(group=f"swarm_llm.{kind}")
-    # the metadata outlive a deleted folder
+    # metadata outlive a deleted folder
     return {point.name: point for point in sorted(group) if is_there(point.module)}
 
 
 def is_there(module: str) -> bool:
-    """Whether a module of a package that may be missing can be imported.
+    """Whether a module, possibly of a missing package, can be imported.
 
     Example:
         >>> is_there("math"), is_there("no_such_package.module")

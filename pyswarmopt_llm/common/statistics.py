@@ -1,9 +1,9 @@
-"""Statistics of scores: standard errors, intervals, chance; two models on the same items.
+"""Statistics of scores: standard errors, intervals, chance; comparing two models on the same items.
 
-Of right and wrong answers an interval is Wilson's, and the test of a difference McNemar's exact one.
-Anything else has Student's, with pseudo-observations at the ends of the scale: few items may all have
-the same score, or miss a rare one. An interval inverts its test, so that one never contradicts
-the other. A question that is asked again is no new evidence (`by_question`).
+For right and wrong answers the interval is Wilson's, and the test of a difference McNemar's exact
+one. Other scores use Student's, with pseudo-observations at the ends of the scale: a few items may
+all have the same score, or miss a rare one. Intervals invert their tests, so the two never
+contradict each other. A repeated question is no new evidence (`by_question`).
 
 ``research/benchmarks/size_and_coverage.py`` simulates size and coverage through these functions.
 """
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Ends = tuple[float, float]
-Questions = Sequence[Hashable]  # of each item, what it asks
+Questions = Sequence[Hashable]  # identity of each item's question
 
-LEVEL = 0.05  # of tests; an interval holds 95% unless told otherwise
+LEVEL = 0.05  # level of tests; intervals have 95% unless stated
 POWER = 0.8
-PSEUDO = math.sqrt(0.5)  # of the largest difference: the square of one in full is halved
-RANGE = 0.8  # that a range of numbers of items holds
-# of the largest difference: what is below it is 0, but for the rounding of sums
+PSEUDO = math.sqrt(0.5)  # share of the largest difference; the square of a full one is halved
+RANGE = 0.8  # confidence of a range of numbers of items
+# share of the largest difference; smaller differences are rounding errors of sums
 ROUNDING = 1e-9
 NO_ENDS = (-math.inf, math.inf)
-_LEAST = 1e-12  # of p-values that are searched for
+_LEAST = 1e-12  # least p-value in a search
 
 
 def score_of(per_item: Sequence[float] | Floats) -> Score:
-    """The mean over items with its standard error (sample standard deviation over sqrt n).
+    """The mean over items, with its standard error (sample standard deviation / sqrt n).
 
     Args:
         per_item: at least one value.
@@ -66,15 +66,15 @@ def score_of(per_item: Sequence[float] | Floats) -> Score:
 
 
 def by_question(values: Sequence[float] | Floats, questions: Questions | None) -> Floats:
-    """One value for each question, whose mean is that of all items.
+    """One value for each question, with the same mean as all items.
 
-    Of a question that is asked several times it is the mean; where some are asked more often than
-    others, the linearised ratio estimator (Cochran 1977, Sampling Techniques, section 9A.2): 95%
+    A repeated question gets the mean of its items. If some questions repeat more often than others,
+    the linearised ratio estimator is used (Cochran 1977, Sampling Techniques, section 9A.2): 95%
     intervals then hold in 88% of samples where 5 of 50 questions are asked ten times.
 
     Args:
         values: one per item.
-        questions: what each item asks; empty or None: all differ.
+        questions: question of each item; empty or None: all differ.
 
     Example:
         >>> by_question([1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"]).tolist()
@@ -100,7 +100,7 @@ class Estimate(NamedTuple):
     Attributes:
         value: the estimate.
         errors: standard errors.
-        freedoms: the degrees of freedom of each.
+        freedoms: degrees of freedom of each error.
     """
 
     value: float
@@ -113,18 +113,18 @@ class Estimate(NamedTuple):
         return math.hypot(*self.errors)
 
     def half(self, level: float) -> float:
-        """Half the width of the interval that holds ``1 - level``: Student's, or of several errors
-        theirs in quadrature (Zou & Donner 2008, Statistics in Medicine 27).
+        """Half the width of the interval with confidence ``1 - level``: Student's; for several
+        errors, their half-widths in quadrature (Zou & Donner 2008, Statistics in Medicine 27).
         """
         return math.hypot(*(scipy.special.stdtrit(self.freedoms, level / 2) * self.errors))
 
     def interval(self, level: float = LEVEL, scale: Ends = NO_ENDS) -> Ends:
-        """The interval that holds ``1 - level``, cut to the scale."""
+        """The interval with confidence ``1 - level``, cut to the scale."""
         half = self.half(level)
         return max(scale[0], self.value - half), min(scale[1], self.value + half)
 
     def p_value(self) -> float:
-        """Of the two-sided test against 0: the level at which the interval ends there."""
+        """The p-value of the two-sided test against 0: the level at which the interval ends at 0."""
         if len(self.errors) == 1:
             (error,), (freedom,) = self.errors, self.freedoms
             return float(2 * scipy.special.stdtr(freedom, -abs(self.value) / error))
@@ -138,7 +138,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(value: float, samples: Sequence[Floats]) -> Estimate:
-    """An estimate whose errors are those of the means of independent samples."""
+    """An estimate with the errors of the means of independent samples."""
     errors = [float(sample.std(ddof=1)) / math.sqrt(sample.size) for sample in samples]
     return Estimate(value, errors, [sample.size - 1 for sample in samples])
 
@@ -151,23 +151,23 @@ def interval(
 ) -> tuple[float, float]:
     """A confidence interval of the mean over items.
 
-    Wilson's score interval (Wilson 1927) where every item is right or wrong, else Student's with one
-    pseudo-observation at either end of the scale, as Agresti & Caffo (2000, The American
-    Statistician 54) add them for proportions.
+    Wilson's score interval (Wilson 1927) if every item is right or wrong, else Student's with one
+    pseudo-observation at each end of the scale, as Agresti & Caffo (2000, The American Statistician
+    54) use for proportions.
 
-    Simulated with 5 to 200 items, a 95% interval holds the mean in 95% of samples of right and wrong
-    in the mean over all shares, and of grades in at least 93% if `scale` is the scale; where it had
-    to be assumed and values lie outside 0 to 1, of skewed ones in 60% of 5, 85% of 20.
+    Simulated with 5 to 200 items, a 95% interval covers the mean in 95% of samples of right and
+    wrong answers, averaged over all shares; of grades in at least 93% if `scale` is the true scale;
+    with an assumed scale and skewed values outside 0 to 1, in 60% for 5 items, 85% for 20.
 
     Args:
         per_item: at least one value.
-        confidence: level.
-        scale: the least and the greatest value that an item can have, to which the interval is cut;
-            None: see `assumed_scale`, cut to 0 and 1 if all values are there.
+        confidence: confidence level.
+        scale: least and greatest value of an item, to which the interval is cut; None: see
+            `assumed_scale`, cut to 0 and 1 if all values lie there.
         questions: see `by_question`.
 
     Returns:
-        Lower and upper end, in the units of the values.
+        Lower and upper end, in the values' units.
 
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)
@@ -209,10 +209,10 @@ def _clopper_pearson(hits: int, n: int, confidence: float) -> Ends:
 
 
 def assumed_scale(values: Sequence[float] | Floats) -> Ends:
-    """The ends of a scale that nobody named, by the values on it.
+    """The ends of an unknown scale, guessed from values.
 
-    From 0 to 1 if the values fit; if none is above 0.01, from 0 to the next power of ten above
-    all. For values outside, their least and greatest, at least 1 apart.
+    0 and 1 if the values fit; if none is above 0.01, 0 and the next power of ten above all. For
+    values outside, their least and greatest, at least 1 apart.
 
     Example:
         >>> assumed_scale([0.2, 0.5]), assumed_scale([0.0002, 0.0005]), assumed_scale([1.0, 9.0])
@@ -227,7 +227,7 @@ def assumed_scale(values: Sequence[float] | Floats) -> Ends:
 
 
 class Scored(Protocol):
-    """A task's score, and those of its items."""
+    """A task's score and its items' scores."""
 
     @property
     def value(self) -> float: ...
@@ -239,10 +239,11 @@ class Scored(Protocol):
 def score_interval(
     score: Score, scale: Ends | None = None, questions: Questions | None = None
 ) -> tuple[float, float] | None:
-    """A 95% interval of a task's score: of its items, if it is their mean, else by the standard error
-    (normal).
+    """A 95% interval of a task's score: from its items if it is their mean, else from the standard
+    error (normal).
 
-    Where all items and the score are between 0 and 1 it is cut to that; None where there is neither.
+    It is cut to 0 and 1 if all items and the score lie there; None without items and standard
+    error.
 
     Example:
         >>> score_interval(score_of([1.0])) is None
@@ -259,7 +260,7 @@ def score_interval(
 
 
 def is_mean(score: Scored) -> bool:
-    """Whether a score is the mean of its items, of which there are at least two."""
+    """Whether a score is the mean of its items, at least two."""
     items = score.per_item
     return len(items) > 1 and math.isclose(score.value, math.fsum(items) / len(items))
 
@@ -277,28 +278,28 @@ def paired_test(
     largest: float = 1.0,
     questions: Questions | None = None,
 ) -> PairedTest:
-    """Test the mean of paired differences against 0, two-sided, with the interval that belongs to it.
+    """Test the mean of paired differences against 0, two-sided, with the matching interval.
 
-    Where items differ in full, as right and wrong answers do, it is McNemar's exact test, and the
-    mean is the share of the items that differ times the mean difference of those. The interval of
-    the share is Wilson's, that of the mean difference Clopper & Pearson's (1934), which inverts the
-    test; the two errors add in quadrature (Zou & Donner 2008), up to the product of the two ends.
+    If items differ only fully, as right and wrong answers do, it is McNemar's exact test, and the
+    mean is the share of differing items times their mean difference. The share's interval is
+    Wilson's, the mean difference's Clopper & Pearson's (1934), which inverts the test; the two
+    errors add in quadrature (Zou & Donner 2008), up to the product of the two ends.
 
-    Otherwise it is Student's, with half an item gained and half a one lost in full (`PSEUDO`), as
-    Agresti & Min (2005, Statistics in Medicine 24) add them. Without, a model that is often a little
-    worse and rarely much better would be called worse wherever the rare item is not in the sample.
+    Otherwise it is Student's, with half an item gained and half an item lost in full (`PSEUDO`), as
+    in Agresti & Min (2005, Statistics in Medicine 24). Without them, a model that is often a little
+    worse and rarely much better would be called worse whenever the sample misses the rare item.
 
-    The interval holds 0 exactly if p is not below `level`, and never has zero width.
+    The interval contains 0 exactly if p is not below `level`, and never has zero width.
 
-    Simulated with 6, 20, 60 and 200 items: of right and wrong answers the test is wrong in at most
-    4% of samples, and a 95% interval holds the mean in at least 92%, of 6 items 88%; of grades the test
-    is wrong in at most 6%. Where 5% or 10% of items are much better and all others a little worse it is wrong in at
-    most 8%, where 2% are, in at most 10%.
+    Simulated with 6, 20, 60 and 200 items: for right and wrong answers the test is wrong in at most
+    4% of samples, and a 95% interval covers the mean in at least 92% (with 6 items 88%); for grades
+    the test is wrong in at most 6%. If 5% or 10% of items are much better and all others a little
+    worse it is wrong in at most 8%, if 2% are, in at most 10%.
 
     Args:
         differences: one per item, at least one.
-        level: level of the test; the interval holds ``1 - level``.
-        largest: size of the largest difference that an item can have.
+        level: level of the test; the interval has confidence ``1 - level``.
+        largest: largest possible difference of an item.
         questions: see `by_question`.
 
     Example:
@@ -324,12 +325,12 @@ def paired_test(
 
 
 def without_rounding(differences: Floats, largest: float) -> Floats:
-    """Differences without those that are due to the rounding of sums."""
+    """Differences with rounding errors of sums set to 0."""
     return np.where(np.abs(differences) <= ROUNDING * largest, 0.0, differences)
 
 
 def same(first: float, second: float) -> bool:
-    """Whether two scores are the same, but for rounding.
+    """Whether two scores are equal up to rounding.
 
     Example:
         >>> same(0.1 + 0.2, 0.3)
@@ -339,7 +340,9 @@ def same(first: float, second: float) -> bool:
 
 
 def _mcnemar(signs: Floats, level: float) -> PairedTest:
-    """Test differences of -1, 0 and 1: of those that are not 0 the positive ones are binomial."""
+    """Test differences of -1, 0 and 1: among non-zero ones, the number of positive ones is
+    binomial.
+    """
     differ = signs[signs != 0]
     share = differ.size / signs.size
     shares = _wilson(differ.size, signs.size, 1 - level)
@@ -355,27 +358,29 @@ def _mcnemar(signs: Floats, level: float) -> PairedTest:
 
 
 def _product_end(mean: float, end: float, share: float, shares: Ends) -> float:
-    """Upper end of an interval of `share` times `mean`; `end` and `shares` are of theirs."""
+    """Upper end of an interval of `share` times `mean`, from the upper end of `mean` and the
+    interval of `share`.
+    """
     farthest = end * shares[end > 0]
     error = math.hypot(share * (end - mean), mean * (shares[mean > 0] - share))
     return min(farthest, share * mean + error)
 
 
-Needed = tuple[int, int | None]  # items at least, and at most
+Needed = tuple[int, int | None]  # least and most items
 
 
 def items_needed(
     differences: Sequence[float] | Floats, questions: Questions | None = None
 ) -> Needed | None:
-    """The range of the number of items at which such a difference would be significant with
-    probability `POWER`, by the normal approximation, which is good from 50 items on.
+    """The range of the number of items needed for a significant difference with probability
+    `POWER`, by the normal approximation, which is good from 50 items on.
 
-    Simulated with 50 and 200 items, the range holds the number for the true difference in 75% to 85%
-    of samples: its ends are the numbers for both ends of an 80% interval of the difference.
+    Simulated with 50 and 200 items, the range contains the number for the true difference in 75% to
+    85% of samples: its ends are the numbers for both ends of an 80% interval of the difference.
 
     Returns:
-        The greatest number is None where the difference may be 0. None altogether if it is 0, but for
-        rounding, or there are fewer than two items.
+        Least and greatest number; the greatest is None if the difference may be 0. None for a
+        difference of 0 (up to rounding), or fewer than two items.
 
     Example:
         >>> items_needed([1.0] * 10 + [0.0] * 90), items_needed([1.0] * 10 + [-1.0] * 9 + [0.0] * 81)
@@ -389,7 +394,7 @@ def items_needed(
 
 
 def needed(found: Estimate, n: int) -> Needed | None:
-    """`items_needed` by a difference that was estimated from n items."""
+    """`items_needed` for a difference estimated from n items."""
     if not found.value or not found.error:
         return None
     low, high = found.interval(1 - RANGE)
@@ -424,16 +429,15 @@ class Comparison:
 
     Attributes:
         difference: mean of the first minus mean of the second.
-        interval: ends of the difference, at 95% unless told otherwise; it holds 0 exactly if `p_value` is
-            not below 5% (see `paired_test`).
-        p_value: result of the two-sided test that the interval inverts; McNemar's exact one for right and
-            wrong answers.
-        n: items.
+        interval: ends of the difference, at 95% unless stated; it contains 0 exactly if `p_value`
+            is not below 5% (see `paired_test`).
+        p_value: p of the two-sided test that the interval inverts; for right and wrong answers
+            McNemar's exact test.
+        n: number of items.
         gained: items on which the first is better.
         lost: items on which the second is better.
-        items_needed: from how many to how many items it takes for a difference of this size to be
-            significant at 5% with 80% probability, see `items_needed`; None where there is no
-            difference.
+        items_needed: least and most items needed for a difference of this size to be significant at
+            5% with 80% probability, see `items_needed`; None without a difference.
     """
 
     difference: float
@@ -446,7 +450,7 @@ class Comparison:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval is above or below 0, else 0."""
+        """1 or -1 if the interval is above or below 0, else 0."""
         low, high = self.interval
         return int(low > 0) - int(high < 0)
 
@@ -467,9 +471,9 @@ def compare_paired(
 
     Args:
         first: scores of one model.
-        second: values of the other, which are subtracted.
-        scale: the least and the greatest score of an item; None: see `assumed_scale`.
-        questions: what each item asks: one that is repeated is one piece of evidence.
+        second: scores of the other model, to be subtracted.
+        scale: least and greatest score of an item; None: see `assumed_scale`.
+        questions: question of each item; repeated ones count as one piece of evidence.
         level: level of the test.
 
     Raises:
@@ -500,13 +504,13 @@ def compare_tasks(
     questions: Mapping[str, Questions] | None = None,
     level: float = LEVEL,
 ) -> dict[str, Comparison]:
-    """The comparisons of two models on the tasks on which both have scores of the same items.
+    """The comparisons of two models, for each task on which both have scores of the same items.
 
     Args:
         first: task -> scores of one model.
-        second: values of the other, which are subtracted.
+        second: scores of the other model, to be subtracted.
         scales: task -> scale of its scores, see `compare_paired`.
-        questions: task -> what each of its items asks.
+        questions: task -> question of each item.
         level: level of the tests.
     """
     return {
@@ -521,14 +525,14 @@ def compare_tasks(
 def corrected(
     tests: Mapping[str, Comparison], at_level: Callable[[str, float], Comparison]
 ) -> dict[str, Comparison]:
-    """Several comparisons that are read together, corrected for their number (Holm 1979).
+    """Several comparisons read together, corrected for their number (Holm 1979).
 
-    The probability that any of them is wrong is at most 5%. The interval of each is at the level of
-    its own step, or of the last one, so that it holds 0 exactly if its p is not below 5%.
+    The probability that any is wrong is at most 5%. Each interval has the level of its own step, or
+    of the last one, so it contains 0 exactly if its p is not below 5%.
 
     Args:
-        tests: by name.
-        at_level: a name, and a level -> the comparison at it.
+        tests: name -> comparison.
+        at_level: returns the comparison with a name, at a level.
 
     Example:
         >>> one = compare_paired([1.0] * 6 + [0.0] * 4, [0.0] * 10)

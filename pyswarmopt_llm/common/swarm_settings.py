@@ -1,4 +1,4 @@
-"""Coefficients of Model Swarms as a user gives them, ``NAME=VALUE``."""
+"""Coefficients of Model Swarms given by a user as ``NAME=VALUE``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pyswarmopt as pso
 from pyswarmopt_llm.common.errors import InvalidOption
 
-# parameters of the recipe with an option of their own
+# parameters of the recipe that have options of their own
 _OTHER_OPTIONS = ("patience", "max_iter", "compat")
 
 
@@ -17,7 +17,7 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``NAME=VALUE``.
 
     Raises:
-        UserError: no such coefficient, or a value that it does not take.
+        UserError: no such coefficient, or a wrong value.
 
     Example:
         >>> recipe_options(["repel=0", "restart_patience=3"])

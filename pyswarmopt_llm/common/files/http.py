@@ -1,5 +1,5 @@
-"""JSON over HTTP to servers that the user names: bounded answers, retries while a server restarts,
-errors of one line.
+"""JSON over HTTP with servers named by the user: bounded answers, retries during a server's
+restart, one-line errors.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 
 T = TypeVar("T")
 TIMEOUT = 600.0  # seconds for one request
-PATIENCE = 120.0  # seconds of retries without any answer, so that a server can be restarted
-HELLO = 10.0  # seconds for a request that is not repeated
-_LONGEST_WAIT = 60.0  # seconds between two attempts
-_LONGEST_ANSWER = 2**28  # bytes
+PATIENCE = 120.0  # seconds of retries without any answer, enough to restart a server
+HELLO = 10.0  # seconds for a request without retries
+_LONGEST_WAIT = 60.0  # most seconds between two attempts
+_LONGEST_ANSWER = 2**28  # most bytes of an answer
 _TRANSIENT = frozenset({408, 409, 429, 502, 503, 504})
-_SHOWN = 200  # characters of a server's message
+_SHOWN = 200  # most characters of a server's message
 
 
 class Refusal(UserError):
-    """An answer that repeating the request does not change.
+    """An answer that a retry would not change.
 
     Args:
-        text: the message.
+        text: message.
         status: HTTP status.
     """
 
@@ -41,7 +41,7 @@ class Refusal(UserError):
 
 
 class _TransientError(Exception):
-    """A failure that may pass; `wait`: seconds until the retry, if the server says so."""
+    """A failure that may pass; `wait`: seconds until the retry, if given by the server."""
 
     def __init__(self, problem: str, wait: float = 0.0) -> None:
         super().__init__(problem)
@@ -49,12 +49,13 @@ class _TransientError(Exception):
 
 
 def server_url(url: str) -> str:
-    """The URL of a server, without a slash at its end.
+    """The URL of a server, without a trailing slash.
 
-    URLs are shown and stored, so one that may hold a secret is refused, and shown without it.
+    URLs are shown and stored, so a URL that may contain a secret is refused, and not quoted in
+    full.
 
     Raises:
-        UserError: it has a user, a password, a query or a fragment.
+        UserError: the URL has a user, a password, a query or a fragment.
 
     Example:
         >>> server_url("http://127.0.0.1:8000/v1/")
@@ -70,25 +71,24 @@ def server_url(url: str) -> str:
 
 
 class Json:
-    """A server that answers with JSON, for several threads.
+    """A server that answers with JSON; thread-safe.
 
-    A request is repeated while its failure may pass, unless the server has never answered.
+    Requests are repeated after failures that may pass, unless the server has never answered.
 
     Args:
         url: see `server_url`.
-        variable: environment variable with the key that is sent as a bearer token; it is never
-            shown or stored.
-        who: names the server in messages.
-        when_down: what to do when it stays away, for messages.
+        variable: environment variable with the key, sent as a bearer token; never shown or stored.
+        who: name of the server in messages.
+        when_down: remedy for a server that stays away, for messages.
         timeout: seconds of one attempt; None: `TIMEOUT`.
 
     Raises:
         UserError: not a URL, or no key; `httpx` is not installed.
 
     Attributes:
-        url: without a slash at its end.
-        failures: attempts so far that were repeated, or not answered.
-        connections: made so far; a server that was restarted gets a new one.
+        url: without a trailing slash.
+        failures: attempts that were repeated or unanswered.
+        connections: connections so far; a restarted server gets a new one.
     """
 
     def __init__(
@@ -110,30 +110,30 @@ class Json:
         self._when_down = when_down
         self._timeout = timeout
         self._has_answered = False
-        self._latest = -math.inf  # when a request was answered
+        self._latest = -math.inf  # time of the latest answer
         self._client = httpx.Client(headers=_bearer(variable))
         self._lost = httpx.RequestError
 
     def get(self, path: str, once: bool = False) -> Any:
-        """The JSON that a route answers with; see `post`."""
+        """Get a route's JSON; see `post`."""
         return self._repeat("GET", path, None, self._parse, once)
 
     def post(self, path: str, body: Any) -> Any:
-        """The JSON that a route answers a JSON body with.
+        """Post JSON to a route, and return its JSON.
 
         Raises:
             Refusal: the server refuses the request.
-            UserError: it answered no request in `PATIENCE`, or not with JSON.
+            UserError: no answer in `PATIENCE`, or not JSON.
         """
         return self._repeat("POST", path, body, self._parse)
 
     def send(self, path: str, body: Any, once: bool = False) -> None:
-        """Post, whatever the answer says; see `post`.
+        """Post, and return any answer; see `post`.
 
         Args:
-            path: below the URL.
+            path: route below the URL.
             body: sent as JSON.
-            once: never repeat it, and wait `HELLO` only.
+            once: never repeat, and wait only `HELLO`.
         """
         self._repeat("POST", path, body, bytes, once)
 
@@ -157,7 +157,7 @@ class Json:
                 now = time.monotonic()
                 pause = max(wait, error.wait)
                 failed = min(failed, now)
-                # While other requests are answered the server only wants them more slowly.
+                # If other requests are answered, the server only wants requests more slowly.
                 if now + pause > max(failed, self._latest) + PATIENCE:
                     late = f"did not answer within {PATIENCE:g} s ({error})"
                     raise UserError(f"{where} {late}; {self._when_down}") from error
@@ -183,8 +183,8 @@ class Json:
     def _exchange(
         self, method: str, url: str, body: Any, timeout: float
     ) -> tuple[int, float, bytes]:
-        """Status, seconds until a retry and body of one request, streamed so that an endless answer
-        can be abandoned.
+        """Status, seconds until a retry, and body of one request; streamed, so that an endless
+        answer can be abandoned.
         """
         end = time.monotonic() + timeout
         data = bytearray()
@@ -201,11 +201,11 @@ class Json:
             return reply.status_code, _seconds(reply.headers.get("Retry-After", "")), bytes(data)
 
     def _count(self, event: str, _: Any) -> None:
-        """Count a connection that is made: httpx tells of each step of a request."""
+        """Count new connections: httpx reports each step of a request."""
         self.connections += event == "connection.connect_tcp.complete"
 
     def _parse(self, data: bytes) -> Any:
-        """The JSON of an answer; what does not begin as JSON comes from another program."""
+        """The JSON of an answer; any other start of an answer means another program."""
         if not data.lstrip().startswith((b"{", b"[")):
             why = "is that the model server itself, not a proxy or another program?"
             raise UserError(
@@ -222,10 +222,10 @@ _JSON = {"Content-Type": "application/json"}
 
 @contextmanager
 def documented(name: str) -> Iterator[None]:
-    """A block that reads a server's answer; what is missing there becomes an error of one line.
+    """A block that reads a server's answer; missing parts raise a one-line error.
 
     Raises:
-        UserError: the answer has not what the block reads, or something of another type.
+        UserError: the answer lacks a part, or has another type.
     """
     try:
         yield
@@ -238,10 +238,10 @@ def documented(name: str) -> Iterator[None]:
 
 
 def _bearer(variable: str) -> dict[str, str]:
-    """The header with a key, which no message shows.
+    """The header with a key, which is never shown.
 
     Raises:
-        UserError: a header cannot hold it.
+        UserError: the key cannot be sent in a header.
     """
     key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
@@ -252,7 +252,7 @@ def _bearer(variable: str) -> dict[str, str]:
 
 
 def _seconds(header: str) -> float:
-    """The seconds of ``Retry-After``, at most `_LONGEST_WAIT`; 0 where there are none (a date, nan).
+    """The seconds of ``Retry-After``, at most `_LONGEST_WAIT`; 0 if there are none (a date, nan).
 
     Example:
         >>> _seconds("7"), _seconds("inf"), _seconds("nan"), _seconds("soon"), _seconds("-1")
@@ -266,7 +266,7 @@ def _seconds(header: str) -> float:
 
 
 def _message(data: bytes) -> str:
-    """The message in an error's body, in one line."""
+    """The message in an error's body, on one line."""
     try:
         body = parse_json(data)
     except ValueError:

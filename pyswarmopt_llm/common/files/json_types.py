@@ -1,4 +1,5 @@
-"""Untrusted JSON: what it may not hold is rejected while parsing; values by annotations.
+"""Untrusted JSON: forbidden content is rejected while parsing, and values are read by type
+annotations.
 
 Dataclasses are read from objects, tuples from lists.
 """
@@ -12,12 +13,12 @@ from itertools import chain
 from typing import Any
 
 DEEPEST = 100  # levels; real files have about ten
-# which pydantic names, too, where a value may have several types
+# pydantic adds them to a path where a value may have several types
 _TYPES = ("str", "int", "constrained-str")
 
 
 class WrongType(ValueError):
-    """A value is missing or not of its type.
+    """A missing value, or one of the wrong type.
 
     Attributes:
         path: fields and keys that lead to it, separated by spaces.
@@ -29,19 +30,19 @@ class WrongType(ValueError):
 
 
 def typed(value: object, hint: Any, path: str = "") -> Any:
-    """Read a value of JSON as a type, by pydantic in its strict mode.
+    """Read a JSON value as a type, by pydantic in strict mode.
 
     Numbers are finite, integers have 64 bits, and strings contain no NUL.
 
     Args:
-        value: read from JSON.
+        value: parsed JSON.
         hint: ``None``, ``bool``, ``int``, ``float``, ``str``, ``Any``, a dataclass, a
-            ``TypedDict``, a union, or ``list``, ``tuple`` and ``dict[str, ...]`` of those. What a
-            dataclass does not name is left out.
+            ``TypedDict``, a union, or ``list``, ``tuple`` and ``dict[str, ...]`` of those. Fields
+            unknown to a dataclass are dropped.
         path: path of the value, for the error.
 
     Raises:
-        WrongType: names the place of the first value that is not of its type.
+        WrongType: names the place of the first wrong value.
 
     Example:
         >>> typed({"a": [1, 2.5]}, dict[str, tuple[float, ...]])
@@ -55,7 +56,7 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
         return _reader(hint).validate_json(json.dumps([value]))[0]
     except ValidationError as error:
         wrong = error.errors()[0]
-        cause = wrong.get("ctx", {}).get("error")  # of a dataclass that checks itself
+        cause = wrong.get("ctx", {}).get("error")  # raised by a dataclass that checks itself
         inner = cause.path if isinstance(cause, WrongType) else ""
         places = [place for place in wrong["loc"] if isinstance(place, str)]
         names = [name for name in (path, *places, inner) if name not in _TYPES]
@@ -63,7 +64,7 @@ def typed(value: object, hint: Any, path: str = "") -> Any:
 
 
 def _is_unsafe(value: object) -> bool:
-    """Whether an integer in a value has more than 64 bits, or a text contains NUL."""
+    """Whether a value contains an integer of more than 64 bits, or a text with NUL."""
     if isinstance(value, dict):
         return any(map(_is_unsafe, chain(value, value.values())))
     if isinstance(value, list):
@@ -75,14 +76,14 @@ def _is_unsafe(value: object) -> bool:
 
 @cache
 def _reader(hint: Any) -> Any:
-    """What reads a list of one value of a type."""
+    """A reader of one-element lists of a type."""
     from pydantic import ConfigDict, TypeAdapter
 
     return TypeAdapter(list[hint], config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 def fits(value: object, hint: Any) -> bool:
-    """Check whether `value` is of type `hint`, see `typed`.
+    """Whether `value` is of type `hint`, see `typed`.
 
     Example:
         >>> import math
@@ -99,10 +100,10 @@ def fits(value: object, hint: Any) -> bool:
 
 
 def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | None:
-    """The first field of an object that is missing or not of its type; None: there is none.
+    """The first missing or wrong field of an object; None if there is none.
 
     Args:
-        value: read from JSON; what `shape` does not name may be anything.
+        value: parsed JSON; fields not in `shape` may have any value.
         shape: field -> type, as in `typed`.
 
     Example:
@@ -119,8 +120,8 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
     """Parse a JSON text.
 
     Args:
-        text: the text; bytes are UTF-8 (or UTF-16 or UTF-32).
-        unique: reject duplicate keys in an object, of which Python keeps the last.
+        text: text; bytes are UTF-8 (or UTF-16 or UTF-32).
+        unique: whether to reject duplicate keys, of which Python keeps the last.
 
     Raises:
         json.JSONDecodeError: malformed; has the position.
@@ -146,7 +147,7 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
 
 
 def _inside(value: Any) -> Iterator[Any]:
-    """The objects and lists in a value."""
+    """The objects and lists inside a value."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return (part for part in parts if isinstance(part, dict | list))
 

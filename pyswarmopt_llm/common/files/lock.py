@@ -14,10 +14,11 @@ from pyswarmopt_llm.common.files.regular import open_to_change
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file, made if it is not there; the lock ends with its process, so it is never stale.
+    """Hold a lock on a file, creating it if missing; the lock ends with the process, so it is never
+    stale.
 
     Raises:
-        UserError: another process holds it or has just removed it, or as `append`.
+        UserError: another process holds the file or has just removed it, or as `append`.
         OSError: as `append`.
     """
     with open_to_change(path, os.O_CREAT) as file:

@@ -1,8 +1,8 @@
-"""Files in untrusted directories: regular ones of bounded size, never through links.
+"""Files in untrusted directories: only regular files of bounded size, never through links.
 
-Invalid content becomes a one-line error; writing replaces a whole file or appends to it. A log of
-JSON lines is appended to, a crash or a stranger may have damaged it. By fingerprints and versions a
-resumed run knows the files and packages it began with.
+Invalid content raises a one-line error; writing replaces a whole file or appends to it. Logs of
+JSON lines may have been damaged by a crash or a stranger. Fingerprints and versions show a resumed
+run whether files and packages have changed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from typing import IO, Any
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import parse_json
 
-JSON_LIMIT = 2**26  # bytes of a file of a run that is parsed as one JSON value
-INPUT_LIMIT = 2**29  # bytes of a task file or a tokenizer
-LINES_LIMIT = 2**30  # bytes of a file of lines
+JSON_LIMIT = 2**26  # most bytes of a run's file that is parsed as one JSON value
+INPUT_LIMIT = 2**29  # most bytes of a task file or a tokenizer
+LINES_LIMIT = 2**30  # most bytes of a file of lines
 _PART = re.compile(r"\.\d+-[0-9a-f]{8}\.part")  # a temporary name: process and random number
-_ABANDONED = 3600.0  # seconds; no file takes that long to write
+_ABANDONED = 3600.0  # seconds; no write takes that long
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -43,10 +43,10 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
     """A regular file of at most `limit` bytes, open for reading.
 
     Raises:
-        UserError: it is a pipe, a device or a directory, or larger.
-        OSError: it is not there, or may not be read.
+        UserError: the file is a pipe, a device, a directory, or too large.
+        OSError: the file is missing, or may not be read.
     """
-    # Without O_NONBLOCK, opening a named pipe waits for a writer.
+    # Without O_NONBLOCK, opening a named pipe would block.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with _regular(descriptor, "rb", path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -64,7 +64,7 @@ def read_bytes(path: Path, limit: int = JSON_LIMIT) -> bytes:
 
 
 def read_text(path: Path, limit: int = JSON_LIMIT) -> str:
-    """The same as text.
+    """The content as text.
 
     Raises:
         UserError: not UTF-8, or as `open_regular`.
@@ -99,10 +99,10 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
 
 
 def refuse_link(path: Path) -> None:
-    """Refuse a symbolic link, also one that leads nowhere.
+    """Refuse a symbolic link, even a dangling one.
 
     Raises:
-        UserError: it is one.
+        UserError: `path` is a symbolic link.
     """
     if path.is_symlink():
         raise UserError(
@@ -112,7 +112,7 @@ def refuse_link(path: Path) -> None:
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a directory with a symbolic link, through which a write would end up elsewhere.
+    """Refuse a directory that contains a symbolic link, which would redirect a write.
 
     Raises:
         UserError: names the first one.
@@ -124,14 +124,14 @@ def refuse_links(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file, open for writing, that replaces `path` if the block succeeds.
+    """A file open for writing that replaces `path` if the block succeeds.
 
-    It is made inside the opened directory, so that neither `path` nor the temporary name can be a
-    link elsewhere. Each writer has a temporary name of its own: of several the last one counts.
+    It is made inside the opened directory, so neither `path` nor the temporary name can be a link
+    elsewhere. Each writer has its own temporary name; the last writer wins.
 
     Raises:
         UserError: `path` is a link, or not a regular file.
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     part = f".{os.getpid()}-{secrets.token_hex(4)}.part"
@@ -151,7 +151,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _remove_parts(folder: int) -> None:
-    """Remove what processes that were killed while they wrote have left; of a link the link."""
+    """Remove temporary files of killed processes; links are removed, not followed."""
     for part in os.listdir(folder):
         if _PART.fullmatch(part):
             with suppress(FileNotFoundError):
@@ -175,8 +175,8 @@ def append(path: Path, text: str) -> None:
     """Add text to a file and flush it to disk.
 
     Raises:
-        UserError: it is a link, or not a regular file.
-        OSError: it cannot be written.
+        UserError: the path is a link, or not a regular file.
+        OSError: the file cannot be written.
     """
     with open_to_change(path, os.O_APPEND | os.O_CREAT) as file:
         file.write(text.encode("utf-8"))
@@ -192,15 +192,15 @@ def truncate(path: Path, size: int) -> None:
 
 @contextmanager
 def open_to_change(path: Path, flags: int = 0) -> Iterator[IO[bytes]]:
-    """A file that is open for writing at its end; raises as `append`."""
-    refuse_link(path)  # for its message; O_NOFOLLOW is what holds
+    """A file open for appending; raises as `append`."""
+    refuse_link(path)  # for its message; O_NOFOLLOW is the actual protection
     always = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with _regular(os.open(path, always | flags, 0o666), "ab", path) as file:
         yield file
 
 
 def _regular(descriptor: int, mode: str, path: Path) -> IO[bytes]:
-    """An open file, closed again if it is a pipe, a device or a directory."""
+    """The open file; it is closed and refused if it is a pipe, a device or a directory."""
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise UserError(f"{path}: not a regular file; remove it")
@@ -208,7 +208,7 @@ def _regular(descriptor: int, mode: str, path: Path) -> IO[bytes]:
 
 
 def _refuse_other(path: Path, folder: int) -> None:
-    """Refuse an existing target that is not a regular file."""
+    """Refuse an existing target other than a regular file."""
     with suppress(FileNotFoundError):
         mode = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode
         refuse_link(path)
@@ -217,10 +217,10 @@ def _refuse_other(path: Path, folder: int) -> None:
 
 
 def user_path(spec: str | Path) -> Path:
-    """A path as the user wrote it, with ``~`` expanded; it need not exist.
+    """The user's path, with ``~`` expanded; it need not exist.
 
     Raises:
-        UserError: not a valid path: an unknown ``~user``, a NUL, a name that is too long, a folder
+        UserError: an invalid path: an unknown ``~user``, a NUL, too long a name, or a folder
             without access.
 
     Example:
@@ -239,7 +239,7 @@ def user_path(spec: str | Path) -> Path:
         raise UserError(
             f"{spec}: cannot be reached ({error.strerror}); choose another path"
         ) from error
-    except (ValueError, RuntimeError) as error:  # NUL; no such user
+    except (ValueError, RuntimeError) as error:  # NUL; unknown user
         raise UserError(
             f"{spec}: not a path ({str(error).rstrip('.').lower()}); check it"
         ) from error
@@ -247,12 +247,12 @@ def user_path(spec: str | Path) -> Path:
 
 
 class AppendLog:
-    """An append-only log, open for reading what is new and for appending.
+    """An append-only log, for reading new rows and appending.
 
     Args:
         path: the file, which need not exist; None: nothing is stored.
-        remedy: what to do about a damaged line, for the message; None: damaged lines are skipped.
-        wrong: the field of an object that makes it no row of this log; None for a row.
+        remedy: remedy for a damaged line, for the message; None: damaged lines are skipped.
+        wrong: returns the wrong field of an object that is no row of this log; None for a row.
 
     Example:
         >>> import tempfile
@@ -275,7 +275,7 @@ class AppendLog:
         self._end = self._lines = 0  # bytes and lines read so far
 
     def read(self) -> list[dict[str, Any]]:
-        """The rows since the last call; a last line without its line break is left.
+        """The rows since the last call; an unterminated last line is left for later.
 
         Raises:
             UserError: a line is damaged, or the file cannot be read.
@@ -300,7 +300,7 @@ class AppendLog:
         return [row for row in rows if row is not None]
 
     def repaired(self) -> list[dict[str, Any]]:
-        """`read`, and repair a last line that a crash left half-written: it is cut off.
+        """`read`, and cut off a last line that a crash left half-written.
 
         Only under a lock: another process may be writing that line. A log that skips damaged lines
         may have several writers; there the line is terminated instead.
@@ -338,15 +338,16 @@ _PACKAGES = ("pyswarmopt", "torch", "numpy", "transformers", "peft", "safetensor
 
 
 def sample_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's size and up to 4 MiB of it: start, end and evenly spaced blocks.
+    """SHA-256 (hex) of a file's size and up to 4 MiB of its content: start, end and evenly spaced
+    blocks.
 
-    Cheap for files of any size, and sure to change with any retraining, requantisation or
-    truncation; a change of a few single weights between the blocks goes unseen. Files up to 4 MiB
-    are hashed whole.
+    Cheap for files of any size, and certain to change with any retraining, requantisation or
+    truncation; it misses changes of a few weights between the blocks. Files up to 4 MiB are hashed
+    whole.
 
     Raises:
-        UserError: no regular file; a pipe would wait for a writer.
-        OSError: it is not there, or may not be read.
+        UserError: not a regular file.
+        OSError: the file is missing, or may not be read.
     """
     with open_regular(path, sys.maxsize) as file:
         size = os.fstat(file.fileno()).st_size
@@ -381,7 +382,7 @@ def digest(value: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on, and the commit of this one.
+    """Versions of the packages that affect a result, and this package's commit.
 
     Example:
         >>> "torch" in versions()
@@ -398,11 +399,11 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """The commit that this package was installed from, or that its checkout is at, with ``-dirty``
-    where files differ from it; "" if neither is known.
+    """The commit of this package's installation or checkout, with ``-dirty`` if files differ; "" if
+    unknown.
     """
     with suppress(PackageNotFoundError):
-        # PEP 610: what pip installed from a repository
+        # PEP 610: pip's record of an installation from a repository
         origin = parse_json(
             (distribution("pyswarmopt").read_text("direct_url.json") or "{}").encode()
         )
@@ -420,7 +421,7 @@ def commit() -> str:
 
 
 def _git(root: Path, *words: str) -> str:
-    """What git says of a checkout."""
+    """Git's answer about a checkout."""
     command = ["git", "-C", str(root), *words]
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     return told.stdout.strip()
