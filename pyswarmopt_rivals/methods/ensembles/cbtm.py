@@ -6,9 +6,10 @@ P_j(token) with P(j | input) in proportion to exp(-dist(input, centre_j)^2 / T).
 expert on each cluster, and balance the sizes of clusters. Here the experts are given, so the dev
 questions are clustered, by plain k-means, into at most as many clusters as experts, and a cluster's
 expert is the one with the most right answers on its dev items (on a tie the better one on all of
-dev, then the first). The vectors keep all words, where theirs leave out stop words and have 100
-dimensions of a truncated SVD; the question alone decides, in dev and in use, where their P(j |
-input) follows the text as it grows. T = 0.1, as in their released code; all clusters take part, the nearest most.
+dev, then the first). The vectors keep all words, where theirs leave out stop words and
+numbers and have 100 dimensions of a truncated SVD; the question alone decides, in dev and in use,
+where their P(j | input) follows the text as it grows. T = 0.1, as in their released code; all
+clusters take part, the nearest most.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Brown et al. 2020, arXiv 2005.14165: the alternative to any training or merging 
 labelled examples. No expert takes part. For each k in {1, 2, 4, 8}, k dev items are drawn `DRAWS`
 times, or as often as the budget pays for, and the base answers the other dev items; the best k and
 examples are kept, on a tie the earlier draw, then the smaller k. A dev item that is one of the
-examples is scored after the others alone. The paper draws its examples once; the choice among draws
-is ours.
+examples is scored after the others alone. The paper shows 10 to 100 examples, as many as its window
+of 2,048 tokens holds, and draws them once; fewer, and the choice among draws, are ours.
 
 An evaluation counts as one item however many examples precede it, since a common prefix is computed
 once. In use an item costs all of its tokens, examples included (`FewShot.tokens_per_item`). The

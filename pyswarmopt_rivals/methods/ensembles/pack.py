@@ -7,7 +7,8 @@ the expert of least perplexity; mix in the others in the order of theirs, s <- l
 the logits, with the best l in 0, 0.05, ..., 1.
 
 Log-probabilities serve as logits: they differ by a constant per position, which the softmax takes
-out again.
+out again. The prompt is what the user says, without the header of the chat template, which all prompts
+have in common. The experts share a vocabulary, so that no tokens are aligned.
 """
 
 from __future__ import annotations

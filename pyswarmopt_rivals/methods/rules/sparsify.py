@@ -8,7 +8,8 @@ each in ``factor`` space.
 Default weights and densities (in the table of `pyswarmopt_rivals.methods`): 0.4 for sums and 20%
 kept with lambda = 1 for TIES, as Yadav et al. use without validation data; DARE's drop rate p = 1 -
 density is chosen on validation data between .1 and .9 in the paper, here the middle; breadcrumbs'
-weight .2 and density 15% are the values from which the authors' released code searches.
+weight .2 and density 15% are the values from which the authors' released code searches. ``dare-ties``
+drops in place of the trimming of TIES, as in peft; the authors' released code trims what is left, too.
 
 KnOTS, Stoica et al. 2024, arXiv 2410.19735: [dW_1 | ... | dW_n] = U Sigma [V_1 | ... | V_n]^T gives
 all experts the same output basis U; the aligned parts Sigma V_i^T are merged and put back, dW = U

@@ -9,10 +9,11 @@ divides by the number of examples once more: with 100 instead of 5 the penalty w
 result is the best w evaluated, not NGOpt's recommendation.
 
 EvolMerge, Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space: CMA-ES over each
-expert's weight and density in a DARE-TIES merge (the paper: per layer as well, and a path through the layers
-of several models, which is not here). A candidate's draws
-come from one seed, so that equal parameters give equal models. CMA-ES moves in the unit box: weight
-= 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u; outside it is reflected.
+expert's weight and density in a DARE-TIES merge (the paper: per layer as well, and a path through
+the layers of several models, which is not here; 1,000 trials, where a budget of 8,000 pays for 40 on
+200 items). A candidate's draws come from one seed, so that equal parameters give equal models. CMA-ES
+moves in the unit box: weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u, ranges that are ours;
+outside it is reflected.
 
 PSO-Merging, Zhang, Zhang & Feng 2025, arXiv 2508.19839: 2 n + 1 particles, the base, the n experts
 and the n experts after DARE with drop rate 0.8; v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x +

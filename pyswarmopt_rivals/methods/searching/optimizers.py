@@ -54,9 +54,12 @@ def optimizer_of(name: str) -> str:
 
 
 def optimise(name: str, settings: Settings) -> Merged:
-    """The best that the method of that name finds: Model Swarms with update, starting points, sizes
-    and rules to stop of the paper, the item model by the search of users, the others until the
-    budget is spent.
+    """The best that the method of that name finds within the budget.
+
+    Model Swarms has update, starting points, sizes and rules to stop of the paper, on weight changes,
+    with one set of coefficients where the paper takes the best of a grid; a small budget ends it
+    before its patience does. The item model is the search of users. The others go on until the budget
+    is spent, in rounds of as many candidates as there are experts.
     """
     if name == RANDOM:
         settings = replace(settings, experts=random_adapters(settings.experts, settings.seed))

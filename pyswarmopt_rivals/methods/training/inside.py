@@ -78,9 +78,10 @@ def fisher(settings: Settings) -> Merged:
 
     Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry,
     with the diagonal Fisher information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of
-    expert i. The base cancels, so the same holds for dW. y is the token after the prompt alone, drawn
-    once per prompt from the expert's own distribution, where theirs is a class; F_i has 1e-6 of its mean added, so that
-    entries on which no expert depends are averaged evenly.
+    expert i. The base cancels, so the same holds for dW. Experts count alike, where the paper also
+    searches a coefficient for each on validation data. y is the token after the prompt alone, drawn
+    once per prompt from the expert's own distribution, where theirs is a class; F_i has 1e-6 of its
+    mean added, so that entries on which no expert depends are averaged evenly.
     """
     engine = settings.trial.engine
     generator = settings.generator()
@@ -253,7 +254,8 @@ def adamerging(settings: Settings) -> Merged:
     entropy of the predictions on unlabelled inputs (as in the authors' released code). They use
     test inputs; here it is the dev questions without their answers, a prediction is the
     distribution of the first token of the answer (theirs is over a classifier's classes), and a
-    layer is an adapted module. The questions are cycled through until the budget is spent.
+    layer is an adapted module. The questions are cycled through until the budget is spent, for
+    500 steps at most.
 
     The learning rate is 0.01 instead of 0.001: budgets here pay for tens of steps, the paper's runs
     for hundreds. A step on 8 prompts costs 20 item evaluations (`PASSES` for each).
