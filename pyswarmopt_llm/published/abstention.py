@@ -1,5 +1,5 @@
 """Abstention (AbstainQA; Feng et al. 2024, arXiv 2402.00367): answer, reflect on the answer,
-abstain if it is false.
+abstain if it seems false.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 _VERDICTS = ("True", "False")
-_VERDICT_TOKENS = 10  # of a written verdict
+_VERDICT_TOKENS = 10  # most tokens of a written verdict
 
 
 class Abstention:
-    """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 where the model abstains.
+    """A `Utility`: +1 for a right answer, -1 for a wrong one, 0 for an abstention.
 
     The model answers as for `Accuracy`; then it judges whether its answer is true ("reflect" in the
-    paper, as in the Model Swarms reference). With `scoring` ``generate`` both are written, as
-    there, and it abstains if it says "false" in 10 tokens (`spoken_verdict`; there the word may
-    stand anywhere in them); an answer may have 128 tokens, there 10. With the others, which are
-    cheaper, the answer is the best option's text and it abstains if "False" is likelier than
+    paper, as in the Model Swarms reference). With `scoring` ``generate`` it writes both, as in the
+    reference, and abstains if it says "false" in 10 tokens (`spoken_verdict`; in the reference
+    anywhere in them); an answer may have 128 tokens, in the reference 10. With the other, cheaper
+    formats the answer is the best option's text, and the model abstains if "False" is likelier than
     "True".
 
     Args:
-        items: the questions, with choices.
-        scoring: the scoring of the answers.
+        items: questions with choices.
+        scoring: answer format.
         chat: formats a user turn with the model's chat template.
-        template: the task's prompt.
+        template: prompt of the task.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Abstention:
         self._accuracy = Accuracy(items, scoring, chat, template)
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
-        """The prompts, with the longest reflection on each item."""
+        """The prompts, with the longest possible reflection on each item."""
         yield from self._accuracy.texts()
         for item in self.items:
             if self._accuracy.scoring == "generate":
@@ -56,7 +56,7 @@ class Abstention:
                 yield item, self._reflection(item, longest) + _VERDICTS[1], 0
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
-        """Score all items, or those at these indices, in two steps; see `Utility`."""
+        """Score all items, or those at `indices`, in two steps; see `Utility`."""
         answered = self._accuracy(engine, indices)
         abstained = self._abstained(engine, at(self.items, indices), answered.answers)
         pairs = zip(answered.per_item, abstained, strict=True)
@@ -66,7 +66,7 @@ class Abstention:
     def _abstained(
         self, engine: Engine, items: Sequence[Item], answers: Sequence[str]
     ) -> list[bool]:
-        """Whether the model would rather not have given each of its answers."""
+        """Whether the model abstains from each of its answers."""
         writes = self._accuracy.scoring == "generate"
         prompts = [
             self._reflection(

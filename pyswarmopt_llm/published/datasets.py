@@ -1,5 +1,5 @@
-"""The nine data sets of Model Swarms (Feng et al. 2024, section 3) as their authors publish them,
-and others of the hub.
+"""The nine data sets of Model Swarms (Feng et al. 2024, section 3) in their authors' formats, and
+others on the hub.
 
 ``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads the published
 file or folder. ``hub:DATASET`` maps the columns of any data set.
@@ -39,14 +39,14 @@ from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 Row = Mapping[str, Any]
 Record = dict[str, Any]
 ToRecord = Callable[[Row, str], Record | None]
-_OPTIONS = 4  # of a knowledge crossword, as in the reference's file
-# Of the splits with answers, the first in this order is the test set and the second is dev.
+_OPTIONS = 4  # options of a knowledge crossword, as in the reference's file
+# Of the splits with answers, the first in this order becomes test and the second dev.
 SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
 _SPLIT = re.compile(r"(?<![a-z])(test|validation|valid|val|dev|train)(?![a-z])")
 _SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 # The hub's own rule: letters, digits, ., - and _; no path.
 _NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
-_INDEX = re.compile("[0-9]{1,2}")  # of an option
+_INDEX = re.compile("[0-9]{1,2}")  # label of an option
 _NONE = (None, "", -1, "-1")  # in place of an answer
 
 
@@ -54,9 +54,9 @@ _NONE = (None, "", -1, "-1")  # in place of an answer
 class DataSet:
     """A published data set."""
 
-    # question, choices, answer of a row; None: it has no answer
+    # a row's question, choices and answer; None: the row has no answer
     read: Callable[[Row], Record | None]
-    # data set id and configuration; None: published as files only
+    # data set id and configuration; None: published only as files
     hub: tuple[str, str | None] | None = None
     metric: str | None = None  # default: accuracy
 
@@ -71,9 +71,7 @@ class DataSet:
 
 
 def read_published(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
-    """Read ``NAME`` (from the hub) or ``NAME:PATH`` (a published file, or a folder of them); see
-    `draw`.
-    """
+    """Read ``NAME`` (from the hub) or ``NAME:PATH`` (published file or folder); see `draw`."""
     name, _, path = spec.partition(":")
     source = lookup("published:", name, PUBLISHED)
     if path:
@@ -109,7 +107,7 @@ def _mmlu_pro(row: Row) -> Record:
 
 
 def _hellaswag(row: Row) -> Record | None:
-    """Zellers et al. 2019: labels are texts on the hub, empty in test; integers in the files."""
+    """Zellers et al. 2019: on the hub labels are texts, empty in test; in the files integers."""
     if str(row.get("label", "")) == "":
         return None
     return _record(
@@ -212,7 +210,7 @@ def _shuffled(question: str, texts: list[str], rng: random.Random) -> Record:
 
 
 def _generator_of(text: str) -> random.Random:
-    """A generator seeded by the question: the order of its options is always the same."""
+    """A generator seeded by the question, so that its options always have the same order."""
     return random.Random(hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -241,16 +239,17 @@ def draw(
     dev: int | None,
     test: int | None,
 ) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """Dev and test of the splits with answers, each in a fixed random order: many
-    are sorted by answer.
+    """Dev and test of the splits with answers, each in a fixed random order: many are sorted by
+    answer.
 
-    A single split with answers is divided, at most a third to dev. Dev questions that are also in
-    test are dropped.
+    A single split with answers is divided, with at most a third for dev. Dev questions that also
+    occur in test are dropped.
 
     Args:
-        where: begins messages.
+        where: start of messages.
         splits: name -> rows.
-        readers: name -> a row and its location as a record for `parse_item`; None: it has no answer.
+        readers: name -> function from a row and its location to a record for `parse_item`; None: no
+            answer.
         dev: number of dev items, by default 200 as in the paper.
         test: number of test items, by default 1,000.
     """
@@ -283,15 +282,15 @@ def draw(
         dev = min(dev, len(everything) // 3)
         held_out = everything[dev:]
         candidates = iter(everything[:dev])
-    # Stricter than an item needs (the same question with other options is another item): dev items
-    # abound.
+    # Stricter than an item needs (the same question with other options is another item): there are
+    # plenty of dev items.
     in_test = {normalise(item.question) for item in held_out}
     fresh = (item for item in candidates if normalise(item.question) not in in_test)
     return tuple(islice(fresh, dev)), tuple(held_out)
 
 
 def download(dataset: str, config: str | None) -> Mapping[str, Any]:
-    """Split name -> rows of a data set on the hub, from the cache if it is there."""
+    """Split name -> rows of a data set on the hub, from the cache if possible."""
     if not _NAME.fullmatch(dataset):
         raise UserError(
             f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET"
@@ -311,8 +310,7 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     its ``file``.
 
     File and folder names give the splits. A single file, or files without a split in their names,
-    form one split ``all``; beside files with a split those without are ignored, since they are
-    unions of the others.
+    form one split ``all``; beside files with a split they are ignored, being unions of the others.
     """
     files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
     if not files and not path.is_file():
@@ -349,7 +347,7 @@ def _read(file: Path) -> Any:
             return [row for _, row in json_lines(file)]
         text = read_text(file)
         if file.suffix == ".csv":
-            # MMLU's files have no header, so that a row is its list of values.
+            # MMLU's files have no header, so a row is a list of values.
             return [{"columns": row} for row in csv.reader(text.splitlines(keepends=True))]
         return parse_json(text)
     except (OSError, ValueError, csv.Error) as error:
@@ -374,7 +372,7 @@ def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> 
 
 
 def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
-    """Reads the rows of a split; numbers of answers count its classes or options from 0."""
+    """Returns a reader of a split's rows; numeric answers count classes or options from 0."""
     check_names(told, rows.column_names, where)
     if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
         return lambda row, location: None

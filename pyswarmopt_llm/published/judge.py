@@ -1,8 +1,8 @@
-"""A language model as judge: ratings from 1 to 10, and pairs compared in both orders.
+"""A language model as judge: ratings from 1 to 10, and comparisons of pairs in both orders.
 
-The judge is an OpenAI-compatible endpoint, with a cache and several requests at once, any function
-from prompts to texts, or a causal language model in this process. An answer that cannot be read is
-an error, never a made-up number: a search that silently scored nonsense would be worthless.
+The judge is an OpenAI-compatible endpoint (with a cache and parallel requests), any function from
+prompts to texts, or a causal language model in this process. An unreadable answer is an error,
+never a made-up number: a search that silently scored nonsense would be worthless.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 Complete = Callable[[Sequence[str]], list[str]]
 _RATINGS = torch.arange(1, 11, dtype=torch.float64)
-_PREFIX = "SWARM_LLM_JUDGE_"  # of variables of the environment; the key is never written to a run
+_PREFIX = "SWARM_LLM_JUDGE_"  # environment variables; the key is never written to a run
 _WHEN_DOWN = "what was scored is kept: resume the run when it is back"
-TIMEOUT = 300.0  # seconds for one answer
+TIMEOUT = 300.0  # seconds per answer
 _COUNTS = ("prompt_tokens", "completion_tokens")
 _CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
 
 class Judge:
-    """Rates and compares replies by a `rubric` and a function from prompts to answers."""
+    """Rates and compares replies with a `rubric` and a function from prompts to answers."""
 
     def __init__(self, complete: Complete, rubric: str = RUBRIC) -> None:
         self.complete = complete
         self.rubric = rubric
 
     def ratings(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-        """A rating from 1 to 10 of each reply; an answer without one is a `UserError`."""
+        """A rating from 1 to 10 for each reply; an answer without a rating is a `UserError`."""
         pairs = zip(items, texts, strict=True)
         return self._rate([self._rating_prompt(item.question, text) for item, text in pairs], items)
 
     def win_rate(self, items: Sequence[Item], first: Sequence[str], second: Sequence[str]) -> Score:
-        """Share of pairs whose `first` reply is judged better; each is shown in both orders.
+        """Share of pairs whose `first` reply is judged better; each pair is shown in both orders.
 
         Per item 1 for a win in both orders, 0 for a loss in both, else 0.5, which cancels a judge's
         position bias (Zheng et al. 2023, arXiv 2306.05685, section 3.4). An answer that names no
@@ -69,11 +69,11 @@ class Judge:
         return score_of([(a + 1.0 - b) / 2 for a, b in zip(in_order, swapped, strict=True)])
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
-        """The rating that each answer gives."""
+        """The rating in each answer."""
         return list(map(_rating, self.complete(prompts), items))
 
     def _prefer(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
-        """1 where the answer prefers reply A, 0 for B, 0.5 for a tie."""
+        """1 if the answer prefers reply A, 0 for B, 0.5 for a tie."""
         return list(map(_points, self.complete(prompts), items))
 
     def _rating_prompt(self, question: str, reply: str) -> str:
@@ -147,14 +147,14 @@ def _points(answer: str, item: Item) -> float:
 
 
 class LocalJudge(Judge):
-    """Rates and compares replies by the likelihoods of the answers that `Judge` asks for.
+    """Rates and compares replies by the likelihoods of the answers that `Judge` would ask for.
 
-    The mean of the distribution over ratings is finer than the likeliest rating and always there
-    (G-Eval, Liu et al. 2023, arXiv 2303.16634: score = sum_i P(s_i) s_i). Works for small models,
-    too.
+    The mean of the distribution over ratings is finer than the likeliest rating, and always
+    available (G-Eval, Liu et al. 2023, arXiv 2303.16634: score = sum_i P(s_i) s_i). It also works
+    for small models.
 
     Args:
-        engine: the model that judges.
+        engine: judging model.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -162,12 +162,12 @@ class LocalJudge(Judge):
         self.rubric = RUBRIC
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
-        """The mean of the ratings 1 to 10, each by the likelihood of the answer that gives it."""
+        """The mean rating from 1 to 10, weighted by the likelihoods of the ratings."""
         shares = self._shares(prompts, [f"Rating: {int(rating)}/10" for rating in _RATINGS])
         return (shares @ _RATINGS).tolist()
 
     def _prefer(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
-        """The probability of A where the answer is A or B."""
+        """The probability of A if the answer is A or B."""
         return self._shares(prompts, ["Better: A", "Better: B"])[:, 0].tolist()
 
     def _shares(self, prompts: Sequence[str], answers: Sequence[str]) -> torch.Tensor:
@@ -182,10 +182,10 @@ class LocalJudge(Judge):
 
 
 def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:
-    """A judge from a model's directory or hub id; it stays in memory beside the search's base.
+    """A judge from a model's directory or hub id; it stays in memory besides the search's base.
 
     Raises:
-        UserError: it cannot be loaded.
+        UserError: the judge cannot be loaded.
     """
     where = pick_device(device)
     model, tokenizer = load_model(resolve_base(spec), pick_dtype("auto", where), where)
@@ -216,8 +216,8 @@ def local_judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, 
 
 @dataclass(frozen=True)
 class Completion:
-    """A response of an endpoint; ``tokens`` of prompt and completion as the endpoint counts them, 0
-    if it does not.
+    """An endpoint's response; ``tokens`` of prompt and completion as counted by the endpoint, 0 if
+    it does not count.
     """
 
     text: str
@@ -225,13 +225,13 @@ class Completion:
 
 
 class ChatClient:
-    """Sends user turns to an endpoint, the same request never twice.
+    """Sends user turns to an endpoint; repeated requests are answered from a cache.
 
     Args:
-        server: its base URL ends in /v1.
-        model: its name there.
-        cache: JSONL file of responses by the exact request; None: in memory.
-        max_tokens: default of a response.
+        server: server whose base URL ends in /v1.
+        model: the server's name of the model.
+        cache: JSONL file of responses by exact request; None: memory only.
+        max_tokens: default length limit of a response.
 
     Attributes:
         usage: number of responses, cached ones included, and their prompt and completion tokens.
@@ -272,7 +272,7 @@ class ChatClient:
                 answers = list(
                     pool.map(lambda prompt: self._answer(prompt, options or {}), distinct)
                 )
-            finally:  # after a failure, do not wait until each of the others has failed, too
+            finally:  # after a failure, do not wait until all others have failed
                 pool.shutdown(cancel_futures=True)
         replies = dict(zip(distinct, answers, strict=True))
         return [replies[prompt] for prompt in prompts]
@@ -292,7 +292,7 @@ class ChatClient:
         reply = self._server.post("/chat/completions", body)
         with documented(self._server.url):
             content = reply["choices"][0]["message"]["content"]
-            text = content.encode(errors="replace").decode()  # half a Unicode pair cannot be stored
+            text = content.encode(errors="replace").decode()  # unpaired surrogates cannot be stored
             counts = _counts(reply.get("usage"))
         with self._lock:
             self._cache.append({"key": key, "text": text, "usage": counts})
@@ -305,6 +305,6 @@ class ChatClient:
 
 
 def _counts(usage: object) -> list[int]:
-    """The tokens of prompt and completion; 0 where an endpoint does not say."""
+    """The tokens of prompt and completion; 0 if an endpoint does not report them."""
     reported = usage if isinstance(usage, dict) else {}
     return [0 if wrong_field(reported, {name: int}) else reported[name] for name in _COUNTS]

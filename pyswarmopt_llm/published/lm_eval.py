@@ -1,4 +1,4 @@
-"""Tasks of EleutherAI's lm-evaluation-harness, run by the harness on our resident engine."""
+"""Tasks of EleutherAI's lm-evaluation-harness, run by the harness on our loaded engine."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _KINDS = ("multiple_choice", "generate_until")
 
 
 class LmEvalTask:
-    """A task of the harness as an objective: its prompts, without chat template, filters, metric.
+    """A harness task as an objective: its prompts (without chat template), filters and metric.
 
     If a task has validation and test documents, the former are dev. A single split is divided by a
-    fixed shuffle, at most a third to dev.
+    fixed shuffle, with at most a third for dev.
 
     Args:
         spec: name of a task or group, or a task's YAML file, followed by ``#METRIC`` (default: the
@@ -62,7 +62,7 @@ class LmEvalTask:
         self.name = next(iter(held_out)) if len(held_out) == 1 else Path(name).stem
         two = all(t.has_test_docs() and t.has_validation_docs() for t in held_out.values())
         for task in searched.values() if two else ():
-            # then the harness takes the validation documents
+            # the harness then uses the validation documents
             task.set_config(key="test_split", value=None)
         dev = DEV if dev is None else dev
         test = TEST if test is None else test
@@ -79,7 +79,7 @@ class LmEvalTask:
         self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
-        """The metric over all documents of a split; of a group, over those of all its tasks."""
+        """The metric over all documents of a split; for a group, of all its tasks."""
         from lm_eval import evaluator
 
         with _quiet():
@@ -98,7 +98,7 @@ class LmEvalTask:
         return score_of(values)
 
     def _metric_of(self, task: Any, sample: Mapping[str, Any]) -> str:
-        """The metric that is maximised: one that a task has, with a number for each document."""
+        """The metric to maximise; the task must have it, with a number for each document."""
         better = task.higher_is_better()
         metric = self._metric or next(iter(better))
         # Our engine does not compute whether an option is the greedy continuation.
@@ -129,7 +129,7 @@ class LmEvalTask:
                     task.set_fewshot_seed(seed=1234)
         except UserError:
             raise
-        except Exception as error:  # anything from YAML, templates and the hub
+        except Exception as error:  # any error from YAML, templates and the hub
             raise UserError(
                 f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
             ) from error
@@ -137,7 +137,7 @@ class LmEvalTask:
 
 
 def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], list[int]]:
-    """Indices of test and dev documents, both among `n` if there is no separate dev split."""
+    """Indices of test and dev documents; both come from `n` if there is no separate dev split."""
     order = random.Random(0).sample(range(n), n)
     if n_dev is not None:
         return sorted(order[:test]), sorted(random.Random(0).sample(range(n_dev), min(dev, n_dev)))
@@ -148,11 +148,11 @@ def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], 
 
 
 def _sources(value: Any) -> Iterator[str]:
-    """Source of each function in nested values; the harness dumps only the outer ones'."""
+    """The source of each function in nested values; the harness dumps only the outer ones."""
     if callable(value):
         try:
             yield inspect.getsource(value)
-        except (TypeError, OSError):  # of a partial, or without a file
+        except (TypeError, OSError):  # a partial, or without a file
             yield without_addresses(repr(value))
     elif isinstance(value, Mapping):
         for part in value.values():
@@ -163,7 +163,7 @@ def _sources(value: Any) -> Iterator[str]:
 
 
 def _task_name(file: Path) -> str:
-    # Not by a YAML parser: the harness's files have tags (!function) that only it knows.
+    # Not with a YAML parser: the harness's files have tags (!function) that only it knows.
     match = re.search(
         r"^task:\s*[\"']?([^\s\"'#]+)", file.read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -173,20 +173,20 @@ def _task_name(file: Path) -> str:
 
 
 def _harness_model(engine: Engine) -> Any:
-    """The engine behind the interface of the harness."""
+    """The engine behind the harness's interface."""
     from lm_eval.api.model import LM
 
     tokenizer = getattr(engine, "tokenizer", None)
     nothing = "" if tokenizer is None else tokenizer.bos_token or tokenizer.eos_token or ""
 
     def split(context: str, continuation: str) -> tuple[str, str]:
-        # White space goes with what follows it, and nothing stands for the first token of a text.
+        # White space goes with the following text, and the first token of a text has no context.
         kept = context.rstrip()
         return kept or nothing, context[len(kept) :] + continuation
 
     class Resident(LM):
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-            # Whether the continuation is the greedy one does not matter for the supported kinds.
+            # Whether the continuation is greedy is irrelevant for the supported kinds.
             return [
                 (value, False)
                 for value in engine.loglikelihood([split(*request.args) for request in requests])
@@ -210,7 +210,7 @@ def _harness_model(engine: Engine) -> Any:
 
 
 def _cut(text: str, stops: str | Sequence[str]) -> str:
-    """`text` up to the first stop that occurs in it."""
+    """`text` up to the first stop string in it."""
     for stop in [stops] if isinstance(stops, str) else stops:
         if stop:
             text = text.split(stop, 1)[0]
@@ -219,7 +219,7 @@ def _cut(text: str, stops: str | Sequence[str]) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress the harness's progress bars and warnings, which would break our own display."""
+    """Suppress the harness's progress bars and warnings, which would disturb our display."""
     logger = logging.getLogger("lm_eval")
     level = logger.level
     logger.setLevel(logging.ERROR)

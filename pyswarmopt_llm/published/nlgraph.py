@@ -1,8 +1,8 @@
-"""Answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037), checked.
+"""Checks answers to graph problems in words (NLGraph; Wang et al. 2023, arXiv 2305.10037).
 
 Many problems have several right answers: any shortest path, topological order or maximum matching.
-Kind and graph are parsed from the question, from the published answer only what is unique. One
-function per kind, listed in `_KINDS`.
+Kind and graph are parsed from the question; the published answer is used only where unique.
+`_KINDS` lists a function for each kind.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _verdict(item: Item, text: str) -> bool:
 
 
 def _says_yes(text: str) -> bool | None:
-    """The verdict of what a text marks as its answer, or of its first sentence."""
+    """The verdict in a text's marked answer, or in its first sentence."""
     for part in candidates(text):
         sentence = first_sentence(plain(part).strip().split("\n")[0])
         verdict = _YES.get(spoken_verdict(sentence) or "")
@@ -82,7 +82,9 @@ def _says_yes(text: str) -> bool | None:
 
 
 def _shortest_path(item: Item, text: str) -> bool:
-    """A path between the two nodes with the published length; without a path, the length alone."""
+    """Checks for a path between the two nodes with the published length; without a path, for the
+    length.
+    """
     length = _number(item.answer)
     ends = _ENDS.search(item.question.rpartition("Q:")[2])
     path = _stated_sequence(text)
@@ -100,7 +102,9 @@ def _flow(item: Item, text: str) -> bool:
 
 
 def _hamilton(item: Item, text: str) -> bool:
-    """A path that visits every node once; if the published answer is no, the verdict."""
+    """Checks for a path that visits every node once; if the published answer is no, for the
+    verdict.
+    """
     if not _says_yes(item.answer):
         return _says_yes(text) is False
     path = _stated_sequence(text)
@@ -110,7 +114,7 @@ def _hamilton(item: Item, text: str) -> bool:
 
 
 def _topology(item: Item, text: str) -> bool:
-    """An order of all nodes that respects every "before"."""
+    """Checks for an order of all nodes that respects every "before"."""
     rules = [(int(a), int(b)) for a, b in _BEFORE.findall(item.question)]
     order = _stated_sequence(text)
     position = {node: i for i, node in enumerate(order)}
@@ -120,7 +124,7 @@ def _topology(item: Item, text: str) -> bool:
 
 
 def _matching(item: Item, text: str) -> bool:
-    """A matching of applicants and jobs of interest, as large as the published one."""
+    """Checks for a matching of interested applicants and jobs, as large as the published one."""
     interests = {(int(a), int(j)) for a, j in _INTEREST.findall(item.question)}
     size = len(set(_ASSIGNED.findall(item.answer)))
     assigned = {(int(a), int(j)) for a, j in _ASSIGNED.findall(own_part(text))}
@@ -144,7 +148,7 @@ def _number(text: str) -> int | None:
 
 
 def _stated_sequence(text: str) -> list[int]:
-    """The sequence that a text gives as its answer: the longest of the most explicit part that has
+    """The sequence that a text gives as its answer: the longest in the most explicit part that has
     one.
     """
     text = own_part(text)
@@ -171,7 +175,7 @@ def _both_ways(pairs: Sequence[tuple[str, str]]) -> set[tuple[int, int]]:
     return edges | {(b, a) for a, b in edges}
 
 
-# Phrase after "Q:", in lower case -> check of the answer.
+# Phrase after "Q:", in lower case -> function that checks the answer.
 _KINDS: dict[str, Callable[[Item, str], bool]] = {
     "shortest path": _shortest_path,
     "maximum flow": _flow,

@@ -1,1 +1,1 @@
-"""Models that a server runs: vLLM or llama.cpp. A search attaches to what the user started."""
+"""Models on a server: vLLM or llama.cpp. A search attaches to the user's running server."""

@@ -1,5 +1,5 @@
-"""Attach to a server: recognise it by its routes, and prove that it runs candidates as they are
-meant.
+"""Attaches to a server: recognises it by its routes, and checks that it applies candidates
+correctly.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from pyswarmopt_llm.servers.engine import (
 from pyswarmopt_llm.servers.llamacpp import LlamaCpp
 from pyswarmopt_llm.servers.vllm import Vllm
 
-TEXTS = 8  # that the server is examined on
+TEXTS = 8  # texts for examining the server
 TOLERANCE = 1e-2  # nats per token
 CONTINUED = 8  # tokens of a continuation
-_FULL = 4  # times as many texts in a full batch
-_ABSENT = frozenset({404, 405, 501})  # a route
+_FULL = 4  # a full batch has this many times as many texts
+_ABSENT = frozenset({404, 405, 501})  # statuses of a missing route
 
 Experts = Callable[[], Sequence[AdapterInfo]]
-# scored where there are no items
+# scored if there are no items
 PLAIN = ("Write one sentence about the sea.", "Name a colour, and a thing that has it.")
 
 
@@ -51,9 +51,9 @@ class Examination:
     """The outcome of `examine`.
 
     Attributes:
-        text: a line.
-        noise: the largest difference between two answers to the same request, in nats.
-        scores: scores of the first items' texts by the base, in nats; a resumed run compares them.
+        text: summary in a line.
+        noise: largest difference between two answers to the same request, in nats.
+        scores: the base's scores of the first items' texts, in nats; a resumed run compares them.
     """
 
     text: str
@@ -62,7 +62,7 @@ class Examination:
 
     @property
     def stored(self) -> dict[str, Any]:
-        """Its part of ``run.json``."""
+        """The part for ``run.json``."""
         return {"noise": self.noise, "server_scores": self.scores}
 
 
@@ -70,13 +70,13 @@ def attach(config: SearchConfig, base: BaseModel, experts: Experts) -> ServedEng
     """The engine on the server at `config.engine`; the base's weights are not read here.
 
     Args:
-        config: the server's URL, and how candidates reach it.
-        base: that the server runs.
-        experts: finds the adapters that llama.cpp's server was started with; other servers need
-            none.
+        config: has the server's URL, and how to send candidates.
+        base: base that the server runs.
+        experts: finds the adapters that llama.cpp's server was started with; not used for other
+            servers.
 
     Raises:
-        UserError: no server answers, it is neither of the two, or lacks what a search needs.
+        UserError: no server answers, it is neither of the two, or lacks a needed feature.
     """
     from transformers import AutoConfig
 
@@ -118,7 +118,7 @@ def recognise(config: SearchConfig, experts: Experts, dtype: torch.dtype) -> Can
 
 
 def _greet(http: Json, path: str, field: str) -> dict[str, Any] | None:
-    """The answer of a route that tells servers apart; None from one that does not have it."""
+    """The answer of a route that only one kind of server has; None without the route."""
     try:
         answer = http.get(path, once=True)
     except Refusal as refusal:
@@ -131,14 +131,14 @@ def _greet(http: Json, path: str, field: str) -> dict[str, Any] | None:
 def examine(
     engine: ServedEngine, space: Space, experts: Sequence[AdapterInfo], texts: Sequence[str]
 ) -> Examination:
-    """Prove that weight 0 is the base and weight 1 of each expert is applied, and measure how
-    repeatable the server is.
+    """Check that weight 0 gives the base and weight 1 applies each expert, and measure the server's
+    repeatability.
 
     Args:
-        engine: from `attach`.
-        space: over the experts.
-        experts: in the order of the space.
-        texts: to score, `TEXTS` of them are used.
+        engine: engine from `attach`.
+        space: space over the experts.
+        experts: experts in the space's order.
+        texts: texts to score; the first `TEXTS` are used.
 
     Raises:
         UserError: the server runs another base, or does not apply adapters.
@@ -146,7 +146,7 @@ def examine(
     server = engine.server
     pairs = [pair for text in texts[:TEXTS] for pair in _pairs(engine, text)]
     single, again = ([log_likelihoods(server, None, [pair])[0] for pair in pairs] for _ in range(2))
-    # other contexts, as the same one is sent once
+    # in other contexts, since each context is sent once
     beside = [(head[:-k], tail) for k in range(1, _FULL) for head, tail in pairs if len(head) > k]
     full = log_likelihoods(server, None, [*pairs, *beside])[: len(pairs)]
     noise = max(_distance(single, values) for values in (again, full))
@@ -177,10 +177,10 @@ def examine(
 
 
 def check_loaded(engine: ServedEngine, patch: Patch, name: str) -> None:
-    """Prove that the server cuts texts as the base does, and applies the adapter that is loaded.
+    """Check that the server tokenises like the base, and applies the loaded adapter.
 
     Raises:
-        UserError: it does not.
+        UserError: one of these fails.
     """
     server = engine.server
     pairs = [pair for text in PLAIN for pair in _pairs(engine, engine.chat(text))]
@@ -198,7 +198,7 @@ def _require_applied(
     base: Sequence[float],
     noise: float,
 ) -> None:
-    """Refuse an adapter that changes the base's scores by no more than the server's noise."""
+    """Refuse an adapter whose change of the base's scores is within the server's noise."""
     changes = any(bool(change.b.any()) for change in patch.low_rank.values())
     if changes and _distance(engine.score(pairs), base) <= noise:
         server = engine.server.name
@@ -206,7 +206,7 @@ def _require_applied(
 
 
 def _check_base(server: CandidateServer, base: BaseModel) -> None:
-    """Compare the directory that the server names with the base, where it is there to be read."""
+    """Compare the directory that the server names with the base, if readable here."""
     folder = Path(server.base)
     if not (folder / "config.json").is_file() or folder.resolve() == base.path.resolve():
         return
@@ -218,8 +218,8 @@ def _check_base(server: CandidateServer, base: BaseModel) -> None:
 
 
 def _pairs(engine: ServedEngine, text: str) -> Iterator[TokenPair]:
-    """The last token of a text, and where the server can, a few in the middle, after what precedes
-    them.
+    """Pairs of a context and its next token: the last token of a text, and if the server supports
+    it, a few in the middle.
     """
     ids = tuple(engine.encode(text))
     plain = engine.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -242,10 +242,10 @@ def _distance(a: Sequence[float], b: Sequence[float]) -> float:
 def check_served(
     config: SearchConfig, objectives: Objectives, pool: Pool, served: Engine
 ) -> Examination:
-    """Refuse tasks that the server cannot score, then examine it on the first dev items.
+    """Refuse tasks that the server cannot score, then examine the server on the first dev items.
 
     Raises:
-        UserError: a task, or what the examination found.
+        UserError: a task cannot be scored, or the examination failed.
     """
     engine = cast(ServedEngine, served)
     for name in objectives.tasks:
@@ -260,15 +260,15 @@ def check_served(
 
 
 def still_same(run: Path, before: Examination, now: Examination) -> dict[str, str]:
-    """A note if the server of a resumed run no longer repeats itself; else nothing.
+    """A note if the server of a resumed run is no longer deterministic; else nothing.
 
     Args:
-        run: its directory, which an error names.
-        before: how the server answered when the run began.
-        now: how it answers.
+        run: run directory, for the error.
+        before: examination at the start of the run.
+        now: present examination.
 
     Raises:
-        UserError: the server runs another base than when the run began.
+        UserError: the server now runs another base.
     """
     tolerance = TOLERANCE + max(before.noise, now.noise)
     distances = [abs(a - b) for a, b in zip(before.scores, now.scores, strict=False)]
@@ -288,7 +288,7 @@ def still_same(run: Path, before: Examination, now: Examination) -> dict[str, st
 
 
 def _texts(config: SearchConfig, objectives: Objectives, engine: ServedEngine) -> Iterator[str]:
-    """Texts that are scored of each task's first dev items, once per item."""
+    """Texts to score, from each task's first dev items, one per item."""
     for name, task in objectives.tasks.items():
         scoring = objectives.scorings(name, config.scoring, engine.likelihoods)[0]
         questions = objectives.metrics[name].on(task.dev[:TEXTS], scoring, engine.chat, task.prompt)

@@ -1,7 +1,7 @@
-"""A model server as a search needs it.
+"""A model server as used by a search.
 
-Token ids travel instead of texts, so that a server tokenises nothing: its tokenizer and chat
-template cannot differ from those that the search was given.
+Token ids are sent, not texts, so the server tokenises nothing: its tokenizer and chat template
+cannot differ from the search's.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
 from pyswarmopt_llm.engine.chat import PromptTokenizer
 
-KEY = "SWARM_LLM_SERVER_KEY"  # the variable with the bearer token
+KEY = "SWARM_LLM_SERVER_KEY"  # environment variable with the bearer token
 _WHEN_DOWN = (
     "start the server again at this address and resume the run, whose journal holds what was "
     "scored, or repeat the command"
 )
-_LEAST = -1e6  # vLLM has -9999 for what is less
-_ROUNDING = 1e-3  # of a probability of 1
-_SHOWN = 40  # characters of what is no number
+_LEAST = -1e6  # vLLM returns -9999 for less
+_ROUNDING = 1e-3  # rounding of a probability of 1
+_SHOWN = 40  # characters of a bad number in a message
 T = TypeVar("T")
-ROWS = 64  # prompts of one request
-_ENCODED = 20_000  # tokenised pairs to keep
+ROWS = 64  # prompts per request
+_ENCODED = 20_000  # cached tokenised pairs
 _REMEDY = "start it as it was, and resume the run or repeat the command"
 
 
@@ -41,18 +41,19 @@ def connection(url: str) -> Json:
 
 
 class CandidateServer(ABC):
-    """A server that runs one base with candidates on it; called by several threads.
+    """A server that runs one base with candidates on it; thread-safe.
 
-    A candidate is whatever `load` returns: the name of an adapter, or its scales; None is the base.
+    A candidate is the value of `load`: an adapter's name, or scales; None is the base.
 
     Attributes:
-        http: the connection.
-        name: what it is and which version, for messages.
-        base: what it calls the base; "" if it does not say.
-        likelihoods: whether it gives log-probabilities of given texts, not only of the next token.
-        window: its context window; None if it does not say.
-        together: how many candidates it can score in one batch.
-        written: the field of an answer that has its text.
+        http: connection to the server.
+        name: kind and version, for messages.
+        base: the server's name of the base; "" if it gives none.
+        likelihoods: whether it returns log-probabilities of given texts, not only of the next
+            token.
+        window: context window; None if unknown.
+        together: number of candidates that it can score in one batch.
+        written: field of an answer that holds the text.
     """
 
     http: Json
@@ -65,10 +66,10 @@ class CandidateServer(ABC):
 
     @abstractmethod
     def running(self) -> object:
-        """The base that the server says it runs, and the adapters that it was started with."""
+        """The base that the server claims to run, and the adapters it was started with."""
 
     def started_with(self, name: str) -> Any:
-        """The candidate that the server has under this name already; None: none."""
+        """The candidate that the server already has under this name, or None."""
         return None
 
     @abstractmethod
@@ -76,17 +77,17 @@ class CandidateServer(ABC):
         """Make a candidate ready.
 
         Raises:
-            UserError: the server cannot run it.
+            UserError: the server cannot run the candidate.
         """
 
     @abstractmethod
     def unload(self, candidate: Any) -> None:
-        """Forget a candidate."""
+        """Discard a candidate."""
 
     @abstractmethod
     def score(self, candidate: Any, pairs: Sequence[TokenPair]) -> list[list[Any]]:
-        """Natural log of P(token | those before it) of each token of each continuation, as the
-        server gives it; `log_likelihoods` checks it.
+        """Natural log of P(token | earlier tokens) for each token of each continuation, as returned
+        by the server; `log_likelihoods` checks the values.
 
         Raises:
             UserError: the server refuses, or does not answer.
@@ -96,11 +97,11 @@ class CandidateServer(ABC):
     def complete(
         self, candidate: Any, prompts: Sequence[Sequence[int]], new: int, **options: Any
     ) -> list[Any]:
-        """The server's answers to prompts, greedy, as it gives them."""
+        """The server's greedy answers to prompts, unprocessed."""
 
     @abstractmethod
     def to_cut(self, text: str) -> dict[str, Any]:
-        """The body of a request for the token ids of a text, without special tokens."""
+        """Body of a request for a text's token ids, without special tokens."""
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text without special tokens, by the server's tokenizer."""
@@ -123,8 +124,8 @@ def log_likelihoods(
     """Natural log of P(continuation | context), summed over tokens.
 
     Raises:
-        NotFiniteError: the server gives anything but finite numbers of at most 0.
-        UserError: it refuses, or does not answer.
+        NotFiniteError: the server returns anything but finite numbers of at most 0.
+        UserError: the server refuses, or does not answer.
     """
     return [
         sum(_logprob(server.name, value) for value in values)
@@ -141,10 +142,10 @@ def _logprob(name: str, value: Any) -> float:
 
 
 def in_order(rows: Sequence[Any]) -> list[Any]:
-    """The answers to the prompts of one request, which a server may give in any order.
+    """The answers to a request's prompts, sorted; a server may return them in any order.
 
     Raises:
-        ValueError: one is missing, or there twice.
+        ValueError: an answer is missing or repeated.
     """
     ordered = sorted(rows, key=lambda row: row["index"])
     if [row["index"] for row in ordered] != list(range(len(ordered))):
@@ -157,13 +158,13 @@ class ServedEngine(PromptTokenizer, Engine):
 
     Args:
         server: runs the base.
-        tokenizer: the base's, read here.
+        tokenizer: tokenizer of the base, loaded here.
         window: context window; None if unknown.
-        dtype: dtype of the candidates that it is sent.
+        dtype: dtype of the candidates it receives.
 
     Attributes:
         server, dtype: as given.
-        watch: looks again at a server that failed; None before the examination.
+        watch: checks a server again after a failure; None before the examination.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class ServedEngine(PromptTokenizer, Engine):
         weakref.finalize(self, _leave, server, self._loaded)
 
     def another(self) -> ServedEngine:
-        """An engine on the same server, for another candidate at the same time."""
+        """An engine on the same server, for a simultaneous candidate."""
         other = ServedEngine(self.server, self.tokenizer, self.window, self.dtype)
         other.watch = self.watch
         other.system = self.system
@@ -193,7 +194,7 @@ class ServedEngine(PromptTokenizer, Engine):
         """Replace the previous candidate.
 
         Raises:
-            UserError: the patch is more than low-rank changes of weights, or the server refuses it.
+            UserError: the patch has more than low-rank changes, or the server refuses it.
         """
         if patch.dense or patch.full_rank or patch.mixture or patch.graph:
             raise InvalidOption(
@@ -204,7 +205,7 @@ class ServedEngine(PromptTokenizer, Engine):
         self._loaded[0] = self.server.load(patch)
 
     def leave(self) -> None:
-        """Unload the candidate: the base is left."""
+        """Unload the candidate, leaving the base."""
         self._patch = Patch()
         _leave(self.server, self._loaded)
 
@@ -219,7 +220,7 @@ class ServedEngine(PromptTokenizer, Engine):
         return self.score(encoded)
 
     def score(self, pairs: Sequence[TokenPair]) -> list[float]:
-        """`loglikelihood` of token ids."""
+        """`loglikelihood` for token ids."""
         return self._by_rows(pairs, partial(log_likelihoods, self.server))
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
@@ -242,8 +243,8 @@ class ServedEngine(PromptTokenizer, Engine):
     def _answered(
         self, value: Callable[[Any, Sequence[Any]], list[T]], part: Sequence[Any]
     ) -> list[T]:
-        """One request; a server that was restarted has lost the candidate, which is loaded once
-        more then, and may be another one.
+        """Answer one request. A restarted server has lost the candidate, so it is loaded once more;
+        the server may now be another one.
         """
         lost = False
         try:
@@ -261,24 +262,24 @@ class ServedEngine(PromptTokenizer, Engine):
 
 
 def _leave(server: CandidateServer, loaded: list[Any]) -> None:
-    """Unload the candidate of an engine."""
+    """Unload an engine's candidate."""
     candidate, loaded[0] = loaded[0], None
     server.unload(candidate)
 
 
 class Watch:
-    """Second look at what a server runs and how it scores, after a request that failed; on a new
-    connection only what it runs.
+    """Checks a server's models and scores again after a failed request; after a new connection only
+    its models.
 
-    A server that is restarted may have another base, none of the adapters, or them in another
-    order; nothing in its answers says so. Between two requests no request fails, but it closes its
+    A restarted server may have another base, no adapters, or adapters in another order, without any
+    sign in its answers. A restart between two requests makes no request fail, but closes the
     connections.
 
     Args:
-        server: as it was examined.
-        patch: a candidate that the server applies; it and the base are scored.
-        pairs: to score.
-        tolerance: nats per token between two scores of the same.
+        server: examined server.
+        patch: candidate that the server applies; candidate and base are scored.
+        pairs: pairs to score.
+        tolerance: allowed difference between two scores, in nats per token.
     """
 
     def __init__(
@@ -294,11 +295,11 @@ class Watch:
         self._running, self._scores = server.running(), self._scored()
 
     def look(self, lost: bool) -> None:
-        """Compare, if a request has failed, a connection was made or a candidate was lost since the
-        last look.
+        """Compare, if since the last look a request has failed, a connection was made, or a
+        candidate was lost.
 
         Raises:
-            UserError: the server is another one.
+            UserError: the server has changed.
         """
         with self._lock:
             failures = self._server.http.failures
@@ -333,5 +334,5 @@ class Watch:
 
 
 def per_token(a: Sequence[float], b: Sequence[float], pairs: Sequence[TokenPair]) -> float:
-    """The largest difference of two scores, by the length of the continuation, in nats."""
+    """The largest difference of two scores, in nats per token of the continuation."""
     return max(abs(x - y) / len(tail) for x, y, (_, tail) in zip(a, b, pairs, strict=True))

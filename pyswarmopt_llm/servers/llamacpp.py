@@ -1,7 +1,7 @@
-"""llama.cpp's server; routes and fields as tools/server/README.md has them in November 2026.
+"""llama.cpp's server; routes and fields as in tools/server/README.md of November 2026.
 
-Adapters are files that the server was started with, and each request says their scales: a candidate
-is n floats, and no file moves. It gives log-probabilities of the next token only (its issues 27174
+The server is started with the adapter files, and each request sends their scales: a candidate is n
+floats, and no file is sent. It returns log-probabilities only of the next token (its issues 27174
 and 15189), so tasks are scored by letters or by written replies.
 """
 
@@ -22,34 +22,34 @@ from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors
 from pyswarmopt_llm.servers.engine import CandidateServer, in_order
 
-# log-probabilities of how many tokens; all where a letter is not among the first
+# requested log-probabilities; all if a letter is not among the first
 _FIRST = 100
 _ALL = 2**24
 _CLOSE = 1e-4  # relative error of a mixture in float32
-# How far the probes of a file are from the expert's, by its format.
+# Format -> largest relative difference between probes of a file and of the expert.
 _ROUNDING = {"F32": 1e-5, "F16": 2e-3}
 _QUANTISED = 2e-2
-_CLEAR = 3.0  # times as far is another adapter
-_SAME = 1e-6  # rounding of float32
-_PROBES = 4  # numbers for each weight
+_CLEAR = 3.0  # an adapter this many times as far away is another one
+_SAME = 1e-6  # rounding in float32
+_PROBES = 4  # probes per weight
 Scales = list[dict[str, float]]
 
 
 class LlamaCpp(CandidateServer):
-    """See `CandidateServer`; a candidate is the scales of the experts.
+    """See `CandidateServer`; a candidate is the experts' scales.
 
     Args:
         http: the connection.
-        props: what ``/props`` answers.
-        experts: the experts; the server has each of them as an adapter.
+        props: answer of ``/props``.
+        experts: experts; the server must have each as an adapter.
 
     Raises:
-        UserError: the server lacks one.
+        UserError: the server lacks an expert.
     """
 
     likelihoods = False
     written = "content"
-    together = 1  # requests with other scales wait: its batches have one set of them
+    together = 1  # requests with other scales wait: a batch has one set of scales
 
     def __init__(
         self, http: Json, props: Mapping[str, Any], experts: Sequence[AdapterInfo]
@@ -67,7 +67,7 @@ class LlamaCpp(CandidateServer):
         self._alone = torch.stack([probed(change, self._weights) for change in changes], dim=1)
 
     def running(self) -> tuple[object, list[tuple[int, str]]]:
-        """See `CandidateServer.running`: the base's file, and the adapters, which go by number."""
+        """See `CandidateServer.running`: the base's file, and the adapters by number."""
         props = self.http.get("/props")
         with documented(self.name):
             return props.get("model_path"), self._adapters()
@@ -82,7 +82,7 @@ class LlamaCpp(CandidateServer):
         return {"content": text, "add_special": False, "parse_special": True}
 
     def load(self, patch: Patch) -> Scales | None:
-        """See `CandidateServer.load`: the scales of the experts, read from the patch."""
+        """See `CandidateServer.load`: the experts' scales, found from the patch."""
         if not patch.low_rank:
             return None
         mixed = probed(patch.low_rank, self._weights)
@@ -115,9 +115,9 @@ class LlamaCpp(CandidateServer):
     def _top(
         self, candidate: Scales | None, contexts: Iterable[tuple[int, ...]], n: int
     ) -> dict[tuple[int, ...], dict[int, Any]]:
-        """For each context the log-probabilities of the n most likely next tokens, by their ids."""
+        """For each context, token id -> log-probability, for the n most likely next tokens."""
         distinct = list(dict.fromkeys(contexts))
-        # The end token is a letter's rival, too, but a row that begins with it would have no
+        # The end token competes with the letters, but a row that begins with it would have no
         # probabilities.
         answers = self.complete(candidate, distinct, 1, n_probs=n, ignore_eos=True)
         with documented(self.name):
@@ -136,9 +136,9 @@ class LlamaCpp(CandidateServer):
             "n_predict": new,
             "temperature": 0.0,
             "repeat_penalty": 1.0,
-            # by its documentation the cache makes results depend on earlier requests
+            # by its documentation, caching makes results depend on earlier requests
             "cache_prompt": False,
-            # An empty list would be the scales of the start, which are 1.
+            # An empty list would mean the initial scales, which are 1.
             "lora": self._scales([0.0] * len(self._ids)) if candidate is None else candidate,
             **options,
         }
@@ -152,8 +152,8 @@ class LlamaCpp(CandidateServer):
 
 
 def probed(change: Mapping[str, LowRank], weights: Sequence[str]) -> Tensor:
-    """A few numbers u' dW v for each weight, float64: linear in dW, so that those of a mixture are
-    the mixture of the experts'.
+    """A few numbers u' dW v for each weight, float64; they are linear in dW, so a mixture's numbers
+    are the mixture of the experts'.
     """
     return torch.cat([_probe(change.get(name)) for name in weights])
 
@@ -169,11 +169,11 @@ def _probe(change: LowRank | None) -> Tensor:
 
 
 def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
-    """The server's number of an expert: the file with its weights, by name among equals; files that
-    are not here to be read go by name.
+    """The server's number of an expert, by its weights, then by name among equals; files not
+    readable here are matched by name.
 
     Raises:
-        UserError: it is not there, or is one of several that cannot be told apart.
+        UserError: the expert is missing, or several adapters cannot be distinguished.
     """
     changes = load_factors(info)
     found = {n: _Stored(path, changes) for n, path in files.items() if path.is_file()}
@@ -184,7 +184,7 @@ def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
     chosen = alike or [n for n in named if n not in found]
     if len(chosen) > 1:
         chosen = [n for n in chosen if n in named] or chosen
-    if len({near.get(n, n) for n in chosen}) == 1:  # one, or copies of one
+    if len({near.get(n, n) for n in chosen}) == 1:  # one adapter, or identical copies
         return chosen[0]
     if chosen:
         which = " and ".join(str(files[n]) for n in chosen)
@@ -200,7 +200,7 @@ def _number_of(info: AdapterInfo, files: Mapping[int, Path], name: str) -> int:
 
 
 def _refuse_doubles(numbers: Sequence[int], experts: Sequence[AdapterInfo], name: str) -> None:
-    """Refuse two experts that are one adapter of the server.
+    """Refuse two experts that match the same adapter of the server.
 
     Raises:
         UserError: names them.
@@ -216,12 +216,11 @@ def _refuse_doubles(numbers: Sequence[int], experts: Sequence[AdapterInfo], name
 
 
 class _Stored:
-    """A file of the server beside an expert.
+    """A server's file compared with an expert.
 
     Attributes:
-        apart: how far the expert's changes are from those of the file, relative, by probes; 1 of
-            other modules.
-        rounding: how far they may be, by the format in which it is stored.
+        apart: relative distance of their changes, by probes; 1 if the modules differ.
+        rounding: allowed distance, by the file's format.
     """
 
     def __init__(self, path: Path, changes: Mapping[str, LowRank]) -> None:
@@ -238,14 +237,16 @@ class _Stored:
 
 
 def _free_of_order(b: Tensor, a: Tensor) -> Tensor:
-    """A few numbers 1' dW v, float64: the same for any order of the rows, which llama.cpp changes."""
+    """A few numbers 1' dW v, float64, which do not depend on the order of rows, since llama.cpp
+    permutes rows.
+    """
     random = torch.Generator().manual_seed(0)
     v = torch.randn(a.shape[1], _PROBES, dtype=torch.float64, generator=random)
     return b.double().sum(0) @ (a.double() @ v)
 
 
 def _names(kind: str, weights: Iterable[str]) -> dict[str, str]:
-    """Name of a weight -> its name in GGUF, in an architecture; other names stay as they are."""
+    """Name of a weight -> its GGUF name in an architecture; unknown names stay."""
     import gguf
 
     architecture = {name: each for each, name in gguf.MODEL_ARCH_NAMES.items()}[kind]
@@ -256,11 +257,11 @@ def _names(kind: str, weights: Iterable[str]) -> dict[str, str]:
 
 
 def _read(path: Path) -> tuple[dict[str, tuple[Tensor, Tensor]], str, float]:
-    """The factors (b, a) of a LoRA in GGUF by the name of its weight, with the scale in b, its
-    architecture, and how far its format rounds.
+    """The factors (b, a) of a LoRA in GGUF by weight name, with the scale in b; its architecture,
+    and the rounding of its format.
 
     Raises:
-        UserError: it is none.
+        UserError: the file is no such LoRA.
     """
     import gguf
 

@@ -1,6 +1,6 @@
-"""vLLM's server; routes and fields as its documentation and source have them in version 0.30.
+"""vLLM's server; routes and fields as in the documentation and source of version 0.30.
 
-``/v1/load_lora_adapter`` and ``/v1/unload_lora_adapter`` exist where it was started with
+``/v1/load_lora_adapter`` and ``/v1/unload_lora_adapter`` exist if the server was started with
 VLLM_ALLOW_RUNTIME_LORA_UPDATING; ``/v1/completions`` takes token ids, ``prompt_logprobs`` and,
 since 0.30, ``logprob_token_ids``: the log-probabilities of an item's letters in one call.
 """
@@ -27,22 +27,22 @@ from pyswarmopt_llm.experts.files import write_adapter
 from pyswarmopt_llm.servers.engine import CandidateServer, in_order
 
 log = logging.getLogger(__name__)
-_TOKENS = 128  # at most in `logprob_token_ids`
-# vLLM's default of the log-probabilities that it returns; those before 0.30 give the most likely
+_TOKENS = 128  # most ids in `logprob_token_ids`
+# vLLM's default number of returned log-probabilities; versions before 0.30 return the most likely
 # ones
 _TOP = 20
 
 
 class Vllm(CandidateServer):
-    """See `CandidateServer`; a candidate is a LoRA folder, by its name.
+    """See `CandidateServer`; a candidate is the name of a LoRA folder.
 
     Args:
         http: the connection.
-        version: as the server says.
-        folder: where it reads candidates, which both see; None: a temporary one, for a server of
+        version: version reported by the server.
+        folder: folder for candidates, visible to both; None: a temporary folder, for a server of
             the same user on this machine.
         dtype: dtype of the stored factors.
-        together: candidates in flight.
+        together: simultaneous candidates.
 
     Raises:
         UserError: no such folder.
@@ -63,7 +63,7 @@ class Vllm(CandidateServer):
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._dtype = dtype
         self._numbers = itertools.count(1)
-        # an earlier run may have left a candidate of the same number
+        # an earlier run may have left a candidate with this number
         self._run = uuid.uuid4().hex[:8]
         self.http = http
         self.together = together
@@ -93,7 +93,7 @@ class Vllm(CandidateServer):
         if not patch.low_rank:
             return None
         changes = {name.removesuffix(".weight"): change for name, change in patch.low_rank.items()}
-        # The server gives all modules the rank and scale of the file's config, so all get the
+        # The server gives all modules the rank and scale in the file's config, so all get the
         # largest rank.
         rank = max(change.a.shape[0] for change in changes.values())
         factors = {module: self._padded(change, rank) for module, change in changes.items()}
@@ -116,7 +116,7 @@ class Vllm(CandidateServer):
         return name
 
     def unload(self, candidate: str | None) -> None:
-        """See `CandidateServer.unload`; nothing comes of a server that has it no more."""
+        """See `CandidateServer.unload`; ignored if the server no longer has the candidate."""
         if candidate is None:
             return
         shutil.rmtree(self._folder / candidate, ignore_errors=True)
@@ -141,8 +141,8 @@ class Vllm(CandidateServer):
         return UserError(f"{refusal.text}; {doubts}")
 
     def score(self, candidate: str | None, pairs: Sequence[TokenPair]) -> list[list[Any]]:
-        """See `CandidateServer.score`; continuations of one token are read from the next token's
-        distribution, as far as the server gives it.
+        """See `CandidateServer.score`; continuations of one token are read from the next-token
+        distribution, as far as the server returns it.
         """
         known = self._next_tokens(candidate, [pair for pair in pairs if len(pair[1]) == 1])
         others = list(dict.fromkeys(pair for pair in pairs if pair not in known))
@@ -191,7 +191,7 @@ class Vllm(CandidateServer):
             "max_tokens": new,
             "temperature": 0.0,
             "top_p": 1.0,
-            "repetition_penalty": 1.0,  # the model's generation_config.json may say otherwise
+            "repetition_penalty": 1.0,  # the model's generation_config.json may differ
             **options,
         }
         answer = self.http.post("/v1/completions", body)

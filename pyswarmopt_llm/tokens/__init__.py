@@ -1,3 +1,1 @@
-"""Token swarms: models of any architecture mixed by the probabilities that they give to what comes
-next.
-"""
+"""Token swarms: mixtures of models of any architecture, by their next-token probabilities."""

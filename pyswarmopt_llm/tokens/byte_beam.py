@@ -1,10 +1,10 @@
-"""Writing byte by byte, whatever the members' tokenizers.
+"""Writing byte by byte, for members with any tokenizers.
 
 A text of bytes has many tokenisations. The probability that a model's text begins with given bytes
-is the sum over all token sequences that cover them, the last token reaching to their end or beyond
-(Vieira et al. 2024, arXiv 2412.03719: prefix probabilities by covers); the next byte's distribution
-is a quotient of two such sums. Here a *path* is a sequence of tokens read so far and the bytes of
-the token being written; paths of little weight are dropped.
+is the sum over all token sequences that cover them, the last token ending there or beyond (Vieira
+et al. 2024, arXiv 2412.03719: prefix probabilities by covers); the next byte's distribution is a
+quotient of two such sums. Here a *path* is a sequence of tokens read so far and the bytes of an
+unfinished token; paths of little weight are dropped.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 
-END = 256  # behind the bytes in a distribution: the text is over
-# of English text in common vocabularies; how a limit in tokens becomes one in bytes
+END = 256  # index after the bytes in a distribution: the end of the text
+# bytes per token of English text in common vocabularies; converts limits
 BYTES_PER_TOKEN = 4
 # Bytes inside a word: letters and digits of ASCII, and every byte of all other characters.
 _INSIDE = frozenset(byte for byte in range(256) if byte >= 0x80 or chr(byte).isalnum())
@@ -26,12 +26,12 @@ _INSIDE = frozenset(byte for byte in range(256) if byte >= 0x80 or chr(byte).isa
 
 @dataclass(frozen=True)
 class _Path:
-    """Tokens that were read, and a token that has begun.
+    """Tokens already read, and an unfinished token.
 
     Attributes:
-        weight: probability of the tokens read, up to a common factor.
+        weight: probability of the read tokens, up to a common factor.
         read: the text of these tokens.
-        begun: the bytes of the token that has begun; empty if none has.
+        begun: bytes of the unfinished token, or empty.
     """
 
     weight: float
@@ -39,7 +39,7 @@ class _Path:
     begun: bytes = b""
 
     def next_bytes(self) -> NDArray[np.float64]:
-        """Weight by next byte, (257,); the end only between tokens."""
+        """Weight of each next byte, (257,); the end only between tokens."""
         weights = np.zeros(END + 1)
         weights[:END] = self.read.text_model.vocabulary.next_bytes(self.begun, self.read.texts)
         if not self.begun:
@@ -51,8 +51,8 @@ class ByteBeam:
     """One member's text, byte by byte.
 
     Args:
-        prompt: that the member has read.
-        paths: most paths that are kept; the more, the nearer to the sum over all tokenisations.
+        prompt: prompt read by the member.
+        paths: most paths to keep; more paths approximate the sum over tokenisations better.
         least: paths with a smaller share of the weight are dropped.
     """
 
@@ -66,22 +66,22 @@ class ByteBeam:
 
     @property
     def full(self) -> bool:
-        """Whether the member's context window is."""
+        """Whether the member's context window is full."""
         return any(path.read.full for path in self._paths)
 
     def next_bytes(self) -> NDArray[np.float64]:
-        """P(next byte) for 0 to 255, and at `END` P(the text is over): (257,), summing to 1.
+        """P(next byte) for 0 to 255, and P(end) at `END`: (257,), summing to 1.
 
-        All 0 where the member has no token for a byte that was read.
+        All 0 if the member has no token for a byte already read.
         """
         weights = sum((path.next_bytes() for path in self._paths), np.zeros(END + 1))
         total = weights.sum()
         return weights / total if total > 0.0 else weights
 
     def push(self, byte: int) -> None:
-        """Read one more byte."""
+        """Read another byte."""
         self._written += bytes([byte])
-        # share, path before, the token that it completes
+        # share, previous path, the token that it completes
         candidates: list[tuple[float, _Path, int | None]] = []
         for path in self._paths:
             texts = path.read.texts
@@ -110,9 +110,9 @@ class ByteBeam:
         return paths
 
     def _cut_anew(self) -> list[_Path]:
-        """No kept path goes on with these bytes: cut all of the text, the longest token first.
+        """The text retokenised, longest token first, when no kept path continues with its bytes.
 
-        Empty where the member has no token for what was read: it has nothing to say from here on.
+        Empty if the member has no token for some byte: it contributes nothing from here on.
         """
         ids = self._vocabulary.cut(self._written)
         if ids is None:
@@ -122,17 +122,17 @@ class ByteBeam:
 
 
 class ByteMixture:
-    """Several members' texts, byte by byte: words are mixed as the exact mixture mixes tokens.
+    """Several members' texts, byte by byte; words are mixed like tokens in the exact mixture.
 
-    With one tokenizer a token t is written with probability sum_i c_i P_i(t), and c counts anew for
-    the next. Bytes are smaller: were every byte mixed with the weights c, members that agree on no
-    word would finish each other's words. So within a word a member counts as much as the word's
-    beginning speaks for it (Bayes' rule): the word w is then written with probability
-    sum_i c_i P_i(w), and behind it c counts anew.
+    With a common tokenizer, token t is written with probability sum_i c_i P_i(t), and the weights c
+    apply again to the next token. With bytes, using c for every byte would let members that agree
+    on no word finish each other's words. So within a word a member's weight follows from the word's
+    beginning by Bayes' rule: the word w is then written with probability sum_i c_i P_i(w), and
+    after it c applies again.
 
     Args:
-        beams: one for each member; they have read the prompt.
-        weights: c, one for each member.
+        beams: beam of each member, with the prompt read.
+        weights: weights c of the members.
     """
 
     def __init__(self, beams: Sequence[ByteBeam], weights: Sequence[float]) -> None:
@@ -146,19 +146,18 @@ class ByteMixture:
         return any(beam.full for beam in self._beams)
 
     def next_bytes(self) -> NDArray[np.float64]:
-        """P(next byte), and at `END` P(the text is over): (257,); the end alone where no member has
-        anything to say.
+        """P(next byte), and P(end) at `END`: (257,); only the end if no member contributes.
 
-        With negative weights not a distribution: what is below 0 is impossible.
+        With negative weights this is no distribution: negative values mean impossible.
         """
         total: NDArray[np.float64] = self._weights @ self._members
-        if total.max() <= 0.0:  # no member can go on
+        if total.max() <= 0.0:  # no member can continue
             total = np.zeros(END + 1)
             total[END] = 1.0
         return total
 
     def push(self, byte: int) -> None:
-        """Write one more byte."""
+        """Write another byte."""
         shares = self._weights * self._members[:, byte]
         inside = byte in _INSIDE and shares.sum() > 0.0
         self._weights = shares / shares.sum() if inside else self._start
@@ -174,7 +173,7 @@ class ByteMixture:
 def byte_pieces(
     text_models: Sequence[TextModel], weights: Sequence[float], user: str, max_new_tokens: int
 ) -> Iterator[bytes]:
-    """The greedy bytes of a `ByteMixture`; the text ends where a member's context window does."""
+    """The greedy bytes of a `ByteMixture`; the text ends when a member's context window is full."""
     beams = [ByteBeam(text_model.begin(user)) for text_model in text_models]
     mixture = ByteMixture(beams, weights)
     for _ in range(BYTES_PER_TOKEN * max_new_tokens):

@@ -1,6 +1,4 @@
-"""The engine that runs a mixture: several models side by side, one set of weights for their
-distributions.
-"""
+"""The engine of a mixture: several models side by side, and weights for their distributions."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ from pyswarmopt_llm.tokens.reading import TextModel
 from pyswarmopt_llm.tokens.sampled import sampled_pieces
 from pyswarmopt_llm.tokens.vocabulary import same_tokenizer
 
-Write = Callable[[str, int], Iterator[bytes]]  # a user turn, the most tokens -> pieces of a text
+Write = Callable[[str, int], Iterator[bytes]]  # a user turn, most tokens -> pieces of a text
 SAMPLED = "sampled"
 FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS, SAMPLED)
 
@@ -32,22 +30,23 @@ FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS, SAMPLED)
 class MixtureEngine(SeveralModels):
     """Runs sum_i w_i P_i(next token); implements `interfaces.Engine`.
 
-    A prompt here is what a user says: every member puts it into its own chat template.
+    A prompt is a user's text here: every member puts it into its own chat template.
 
     Args:
         members: name -> model with its weights in place.
         fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or one of
             `TOKEN_FUSIONS`; ``auto`` is ``exact`` where it can be and else ``bytes``. All are greedy
             but ``sampled``, see `sampled_pieces`.
-        seed: seed of what is sampled.
+        seed: seed of samples.
 
     Raises:
-        UserError: the members do not fit together (see `check_members`), or not for this fusion.
+        UserError: the members do not fit together (see `check_members`), or do not support the
+            fusion.
 
     Attributes:
         members: as given.
-        weights: (n,) float64, summing to 1; all alike until `load`.
-        same_tokenizer: whether mixtures are exact at the level of tokens.
+        weights: (n,) float64, summing to 1; equal until `load`.
+        same_tokenizer: whether mixtures are exact at the token level.
         fusion: how texts are written.
 
     Example:
@@ -83,7 +82,7 @@ class MixtureEngine(SeveralModels):
         return name
 
     def load(self, patch: Patch) -> None:
-        """Take the weights of a mixture; nothing is computed.
+        """Take a mixture's weights; nothing is computed.
 
         Raises:
             ValueError: the patch does not hold one weight for each member.
@@ -93,11 +92,11 @@ class MixtureEngine(SeveralModels):
         self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Natural log of the mixture's P(continuation | user turn); the members are run once,
-        whatever the weights.
+        """Natural log of the mixture's P(continuation | user turn); the members run only once for
+        all weights.
 
-        With one tokenizer the sum over tokens of log sum_i w_i P_i(token | all before it); else log
-        of sum_i w_i P_i(continuation).
+        With a common tokenizer the sum over tokens of log sum_i w_i P_i(token | earlier tokens);
+        else log of sum_i w_i P_i(continuation).
 
         Raises:
             UserError: a member gives NaN, or a text is too long for it.
@@ -106,16 +105,16 @@ class MixtureEngine(SeveralModels):
         return self._tables.get(tuple(pairs), ask).loglikelihood(self.weights)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Answers to user turns, special tokens left out, greedy unless the fusion is ``sampled``;
-        with different tokenizers, one after the other, and the limit is 4 bytes a token.
+        """Answers to user turns, without special tokens, greedy unless the fusion is ``sampled``;
+        with different tokenizers one at a time, limited to 4 bytes per token.
 
         Raises:
-            UserError: a prompt is too long; negative weights, where members are drawn by theirs.
+            UserError: a prompt is too long, or weights are negative in sampling.
         """
         chosen = [k for k, weight in enumerate(self.weights.tolist()) if weight != 0.0]
         members = [list(self.members.values())[k] for k in chosen]
         weights = self.weights[chosen]
-        for member in members:  # whether the prompts are known to fit
+        for member in members:  # whether prompts are known to fit
             member.encode_prompts([member.chat(prompt) for prompt in prompts], max_new_tokens)
         if self.fusion == "exact":
             return exact_texts(members, weights, prompts, max_new_tokens)
@@ -131,7 +130,7 @@ class MixtureEngine(SeveralModels):
         return [text.decode("utf-8", errors="replace") for text in texts]
 
     def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
-        """The answer, written when it is asked for."""
+        """The answer, written on demand."""
         yield from super().stream(prompt, max_new_tokens)
 
     def _sampled(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> Write:
@@ -148,7 +147,7 @@ class MixtureEngine(SeveralModels):
         )
 
     def _text_model(self, member: TransformersEngine) -> TextModel:
-        """Adapters of one base share a vocabulary, which is sorted once."""
+        """Adapters of one base share a vocabulary, sorted once."""
         key = id(member.tokenizer)
         if key not in self._text_models:
             self._text_models[key] = TextModel.of(member)
@@ -164,10 +163,10 @@ def exact_texts(
     """Greedy answers by sum_i w_i P_i(next token).
 
     Args:
-        members: with one tokenizer; their chat templates may differ.
-        weights: (n,) float64, of the members.
-        users: what the user says, one for each text.
-        max_new_tokens: most tokens of each text.
+        members: members with a common tokenizer, possibly with different chat templates.
+        weights: weights of the members, (n,) float64.
+        users: the user's text for each answer.
+        max_new_tokens: most tokens per answer.
     """
 
     def choose(logits: Sequence[Tensor], _rows: Sequence[int]) -> Tensor:

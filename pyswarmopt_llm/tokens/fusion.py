@@ -1,7 +1,7 @@
 """Ways to write one text with members of different vocabularies, token by token.
 
-Each is made for members and weights and then called with the members' texts, which are the same; it
-answers with the bytes to write next. `byte_beam` is the way that needs none of them.
+Each is made for members and weights, and called with the members' states of the same text; it
+returns the next bytes to write. `byte_beam` does not work by tokens.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Make = Callable[[Sequence[TextModel], Sequence[float]], Choose]
 RATE = 0.15
 STEPS = 5
 TEMPERATURE = 0.01
-MEMORY = 2**30  # bytes of R for one member
+MEMORY = 2**30  # most bytes of R for one member
 
 
 class Union:
-    """Adds the members' distributions up, token by token of the union of their vocabularies (GaC:
-    Yu et al. 2024, arXiv 2406.12585).
+    """Adds the members' token distributions over the union of their vocabularies (GaC: Yu et al.
+    2024, arXiv 2406.12585).
 
-    A token is its bytes. One that a member lacks has probability 0 there, even where the member
-    would write the same text in smaller tokens.
+    Tokens are identified by their bytes. A token missing in a member has probability 0 there, even
+    if the member could write the text in smaller tokens.
 
     Args:
         text_models: the members.
-        weights: weights of each.
+        weights: weights of the members.
     """
 
     def __init__(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> None:
@@ -55,17 +55,17 @@ class Union:
 
 
 class RelativeRepresentations:
-    """Adds distributions up in the space of similarities to shared tokens (DeePEn: Huang et al.
-    2024, arXiv 2404.12715).
+    """Adds distributions in the space of similarities to shared tokens (DeePEn: Huang et al. 2024,
+    arXiv 2404.12715).
 
-    Vocabularies share some tokens: the anchors. A token is described by how alike its embedding is
-    to the anchors', which means the same in every model (Moschella et al. 2023, arXiv 2209.15430).
-    A distribution p becomes p R (see `relative_representations`); those are added up; and the sum is
-    brought back into the vocabulary of the member with the greatest weight by `search`.
+    Tokens shared by all vocabularies are anchors. A token is described by its embedding's
+    similarities to the anchors', which have the same meaning in every model (Moschella et al. 2023,
+    arXiv 2209.15430). A distribution p becomes p R (see `relative_representations`); these are
+    added, and `search` maps the sum back to the vocabulary of the member with the greatest weight.
 
     Args:
         text_models: the members.
-        weights: weights of each.
+        weights: weights of the members.
         rate: step size of the search, in logits, to be chosen on dev.
 
     Raises:
@@ -89,8 +89,8 @@ class RelativeRepresentations:
         self._texts = text_models[self._main].vocabulary.texts
 
     def __call__(self, reads: Sequence[Text]) -> bytes | None:
-        """The most probable token of the main vocabulary; None for the end, which needs no
-        translation.
+        """The most probable token of the main vocabulary; None for the end, which is not
+        translated.
         """
         end = 0.0
         aim = torch.zeros(())
@@ -106,15 +106,15 @@ class RelativeRepresentations:
 
 
 def _as_row(read: Text) -> Tensor:
-    """The probabilities of its text tokens, (M,) float32."""
+    """The probabilities of a member's text tokens, (M,) float32."""
     return torch.from_numpy(read.texts).float()
 
 
 def shared_tokens(text_models: Sequence[TextModel], memory: int = MEMORY) -> list[bytes]:
-    """The tokens that all vocabularies have, sorted.
+    """The tokens shared by all vocabularies, sorted.
 
-    The paper takes all of them as anchors. R then has as many columns as rows, 9 GiB for 49,152
-    tokens; where the largest R would exceed `memory` bytes, as many anchors as fit are drawn evenly.
+    The paper uses all of them as anchors. R then has as many columns as rows, 9 GiB for 49,152
+    tokens; if the largest R would exceed `memory` bytes, an even sample that fits is used.
     """
     vocabularies = [text_model.vocabulary.texts for text_model in text_models]
     shared = sorted(set(vocabularies[0]).intersection(*vocabularies))
@@ -130,10 +130,10 @@ def shared_tokens(text_models: Sequence[TextModel], memory: int = MEMORY) -> lis
 
 
 def relative_representations(text_model: TextModel, anchors: Sequence[bytes]) -> Tensor:
-    """R: (M, anchors) float32 on the CPU, of the tokens in the order of the vocabulary.
+    """R: (M, anchors) float32 on the CPU, with tokens in the vocabulary's order.
 
-    Row t is the softmax over anchors of the cosine similarities, normalised to length 1, over the
-    temperature.
+    Row t is the softmax, with a temperature, over anchors of the cosine similarities normalised to
+    length 1.
     """
     vocabulary = text_model.vocabulary
     weight = _embedding(text_model)
@@ -152,18 +152,18 @@ def _embedding(text_model: TextModel) -> Tensor:
 def search(
     start: Tensor, aim: Tensor, relative: Tensor, rate: float = RATE, steps: int = STEPS
 ) -> Tensor:
-    """A distribution q, near `start`, whose q R is nearer to `aim`: AdamW (Loshchilov & Hutter
+    """A distribution q, near `start`, whose q R is closer to `aim`: AdamW (Loshchilov & Hutter
     2019) on the logits of q, loss KL(aim || q R).
 
-    Where `start` is right already it stays: AdamW would make full steps of what rounding leaves of
+    If `start` is already right it is returned: AdamW would make full steps along rounding errors of
     the gradient.
 
     Args:
         start: (..., M), each summing to 1.
         aim: (..., anchors), each summing to 1.
         relative: R, (M, anchors), rows summing to 1.
-        rate: about how far a step moves a logit.
-        steps: how many.
+        rate: approximate change of a logit per step.
+        steps: number of steps.
     """
     if torch.allclose(start @ relative, aim, rtol=1e-5, atol=0.0):
         return start
@@ -174,7 +174,7 @@ def search(
         for _ in range(steps):
             optimizer.zero_grad()
             reached = (logits.softmax(-1) @ relative).clamp(min=tiny)
-            (-(aim * reached.log()).sum()).backward()  # KL but for a constant
+            (-(aim * reached.log()).sum()).backward()  # KL up to a constant
             optimizer.step()
     return logits.detach().softmax(-1)
 
@@ -185,7 +185,7 @@ TOKEN_FUSIONS: dict[str, Make] = {"union": Union, "relative": RelativeRepresenta
 def token_pieces(
     text_models: Sequence[TextModel], choose: Choose, user: str, max_new_tokens: int
 ) -> Iterator[bytes]:
-    """Tokens that a fusion chooses, each then read by every member in its own tokens."""
+    """The tokens chosen by a fusion; every member reads each in its own tokens."""
     start = [text_model.begin(user) for text_model in text_models]
     reads = start
     written = b""
@@ -195,7 +195,7 @@ def token_pieces(
             return
         yield piece
         written += piece
-        # A character that is not whole cannot be tokenised yet: the members then read what is.
+        # An incomplete character cannot be tokenised yet: the members then read the complete part.
         readable = written.decode("utf-8", errors="ignore")
         reads = [
             read.read((*first.ids, *read.text_model.encode(readable)))

@@ -1,4 +1,4 @@
-"""What was computed, kept as long as it fits into a number of bytes."""
+"""A cache limited by bytes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ BYTES = 2**28
 
 
 class Kept(Generic[T]):
-    """Values by key, the least recently used of which leave where all take more than `most` bytes.
+    """Values by key; the least recently used ones are dropped beyond `most` bytes.
 
     Args:
-        size: bytes of a key and its value.
-        most: bytes of all; a value that takes more alone is not kept.
+        size: bytes of a key and value.
+        most: total bytes; a value that is larger alone is not kept.
 
     Example:
         >>> kept = Kept(lambda key, value: len(value), most=5)
@@ -35,7 +35,7 @@ class Kept(Generic[T]):
         return key in self._values
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """The value of a key; computed where it is not kept."""
+        """The value of a key, computed if not kept."""
         if key in self._values:
             self._values.move_to_end(key)
             return self._values[key]
@@ -47,7 +47,7 @@ class Kept(Generic[T]):
 
 
 def text_bytes(*parts: object) -> int:
-    """About the bytes of texts in tuples of tuples, and of numbers beside them.
+    """Approximate bytes of texts and numbers in nested tuples.
 
     Example:
         >>> text_bytes(("abc", ("de", 1.5))) >= 5

@@ -1,5 +1,5 @@
-"""Members of a token swarm, any mix of models and adapters: find them, load them side by side,
-check them; and as rows of a file.
+"""Members of a token swarm, any models and adapters: finding, loading and checking them; and their
+rows in a file.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _PROBE = "Hello"
 
 @dataclass(frozen=True)
 class Member:
-    """One expert of a token swarm, not yet loaded.
+    """An expert of a token swarm, not yet loaded.
 
     Attributes:
-        name: the expert's name.
-        spec: as given by the user; a local directory as an absolute path.
+        name: name of the expert.
+        spec: name given by the user; a local directory is an absolute path.
         base: the model, or the base of the adapter.
         adapter: None for a model.
     """
@@ -52,7 +52,7 @@ class Member:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all its weights and its tokenizer."""
+        """SHA-256 (hex) of all weights and the tokenizer."""
         if self.adapter is None:
             return self.base.fingerprint
         both = f"{self.base.fingerprint} {self.adapter.fingerprint}"
@@ -60,13 +60,13 @@ class Member:
 
 
 class SeveralModels(Engine):
-    """An engine of several models, each with a chat template of its own."""
+    """An engine of several models, each with its own chat template."""
 
     def chat(self, user: str, earlier: Sequence[Mapping[str, str]] = ()) -> str:
-        """The user's turn as it is.
+        """The user's turn, unchanged.
 
         Raises:
-            UserError: there are turns before it.
+            UserError: there are earlier turns.
         """
         if earlier:
             raise UserError("several models take single turns, no conversations; use one `base`")
@@ -74,13 +74,11 @@ class SeveralModels(Engine):
 
 
 def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member, ...]:
-    """Find the experts: a directory with an adapter_config.json is an adapter, anything else a
-    model.
+    """Find the experts: a directory with adapter_config.json is an adapter, anything else a model.
 
     Args:
         specs: directories, hub ids or ``embedded:NAME``.
-        base: the base of all adapters among them; default: the base stated in each adapter's
-            config.
+        base: base of all adapters; None: the base stated in each adapter's config.
 
     Raises:
         UserError: an expert or its base is missing, or an adapter does not fit its base.
@@ -113,7 +111,7 @@ def _stated_base(info: AdapterInfo) -> BaseModel:
 
 
 def _checked(members: Sequence[Member]) -> Iterator[Member]:
-    """The members with their adapters as their bases name the modules; each base is read once."""
+    """The members, with adapters using their bases' module names; each base is read once."""
     groups: dict[str, list[Member]] = {}
     for member in members:
         if member.adapter is not None:
@@ -131,9 +129,9 @@ def _checked(members: Sequence[Member]) -> Iterator[Member]:
 def load_members(
     members: Sequence[Member], dtype: str = "auto", device: str = "auto", threads: int | None = None
 ) -> dict[str, TransformersEngine]:
-    """Load all members side by side: name -> engine with its weights in place.
+    """Load all members side by side: name -> engine with the member's weights.
 
-    Adapters of one base share the weights that they do not change.
+    Adapters of one base share the weights they do not change.
 
     Raises:
         UserError: unknown device or dtype, a model cannot be loaded, or an adapter's base is
@@ -160,8 +158,8 @@ def load_members(
 
 
 def _with_adapter(base: TransformersEngine, info: AdapterInfo) -> TransformersEngine:
-    """A second engine that owns the weights that the adapter changes and shares the base's
-    others.
+    """A second engine with its own copies of the weights that the adapter changes; the others are
+    the base's.
     """
     patch = Patch(low_rank=load_factors(info))
     shared = {
@@ -175,11 +173,11 @@ def _with_adapter(base: TransformersEngine, info: AdapterInfo) -> TransformersEn
 
 
 def check_members(engines: Mapping[str, TransformersEngine]) -> None:
-    """Check that the members can be given the same prompts and share an alphabet.
+    """Check that the members accept the same prompts and share an alphabet.
 
     Raises:
-        UserError: only some have a chat template, tokenizers differ and share no alphabet, or a
-            member returns NaN.
+        UserError: only some members have a chat template, tokenizers differ without a common
+            alphabet, or a member returns NaN.
     """
     check_templates({name: has_template(engine) for name, engine in engines.items()})
     if not same_tokenizer([engine.tokenizer for engine in engines.values()]):
@@ -193,10 +191,10 @@ def has_template(engine: TransformersEngine) -> bool:
 
 
 def check_templates(members: Mapping[str, bool]) -> None:
-    """Refuse members of which only some have a chat template: name -> whether it has one.
+    """Refuse members if only some have a chat template: name -> whether it has one.
 
     Raises:
-        UserError: names the first without.
+        UserError: names the first member without a template.
     """
     without = [name for name, has in members.items() if not has]
     if 0 < len(without) < len(members):
@@ -213,7 +211,7 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
         UserError: a member returns NaN.
     """
     for name, engine in engines.items():
-        engine.name = engine.passes.name = name  # and what it is patched with stays
+        engine.name = engine.passes.name = name  # and then keeps its patch
         next_token_logprobs(engine, [engine.chat(_PROBE)])
 
 
@@ -221,11 +219,11 @@ def prepare_members(
     config: SearchConfig,
     over: Callable[[Sequence[Member], Mapping[str, TransformersEngine]], tuple[Space, Engine]],
 ) -> tuple[Pool, Engine]:
-    """Models and adapters of any bases, all resident side by side.
+    """Models and adapters of any bases, loaded side by side.
 
     Args:
         config: configuration of the search.
-        over: makes the space over the members, and the engine that runs its candidates.
+        over: makes the space over the members, and the engine for its candidates.
 
     Raises:
         UserError: a member cannot be loaded, or they do not fit together.
@@ -241,7 +239,7 @@ def prepare_members(
 def write_members(
     file: Path, members: Sequence[Member], weights: Sequence[float] = (), **more: Any
 ) -> None:
-    """Write a directory with one file, whole or not at all: the members, their `weights` if any,
+    """Write a directory with one file, completely or not at all: the members, optional `weights`,
     and `more`.
 
     Raises:
@@ -259,17 +257,16 @@ def write_members(
 
 
 def _absolute(spec: str) -> str:
-    """A directory's path from any working directory; a hub id as it is."""
+    """An absolute path for a directory; a hub id unchanged."""
     path = user_path(spec)
     return str(path.resolve()) if path.exists() else spec
 
 
 def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
-    """The content of a file that `write_members` wrote, and its members.
+    """The content of a file written by `write_members`, and its members.
 
     Raises:
-        UserError: the file or its rows are damaged; a member is not there any more, or not what it
-            was.
+        UserError: the file or its rows are damaged, or a member is missing or has changed.
     """
     content = read_json(file)
     if content.get("format") != FORMAT:
@@ -290,7 +287,7 @@ def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
 
 @contextmanager
 def undamaged(file: Path) -> Iterator[None]:
-    """Read the content of a file: a value that is missing or of a wrong type is a damage.
+    """Read the content of a file; missing or wrong values mean damage.
 
     Raises:
         UserError: names the file.

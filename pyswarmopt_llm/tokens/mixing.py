@@ -1,15 +1,15 @@
 """Weighted sums of probabilities, in logarithms: the arithmetic of a token swarm (Feng et al. 2024,
 arXiv 2410.11163).
 
-A position of the swarm is n coefficients that sum to 1; the model it stands for emits sum_i c_i
-P_i(next token). The swarm also goes where a coefficient is negative, and a sum with negative
-weights is no distribution. So either negative coefficients count as 0 and the rest is scaled to sum
-to 1 (*clamp*, the default), or they speak against a token and what falls below 0 counts as
-impossible (*contrast*). Both leave the experts themselves as they are.
+A position of the swarm is n coefficients that sum to 1; its model has next-token probabilities
+sum_i c_i P_i. The swarm also visits negative coefficients, and a sum with negative weights is no
+distribution. So either negative coefficients count as 0 and the rest is scaled to sum to 1
+(*clamp*, the default), or they count against a token and negative sums mean impossible
+(*contrast*). Both reproduce the experts themselves.
 
 Contrast is neither contrastive decoding (Li et al. 2023, arXiv 2210.15097) nor proxy tuning (Liu et
-al. 2024, arXiv 2401.08565): those subtract logarithms, the first among the tokens that the expert
-finds plausible only.
+al. 2024, arXiv 2401.08565): these subtract logarithms, the former only among tokens that the expert
+finds plausible.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from torch import Tensor
 from pyswarmopt_llm.engine.by_token import score_tokens
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
-# Log of what contrast makes impossible: finite, so that such options can still be compared by their
-# other tokens.
+# Log of a probability that contrast makes impossible: finite, so that such options can still be
+# compared by their other tokens.
 IMPOSSIBLE = math.log(torch.finfo(torch.float64).tiny)
 
 
 def mixing_weights(coefficients: Tensor, contrast: bool = False) -> Tensor:
-    """The weights that coefficients stand for: (n,) float64, summing to 1.
+    """The weights for coefficients: (n,) float64, summing to 1.
 
     Args:
         coefficients: (n,) with a positive sum.
-        contrast: keep negative coefficients instead of setting them to 0.
+        contrast: whether to keep negative coefficients instead of setting them to 0.
 
     Raises:
         ValueError: a coefficient is not finite, or there is nothing positive to scale to 1.
@@ -55,12 +55,12 @@ def mixing_weights(coefficients: Tensor, contrast: bool = False) -> Tensor:
 
 
 def log_mixture(logprobs: Tensor, weights: Tensor) -> Tensor:
-    """log sum_i w_i exp(logprobs_i), stable for any magnitude; with one weight of 1 that member's
-    value, to the bit.
+    """log sum_i w_i exp(logprobs_i), stable for any magnitude; with a single weight of 1 it is that
+    member's value, to the bit.
 
     Args:
         logprobs: (..., n) float64, natural logarithms.
-        weights: (n,) or (..., n) float64; where negative weights outweigh the others the result is
+        weights: (n,) or (..., n) float64; if negative weights outweigh the others the result is
             `IMPOSSIBLE`.
 
     Returns:
@@ -74,21 +74,22 @@ def log_mixture(logprobs: Tensor, weights: Tensor) -> Tensor:
     if bool((weights >= 0).all()):
         return plus
     minus = torch.logsumexp(logprobs + (-weights).clamp(min=0.0).log(), dim=-1)
-    # log(e^plus - e^minus); the inner clamp only keeps the discarded branch free of NaN.
+    # log(e^plus - e^minus); the inner clamp keeps NaN out of the unused branch.
     difference = plus + torch.log1p(-torch.exp((minus - plus).clamp(max=0.0)))
     return torch.where(minus < plus, difference, IMPOSSIBLE).clamp(min=IMPOSSIBLE)
 
 
 @dataclass(frozen=True)
 class OptionTable:
-    """Log-probabilities of n members for the parts of some continuations.
+    """Log-probabilities of n members for parts of continuations.
 
-    A part is one token where all members cut the continuations alike: then the sum over parts is,
-    exactly, the likelihood under the token-level mixture. Else the whole continuation is one part.
+    A part is one token if all members tokenise the continuations alike: then the sum over parts is
+    exactly the likelihood under the token-level mixture. Otherwise the whole continuation is one
+    part.
 
     Attributes:
         logprobs: (T, n) float64, natural logarithms.
-        owner: (T,) int64, the continuation that a part belongs to.
+        owner: continuation of each part, (T,) int64.
         n: number of continuations.
     """
 
@@ -97,7 +98,7 @@ class OptionTable:
     n: int
 
     def loglikelihood(self, weights: Tensor) -> list[float]:
-        """log P(continuation) under the mixture of weights, (n,) or for each part (T, n): the sum
+        """log P(continuation) under a mixture with weights (n,), or (T, n) for each part: the sum
         over parts of log sum_i w_i p_i.
         """
         totals = torch.zeros(self.n, dtype=torch.float64)
@@ -107,14 +108,14 @@ class OptionTable:
 def ask_members(
     members: Mapping[str, TransformersEngine], pairs: Sequence[tuple[str, str]], by_token: bool
 ) -> OptionTable:
-    """Compute every member's log P(continuation | context) of all pairs, once: any mixture's score
+    """Compute every member's log P(continuation | context) of all pairs once; any mixture's score
     is then arithmetic.
 
     Args:
-        members: name -> a model with its weights in place.
+        members: name -> model with the member's weights.
         pairs: (user turn, continuation); each member puts the turn into its own chat template.
-        by_token: keep the parts apart by token; possible where the members share a tokenizer,
-            unless their chat templates make them split a continuation differently.
+        by_token: whether to keep parts by token; possible if the members share a tokenizer, unless
+            their chat templates split a continuation differently.
 
     Raises:
         UserError: a member gives NaN, or a text is longer than its context window.

@@ -1,4 +1,4 @@
-"""A member in the middle of a text: its next token, and cheap copies that read on differently."""
+"""A member in the middle of a text: its next token, and cheap copies that continue differently."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Layers = list[tuple[Tensor, Tensor]]  # keys and values of each layer
 
 @dataclass(frozen=True)
 class TextModel:
-    """A member that writes text: its engine and its vocabulary."""
+    """A member that writes text: engine and vocabulary."""
 
     engine: TransformersEngine
     vocabulary: Vocabulary
@@ -32,8 +32,8 @@ class TextModel:
         """A text model backed by an engine.
 
         Raises:
-            UserError: its tokenizer does not say which bytes a token stands for, or its layers keep
-                more than keys and values.
+            UserError: its tokenizer does not define the bytes of tokens, or its layers cache more
+                than keys and values.
         """
         if not engine.passes.windows:
             kind = engine.model.config.get_text_config().model_type
@@ -42,8 +42,8 @@ class TextModel:
                 "be mixed with models of other tokenizers; use members of one tokenizer"
             )
         size = int(engine.model.get_output_embeddings().weight.shape[0])
-        # Rows of the output layer beyond the tokenizer's tokens stand for nothing, tokens beyond
-        # them are never given.
+        # The output layer may have more rows than the tokenizer has tokens; those rows mean
+        # nothing, and tokens beyond the rows never occur.
         tokens = (token_bytes(engine.tokenizer) + [None] * size)[:size]
         return cls(engine, Vocabulary(tokens, engine.stops()))
 
@@ -52,21 +52,20 @@ class TextModel:
         return Text(self, self.engine.encode_prompt(self.engine.chat(user)))
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a piece of the answer, nothing added."""
+        """Token ids of a piece of the answer, without special tokens."""
         return [int(i) for i in self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
 class Text:
-    """A text with its keys and values and the distribution of what comes next; `read` gives a new
-    one.
+    """A text with its keys, values and next-token distribution; `read` returns a new text.
 
-    The forward pass runs on first use. Control tokens other than those that end a text cannot be
-    written, so their probability is left out and the rest scaled to sum to 1.
+    The forward pass runs on first use. Control tokens other than end tokens cannot be written, so
+    their probability is dropped and the rest rescaled to sum to 1.
 
     Args:
         text_model: the member.
         ids: the text, at least one token.
-        before: a text of the same member to take keys and values from, as far as it is the same.
+        before: an earlier text of the same member; keys and values of the common start are reused.
 
     Attributes:
         text_model: as given.
@@ -81,21 +80,21 @@ class Text:
         self._before = before
 
     def read(self, ids: Sequence[int]) -> Text:
-        """The same member with another text; what both begin with is not computed again, and a text
-        that nobody asked about not at all.
+        """The same member with a longer or other text; the common start is not computed again, and
+        unused texts are never computed.
         """
         asked = "_outcome" in vars(self)
         return Text(self.text_model, ids, self if asked else self._before)
 
     @property
     def full(self) -> bool:
-        """Whether another token would not fit into the member's context window."""
+        """Whether the member's context window has no room for another token."""
         window = self.text_model.engine.window
         return window is not None and len(self.ids) >= window
 
     @property
     def texts(self) -> NDArray[np.float64]:
-        """Probability of each text token, (M,), in the order of the vocabulary."""
+        """Probability of each text token, (M,), in the vocabulary's order."""
         return self._outcome[0]
 
     @property
@@ -107,7 +106,7 @@ class Text:
     def _outcome(self) -> tuple[NDArray[np.float64], float, Layers]:
         """`texts`, `end`, and all keys and values.
 
-        All layers keep all tokens; the model's masks know of its windows.
+        All layers keep all tokens; the model's masks apply its windows.
         """
         layers: Layers = []
         known = 0
@@ -115,7 +114,7 @@ class Text:
             known = 0 if self._turned(self._before) else self._shared_with(self._before)
             earlier = self._before._outcome[2]
             layers = [(k[..., :known, :], v[..., :known, :]) for k, v in earlier]
-            self._before = None  # its memory is needed no more
+            self._before = None  # frees memory that is no longer needed
         engine = self.text_model.engine
         cache = DynamicCache(layers)
         with torch.inference_mode():
@@ -135,13 +134,11 @@ class Text:
         return texts / total, float(end / total), keys_and_values
 
     def _turned(self, earlier: Text) -> bool:
-        """Whether the model reads this text in another way than an earlier one (`turning_length`)."""
+        """Whether the model reads this text in another way than the earlier one (`turning_length`)."""
         turns_at = self.text_model.engine.passes.turns_at
         return turns_at is not None and (len(self.ids) > turns_at) != (len(earlier.ids) > turns_at)
 
     def _shared_with(self, earlier: Text) -> int:
-        """Tokens that this text and an earlier one begin with; one token at least is left to
-        read.
-        """
+        """Number of tokens at the start shared with an earlier text; at least one is left to read."""
         most = min(len(self.ids) - 1, len(earlier.ids))
         return next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)

@@ -1,7 +1,7 @@
-"""Sampling from a mixture at the price of one model.
+"""Sampling from a mixture at the cost of one model.
 
-To draw a token from sum_i w_i P_i(token), draw a member i by w, then a token by P_i: the other members
-need not be run (arXiv 2605.00419). They read what they have missed, in one pass, when their turn comes.
+To sample a token from sum_i w_i P_i(token), draw a member i by w, then a token from P_i: the other
+members need not run (arXiv 2605.00419). When drawn, a member reads what it has missed in one pass.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ def sampled_pieces(
     seed: int,
     one_tokenizer: bool,
 ) -> Iterator[bytes]:
-    """The tokens of a text that is drawn from a mixture, as bytes.
+    """The tokens of a text sampled from a mixture, as bytes.
 
-    With one tokenizer that is the mixture of next-token distributions. Otherwise a token is its bytes,
-    as in `fusion.Union`, and every member reads the text in its own tokens.
+    With a common tokenizer this samples the mixture of next-token distributions. Otherwise tokens
+    are identified by their bytes, as in `fusion.Union`, and every member reads the text in its own
+    tokens.
 
     Args:
         text_models: the members.
-        weights: weights of each, none below 0.
-        user: what the user says.
+        weights: weights of the members, none below 0.
+        user: the user's text.
         max_new_tokens: most tokens of the text.
-        seed: the same seed and prompt draw the same text.
+        seed: the same seed and prompt give the same text.
         one_tokenizer: whether the members share a tokenizer.
     """
     draws = random.Random(f"{seed} {user}")
@@ -44,7 +45,7 @@ def sampled_pieces(
     for _ in range(max_new_tokens):
         (turn,) = draws.choices(range(len(text_models)), weights)
         text_model = text_models[turn]
-        # A character that is not whole cannot be tokenised yet: others then read what is.
+        # An incomplete character cannot be tokenised yet: the others then read the complete part.
         own = ids if one_tokenizer else text_model.encode(written.decode("utf-8", errors="ignore"))
         read = known[turn].read((*starts[turn], *own))
         if read.full:

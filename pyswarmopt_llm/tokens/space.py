@@ -1,5 +1,5 @@
-"""Next-token distributions are averaged, P = sum c_i P_i, whatever the experts' architectures (Feng
-et al. 2024).
+"""Averages next-token distributions, P = sum c_i P_i, for experts of any architecture (Feng et al.
+2024).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ FILE = "mixture.json"
 
 
 class TokenSpace(CoefficientSpace):
-    """Coefficients of next-token distributions as positions: n numbers for n members, each member a
-    unit vector.
+    """A space of coefficients of next-token distributions: n numbers for n members; each member is
+    a unit vector.
 
     Args:
         members: models and adapters.
-        contrast: let negative coefficients speak against a token; else they count as 0 (see
+        contrast: whether negative coefficients count against a token; else they count as 0 (see
             `mixing_weights`).
     """
 
@@ -47,7 +47,7 @@ class TokenSpace(CoefficientSpace):
         self._contrast = contrast
 
     def coefficients(self, position: Tensor) -> Tensor:
-        """The weights that the position stands for, (n,) float64, summing to 1."""
+        """The weights at a position, (n,) float64, summing to 1."""
         return mixing_weights(as_vector(position, self.size), self._contrast)
 
     def realise(self, position: Tensor) -> Patch:
@@ -56,7 +56,7 @@ class TokenSpace(CoefficientSpace):
 
     def save(self, position: Tensor, out: Path) -> None:
         """Write a directory with ``mixture.json``: the members' names, paths and fingerprints, and
-        their weights.
+        the weights.
 
         Raises:
             UserError: `out` exists already.
@@ -64,21 +64,21 @@ class TokenSpace(CoefficientSpace):
         write_members(Path(out) / FILE, self._members, self.realise(position).mixture)
 
     def read(self, folder: Path) -> Patch:
-        """The mixture that `save` wrote, to the bit.
+        """The mixture written by `save`, to the bit.
 
         Raises:
-            UserError: the file is damaged, or a member is not what it was.
+            UserError: the file is damaged, or a member has changed.
         """
         return Patch(mixture=read_mixture(folder).weights)
 
 
 @dataclass(frozen=True)
 class MixtureFile:
-    """A mixture that is not loaded.
+    """A mixture, not loaded.
 
     Attributes:
-        members: where they lie.
-        weights: weights of each, summing to 1.
+        members: members with their paths.
+        weights: weights of the members, summing to 1.
     """
 
     members: tuple[Member, ...]
@@ -86,11 +86,10 @@ class MixtureFile:
 
 
 def read_mixture(folder: str | Path) -> MixtureFile:
-    """Read a mixture; its members' files are looked at, not loaded.
+    """Read a mixture; its members' files are checked, not loaded.
 
     Raises:
-        UserError: it is damaged; a member is not there any more, or not what it was when the
-            mixture was made.
+        UserError: the file is damaged, or a member is missing or has changed.
     """
     file = user_path(folder) / FILE
     content, members = read_members(file)
@@ -107,21 +106,21 @@ def open_mixture(
     fusion: str = "auto",
     seed: int = 0,
 ) -> MixtureEngine:
-    """Load the mixture in a directory such as RUN/best.
+    """Load the mixture of a directory such as RUN/best.
 
     Args:
-        folder: holds ``mixture.json``.
+        folder: directory with ``mixture.json``.
         dtype: dtype of the weights, as in a search.
-        device: where they go.
-        threads: CPU threads (None: as torch finds them).
+        device: where the models run.
+        threads: CPU threads; None: PyTorch's choice.
         fusion: see `MixtureEngine`.
         seed: see `MixtureEngine`.
 
     Returns:
-        An engine with all members resident, at the stored weights.
+        An engine with all members loaded, at the stored weights.
 
     Raises:
-        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
+        UserError: the file is damaged, or a member cannot be loaded or has changed.
 
     Example:
         >>> members = ("models/gpt2", "models/gemma3")  # doctest: +SKIP

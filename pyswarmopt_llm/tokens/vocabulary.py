@@ -1,4 +1,4 @@
-"""The bytes of tokens: the common alphabet of tokenizers, and a vocabulary sorted by them."""
+"""The bytes of tokens: a common alphabet of tokenizers, and a vocabulary sorted by bytes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from pyswarmopt_llm.common.errors import UserError
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "▁"  # U+2581, SentencePiece's space
-_PREFIXES = 10_000  # of tokens, whose places in a vocabulary are kept
-# Bytes that tokenizers must have in common to write one text.
+_PREFIXES = 10_000  # most tokens with cached places in a vocabulary
+# Bytes that tokenizers must share to write one text.
 _NEEDED = frozenset((string.ascii_letters + string.digits + " ").encode())
 
 
 def token_bytes(tokenizer: Any) -> list[bytes | None]:
     """The bytes of each token id; None for control tokens and unused ids.
 
-    Supports byte-level vocabularies (GPT-2, Llama 3, Qwen: each byte has a printable stand-in) and
-    those of SentencePiece (Gemma, Mistral, Llama 2: U+2581 is a space, ``<0x0A>`` a byte).
+    Supports byte-level vocabularies (GPT-2, Llama 3, Qwen: a printable character stands for each
+    byte) and SentencePiece vocabularies (Gemma, Mistral, Llama 2: U+2581 is a space, ``<0x0A>`` a
+    byte).
 
     Args:
-        tokenizer: a fast tokenizer of transformers.
+        tokenizer: a fast transformers tokenizer.
 
     Raises:
-        UserError: another kind of tokenizer.
+        UserError: an unsupported kind of tokenizer.
     """
     state = _state(tokenizer)
     decode = _decoder(state)
@@ -41,12 +42,12 @@ def token_bytes(tokenizer: Any) -> list[bytes | None]:
     stands_for: list[bytes | None] = [None] * (max(vocabulary.values()) + 1)
     for token, i in vocabulary.items():
         if i not in special:
-            stands_for[i] = decode(token)  # an added one goes through the same decoder
+            stands_for[i] = decode(token)  # added tokens go through the same decoder
     return stands_for
 
 
 def same_tokenizer(tokenizers: Sequence[Any]) -> bool:
-    """Whether all of them map any text to the same ids (apart from padding and truncation)."""
+    """Whether all tokenizers map any text to the same ids (ignoring padding and truncation)."""
     first, *others = [_state(tokenizer) for tokenizer in tokenizers]
     return all(other == first for other in others)
 
@@ -72,7 +73,7 @@ def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:
 
 
 def _state(tokenizer: Any) -> dict[str, Any]:
-    """Everything that determines how text becomes ids, as JSON."""
+    """Everything that determines the tokenisation, as JSON."""
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise UserError("its tokenizer has no tokenizer.json, which defines its tokens; convert it")
     state: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -80,7 +81,7 @@ def _state(tokenizer: Any) -> dict[str, Any]:
 
 
 def _decoder(state: Mapping[str, Any]) -> Callable[[str], bytes]:
-    """Token -> its bytes."""
+    """Maps a token to its bytes."""
     kinds = json.dumps(
         [state["decoder"], state["pre_tokenizer"], state["normalizer"]], ensure_ascii=False
     )
@@ -95,7 +96,7 @@ def _decoder(state: Mapping[str, Any]) -> Callable[[str], bytes]:
 
 
 def _from_stand_ins() -> Callable[[str], bytes]:
-    """GPT-2's kind: a printable character for each byte (Radford et al. 2019)."""
+    """GPT-2's alphabet: a printable character for each byte (Radford et al. 2019)."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     byte_of = {sign: byte for byte, sign in bytes_to_unicode().items()}
@@ -113,17 +114,17 @@ def _from_pieces(token: str) -> bytes:
 
 
 class Vocabulary:
-    """A model's token ids and the bytes that they stand for.
+    """A model's token ids and their bytes.
 
-    Tokens that begin alike lie side by side, so those with a prefix are a range.
+    Tokens are sorted, so tokens with a common prefix form a range.
 
     Args:
-        tokens: bytes of each id; None (and empty) for ids that are no text.
+        tokens: bytes of each id; None or empty for ids without text.
         ends: ids that end a text.
 
     Attributes:
-        texts: the M distinct ids' bytes, sorted.
-        ids: (M,) their ids, in the same order (equal bytes by id).
+        texts: bytes of the M distinct text ids, sorted.
+        ids: their ids, (M,), in the same order (equal bytes by id).
         ends: (E,) ids that end a text.
 
     Example:
@@ -144,19 +145,19 @@ class Vocabulary:
         self._edges = lru_cache(_PREFIXES)(self._find_edges)
 
     def beginning(self, prefix: bytes) -> range:
-        """Places of the tokens that begin with these bytes."""
+        """Places of the tokens that start with these bytes."""
         start = bisect_left(self.texts, prefix)
         behind = prefix + b"\xff" * self._longest
         return range(start, bisect_right(self.texts, behind, start))
 
     def complete(self, text: bytes) -> range:
-        """Places of the tokens that are these bytes and no more."""
+        """Places of the tokens with exactly these bytes."""
         start = bisect_left(self.texts, text)
         return range(start, bisect_right(self.texts, text, start))
 
     def next_bytes(self, prefix: bytes, mass: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum of `mass` ((M,), in sorted order) over the tokens that begin with these bytes, by the
-        byte they go on with: (256,).
+        """Sum of `mass` ((M,), in sorted order) over the tokens that start with these bytes, by
+        their next byte: (256,).
         """
         edges = self._edges(prefix)
         start = edges[0]
@@ -165,14 +166,14 @@ class Vocabulary:
         return np.where(np.diff(edges) > 0, sums, 0.0)
 
     def _find_edges(self, prefix: bytes) -> NDArray[np.int64]:
-        """Where the tokens begin that go on with each byte, and where the last of them end, (257,)."""
+        """For each next byte, the first place of its tokens; and the end of the last ones, (257,)."""
         inside = self.beginning(prefix)
         longer = (prefix + bytes([byte]) for byte in range(256))
         starts = [bisect_left(self.texts, each, inside.start, inside.stop) for each in longer]
         return np.array([*starts, inside.stop])
 
     def cut(self, text: bytes) -> list[int] | None:
-        """Ids that spell `text`, the longest token first; None if there are none.
+        """Ids that spell `text`, longest token first; None if impossible.
 
         Example:
             >>> Vocabulary([b"b", b"ab", None, b"a"], ends=[2]).cut(b"aab")

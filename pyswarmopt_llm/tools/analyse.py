@@ -1,4 +1,4 @@
-"""Leave one out: which experts carry a run's result, or which members that of a group."""
+"""Leave one out: which experts matter for a run's result, or which members for a group's."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from pyswarmopt_llm.searching.scoring.result import Objective, Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best
 from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
 
-LORA = "trained-on-dev"  # the name of what was trained, among the experts
+LORA = "trained-on-dev"  # stands for the trained LoRA among the experts
 Scores = Mapping[str, Mapping[str, Score]]  # task -> split -> score of a candidate
 
 
 def analyse(
     path: Path, out: Path, *, tell: Callable[[str], None], allowed: Collection[str]
 ) -> dict[str, Any]:
-    """Decide without each expert of a run, or each member of a group; write ``analysis.json``.
+    """Evaluate a run without each expert, or a group without each member; write ``analysis.json``.
 
     Args:
-        path: a run directory, or one of `ensemble` or `negotiate`.
-        out: directory to write to.
+        path: a run directory, or a directory of `ensemble` or `negotiate`.
+        out: output directory.
         tell: called with a line before every candidate.
-        allowed: what of the run's configuration may run code; see `named_again.require`.
+        allowed: parts of the run's configuration that may run code; see `named_again.require`.
 
     Returns:
-        ``leave_one_out``: see `without_experts`, or what the package of a group's analysis says.
+        ``leave_one_out``: see `without_experts`, or the analysis of the group's package.
     """
     analyses = (point.load() for point in plugins("analyses").values())
     group = next((analysis for analysis in analyses if analysis.holds(path)), None)
@@ -60,23 +60,23 @@ def analyse(
 
 
 def _make(out: Path, run: Path) -> None:
-    """Create the output directory; in the run, which may be a stranger's, it is no link."""
+    """Create the output directory; in a run, perhaps a stranger's, it must not be a link."""
     if out == run / "analysis":
         refuse_link(out)
     out.mkdir(parents=True, exist_ok=True)
 
 
 def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Score the result again, and without each expert that it contains, on dev and test.
+    """Score the result again, and without each of its experts, on dev and test.
 
-    What was trained on dev is left out as an expert is, and scored on test alone.
+    A LoRA trained on dev is left out like an expert, and scored only on test.
 
-    The other coefficients stay as they are; a mixture of distributions is scaled to sum to 1 again.
-    The journal is not written to.
+    The other coefficients are kept; a mixture of distributions is rescaled to sum to 1. Nothing is
+    added to the journal.
 
     Args:
         run: a finished run.
-        result: its ``result.json``.
+        result: content of ``result.json``.
         tell: called with a line before every candidate.
 
     Returns:
@@ -133,7 +133,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
 
 
 def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, Utility]]:
-    """Split -> task -> what it is scored by, on the splits on which the result was not trained."""
+    """Split -> task -> scoring function, for splits that the result was not trained on."""
     scorings: dict[str, Scoring] = {}
     for name in job.tasks:
         scoring = result.objectives[name].answer_format if name in result.objectives else None
@@ -152,7 +152,7 @@ def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, 
 
 
 def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
-    """Name of the folder of a trained model with these coefficients, by what it began with.
+    """Folder name of a trained model with these coefficients, by its start.
 
     Example:
         >>> start_name({"x": 0.0}, "x"), start_name({"x": 1.0}, "x"), start_name({"x": 0.5}, "x")
@@ -165,7 +165,7 @@ def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
 
 
 def _trained(run: Run, result: Result) -> Patch:
-    """LoRA that a finished run trained, without the mixture that it was trained on top of."""
+    """The LoRA that a finished run trained, without its start."""
     name = start_name(result.coefficients, result.best_single)
     if result.expert_iteration is not None:
         start = BASE if name == BASE else START
@@ -176,7 +176,7 @@ def _trained(run: Run, result: Result) -> Patch:
 def _scored(
     job: Job, position: Tensor, added: Patch, utilities: Mapping[str, Mapping[str, Utility]]
 ) -> Scores:
-    """The scores of a candidate with a change; empty where nothing is left to mix."""
+    """The scores of a candidate with a further change; empty if nothing is left to mix."""
     try:
         patch = job.pool.space.realise(position)
     except ValueError:  # a mixture of distributions without positive weights
@@ -192,7 +192,7 @@ def _scored(
 def _paired(
     objective: Objective, everyone: Mapping[str, Score], without: Mapping[str, Score]
 ) -> dict[str, Any]:
-    """Split -> all experts compared with all but one, as JSON values."""
+    """Split -> comparison of all experts with all but one, as JSON values."""
     first, second = (
         {split: score.per_item for split, score in scores.items()} for scores in (everyone, without)
     )

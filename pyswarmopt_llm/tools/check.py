@@ -1,8 +1,8 @@
-"""Whether each adapter is applied, whole, at its own scale, and also in bfloat16.
+"""Checks that each adapter is applied, completely, at its own scale, and also in bfloat16.
 
-An adapter that is loaded and ignored gives no error anywhere (lm-eval issue 2432, unsloth issues
-869 and 2142), and a wrong scale is how PEFT issue 3761 loses a part of one. What is added to the
-weights is compared with what PEFT would add; that it reaches the model, by log-probabilities.
+An adapter that is loaded but ignored raises no error anywhere (lm-eval issue 2432, unsloth issues
+869 and 2142), and PEFT issue 3761 loses part of an adapter by a wrong scale. The change of weights
+is compared with PEFT's; log-probabilities show that it reaches the model.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ from pyswarmopt_llm.experts.truncate import squared_norm
 from pyswarmopt_llm.tools.check_served import check_served
 from pyswarmopt_llm.tools.flatten import check_flat, is_plain, load_by_peft
 
-LEAST_KEPT = 0.5  # of an adapter, in bfloat16
+LEAST_KEPT = 0.5  # least share of an adapter's change kept in bfloat16
 PROMPTS = (
     "What is the capital of France?",
     "Write one sentence about the sea.",
     "Is this sentence friendly or rude? Thank you for your help.",
     "Name three colours.",
 )
-ROUNDING = 1e-5  # of float32, relative to an adapter's norm
+ROUNDING = 1e-5  # rounding in float32, relative to an adapter's norm
 REPORT = "report it with its adapter_config.json, and mix it nowhere until then"
 
 
 @dataclass(frozen=True)
 class AdapterCheck:
-    """One adapter.
+    """The check of one adapter.
 
     Attributes:
-        adapter: its name.
-        path: as given.
-        problems: what is wrong, each with what to do; empty: nothing.
-        warnings: what is odd about it, as `inspect` says it.
-        numbers: None: it could not be loaded.
+        adapter: name of the adapter.
+        path: path given by the user.
+        problems: faults, each with a remedy; empty: none.
+        warnings: oddities, as in `inspect`.
+        numbers: measurements; None: the adapter could not be loaded.
     """
 
     adapter: str
@@ -70,7 +70,7 @@ class AdapterCheck:
 
     @property
     def ok(self) -> bool:
-        """Whether it does what its files say; there may be warnings."""
+        """Whether it works as its files say, possibly with warnings."""
         return not self.problems
 
     def __str__(self) -> str:
@@ -85,8 +85,8 @@ class CheckReport:
     """The result of `check`.
 
     Attributes:
-        base: as given.
-        adapters: one per adapter, in the order given.
+        base: base given by the user.
+        adapters: one check per adapter, in the given order.
 
     Example:
         >>> report = check(["adapters/math"], "my/base")  # doctest: +SKIP
@@ -99,21 +99,21 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong with any of them."""
+        """Whether no adapter has a problem."""
         return all(adapter.ok for adapter in self.adapters)
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What was measured of an adapter.
+    """Measurements of an adapter.
 
     Attributes:
-        norm: norm of the change of the weights (Frobenius, all modules together).
-        peft_norm: the same of what PEFT loads.
-        from_peft: norm of the difference of the two, relative to the larger one.
-        change: the largest difference of any log-probability from the base, in nats.
-        bfloat16_kept: share of the change of the weights that is left in bfloat16, by projection;
-            1 for a packed base, to whose weights nothing is added.
+        norm: norm of the change of weights (Frobenius, all modules together).
+        peft_norm: norm of PEFT's change.
+        from_peft: norm of the difference between both, relative to the larger one.
+        change: largest change of a log-probability, in nats.
+        bfloat16_kept: share of the change kept in bfloat16, by projection; 1 for a packed base,
+            whose weights stay unchanged.
     """
 
     norm: float
@@ -131,24 +131,24 @@ def check(
     engine: str = "auto",
     server_folder: str | None = None,
 ) -> CheckReport:
-    """Load each adapter as a search and as PEFT does, and compare.
+    """Load each adapter as in a search and as in PEFT, and compare.
 
     Memory holds the base as in a search, and two adapters.
 
     Args:
         adapters: PEFT adapter directories or hub ids.
-        base: that they are adapters of: directory, hub id or ``embedded:smollm2-135m``.
+        base: base of the adapters: directory, hub id or ``embedded:smollm2-135m``.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        threads: CPU threads; default: PyTorch's choice.
-        engine: URL of a server that runs the base: what each adapter changes there is compared, too.
-        server_folder: a folder that the server sees, too.
+        threads: CPU threads; None: PyTorch's choice.
+        engine: URL of a server with the base: the adapters' changes there are compared, too.
+        server_folder: a folder that the server can read.
 
     Returns:
-        What is wrong with each adapter, and what was measured of it.
+        The problems and measurements of each adapter.
 
     Raises:
-        UserError: an adapter is not there, or the base cannot be used. What is wrong with an
-            adapter itself is in the report.
+        UserError: an adapter is missing, or the base cannot be used. Problems of an adapter itself
+            are in the report.
 
     Example:
         >>> for adapter in check(["adapters/math", "adapters/science"], "my/base").adapters:  # doctest: +SKIP
@@ -204,7 +204,7 @@ def _not_to_flatten(path: str | Path, base: BaseModel) -> str:
 
 
 def _coverage(info: AdapterInfo, selected: frozenset[str]) -> Iterator[str]:
-    """Tensors that are not used, and modules that the config selects and the file lacks."""
+    """Unused tensors, and modules that the config selects but the file lacks."""
     if info.ignored:
         yield f"{ignored_in_words(info)}; select them there, or export it again"
     if lacks := sorted(selected - info.modules.keys()):
@@ -234,14 +234,14 @@ def _results(numbers: Numbers) -> Iterator[str]:
 
 
 def measure(engine: TransformersEngine, base: BaseModel, info: AdapterInfo) -> Numbers:
-    """What an adapter changes, as the engine loads it and as PEFT does.
+    """Measure an adapter's change, as loaded by the engine and by PEFT.
 
     Raises:
         UserError: PEFT does not load it, or log-probabilities are not numbers.
     """
     changes = load_factors(info)
     applied = next_tokens(engine, changes)
-    bare = next_tokens(engine, {})  # which takes it out again
+    bare = next_tokens(engine, {})  # removes it again
     by_peft = factors_by_peft(engine.model, info.path)
     norm = _norm(changes.values())
     peft_norm = _norm(by_peft.values())
@@ -256,23 +256,24 @@ def measure(engine: TransformersEngine, base: BaseModel, info: AdapterInfo) -> N
 
 
 def next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> Tensor:
-    """Log-probabilities of the next token after `PROMPTS`, (prompts, V), with changes of the base.
+    """Log-probabilities of the next token after `PROMPTS`, (prompts, V), for the base with
+    `changes`.
 
     Raises:
-        UserError: they are not numbers.
+        UserError: the log-probabilities are not numbers.
     """
     engine.load(Patch(low_rank=changes))
     return next_token_logprobs(engine, [engine.chat(prompt) for prompt in PROMPTS])
 
 
 def _norm(changes: Iterable[LowRank]) -> float:
-    """The Frobenius norm of changes of several weights together."""
+    """The Frobenius norm of several weights' changes together."""
     squares = math.fsum(float(squared_norm(change.b, change.a)) for change in changes)
     return math.sqrt(max(squares, 0.0))
 
 
 def _less(first: Mapping[str, LowRank], second: Mapping[str, LowRank], name: str) -> LowRank:
-    """The change of a weight in `first`, less that in `second`; where it is missing it is 0."""
+    """The change of a weight in `first` minus the change in `second`; a missing one is 0."""
     if name not in second:
         return first[name]
     minus = LowRank(b=-second[name].b, a=second[name].a)
@@ -280,7 +281,7 @@ def _less(first: Mapping[str, LowRank], second: Mapping[str, LowRank], name: str
 
 
 def kept_in_bfloat16(model: Any, changes: Mapping[str, LowRank]) -> float:
-    """The share of a change that is left where weights are rounded to bfloat16: its projection."""
+    """The share of a change kept by weights rounded to bfloat16: the projection onto the change."""
     left = whole = 0.0
     for name, change in changes.items():
         weight = model.get_parameter(name).detach().to("cpu", torch.float32)
@@ -292,7 +293,7 @@ def kept_in_bfloat16(model: Any, changes: Mapping[str, LowRank]) -> float:
 
 
 def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
-    """Weight -> its change, as PEFT loads an adapter from a folder; the model stays as it was.
+    """Weight -> its change by an adapter loaded with PEFT; the model stays unchanged.
 
     Raises:
         UserError: PEFT does not load it.
@@ -309,7 +310,7 @@ def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
                 b = layer.lora_B[adapter].weight.detach()
                 a = layer.lora_A[adapter].weight.detach()
                 factors[f"{name}.weight"] = LowRank(b=b.cpu() * layer.scaling[adapter], a=a.cpu())
-    finally:  # put the layers back, also if it failed in the middle
+    finally:  # restore the layers, even after a failure
         wrapped = [n for n, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]
         for name in wrapped:
             model.set_submodule(name, model.get_submodule(name).get_base_layer())

@@ -1,4 +1,6 @@
-"""Whether a running server applies an adapter, whole: what it changes there, and what it changes here."""
+"""Checks that a running server applies an adapter completely, by comparing its changes there and
+here.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,9 @@ from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.servers.attach import attach
 from pyswarmopt_llm.servers.engine import CandidateServer, log_likelihoods
 
-LETTERS = "ABCD"  # of each prompt the next token: every server tells its log-probability
-APART = 0.1  # of an adapter's change of log-probabilities, beside what the bases differ by
-DOUBTFUL = 0.5  # of the change: where the bases differ by more nothing can be told
+LETTERS = "ABCD"  # next tokens to compare: every server returns their log-probabilities
+APART = 0.1  # share of an adapter's change that may differ, besides the bases' difference
+DOUBTFUL = 0.5  # share of the change: if the bases differ by more, there is no verdict
 ABSENT = 0.1  # share of the change
 
 
@@ -30,17 +32,17 @@ def check_served(
     adapters: Sequence[AdapterInfo],
     prompts: Sequence[str],
 ) -> Iterator[tuple[str, str]]:
-    """Name of each adapter -> what is wrong with it on the server; "" if nothing is.
+    """Adapter name -> its problem on the server; "" if there is none.
 
-    An adapter that the server was started with, under the name of its folder, is looked at as it
-    is; another one is sent.
+    An adapter that the server was started with, under its folder's name, is checked as it is;
+    others are sent.
 
     Args:
-        config: the server's URL, and the folder that both see.
-        base: that it runs.
-        here: the same base, loaded here.
+        config: has the server's URL, and the folder that both can read.
+        base: base that the server runs.
+        here: engine with the same base, loaded here.
         adapters: adapters of the base.
-        prompts: after which log-probabilities are compared.
+        prompts: prompts whose next-token log-probabilities are compared.
 
     Raises:
         UserError: no server answers, or it runs another base.
@@ -89,12 +91,12 @@ def _with_adapter(
 
 
 def verdict(meant: Tensor, found: Tensor, bases: float) -> str:
-    """What is wrong with an adapter on a server; "" if nothing is.
+    """The problem of an adapter on a server; "" if there is none.
 
     Args:
-        meant: the change of log-probabilities here, (N,).
-        found: the same on the server.
-        bases: norm of the difference of the bare bases.
+        meant: change of log-probabilities here, (N,).
+        found: change of log-probabilities on the server, (N,).
+        bases: norm of the difference between the bases.
 
     Example:
         >>> change = torch.tensor([3.0, -4.0])

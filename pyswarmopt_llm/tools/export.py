@@ -1,4 +1,4 @@
-"""A run's result, an adapter or a model, written in the format of the program that is to run it."""
+"""Writes a run's result, an adapter or a model in the format of the program that will run it."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ from pyswarmopt_llm.searching.use.opening import result_of
 from pyswarmopt_llm.tools.flatten import Loss, flatten, is_plain, stored_dtype
 
 ADAPTER_FILE = "adapter.gguf"
-BASE_FILE = "./base.gguf"  # beside the Modelfile of an adapter; its user puts the base there
+BASE_FILE = "./base.gguf"  # beside an adapter's Modelfile; the user puts the base there
 CONVERTER = "llama.cpp's convert_lora_to_gguf.py converts it"
-# Architectures, by the name that transformers and llama.cpp give them -> whether llama.cpp reorders
-# the rows of queries and keys.
+# Architecture, as named by transformers and llama.cpp -> whether llama.cpp permutes the rows of
+# queries and keys.
 ARCHITECTURES = {"llama": True, "qwen2": False, "qwen3": False}
-FORMATS = {  # what the model card says of each
+FORMATS = {  # with a sentence for the model card
     "merged": FileKind("transformers", "merge", ("lora",), "The adapter is merged into the base."),
     "gguf": FileKind("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
     "peft": FileKind("peft", "adapter", ("lora",)),
@@ -59,9 +59,9 @@ class Exported:
 
     Attributes:
         files: name -> size in bytes.
-        loss: loss of the truncation to a rank; None if nothing was truncated.
-        base: the GGUF file that an adapter in GGUF goes with; "" if none is known.
-        chooses: whether it is the result of a search that compared options.
+        loss: loss from truncating the rank; None if nothing was truncated.
+        base: GGUF file of the base of an adapter in GGUF; "" if unknown.
+        chooses: whether the result comes from a search that compared options.
     """
 
     files: Mapping[str, int]
@@ -80,20 +80,20 @@ def export_model(
 ) -> Exported:
     """Write a model in another format; memory holds one weight at a time.
 
-    An adapter that is no plain LoRA (DoRA, saved modules, LoHa, ...) becomes the nearest one of
-    rank `rank` in `form` peft; then memory holds the base, too.
+    An adapter that is not plain LoRA (DoRA, saved modules, LoHa, ...) becomes the nearest one of
+    rank `rank` in `form` peft; memory then holds the base, too.
 
     Args:
-        source: a finished run, whose result is exported, an adapter, or a model directory.
-        out: the directory to create.
+        source: a finished run (its result is exported), an adapter, or a model directory.
+        out: directory to create.
         form: one of `FORMATS`: a merged model for transformers and vLLM, the adapter as GGUF for
             llama.cpp and Ollama, or a PEFT adapter of smaller rank.
-        base: the model that an adapter is for.
+        base: base of an adapter.
         rank: truncate the adapter to the nearest one of this rank; below 1, in each module to the
             smallest rank that keeps this share of the change's squared norm.
 
     Raises:
-        UserError: whatever is wrong with the input, in one line; nothing is written then.
+        UserError: bad input, in one line; nothing is written.
     """
     if rank is not None and not (0 < rank < 1 or (rank >= 1 and rank == int(rank))):
         raise InvalidOption("rank", rank, "neither a share between 0 and 1 nor a whole number")
@@ -110,7 +110,7 @@ def export_model(
         origin = find_source(source, base)
         _check(origin, source, form, out)
         origin = _truncated(origin, rank)
-    with atomic_directory(folder) as part:  # whole, or not at all
+    with atomic_directory(folder) as part:  # completely or not at all
         _write(origin, form, part)
         if origin.run is not None:
             (part / "README.md").write_text(_card(origin, form, rank), encoding="utf-8")
@@ -127,10 +127,11 @@ def _chooses(origin: Source) -> bool:
 
 
 def _check(origin: Source, source: str, form: str, out: str | Path) -> None:
-    """Refuse what does not go with the format: to merge into quantised weights names the plain base.
+    """Refuse sources that do not suit the format; for merging into quantised weights, name the
+    plain base.
 
     Raises:
-        UserError: it does not.
+        UserError: the source does not suit the format.
     """
     if form != "merged":
         if not origin.adapter:
@@ -149,9 +150,9 @@ def _check(origin: Source, source: str, form: str, out: str | Path) -> None:
 
 
 def _truncated(origin: Source, rank: float | None) -> Source:
-    """The nearest adapter of that rank (Eckart & Young 1936).
+    """The nearest adapter of this rank (Eckart & Young 1936).
 
-    Modules whose rank is not above it stay as they are.
+    Modules of at most this rank are unchanged.
     """
     if rank is None:
         return origin
@@ -183,9 +184,9 @@ def _write(origin: Source, form: str, folder: Path) -> None:
 
 
 def _write_by_transformers(origin: Source, folder: Path) -> None:
-    """Write a merged model whose files name its weights otherwise than the model does.
+    """Write a merged model whose files use other weight names than the loaded model.
 
-    transformers translates the names on loading and on saving; memory holds the model.
+    transformers translates the names on loading and saving; memory holds the model.
     """
     copy_companions(origin.base, folder)
     model, _ = load_model(origin.base, stored_dtype(StoredTensors(origin.base.weight_files)))
@@ -201,7 +202,7 @@ def _write_gguf(origin: Source, folder: Path) -> None:
     write_lora(origin.base, origin.changes, folder / ADAPTER_FILE)
     base = _gguf_of(origin)
     path = BASE_FILE if base is None else str(base.absolute())
-    # Greedy, as the model was scored; Ollama takes the chat template from the base's GGUF file.
+    # Greedy, as in scoring; Ollama takes the chat template from the base's GGUF file.
     lines = (f"FROM {path}", f"ADAPTER ./{ADAPTER_FILE}", "PARAMETER temperature 0")
     text = "\n".join([*lines, "PARAMETER repeat_penalty 1", ""])
     (folder / "Modelfile").write_text(text, encoding="utf-8")
@@ -212,7 +213,7 @@ def _gguf_of(origin: Source) -> Path | None:
 
 
 def _card(origin: Source, form: str, rank: float | None) -> str:
-    """The run's model card, for these files."""
+    """The run's model card, adapted to these files."""
     run = origin.run or Path()
     as_form = FORMATS[form]
     result = read_result(run)
@@ -236,13 +237,13 @@ class Source:
     """A model to export.
 
     Attributes:
-        base: has the weights, the configuration and the tokenizer.
-        changes: name of a weight -> the adapter's change, scale included; none of a whole model.
-        adapter: its path; "" of a whole model.
-        base_name: the public name of its base.
-        targets: the modules that it adapts, as its configuration selects them.
-        run: the run directory that this is the result of, if it is one.
-        loss: loss of its rank; None: it is whole.
+        base: base with weights, configuration and tokenizer.
+        changes: weight -> the adapter's change, scale included; empty for a whole model.
+        adapter: path of the adapter; "" for a whole model.
+        base_name: public name of the base.
+        targets: modules selected by the adapter's configuration.
+        run: run directory of this result, if any.
+        loss: loss from truncating the rank; None: not truncated.
     """
 
     base: BaseModel
@@ -255,9 +256,9 @@ class Source:
 
     @property
     def weights(self) -> Computed[Tensor]:
-        """Name -> the weight with its change, in the base's dtype, computed on access.
+        """Name -> changed weight in the base's dtype, computed on access.
 
-        The sum is float32 before it is rounded.
+        The sum is computed in float32, then rounded.
         """
         stored = StoredTensors(self.base.weight_files)
 
@@ -271,15 +272,15 @@ class Source:
 
 
 def find_source(source: str, base: str | None) -> Source:
-    """The model that a run, an adapter or a model directory stands for.
+    """The model of a run, an adapter or a model directory.
 
     Args:
         source: a finished run, an adapter (directory or hub id), or a model directory.
-        base: the adapter's base model; None for a run or a model.
+        base: base of an adapter; None for a run or a model.
 
     Raises:
-        UserError: several models, an adapter that does not fit the base, or a base that cannot take
-            it.
+        UserError: several models, an adapter that does not fit the base, or a base that cannot be
+            changed.
     """
     folder = user_path(source)
     model = base
@@ -321,7 +322,7 @@ def _adapter_on(base: BaseModel, adapter: str, run: Path | None) -> Source:
 
 
 def rank_in_words(rank: float | None) -> str:
-    """A rank, or the share that is kept.
+    """A rank, or the share to keep, in words.
 
     Example:
         >>> rank_in_words(8), rank_in_words(0.95)
@@ -341,8 +342,8 @@ def _flattened(adapter: str, base: BaseModel, rank: float) -> Source:
 def write_lora(base: BaseModel, changes: Mapping[str, LowRank], path: Path) -> None:
     """Write changes of a base's weights as an adapter in float32, for llama.cpp and Ollama.
 
-    Names are those of the table of the `gguf` package. llama.cpp scales each pair of factors by
-    alpha / its own rank: alpha is 1, and B is multiplied by the rank.
+    Names come from the table of the `gguf` package. llama.cpp scales each pair of factors by alpha
+    / rank: alpha is 1, and B is multiplied by the rank.
 
     Raises:
         UserError: llama.cpp's architecture is not one of `ARCHITECTURES`, or lacks a weight.
@@ -394,10 +395,10 @@ def gguf_name(config: Any, weight: str) -> str:
 
 
 def reordered(config: Any, weight: str, value: Tensor) -> Tensor:
-    """Rows of queries and keys as llama.cpp expects them; other values as they are.
+    """Rows of queries and keys in llama.cpp's order; other values unchanged.
 
-    For the llama architecture its rotary embedding expects pairs (i, i + d/2) of each head side by
-    side.
+    For the llama architecture, its rotary embedding expects the pairs (i, i + d/2) of each head
+    side by side.
     """
     module = weight.rpartition(".")[0]
     if not ARCHITECTURES[config.model_type] or not module.endswith(("q_proj", "k_proj")):

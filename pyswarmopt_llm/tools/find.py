@@ -1,6 +1,8 @@
-"""Rank many adapters by few items: all on some, the better half on twice as many, and so on.
+"""Ranks many adapters with few items: all on some items, the better half on twice as many, and so
+on.
 
-What decides is the mean probability of the right options: eight items tell little of an accuracy.
+Adapters are ranked by the mean probability of the right options: eight items are too few for an
+accuracy.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
 from pyswarmopt_llm.searching.use.exam import Exam, OnItems
 
 FIRST_ITEMS = 8
-LARGE = 500.0  # a logit whose exponential is still finite
-# settings of the task that a search shares
+LARGE = 500.0  # a logit with a finite exponential
+# task settings shared with a search
 AS_READ = (
     "dev",
     "columns",
@@ -51,7 +53,7 @@ AS_READ = (
     "device",
     "threads",
 )
-Round = tuple[int, int]  # adapters, and the items that each has been scored on after it
+Round = tuple[int, int]  # number of adapters, and the items each has been scored on after the round
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class ItemAnswer:
     """A model's answer to an item.
 
     Attributes:
-        value: value of the metric.
-        probability: probability of the right option among the options; the value where it has none.
+        value: value by the metric.
+        probability: probability of the right option among the options; `value` without options.
     """
 
     value: float
@@ -68,10 +70,10 @@ class ItemAnswer:
 
 
 def halvings(adapters: int, items: int, top: int, first: int = FIRST_ITEMS) -> list[Round]:
-    """The rounds that begin with so many items and end with `top` adapters on all of them.
+    """The rounds from `first` items to `top` adapters on all items.
 
     Source: Karnin, Koren and Somekh 2013, "Almost optimal exploration in multi-armed bandits",
-    ICML; here the items that an adapter was scored on count in all later rounds.
+    ICML; here an adapter's items count in all later rounds.
 
     Example:
         >>> halvings(64, 100, top=4), halvings(3, 100, top=4)
@@ -87,7 +89,7 @@ def halvings(adapters: int, items: int, top: int, first: int = FIRST_ITEMS) -> l
 
 
 def passes(rounds: Sequence[Round]) -> int:
-    """Forward passes of an item.
+    """Forward passes per item.
 
     Example:
         >>> passes([(64, 8), (4, 100)])
@@ -100,11 +102,11 @@ def passes(rounds: Sequence[Round]) -> int:
 def halved(
     rounds: Sequence[Round], answers_of: Callable[[int, range], Sequence[ItemAnswer]]
 ) -> dict[int, list[ItemAnswer]]:
-    """The numbers of all adapters, the best first, and their answers.
+    """The numbers of all adapters, best first, and their answers.
 
     Args:
-        rounds: number of `halvings`; each goes on with the best of the one before.
-        answers_of: scores an adapter, by its number, on a range of the shuffled items.
+        rounds: rounds from `halvings`; each keeps the best adapters of the previous one.
+        answers_of: scores an adapter, given by number, on a range of the shuffled items.
 
     Example:
         >>> ranking = halved([(3, 1), (2, 2)], lambda number, items: [ItemAnswer(0, number)] * len(items))
@@ -126,21 +128,21 @@ def halved(
 
 
 def mean_probability(answers: Sequence[ItemAnswer]) -> float:
-    """The mean over items, by which adapters are ranked."""
+    """The mean probability over items, by which adapters are ranked."""
     return fmean(answer.probability for answer in answers)
 
 
 @dataclass(frozen=True)
 class RankedAdapter:
-    """An adapter, or the bare base, and its answers to the first of the shuffled dev items.
+    """An adapter, or the bare base, with its answers to the first shuffled dev items.
 
     Attributes:
-        name: unique in the pool.
-        path: its directory or hub id, as `search` takes it.
-        answers: in the items' order.
-        scale: the least and the greatest value of an item; None: not known.
-        adapters: that were ranked together.
-        questions: the numbers of the items' questions, where some are repeated.
+        name: name, unique in the pool.
+        path: directory or hub id, as for `search`.
+        answers: answers in the items' order.
+        scale: least and greatest value of an item; None: unknown.
+        adapters: number of adapters ranked together.
+        questions: question number of each item, if some repeat.
     """
 
     name: str
@@ -152,22 +154,22 @@ class RankedAdapter:
 
     @property
     def values(self) -> list[float]:
-        """The values of its items."""
+        """The values of its answers."""
         return [answer.value for answer in self.answers]
 
     @property
     def score(self) -> float:
-        """The mean over its items."""
+        """The mean value."""
         return fmean(self.values)
 
     @property
     def interval(self) -> Ends:
-        """The 95% interval of the score, see `held_together`."""
+        """The score's 95% interval, see `held_together`."""
         return interval(self.values, held_together(self.adapters), self.scale, self.questions)
 
     @property
     def probability(self) -> float:
-        """The mean over its items."""
+        """The mean probability."""
         return mean_probability(self.answers)
 
     def to_json(self) -> dict[str, Any]:
@@ -183,10 +185,11 @@ class RankedAdapter:
 
 
 def held_together(adapters: int) -> float:
-    """The confidence of each interval at which all those of a ranking hold in 95% of cases, so that
-    the first one's does, too, although its items made it the first (Bonferroni).
+    """The confidence of each interval for all intervals of a ranking to hold in 95% of cases,
+    including the first one's, whose items selected it (Bonferroni).
 
-    Simulated with 20 and 100 equal adapters and 40 and 200 items, it does in at least 95%.
+    Simulated with 20 and 100 equal adapters and 40 and 200 items, the first interval holds in at
+    least 95%.
     """
     return 1 - LEVEL / adapters
 
@@ -194,14 +197,14 @@ def held_together(adapters: int) -> float:
 def read_pool(
     specs: Sequence[str], base: BaseModel
 ) -> tuple[dict[str, AdapterInfo], dict[str, str], dict[str, str]]:
-    """The adapters at these directories or hub ids; every adapter is read once.
+    """The adapters at these directories or hub ids; each is read once.
 
     Returns:
-        Directory or hub id of each adapter to rank, in the order given -> the adapter; name -> why
-        another one is left out; name -> what is odd about one that is ranked.
+        Directory or hub id -> adapter, in the given order; name -> why an adapter is left out; name
+        -> oddity of a ranked adapter.
 
     Raises:
-        UserError: none is given, or none of them can be used.
+        UserError: no adapter is given, or none can be used.
     """
     report = inspect_experts(specs, base)
     left_out = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
@@ -234,15 +237,15 @@ class FindResult:
     """The result of `find`.
 
     Attributes:
-        ranking: the best first; those that were scored on more items before the others.
-        top: the number of adapters to go on with.
+        ranking: best first; adapters scored on more items come before the others.
+        top: number of adapters to continue with.
         base: the bare base on all dev items.
-        task, metric, scoring: what was scored.
-        passes: forward passes of an item.
-        left_out: name -> why it was not ranked.
-        warnings: name -> what is odd about it, as `inspect` says it.
-        search: the command that searches with the first `top`; of a single adapter, which has
-            nothing to be mixed with, the one that scores it.
+        task, metric, scoring: the scored task, metric and answer format.
+        passes: forward passes per item.
+        left_out: name -> why the adapter was not ranked.
+        warnings: name -> oddity, as in `inspect`.
+        search: command that searches with the first `top`; for a single adapter, the command that
+            scores it.
     """
 
     ranking: tuple[RankedAdapter, ...]
@@ -263,14 +266,14 @@ class FindResult:
 
 
 def adapters_on_hub(base: str, limit: int) -> list[str]:
-    """The hub ids of adapters of a base, the most downloaded first.
+    """Hub ids of a base's adapters, the most downloaded first.
 
     Args:
-        base: its hub id, which the cards of its adapters name.
-        limit: so many at most.
+        base: hub id of the base, as named in its adapters' cards.
+        limit: most ids.
 
     Raises:
-        UserError: the hub cannot be asked, or has none.
+        UserError: the hub does not answer, or has no adapters.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of its client
@@ -300,16 +303,16 @@ def find(
 ) -> FindResult:
     """Rank adapters of one base by their scores on dev.
 
-    One adapter is in memory at a time, beside the base.
+    One adapter is in memory at a time, besides the base.
 
     Args:
         adapters: directories or hub ids.
-        config: base, task and how it is scored; its `seed` shuffles the items.
-        top: number of adapters to end with, which are scored on all dev items.
-        on_items: receives the number of passes so far, and of all.
+        config: base, task and scoring; its `seed` shuffles the items.
+        top: number of adapters in the last round, scored on all dev items.
+        on_items: called with the number of passes so far, and the total.
 
     Raises:
-        UserError: no adapter can be used, or the task or the base cannot.
+        UserError: no adapter is usable, or the task or the base is not.
     """
     if not config.task:
         raise InvalidOption("task", None, "missing; name a file or builtin:NAME, or give `prompts`")
@@ -341,7 +344,7 @@ def find(
 
 
 def _engine_for(base: BaseModel, infos: Sequence[AdapterInfo], config: EvalConfig) -> Engine:
-    """An engine on the base, ready for these adapters."""
+    """An engine with the base, for these adapters."""
     engine = load_engine(
         base,
         config.dtype,
@@ -355,15 +358,15 @@ def _engine_for(base: BaseModel, infos: Sequence[AdapterInfo], config: EvalConfi
 
 
 class _Sitting:
-    """An exam that adapters sit one after another, its items in a drawn order.
+    """An exam taken by adapters in turn, with items in random order.
 
     Args:
         exam: items and metric.
-        engine: is loaded with each adapter in turn.
-        scoring: how each answers.
-        seed: draws the order.
-        total: number of passes of all.
-        on_items: receives the number of passes so far, and of all.
+        engine: engine that loads each adapter.
+        scoring: answer format.
+        seed: seed of the order.
+        total: total number of passes.
+        on_items: called with the number of passes so far, and the total.
     """
 
     def __init__(
@@ -384,9 +387,9 @@ class _Sitting:
         self._done = 0
 
     def answers(self, info: AdapterInfo | None, numbers: range | None = None) -> list[ItemAnswer]:
-        """An adapter's answers to these items, all by default; None: the bare base."""
+        """An adapter's answers to these items, by default all; None: the bare base."""
         asked = self._items if numbers is None else self._items[numbers.start : numbers.stop]
-        # the factors are read anew each time
+        # factors are read again each time
         self._engine.load(Patch() if info is None else Patch(low_rank=load_factors(info)))
         try:
             score = self._exam.metric(self._engine, asked, self._scoring, self._exam.task.prompt)
@@ -400,14 +403,14 @@ class _Sitting:
     def ranked(
         self, info: AdapterInfo | None, path: str, found: Sequence[ItemAnswer], of: int
     ) -> RankedAdapter:
-        """An adapter with its answers to the first items, one of so many."""
+        """An adapter with its answers to the first items, one of `of` adapters."""
         name = BARE if info is None else info.name
         asked = repeated(self._items[: len(found)])
         return RankedAdapter(name, path, tuple(found), self._exam.metric.scale, of, asked)
 
 
 def answers_in(score: Score, items: Sequence[Item], scoring: Scoring) -> list[ItemAnswer]:
-    """The answers to items in a score; see `ItemAnswer`."""
+    """The answers to items, extracted from a score; see `ItemAnswer`."""
     margins = score.margins or [()] * len(items)
     return [
         ItemAnswer(value, right(item, others, scoring) if others else value)
@@ -416,9 +419,9 @@ def answers_in(score: Score, items: Sequence[Item], scoring: Scoring) -> list[It
 
 
 def right(item: Item, margins: Sequence[float], scoring: Scoring) -> float:
-    """The probability of the right option among the options, as training sees it.
+    """The probability of the right option among the options, as in training.
 
-    Scores by likelihood are per byte: they count times the mean length of the options.
+    Likelihood scores are per byte; they are multiplied by the mean length of the options.
 
     Example:
         >>> item = Item("1", "?", {"A": "yes", "B": "never"}, "A")  # 4 bytes on average
@@ -433,8 +436,8 @@ def right(item: Item, margins: Sequence[float], scoring: Scoring) -> float:
 
 
 def next_command(config: EvalConfig, adapters: Sequence[str]) -> str:
-    """The command that searches with these adapters, or scores the only one, on the task as it was
-    read.
+    """The command that searches with these adapters, or scores a single one, with the same reading
+    of the task.
     """
     others = {name: getattr(config, name) for name in AS_READ}
     metrics = () if config.metric is None else (config.metric,)

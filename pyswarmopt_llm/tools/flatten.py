@@ -1,7 +1,7 @@
-"""The nearest plain LoRA to an adapter of any kind that PEFT can merge.
+"""Approximates an adapter of any kind that PEFT can merge by the nearest plain LoRA.
 
-What counts is what PEFT makes of the base's modules. Each of them is applied (cut by SVD), counted as
-lost, or refused by name: nothing of an adapter is left out in silence.
+PEFT's change of the base's modules decides. Each changed module is applied (cut by SVD), counted as
+lost, or refused by name: nothing of an adapter is ignored silently.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from pyswarmopt_llm.experts.truncate import truncate_dense
 
 @dataclass(frozen=True)
 class Loss:
-    """Loss of a smaller rank.
+    """Loss from a smaller rank.
 
     Attributes:
         whole: relative Frobenius error over all parameters.
@@ -57,11 +57,11 @@ class Loss:
 
 @dataclass(frozen=True)
 class Flat:
-    """A plain LoRA, and what it loses.
+    """A plain LoRA, and its loss.
 
     Attributes:
-        changes: name of a weight -> its change, scale included.
-        loss: loss of the rank, and of what no LoRA can hold.
+        changes: weight -> its change, scale included.
+        loss: loss from the rank, and from changes that no LoRA can hold.
     """
 
     changes: Mapping[str, LowRank]
@@ -69,7 +69,7 @@ class Flat:
 
 
 def is_plain(spec: str) -> bool:
-    """Whether an adapter need not be flattened; what is wrong otherwise is found later."""
+    """Whether an adapter is plain LoRA; other faults are found later."""
     try:
         read_adapter(spec)
     except NotPlain:
@@ -80,14 +80,14 @@ def is_plain(spec: str) -> bool:
 
 
 def flatten(spec: str, base: BaseModel, rank: float) -> Flat:
-    """The nearest plain LoRA of a rank to an adapter of any kind that PEFT can merge.
+    """The nearest plain LoRA with a given rank to an adapter of any kind that PEFT can merge.
 
-    What PEFT makes of the base's weights, minus the weights, is cut by SVD (see `truncate`), one
-    layer at a time in float32, beside the base as it is stored.
+    PEFT's weights minus the base's weights are cut by SVD (see `truncate`), one layer at a time in
+    float32, besides the base as stored.
 
     Args:
         spec: an adapter's directory or hub id.
-        base: with plain weights.
+        base: base with plain weights.
         rank: rank of each module; for a share see `truncate_dense`.
 
     Raises:
@@ -123,14 +123,14 @@ def stored_dtype(stored: StoredTensors) -> torch.dtype:
 
 
 def check_flat(spec: str, base: BaseModel) -> Skeleton:
-    """Refuse what `flatten` cannot make plain, by names and shapes alone.
+    """Refuse adapters that `flatten` cannot make plain, by names and shapes only.
 
     Returns:
         The base's modules.
 
     Raises:
-        UserError: the base is packed, PEFT does not load the adapter, has no place for a part of
-            it, or it changes no linear layer.
+        UserError: the base is packed, PEFT does not load the adapter, ignores part of it, or it
+            changes no linear layer.
     """
     refuse_quantised(base)
     folder = adapter_folder(spec)
@@ -153,7 +153,7 @@ def check_flat(spec: str, base: BaseModel) -> Skeleton:
 
 
 def _refuse_other_sizes(folder: Path, base: BaseModel, modules: Skeleton) -> None:
-    """Refuse whole weights that have another size in this base, such as those of added tokens.
+    """Refuse whole weights whose size differs in this base, for example because of added tokens.
 
     Raises:
         UserError: names the first one.
@@ -173,10 +173,10 @@ def _refuse_other_sizes(folder: Path, base: BaseModel, modules: Skeleton) -> Non
 
 
 class _Original:
-    """The base's own parameters by name, float32.
+    """The base's parameters by name, float32.
 
-    Those that its files hold under the same name with the same values are read from there; of the
-    others (other names, fused experts, another dtype) there are copies.
+    Parameters that its files hold under the same name with the same values are read from there; the
+    others (other names, fused experts, another dtype) are copied.
     """
 
     def __init__(self, model: Any, stored: StoredTensors) -> None:
@@ -194,7 +194,7 @@ class _Original:
         return name in self._names
 
     def __getitem__(self, name: str) -> Tensor:
-        own = self._names[name]  # of a shared parameter the first name
+        own = self._names[name]  # a shared parameter has its first name
         value = self._copies[own] if own in self._copies else self._stored[own]
         return value.float()
 
@@ -207,7 +207,7 @@ def _is_stored(name: str, parameter: Tensor, stored: StoredTensors) -> bool:
 
 
 def _adapted(model: Any) -> Iterator[tuple[str, Any]]:
-    """The modules that PEFT has put its own in the place of, by name, none inside another."""
+    """The modules that PEFT has replaced, by name, none inside another."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import AuxiliaryTrainingWrapper
 
@@ -220,9 +220,9 @@ def _adapted(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _changes(model: Any, before: _Original) -> Iterator[tuple[str, Tensor]]:
-    """Parameter -> what the adapter adds to it, float32, where that is not zero.
+    """Parameter -> its non-zero change by the adapter, float32.
 
-    Modules are merged as copies: where two share a parameter, each has its own change, as in PEFT.
+    Modules are merged as copies: if two share a parameter, each has its own change, as in PEFT.
 
     Raises:
         UserError: the adapter adds a parameter that the base does not have.
@@ -247,7 +247,7 @@ def _change(name: str, parameter: Tensor, before: _Original) -> Iterator[tuple[s
 
 
 def _merged(module: Any) -> Any:
-    """A module of the base with what PEFT adds to it."""
+    """A module of the base, merged with PEFT's changes."""
     if hasattr(module, "unload_and_optionally_merge_module"):
         return module.unload_and_optionally_merge_module(
             merge=True, safe_merge=False, adapter_names=None
@@ -257,31 +257,31 @@ def _merged(module: Any) -> Any:
 
 
 def load_by_peft(model: Any, folder: Path, **options: Any) -> list[str]:
-    """Put an adapter into a model as PEFT loads it, which wraps the model's own layers.
+    """Load an adapter into a model by PEFT, which wraps the model's layers.
 
     Args:
-        model: the base.
-        folder: the adapter's directory.
+        model: base.
+        folder: directory of the adapter.
         options: options of ``PeftModel.from_pretrained``.
 
     Returns:
-        The tensors of the file that PEFT has no place for, and leaves out.
+        The tensors of the file that PEFT ignores.
 
     Raises:
         UserError: PEFT does not load it.
     """
-    quiet_bitsandbytes()  # peft imports it if it is installed
+    quiet_bitsandbytes()  # peft imports it if installed
     import peft
 
     device = "cpu" if model.device.type == "meta" else str(model.device)
     options |= {"torch_device": device}
     try:
-        # It draws what a file lacks, and warns of it.
+        # It initialises missing tensors at random, and warns.
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
             adapted = peft.PeftModel.from_pretrained(model, folder, **options).eval()
-            # Again, for its answer, which `from_pretrained` keeps to itself.
+            # Again, for its return value, which `from_pretrained` does not return.
             found = adapted.load_adapter(folder, "default", **options)
-    except Exception as error:  # whatever a configuration leads to
+    except Exception as error:  # any error that a configuration causes
         if out_of_memory(error):
             raise
         raise UserError(f"PEFT does not load it ({_reason(error)}); export it again") from error
@@ -289,6 +289,6 @@ def load_by_peft(model: Any, folder: Path, **options: Any) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
-    """What PEFT says; of errors with a list, its first entry."""
+    """PEFT's message; of errors with a list, the first entry."""
     first, *rest = str(error).strip().splitlines() or [""]
     return rest[0].strip() if first.endswith(":") and rest else first_line(error)

@@ -1,10 +1,10 @@
 """Built-in tasks, pure functions of a seed: four generated skills, their mixture, requests, and
-everyday questions by which one sees what a model has forgotten.
+everyday questions that show what a model has forgotten.
 
-A new skill is one function `rng -> Draft` and one line in `SKILLS`. The partition of a generated
-question is the hash of its sorted words, independent of the seed. So an expert trained with one
-seed has never seen a dev or test question of any other, and reordering a sum or the roads of a map
-changes no partition.
+A new skill is a function `rng -> Draft` and a line in `SKILLS`. The partition of a generated
+question is a hash of its sorted words, independent of the seed. So an expert trained with one seed
+has never seen another seed's dev or test questions, and reordering a sum or a map's roads changes
+no partition.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pyswarmopt_llm.published.builtin.skills import Draft, Maker, Partition
 from pyswarmopt_llm.scores.tasks.types import Item, Task
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# Percentage of the questions; train is the rest.
+# Percentage of the questions; the rest is for training.
 _DEV_SHARE = 15
 _TEST_SHARE = 25
-# Consecutive draws without a new question after which a skill is exhausted (a partition takes one
-# draw in 2 to 7).
+# A skill is exhausted after this many draws in a row without a new question (one draw in 2 to 7
+# hits a given partition).
 _PATIENCE = 2000
 
 SKILLS: dict[str, Maker] = {
@@ -55,7 +55,7 @@ class _Builtin:
     test: int = 500
 
 
-# The task of `swarm-llm demo`: of its experts five know a part of it, the others are in the way.
+# The task of `swarm-llm demo`: five of its experts know a part of it, the others are distractors.
 _FIVE = ("bank", "travel", "clinic", "shop", "internet")
 _FIVE_DESKS = {f"requests-{business}": DESKS[f"requests-{business}"] for business in _FIVE}
 _BUILTINS: dict[str, _Builtin] = {
@@ -88,12 +88,12 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
     """The name and seed in ``builtin:NAME[:SEED]``.
 
     Raises:
-        UserError: the seed is no whole number, or more than 63 bits.
+        UserError: the seed is not a whole number, or has more than 63 bits.
     """
     name, _, seed = spec.partition(":")[2].partition(":")
     if not seed:
         return name, default
-    # The length first: Python reads no number of thousands of digits.
+    # The length first: Python does not parse numbers with thousands of digits.
     if not (seed.isascii() and seed.isdigit()) or len(seed) > len(str(SEED)) or int(seed) > SEED:
         raise UserError(
             f"{spec[:60]}: the seed must be a whole number of at most {SEED}; write "
@@ -130,7 +130,7 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
 
 
 def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]:
-    """Questions to train on, none of them a dev or test question of any seed.
+    """Training questions, none of them a dev or test question of any seed.
 
     Args:
         name: one of `builtin_names()`.
@@ -163,7 +163,7 @@ def _items(
 
 
 def partition_of(question: str) -> Partition:
-    """The partition of a question, a function of its words alone.
+    """The partition of a question, determined only by its words.
 
     Example:
         >>> partition_of("What is two plus six?") == partition_of("what is six plus two?")
@@ -178,7 +178,7 @@ def partition_of(question: str) -> Partition:
 
 
 def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -> Iterator[Draft]:
-    """Distinct questions of one partition, without end; `UserError` once the skill has no more."""
+    """Distinct questions of one partition, without end; `UserError` when the skill has no more."""
     seen: set[str] = set()
     misses = 0
     while misses < _PATIENCE:
@@ -197,7 +197,7 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
 def interleaved(
     makers: dict[str, Maker], partition: Partition, n: int, seed: int
 ) -> list[tuple[str, Draft]]:
-    """`n` drafts, (domain, draft), in round-robin order: every prefix is balanced."""
+    """`n` drafts, (domain, draft), round-robin: every prefix is balanced."""
     streams = {
         domain: drafts(domain, make, partition, random.Random(f"{domain}:{partition}:{seed}"))
         for domain, make in makers.items()

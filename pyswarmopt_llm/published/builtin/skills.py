@@ -1,5 +1,5 @@
-"""Generated skills: short questions with right and tempting wrong answers, each a function
-`rng -> Draft`.
+"""Generated skills: short questions with right and plausible wrong answers, each a function `rng ->
+Draft`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ Partition = Literal["train", "dev", "test"]
 
 @dataclass(frozen=True)
 class Draft:
-    """A question with its right answer and wrong answers, before the options are ordered.
+    """A question with its right answer and wrong answers, before ordering the options.
 
     Attributes:
-        question: its text.
+        question: text of the question.
         answer: the right option.
-        distractors: the others.
-        partition: where a question from a list says that it belongs; None:
-            `partition_of` decides.
+        distractors: wrong options.
+        partition: partition of a question from a list; None: `partition_of` decides.
     """
 
     question: str
@@ -38,7 +37,7 @@ Maker = Callable[[random.Random], Draft]
 
 @cache
 def table(name: str) -> Any:
-    """The content of a JSON file beside this one."""
+    """The content of a JSON file in this folder."""
     return json.loads(files(__package__).joinpath(f"{name}.json").read_text("utf-8"))
 
 
@@ -68,8 +67,8 @@ _STORIES: tuple[tuple[str, Callable[[int, int], int]], ...] = (
 
 
 def arithmetic(rng: random.Random) -> Draft:
-    """One story; the answer is a number word, the others results of the wrong operation and near
-    misses.
+    """A story; the answer is a number word, the distractors are results of the wrong operation and
+    near misses.
 
     Example:
         >>> draft = arithmetic(random.Random(1))
@@ -150,10 +149,10 @@ def random_tree(rng: random.Random, nodes: list[str]) -> list[tuple[str, str]]:
     return [(b, a) if rng.random() < 0.5 else (a, b) for a, b in edges]
 
 
-# What one person is to another. COMPOSE[of][kin] is the relation to me of the `kin` of my `of`,
-# where it is certain: the brother of my mother is my uncle. (The brother of my uncle is missing: he
-# may be my father.) INVERSE: relation of x to y -> of y to x, for a male and for a female y. The
-# pairs (kin, of) of INNER never lead back to the first person.
+# Family relations. COMPOSE[of][kin] is the relation to me of the `kin` of my `of`, where certain:
+# the brother of my mother is my uncle. (The brother of my uncle is missing: he may be my father.)
+# INVERSE: relation of x to y -> of y to x, for a male and for a female y. The pairs (kin, of) of
+# INNER never lead back to the first person.
 _KIN = table("kinship")
 COMPOSE: dict[str, dict[str, str]] = _KIN["compose"]
 INVERSE: dict[str, tuple[str, str]] = _KIN["inverse"]
@@ -164,7 +163,7 @@ _RELATIONS = (*INVERSE, "cousin", "brother-in-law", "sister-in-law")
 
 
 def kinship(rng: random.Random) -> Draft:
-    """A question about a relation that follows from the one, two or three given.
+    """A question about a relation that follows from one, two or three given ones.
 
     Example:
         >>> " to " in kinship(random.Random(0)).question
@@ -211,20 +210,20 @@ def _kin_draft(rng: random.Random, question: str, answer: str, tempting: tuple[s
     return Draft(question, answer, wrong_answers(rng, answer, candidates))
 
 
-# How a question about a request calls a desk; others go by the name of their business.
+# The name of a desk in a question about a request; by default the business's name.
 _DESKS = {
     "travel": "travel agency",
     "home": "smart home",
     "shop": "online shop",
     "internet": "internet provider",
 }
-# Of the 20 requests on a topic in ``requests.json``; the others are for test, as the other 17 of the
-# 20 questions on a subject in ``everyday.json``.
+# Of 20 requests per topic in ``requests.json``; the others are for test, as are 17 of the 20
+# questions per subject in ``everyday.json``.
 _TRAIN, _DEV = 12, 3
 
 
 def requests(business: str) -> Maker:
-    """Questions to the service desk of a business; the options are topics of its own.
+    """Questions to the service desk of a business; the options are its topics.
 
     Example:
         >>> draft = requests("library")(random.Random(0))

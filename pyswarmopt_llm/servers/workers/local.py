@@ -1,13 +1,13 @@
-"""Workers that are processes on this machine; run as a module this file is the fork server that
-they are forked from.
+"""Workers as processes on this machine. Run as a module, this file is the fork server that forks
+them.
 
-The fork server is a fresh process that loads what a search needs, with a single thread, and then
-does nothing but fork: a worker begins within milliseconds, also in place of one that died, and the
-memory of the base is shared by all of them but for the weights that candidates change. A GPU cannot
-be shared that way: its workers load after the fork.
+The fork server is a fresh, single-threaded process that loads everything a search needs, and then
+only forks. A worker, or its replacement, starts within milliseconds, and all share the base's
+memory except for weights that candidates change. A GPU cannot be shared in this way: its workers
+load after the fork.
 
-When the search ends, or is killed, the sockets to it close: then the fork server ends itself and
-all workers.
+When the search ends or is killed, its sockets close; then the fork server ends itself and all
+workers.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.servers.workers.worker import Handler, Load, Order, Reply
 
-LONGEST = 6 * 3600.0  # seconds that an order may take: an evaluation that is slower makes no search
+LONGEST = 6 * 3600.0  # most seconds of an order: slower evaluations make no search
 
 
 class ForkServer:
     """Starts workers on this machine.
 
     Args:
-        config: the search's; its `threads` are a worker's, its `device` is named (``cpu``,
-            ``cuda:0``).
-        load: what a worker loads for a configuration, a function of a module.
-        count: number of the workers.
+        config: configuration of the search; its `threads` are for each worker, its `device` is
+            explicit (``cpu``, ``cuda:0``).
+        load: function of a module that loads a configuration in a worker.
+        count: number of workers.
     """
 
     def __init__(self, config: SearchConfig, load: Load, count: int) -> None:
         self._order = pickle.dumps((load, config))
         self._count = count
-        self._workers = WeakSet[LocalWorker]()  # their sockets close when nobody asks them any more
+        self._workers = WeakSet[LocalWorker]()  # their sockets close when no one uses them
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
 
@@ -54,7 +54,7 @@ class ForkServer:
         return self._count
 
     def start(self, slot: int) -> LocalWorker:
-        """Begin to start the worker of a slot."""
+        """Start the worker of a slot, without waiting."""
         near_end, far_end = socket.socketpair()
         with far_end:
             try:
@@ -73,7 +73,7 @@ class ForkServer:
 
     @property
     def memory(self) -> int:
-        """Bytes of the memory of the workers that are there."""
+        """Bytes of memory of the running workers."""
         return sum(memory_of(worker.pid) for worker in self._workers if worker.pid is not None)
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class ForkServer:
             self._line = None
 
     def _opened(self) -> socket.socket:
-        """The line to its process, which is begun when it is first needed."""
+        """The connection to the process, which is started on first use."""
         if self._line is not None:
             return self._line
         near_end, far_end = socket.socketpair()
@@ -97,15 +97,14 @@ class ForkServer:
         }
         with far_end:
             process = subprocess.Popen(
-                # -P: the current directory is not on its path, unless it is on that of this
-                # process.
+                # -P: the current directory is on its path only if it is on this process's path.
                 [sys.executable, "-P", "-m", __name__, str(far_end.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=[far_end.fileno()],
                 env=environment,
-                process_group=0,  # Ctrl-C is for the search, which ends its workers
+                process_group=0,  # Ctrl-C is handled by the search, which ends its workers
             )
         self._line = near_end
         self._process = process
@@ -118,10 +117,10 @@ class LocalWorker:
     """A process that carries out orders.
 
     Args:
-        line: to it.
+        line: connection to the process.
 
     Attributes:
-        pid: id of the process; None before the first order.
+        pid: process id; None before the first order.
     """
 
     def __init__(self, line: Connection) -> None:
@@ -129,7 +128,7 @@ class LocalWorker:
         self.pid: int | None = None
 
     def ask(self, order: Order) -> Reply:
-        """Let it evaluate a candidate, in `LONGEST` seconds at most once it has loaded everything."""
+        """Let the process evaluate a candidate, within `LONGEST` seconds after loading."""
         from pyswarmopt_llm.servers.workers.worker import Failure
 
         try:
@@ -143,7 +142,7 @@ class LocalWorker:
         return reply
 
     def close(self) -> None:
-        """Kill the process; a pending `ask` returns that it died."""
+        """Kill the process; a pending `ask` reports its death."""
         if self.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -152,19 +151,19 @@ class LocalWorker:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes of a process's memory, its share of shared pages included (Linux; elsewhere 0)."""
+    """Bytes of a process's memory, including its part of shared pages (Linux; elsewhere 0)."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:  # gone by now, or another system
+    except OSError:  # already gone, or another system
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-# In the fork server, and in the workers forked from it
+# Code of the fork server and its workers
 
 
 def main(descriptor: int) -> NoReturn:
-    """Fork a worker for every socket that comes through this one, until it is closed."""
+    """Fork a worker for every socket received through this one, until it closes."""
     import torch
 
     from pyswarmopt_llm.servers.workers.worker import Handler
@@ -189,7 +188,7 @@ def main(descriptor: int) -> NoReturn:
 
 
 def device_of(config: SearchConfig, slot: int) -> SearchConfig:
-    """The settings of the worker in a slot: with several GPUs each has the next one."""
+    """The configuration of a slot's worker; several GPUs are used in turn."""
     import torch
 
     gpus = torch.cuda.device_count()
@@ -199,7 +198,7 @@ def device_of(config: SearchConfig, slot: int) -> SearchConfig:
 
 
 def _work(line: Connection, handler: Handler) -> NoReturn:
-    """Carry out orders until the socket is closed."""
+    """Carry out orders until the socket closes."""
     try:
         _send(line, os.getpid())
         while True:
@@ -209,8 +208,7 @@ def _work(line: Connection, handler: Handler) -> NoReturn:
 
 
 def _send(line: Connection, what: object) -> None:
-    # Not with `Connection.send`, into which torch puts a way of its own to share tensors: by
-    # descriptors, which leak.
+    # Not `Connection.send`: torch would share tensors by descriptors, which leak.
     line.send_bytes(pickle.dumps(what))
 
 

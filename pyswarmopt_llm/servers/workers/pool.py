@@ -1,7 +1,7 @@
-"""Pools of workers: each evaluates one candidate after another, and is replaced if it fails.
+"""Pools of workers: each evaluates one candidate after another, and is replaced on failure.
 
-A worker that fails in any way is killed, so that no candidate runs in a process of unknown state.
-Results do not depend on the worker.
+A failed worker is killed, so that no candidate runs in a process of unknown state. Results do not
+depend on the worker.
 """
 
 from __future__ import annotations
@@ -29,28 +29,27 @@ from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Load, Order,
 
 log = logging.getLogger(__name__)
 
-TRIES = 3  # workers that may fail at one candidate
-_LOOK = 1.0  # seconds between looks at how many workers there may be
+TRIES = 3  # workers tried for one candidate
+_LOOK = 1.0  # seconds between checks of the possible number of workers
 
 
 class RayCluster:
-    """Starts actors, as many as the cluster has room for: one for each GPU, else one for each so
-    many cores.
+    """Starts actors, as many as fit on the cluster: one per GPU, or one per group of cores.
 
-    Base, experts and tasks are read on every node from the paths that the search was given; an
-    actor that finds other files there is refused.
+    Every node reads base, experts and tasks from the search's paths; an actor that finds other
+    files is refused.
 
     Args:
-        address: ``ray`` (the cluster that this process is connected to, the one that runs on this
-            machine, or a new one here) or ``ray://HOST[:PORT]``.
-        config: the search's.
-        load: what a worker loads for a configuration, a function of a module.
+        address: ``ray`` (the connected cluster, the one on this machine, or a new one here) or
+            ``ray://HOST[:PORT]``.
+        config: configuration of the search.
+        load: function of a module that loads a configuration in a worker.
 
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
 
     Attributes:
-        memory: 0: the actors may be anywhere.
+        memory: 0, since actors may be anywhere.
     """
 
     memory = 0
@@ -77,13 +76,13 @@ class RayCluster:
         self._on_gpus = config.device != "cpu" and self._total("GPU") > 0
 
     def size(self) -> int:
-        """Number of actors that the cluster has room for now; nodes may join and leave."""
+        """Number of actors that now fit on the cluster; nodes may join and leave."""
         return max(
             int(self._total("GPU") if self._on_gpus else self._total("CPU") // self._cores), 1
         )
 
     def start(self, slot: int) -> RayWorker:
-        """Begin to start an actor, wherever there is room."""
+        """Start an actor where there is room, without waiting."""
         options = {"num_cpus": self._cores, "num_gpus": int(self._on_gpus), "max_restarts": 0}
         actor = self._ray.remote(**options)(Handler).remote(self._load, self._config)
         return RayWorker(self._ray, actor)
@@ -101,8 +100,8 @@ class RayWorker:
     """An actor that carries out orders.
 
     Args:
-        ray: the module.
-        actor: a remote `Handler`.
+        ray: module `ray`.
+        actor: remote `Handler`.
     """
 
     def __init__(self, ray: Any, actor: Any) -> None:
@@ -110,7 +109,7 @@ class RayWorker:
         self._actor = actor
 
     def ask(self, order: Order) -> Reply:
-        """Wait until there is room for it, and let it evaluate a candidate."""
+        """Wait for the actor to be placed, and let it evaluate a candidate."""
         try:
             reply: Reply = self._ray.get(self._actor.answer.remote(order))
         except self._ray.exceptions.RayError as error:
@@ -127,12 +126,12 @@ Worker = local.LocalWorker | RayWorker
 
 
 class Pool:
-    """Workers that evaluate candidates. Close the pool in the end.
+    """Workers that evaluate candidates. Close the pool at the end.
 
     Args:
         host: starts the workers; the pool grows with its size, and shrinks as workers fail.
-        fingerprints: fingerprints of what they have to have loaded.
-        on_failure: called with the kind and the text of every failure, one at a time.
+        fingerprints: fingerprints of the files that workers must load.
+        on_failure: called with kind and text of each failure, one at a time.
     """
 
     def __init__(
@@ -145,20 +144,20 @@ class Pool:
         self._fingerprints = dict(fingerprints)
         self._on_failure = on_failure
         self._changed = threading.Condition()
-        self._workers: dict[int, Worker] = {}  # by slot
+        self._workers: dict[int, Worker] = {}  # slot -> worker
         self._free: list[int] = []
         self._closed = False
         self._threads = ThreadPoolExecutor(MOST, "worker")
 
     def crew(self, questions: Questions) -> Crew:
-        """Crew that evaluates candidates on these questions."""
+        """The crew that evaluates candidates on these questions."""
         return Crew(partial(self.evaluate, questions), self._threads)
 
     def evaluate(self, questions: Questions, request: Request) -> Row:
-        """Have a candidate evaluated.
+        """Evaluate a candidate on a worker.
 
         Raises:
-            UserError: `TRIES` workers failed at it, or one says that the user can correct it.
+            UserError: `TRIES` workers failed, or one reports an error of the user's.
             CancelledError: the pool was closed.
         """
         for tried in range(1, TRIES + 1):
@@ -177,7 +176,7 @@ class Pool:
         )
 
     def _hire(self) -> tuple[int, Worker]:
-        """A worker that is free, or a new one, and its slot."""
+        """A free or new worker, and its slot."""
         with self._changed:
             while not self._closed:
                 if self._free:
@@ -191,7 +190,7 @@ class Pool:
         raise CancelledError
 
     def _release(self, slot: int, reply: Reply) -> None:
-        """Free a worker after its reply; one that failed is ended."""
+        """Free a worker after its reply; end it if it failed."""
         with self._changed:
             self._changed.notify()
             if not isinstance(reply, Failure):
@@ -204,14 +203,14 @@ class Pool:
             log.warning("a worker failed (%s): %s", reply.kind, reply.text)
 
     def close(self) -> int:
-        """End all workers at once; what they have not finished is not evaluated.
+        """End all workers at once; unfinished candidates are not evaluated.
 
         Returns:
-            Bytes of memory that those on this machine took.
+            Bytes of memory that workers on this machine used.
         """
         with self._changed:
             self._closed = True
-            # no worker is started while those that are there are counted
+            # no worker may start while they are counted
             memory = self._host.memory
             workers = list(self._workers.values())
             self._changed.notify_all()
@@ -223,11 +222,11 @@ class Pool:
 
 
 class Pools:
-    """The crew of one search: processes, a Ray cluster, or candidates in flight on a server.
+    """The crew of a search: processes, a Ray cluster, or simultaneous candidates on a server.
 
     Args:
         job: the search.
-        run: notes failures.
+        run: records failures.
         load: loads the job in a worker.
     """
 
@@ -239,7 +238,7 @@ class Pools:
             self._pool = Pool(host_of(job, load), job.fingerprints, run.note_failure)
 
     def on(self, evaluator: Evaluator, questions: Questions) -> Crew:
-        """The crew for these questions; `evaluator` scores them in this process."""
+        """The crew for these questions; `evaluator` is the local one."""
         if self._pool is not None:
             return self._pool.crew(questions)
         engine = cast(ServedEngine, self._job.engine)
@@ -248,8 +247,8 @@ class Pools:
         return Crew(partial(evaluate_served, evaluator, engine), threads)
 
     def close(self) -> int:
-        """End the workers, once a server has answered what has begun; returns the bytes of memory
-        that those on this machine took.
+        """End the workers, after a server's pending answers; return the bytes of memory that
+        workers on this machine used.
         """
         for threads in self._threads:
             threads.shutdown(cancel_futures=True)
@@ -257,7 +256,7 @@ class Pools:
 
 
 def evaluate_served(evaluator: Evaluator, engine: ServedEngine, request: Request) -> Row:
-    """Evaluate a candidate on the server of an engine, beside others."""
+    """Evaluate a candidate on an engine's server, in parallel with others."""
     own = engine.another()
     try:
         return replace(evaluator, engine=own).evaluate(request)
@@ -266,8 +265,8 @@ def evaluate_served(evaluator: Evaluator, engine: ServedEngine, request: Request
 
 
 def host_of(job: Job, load: Callable[..., Job]) -> Host:
-    """Host of a search's workers."""
-    # decided once: another process or machine might pick another one
+    """The host that starts a search's workers."""
+    # decided here: another process or machine might choose differently
     dtype = str(job.engine.dtype).removeprefix("torch.")
     config = replace(job.plan.config, dtype=dtype)
     if not config.processes:

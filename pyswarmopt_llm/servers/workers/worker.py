@@ -1,4 +1,4 @@
-"""A worker: what answers orders where the base is resident, here or elsewhere."""
+"""A worker: carries out orders where a base is loaded, here or elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 
-Load = Callable[[SearchConfig], Job]  # goes to workers by its name
+Load = Callable[[SearchConfig], Job]  # sent to workers by name
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Order:
     """A candidate to evaluate.
 
     Attributes:
-        questions: what to score on.
-        request: the candidate.
-        fingerprints: fingerprints of what the search has loaded.
-        last: the final attempt, so smaller batches are accepted.
+        questions: questions to score.
+        request: candidate.
+        fingerprints: fingerprints of the files that the search loaded.
+        last: whether this is the last attempt; smaller batches are then accepted.
     """
 
     questions: Questions
@@ -36,7 +36,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Failure:
-    """A worker failed; another one may succeed.
+    """A worker's failure; another worker may succeed.
 
     Attributes:
         kind: exception, not finite, out of memory, timeout, died or start.
@@ -51,11 +51,11 @@ Reply = Row | UserError | Failure
 
 
 class Handler:
-    """Answers orders, in the worker's process.
+    """Carries out orders in the worker's process.
 
     Args:
-        load: what it loads.
-        config: the search's.
+        load: loads a configuration.
+        config: configuration of the search.
     """
 
     def __init__(self, load: Load, config: SearchConfig) -> None:
@@ -66,11 +66,11 @@ class Handler:
             self._batch_tokens = _batch_tokens(self._job)
         except UserError as error:
             self._job = UserError(error.text)
-        except Exception as error:  # such as too little memory
+        except Exception as error:  # such as lack of memory
             self._job = Failure("start", f"{type(error).__name__}: {error}")
 
     def answer(self, order: Order) -> Reply:
-        """Evaluate a candidate; whatever is raised becomes a reply."""
+        """Evaluate a candidate; any exception becomes a reply."""
         if isinstance(self._job, UserError | Failure):
             return self._job
         if order.fingerprints != self._job.fingerprints:
@@ -87,16 +87,16 @@ class Handler:
             if isinstance(error, NoRoomError) and not order.last:
                 return Failure("out of memory", str(error))
             return UserError(error.text)
-        except Exception as error:  # a user's function and a library's kernel may raise anything
+        except Exception as error:  # a user's function or a library's kernel may raise anything
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return Failure("out of memory" if out_of_memory(error) else "exception", text)
         if _batch_tokens(self._job) < self._batch_tokens and not order.last:
-            # The engine went on with smaller batches, whose values may differ in the last bit.
+            # The engine continued with smaller batches, whose values may differ in the last bit.
             text = f"batches of {self._batch_tokens} tokens do not fit any more"
             return Failure("out of memory", text)
         return row
 
 
 def _batch_tokens(job: Job) -> int:
-    """Tokens of a batch that fits in memory."""
+    """Tokens of a batch, chosen by memory."""
     return int(getattr(job.engine, "batch_tokens", 0))

@@ -63,8 +63,8 @@ def analyse(
 
 
 def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """Leave one out, of the record in ``analysis.json``: experts of a search, on test where there is
-    one, the most missed first; or members of a group, strategy by strategy.
+    """The leave-one-out lines of ``analysis.json``: experts of a search (on test if possible), the
+    most important first; or members of a group, by strategy.
     """
     for task, splits in record.get("all", {}).items():
         split = "test" if "test" in splits else "dev"
@@ -99,7 +99,9 @@ def _without_members(members: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _contribution(pair: Mapping[str, Any]) -> str:
-    """What is lost without one: the `Comparison` of all with all but it, as JSON values."""
+    """An expert's or member's contribution: the `Comparison` of all with all but it, as JSON
+    values.
+    """
     low, high = pair["interval"]
     ends = f"[{signed(low)}, {signed(high)}]"
     changed = f"{pair['gained']} gained and {pair['lost']} lost by it"
@@ -179,8 +181,8 @@ def export(
 def _scored_again(
     run: str, out: str, smaller: bool, record: dict[str, Any], quiet: bool
 ) -> Iterator[str]:
-    """The score of a run's result before and after it was made smaller, which `record` gets, too; or
-    the command for it, where it cannot be had now.
+    """The score of a run's result before and after shrinking it, also added to `record`; or the
+    command for it, if scoring fails now.
     """
     from pyswarmopt_llm.searching.scoring.result import read_result
 
@@ -211,8 +213,8 @@ def _scored_again(
 
 
 def _metric_of(result: Result | None) -> list[str]:
-    """The option for what `eval` does not take from a run by itself: one of several metrics, or one that
-    is code.
+    """The option for a metric that `eval` does not take from the run: one of several metrics, or
+    code.
     """
     metrics = [] if result is None else [each.metric for each in result.objectives.values()]
     ask = len(set(metrics)) > 1 or any(is_own("metric", metric) for metric in metrics)
@@ -220,7 +222,7 @@ def _metric_of(result: Result | None) -> list[str]:
 
 
 def _written(done: Exported, out: str, rank: str) -> Iterator[str]:
-    """The files, and what they lack."""
+    """The written files, and what they lack."""
     size = sum(done.files.values()) / 2**20
     yield f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"
     if done.loss is not None:
@@ -236,7 +238,7 @@ def _written(done: Exported, out: str, rank: str) -> Iterator[str]:
 
 
 def _steps(out: str, form: str, base: str) -> Iterator[str]:
-    """The programs that run what was written."""
+    """Programs that run the written files."""
     if form == "gguf":
         if not base:
             yield f"The base goes to {out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
@@ -252,7 +254,7 @@ def _to(purpose: str, *words: str) -> str:
     return f"To {purpose}: {shlex.join(words)}"
 
 
-# Of the options of `swarm-llm eval`: those of another model, split or sampled replies are not here.
+# Options of `swarm-llm eval` not listed here: another model, split, sampled replies.
 _OTHERS = frozenset(
     [
         "adapter",
@@ -317,7 +319,7 @@ def find(
 
 
 def remarks(result: FindResult) -> Iterator[str]:
-    """The adapters that were not ranked, and the cost."""
+    """The unranked adapters, and the cost."""
     for name, why in result.left_out.items():
         yield f"left out: {name}: {why}"
     for name in [adapter.name for adapter in result.ranking[: result.top]]:
