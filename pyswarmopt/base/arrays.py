@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -34,7 +35,13 @@ def is_tensor(thing: Any) -> TypeGuard[Tensor]:
         >>> is_tensor(np.zeros(3))
         False
     """
-    return isinstance(thing, getattr(sys.modules.get("torch"), "Tensor", ()))
+    return _are_tensors(type(thing))
+
+
+@cache
+def _are_tensors(kind: type) -> bool:
+    """Whether things of this type are; kept, since a swarm asks ten times a move."""
+    return issubclass(kind, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
 def namespace(array: Array) -> Any:

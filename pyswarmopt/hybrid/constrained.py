@@ -1,17 +1,19 @@
-"""The default search with constraints: descents by quadratic programs, and a swarm on an exact
-penalty.
+"""The default search with constraints: descents by quadratic programs, models of cost and
+constraints, and a swarm on an exact penalty.
 
 Its phases in their order are `ConstrainedSearch.PHASES`:
 
-1. `ProgramDescent` from the middle of the box, or from the best given position; later beside the
-   swarm, with as many evaluations: from the best point if that is new, and every other one from a
-   random point.
-2. `PenaltySwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the
+1. `ProgramDescent` from the middle of the box, or from the best given position, up to 40 D
+   evaluations; later beside the others, with as many as these: from the best point if that is new, and
+   every other one from a random point.
+2. `ConstrainedModel`, up to 20 coordinates: a Gaussian process of the cost and of each constraint
+   proposes 60 points. It finds other basins, and goes on where values have few digits.
+3. `PenaltySwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the
    best of the swarm breaks a constraint.
 
 With whole numbers the descents are `GridDescent`, which moves them as well, and those that do not
-start from the best point start from a neighbour of it or from a random point; and models propose
-points beside (`pyswarmopt.hybrid.constrained_mixed`).
+start from the best point start from a neighbour of it or from a random point; and the models come
+first (`pyswarmopt.hybrid.constrained_mixed`).
 
 The best point is by Deb's rules: a feasible one is better than one that is not.
 """
@@ -31,13 +33,16 @@ from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, StateRecord, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
-from pyswarmopt.hybrid.memetic import SwarmPhase
+from pyswarmopt.hybrid.constrained_proposals import ConstrainedProposals
+from pyswarmopt.hybrid.memetic import BESIDE, ModelPhase, SwarmPhase
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
 # weight: far below what overflows, for an infinite one makes no number of a violation of 0
 HEAVIEST = 1e250
 LARGEST_COST = 1e300  # in units of their first spread
+FIRST_DESCENT = 40  # evaluations per dimension that the first descent has for itself
+MODELLED = 60  # evaluations that the models propose
 LAST = 0.1  # share of the evaluations that is for feasibility alone where nothing is feasible
 NEAR = 0.8  # share of neighbours of the best point among the starts of later descents on a grid
 WIDTHS = (1e-3, 0.3)  # of them, as a share of the range
@@ -49,19 +54,25 @@ class ProgramDescent(Phase):
 
     name = "descent"
     kinds = (ConstrainedDescent, GridDescent)
-    granted: int = 0  # evaluations before the swarm began
+    granted: int = 0  # evaluations before the others began
     tried: float = math.inf  # best cost when the latest descent began
     from_best: bool = False  # where that began
 
     def due(self, s: ConstrainedSearch) -> bool:
         """Whether it is the first descent, or later ones have had fewer evaluations than the
-        swarm.
+        others.
         """
-        first = self.run is None or (s.phase(PenaltySwarm).run is None and not self.run.done)
+        if not (s.kinds.smooth | s.kinds.whole).any():
+            return False
         if s.kept.rescuing:
-            first = self.run is None or not self.run.done
-        owed = s.phase(PenaltySwarm).spent > self.spent - self.granted
-        return bool((s.kinds.smooth | s.kinds.whole).any()) and (first or owed)
+            return self.run is None or not self.run.done
+        alone = not self._others(s) and self.spent < FIRST_DESCENT * s.box.dim
+        first = self.run is None or (alone and not self.run.done)
+        return first or self._others(s) > self.spent - self.granted
+
+    def _others(self, s: ConstrainedSearch) -> int:
+        """Evaluations of models and swarm."""
+        return s.phase(ConstrainedModel).spent + s.phase(PenaltySwarm).spent
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
         cost = s.progress.best_cost
@@ -91,8 +102,39 @@ class ProgramDescent(Phase):
         here = self.run.values if len(self.run.values) else s.rows[0]
         self.run.error = s.resolution.error(float(here[0]))
         super().learn(s, s.aims())
-        if s.phase(PenaltySwarm).run is None:
+        if not self._others(s):
             self.granted = self.spent
+
+
+class ConstrainedModel(ModelPhase):
+    """The points that models of cost and constraints propose."""
+
+    kinds = (ConstrainedProposals,)
+
+    def points(self, s: PhasedSearch) -> int:
+        return MODELLED
+
+    def begin(self, s: Any) -> ConstrainedProposals:
+        usual = super().begin(s)
+        return ConstrainedProposals(s.kinds, usual.first, usual.last, usual.at_once)
+
+    def propose(self, s: Any) -> Floats:
+        run = self.run
+        best = s.best_point()
+        row = s.kept.best
+        if run is not None and len(row) and not (run.points == best).all(axis=1).any():
+            run.take_in_rows(best[None], row[None])
+        return super().propose(s)
+
+    def learn(self, s: Any, costs: Floats) -> None:
+        self.run.take_in_rows(self.run.batch, s.rows)
+        self.spent += len(costs)
+
+    def hear(self, s: Any, points: Floats, costs: Floats) -> None:
+        if self.run is None and self.due(s):
+            self.run = self.begin(s)
+        if self.run is not None and len(self.run.points) < BESIDE:
+            self.run.take_in_rows(points, s.rows)
 
 
 @dataclass(repr=False, eq=False)
@@ -156,7 +198,7 @@ class ConstrainedSearch(PhasedSearch):
         kept: what it keeps of earlier ones.
     """
 
-    PHASES: ClassVar[tuple[type[Phase], ...]] = (ProgramDescent, PenaltySwarm)
+    PHASES: ClassVar[tuple[type[Phase], ...]] = (ProgramDescent, ConstrainedModel, PenaltySwarm)
     searches_lines = True
 
     def __init__(self, bounds: Any, **options: Any) -> None:
