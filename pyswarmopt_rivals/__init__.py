@@ -1,3 +1,1 @@
-"""Methods to compare a search with: rules that merge, searches, trainings, ensembles; `compare` and
-`merge`.
-"""
+"""Baselines for a search: merge rules, searches, trainings, ensembles; `compare` and `merge`."""

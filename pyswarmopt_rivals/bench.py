@@ -1,6 +1,4 @@
-"""One task as all methods see it: the resident base, the experts, dev, test, and the cost of
-evaluations.
-"""
+"""A task as all methods see it: loaded base, experts, dev, test, and the cost of evaluations."""
 
 from __future__ import annotations
 
@@ -30,15 +28,15 @@ from pyswarmopt_rivals.panel import Panel
 
 Chats = Mapping[str, Sequence[Mapping[str, Any]]]
 
-PROMPTS = 200  # of an expert's own data that methods look at which want its inputs
+PROMPTS = 200  # chats of an expert's own data used by methods that need its inputs
 
 
 @dataclass(eq=False)
 class Bench:
-    """A task and all that is needed to compete on it.
+    """A task and everything needed to compete on it.
 
-    The store has every score, by task, kind and the candidate's weights; kinds are ``dev``, ``dev
-    I,I,...`` (these dev items alone), ``test``, ``loss``, and names that begin with ``modelled``.
+    The store keeps every score, by task, kind and the candidate's weights; kinds are ``dev``, ``dev
+    I,I,...`` (only these dev items), ``test``, ``loss``, and names that start with ``modelled``.
     """
 
     base: BaseModel
@@ -48,13 +46,13 @@ class Bench:
     scoring: Scoring = "generate"
     store: Store = field(default_factory=lambda: Store(None))
     chats: Chats = field(default_factory=dict)  # expert name -> its training chats, if given
-    schedule: TrainingOptions = TrainingOptions(heldout=0)  # epochs and rate of data merge
+    schedule: TrainingOptions = TrainingOptions(heldout=0)  # epochs and learning rate of data merge
     metric: Metric = ACCURACY
-    replayed_seconds: float = 0.0  # of scorings that a method did not wait for: they were known
+    replayed_seconds: float = 0.0  # seconds of stored scorings, for which a method did not wait
 
     @cached_property
     def questions(self) -> dict[str, ItemsUtility]:
-        """Split -> its items as the metric scores them."""
+        """Split -> its items, prepared for the metric."""
         splits = {split: self.task.split(split) for split in ("dev", "test")}
         chat = self.engine.chat
         prompt = self.task.prompt
@@ -66,7 +64,7 @@ class Bench:
 
     @property
     def accuracy(self) -> dict[str, Accuracy]:
-        """The splits as ensembles answer them, right or wrong; empty if another metric scores."""
+        """The splits for ensembles, scored right or wrong; empty if another metric scores."""
         return {
             split: utility
             for split, utility in self.questions.items()
@@ -75,20 +73,18 @@ class Bench:
 
     @cached_property
     def labelled(self) -> Accuracy:
-        """The dev items with their right answers, written ones under another metric."""
+        """The dev items with their right answers; under another metric, the answers are written."""
         written = Accuracy(self.task.dev, "generate", self.engine.chat, self.task.prompt)
         return self.accuracy.get("dev", written)
 
     @cached_property
     def choices(self) -> Sequence[Choices]:
-        """The dev items that have a right answer, as they are scored."""
+        """The dev items with a right answer, prepared for scoring."""
         return self.labelled.choices()
 
     @cached_property
     def tokens_per_item(self) -> float | None:
-        """The tokens that one model reads to answer an item, mean over test (or dev); None if it is
-        not known.
-        """
+        """Mean tokens that one model reads to answer an item of test (or dev); None if unknown."""
         if self.scoring == "generate" or not self.accuracy:
             return None
         items = self.task.test or self.task.dev
@@ -102,14 +98,14 @@ class Bench:
 
     @cached_property
     def panel(self) -> Panel:
-        """The experts as an ensemble asks them; they answer an item once for all ensembles."""
+        """The experts as a panel; they answer an item once for all ensembles."""
         experts = {expert.info.name: as_patch(expert) for expert in self.experts}
         return Panel(self.engine, experts)
 
     def settled(self, setting: str, store: Store) -> Bench:
-        """The same with a store and the scoring that a setting comes to.
+        """The bench with a store and the final answer format.
 
-        ``auto`` tries letters on the first experts as a search does, once, outside any budget.
+        ``auto`` tries letters on the first experts like a search, once, outside all budgets.
         """
         possible = scorings_of(self.metric, setting, self.task)
 
@@ -144,7 +140,7 @@ class Bench:
         ).value
 
     def _stored(self, patch: Patch, kind: str, evaluate: Callable[[], Score]) -> Score:
-        """A candidate's score from the store, else computed now."""
+        """A candidate's score, from the store or computed now."""
         task = self.task.name
         who = patch_key(patch)
         what = f"{task} {kind}"
@@ -162,10 +158,10 @@ class Bench:
 
 
 def load_pool(base: str, experts: Sequence[str], space: str) -> tuple[BaseModel, list[Adapter]]:
-    """The base, without its weights, and the experts.
+    """The base (without its weights) and the experts.
 
     Raises:
-        UserError: they cannot be used together, or not in that space.
+        UserError: they do not fit together, or not into the space.
     """
     found = resolve_base(base)
     refuse_quantised(found)
@@ -175,7 +171,7 @@ def load_pool(base: str, experts: Sequence[str], space: str) -> tuple[BaseModel,
 
 
 def as_patch(expert: Adapter) -> Patch:
-    """The expert alone."""
+    """The patch of a single expert."""
     return Patch(
         low_rank={
             f"{module}.weight": factors.low_rank() for module, factors in expert.factors.items()
@@ -196,13 +192,13 @@ def patch_key(patch: Patch) -> str:
 
 
 class Trial:
-    """Input of a method that looks at dev items or texts: a bench with a budget of dev items.
+    """The input of a method that looks at dev items or texts: a bench with a budget of dev items.
 
-    Whatever goes beyond the budget raises RuntimeError.
+    Exceeding the budget raises RuntimeError.
 
     Attributes:
-        model: a transformers causal LM, with the patch that was loaded or scored last.
-        choices: the dev items that have a right answer, as they are scored.
+        model: a transformers causal LM with the latest patch.
+        choices: dev items with a right answer, prepared for scoring.
         spent: item evaluations so far.
     """
 
@@ -217,7 +213,7 @@ class Trial:
 
     @property
     def left(self) -> int:
-        """Number of times that the rest of the budget covers all dev items."""
+        """How often the rest of the budget covers all dev items."""
         return self.items_left // self.bench.dev_items
 
     @property
@@ -226,7 +222,7 @@ class Trial:
         return self._budget - self.spent
 
     def score(self, patch: Patch, items: Sequence[int] | None = None) -> Score:
-        """The candidate's score on dev, or on these dev items alone."""
+        """The candidate's score on dev, or on only these dev items."""
         self.spend(self.bench.dev_items if items is None else len(items))
         return self.bench.score(patch, "dev", items)
 
@@ -236,15 +232,13 @@ class Trial:
         return self.bench.loss(patch)
 
     def spend(self, items: int) -> None:
-        """Charge passes over single items; a forward and a backward pass together count as
-        `PASSES`.
-        """
+        """Charge passes over single items; a forward and a backward pass together cost `PASSES`."""
         if items > self.items_left:
             raise RuntimeError("the budget of item evaluations is spent")
         self.spent += items
 
     def prompts(self, expert: str) -> Sequence[str]:
-        """The expert's own chats up to their answers in the chat template, else the dev prompts."""
+        """The expert's own chats up to their answers, in the chat template; else the dev prompts."""
         chats = self.examples(expert)
         if chats:
             tokenizer = self.engine.tokenizer
@@ -252,5 +246,5 @@ class Trial:
         return self.bench.labelled.prompts
 
     def examples(self, expert: str) -> Sequence[Mapping[str, Any]]:
-        """The expert's own training chats; empty if none were given."""
+        """The expert's own training chats; empty if not given."""
         return self.bench.chats.get(expert, ())

@@ -1,9 +1,8 @@
-"""Human votes on the replies of two models: pairs to judge blind in a CSV file, and what the votes
-say.
+"""Human votes on two models' replies: a CSV file of pairs to judge blind, and the outcome of the
+votes.
 
-A voter sees a prompt and two replies in an order that is drawn for each prompt, and writes 1, 2 or
-tie into the last column. Which reply is whose stands in a key beside the file, which voters do not
-get.
+A voter sees a prompt and two replies in random order, and writes 1, 2 or tie into the last column.
+A key beside the file, which voters do not get, says which reply is whose.
 """
 
 from __future__ import annotations
@@ -45,14 +44,13 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Key:
-    """Key that says which reply is whose.
+    """Which reply is whose.
 
     Attributes:
         names: names of the models, "ours" and "theirs".
-        ours: id of a pair (the place of its item in the split, from 1) -> the number of our reply,
-            1 or 2.
-        alike: ids of the pairs whose replies are the same, which nobody has to judge.
-        repeats: id -> the number of its question, where some are asked several times.
+        ours: id of a pair (its item's place in the split, from 1) -> number of our reply, 1 or 2.
+        alike: ids of pairs with equal replies, which are not voted on.
+        repeats: id -> number of its question, if some repeat.
     """
 
     format: int
@@ -69,14 +67,14 @@ class Votes:
     """The result of `count_votes`.
 
     Attributes:
-        task: its name.
+        task: name of the task.
         names: names of the models, "ours" and "theirs".
-        value: our share of wins; a tie is half a win, and so are equal replies.
-        interval: interval of that share.
+        value: our share of wins; ties and equal replies are half a win.
+        interval: interval of `value`.
         paired: ours minus theirs, item by item.
-        ties: items that are a tie in the mean of their voters, equal replies among them.
-        agreement: the share of pairs of voters of one item who vote alike; None with one voter.
-        verdict: in words.
+        ties: items with a tie in the mean vote, equal replies included.
+        agreement: share of pairs of voters on one item who agree; None with one voter.
+        verdict: verdict in words.
     """
 
     task: str
@@ -90,16 +88,15 @@ class Votes:
 
 
 def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None) -> Key:
-    """Let both models reply to all items, and write the pairs to a CSV file, their key beside it.
+    """Write both models' replies to all items as pairs into a CSV file, with their key beside it.
 
     Args:
-        config: two models and the items; its seed draws the order of each pair.
-        file: the file.
-        on_items: called with the number of replies so far, and of all.
+        config: two models and the items; its seed draws the order of pairs.
+        file: CSV file to write.
+        on_items: called with the number of replies so far, and the total.
 
     Raises:
-        UserError: whatever is wrong with the input, in one line; a file that is there is not
-            overwritten.
+        UserError: bad input, in one line; existing files are not overwritten.
     """
     if config.against is None:
         raise InvalidOption("against", None, "missing; name the model of the other replies")
@@ -135,7 +132,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     key = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, [], repeats)
     rows = []
     for number, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
-        id_ = str(number)  # a task's own ids may repeat from domain to domain
+        id_ = str(number)  # a task's own ids may repeat across domains
         reply, rival = map(str.strip, texts_of_both)
         if reply == rival:
             key.alike.append(id_)
@@ -150,7 +147,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
 
 def _as_csv(rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO(newline="")
-    # A spreadsheet would compute what begins like a formula.
+    # A spreadsheet would evaluate text that looks like a formula.
     safe = [[f" {cell}" if cell[:1] in tuple("=+-@") else cell for cell in row] for row in rows]
     csv.writer(text).writerows([COLUMNS, *safe])
     return text.getvalue()
@@ -162,15 +159,14 @@ def key_of(file: Path) -> Path:
 
 
 def count_votes(files: Sequence[str]) -> Votes:
-    """The win rate by the votes in copies of one file of `write_pairs`, one copy for each voter.
+    """Our win rate by the votes in copies of one file of `write_pairs`, one per voter.
 
-    A pair without a vote is left out, one with several votes counts their mean, and a question that
-    is asked several times is one piece of evidence. Of equal replies as
-    large a share counts, so that they weigh as much as in the whole split.
+    Pairs without a vote are left out, several votes on a pair are averaged, and a repeated question
+    is one piece of evidence. The same share of the equal replies counts, so that they weigh as much
+    as in the whole split.
 
     Raises:
-        UserError: no votes, a file without its key, a vote that is none, or copies of different
-            files.
+        UserError: no votes, an invalid vote, a file without its key, or copies of different files.
     """
     key = _read_key(key_of(user_path(files[0])))
     voters = [_read_votes(user_path(name), key) for name in files]
@@ -206,7 +202,7 @@ def _read_key(path: Path) -> Key:
 
 
 def _read_votes(file: Path, key: Key) -> dict[str, float]:
-    """Id -> 1 for a vote for our reply, 0 for theirs, 0.5 for a tie."""
+    """Id -> 1 for a vote for our reply, 0 against it, 0.5 for a tie."""
     votes = {}
     for number, row in enumerate(csv.DictReader(io.StringIO(read_text(file), newline="")), start=1):
         id_, vote = ((row.get(column) or "").strip().lower() for column in ("id", "vote"))

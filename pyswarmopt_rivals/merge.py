@@ -1,4 +1,4 @@
-"""Merge experts into one adapter, by a fixed rule or by a method that searches on a task's dev
+"""Merges experts into one adapter, by a fixed rule or by a method that searches on a task's dev
 items.
 """
 
@@ -31,7 +31,7 @@ from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
 from pyswarmopt_rivals.methods.method import Method, Settings
 
-# Float32 factors cannot say more: below this an error is rounding.
+# Float32 factors are not more precise: smaller errors are rounding.
 _ROUNDING = 1e-5
 
 
@@ -40,14 +40,14 @@ class MergeResult:
     """The output of `merge_experts`."""
 
     space: str
-    ranks: tuple[int, ...]  # the LoRA ranks that occur in the adapter, ascending
-    # relative Frobenius error of the adapter against what the method defines; 0 if it is exact
+    ranks: tuple[int, ...]  # the LoRA ranks in the adapter, ascending
+    # relative Frobenius error of the adapter against the method's exact result; 0 if exact
     error: float
-    items: int = 0  # dev items evaluated to find it
+    items: int = 0  # dev items evaluated by the method
     note: str = ""  # how they were drawn, if the task's file has no split
 
     def loss(self) -> str:
-        """The loss by truncation to the rank, in words.
+        """The loss from truncating the rank, in words.
 
         Example:
             >>> MergeResult("delta", (8,), 0.0).loss()
@@ -77,12 +77,12 @@ def merge_experts(
         base: the experts' base model.
         experts: adapter directories.
         method: a key of `METHODS` or `SEARCHING`.
-        space: ``factor``, ``delta``, or None for the method's own.
+        space: ``factor``, ``delta``, or None for the method's default.
         out: directory to create.
         **options: further fields of `MergeConfig`: ``weights="0.7,0.3"``, ``rank``, ``task``, ...
 
     Returns:
-        The space, the ranks of the adapter, and what was lost by cutting it to them.
+        The space, the adapter's ranks, and the loss from truncation.
 
     Raises:
         UserError: see `merge`.
@@ -91,7 +91,7 @@ def merge_experts(
 
 
 def merge(config: MergeConfig) -> MergeResult:
-    """Write the merge that a configuration describes.
+    """Write the merge described by a configuration.
 
     Raises:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out`
@@ -127,7 +127,7 @@ def merge(config: MergeConfig) -> MergeResult:
 
 
 def checked(config: MergeConfig) -> tuple[Method, Settings]:
-    """The method and its settings, before anything is loaded.
+    """The method and its settings, checked before anything is loaded.
 
     Raises:
         UserError: an unknown method, or an option that does not fit.
@@ -155,10 +155,11 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
 
 
 def _with_numbers(config: MergeConfig) -> MergeConfig:
-    """The same with the numbers of a file of weights, in the experts' order; who is not in it has 0.
+    """The configuration with the numbers of a file of weights, in the experts' order; missing
+    experts have 0.
 
     Raises:
-        UserError: not a file of numbers by the names of experts that are merged.
+        UserError: not a file of numbers by names of the merged experts.
     """
     if config.weights is None or not config.weights.endswith(".json"):
         return config
@@ -173,7 +174,7 @@ def _with_numbers(config: MergeConfig) -> MergeConfig:
 
 
 def _numbers_in(path: Path) -> dict[str, float]:
-    """Expert -> number, as a file has them."""
+    """Expert -> number, read from a file."""
     try:
         numbers: dict[str, float] = typed(read_json(path), dict[str, float])
     except WrongType as error:
@@ -214,9 +215,7 @@ def merge_card(
     result: MergeResult,
     base: str,
 ) -> str:
-    """README.md of a merged adapter: what it is made of, how, what was lost, and the command that
-    reproduces it.
-    """
+    """README.md of a merged adapter: experts, method, loss, and the command that reproduces it."""
     tags = ["lora", "merge", "pyswarmopt"]
     header = {"base_model": " ".join(base.split()), "library_name": "peft", "tags": tags}
     names = [info.name for info in experts]
@@ -238,7 +237,7 @@ def merge_card(
 
 
 def _made_by(task: str | None, items: int) -> str:
-    """What made the adapter, in Markdown.
+    """How the adapter was made, in Markdown.
 
     Example:
         >>> _made_by(None, 0), _made_by("t.json", 1200)[-27:]
@@ -251,7 +250,7 @@ def _made_by(task: str | None, items: int) -> str:
 
 
 def _how(method: Method, settings: Settings, result: MergeResult) -> str:
-    """The method with its settings, and what was lost."""
+    """The method with its settings, and the loss."""
     density = "" if method.density is None else f", density {settings.density:g}"
     seed = f", seed {settings.seed}" if "seed" in method.needs else ""
     ranks = ", ".join(map(str, result.ranks))
@@ -262,7 +261,7 @@ def _how(method: Method, settings: Settings, result: MergeResult) -> str:
 
 
 def _again(config: MergeConfig) -> str:
-    """The command, with the settings that were given."""
+    """The command, with the given settings."""
     settings = [(field, getattr(config, field.name)) for field in fields(config)]
     given = {field.name: value for field, value in settings if value != field.default}
     return command("merge", of=MergeConfig, **given | {"out": "ADAPTER"})

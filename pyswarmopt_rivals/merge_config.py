@@ -16,8 +16,8 @@ from pyswarmopt_llm.common.own import use_names
 class MergeConfig:
     """The configuration of `swarm-llm merge`.
 
-    The order of the experts matters to ``slerp`` and to the weights. A method of `SEARCHING` looks
-    at the task's dev items.
+    ``slerp`` and weights depend on the order of the experts. A method of `SEARCHING` uses the
+    task's dev items.
     """
 
     base: other.Base
@@ -49,5 +49,5 @@ class MergeConfig:
     budget_items: Annotated[int, Option("Dev-example budget.", "N", least=1)] = 8000
 
     def __post_init__(self) -> None:
-        """Make names of paths."""
+        """Turn paths into names."""
         use_names(self)

@@ -1,4 +1,4 @@
-"""The experts on one resident base."""
+"""The experts on one loaded base."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.tokens.mixing import OptionTable
 
-# held at once while distributions over the vocabulary are fused: half a GiB of float32
+# most numbers held while fusing distributions over the vocabulary: half a GiB of float32
 _FLOATS = 2**27
 
 Pairs = Sequence[tuple[str, str]]  # (context, continuation)
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Panel:
-    """The experts on one resident base, evaluated in turn on the same pairs; some expert is left
+    """The experts on one loaded base, evaluated in turn on the same pairs; an expert is left
     loaded.
 
     Attributes:
@@ -40,7 +40,7 @@ class Panel:
         return len(self.experts)
 
     def option_scores(self, questions: Accuracy, expert: int) -> list[dict[str, float]]:
-        """One expert's `Accuracy.option_scores`."""
+        """An expert's `Accuracy.option_scores`."""
 
         def compute() -> list[dict[str, float]]:
             self.engine.load([*self.experts.values()][expert])
@@ -55,7 +55,7 @@ class Panel:
         )
 
     def token_logprobs(self, pairs: Pairs) -> list[Tensor]:
-        """Per pair, each expert's log-probability of each of its tokens, (n, T)."""
+        """For each pair, each expert's log-probabilities of its tokens, (n, T)."""
 
         def compute() -> list[Tensor]:
             scored = [score_tokens(self.engine, pairs) for _ in self._each()]
@@ -65,7 +65,7 @@ class Panel:
         return self._once(tuple(pairs), compute)
 
     def table(self, pairs: Pairs) -> OptionTable:
-        """The same as a table, whose experts can be mixed by token."""
+        """The same as a table, in which experts can be mixed by token."""
 
         def compute() -> OptionTable:
             rows = self.token_logprobs(pairs)
@@ -75,10 +75,10 @@ class Panel:
         return self._once(("table", *pairs), compute)
 
     def distributions(self, pairs: Pairs) -> Iterator[tuple[Tensor, Tensor]]:
-        """Per pair, the experts' log-distributions along its tokens, (n, T, V), and the tokens,
-        (T,).
+        """For each pair, the experts' log-distributions along its tokens, (n, T, V), and the
+        tokens, (T,).
 
-        Pairs are evaluated in groups that fit into memory; an expert is loaded once per group.
+        Pairs are evaluated in groups that fit into memory; each expert is loaded once per group.
         """
         vocabulary = int(self.engine.model.get_output_embeddings().weight.shape[0])
         lengths = [int(row.shape[1]) for row in self.token_logprobs(pairs)]
@@ -109,5 +109,5 @@ class Panel:
 
 
 def contexts_of(pairs: Pairs) -> list[str]:
-    """The different contexts, in order."""
+    """The distinct contexts, in order."""
     return list(dict.fromkeys(context for context, _ in pairs))

@@ -1,4 +1,4 @@
-"""One model on the same items as they are and with typos in the questions.
+"""A model on the same items, unchanged and with typos in the questions.
 
 After Belinkov and Bisk 2018, arXiv 1711.02173, whose noise is swapped letters, scrambled words and
 keyboard neighbours; here letters are dropped, doubled, swapped or replaced.
@@ -25,11 +25,11 @@ Perturbed = tuple[EvalResult, Comparison]
 
 
 def with_typos(item: Item, rng: random.Random, rate: float) -> Item:
-    """The item with typos in its question; digits stay, as another number is another question.
+    """The item with typos in its question; digits stay, since another number is another question.
 
     Args:
-        item: whose options and answer stay as they are.
-        rng: source of the draws.
+        item: item; its options and answer stay.
+        rng: random source.
         rate: probability that a letter is dropped, doubled, swapped with the next character or
             replaced by any letter, each with the same probability.
 
@@ -63,18 +63,18 @@ def with_typos(item: Item, rng: random.Random, rate: float) -> Item:
 def evaluate_perturbed(
     config: EvalConfig, rates: Sequence[float], on_items: OnItems | None = None
 ) -> tuple[EvalResult, dict[float, Perturbed]]:
-    """Score a model on a task as it is, and with typos, in the same answer format.
+    """Score a model on a task, unchanged and with typos, in the same answer format.
 
-    Every item is perturbed by a generator of its own, seeded by `config.seed` and its text: the
-    same item is perturbed alike in any file.
+    Every item has its own generator, seeded by `config.seed` and its text, so an item is perturbed
+    alike in any file.
 
     Args:
-        config: configuration of one model.
-        rates: shares of letters that get a typo, one or several.
-        on_items: called with the number of items scored so far, and of all.
+        config: configuration of a model.
+        rates: shares of letters with a typo, one or several.
+        on_items: called with the number of items scored so far, and the total.
 
     Raises:
-        UserError: whatever is wrong with the input, in one line.
+        UserError: bad input, in one line.
     """
     if config.against is not None:
         raise InvalidOption("against", config.against, "one model is perturbed; remove it")
@@ -98,7 +98,7 @@ def evaluate_perturbed(
 
 
 def _with_typos(exam: Exam, seed: int, rate: float) -> Task:
-    # Items that ask the same question draw one after the other, each another change.
+    # Items with the same question draw one after another, so their changes differ.
     draws = {item.question: random.Random(f"{seed} {item.question}") for item in exam.items}
     items = tuple(with_typos(item, draws[item.question], rate) for item in exam.items)
     split: dict[str, Sequence[Item]] = {exam.split: items}

@@ -1,4 +1,6 @@
-"""`swarm-llm blind`: replies of two models for people to judge; `swarm-llm votes`: what they say."""
+"""`swarm-llm blind`: pairs of two models' replies for people to judge; `swarm-llm votes`: the
+outcome.
+"""
 
 from __future__ import annotations
 

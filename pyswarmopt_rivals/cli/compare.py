@@ -30,7 +30,7 @@ Format = Annotated[
         "Print as text, latex or csv.", "F", OUTPUT, choices=("text", "latex", "csv"), name="format"
     ),
 ]
-UNFOLDED = 1000  # columns, where no terminal says how many it has
+UNFOLDED = 1000  # default number of columns, without a terminal
 
 
 def command(
@@ -59,7 +59,7 @@ def command(
 
 
 def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
-    """The same for a person at a terminal; a table that is too wide goes on in another one below."""
+    """The comparison on a terminal; a table that is too wide continues in another one below."""
     from pyswarmopt_rivals.comparison.table import next_steps, tables_of
     from pyswarmopt_rivals.comparison.words import summary_lines
 
@@ -77,7 +77,7 @@ def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
 
 
 def _that_fits(console: Console, table: TextTable, first: int) -> tuple[Table, int]:
-    """The first column, and as many from number `first` on as fit the width; the number of the next."""
+    """The first column, and as many columns from number `first` on as fit; the number of the next."""
     unbounded = console.options.update(max_width=10_000)
     for end in range(len(table.headings), first, -1):
         rich = _rich_table(table, [0, *range(first, end)])

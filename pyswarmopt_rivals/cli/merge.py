@@ -1,4 +1,4 @@
-"""`swarm-llm merge`: experts combined by a fixed rule, or by a method that looks at a task."""
+"""`swarm-llm merge`: experts combined by a fixed rule, or by a method that uses a task."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(config: MergeConfig, as_json: Json = False) -> None:
     print_either(record, [text], as_json, done.note)
 
 
-# The help shows the table of methods; \b keeps its lines as they are.
+# The help shows the table of methods; \b keeps its lines.
 command.__doc__ = """Merge experts by a rule, or with a task's dev examples.
 
 Example: swarm-llm merge --base B --experts adapters/* --method ties --out merged

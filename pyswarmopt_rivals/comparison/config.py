@@ -1,6 +1,4 @@
-"""The configuration of a comparison: every choice that decides its figures, in one frozen
-record.
-"""
+"""The configuration of a comparison: everything that decides its figures, in one frozen record."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES, Trainin
 @opt.documented
 @dataclass(frozen=True)
 class CompareConfig:
-    """The configuration of `swarm-llm compare`; the help of each field is that of its option.
+    """The configuration of `swarm-llm compare`; each field has its option's help.
 
     Example:
         >>> CompareConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="out").budget_items
@@ -92,7 +90,7 @@ class CompareConfig:
     threads: opt.Threads = None
 
     def __post_init__(self) -> None:
-        """Make names of objects and paths, and `prompts` a task."""
+        """Turn objects and paths into names, and `prompts` into a task."""
         use_names(self)
         if self.prompts is not None:
             object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))

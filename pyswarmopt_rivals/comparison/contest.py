@@ -1,4 +1,4 @@
-"""The comparison: every method on every task and seed, fixed rules first, stored as it goes."""
+"""The comparison: every method on every task and seed, fixed rules first, stored along the way."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
 
 log = logging.getLogger(__name__)
 
-# What may differ between two calls that fill the same directory.
+# Settings that may differ between two calls that fill the same directory.
 FREE = ("methods", "seeds", "out", "device")
-OUTCOME = "outcome"  # in the store: what a method found
+OUTCOME = "outcome"  # name in the store of a method's outcome
 Entry = tuple[Method, Bench, int, int]
 """A run of a method: on which bench, with which seed, and dev items that it may evaluate."""
 _SHAPE = {
@@ -60,11 +60,10 @@ _SHAPE = {
 
 
 def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, Any]:
-    """Run all that has not run yet, and write ``compare.json``, ``compare.md`` and
-    ``compare.html``.
+    """Run all missing entries, and write ``compare.json``, ``compare.md`` and ``compare.html``.
 
     Args:
-        config: which methods, on which tasks, with which budget.
+        config: methods, tasks and budget.
         on_step: called before and after each entry.
 
     Returns:
@@ -86,7 +85,7 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
         try:
             for done, entry in enumerate(entries):
                 _run_once(store, entry, done, len(entries), on_step or (lambda *step: None))
-        finally:  # an interrupted comparison shows what it has
+        finally:  # an interrupted comparison shows its results so far
             outcomes = store.all(OUTCOME)
             begun = {row["task"] for row in outcomes}
             if scored := [bench for bench in benches if bench.task.name in begun]:
@@ -99,25 +98,25 @@ def compare(config: CompareConfig, on_step: OnStep | None = None) -> dict[str, A
 
 
 def _fingerprints(benches: Sequence[Bench]) -> dict[str, Any]:
-    """Fingerprints of all that decides a score."""
+    """Fingerprints of everything that affects a score."""
     tasks = {}
     for bench in benches:
         task, metric = bench.task, bench.metric
         tasks[task.name] = digest([task.fingerprint, task.prompt, metric.name, metric.fingerprint])
-    any_one = benches[0]  # they share all but the task
+    any_one = benches[0]  # they share everything but the task
     experts = {expert.info.name: expert.info.fingerprint for expert in any_one.experts}
     data = {name: digest(list(examples)) for name, examples in any_one.chats.items()}
     return {"base": any_one.base.fingerprint, "experts": experts, "tasks": tasks, "data": data}
 
 
 def directory_of(config: CompareConfig) -> Directory:
-    """Directory of a comparison."""
+    """The directory of a comparison."""
     return Directory(user_path(config.out), asdict(config), FREE, "a comparison")
 
 
 def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
-    """The benches of all tasks, whose scoring may not be settled, and the methods that take part;
-    the base's weights are loaded last.
+    """The benches of all tasks, whose answer format may be open, and the participating methods; the
+    base's weights are loaded last.
 
     Raises:
         UserError: bad input, or an output directory of another comparison.
@@ -136,7 +135,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     )
     check_answers(config.scoring, 0, tasks, metrics)
     base, experts = load_pool(config.base, config.experts, DELTA[0])
-    build_space(DELTA[0], experts)  # refuses what it cannot mix
+    build_space(DELTA[0], experts)  # refuses experts that it cannot mix
     chats = _load_chats(config, [expert.info.name for expert in experts])
     schedule = TrainingOptions(
         lr=config.data_lr, epochs=config.data_epochs, heldout=config.data_heldout
@@ -176,7 +175,7 @@ def _load_chats(config: CompareConfig, experts: Sequence[str]) -> Chats:
 
 
 def check_settings(config: CompareConfig) -> list[Method]:
-    """The methods; refuses settings that are out of range or unknown."""
+    """The methods, after refusing unknown or out-of-range settings."""
     refuse_unmatched(config.experts)
     if len(config.experts) < 2:
         why = f"{len(config.experts)} given, a comparison mixes at least 2; name more"
@@ -207,7 +206,7 @@ def plan(
     if not able:
         reasons = "; ".join(map(": ".join, left_out.items()))
         raise InvalidOption("methods", None, f"none can take part; {reasons}")
-    # Seed by seed, so that an interrupted comparison has every method's first seed first.
+    # Ordered by seed: an interrupted comparison has every method's first seed first.
     entries = [
         (method, bench, seed, budget)
         for seed in range(config.seeds)

@@ -1,4 +1,4 @@
-"""The methods that compete: fixed rules, searching methods, ensembles, and optimizers of the mixing
+"""The competing methods: fixed rules, searching methods, ensembles, and optimizers of mixing
 coefficients.
 """
 
@@ -35,8 +35,8 @@ from pyswarmopt_rivals.methods.searching.optimizers import (
     training,
 )
 
-ADAPTER = ":adapter"  # what a fixed rule makes, cut to the LoRA that `merge` writes of it
-# The optimizers in ``all``; any other name of `optimizer_names` and any nevergrad:NAME is known,
+ADAPTER = ":adapter"  # a fixed rule's result, cut to the LoRA that `merge` would write
+# The optimizers in ``all``; other names of `optimizer_names` and any nevergrad:NAME are accepted,
 # too.
 OPTIMIZERS = (
     MODEL_SWARMS,
@@ -47,7 +47,7 @@ OPTIMIZERS = (
     *(NEVERGRAD + name for name in ("CMA", "NGOpt", "DE", "TwoPointsDE", "RandomSearch")),
     RANDOM,
 )
-# On dev items, by gradient descent.
+# Gradient descent on dev items.
 TRAINED = (
     "gradient",
     "gradient-module",
@@ -64,7 +64,7 @@ def known_methods() -> tuple[str, ...]:
 
 
 def contestant(name: str) -> Method:
-    """The method of that name.
+    """The method with this name.
 
     Example:
         >>> ties = contestant("ties:adapter")
@@ -101,12 +101,12 @@ def contestant(name: str) -> Method:
 
 
 def why_not(method: Method, bench: Bench, budget: int) -> str | None:
-    """Why a method cannot take part under a budget of dev items; None if it can."""
+    """Why a method cannot take part with a budget of dev items; None if it can."""
     return missing_extra(method.module) or next(_reasons(method, bench, budget), None)
 
 
 def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
-    """All that a method lacks."""
+    """Everything that a method lacks."""
     name = method.name
     experts = len(bench.experts)
     ensemble = method.kind == "ensemble"
@@ -150,14 +150,14 @@ def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
 
 
 def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
-    """Let a method find its best under a budget of dev items, and score that on dev and test.
+    """Let a method search within a budget of dev items, and score its result on dev and test.
 
     Returns:
-        ``dev``, ``test`` (None without such a split): packed values of the items; ``items``: dev
-            items evaluated to find it; ``seconds`` to find it, those of its evaluations included,
-            whenever they were done; ``models`` run on each item in use; ``tokens`` read and written
-            for each item in use, None if unknown; ``rank`` of the weight changes, None if it is not
-            one model; ``relative_error`` of a cut to that rank.
+        ``dev``, ``test`` (None without this split): packed item values; ``items``: dev items
+            evaluated in the search; ``seconds`` of the search, stored evaluations included;
+            ``models`` run per item in use; ``tokens`` read and written per item in use, None if
+            unknown; ``rank`` of the weight changes, None unless it is one model; ``relative_error``
+            of a cut to that rank.
     """
     experts = bench.experts
     trial = Trial(bench, budget)
@@ -182,7 +182,7 @@ def run(method: Method, bench: Bench, seed: int, budget: int) -> dict[str, Any]:
 
 
 def ordered(names: Sequence[str]) -> list[Method]:
-    """The methods, what takes least first; ``all`` stands for `known_methods`."""
+    """The methods, cheapest first; ``all`` stands for `known_methods`."""
     names_in_full: list[str] = []
     for name in names:
         names_in_full += known_methods() if name == "all" else [name]

@@ -19,8 +19,7 @@ _SPECIAL = re.compile("[" + re.escape("".join(_ESCAPED)) + "]")
 
 
 def csv_text(result: Json) -> str:
-    """A line for each method of each task: scores and intervals as numbers, empty where there is
-    none.
+    """A line for each method of each task, with scores and intervals as numbers, empty if missing.
 
     Args:
         result: as in ``compare.json``.

@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
 Json = Mapping[str, Any]
 
-SINGLE = "best-single"  # the method that the others are compared with
+SINGLE = "best-single"  # method that the others are compared with
 SPLITS = ("dev", "test")
 AVERAGED: tuple[str, ...] = (*SPLITS, "item_evaluations", "seconds", "tokens")
 
 
 @dataclass(frozen=True)
 class Runs:
-    """All seeds of one method on one task.
+    """All seeds of a method on a task.
 
     Attributes:
         rows: outcomes, seeds in order.
-        scale: the least and the greatest score of an item, where known.
-        asked: split -> the numbers of its items' questions, where some are repeated.
+        scale: least and greatest score of an item, where known.
+        asked: split -> question number of each item, if some repeat.
     """
 
     rows: Sequence[Json]
@@ -57,18 +57,18 @@ class Runs:
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
-        """Those of ``dev``, and ``test`` where there is such a split: (seeds, items) each."""
+        """Scores on ``dev``, and on ``test`` if it exists: (seeds, items) each."""
         splits = [split for split in SPLITS if self.rows[0][split] is not None]
         return {split: np.array([unpack(row[split]) for row in self.rows]) for split in splits}
 
     @property
     def judged(self) -> Floats:
-        """Test, or without one, dev."""
+        """Test, or dev without a test split."""
         return self.scores.get("test", self.scores["dev"])
 
     @property
     def questions(self) -> Questions | None:
-        """Of each item of `judged`, what it asks."""
+        """The question of each item in `judged`."""
         return self.asked.get("test" if "test" in self.scores else "dev")
 
     def mean(self, key: str) -> float | None:
@@ -82,7 +82,7 @@ def summarise(
     benches: Sequence[Bench],
     left_out: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The content of ``compare.json``, for tasks that have outcomes."""
+    """The content of ``compare.json``, for tasks with outcomes."""
     tasks = {
         bench.task.name: {
             "methods": _task_table(_runs_of(outcomes, bench)),
@@ -106,7 +106,7 @@ def summarise(
 
 
 def command_of(config: CompareConfig) -> str:
-    """The command line of a comparison, without what has its default value."""
+    """The command line of a comparison, without default values."""
     pairs = [f"{name}={spec}" for name, spec in config.data]
     values = {each.name: getattr(config, each.name) for each in fields(config)}
     defaults = {each.name: each.default for each in fields(config)}
@@ -146,7 +146,7 @@ def _task_table(runs: Mapping[str, Runs]) -> dict[str, Any]:
 
 
 def _own_row(runs: Runs) -> dict[str, Any]:
-    """The row of a method, without a comparison with others."""
+    """A method's row, without comparisons."""
     row: dict[str, Any] = dict.fromkeys(SPLITS)
     for split, scores in runs.scores.items():
         row[split] = float(scores.mean())
@@ -167,8 +167,8 @@ def _own_row(runs: Runs) -> dict[str, Any]:
 
 
 def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any]:
-    """The paired test of two methods, also corrected for their number, as the first of several is the
-    best of them by chance, too (Bonferroni).
+    """The paired test of two methods, also corrected for the number of methods, since the first of
+    several is partly best by chance (Bonferroni).
     """
     ours = runs[method].judged
     theirs = runs[other].judged
@@ -199,7 +199,7 @@ def _against(runs: Mapping[str, Runs], method: str, other: str) -> dict[str, Any
 
 
 def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
-    """Means over tasks of the methods that took part in all of them; tasks count alike and are not
+    """Means over tasks, for methods that took part in all; tasks count equally and are not
     resampled.
     """
     methods = {}
@@ -221,7 +221,7 @@ def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
 
 
 def _gain(method: str, rows: Json) -> float | None:
-    """Test / test of the best single expert - 1 on one task; None if that is not known."""
+    """Test / test of the best single expert - 1 on one task; None if unknown."""
     single = rows.get(SINGLE, {}).get("test")
     return rows[method]["test"] / single - 1 if single and single > 0.0 else None
 
@@ -229,18 +229,18 @@ def _gain(method: str, rows: Json) -> float | None:
 def interval_over_seeds(
     scores: Floats, scale: Ends | None = None, questions: Questions | None = None
 ) -> tuple[float, float]:
-    """A 95% interval of the mean of scores, (seeds, items), as with other seeds and other items.
+    """A 95% interval of the mean of scores, (seeds, items), over other seeds and other items.
 
-    Where each item has the same score in all seeds, as with one seed or a method without chance, it
-    is `interval` of the items; else Student's by `over_seeds`.
+    If each item has the same score in all seeds, as with one seed or a deterministic method, it is
+    `interval` of the items; else Student's by `over_seeds`.
 
-    Simulated with 2, 3 and 5 seeds and 20 to 1,000 items, seeds whose log-odds differ by a standard
-    deviation of 0 to 1: it holds the mean in at least 93% of samples.
+    Simulated with 2, 3 and 5 seeds and 20 to 1,000 items, with seeds' log-odds varying by a
+    standard deviation of 0 to 1, it covers the mean in at least 93% of samples.
 
     Args:
         scores: (seeds, items).
-        scale: the least and the greatest score of an item, see `interval`.
-        questions: what each item asks.
+        scale: least and greatest score of an item, see `interval`.
+        questions: question of each item.
 
     Example:
         >>> low, high = interval_over_seeds(np.ones((3, 20)))
@@ -260,16 +260,17 @@ def interval_over_seeds(
 
 
 def over_seeds(scores: Floats, ends: Ends, questions: Questions | None = None) -> Estimate:
-    """The mean of scores, (seeds, items), with the error that is due to both.
+    """The mean of scores, (seeds, items), with its error from both items and seeds.
 
-    The items' part is that of their means over seeds, with a pseudo-observation at either end of the
-    scale as in `interval`; the seeds' part is the variance of their means. Both hold what is due to
-    neither alone, which is little: taken out, a part that was underestimated by chance would vanish.
+    The items' part is the error of their means over seeds, with a pseudo-observation at each end of
+    the scale as in `interval`; the seeds' part is the variance of their means. Both contain the
+    residual variance, which is small: subtracting it could make a part vanish that was
+    underestimated by chance.
 
     Args:
         scores: at least two seeds that differ.
         ends: ends of the scale.
-        questions: what each item asks.
+        questions: question of each item.
     """
     items = np.append(by_question(scores.mean(0), questions), ends)
     return estimate(float(items.mean()), [items, scores.mean(1)])
@@ -281,8 +282,8 @@ def difference_over_seeds(
     largest: float = 1.0,
     questions: Questions | None = None,
 ) -> PairedTest:
-    """The test of paired differences, (seeds, items), with its interval: `paired_test` where all
-    seeds differ alike, else Student's by `over_seeds`.
+    """The test of paired differences, (seeds, items), with its interval: `paired_test` if all seeds
+    have the same differences, else Student's by `over_seeds`.
     """
     if not np.ptp(differences, axis=0).any():
         return paired_test(differences[0], level, largest, questions)
@@ -293,11 +294,11 @@ def difference_over_seeds(
 def interval_over_tasks(
     means: Sequence[float], intervals: Sequence[Sequence[float]]
 ) -> tuple[float, float]:
-    """An interval of the mean of independent means from the interval of each (Zou & Donner 2008).
+    """An interval of the mean of independent means, from their intervals (Zou & Donner 2008).
 
     Args:
         means: mean of each task.
-        intervals: low and high of each, at the level that the result has, too.
+        intervals: low and high for each task; their level is also the result's.
 
     Example:
         >>> interval_over_tasks([0.5, 1.0], [(0.2, 0.8), (0.6, 1.0)])

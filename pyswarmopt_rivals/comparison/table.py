@@ -1,4 +1,4 @@
-"""A comparison in lines and tables, as Markdown and as a page; and the commands that make its best
+"""A comparison as lines and tables, in Markdown and as a page; and the commands that make its best
 result.
 """
 
@@ -53,7 +53,7 @@ _SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap",
 
 
 def tables_of(result: Json) -> list[TextTable]:
-    """Over all tasks where there are several, then of each."""
+    """Tables: over all tasks if there are several, then for each task."""
     tables = []
     if "tasks" in result:
         rows = [cells(name, row, OVER_TASKS) for name, row in result["methods"].items()]
@@ -66,7 +66,7 @@ def tables_of(result: Json) -> list[TextTable]:
 
 
 def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[str]:
-    """One row as text, under these headings."""
+    """A row as text, for these headings."""
     gain, tokens = row.get("gain"), row["tokens"]
     texts = {
         "method": method,
@@ -86,7 +86,7 @@ def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[st
 
 
 def rank_text(row: Json) -> str:
-    """The rank of the weight changes and what a cut to it lost.
+    """The rank of the weight changes, and the loss from a cut to it.
 
     Example:
         >>> rank_text({"rank": "full"}), rank_text({"rank": 24, "relative_error": 0.281}), rank_text({"rank": None})
@@ -109,7 +109,7 @@ def _content(result: Json) -> dict[str, Any]:
 
 
 def _made_by(result: Json) -> Iterator[tuple[str, str]]:
-    """The command and the versions, commit included, that a comparison was made with."""
+    """The command and the versions, commit included, of a comparison."""
     if "command" in result:
         yield "command", result["command"]
         yield "versions", versions_text(result["versions"])
@@ -126,8 +126,8 @@ def render_page(result: Json) -> str:
 
 
 def next_steps(result: Json) -> Iterator[tuple[str, str]]:
-    """(purpose, command): make the adapter of the best method; nothing for an ensemble, which has
-    none, and for the best single expert, which is there.
+    """(purpose, command): make the best method's adapter; none for an ensemble, which has no
+    adapter, or for the best single expert, which already exists.
 
     Args:
         result: ``compare.json``.

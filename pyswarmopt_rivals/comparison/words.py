@@ -49,7 +49,7 @@ def by_task(result: Json) -> dict[str, Json]:
 
 
 def first_of(result: Json) -> tuple[str, str]:
-    """The best method, and the split that says so: test, or dev where not all have a test score."""
+    """The best method, and the split that shows it: test, or dev if a method has no test score."""
     rows = result["methods"]
     split = "test" if all(row["test"] is not None for row in rows.values()) else "dev"
     return max(rows, key=lambda name: rows[name][split], default=SINGLE), split
@@ -58,8 +58,8 @@ def first_of(result: Json) -> tuple[str, str]:
 def summary_lines(result: Json) -> Iterator[str]:
     """The verdict, and what was compared.
 
-    The p-value of the verdict is multiplied by the number of methods (Bonferroni), as the first is
-    the best of them on these items; the interval is that of the corrected test.
+    The verdict's p-value is multiplied by the number of methods (Bonferroni), since the first is
+    the best on these items; the interval is that of the corrected test.
 
     Example:
         >>> test = {"rivals": 1, "interval": [0.04, 0.16], "p": 0.001}
@@ -107,7 +107,7 @@ def _verdict(result: Json) -> str:
 
 
 def first_over_tasks(name: str, scores: str, tasks: int, row: Json) -> str:
-    """The best method over several tasks.
+    """A sentence on the best method over several tasks.
 
     Example:
         >>> text = first_over_tasks("ties", "0.700 against 0.600", 3, {"gain": 0.17, "wins": 2})
@@ -122,13 +122,13 @@ def first_over_tasks(name: str, scores: str, tasks: int, row: Json) -> str:
 
 
 def first_on(split: str, name: str, scores: str, against: Json) -> str:
-    """The best method on one task.
+    """A sentence on the best method on one task.
 
     Args:
         split: dev or test.
         name: name of the method.
-        scores: scores of it and of the best single expert.
-        against: the comparison with that.
+        scores: scores of the method and of the best single expert.
+        against: their comparison.
 
     Example:
         >>> test = {"rivals": 2, "interval": [-0.04, 0.16], "p": 0.2}
@@ -149,7 +149,7 @@ def first_on(split: str, name: str, scores: str, against: Json) -> str:
 
 
 def trained_on_dev(names: Sequence[str]) -> str:
-    """Methods whose dev score tells nothing.
+    """Methods whose dev score says nothing.
 
     Example:
         >>> trained_on_dev(["gradient"])

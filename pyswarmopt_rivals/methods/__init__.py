@@ -1,12 +1,11 @@
 """Baselines: the published ways to combine LoRA experts, in three tables.
 
 `METHODS` are fixed rules, which need no more than a seed. `SEARCHING` methods score candidates or
-look at texts through a `method.Trial`, which `swarm-llm compare` and `merge` give them. `ENSEMBLES`
-run all experts on every item instead of merging them.
+read texts through a `method.Trial`, provided by `swarm-llm compare` and `merge`. `ENSEMBLES` run
+all experts on every item instead of merging them.
 
-To add one: a function ``settings -> Merged`` (of an ensemble ``-> Answerer``) in a file, and a line
-in a table. Importing this package loads no torch, so that ``--help`` can show
-the tables.
+To add one: a function ``settings -> Merged`` (for an ensemble ``-> Answerer``) in a file, and a
+line in a table. Importing this package loads no torch, so ``--help`` can show the tables.
 
 Example:
     >>> load_method("ties").density
@@ -157,9 +156,9 @@ ENSEMBLES = _table(
 
 
 def load_method(name: str) -> Method:
-    """The method of that name, out of `METHODS` or `SEARCHING`.
+    """The method with this name in `METHODS` or `SEARCHING`.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such method.
     """
     return lookup("method", name, {**METHODS, **SEARCHING})

@@ -1,15 +1,15 @@
-"""Rules for matrices as rules for LoRA experts.
+"""Applies rules for matrices to LoRA experts.
 
 `combine` is for rules on entries (trim, drop, elect). In ``delta`` space the rule gets the dense
-changes dW = s B A of one module at a time, and what it makes of them is of full rank. In ``factor``
-space it gets the A's and the B's, as in peft's `add_weighted_adapter`: weight w enters as sqrt|w|
-on either side, its sign on A.
+changes dW = s B A of one module at a time, and its result has full rank. In ``factor`` space it
+gets the A's and the B's, as in peft's `add_weighted_adapter`: weight w enters as sqrt|w| on either
+side, its sign on A.
 
-`mix` is for sums whose weights depend on norms and angles only. Those follow from the Gram matrix
-of the changes, which the factors give without a dense matrix; the result is exact, of rank sum r.
+`mix` is for sums whose weights depend only on norms and angles. These follow from the Gram matrix
+of the changes, computed from the factors without a dense matrix; the result is exact, of rank sum
+r.
 
-`as_adapter` is the one place where a result is cut to a rank: what is written as an adapter, not
-what competes.
+Only `as_adapter` truncates a result to a rank: for the written adapter, not for the competition.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Coefficients = Callable[[Tensor], Tensor]
 
 
 def combine(settings: Settings, rule: Rule) -> Merged:
-    """Apply a rule for entries to each module, in ``factor`` space to A and to B.
+    """Apply a rule on entries to each module; in ``factor`` space to A and to B.
 
-    In ``delta`` space a module that an expert does not adapt counts as zeros, and the result is of
-    full rank: it takes as much memory as the adapted weights in float32.
+    In ``delta`` space an unadapted module counts as zeros, and the result has full rank: it takes
+    as much memory as the adapted weights in float32.
     """
     weights = settings.weights.to(torch.float32)
     if settings.space == "factor":
@@ -53,7 +53,7 @@ def combine(settings: Settings, rule: Rule) -> Merged:
 
 
 def mix(settings: Settings, coefficients: Coefficients) -> Merged:
-    """Sum the experts, module by module, with weights that follow from their inner products."""
+    """Sum the experts, module by module, with weights computed from their inner products."""
     if settings.space == "factor":
 
         def summed(stack: Tensor) -> Tensor:
@@ -84,10 +84,10 @@ def _on_factors(
 
 
 def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = None) -> Merged:
-    """The nearest LoRA of that rank to what a method found, with the error of the cut.
+    """The nearest LoRA of this rank to a method's result, with the error of the truncation.
 
-    Without a rank, changes of full rank get the sum of the experts' ranks in their module, and
-    LoRAs stay as they are.
+    Without a rank, full-rank changes get the sum of the experts' ranks in their module, and LoRAs
+    are unchanged.
     """
     parts = side_by_side(experts)
     cut = {name: truncate_low_rank(change, rank) for name, change in merged.patch.low_rank.items()}
@@ -101,22 +101,22 @@ def as_adapter(merged: Merged, experts: Sequence[Adapter], rank: int | None = No
 
 
 def cut_to_adapter(rule: Method, settings: Settings) -> Merged:
-    """Result of a fixed rule, as the adapter that `merge` writes."""
+    """A fixed rule's result, as the adapter that `merge` would write."""
     return as_adapter(rule.execute(settings.experts, settings), settings.experts)
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """The factors of all experts in one module: any weighted sum of them is one LoRA."""
+    """All experts' factors in one module: any weighted sum of them is one LoRA."""
 
     b: Tensor  # (out, k), scales folded in
     a: Tensor  # (k, in)
-    owner: Tensor  # (k,) the expert that a column belongs to
+    owner: Tensor  # (k,) expert of each column
     n: int  # number of experts
 
     @classmethod
     def of(cls, parts: Sequence[Factors | None]) -> SideBySide:
-        """From each expert's factors; None where it does not adapt the module."""
+        """From each expert's factors; None if the expert does not adapt the module."""
         present = [(i, part) for i, part in enumerate(parts) if part is not None]
         b = torch.cat([part.b * part.scale for _, part in present], dim=1)
         a = torch.cat([part.a for _, part in present], dim=0)
@@ -124,7 +124,7 @@ class SideBySide:
         return cls(b, a, owner, len(parts))
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> SideBySide:
-        """The same on another device."""
+        """The factors on another device."""
         a = self.a.to(device, dtype)
         b = self.b.to(device, dtype)
         return SideBySide(b, a, self.owner.to(device), self.n)
@@ -134,12 +134,14 @@ class SideBySide:
         return LowRank(b=self.b * weights.to(torch.float32)[self.owner], a=self.a)
 
     def of_each(self) -> list[LowRank]:
-        """Each expert's own change; of rank 0 where it does not adapt the module."""
+        """Each expert's own change; of rank 0 if it does not adapt the module."""
         masks = [self.owner == i for i in range(self.n)]
         return [LowRank(b=self.b[:, mine], a=self.a[mine]) for mine in masks]
 
     def dense(self) -> Tensor:
-        """The experts' changes, (n, out, in) float32; zeros where one does not adapt the module."""
+        """The experts' changes, (n, out, in) float32; zeros for an expert that does not adapt the
+        module.
+        """
         return torch.stack([change.dense() for change in self.of_each()])
 
     def gram(self) -> Tensor:
@@ -153,7 +155,7 @@ class SideBySide:
 
 
 def side_by_side(experts: Sequence[Adapter]) -> dict[str, SideBySide]:
-    """Name of a weight -> the factors of all experts there, sorted by name."""
+    """Weight -> all experts' factors, sorted by name."""
     modules = sorted({module for expert in experts for module in expert.factors})
     return {
         f"{module}.weight": SideBySide.of([expert.factors.get(module) for expert in experts])
@@ -162,7 +164,7 @@ def side_by_side(experts: Sequence[Adapter]) -> dict[str, SideBySide]:
 
 
 def mixture(parts: Mapping[str, SideBySide], weights: Iterable[Tensor]) -> Patch:
-    """The sum of the experts with weights, (n,), of each part."""
+    """The weighted sum of the experts in each part, for weights (n,)."""
     pairs = zip(weights, parts.items(), strict=True)
     return Patch(low_rank={name: part.weighted(row) for row, (name, part) in pairs})
 
@@ -171,9 +173,9 @@ def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
     """An adapter of random factors for each expert: do the experts matter at all?
 
     Liu et al. 2026, arXiv 2602.12323, find that merging coefficients tuned on a task do about as
-    well on random LoRAs as on recycled ones. Here A and B are Gaussian, of the expert's shapes,
-    scaled to the norms of its A and of s B A: nothing but the directions differs (the paper's scale
-    could not be found).
+    well on random LoRAs as on recycled ones. Here A and B are Gaussian, with the expert's shapes,
+    scaled to the norms of its A and of s B A: only the directions differ (the paper's scale could
+    not be found).
     """
     generator = torch.Generator().manual_seed(seed)
     adapters = []
@@ -184,7 +186,7 @@ def random_adapters(experts: Sequence[Adapter], seed: int) -> list[Adapter]:
 
 
 def random_factors(factors: Factors, generator: torch.Generator) -> Factors:
-    """Gaussian factors of the same shapes and scale, float32, with the norms of A and of B A."""
+    """Gaussian factors with the same shapes, scale and norms of A and B A, float32."""
     a = torch.randn(factors.a.shape, generator=generator)
     b = torch.randn(factors.b.shape, generator=generator)
     a *= factors.a.norm() / a.norm()

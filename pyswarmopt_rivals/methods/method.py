@@ -1,5 +1,5 @@
-"""Methods of combining experts: declaration, settings, result. Loads no torch, so that ``--help``
-is fast.
+"""Methods of combining experts: declaration, settings, result. Loads no torch, so ``--help`` is
+fast.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.adapter import Adapter
     from pyswarmopt_rivals.bench import Bench, Trial
 
-# Beside the experts: it draws; it scores candidates on dev (an ensemble: every expert answers dev);
-# it looks at training or dev texts.
+# Needs besides the experts: random draws; scored candidates on dev (an ensemble: every expert
+# answers dev); training or dev texts.
 Need = Literal["seed", "dev", "data"]
 Kind = Literal["rule", "ensemble", "searching", "optimizer"]
 DELTA = ("delta",)
@@ -28,23 +28,23 @@ FACTOR_FIRST = ("factor", "delta")
 BOTH = ("delta", "factor")
 
 ITEM_MODEL = "item-model"  # candidates that a model of the items proposes, as `search` by default
-WITH_DEV = f"{ITEM_MODEL}+dev"  # whose result is trained on dev; see `searching.train`
-RANDOM = "random-adapters"  # item-model on adapters of random factors
+WITH_DEV = f"{ITEM_MODEL}+dev"  # methods whose result is trained on dev; see `searching.train`
+RANDOM = "random-adapters"  # item-model on random adapters
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a method is applied with, see `Method.settings`."""
+    """The input of a method, see `Method.settings`."""
 
     space: str  # ``factor`` or ``delta``
     weights: Tensor  # (n,) float64, one per expert
-    density: float = 1.0  # fraction of entries kept, in (0, 1]
+    density: float = 1.0  # fraction of entries to keep, in (0, 1]
     seed: int = 0
     experts: Sequence[Adapter] = ()
     trial: Trial = None  # type: ignore[assignment]  # of methods that need more than a seed
 
     def generator(self) -> torch.Generator:
-        """A new generator: the same settings give the same result."""
+        """A new generator, so that the same settings give the same result."""
         import torch
 
         return torch.Generator().manual_seed(self.seed)
@@ -52,15 +52,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Merged:
-    """A model that a method makes, as its paper defines it; or what `changes.as_adapter` made of
-    that.
-    """
+    """A method's model, as its paper defines it, or truncated by `changes.as_adapter`."""
 
-    patch: Patch  # of low rank where that is exact, else of full rank
-    error: float = 0.0  # relative Frobenius error of the truncation to a rank, over all modules
-    dev: Score | None = None  # of what was trained on dev, by cross-fitting
+    patch: Patch  # low-rank if exact, else full-rank
+    error: float = 0.0  # relative Frobenius error of the truncation, over all modules
+    dev: Score | None = None  # cross-fitted values of a result trained on dev
 
-    models = 1  # run on an item
+    models = 1  # models run per item
 
     @property
     def rank(self) -> int | str:
@@ -70,13 +68,13 @@ class Merged:
         return max((len(change.a) for change in self.patch.low_rank.values()), default=0)
 
     def score(self, bench: Bench, split: str) -> Score:
-        """Its score on a split."""
+        """The score on a split."""
         if split == "dev" and self.dev is not None:
             return self.dev
         return bench.score(self.patch, split)
 
     def tokens(self, bench: Bench) -> float | None:
-        """Tokens for an item in use; None: unknown."""
+        """Tokens per item in use; None: unknown."""
         return bench.tokens_per_item
 
 
@@ -85,22 +83,22 @@ class Method:
     """A way to combine experts.
 
     Attributes:
-        name: as in ``--methods``.
-        text: what it does, in a few words.
+        name: name in ``--methods``.
+        text: description in a few words.
         paper: author, year, arXiv number or journal.
-        function: ``module:function`` within this package, imported on use: settings -> `Merged`, of
-            an ensemble `Answerer`.
-        arguments: the function's, before these.
-        spaces: where it is defined, the default first: ``factor`` (on A and B each) and ``delta``
-            (on dW = s B A).
+        function: ``module:function`` in this package, imported on use: settings -> `Merged`, or
+            `Answerer` for an ensemble.
+        arguments: arguments of the function before settings.
+        spaces: spaces where it is defined, the default first: ``factor`` (on A and B each) and
+            ``delta`` (on dW = s B A).
         weight: default weight of each expert; None: it takes no weights.
-        even: it takes weights, and their default is an equal share, 1/n.
+        even: whether the default weight of each expert is 1/n.
         density: default density; None: it takes none.
-        needs: beside the experts.
-        module: that it needs of an extra (`common.extras`).
+        needs: needs besides the experts.
+        module: required module of an extra (`common.extras`).
         open_questions: whether an ensemble can answer items without choices.
-        kind: what it makes, and how: a model by a fixed rule, by a search, or by an optimizer of
-            the coefficients; or an ensemble.
+        kind: kind of result: a model from a fixed rule, from a search, or from an optimizer of the
+            coefficients; or an ensemble.
     """
 
     name: str
@@ -118,13 +116,13 @@ class Method:
     kind: Kind = "rule"
 
     def execute(self, experts: Sequence[Adapter], settings: Settings) -> Any:
-        """Apply the method to these experts: a `Merged`, of an ensemble an `Answerer`."""
+        """Apply the method to these experts; returns a `Merged`, or an `Answerer` for an ensemble."""
         function = load(f"pyswarmopt_rivals.{self.function}")
         return function(*self.arguments, replace(settings, experts=experts))
 
     @property
     def chance(self) -> bool:
-        """Whether another seed can change it."""
+        """Whether the seed matters."""
         return "seed" in self.needs
 
     def settings(self, n: int, space: str | None = None, **options: Any) -> Settings:
@@ -132,7 +130,7 @@ class Method:
 
         Args:
             n: number of experts.
-            space: ``factor``, ``delta``, or None for the method's own.
+            space: ``factor``, ``delta``, or None for the method's default.
             **options: ``weights`` (one per expert, or a single one for all), ``density``, ``rank``,
                 ``seed``; None stands for the method's default.
 
@@ -163,7 +161,7 @@ class Method:
         )
 
     def _check_taken(self, space: str, given: Collection[str]) -> None:
-        """Refuse options that the method does not take in that space."""
+        """Refuse options that the method does not take in this space."""
         takes = {
             "weights": self.even or self.weight is not None,
             "density": self.density is not None,
@@ -179,7 +177,7 @@ class Method:
 
 
 def _spread(weights: tuple[float, ...] | None, default: float | None, n: int) -> tuple[float, ...]:
-    """A weight for each expert; a single one, or the default, is for all."""
+    """A weight for each expert; a single one, or the default, applies to all."""
     if weights is None:
         return (1.0 if default is None else default,) * n
     if len(weights) not in (1, n):

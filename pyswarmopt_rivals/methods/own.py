@@ -1,4 +1,4 @@
-"""Methods that users or other packages write: a function ``settings -> Patch``, or ``-> Merged``."""
+"""Methods written by users or other packages: a function ``settings -> Patch``, or ``-> Merged``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SETTING = "methods"
 
 
 def own_method(name: str) -> Method | None:
-    """The method that a user calls by this name; None: it is none, but perhaps a recipe.
+    """The user's method with this name; None: no method, but perhaps a recipe.
 
     Raises:
-        UserError: there is no such file, or it has nothing of that name.
+        UserError: no such file, or no such name in it.
     """
     if not is_own(SETTING, name):
         return None
@@ -37,7 +37,7 @@ def own_method(name: str) -> Method | None:
 
 
 def _takes_settings(function: object) -> bool:
-    """Whether a function has to be given something; what makes a recipe has not."""
+    """Whether a function has required parameters; a function that makes a recipe has none."""
     parameters = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
     return any(each.default is each.empty for each in parameters)
 
@@ -46,7 +46,7 @@ def execute(name: str, settings: Settings) -> Merged:
     """Call the user's function.
 
     Raises:
-        InvalidOption: it returns no model.
+        InvalidOption: the function returns no model.
     """
     found = own(SETTING, name)(settings)
     if isinstance(found, Patch):

@@ -1,4 +1,4 @@
-"""What an ensemble makes: something that answers items, and is not one model."""
+"""The result of an ensemble: it answers items, and is not one model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Answerer:
     """Answers items.
 
     Attributes:
-        answers: gives the chosen letter of each item, or a text (``generate``).
-        models: run on an item; None: all experts.
+        answers: returns the chosen letter of each item, or a text (``generate``).
+        models: models run per item; None: all experts.
     """
 
     answers: Callable[[Accuracy], list[str]]
@@ -28,19 +28,19 @@ class Answerer:
     error = 0.0
 
     def score(self, bench: Bench, split: str) -> Score:
-        """Its score on a split."""
+        """The score on a split."""
         questions = bench.accuracy[split]
         return score_of(questions.judge(self.answers(questions)))
 
     def tokens(self, bench: Bench) -> float | None:
-        """Tokens for an item in use, which each of the models reads once; None: unknown."""
+        """Tokens per item in use, counted once for each model; None: unknown."""
         of_one = bench.tokens_per_item
         return None if of_one is None else (self.models or len(bench.experts)) * of_one
 
 
 class LikelihoodAnswerer(Answerer):
-    """Has a log-likelihood for every option (as `Engine.loglikelihood`), and so chooses as a single
-    model does.
+    """Has a log-likelihood for every option (like `Engine.loglikelihood`), and so chooses like a
+    single model.
     """
 
     def __init__(self, loglikelihood: Callable[[Pairs], list[float]]) -> None:

@@ -1,15 +1,14 @@
-"""cBTM: inputs are clustered, each cluster has its expert, and experts are mixed by how near the
-input is to theirs.
+"""cBTM: inputs are clustered, each cluster has an expert, and experts are mixed by the distance of
+the input from their clusters.
 
 Gururangan et al. 2023, arXiv 2303.14177: tf-idf vectors, k-means; P(token) = sum_j P(j | input)
-P_j(token) with P(j | input) in proportion to exp(-dist(input, centre_j)^2 / T). They train an
-expert on each cluster, and balance the sizes of clusters. Here the experts are given, so the dev
-questions are clustered, by plain k-means, into at most as many clusters as experts, and a cluster's
-expert is the one with the most right answers on its dev items (on a tie the better one on all of
-dev, then the first). The vectors keep all words, where theirs leave out stop words and
-numbers and have 100 dimensions of a truncated SVD; the question alone decides, in dev and in use,
-where their P(j | input) follows the text as it grows. T = 0.1, as in their released code; all
-clusters take part, the nearest most.
+P_j(token) with P(j | input) proportional to exp(-dist(input, centre_j)^2 / T). They train an expert
+on each cluster, and balance cluster sizes. Here the experts are given, so plain k-means clusters
+the dev questions into at most as many clusters as experts, and a cluster's expert is the one with
+the most right answers on its dev items (on a tie the better one on all of dev, then the first). The
+vectors keep all words; the paper drops stop words and numbers and truncates to 100 dimensions by
+SVD. Only the question decides, in dev and in use; the paper's P(j | input) follows the growing
+text. T = 0.1, as in their released code; all clusters take part, the nearest most.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ TEMPERATURE = 0.1
 
 
 class Clusters:
-    """tf-idf and k-means of texts; fewer than k clusters if there are fewer different texts."""
+    """tf-idf and k-means of texts; fewer than k clusters if there are fewer distinct texts."""
 
     def __init__(self, texts: Sequence[str], k: int, seed: int) -> None:
         from sklearn.cluster import KMeans
@@ -46,7 +45,7 @@ class Clusters:
 
 
 def nearness(distances: np.ndarray) -> np.ndarray:
-    """Shares in proportion to exp(-d^2 / T), (texts, k).
+    """Shares proportional to exp(-d^2 / T), (texts, k).
 
     Example:
         >>> nearness(np.array([[0.0, (0.1 * np.log(3)) ** 0.5]])).round(4).tolist()
@@ -56,7 +55,7 @@ def nearness(distances: np.ndarray) -> np.ndarray:
 
 
 def experts_of(labels: np.ndarray, right: np.ndarray) -> list[int]:
-    """Each cluster's expert, from the items' clusters, (items,), and whether each expert is right,
+    """Each cluster's expert, given the items' clusters, (items,), and whether each expert is right,
     (n, items).
     """
     overall = right.mean(1)
@@ -93,5 +92,5 @@ def fit(settings: Settings) -> Answerer:
 
 
 def questions_of(asked: Accuracy) -> list[str]:
-    """What is clustered and what is routed by: the question, without options and instructions."""
+    """The text to cluster and to route by: the question, without options and instructions."""
     return [item.question for item in asked.items]

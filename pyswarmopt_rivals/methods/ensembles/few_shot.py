@@ -1,16 +1,15 @@
-"""Few-shot prompting: the base, shown some dev items with their answers as earlier turns of the
-chat.
+"""Few-shot prompting: the base sees some dev items with answers as earlier turns of the chat.
 
-Brown et al. 2020, arXiv 2005.14165: the alternative to any training or merging for somebody who has
-labelled examples. No expert takes part. For each k in {1, 2, 4, 8}, k dev items are drawn `DRAWS`
-times, or as often as the budget pays for, and the base answers the other dev items; the best k and
-examples are kept, on a tie the earlier draw, then the smaller k. A dev item that is one of the
-examples is scored after the others alone. The paper shows 10 to 100 examples, as many as its window
-of 2,048 tokens holds, and draws them once; fewer, and the choice among draws, are ours.
+Brown et al. 2020, arXiv 2005.14165: the alternative to training or merging for users with labelled
+examples. No expert takes part. For each k in {1, 2, 4, 8}, k dev items are drawn `DRAWS` times, or
+as often as the budget allows, and the base answers the other dev items; the best k and examples are
+kept, on a tie the earlier draw, then the smaller k. A dev item that is itself an example is scored
+after the other examples only. The paper shows 10 to 100 examples, as many as its window of 2,048
+tokens holds, and draws them once; fewer examples, and choosing among draws, are ours.
 
-An evaluation counts as one item however many examples precede it, since a common prefix is computed
-once. In use an item costs all of its tokens, examples included (`FewShot.tokens_per_item`). The
-earliest examples are dropped where the context window is too small.
+An evaluation counts as one item whatever the number of examples, since a common prefix is computed
+once. In use an item costs all its tokens, examples included (`FewShot.tokens_per_item`). The
+earliest examples are dropped if the context window is too small.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ DRAWS = 10
 
 
 class FewShot(Answerer):
-    """The base after some examples, in the scoring and template of `like`; the engine is left
+    """The base with some examples, using the scoring and template of `like`; the engine is left
     without a patch.
     """
 
@@ -51,7 +50,7 @@ class FewShot(Answerer):
         ]
 
     def tokens(self, bench: Bench) -> float:
-        """Tokens for an item of the split that was scored last, examples included."""
+        """Tokens per item of the latest scored split, examples included."""
         return self.tokens_per_item
 
     def _answer(self, questions: Accuracy) -> list[str]:
@@ -67,7 +66,7 @@ class FewShot(Answerer):
         return answers
 
     def shown(self, questions: Accuracy) -> Accuracy:
-        """The same items with the examples before each, itself left out."""
+        """The items with the examples before each, except the item itself."""
         room = max((self._room(item, questions.scoring) for item in questions.items), default=0)
         return Accuracy(
             questions.items,
@@ -77,8 +76,8 @@ class FewShot(Answerer):
         )
 
     def _chat(self, turn: str, room: int, earlier: Sequence[Mapping[str, str]]) -> str:
-        """The examples and a user turn, as many of the latest examples as leave room for `room`
-        more tokens; an example is not shown before itself.
+        """The examples and a user turn: the latest examples that leave room for `room` more tokens;
+        an example is not shown before itself.
         """
         others = [pair for pair in self._turns if pair[0] != turn]
         for first in range(len(others) + 1):
@@ -106,8 +105,8 @@ class FewShot(Answerer):
 
 
 def answer_of(item: Item, scoring: Scoring) -> str:
-    """The right answer of an example: its letter where the prompt shows letters (`render_prompt`),
-    else the text.
+    """An example's right answer: its letter if the prompt shows letters (`render_prompt`), else the
+    text.
     """
     return item.answer_text if scoring == "likelihood" else item.answer
 
@@ -138,8 +137,7 @@ def fit(settings: Settings) -> FewShot:
 
 
 def draws(items: int, seed: int) -> Iterator[list[int]]:
-    """Indices of examples among dev items, each k in turn, `DRAWS` times; no k that leaves nothing
-    to score.
+    """Indices of examples among dev items, `DRAWS` times for each k that leaves an item to score.
 
     Example:
         >>> [len(chosen) for chosen in draws(5, 0)][:4]

@@ -1,14 +1,13 @@
-"""Pack of LLMs: the experts' logits, summed with weights that depend on each expert's perplexity on
-the prompt.
+"""Pack of LLMs: sums the experts' logits, with weights by each expert's perplexity on the prompt.
 
 Mavromatis, Karypis & Karypis 2024, arXiv 2404.11531. PackLLM-sim: w = softmax(-ln PPL_k / tau),
-with tau = 1 here. PackLLM-opt minimises the mixture's perplexity on the prompt greedily: begin with
-the expert of least perplexity; mix in the others in the order of theirs, s <- l s + (1 - l) s_k on
+with tau = 1 here. PackLLM-opt greedily minimises the mixture's perplexity on the prompt: start with
+the expert of least perplexity; mix in the others in order of perplexity, s <- l s + (1 - l) s_k on
 the logits, with the best l in 0, 0.05, ..., 1.
 
-Log-probabilities serve as logits: they differ by a constant per position, which the softmax takes
-out again. The prompt is what the user says, without the header of the chat template, which all prompts
-have in common. The experts share a vocabulary, so that no tokens are aligned.
+Log-probabilities serve as logits: they differ by a constant per position, which the softmax
+removes. The prompt is the user's text, without the chat template's header, which all prompts share.
+The experts share a vocabulary, so no tokens are aligned.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ TAU = 1.0
 GRID = torch.linspace(0, 1, 21)
 
 Along = TypeVar("Along")
-"""What the experts give along a text: log-probabilities of its tokens, or distributions."""
+"""An expert's output along a text: log-probabilities of its tokens, or distributions."""
 
 
 def fit_sim(settings: Settings) -> LikelihoodAnswerer:
@@ -44,7 +43,7 @@ def fit_opt(settings: Settings) -> LikelihoodAnswerer:
 
 
 def similarity_weights(token_logprobs: Tensor) -> Tensor:
-    """(n,) weights of the experts from the log-probabilities of the prompt's tokens, (n, T).
+    """Weights of the experts, (n,), from the log-probabilities of the prompt's tokens, (n, T).
 
     Example:
         >>> [round(w, 4) for w in similarity_weights(torch.tensor([[0.5, 0.5], [0.25, 0.25]]).log()).tolist()]
@@ -54,7 +53,7 @@ def similarity_weights(token_logprobs: Tensor) -> Tensor:
 
 
 def greedy_weights(logprobs: Tensor, tokens: Tensor) -> Tensor:
-    """(n,) weights of the experts, from log-distributions along the prompt, (n, T, V), and its
+    """Weights of the experts, (n,), from log-distributions along the prompt, (n, T, V), and its
     tokens, (T,).
     """
     n = len(logprobs)
@@ -88,16 +87,14 @@ def fuse(logprobs: Tensor, weights: Tensor) -> Tensor:
 
 
 def _weighted(weights: Tensor, logprobs: Tensor) -> Tensor:
-    """The product; nothing of an expert without a weight, whose masked tokens are -inf."""
+    """The product; 0 for an expert without weight, whose masked tokens are -inf."""
     return torch.where(weights == 0, 0.0, weights * logprobs)
 
 
 def _fused(
     panel: Panel, read: Callable[[Pairs], Iterable[Along]], weigh: Callable[[Along], Tensor]
 ) -> LikelihoodAnswerer:
-    """Options scored by the fused distribution, with each prompt's own weights, (n,), which sum
-    to 1.
-    """
+    """Options scored by the fused distribution, with weights for each prompt, (n,), that sum to 1."""
 
     def loglikelihood(pairs: Pairs) -> list[float]:
         contexts = contexts_of(pairs)

@@ -1,9 +1,9 @@
 """Token swarm: the experts' next-token distributions, mixed with weights that a swarm finds on dev.
 
 Feng et al. 2024, arXiv 2410.11163, token-probability arithmetic: P(token) = sum_i c_i P_i(token).
-Each expert scores each option once; from then on a particle is arithmetic on a small array. The
-swarm has one set of coefficients, where the paper takes the best of a grid, and a negative c_i
-counts as 0, which the paper leaves open.
+Each expert scores each option once; a particle is then arithmetic on a small array. The swarm has
+one set of coefficients, while the paper takes the best of a grid, and a negative c_i counts as 0,
+which the paper leaves open.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pyswarmopt_llm.tokens.mixing import mixing_weights
 from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
 from pyswarmopt_rivals.methods.method import Settings
 
-PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # the paper's N, K and c
+PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # N, K and c as in the paper
 
 
 def fit(settings: Settings) -> LikelihoodAnswerer:

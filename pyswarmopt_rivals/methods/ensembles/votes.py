@@ -1,14 +1,15 @@
-"""Answers of whole experts: the most frequent one, or the option with the highest mean probability.
+"""Answers of several experts: the most frequent one, or the option with the highest mean
+probability.
 
 Prediction merge, a trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163): every
-expert answers, and the most frequent answer wins, on a tie that of the expert listed first.
+expert answers, and the most frequent answer wins, on a tie the first-listed expert's.
 
 Top-k, a control for merging (Dietterich 2000, Multiple Classifier Systems, LNCS 1857): the k best
-experts on dev, each item's option probabilities averaged. This is what the experts give without a
-search, for k times the cost in use. An expert's probabilities are the softmax of its own option
-scores (log-probabilities of the letters, or log-likelihoods per byte), so that k = 1 is
-`best-single`. Experts are ranked by dev accuracy, the earlier one first on a tie; k is the smallest
-with the best dev accuracy of the ensemble.
+experts on dev, with each item's option probabilities averaged. It shows what the experts give
+without a search, for k times the cost in use. An expert's probabilities are the softmax of its own
+option scores (log-probabilities of letters, or log-likelihoods per byte), so k = 1 is
+`best-single`. Experts are ranked by dev accuracy, on a tie the earlier one first; k is the smallest
+with the ensemble's best dev accuracy.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from pyswarmopt_rivals.panel import Panel
 
 
 def prediction_merge(settings: Settings) -> Answerer:
-    """Nothing to fit."""
+    """Needs no fitting."""
     panel = settings.trial.bench.panel
     return Answerer(lambda questions: plurality(panel.answers(questions)))
 
 
 def plurality(answers: Sequence[Sequence[str]]) -> list[str]:
-    """The most frequent answer to each item, from each expert's answers to all.
+    """The most frequent answer to each item, given each expert's answers.
 
     Example:
         >>> plurality([["A", "B"], ["B", "B"], ["C", "A"]])
@@ -56,7 +57,7 @@ def top_k(settings: Settings) -> Answerer:
 
 
 def by_mean(panel: Panel, experts: Sequence[int], questions: Accuracy) -> list[str]:
-    """The answers of these experts of a panel, averaged."""
+    """The answers of these experts of a panel, by mean probability."""
     rows = [panel.option_scores(questions, expert) for expert in experts]
     return [averaged(scores) for scores in zip(*rows, strict=True)]
 

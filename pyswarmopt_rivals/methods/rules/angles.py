@@ -1,8 +1,8 @@
-"""Rules whose weights follow from the norms and angles of the experts: slerp, the Karcher mean,
-Model Stock.
+"""Rules whose weights follow from the experts' norms and angles: slerp, the Karcher mean, Model
+Stock.
 
-One module is one vector: dW in ``delta`` space, A and B each in ``factor`` space. Norms and angles
-are those of the (n, n) inner products of the experts, so that no dense matrix is made.
+A module is a vector: dW in ``delta`` space, A and B each in ``factor`` space. Norms and angles come
+from the experts' (n, n) inner products, so no dense matrix is formed.
 
 Slerp, Shoemake 1985 (SIGGRAPH): slerp(x, y; t) = sin((1-t) Omega) / sin(Omega) x + sin(t Omega) /
 sin(Omega) y, where Omega is the angle between x and y. As is usual for weights, Omega is that of
@@ -36,7 +36,7 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_rivals.methods.changes import mix
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
-# Below this sine the arc is as good as straight, or (opposite vectors) not defined: then
+# Below this sine the arc is practically straight, or (for opposite vectors) undefined: then
 # interpolate linearly.
 _STRAIGHT = 1e-6
 _ITERATIONS = 100
@@ -61,10 +61,10 @@ def model_stock(settings: Settings) -> Merged:
 
 
 def _shares(settings: Settings, name: str) -> Tensor:
-    """The weights, if they are shares.
+    """The weights, if they are valid shares.
 
     Raises:
-        InvalidOption: one is negative, or all are 0.
+        InvalidOption: a weight is negative, or all are 0.
     """
     weights = settings.weights
     if float(weights.min()) < 0 or float(weights.max()) == 0:
@@ -77,7 +77,7 @@ def _shares(settings: Settings, name: str) -> Tensor:
 
 
 def arc_weights(cosine: float, t: float) -> tuple[float, float]:
-    """The factors of the two ends at `t`, given the cosine of their angle.
+    """The factors of both ends at `t`, given the cosine of their angle.
 
     Example:
         >>> [round(weight, 6) for weight in arc_weights(cosine=0.0, t=0.5)]
@@ -92,9 +92,7 @@ def arc_weights(cosine: float, t: float) -> tuple[float, float]:
 
 
 def cosine_of(product: Tensor, *squares: Tensor) -> float:
-    """The cosine between two vectors, from their inner product and their squared norms; 1 if one is
-    zero.
-    """
+    """The cosine between two vectors, from their inner product and squared norms; 1 if one is zero."""
     norms = math.sqrt(max(0.0, float(squares[0]) * float(squares[1])))
     return float(product) / norms if norms > 0 else 1.0
 
@@ -102,7 +100,7 @@ def cosine_of(product: Tensor, *squares: Tensor) -> float:
 def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
     """The iterated slerp as weights of the experts, (n,) float64, from their (n, n) inner products.
 
-    A zero vector has no angle: interpolation from or to it is linear.
+    A zero vector has no angle: interpolation with it is linear.
 
     Example:
         >>> slerp_weights(torch.eye(2, dtype=torch.float64), [1, 1]).round(decimals=4).tolist()
@@ -123,8 +121,8 @@ def slerp_weights(gram: Tensor, weights: Sequence[float]) -> Tensor:
 def karcher_weights(gram: Tensor, weights: Tensor) -> Tensor:
     """The Karcher mean as weights of the experts, (n,) float64, from their (n, n) inner products.
 
-    A zero vector takes no part. Where the directions cancel no mean is defined: the plain weighted
-    average.
+    Zero vectors are ignored. If the directions cancel, no mean is defined, and the plain weighted
+    average is used.
 
     Example:
         >>> gram = torch.eye(3, dtype=torch.float64)
@@ -161,8 +159,8 @@ def ratio(cosine: float, n: int) -> float:
 
 
 def model_stock_weights(gram: Tensor) -> Tensor:
-    """t / n for each expert, from their (n, n) float64 inner products; a zero change counts as at
-    right angles.
+    """t / n for each expert, from the (n, n) float64 inner products; a zero change counts as
+    orthogonal.
     """
     n = len(gram)
     if n == 1:

@@ -1,9 +1,9 @@
 """Sparsify and sum: seven published rules as one class with two parameters; and KnOTS, TIES in a
 common basis.
 
-A rule is a sparsifier, which says what remains of each expert's change tau_i, and a consensus,
-which makes one change of all. The matrices are those of one module, dW in ``delta`` space, A and B
-each in ``factor`` space.
+A rule is a sparsifier, which selects what remains of each expert's change tau_i, and a consensus,
+which makes one change of all. The matrices are a module's: dW in ``delta`` space, A and B each in
+``factor`` space.
 
 Default weights and densities (in the table of `pyswarmopt_rivals.methods`): 0.4 for sums and 20%
 kept with lambda = 1 for TIES, as Yadav et al. use without validation data; DARE's drop rate p = 1 -
@@ -31,14 +31,14 @@ from pyswarmopt_rivals.methods.changes import Rule, SideBySide, combine, mix, si
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 Sparsifier = Callable[[Tensor, float, Generator], Tensor]
-"""(n, ...) changes, density and source of draws -> changes of the same shape, with zeros."""
+"""(n, ...) changes, density and random source -> changes of the same shape, with zeros."""
 
 OUTLIERS = 0.006
 
 
 @dataclass(frozen=True)
 class SparsifyAndSum:
-    """A merge rule: what remains of each expert (None: everything), then one change out of all."""
+    """A merge rule: first the sparsifier (None: keep everything), then the consensus."""
 
     sparsify: Sparsifier | None
     consensus: Rule
@@ -54,8 +54,8 @@ class SparsifyAndSum:
     def merge(
         self, changes: Tensor, weights: Tensor, density: float, generator: Generator | None = None
     ) -> Tensor:
-        """The rule on one matrix per expert, `changes` (n, ...) and `weights` (n,); draws default
-        to seed 0.
+        """The rule on one matrix per expert, `changes` (n, ...) and `weights` (n,); the default
+        seed of draws is 0.
         """
         if self.sparsify is not None:
             changes = self.sparsify(changes, density, generator or Generator().manual_seed(0))
@@ -69,7 +69,8 @@ def keep_largest(changes: Tensor, density: float, _: Generator | None = None) ->
     """Keep the largest entries of each expert by magnitude: TIES' trimming. The count is rounded
     down, at least one.
 
-    The paper trims over the whole model; here, as in peft, the share is of each module's matrix.
+    The paper trims over the whole model; here, as in peft, the share applies to each module's
+    matrix.
 
     Example:
         >>> keep_largest(torch.tensor([[3.0, -4.0, 1.0, 2.0]]), density=0.5).tolist()
@@ -84,7 +85,7 @@ def keep_middle(
     """Drop the share `outliers` of the largest entries of each expert and keep the next `density`:
     breadcrumbs.
 
-    The mask of the paper lies between two percentiles, beta and gamma, of each layer.
+    The paper's mask lies between two percentiles, beta and gamma, of each layer.
 
     Example:
         >>> keep_middle(torch.tensor([[3.0, -4.0, 1.0, 2.0]]), density=0.5, outliers=0.25).tolist()
@@ -119,8 +120,7 @@ def magprune(changes: Tensor, density: float, generator: Generator) -> Tensor:
 
 
 def drop_rates(changes: Tensor, density: float) -> Tensor:
-    """The probability of being dropped: lowest for the largest entry of a row, 1 - density on
-    average.
+    """The drop probability: lowest for the largest entry of a row, 1 - density on average.
 
     Within an output row, `changes` (..., entries), rates rise linearly by rank of magnitude from p
     - epsilon/2 for the largest to p + epsilon/2 for the smallest, p = 1 - density (in the paper to a
@@ -183,7 +183,7 @@ DELLA = SparsifyAndSum(magprune, elect_and_merge)
 
 
 def align(part: SideBySide) -> tuple[Tensor, Tensor]:
-    """The common basis of one module, and each expert in it.
+    """The common basis of one module, and each expert's part in it.
 
     Returns:
         U, (out, k) float32 with orthonormal columns, and the stack of Sigma V_i^T, (n, k, in)
@@ -191,7 +191,7 @@ def align(part: SideBySide) -> tuple[Tensor, Tensor]:
     """
     basis, inner = torch.linalg.qr(part.b)
     cores = replace(part, b=inner).dense()
-    # U of the wide matrix is basis times the U of these few rows: the basis is orthonormal.
+    # U of the wide matrix is the (orthonormal) basis times the U of these few rows.
     left, values, right = torch.linalg.svd(torch.cat(list(cores), dim=1), full_matrices=False)
     floor = torch.finfo(values.dtype).eps * max(basis.shape[0], right.shape[1]) * values[0]
     k = max(1, int((values > floor).sum()))

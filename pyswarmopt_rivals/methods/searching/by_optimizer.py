@@ -2,23 +2,23 @@
 
 LoraHub, Huang et al. 2023, arXiv 2307.13269: A = sum w_i A_i, B = sum w_i B_i with w in [-1.5,
 1.5]^n, minimising loss(w) + 0.05 (1/n) sum |w_i| from w = 0 by nevergrad's NGOpt, 40 steps for 20
-experts and 5 examples. Bounds, start, penalty and optimiser are those of the authors' released code
-(sail-sg/lorahub, lorahub/algorithm.py), and so is the sequence of w for the same losses, seed and
-version of nevergrad. The loss is that of the right dev answers, mean over items. (The released code
-divides by the number of examples once more: with 100 instead of 5 the penalty would dominate.) The
-result is the best w evaluated, not NGOpt's recommendation.
+experts and 5 examples. Bounds, start, penalty and optimiser come from the authors' released code
+(sail-sg/lorahub, lorahub/algorithm.py), and the sequence of w is the same for equal losses, seed
+and version of nevergrad. The loss is that of the right dev answers, mean over items. (The released
+code divides by the number of examples once more: with 100 instead of 5 the penalty would dominate.)
+The result is the best w evaluated, not NGOpt's recommendation.
 
 EvolMerge, Akiba et al. 2024, arXiv 2403.13187, merging in the parameter space: CMA-ES over each
-expert's weight and density in a DARE-TIES merge (the paper: per layer as well, and a path through
-the layers of several models, which is not here; 1,000 trials, where a budget of 8,000 pays for 40 on
-200 items). A candidate's draws come from one seed, so that equal parameters give equal models. CMA-ES
-moves in the unit box: weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u, ranges that are ours;
-outside it is reflected.
+expert's weight and density in a DARE-TIES merge (the paper also searches per layer, and a path
+through the layers of several models, not done here, in 1,000 trials; a budget of 8,000 covers 40 on
+200 items). A candidate's draws come from one seed, so equal parameters give equal models. CMA-ES
+moves in the unit box: weight = 2 u - 0.5 in [-0.5, 1.5], density = 0.1 + 0.9 u, ranges of ours;
+points outside are reflected.
 
 PSO-Merging, Zhang, Zhang & Feng 2025, arXiv 2508.19839: 2 n + 1 particles, the base, the n experts
 and the n experts after DARE with drop rate 0.8; v <- w v + c1 r1 (p - x) + c2 r2 (g - x), x <- x +
 v with w = 0.2, c1 = c2 = 2 and v = 0 at first; the global best is the merged model. (Swarm, drop
-rate and coefficients as a public review of the paper reports them; the paper's text was not
+rate and coefficients are taken from a public review of the paper; the paper's text was not
 available.) r1 and r2 are one number per particle here, so that a particle is a mixture of the 2 n +
 1 starting points and the swarm can move its coefficients.
 """
@@ -56,16 +56,17 @@ def best_found(
     realise: Callable[[Tensor], Patch],
     value: Callable[[Tensor], float] | None = None,
 ) -> Patch:
-    """Maximise until the budget is spent or the optimizer stops; the candidate with the best value.
+    """Maximise until the budget is spent or the optimizer stops; return the candidate with the best
+    value.
 
-    Candidates of the last round that the budget does not cover count as failed. `value` maps a
-    position to what is maximised, for one pass over dev; default: the dev score.
+    Candidates of the last round beyond the budget count as failed. `value` maps a position to the
+    objective, for one pass over dev; default: the dev score.
     """
     judge = value or (lambda x: trial.score(realise(x)).value)
     with released(optimizer):
         while trial.left > 0 and not optimizer.stop():
             positions = optimizer.ask()
-            points = map(torch.as_tensor, positions)  # of some optimizers they are arrays
+            points = map(torch.as_tensor, positions)  # some optimizers use arrays
             values = [judge(x) if trial.left > 0 else math.nan for x in points]
             optimizer.tell(positions, values)
         return realise(torch.as_tensor(optimizer.best.x))
@@ -82,7 +83,7 @@ def penalty(weights: Tensor) -> float:
 
 
 def lorahub(settings: Settings) -> Merged:
-    """Search with whatever budget there is (the paper: 40 steps)."""
+    """Search with the available budget (the paper: 40 steps)."""
     from pyswarmopt.interop.nevergrad import NevergradOptimizer
 
     trial = settings.trial
@@ -99,7 +100,7 @@ def lorahub(settings: Settings) -> Merged:
 
 
 def decode(u: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights and densities, (n,) float32 each, of a point of CMA-ES, (2 n,).
+    """Weights and densities, (n,) float32 each, from a point of CMA-ES, (2 n,).
 
     Example:
         >>> weights, densities = decode(torch.tensor([0.75, 1.25, 0.0, 1.0]))  # 1.25 is reflected to 0.75
@@ -114,8 +115,8 @@ def decode(u: Tensor) -> tuple[Tensor, Tensor]:
 def dare_ties(
     changes: Tensor, weights: Tensor, densities: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """DARE with a density per expert, (n,) in (0, 1], then election and mean of TIES, of changes
-    (n, rows, columns).
+    """DARE with a density per expert, (n,) in (0, 1], then TIES' election and mean, on changes (n,
+    rows, columns).
     """
     return elect_and_merge(drop_and_rescale(changes, densities[:, None, None], generator), weights)
 
@@ -154,7 +155,7 @@ def recipe() -> pso.Recipe:
 
 
 def changed(expert: Adapter, change: Callable[[Tensor], Tensor]) -> Adapter:
-    """The expert with a function of its factors A and B in their places."""
+    """The expert with a function applied to its factors A and B."""
     return replace(
         expert,
         held={m: replace(f, a=change(f.a), b=change(f.b)) for m, f in expert.factors.items()},

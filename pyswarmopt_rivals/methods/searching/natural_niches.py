@@ -1,5 +1,4 @@
-"""Natural niches (M2N2): pairs of models that complement each other, mixed on either side of a
-split point.
+"""Natural niches (M2N2): pairs of complementary models, mixed on either side of a split point.
 
 Abrantes, Lange & Tang 2025, arXiv 2508.16204, "Competition and Attraction Improve Model Fusion";
 rules and constants as in the authors' released code:
@@ -13,9 +12,9 @@ rules and constants as in the authors' released code:
   the angle between the whole vectors. No mutation, since the models are trained.
 
 The vectors are weight changes dW here, and the split point lies between two modules. The archive is
-as large as the number of experts, where theirs is a setting (20), and there are as many children as
-the budget pays for, where their script makes 50,000 of a small network. A model is then a weight for
-each expert and module, its angles follow from Gram matrices, and the result is exact, of rank sum r.
+as large as the number of experts, a setting in the paper (20), and there are as many children as
+the budget covers (in their script 50,000, of a small network). A model is a weight for each expert
+and module, its angles follow from Gram matrices, and the result is exact, of rank sum r.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ from pyswarmopt_rivals.methods.rules.angles import arc_weights, cosine_of
 
 
 def shares(solved: np.ndarray) -> np.ndarray:
-    """Each model's share of each item, (n, items): its score over the sum of all models' scores
-    there.
+    """Each model's share of each item, (n, items): its score over the sum of all models' scores.
 
     Example:
         >>> shares(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])).tolist()
@@ -42,9 +40,7 @@ def shares(solved: np.ndarray) -> np.ndarray:
 
 
 def draw_parents(solved: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    """Two models: one by fitness, one by what it adds to the first; uniform where all weights are
-    0.
-    """
+    """Two models: one by fitness, one by its gain over the first; uniform if all weights are 0."""
     shared = shares(solved)
     first = _draw(shared.sum(1), rng)
     return first, _draw(np.maximum(shared - shared[first], 0).sum(1), rng)
@@ -73,9 +69,7 @@ def child(grams: Tensor, a: Tensor, b: Tensor, t: float, split: int) -> Tensor:
 
 
 def execute(settings: Settings) -> Merged:
-    """Evolve until the budget is spent; the archive begins with the experts and keeps their
-    number.
-    """
+    """Evolve until the budget is spent; the archive starts with the experts and keeps its size."""
     trial = settings.trial
     rng = np.random.default_rng(settings.seed)
     parts = side_by_side(settings.experts)

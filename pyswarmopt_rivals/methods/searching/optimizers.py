@@ -1,5 +1,5 @@
-"""Optimizers of the mixing coefficients: Model Swarms as published, the search that users run, and
-any other until the budget is spent.
+"""Optimizers of mixing coefficients: Model Swarms as published, the default search, and any other
+until the budget is spent.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from pyswarmopt_rivals.methods.changes import random_adapters
 from pyswarmopt_rivals.methods.method import ITEM_MODEL, RANDOM, WITH_DEV, Merged, Settings
 from pyswarmopt_rivals.methods.searching.by_optimizer import best_found
 
-KIND = "modelled"  # of rows in the store
+KIND = "modelled"  # prefix of names in the store
 MODELLED = (ITEM_MODEL, WITH_DEV, RANDOM)
-UNENDING = 10**6  # rounds: the budget ends a search, or the optimizer itself
+UNENDING = 10**6  # rounds: the search ends by its budget or its optimizer
 
 
 def optimizer_of(name: str) -> str:
-    """The optimizer behind a method of that name.
+    """The optimizer of a method.
 
     Example:
         >>> optimizer_of("item-model+dev"), optimizer_of("random-adapters"), optimizer_of("pycma")
@@ -54,12 +54,12 @@ def optimizer_of(name: str) -> str:
 
 
 def optimise(name: str, settings: Settings) -> Merged:
-    """The best that the method of that name finds within the budget.
+    """The best result of a method within the budget.
 
-    Model Swarms has update, starting points, sizes and rules to stop of the paper, on weight changes,
-    with one set of coefficients where the paper takes the best of a grid; a small budget ends it
-    before its patience does. The item model is the search of users. The others go on until the budget
-    is spent, in rounds of as many candidates as there are experts.
+    Model Swarms uses the paper's update, starting points, sizes and stopping rules, on weight
+    changes, with one set of coefficients where the paper takes the best of a grid; a small budget
+    ends it before its patience does. The item model is the default search. The others run until the
+    budget is spent, in rounds of as many candidates as there are experts.
     """
     if name == RANDOM:
         settings = replace(settings, experts=random_adapters(settings.experts, settings.seed))
@@ -92,7 +92,7 @@ def optimise(name: str, settings: Settings) -> Merged:
 
 
 def can_model(bench: Bench, space: Space) -> bool:
-    """Whether a task's items can be predicted: options are scored, right or wrong, by few
+    """Whether a task's items can be predicted: scored by options, right or wrong, with few
     coefficients.
     """
     options = "dev" in bench.accuracy and bench.scoring != "generate"
@@ -100,16 +100,16 @@ def can_model(bench: Bench, space: Space) -> bool:
 
 
 def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merged:
-    """What the default search finds within a trial's budget, by the search itself.
+    """The default search's result within a trial's budget.
 
-    Scores are in the store of the comparison, by `kind` and position: a space over other adapters
+    Scores are kept in the comparison's store, by `kind` and position: a space over other adapters
     has its own kind.
 
     Args:
-        settings: the method's; the budget pays for the starting points.
-        space: over the experts.
-        kind: begins the name of the scores.
-        trains: whether what is found is trained on dev, as far as the budget goes.
+        settings: settings of the method; the budget covers the starting points.
+        space: space over the experts.
+        kind: prefix of the scores' names.
+        trains: whether the result is trained on dev, as far as the budget allows.
     """
     trial = settings.trial
     bench = trial.bench
@@ -137,17 +137,17 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
 
 
 def ignore(event: Event) -> None:
-    """Nobody listens to the search of a comparison."""
+    """The search of a comparison has no listener."""
 
 
 def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
-    """The job of the default search on the task and experts of a trial.
+    """The job of the default search on a trial's task and experts.
 
     Args:
-        settings: the method's.
-        space: over the experts.
-        budget: items that it may score.
-        trains: whether what is found is trained.
+        settings: settings of the method.
+        space: space over the experts.
+        budget: items to score.
+        trains: whether the result is trained.
     """
     bench = settings.trial.bench
     config = SearchConfig(
@@ -166,7 +166,7 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         seed=settings.seed,
         scoring=bench.scoring,
         compat="none",
-        no_rivals=True,  # these are methods of their own
+        no_rivals=True,  # baselines are methods of their own
     )
     return Job(
         plan=Plan(config),
@@ -179,16 +179,16 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
 
 
 def starting(bench: Bench, experts: int) -> int:
-    """Items that the starting points of so many experts take."""
+    """Items needed for the starting points of `experts` experts."""
     return (experts + SUMS["even"]) * bench.dev_items
 
 
 def training(bench: Bench) -> int:
-    """Items that the training of one model on dev takes, and its scoring before and after."""
+    """Items needed to train one model on dev, and to score it before and after."""
     items = len(bench.choices)
     return labelled(items).passes(items) + 2 * bench.dev_items
 
 
 def most_trained(bench: Bench, budget: int, experts: int) -> int:
-    """The largest number of models that a budget pays the training of, beside the starting points."""
+    """The most models whose training a budget covers, besides the starting points."""
     return min(MOST_STARTS, (budget - starting(bench, experts)) // training(bench))

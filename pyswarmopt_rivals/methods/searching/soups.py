@@ -1,8 +1,9 @@
-"""Soups: the plain average of all experts, or of those that help on dev; and the best expert alone.
+"""Soups: the plain average of all experts, or of those that help on dev; and the best single
+expert.
 
-Wortsman et al. 2022, arXiv 2203.05482, there of whole models. Uniform soup: in ``delta`` space dW =
-(1/n) sum dW_i, the average of the models; in ``factor`` space A and B are averaged each, whose
-product has cross terms B_i A_j as well. Greedy soup, recipe 1: sort by validation accuracy;
+Wortsman et al. 2022, arXiv 2203.05482, originally on whole models. Uniform soup: in ``delta`` space
+dW = (1/n) sum dW_i, the average of the models; in ``factor`` space A and B are averaged each, so
+their product has cross terms B_i A_j as well. Greedy soup, recipe 1: sort by validation accuracy;
 ingredients <- {}; for each expert, if accuracy(average(ingredients + expert)) >=
 accuracy(average(ingredients)), keep it.
 """
@@ -19,14 +20,16 @@ from pyswarmopt_rivals.methods.method import Merged, Settings
 
 
 def uniform_soup(settings: Settings) -> Merged:
-    """The average, or the sum with other weights; what a search in that space has at this position."""
+    """The average, or the sum with given weights, as a search in this space has at the same
+    position.
+    """
     space = build_space(settings.space, settings.experts)
     return Merged(space.realise(settings.weights))
 
 
 def best_single(settings: Settings) -> Merged:
-    """The expert with the best dev score, among equals the first; each is scored once, as far as
-    the budget goes.
+    """The expert with the best dev score, of equals the first; each is scored once, as far as the
+    budget allows.
     """
     trial = settings.trial
     patches = [as_patch(expert) for expert in settings.experts[: trial.left]]
@@ -34,10 +37,10 @@ def best_single(settings: Settings) -> Merged:
 
 
 def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], int]) -> list[int]:
-    """The ingredients, in the order in which they were kept.
+    """The ingredients, in the order in which they were added.
 
-    `value` is that of the average of the experts with these indices, `left` how many more averages
-    may be evaluated (at least n at first).
+    `value` returns the value of the average of the experts with these indices, `left` how many more
+    averages may be evaluated (at least n at first).
 
     Example:
         >>> greedy(3, lambda chosen: {(1,): 0.5, (0,): 0.4, (2,): 0.3, (1, 0): 0.6, (1, 0, 2): 0.5}[tuple(chosen)],
@@ -59,7 +62,7 @@ def greedy(n: int, value: Callable[[Sequence[int]], float], left: Callable[[], i
 
 
 def greedy_soup(settings: Settings) -> Merged:
-    """At most 2 n - 1 scorings; with a budget below n it looks at the first experts only."""
+    """At most 2 n - 1 scorings; a budget below n covers only the first experts."""
     trial = settings.trial
     space = build_space(settings.space, settings.experts)
     vertices = space.vertices()

@@ -1,3 +1,1 @@
-"""Methods that train something on texts or dev items, by gradient descent or by what gradients
-say.
-"""
+"""Methods that train on texts or dev items, by gradient descent or from gradients."""

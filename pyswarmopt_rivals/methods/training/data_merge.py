@@ -1,10 +1,10 @@
 """Data merge: one adapter trained on the union of all experts' data, in place of a merge.
 
-A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). It is trained as the
-experts are to have been: epochs and learning rate are those of the comparison, by default those of
-`train-expert`. Rank, alpha and modules are those of the first expert. No chat is held out unless
-the comparison says so, and none is cut below the context window, where `train-expert` holds out 60
-and cuts at 448 tokens: nobody reads a held-out loss here.
+A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). Epochs and learning rate
+come from the comparison, by default as in `train-expert`. Rank, alpha and modules are the first
+expert's. No chat is held out unless the comparison says so, and none is cut below the context
+window (`train-expert` holds out 60 and cuts at 448 tokens), since the held-out loss is not used
+here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyswarmopt_llm.searching.training.train import train_expert
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
-UNBOUNDED = 10**9  # tokens
+UNBOUNDED = 10**9  # most tokens
 
 
 def execute(settings: Settings) -> Merged:

@@ -1,8 +1,8 @@
-"""Methods that look inside the resident model: Fisher merging, RegMean and AdaMerging.
+"""Methods that look inside the loaded model: Fisher merging, RegMean and AdaMerging.
 
-Their prompts are those of `Trial.prompts`: the first 200 of each expert's own data, without their
-answers, where the papers go through training inputs; without data the dev questions stand for all
-experts'. A look at one costs an item evaluation, with gradients `PASSES`.
+Their prompts come from `Trial.prompts`: the first 200 of each expert's own data, without answers,
+where the papers use training inputs; without data the dev questions serve for all experts. A look
+at a prompt costs an item evaluation, with gradients `PASSES`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.changes import SideBySide, mixture, side_by_side
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
-BATCH = 8  # texts at once
+BATCH = 8  # texts per batch
 
 
 Batch = tuple[Tensor, Tensor]
@@ -34,9 +34,7 @@ Batch = tuple[Tensor, Tensor]
 def token_batches(
     engine: TransformersEngine, texts: Sequence[str], size: int = BATCH
 ) -> Iterator[Batch]:
-    """The texts in their order, `size` at a time; a chat template has written the special tokens
-    already.
-    """
+    """The texts in order, `size` at a time; a chat template has already written the special tokens."""
     device = engine.model.device
     pad = engine.tokenizer.pad_token_id
     for start in range(0, len(texts), size):
@@ -46,7 +44,7 @@ def token_batches(
 
 def answer_logits(model: Any, batch: Batch, parameters: dict[str, Tensor] | None = None) -> Tensor:
     """Logits of the token after each text, (N, V) float32; `parameters` (name -> value) replace the
-    model's own.
+    model's.
     """
     ids, mask = batch
     inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
@@ -55,11 +53,10 @@ def answer_logits(model: Any, batch: Batch, parameters: dict[str, Tensor] | None
 
 
 def prompts_of_each(settings: Settings, passes: float) -> Iterator[Sequence[str]]:
-    """With each expert loaded in turn, as many of its prompts as an equal share of the budget pays
-    for.
+    """With each expert loaded in turn, as many of its prompts as an equal share of the budget
+    covers.
 
-    `passes` is the number of forward passes that a prompt takes; what an expert takes is rounded
-    up.
+    `passes` is the number of forward passes per prompt; an expert's cost is rounded up.
     """
     trial = settings.trial
     share = trial.items_left // len(settings.experts)
@@ -74,14 +71,14 @@ _FLOOR = 1e-6
 
 
 def fisher(settings: Settings) -> Merged:
-    """Average the experts, each weight by how much the expert's outputs depend on it.
+    """Average the experts, each weight by how strongly the expert's outputs depend on it.
 
     Matena & Raffel 2022, arXiv 2111.09832: theta = sum_i F_i theta_i / sum_i F_i, entry by entry,
     with the diagonal Fisher information F_i = E_x E_(y ~ p_i(y | x)) [grad log p_i(y | x)]^2 of
-    expert i. The base cancels, so the same holds for dW. Experts count alike, where the paper also
-    searches a coefficient for each on validation data. y is the token after the prompt alone, drawn
-    once per prompt from the expert's own distribution, where theirs is a class; F_i has 1e-6 of its
-    mean added, so that entries on which no expert depends are averaged evenly.
+    expert i. The base cancels, so the same holds for dW. Experts have equal weight; the paper also
+    searches a coefficient for each on validation data. y is the first token after the prompt, drawn
+    once per prompt from the expert's own distribution (a class in the paper); F_i gets 1e-6 of its
+    mean added, so that entries without influence on any expert are averaged evenly.
     """
     engine = settings.trial.engine
     generator = settings.generator()
@@ -117,14 +114,14 @@ def information(
     prompts: Sequence[str],
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Name of a weight -> mean over prompts of the squared gradient of the loaded model, (out, in)
-    float32 on the CPU.
+    """Weight -> mean over prompts of the loaded model's squared gradient, (out, in) float32 on the
+    CPU.
     """
     model: Any = engine.model
     weights = {name: model.get_parameter(name) for name in names}
     squares = {name: torch.zeros(value.shape) for name, value in weights.items()}
     with torch.enable_grad():
-        # Inference tensors cannot carry gradients: copies can.
+        # Inference tensors cannot have gradients, but copies can.
         leaves = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
         for batch in token_batches(engine, prompts, size=1):
             logprobs = answer_logits(model, batch, leaves).log_softmax(-1)[0]
@@ -136,7 +133,7 @@ def information(
 
 
 ALPHA = 0.9
-_RIDGE = 1e-6  # of the mean diagonal: inputs that never occur leave the sum singular
+_RIDGE = 1e-6  # share of the mean diagonal to add: unused inputs leave the sum singular
 
 
 def softened(gram: Tensor, alpha: float = ALPHA) -> Tensor:
@@ -171,8 +168,8 @@ def merge_module(part: SideBySide, grams: Sequence[Tensor], alpha: float = ALPHA
 def input_grams(
     engine: TransformersEngine, names: Iterable[str], prompts: Sequence[str]
 ) -> dict[str, Tensor]:
-    """Name of a weight -> sum of x^T x, x its inputs in the loaded model, over all tokens of the
-    prompts, (in, in) float64 on the CPU.
+    """Weight -> sum of x^T x over its inputs x in the loaded model, for all tokens of the prompts,
+    (in, in) float64 on the CPU.
     """
     model: Any = engine.model
     sizes = {name: model.get_parameter(name).shape[1] for name in names}
@@ -198,13 +195,13 @@ def input_grams(
 
 
 def regmean(settings: Settings) -> Merged:
-    """Find the linear layers whose outputs are nearest, in least squares, to each expert's on the
-    expert's inputs.
+    """Find the linear layers whose outputs are nearest, in least squares, to each expert's on its
+    own inputs.
 
     Jin et al. 2023, arXiv 2212.09849: W_M = (sum_i G_i)^-1 sum_i G_i W_i with G_i = X_i^T X_i, X_i
-    the inputs of the layer in model i, and the entries of G_i off the diagonal multiplied by alpha
-    = 0.9. The base cancels: with y = x W^T as in torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1,
-    which is of rank sum r_i and so exact as a LoRA, B = [B_1 | B_2 | ...].
+    the inputs of the layer in model i, and the off-diagonal entries of G_i multiplied by alpha =
+    0.9. The base cancels: with y = x W^T as in torch, dW_M = (sum_i dW_i G_i) (sum_i G_i)^-1, of
+    rank sum r_i and so exact as a LoRA, B = [B_1 | B_2 | ...].
     """
     engine = settings.trial.engine
     parts = side_by_side(settings.experts)
@@ -218,7 +215,7 @@ def regmean(settings: Settings) -> Merged:
 START = 0.3
 STEP = 1e-2
 MOST_STEPS = 500
-_STEP_PRICE = math.ceil(PASSES * BATCH)  # item evaluations
+_STEP_PRICE = math.ceil(PASSES * BATCH)  # in item evaluations
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -252,13 +249,13 @@ def adamerging(settings: Settings) -> Merged:
     Yang et al. 2024, arXiv 2310.02575, layer-wise: theta_l = theta_0l + sum_i lambda_il tau_il;
     lambda starts at 0.3, is clipped to [0, 1] and follows Adam with learning rate 1e-3 on the mean
     entropy of the predictions on unlabelled inputs (as in the authors' released code). They use
-    test inputs; here it is the dev questions without their answers, a prediction is the
-    distribution of the first token of the answer (theirs is over a classifier's classes), and a
-    layer is an adapted module. The questions are cycled through until the budget is spent, for
-    500 steps at most.
+    test inputs; here the inputs are the dev questions without answers, a prediction is the
+    distribution of the answer's first token (in the paper over a classifier's classes), and a layer
+    is an adapted module. The questions are repeated until the budget is spent, for at most 500
+    steps.
 
-    The learning rate is 0.01 instead of 0.001: budgets here pay for tens of steps, the paper's runs
-    for hundreds. A step on 8 prompts costs 20 item evaluations (`PASSES` for each).
+    The learning rate is 0.01 instead of 0.001: budgets here cover tens of steps, the paper's runs
+    hundreds. A step on 8 prompts costs 20 item evaluations (`PASSES` each).
     """
     trial = settings.trial
     trial.engine.load(Patch())

@@ -1,13 +1,13 @@
-"""Training on the dev items: learning rate and number of epochs by two-fold cross-validation, then
-on all of dev.
+"""Training on the dev items: two-fold cross-validation chooses learning rate and epochs, then all
+of dev is used.
 
-The criterion on a held-out half is the mean probability of the right option (or of the answer):
-smoother than accuracy and, unlike the loss, not dominated by a few confident mistakes.
+The criterion on a held-out half is the mean probability of the right option (or answer): smoother
+than accuracy and, unlike the loss, not dominated by a few confident mistakes.
 
-Fine-tuning is the question that every merge of experts has to answer: a new LoRA with the rank,
-scale and modules of the first expert, from the base or from the expert that is best on dev, on the
-cross-entropy over each item's options: what is scored is what is trained. At a fixed rate, rate and
-epochs are those of the expert that a search trains.
+Fine-tuning is the baseline that every merge of experts has to beat: a new LoRA with the first
+expert's rank, scale and modules, on the base or on the best expert on dev, trained on the
+cross-entropy over each item's options, by which items are also scored. At a fixed rate, rate and
+epochs are those of a search's trained expert.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from pyswarmopt_rivals.methods.searching.soups import best_single
 def train_on_dev(
     trial: Trial, make: Callable[[], Trainable], rates: Sequence[float], seed: int
 ) -> Patch:
-    """Train on all of dev, with the learning rate and the number of epochs that are best on
-    held-out halves.
+    """Train on all of dev, with the learning rate and number of epochs that are best on held-out
+    halves.
 
-    The trial has the model to start from loaded; `PASSES` is charged for each item of each epoch,
-    and 1 for each evaluation of a held-out item. `make` makes a new change, always the same. Of
-    `rates`, the most promising first, as many are tried as the budget covers; if it does not cover
-    an epoch, the change stays untrained.
+    The trial has the start loaded; each item costs `PASSES` per epoch, and 1 per evaluation of a
+    held-out item. `make` makes a new change, always the same. `rates` are tried in order (the most
+    promising first) as far as the budget covers; if it does not cover one epoch, the change stays
+    untrained.
     """
     items = random.Random(seed).sample(list(trial.choices), len(trial.choices))
     if not items:
@@ -81,8 +81,8 @@ def _held_out(
     epochs: int,
     seed: int,
 ) -> list[float]:
-    """Mean probability of the right answer after each epoch, over both halves, each by what the
-    other trained.
+    """Mean probability of the right answer after each epoch, over both halves; each half is scored
+    by the change trained on the other.
     """
     totals = [0.0] * epochs
     for held, rest in ((items[::2], items[1::2]), (items[1::2], items[::2])):
@@ -100,7 +100,7 @@ def _probabilities(engine: TransformersEngine, items: Sequence[Choices]) -> Iter
             yield from values.neg().exp().tolist()
 
 
-RATES = (2e-3, 5e-4)  # of a new LoRA
+RATES = (2e-3, 5e-4)  # learning rates of a new LoRA
 COEFFICIENT_RATES = (0.05, 0.15)
 MODULE_RATES = (0.02, 0.005)
 
@@ -109,10 +109,11 @@ def finetune(from_best: bool, once: bool, settings: Settings) -> Merged:
     """Train a new LoRA on dev.
 
     Args:
-        from_best: on top of the best single expert, else on the base; the result is both together.
-        once: at a fixed rate, which is charged: from the best it is the expert of
-            ``item-model+dev``, where no even sum is better. Else as `train_on_dev` does.
-        settings: the method's.
+        from_best: whether to start from the best single expert instead of the base; the result
+            includes the start.
+        once: whether to train once at a fixed rate (charged): from the best expert this is the
+            expert of ``item-model+dev``, unless an even sum is better. Otherwise as `train_on_dev`.
+        settings: settings of the method.
     """
     trial = settings.trial
     pattern = settings.experts[0].info
@@ -135,10 +136,10 @@ class TrainableMixture:
     """A weighted sum of the experts' changes, dW = sum_i c_i s_i B_i A_i, with trainable
     coefficients.
 
-    These are (1 or modules, n) float32, 1/n at first: the candidates of a swarm in ``delta`` space,
-    found by AdamW on the cross-entropy over each item's options. Liu et al. 2026 (arXiv 2602.12323)
-    merge by gradient on as few items; loss, learning rates and stopping (see `train_on_dev`) are
-    our choice.
+    Coefficients are (1 or modules, n) float32, 1/n at first: the candidates of a swarm in ``delta``
+    space, found by AdamW on the cross-entropy over each item's options. Liu et al. 2026 (arXiv
+    2602.12323) merge by gradient on as few items; loss, learning rates and stopping (see
+    `train_on_dev`) are ours.
     """
 
     def __init__(self, experts: Sequence[Adapter], single: bool, model: Any) -> None:
@@ -151,7 +152,7 @@ class TrainableMixture:
         self.tensors: Sequence[Tensor] = [self.coefficients]
 
     def additions(self) -> dict[str, Addition]:
-        """Module name -> the mixture's part of its output."""
+        """Module name -> function that gives the mixture's contribution to its output."""
         names = [name.removesuffix(".weight") for name in self._parts]
         return {name: partial(self._output, number) for number, name in enumerate(names)}
 
