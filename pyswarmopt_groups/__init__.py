@@ -1,3 +1,3 @@
-"""Groups of models that answer together: members, strategies that vote or negotiate, runs, and
+"""Groups of models that answer together: members, voting and negotiation strategies, runs,
 distillation.
 """

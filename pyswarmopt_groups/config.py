@@ -1,4 +1,4 @@
-"""The configuration of a group; imports no model code, so that ``--help`` can show the defaults."""
+"""The configuration of a group; imports no model code, so ``--help`` can show the defaults."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 class CouncilConfig:
     """The configuration of a group: its members, the task and the machine.
 
-    ``strategies`` are names as `registry.find_names` returns them; with ``skip``, unsupported ones
-    are skipped, not refused. An empty ``task`` stands for a single prompt; without ``out`` nothing
-    is written.
+    ``strategies`` are names accepted by `registry.find_names`; with ``skip``, unsupported ones are
+    skipped, not refused. An empty ``task`` means a single prompt; without ``out`` nothing is
+    written.
     """
 
     members: Annotated[
@@ -74,14 +74,14 @@ class CouncilConfig:
     skip: bool = False
 
     def __post_init__(self) -> None:
-        """Make names of paths."""
+        """Turn paths into names."""
         use_names(self)
 
     def load(self) -> Task:
         """The task.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: the task cannot be read.
         """
         from pyswarmopt_llm.scores.tasks.load import load_task_of
 
@@ -91,7 +91,7 @@ class CouncilConfig:
 @documented
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig(CouncilConfig):
-    """A group, its strategy and task, and how an adapter of ``base`` learns from them."""
+    """A group, its strategy and task, and how an adapter of ``base`` learns from the group."""
 
     base: Base = field()
     task: Annotated[

@@ -32,7 +32,7 @@ class Verdict:
         answer: a letter, or a text; None for no answer.
         ballots: each member's final vote; None if it abstained or was not queried.
         agreement: share of the members queried that vote for the answer, 0 to 1.
-        tokens: read and written for this item, over all members.
+        tokens: tokens read and written for this item, over all members.
         tied: whether the tie rule decided.
         notes: further results of the strategy, JSON.
     """
@@ -59,8 +59,8 @@ def verdict_for(
     queried: int | None = None,
     **notes: Any,
 ) -> Verdict:
-    """An answer that no vote decided, and the share of the members queried (None: all) that agree;
-    ballots that state the same answer agree, see `voting.equivalent`.
+    """A verdict without a vote; its agreement is the share of queried members (None: all) whose
+    ballots state the same answer, see `voting.equivalent`.
     """
     first, *others = cluster([answer, *ballots])
     agree = sum(other == first and other is not None for other in others)
@@ -72,7 +72,7 @@ def verdict_for(
 def verdicts_for(
     responses: Responses, answers: Sequence[str | None], more: Sequence[int] | None = None
 ) -> list[Verdict]:
-    """Verdicts that were computed from all members' responses; `more` tokens per item."""
+    """Verdicts computed from all members' responses; `more` tokens per item."""
     costs = [responses.cost(i) + (more[i] if more else 0) for i in range(len(answers))]
     return [*map(verdict_for, answers, responses.ballots, costs)]
 
@@ -82,12 +82,12 @@ class GroupContext:
     """A group and a task.
 
     Attributes:
-        members: most trusted first: ties go to the first-listed.
+        members: members, most trusted first: ties go to the first-listed.
         task: dev and test; a single question has no dev to fit on.
         scoring: how members answer items.
-        seed: seed of samples.
+        seed: seed of sampled answers.
         device: device of a reward model.
-        tolerant: members that are down abstain, with a warning, instead of raising an error.
+        tolerant: whether unavailable members abstain with a warning, instead of raising an error.
     """
 
     members: Sequence[Member]
@@ -112,8 +112,8 @@ class GroupContext:
     ) -> Responses:
         """The answers of all members.
 
-        Those of a member that is down are blank: `on_down` is called with its number, or a tolerant
-        context warns.
+        The answers of an unavailable member are blank: `on_down` is called with its number, or a
+        tolerant context warns.
         """
         rows = []
         for k in range(self.n):
@@ -130,7 +130,7 @@ class GroupContext:
         return Responses(items, rows)
 
     def collect_some(self, items: Sequence[Item], asked: NDArray[np.bool_]) -> Responses:
-        """The answers of the members that are asked, (n, items); those of others are blank."""
+        """The answers of the queried members, (n, items); all others are blank."""
         rows = []
         for k, row in enumerate(asked):
             some = [item for item, there in zip(items, row, strict=True) if there]
@@ -139,7 +139,7 @@ class GroupContext:
         return Responses(items, rows)
 
     def answers_of(self, k: int, items: Sequence[Item]) -> list[Answer]:
-        """The answers of member k, which receives no request if there are no items."""
+        """The answers of member k; without items it receives no request."""
         return self.members[k].answer(items, self.scoring, self.template) if items else []
 
     @cached_property
@@ -147,7 +147,7 @@ class GroupContext:
         """The answers of all members to the dev items.
 
         Raises:
-            UserError: a member answers none of them readably.
+            UserError: a member has no readable answer.
         """
         responses = self.collect(self.task.dev)
         for k, member in enumerate(self.members):
@@ -172,15 +172,15 @@ class GroupContext:
         return sorted(range(self.n), key=lambda k: (-self.accuracies[k], k))
 
     def judge(self, name: str) -> Member:
-        """The member that compares and fuses answers; without a name the best on dev, without dev
-        the first.
+        """The member that compares and fuses answers: the named one, else the best on dev, without
+        dev the first.
         """
         by_name = {member.name: member for member in self.members}
         return by_name[name] if name else self.members[self.order[0]]
 
     @cached_property
     def temperatures(self) -> list[float | None]:
-        """Each member's temperature, fitted on dev; None for one without option scores."""
+        """Each member's temperature, fitted on dev; None for a member without option scores."""
         return [self._temperature(k) for k in range(self.n)]
 
     def _temperature(self, k: int) -> float | None:

@@ -26,26 +26,25 @@ from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.train import train_expert
 from pyswarmopt_llm.searching.training.trainer import OnRound
 
-COPIES = 8  # examples that represent one question's probabilities
+COPIES = 8  # examples for one question's probabilities
 
 
 def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, Any]:
-    """Train an adapter of the base on the group's answers to the dev questions, and compare both on
-    test.
+    """Train an adapter of the base on the group's answers to the dev questions, and compare base,
+    group and adapter on test.
 
     Hinton, Vinyals and Dean 2015, arXiv 1503.02531, with a group as the teacher. Soft labels are
-    the members' mean calibrated probabilities, whatever the strategy. The cross-entropy with them
-    is in expectation that with answers sampled from them; instead of sampling, each option becomes
-    an example as often as `quotas` says.
+    the members' mean calibrated probabilities, whatever the strategy. Sampled answers would give
+    the same cross-entropy in expectation; instead, each option becomes an example as often as
+    `quotas` says.
 
     Args:
         config: the group, its strategy, the task and the student.
-        on_step: as `train_expert`.
+        on_step: as for `train_expert`.
 
     Returns:
-        ``base``, ``group``, ``student``: each ``test``, ``test_interval`` and ``tokens`` per item;
-            ``questions``,
-        ``steps``.
+        ``base``, ``group``, ``student``: each with ``test``, ``test_interval`` and ``tokens`` per
+            item; ``questions``, ``steps``.
 
     Raises:
         UserError: bad input, before any member answers; soft labels of items without choices.
@@ -83,7 +82,7 @@ def distill(config: DistillConfig, on_step: OnRound | None = None) -> dict[str, 
 
 
 def hard_chats(context: GroupContext, strategy: Strategy) -> list[dict[str, Any]]:
-    """A chat for each dev question that the group answers, if any."""
+    """A chat for each dev question that the group answers."""
     questions = context.task.dev
     pairs = zip(questions, strategy.decide(context, questions), strict=True)
     chats = [_chat(context, item, v.answer) for item, v in pairs if v.answer is not None]
@@ -108,7 +107,7 @@ def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
 
 
 def quotas(shares: Array, total: int) -> list[int]:
-    """Whole numbers that sum to `total`, in proportion to `shares`, by largest remainders
+    """Whole numbers that sum to `total`, proportional to `shares`, by largest remainders
     (Hamilton's method).
 
     Example:
@@ -123,7 +122,7 @@ def quotas(shares: Array, total: int) -> list[int]:
 
 
 def _chat(context: GroupContext, item: Item, answer: str) -> dict[str, Any]:
-    """The question's prompt, and the answer in the form that is scored."""
+    """The question's prompt, and the answer in its scored form."""
     scoring = context.scoring
     words = item.choices[answer] if item.choices and scoring == "likelihood" else answer
     return {
@@ -137,7 +136,7 @@ def _chat(context: GroupContext, item: Item, answer: str) -> dict[str, Any]:
 def _train(
     examples: Sequence[dict[str, Any]], config: DistillConfig, source: str, on_step: OnRound | None
 ) -> int:
-    """Train the student; returns the number of steps."""
+    """Train the student; return the number of steps."""
     names = ("rank", "lr", "epochs", "max_tokens", "seed", "threads")
     settings = {name: getattr(config, name) for name in names}
     result = train_expert(

@@ -1,8 +1,8 @@
-"""Leave one out: each strategy again without each member, from the recorded responses.
+"""Leave one out: each strategy without each member in turn, from the recorded responses.
 
-A strategy is fitted on dev again, too, so that its weights are those of the smaller group. No model
-is loaded: what a strategy would need beside the recorded responses (embeddings, other prompts)
-leaves it out.
+Strategies are fitted on dev again, so their weights belong to the smaller group. No model is
+loaded: a strategy that needs more than the recorded responses (embeddings, other prompts) is left
+out.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 
 class Recorded(Member):
-    """A `Member` that only its recorded responses are left of; behind a `CachedMember`, which has
-    those.
+    """A `Member` known only from its recorded responses, which a `CachedMember` in front of it
+    provides.
     """
 
-    gives_likelihoods = True  # where it gave none, none is recorded
+    gives_likelihoods = True  # a member without likelihoods has none recorded
 
     def refuse(self) -> NoReturn:
         """See `Member`."""
@@ -42,7 +42,7 @@ class Recorded(Member):
 
 @dataclass(frozen=True)
 class _Fingerprints:
-    members: dict[str, str]  # in their order
+    members: dict[str, str]  # in order
     task: str
     prompt: str | None
 
@@ -65,22 +65,20 @@ def holds(path: Path) -> bool:
 
 
 def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Decide the test items of a group again, without each member in turn.
+    """Decide a group's test items again, without each member in turn.
 
     Args:
-        path: directory of `ensemble` or `negotiate`, finished.
+        path: finished directory of `ensemble` or `negotiate`.
         tell: called with a line before every strategy.
 
     Returns:
         ``strategies``: name -> ``test``, its score with all members, and ``members``: name ->
-            ``test`` without this
-        one, ``paired``: the `Comparison` of all members against all but this one, and ``decided``:
-            ids of the items
-        whose answer is another one without it. ``left_out``: strategy -> why it cannot be decided
-        again.
+            ``test`` without this member, ``paired``: the `Comparison` of all members with all but
+            this one, and ``decided``: ids of the items whose answer changes without it.
+            ``left_out``: strategy -> why it cannot be decided again.
 
     Raises:
-        UserError: not such a directory, damaged, of one member, or its task has changed.
+        UserError: not such a directory, a damaged one, a single member, or a changed task.
     """
     about = _read(path / ABOUT, _About)
     result = _read(path / RESULT, _Result)
@@ -100,7 +98,7 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     settled = replace(config, scoring=result.scoring)
     whole = Group(settled, task, recorded, strategies, {}).context(store)
     members = whole.members
-    # what they fit on dev serves all strategies
+    # all strategies share what is fitted on dev
     contexts = {
         member.name: replace(whole, members=[other for other in members if other is not member])
         for member in members
@@ -119,7 +117,7 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
 def _decided(
     strategy: Strategy, whole: GroupContext, contexts: Mapping[str, GroupContext], task: Task
 ) -> dict[str, Any]:
-    """The strategy's entry: its score, and what changes without each member."""
+    """The strategy's entry: its score, and the changes without each member."""
     verdicts = strategy.decide(whole, task.test)
     right = rights(task.test, verdicts)
     members = {}
@@ -137,7 +135,7 @@ def _decided(
 
 
 def _read(file: Path, kind: type[Any]) -> Any:
-    """The content of a file, of that type."""
+    """The content of a file, as the type `kind`."""
     try:
         return typed(read_json(file), kind)
     except OSError as error:

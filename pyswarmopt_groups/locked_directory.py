@@ -1,4 +1,4 @@
-"""A resumable output directory with an exclusive lock: ``about.json``, and the store of what is known."""
+"""A resumable output directory with an exclusive lock: ``about.json``, and a store of results."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Directory:
     """The directory of a comparison or of a group.
 
     Attributes:
-        path: it need not exist; None: nothing is written.
+        path: directory, which need not exist; None: nothing is written.
         config: name -> setting.
-        free: settings that may differ between calls.
+        free: settings that may change between calls.
         what: content of the directory, with its article: a comparison, an ensemble.
     """
 
@@ -44,15 +44,17 @@ class Directory:
 
     @cached_property
     def day(self) -> str:
-        """The day that chat templates take for today, in ISO format: that on which it was begun."""
+        """Today's date in chat templates, in ISO format: the day on which the directory was
+        created.
+        """
         file = None if self.path is None else self.path / ABOUT
         if file is None or not file.exists():
             return date.today().isoformat()
-        day = read_json(file).get("day")  # earlier versions stored none
+        day = read_json(file).get("day")  # earlier versions stored no day
         return day if isinstance(day, str) else date.today().isoformat()
 
     def check(self) -> None:
-        """Refuse a directory that was created with another configuration or holds something else.
+        """Refuse a directory with another configuration or other content.
 
         Raises:
             UserError: names what differs.
@@ -74,8 +76,8 @@ class Directory:
                 "that wrote it"
             )
         for name, value in self.config.items():
-            # A setting that the version which began it did not have is not compared; what it
-            # changes has a fingerprint.
+            # A setting that is missing in an older directory is not compared; its effect has a
+            # fingerprint.
             known = name not in self.free and name in before
             if known and canonical(before[name]) != canonical(value):
                 why = f"{path} was begun with another ({before[name]}); choose another `out`"
@@ -114,7 +116,7 @@ class Directory:
             yield Store(path / RESULTS)
 
     def _describe(self, path: Path, fingerprints: Mapping[str, Any]) -> None:
-        """Write ``about.json``, or compare with the one that is there."""
+        """Write ``about.json``, or compare it with the existing one."""
         file = path / ABOUT
         if not file.exists():
             about = {"config": self.config, "fingerprints": fingerprints, "versions": versions()}

@@ -1,6 +1,6 @@
 """All strategies by name; importing this module loads no model code.
 
-To add one: a function of `GroupContext`, items and settings that gives verdicts, in a file of
+To add one: a function of `GroupContext`, items and settings that returns verdicts, in a file of
 `voting/` or `negotiation/`, and an entry in `VOTES` or `NEGOTIATIONS`.
 
 Example:
@@ -38,17 +38,17 @@ _AT_LEAST_1 = Option("", least=1)
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """A hyperparameter of a strategy: its value, the default at first, and what that may be."""
+    """A hyperparameter of a strategy: its value (the default at first), and its range."""
 
     name: str
     value: Value
     bounds: Option = _ANY
 
     def read(self, strategy: str, text: str) -> Hyperparameter:
-        """The same with the value that a text stands for.
+        """The hyperparameter with a value read from text.
 
         Raises:
-            InvalidOption: it is out of range, or no number where the default is one.
+            InvalidOption: the value is out of range, or not a number although the default is one.
         """
         try:
             value = type(self.value)(text)
@@ -66,19 +66,18 @@ class Strategy:
     """A strategy of a group, with what it needs.
 
     Attributes:
-        name: as the user writes it.
+        name: name for users.
         text: one line of help.
         source: author, year, arXiv number or journal.
         function: ``module:function`` within this package; imported on use.
-        needs: what it cannot run without; ``embeddings`` need a model in this process, ``texts``
-            members that do more than vote, ``reward`` a reward model.
-        arguments: the function's, after the context and the items.
-        settings: hyperparameters, the arguments after these. A user writes them
-            behind the name: ``refine:rounds=2:pass=different``; the first one needs no name:
-            ``nearest:4``.
-        tolerant: whether it continues when members fail.
+        needs: requirements; ``embeddings``: a model in this process, ``texts``: members that do
+            more than vote, ``reward``: a reward model.
+        arguments: arguments of the function after the context and the items.
+        settings: hyperparameters, passed after `arguments`. A user appends them to the name:
+            ``refine:rounds=2:pass=different``; the first one needs no name: ``nearest:4``.
+        tolerant: whether the strategy continues when members fail.
         measure: function for further metrics of a split; also takes the arguments.
-        module: that it needs of an extra (`common.extras`).
+        module: required module of an extra (`common.extras`).
     """
 
     name: str
@@ -99,16 +98,16 @@ class Strategy:
 
     @property
     def usage(self) -> str:
-        """The name with its settings, as a user may write it."""
+        """The name with its settings, as a user would write it."""
         pairs = [f":{part.name}={part.value or part.name.upper()}" for part in self.settings]
         return "".join([self.name, *pairs])
 
     def value(self, setting: str) -> Value | None:
-        """The value of a setting; None if it is none of this strategy."""
+        """The value of a setting; None if the strategy has no such setting."""
         return next((part.value for part in self.settings if part.name == setting), None)
 
     def with_settings(self, text: str) -> Strategy:
-        """The same strategy with settings, written as in a name.
+        """The strategy with settings, written as in a name.
 
         Raises:
             InvalidOption: a value is out of range, or the strategy has no such setting.
@@ -126,7 +125,7 @@ class Strategy:
         return replace(self, name=name, settings=tuple(settings.values()))
 
     def decide(self, context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-        """A verdict on each item; what the strategy needs of dev is fitted first."""
+        """A verdict on each item, after fitting on dev where needed."""
         function = load(f"pyswarmopt_groups.{self.function}")
         verdicts: list[Verdict] = function(context, items, *self.values)
         return verdicts
@@ -224,8 +223,8 @@ SOCIETY = "society"
 
 
 def society_names(agents: int, rounds: int) -> list[str]:
-    """All societies of Zhang et al.: from all confident to all easy-going, every order of debate
-    and reflection.
+    """All societies of Zhang et al.: from all confident to all easy-going, with every order of
+    debate and reflection.
 
     Example:
         >>> society_names(1, 1)
@@ -239,7 +238,7 @@ def society_names(agents: int, rounds: int) -> list[str]:
 def find_names(
     names: Sequence[str], table: Collection[str], where: str = "`strategy`"
 ) -> list[str]:
-    """The strategies that a user names, without duplicates; ``all`` and ``societies`` are expanded.
+    """The strategies named by a user, without duplicates; ``all`` and ``societies`` are expanded.
 
     Raises:
         UserError: an empty list, or an unknown name; suggests the nearest, or lists all.
@@ -262,7 +261,7 @@ def find_names(
 
 
 def load_strategy(name: str) -> Strategy:
-    """The strategy of a name that `find_names` returns.
+    """The strategy for a name accepted by `find_names`.
 
     Raises:
         UserError: an unknown name, wrong settings, or a society with unknown traits or patterns.

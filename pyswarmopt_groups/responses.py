@@ -1,4 +1,4 @@
-"""The answers of all members to some items, from which every vote is computed."""
+"""The answers of all members to some items, as input of votes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 class Responses:
-    """The answers of n members to some items: per member one answer per item."""
+    """The answers of n members to some items: one answer per member and item."""
 
     def __init__(self, items: Sequence[Item], answers: Sequence[Sequence[Answer]]) -> None:
         self.items = tuple(items)
@@ -24,8 +24,8 @@ class Responses:
 
     @cached_property
     def ballots(self) -> list[list[str | None]]:
-        """Per item each member's vote: a letter if there are choices, else its text; None
-        abstains.
+        """Each member's vote on each item: a letter if there are choices, else its text; None for
+        an abstention.
         """
         by_item = zip(*self.answers, strict=True)
         pairs = zip(self.items, by_item, strict=True)
@@ -51,7 +51,7 @@ class Responses:
         """A member's option scores, (items, most options): -inf past an item's last option, zeros
         for an abstention.
 
-        None if it gives no scores, or an item has no choices.
+        None if the member gives no scores, or an item has no choices.
         """
         if not all(item.choices for item in self.items) or not any(
             answer.scores for answer in self.answers[member]
@@ -67,8 +67,8 @@ class Responses:
 
 
 def read_ballot(item: Item, text: str) -> str | None:
-    """A text as a vote: the letter that it names, for an open question the stripped text; None
-    abstains.
+    """A text as a vote: the letter it names, or for an open question the stripped text; None for an
+    abstention.
 
     Example:
         >>> item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")

@@ -1,4 +1,4 @@
-"""Run a group: open its members, fit strategies on dev, report on test, write the results."""
+"""Runs a group: opens its members, fits strategies on dev, reports on test, writes the results."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.scoring.record import Store
 
-# What may differ between two calls that fill one directory.
+# Settings that may change between two calls that fill the same directory.
 FREE = ("strategies", "skip", "out", "device", "threads")
 RESULT = "result.json"
 VERDICTS = "verdicts.jsonl"
 _SHAPE = {"row": dict[str, Any], "verdicts": list[dict[str, Any]]}  # of a strategy's stored row
 
-# Settings that a single question has no use for.
+# Settings without use for a single question.
 _OF_TASKS = (
     *("out", "dev", "test", "columns", "labels", "template", "split_seed", "skip_bad_rows"),
     *("scoring", "allow_overlap"),
 )
-# done, total, strategy, its row when finished
+# steps done, all steps, strategy, its row when finished
 OnStep = Callable[[int, int, str, Mapping[str, Any] | None], None]
 
 
@@ -58,11 +58,11 @@ class Group:
     """The members and strategies of a configuration, checked.
 
     Attributes:
-        config: as given.
-        task: what is decided; a prompt is a task of one item, without dev.
+        config: the given configuration.
+        task: task to decide; a prompt is a task of one item, without dev.
         members: most trusted first.
-        strategies: those that can be used.
-        left_out: why the others cannot: name -> reason.
+        strategies: supported strategies.
+        left_out: strategy -> why it is unsupported.
     """
 
     config: CouncilConfig
@@ -76,11 +76,11 @@ class Group:
         """Check the configuration, then load the members.
 
         Args:
-            config: whose strategies are names of `registry.find_names`.
+            config: configuration whose strategies are names for `registry.find_names`.
             task: see `Group`.
 
         Raises:
-            UserError: whatever is wrong with the input.
+            UserError: bad input.
         """
         named = [load_strategy(name) for name in config.strategies]
         items = (*task.dev, *task.test)
@@ -93,7 +93,7 @@ class Group:
             device=config.device,
             threads=config.threads,
         )
-        voters(members, config, task)  # a wrong name is found before anything is written
+        voters(members, config, task)  # find a wrong name before anything is written
         group = cls(config, task, members, *usable(named, config, items, members))
         check_members(members, task, config.scoring, group.tolerant)
         return group
@@ -105,7 +105,9 @@ class Group:
 
     @property
     def fingerprints(self) -> dict[str, Any]:
-        """Fingerprints of all that decides a verdict, for the directory of a group with a task."""
+        """Fingerprints of everything that affects a verdict, for the directory of a group with a
+        task.
+        """
         prints = {member.name: member.fingerprint for member in self.members}
         return {"members": prints, "task": self.task.fingerprint, "prompt": self.task.prompt}
 
@@ -120,10 +122,10 @@ class Group:
 
 
 def voters(members: Sequence[Member], config: CouncilConfig, task: Task) -> list[Member]:
-    """The members as the configuration has them vote: one may lie, all may randomise their votes.
+    """The members as configured voters: one may lie, all may randomise their votes.
 
     Raises:
-        InvalidOption: the liar is no member.
+        InvalidOption: the liar is not a member.
     """
     voting = with_liar(members, config.liar, task.dev)
     if config.epsilon is None:
@@ -132,7 +134,7 @@ def voters(members: Sequence[Member], config: CouncilConfig, task: Task) -> list
 
 
 def _task_scoring(members: Sequence[Member], task: Task, scoring: str) -> Scoring:
-    """The scoring of a task; ``auto`` tries letters on the members that give likelihoods."""
+    """The scoring of a task; ``auto`` tries letters on members with likelihoods."""
 
     def letters() -> list[Score]:
         items = task.dev[:TRIAL]
@@ -155,12 +157,10 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
 
     Returns:
         The content of ``result.json``: ``members``: name -> ``dev``, ``test``, ``test_interval``,
-            ``tokens``, ...;
-        ``strategies``: name -> ``test``, ``test_interval``, ``tokens`` (mean per item),
-            ``agreement``,
-        ``against_single`` (``corrected`` for the number of strategies) and the strategy's own
-        metrics; ``best_single``: the best member on dev; ``verdict``: which to use, in sentences;
-        ``left_out``.
+            ``tokens``, ...; ``strategies``: name -> ``test``, ``test_interval``, ``tokens`` (mean
+            per item), ``agreement``, ``against_single`` (``corrected`` for the number of
+            strategies) and the strategy's further metrics; ``best_single``: the best member on dev;
+            ``verdict``: which to use, in sentences; ``left_out``.
 
     Raises:
         UserError: bad input, before anything is written.
@@ -177,8 +177,8 @@ def decide_task(config: CouncilConfig, on_step: OnStep | None = None) -> dict[st
 
 
 def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, Verdict], list[str]]:
-    """Each strategy's answer to a single question, without dev: name -> verdict; the members' names,
-    in the order of the ballots.
+    """Each strategy's answer to a single question, without dev: name -> verdict; and the members'
+    names, in the ballots' order.
 
     Raises:
         UserError: bad input, a setting for examples, or a strategy that is fitted on dev.
@@ -194,8 +194,8 @@ def decide_prompt(config: CouncilConfig, prompt: str) -> tuple[dict[str, Verdict
 
 
 def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> dict[str, Any]:
-    """``result.json`` and ``verdicts.jsonl``, written after each strategy from what the store has;
-    strategies of earlier calls are kept.
+    """``result.json`` and ``verdicts.jsonl``, written after each strategy from the store; earlier
+    calls' strategies are kept.
     """
     context = group.context(store)
     task = group.task
@@ -236,7 +236,7 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
 def _rows(
     items: Sequence[Item], decided: Sequence[Mapping[str, Any]], single: Sequence[float]
 ) -> dict[str, Any]:
-    """The rows of all stored strategies, which are read together; `single`: see `_decided`."""
+    """The rows of all stored strategies, corrected together; `single`: see `_decided`."""
     rows = {each["who"]: each["row"] for each in decided}
     right = {}
     for each in decided:
@@ -247,8 +247,8 @@ def _rows(
 
 
 def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float]) -> dict[str, Any]:
-    """A strategy's row of ``result.json`` and its verdicts on test; `single`: right answers of the
-    best member.
+    """A strategy's row of ``result.json`` and its verdicts on test; `single`: the best member's
+    right answers.
     """
     began = time.perf_counter()
     items = context.task.test
@@ -265,7 +265,9 @@ def _decided(strategy: Strategy, context: GroupContext, single: Sequence[float])
 def accuracy_row(
     items: Sequence[Item], right: Sequence[float], tokens: Sequence[int]
 ) -> dict[str, Any]:
-    """The beginning of every row, from each item's: accuracy on test, its interval, mean tokens."""
+    """The start of every row, computed from item values: accuracy on test, its interval, mean
+    tokens.
+    """
     score = score_of(right).value
     between = list(interval(right, questions=repeated(items)))
     return {"test": score, "test_interval": between, "tokens": fmean(tokens)}
@@ -283,7 +285,7 @@ def member_row(responses: Responses, k: int) -> dict[str, Any]:
 
 
 def rights(items: Sequence[Item], verdicts: Sequence[Verdict]) -> list[float]:
-    """1 for each verdict that is right, else 0."""
+    """1 for each right verdict, else 0."""
     return [float(is_right(item, v.answer)) for item, v in zip(items, verdicts, strict=True)]
 
 

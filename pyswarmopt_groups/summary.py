@@ -1,4 +1,4 @@
-"""Which strategy to use: all of a result against its best member, in one sentence."""
+"""Which strategy to use, in one sentence: all strategies of a result against its best member."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ def correct(
     single: Sequence[float],
     questions: Questions | None,
 ) -> dict[str, Row]:
-    """The rows of strategies, each comparison with the best member corrected for their number.
+    """The rows of strategies, with each comparison with the best member corrected for the number of
+    strategies.
 
     Args:
         rows: strategy -> its row of ``result.json``.
-        right: strategy -> 1 for each test example that it answers correctly, else 0.
-        single: the same of the best member on dev.
-        questions: what each example asks, see `compare_paired`.
+        right: strategy -> 1 for each test example it answers correctly, else 0.
+        single: 1 for each test example that the best member on dev answers correctly, else 0.
+        questions: question of each example, see `compare_paired`.
     """
     tests = {name: compare_paired(right[name], single, questions=questions) for name in rows}
     found = corrected(
@@ -40,7 +41,7 @@ def correct(
 
 
 def verdict_lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """What to use, and the best member on test where dev chose another.
+    """The recommendation, and the best member on test if dev chose another.
 
     Args:
         result: content of ``result.json``.
@@ -74,7 +75,7 @@ def _end(row: Row, side: int) -> float:
 
 
 def _none_of(rows: Mapping[str, Row], single: str) -> str:
-    """That the best member is the one to use; with the best of the strategies if it is ahead."""
+    """A sentence that recommends the best member; it names the best strategy if that is ahead."""
     votes = all(name.partition(":")[0] in VOTES for name in rows)
     kind = "vote" if votes else "strategy"
     name = max(rows, key=lambda each: rows[each]["test"])
@@ -86,7 +87,7 @@ def _none_of(rows: Mapping[str, Row], single: str) -> str:
 
 
 def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
-    """The best of the strategies that are better than the best member, with its price."""
+    """A sentence on the best of the strategies that beat the best member, with its cost."""
     name = max(better, key=lambda each: result["strategies"][each]["test"])
     row = result["strategies"][name]
     single = result["members"][result["best_single"]]
@@ -104,7 +105,7 @@ def _best_of(better: Sequence[str], result: Mapping[str, Any]) -> str:
 
 
 def _other_member(members: Mapping[str, Row], single: str) -> Iterator[str]:
-    """The best member on test, where it is better there than that of dev."""
+    """A sentence on the best member on test, if it beats the best member on dev there."""
     best = max(members, key=lambda name: members[name]["test"])
     if members[best]["test"] > members[single]["test"]:
         yield (

@@ -21,8 +21,8 @@ _PROBE = "Reply with the word: ready"
 
 
 def check_task(config: CouncilConfig, task: Task) -> None:
-    """Refuse a task without test items or answers, or with another metric than accuracy; and to change
-    votes over options where an item has none. A question of the user's has no answer.
+    """Refuse a task without test items or answers, or with a metric other than accuracy; and
+    changes of votes over options if an item has none. A user's own question needs no answer.
     """
     if not task.test:
         raise UserError(
@@ -48,10 +48,10 @@ def check_members(
     """Check chat templates, context windows, and that endpoints respond.
 
     Args:
-        members: the group's.
+        members: members of the group.
         task: the task.
         scoring: ``auto``, ``letter``, ``likelihood`` or ``generate``.
-        tolerant: skip the endpoints: the strategy continues without them.
+        tolerant: whether to skip the endpoints: the strategy continues without them.
 
     Raises:
         UserError: names the member, what is wrong and what to do.
@@ -68,7 +68,7 @@ def check_members(
                 raise UserError(
                     f"{member.name}: answers nothing to {_PROBE!r}; check its model, or remove it"
                 )
-    if task.dev:  # members of one base share its context window and tokenizer
+    if task.dev:  # members on one base share its context window and tokenizer
         for member in {id(member.base): member for member in reversed(local)}.values():
             check_window(task, scoring, member.base.engine, model=member.name)
 
@@ -79,10 +79,10 @@ def usable(
     items: Sequence[Item],
     members: Sequence[Member],
 ) -> tuple[list[Strategy], dict[str, str]]:
-    """The strategies that these items and members support, and why the others are skipped.
+    """The strategies supported by these items and members, and why the others are skipped.
 
     Raises:
-        UserError: one is not supported and `config` does not skip such, or none is left.
+        UserError: a strategy is unsupported and may not be skipped, or none is left.
     """
     reasons: dict[str, str] = {}
     for strategy in strategies:
@@ -102,7 +102,7 @@ def _why_not(
     items: Sequence[Item],
     members: Sequence[Member],
 ) -> str | None:
-    """Why a strategy cannot be used, and what to do; None if it can."""
+    """Why a strategy cannot be used, and the remedy; None if it can."""
     needs = strategy.needs
     n = len(members)
     names = [member.name for member in members]

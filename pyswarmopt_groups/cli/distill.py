@@ -1,4 +1,4 @@
-"""`swarm-llm distill`: one adapter that learns what a group answers."""
+"""`swarm-llm distill`: one adapter that learns a group's answers."""
 
 from __future__ import annotations
 

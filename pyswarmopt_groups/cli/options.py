@@ -1,4 +1,4 @@
-"""The commands ensemble and negotiate: progress on stderr, a table or the answer on stdout."""
+"""The commands ensemble and negotiate: progress on stderr, a table or an answer on stdout."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ Prompt = Annotated[
 def council_command(
     summary: str, strategies: Mapping[str, Strategy], default: str, more: Sequence[str] = ()
 ) -> Callable[..., None]:
-    """A command that lets members answer a prompt or a task.
+    """A command that makes members answer a prompt or a task.
 
     Args:
-        summary: the help text, which the names of the strategies follow.
-        strategies: its strategies.
-        default: the strategy if none is given.
-        more: other strategies that the help names.
+        summary: help text, followed by the names of the strategies.
+        strategies: the command's strategies.
+        default: strategy by default.
+        more: further strategies named in the help.
     """
 
     def command(
@@ -57,7 +57,7 @@ def council_command(
     ) -> None:
         words = [word.strip() for word in strategy.split(",") if word.strip()]
         names = find_names(words, strategies)
-        # The strategies that `all` stands for are skipped where they are not supported.
+        # Strategies from `all` are skipped where they are not supported.
         chosen = replace(council, strategies=tuple(names), skip="all" in words)
         run_council(chosen, prompt, quiet, as_json)
 
@@ -119,12 +119,12 @@ def following(
     scores: Callable[[Mapping[str, Any]], str],
     advice: Callable[[], str] = repeating,
 ) -> Iterator[OnStep]:
-    """Shows the steps of a job on stderr; Ctrl-C ends it with advice.
+    """Show the steps of a job on stderr; Ctrl-C ends it with advice.
 
     Args:
-        quiet: show nothing.
-        scores: the row of a finished step in words.
-        advice: how to go on.
+        quiet: whether to show nothing.
+        scores: puts the row of a finished step into words.
+        advice: how to resume.
     """
     with interruptible(advice), nullcontext() if quiet else steps("loading ...") as show:
 
@@ -137,8 +137,8 @@ def following(
 
 
 def print_tables(console: Console, result: Mapping[str, Any]) -> None:
-    """The verdict, then members and strategies with test scores, intervals and costs; societies with
-    their metrics.
+    """The verdict, then members and strategies with test scores, intervals and costs; societies
+    with their metrics.
     """
     from pyswarmopt_llm.report.against import against_text
 

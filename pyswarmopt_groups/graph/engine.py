@@ -1,6 +1,4 @@
-"""The engine that runs a graph of models: each reads messages of earlier ones; the last one
-answers.
-"""
+"""The engine of a graph of models: each reads messages of earlier models; the last one answers."""
 
 from __future__ import annotations
 
@@ -21,8 +19,8 @@ class Node:
     """A model in a graph of models that read each other's messages.
 
     Attributes:
-        expert: its number.
-        reads: indices in the graph of the nodes whose messages it reads; all come before it.
+        expert: number of the expert.
+        reads: indices of earlier nodes whose messages it reads.
     """
 
     expert: int
@@ -33,9 +31,9 @@ class GraphEngine(SeveralModels):
     """Runs a graph of models that read each other's messages (Feng et al. 2025); implements
     `interfaces.Engine`.
 
-    Models are called in the graph's order. Each gets the question with the messages of those that
-    it reads, and writes a message, greedily; the last one writes, or scores, the answer. A prompt
-    here is what a user says: every model puts it into its own chat template.
+    Models are called in the graph's order. Each gets the question with the messages that it reads,
+    and greedily writes a message; the last one writes, or scores, the answer. A prompt is a user's
+    text here: every model puts it into its own chat template.
 
     Args:
         members: name -> expert with its weights in place.
@@ -55,8 +53,8 @@ class GraphEngine(SeveralModels):
         self._engines = list(members.values())
         self.dtype = self._engines[0].dtype
         self._graph: tuple[Node, ...] = ()
-        # A swarm comes back to the same graphs, graphs share their beginnings, and greedy answers
-        # are the same every time.
+        # A swarm returns to the same graphs, graphs share their first nodes, and greedy answers
+        # never change.
         self._written: Kept[tuple[str, ...]] = Kept(text_bytes)
         self._scored: Kept[tuple[float, ...]] = Kept(text_bytes)
 
@@ -65,7 +63,7 @@ class GraphEngine(SeveralModels):
         self._graph = patch.graph
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """The last model's greedy answers to user turns, special tokens left out."""
+        """The last model's greedy answers to user turns, without special tokens."""
         turns = self._turns(tuple(prompts), max_new_tokens)
         return list(self._write(self._graph[-1].expert, turns, max_new_tokens))
 
@@ -74,14 +72,14 @@ class GraphEngine(SeveralModels):
         expert = self._graph[-1].expert
         tokenizer = self._engines[expert].tokenizer
         longest = max(len(tokenizer(continuation)["input_ids"]) for _, continuation in pairs)
-        # What the others write is to the prompt alone, whatever the options after it.
+        # The other models see only the prompt, not the options after it.
         prompts = tuple(dict.fromkeys(prompt for prompt, _ in pairs))
         turns = dict(zip(prompts, self._turns(prompts, longest), strict=True))
         asked = tuple((turns[prompt], continuation) for prompt, continuation in pairs)
         return list(self._score(expert, asked))
 
     def _turns(self, prompts: tuple[str, ...], new: int) -> tuple[str, ...]:
-        """Run all models but the last; the user turns of the last one."""
+        """Run all models but the last; return the last one's user turns."""
         messages: list[tuple[str, ...]] = []
         for node in self._graph[:-1]:
             turns = self._turns_of(node, prompts, messages, MESSAGE_TOKENS)
@@ -115,7 +113,7 @@ class GraphEngine(SeveralModels):
 
 
 def with_messages(question: str, messages: Sequence[str]) -> str:
-    """A user turn: the messages as a list, then the question as it was.
+    """A user turn: the messages as a list, then the unchanged question.
 
     Example:
         >>> print(with_messages("Question: What is two plus two?", ["four", "five"]))
@@ -132,7 +130,7 @@ def with_messages(question: str, messages: Sequence[str]) -> str:
 
 
 def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
-    """The graph in words: who reads whom, in the order of calling.
+    """The graph in words: who reads whom, in calling order.
 
     Example:
         >>> in_words([Node(0), Node(1, (0,))], ["ant", "bee"])
@@ -149,11 +147,10 @@ def in_words(graph: Sequence[Node], names: Sequence[str]) -> str:
 def fitting_turn(
     engine: TransformersEngine, question: str, messages: Sequence[str], new: int
 ) -> str:
-    """`with_messages` for a model's context window, with `new` tokens to spare: messages are halved
-    until they fit.
+    """`with_messages` for a model's context window, leaving room for `new` tokens: messages are
+    halved until they fit.
 
-    The question itself is never cut; what is too long without any message is the engine's to
-    refuse.
+    The question itself is never cut; the engine refuses it if it is too long without messages.
     """
     said = list(messages)
     while True:

@@ -1,4 +1,4 @@
-"""Models that read each other's messages: positions are adjacency matrices (Feng et al. 2025, arXiv
+"""Models that read each other's messages; positions are adjacency matrices (Feng et al. 2025, arXiv
 2502.04510).
 """
 
@@ -29,15 +29,15 @@ from pyswarmopt_llm.tokens.members import (
 )
 
 FILE = "graph.json"
-TOP_P = 0.8  # of the paper
-_NO_DEGREE = 1e-9  # stands for an out-degree of 0, whose inverse has to be finite
+TOP_P = 0.8  # as in the paper
+_NO_DEGREE = 1e-9  # replaces an out-degree of 0, whose inverse must be finite
 
 
 class GraphSpace:
-    """Flat adjacency matrices of n models as positions, n * n numbers, row by row.
+    """A space of flattened adjacency matrices of n models: n * n numbers, row by row.
 
-    A matrix is decoded with draws. They are seeded by `seed` and the position itself, so a position
-    always stands for the same graph.
+    Decoding a matrix draws random numbers, seeded by `seed` and the position, so a position always
+    gives the same graph.
 
     Args:
         members: models and adapters.
@@ -65,32 +65,30 @@ class GraphSpace:
         write_members(Path(out) / FILE, self._members, nodes=nodes)
 
     def read(self, folder: Path) -> Patch:
-        """The graph that `save` wrote, to the bit.
+        """The graph written by `save`, to the bit.
 
         Raises:
-            UserError: the file is damaged, or a member is not what it was.
+            UserError: the file is damaged, or a member has changed.
         """
         return read_graph(folder)[1]
 
     @property
     def size(self) -> int:
-        """Number of coordinates: one for each pair of models, in both directions, and each model's
-        diagonal.
-        """
+        """Number of coordinates: one for each ordered pair of models, and each model's diagonal."""
         return len(self._members) ** 2
 
     def vertices(self) -> Tensor:
-        """Matrices that stand for one model alone, (n, n * n) float64.
+        """Matrices for single models, (n, n * n) float64.
 
-        No likelihood is above 0 but on the diagonal, which is 1 for all others: they have an
-        out-degree, so they do not answer, and no edges, so nothing reads their messages.
+        Only the diagonal is above 0: it is 1 for all other models. These have an out-degree, so
+        they do not answer, and no edges, so nothing reads their messages.
         """
         eye = torch.eye(len(self._members), dtype=torch.float64)
         return torch.stack([torch.diag(1.0 - row) for row in eye]).flatten(1)
 
     def starts(self, count: int, seed: int) -> Tensor:
-        """The models alone, and up to `count` in all matrices with entries drawn from U(0, 1), as
-        in the paper.
+        """The single models, and up to `count` matrices in total, with entries drawn from U(0, 1)
+        as in the paper.
         """
         random = np.random.default_rng([seed, 3]).random(
             (max(0, count - len(self._members)), self.size)
@@ -113,11 +111,10 @@ class GraphSpace:
 
 
 def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
-    """The members of a saved graph and the graph; the members' files are looked at, not loaded.
+    """The members of a saved graph, and the graph; the members' files are checked, not loaded.
 
     Raises:
-        UserError: it is damaged; a member is not there any more, or not what it was when the graph
-            was made.
+        UserError: the file is damaged, or a member is missing or has changed.
     """
     file = user_path(folder) / FILE
     content, members = read_members(file)
@@ -135,16 +132,16 @@ def read_graph(folder: str | Path) -> tuple[tuple[Member, ...], Patch]:
 def open_graph(
     folder: str | Path, dtype: str = "auto", device: str = "auto", threads: int | None = None
 ) -> GraphEngine:
-    """Load the graph in a directory such as RUN/best.
+    """Load the graph of a directory such as RUN/best.
 
     Args:
-        folder: holds ``graph.json``.
+        folder: directory with ``graph.json``.
         dtype: dtype of the weights, as in a search.
-        device: where they go.
-        threads: CPU threads (None: as torch finds them).
+        device: where the models run.
+        threads: CPU threads; None: PyTorch's choice.
 
     Raises:
-        UserError: the file is damaged, or a member cannot be loaded or is not what it was.
+        UserError: the file is damaged, or a member cannot be loaded or has changed.
     """
     members, patch = read_graph(folder)
     engine = GraphEngine(load_members(members, dtype, device, threads))
@@ -191,24 +188,22 @@ def g_decode(
 ) -> dict[int, list[int]]:
     """Draw a directed acyclic graph from a continuous adjacency matrix (G-decode).
 
-    Entry a_uv of the matrix says how likely model u hands its message to model v. The model that
-    answers is drawn first, by inverse out-degree; then the others one by one, by out-degree, and
-    each is joined to models that were drawn before it: so no cycle can arise.
+    Entry a_uv of the matrix is the likelihood that model u passes its message to model v. The
+    answering model is drawn first, by inverse out-degree; then the others one by one, by
+    out-degree, each joined to models drawn before it, so no cycle can arise.
 
-    Edge (u, v) to a model v drawn before u has probability exp(a_uv) / sum_i exp(a_ui), i over all
-    drawn before u. Likelihoods are not negative: what a swarm moves to 0 or below is never an edge
-    (the paper's pruning by a threshold, with the threshold 0).
+    Edge (u, v) to an earlier model v has probability exp(a_uv) / sum_i exp(a_ui), i over all models
+    drawn before u. Likelihoods are not negative: entries of 0 or below never become edges (the
+    paper's pruning by a threshold, here 0).
 
     Args:
-        adjacency: (n, n); its diagonal counts in the out-degrees, as in the paper, and nowhere
-            else.
-        rng: makes the draws.
-        top_p: share of the probability that draws of models are made from (nucleus sampling,
-            Holtzman et al. 2020).
+        adjacency: (n, n); as in the paper, its diagonal only counts in out-degrees.
+        rng: random source.
+        top_p: share of the probability from which models are drawn (nucleus sampling, Holtzman et
+            al. 2020).
 
     Returns:
-        Model -> the models that read its message, in the order in which they were drawn: first the
-        one that answers.
+        Model -> models that read its message, in drawing order, the answering model first.
 
     Example:
         >>> chain = np.array([[0.0, 9.0, 0.0], [0.0, 0.0, 99.0], [0.0, 0.0, 0.0]])
@@ -229,14 +224,13 @@ def g_decode(
 
 
 def called(readers: dict[int, list[int]]) -> tuple[Node, ...]:
-    """The graph in the order of calling, the model that answers last; models that no other model
-    reads are left out.
+    """The graph in calling order, the answering model last; unread models are left out.
 
     Example:
         >>> called({2: [], 1: [2], 0: []})  # as `g_decode` gives them
         (Node(expert=1, reads=()), Node(expert=2, reads=(0,)))
     """
-    read: list[int] = []  # readers come before those they read
+    read: list[int] = []  # readers come before the models they read
     for u, readers_of_u in readers.items():
         if not read or any(v in read for v in readers_of_u):
             read.append(u)
@@ -249,9 +243,7 @@ def called(readers: dict[int, list[int]]) -> tuple[Node, ...]:
 
 
 def _nucleus_draw(weights: NDArray[np.float64], rng: np.random.Generator, top_p: float) -> int:
-    """An index drawn by weight from the fewest heaviest ones that have a share of `top_p`
-    together.
-    """
+    """An index drawn by weight among the fewest heaviest ones with a joint share of `top_p`."""
     order = np.argsort(-weights, kind="stable")
     shares = weights[order] / weights.sum()
     kept = int(np.searchsorted(shares.cumsum(), top_p)) + 1

@@ -1,11 +1,11 @@
-"""Members that lie, and members that share only randomised votes: what a traitor and what privacy
-cost a group.
+"""Members that lie, and members that share only randomised votes: the cost of a traitor, and of
+privacy.
 
 Each vote over K options is kept with probability q = e^epsilon / (e^epsilon + K - 1), else replaced
 by another option drawn uniformly (k-ary randomised response: Warner 1965; Kairouz, Oh and Viswanath
-2014, arXiv 1407.1338). Whatever a member would have said, no vote is more than e^epsilon times as
-likely: epsilon-local differential privacy, per item. This measures the cost: the noise is drawn
-here, from a seed that is no secret. To be protected, a member draws its own.
+2014, arXiv 1407.1338). Whatever the member's true vote, no vote is more than e^epsilon times as
+likely: epsilon-local differential privacy, per item. This measures only the cost: the noise has a
+public seed. Real protection needs a member's own noise.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ ON_TEST = ":test"  # after a name: it answers dev items in truth, and so earns i
 
 
 class LyingMember(Member):
-    """A `Member` that answers items with a wrong option: its second choice where its first is
-    right.
+    """A `Member` that gives a wrong option: its second choice if its first is right.
 
-    It is as confident of that as it was of the truth, since the scores of both are exchanged. Texts
-    and likelihoods are those of the member.
+    Its confidence stays the same, since both scores are exchanged. Texts and likelihoods are the
+    member's.
 
     Args:
-        member: knows better.
-        truthful: questions that are answered in truth.
+        member: the truthful member.
+        truthful: questions to answer truthfully.
     """
 
     def __init__(self, member: Member, truthful: Collection[str] = ()) -> None:
@@ -48,7 +47,7 @@ class LyingMember(Member):
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """See `Member`; an item without options is answered in truth."""
+        """See `Member`; items without options are answered truthfully."""
         truth = self.member.answer(items, scoring, template)
         return [
             answer
@@ -59,8 +58,8 @@ class LyingMember(Member):
 
 
 def _lie(item: Item, truth: Answer) -> Answer:
-    """The answer with the right option exchanged for the best wrong one; without scores, the first
-    wrong option.
+    """The answer with the right option exchanged for the best wrong one; without scores, for the
+    first wrong option.
     """
     wrong = [letter for letter in item.choices or {} if letter != item.answer]
     scores = dict(truth.scores)
@@ -72,8 +71,8 @@ def _lie(item: Item, truth: Answer) -> Answer:
 
 
 def with_liar(members: Sequence[Member], liar: str | None, dev: Sequence[Item]) -> list[Member]:
-    """The members, one of them lying: ``NAME``, or ``NAME:test`` for one that answers dev items in
-    truth.
+    """The members with one liar: ``NAME``, or ``NAME:test`` for a liar that answers dev items
+    truthfully.
 
     Raises:
         InvalidOption: no member has this name.
@@ -88,7 +87,7 @@ def with_liar(members: Sequence[Member], liar: str | None, dev: Sequence[Item]) 
 
 
 def kept(epsilon: float, options: int) -> float:
-    """The probability that a vote over so many options is kept.
+    """The probability of keeping a vote over this number of options.
 
     Example:
         >>> round(kept(math.log(3), 4), 3), kept(0.0, 4)
@@ -98,13 +97,13 @@ def kept(epsilon: float, options: int) -> float:
 
 
 class PrivateMember(Member):
-    """A `Member` whose votes over options are randomised and which gives nothing else.
+    """A `Member` with randomised votes over options, and no other output.
 
-    The same question always gets the same vote, so that asking again reveals nothing more. An
-    abstention would tell something, too: it becomes a vote for a uniformly drawn option.
+    The same question always gets the same vote, so asking again reveals nothing more. An abstention
+    would also reveal something: it becomes a vote for a uniformly drawn option.
 
     Args:
-        member: answers in truth.
+        member: the truthful member.
         epsilon: privacy loss of each vote, at least 0; 0 is uniform noise.
         seed: seed of the noise.
     """
@@ -118,7 +117,7 @@ class PrivateMember(Member):
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """See `Member`; without scores. All items have options."""
+        """See `Member`; without scores. All items must have options."""
         truth = self._member.answer(items, scoring, template)
         pairs = zip(items, truth, strict=True)
         return [Answer(self._vote(item, answer.text), answer.tokens) for item, answer in pairs]

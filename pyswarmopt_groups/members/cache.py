@@ -1,4 +1,4 @@
-"""Members' responses, kept in a store: a resumed run repeats no request."""
+"""Members' stored responses: a resumed run repeats no request."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from pyswarmopt_llm.searching.scoring.record import Store
 Unit = TypeVar("Unit")
 Response = TypeVar("Response")
 
-RESPONSE = "response"  # in the store
+RESPONSE = "response"  # name in the store
 CHUNK = 64  # requests between two writes: the most that an interrupted run repeats
 
 
 class CachedMember(Member):
-    """A `Member` whose responses are kept by the exact request.
+    """A `Member` whose responses are stored by exact request.
 
     Args:
         member: the member.
-        store: shared by a group.
+        store: store shared by a group.
     """
 
     def __init__(self, member: Member, store: Store) -> None:
@@ -68,7 +68,7 @@ class CachedMember(Member):
         ask: Callable[[Sequence[Unit]], list[Response]],
         kind: type[Response],
     ) -> list[Response]:
-        """Ask for what is missing, without duplicates and `CHUNK` at a time."""
+        """Request missing responses, without duplicates and `CHUNK` at a time."""
         keys = [digest([self.fingerprint, *request]) for request in requests]
         missing = {
             key: unit

@@ -1,5 +1,5 @@
-"""A sequence classifier (BERT, RoBERTa and others) as a member: it votes for the option that one of
-its labels names.
+"""A sequence classifier (BERT, RoBERTa and others) as a member: it votes for the option named by
+its label.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pyswarmopt_llm.scores.tasks.items import normalise
 
 
 def find_classifier(spec: str) -> BaseModel | None:
-    """The classifier in a directory; None if there is something else."""
+    """The classifier in a directory, or None."""
     config = user_path(spec) / "config.json"
     if not config.is_file():
         return None
@@ -30,18 +30,18 @@ def find_classifier(spec: str) -> BaseModel | None:
 
 
 class ClassifierMember(Member):
-    """A `Member` that votes on options, by log-probabilities of labels.
+    """A `Member` that votes for options by log-probabilities of labels.
 
-    It reads the question alone, without a template: a classifier was not trained on prompts. A label
+    It reads only the question, without a template: classifiers are not trained on prompts. A label
     names an option by the option's text, else by its letter.
 
     Args:
         name: see `Member`.
         source: the classifier.
-        device: where it goes.
+        device: where the classifier runs.
 
     Raises:
-        UserError: it cannot be loaded.
+        UserError: the classifier cannot be loaded.
     """
 
     def __init__(self, name: str, source: BaseModel, device: str = "auto") -> None:
@@ -54,10 +54,10 @@ class ClassifierMember(Member):
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """The option whose label is most probable; `scoring` and `template` change nothing.
+        """The option with the most probable label; `scoring` and `template` are ignored.
 
         Raises:
-            UserError: an item has no options, or one that no label names.
+            UserError: an item has no options, or an option without a label.
         """
         columns = [self._columns(item) for item in items]
         rows = self._model.encode([item.question for item in items])

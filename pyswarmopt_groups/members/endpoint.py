@@ -1,4 +1,4 @@
-"""Members behind an OpenAI-compatible endpoint: they write, and give no likelihoods."""
+"""Members behind an OpenAI-compatible endpoint: they write, without likelihoods."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WHEN_DOWN = "check its URL, or remove it; with `out` the same command resumes w
 
 
 def is_endpoint(spec: str) -> bool:
-    """Whether a user means an endpoint."""
+    """Whether a user's spec is an endpoint."""
     return spec.startswith(("http://", "https://"))
 
 
@@ -49,13 +49,12 @@ def url_and_model(spec: str) -> tuple[str, str]:
 
 
 class EndpointMember(Member):
-    """A `Member` behind HTTP; the API key, if any, comes from the variable
-    ``SWARM_LLM_MEMBER_KEY``.
+    """A `Member` behind HTTP; an API key can be given in the variable ``SWARM_LLM_MEMBER_KEY``.
 
     Args:
-        name: its name.
+        name: name of the member.
         url: address of the server.
-        model: its name there.
+        model: the server's name of the model.
     """
 
     def __init__(self, name: str, url: str, model: str) -> None:
@@ -72,7 +71,7 @@ class EndpointMember(Member):
         """One request per text; samples have different seeds, which a server may ignore.
 
         Raises:
-            MemberDown: it refuses, or does not respond.
+            MemberDown: the server refuses, or does not respond.
         """
         options: dict[str, Any] = {"max_tokens": how.max_new_tokens}
         draws = [options]
@@ -90,13 +89,13 @@ class EndpointMember(Member):
         return replies
 
     def refuse(self) -> NoReturn:
-        """See `Member`; the protocol has no field for likelihoods."""
+        """See `Member`; the protocol has no likelihoods."""
         raise UserError(
             f"{self.name}: an endpoint gives no likelihoods; remove it, or choose another strategy"
         )
 
     def count(self, text: str) -> int:
-        """A quarter of its bytes: the average token of English text in common vocabularies."""
+        """A quarter of the bytes: an average token of English text in common vocabularies."""
         return math.ceil(len(text.encode()) / 4)
 
     def _cost(self, prompt: str, completion: Completion) -> int:

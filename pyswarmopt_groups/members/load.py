@@ -1,4 +1,4 @@
-"""Open members from what a user writes: paths, hub ids, runs, mixtures, endpoints."""
+"""Opens members from a user's specs: paths, hub ids, runs, mixtures, endpoints."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def open_members(
     Args:
         specs: model or adapter directories, hub ids, ``embedded:NAME``, finished runs, mixtures,
             directories of sequence classifiers, or ``URL#MODEL``.
-        base: base of all adapters among them; default: each adapter's own. A run uses its own.
+        base: base of all adapters; None: each adapter's own. A run uses its own.
         dtype: dtype of the weights.
         device: device of the models.
-        threads: CPU threads (None: torch's default).
+        threads: CPU threads; None: PyTorch's choice.
 
     Raises:
-        UserError: none given, one cannot be used, or two are the same.
+        UserError: no member is given, one cannot be used, or two are the same.
     """
     if not specs:
         raise InvalidOption("members", None, "none given; name models, adapters, runs or endpoints")
@@ -55,7 +55,7 @@ def open_members(
 
 @dataclass(frozen=True)
 class _Loader:
-    """Finds what users name, and loads it on a machine; bases are loaded once."""
+    """Finds members by their specs and loads them on a machine; bases are loaded once."""
 
     dtype: str
     device: str
@@ -63,9 +63,7 @@ class _Loader:
     bases: dict[str, SharedBase] = field(default_factory=dict)
 
     def find(self, spec: str, base: str | None) -> Callable[[str], Member]:
-        """Look at what a spec names, without loading it; the member of a name is loaded by what is
-        returned.
-        """
+        """Check a spec without loading it; the returned function loads the member, given its name."""
         if is_endpoint(spec):
             url, model = url_and_model(spec)
             return partial(EndpointMember, url=url, model=model)
@@ -103,7 +101,7 @@ class _Loader:
 
 
 def _names(specs: Sequence[str]) -> list[str]:
-    """The last part of a path or the model's name, numbered if not unique."""
+    """The last part of each path, or the model's name, numbered if not unique."""
     local = iter(unique_names([spec for spec in specs if not is_endpoint(spec)]))
     return numbered(
         [url_and_model(spec)[1] if is_endpoint(spec) else next(local) for spec in specs]
@@ -111,7 +109,7 @@ def _names(specs: Sequence[str]) -> list[str]:
 
 
 def _refuse_twins(members: Sequence[Member]) -> None:
-    """Refuse a member that is listed twice and would vote twice."""
+    """Refuse a member listed twice, which would vote twice."""
     seen: dict[str, str] = {}
     for member in members:
         twin = seen.setdefault(member.fingerprint, member.name)

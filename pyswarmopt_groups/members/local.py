@@ -1,4 +1,4 @@
-"""Members in this process: models, mixtures, and adapters that share one resident base."""
+"""Members in this process: models, mixtures, and adapters on a shared base."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 
 
 class SharedBase:
-    """A resident base for several members; loads a patch only when the member changes.
+    """A base shared by several members; a patch is loaded only when the member changes.
 
     Args:
-        engine: the base, which nothing else loads candidates onto.
+        engine: engine of the base, used only by these members.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -38,7 +38,7 @@ class SharedBase:
     def load(self, patch: Patch) -> Engine:
         """The engine with `patch` loaded."""
         if patch is not self._patch:
-            self._patch = None  # should the merge be interrupted
+            self._patch = None  # in case the merge is interrupted
             self.engine.load(patch)
             self._patch = patch
         return self.engine
@@ -48,13 +48,13 @@ class LocalMember(Member):
     """A `Member` on a `SharedBase`.
 
     Args:
-        name: its name.
-        fingerprint: fingerprint of its weights and its tokenizer.
-        base: shared with other members, or its own.
-        patch: its difference from the base; for a mixture its weights.
+        name: name of the member.
+        fingerprint: fingerprint of weights and tokenizer.
+        base: base, possibly shared with other members.
+        patch: difference from the base; for a mixture its weights.
 
     Attributes:
-        models: the model, or those of a mixture.
+        models: the model, or the models of a mixture.
     """
 
     gives_likelihoods = True
@@ -73,14 +73,14 @@ class LocalMember(Member):
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """The option with the highest score, or a generated text."""
+        """The option with the highest score, or a written text."""
         if scoring == "generate":
             return written_answers(self, items, template)
         engine = self.base.load(self._patch)
         answers = []
         accuracy = Accuracy(items, scoring, engine.chat, template)
         for item, scores in zip(items, accuracy.option_scores(engine), strict=True):
-            # else it abstains (after an overflow in float16, say)
+            # otherwise it abstains (for example after an overflow in float16)
             finite = all(map(math.isfinite, scores.values()))
             text = max(scores, key=lambda letter: scores[letter]) if finite else ""
             tokens = sum(tokens_read(model, item, scoring, template) for model in self.models)
@@ -88,7 +88,7 @@ class LocalMember(Member):
         return answers
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
-        """Greedy texts, or `n` samples of each prompt.
+        """Greedy texts, or `n` samples per prompt.
 
         Raises:
             UserError: a prompt does not fit, or the temperature of a mixture is not 0.
@@ -113,7 +113,7 @@ class LocalMember(Member):
         return replies
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """From the engine's scores; a user's text follows the beginning of the chat template."""
+        """Scores from the engine; a user's text follows the start of the chat template."""
         engine = self.base.load(self._patch)
         requests = [
             as_users_words(engine, [engine.chat(text)])[0]
@@ -127,7 +127,7 @@ class LocalMember(Member):
         ]
 
     def count(self, text: str) -> int:
-        """Tokens by its own tokenizer; of a mixture the sum over its models."""
+        """Tokens in its own tokenizer; for a mixture the sum over its models."""
         return sum(count_tokens(model, text) for model in self.models if text)
 
     def _turn_tokens(self, turn: str) -> int:
@@ -138,24 +138,24 @@ class LocalMember(Member):
 def tokens_read(
     model: TransformersEngine, item: Item, scoring: Scoring, template: str | None = None
 ) -> int:
-    """Tokens read to answer an item: the user turn, and with ``likelihood`` the options."""
+    """Tokens read for an answer: the user turn, and with ``likelihood`` the options."""
     turn = model.encode_prompt(model.chat(render_prompt(item, scoring, template)))
     return len(turn) + sum(count_tokens(model, text) for text in options_read(item, scoring))
 
 
 def options_read(item: Item, scoring: Scoring) -> list[str]:
-    """The options that are read beside the prompt; a letter is only predicted."""
+    """The options read besides the prompt; a letter is only predicted."""
     return list((item.choices or {}).values()) if scoring == "likelihood" else []
 
 
 def count_tokens(model: TransformersEngine, text: str) -> int:
-    """Tokens of a text that the model reads or writes, without special ones."""
+    """Tokens of a text that the model reads or writes, without special tokens."""
     return len(model.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]]:
-    """Each user turn, already in the chat template, as a (context, continuation) pair whose
-    likelihood is its own.
+    """Each user turn, already in the chat template, as a (context, continuation) pair with the same
+    likelihood.
 
     The context is the template's header of a user turn; without a template, the first word.
     """
@@ -169,7 +169,7 @@ def as_users_words(engine: Engine, turns: Sequence[str]) -> list[tuple[str, str]
 
 
 def _header(engine: Engine) -> str:
-    """The chat template's text before the user's words; empty without a template."""
+    """The chat template's text before the user's text; empty without a template."""
     with_a = engine.chat("a")
     with_b = engine.chat("b")
     length = next(i for i, (x, y) in enumerate(zip(with_a, with_b, strict=False)) if x != y)

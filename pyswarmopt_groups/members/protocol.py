@@ -1,6 +1,6 @@
-"""A group's member, whatever runs it: a model here, an adapter on a shared base, an endpoint.
+"""A group's member, however it runs: a local model, an adapter on a shared base, an endpoint.
 
-Tokens are those read and written for one request; a context is counted once for all its options.
+Tokens are the tokens read and written for a request; a context counts once for all its options.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Pair = tuple[str | None, str]
 
 
 class MemberDown(UserError):
-    """A member does not respond, now or for good; the responses so far are kept."""
+    """A member does not respond, temporarily or permanently; responses so far are kept."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,9 @@ class Answer:
     """A member's answer to an item.
 
     Attributes:
-        text: the letter it chose, or what it wrote; blank for none.
-        tokens: cost.
-        scores: letter -> natural-log score by which options are compared; empty if the member gives
-            none.
+        text: the chosen letter, or the text; blank for no answer.
+        tokens: cost in tokens.
+        scores: letter -> natural-log score of the option; empty without scores.
     """
 
     text: str
@@ -73,7 +72,7 @@ class Likelihood:
 
 
 def shared_cost(likelihoods: Sequence[Likelihood]) -> int:
-    """Tokens of several texts after one context, which is read once.
+    """Tokens of several texts after a common context, which is read once.
 
     Example:
         >>> shared_cost([Likelihood(-1.0, 10, 1), Likelihood(-2.0, 10, 3)])
@@ -85,7 +84,7 @@ def shared_cost(likelihoods: Sequence[Likelihood]) -> int:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Settings of generation: `n` texts for each prompt; at temperature 0 a greedy one."""
+    """Settings of generation: `n` texts per prompt; at temperature 0 a greedy one."""
 
     n: int = 1
     temperature: float = 0.0
@@ -97,10 +96,10 @@ GREEDY = Sampling()
 
 
 class Member:
-    """A member of a group. What it does not give, it refuses.
+    """A member of a group; it refuses unsupported requests.
 
     Args:
-        name: short, unique in its group.
+        name: short name, unique in its group.
         fingerprint: changes with everything that may change its answers.
 
     Attributes:
@@ -114,30 +113,28 @@ class Member:
         self.fingerprint = fingerprint
 
     def refuse(self) -> NoReturn:
-        """Say why there is no response."""
+        """Raise an error that says why there is no response."""
         raise NotImplementedError
 
     def use_day(self, day: str) -> None:
-        """Take this day, in ISO format, for today; one that writes no prompts has none."""
+        """Use this day, in ISO format, as today's; ignored by members without prompts."""
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None
     ) -> list[Answer]:
-        """Its answers to items; a member without likelihoods generates text, whatever the
-        scoring.
-        """
+        """Answers to items; a member without likelihoods writes text, whatever the scoring."""
         return [self.refuse() for _ in items]
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """Texts for each user turn.
 
-        The texts depend on prompt and seed only, not on the rest of the batch (an endpoint may
+        The texts depend only on prompt and seed, not on the rest of the batch (an endpoint may
         ignore the seed).
         """
         return [self.refuse() for _ in prompts]
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
-        """For each (user turn, reply) the likelihood of the reply; for (None, text) that of a user
+        """The likelihood of the reply in each (user turn, reply); for (None, text), of a user
         writing the text.
         """
         return [self.refuse() for _ in pairs]
@@ -150,6 +147,6 @@ class Member:
 def written_answers(
     member: Member, items: Sequence[Item], template: str | None = None
 ) -> list[Answer]:
-    """The texts that a member writes to items; choices are shown with their letters."""
+    """A member's written texts for items; choices are shown with letters."""
     replies = member.generate([render_prompt(item, "generate", template) for item in items])
     return [Answer(reply.text, reply.tokens) for reply in replies]

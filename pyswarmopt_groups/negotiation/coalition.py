@@ -1,9 +1,9 @@
-"""A coalition: planning, filling slots and answering are separate jobs, each given to the member
-that does it best.
+"""A coalition: planning, filling slots and answering are separate jobs, each given to the most
+suitable member.
 
-Mangal et al. 2024, arXiv 2408.01380, divide tool use this way. Here the jobs are those of a
-question: a plan with slots, the filled slots, the answer. A member's quality at a job is the
-accuracy of the whole pipeline on dev.
+Mangal et al. 2024, arXiv 2408.01380, divide tool use this way. Here the jobs are a plan with slots,
+the filled slots, and the answer. A member's quality at a job is the accuracy of the whole pipeline
+on dev.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pyswarmopt_groups.negotiation.debate import ending_of, question_of
 from pyswarmopt_groups.responses import is_right, read_ballot
 from pyswarmopt_llm.scores.tasks import Item
 
-JOBS = ("answer", "slots", "plan")  # in the order of assignment: the most important first
-MOST_PIPELINES = 64  # up to which all are tried: four members
+JOBS = ("answer", "slots", "plan")  # in order of assignment: the most important first
+MOST_PIPELINES = 64  # most assignments to try exhaustively: four members
 
 _PLAN = Sampling(max_new_tokens=96)
 Jobs = Mapping[str, int]
-"""Job -> number of the member that does it."""
+"""Job -> number of its member."""
 
 
 def coalition(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """Assigns the jobs on dev, by the share that the whole pipeline gets right.
+    """Assign the jobs on dev, by the accuracy of the whole pipeline.
 
-    Of up to four members every assignment is tried; a job that is done badly hides how well another
-    is done. Of more, the best single member has all jobs at first, and from the last of the
-    pipeline on a job goes to the first member that does it better.
+    With up to four members every assignment is tried, since a bad choice for one job hides good
+    ones for others. With more, the best single member starts with all jobs, and from the pipeline's
+    last job on, each job goes to the first member that improves it.
     """
     jobs = _best_of_all(context) if context.n**3 <= MOST_PIPELINES else _one_by_one(context)
     names = {job: context.members[k].name for job, k in jobs.items()}
@@ -56,7 +56,7 @@ def work(context: GroupContext, jobs: Jobs, items: Sequence[Item]) -> list[tuple
 
 
 def _best_of_all(context: GroupContext) -> Jobs:
-    """Every assignment is tried; of ties the first counts, the best members first."""
+    """Try every assignment; the first wins ties, the best members come first."""
     everyone = itertools.product(context.order, repeat=len(JOBS))
     assignments = [dict(zip(reversed(JOBS), members, strict=True)) for members in everyone]
     return max(assignments, key=lambda jobs: _right(context, jobs))
@@ -75,14 +75,14 @@ def _one_by_one(context: GroupContext) -> Jobs:
 
 
 def _right(context: GroupContext, jobs: Jobs) -> int:
-    """Dev items that the pipeline answers right; what was generated before is not generated again."""
+    """Number of dev items that the pipeline answers correctly; earlier generations are reused."""
     items = context.dev.items
     pairs = zip(items, work(context, jobs, items), strict=True)
     return sum(is_right(item, read_ballot(item, text)) for item, (text, _) in pairs)
 
 
 def plan_prompt(question: str) -> str:
-    """Asks for a plan with slots."""
+    """Request a plan with slots."""
     return (
         f"{question}\nDo not answer yet. Write a plan of at most three steps; put a name in "
         "square brackets wherever a "
@@ -91,7 +91,7 @@ def plan_prompt(question: str) -> str:
 
 
 def slots_prompt(question: str, plan: str) -> str:
-    """Asks for a plan's slots to be filled."""
+    """Request a plan with filled slots."""
     return (
         f"{question}\nPlan:\n{plan.strip()}\n"
         "Write the plan again with every square bracket replaced by what it stands for."
@@ -99,7 +99,7 @@ def slots_prompt(question: str, plan: str) -> str:
 
 
 def answer_prompt(item: Item, question: str, notes: str) -> str:
-    """Asks for the answer, by the filled plan."""
+    """Request the answer, given the filled plan."""
     return (
         f"{question}\nNotes:\n{notes.strip()}\nAnswer the question with the help of these. "
         f"{ending_of(item)}"

@@ -26,7 +26,7 @@ def consensus_game(context: GroupContext, items: Sequence[Item]) -> list[Verdict
     """Equilibrium ranking: the best member on dev proposes, the next best evaluates; a single
     member plays both parts.
 
-    Candidates are the options, of an open question the members' different answers. A single
+    Candidates are the options, or for an open question the members' distinct answers. A single
     candidate is the answer.
     """
     order = context.order
@@ -56,9 +56,9 @@ def initial_policy(logprobs: ArrayLike, axis: int) -> Array:
     """A player's first policy: a model's probabilities, normalised over both signals and
     candidates.
 
-    As in Jacob et al. 2023: the proposer's P(y | v) is first divided by its sum over v (axis 0), so
-    that a candidate is not preferred for being short or common, the evaluator's P(v | y) by its sum
-    over y (axis 1). The last normalisation is done by `equilibrium_ranking`.
+    As in Jacob et al. 2023, the proposer's P(y | v) is first divided by its sum over v (axis 0), so
+    that short or common candidates are not preferred; the evaluator's P(v | y) by its sum over y
+    (axis 1). `equilibrium_ranking` does the last normalisation.
 
     Args:
         logprobs: (2, K), rows correct and incorrect.
@@ -114,7 +114,7 @@ def judgements(
 
 
 def _tables(member: Member, asked: Sequence[Sequence[Sequence[Pair]]]) -> list[Table]:
-    """The likelihoods of tables of pairs; a row shares one context."""
+    """The likelihoods in tables of pairs; each row shares a context."""
     likelihoods = iter(member.likelihoods([pair for rows in asked for row in rows for pair in row]))
     tables = []
     for rows in asked:
@@ -155,7 +155,7 @@ def equilibrium_ranking(
     with their values of `anchor` (lambda), `rate` (eta) and `iterations`. A coin v says correct or
     incorrect, the proposer sends a candidate y for it, the evaluator guesses v from y, and both get
     1 if the guess is right. Each player minimises its regret with a penalty lambda KL(policy ||
-    initial policy), which ties the signals to what the models said:
+    initial policy), which ties the signals to the models' beliefs:
 
         Q_t(y | v) = 1 / (2 t) * sum over s <= t of evaluator_s(v | y)
         proposer_{t+1}(y | v)
@@ -170,7 +170,7 @@ def equilibrium_ranking(
             incorrect answer (row 1); above 0, each row is normalised.
         evaluator: (2, K) the evaluator's weight of "correct" (row 0) and "incorrect" (row 1) for
             each candidate; above 0, each column is normalised.
-        anchor: weight lambda of staying near the initial policies, above 0.
+        anchor: weight lambda of the penalty, above 0.
         rate: learning rate eta, above 0.
         iterations: rounds of the game.
 
@@ -193,6 +193,6 @@ def equilibrium_ranking(
         heat = 1 / (rate * t) + anchor
         g = softmax((sum_d / (2 * t) + anchor * log_g) / heat, axis=1)
         d = softmax((sum_g / (2 * t) + anchor * log_d) / heat, axis=0)
-    # Scores that differ by rounding only are ties, and those go to the first-listed candidate.
+    # Scores that differ only by rounding are ties, and ties go to the first-listed candidate.
     winner = int(np.argmax(g[0] >= g[0].max() * (1 - 1e-9)))
     return Ranked(candidates[winner], g, d)

@@ -1,4 +1,4 @@
-"""Turns of a negotiation: prompts that invite an argument, and rounds in which all speakers answer
+"""Turns of a negotiation: prompts that request an argument, and rounds in which all speakers answer
 simultaneously.
 """
 
@@ -14,7 +14,7 @@ Argument = tuple[str | None, str]  # ballot and wording
 
 
 def question_of(item: Item, template: str | None) -> str:
-    """The question and its options, or the task's own prompt."""
+    """The question and its options, or the task's prompt."""
     if template is not None:
         return render_prompt(item, "generate", template)
     options = "".join(f"\n{letter}: {text}" for letter, text in (item.choices or {}).items())
@@ -22,7 +22,7 @@ def question_of(item: Item, template: str | None) -> str:
 
 
 def ending_of(item: Item) -> str:
-    """Requests an ending of the answer that is readable."""
+    """Requests a readable end of the answer."""
     return (
         'End with "The answer is" and '
         f"{'the letter of the right option' if item.choices else 'your answer'}."
@@ -37,7 +37,7 @@ def first_turn(item: Item, template: str | None) -> str:
 
 
 def later_turn(item: Item, template: str | None, answer: str, others: Sequence[str]) -> str:
-    """Requests a new answer given the others' answers; without any, a check of its own `answer`."""
+    """Requests a new answer after the others' answers; without any, a check of its own `answer`."""
     parts = [question_of(item, template), f"Your answer so far: {answer or 'none'}"]
     if others:
         parts += [f"Somebody else says: {text}" for text in others]
@@ -52,8 +52,7 @@ class Debate:
 
     Attributes:
         item: the item.
-        rounds: per round one argument per speaker; while a round is under way, the last has those
-            made so far.
+        rounds: per round one argument per speaker; an unfinished round has its arguments so far.
         tokens: cost so far.
     """
 
@@ -64,11 +63,11 @@ class Debate:
 
     @property
     def ballots(self) -> list[list[str | None]]:
-        """Per round each speaker's ballot."""
+        """Each speaker's ballot, per round."""
         return [[ballot for ballot, _ in arguments] for arguments in self.rounds]
 
     def before(self, speaker: int) -> tuple[Argument, list[Argument]]:
-        """A speaker's own argument of the previous round, and those of the others."""
+        """A speaker's own argument in the previous round, and the others'."""
         others = list(self.rounds[-2])
         return others.pop(speaker), others
 
@@ -76,8 +75,8 @@ class Debate:
 def hold_round(
     debates: Sequence[Debate], speakers: Sequence[Member], prompt: Callable[[Debate, int], str]
 ) -> None:
-    """One more round of each debate; `prompt` gives the user turn of speaker number k, who may be a
-    member again.
+    """One more round of each debate; `prompt` makes the user turn of speaker k; a member may speak
+    several times.
     """
     for debate in debates:
         debate.rounds.append([])

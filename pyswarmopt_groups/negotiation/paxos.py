@@ -1,8 +1,8 @@
-"""Consensus by single-decree Paxos: agreement although members fail, messages get lost, or leaders
+"""Consensus by single-decree Paxos: agreement even if members fail, messages get lost, or leaders
 compete.
 
-Sources: Lamport 1998, "The part-time parliament"; 2001, "Paxos made simple", section 2.2. With one
-addition: a leader proposes its own candidate only when a quorum approves of it.
+Sources: Lamport 1998, "The part-time parliament"; 2001, "Paxos made simple", section 2.2. One
+addition: a leader proposes its own candidate only if a quorum approves of it.
 
 1. A leader sends `prepare` with its candidate. The others promise to ignore lower rounds, and
    report what they have accepted so far and whether they approve of the candidate.
@@ -47,9 +47,9 @@ class Message:
         kind: step of the protocol.
         sender: number of the sender.
         receiver: number of the receiver.
-        round: the round it belongs to.
-        answer: the candidate (prepare), accepted before (promise), proposed, accepted or decided
-            answer.
+        round: round of the message.
+        answer: candidate (prepare), previously accepted answer (promise), or proposed, accepted or
+            decided answer.
         accepted_round: in a promise, the round in which `answer` was accepted; -1 for none.
         approves: in a promise, whether the sender approves of the candidate.
     """
@@ -64,13 +64,13 @@ class Message:
 
 
 class Participant:
-    """Leader of its own rounds, voter in all, and listener for the decision.
+    """Leader of its own rounds, voter in all rounds, and listener for the decision.
 
     `lead` and `receive` return the messages to send, some of them to itself.
 
     Attributes:
-        index: its number.
-        decided: the answer that it knows to be decided, or None.
+        index: number of the member.
+        decided: the answer it knows to be decided, or None.
     """
 
     def __init__(
@@ -82,21 +82,22 @@ class Participant:
         self._candidate = answers[index]
         self._approves = approves
         self._quorum = quorum
-        # Voter: highest round promised, round and answer accepted last. This must survive a crash.
+        # Voter: highest promised round, latest accepted round and answer. These must survive a
+        # crash.
         self._promised = -1
         self._accepted_round = -1
         self._accepted: str | None = None
-        # Leader: current round, promises in it, its proposal, and who has accepted that.
+        # Leader: current round, its promises, its proposal, and who accepted it.
         self._round = -1
         self._promises: dict[int, Message] = {}
         self._proposed: str | None = None
         self._acceptors: set[int] = set()
 
     def lead(self) -> list[Message]:
-        """Start a round higher than any it knows of; no messages without a candidate."""
+        """Start a round higher than any known one; returns no messages without a candidate."""
         if self._candidate is None:
             return []
-        # Rounds index, index + n, index + 2 n ...: no two members lead the same one.
+        # Rounds index, index + n, index + 2 n ...: no two members lead the same round.
         latest = max(self._promised, self._round)
         self._round = self.index + self._n * ((latest - self.index) // self._n + 1)
         self._promises = {}
@@ -105,7 +106,7 @@ class Participant:
         return self._to_all("prepare", self._candidate)
 
     def receive(self, message: Message) -> list[Message]:
-        """Process a message, in any order and however often it arrives; returns the replies."""
+        """Process a message, in any order and even if repeated; return the replies."""
         stale = message.round != self._round
         match message.kind:
             case "prepare" if message.round > self._promised and message.answer is not None:
@@ -139,7 +140,7 @@ class Participant:
         return []
 
     def _proposal(self) -> str | None:
-        """The answer that the promises so far allow, or None."""
+        """The answer allowed by the promises so far, or None."""
         promises = self._promises.values()
         if len(promises) < self._quorum:
             return None
@@ -154,8 +155,8 @@ class Participant:
 
 
 class Decision(NamedTuple):
-    """The decided answer and the leader of its round (None without the support of a quorum),
-    rounds, messages sent.
+    """The decided answer and the leader of its round (None without a quorum), number of rounds, and
+    messages sent.
     """
 
     answer: str | None
@@ -171,14 +172,14 @@ def agree(
     delivers: Callable[[Message], bool] = lambda message: True,
     quorum: int | None = None,
 ) -> Decision:
-    """Members lead in turn, the first-listed first, until an answer is decided or all have led
+    """Let members lead in turn, the first-listed first, until an answer is decided or all have led
     twice.
 
     Args:
         answers: each member's candidate; None for a member that votes but proposes nothing.
         approves: `approves(member, answer)`, called once in each round that reaches the member.
-        delivers: whether a message arrives. For a member that is down, none arrives, in or out.
-        quorum: members that a decision needs; default: more than half.
+        delivers: whether a message arrives. For an unavailable member none arrives, in or out.
+        quorum: members needed for a decision; default: more than half.
 
     Example:
         >>> agree(["A", "B", "B"], approves=lambda member, answer: answer == "B" or member == 0).answer
@@ -204,7 +205,7 @@ def agree(
 def make_members(
     answers: Sequence[str | None], approves: Approves, quorum: int | None = None
 ) -> list[Participant]:
-    """The members for `agree`, or for a network of your own that calls `lead` and `receive`."""
+    """The members for `agree`, or for a user's own network that calls `lead` and `receive`."""
     quorum = len(answers) // 2 + 1 if quorum is None else quorum
     return [Participant(i, answers, approves, quorum) for i in range(len(answers))]
 
@@ -213,12 +214,12 @@ def make_members(
 
 
 def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list[Verdict]:
-    """Members lead rounds in turn, the first-listed first; what a quorum accepts is decided, else
-    there is no answer.
+    """Let members lead rounds in turn, the first-listed first; an answer accepted by a quorum is
+    decided, else there is none.
 
-    A member approves of its own answer, and of an option that it ranks in the upper half; of
-    another text, or without option scores, it is queried. A member that is down has failed for the
-    rest of the run but counts for the quorum. A quorum of 0 stands for more than half.
+    A member approves of its own answer, and of an option in its upper half; for other texts, or
+    without option scores, it is queried. An unavailable member has failed for the rest of the run,
+    but counts for the quorum. A quorum of 0 means more than half.
     """
     failed: set[int] = set()
 
@@ -263,7 +264,7 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
 
 
 def accepts(member: Member, item: Item, answer: str, template: str | None) -> tuple[bool, int]:
-    """Whether a member says yes to a proposed answer, and the tokens of the request."""
+    """Whether a member accepts a proposed answer, and the tokens of the request."""
     words = (item.choices or {}).get(answer, answer)
     prompt = (
         f"{question_of(item, template)}\nProposed answer: {words}\n"

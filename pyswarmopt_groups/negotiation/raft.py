@@ -1,10 +1,10 @@
-"""Consensus on a log of many decisions by Raft: one leader at a time gives the order, and what a
-majority has stored is decided.
+"""Consensus on a log of many decisions by Raft: one leader at a time orders them, and entries
+stored by a majority are decided.
 
 Source: Ongaro and Ousterhout 2014, "In search of an understandable consensus algorithm", section 5
-and figure 2, with the empty entry of section 8 with which a leader begins. Membership changes and
-snapshots (sections 6 and 7) are left out. One departure: replies say which request they answer,
-where the paper's calls return to it.
+and figure 2, with the empty entry of section 8 at the start of a leader's term. Membership changes
+and snapshots (sections 6 and 7) are left out. One departure: replies name the request they answer,
+since messages replace the paper's calls.
 
 1. A follower that hears no leader for a time becomes a candidate of the next term. Members vote
    once in a term, and only for a candidate whose log is at least as up to date as their own. A
@@ -29,12 +29,12 @@ from typing import Literal, NamedTuple
 Kind = Literal["request", "vote", "append", "appended"]
 Role = Literal["follower", "candidate", "leader"]
 
-HEARTBEAT = 5  # ticks between two signs of life of a leader
+HEARTBEAT = 5  # ticks between two heartbeats of a leader
 PATIENCE = (15, 30)  # ticks without one until an election, drawn anew each time (section 5.2)
 
 
 class Entry(NamedTuple):
-    """A command and the term in which a leader received it; None is the empty entry."""
+    """A command, and the term in which a leader received it; None is the empty entry."""
 
     term: int
     command: str | None
@@ -49,12 +49,13 @@ class Message:
         sender: number of the sender.
         receiver: number of the receiver.
         term: the sender's term.
-        index: place of the sender's last entry (request), the entry before those sent (append), up to
-            which logs agree (appended), or which did not fit (appended without success).
+        index: place of the sender's last entry (request), of the entry before the sent ones
+            (append), of the last entry known to agree (appended), or of the mismatch (appended
+            without success).
         entry_term: term of that entry (request, append); 0 for none.
-        entries: to be appended.
-        committed: the leader's, in an append.
-        success: the vote is given, or the entries are appended.
+        entries: entries to append.
+        committed: the leader's commit index (append).
+        success: whether the vote is given, or the entries are appended.
     """
 
     kind: Kind
@@ -72,11 +73,11 @@ class Server:
     """A member of the log: `tick`, `submit` and `receive` return the messages to send.
 
     Attributes:
-        index: its number.
+        index: number of the member.
         role: follower, candidate or leader.
-        term: the latest that it knows of; this, its vote and its log survive a crash.
-        log: its entries; the paper counts them from 1.
-        committed: entries, from the first on, that it knows to be committed.
+        term: latest known term; term, vote and log survive a crash.
+        log: entries; the paper counts them from 1.
+        committed: number of entries, from the first on, known to be committed.
     """
 
     def __init__(self, index: int, n: int, rng: random.Random) -> None:
@@ -90,7 +91,7 @@ class Server:
         self.restart()
 
     def restart(self) -> None:
-        """After a crash: only term, vote and log are left."""
+        """Restart after a crash, keeping only term, vote and log."""
         self.role: Role = "follower"
         self.committed = 0
         self._votes: set[int] = set()
@@ -99,11 +100,11 @@ class Server:
         self._wait()
 
     def decided(self) -> list[str]:
-        """The commands that it knows to be decided, in order."""
+        """The commands known to be decided, in order."""
         return [command for _, command in self.log[: self.committed] if command is not None]
 
     def tick(self) -> list[Message]:
-        """A moment passes: a leader gives signs of life, others lose their patience."""
+        """Advance time by a tick: a leader sends heartbeats, others may time out."""
         self._left -= 1
         if self._left > 0:
             return []
@@ -123,14 +124,14 @@ class Server:
         ]
 
     def submit(self, command: str) -> list[Message]:
-        """A leader appends the command and sends it on; of others no messages."""
+        """Append the command and send it on, if leader; otherwise return no messages."""
         if self.role != "leader":
             return []
         self.log.append(Entry(self.term, command))
         return self._append_to_all()
 
     def receive(self, message: Message) -> list[Message]:
-        """Process a message, in any order and however often it arrives; returns the replies."""
+        """Process a message, in any order and even if repeated; return the replies."""
         if message.term > self.term:
             self._enter(message.term)
         match message.kind:
@@ -145,7 +146,7 @@ class Server:
         return []
 
     def _enter(self, term: int) -> None:
-        """Follow in a later term, in which nobody has this member's vote yet."""
+        """Follow in a later term, with the vote not yet given."""
         self.term = term
         self.role = "follower"
         self._voted_for = None
@@ -169,7 +170,7 @@ class Server:
         return self._voted_for in (None, request.sender)
 
     def _trails(self, request: Message) -> bool:
-        """Whether the candidate's log is at least as up to date as this one."""
+        """Whether the candidate's log is at least as up to date as this log."""
         last = len(self.log)
         return (request.entry_term, request.index) >= (self._term_at(last), last)
 
@@ -191,7 +192,7 @@ class Server:
         return [self._append_to(other) for other in self._others]
 
     def _append_to(self, other: int) -> Message:
-        """All entries that the other is not known to have."""
+        """All entries that the other member may lack."""
         before = self._next[other] - 1
         return Message(
             "append",
@@ -220,11 +221,13 @@ class Server:
         )
 
     def _fits(self, sent: Message) -> bool:
-        """Whether this log has the entry before those sent."""
+        """Whether this log contains the entry before the sent ones."""
         return sent.index <= len(self.log) and self._term_at(sent.index) == sent.entry_term
 
     def _store(self, sent: Message) -> None:
-        """Append what is new; of two entries that conflict the leader's stays, and nothing after."""
+        """Append new entries; at a conflict the leader's entry replaces this log's entry and all
+        later ones.
+        """
         for position, entry in enumerate(sent.entries, start=sent.index):
             if position < len(self.log) and self.log[position].term != entry.term:
                 del self.log[position:]
@@ -237,25 +240,27 @@ class Server:
             self._matched[other] = max(self._matched[other], reply.index)
             self._next[other] = self._matched[other] + 1
             self._commit()
-        elif reply.index == self._next[other] - 1:  # not a refusal of before
+        elif reply.index == self._next[other] - 1:  # not an earlier refusal
             self._next[other] -= 1
             return [self._append_to(other)]
         return []
 
     def _commit(self) -> None:
-        """Commit what a majority has, if it is of this term."""
+        """Commit entries stored by a majority, if they are of this term."""
         lengths = sorted([len(self.log), *self._matched.values()])
         reached = lengths[-self._majority]
         if reached > self.committed and self._may_commit(reached):
             self.committed = reached
 
     def _may_commit(self, index: int) -> bool:
-        """An entry of an earlier term may still be replaced, though a majority has it (figure 8)."""
+        """Whether the entry is of this term; an earlier term's entry may still be replaced, even if
+        stored by a majority (figure 8).
+        """
         return self._term_at(index) == self.term
 
 
 class Replicated(NamedTuple):
-    """Decisions in order; messages sent, terms begun and ticks that it took."""
+    """Decisions in order; number of messages, terms and ticks."""
 
     commands: list[str]
     messages: int
@@ -272,17 +277,17 @@ def replicate(
     seed: int = 0,
     most_ticks: int = 100_000,
 ) -> Replicated:
-    """Replicate a log of commands among n members in one process; the leader submits a command when
-    those before are committed. A message takes a tick.
+    """Replicate a log of commands among n members in one process; the leader submits each command
+    when the previous ones are committed. A message takes a tick.
 
     Args:
-        commands: in the order in which they are to be decided.
+        commands: commands to decide, in order.
         n: members, at least 2.
         delivers: whether a message arrives.
-        stands: `stands(member, decided)`, whether a member is up after so many decisions; one that
-            comes up again has lost what is not stored.
-        seed: seed of the members' patience.
-        most_ticks: after which it ends, whatever is decided.
+        stands: `stands(member, decided)`: whether a member is up after `decided` decisions; a
+            restarted member has lost everything not stored.
+        seed: seed of the members' timeouts.
+        most_ticks: most ticks, even without decisions.
 
     Example:
         >>> replicate(["A", "B", "B"], 3)._replace(ticks=0)
@@ -313,7 +318,7 @@ def replicate(
 
 
 def _submit_next(server: Server, commands: Sequence[str]) -> list[Message]:
-    """A leader whose log is committed as a whole submits the next command, if there is one."""
+    """Let a leader with a fully committed log submit the next command, if any."""
     done = len(server.decided())
     if server.committed < len(server.log) or done == len(commands):
         return []

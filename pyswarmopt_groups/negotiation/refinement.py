@@ -1,5 +1,5 @@
-"""Iterative refinement: members answer again after reading some of the others' arguments, until all
-agree.
+"""Iterative refinement: members answer again after reading some of the others' arguments, until
+they agree.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ def refine(
 ) -> list[Verdict]:
     """Debate (Du et al. 2023) with early stopping and few arguments.
 
-    Every member answers with its reasons. While the answers differ and rounds are left, each member
-    reads `pass_on` of the others' arguments and answers again. The last answers are put to a
-    majority vote.
+    Every member answers with reasons. While answers differ and rounds are left, each member reads
+    arguments from `pass_on` and answers again. The last answers are put to a majority vote.
     """
     members = context.members
 
@@ -67,11 +66,11 @@ def pass_on(
     budget: int,
     count: Callable[[str], int],
 ) -> list[str]:
-    """The arguments that a member reads; blank ones are ignored.
+    """The arguments for a member to read; blank ones are ignored.
 
     Args:
         argument: ballot and wording of the member.
-        others: the same of the others.
+        others: ballots and wordings of the others.
         passed: ``supported``: one argument per answer, by support; ``different``: only arguments
             for other answers, the least similar wording first (Jaccard distance). Ties go to the
             first-listed.

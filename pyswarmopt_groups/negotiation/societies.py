@@ -1,9 +1,9 @@
-"""Societies of agents that have traits, debate and reflect (Zhang et al. 2023, arXiv 2310.02124,
+"""Societies of agents with traits that debate and reflect (Zhang et al. 2023, arXiv 2310.02124,
 MachineSoM).
 
-Agents are easy-going or confident (the paper says overconfident); in each round after the first
-answers all of them debate (each reads the others' last answers) or all reflect (each reads its
-own). The last answers vote.
+Agents are easy-going or confident (overconfident in the paper); in each round after the first
+answers all debate (each reads the others' last answers) or all reflect (each reads its own). The
+last answers vote.
 
 Differences from the paper: an agent's history is one user turn instead of a chat with a system
 turn, which not all members support; the instructions are our own; agents may be different models.
@@ -36,7 +36,7 @@ def society(
 ) -> list[Verdict]:
     """One society; agent k is member k modulo the number of members.
 
-    The answer is the one with most votes; a tie is no answer, as in the paper.
+    The answer with the most votes wins; a tie means no answer, as in the paper.
     """
     agents = [context.members[k % context.n] for k in range(len(traits))]
 
@@ -61,9 +61,9 @@ def measures(
     """The paper's measures of conformity and of consensus (section 4 and appendix G.1).
 
     An agent conforms in a round of debate if it gives a `leading` answer of the previous round.
-    ``conformity`` is the share of agents and debates in which it does; ``conforming`` splits these
-    by whether the agent was right before and after. ``consensus`` is the mean number of different
-    answers per round, from the first answers on: 1 is agreement.
+    ``conformity`` is the share of agents and debates with conformity; ``conforming`` splits it by
+    whether the agent was right before and after. ``consensus`` is the mean number of distinct
+    answers per round, the first answers included: 1 is agreement.
     """
     changes: Counter[str] = Counter()
     debates = 0

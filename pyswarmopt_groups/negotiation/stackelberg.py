@@ -1,8 +1,7 @@
-"""Stackelberg games: a leader commits itself, the follower responds.
+"""Stackelberg games: a leader commits to a strategy, a follower responds.
 
-Payoffs are (m, n) arrays: entry [i, j] is what a player gets when the row player takes action i and
-the column player action j. Strategies are probabilities over a player's own actions, float64.
-Everything is deterministic.
+Payoffs are (m, n) arrays: entry [i, j] is a player's payoff for row action i and column action j.
+Strategies are probabilities over a player's own actions, float64. Everything is deterministic.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pyswarmopt_groups.context import GroupContext, Verdict, verdicts_for
 from pyswarmopt_groups.responses import Array
 from pyswarmopt_llm.scores.tasks import Item
 
-# of a player's belief in the delivered answer is its payoff if another was announced
+# share of a player's belief in the delivered answer as its payoff, if another was announced
 DISAGREEMENT = 0.5
 
 
@@ -55,7 +54,7 @@ class Commitment:
 def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
     """The leader announces an answer (or a lottery over answers), the follower delivers one.
 
-    Both get their own belief, (K,), in the answer delivered, and only half of it (`DISAGREEMENT`)
+    Both get their own belief, (K,), in the delivered answer, but only half of it (`DISAGREEMENT`)
     if another was announced. So the leader prevails with an answer in which the follower believes
     at least half as much as in its own best; otherwise the follower's best is delivered. The
     payoffs are ours; solved by `stackelberg`.
@@ -73,10 +72,10 @@ def bargain(leader: ArrayLike, follower: ArrayLike) -> Commitment:
 def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commitment:
     """The optimal mixed strategy to commit to, given a follower who best-responds.
 
-    Source: Conitzer and Sandholm 2006, section 3: for each action of the follower the linear
-    program of the best strategy to which that action is a best response; then the best of these.
-    The follower breaks its ties in the leader's favour; of equally good programs the one of the
-    lowest action counts.
+    Source: Conitzer and Sandholm 2006, section 3: for each action of the follower, a linear program
+    finds the best strategy to which that action is a best response; then the best of these is
+    taken. The follower breaks ties in the leader's favour; among equal optima the lowest action
+    wins.
 
     Args:
         leader_payoffs: (m, n), the leader chooses the row.
@@ -105,7 +104,7 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
         )
         if solved.status == 0 and (best is None or -solved.fun > best[0] + 1e-9):
             best = -solved.fun, response, np.asarray(solved.x)
-    if best is None:  # some action is always a best response, so this is the solver's failure
+    if best is None:  # some action is always a best response, so the solver failed
         raise ArithmeticError("the solver found no best response")
     value, response, x = best
     return Commitment(x, response, float(value), float(x @ follower[:, response]))

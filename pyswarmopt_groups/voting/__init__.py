@@ -1,4 +1,4 @@
-"""Voting: one answer from the answers or the rankings of several members.
+"""Voting: one answer from several members' answers or rankings.
 
 Every rule returns an `Outcome`. A member abstains with None, a blank text or an empty ranking; if
 all do, the answer is None. A tie goes to the answer given first, by the first-listed member.
@@ -46,7 +46,7 @@ def vote(ballots: Sequence[Any], *more: Any, rule: str = "majority", **options: 
         options: keyword arguments of the rule.
 
     Raises:
-        ValueError: an unknown rule, or invalid input of the rule.
+        ValueError: an unknown rule, or invalid input.
 
     Example:
         >>> vote(["A", "B", "B"]).answer, vote(["A", "B", "B"], [3.0, 1.0, 1.0], rule="weighted").answer

@@ -1,5 +1,5 @@
-"""Votes with one answer per member: unweighted, weighted, or by confidence; and which answers are
-equivalent.
+"""Votes with one answer per member: unweighted, weighted, or by confidence; and equivalence of
+answers.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pyswarmopt_llm.scores.tasks.answers import stated_answer
 
 Answers = Sequence[str | None]
 
-# Sums of the same weights in another order differ by rounding: that must not decide a vote.
+# Sums in another order differ by rounding, which must not decide a vote.
 _TIE = 1e-9
 
 
 def equivalent(a: str, b: str) -> bool:
-    """Whether two texts state the same answer, as `pyswarmopt_llm.scores.tasks.is_correct` reads them.
+    """Whether two texts state the same answer, as read by `pyswarmopt_llm.scores.tasks.is_correct`.
 
-    The answer is what follows "the answer is" or stands in a LaTeX box, else the whole text.
-    Numbers are compared by value, ignoring thousands separators, currency signs and units; other
-    texts ignoring case and surrounding spaces and punctuation.
+    The answer is the text after "the answer is" or in a LaTeX box, else the whole text. Numbers are
+    compared by value, ignoring thousands separators, currency signs and units; other texts ignoring
+    case and surrounding spaces and punctuation.
 
     Example:
         >>> equivalent("The answer is $1,200.", "1200.00"), equivalent("Lima", "lima.")
@@ -58,12 +58,10 @@ class Outcome:
 
     Attributes:
         answer: the winner; None if every member abstained.
-        ballots: per member the answer it was counted for, of a ranking the first; None: it
-            abstained.
-        scores: per answer, in the order in which the answers were first given; the unit depends on
-            the rule.
-        tied: the answers with the best score, in the same order; with more than one, the tie rule
-            decided.
+        ballots: per member the answer it counts for, for a ranking its first; None for an
+            abstention.
+        scores: answer -> score, in the order of first mention; the unit depends on the rule.
+        tied: the answers with the best score, in the same order; if several, the tie rule decided.
         agreement: share of all members, abstentions included, whose (first) choice is `answer`; 0
             to 1, unweighted.
     """
@@ -79,9 +77,9 @@ def settle(ballots: Sequence[str | None], scores: Mapping[str, float], scale: fl
     """The outcome in which the best score wins; a tie goes to the answer given first.
 
     Args:
-        ballots: one per member, None where it abstained.
-        scores: in the order in which the answers were first given (member by member, each ranking
-            from its best on), which is the tie rule.
+        ballots: one per member, None for an abstention.
+        scores: in the order of first mention (member by member, each ranking from its best on),
+            which is the tie rule.
         scale: magnitude of the scores; scores within 1e-9 of it are tied.
 
     Example:
@@ -97,16 +95,16 @@ def settle(ballots: Sequence[str | None], scores: Mapping[str, float], scale: fl
 
 
 def majority(answers: Answers) -> Outcome:
-    """The answer that most members give (plurality vote; self-consistency where the members are
-    samples of one model).
+    """The answer given by most members (plurality vote; self-consistency if the members are samples
+    of one model).
 
     Source: Wang et al. 2023, arXiv 2203.11171, section 2 (self-consistency).
 
-    Answers that are `equivalent` count as one, worded as by the first-listed member. None and blank
-    texts abstain. A tie goes to the answer given first. `scores` are votes.
+    `equivalent` answers count as one, worded as by the first-listed member. None and blank texts
+    abstain. A tie goes to the answer given first. `scores` are votes.
 
     Raises:
-        ValueError: no members, or an answer that is no text.
+        ValueError: no members, or an answer is not a text.
 
     Example:
         >>> outcome = majority(["Lyon", "Paris", "paris.", None])
@@ -140,8 +138,8 @@ def weighted(answers: Answers, weights: Sequence[float]) -> Outcome:
 
 
 def confidence(answers: Answers, confidences: Sequence[float]) -> Outcome:
-    """The answer with the greatest sum of its members' confidences, the expected number of members
-    who are right.
+    """The answer with the greatest sum of its members' confidences, that is, the expected number of
+    right members.
 
     Source: the weighted vote of Taubenfeld et al. 2025, arXiv 2502.06233, without their softmax
     over the members, which would undo the calibration.
@@ -169,8 +167,8 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
     Source: Nitzan and Paroush 1982; Shapley and Grofman 1984: w = log(p / (1 - p)) for two options.
     With K options, all wrong ones equally likely, Bayes' rule gives log((K - 1) p / (1 - p)).
 
-    A member at chance weighs 0, one below chance less. Counts are smoothed by one item at chance, 1
-    / K right and 1 - 1 / K wrong, which keeps the weights finite (K = 2: the half of Haldane 1956
+    A member at chance weighs 0, one below chance less. Counts are smoothed by one item at chance (1
+    / K right and 1 - 1 / K wrong), which keeps the weights finite (K = 2: the half of Haldane 1956
     and Anscombe 1956).
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Bounds: beyond them the probabilities are in practice 0 and 1, or uniform.
+# Bounds, beyond which the probabilities are practically 0 and 1, or uniform.
 _COLDEST = 0.01
 _HOTTEST = 100.0
 
@@ -17,7 +17,7 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
 
     Source: Guo et al. 2017, arXiv 1706.04599, section 4.2: least negative log-likelihood on
     held-out items, which is convex in 1 / T. A model that is always right gets the lower bound, one
-    at chance the upper. No choice changes.
+    at chance the upper. Choices do not change.
 
     Args:
         logits: (N, K), whose softmax is the model's distribution over the options, such as

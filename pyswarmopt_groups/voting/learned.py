@@ -1,17 +1,16 @@
-"""Weights of members that are learned together on dev (`stacked`, `attentive`), or follow what
-members do after it (`trusted`).
+"""Weights of members learned together on dev (`stacked`, `attentive`), or adapted afterwards
+(`trusted`).
 
-Stacked weights: `weighted` looks at one member at a time, as if their errors were independent. Here
-members that make the same errors share one weight, and a member that is wrong on purpose gets a
+Stacked weights: `weighted` treats members one at a time, as if their errors were independent. Here
+members with the same errors share one weight, and a member that is deliberately wrong gets a
 negative one. The weights are the same for every question.
 
 Attention: a member's weight is a softmax of scores that are linear in the question's embedding,
 learned together (the gate of a mixture of experts).
 
-Trust: nobody says which test answers were right. What a member answers is compared with what all of
-them together make probable, so that one who changes (a member that was truthful on dev and lies
-now) loses its weight within `MEMORY` items. Where most are wrong together, trust goes to those who
-are wrong.
+Trust: the right test answers are unknown. A member's answer is compared with the answers that all
+members together make probable, so a member that changes (truthful on dev, lying now) loses its
+weight within `MEMORY` items. If most are wrong together, trust goes to them.
 """
 
 from __future__ import annotations
@@ -34,21 +33,20 @@ from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_groups.voting.selection import question_embeddings
 from pyswarmopt_llm.scores.tasks import Item
 
-MEMORY = 50  # items after which what a member did counts 1 / e
+MEMORY = 50  # items after which the influence of an answer has fallen to 1 / e
 
 
 def stacked(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """The option o with the greatest sum over members k of w_k log p_k(o); w is fitted on dev by
-    `fit_weights`.
+    """The option o with the greatest sum over members k of w_k log p_k(o); `fit_weights` fits w on
+    dev.
 
     Each member's logarithms are scaled to a standard deviation of 1 on dev, so that the penalty
-    treats a member that is sure of everything as one that is not. Source: Wolpert 1992; Ting and
-    Witten 1999, arXiv 1105.5466 (stacking of probabilities); Genest and Zidek 1986 (the logarithmic
-    pool).
+    treats confident and cautious members alike. Source: Wolpert 1992; Ting and Witten 1999, arXiv
+    1105.5466 (stacking of probabilities); Genest and Zidek 1986 (the logarithmic pool).
     """
     logs, there = _features(context, context.dev)
     scales = logs[there].std(axis=0)
-    scales[scales == 0] = 1.0  # it has no opinion on any item
+    scales[scales == 0] = 1.0  # a member without an opinion on any item
     weights = (
         fit_weights(logs / scales, there, [label_of(item) for item in context.dev.items]) / scales
     )
@@ -59,10 +57,10 @@ def stacked(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 
 
 def _features(context: GroupContext, responses: Responses) -> tuple[Array, NDArray[np.bool_]]:
-    """Log-probabilities less their mean over the item's options, (items, options, n); and which
-    options there are.
+    """Log-probabilities minus their mean over the item's options, (items, options, n); and a mask
+    of existing options.
 
-    The mean changes no choice. Past an item's last option the value is 0.
+    Subtracting the mean changes no choice. Past an item's last option the value is 0.
     """
     p = np.moveaxis(context.probabilities(responses), 0, -1)
     there: NDArray[np.bool_] = np.any(p > 0, axis=-1)
@@ -78,12 +76,12 @@ def fit_weights(
     1974).
 
     Minimises |w|^2 / 2 plus `strength` times the negative log-likelihood, which is convex; with two
-    options that is logistic regression of the right option on the differences between both, without
-    an intercept.
+    options it is logistic regression of the right option on the difference between both, without an
+    intercept.
 
     Args:
         logs: (items, options, n).
-        there: (items, options), which options an item has.
+        there: (items, options), whether the option exists.
         labels: index of each item's right option.
         strength: weight of the data against the penalty.
 
@@ -107,7 +105,7 @@ def fit_weights(
 
 
 def least(loss: Callable[[Array], tuple[float, Array]], size: int) -> Array:
-    """Where a function of so many numbers is least, by its value and gradient, from 0 on."""
+    """The minimum of a function of `size` numbers, given its value and gradient, starting from 0."""
     from scipy.optimize import minimize
 
     found = minimize(loss, np.zeros(size), jac=True, method="L-BFGS-B", options={"gtol": 1e-8})
@@ -124,9 +122,9 @@ def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> 
     """The option o with the greatest sum over members k of a_k(q) p_k(o), where p_k are calibrated
     probabilities and a(q) is the softmax over members of W (1, e(q)).
 
-    Embeddings e are scaled to mean 0 and a mean squared length of 1 on dev. W is fitted on dev by
-    `fit_attention`. Source: Jacobs et al. 1991, "Adaptive mixtures of local experts" (the gate),
-    with frozen experts.
+    Embeddings e are scaled to mean 0 and a mean squared length of 1 on dev. `fit_attention` fits W
+    on dev. Source: Jacobs et al. 1991, "Adaptive mixtures of local experts" (the gate), with frozen
+    experts.
     """
     points, _ = question_embeddings(context, context.dev.items)
     center = points.mean(axis=0)
@@ -173,7 +171,7 @@ def fit_attention(features: Array, right: Array, strength: float) -> Array:
         weights = flat.reshape(n, d)
         joint = attention(features, weights) * right
         p = joint.sum(axis=0)
-        # the posterior of each member less its share: the slope of log P in the member's score
+        # each member's posterior minus its share: the slope of log P in the member's score
         slope = (joint / p - joint / right) @ features
         value = flat @ flat / 2 - strength * np.log(p).sum()
         return float(value), (weights - strength * slope).ravel()
@@ -182,13 +180,13 @@ def fit_attention(features: Array, right: Array, strength: float) -> Array:
 
 
 def trusted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """A vote weighted by the log-odds of running accuracies, over items in their order.
+    """A vote weighted by the log-odds of running accuracies, over items in order.
 
-    Source: Dawid and Skene 1979 (errors of observers without the truth), one step of it for each
-    item, and the forgetting of Herbster and Warmuth 1998. After each item a member's accuracy moves
-    by 1 / `MEMORY` towards the probability of its ballot, given all ballots and accuracies
-    (independent errors, wrong options equally likely). An abstention moves nothing. An open
-    question counts as one with two options, as in `weighted`.
+    Source: Dawid and Skene 1979 (observers' errors without the truth), one step per item, with the
+    forgetting of Herbster and Warmuth 1998. After each item a member's accuracy moves by 1 /
+    `MEMORY` towards the probability of its ballot, given all ballots and accuracies (independent
+    errors, wrong options equally likely). Abstentions change nothing. An open question counts as
+    one with two options, as in `weighted`.
     """
     responses = context.collect(items)
     accuracies = context.accuracies.tolist()
@@ -209,8 +207,7 @@ def trusted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 
 
 def posterior(scores: Mapping[str, float], options: int) -> dict[str, float]:
-    """Answer -> its probability, from sums of log-odds; the options that nobody gave have a score
-    of 0.
+    """Answer -> its probability, from sums of log-odds; options without votes have a score of 0.
 
     Example:
         >>> {letter: round(p, 2) for letter, p in posterior({"A": math.log(3), "B": 0.0}, 4).items()}

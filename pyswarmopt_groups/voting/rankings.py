@@ -1,7 +1,7 @@
 """Votes with a ranking per member, best first: Borda, and Condorcet completed by Schulze.
 
-A ranking may be incomplete: missing candidates are tied last. An empty ranking abstains. Candidates
-are compared as plain text; apply `cluster` first if the wording is free.
+Rankings may be incomplete: missing candidates are tied last. An empty ranking abstains. Candidates
+are compared as plain text; apply `cluster` first to free wording.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Duel = tuple[str, str]
 
 
 def borda(rankings: Rankings) -> Outcome:
-    """The candidate that beats the most others, added up over all members.
+    """The candidate with the most wins over others, summed over all members.
 
     Source: de Borda 1784; for incomplete rankings Dummett 1997, averaged.
 
-    Of m candidates the first of a ranking gets m - 1 points, the second m - 2, and so on; those
-    left out share the remaining points equally. A tie goes to the candidate named first (first
-    member's ranking first, from its best on). `scores` are points.
+    Of m candidates the first of a ranking gets m - 1 points, the second m - 2, and so on; missing
+    ones share the remaining points equally. A tie goes to the candidate named first (first member's
+    ranking first, from its best on). `scores` are points.
 
     Raises:
         ValueError: no members, or a ranking that is a single string or contains a candidate twice
@@ -55,8 +55,8 @@ def condorcet(rankings: Rankings) -> Outcome:
     Condorcet-consistent single-winner election method", section 2; the strength of a duel is its
     winning votes.
 
-    X beats Y if the strongest path from X to Y is stronger than the one back. `scores` count the
-    rivals that do not beat a candidate: m - 1 for a winner. Ties as in `borda`.
+    X beats Y if the strongest path from X to Y is stronger than the reverse path. `scores` count
+    the rivals that do not beat a candidate: m - 1 for a winner. Ties as in `borda`.
 
     Raises:
         ValueError: as `borda`.
@@ -94,8 +94,8 @@ def duels(rankings: Rankings) -> dict[Duel, int]:
 
 
 def strongest_paths(won: Mapping[Duel, int]) -> dict[Duel, int]:
-    """The strength of the strongest path of won duels between every two candidates; 0 if there is
-    no path.
+    """The strength of the strongest path of won duels between every two candidates; 0 without a
+    path.
 
     A path is as strong as its weakest duel, a duel as its winner's votes. Widest paths by Floyd and
     Warshall (Schulze 2011, section 2.3.1).
@@ -135,10 +135,10 @@ def _checked(rankings: Rankings) -> list[Ranking]:
 
 
 def _candidates(ballots: Sequence[Ranking]) -> list[str]:
-    """All candidates, in the order in which they are first named (the tie rule)."""
+    """All candidates in the order of first mention (the tie rule)."""
     return list(dict.fromkeys(candidate for ballot in ballots for candidate in ballot))
 
 
 def _first(ballots: Sequence[Ranking]) -> list[str | None]:
-    """Each member's first place; None if it abstained."""
+    """Each member's first place; None for an abstention."""
     return [ballot[0] if ballot else None for ballot in ballots]

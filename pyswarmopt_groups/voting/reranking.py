@@ -19,14 +19,12 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.verdicts import preferred
 
-TOP = 3  # candidates that are fused (LLM-Blender's K)
+TOP = 3  # candidates to fuse (LLM-Blender's K)
 _SIDES = {"A": 1.0, "B": -1.0}
 
 
 def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Verdict]:
-    """The candidate to which `model` gives the highest reward; its tokens are those of the first
-    member.
-    """
+    """The candidate with the highest reward from `model`; the tokens are the first member's."""
     from pyswarmopt_llm.published.classifiers import load_reward
 
     judge = load_reward(model, str(pick_device(context.device)))
@@ -43,9 +41,9 @@ def reward(context: GroupContext, items: Sequence[Item], model: str) -> list[Ver
 
 
 def fuse(context: GroupContext, items: Sequence[Item], judge: str) -> list[Verdict]:
-    """The judge reads its `TOP` preferred candidates and writes an answer of its own.
+    """The judge reads its `TOP` preferred candidates and writes its own answer.
 
-    If that is unreadable, the preferred candidate wins. A unanimous answer is not fused.
+    If that is unreadable, the preferred candidate wins. Unanimous answers are not fused.
     """
     writer = context.judge(judge)
     responses = context.collect(items)
@@ -68,7 +66,7 @@ def fuse(context: GroupContext, items: Sequence[Item], judge: str) -> list[Verdi
 
 
 def _with_text(item: Item, verdict: Verdict, written: Texts) -> Verdict:
-    """The same ballots with the answer that a text states, if it is readable."""
+    """The ballots with the answer stated in a text, if readable."""
     tokens = verdict.tokens + written.tokens
     fused = read_ballot(item, written.text)
     if fused is None:
@@ -78,9 +76,7 @@ def _with_text(item: Item, verdict: Verdict, written: Texts) -> Verdict:
 
 
 def candidates(responses: Responses, i: int) -> dict[str, str]:
-    """The different answers to item i, in the order in which they were first given -> the wording
-    of each.
-    """
+    """The distinct answers to item i, in the order given -> the wording of each."""
     choices = responses.items[i].choices or {}
     return {b: choices.get(b, b) for b in cluster(responses.ballots[i]) if b is not None}
 
@@ -101,7 +97,7 @@ def max_logits(preferences: ArrayLike) -> list[float]:
 
 
 def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome, int]]:
-    """Per item the outcome by `max_logits` of the judge's preferences, and the tokens of the
+    """For each item the outcome by `max_logits` of the judge's preferences, and the tokens of the
     comparisons.
     """
     named = [candidates(responses, i) for i in range(len(responses.items))]
@@ -123,7 +119,7 @@ def compare_all(judge: Member, responses: Responses) -> list[tuple[Outcome, int]
 
 
 def preferences(judge: Member, prompts: Sequence[str]) -> list[tuple[float, int]]:
-    """Per prompt the judge's log P("A") - log P("B"), or 1, -1 or 0 if it gives no likelihoods; and
+    """For each prompt the judge's log P("A") - log P("B"), or 1, -1 or 0 without likelihoods; and
     the tokens.
     """
     if judge.gives_likelihoods:
@@ -144,7 +140,7 @@ def _settled(responses: Responses, i: int, scores: dict[str, float]) -> Outcome:
 
 
 def comparison_prompt(item: Item, a: str, b: str) -> str:
-    """Requests the letter of the better of two answers."""
+    """Request the letter of the better of two answers."""
     return (
         f"Which of two answers to a question is better?\nQuestion: {item.question}\n"
         f"Answer A: {a}\nAnswer B: {b}\nReply with the letter A or B alone."
@@ -152,7 +148,7 @@ def comparison_prompt(item: Item, a: str, b: str) -> str:
 
 
 def fusion_prompt(item: Item, texts: Sequence[str]) -> str:
-    """Requests an answer after reading candidates."""
+    """Request an answer after reading candidates."""
     options = "".join(f"\n{letter}: {text}" for letter, text in (item.choices or {}).items())
     proposed = "\n".join(f"Proposal {number}: {text}" for number, text in enumerate(texts, start=1))
     ending = (

@@ -1,5 +1,5 @@
-"""Selection of members per item: those that are good on similar items, one chosen before any
-answers, or as many as are needed to be sure.
+"""Selection of members per item: members that are good on similar items, a single one chosen before
+any answers, or as many as needed for certainty.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.published.classifiers import padded_batches
 from pyswarmopt_llm.scores.tasks import Item
 
-# of each member on each item, (n, items); and the tokens for an item
+# each member's rating on each item, (n, items); and the tokens per item
 Ratings = tuple[NDArray[Any], list[int]]
 
-# Confidence in the leading answer at which a cascade stops; the best of these on dev is used.
+# Confidence in the leading answer at which a cascade stops; the best threshold on dev is used.
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 def nearest(context: GroupContext, items: Sequence[Item], neighbours: int) -> list[Verdict]:
-    """KNORA-U: a member has as many votes as right answers on the nearest dev items; with none, it
-    is not queried.
+    """KNORA-U: a member's votes are its right answers on the nearest dev items; without any it is
+    not queried.
 
     If no member is right on any of them, all have one vote.
     """
@@ -57,11 +57,11 @@ def nearest(context: GroupContext, items: Sequence[Item], neighbours: int) -> li
 
 
 def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """Members answer one after the other, the best on dev first, until the group is sure enough.
+    """Members answer one after another, the best on dev first, until the group is sure enough.
 
     The belief in an option is proportional to the product of the members' calibrated probabilities.
-    The cascade stops once the belief in one option reaches the threshold, which is the best on dev,
-    ties to the cheapest.
+    The cascade stops once one option's belief reaches the threshold, which is the best on dev, of
+    equals the cheapest.
     """
     order = context.order
     dev = context.probabilities(context.dev)
@@ -144,10 +144,10 @@ def by_neighbours(context: GroupContext, items: Sequence[Item], neighbours: int)
 
 
 def by_likelihood(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """The member that is most probably right, by how familiar the question is to each.
+    """The member most probably right, by how familiar the question is to each.
 
-    Familiarity is log P(question) per byte less the members' mean, which removes how unlikely the
-    question itself is. A logistic regression of each member's dev results turns it into a
+    Familiarity is log P(question) per byte minus the members' mean, which removes the question's
+    own improbability. A logistic regression of each member's dev results turns it into a
     probability of being right.
     """
     familiar, _ = familiarity(context, context.dev.items)
@@ -158,7 +158,7 @@ def by_likelihood(context: GroupContext, items: Sequence[Item]) -> list[Verdict]
 
 
 def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, list[int]]:
-    """log P(question) per byte less the members' mean, (n, items); tokens per item."""
+    """log P(question) per byte minus the members' mean, (n, items); tokens per item."""
     pairs: list[Pair] = [(None, item.question) for item in items]
     rows = [member.likelihoods(pairs) for member in context.members]
     sizes = np.array([len(item.question.encode()) for item in items])
@@ -171,7 +171,7 @@ def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]
     """P(right | x) by logistic regression on one standardised feature (scikit-learn, its default
     penalty).
 
-    Constant, the smoothed share, for a member that is always right or never.
+    Constant (the smoothed share) for a member that is always or never right.
 
     Example:
         >>> fit = fit_logistic(np.array([0.0, 1.0, 2.0, 3.0]), np.array([False, False, True, True]))
@@ -190,7 +190,7 @@ def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]
 
 
 def _routed(context: GroupContext, items: Sequence[Item], rated: Ratings) -> list[Verdict]:
-    """Each item to the member that is rated highest; ties go to the better on dev, then the
+    """Each item goes to the member with the highest rating; ties go to the better on dev, then the
     first-listed.
     """
     order, (ratings, cost) = np.array(context.order), rated
@@ -209,8 +209,8 @@ def embed(engine: TransformersEngine, texts: Sequence[str]) -> Array:
     """The mean of the last layer's hidden states over a text's tokens, scaled to length 1: (N,
     hidden) float64.
 
-    Uses the loaded candidate. The dot product of two embeddings is their cosine similarity. The
-    texts get no chat template, whose tokens would make all of them alike.
+    Uses the loaded candidate. The dot product of two embeddings is their cosine similarity. Texts
+    get no chat template, whose tokens would make them all alike.
     """
     encoded = [engine.encode_prompt(text) for text in texts]
     embeddings = np.empty((len(texts), int(engine.model.get_input_embeddings().weight.shape[1])))
@@ -232,7 +232,7 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
     """
     for member in members:
         inner = member
-        while isinstance(inner, CachedMember | LyingMember):  # a liar reads as it did before
+        while isinstance(inner, CachedMember | LyingMember):  # a liar reads as its truthful self
             inner = inner.member
         if isinstance(inner, LocalMember) and inner.base.engine in inner.models:
             return inner
@@ -242,7 +242,7 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
 
 
 def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[Array, list[int]]:
-    """Questions embedded with the bare base of one member, (items, hidden); the tokens per item."""
+    """Embeddings of the questions by one member's bare base, (items, hidden); the tokens per item."""
     member = embedding_member(context.members)
     (model,) = member.models
     member.base.load(Patch())
@@ -251,8 +251,8 @@ def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[A
 
 
 def right_nearby(context: GroupContext, items: Sequence[Item], neighbours: int) -> Ratings:
-    """Rates members by their right answers on the dev items that are nearest by cosine similarity;
-    ties go to the earlier item.
+    """Rates members by their right answers on the nearest dev items by cosine similarity; ties go
+    to the earlier item.
     """
     points, _ = question_embeddings(context, context.dev.items)
     asked, tokens = question_embeddings(context, items)

@@ -15,7 +15,7 @@ from pyswarmopt_llm.scores.tasks import Item, render_prompt
 
 
 def by_vote(responses: Responses, vote: Callable[[int], voting.Outcome]) -> list[Verdict]:
-    """Decides each item by a vote over all members' answers: `vote(index of the item)`."""
+    """Decide each item by a vote over all members' answers: `vote(index of the item)`."""
     return [verdict_of(vote(i), responses.cost(i)) for i in range(len(responses.items))]
 
 
@@ -42,7 +42,7 @@ def weighted(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 
 
 def ranked(context: GroupContext, items: Sequence[Item], rule: str) -> list[Verdict]:
-    """Each member ranks the options by its scores; one without scores names only its choice."""
+    """Each member ranks the options by its scores; a member without scores names only its choice."""
     responses = context.collect(items)
     return by_vote(responses, lambda i: voting.vote(rankings_of(responses, i), rule=rule))
 
@@ -60,7 +60,7 @@ def rankings_of(responses: Responses, i: int) -> list[Ranking]:
 
 
 def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """See `voting.confidence`, with the calibrated probability of the option that is chosen."""
+    """See `voting.confidence`, with the calibrated probability of the chosen option."""
     responses = context.collect(items)
     p = context.probabilities(responses)
 
@@ -76,10 +76,10 @@ def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
 def self_consistency(
     context: GroupContext, items: Sequence[Item], samples: int, temperature: float
 ) -> list[Verdict]:
-    """Samples of all members, one vote each; a member's ballot is the majority of its own.
+    """Samples of all members, one vote each; a member's ballot is the majority of its samples.
 
-    Source: Wang et al. 2022, arXiv 2203.11171: the samples are independent. So each member has a
-    seed of its own; of one seed, members that differ little would write the same.
+    Source: Wang et al. 2022, arXiv 2203.11171, with independent samples. So each member has its own
+    seed; with one seed, similar members would write the same texts.
     """
     turns = [render_prompt(item, "generate", context.template) for item in items]
     drawn = []
@@ -89,7 +89,7 @@ def self_consistency(
     verdicts = []
     for i, item in enumerate(items):
         ballots = [[read_ballot(item, text) for text in row[i].texts] for row in drawn]
-        # First samples first: a tie between members goes to the one listed first, not to its
+        # First samples first: a tie between members goes to the first-listed member, not to its
         # fifth sample.
         together = voting.majority([row[j] for j in range(samples) for row in ballots])
         votes = tuple(voting.majority(row).answer for row in ballots)
@@ -99,8 +99,8 @@ def self_consistency(
 
 
 def repaired(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
-    """A majority vote; a member without a readable answer is queried once more, for the answer
-    alone.
+    """A majority vote; a member without a readable answer is queried once more, only for the
+    answer.
     """
     responses = context.collect(items)
     ballots = [list(row) for row in responses.ballots]
