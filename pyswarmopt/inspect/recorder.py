@@ -71,20 +71,25 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
 
 
 def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
+    notes.forget()
     origin = _copy(s.positions)
     x = s.ask()
     v = _copy(s.velocities)
-    s.tell(x, fun(x))
+    values = fun(x)
+    known = (_copy(s.personal_bests), s.personal_best_values)
+    s.tell(x, values)
     evaluated = _copy(x)
     after = _copy(s.positions)
     same_swarm = after.shape == evaluated.shape
+    if same_swarm:
+        known = (_copy(s.personal_bests), s.personal_best_values)
     step = Step(
         number=number,
         x=evaluated,
         v=v,
-        values=s.values,
-        p=_copy(s.personal_bests),
-        p_values=s.personal_best_values,
+        values=s.values if same_swarm else _copy(values),
+        p=known[0],
+        p_values=known[1],
         best=s.best.value,
         restarted=(after != evaluated).any(axis=1) if same_swarm else np.full(len(x), True),
         forces=notes.forces,
@@ -103,6 +108,10 @@ class Notes:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self.move = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a round, in which a new population does not move."""
         self.length = 1.0
         self.seen: Snapshot | None = None
         self.forces: dict[str, Floats] = {}

@@ -18,7 +18,7 @@ class Step:
         x: where the particles were evaluated, (N, D).
         v: velocities that brought them there, after walls, (N, D).
         values: what they found, (N,), in the user's sense.
-        p: personal bests after the evaluation, (N, D).
+        p: personal bests after the evaluation, (N, D); before it where a new population follows.
         p_values: values there, (N,).
         best: the best value so far.
         restarted: which particles were sent elsewhere after the evaluation, (N,).

@@ -157,6 +157,19 @@ def test_a_dry_run_asks_what_is_free_and_refuses_before_it_loads(
     assert "does not fit" in shell.refused(*words) and not Path(config.out).exists()
 
 
+def test_a_pass_holds_what_the_parts_of_a_layer_give_the_residual_and_the_logits(
+    tiny_base: Path,
+) -> None:
+    model, _ = load.load_model(resolve_base(str(tiny_base)), torch.float32)
+    held: list[int] = []
+    for part in model.model.layers[0].modules():
+        if not list(part.children()):
+            part.register_forward_hook(lambda module, inputs, given: held.append(given.numel()))
+    logits = model(torch.zeros(1, 1, dtype=torch.long)).logits
+    numbers = sum(held) + model.config.hidden_size + logits.numel()
+    assert Sizes.of(model).scoring(10) == 10 * 4 * numbers
+
+
 @pytest.mark.parametrize("spare", [1, -1])
 def test_auto_adds_at_run_time_where_copies_exceed_what_is_free(
     tiny_base: Path, free: Callable[[int], None], spare: int
