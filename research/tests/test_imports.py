@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,5 +27,5 @@ def imported(script: Path) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_script_imports_from_the_packages_exists(script: Path) -> None:
     for module, name in imported(script):
-        if not hasattr(importlib.import_module(module), name):
-            importlib.import_module(f"{module}.{name}")
+        home = importlib.import_module(module)
+        assert hasattr(home, name) or importlib.util.find_spec(f"{module}.{name}"), (module, name)

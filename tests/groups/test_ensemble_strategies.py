@@ -249,6 +249,8 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
         context = context_of(SPLIT, "AB", dev=1, items=items, judge=judge)
         (verdict,) = reranking.fuse(context, context.task.test, "judge")
         assert verdict.answer == expected and verdict.agreement == pytest.approx(1 / 3)
+        # three answers, a context and two letters in either order, and a text
+        assert verdict.tokens == 3 * 10 + 2 * (4 + 2) + 7
     (prompt,) = judge.prompts
     assert "Proposal 1: red\nProposal 2: blue" in prompt
 

@@ -86,16 +86,23 @@ def test_nothing_within_the_radius_is_lower_than_the_minimum(seed, dim, radius, 
     assert model_values(model, found[None])[0] <= best + 1e-6 * (1 + abs(best))
 
 
-def test_the_number_of_points_decides_what_is_fitted():
-    random = np.random.default_rng(0)
-    x = random.standard_normal((100, 4))
-    y = x[:, 0] * x[:, 1] + (x**2).sum(axis=1) + x[:, 2]
-    assert fit(x[:5], y[:5]) is None
-    assert not fit(x[:9], y[:9]).hessian.any()
-    squares = fit(x[:14], y[:14]).hessian
-    assert squares.any() and np.array_equal(squares, np.diag(np.diag(squares)))
-    full = fit(x, y).hessian
-    assert not np.array_equal(full, np.diag(np.diag(full)))
+@pytest.mark.parametrize(
+    ("dim", "points", "terms"),
+    [
+        (4, 5, "none"), (4, 6, "slopes"), (4, 9, "slopes"), (4, 10, "squares"), (4, 16, "squares"),
+        (4, 17, "products"), (32, 618, "products"), (33, 700, "squares"),
+    ],
+)  # fmt: skip
+def test_the_number_of_points_decides_what_is_fitted(dim, points, terms):
+    """1.1 of them for each unknown; products up to 32 coordinates."""
+    x = np.random.default_rng(0).standard_normal((points, dim))
+    model = fit(x, x[:, 0] * x[:, 1] + (x**2).sum(axis=1) + x[:, 2])
+    if terms == "none":
+        assert model is None
+        return
+    squares = np.diag(np.diag(model.hessian))
+    assert squares.any() == (terms != "slopes")
+    assert np.array_equal(model.hessian, squares) == (terms != "products")
 
 
 CLOUD = np.random.default_rng(0).standard_normal((30, 2))

@@ -183,7 +183,7 @@ from pyswarms.utils.functions import single_obj as fx
 options = {"c1": 0.5, "c2": 0.3, "w": 0.9}
 optimizer = ps.single.GlobalBestPSO(n_particles=10, dimensions=2, options=options)
 best_cost, best_pos = optimizer.optimize(fx.sphere, iters=100)
-assert best_cost == fx.sphere(best_pos) < 1e-2
+again, most = fx.sphere(best_pos), 1e-2
 """
 BITS = """
 import pyswarms as ps
@@ -195,15 +195,17 @@ def share(mask, alpha):
 
 options = {"c1": 0.5, "c2": 0.5, "w": 0.9, "k": 30, "p": 2}
 optimizer = ps.discrete.BinaryPSO(n_particles=30, dimensions=15, options=options)
-cost, pos = optimizer.optimize(share, iters=30, alpha=0.88, verbose=False)
-assert cost == share(pos[None], alpha=0.88)[0] < 1
+best_cost, pos = optimizer.optimize(share, iters=30, alpha=0.88, verbose=False)
+again, most = share(pos[None], alpha=0.88)[0], 1
 """
 
 
 @pytest.mark.parametrize("script", [BASIC, BITS])
 def test_scripts_run_with_their_imports_changed(script):
     changed = script.replace("import pyswarms as", "import pyswarmopt.interop.pyswarms as")
-    exec(changed.replace("from pyswarms.", "from pyswarmopt.interop.pyswarms."), {})
+    found: dict = {}
+    exec(changed.replace("from pyswarms.", "from pyswarmopt.interop.pyswarms."), found)
+    assert found["best_cost"] == found["again"] < found["most"]
 
 
 def test_a_particle_is_the_nearest_of_its_own_also_among_duplicates():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import webbrowser
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,23 @@ def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
     assert out["optimum"] == 0.0 and out["stop"] == {"max_evals": 600}
     assert run(*words.split()[:-1]) == 0
     assert f"{same.fun:.6g}" in capsys.readouterr().out
+
+
+def test_the_lesson_is_opened_in_the_browser(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+
+    class Browser(webbrowser.BaseBrowser):
+        def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
+            opened.append(url)
+            return True
+
+    webbrowser.register("noting", None, Browser(), preferred=True)
+    out = tmp_path / "lesson.html"
+    assert run("lesson", "--out", str(out)) == 0
+    said = capsys.readouterr()
+    assert opened == [out.as_uri()] and f"wrote {out}" in said.out and not said.err
 
 
 @pytest.mark.parametrize("kind", ["gif", "html"])

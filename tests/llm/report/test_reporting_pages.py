@@ -340,6 +340,18 @@ def shown(dev: tuple[Item, ...] | None = DEV, **more: Any) -> str:
     return " ".join(page.text.split())
 
 
+def test_each_of_several_tasks_has_a_row_of_its_scores() -> None:
+    tasks = {
+        "law": {"scoring": "letter", "best_dev": 0.81, "best_test": 0.71, "best_single_test": 0.41},
+        "tax": {"scoring": "letter", "best_dev": 0.82, "best_test": 0.72, "best_single_test": 0.42},
+    }
+    page = render_report(about_of(tasks=("law.json", "tax.json")), result_of(tasks=tasks), [])
+    rows = [re.sub(r"<[^>]*>", " ", row).split() for row in page.split("<tr>")]
+    for task, last in ("law", "1"), ("tax", "2"):
+        scores = [f"0.8{last}0", f"0.7{last}0", f"0.4{last}0"]
+        assert any(row[:1] == [task] and {*scores} <= {*row} for row in rows), task
+
+
 def test_items_gained_and_lost_by_hand() -> None:
     text = shown(experts=EXPERTS)
     # Of the best single expert x: items 1 to 6. Gained 7, 8, 9; lost 2.
