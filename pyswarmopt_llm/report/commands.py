@@ -223,7 +223,7 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
     here, run = replace(about, config=config), _run(config)
     typed = replace(with_relative_paths(about.typed), out=config.out)
     if UNTRAINED in about.notes:
-        more = replace(typed, out=f"{run}-more")
+        more = replace(typed, dev=None, out=f"{run}-more")  # `--dev` may have left some out
         yield "train the result, too, with more examples", search_command(more)
     single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
     given = config.test is not None
