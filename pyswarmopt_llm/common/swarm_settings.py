@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyswarmopt as pso
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import RARE, options_of
+from pyswarmopt_llm.common.registry import closest
 
 # parameters of the recipe that have options of their own
 _OTHER_OPTIONS = ("patience", "max_iter", "compat")
@@ -30,9 +33,8 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
         name, _, text = setting.partition("=")
         name = name.replace("-", "_")
         if name not in defaults:
-            raise InvalidOption(
-                "settings", setting, f"no coefficient {name}; there are {', '.join(defaults)}"
-            )
+            why = f"no setting {name}; {_instead(name, [*defaults])}"
+            raise InvalidOption("settings", setting, why)
         try:
             options[name] = type(defaults[name])(text)
         except ValueError as error:
@@ -43,3 +45,13 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidOption("settings", " ".join(settings), str(error)) from error
     return options
+
+
+def _instead(name: str, coefficients: list[str]) -> str:
+    """What to write in place of an unknown name."""
+    if name in _OTHER_OPTIONS:
+        return "it is an option of its own"
+    options = options_of(SearchConfig)
+    rare = [field for field, option in options.items() if option.group == RARE]
+    close = closest(name, [*coefficients, *rare])
+    return f"did you mean {close}?" if close else f"coefficients are {', '.join(coefficients)}"

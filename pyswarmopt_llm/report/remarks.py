@@ -59,14 +59,15 @@ def remarks(result: Result, way: Headroom | None) -> Iterator[str]:
 
 
 def changed(pair: Comparison) -> str:
-    """The examples that the result gains and loses.
+    """The examples that the result gains and loses, beside the best expert.
 
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
         >>> changed(Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, (80, 200)))
-        'Of 90 test examples 15 gained and 6 lost.'
+        'Against the best expert, of 90 test examples 15 are gained and 6 lost.'
     """
-    return f"Of {counted(pair.n, 'test example')} {pair.gained} gained and {pair.lost} lost."
+    of = f"of {counted(pair.n, 'test example')} {pair.gained} are gained and {pair.lost} lost"
+    return f"Against the best expert, {of}."
 
 
 def headroom(way: Headroom) -> str:

@@ -172,8 +172,14 @@ def test_unknown_combinations(spec: str) -> None:
 def test_recipe_options() -> None:
     given = {"inertia": 0.1, "restart_patience": 3, "randomness": "none"}
     assert recipe_options(["inertia=0.1", "restart-patience=3", "randomness=none"]) == given
-    with pytest.raises(UserError, match="no coefficient patience"):  # an option of its own
+    with pytest.raises(
+        UserError, match="no setting patience; it is an option of its own"
+    ):  # an option of its own
         recipe_options(["patience=3"])
+    with pytest.raises(
+        UserError, match=r"no setting trian; did you mean train\?"
+    ):  # no coefficient
+        recipe_options(["trian=off"])
 
 
 # evaluate
