@@ -146,7 +146,7 @@ class Search(Loop[Result]):
         breach, finite = judge.breach(), math.isfinite(fun)
         failures = dict(self._evaluator.failures)
         result = Result(
-            x=x,
+            x=x.copy(),  # a callback may change it
             fun=fun,
             nfev=self._evaluator.calls,
             nit=self._swarm.iteration,

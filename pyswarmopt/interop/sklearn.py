@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import get_tags
 
@@ -39,7 +41,8 @@ class SwarmSearchCV(BaseSearchCV):
         cv: folds.
         verbose: how much is printed.
         pre_dispatch: jobs that are sent ahead.
-        error_score: score of a candidate whose fit fails.
+        error_score: score of a candidate whose fit fails. One whose fits all fail is not in
+            `cv_results_`.
         return_train_score: score the training folds, too.
 
     Example:
@@ -103,19 +106,32 @@ class SwarmSearchCV(BaseSearchCV):
         if self.n_iter < 2:
             raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
         score_of: dict[Hashable, float] = {}
+        failures: list[ValueError] = []
+        fitted = 0
 
         def scores(candidates: list[dict[str, Any]]) -> list[float]:
+            nonlocal fitted
             keys = [_identity(params) for params in candidates]
             known = zip(keys, candidates, strict=True)
             new = {key: params for key, params in known if key not in score_of}
             if new:
-                results = evaluate_candidates(list(new.values()))
+                try:
+                    results = evaluate_candidates(list(new.values()))
+                except ValueError as error:
+                    # scikit-learn gives up where all fits of a call fail, which may be one candidate
+                    if not str(error).lstrip().startswith("All the"):
+                        raise
+                    failures.append(error)
+                    warnings.warn(str(error), FitFailedWarning, stacklevel=2)
+                    score_of.update(dict.fromkeys(new, self.error_score))
+                    return [score_of[key] for key in keys]
                 mean = results.get(f"mean_test_{self.refit}", results.get("mean_test_score"))
                 if mean is None:
                     raise ValueError(
                         f"refit={self.refit!r}: with several metrics, name the one to maximise"
                     )
                 score_of.update(zip(new, mean[-len(new) :].tolist(), strict=True))
+                fitted += len(new)
             return [score_of[key] for key in keys]
 
         seed = self.random_state
@@ -127,6 +143,8 @@ class SwarmSearchCV(BaseSearchCV):
         maximize(
             scores, recipe=self.recipe, max_evals=limit, seed=seed, vectorized=True, space=space
         )
+        if not fitted:
+            raise failures[-1]
 
 
 def _identity(params: dict[str, Any]) -> Hashable:

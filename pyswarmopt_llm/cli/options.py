@@ -66,6 +66,21 @@ def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
             raise UserError(f"{name}: is empty; give it a value, or leave the option out")
 
 
+def refuse_repeated(args: Sequence[str], options: Collection[str]) -> None:
+    """Refuse a second value of an option that takes one, and of which other commands take several: the
+    parser keeps the last.
+
+    Example:
+        >>> refuse_repeated(["--metric", "f1", "--metric=bleu"], ["--metric"])
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: --metric: is given twice; this command takes one, so run it for each
+    """
+    names = [arg.partition("=")[0] for arg in args]
+    for option in options:
+        if names.count(option) > 1:
+            raise UserError(f"{option}: is given twice; this command takes one, so run it for each")
+
+
 class SwarmCommand(HelpCommand):
     """A command with variadic options (dots after the value)."""
 
@@ -75,10 +90,13 @@ class SwarmCommand(HelpCommand):
         """Spread the variadic options, then parse as usual."""
         several = []
         valued = []
+        single = []
         for param in self.params:
             several += param.opts if (param.metavar or "").endswith("...") else []
             valued += [] if getattr(param, "is_flag", False) else param.opts
+            single += [] if getattr(param, "multiple", False) else param.opts
         refuse_empty(args, valued)
+        refuse_repeated(args, {"--task", "--metric"}.intersection(single))
         return super().parse_args(ctx, spread(args, several))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, build_row, in_batches
 from pyswarmopt_llm.engine.passes import Decoder, Passes
 
@@ -103,7 +104,9 @@ class PlainPasses(Passes):
         try:
             _, state = self.read_on(ids[:, :2], 0, {}, keep=True)
             in_parts, _ = self.read_on(ids[:, 2:], 2, state, keep=True)
-        except (IndexError, RuntimeError, ValueError):  # raised by the model's own code
+        except (IndexError, RuntimeError, ValueError) as error:  # raised by the model's code
+            if out_of_memory(error):
+                raise
             return False
         return bool((in_parts - whole).abs().max() < whole.float().std() / 8)
 

@@ -66,7 +66,7 @@ class Real:
 @dataclass(frozen=True)
 class Integer(Real):
     """A whole number from low to high; on a logarithmic scale it is rounded here, else by the
-    search. The coordinate of one with steps is their number.
+    search. The coordinate of one with steps, or beyond 2**53, is their number.
 
     Attributes:
         low: the least value.
@@ -95,19 +95,27 @@ class Integer(Real):
             )
 
     @property
+    def _counts(self) -> bool:
+        """Whether a coordinate counts steps: float64 has no odd numbers beyond 2**53."""
+        large = max(abs(self.low), abs(self.high)) > 2**53
+        return self.step != 1 or (large and not self.log)
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """Least and largest coordinate of the search."""
         if self.log:
             return math.log(self.low - 0.5), math.log(self.high + 0.5)
-        return super().bounds if self.step == 1 else (0.0, (self.high - self.low) // self.step)
+        return (0.0, (self.high - self.low) // self.step) if self._counts else super().bounds
 
     def decode(self, x: float) -> int:
         """The value at a coordinate."""
-        return round(super().decode(x)) if self.step == 1 else self.low + round(x) * self.step
+        if self._counts:
+            return min(self.low + round(x) * self.step, self.high)
+        return round(super().decode(x))
 
     def encode(self, value: float) -> float:
         """The coordinate of a value."""
-        return super().encode(value) if self.step == 1 else (value - self.low) / self.step
+        return (value - self.low) / self.step if self._counts else super().encode(value)
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""

@@ -7,7 +7,7 @@ Dataclasses are read from objects, tuples from lists.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -116,12 +116,15 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
     )
 
 
-def parse_json(text: str | bytes, unique: bool = False) -> Any:
+def parse_json(
+    text: str | bytes, unique: bool = False, constant: Callable[[str], Any] | None = None
+) -> Any:
     """Parse a JSON text.
 
     Args:
         text: text; bytes are UTF-8 (or UTF-16 or UTF-32).
         unique: whether to reject duplicate keys, of which Python keeps the last.
+        constant: meaning of ``NaN``, ``Infinity`` and ``-Infinity``; None: these floats.
 
     Raises:
         json.JSONDecodeError: malformed; has the position.
@@ -135,7 +138,9 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
     """
     too_deep = f"nested too deeply (more than {DEEPEST} levels)"
     try:
-        value = json.loads(text, object_pairs_hook=_unique if unique else None)
+        value = json.loads(
+            text, object_pairs_hook=_unique if unique else None, parse_constant=constant
+        )
     except RecursionError as error:
         raise ValueError(too_deep) from error
     level = [value]

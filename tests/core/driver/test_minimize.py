@@ -34,6 +34,16 @@ def test_limits_and_their_names():
     assert pso.minimize(bowl, BOX, callback=raise_stop, seed=0).nit == 0
 
 
+@pytest.mark.parametrize("options", [{}, {"recipe": "constriction"}, {"asynchronous": True}])
+def test_a_callback_that_changes_its_result_changes_no_search(options):
+    def change(result):
+        result.x[:] = 50
+
+    plain = pso.minimize(bowl, BOX, max_evals=40, seed=0, **options)
+    watched = pso.minimize(bowl, BOX, max_evals=40, seed=0, callback=change, **options)
+    assert watched.x.tolist() == plain.x.tolist() and watched.fun == plain.fun == bowl(plain.x)
+
+
 # --- forms of the objective ---
 
 

@@ -122,6 +122,20 @@ def test_conditions_may_stand_on_conditions_and_list_several_values():
         assert set(found) == wanted
 
 
+@pytest.mark.parametrize("low", [2**53, -(2**60), 1_700_000_000_000_000_000])
+def test_whole_numbers_beyond_those_of_float64_are_all_reached(low):
+    seen = set()
+
+    def loss(n):
+        seen.add(n)
+        return abs(n - low - 3)
+
+    r = pso.minimize(
+        loss, space={"n": pso.integer(low, low + 8)}, x0={"n": low + 5}, max_evals=30, seed=0
+    )
+    assert r.params == {"n": low + 3} and seen == set(range(low, low + 9))
+
+
 def test_constraints_get_the_names_that_they_take():
     r = pso.minimize(
         lambda a, b: a + b, space={"a": (0, 4), "b": pso.integer(0, 4)}, max_evals=120, seed=0,

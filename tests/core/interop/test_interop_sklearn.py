@@ -12,7 +12,7 @@ from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
@@ -79,6 +79,21 @@ def test_with_several_metrics_the_one_of_refit_counts():
     metrics = {"scoring": ["accuracy", "f1_macro"], "refit": False}
     with pytest.raises(ValueError, match="name the one to maximise"):
         SwarmSearchCV(SVC(), {"C": (1, 2)}, n_iter=3, **metrics).fit(x, y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+def test_a_candidate_whose_fits_all_fail_ends_nothing_unless_all_do():
+    """As in a grid, of which scikit-learn drops nothing for one of them."""
+    x, y = load_iris(return_X_y=True)
+    space = {"C": [1.0, -1.0, 100.0, -2.0]}
+    grid = GridSearchCV(SVC(), space, cv=2).fit(x, y)
+    search = SwarmSearchCV(SVC(), space, n_iter=8, cv=2, random_state=0).fit(x, y)
+    assert search.best_params_ == grid.best_params_ and search.best_score_ == grid.best_score_
+    assert {params["C"] for params in search.cv_results_["params"]} == {1.0, 100.0}
+    with pytest.raises(ValueError, match="fits failed"):
+        SwarmSearchCV(SVC(), {"C": [-1.0, -2.0]}, n_iter=4, cv=2, random_state=0).fit(x, y)
+    with pytest.raises(ValueError, match="'C' parameter"):
+        SwarmSearchCV(SVC(), space, n_iter=8, cv=2, random_state=0, error_score="raise").fit(x, y)
 
 
 def test_fewer_than_two_candidates_are_refused():

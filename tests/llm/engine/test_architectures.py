@@ -166,6 +166,28 @@ def test_it_is_said_once_that_nothing_is_shared(engine: TransformersEngine) -> N
     assert ("slower" in engine.notes.get("batches", "")) != planned
 
 
+@pytest.mark.parametrize("engine", PLAIN[:1], indirect=True)
+@pytest.mark.parametrize(("message", "lacks"), [("can't allocate memory", True), ("odd", False)])
+def test_lack_of_memory_is_no_trait_of_a_model(
+    engine: TransformersEngine, message: str, lacks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = engine.passes
+    assert isinstance(passes, PlainPasses)
+    read = passes.read_on
+
+    def fail(ids: Tensor, *args: Any, keep: bool) -> Any:
+        if keep:
+            raise RuntimeError(message)
+        return read(ids, *args, keep=keep)
+
+    monkeypatch.setattr(passes, "read_on", fail)
+    if lacks:
+        with pytest.raises(RuntimeError, match=message):
+            _ = passes.keeps_state
+    else:
+        assert not passes.keeps_state
+
+
 def test_long_texts_of_two_sets_of_rotary_factors_do_not_depend_on_their_batch(
     tiny_base: Path,
 ) -> None:

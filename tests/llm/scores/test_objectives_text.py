@@ -243,6 +243,17 @@ def test_a_local_metric_of_evaluate(metric_folder: Path) -> None:
         EvaluateMetric(f"{metric_folder}#bytes")(items, texts)
 
 
+def test_a_metric_of_errors_is_refused(metric_folder: Path) -> None:
+    """A search would look for the most errors; `evaluate` does not say which way a metric goes."""
+    from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
+
+    script = metric_folder / "overlap_x.py"
+    code = script.read_text()
+    script.write_text(code.replace('"words": sum', '"wer": 1 - sum(shares), "words": sum'))
+    with pytest.raises(UserError, match="larger for worse replies"):
+        EvaluateMetric(f"{metric_folder}#wer")
+
+
 def test_a_metric_that_takes_a_list_of_references_gets_all_of_them(metric_folder: Path) -> None:
     from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
 

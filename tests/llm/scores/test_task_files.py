@@ -255,6 +255,18 @@ def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path: Path) -> None
         read_table(path)
 
 
+def test_a_value_that_pandas_wrote_as_missing_is_none(tmp_path: Path) -> None:
+    """`json.dumps` of a row with a gap: NaN, which is no answer and no label."""
+    rows = [{"question": f"q{i}", "answer": "a" if i else float("nan")} for i in range(12)]
+    for name in ("rows.json", "rows.jsonl"):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        path = write(tmp_path / name, lines if name.endswith("l") else rows)
+        with pytest.raises(UserError, match=r"nothing in column \"answer\""):
+            load_task(path)
+        task = load_task(path, skip_bad_rows=True)
+        assert {item.answer for item in (*task.dev, *task.test)} == {"a"}
+
+
 @pytest.mark.parametrize("spec", ["a.xlsx", "prompts:a.ods"])
 def test_a_workbook_is_named_with_its_remedy(spec: str, tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_bytes(b"PK\x03\x04")

@@ -53,6 +53,25 @@ class EvaluateMetric:
                 f"`metric` evaluate:{spec}: {first_line(error)}; give a metric's folder, or its "
                 "name online"
             ) from error
+        self._refuse_errors()
+
+    def _refuse_errors(self) -> None:
+        """Refuse a metric that counts errors, as word error rates do: a search makes it larger.
+
+        Raises:
+            InvalidOption: a wrong reply has more than the right one.
+        """
+        try:
+            right = self._value(["the cat sat on the mat"], "the cat sat on the mat")
+            wrong = self._value(["the cat sat on the mat"], "no dogs here")
+        except UserError:  # it takes other texts than these
+            return
+        if right < wrong:
+            raise InvalidOption(
+                "metric",
+                f"evaluate:{self._name}",
+                "is larger for worse replies; write a function that returns its negative",
+            )
 
     def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """One value per item."""
