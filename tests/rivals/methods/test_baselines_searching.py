@@ -16,7 +16,7 @@ import pyswarmopt as pso
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.searching.by_optimizer import SPREAD, candidate, decode, recipe
+from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 from pyswarmopt_rivals.methods.searching.soups import greedy
 
@@ -94,14 +94,14 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
         torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_evolmerge_begins_on_both_sides_of_the_middle(experts: list[Adapter]) -> None:
-    """Weights of 0.5 and densities of 0.55 lie between."""
-    trial = NearTo(target(experts, [0.5, 0.5, 0.0], "delta"), 2)
+def test_evolmerge_starts_in_the_middle_with_a_sixth_of_the_box(experts: list[Adapter]) -> None:
+    """The paper's 0.5 and 1/6: the two points that CMA-ES takes its mean and its step from."""
+    trial = NearTo(target(experts, [0.6, 0.3, 0.1], "delta"), 2)
     run("evolmerge", experts, trial, "delta")
-    settings = load_method("evolmerge").settings(3, "delta", seed=0)
-    for seen, share in zip(trial.seen, (0.5 - SPREAD, 0.5 + SPREAD), strict=True):
-        u = torch.full((6,), share, dtype=torch.float64)
-        torch.testing.assert_close(seen, flat(candidate(replace(settings, experts=experts), u)))
+    settings = replace(load_method("evolmerge").settings(3, "delta"), experts=experts)
+    for seen, place in zip(trial.seen, (1 / 3, 2 / 3), strict=True):
+        u = torch.full((6,), place, dtype=torch.float64)
+        torch.testing.assert_close(seen, flat(candidate(settings, u)))
 
 
 def test_pso_merging_starts_from_base_experts_and_sparse_experts(experts: list[Adapter]) -> None:
