@@ -1,10 +1,9 @@
 """Particle swarms for any function: composed of parts such as restart, repel and step schedules, on
 flat arrays or tensors of 2 to 10^7 coordinates.
 
-`minimize` takes any of them as `recipe`; its default is no swarm, but a Gaussian process and
-descents. Searches are resumed bit for bit.
-What stands in `__all__` is the public API; names are loaded on first use, so that importing the
-package is quick.
+`minimize` takes any of them as `recipe`; its default is not a swarm, but a Gaussian process with
+descents. Searches resume bit for bit. The names in `__all__` are the public API; they are loaded on
+first use, so importing the package is quick.
 
 >>> import pyswarmopt as pso
 >>> pso.minimize(pso.functions.sphere, [(-5, 5)] * 3, max_evals=4000, seed=0).fun < 1e-6
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"  # pyproject.toml reads it from here
 
-# The public names that a module defines, and those of modules themselves.
+# Module -> its public names; and public modules.
 _DEFINED_IN = {
     "_minimize": "maximize minimize",
     "algorithms.recipe": "Recipe compose",

@@ -1,4 +1,4 @@
-"""Recipes against each other on one function: the same budget, the same seeds, a paired test."""
+"""Compares recipes on one function: the same budget, the same seeds, a paired test."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ DEFAULT = "default"  # recipe=None of `minimize`
 
 
 class Paired(NamedTuple):
-    """How often one recipe was better than another with the same seed.
+    """How often one recipe beats another with the same seed.
 
     Attributes:
-        better: on how many seeds.
-        worse: on how many; the others are ties.
-        p: p-value of the exact two-sided sign test, Holm-corrected (1979) for as many recipes as are
+        better: number of seeds on which it is better.
+        worse: number of seeds on which it is worse; the others are ties.
+        p: p-value of the exact two-sided sign test, Holm-corrected (1979) for the number of recipes
             compared with the same one.
 
     Example:
@@ -48,8 +48,8 @@ class Comparison:
     """Searches of several recipes with the same seeds; its `str` is a table.
 
     Attributes:
-        results: by the recipe's name, one `Result` for each seed.
-        optimum: the least value, to which distances are told; None: values are.
+        results: recipe name -> one `Result` for each seed.
+        optimum: the least value, from which distances are measured; None: values are shown.
 
     Example:
         >>> import pyswarmopt as pso
@@ -62,20 +62,20 @@ class Comparison:
     optimum: float | None = None
 
     def finals(self, recipe: str) -> Floats:
-        """Best values in the end, one for each seed, (n,)."""
+        """Final best values, one for each seed, (n,)."""
         return np.array([r.fun for r in self.results[recipe]]) - (self.optimum or 0.0)
 
     def median(self, recipe: str) -> float:
-        """Median of the finals."""
+        """Median of the final values."""
         return float(np.median(self.finals(recipe)))
 
     def interval(self, recipe: str) -> tuple[float, float]:
-        """A 95% interval of the median, from order statistics; below six seeds the range."""
+        """A 95% interval of the median, from order statistics; for fewer than six seeds the range."""
         low, high = median_interval(self.finals(recipe)[:, None])
         return float(low[0]), float(high[0])
 
     def paired(self, against: str | None = None) -> dict[str, Paired]:
-        """Each recipe against one of them, by default the first, seed by seed."""
+        """Each recipe against the given one (by default the first), seed by seed."""
         base = next(iter(self.results)) if against is None else against
         others = [name for name in self.results if name != base]
         gains = {name: self.finals(base) - self.finals(name) for name in others}
@@ -119,25 +119,26 @@ def compare(
 ) -> Comparison:
     """Run recipes on a function with the same budget and the same seeds.
 
-    Recipes of one population and one way to start begin at the same points where their seeds are
-    the same, so pairs are compared.
+    Recipes with equal populations and initialisation start from the same points for the same seed,
+    so pairs are compared.
 
     Args:
         fun: as in `minimize`.
         bounds: as in `minimize`.
-        recipes: names, recipes and None, which is the default search; or these by the names that
-            the table shall have. Others are compared with the first.
+        recipes: names, recipes and None (the default search); or a dict from names in the table to
+            these. All are compared with the first.
         seeds: searches of each recipe, with seeds 0 to seeds - 1.
-        optimum: the least value of `fun`, if it is known.
+        optimum: least value of `fun`, if known.
         on_run: called after each search.
-        options: others of `minimize`, the same for all, such as `max_evals`.
+        options: further arguments of `minimize`, shared by all, such as `max_evals`.
 
     Returns:
         The searches, with medians, intervals and tests.
 
     Raises:
-        ValueError: no recipes, or two of one name.
-        TypeError: `recipes` is no list, or `seed` or `recipe` in place of `seeds` and `recipes`.
+        ValueError: no recipes, or two with one name.
+        TypeError: `recipes` is not a list, or `seed` or `recipe` is given instead of `seeds` and
+            `recipes`.
 
     Example:
         >>> import pyswarmopt as pso
@@ -156,7 +157,7 @@ def compare(
         for seed in range(as_count("seeds", seeds, 1)):
             found.append(minimize(fun, bounds, recipe, seed=seed, **options))
             if INTERRUPTED in found[-1].stop:
-                raise KeyboardInterrupt  # the comparison ends, not this search alone
+                raise KeyboardInterrupt  # end the comparison, not only this search
             on_run()
         results[name] = tuple(found)
     return Comparison(results, optimum)
@@ -187,7 +188,8 @@ def _label(recipe: str | Recipe | None) -> str:
 
 
 def sign_test(better: int, worse: int) -> float:
-    """The exact two-sided sign test: the probability of as uneven a count, were both as likely.
+    """The exact two-sided sign test: the probability of at least as uneven a count if both are
+    equally likely.
 
     Example:
         >>> sign_test(6, 0), sign_test(3, 3)

@@ -1,4 +1,4 @@
-"""The swarm: ask, tell, stop. The one loop that everything else uses."""
+"""The swarm: ask, tell, stop. All other loops use it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from pyswarmopt.parts.stopping import extent, reasons
 if TYPE_CHECKING:
     from torch import Tensor
 
-Rows = Array | None  # (n, D), as `base.inputs.matrix` gives them
-FLOATING = ("float16", "float32", "float64")  # dtypes of NumPy that a swarm can have
+Rows = Array | None  # (n, D), for `base.inputs.matrix`
+FLOATING = ("float16", "float32", "float64")  # NumPy dtypes supported by swarms
 
 
 class Swarm:
     """A particle swarm that proposes positions and is told their values.
 
-    It works on NumPy arrays. Given positions as a tensor, a dtype of torch or a device, it works on
+    It uses NumPy arrays; with starting positions as a tensor, a torch dtype or a device, it uses
     tensors.
 
     Args:
@@ -58,7 +58,7 @@ class Swarm:
         bounds: the box to search in; see `pyswarmopt.boundary.make_box` for the forms.
         positions: starting positions, (n, D). With n < N the recipe adds the rest, the n come
             first.
-        velocities: starting velocities, (N, D), taken as they are; default: the recipe's.
+        velocities: starting velocities, (N, D), used unchanged; default: the recipe's.
         recipe: a name out of `pyswarmopt.recipes.RECIPES`, or a `Recipe`.
         maximize: whether larger values are better.
         seed: seed of the swarm's own generator; None takes one from the operating system, a NumPy
@@ -118,15 +118,15 @@ class Swarm:
     def ask(self) -> Array:
         """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
 
-        N is the size of the present population, which a restart of the swarm may change. A large
-        swarm returns its own memory in place of a copy, and moves on in other memory while you hold
-        it: if you edit such positions, evaluate them as edited and tell them with `repaired=True`.
+        N is the present population, which a restart may change. A large swarm returns its own
+        memory instead of a copy, and moves on in other memory while you hold it: if you edit such
+        positions, evaluate them as edited and tell them with `repaired=True`.
         """
         self._prepare()
         return self._update.hand_out()
 
     def tickets(self) -> list[Ticket]:
-        """The tickets of this round that have no value yet; they are told one by one, in any order.
+        """This round's tickets without a value; they are told one by one, in any order.
 
         The swarm moves after the last value of a round, so the order makes no difference. For an
         asynchronous swarm (see `ask_one`): the pending evaluations; after loading it, those to be
@@ -149,10 +149,10 @@ class Swarm:
     def ask_one(self) -> Ticket | None:
         """The next position to evaluate, in asynchronous mode: no particle waits for the others.
 
-        The particle idle for longest moves, on the bests known by now, and is pending until its
-        ticket is told. Particles count their own stagnation; an iteration, by which schedules,
-        patience and stop rules count, ends after every N values. The run depends on the seed and
-        the order of the tells. There is no way back from asynchronous mode.
+        The particle idle for longest moves on the currently known bests, and is pending until its
+        ticket is told. Particles count their own stagnation; an iteration, as counted by schedules,
+        patience and stop rules, ends after every N values. The run depends on the seed and the
+        order of the tells. Asynchronous mode cannot be left again.
 
         Returns:
             A ticket; None if another value must be told first: all particles are pending, or the
@@ -177,7 +177,7 @@ class Swarm:
         i = in_flight.next()
         if i is None:
             return None
-        if in_flight.completed_at[i] >= 0:  # else it is evaluated where it starts
+        if in_flight.completed_at[i] >= 0:  # otherwise it is evaluated at its start
             self._update.move_one(i)
         return self._ticket(i, in_flight.dispatch(i))
 
@@ -191,18 +191,17 @@ class Swarm:
         """Tell the values of the positions that `ask` returned, or the value of one ticket.
 
         Args:
-            positions: what the values belong to: what `ask` returned, (N, D), or a `Ticket`.
+            positions: positions from `ask`, (N, D), or a `Ticket`.
             values: (N,) numbers, or one for a ticket (NaN if it failed); NumPy, torch or a list.
             dropped: (N,) mask of the particles that were not evaluated this time; their values are
-                ignored. Nothing changes for them (recipes compatible with the Model Swarms
+                ignored, and nothing changes for them (recipes compatible with the Model Swarms
                 reference count their old score again).
-            repaired: the positions differ from those that `ask` returned, as after a repair; the
-                particles continue from them.
+            repaired: the positions differ from those of `ask`, as after a repair; the particles
+                continue from them.
 
         Raises:
             ValueError: no `ask` before, wrong shapes, complex values, positions that are not finite
-                or that `ask` did not return (unless `repaired`), or a ticket that was told already
-                or is not of this swarm.
+                or not from `ask` (unless `repaired`), or a ticket already told or of another swarm.
         """
         st = self._state
         if st.in_flight is not None:
@@ -224,17 +223,16 @@ class Swarm:
         self._complete(costs, evaluated)
 
     def revalue(self, values: npt.ArrayLike | Tensor, best: float | None = None) -> None:
-        """Replace the values of the personal bests, after evaluating them again because the
-        objective is noisy.
+        """Replace the values of the personal bests after reevaluating them under noise.
 
         The best of the swarm and the best of all follow, for better or worse: otherwise a lucky
-        value would stay for ever. Positions, stagnation counts and the worst stay as they are.
+        value would stay for ever. Positions, stagnation counts and the worst do not change.
 
         Args:
             values: (N,) values of `personal_bests`, in the user's sense; one that is not finite
                 counts as the worst possible.
-            best: value of `Swarm.best.x`; needed only if no particle has its personal best there
-                any more, as after a restart of the swarm. Default: its old value.
+            best: value of `Swarm.best.x`; needed only if it is no longer any particle's personal
+                best, as after a restart. Default: its old value.
 
         Raises:
             ValueError: not one value for each particle.
@@ -253,11 +251,11 @@ class Swarm:
         self._update.revalue(costs, best_cost if math.isfinite(best_cost) else math.inf)
 
     def stop(self) -> dict[str, float]:
-        """The recipe's reasons to stop, with the values that triggered them; empty to continue."""
+        """The recipe's reasons to stop, with their values; empty to continue."""
         return reasons(self.recipe.stop, self._state)
 
     def _prepare(self) -> None:
-        """Move, unless there are positions whose values are not in yet."""
+        """Move, unless present positions still lack values."""
         st = self._state
         if st.in_flight is not None:
             raise ValueError("this swarm is in asynchronous mode: continue with ask_one()")
@@ -277,7 +275,7 @@ class Swarm:
         return Ticket(copied(self._state.positions[particle]), particle, number)
 
     def _in_flight(self) -> InFlight:
-        """The pending evaluations; from the first call on particles move asynchronously."""
+        """The pending evaluations; the first call makes the swarm asynchronous."""
         st = self._state
         if st.in_flight is None:
             if st.pending:
@@ -286,10 +284,10 @@ class Swarm:
                 )
             self._update.own_positions()
             n = len(st.positions)
-            # a number that no ticket of a round ever had
+            # a number that no ticket of a round has had
             st.in_flight = InFlight.of(n, dispatched=st.generation + 1)
             st.in_flight.begin_round(st.leader_cost, st.best_cost)
-            if st.age > 0:  # all of them were evaluated, in their order
+            if st.age > 0:  # all of them were evaluated, in order
                 st.in_flight.completed_at[:], st.in_flight.completed = np.arange(n), n
         return st.in_flight
 
@@ -315,13 +313,13 @@ class Swarm:
 
     @property
     def best(self) -> Point:
-        """The best point evaluated so far, its value in the user's sense."""
+        """The best point evaluated so far, with its value in the user's sense."""
         st = self._state
         return Point(copied(st.best_position), st.user_value(st.best_cost))
 
     @property
     def worst(self) -> Point:
-        """The worst finite point evaluated so far, its value in the user's sense."""
+        """The worst finite point evaluated so far, with its value in the user's sense."""
         st = self._state
         return Point(copied(st.worst_position), st.user_value(st.worst_cost))
 
@@ -378,24 +376,24 @@ class Swarm:
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """State for a resume: arrays and tensors (copies, in memory), numbers and strings."""
+        """State for resuming: arrays and tensors (copies, in memory), numbers and strings."""
         return {
             name: copied(value) if isinstance(value, np.ndarray) or is_tensor(value) else value
             for name, value in self._saved().items()
         }
 
     def _saved(self) -> dict[str, Any]:
-        """The entries of `state_dict`, not copied."""
+        """The entries of `state_dict`, without copies."""
         return self._update.saved() | {"recipe": self.recipe.name, "options": self._options()}
 
     def _options(self) -> str | None:
         return None if self.recipe.options is None else json.dumps(dict(self.recipe.options))
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Restore a saved state, bit for bit; on tensors if this swarm has these, else on arrays.
+        """Restore a saved state, bit for bit; on tensors if this swarm uses them, else on arrays.
 
         Raises:
-            ValueError: not a swarm's state, or one of another recipe.
+            ValueError: not a swarm's state, or the state of another recipe.
         """
         self._check_recipe(saved)
         x = self._state.positions
@@ -426,13 +424,13 @@ class Swarm:
         recipe: Recipe | None = None,
         device: Any = None,
     ) -> Swarm:
-        """The swarm that `save` wrote.
+        """The swarm written by `save`.
 
         Args:
             path: the file.
-            recipe: needed only for a composition of your own, which the file cannot hold. The file
-                knows it by its name: give two compositions two names.
-            device: where tensors live from now on; default: arrays if the swarm had arrays, else
+            recipe: needed only for your own composition, which the file cannot hold. The file
+                identifies it by name: give two compositions two names.
+            device: device of the tensors from now on; default: arrays if the swarm had arrays, else
                 tensors on the CPU.
 
         Raises:
@@ -459,11 +457,11 @@ class Swarm:
         return swarm
 
 
-# ---- the first state, from what the user gives ----
+# ---- the first state, from the user's arguments ----
 
 
 def _kind_of(dtype: DType, device: Any, positions: Rows) -> tuple[DType, Any]:
-    """The dtype of a swarm, and its device: of tensors where one of these three is torch's, else of
+    """The dtype and device of a swarm: of tensors if any of the three arguments is torch's, else of
     arrays.
     """
     if device is None and not is_of_torch(dtype) and not is_tensor(positions):
@@ -480,7 +478,7 @@ def _kind_of(dtype: DType, device: Any, positions: Rows) -> tuple[DType, Any]:
 
 
 def _floating_name(dtype: Any) -> str:
-    """The name of a floating dtype of NumPy; None is float64."""
+    """The name of a NumPy floating dtype; None means float64."""
     try:
         name = np.dtype(dtype).name
     except TypeError:
@@ -497,7 +495,7 @@ def _no_dtype(dtype: Any) -> ValueError:
 
 
 def _usable(device: Any) -> Any:
-    """The device of torch, by default the CPU, if this machine has it."""
+    """The torch device, by default the CPU, if this machine has it."""
     with needing_torch(f"device={device!r}"):
         import torch
     chosen = "cpu" if device is None else device
@@ -510,7 +508,7 @@ def _usable(device: Any) -> Any:
 
 
 def _moving_to(device: Any) -> Callable[[Array], Array]:
-    """From an array or a tensor to a tensor on that device."""
+    """A function that moves an array or tensor to a device."""
     import torch
 
     here = torch.empty(0, device=device)
@@ -529,7 +527,7 @@ def _box_of(
     dtype: DType,
     device: Any,
 ) -> tuple[Box | None, int]:
-    """The box, if there are bounds, and D."""
+    """The box (None without bounds), and D."""
     if positions is not None:
         if dim not in (None, positions.shape[1]):
             raise ValueError(f"dim={dim}, but the positions have {positions.shape[1]} coordinates")
@@ -550,7 +548,7 @@ def _first_state(
     recipe: Recipe, x: Array, box: Box | None, generator: np.random.Generator, positions: Rows,
     velocities: Rows, maximize: bool,
 ) -> State:  # fmt: skip
-    """The state at x, (N, D), where the starting positions go: those given first, then the
+    """The state whose starting positions are written into x, (N, D): the given ones first, then the
     recipe's.
     """
     rows = 0 if positions is None else len(positions)
@@ -574,9 +572,7 @@ def _first_state(
 
 
 def _check_extent(state: State) -> None:
-    """Refuse starting positions between which velocities would overflow; with bounds `make_box`
-    sees to it.
-    """
+    """Refuse starting positions whose velocities would overflow; with bounds `make_box` does so."""
     dtype, apart = state.positions.dtype, extent(state)
     if not WIDTHS * apart <= largest_number(dtype):
         name = str(dtype).removeprefix("torch.")

@@ -1,6 +1,6 @@
-"""Tests that a recipe, an optimiser, a space or an objective of your own inherits.
+"""Tests for your own recipe, optimiser, space or objective to inherit.
 
-A class that inherits one of these is collected by pytest; each method is one promise of this package.
+pytest collects a class that inherits one of these; each method is one promise of this package.
 
 Example:
     >>> class TestMine(RecipeTests):
@@ -39,7 +39,7 @@ Bounds = list[tuple[float, float]]
 
 
 def valley(x: Floats) -> Any:
-    """Smooth, coupled, its least value 0 at (1, 1, ...); (..., D) -> (...)."""
+    """Smooth and coupled, with least value 0 at (1, 1, ...); (..., D) -> (...)."""
     x = np.asarray(x)
     middle = (x - 1.0) ** 2
     return middle.sum(-1) + 0.5 * (x[..., 0] - x[..., -1]) ** 2
@@ -50,7 +50,7 @@ def _with_holes(bad: float, x: Floats) -> float:
 
 
 def _first_values(points: Any, values: Any) -> dict[tuple[float, ...], float]:
-    """Each point once, in the order of the first evaluations, and its value then."""
+    """Each distinct point once, in order of first evaluation, with its value."""
     found: dict[tuple[float, ...], float] = {}
     for x, value in zip(points, values, strict=True):
         found.setdefault(tuple((np.asarray(x) + 0.0).tolist()), float(value))
@@ -58,7 +58,7 @@ def _first_values(points: Any, values: Any) -> dict[tuple[float, ...], float]:
 
 
 class Watched:
-    """An objective that keeps its points and values, and may raise at the n-th call."""
+    """An objective that records its points and values, and may raise at the n-th call."""
 
     def __init__(
         self, fun: Fun, fails_at: int = -1, error: type[BaseException] = RuntimeError
@@ -78,12 +78,12 @@ class Watched:
 
 
 def _events(result: Result) -> list[tuple[Any, ...]]:
-    """Course of a search in a form that can be compared; NaN equals NaN."""
+    """A search's course in comparable form; NaN equals NaN."""
     return [(r.iteration, r.particle, repr(r.value), r.x.tobytes()) for r in result.history]
 
 
 def _assert_same(found: Result, expected: Result, sentence: str) -> None:
-    """Two searches are the same; else the sentence, with the first move where they differ."""
+    """Assert that two searches are the same; else report the sentence and the first differing move."""
     ours = _events(found)
     theirs = _events(expected)
     if ours == theirs:
@@ -98,13 +98,13 @@ def _terms(recipe: str | Recipe | None) -> Sequence[Term]:
     """The terms of a recipe's velocity, if it is a sum of terms."""
     if recipe is None:
         return ()
-    from pyswarmopt.algorithms.registry import as_recipe  # on use, as a search does
+    from pyswarmopt.algorithms.registry import as_recipe  # imported on use, as in a search
 
     return getattr(as_recipe(recipe).velocity, "terms", ())
 
 
 def _assert_scope(term: Term) -> None:
-    """The direction of a part of a swarm is that part of the swarm's direction."""
+    """Assert that a direction, computed for part of a swarm, is that part of the swarm's direction."""
     from pyswarmopt.parts.velocity import Snapshot  # likewise
 
     if term.looks_at == "all":
@@ -130,7 +130,7 @@ def _assert_scope(term: Term) -> None:
 
 
 def _first(points: Sequence[Floats] | Floats) -> str:
-    """The first point, if there is one, for a message."""
+    """The first point, if any, for a message."""
     return f"x = {np.asarray(points[0]).tolist()}" if len(points) else "no point"
 
 
@@ -139,9 +139,9 @@ class RecipeTests:
 
     Attributes:
         recipe: a name, a `Recipe`, or None for the default search.
-        bounds: the box; it holds (1, 1, ...), and D is at least 2.
+        bounds: box that contains (1, 1, ...), with D of at least 2.
         max_evals: calls of a search, enough for a few iterations.
-        uses_chance: whether another seed is another search.
+        uses_chance: whether another seed gives another search.
     """
 
     recipe: str | Recipe | None = None
@@ -150,7 +150,7 @@ class RecipeTests:
     uses_chance = True
 
     def search(self, fun: Fun = valley, **options: Any) -> Result:
-        """A search with the recipe; `options` are those of `minimize`."""
+        """A search with the recipe; `options` are passed to `minimize`."""
         return _minimize.minimize(fun, **(self._options() | options))
 
     def _options(self) -> dict[str, Any]:
@@ -398,7 +398,7 @@ class RecipeTests:
         fun = Watched(valley)
         r = self.search(fun)
         points, values = r.evaluated()
-        told = _first_values(points, values)  # a point that is known is not called again
+        told = _first_values(points, values)  # a known point is not called again
         called = _first_values(fun.points, fun.values)
         assert len(told) == len(called), f"the history has {len(told)} of {len(called)} points"
         assert list(told) == list(called), "the history has other points than fun was called at"
@@ -444,19 +444,19 @@ class OptimizerTests:
     """Invariants of an `Optimizer`: ask, evaluate, tell, until `stop` gives a reason.
 
     Attributes:
-        bounds: the box.
-        rounds: number of times that a test asks and tells.
+        bounds: box.
+        rounds: number of rounds of ask and tell in a test.
     """
 
     bounds: ClassVar[Bounds] = [(-4.0, 3.0)] * 3
     rounds = 8
 
     def optimizer(self, seed: int = 0, maximize: bool = False) -> Optimizer:
-        """A new one in `bounds`."""
+        """A new optimizer in `bounds`."""
         raise NotImplementedError("return the optimizer that is to be tested")
 
     def play(self, optimizer: Optimizer, rounds: int | None = None) -> tuple[Floats, Floats]:
-        """Ask and tell; all points, (n, D), and values, (n,)."""
+        """Ask and tell; return all points, (n, D), and values, (n,)."""
         points = [np.empty((0, len(self.bounds)))]
         values = [np.empty(0)]
         for _ in range(self.rounds if rounds is None else rounds):
@@ -559,10 +559,10 @@ class OptimizerTests:
 
 
 class SpaceTests:
-    """Invariants of a space: its parameters are allowed values wherever it is asked."""
+    """Invariants of a space: its parameters have allowed values at every point."""
 
     def space(self) -> Mapping[str, Any]:
-        """Parameters by name, as `minimize(space=...)` takes them."""
+        """Parameters by name, as for `minimize(space=...)`."""
         raise NotImplementedError("return the space that is to be tested")
 
     def _points(self) -> tuple[Space, Floats]:
@@ -622,19 +622,19 @@ class ObjectiveTests:
     """Invariants of an objective, or of a wrapper around one.
 
     Attributes:
-        bounds: the box in which it is defined.
-        deterministic: whether one point always has one value.
+        bounds: domain of the objective.
+        deterministic: whether a point always has the same value.
     """
 
     bounds: ClassVar[Bounds] = [(-4.0, 3.0)] * 3
     deterministic = True
 
     def objective(self) -> Fun:
-        """A new one, ``(D,) -> float``."""
+        """A new objective, ``(D,) -> float``."""
         raise NotImplementedError("return the objective that is to be tested")
 
     def points(self) -> Floats:
-        """Points of the box, (n, D), its corners among them."""
+        """Points of the box, (n, D), corners included."""
         return _points_of(self.bounds, 8)
 
     def _values(self, points: Floats) -> list[float]:
@@ -695,7 +695,7 @@ def _points_of(bounds: Bounds, count: int) -> Floats:
 
 
 def _global_states() -> list[bytes]:
-    """The states of the generators that everybody shares, torch's where it was imported."""
+    """The states of the global generators, torch's if imported."""
     states = [repr(random.getstate()).encode(), pickle.dumps(np.random.get_state())]
     torch = sys.modules.get("torch")
     return states if torch is None else [*states, torch.get_rng_state().numpy().tobytes()]
@@ -706,7 +706,7 @@ def _arrays(saved: Mapping[str, Any]) -> list[str]:
 
 
 def _copy(x: Any) -> Floats:
-    """An array or a tensor as an array of its own."""
+    """A copy of an array or tensor, as an array."""
     return np.asarray(x).astype(np.float64)
 
 

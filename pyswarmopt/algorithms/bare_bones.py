@@ -16,7 +16,7 @@ def gaussian_between(snapshot: Snapshot, move: int, generator: np.random.Generat
     """To a point drawn, coordinate by coordinate, from the normal distribution with mean ``(p + g)
     / 2`` and standard deviation ``|p - g|`` (Kennedy 2003).
 
-    The algorithm has no velocity: the displacement from x to that point is returned.
+    The algorithm has no velocity: the displacement from x to this point is returned.
     """
     x, p, g = snapshot.x, snapshot.p, snapshot.g
     return (p + g) / 2 + abs(p - g) * normal(generator, x) - x

@@ -20,13 +20,12 @@ class Exemplars:
     """A topology per coordinate: each particle learns each coordinate from the best of some
     particle.
 
-    Particle i keeps its exemplars until its best has not improved for `gap` moves; then it draws
-    new ones (Liang et al. 2006): for each coordinate, with probability Pc_i the better of two
-    others drawn at random, else itself; if it would learn from itself alone, another particle for
-    one coordinate.
+    Particle i keeps its exemplars until its best has not improved for `gap` moves, then draws new
+    ones (Liang et al. 2006): for each coordinate, with probability Pc_i the better of two random
+    others, else itself; if all would be itself, one coordinate learns from another particle.
     """
 
-    gap: int = 7  # the refreshing gap m
+    gap: int = 7  # refreshing gap m
 
     def __post_init__(self) -> None:
         if self.gap < 1:
@@ -49,7 +48,7 @@ class Exemplars:
 
 
 def _gathered(p: Array, chosen: Array) -> Array:
-    """Each coordinate out of the row that was chosen for it, (N, D)."""
+    """Each coordinate taken from its chosen row, (N, D)."""
     return p.gather(0, chosen) if is_tensor(p) else np.take_along_axis(p, chosen, axis=0)
 
 
@@ -57,7 +56,7 @@ def learning_probability(n: int) -> Floats:
     """Pc_i of each of n > 1 particles: ``0.05 + 0.45 (exp(10 i/(n-1)) - 1) / (exp(10) - 1)``, i
     from 0.
 
-    From 0.05 to 0.5, so that some particles rather explore and some exploit (Liang et al. 2006).
+    From 0.05 to 0.5, so that some particles rather exploit and others explore (Liang et al. 2006).
     """
     return 0.05 + 0.45 * np.expm1(10 * np.arange(n) / (n - 1)) / np.expm1(10)
 
@@ -65,8 +64,8 @@ def learning_probability(n: int) -> Floats:
 def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: np.random.Generator) -> Ints:
     """New exemplars for the particles `due`, (m,): particle numbers, (m, dim).
 
-    Two draws are made: (m, dim, 3) numbers for the choice whether to learn and the two candidates,
-    then (m, 2) for the coordinate and the particle of those that would learn from themselves alone.
+    Two draws are made: (m, dim, 3) numbers, for whether to learn and for two candidates, then (m,
+    2) for the coordinate and particle of those that would learn only from themselves.
     """
     n, m = len(costs), len(due)
     itself = np.broadcast_to(due[:, None], (m, dim))

@@ -25,13 +25,13 @@ class EigenFactors:
     ``v <- (w - d / D) v + U [c1 r1 * U'(p - x) + c2 r2 * U'(g - x)]``, U the eigenvectors in
     columns, r1, r2 ~ U(0, 1) for each particle and eigenvector, * by element. Factors per
     coordinate make PSO depend on the axes (Wilke, Kok & Groenwold 2007, Int. J. Numer. Meth. Eng.
-    70): here they follow the valley that the swarm lies in.
+    70): here they follow the swarm's valley.
     """
 
     inertia: float  # w, in many coordinates
     cognitive: float  # c1
     social: float  # c2
-    damping: float = 0.0  # d: in few coordinates a swarm needs less inertia
+    damping: float = 0.0  # d: few coordinates need less inertia
 
     def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         x = snapshot.x
@@ -39,8 +39,8 @@ class EigenFactors:
         return self.given(snapshot, factors)
 
     def given(self, s: Snapshot, factors: Array) -> Array:
-        """The velocity for given factors, (2, N, D); computed in float32 where the swarm's dtype
-        has 16 bits, which no eigenvalue problem is solved in.
+        """The velocity for given factors, (2, N, D); a 16-bit swarm uses float32, since eigenvalues
+        are not computed in 16 bits.
         """
         library = namespace(s.x)
         if dtype_name(s.x) in HALF:

@@ -15,7 +15,7 @@ LATTICES: dict[str, Lattice] = {"ring": Ring(), "von_neumann": VonNeumann()}
 def informed(lattice: Lattice, weight: float) -> tuple[Term, ...]:
     """A term for each neighbour k: ``r_k weight/|N| (p_k - x)``, r_k ~ U(0, 1) per coordinate.
 
-    A neighbour that the lattice lists twice, as happens in a swarm of few, pulls twice.
+    A neighbour listed twice, as in a small swarm, pulls twice.
     """
     return tuple(
         Term(

@@ -16,8 +16,8 @@ from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt.parts.topology import Global
 from pyswarmopt.parts.velocity import Randomness
 
-# What the paper searches over, with the values that its released scripts list. It reports the best
-# of random draws.
+# The paper's grid, with the values in its released scripts. The paper reports the best of random
+# draws.
 GRID: dict[str, tuple[float, ...]] = {
     "inertia": (0.1, 0.2, 0.3),
     "cognitive": (0.1, 0.2, 0.3, 0.4, 0.5),
@@ -105,14 +105,13 @@ def model_swarms(
     )
     if compat == "paper":
         return recipe
-    # the deviations of the authors' `search.py` (BunsenFeng/model_swarm on GitHub, 63e6404)
+    # deviations of the authors' `search.py` (BunsenFeng/model_swarm on GitHub, 63e6404)
     return replace(
         recipe,
         populate=initialise.Interpolate(upper=2.0, from_added=True),
         schedule=Exponential(step, step_decay, floor=0.1, floor_start=False),
         restart=(RestartAtBest(restart_patience, once=False, count_best=True),),
-        # It compares the last c values of g once it has more than c of them, that of the start
-        # included.
+        # It compares the last c values of g, once it has more than c of them, the start's included.
         stop=(Patience(patience - 1, earliest=patience), MaxIter(max_iter)),
         repeat_dropped=True,
         last_worst_wins=True,

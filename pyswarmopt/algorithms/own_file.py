@@ -1,4 +1,4 @@
-"""A recipe in a file of the user's, as FILE.py:NAME."""
+"""A recipe in a user's file, as FILE.py:NAME."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pyswarmopt.base.own_file import object_of
 
 
 def recipe_of(word: str, option: str) -> Recipe:
-    """The recipe, or what the function of that name returns, of a FILE.py:NAME.
+    """The recipe named by FILE.py:NAME, or returned by a function of that name.
 
     Args:
-        word: as it was given.
-        option: that it was given to, for messages.
+        word: FILE.py:NAME as given.
+        option: option with the name, for messages.
 
     Raises:
-        ValueError: no such file, or it has no such recipe.
+        ValueError: no such file, or no such recipe in it.
     """
     return made_recipe(object_of(word, option), f"{option} {word}")
 
 
 def made_recipe(made: Any, where: str) -> Recipe:
-    """A recipe, or what a function without arguments makes; `where` begins messages.
+    """A recipe, or the recipe made by a function without arguments; `where` starts messages.
 
     Raises:
-        ValueError: it is none, or the function raised.
+        ValueError: not a recipe, or the function raised.
     """
     try:
         recipe = made() if callable(made) else made

@@ -1,4 +1,4 @@
-"""A quadratic model of what was seen: weighted least squares, and the model's minimum within a
+"""A quadratic model of the evaluated points: weighted least squares, and its minimum within a
 radius.
 """
 
@@ -10,23 +10,23 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 
-SPARE = 1.1  # points per unknown of a model with all products, at least
-FULL_UP_TO = 32  # coordinates; beyond, only the model without mixed terms is fitted
-RIDGE = 1e-10  # share of the mean diagonal of the normal equations
+SPARE = 1.1  # least points per unknown of a model with mixed terms
+FULL_UP_TO = 32  # beyond this dimension only the model without mixed terms is fitted
+RIDGE = 1e-10  # ridge, as a share of the mean diagonal of the normal equations
 FLATTEST = 1e-12  # smallest spread of the points along an axis, as a share of the largest
-LEAST_WEIGHT = 0.1  # of the worst point; the best has 1
+LEAST_WEIGHT = 0.1  # weight of the worst point; the best has 1
 
 
 @dataclass(frozen=True)
 class Quadratic:
     """``f(centre + axes @ z) ~ const + gradient . z + z . hessian z / 2``.
 
-    z is measured in standard deviations of the points along their principal axes, so that 1 is
-    about as far as the points reach, in every direction.
+    z is measured in standard deviations of the points along their principal axes, so 1 is about the
+    reach of the points in every direction.
     """
 
-    centre: Floats  # the best of the points, (D,)
-    axes: Floats  # in columns, as long as the standard deviation of the points along them, (D, D)
+    centre: Floats  # the best point, (D,)
+    axes: Floats  # in columns, scaled to the standard deviations along them, (D, D)
     gradient: Floats  # (D,)
     hessian: Floats  # symmetric, (D, D)
 
@@ -65,11 +65,11 @@ def unknowns(dim: int, mixed: bool) -> int:
 def fit(points: Floats, values: Floats) -> Quadratic | None:
     """A weighted least-squares fit with as many terms as the number of points supports.
 
-    The mixed terms come with 1.1 x (D + 1)(D + 2) / 2 points (and up to 32 coordinates), the
-    squares with 2.2 D, before it is a plane. Weights fall from 1 at the best point to 0.1 at the
-    worst, as in lq-CMA-ES (Hansen 2019, GECCO, "A global surrogate assisted CMA-ES"). Points, (n,
-    D), are distinct; values, (n,), finite, lower is better. None with fewer than D + 2 points, with
-    points or values that are all the same, or if the values' range overflows.
+    Mixed terms need 1.1 x (D + 1)(D + 2) / 2 points (and at most 32 coordinates), squares 2.2 D;
+    below that the model is a plane. Weights fall from 1 at the best point to 0.1 at the worst, as
+    in lq-CMA-ES (Hansen 2019, GECCO, "A global surrogate assisted CMA-ES"). Points, (n, D), are
+    distinct; values, (n,), finite, lower is better. None for fewer than D + 2 points, for equal
+    points or values, or if the values' range overflows.
 
     Example:
         >>> x = np.random.default_rng(0).uniform(-1, 1, (30, 2))

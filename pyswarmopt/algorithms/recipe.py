@@ -21,7 +21,7 @@ from pyswarmopt.parts.velocity import SumOfTerms, Term, VelocityRule
 
 P = ParamSpec("P")
 
-# the parts that are functions, and where the package has some
+# parts that are functions, and modules with examples of them
 MODULES = {
     "velocity": "velocity",
     "topology": "topology",
@@ -36,29 +36,29 @@ MODULES = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """A swarm algorithm, ready for `Swarm`. Make one with `compose` or take one from
+    """A swarm algorithm for `Swarm`. Make one with `compose`, or take one from
     `pyswarmopt.recipes`.
 
     Attributes:
-        name: what reports and checkpoints call it.
-        velocity: the rule that gives the next velocities; for most algorithms a `SumOfTerms`.
-        topology: whose best attracts a particle.
-        boundary: what happens at the walls; used only where the swarm has bounds.
+        name: name in reports and checkpoints.
+        velocity: rule for the next velocities; for most algorithms a `SumOfTerms`.
+        topology: decides whose best attracts a particle.
+        boundary: what happens at the bounds; used only if the swarm has bounds.
         schedule: step length lambda: x <- x + lambda v.
-        restart: policies, applied in this order, for particles or a swarm that stagnate.
+        restart: policies for stagnating particles or swarms, applied in this order.
         stop: the algorithm's own stop rules.
-        populate: how the population is filled up.
-        launch: starting velocities.
+        populate: fills up the population.
+        launch: makes starting velocities.
         population: default number of particles.
-        repeat_dropped: a particle whose evaluation was dropped counts its old score again.
-        last_worst_wins: among equally bad new worsts the last one counts; among the starting points
-            always the first.
-        options: the arguments by which `recipes` can make this recipe again, or None for a
-            composition of the user's own; needed only by `Swarm.load`.
+        repeat_dropped: whether a particle with a dropped evaluation counts its old score again.
+        last_worst_wins: whether the last of equally bad new worsts counts; among the starting
+            points the first always counts.
+        options: arguments by which `recipes` can make this recipe again, or None for a user's
+            composition; only `Swarm.load` needs them.
 
     Raises:
         ValueError: a population below 1.
-        TypeError: a part that is no function.
+        TypeError: a part is not a function.
 
     Example:
         >>> import pyswarmopt as pso
@@ -88,7 +88,7 @@ class Recipe:
                 require_function(field, part, module)
 
     def __str__(self) -> str:
-        """The parameters of a named recipe, or the parts of another one.
+        """A named recipe with its parameters, or another one's parts.
 
         Example:
             >>> import pyswarmopt as pso
@@ -110,8 +110,8 @@ class Recipe:
         return f"{self.name}: {words}, population {self.population}"
 
     def planned(self, moves: int) -> Recipe:
-        """The same recipe in a run of so many moves: `schedule.Linear` without a length gets this
-        one.
+        """The recipe for a run of `moves` moves: `schedule.Linear` without a length gets this
+        length.
 
         Example:
             >>> import pyswarmopt as pso
@@ -124,7 +124,7 @@ class Recipe:
 
 
 def _in_words(part: Any) -> str:
-    """A function by its name, other parts as they print themselves."""
+    """A function by its name, other parts by their `str`."""
     return str(getattr(part, "__name__", part))
 
 
@@ -146,27 +146,27 @@ def compose(
     """Compose an algorithm from its parts, all of which have plain defaults.
 
     Args:
-        terms: velocity terms, which are added up.
+        terms: velocity terms to add up.
         topology: default: `topology.Global`.
         boundary: default: `boundary.reflect`.
         schedule: step length, a number or a schedule over moves.
-        restart: one policy or several; default: none.
-        stop: one stop rule of the algorithm itself, or several.
+        restart: a policy or several; default: none.
+        stop: the algorithm's own stop rule, or several.
         normalise: divide the sum of the terms by C, the sum of r * weight over the terms as drawn.
         populate: default: uniform in the bounds.
         launch: starting velocities; default: half-way to another particle.
         population: default number of particles.
-        name: for reports.
-        velocity: in place of `terms`, a rule that is no sum of them.
-        max_velocity: V_max, to which each coordinate of the sum of the terms is cut, in the units
-            of x; default: not at all.
+        name: name for reports.
+        velocity: a rule other than a sum of terms, instead of `terms`.
+        max_velocity: V_max, to which each coordinate of the velocity is cut, in the units of x;
+            default: not cut.
 
     Returns:
         The recipe.
 
     Raises:
-        ValueError: no terms, terms as well as a velocity rule, or a number out of its range.
-        TypeError: a part that is no function.
+        ValueError: no terms, terms as well as a velocity rule, or a number out of range.
+        TypeError: a part is not a function.
 
     Example:
         An inertia-weight swarm with a term of one's own:
@@ -198,9 +198,7 @@ def compose(
 
 
 def keeps_options(make: Callable[P, Recipe]) -> Callable[P, Recipe]:
-    """Have the recipes of a named algorithm keep their arguments, from which `Swarm.load` makes
-    them again.
-    """
+    """Make a named algorithm's recipes keep their arguments, from which `Swarm.load` rebuilds them."""
     signature = inspect.signature(make)
 
     @functools.wraps(make)

@@ -31,11 +31,11 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
 
 
 def get(name: str, **options: Any) -> Recipe:
-    """The recipe of that name; dashes count as underscores.
+    """The recipe with this name; dashes count as underscores.
 
     Args:
         name: one of `RECIPES`.
-        options: arguments of the function of that name.
+        options: arguments of the recipe's function.
 
     Returns:
         The recipe.
@@ -55,10 +55,10 @@ def get(name: str, **options: Any) -> Recipe:
 
 
 def as_recipe(recipe: str | Recipe) -> Recipe:
-    """A recipe, or the one of a name.
+    """A recipe unchanged, or the recipe with a name.
 
     Raises:
-        ValueError: an unknown name, or something else.
+        ValueError: an unknown name, or not a recipe.
 
     Example:
         >>> as_recipe("fips").name

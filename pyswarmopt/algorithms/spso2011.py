@@ -19,13 +19,12 @@ from pyswarmopt.parts.velocity import Snapshot
 
 @dataclass(frozen=True)
 class Hypersphere:
-    """A random point x' of the ball around the gravity centre G that reaches to x; ``v <- w v + x'
-    - x``.
+    """A random point x' of the ball around the gravity centre G through x; ``v <- w v + x' - x``.
 
     With ``p' = x + c (p - x)`` and ``l' = x + c (l - x)``, l the best informant's best, ``G = (x +
-    p' + l') / 3``, and ``G = (x + p') / 2`` for a particle that knows of nothing better than its
-    own best (Clerc 2012). The ball has no preferred axes, so the swarm does as well on a rotated
-    function.
+    p' + l') / 3``, and ``G = (x + p') / 2`` for a particle whose own best is the best it knows
+    (Clerc 2012). The ball has no preferred axes, so the swarm does equally well on rotated
+    functions.
     """
 
     inertia: float  # w
@@ -41,8 +40,8 @@ class Hypersphere:
         """The velocity for given random numbers: the directions of normally distributed vectors,
         (N, D), and shares of the ball's radius.
 
-        These, (N, 1), are uniform in [0, 1) as in Clerc's code: the points are denser around G than
-        elsewhere.
+        The shares, (N, 1), are uniform in [0, 1) as in Clerc's code: points are denser around G
+        than elsewhere.
         """
         to_p, to_l = s.p - s.x, s.g - s.x
         library = namespace(s.x)

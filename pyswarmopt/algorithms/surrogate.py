@@ -1,6 +1,4 @@
-"""A swarm with a scout, which moves to the minimum of a quadratic model of the points evaluated so
-far.
-"""
+"""A swarm with a scout that moves to the minimum of a quadratic model of the evaluated points."""
 
 from __future__ import annotations
 
@@ -20,24 +18,23 @@ from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 
 ARCHIVE, RADIUS = "archive", "radius"  # entries of `State.memory`
 SCOUT = 0  # the particle that follows the model
-POINTS = 1.5  # best points per unknown that the model is fitted to
-WIDER, NARROWER = 1.4, 0.85  # the radius after the scout has found a new best, or has not
+POINTS = 1.5  # best points per unknown used in the fit
+WIDER, NARROWER = 1.4, 0.85  # radius factor after a new best of the scout, or after none
 NARROWEST, WIDEST = 0.05, 4.0  # in standard deviations of the points, per sqrt(D)
 
 
 @dataclass(frozen=True)
 class ModelInformant:
-    """A topology: particle 0 is attracted by the minimum of a quadratic model, the others as
-    `others` has it.
+    """A topology in which particle 0 is attracted by the minimum of a quadratic model, the others
+    as in `others`.
 
-    The model is fitted (`quadratic_model.fit`) to the best of the latest evaluated points, and its
-    minimum taken within a radius that grows when the scout has found a new best and shrinks when
-    not.
+    The model is fitted (`quadratic_model.fit`) to the best of the latest points, and its minimum
+    taken within a radius that grows after a new best of the scout and shrinks otherwise.
     """
 
-    others: Topology  # also the scout's as long as there is no model
+    others: Topology  # also for the scout before there is a model
     radius: float = 2.0  # at the start, in standard deviations of the points, per sqrt(D)
-    memory: float = 4.0  # points kept for each one that the model is fitted to
+    memory: float = 4.0  # points kept per point used in the fit
 
     def __call__(self, state: State, generator: np.random.Generator) -> Array:
         attractors = self.others(state, generator)
@@ -67,13 +64,11 @@ class ModelInformant:
 
 
 def _with_the_latest(state: State, room: int) -> Floats:
-    """The archive with the points that were evaluated since; a row is a point and its cost,
-    (points, D + 1).
-    """
+    """The archive with the newly evaluated points; a row is a point and its cost, (points, D + 1)."""
     rows = np.column_stack([as_array(state.positions), state.costs])
     finite = np.isfinite(rows[:, -1])
     if state.in_flight is not None:
-        finite &= ~state.in_flight.pending  # their costs are those of other positions
+        finite &= ~state.in_flight.pending  # their costs belong to other positions
     if ARCHIVE not in state.memory:
         return np.asarray(rows[finite][-room:])
     archive = as_array(state.memory[ARCHIVE])
@@ -83,7 +78,7 @@ def _with_the_latest(state: State, room: int) -> Floats:
 
 @dataclass(frozen=True)
 class Scouted:
-    """Another rule's velocities, but particle 0 moves straight to its attractor, unless that is a
+    """Another rule's velocities, except that particle 0 jumps to its attractor, unless that is a
     personal best.
     """
 

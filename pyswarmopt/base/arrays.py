@@ -1,9 +1,8 @@
-"""NumPy's arrays beside torch's tensors: which is which, the functions for either, and one as the
-other.
+"""NumPy arrays beside torch tensors: telling them apart, functions for both, and conversion.
 
-The rules of a swarm are written once for both: with operators, methods that both have, and
-`namespace`, whose functions have the names of the array API standard. Nothing here imports torch
-before there is a tensor: swarms and searches of NumPy arrays run without it.
+The rules of a swarm are written once for both: with operators, common methods, and `namespace`,
+whose functions have the names of the array API standard. Nothing here imports torch before there is
+a tensor: swarms and searches on NumPy arrays run without it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from torch import Tensor
 
-# a NumPy array or a torch tensor, and the dtype of one: those of a swarm are all of one kind
+# a NumPy array or a torch tensor, and its dtype; a swarm uses one kind only
 Array = Any
 DType = Any
 Floats = npt.NDArray[np.float64]
@@ -29,7 +28,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def is_tensor(thing: Any) -> TypeGuard[Tensor]:
-    """Whether it is a tensor of torch; where nobody has imported torch, nothing is.
+    """Whether an object is a torch tensor; never true while torch is not imported.
 
     Example:
         >>> is_tensor(np.zeros(3))
@@ -40,7 +39,7 @@ def is_tensor(thing: Any) -> TypeGuard[Tensor]:
 
 @cache
 def _are_tensors(kind: type) -> bool:
-    """Whether things of this type are; kept, since a swarm asks ten times a move."""
+    """Whether objects of this type are tensors; cached, since a swarm asks ten times per move."""
     return issubclass(kind, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
@@ -55,28 +54,27 @@ def namespace(array: Array) -> Any:
 
 
 def like(source: Array, array: Array) -> Array:
-    """An array or a tensor as one of the kind, dtype and device of another; not copied where it is
-    one already.
+    """An array or tensor converted to another's kind, dtype and device; not copied if unnecessary.
 
     Example:
         >>> like(np.array([0.5]), np.zeros(3, dtype=np.float32)).dtype
         dtype('float32')
     """
     if is_tensor(array):
-        # device and dtype at once: some devices have no float64
+        # device and dtype in one step: some devices have no float64
         return _as_tensor(source if is_tensor(source) else np.asarray(source, np.float64)).to(array)
     return np.asarray(as_array(source), dtype=array.dtype)
 
 
 def beside(source: Array, array: Array) -> Array:
-    """An array or a tensor as one of the kind of another, on its device, with its own dtype."""
+    """An array or tensor converted to another's kind and device, with its own dtype."""
     if not is_tensor(array):
         return as_array(source)
     return _as_tensor(source).to(array.device)
 
 
 def _as_tensor(source: Array) -> Tensor:
-    """A tensor, or an array as one on the same memory, copied where that is read only."""
+    """A tensor, or an array as a tensor on the same memory (copied if read-only)."""
     if is_tensor(source):
         return source
     flags = source.flags
@@ -96,7 +94,7 @@ def dtype_name(value: Any) -> str:
 
 
 def is_of_torch(dtype: Any) -> bool:
-    """Whether it is a dtype of torch.
+    """Whether it is a torch dtype.
 
     Example:
         >>> is_of_torch(np.float32)
@@ -106,16 +104,14 @@ def is_of_torch(dtype: Any) -> bool:
 
 
 def largest_number(dtype: DType) -> float:
-    """The largest finite number of a floating dtype, NumPy's or torch's."""
+    """The largest finite number of a floating dtype (NumPy or torch)."""
     library = sys.modules["torch"] if is_of_torch(dtype) else np
     return float(library.finfo(dtype).max)
 
 
 @contextmanager
 def needing_torch(what: str) -> Iterator[None]:
-    """Have an import that fails for want of torch say what needs it and which extra has it:
-    ImportError, one line.
-    """
+    """Turn a failed import of torch into a one-line ImportError with the feature and the extra."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -127,8 +123,8 @@ def needing_torch(what: str) -> Iterator[None]:
 
 
 def holds_numbers(array: npt.NDArray[Any]) -> bool:
-    """Whether all entries are real numbers: no None, which NumPy would read as NaN, no complex
-    numbers, whose imaginary part it would drop, and no text, which it would read.
+    """Whether all entries are real numbers: no None (NumPy would read NaN), no complex numbers (it
+    would drop imaginary parts), and no text (it would parse it).
 
     Example:
         >>> holds_numbers(np.array([1, 2.5])), holds_numbers(np.array([1, None]))
@@ -139,7 +135,7 @@ def holds_numbers(array: npt.NDArray[Any]) -> bool:
 
 
 def median(values: npt.ArrayLike) -> float:
-    """Median of a vector without NaN; that of NumPy imports `numpy.ma` first, which takes as long as
+    """Median of a vector without NaN; NumPy's would first import `numpy.ma`, which takes as long as
     a short search.
 
     Example:
@@ -151,15 +147,13 @@ def median(values: npt.ArrayLike) -> float:
 
 
 def as_arrays(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries, tensors as arrays, on the same memory where that is the CPU's; bfloat16 as
-    float32.
-    """
+    """The entries with tensors as arrays, sharing memory if on the CPU; bfloat16 becomes float32."""
     return {name: as_array(value) if is_tensor(value) else value for name, value in saved.items()}
 
 
 def as_array(tensor: Array) -> npt.NDArray[Any]:
-    """A tensor as an array, on the same memory where that is the CPU's; bfloat16 as float32, since
-    NumPy has none. An array is one already.
+    """A tensor as an array, sharing memory if on the CPU; bfloat16 becomes float32, which NumPy
+    lacks. Arrays are returned unchanged.
     """
     if not is_tensor(tensor):
         return np.asarray(tensor)

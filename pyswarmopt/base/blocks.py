@@ -1,16 +1,16 @@
-"""Blocks of a large array, worked through without temporaries of its size."""
+"""Blocks of a large array, to avoid temporaries of its size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-BLOCK = 2**16  # numbers in a block; it and its temporaries fit a cache of 1 or 2 MiB
+BLOCK = 2**16  # numbers in a block; with its temporaries it fits a cache of 1 or 2 MiB
 EVERY = slice(None)
 
 
 def blocks(n: int, dim: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of the blocks of an (n, dim) array, in the order of memory: some rows, or a
-    part of one.
+    """Rows and columns of the blocks of an (n, dim) array, in memory order: some rows, or a part of
+    one.
 
     Example:
         >>> [(rows.start, rows.stop) for rows, columns in blocks(100, 1000)]

@@ -1,7 +1,7 @@
-"""A checkpoint file: arrays or tensors and plain values, without pickle, written all or nothing.
+"""A checkpoint file: arrays or tensors and plain values, without pickle, written atomically.
 
-The format is NumPy's npz, whose entries carry checksums; whatever is neither array nor tensor is one entry of JSON.
-torch is needed for tensors only.
+The format is NumPy's npz, whose entries carry checksums; all values that are neither array nor
+tensor are one JSON entry. torch is needed only for tensors.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from pyswarmopt.base.record import DAMAGE, check
 FORMAT = 1
 HEADER = "header.json"
 MOST_ENTRIES = 1024
-MOST_HEADER = 2**27  # bytes of JSON: the bounds of a million coordinates
-MOST_TEXT = 200  # characters of an error
-WRITING = 0.1  # share of a search's time, at most
+MOST_HEADER = 2**27  # most bytes of JSON: the bounds of a million coordinates
+MOST_TEXT = 200  # most characters of an error
+WRITING = 0.1  # most share of a search's time
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
-    """Write `state`, which maps names to arrays, tensors and JSON values, in place of what is at
+    """Write `state`, which maps names to arrays, tensors and JSON values, replacing the file at
     `path`.
 
-    A reader, and a crash at any moment, sees the old file or the new one.
+    Readers see the old file or the new one, even after a crash at any moment.
     """
     large = {
         name: value
@@ -56,7 +56,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     temporary = _temporary(path)
     try:
         temporary.unlink(missing_ok=True)
-        with open(temporary, "xb") as file:  # never through a link that lies there
+        with open(temporary, "xb") as file:  # never through an existing link
             np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
@@ -70,12 +70,12 @@ def write(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
 class Writer:
     """Keeps a search's checkpoint up to date, in at most a tenth of its time.
 
-    A state that comes sooner waits for a later one, or for the end. So what a killed search loses is
-    nine times as long as a write, however large its history grows.
+    A state that comes too soon waits for a later one, or for the end. So a killed search loses at
+    most nine times the duration of a write, however large its history grows.
 
     Args:
-        path: path of the file.
-        clock: in seconds.
+        path: file.
+        clock: current time in seconds.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,13 +85,13 @@ class Writer:
         self._waiting: Mapping[str, Any] | None = None
 
     def keep(self, state: Mapping[str, Any]) -> None:
-        """Write a state, which must stay as it is, now or later."""
+        """Write a state now or later; it must not change."""
         self._waiting = state
         if self._clock() >= self._due:
             self.flush()
 
     def flush(self) -> None:
-        """Write the latest state, if it waits."""
+        """Write the latest state, if still waiting."""
         state = self._waiting
         if state is None:
             return
@@ -103,14 +103,14 @@ class Writer:
 
 
 def _temporary(path: Path, process: int | str | None = None) -> Path:
-    """Temporary file of a process, by default this one, that replaces the one at `path` when it is
-    complete.
+    """A process's temporary file (by default this process's), which replaces the file at `path`
+    when complete.
     """
     return path.with_name(f".{path.name}.{process or os.getpid()}.tmp")
 
 
 def _sweep(path: Path) -> None:
-    """Delete what processes left that were killed while they wrote; those that run may still write."""
+    """Delete temporary files of killed processes; running ones may still be writing."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         process = left.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
         if process.isdecimal() and not _runs(int(process)):
@@ -118,7 +118,7 @@ def _sweep(path: Path) -> None:
 
 
 def _runs(process: int) -> bool:
-    """Whether a process is there; on Windows, where asking would end it, it is taken to be."""
+    """Whether a process exists; assumed on Windows, where asking would end it."""
     if os.name == "nt":
         return True
     try:
@@ -131,10 +131,10 @@ def _runs(process: int) -> bool:
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
-    """The path of a checkpoint that is there, or can be written there; nothing is left behind.
+    """The path of a checkpoint that exists or can be written; leaves no file behind.
 
     Raises:
-        ValueError: it cannot be written.
+        ValueError: the path cannot be written.
 
     Example:
         >>> checked_path("no folder of this name/c.npz")
@@ -147,7 +147,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
             temporary = _temporary(where)
             temporary.open("xb").close()
             temporary.unlink()
-    except (OSError, ValueError) as error:  # a ValueError: a null byte
+    except (OSError, ValueError) as error:  # ValueError: a null byte
         raise ValueError(
             f"checkpoint={_brief(where)!r}: cannot be written ({_reason(error)})"
         ) from error
@@ -155,8 +155,8 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 
 
 def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
-    """Read what `write` wrote, bit for bit: all as arrays, or those as `tensors` that were some.
-    NumPy has no bfloat16, so that is its bits, int16, in an array.
+    """Read what `write` wrote, bit for bit: all as arrays, or with `tensors` as the original
+    tensors. In an array, bfloat16 (missing in NumPy) is its int16 bits.
 
     Raises:
         FileNotFoundError: no such file.
@@ -171,7 +171,7 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
             version = header["format"]
             entries = {**header["values"], **arrays}
             if tensors:
-                # a file from before arrays: all were
+                # a file from before arrays: all entries were tensors
                 entries |= _tensors(arrays, header.get("tensors", list(arrays)), header["bfloat16"])
         except (*DAMAGE, ValueError, tokenize.TokenError, zipfile.BadZipFile) as error:
             raise _damaged(path, error) from error
@@ -185,7 +185,7 @@ def read(path: str | os.PathLike[str], tensors: bool = False) -> dict[str, Any]:
 def _tensors(
     arrays: Mapping[str, np.ndarray], names: Sequence[str], half: Sequence[str]
 ) -> dict[str, Any]:
-    """The arrays of these names as tensors on the same memory; some are bfloat16's bits, int16."""
+    """The named arrays as tensors on the same memory; some hold bfloat16's bits, int16."""
     if not names:
         return {}
     import torch
@@ -196,9 +196,7 @@ def _tensors(
 
 @contextlib.contextmanager
 def taking_over(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn whatever goes wrong while a state from the file is loaded into one ValueError that names
-    it.
-    """
+    """Turn any error while loading a state from the file into a ValueError that names the file."""
     try:
         yield
     except ValueError as error:
@@ -211,7 +209,7 @@ _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # POSIX; W
 
 
 def _open(path: str | os.PathLike[str]) -> BinaryIO:
-    """The file, open; a pipe or a device, which may never end, is not waited for."""
+    """The opened file; never waits for a pipe or a device, which may not end."""
     try:
         file = os.fdopen(os.open(path, os.O_RDONLY | _AT_ONCE), "rb")
     except FileNotFoundError:
@@ -227,8 +225,8 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def _check_entries(file: Any, size: int) -> None:
-    """Refuse entries of a zip file that `write` does not make, so that together they are not larger
-    than the file.
+    """Refuse zip entries that `write` does not make, so that their total size is at most the
+    file's.
     """
     entries = file.infolist()
     if len(set(file.namelist())) != len(entries) or len(entries) > MOST_ENTRIES:
@@ -241,7 +239,7 @@ def _check_entries(file: Any, size: int) -> None:
 
 
 def _numbers(name: str, array: np.ndarray) -> np.ndarray:
-    """The array, if it holds numbers of this machine."""
+    """The array, if it holds numbers in this machine's format."""
     dtype = array.dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:
         raise ValueError(f"entry {name} holds {dtype}, which are no numbers of this machine")
@@ -263,12 +261,11 @@ def _damaged(path: str | os.PathLike[str], error: BaseException) -> ValueError:
 
 
 def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dict[str, Any]:
-    """The checkpoint of a search for the same problem, which was written with ``"problem":
+    """The checkpoint of a search for the same problem, written with ``"problem":
     json.dumps(problem)``.
 
     Raises:
-        ValueError: none of a search, or of one with another problem; the message names what
-            differs.
+        ValueError: not a search's checkpoint, or another problem; the message names the difference.
     """
     saved = read(path)
     if "problem" not in saved:
@@ -278,7 +275,7 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
     with taking_over(path):
         check(saved, {"problem": str})
         before = json.loads(saved["problem"])
-        before.keys()  # of a dict
+        before.keys()  # differing keys of a dict
     differs = [key for key in {**before, **problem} if before.get(key) != problem.get(key)]
     if differs:
         raise ValueError(
@@ -293,12 +290,12 @@ def _to_numpy(large: Any) -> np.ndarray:
     import torch
 
     tensor = large.detach().cpu().contiguous()
-    # NumPy has no bfloat16: its bits travel as integers.
+    # bfloat16, missing in NumPy, is stored as integers.
     return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def _sync_directory(directory: Path) -> None:
-    """Have the rename itself reach the disk; Windows opens no directories."""
+    """Flush the rename to disk; Windows cannot open directories."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -1,6 +1,6 @@
 """Flat, zero-copy views of named tensors: a model's weights as one vector, and back.
 
-A swarm moves flat vectors; a model wants named tensors. `FlatView` knows where each name lives in
+A swarm moves flat vectors; a model needs named tensors. `FlatView` maps each name to its part of
 the vector.
 
 The weights of a network, moved by a swarm:
@@ -36,22 +36,22 @@ from pyswarmopt.base.arrays import Floats
 
 
 class FlatView:
-    """The layout of named tensors, such as a state dict, in one flat vector, in the order of the
-    mapping.
+    """The layout of named tensors, such as a state dict, in one flat vector, in the mapping's
+    order.
 
     Args:
-        named: names to tensors, or a module, which stands for its named parameters. Only shapes,
+        named: name -> tensor, or a module, which stands for its named parameters. Only shapes,
             dtypes and addresses are read.
 
     Attributes:
-        names: the names in order.
-        shapes: name to shape.
-        spans: name to the slice of the vector that holds it.
+        names: names in order.
+        shapes: name -> shape.
+        spans: name -> slice of the vector.
         size: length of the vector.
 
     Raises:
-        TypeError: a tensor that holds no floating-point numbers: whole ones and packed codes would
-            be cut.
+        TypeError: a tensor without floating-point numbers: integers and packed codes would be
+            truncated.
         ValueError: tensors that share memory, such as the tied weights of a state dict: one location
             cannot hold two parts of the vector.
 
@@ -78,14 +78,14 @@ class FlatView:
         self.size = offset
 
     def flatten(self, named: Mapping[str, Tensor] | Module) -> Tensor:
-        """Copy named tensors into one vector, (size,), of the dtype that holds all of them.
+        """Copy named tensors into one vector, (size,), with a dtype that can hold all of them.
 
         Args:
-            named: a tensor for each name, of the layout's shapes; any order. Or a module with these
-                parameters.
+            named: a tensor for each name, with the layout's shapes, in any order. Or a module with
+                these parameters.
 
         Raises:
-            TypeError: a tensor that holds no floating-point numbers.
+            TypeError: a tensor without floating-point numbers.
             ValueError: missing or extra names, or other shapes.
         """
         named = self._checked(named)
@@ -97,7 +97,7 @@ class FlatView:
         dtype and device.
 
         Raises:
-            TypeError: a tensor that holds no floating-point numbers.
+            TypeError: a tensor without floating-point numbers.
             ValueError: missing or extra names, or other shapes.
         """
         named = self._checked(named)
@@ -106,7 +106,7 @@ class FlatView:
                 named[name].copy_(view)
 
     def _checked(self, named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
-        """The tensors by name, if they are the layout's."""
+        """The tensors by name, checked against the layout."""
         named = _by_name(named)
         missing = self.spans.keys() - named.keys()
         extra = named.keys() - self.spans.keys()
@@ -123,11 +123,11 @@ class FlatView:
         return named
 
     def views(self, flat: Tensor | Floats) -> dict[str, Tensor]:
-        """Names to views of `flat`, (size,), a tensor or NumPy array: no copy is made, and writing
-        to a view writes to `flat`.
+        """Name -> view of `flat`, (size,), a tensor or NumPy array, without copying: writing to a
+        view writes to `flat`.
 
         Raises:
-            ValueError: `flat` is not a contiguous vector of the layout's size.
+            ValueError: `flat` is not a contiguous vector of this size.
         """
         flat = torch.as_tensor(flat)
         if flat.shape != (self.size,) or not flat.is_contiguous():
@@ -151,7 +151,7 @@ def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
 
 
 def _refuse_shared_memory(named: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that share memory: each has to begin after the end of the one before."""
+    """Refuse tensors that share memory: each must start after the end of the previous one."""
     spans = []
     for name, tensor in named.items():
         if tensor.numel() and tensor.device.type != "meta":

@@ -17,12 +17,12 @@ NEVER = -1  # instead of the time of the latest completion
 
 @dataclass(frozen=True, eq=False)
 class Ticket:
-    """One position to evaluate, whose value is told on its own.
+    """One position to evaluate; its value is told separately.
 
     Attributes:
-        x: the position, (D,), a copy: an array, or a tensor of a swarm on tensors.
-        particle: index of its particle.
-        number: number of its round of evaluations; each ticket from `Swarm.ask_one` has its own.
+        x: the position, (D,), a copy: an array, or a tensor if the swarm uses tensors.
+        particle: index of the particle.
+        number: number of its evaluation round; each ticket from `Swarm.ask_one` has its own.
 
     Example:
         >>> import pyswarmopt as pso
@@ -42,19 +42,19 @@ class InFlight(StateRecord):
 
     # number of each particle's pending ticket, (N,), or `IDLE`
     tickets: Ints = given("N", "int64")
-    # `completed` before each particle's latest evaluation, (N,), or `NEVER`
+    # value of `completed` before each particle's latest evaluation, (N,), or `NEVER`
     completed_at: Ints = given("N", "int64")
     dispatched: int = 0  # number of the next ticket
-    completed: int = 0  # evaluations
+    completed: int = 0  # completed evaluations
     in_round: int = 0  # evaluations completed in the present round, which ends after N
-    leader_cost: float = math.inf  # cost at g at the beginning of the round
-    best_cost: float = math.inf  # cost at the best of all at the beginning of the round
-    # no dispatch until pending evaluations return, because a restart of the swarm is due
+    leader_cost: float = math.inf  # cost at g at the start of the round
+    best_cost: float = math.inf  # cost at the best of all at the start of the round
+    # no dispatch until pending evaluations return: a restart of the swarm is due
     paused: bool = False
 
     @classmethod
     def of(cls, n: int, dispatched: int = 0, completed: int = 0) -> InFlight:
-        """All n particles are idle, none has been evaluated."""
+        """All n particles idle and not yet evaluated."""
         return cls(
             np.full(n, IDLE, dtype=np.int64),
             np.full(n, NEVER, dtype=np.int64),
@@ -68,20 +68,20 @@ class InFlight(StateRecord):
         return self.tickets != IDLE
 
     def next(self) -> int | None:
-        """The particle idle for longest, new ones first; None if there is none or dispatch is
+        """The particle idle for longest, new ones first; None if there is none, or dispatch is
         paused.
         """
         idle = np.flatnonzero(self.tickets == IDLE)
         return None if self.paused or not idle.size else int(idle[self.completed_at[idle].argmin()])
 
     def dispatch(self, particle: int) -> int:
-        """Mark the particle as pending; returns the number of its ticket."""
+        """Mark the particle as pending; return its ticket number."""
         self.tickets[particle] = self.dispatched
         self.dispatched += 1
         return self.dispatched - 1
 
     def complete(self, particle: int, ticket: int) -> bool:
-        """Mark the particle as idle again; returns whether this was its first evaluation."""
+        """Mark the particle as idle again; return whether this was its first evaluation."""
         if particle not in range(len(self.tickets)) or self.tickets[particle] != ticket:
             raise ValueError(
                 f"ticket {ticket} of particle {particle} was told already, or is not of this swarm"
@@ -93,7 +93,7 @@ class InFlight(StateRecord):
         return first
 
     def begin_round(self, leader_cost: float, best_cost: float) -> None:
-        """Begin a round of N evaluations, with these costs at g and at the best of all."""
+        """Start a round of N evaluations, with the costs at g and at the best of all."""
         self.in_round = 0
         self.leader_cost = leader_cost
         self.best_cost = best_cost

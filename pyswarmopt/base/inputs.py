@@ -1,5 +1,5 @@
-"""Input of users as checked arrays and tensors of the swarm's own memory; a ValueError says
-what is wrong.
+"""Users' input as checked arrays and tensors in the swarm's own memory; a ValueError names the
+fault.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def as_points(name: str, data: npt.ArrayLike | Tensor) -> Floats:
-    """A finite (n, D) array, a copy of what was given."""
+    """A finite (n, D) array, copied from the input."""
     source = matrix(name, data)
     points = np.array(
         source.cpu().double().numpy() if is_tensor(source) else source, dtype=np.float64
@@ -43,7 +43,7 @@ def as_points(name: str, data: npt.ArrayLike | Tensor) -> Floats:
 def matrix(
     name: str, data: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None
 ) -> Tensor | np.ndarray:
-    """Convert to a real tensor or array of shape (n, D), not copied if it is one already."""
+    """Convert to a real tensor or array of shape (n, D), without copying if unnecessary."""
     if hasattr(data, "named_parameters"):
         raise TypeError(
             f"{name} are a module, {type(data).__name__}; a swarm moves vectors: "
@@ -73,11 +73,11 @@ def matrix(
 
 
 def take_over(name: str, source: Array, out: Array) -> Array:
-    """`out`, (n, D), filled block by block with a `matrix` of its shape, whose values must be
+    """`out`, (n, D), filled block by block from a `matrix` of its shape, whose values must be
     finite.
     """
     for rows, columns in blocks(*out.shape):
-        with np.errstate(over="ignore"):  # what the dtype cannot hold is refused below
+        with np.errstate(over="ignore"):  # numbers beyond the dtype's range are refused below
             out[rows, columns] = like(source[rows, columns], out)
         finite = namespace(out).isfinite(out[rows, columns])
         if not finite.all():
@@ -91,11 +91,11 @@ def _not_finite(name: str, row: int) -> ValueError:
 
 
 def as_seed(seed: int | np.random.Generator | None) -> int | None:
-    """A whole number or None; a `Generator` draws one, so that one with the same state gives the
-    same search.
+    """A whole number or None; a `Generator` draws a number, so that equal states give equal
+    searches.
 
     Raises:
-        TypeError: something else.
+        TypeError: any other type.
         ValueError: a negative number.
     """
     if isinstance(seed, np.random.Generator):
@@ -117,7 +117,7 @@ def as_count(name: str, count: float, least: int) -> int:
     """A whole number of at least `least`; 1e4 is one, 2.5 is none.
 
     Raises:
-        TypeError: no number.
+        TypeError: not a number.
         ValueError: a number that is not whole, or too small.
     """
     if not isinstance(count, numbers.Real):
@@ -130,16 +130,16 @@ def as_count(name: str, count: float, least: int) -> int:
 
 
 def as_limit(name: str, count: float | None, least: int) -> int | None:
-    """As `as_count`, where None is no limit."""
+    """As `as_count`; None means no limit."""
     return None if count is None else as_count(name, count, least)
 
 
 def as_target(target: float, maximize: bool) -> float:
-    """A value to stop at, which some points have and others have not.
+    """A value to stop at, which some points reach and others do not.
 
     Raises:
-        TypeError: no number.
-        ValueError: NaN, which no value reaches, or the infinity that every value reaches.
+        TypeError: not a number.
+        ValueError: NaN, which no value reaches, or the infinity that all values reach.
     """
     if not isinstance(target, numbers.Real):
         raise TypeError(f"target={target!r}: use a number, or None for no target")
@@ -149,7 +149,7 @@ def as_target(target: float, maximize: bool) -> float:
 
 
 def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
-    """A real float64 array of exactly that shape (nothing is broadcast), a copy."""
+    """A copied real float64 array of exactly that shape (nothing is broadcast)."""
     if not (isinstance(data, np.ndarray) or is_tensor(data)):
         data = np.asarray(data)
     _refuse_complex("values", data)
@@ -169,10 +169,10 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
 
 
 def require_function(name: str, part: Any, module: str) -> None:
-    """Refuse a part of a recipe that is no function of its own.
+    """Refuse a recipe's part that is not a function.
 
     Raises:
-        TypeError: a class, of which none was made, or what cannot be called.
+        TypeError: a class instead of its instance, or an object that cannot be called.
     """
     if isinstance(part, type):
         raise TypeError(f"{name} is a class: write {part.__name__}(...)")
@@ -181,11 +181,11 @@ def require_function(name: str, part: Any, module: str) -> None:
 
 
 def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
-    """Refuse what a part of a recipe returned if it neither has the swarm's shape, (N, D), nor is
-    one row, one column or one number.
+    """Refuse the result of a recipe's part unless it has the swarm's shape, (N, D), or is one row,
+    one column or one number.
 
     Raises:
-        ValueError: another shape, such as (N,), which would be spread over the wrong axis.
+        ValueError: another shape, such as (N,), which would broadcast along the wrong axis.
     """
     got = getattr(array, "shape", ())
     if got == shape:  # the usual case
@@ -198,11 +198,11 @@ def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
 def as_costs(
     asked: Floats, positions: npt.ArrayLike | Tensor, values: npt.ArrayLike | Tensor, sign: float
 ) -> Floats:
-    """Costs of a round, (m,), of the positions, (m, D), that were asked: `sign` times the values,
-    +inf where one is not finite.
+    """Costs of a round, (m,), at the requested positions, (m, D): `sign` times the values, +inf for
+    values that are not finite.
 
     Raises:
-        ValueError: nothing was asked, other positions, or not one value for each.
+        ValueError: nothing was asked, the positions differ, or there is not one value for each.
     """
     if not len(asked):
         raise ValueError("tell() without ask(): each round of positions can be told once")

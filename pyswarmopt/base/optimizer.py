@@ -1,4 +1,4 @@
-"""The one interface between whatever proposes points and whatever evaluates them."""
+"""The interface between proposing and evaluating points."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Point(NamedTuple):
     """A position with its value.
 
     Attributes:
-        x: (D,), a copy: an array, or a tensor of a swarm on tensors.
-        value: in the user's sense; infinitely bad while nothing finite was seen.
+        x: (D,), a copy: an array, or a tensor if the swarm uses tensors.
+        value: value in the user's sense; infinitely bad before any finite value.
 
     Example:
         >>> Point([0.0, 0.0], 1.5).value
@@ -52,17 +52,17 @@ class Optimizer(Protocol):
         values: npt.ArrayLike | Tensor,
         dropped: npt.ArrayLike | Tensor | None = None,
     ) -> None:
-        """Take in the values, (N,), of the positions that `ask` returned.
+        """Take in the values, (N,), of the positions from `ask`.
 
-        `dropped` is a mask, (N,), of those that were not evaluated; an optimizer that needs every
-        value refuses it with a ValueError.
+        `dropped` is a mask, (N,), of positions that were not evaluated; an optimizer that needs
+        every value refuses it with a ValueError.
         """
 
     def stop(self) -> dict[str, float]:
-        """Reasons to stop with the values that triggered them; empty to continue."""
+        """Reasons to stop, with their values; empty to continue."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: arrays, tensors, numbers and strings."""
+        """Everything needed for resuming: arrays, tensors, numbers and strings."""
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore a saved state, bit for bit."""

@@ -1,4 +1,4 @@
-"""An object in a file of the user's, as FILE.py:NAME."""
+"""An object in a user's file, as FILE.py:NAME."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pyswarmopt.base.spelling import did_you_mean
 
 
 def object_of(word: str, option: str) -> Any:
-    """What a FILE.py:NAME names.
+    """The object named by FILE.py:NAME.
 
     Args:
-        word: as it was given.
-        option: that it was given to, for messages.
+        word: FILE.py:NAME as given.
+        option: option with the name, for messages.
 
     Raises:
-        ValueError: no such file, or it has nothing of that name.
+        ValueError: no such file, or no such name in it.
     """
     file, _, variable = word.rpartition(":")
     where = f"{option} {word}"
@@ -32,14 +32,14 @@ def object_of(word: str, option: str) -> Any:
 
 
 def _module(where: str, file: Path) -> Any:
-    """The user's file, run once; `where` begins messages."""
+    """The user's file, executed once; `where` starts messages."""
     if file.suffix != ".py" or not file.is_file():
         raise ValueError(f"{where}: there is no file {file}; write FILE.py:NAME")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise ValueError(f"{where}: {file} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module  # dataclasses of the file look themselves up there
+    sys.modules[file.stem] = module  # its dataclasses look themselves up here
     try:
         spec.loader.exec_module(module)
     except Exception as error:

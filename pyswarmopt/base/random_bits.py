@@ -1,8 +1,8 @@
-"""Random numbers of a swarm: one NumPy generator, and a stream of 16-bit numbers where every
-coordinate has a factor of its own.
+"""Random numbers of a swarm: a NumPy generator, and a stream of 16-bit numbers for factors per
+coordinate.
 
-The generator is the Mersenne Twister. Its bits become numbers in the way of torch's generator on the
-CPU, so that a seed gives the same run on arrays and on tensors, of this version and of those before.
+The generator is the Mersenne Twister. Its bits become numbers as in torch's CPU generator, so a
+seed gives the same run on arrays and on tensors, in this version and in earlier ones.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pyswarmopt.base.arrays import Array, Floats, Ints, beside, dtype_name, like
 from pyswarmopt.base.record import check
 
 FULL_SCALE = 65536.0  # a factor is 16 random bits / FULL_SCALE, in [0, 1)
-# what SplitMix64 adds at each number: an odd 2^64 / golden ratio
+# SplitMix64's increment: an odd number near 2^64 / golden ratio
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 
-FEW = 256  # words that are not worth a call of `integers`
+FEW = 256  # for so few words a call of `integers` is not worth it
 HALF = np.uint64(32)  # bits
-MANTISSA = np.uint64(2**53 - 1)  # the bits of a uniform number
-TWISTER = 624  # words of the Mersenne Twister, of 32 bits each
-# A saved generator is laid out as torch's: 64-bit words, of which these are used.
+MANTISSA = np.uint64(2**53 - 1)  # bits of a uniform number
+TWISTER = 624  # 32-bit words of the Mersenne Twister
+# A saved generator has torch's layout: 64-bit words, of which these are used.
 SAVED_BYTES = 5056
-LEFT = 1  # how many of the Twister's words are left before it makes new ones, plus one
+LEFT = 1  # words left before the Twister makes new ones, plus one
 SEEDED = np.uint64(2**32)  # a flag beside that number
-PLACE = 2  # of the next word
+PLACE = 2  # index of the next word
 WORDS = slice(3, 3 + TWISTER)
 
 
@@ -38,7 +38,7 @@ WORDS = slice(3, 3 + TWISTER)
 
 
 def generator_of(seed: int | None) -> np.random.Generator:
-    """A generator of a swarm's own; None takes a seed from the operating system.
+    """A swarm's own generator; None takes a seed from the operating system.
 
     Raises:
         ValueError: a seed of more than 63 bits.
@@ -51,7 +51,7 @@ def generator_of(seed: int | None) -> np.random.Generator:
     if seed is not None:
         if seed >= 2**63:
             raise ValueError(f"seed={seed}: a swarm takes one below 2**63")
-        # the 32 bits that the first word of a Mersenne Twister has
+        # the 32 bits of the first word of a Mersenne Twister
         seeded = np.random.RandomState(seed % 2**32)
         twister.state = seeded.get_state(legacy=False)  # type: ignore[assignment]
     return np.random.Generator(twister)
@@ -65,10 +65,10 @@ def uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 def normal(generator: np.random.Generator, like_these: Array) -> Array:
-    """Normally distributed numbers, as many, of the kind and with the precision of others.
+    """Normally distributed numbers with the count, kind and precision of `like_these`.
 
-    Those of 32 bits and fewer are made by Box & Muller 1958, in arrays, which takes half as long as the
-    ziggurat of NumPy; their sizes are below 5.8.
+    For 32 bits and fewer they are made by Box & Muller 1958 in arrays, in half the time of NumPy's
+    ziggurat; their magnitudes are below 5.8.
     """
     shape = tuple(like_these.shape)
     if dtype_name(like_these) == "float64":
@@ -78,22 +78,22 @@ def normal(generator: np.random.Generator, like_these: Array) -> Array:
 
 
 def whole(generator: np.random.Generator, below: int, shape: tuple[int, ...]) -> Ints:
-    """Whole numbers from 0 to below `below`, which is far smaller than 2^32."""
+    """Whole numbers from 0 to below `below`, which must be far below 2^32."""
     bits = generator.bit_generator.random_raw(math.prod(shape)).astype(np.uint32).reshape(shape)
     return (bits % np.uint32(below)).astype(np.int64)
 
 
 def _words(generator: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
-    """Random bits, (count,), of which the upper 32 are the first."""
+    """Random 64-bit words, (count,), whose upper halves are drawn first."""
     if count > FEW:
         return generator.integers(2**64, size=count, dtype=np.uint64)
-    # the same without the checks of its arguments, which take longer than so few numbers
+    # the same without argument checks, which take longer for so few numbers
     words = generator.bit_generator.random_raw(2 * count)
     return (words[::2] << HALF) | words[1::2]
 
 
 def _box_muller(generator: np.random.Generator, count: int) -> npt.NDArray[np.float32]:
-    """Normal numbers, (count,), of uniform ones."""
+    """Normal numbers, (count,), from uniform ones."""
     u = generator.random((2, (count + 1) // 2), dtype=np.float32)
     radius = np.sqrt(np.float32(-2) * np.log(np.float32(1) - u[0]))
     angle = np.float32(2 * math.pi) * u[1]
@@ -111,10 +111,10 @@ def saved_generator(generator: np.random.Generator) -> npt.NDArray[np.uint8]:
 
 
 def generator_at(saved: Any) -> np.random.Generator:
-    """A generator in a saved state.
+    """A generator with a saved state.
 
     Raises:
-        ValueError: not the state of a generator.
+        ValueError: not a generator's state.
     """
     check({"generator": saved}, {"generator": ("uint8", "g")}, {"g": SAVED_BYTES})
     words = np.array(beside(saved, np.empty(0))).view("<u8")
@@ -134,8 +134,8 @@ def split_mix(at: np.uint64, count: int) -> npt.NDArray[np.uint64]:
     """The next numbers of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom
     number generators").
 
-    Each number follows from its place in the stream alone, so it vectorises. `at` is that place
-    times GAMMA.
+    Each number depends only on its place in the stream, so it vectorises. `at` is the place times
+    GAMMA.
     """
     numbers = np.arange(1, count + 1, dtype=np.uint64)
     numbers *= GAMMA
@@ -148,8 +148,7 @@ def split_mix(at: np.uint64, count: int) -> npt.NDArray[np.uint64]:
 
 
 class RandomBits:
-    """A stream of 16-bit numbers, four from each of `split_mix`; where it begins is drawn from a
-    generator.
+    """A stream of 16-bit numbers, four per number of `split_mix`; a generator draws its start.
 
     Example:
         >>> bits = RandomBits(generator_of(0))
@@ -166,7 +165,7 @@ class RandomBits:
         return self.take_each(1, shape)[0]
 
     def take_each(self, count: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
-        """The result of `count` calls of `take`, (count, *shape)."""
+        """The results of `count` calls of `take`, (count, *shape)."""
         size = math.prod(shape)
         words = (size + 3) // 4
         drawn = split_mix(self.at, count * words)

@@ -1,5 +1,5 @@
-"""Numbers that a search must have to go on: fields of a dataclass, saved and checked by their
-declaration; and the check of what was saved in another way.
+"""Data needed to continue a search: dataclass fields, saved and checked by their declaration; and
+checks of data saved otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from pyswarmopt.base.arrays import dtype_name
 
 NONE = np.empty(0)
-# What numbers that do not fit each other can cause.
+# Possible errors from inconsistent numbers.
 DAMAGE = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     SyntaxError, TypeError,
@@ -23,29 +23,29 @@ PLAIN = {"int": int, "bool": bool, "float": float, "str": str}
 
 
 def array(axes: str, filled: bool = False) -> Any:
-    """A field for an array, empty at first, with a letter for each axis; the same letter is the same
-    length. `filled` where it is never empty later.
+    """A field for an initially empty array, with a letter for each axis; equal letters mean equal
+    lengths. `filled`: never empty later.
     """
     metadata = {"axes": axes, "dtype": "float64", "filled": filled}
     return field(default_factory=lambda: NONE, metadata=metadata)
 
 
 def known() -> Any:
-    """A field that the problem says, so that it is not saved."""
+    """A field determined by the problem, and so not saved."""
     return field(metadata={"saved": False})
 
 
 def given(axes: str, dtype: str = "float64") -> Any:
-    """As `array`, for one that must be given and is never empty."""
+    """Like `array`, for an array that must be given and is never empty."""
     return field(metadata={"axes": axes, "dtype": dtype, "filled": True})
 
 
 @dataclass(repr=False, eq=False)
 class StateRecord:
-    """A dataclass whose fields are numbers, words, lists of numbers and arrays; all are saved."""
+    """A dataclass with numbers, words, lists of numbers and arrays, all of which are saved."""
 
     def state_dict(self, prefix: str) -> dict[str, Any]:
-        """Every field, copied, under its name after `prefix`."""
+        """A copy of every field, under its name after `prefix`."""
         saved = [f.name for f in fields(self) if f.metadata.get("saved", True)]
         return {f"{prefix}.{name}": _copied(getattr(self, name)) for name in saved}
 
@@ -56,13 +56,13 @@ class StateRecord:
         """The inverse of `state_dict`.
 
         Args:
-            saved: the entries.
-            prefix: what their names begin with.
+            saved: saved entries.
+            prefix: prefix of their names.
             sizes: lengths of axes.
-            problem: the fields that are not saved.
+            problem: fields that are not saved.
 
         Raises:
-            ValueError: an entry that is missing, of another kind, or that does not fit the others.
+            ValueError: an entry is missing, has another kind, or does not fit the others.
         """
         record, lengths = cls.__new__(cls), dict(sizes)
         for f in fields(cls):
@@ -82,11 +82,11 @@ class StateRecord:
         return record
 
     def check(self) -> None:
-        """Raise ValueError where numbers that were read do not fit each other."""
+        """Raise ValueError if the loaded numbers are inconsistent."""
 
 
 def _copied(value: Any) -> Any:
-    """A copy of an array, a list of numbers or of lists; else the value, which cannot change."""
+    """A copy of an array or of (nested) lists; other values cannot change."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if not isinstance(value, list):
@@ -95,7 +95,7 @@ def _copied(value: Any) -> Any:
 
 
 def _kind(metadata: Mapping[str, Any], annotation: str, value: Any) -> Any:
-    """Expectation of `check` for a field."""
+    """The expectation of `check` for a field."""
     if "axes" not in metadata:
         return PLAIN.get(annotation, list)
     empty = not metadata.get("filled") and getattr(value, "shape", None) == (0,)
@@ -103,7 +103,7 @@ def _kind(metadata: Mapping[str, Any], annotation: str, value: Any) -> Any:
 
 
 def _check_numbers(name: str, values: list[Any]) -> None:
-    """Numbers, or lists of them."""
+    """Check numbers, or lists of them."""
     for value in values:
         if isinstance(value, list):
             _check_numbers(name, value)
@@ -114,17 +114,17 @@ def _check_numbers(name: str, values: list[Any]) -> None:
 def check(
     saved: Mapping[str, Any], expected: Mapping[str, Any], sizes: dict[str, int] | None = None
 ) -> None:
-    """Compare what was read with what it must be.
+    """Compare loaded entries with their expected types.
 
     Args:
-        saved: names to arrays, tensors and JSON values.
-        expected: names to a type (or a tuple of types) of JSON values, or to (dtype, axes) of an
-            array or a tensor: the dtype's name, and a letter for each axis, the same letter for the
-            same length. A float may come as an int.
-        sizes: lengths that are known; those that are found are added.
+        saved: name -> array, tensor or JSON value.
+        expected: name -> type (or tuple of types) of a JSON value, or (dtype, axes) of an array or
+            tensor: the dtype's name, and a letter for each axis, where equal letters mean equal
+            lengths. An int is accepted as a float.
+        sizes: known lengths; new ones are added.
 
     Raises:
-        ValueError: an entry is missing, or another one.
+        ValueError: an entry is missing, or unexpected.
 
     Example:
         >>> check({"x": np.ones((2, 3)), "w": np.ones(3), "n": 1}, {"x": ("float64", "ND"), "n": int})

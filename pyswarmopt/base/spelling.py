@@ -1,4 +1,4 @@
-"""Names that other libraries give an argument, and the answer to somebody who types them here."""
+"""Other libraries' names for an argument, and the answer to users who type them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Our arguments, and what other libraries call them.
+# Our arguments, and other libraries' names for them.
 FOREIGN = {
     "bounds": "dimensions",
     "callback": "callbacks",
@@ -29,7 +29,7 @@ FOREIGN = {
     "x0": "guess initial_point",
 }
 
-# Arguments of other libraries that are none here, and what to do.
+# Arguments of other libraries without a counterpart, and what to do.
 ELSEWHERE = {
     "direction maximize maximise": "for the largest value call pso.maximize, or negate what fun returns",
     "directions": "for several objectives call pso.minimize_multi",
@@ -53,7 +53,7 @@ ELSEWHERE = {
 
 
 def answered(function: Callable[P, R]) -> Callable[P, R]:
-    """Have arguments of another name answered by ours: TypeError, one line."""
+    """Answer arguments with foreign names by naming ours: TypeError, one line."""
     names = [name for name in inspect.signature(function).parameters if name != "self"]
     called = function.__qualname__.removesuffix(".__init__")
     hints = {
@@ -80,7 +80,7 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
-    """Hint for an unknown name: the nearest known one, or else something else.
+    """A hint for an unknown name: the nearest known one, or `otherwise`.
 
     Example:
         >>> did_you_mean("spere", ["sphere", "ackley"], "see the list")
@@ -91,8 +91,8 @@ def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
 
 
 def _nearest(name: str, names: list[str], least: float = 0.6) -> list[str]:
-    """The name that is most like another one, if any is as like as that."""
-    import difflib  # on use: a search without it begins earlier
+    """The most similar name, if similar enough."""
+    import difflib  # imported on use, for a faster start of searches
 
     return difflib.get_close_matches(name, names, 1, least)
 

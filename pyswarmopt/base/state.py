@@ -1,9 +1,9 @@
-"""The state of a swarm: the numbers that a resume needs, as one dataclass.
+"""The state of a swarm: everything needed for resuming, as one dataclass.
 
-Large arrays, (N, D) and (D,), are NumPy arrays, or torch tensors on a device, of the swarm's dtype.
-Scores, one per particle, are float64 NumPy arrays on the CPU whatever the device. They are kept as
-costs (lower is better): a swarm that maximises stores the negated value, and `user_value` turns it
-back.
+Large arrays, (N, D) and (D,), are NumPy arrays, or torch tensors on a device, with the swarm's
+dtype. Scores, one per particle, are float64 NumPy arrays on the CPU, whatever the device. They are
+stored as costs (lower is better): a maximising swarm stores negated values, and `user_value`
+converts back.
 """
 
 from __future__ import annotations
@@ -29,48 +29,48 @@ from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.record import check
 from pyswarmopt.base.storage import copied
 
-OPTIONAL = ("memory", "in_flight")  # fields that a saved state need not have
+OPTIONAL = ("memory", "in_flight")  # fields that may be missing in a saved state
 MEMORY = "memory."  # prefix of the entries of `State.memory` in a saved state
-EXEMPLARS = "exemplars"  # the entry that is as large as the positions, and where they are
+EXEMPLARS = "exemplars"  # the entry with the positions' size, and the positions' place
 IN_FLIGHT = "flights"  # prefix of the fields of `State.in_flight`
 
 
 @dataclass(repr=False, eq=False)
 class State:
-    """State of a swarm of N particles in D dimensions; g and w are the first particle until a
-    finite value was seen.
+    """State of a swarm of N particles in D dimensions; before any finite value g and w are the
+    first particle.
     """
 
     positions: Array  # x, (N, D)
     velocities: Array  # v, (N, D)
     best_positions: Array  # p, the personal bests, (N, D)
     leader_position: Array  # g, the best position of the present population, (D,)
-    # the best of all, (D,): the leader's, unless an earlier population found a better one
+    # the best of all, (D,): the leader's, unless an earlier population's is better
     best_position: Array
     worst_position: Array  # w, the worst of all, (D,)
-    costs: Floats  # of each particle's latest evaluation, (N,); NaN until it was evaluated
-    best_costs: Floats  # at p, (N,); +inf until a finite value was seen
+    costs: Floats  # cost of each particle's latest evaluation, (N,); NaN before it
+    best_costs: Floats  # cost at p, (N,); +inf before any finite value
     stagnation: Ints  # iterations since each particle's p changed or it was restarted, (N,)
-    arrived: Bools  # which values of a round evaluated by tickets are in, (N,)
+    arrived: Bools  # which values of a ticketed round have arrived, (N,)
     incoming: Floats  # those values as costs, (N,)
-    leader_cost: float = math.inf  # at g
+    leader_cost: float = math.inf  # cost at g
     leader_stagnation: int = 0  # iterations since g changed
-    best_cost: float = math.inf  # at the best of all
+    best_cost: float = math.inf  # cost at the best of all
     best_stagnation: int = 0  # iterations since the best of all changed
-    worst_cost: float = -math.inf  # at w
-    generation: int = 0  # completed rounds of evaluations, that of the starting positions included
-    born: int = 0  # the generation that evaluates the starting positions of the present population
-    evaluations: int = 0  # completed, not counting dropped particles
-    pending: bool = False  # positions were handed out and their values are not in yet
+    worst_cost: float = -math.inf  # cost at w
+    generation: int = 0  # completed evaluation rounds, the starting positions' included
+    born: int = 0  # the round that evaluates the present population's starting positions
+    evaluations: int = 0  # completed evaluations, without dropped particles
+    pending: bool = False  # positions were handed out, and their values are still missing
     maximize: bool = False  # the user's values are negated costs
-    # What parts of the recipe remember from move to move, such as the links of a random topology.
-    # An entry is replaced, never edited. Cleared when the whole swarm restarts.
+    # Memory of the recipe's parts between moves, such as the links of a random topology. Entries
+    # are replaced, never edited, and cleared when the whole swarm restarts.
     memory: dict[str, Array] = field(default_factory=dict)
-    in_flight: InFlight | None = None  # pending evaluations of particles that move asynchronously
+    in_flight: InFlight | None = None  # pending evaluations of asynchronous particles
 
     @classmethod
     def start(cls, positions: Array, velocities: Array, maximize: bool) -> State:
-        """The state before the first evaluation, which owns both arrays from now on."""
+        """The state before the first evaluation; it takes ownership of both arrays."""
         n = len(positions)
         return cls(
             positions=positions,
@@ -88,7 +88,7 @@ class State:
         )
 
     def repopulate(self, fresh: State) -> None:
-        """Replace the population by the one of `fresh`; the best and the worst of all are kept."""
+        """Replace the population by `fresh`'s; the best and the worst of all are kept."""
         for name in POPULATION:
             setattr(self, name, getattr(fresh, name))
         self.born = self.generation
@@ -100,32 +100,28 @@ class State:
 
     @property
     def iteration(self) -> int:
-        """Rounds evaluated after the first one; without a restart of the swarm, the moves made and
-        evaluated.
+        """Rounds evaluated after the first; without a restart of the swarm, the number of completed
+        moves.
         """
         return max(self.generation - 1, 0)
 
     @property
     def age(self) -> int:
-        """Rounds in which the present population was evaluated; 0 while its starting positions are
-        new.
-        """
+        """Evaluated rounds of the present population; 0 while its starting positions are new."""
         return self.generation - self.born
 
     @property
     def mover(self) -> int | None:
-        """The particle that moves next by itself; None where all move at once."""
+        """The particle that moves next alone; None if all move at once."""
         return None if self.in_flight is None else self.in_flight.next()
 
     def count(self, evaluated: Bools | None) -> None:
-        """Count a round of evaluations, of the particles in a mask, (N,), or of all of them."""
+        """Count an evaluation round of the particles in a mask, (N,), or of all."""
         self.generation += 1
         self.evaluations += len(self.costs) if evaluated is None else int(evaluated.sum())
 
     def arrive(self, particle: int, number: int, cost: Callable[[], float]) -> None:
-        """Take in the cost of one particle of the round, which is asked for once its ticket is
-        known to be due.
-        """
+        """Store the cost of a particle of the round; its ticket must be due."""
         due = number == self.generation and particle in range(len(self.arrived))
         if not due or self.arrived[particle]:
             raise ValueError(
@@ -139,8 +135,8 @@ class State:
         return -cost if self.maximize else cost
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, not copied: arrays and tensors, the rest as int, float or bool; `memory` entry
-        by entry.
+        """Every field, not copied: arrays and tensors, the rest as int, float or bool; `memory`
+        entry by entry.
         """
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPTIONAL}
         if self.in_flight is not None:
@@ -150,11 +146,11 @@ class State:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any], owned: Callable[[Array], Array]) -> State:
-        """The inverse of `to_dict`; `owned` makes the state's own array or tensor of a saved one.
+        """The inverse of `to_dict`; `owned` converts a saved array or tensor to the state's own.
         Other entries are ignored.
 
         Raises:
-            ValueError: a field is missing, or of another type or shape.
+            ValueError: a field is missing, or has another type or shape.
         """
         kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in OPTIONAL}
         _check(saved, kinds)
@@ -180,8 +176,8 @@ class State:
 def _memory(
     dtype: str, saved: Mapping[str, Any], owned: Callable[[Array], Array]
 ) -> dict[str, Array]:
-    """What parts of the recipe remember; arrays stay arrays, and tensors of float64 beside positions
-    of another dtype on the CPU, for some devices have none.
+    """Memory of the recipe's parts; arrays stay arrays, and float64 tensors beside positions of
+    another dtype go to the CPU, since some devices lack float64.
     """
     memory = entries_under(MEMORY, saved)
     for name, value in memory.items():
@@ -193,7 +189,7 @@ def _memory(
 
 
 def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
-    """Refuse entries that are not of the type and shape that they had when they were written."""
+    """Refuse entries without their original type and shape."""
     dtype = dtype_name(saved.get("positions"))
     if dtype not in FLOATING:
         raise ValueError("positions are no array of floating-point numbers")
@@ -215,14 +211,13 @@ def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
 
 
 def entries_under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries whose names begin with the prefix, without it."""
+    """The entries with a prefix, which is removed from their names."""
     return {
         name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)
     }
 
 
-# Axes of the arrays of a saved state that are not (N,), and of what the library's own topologies
-# remember.
+# Axes of saved arrays other than (N,), and of the memory of the library's topologies.
 AXES = {
     "positions": "ND", "velocities": "ND", "best_positions": "ND",
     "leader_position": "D", "best_position": "D", "worst_position": "D",
@@ -234,10 +229,10 @@ KNOWN_MEMORY = {
     "starting_extent": ("float64", ""),
 }  # fmt: skip
 FLOATING = ("float16", "bfloat16", "float32", "float64")
-# dtypes of the arrays that are on the CPU, by their annotation
+# dtypes of the arrays on the CPU, by annotation
 SCORES = {"Floats": "float64", "Ints": "int64", "Bools": "bool"}
 
-# What belongs to the present population and is made anew with it.
+# Fields of the present population, replaced along with it.
 POPULATION = (
     "positions", "velocities", "best_positions", "leader_position", "costs", "best_costs",
     "stagnation", "arrived", "incoming", "leader_cost", "leader_stagnation", "memory",

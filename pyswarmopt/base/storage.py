@@ -1,4 +1,4 @@
-"""Memory for the large arrays of a swarm, or an error that says how much was asked for."""
+"""Memory for a swarm's large arrays, or an error that names the requested size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from pyswarmopt.base.arrays import Array, DType, is_tensor
 
 
 def empty(shape: tuple[int, ...], dtype: DType, device: Any = "cpu") -> Array:
-    """An array of that shape, or a tensor where the dtype is torch's, whose numbers are still to be
-    set.
+    """An uninitialised array, or a tensor if the dtype is torch's.
 
     Raises:
-        ValueError: there is no such memory.
+        ValueError: not enough memory.
 
     Example:
         >>> empty((3, 4), np.dtype("float32")).shape
@@ -36,7 +35,7 @@ def empty(shape: tuple[int, ...], dtype: DType, device: Any = "cpu") -> Array:
 
 
 def copied(source: Array, device: Any = None) -> Array:
-    """A contiguous copy; of a tensor on the same device unless another one is given."""
+    """A contiguous copy; of a tensor on the same device unless `device` is given."""
     if is_tensor(source):
         copy = empty(tuple(source.shape), source.dtype, device or source.device)
         return copy.copy_(source.detach())
@@ -46,7 +45,7 @@ def copied(source: Array, device: Any = None) -> Array:
 
 
 def too_large(shape: tuple[int, ...], size: int) -> ValueError:
-    """Error for an array of that shape and of `size` bytes that finds no memory."""
+    """Error for an array of this shape and of `size` bytes that does not fit into memory."""
     numbers = " x ".join(map(str, shape))
     return ValueError(
         f"{numbers} numbers ({size / 1e9:.3g} GB) find no memory: use fewer particles or "

@@ -1,9 +1,8 @@
-r"""Words and numbers of messages: plurals, one line without control characters, the largest number
-of a setting.
+r"""Words and numbers of messages: plurals, one line without control characters, largest settings.
 
-File names, values and what models answer come from outside. Written to a terminal as they are,
-their control characters could move the cursor, change the title or hide what stands in a line, so
-they are shown as escapes (``\x1b``); messages show at most `LIMIT` characters of any one value.
+File names, values and models' answers come from outside. Control characters in them could move the
+terminal's cursor, change its title or hide parts of a line, so they are shown as escapes
+(``\x1b``); messages show at most `LIMIT` characters of a value.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-LIMIT = 200  # characters of one value in a message
-_WHOLE = 1000  # characters of a message
+LIMIT = 200  # most characters of a value in a message
+_WHOLE = 1000  # most characters of a message
 
-# Control characters but newline and tab, line separators, halves of surrogate pairs, and what
-# reorders or hides text (https://www.unicode.org/reports/tr36, section 2.5; the joiners of scripts
-# and emoji stay).
+# Control characters except newline and tab, line separators, surrogate halves, and characters that
+# reorder or hide text (https://www.unicode.org/reports/tr36, section 2.5; joiners of scripts and
+# emoji stay).
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
@@ -27,8 +26,8 @@ _LONG_QUOTE = re.compile(
 )
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
-# The largest number that each integer setting takes: beyond it nothing would run, and arithmetic
-# would overflow.
+# The largest value of each integer setting: beyond it nothing would run, and arithmetic would
+# overflow.
 COUNT = 10**9  # items, iterations, evaluations, tokens
 SEED = 2**63 - 1
 _OTHERS = {
@@ -46,7 +45,7 @@ _OTHERS = {
 
 
 def counted(number: int, noun: str) -> str:
-    """A number and its noun, whose plural ends in s.
+    """A number and its noun, with a plural in s.
 
     Example:
         >>> counted(1, "expert"), counted(1200, "item")
@@ -56,7 +55,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def in_list(name: str) -> str:
-    """A name as it stands in a list: in quotes if it has a comma, or neither letter nor digit.
+    """A name in a list: quoted if it has a comma, or neither letter nor digit.
 
     Example:
         >>> print(in_list("loan"), in_list("loan, card"), in_list("-"))
@@ -67,7 +66,7 @@ def in_list(name: str) -> str:
 
 
 def largest(option: str) -> int:
-    """The largest value of an option, by the name of its parameter.
+    """The largest value of an option, by parameter name.
 
     Example:
         >>> largest("threads"), largest("max_iter")
@@ -77,7 +76,7 @@ def largest(option: str) -> int:
 
 
 def visible(text: str) -> str:
-    r"""The text with its unsafe characters as escapes; newlines and tabs stay.
+    r"""The text with unsafe characters as escapes; newlines and tabs stay.
 
     Example:
         >>> visible("a\x1b[2Jb" + chr(0xDC80))
@@ -87,7 +86,7 @@ def visible(text: str) -> str:
 
 
 def without_addresses(text: str) -> str:
-    """The text without addresses in memory, which the next process does not have.
+    """The text without memory addresses, which differ between processes.
 
     Example:
         >>> without_addresses("[<function f at 0x7f3c2b1d>]")
@@ -97,7 +96,7 @@ def without_addresses(text: str) -> str:
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
-    """The beginning of a long text, with dots.
+    """The start of a long text, with dots.
 
     Example:
         >>> cut("a long text", 10) == "a long ...", cut("a long text", 11)
@@ -110,9 +109,9 @@ def one_line(text: str, values: Iterable[str] = ()) -> str:
     """A message as one line: unsafe characters as escapes, long values cut.
 
     Args:
-        text: the message.
-        values: long values that may stand in it, such as those of the command line. Words and
-            quoted texts of more than `LIMIT` characters are found without that.
+        text: message.
+        values: long values that it may contain, such as command-line arguments. Words and quoted
+            texts of more than `LIMIT` characters are found without this.
 
     Example:
         >>> one_line("--split " + 5000 * "x" + ": unknown;\\n use dev or test").replace("x", "")
@@ -132,7 +131,7 @@ def _in_quotes(text: str) -> str:
 
 
 def _cut_word(match: re.Match[str]) -> str:
-    """A word without its middle; the punctuation behind it belongs to the message."""
+    """A word with its middle cut out; the punctuation after it belongs to the message."""
     word = match[0]
     end = re.search(r"""[:;,.)'"]*$""", word)
     tail = word[end.start() :][:4] if end else ""
