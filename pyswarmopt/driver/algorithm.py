@@ -1,5 +1,5 @@
-"""Choice of the algorithm, the requested recipe or one that suits the problem, and the search
-that runs it.
+"""Chooses the algorithm (the requested recipe, or one that suits the problem) and the search that
+runs it.
 """
 
 from __future__ import annotations
@@ -28,21 +28,20 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
     from pyswarmopt.swarm import Swarm
 
-# particles: ten converge before they find the thin feasible part of problem G06
+# particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
-MOST_KNOWN = 200  # known points that the default search begins from, the best ones
-IDLE_SHARE = 10  # workers that wait during one of this many evaluations, or more, are warned of
+MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
+IDLE_SHARE = 10  # waiting for one of this many evaluations, or for more, gives a warning
 
 
 def algorithm(options: Options, problem: Problem) -> Recipe | None:
-    """The recipe given, or what runs by default; None for the composed search of
-    `pyswarmopt.hybrid`.
+    """The given recipe, or the default; None for the composed search of `pyswarmopt.hybrid`.
 
-    That needs a deterministic function; with constraints (`pyswarmopt.hybrid.constrained`) also one
-    that may be called where they are broken. Where it cannot be used, it is the best swarm that can:
-    `surrogate`, or `covariant` where costs are no quadratic; both make matrices of M x M numbers, so
-    beyond `MATRIX_DIM` it is the ring of `constriction`. docs/explanation/evidence.md says how the
-    defaults were chosen.
+    The composed search needs a deterministic function; with constraints
+    (`pyswarmopt.hybrid.constrained`) it must also be callable where they are broken. Otherwise the
+    default is the best suitable swarm: `surrogate`, or `covariant` where costs are not quadratic;
+    both make M x M matrices, so beyond `MATRIX_DIM` it is the ring of `constriction`.
+    docs/explanation/evidence.md says how the defaults were chosen.
 
     Raises:
         ValueError: an unknown recipe.
@@ -65,13 +64,13 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     particles = recipes.covariant().population
     if constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
-    if options.asynchronous:  # no more calls are under way than there are particles
+    if options.asynchronous:  # at most one pending call per particle
         particles = max(particles, Workers(options.workers, options.fun).count)
     return recipes.covariant(population=particles)
 
 
 def _affords_process(options: Options, problem: Problem) -> bool:
-    """Whether a process is for all points of a noisy search."""
+    """Whether a process can model all points of a noisy search."""
     few = options.max_evals is not None and options.max_evals <= MODELLED_NOISY
     coding = problem.coding
     small = coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS
@@ -80,14 +79,14 @@ def _affords_process(options: Options, problem: Problem) -> bool:
 
 
 def _recipes() -> Any:
-    """The named recipes, imported on use: a search without one begins earlier."""
+    """The named recipes, imported on use, for a faster start of searches without one."""
     from pyswarmopt.algorithms import registry
 
     return registry
 
 
 def _affordable(population: int, max_evals: int | None) -> int:
-    """A population that is small for a small budget: at least 20 iterations, but 5 particles."""
+    """A smaller population for a small budget: at least 20 iterations, but 5 particles."""
     return population if max_evals is None else min(population, max(5, max_evals // 20))
 
 
@@ -97,8 +96,8 @@ def _affordable(population: int, max_evals: int | None) -> int:
 def make_optimizer(
     options: Options, problem: Problem, recipe: Recipe | None, maximize: bool
 ) -> Swarm | PhasedSearch:
-    """The optimiser that moves the search's coordinates."""
-    # A single lucky draw must not count as the target, so a noisy search looks at means itself.
+    """The optimiser for the search's coordinates."""
+    # A single lucky draw must not count as the target, so a noisy search checks means itself.
     target = None if options.noisy else options.target
     common: dict[str, Any] = {
         "bounds": problem.coding.bounds(), "population": options.population,
@@ -108,7 +107,7 @@ def make_optimizer(
         common |= {"max_evals": options.max_evals, "max_iter": options.max_iter, "target": target}
         common |= {"kinds": problem.coding.kinds, "known": 0}
         _begin_at_known(common, problem)
-        # imported on use: a search without them begins earlier
+        # imported on use, for a faster start of searches without them
         if problem.constraints:
             if not problem.coding.smooth.all():
                 from pyswarmopt.hybrid.constrained_mixed import ConstrainedMixedSearch
@@ -128,7 +127,7 @@ def make_optimizer(
         return MemeticSwarm(**common)
     from pyswarmopt.swarm import Swarm
 
-    # the user's limit of iterations takes the place of the recipe's
+    # the user's limit of iterations replaces the recipe's
     unlimited = options.max_iter is None
     rules = [rule for rule in recipe.stop if unlimited or not isinstance(rule, MaxIter)]
     if options.max_iter is not None:
@@ -145,7 +144,7 @@ def make_optimizer(
 
 
 def _begin_at_known(common: dict[str, Any], problem: Problem, most: int = MOST_KNOWN) -> None:
-    """Add the best known points, as many as there may be with the starting points, to these."""
+    """Add the best known points to the starting points, at most `most` in total."""
     start = common["positions"]
     count = 0 if start is None else len(start)
     best = problem.best_known(max(most - count, 0), common["maximize"])
@@ -157,7 +156,7 @@ def _begin_at_known(common: dict[str, Any], problem: Problem, most: int = MOST_K
 
 
 def _planned_moves(options: Options, population: int) -> int | None:
-    """The moves, at least one, for which the budget is enough; None where none is given.
+    """The number of moves, at least one, within the budget; None without a budget.
 
     Example:
         >>> _planned_moves(Options(abs, max_evals=1000), 40)
@@ -170,7 +169,7 @@ def _planned_moves(options: Options, population: int) -> int | None:
 
 
 def warn_of_idle_workers(search: Any, options: Options, workers: int) -> None:
-    """Say that workers wait where points are proposed one at a time for a large share of the
+    """Warn if workers wait because points are proposed one at a time for a large share of the
     evaluations.
     """
     if workers == 1 or options.asynchronous:

@@ -1,6 +1,4 @@
-"""The loop behind `minimize(asynchronous=True)`: a particle moves as soon as its own value is
-there.
-"""
+"""The loop of `minimize(asynchronous=True)`: a particle moves as soon as its own value arrives."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _PendingCall(NamedTuple):
-    """A call under way: whose, where, for which time, and since when."""
+    """A call under way: its particle, point, time limit, and start."""
 
     ticket: Ticket
     point: Floats
@@ -34,12 +32,12 @@ class _PendingCall(NamedTuple):
 class AsynchronousSearch(Search):
     """A search that keeps all workers busy.
 
-    An iteration is as many evaluations as there are particles, of whichever particles. The calls
-    that are under way at its end go on into the next one. A call counts when it has ended; a
-    resumed search makes those again that a checkpoint was written during.
+    An iteration is as many evaluations as there are particles, of any particles. Calls under way at
+    its end continue into the next one. Only completed calls count; a resumed search repeats the
+    calls that were under way when its checkpoint was written.
 
     Raises:
-        ValueError: options that do not go together with it.
+        ValueError: incompatible options.
     """
 
     def __init__(self, options: Options, maximize: bool = False) -> None:
@@ -58,7 +56,7 @@ class AsynchronousSearch(Search):
         self._identity["asynchronous"] = True
         self._calls: dict[Future[CallOutcome], _PendingCall] = {}
         self._answered: SimpleQueue[Future[CallOutcome]] = SimpleQueue()
-        self._again: list[Ticket] = []  # in flight when the checkpoint was written
+        self._again: list[Ticket] = []  # under way when the checkpoint was written
         # particle, value and point, in this iteration
         self._told: list[tuple[int, float, Floats]] = []
 
@@ -77,7 +75,7 @@ class AsynchronousSearch(Search):
             elif self._calls:
                 self._hear()
             else:
-                break  # the budget or the time is spent
+                break  # budget or time is used up
 
     def _finish(self, stop: dict[str, float]) -> dict[str, float]:
         if not (self._calls or self._told):
@@ -95,14 +93,14 @@ class AsynchronousSearch(Search):
         points = self._problem.coding.decode(np.asarray(ticket.x)[None])
         if self._answers(ticket, points[0]):
             return
-        # the first call, which shows what fun takes, is made alone
+        # the first call, which shows what fun accepts, is made alone
         if not self._evaluator.tried:
             self._tell(ticket, points[0], self._first_call(points))
         else:
             self._call(ticket, points[0], tries=1)
 
     def _answers(self, ticket: Ticket, point: Floats) -> bool:
-        """Whether the point, (D,), needs no call; it is told then."""
+        """Whether the point, (D,), needs no call; it is then told."""
         needless = self._judge.needless(point[None])
         self._evaluator.afresh = self._calls_again
         known = self._evaluator.recall(point)
@@ -135,7 +133,7 @@ class AsynchronousSearch(Search):
         future.add_done_callback(self._answered.put)
 
     def _hear(self) -> None:
-        """Wait for one answer and take it in, or give up a call that has none in time."""
+        """Wait for one answer and take it in, or abandon a call that is too late."""
         evaluator = self._evaluator
         future, outcome = self._next_answer()
         ticket, point, tries, _ = self._calls.pop(future)
@@ -151,7 +149,7 @@ class AsynchronousSearch(Search):
             self._tell(ticket, point, value)
 
     def _next_answer(self) -> tuple[Future[CallOutcome], CallOutcome | None]:
-        """The next call that has ended, and what became of it if it was given up."""
+        """The next finished call, and its outcome if it was abandoned."""
         patience = self._evaluator.patience
         while True:
             oldest = min(self._calls, key=lambda future: self._calls[future].began)
@@ -162,7 +160,7 @@ class AsynchronousSearch(Search):
                 self._evaluator.workers.give_up(oldest)
                 slow = TimeoutError(f"fun took longer than evaluation_timeout={patience} s")
                 return oldest, CallOutcome(None, slow)
-            if future in self._calls:  # else it was given up
+            if future in self._calls:  # otherwise abandoned
                 return future, None
 
     def _tell(self, ticket: Ticket, point: Floats, value: Floats | float) -> None:
@@ -177,7 +175,7 @@ class AsynchronousSearch(Search):
             self._write_down()
 
     def _remember(self, particle: int, point: Floats, judged: Judged) -> None:
-        """Keep what a point, (D,), was found to be."""
+        """Store the outcome of a point, (D,)."""
         self._judge.keep(point[None], judged)
         value = self._sign * float(judged.costs[0]) if judged.valued[0] else math.nan
         self._told.append((particle, value, point))

@@ -1,6 +1,4 @@
-"""One call of the objective: on a copy, with what it raises caught, and interrupted where it takes too
-long.
-"""
+"""One call of the objective: on a copy, with errors caught, interrupted if too long."""
 
 from __future__ import annotations
 
@@ -33,31 +31,31 @@ class Call:
         try:
             with _at_most(self.seconds):
                 value = self.fun(x.copy())
-        except Exception as error:  # whatever a user's objective raises is the business of on_error
+        except Exception as error:  # on_error decides about any error of the user's objective
             return CallOutcome(None, error)
         return CallOutcome(as_array(value) if is_tensor(value) else value, None)
 
 
 def lost_call(error: Exception) -> CallOutcome:
-    """Outcome of a call whose worker gave no answer."""
+    """The outcome of a call whose worker gave no answer."""
     return CallOutcome(None, error)
 
 
-HAS_ALARMS = hasattr(signal, "setitimer")  # not on Windows
+HAS_ALARMS = hasattr(signal, "setitimer")  # missing on Windows
 
 
 def can_interrupt() -> bool:
-    """Whether a call can be interrupted here: in the main thread of a process, where signals
+    """Whether a call can be interrupted here: only in a process's main thread, where signals
     arrive.
     """
-    import threading  # on use: a search without it begins earlier
+    import threading  # imported on use, for a faster start of searches
 
     return HAS_ALARMS and threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def _at_most(seconds: float | None) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer, where that is possible."""
+    """Raise TimeoutError in a block that takes longer, if possible."""
     if seconds is None or not can_interrupt():
         yield
         return
@@ -75,10 +73,10 @@ def _at_most(seconds: float | None) -> Iterator[None]:
 
 
 def checked_outcome(outcome: Any) -> CallOutcome:
-    """Check a worker's answer: it has the form that `Call` gives.
+    """Check that a worker's answer has `Call`'s form.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it has another form.
     """
     if not isinstance(outcome, CallOutcome):
         raise ValueError(

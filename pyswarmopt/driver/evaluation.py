@@ -1,6 +1,4 @@
-"""Calling the objective: one point or many at a time, in parallel, and what to do when a call
-fails.
-"""
+"""Calls the objective: one or many points at a time, in parallel, with rules for failed calls."""
 
 from __future__ import annotations
 
@@ -38,11 +36,11 @@ OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 
 
 class WrongShapeError(ValueError):
-    """The objective returned something else than one number per point."""
+    """The objective returned something other than one number per point."""
 
 
 class Evaluator:
-    """Evaluates batches of points and counts the calls; never makes more than it may.
+    """Evaluates batches of points and counts the calls, within their limit.
 
     Args:
         fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``, on NumPy arrays. Results may be
@@ -53,30 +51,31 @@ class Evaluator:
             speed matters more.
         workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.pool.Workers`.
             Results do not depend on it. Ignored for a vectorised `fun`.
-        on_error: what follows when `fun` raises: "raise" it again, count the point as the "worst"
+        on_error: reaction to an error of `fun`: "raise" it again, count the point as the "worst"
             possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
-            a failure whose retries `max_evals` or the time limit cuts off counts as the worst, so
-            that the last call does not cost the result of all others.
-        max_evals: the most calls of `fun`; a call on m points counts m, and failed tries of the
-            first call none.
-        outputs: None, or how many numbers `fun` gives for a point: ``(D,) -> (outputs,)``.
-        returned: whether it gives its value and constraints, as `returned_row` makes them.
+            a failure whose retries are cut off by `max_evals` or the time limit counts as the
+            worst, so that the last call does not lose all results.
+        max_evals: most calls of `fun`; a call on m points counts m, and failed tries of the first
+            call count 0.
+        outputs: None, or the number of numbers that `fun` returns for a point: ``(D,) ->
+            (outputs,)``.
+        returned: whether `fun` returns value and constraints, in the form of `returned_row`.
 
     Attributes:
         calls: calls so far.
-        skipped: points that used up budget without a call, because they broke a constraint.
-        memory: what is known, so that no call is made for it again, unless `fun` takes many points at
-            once; None for a function with noise.
-        afresh: known points are called all the same.
+        skipped: points that used up budget without a call, because they break a constraint.
+        memory: known points, which are not called again, unless `fun` takes many points at once;
+            None for a noisy function.
+        afresh: whether known points are called all the same.
         idle: known points in a row, without a new one.
-        failures: points without a finite value: how many for each type of error, with its first
-            message, or kind of number.
-        confirms: whether a call is kept back for `confirm`, as a vectorised `fun` always has it.
-        retries: how often a failed call is made again.
+        failures: type of error, or kind of number -> count of points without a finite value, with
+            the first message.
+        confirms: whether a call is reserved for `confirm`, as always for a vectorised `fun`.
+        retries: most repetitions of a failed call.
         vectorized: how `fun` is called; None until the trial.
-        tried: whether the first call, which shows what `fun` takes, was made, or is not needed.
+        tried: whether the first call, which shows what `fun` accepts, was made or is not needed.
         shape: shape of a value: () or (outputs,); with constraints () before the first is known.
-        patience: seconds that a call under way is waited for.
+        patience: seconds to wait for a call under way.
         workers: the pool; close it in the end.
 
     Raises:
@@ -113,17 +112,16 @@ class Evaluator:
         self._deadline = self.patience = math.inf
         self._forgive, self.retries = _read_on_error(on_error)
         self._call = Call(fun)
-        # else the first error of a worker ends the search at once
+        # otherwise a worker's first error ends the search at once
         lost = lost_call if self._forgive or self.retries else None
         self.workers = Workers(workers, self._call, lost)
 
     def limit_time(self, deadline: float, seconds: float | None) -> None:
-        """Begin no call after `deadline`, by `time.monotonic`, and let none take longer than
-        `seconds`: it then fails. It is interrupted in the main thread of this and other processes;
-        elsewhere it is waited for no longer.
+        """Start no call after `deadline`, by `time.monotonic`, and let calls longer than `seconds`
+        fail. They are interrupted in main threads; elsewhere they are abandoned.
 
         Raises:
-            ValueError: calls that can neither be interrupted nor left alone.
+            ValueError: calls can be neither interrupted nor abandoned.
         """
         self._deadline = deadline
         if seconds is None:
@@ -141,18 +139,18 @@ class Evaluator:
 
     @property
     def late(self) -> bool:
-        """Whether no call may begin any more."""
+        """Whether no more calls may start."""
         return time.monotonic() >= self._deadline
 
     @property
     def left(self) -> int:
-        """Calls that may still be made, without the one that may be kept back for `confirm`."""
+        """Remaining calls, without one reserved for `confirm`."""
         left = self.max_evals - self.calls - self.skipped - self._keeps_one
         return int(min(max(left, 0), sys.maxsize))
 
     @property
     def over(self) -> bool:
-        """Whether calls or time are used up, so that no failed call is made again."""
+        """Whether calls or time are used up, so that failed calls are not repeated."""
         return not self.left or self.late
 
     @property
@@ -160,12 +158,12 @@ class Evaluator:
         return bool(self.vectorized) or self.confirms
 
     def __call__(self, points: Floats) -> tuple[Floats, Bools, Exception | None]:
-        """Evaluate the points, (N, D), in order, as far as the calls suffice.
+        """Evaluate the points, (N, D), in order, as far as the calls last.
 
         Returns:
-            Values, (N,) or (N, outputs), NaN where a call failed; a mask, (N,), of the points that
-            were evaluated; and what ends the search, if `on_error` says so: what `fun` raised, or a
-            ValueError where it returned something that is not a number per point.
+            Values, (N,) or (N, outputs), NaN where a call failed; a mask, (N,), of evaluated
+            points; and the error that ends the search, depending on `on_error`: `fun`'s, or a
+            ValueError if it did not return a number per point.
         """
         found, new, twins, keys = self._recall(points)
         failure: Exception | None = None
@@ -183,7 +181,7 @@ class Evaluator:
         if outcomes:
             self.idle = 0
         found |= {i: found[first] for i, first in twins.items() if first in found}
-        if self.returned and not self.shape:  # what is remembered says it, too
+        if self.returned and not self.shape:  # memory has it, too
             self.shape = next((np.shape(row) for row in found.values() if np.ndim(row)), ())
         values = np.full((len(points), *self.shape), math.nan)
         for i, value in found.items():
@@ -195,8 +193,8 @@ class Evaluator:
     def _recall(
         self, points: Floats
     ) -> tuple[dict[int, Any], list[int], dict[int, int], list[bytes]]:
-        """The values that are known, by row; the rows that are new; those that repeat one of these; and
-        the keys of all, none where they are not looked up.
+        """Known values, by row; new rows; repeated rows; and the keys of all rows, empty if not
+        looked up.
         """
         found: dict[int, Any] = {}
         first: dict[bytes, int] = {}
@@ -219,19 +217,19 @@ class Evaluator:
         return found, new, twins, keys
 
     def recall(self, x: Floats) -> Floats | float | None:
-        """The value at x, (D,), if it is known and need not be called."""
+        """The value at x, (D,), if known and not to be called again."""
         value = None if self.memory is None or self.afresh else self.memory.recall(x)
         self.idle += value is not None
         return value
 
     def learn(self, x: Floats, value: Floats | float) -> None:
-        """Remember the value at x, (D,)."""
+        """Store the value at x, (D,)."""
         self.idle = 0
         if self.memory is not None and not self.vectorized:
             self.memory.keep(x, value)
 
     def _outcomes(self, points: Floats) -> dict[int, CallOutcome]:
-        """Evaluate points, with retries; the outcome of each."""
+        """Evaluate points, with retries; return the outcome of each."""
         outcomes: dict[int, CallOutcome] = {}
         if not self.tried and len(points) and self.left:
             self._trial(points, outcomes)
@@ -244,12 +242,12 @@ class Evaluator:
         return outcomes
 
     def value(self, outcome: CallOutcome, last: bool) -> Floats | float:
-        """The value of a call, NaN if it failed and that is forgiven, as it is where there are retries
-        but it was the `last` call.
+        """The value of a call; NaN if it failed and is forgiven, including a `last` call with
+        retries left.
 
         Raises:
-            ValueError: `fun` returned something that is not a number.
-            Exception: what `fun` raised, if `on_error` says so.
+            ValueError: `fun` did not return a number.
+            Exception: `fun`'s error, depending on `on_error`.
         """
         value = self._read(outcome, last)
         if outcome.error is not None:
@@ -259,13 +257,13 @@ class Evaluator:
         return value
 
     def count_if_failed(self, value: Floats | float) -> None:
-        """Count a value that is no finite number."""
+        """Count a value that is not finite."""
         numbers = _first(value) if self.returned else value
         if not np.isfinite(numbers).all():
             self._count_failure("inf" if np.isinf(numbers).any() else "nan")
 
     def _read(self, outcome: CallOutcome, last: bool) -> Floats | float:
-        """As `value`, without counting a failure."""
+        """As `value`, without counting failures."""
         if outcome.error is None:
             return self._number(outcome.value)
         if not (self._forgive or (self.retries > 0 and last)):
@@ -273,14 +271,14 @@ class Evaluator:
         return math.nan
 
     def _count_failure(self, kind: str, text: str = "") -> None:
-        """Count one more of a kind, under the first line of the first text."""
+        """Count another failure of a kind, with the first line of its first text."""
         line = text.partition("\n")[0][:LONGEST_TEXT]
         known = (name for name in self.failures if name == kind or name.startswith(f"{kind}: "))
         name = next(known, f"{kind}: {line}" if line else kind)
         self.failures[name] = self.failures.get(name, 0) + 1
 
     def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
-        """Outcome of the call at x, (D,), that has ended."""
+        """The outcome of a finished call at x, (D,)."""
         return checked_outcome(self.workers.answer(future, x))
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
@@ -288,10 +286,9 @@ class Evaluator:
 
         Args:
             x: (D,), a point.
-            value: what is returned if the call gives no finite value, or none is left.
-            known: `value` was `fun`'s at x. It is called again all the same if a call was kept back:
-                noise shows then, and what it gives for one of many points may differ in the last
-                bit.
+            value: returned if the call gives no finite value, or no call is left.
+            known: whether `value` is `fun`'s at x. It is still called again if a call was reserved:
+                this reveals noise, and a value computed in a batch may differ in the last bit.
         """
         if (known and not self._keeps_one) or self.calls >= self.max_evals or self.late:
             return value
@@ -305,19 +302,19 @@ class Evaluator:
         """The value of one more call at x, NaN if it fails."""
         outcome = self._call(x) if self.vectorized else self._one_by_one(x[None])[0]
         if self.vectorized and (outcome.error is not None or not self._fits(outcome.value)):
-            outcome = self._batch(x[None])[0]  # a single point is not what it takes
+            outcome = self._batch(x[None])[0]  # it does not accept a single point
         return math.nan if outcome.error is not None else _first(self._number(outcome.value))
 
     def again(self, x: Floats) -> Floats | float:
-        """``fun(x)`` in the form that is known, for a point, (D,), that was evaluated before; it is
-        not counted, unless `confirm` would make the same call next.
+        """``fun(x)`` in the known form, for an evaluated point, (D,); not counted, unless `confirm`
+        would make the same call next.
 
         Returns:
-            The value, of `shape`; NaN if the call failed and that is forgiven.
+            The value, of `shape`; NaN if the call failed and is forgiven.
 
         Raises:
-            ValueError: `fun` returned something else than before.
-            Exception: what `fun` raised, if `on_error` says so.
+            ValueError: `fun` returned another form than before.
+            Exception: `fun`'s error, depending on `on_error`.
         """
         for _ in range(self.retries + 1):
             outcome = self._batch(x[None])[0] if self.vectorized else self._call(x)
@@ -331,7 +328,7 @@ class Evaluator:
     # ---- which form the objective takes ----
 
     def _trial(self, points: Floats, outcomes: dict[int, CallOutcome]) -> None:
-        """Find out how `fun` wants to be called; the values it gives on the way are kept."""
+        """Find out how `fun` wants to be called, keeping the values it returns."""
         asked = self.vectorized
         failure = self._try_forms(points, asked, outcomes)
         self.tried = True
@@ -356,13 +353,13 @@ class Evaluator:
     def _try_forms(
         self, points: Floats, asked: bool | None, outcomes: dict[int, CallOutcome]
     ) -> CallOutcome | None:
-        """Try one point, then a batch, as far as `asked` leaves it open: None if it goes well, else
+        """Try one point, then a batch, as far as `asked` leaves both open; None on success, else
         the failure.
         """
         failure = None
         n, d = points.shape
-        # With as many points as coordinates a result of shape (D,) would look like one number for
-        # each.
+        # With as many points as coordinates, a result of shape (D,) would look like one number per
+        # point.
         most = min(n, self.left) if asked else min(n - (n == d), self.left - 1)
         for vectorized in (False, True) if asked is None else (asked,):
             count = most if vectorized else 1
@@ -418,7 +415,7 @@ class Evaluator:
     # ---- what counts as a value ----
 
     def _several(self, value: Any) -> str:
-        """A hint for a function that gives several numbers where one is needed."""
+        """A hint for a function that returns several numbers instead of one."""
         if isinstance(value, tuple | list) and len(value) > 1 and not self.returned:
             if not self.shape:
                 return (
@@ -478,7 +475,7 @@ class Evaluator:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: an entry is missing, or none of its kind.
+            ValueError: an entry is missing, or has another kind.
         """
         check(saved, {f"evaluator.{name}": kind for name, kind in SAVED.items()})
         for name in SAVED:
@@ -491,17 +488,17 @@ MAYBE = (bool, type(None))
 SAVED: dict[str, Any] = {
     "calls": int, "skipped": int, "idle": int, "failures": dict, "vectorized": MAYBE, "tried": bool,
 }  # fmt: skip
-LONGEST_TEXT = 100  # signs of an error's message that are kept
+LONGEST_TEXT = 100  # most characters of an error's message
 
 
 def _described(value: Any) -> str:
-    """What `fun` returned, in words."""
+    """`fun`'s return value, in words."""
     shape = _shape(value)
     return f"{type(value).__name__} of " + (f"{len(value)}" if shape is None else f"shape {shape}")
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    """The shape of what `fun` returned; None of numbers beside lists, which have none."""
+    """The shape of `fun`'s return value; None if nested irregularly."""
     try:
         return np.shape(value)
     except ValueError:
@@ -514,10 +511,10 @@ def _first(value: Floats | float) -> float:
 
 
 def _as_floats(values: Any) -> Floats:
-    """Read what `fun` returned as real numbers.
+    """`fun`'s return values as real numbers.
 
     Raises:
-        WrongShapeError: complex numbers, or some that float64 cannot hold.
+        WrongShapeError: complex numbers, or numbers beyond float64.
     """
     array = np.asarray(values)
     if array.dtype.kind == "c":

@@ -1,4 +1,4 @@
-"""An early end: whether a search has gained anything of late."""
+"""Early stopping: whether a search has gained anything lately."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from pyswarmopt.base.record import StateRecord
 from pyswarmopt.driver.judge import Incumbent
 
-SMALL = 1e-8  # share of all that was gained that counts as no gain
+SMALL = 1e-8  # gains below this share of the total gain do not count
 
 
 @dataclass(repr=False, eq=False)
 class Gains(StateRecord):
-    """The latest gain, and how much was gained before.
+    """The latest gain, and the total gain before it.
 
     Attributes:
         first: the first finite cost at a feasible point.
         best: the cost at the latest gain.
-        violation: violation of the best point then.
-        calls: made by then.
+        violation: violation of the best point at the latest gain.
+        calls: calls made by then.
 
     Example:
         >>> import numpy as np
@@ -37,8 +37,8 @@ class Gains(StateRecord):
     calls: int = 0
 
     def idle(self, best: Incumbent, calls: int, patience: int | None) -> bool:
-        """Take in the best point after so many calls; whether nothing was gained in `patience` of
-        them.
+        """Take in the best point after `calls` calls; return whether nothing was gained in
+        `patience` of them.
         """
         if self._is_gain(best):
             self.best, self.violation, self.calls = best.cost, best.violation, calls
@@ -52,7 +52,7 @@ class Gains(StateRecord):
         return self.best - best.cost > SMALL * (self.first - best.cost)
 
     def state_dict(self, prefix: str = "gains") -> dict[str, Any]:
-        """All that a resume needs."""
+        """Everything needed for resuming."""
         return super().state_dict(prefix)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:

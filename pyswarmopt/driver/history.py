@@ -1,4 +1,4 @@
-"""History of a search, as detailed as the user wants, in bounded memory."""
+"""History of a search, in the requested detail and bounded memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyswarmopt.base.record import check
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
-LARGEST_EXPONENT = 450  # of 2: the squares of smaller values can be added up
+LARGEST_EXPONENT = 450  # power of 2: squares of smaller values can be added
 PARTICLE_COLUMNS = 3  # numbers of a `ParticleRecord` before its position
 Granularity = Literal["iteration", "particles"]
 
@@ -28,8 +28,8 @@ class Record(NamedTuple):
         iteration: number of the iteration, 0 for the starting positions.
         evaluations: calls of the objective so far.
         best: the best value so far.
-        mean: mean of the finite values of this iteration, NaN if there is none.
-        spread: standard deviation of the same values, NaN if there is none.
+        mean: mean of the finite values of this iteration, NaN without any.
+        spread: standard deviation of the same values, NaN without any.
 
     Example:
         >>> import pyswarmopt as pso
@@ -50,9 +50,9 @@ class ParticleRecord(NamedTuple):
 
     Attributes:
         iteration: number of the iteration, 0 for the starting positions.
-        particle: number of the particle.
+        particle: index of the particle.
         value: its value, NaN if the evaluation failed or a constraint was broken.
-        x: where it was, (D,), as the objective saw it.
+        x: position, (D,), as the objective saw it.
 
     Example:
         >>> import pyswarmopt as pso
@@ -68,17 +68,17 @@ class ParticleRecord(NamedTuple):
 
 
 class History:
-    """The records of a run, thinned out evenly when they grow too many.
+    """The records of a run, thinned out evenly beyond a limit.
 
-    Once there are more than `limit` records every second iteration is dropped, and from then on
-    only every second (fourth, ...) one is kept.
+    Beyond `limit` records every second iteration is dropped, and from then on only every second
+    (fourth, ...) one is kept.
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
             evaluation.
-        limit: the most records to keep, at least 2. The records of particles hold positions, so of
-            them the limit is one of numbers: 256 * `limit` coordinates, but always two iterations.
-        space: parameters by name, which tables then have in place of coordinates.
+        limit: the most records to keep, at least 2. Particles' records hold positions, so their
+            limit counts numbers: 256 * `limit` coordinates, but at least two iterations.
+        space: parameters by name, which replace coordinates in tables.
 
     Raises:
         ValueError: an unknown granularity, or a limit below 2.
@@ -105,7 +105,7 @@ class History:
         self._limit = limit
         self._space = space
         self._stride = 1
-        self._rows = Rows(np.empty((0, 0)))  # numbers of the records, each as `state_dict` has it
+        self._rows = Rows(np.empty((0, 0)))  # numbers of the records, in `state_dict`'s form
 
     def add(
         self,
@@ -119,12 +119,12 @@ class History:
         """Record an iteration.
 
         Args:
-            iteration: its number; they come in order.
+            iteration: number of the iteration, increasing.
             evaluations: calls of the objective so far.
             best: the best value so far.
-            values: (N,) values of its evaluations; means are those of the finite ones.
-            points: (N, D) positions, needed for "particles" only.
-            particles: (N,) their numbers; default: in order.
+            values: (N,) values of its evaluations; means use the finite ones.
+            points: (N, D) positions, needed only for "particles".
+            particles: (N,) numbers of the particles; default: in order.
         """
         values = np.asarray(values, dtype=np.float64)
         if self.granularity == "iteration":
@@ -145,7 +145,7 @@ class History:
             self._rows.add(rows)
 
     def first_value(self) -> float:
-        """The best value, or the first particle's, of the first record; NaN without records."""
+        """The best value, or the first particle's, in the first record; NaN without records."""
         return float(self._rows.all[0, 2]) if len(self) else math.nan
 
     def __len__(self) -> int:
@@ -159,7 +159,8 @@ class History:
         return list(map(self._record, rows)) if isinstance(index, slice) else self._record(rows)
 
     def _record(self, row: Floats) -> Record | ParticleRecord:
-        # The very NaN of `math`: tuples compare it by identity, so equal histories are equal.
+        # The same NaN object as `math`'s: tuples compare it by identity, so equal histories are
+        # equal.
         first, second, *values = (math.nan if math.isnan(n) else n for n in row[:5].tolist())
         if self.granularity == "iteration":
             return Record(int(first), int(second), *values)
@@ -167,15 +168,15 @@ class History:
 
     @property
     def dim(self) -> int | None:
-        """Coordinates of the particles' positions, where there are any."""
+        """Number of coordinates, if there are particles' positions."""
         particles = self.granularity == "particles" and len(self)
         return self._rows.all.shape[1] - PARTICLE_COLUMNS if particles else None
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with a column per field.
 
-        A position has one per coordinate, x0, x1, ..., or with a space one per parameter, in its own
-        units and without a value where it is inactive.
+        A position has a column per coordinate, x0, x1, ..., or with a space per parameter, in its
+        own units and empty if inactive.
         """
         import pandas as pd
 
@@ -183,7 +184,7 @@ class History:
         return pd.DataFrame(rows, columns=header)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the same table as a CSV file with a header line; floats keep all their digits."""
+        """Write the same table as a CSV file with a header line; floats keep all digits."""
         import csv
 
         header, rows = self._table()
@@ -204,9 +205,7 @@ class History:
         return [*header, *names], [[*r[:3], *map(params.get, names)] for r, params in rows]
 
     def state_dict(self) -> dict[str, Any]:
-        """Arrays and plain values from which `load_state_dict` restores the history; the array is not
-        copied, and stays as it is.
-        """
+        """Arrays and plain values for `load_state_dict`; the array is neither copied nor changed."""
         return {
             "history.granularity": self.granularity,
             "history.stride": self._stride,
@@ -217,7 +216,7 @@ class History:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: the saved history has another granularity, or is none.
+            ValueError: not a history, or another granularity.
         """
         check(saved, {"history.granularity": str, "history.stride": int})
         if saved["history.granularity"] != self.granularity:
@@ -238,8 +237,8 @@ class History:
 
 
 class Rows:
-    """Rows of numbers, (n, c), that only grow, in memory that is at least doubled when it is full: what
-    `all` has given stays as it is.
+    """Growing rows of numbers, (n, c), in memory that at least doubles when full: earlier results
+    of `all` stay valid.
     """
 
     def __init__(self, rows: Floats) -> None:
@@ -261,7 +260,7 @@ class Rows:
         self._count = end
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows, from which `load_state_dict` restores them."""
+        """The rows, for `load_state_dict`."""
         return {"rows": self.all}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -272,15 +271,13 @@ class Rows:
 
 
 def _mean_and_spread(values: Floats) -> tuple[float, float]:
-    """Mean and standard deviation of the finite values, however large; `math.nan` if there is
-    none.
-    """
+    """Mean and standard deviation of the finite values, however large; `math.nan` without any."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return math.nan, math.nan
     unit = 2.0 ** max(math.frexp(np.abs(finite).max())[1] - LARGEST_EXPONENT, 0)
     scaled = finite / unit
-    # as `mean` and `std` have them, whose Python takes longer than the sums of a few numbers
+    # as `mean` and `std`, whose Python overhead exceeds a few sums
     mean = float(np.add.reduce(scaled)) / scaled.size
     scaled -= mean
     scaled *= scaled

@@ -1,4 +1,4 @@
-"""Evaluation of a search's points: their values, and the best of them."""
+"""Evaluates a search's points: values, constraints, and the best point."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pyswarmopt.driver.problem.constraints import Breach, ranked, total
 from pyswarmopt.driver.start import same_but_rounding
 from pyswarmopt.hybrid.search import PhasedSearch
 
-# share of the tolerance of an equality that a search aims at: zero itself, from both sides, would be two
-# limits that contradict each other, and curved ones would only be crept along. The equilibrium of White,
+# searches aim at this share of an equality's tolerance: aiming at zero from both sides would give
+# two contradicting limits, and curved ones could only be crept along. The equilibrium of White,
 # Johnson & Dantzig 1958 on a log scale, 500 calls: -47.72 of -47.76, and -46.92 with zero.
 AIM = 0.1
 NOISE = (
@@ -33,12 +33,12 @@ class Judged(NamedTuple):
 
     Attributes:
         costs: (N,), lower is better.
-        violations: (N,) sums of the amounts by which constraints are broken, 0 where none is.
-        evaluated: (N,) mask of the points that count: those whose cost was asked for, or whose
-            violation says it all.
-        error: what ended their evaluation before all were evaluated.
-        amounts: (N, K) the constraints that `fun` returned, if it does.
-        rows: (N, 1 + K) costs and constraints as a search with constraints sees them.
+        violations: (N,) sums of the amounts by which constraints are broken, else 0.
+        evaluated: (N,) mask of the points that count: whose cost was requested, or whose violation
+            suffices.
+        error: the error that ended the evaluation early.
+        amounts: (N, K) constraints returned by `fun`, if it returns any.
+        rows: (N, 1 + K) costs and constraints for a search with constraints.
     """
 
     costs: Floats
@@ -50,12 +50,12 @@ class Judged(NamedTuple):
 
     @property
     def valued(self) -> Bools:
-        """(N,) mask of the points that were evaluated and break no constraint."""
+        """(N,) mask of the evaluated points that break no constraint."""
         return self.evaluated & (self.violations == 0)
 
 
 class Worth(NamedTuple):
-    """The value of a point: the mean of n draws with its standard error, and a note on it."""
+    """The value of a point: the mean of n draws with its standard error, and a remark."""
 
     fun: float
     stderr: float = 0.0
@@ -65,19 +65,19 @@ class Worth(NamedTuple):
 
 @dataclass(repr=False, eq=False)
 class Incumbent(StateRecord):
-    """The best point so far by Deb's rules: of feasible points that of least cost, else that of
-    least violation; one that has no finite cost only where none has.
+    """The best point so far by Deb's rules: the feasible point with least cost, else the one with
+    least violation; a point without finite cost only if there is no other.
 
-    Violations and costs are compared each by itself: a sum of both could overflow.
+    Violations and costs are compared separately: their sum could overflow.
 
     Attributes:
         x: the point, (D,), as the objective sees it.
         cost: lower is better; infinite if the value is not finite, NaN if the point was not
             evaluated.
-        violation: 0 where it is feasible.
-        calls: number of calls that it rests on. An interrupt, which may come at any moment, sees
-            the point and the calls together.
-        amounts: the constraints that `fun` returned, (K,), if it does.
+        violation: 0 if feasible.
+        calls: number of calls behind it. An interrupt at any moment sees point and calls in
+            agreement.
+        amounts: constraints returned by `fun`, (K,), if it returns any.
 
     Example:
         >>> points, costs = np.array([[1.0], [2.0], [3.0]]), np.array([0.0, 1e301, 1.7e308])
@@ -93,8 +93,8 @@ class Incumbent(StateRecord):
     amounts: Floats = array("K")
 
     def or_better(self, points: Floats, judged: Judged, calls: int = 0) -> Incumbent:
-        """The first best one of points, (n, D), that count, if it is strictly better than this; after
-        so many calls.
+        """The first best of the points, (n, D), that count, if strictly better than this one;
+        `calls` is the number of calls by then.
         """
         same = replace(self, calls=calls)
         rows = np.flatnonzero(judged.evaluated)
@@ -112,8 +112,8 @@ class Incumbent(StateRecord):
 
 
 def _rank(costs: Floats, violations: Floats) -> tuple[Bools, Floats, Floats]:
-    """What points are ordered by, each (n,), the first first: whether they have no finite cost, how
-    much they break constraints, and what feasible ones cost.
+    """Sorting keys of points, each (n,), in order of precedence: missing finite cost, violation,
+    cost of feasible points.
     """
     finite = np.isfinite(costs)
     return ~finite, violations, np.where(violations > 0, 0.0, _worst_if_not_finite(costs))
@@ -124,15 +124,15 @@ def _worst_if_not_finite(costs: Floats) -> Floats:
 
 
 class ByOrder:
-    """For searches that only compare points: those that break a constraint are not evaluated.
+    """For searches that only compare points: infeasible points are not evaluated.
 
-    They use up budget all the same: a search that finds no feasible point must end, too.
+    They use up budget all the same: a search without feasible points must end, too.
 
     Args:
-        search: gets an order of points, its sign turned if it maximises.
-        problem: its constraints, and the way from the search's positions to points.
+        search: receives an order of points, negated if it maximises.
+        problem: gives constraints, and maps the search's positions to points.
         evaluator: calls the objective.
-        sign: -1 if it maximises.
+        sign: -1 for maximisation.
     """
 
     noisy = False
@@ -145,18 +145,18 @@ class ByOrder:
         self.best = Incumbent(self._best_position(), math.inf, math.inf, evaluator.calls)
 
     def draw(self, points: Floats) -> tuple[Floats, Bools]:
-        """Costs of points, (n, D), and which were evaluated: two arrays (n,)."""
+        """Costs of points, (n, D), and a mask of evaluated ones: two arrays (n,)."""
         values, evaluated, error = self._evaluator(points)
         if error is not None:
             raise error
         return self._sign * values, evaluated
 
     def needless(self, points: Floats) -> Floats:
-        """Violations, (n,), of points, (n, D), above 0 for those that need not be called."""
+        """Violations, (n,), of points, (n, D); above 0 the point need not be called."""
         return self._constraints.violations(points)
 
     def judge_one(self, point: Floats, value: Floats | float) -> Judged:
-        """The point, (D,), with what was found there."""
+        """The point, (D,), with its outcome."""
         return Judged(np.array([self._sign * value]), np.zeros(1), np.ones(1, np.bool_))
 
     def judge(self, points: Floats) -> Judged:
@@ -175,32 +175,32 @@ class ByOrder:
         return Judged(costs, violations, evaluated, error)
 
     def salvage(self, points: Floats, judged: Judged) -> None:
-        """Keep the best of what was evaluated before an exception."""
+        """Keep the best of the points evaluated before an exception."""
         self.keep(points, judged)
 
     def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
-        """Pass what is known of the points on to the search, and keep the best."""
+        """Pass the points' outcomes to the search, and keep the best."""
         values = self._sign * self.order(judged)
         self._search.tell(positions, values, dropped=~judged.evaluated, **self._rows(judged))
         self.keep(points, judged)
 
     def tell_one(self, ticket: Ticket, judged: Judged) -> None:
-        """Pass what is known of one point on to the search that handed it out."""
+        """Pass one point's outcome to the search that handed it out."""
         value = self._sign * float(self.order(judged)[0])
         self._search.tell(ticket, value, **self._rows(judged))
 
     def take_in(self, positions: Floats, judged: Judged) -> None:
-        """Pass on what is known of points that the search has not asked for, if it takes them."""
+        """Pass the outcomes of unrequested points to the search, if it accepts them."""
         if isinstance(self._search, PhasedSearch):
             values = self._sign * self.order(judged)
             self._search.take_in(positions, values, **self._rows(judged))
 
     def _rows(self, judged: Judged) -> dict[str, Any]:
-        """Costs and constraints, for a search that looks at them."""
+        """Costs and constraints, for a search that uses them."""
         return {}
 
     def order(self, judged: Judged) -> Floats:
-        """One number for each point, (N,), lower is better."""
+        """A number for each point, (N,), lower is better."""
         return ranked(judged.costs, judged.violations) if self._constraints else judged.costs
 
     # ---- the result so far ----
@@ -210,22 +210,22 @@ class ByOrder:
         self.best = self.best.or_better(points, judged, self._evaluator.calls)
 
     def _best_position(self) -> Floats:
-        """The best point as the search knows it, (D,)."""
+        """The best point in the search's coordinates, (D,)."""
         return self._coding.decode(np.asarray(self._search.best.x)[None])[0]
 
     def breach(self) -> Breach:
-        """By how much the best point breaks constraints."""
+        """How far the best point breaks constraints."""
         return self._constraints.breach(self.best.x)
 
     @property
     def value(self) -> float:
-        """The best value of a feasible point, infinitely bad if there is none."""
+        """The best value of a feasible point; infinitely bad without any."""
         best = self.best
         counts = best.violation == 0 and math.isfinite(best.cost)
         return self._sign * (best.cost if counts else math.inf)
 
     def reached(self) -> dict[str, float]:
-        """The reason to stop at a target that the search itself does not see."""
+        """The reason to stop at a target that the search does not check."""
         return {}
 
     def worth(self) -> Worth:
@@ -233,9 +233,9 @@ class ByOrder:
         return Worth(self.value)
 
     def final_worth(self, scale: float) -> Worth:
-        """Value of the best point at the end: the objective is called there once more.
+        """Value of the best point at the end, from one more call of the objective.
 
-        A value that differs by more than rounding of numbers of the size `scale` is noise.
+        A difference beyond rounding, for numbers of size `scale`, is noise.
         """
         x, cost = self.best.x, self.best.cost
         value = self._sign * cost if math.isfinite(cost) else self.value
@@ -255,7 +255,7 @@ class ByOrder:
 
 
 class ByAmounts(ByOrder):
-    """As `ByOrder`, for a search that uses cost and constraints of every point."""
+    """As `ByOrder`, for a search that uses every point's cost and constraints."""
 
     def needless(self, points: Floats) -> Floats:
         return np.zeros(len(points))
@@ -280,22 +280,22 @@ class ByAmounts(ByOrder):
         return self._shown(judged, amounts - AIM * slack)
 
     def _shown(self, judged: Judged, amounts: Floats) -> Judged:
-        """With costs and constraints, (N, K), as the search is to see them."""
+        """`judged` with costs and constraints, (N, K), as shown to the search."""
         costs = np.where(judged.evaluated, _worst_if_not_finite(judged.costs), math.inf)
         rows = np.column_stack([costs, amounts])
         return judged._replace(costs=costs, rows=np.where(np.isfinite(rows), rows, math.inf))
 
     def _rows(self, judged: Judged) -> dict[str, Any]:
-        # swarms look at the order alone
+        # swarms only use the order
         return {"rows": judged.rows} if isinstance(self._search, PhasedSearch) else {}
 
     def order(self, judged: Judged) -> Floats:
-        """One number for each point, (N,), lower is better; none is worse than no cost."""
+        """A number for each point, (N,), lower is better; a missing cost is worst."""
         return np.where(np.isfinite(judged.costs), super().order(judged), math.inf)
 
 
 class ByReturned(ByAmounts):
-    """As `ByAmounts`, for an objective that returns its constraints; any search."""
+    """As `ByAmounts`, for an objective that returns its constraints; for any search."""
 
     def judge(self, points: Floats) -> Judged:
         values, evaluated, error = self._evaluator(points)
@@ -310,7 +310,7 @@ class ByReturned(ByAmounts):
         return Breach.of(self.best.amounts, np.zeros(len(self.best.amounts)))
 
     def _read(self, rows: Floats, evaluated: Bools, error: Exception | None) -> Judged:
-        """Judge values with their constraints, (N, 1 + K)."""
+        """Judge values together with constraints, (N, 1 + K)."""
         costs = self._sign * rows[:, 0]
         amounts = np.nan_to_num(rows[:, 1:], nan=math.inf, posinf=math.inf)
         violations = np.where(np.isnan(costs), math.inf, total(amounts, np.zeros(amounts.shape[1])))

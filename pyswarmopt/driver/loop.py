@@ -1,5 +1,5 @@
-"""The loop of every search: ask, evaluate, tell, write down, ask the callback, until there is a reason
-to stop.
+"""The loop of every search: ask, evaluate, tell, record, call back, until there is a reason to
+stop.
 """
 
 from __future__ import annotations
@@ -33,16 +33,15 @@ if TYPE_CHECKING:
     from pyswarmopt.base.checkpoint import Writer
 
 R = TypeVar("R")
-IDLE = 1000  # known points in a row, after which nothing new is expected
+IDLE = 1000  # after this many known points in a row nothing new is expected
 Reasons = dict[str, float]
 
 
 class Loop(ABC, Generic[R]):
     """A search with results of type R.
 
-    Whatever ends it, the result so far is not lost: an exception takes it with it, Ctrl-C returns it.
-    Subclasses say what moves (`_swarm`), what calls the objective (`_evaluator`) and what keeps the
-    best (`_judge`).
+    The result so far is never lost: exceptions carry it, Ctrl-C returns it. Subclasses define what
+    moves (`_swarm`), what calls the objective (`_evaluator`) and what keeps the best (`_judge`).
 
     Raises:
         ValueError: options that do not make sense.
@@ -60,7 +59,7 @@ class Loop(ABC, Generic[R]):
         self._identity = self._problem.identity
         self._checkpoint: Writer | None = None
         if self._options.checkpoint is not None:
-            # on use: it takes as long as a short search
+            # imported on use: it takes as long as a short search
             from pyswarmopt.base.checkpoint import Writer, checked_path
 
             self._checkpoint = Writer(checked_path(self._options.checkpoint))
@@ -72,7 +71,7 @@ class Loop(ABC, Generic[R]):
             self._problem.constraints.returned,
         )  # fmt: skip
         if self._problem.space is not None:
-            evaluator.tried = True  # what it takes is known
+            evaluator.tried = True  # its form is known
         if not options.noisy:
             evaluator.memory = Memory(self._problem.canonical)
             evaluator.memory.keep_all(*self._problem.known)
@@ -80,7 +79,7 @@ class Loop(ABC, Generic[R]):
         return evaluator
 
     def _ends(self) -> Reasons:
-        """Reasons to stop that every search has: no time, or no new points."""
+        """Reasons to stop common to all searches: no time, or no new points."""
         reasons: Reasons = {}
         if self._elapsed() >= self._timeout:
             reasons[TIMEOUT] = self._elapsed()
@@ -99,31 +98,31 @@ class Loop(ABC, Generic[R]):
 
     @abstractmethod
     def _result(self, stop: Reasons, final: bool = False) -> R:
-        """The result so far, or at the end."""
+        """The result so far, or the final one."""
 
     @abstractmethod
     def _check_objective(self, path: Path) -> None:
-        """Raise ValueError where the checkpoint is that of another objective."""
+        """Raise ValueError if the checkpoint belongs to another objective."""
 
     def _saved(self) -> tuple[Any, ...]:
-        """State for a resume, in the order in which it is restored."""
+        """State for resuming, in the order of restoring."""
         return self._swarm, self._evaluator, self._judge
 
     def _finish(self, stop: Reasons) -> Reasons:
-        """Wait for what is still under way; the reasons to stop as they are after that."""
+        """Wait for calls under way; return the reasons to stop afterwards."""
         return stop
 
     def _note(self, points: Floats, judged: Judged) -> None:
-        """Note what an iteration has evaluated."""
+        """Record the evaluations of an iteration."""
 
     def _note_part(self) -> None:
-        """Note what was told of an iteration that an exception has ended."""
+        """Record the told part of an iteration ended by an exception."""
 
     def _show_progress(self, end: str = "") -> None:
-        """Show an iteration on the screen."""
+        """Show an iteration's progress."""
 
     def run(self) -> R:
-        """Search until there is a reason to stop; Ctrl-C is one."""
+        """Search until there is a reason to stop, Ctrl-C included."""
         try:
             if self._checkpoint is not None and os.path.lexists(self._checkpoint.path):
                 self._resume(self._checkpoint.path)
@@ -178,7 +177,7 @@ class Loop(ABC, Generic[R]):
         self._show_progress()
 
     def _state(self) -> dict[str, Any]:
-        """All that a resume needs."""
+        """Everything needed for resuming."""
         state: dict[str, Any] = {"problem": self._problem_in_words}
         for part in self._saved():
             state |= part.state_dict()
@@ -186,7 +185,7 @@ class Loop(ABC, Generic[R]):
 
     @functools.cached_property
     def _problem_in_words(self) -> str:
-        import json  # on use: a search without it begins earlier
+        import json  # imported on use, for a faster start of searches
 
         return json.dumps(self._identity)
 

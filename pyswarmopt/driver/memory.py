@@ -1,4 +1,4 @@
-"""Memory of the points that were evaluated: a call that would repeat one is not made."""
+"""Memory of evaluated points, to avoid repeated calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import NONE, check
 
-NUMBERS = 2**16  # coordinates and values that are kept
+NUMBERS = 2**16  # most coordinates and values kept
 Value = Floats | float
 
 
@@ -19,8 +19,8 @@ class Memory:
     """The latest points with their values.
 
     Args:
-        canonical: from a point, (D,), to the one that stands for all that look alike to the objective;
-            None where none do.
+        canonical: maps a point, (D,), to the representative of all points that look alike to the
+            objective; None if there are none.
 
     Example:
         >>> memory = Memory()
@@ -37,7 +37,7 @@ class Memory:
         return len(self._known)
 
     def keys(self, points: Floats) -> list[bytes]:
-        """A key for each point, (n, D), equal where the objective cannot tell them apart."""
+        """A key for each point, (n, D), equal for points that the objective cannot distinguish."""
         same = points if self._canonical is None else np.array(list(map(self._canonical, points)))
         return [x.tobytes() for x in same + 0.0]  # -0 is 0
 
@@ -46,31 +46,31 @@ class Memory:
         return self.keys(x[None])[0]
 
     def recall(self, x: Floats) -> Value | None:
-        """The value at x, (D,), NaN where the call failed; None where it is not known."""
+        """The value at x, (D,); NaN for a failed call, None if unknown."""
         return self.recall_key(self.key(x))
 
     def recall_key(self, key: bytes) -> Value | None:
-        """As `recall`, of the point with this key."""
+        """As `recall`, for the point with this key."""
         return self._known.get(key)
 
     def keep(self, x: Floats, value: Value) -> None:
-        """Keep the value at x, (D,), in place of the oldest if there are too many."""
+        """Store the value at x, (D,), replacing the oldest if there are too many."""
         self.keep_key(self.key(x), value)
 
     def keep_key(self, key: bytes, value: Value) -> None:
-        """As `keep`, of the point with this key."""
+        """As `keep`, for the point with this key."""
         known = self._known
         known[key] = value
         if len(known) * (len(key) // 8 + 1) > NUMBERS:
             del known[next(iter(known))]
 
     def keep_all(self, points: Floats, values: Iterable[Value]) -> None:
-        """Keep many, (n, D)."""
+        """Store many, (n, D)."""
         for x, value in zip(points, values, strict=True):
             self.keep(x, value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Arrays from which `load_state_dict` restores it."""
+        """Arrays for `load_state_dict`."""
         points = (
             np.frombuffer(b"".join(self._known)).reshape(len(self), -1) if self._known else NONE
         )
@@ -80,7 +80,7 @@ class Memory:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: an entry is missing, or of another kind.
+            ValueError: an entry is missing, or has another kind.
         """
         check(saved, {"memory.values": ("float64", "nv")})
         points, values = saved["memory.points"], saved["memory.values"]
@@ -91,8 +91,8 @@ class Memory:
 
 
 def _rows(values: Sequence[Value]) -> Floats:
-    """Values, (n, v), with NaN where one has fewer numbers than others, as a failed call has."""
-    if {*map(type, values)} <= {float, np.float64}:  # as it mostly is, in a hundredth of the time
+    """Values, (n, v), padded with NaN where one has fewer numbers, as after a failed call."""
+    if {*map(type, values)} <= {float, np.float64}:  # the usual case, a hundred times faster
         return np.array(values, dtype=np.float64).reshape(len(values), 1)
     rows = np.full((len(values), max(map(np.size, values))), math.nan)
     for row, value in zip(rows, values, strict=True):

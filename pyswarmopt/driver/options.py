@@ -1,4 +1,4 @@
-"""The arguments of a search, listed once, and the problem that they state."""
+"""The arguments of a search, listed once, and the problem that they describe."""
 
 from __future__ import annotations
 
@@ -35,17 +35,16 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
     from pyswarmopt.driver.problem.space import Space
 
-Callback = Callable[[Any], bool | None]  # given the result so far
+Callback = Callable[[Any], bool | None]  # called with the result so far
 
 
 @dataclass(repr=False, eq=False)
 class Options:
-    """The arguments of `pyswarmopt.minimize`, where they are described.
+    """The arguments of `pyswarmopt.minimize`, which describes them.
 
     Raises:
-        TypeError: a limit that is no number, a callback that cannot be called, `args` that are no
-            tuple.
-        ValueError: a limit below its minimum, or not whole; a switch that is neither on nor off.
+        TypeError: a limit is not a number, a callback cannot be called, or `args` is not a tuple.
+        ValueError: a limit is too small or not whole, or a switch is neither on nor off.
     """
 
     fun: Objective
@@ -103,15 +102,15 @@ class Options:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Problem:
-    """A problem as a search takes it.
+    """A problem in the form for a search.
 
     Attributes:
-        coding: between the user's coordinates, D, and those of the search, M.
+        coding: maps the user's D coordinates to the search's M, and back.
         constraints: all of them.
-        space: parameters by name, if there are any.
-        start: starting points of the search, (n, M), if there are any.
-        known: points, (k, D), and their values, which are not called for.
-        identity: what a checkpoint must have been written for, too.
+        space: parameters by name, if any.
+        start: starting points of the search, (n, M), if any.
+        known: points, (k, D), and their values, which are not called.
+        identity: must also match in a checkpoint.
     """
 
     coding: Coding
@@ -127,7 +126,7 @@ class Problem:
         return len(self.coding.low)
 
     def best_known(self, most: int, maximize: bool) -> Floats:
-        """The best of the known points that have a value, (k, D): by the constraints, then by value."""
+        """The best known points with values, (k, D): by constraints, then by value."""
         points, values = self.known
         if not len(points):
             return points
@@ -142,19 +141,19 @@ class Problem:
 
     @property
     def canonical(self) -> Callable[[Floats], Floats] | None:
-        """From a point to the one that stands for all with the same parameters; None where each has
-        its own.
+        """A map from a point to the representative of all points with the same parameters; None if
+        each has its own.
         """
         several = self.space is not None and self.space.repeats
         return self.space.canonical if several and self.space is not None else None
 
 
 def read_problem(arguments: Options) -> tuple[Options, Problem]:
-    """The problem, and the same options with an objective of a point alone.
+    """The problem, and the options with an objective of points only.
 
     Raises:
         TypeError: see `Space`.
-        ValueError: see `Space`; or options that do not fit each other.
+        ValueError: see `Space`; or inconsistent options.
     """
     options, space = _in_coordinates(arguments)
     start = None if options.x0 is None else starting_points(options.x0, space)
@@ -187,7 +186,7 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
 
 
 def _with_returned(options: Options) -> Options:
-    """The same search with an objective that gives its value and constraints in one array."""
+    """The options with an objective that returns value and constraints in one array."""
     if options.noisy:
         raise ValueError(
             "noisy=True and constraints='returned': bests are means, but constraints have none; give "
@@ -199,8 +198,8 @@ def _with_returned(options: Options) -> Options:
 
 
 def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
-    """The same search with an objective of a point alone: parameters by name become coordinates,
-    ``args`` are bound.
+    """The options with an objective of points only: parameters by name become coordinates, ``args``
+    are bound.
     """
     if options.space is None:
         if options.bounds is None:
@@ -217,7 +216,7 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
         raise ValueError(
             "space= and args=: fun gets its parameters by name; use functools.partial for others"
         )
-    # on use: a search without it begins earlier
+    # imported on use, for a faster start of searches
     from pyswarmopt.driver.problem.space import Space
 
     space, many = Space(options.space), options.vectorized is True

@@ -1,11 +1,11 @@
-"""Noisy objectives: evaluate the bests again, so that a lucky draw does not stay the best.
+"""Noisy objectives: reevaluates the bests, so that a lucky draw does not stay the best.
 
 A swarm remembers the best values it has seen, and under noise these are the luckiest. Here every
-personal best, and every new position that might become one, is a sample mean. In each iteration
-some evaluations are spent on evaluating again, divided by OCBA (optimal computing budget
-allocation: Chen, Lin, Yucesan & Chick 2000, Discrete Event Dynamic Systems 10, theorem 1), which
-gives most to those that are hard to tell from the best. For PSO: Pan, Wang & Liu 2006, Appl. Math.
-Comput. 181; Rada-Vilela, Johnston & Zhang 2014, Swarm Evol. Comput. 17, compare the variants.
+personal best, and every new candidate for one, is a sample mean. In each iteration some evaluations
+go to repeated draws, divided by OCBA (optimal computing budget allocation: Chen, Lin, Yucesan &
+Chick 2000, Discrete Event Dynamic Systems 10, theorem 1), which gives most to points that are hard
+to distinguish from the best. For PSO: Pan, Wang & Liu 2006, Appl. Math. Comput. 181; Rada-Vilela,
+Johnston & Zhang 2014, Swarm Evol. Comput. 17, compare the variants.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from pyswarmopt.base.record import check
 from pyswarmopt.driver.judge import ByOrder, Incumbent, Judged, Worth
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
-# the most evaluations with which a noisy search chooses its result, and with which it reports it
+# most evaluations for choosing the result of a noisy search, and for reporting it
 FINAL_DRAWS = 100
-FINAL_SHARE = 10  # of this many evaluations one
-# Evaluations spent again per particle and iteration. Of 1/4, 1/2, 1 and 2, this came nearest to the
-# optimum of the sphere, Rosenbrock's and Rastrigin's function under noise of 0.1, 1 and 10 in most
-# cases.
+FINAL_SHARE = 10  # one of this many evaluations
+# Repeated draws per particle and iteration. Of 1/4, 1/2, 1 and 2, this came nearest to the optimum
+# of the sphere, Rosenbrock's and Rastrigin's function under noise of 0.1, 1 and 10 in most cases.
 SHARE_AGAIN = 0.25
-# Repeated draws that an estimate of the noise needs to be of use.
+# Repeated draws needed for a useful estimate of the noise.
 ENOUGH = 5
-STAGES = 10  # in which the draws of the last choice are divided
-DECISIVE_DRAWS = 10  # without these a mean does not count as reaching the target
-SURE_DRAWS = 30  # of a best that seems to reach it
+STAGES = 10  # rounds of draws in the final choice
+DECISIVE_DRAWS = 10  # with fewer draws a mean does not count as reaching the target
+SURE_DRAWS = 30  # draws of a best that seems to reach the target
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -53,7 +52,7 @@ class Sample:
     square_sum: float = 0.0
 
     def add(self, value: float) -> Sample:
-        """With one more draw; the update of Welford 1962, Technometrics 4(3)."""
+        """The sample with one more draw; Welford's update (1962, Technometrics 4(3))."""
         if not (math.isfinite(value) and math.isfinite(self.mean)):
             return Sample(self.x, self.n + 1, math.inf, 0.0)
         step = value - self.mean
@@ -62,17 +61,17 @@ class Sample:
 
     @property
     def stderr(self) -> float:
-        """Standard error of the mean; infinite for less than two draws."""
+        """Standard error of the mean; infinite for fewer than two draws."""
         return math.sqrt(self.square_sum / (self.n - 1) / self.n) if self.n > 1 else math.inf
 
 
 def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Ints:
-    """Divide `budget` more draws so that the smallest mean is found with the greatest probability.
+    """Divide `budget` further draws to maximise the probability of finding the smallest mean.
 
     OCBA, Chen et al. 2000, theorem 1: N_i / N_j = (s_i / d_i)^2 / (s_j / d_j)^2 for all but the
-    best b, where s_i is the standard deviation of a draw and d_i the distance of mean i from the
-    smallest, and N_b = s_b sqrt(sum N_i^2 / s_i^2). Distances below what all draws together could
-    resolve count as that, so that ties do not take everything.
+    best b, with s_i the standard deviation of a draw and d_i the distance of mean i from the
+    smallest, and N_b = s_b sqrt(sum N_i^2 / s_i^2). Distances have a lower bound, the resolution of
+    all draws together, so that ties do not take everything.
 
     Args:
         means: (K,) sample means, finite.
@@ -81,7 +80,7 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
         budget: draws to divide.
 
     Returns:
-        (K,) draws for each, adding up to `budget`.
+        (K,) draws for each, summing to `budget`.
 
     Example:
         >>> allocate(np.array([1.0, 2.0, 3.0]), np.full(3, 0.01), np.array([1, 1, 1]), budget=917).tolist()
@@ -92,7 +91,7 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
     shares = variances / distances**2
     shares[best] = 0.0
     shares[best] = math.sqrt(variances[best] * float((shares**2 / variances).sum())) or 1.0
-    # Who has more than its share already gets none, and the others divide the rest.
+    # Means with more than their share get none, and the others divide the rest.
     active = np.ones(len(means), dtype=np.bool_)
     while True:
         total = budget + counts[active].sum()
@@ -108,13 +107,13 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
 
 
 class ByMeans(ByOrder):
-    """As `ByOrder`, for a swarm on a noisy objective: its bests are sample means, in the memory of one
+    """As `ByOrder`, for a swarm on a noisy objective: its bests are sample means, kept for one
     population.
 
     Args:
-        swarm: whose bests they are.
-        more: what `ByOrder` takes.
-        target: a value to stop at, None for none.
+        swarm: swarm with the bests.
+        more: arguments of `ByOrder`.
+        target: value to stop at; None: no target.
     """
 
     noisy = True
@@ -123,7 +122,7 @@ class ByMeans(ByOrder):
         super().__init__(swarm, *more)
         self._cost_to_reach = None if target is None else self._sign * target
         self._samples: dict[bytes, Sample] = {}
-        # draws for the end, of a limit: half of them choose the result, half report it
+        # draws reserved for the end: half choose the result, half report it
         self._reserve = 2 * int(min(self._evaluator.max_evals / FINAL_SHARE, FINAL_DRAWS))
         self._evaluator.max_evals -= self._reserve
 
@@ -132,8 +131,8 @@ class ByMeans(ByOrder):
         return self._samples.get(x.tobytes()) or Sample(x.copy())
 
     def judge(self, points: Floats) -> Judged:
-        """Take in a first draw of each new point, draw some again, and tell the swarm what its
-        bests are worth.
+        """Take a first draw of each new point, draw some again, and give the swarm its bests'
+        means.
         """
         judged = super().judge(points)
         if judged.error is not None:
@@ -143,21 +142,21 @@ class ByMeans(ByOrder):
         self._take(points[candidates], judged.costs[candidates])  # beside the last round's bests
         try:
             self._spend(math.ceil(SHARE_AGAIN * len(points)))
-        except Exception as error:  # whatever a user's objective raises
+        except Exception as error:  # the user's objective may raise anything
             return judged._replace(error=error)
         self._revise(bests)
         means = np.array([self.sample(x).mean for x in points])
         return judged._replace(costs=np.where(candidates, means, judged.costs))
 
     def keep(self, points: Floats, judged: Judged) -> None:
-        """Draw the best until it is sure of the target, then keep the samples of the swarm's bests."""
+        """Draw the best until the target is certain, then keep the samples of the swarm's bests."""
         self._decide()
         self._look()
         kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
 
     def salvage(self, points: Floats, judged: Judged) -> None:
-        """Leave the best as it is: single draws say little."""
+        """Leave the best unchanged: single draws say little."""
 
     def _look(self) -> None:
         """Take the best from the swarm, whose bests are means."""
@@ -170,10 +169,10 @@ class ByMeans(ByOrder):
         self.best = Incumbent(x, cost, violation, self._evaluator.calls)
 
     def _decide(self) -> None:
-        """Draw a best that seems to reach the target until that is sure: a small swarm draws none so
-        often.
+        """Draw a best that seems to reach the target until that is certain; a small swarm draws
+        none so often.
 
-        It has `SURE_DRAWS` then, for of hundreds of bests some are lucky ten times.
+        It then has `SURE_DRAWS` draws, since among hundreds of bests some are lucky ten times.
         """
         sample = self.sample(self._best_position())
         if self._cost_to_reach is None or sample.mean > self._cost_to_reach:
@@ -183,9 +182,7 @@ class ByMeans(ByOrder):
             self._revise(self._bests())
 
     def reached(self) -> dict[str, float]:
-        """The reason to stop where the mean reaches the target, two standard errors on the safe
-        side.
-        """
+        """The reason to stop if the mean reaches the target by two standard errors."""
         sample = self.sample(self.best.x)
         if self._cost_to_reach is None or sample.n < DECISIVE_DRAWS:
             return {}
@@ -195,7 +192,7 @@ class ByMeans(ByOrder):
     # ---- the end ----
 
     def _choose(self) -> None:
-        """Choose among the swarm's bests by more draws: the last round's may be lucky ones."""
+        """Choose among the swarm's bests by more draws: the last round's may be lucky."""
         budget = self._final_draws()
         self._evaluator.max_evals += self._reserve
         stage = max(math.ceil(budget / STAGES), 1)
@@ -205,7 +202,7 @@ class ByMeans(ByOrder):
         self._look()
 
     def final_worth(self, scale: float) -> Worth:
-        """The mean of fresh draws: those that had the best chosen were lucky ones."""
+        """The mean of fresh draws: the draws that selected the best were lucky."""
         self._choose()
         if self.best.violation > 0:
             return super().final_worth(scale)
@@ -240,35 +237,33 @@ class ByMeans(ByOrder):
             self._samples[x.tobytes()] = self.sample(x).add(float(cost))
 
     def _take_again(self, points: Floats) -> None:
-        """Draw known points once more; a draw that fails says nothing of the mean of the others."""
+        """Draw known points once more; a failed draw says nothing about the mean of the others."""
         costs, evaluated = self.draw(points)
         drawn = evaluated & np.isfinite(costs)
         self._take(points[drawn], costs[drawn])
 
     def _spend(self, budget: int) -> None:
-        """Draw known points again, so many times in all."""
+        """Draw known points again, `budget` times in total."""
         samples = [s for s in self._samples.values() if math.isfinite(s.mean)]
         if not samples:
             return
         counts = np.array([sample.n for sample in samples])
         means, squares = np.array([[sample.mean, sample.square_sum] for sample in samples]).T
         freedom = int((counts - 1).sum())
-        # no noise is known yet: one each, from the best on
+        # no noise is known yet: one draw each, from the best on
         if freedom < ENOUGH or squares.sum() == 0:
             turns = np.argsort(means, kind="stable")[np.arange(budget) % len(means)]
             more = np.bincount(turns, minlength=len(means))
         else:
-            # Few draws of a point say little of its own noise: it is taken to be like that of the
-            # others at first.
+            # A few draws say little about a point's own noise: it is first taken to be like the
+            # others'.
             pooled = squares.sum() / freedom
             variances = (ENOUGH * pooled + squares) / (ENOUGH + counts - 1)
             more = allocate(means, variances, counts, budget)
         self._take_again(np.repeat(np.array([sample.x for sample in samples]), more, axis=0))
 
     def _revise(self, bests: Floats) -> None:
-        """Put the sample means in the place of the values that the swarm remembers for its
-        bests.
-        """
+        """Replace the swarm's remembered values of its bests by sample means."""
         values = self._search.personal_best_values
         for i, x in enumerate(bests):
             if sample := self._samples.get(x.tobytes()):
@@ -277,7 +272,7 @@ class ByMeans(ByOrder):
         self._search.revalue(values, self._sign * best.mean if best.n else None)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best point, and arrays from which `load_state_dict` restores the samples."""
+        """The best point, and arrays for restoring the samples."""
         samples = self._samples.values()
         numbers = [[sample.n, sample.mean, sample.square_sum] for sample in samples]
         return super().state_dict() | {
@@ -301,7 +296,7 @@ class ByMeans(ByOrder):
 
 
 class ByProcess(ByMeans):
-    """As `ByMeans`, for a search by a process that learns every draw and says which points are best."""
+    """As `ByMeans`, for a search with a process that learns every draw and names the best points."""
 
     def _look(self) -> None:
         x = self._best_position()
@@ -313,4 +308,4 @@ class ByProcess(ByMeans):
         self._search.take_draws(self._coding.encode(points), costs)
 
     def _revise(self, bests: Floats) -> None:
-        """Nothing: the search knows the draws."""
+        """Do nothing: the search knows the draws."""

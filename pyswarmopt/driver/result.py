@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 Values = npt.NDArray[np.float64]
-INTERRUPTED = "interrupted"  # the reason to stop of a search that Ctrl-C has ended
-FAILED = "exception"  # of a search that an exception has ended
+INTERRUPTED = "interrupted"  # reason to stop after Ctrl-C
+FAILED = "exception"  # after an exception
 
-TIMEOUT = "timeout"  # of a search whose time was up
-EXHAUSTED = "exhausted"  # of one that proposed nothing new
+TIMEOUT = "timeout"  # when the time is up
+EXHAUSTED = "exhausted"  # when nothing new is proposed
 
 MESSAGES = {
     stopping.MaxIter.reason: "the limit of iterations was reached",
@@ -38,7 +38,7 @@ MESSAGES = {
     INTERRUPTED: "interrupted",
     FAILED: "an exception was raised",
 }
-# the status that a reason stands for; any other is a budget that was used up
+# reason -> status; any other reason is a used-up budget
 STATUSES = {
     stopping.Target.reason: "target",
     "callback": "callback",
@@ -49,13 +49,13 @@ STATUSES = {
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Result(Mapping[str, Any]):
-    """Result of a search; fields that SciPy's `OptimizeResult` has too mean the same here.
+    """Result of a search; fields shared with SciPy's `OptimizeResult` have the same meaning.
 
-    A field is an attribute and an entry, ``r.x`` and ``r["x"]``; ``dict(r)`` has them all.
+    Fields are attributes and entries, ``r.x`` and ``r["x"]``; ``dict(r)`` has them all.
 
     Attributes:
-        x: the best point, (D,) float64; a feasible one if any was found, else that which breaks the
-            constraints least.
+        x: the best point, (D,) float64; a feasible one if any was found, else the one that breaks
+            the constraints least.
         fun: the objective there; ``fun(x)`` gives it again, bit for bit, if the objective is
             deterministic. With ``noisy=True`` the mean of `n_best` draws; infinitely bad if there
             is none. Where a last call at x gave another value than before, it is that one, and
@@ -67,16 +67,16 @@ class Result(Mapping[str, Any]):
             used up is no failure, and no proof of an optimum either: see `status`.
         message: why the search ended, in words.
         stop: why it ended: reason to value, as `Swarm.stop` gives it; empty while it goes on.
-        history: as fine a record as was asked for.
+        history: records in the requested detail.
         fun_stderr: standard error of `fun`; 0 unless ``noisy=True``, infinite for a single draw.
-        n_best: draws that `fun` is the mean of.
+        n_best: number of draws averaged in `fun`.
         maxcv: the largest amount by which x breaks a constraint. An equality counts as met within
             ``equality_tolerance``, and `maxcv` says by how much it is missed.
         algorithm: what ran: "memetic" for `MemeticSwarm`, else the name of the recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
             is their coordinates: logarithms on logarithmic scales, indices of choices.
-        space: the `Space` that was searched, if there was one.
-        maximize: whether larger was better.
+        space: the searched `Space`, if any.
+        maximize: whether larger is better.
         feasible: whether x meets all constraints, equalities within ``equality_tolerance``.
         recipe: the recipe with its parameters, in words; empty for the default search.
         seed: the search's seed; None if none was given.
@@ -119,8 +119,8 @@ class Result(Mapping[str, Any]):
     failures: dict[str, int] = field(default_factory=dict)
 
     def evaluated(self) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
-        """The points that were evaluated and their values, (n,): (n, D), or with ``space=`` a dict
-        of parameters for each, without those that were inactive.
+        """The evaluated points, (n, D), or with ``space=`` a dict of active parameters for each;
+        and their values, (n,).
 
         `history.to_pandas()` has the same as a table.
 
@@ -134,8 +134,8 @@ class Result(Mapping[str, Any]):
         return [self.space.decode(r.x) for r in records], values
 
     def coordinates(self) -> npt.NDArray[np.float64]:
-        """The coordinates of the points that were evaluated, (n, D), as they are searched:
-        logarithms, indices of choices, NaN where a parameter was inactive.
+        """The coordinates of the evaluated points, (n, D), as searched: logarithms, indices of
+        choices, NaN for inactive parameters.
 
         Raises:
             ValueError: they were not kept.
@@ -148,7 +148,7 @@ class Result(Mapping[str, Any]):
         return np.where(active.T, x, np.nan)
 
     def _particles(self) -> list[ParticleRecord]:
-        """The records of evaluations that gave a finite value."""
+        """The records of evaluations with a finite value."""
         records = [
             r for r in self.history if isinstance(r, ParticleRecord) and math.isfinite(r.value)
         ]
@@ -159,11 +159,10 @@ class Result(Mapping[str, Any]):
         return records
 
     def importance(self) -> dict[str, float]:
-        """Importance of each parameter by itself: shares that add up to 1, the largest first.
+        """Importance of each single parameter: shares that sum to 1, largest first.
 
         These are the main effects of `pyswarmopt.driver.problem.importance.main_effects`. Without
-        ``space=`` parameters are called x0, x1, ..., and their ranges are those of the evaluated
-        points.
+        ``space=`` parameters are named x0, x1, ..., with the ranges of the evaluated points.
 
         Raises:
             ValueError: the evaluated points were not kept, as they are with ``space=`` or
@@ -193,7 +192,7 @@ class Result(Mapping[str, Any]):
         return len(_DEFAULTS)
 
     def __repr__(self) -> str:
-        """A line for each field that is not as usual, as SciPy's results are printed."""
+        """A line for each unusual field, like SciPy's results."""
         usual = ("message", "success", "status", "fun", "x", "nit", "nfev", "algorithm")
         shown = (*usual[:4], "fun_stderr", "n_best", "maxcv", "x", "params", *usual[5:])
         names = [name for name in shown if name in usual or self[name] != _DEFAULTS[name]]
@@ -204,7 +203,7 @@ _DEFAULTS = {f.name: f.default for f in fields(Result)} | {"failures": {}}
 
 
 def lines(values: Mapping[str, Any]) -> str:
-    """A line for each value behind its name, arrays in short."""
+    """A line for each value after its name, with shortened arrays."""
     width = max(map(len, values)) + 2
     with np.printoptions(precision=3, threshold=10, edgeitems=3):
         texts = {
@@ -215,7 +214,7 @@ def lines(values: Mapping[str, Any]) -> str:
 
 
 def keep_in(error: Exception, result: Any) -> None:
-    """Hand the result so far to an exception, as its `result`."""
+    """Attach the result so far to an exception, as its `result`."""
     vars(error)["result"] = result
     if result.nfev > 1:
         error.add_note(
@@ -225,8 +224,8 @@ def keep_in(error: Exception, result: Any) -> None:
 
 
 def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
-    """The reasons to stop in words, and what is wrong with a result without a finite value or that
-    breaks a constraint.
+    """The reasons to stop in words, and the fault of a result without a finite value or
+    feasibility.
     """
     text = "; ".join(MESSAGES.get(reason, reason) for reason in stop) or "the search goes on"
     if not breach.feasible:
@@ -235,7 +234,7 @@ def message(stop: dict[str, float], finite: bool, breach: Breach) -> str:
 
 
 def status(stop: dict[str, float], finite: bool, feasible: bool) -> str:
-    """The state of a search in one word, of those that `Result` lists."""
+    """The state of a search in one word, as listed in `Result`."""
     for reason in INTERRUPTED, FAILED:
         if reason in stop:
             return reason
@@ -249,7 +248,7 @@ def status(stop: dict[str, float], finite: bool, feasible: bool) -> str:
 
 
 def failed_calls(failures: Mapping[str, int], calls: int) -> str:
-    """Calls that failed, in words; empty where none did.
+    """Failed calls in words; empty if there are none.
 
     Example:
         >>> failed_calls({"RuntimeError: mesh failed": 4, "inf": 2}, 60)

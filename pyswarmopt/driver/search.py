@@ -1,4 +1,4 @@
-"""One search, behind `minimize` and `maximize`: which algorithm, which limits, and its result."""
+"""One search, behind `minimize` and `maximize`: its algorithm, limits and result."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 
     from pyswarmopt.algorithms.recipe import Recipe
 
-CONFIRMED_FROM = 50  # evaluations of which one is for the result once more
-BAR = 20  # signs in the progress bar
+CONFIRMED_FROM = 50  # from this many evaluations on, one is reserved for the result
+BAR = 20  # characters in the progress bar
 
 
 class Search(Loop[Result]):
     """One search; all options are checked before the first evaluation.
 
     Raises:
-        ValueError: options that do not make sense.
+        ValueError: invalid options.
     """
 
     def __init__(self, arguments: Options, maximize: bool) -> None:
@@ -52,13 +52,13 @@ class Search(Loop[Result]):
         self._algorithm = "memetic" if recipe is None else recipe.name
         self._recipe = "" if recipe is None else str(recipe)
         self._options = options = _with_limit(self._options, self._problem, recipe)
-        # costs are lower for better
+        # lower costs are better
         self._maximize, self._sign = maximize, -1.0 if maximize else 1.0
         self._history = self._make_history()
         self._gains = Gains()
         limit = math.inf if options.max_evals is None else options.max_evals
         self._evaluator = self._make_evaluator(limit)
-        # not of a recipe by name: the last iteration of a swarm would be cut
+        # not for a named recipe: a swarm's last iteration would be cut
         unsure = recipe is None and not options.noisy
         self._evaluator.confirms = unsure and limit >= CONFIRMED_FROM
         self._swarm = make_optimizer(options, self._problem, recipe, maximize)
@@ -71,11 +71,11 @@ class Search(Loop[Result]):
             "maximize": maximize,
             "noisy": options.noisy,
         }
-        if recipe is not None and recipe.options is None:  # two of one's own may have one name
+        if recipe is not None and recipe.options is None:  # two user recipes may have the same name
             self._identity["parts"] = without_addresses(self._recipe)
 
     def _make_history(self) -> History:
-        """History of every evaluation, if that is requested or parameters have names."""
+        """History of every evaluation, if requested or if parameters have names."""
         space = self._problem.space
         usual: Granularity = "iteration" if space is None else "particles"
         return History(self._options.history or usual, space=space)
@@ -83,7 +83,7 @@ class Search(Loop[Result]):
     def _make_judge(self, by_order: bool) -> ByOrder:
         given = self._swarm, self._problem, self._evaluator, self._sign
         if self._options.noisy:
-            # on use: a search without it begins earlier
+            # imported on use, for a faster start of searches
             from pyswarmopt.driver.resampling import ByMeans, ByProcess
 
             judge = ByProcess if isinstance(self._swarm, PhasedSearch) else ByMeans
@@ -103,7 +103,7 @@ class Search(Loop[Result]):
 
     @property
     def _calls_again(self) -> bool:
-        """Whether the points asked for are to be called, though they are known."""
+        """Whether to call the requested points although they are known."""
         return isinstance(self._swarm, PhasedSearch) and self._swarm.calls_again
 
     def _note(self, points: Floats, judged: Judged) -> None:
@@ -130,7 +130,7 @@ class Search(Loop[Result]):
             sys.stderr.flush()
 
     def _share(self) -> float:
-        """Share of the limit that comes first that has been used, from 0 to 1."""
+        """Share of the nearest limit that is used up, from 0 to 1."""
         options, used = self._options, self._evaluator.calls + self._evaluator.skipped
         share = self._elapsed() / self._timeout
         for done, limit in (used, options.max_evals), (self._swarm.iteration, options.max_iter):
@@ -175,15 +175,15 @@ class Search(Loop[Result]):
         return result
 
     def _digits(self, fun: float) -> str:
-        """Says how many digits the values have, where these are few."""
+        """A sentence on how many digits the values have, if few."""
         if not isinstance(self._swarm, PhasedSearch) or not math.isfinite(fun):
             return ""
         digits = self._swarm.resolution.digits_of(fun)
         return f"; values have about {counted(digits, 'digit')}" if digits else ""
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
-        """Whether the search ended by itself, at the target if there is one, as far as `fun`, the
-        value there now, bears that out.
+        """Whether the search ended by itself, and at the target if there is one, judged by `fun`,
+        the latest value.
         """
         target = self._options.target
         if target is None:
@@ -202,9 +202,9 @@ class Search(Loop[Result]):
             raise ValueError("a history of other coordinates")
 
     def _check_objective(self, path: Path) -> None:
-        """Evaluate the best point once more: the objective, or a constraint, may be another one.
+        """Evaluate the best point once more: objective or constraints may have changed.
 
-        Not under noise, where another value says nothing.
+        Skipped under noise, where another value means nothing.
         """
         best, value = self._judge.best, self._judge.value
         violation = best.violation
@@ -218,16 +218,16 @@ class Search(Loop[Result]):
 
 
 def _log(result: Result) -> None:
-    """Tell the standard library's log of a result."""
+    """Log a result."""
     logging = sys.modules.get("logging")
-    if logging is None:  # nobody listens
+    if logging is None:  # no one listens
         return
     best = f"best {result.fun:.6g} after {result.nfev} evaluations"
     logging.getLogger("pyswarmopt").info("%s: %s; %s", result.algorithm, result.message, best)
 
 
 def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Options:
-    """The options, with a number of evaluations where nothing else ends the search."""
+    """The options, with a limit of evaluations if nothing else ends the search."""
     limits = options.max_evals, options.max_iter, options.timeout
     if limits != (None, None, None) or (recipe is not None and recipe.stop):
         return options
@@ -235,7 +235,7 @@ def _with_limit(options: Options, problem: Problem, recipe: Recipe | None) -> Op
 
 
 def _bar(share: float, elapsed: float) -> str:
-    """Progress as a bar with the share done and the time left."""
+    """Progress as a bar, with the share done and the time left."""
     done = int(BAR * share)
     left = str(timedelta(seconds=round(elapsed / share - elapsed))) if share else "?"
     return f"[{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {left} left  "

@@ -1,9 +1,9 @@
-"""Start of a search, and the check that a checkpoint is of the same objective.
+"""Start of a search, and the check that a checkpoint belongs to the same objective.
 
-A search that continued with another function would report the value of the old one. So the best
-point is evaluated once more when a checkpoint is read; that call is not counted, draws from no
-generator of the search and is made in this process. Where the search had ended, it is the call that
-its result needs, too.
+A search continued with another function would report the old one's value. So the best point is
+evaluated once more when a checkpoint is read; this call is not counted, uses none of the search's
+random numbers and is made in this process. If the search had ended, it is also the call needed for
+its result.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from pyswarmopt.driver.result import Result
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
-# of the larger of the value and what the search began with: other machines and batches round
-# otherwise
+# relative to the larger of the value and the search's first values: other machines and batches
+# round differently
 ROUNDING = 1e-9
 Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result
 
 
 class KnownPoints(NamedTuple):
-    """Points that were evaluated before.
+    """Previously evaluated points.
 
     Attributes:
         points: (k, D).
-        values: (k,), NaN where a call failed; or with constraints that `fun` returns (k, 1 + K).
+        values: (k,), NaN for a failed call; or with constraints returned by `fun`, (k, 1 + K).
     """
 
     points: Floats
     values: Floats
 
     def with_constraints(self, returned: bool) -> KnownPoints:
-        """The same, checked: constraints belong to the values only where `fun` returns them.
+        """The same, checked: constraints belong to the values exactly if `fun` returns them.
 
         Raises:
-            ValueError: constraints that are missing, or are too many.
+            ValueError: constraints are missing or superfluous.
         """
         several = self.values.ndim > 1
         if len(self.points) and returned and not several:
@@ -62,7 +62,7 @@ def starting_points(x0: Start, space: Space | None = None) -> Floats:
     """Starting points, (n, D).
 
     Raises:
-        ValueError: not a point, several, or a result; parameters that are not in the space.
+        ValueError: not one or several points or a result, or unknown parameters.
     """
     if isinstance(x0, Result):
         return x0.x[None]
@@ -80,10 +80,10 @@ def starting_points(x0: Start, space: Space | None = None) -> Floats:
 
 
 def known_points(known: Known | None, space: Space | None, dim: int) -> KnownPoints:
-    """Read points that were evaluated before, with their values.
+    """Read previously evaluated points with their values.
 
     Raises:
-        ValueError: not points and as many values.
+        ValueError: not as many values as points.
     """
     if known is None:
         return KnownPoints(np.empty((0, dim)), np.empty(0))
@@ -118,17 +118,17 @@ def check_value(
     scale: npt.ArrayLike,
     what: str = "fun gave",
 ) -> None:
-    """Compare the stored value of the best point with what the objective gives there now.
+    """Compare the best point's stored value with the objective's present one.
 
     Args:
-        path: the checkpoint.
-        stored: a number, or one for each objective.
-        now: as many; NaN where a call failed and that is forgiven, which says nothing.
-        scale: the size of the values that the search began with.
-        what: name of what they are values of, for the message.
+        path: checkpoint.
+        stored: stored value: a number, or one per objective.
+        now: present value; NaN for a forgiven failure, which says nothing.
+        scale: size of the search's first values.
+        what: what the values belong to, for the message.
 
     Raises:
-        ValueError: they differ by more than rounding.
+        ValueError: the values differ by more than rounding.
     """
     before = np.asarray(stored, dtype=np.float64)
     after = np.asarray(now, dtype=np.float64)
@@ -141,7 +141,7 @@ def check_value(
 
 
 def same_but_rounding(before: npt.ArrayLike, after: npt.ArrayLike, scale: npt.ArrayLike) -> bool:
-    """Whether values of one point, numbers of the size `scale`, differ by no more than rounding."""
+    """Whether two values of a point, with numbers of size `scale`, differ only by rounding."""
     allowed = ROUNDING * np.maximum(np.abs(before), np.nan_to_num(np.abs(scale), posinf=0.0))
     with np.errstate(over="ignore", invalid="ignore"):
         away = np.abs(np.subtract(after, before))

@@ -1,4 +1,4 @@
-"""`Study`: a search whose function is called elsewhere, on a cluster or by hand; it is asked for points
+"""`Study`: a search for functions called elsewhere, on a cluster or by hand; it is asked for points
 and told their values.
 """
 
@@ -28,8 +28,8 @@ from pyswarmopt.driver.start import Known, Start, starting_points
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
 
-MOST_REPEATS = 100  # proposals that are known or pending, after which values are waited for
-UNASKED = -1  # particle of a point that was told without being asked for
+MOST_REPEATS = 100  # after this many known or pending proposals it waits for values
+UNASKED = -1  # particle number of an unrequested point
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Trial:
     """A point to evaluate.
 
     Attributes:
-        number: number of the trial; a restored study gives pending ones again under their number.
+        number: number of the trial; a restored study repeats pending ones with the same number.
         x: the point, (D,) float64.
         params: with ``space=``, its parameters by name; else None.
 
@@ -65,10 +65,10 @@ class Study:
     """A search that is asked for points, and told their values, in any order.
 
     Args:
-        bounds: this and the others as in `pyswarmopt.minimize`. Either this or `space`.
+        bounds: see `pyswarmopt.minimize`, as for the other arguments. Either this or `space`.
         recipe: see there.
         population: see there.
-        max_evals: where the search ends, and what it plans for.
+        max_evals: the end of the search, used in its plan.
         target: see there.
         seed: see there.
         x0: see there.
@@ -124,7 +124,7 @@ class Study:
         self._search = _Told(options, maximize)
 
     def ask(self) -> Trial | None:
-        """The next point to evaluate; None while values are waited for, and at the end."""
+        """The next point to evaluate; None while waiting for values, and at the end."""
         return self._search.next_trial()
 
     def tell(
@@ -136,15 +136,15 @@ class Study:
         """Take in a value.
 
         Args:
-            point: a trial of `ask`; or any point, (D,), or parameters by name: it need not have been
-                asked for.
-            value: what the function gives there; None, or no finite number, where it failed.
-            constraints: with ``constraints="returned"``, its constraints there, at most 0 where it is
+            point: a trial from `ask`; or any point, (D,), or parameters by name, even if not
+                requested.
+            value: the function's value there; None, or a non-finite number, for a failure.
+            constraints: with ``constraints="returned"``, the constraints there, at most 0 where
                 allowed.
 
         Raises:
-            ValueError: a trial that was told already, or is not of this study; a point outside of the
-                bounds; constraints that are missing, or are not asked for.
+            ValueError: a trial already told, or of another study; a point out of bounds; missing or
+                superfluous constraints.
         """
         self._search.take(point, value, constraints)
 
@@ -157,15 +157,15 @@ class Study:
         return self._search.result()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all that was told, and what is pending, to a file."""
+        """Write everything told, and the pending trials, to a file."""
         self._search.save(path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Go on from a file that a study with the same arguments has saved. Its pending trials are asked
-        for again.
+        """Continue from the file of a study with the same arguments. Its pending trials are
+        requested again.
 
         Raises:
-            ValueError: a file of another study, or none.
+            ValueError: not a study's file, or another study's.
         """
         self._search.load(path)
 
@@ -175,7 +175,7 @@ class _Told(AsynchronousSearch):
 
     def __init__(self, options: Options, maximize: bool) -> None:
         super().__init__(options, maximize)
-        self._evaluator.confirms = False  # nobody to call
+        self._evaluator.confirms = False  # there is no function to call
         self._evaluator.vectorized = False
         self._evaluator.tried = True
         self._pending: dict[int, _Pending] = {}
@@ -204,7 +204,7 @@ class _Told(AsynchronousSearch):
         return ticket
 
     def _is_pending(self, x: Floats) -> bool:
-        """Whether the point, (D,), is that of a trial without a value."""
+        """Whether the point, (D,), belongs to a pending trial."""
         return any(self._same(x, pending.point) for pending in self._pending.values())
 
     def _same(self, x: Floats, y: Floats) -> bool:
@@ -235,7 +235,7 @@ class _Told(AsynchronousSearch):
         return points[0]
 
     def _read_value(self, value: float | None, constraints: Any) -> Floats | float:
-        """The value, with its constraints behind it."""
+        """The value, followed by its constraints."""
         if value is not None and not isinstance(value, numbers.Real):
             raise ValueError(f"tell: value={value!r} is no number")
         if value is None or (constraints is None and not math.isfinite(value)):

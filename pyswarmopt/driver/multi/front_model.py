@@ -1,4 +1,4 @@
-"""Points that models of the objectives propose for a front."""
+"""Points for a Pareto front, proposed by models of the objectives."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from pyswarmopt.hybrid.constrained_proposals import below
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.proposals import NARROWEST, WIDEST, WIDTHS, Proposals
 
-GROWTH = 1.3  # the lengths are learnt again when there are so many times the points
-HOPE = 1.0  # standard deviations below the mean that an objective may have
+GROWTH = 1.3  # lengths are learnt again when the number of points has grown by this factor
+HOPE = 1.0  # optimism: an objective is taken this many standard deviations below its mean
 SPREAD = 256  # candidates all over the box
-AROUND = 8  # points of the front whose neighbours are candidates
-EACH = 12  # neighbours of a point, of each width
-KEPT = 16  # best candidates around which others are looked at
-EDGE = 1.0  # of the front's range, beyond its ends
-ALLOWED = -0.5  # severity of an allowed point
-MUTANT = 5  # one of so many points is a mutation of one of the front
-LEAST = 1e-6  # share of the distance in what a point adds: all of them have an order
+AROUND = 8  # front points with neighbours as candidates
+EACH = 12  # neighbours of a point, for each width
+KEPT = 16  # best candidates around which further ones are tried
+EDGE = 1.0  # share of the front's range, beyond its ends
+ALLOWED = -0.5  # severity of a feasible point
+MUTANT = 5  # one of this many points is a mutation of a front point
+LEAST = 1e-6  # weight of the distance in a point's gain, so that all points have an order
 
 
 class Outlook(NamedTuple):
-    """What candidates, n of them, may have."""
+    """Predictions for n candidates."""
 
-    hoped: Floats  # (n, K) scores; (n, 0) as long as nothing is feasible
-    allowed: Floats  # (n,) probabilities that no constraint is broken
+    hoped: Floats  # (n, K) scores; (n, 0) before any feasible point
+    allowed: Floats  # (n,) probabilities of breaking no constraint
 
 
 @dataclass(repr=False, eq=False)
 class FrontProposals(Proposals):
     """Proposes points that add most to the hypervolume, by a Gaussian process of each objective.
 
-    Ponweiser, Wagner, Biermann & Vincze 2008 (PPSN X): a point counts with the objectives that it may
-    have, some standard deviations below the mean. Each of a batch counts as if it had these when the next
-    one is chosen. What a point adds is multiplied by the probability that it breaks no constraint; as long
-    as nothing is feasible, that probability alone counts.
+    Ponweiser, Wagner, Biermann & Vincze 2008 (PPSN X): a point is valued at optimistic objectives,
+    some standard deviations below the mean. In a batch, each chosen point counts with these when
+    the next is chosen. A point's gain is multiplied by its probability of breaking no constraint;
+    before any feasible point, only that probability counts.
     """
 
-    values: Floats = array("kK")  # of the points; not finite where there are none
+    values: Floats = array("kK")  # of the points; not finite if missing
     violations: Floats = array("k")
     thetas: Floats = array("pt")  # of the processes
 
@@ -68,7 +68,7 @@ class FrontProposals(Proposals):
         return proposal
 
     def _mutated(self, count: int, valued: Bools, random: np.random.Generator) -> Floats:
-        """Points of the front, a few parameters changed: on rugged objectives the models mislead."""
+        """Front points with a few parameters changed: on rugged objectives the models mislead."""
         front = (
             self.points[valued][non_dominated(self.values[valued])] if valued.any() else self.points
         )
@@ -83,7 +83,7 @@ class FrontProposals(Proposals):
         self.take_in(points, violations)
 
     def _processes(self, valued: Bools, scores: Floats) -> list[GaussianProcess]:
-        """One for each objective, and where points are not allowed one for their severity."""
+        """A process for each objective, and one for severity if some points are infeasible."""
         seen = [(self.points[valued], column) for column in scores.T]
         if not valued.all():
             seen.append((self.points, _severity(valued, self.violations)))
@@ -102,7 +102,7 @@ class FrontProposals(Proposals):
     def _first_candidates(
         self, valued: Bools, scores: Floats, random: np.random.Generator
     ) -> Floats:
-        """Points all over the box, and around those of the front that are far apart."""
+        """Points all over the box, and around well-spread front points."""
         if valued.any():
             front = np.flatnonzero(non_dominated(scores))
             apart = np.argsort(-crowding_distance(scores[front]), kind="stable")
@@ -118,7 +118,7 @@ class FrontProposals(Proposals):
         return self.kinds.snap(random.random((count, len(self.kinds.levels))))
 
     def _new(self, candidates: Floats, random: np.random.Generator) -> Floats:
-        """Candidates that are not evaluated yet, on a small grid with others."""
+        """Candidates not yet evaluated, together with others on a small grid."""
         taken = {point.tobytes() for point in self.points}
         candidates = np.unique(candidates, axis=0)
         new = candidates[[point.tobytes() not in taken for point in candidates]]
@@ -126,7 +126,7 @@ class FrontProposals(Proposals):
         return np.concatenate([new, self._anywhere(missing, random)])
 
     def _batch(self, scores: Floats, outlook: Outlook) -> list[int]:
-        """Numbers of the candidates that add most, one after the other."""
+        """Numbers of the candidates with the greatest gains, chosen one after another."""
         chosen: list[int] = []
         while len(chosen) < self.at_once:
             merit = _merit(scores, outlook)
@@ -138,7 +138,9 @@ class FrontProposals(Proposals):
 
 
 def _severity(valued: Bools, violations: Floats) -> Floats:
-    """How much points, (n,), break constraints, as a process sees it; those without values most."""
+    """The severity of constraint violations, (n,), for a process; greatest for points without
+    values.
+    """
     broken = ~valued & np.isfinite(violations) & (violations > 0)
     unit = median(violations[broken]) if broken.any() else 1.0
     severity = np.full(len(valued), ALLOWED)
@@ -158,7 +160,7 @@ def _outlook(processes: list[GaussianProcess], scores: Floats, candidates: Float
 
 
 def _merit(scores: Floats, outlook: Outlook) -> Floats:
-    """What candidates are worth beside points of these scores, (m, K)."""
+    """The gains of candidates, given points with these scores, (m, K)."""
     if not len(scores):
         return outlook.allowed.copy()
     gain = _gain(scores[non_dominated(scores)], outlook.hoped)
@@ -166,9 +168,9 @@ def _merit(scores: Floats, outlook: Outlook) -> Floats:
 
 
 def _gain(front: Floats, hoped: Floats) -> Floats:
-    """What points, (n, K), add to a front, (a, K): the area, with other than two objectives the least
-    distance by which a point is ahead of one of the front in some objective (Svenson & Santner 2016,
-    Comput. Stat. Data Anal. 94); below 0 where one of the front is ahead.
+    """The gain of points, (n, K), over a front, (a, K): the area; for other than two objectives the
+    least distance by which a point is ahead of a front point in some objective (Svenson & Santner
+    2016, Comput. Stat. Data Anal. 94); below 0 for dominated points.
     """
     low = front.min(axis=0)
     width = np.where(np.ptp(front, axis=0) > 0, np.ptp(front, axis=0), 1.0)
@@ -184,7 +186,7 @@ def _gain(front: Floats, hoped: Floats) -> Floats:
 
 
 def _area(front: Floats, hoped: Floats) -> Floats:
-    """The area that points, (n, 2), add to a front from 0 to 1, (a, 2), up to a corner beyond it."""
+    """The area that points, (n, 2), add to a front in 0 to 1, (a, 2), up to a corner beyond it."""
     front = front[np.argsort(front[:, 0], kind="stable")]
     corner = 1 + EDGE
     left = np.append(-math.inf, front[:, 0])  # between left and right the front is at `height`

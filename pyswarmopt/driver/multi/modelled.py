@@ -1,4 +1,4 @@
-"""The default search of a front: models of the objectives, then SMPSO from what they found."""
+"""The default search of a front: models of the objectives, then SMPSO from their points."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.hybrid.kinds import Kinds, UnitBox
 
 MODELLED = 200  # evaluations
-AT_ONCE = 5  # points that the models propose at a time
-FIRST = 2  # points for each parameter before there is a model, and one more
+AT_ONCE = 5  # points proposed by the models at a time
+FIRST = 2  # points per parameter before the first model, plus one
 
 
 class ModelledSwarm(MultiSwarm):
-    """A swarm that begins from the points that models propose.
+    """A swarm that starts from points proposed by models.
 
     Args:
-        kinds: what the M coordinates are.
-        at_once: points that the models propose at a time.
-        last: evaluations of the models.
+        kinds: kinds of the M coordinates.
+        at_once: points proposed by the models at a time.
+        last: number of evaluations for the models.
         start: see `MultiSwarm`.
         swarm: further arguments of `MultiSwarm`.
     """
@@ -67,14 +67,14 @@ class ModelledSwarm(MultiSwarm):
             self._begin_at_the_best()
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs."""
+        """Everything needed for resuming."""
         return super().state_dict() | self._model.state_dict("model")
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: an entry is missing, or of another type or shape.
+            ValueError: an entry is missing, or has another type or shape.
         """
         sizes = {"D": self._box.dim, "M": self._box.dim, "K": self.archive_values.shape[1]}
         model = FrontProposals.from_state(saved, "model", sizes, kinds=self._model.kinds)
@@ -84,7 +84,7 @@ class ModelledSwarm(MultiSwarm):
         self._model = model
 
     def _begin_at_the_best(self) -> None:
-        """Have a particle at each of the best points, those of the front first, the crowded ones last."""
+        """Put a particle at each of the best points, the front's first, crowded ones last."""
         model = self._model
         rows = _from_the_best(model.values, model.violations)[: len(self.x)]
         self.x[: len(rows)] = self._box.decode(model.points[rows])

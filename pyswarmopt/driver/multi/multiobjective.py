@@ -34,32 +34,31 @@ from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 from pyswarmopt.parts.topology import Global, Lattice
 from pyswarmopt.parts.velocity import SumOfTerms
 
-# evaluations for each particle; with constraints more of them see more of what is allowed
+# evaluations per particle; with constraints more particles see more of the feasible region
 PARTICLE_SHARE = 25
 CONSTRAINED_SHARE = 10
-PARTICLES = (10, 100)  # by default, at least and at most
+PARTICLES = (10, 100)  # default population, at least and at most
 SMPSO = "smpso"
 MODELLED_SMPSO = "sms-ego, smpso"
-FINAL_SHARE = 10  # of so many evaluations of a noisy search one is for the front afresh
+FINAL_SHARE = 10  # a noisy search reserves one of this many evaluations for reevaluating the front
 
 
 @dataclass(frozen=True, repr=False)
 class MultiResult:
-    """The front that a search found.
+    """The front found by a search.
 
     Attributes:
-        x: (K, D) float64, points none of which dominates another; if no feasible point was found
-            the one that breaks the constraints least.
-        fun: (K, M) their objectives, sorted by the first; infinite where there is no feasible
-            point.
+        x: (K, D) float64, mutually non-dominated points; without a feasible point, the one that
+            breaks the constraints least.
+        fun: (K, M) their objectives, sorted by the first; infinite without a feasible point.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
-        success: a feasible point with finite objectives was found.
+        success: whether a feasible point with finite objectives was found.
         message: why the search ended, in words.
         maxcv: the largest amount by which a point breaks a constraint; an equality counts as met
             within ``equality_tolerance``.
         params: with ``space=``, the parameters of each point by name; else None.
-        status: how the search stands, in a word, as in `pyswarmopt.Result`.
+        status: the state of the search, in a word, as in `pyswarmopt.Result`.
         failures: calls that failed, as in `pyswarmopt.Result`.
         fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
         algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), "smpso" with
@@ -91,8 +90,8 @@ class MultiResult:
     _seen: tuple[Any, Floats] | None = None
 
     def evaluated(self) -> tuple[Any, Floats]:
-        """The points that were evaluated, (n, D), or with ``space=`` a dict of parameters for each, and
-        their objectives, (n, M).
+        """The evaluated points, (n, D), or with ``space=`` a dict of parameters for each; and their
+        objectives, (n, M).
 
         Raises:
             ValueError: they were not kept.
@@ -102,7 +101,7 @@ class MultiResult:
         return self._seen
 
     def __repr__(self) -> str:
-        """A line for each field, arrays in short: the first and the last points of the front."""
+        """A line for each field, with shortened arrays: the first and the last points of the front."""
         shown = {"message": self.message, "points": len(self.x), "success": self.success}
         shown["status"] = self.status
         if self.maxcv > 0:
@@ -112,7 +111,7 @@ class MultiResult:
         return lines(shown)
 
     def hypervolume(self, reference: npt.ArrayLike) -> float:
-        """The volume that the front dominates, up to `reference`, (M,); see
+        """The volume dominated by the front, up to `reference`, (M,); see
         `pyswarmopt.pareto.hypervolume`.
         """
         return hypervolume(self.fun, reference)
@@ -226,14 +225,14 @@ def minimize_multi(
 
 
 def _with_terms(recipe: str | Recipe | None, moves: int) -> Recipe | None:
-    """A recipe that is a sum of velocity terms, planned for so many moves.
+    """A recipe with a sum of velocity terms, planned for `moves` moves.
 
     Raises:
-        ValueError: another one, or an unknown name.
+        ValueError: not a sum of terms, or an unknown name.
     """
     if recipe is None:
         return None
-    # on use: a front without it begins earlier
+    # imported on use, for a faster start of searches
     from pyswarmopt.algorithms.registry import as_recipe
 
     known = as_recipe(recipe)
@@ -250,7 +249,7 @@ class ByFront(ByOrder):
     """As `ByOrder`, for a swarm that keeps its best points itself.
 
     Attributes:
-        seen: evaluated points and objectives, a row each, if they are to be kept.
+        seen: evaluated points and objectives, one row each, if kept.
     """
 
     seen: Rows | None = None
@@ -364,8 +363,8 @@ class MultiSearch(Loop[MultiResult]):
         )
 
     def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
-        """Points of the front, (k, D), means of fresh draws and their standard errors, without those
-        whose mean is dominated; as many draws of each as there are calls left for.
+        """Points of the front, (k, D), means of fresh draws and their standard errors, without
+        points whose mean is dominated; each gets an equal share of the remaining calls.
         """
         evaluator = self._evaluator
         evaluator.max_evals += self._reserve

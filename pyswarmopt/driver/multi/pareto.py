@@ -1,4 +1,4 @@
-"""More than one objective, all to be minimised: domination, crowding, hypervolume."""
+"""More than one objective, all minimised: domination, crowding, hypervolume."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pyswarmopt.base.arrays import Bools, Floats
 def non_dominated(values: npt.ArrayLike) -> Bools:
     """Find the points that no other point dominates.
 
-    A point dominates another if it is nowhere worse and somewhere better. Of equal points all count
-    or none; one that holds a NaN never does.
+    A point dominates another if it is nowhere worse and somewhere better. Equal points count all or
+    none; points with NaN never do.
 
     Args:
-        values: (n, M), a row of M objectives for each point.
+        values: (n, M), M objectives for each point.
 
     Returns:
         (n,) booleans.
@@ -39,12 +39,12 @@ def non_dominated(values: npt.ArrayLike) -> Bools:
 
 
 def _front(ordered: Floats) -> Bools:
-    """Mask of the points, (n, M), sorted and all different, that no other dominates: each of the
-    front takes out what it dominates.
+    """Mask of the non-dominated points among distinct, sorted ones, (n, M): each front point
+    removes the points it dominates.
     """
     kept = np.zeros(len(ordered), dtype=np.bool_)
     rest = np.arange(len(ordered))
-    columns = list(ordered.T[1:])  # in the first objective the sorted are nowhere better
+    columns = list(ordered.T[1:])  # in the first objective later points are nowhere better
     while len(rest):
         first = rest[0]
         kept[first] = True
@@ -57,7 +57,7 @@ def _front(ordered: Floats) -> Bools:
 
 
 def _front_of_two(ordered: Floats) -> Bools:
-    """As `_front` of two objectives: those below all before in the second."""
+    """As `_front` for two objectives: points below all earlier ones in the second."""
     least = np.minimum.accumulate(ordered[:, 1])
     return np.append(True, ordered[1:, 1] < least[:-1])[: len(ordered)]
 
@@ -65,8 +65,8 @@ def _front_of_two(ordered: Floats) -> Bools:
 def crowding_distance(values: npt.ArrayLike) -> Floats:
     """Distance between each point's neighbours on the front; infinite at its ends.
 
-    Deb, Pratap, Agarwal & Meyarivan 2002, IEEE TEC 6(2), section III-B: per objective the distance
-    between the next point on either side, divided by the range, added up.
+    Deb, Pratap, Agarwal & Meyarivan 2002, IEEE TEC 6(2), section III-B: for each objective the
+    distance between the neighbours on either side, divided by the range, summed.
 
     Args:
         values: (n, M), points that do not dominate each other.
@@ -91,7 +91,7 @@ def crowding_distance(values: npt.ArrayLike) -> Floats:
 
 
 def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
-    """The volume that the points dominate, up to a reference point; larger is better.
+    """The volume dominated by the points, up to a reference point; larger is better.
 
     Exact, by slicing along one objective after the other (Zitzler 1999; While, Hingston, Barone &
     Huband 2006, IEEE TEC 10(1)): fine for hundreds of points in 2 or 3 objectives, slow for many in
@@ -99,7 +99,7 @@ def hypervolume(values: npt.ArrayLike, reference: npt.ArrayLike) -> float:
 
     Args:
         values: (n, M), points; those that do not dominate the reference add nothing.
-        reference: (M,), worse than all that counts.
+        reference: (M,), worse than every point that counts.
 
     Returns:
         The volume, in the product of the objectives' units.
@@ -132,7 +132,7 @@ def _volume(v: Floats, corner: Floats) -> float:
     volume = 0.0
     for i, depth in enumerate(depths):
         if depth > 0:
-            slab = v[: i + 1, :-1]  # what reaches as deep as this slice
+            slab = v[: i + 1, :-1]  # points that reach as deep as this slice
             volume += float(depth) * _volume(slab[non_dominated(slab)], corner[:-1])
     return volume
 

@@ -2,9 +2,9 @@
 
 MOPSO (Coello Coello, Pulido & Lechuga 2004, IEEE TEC 8(3)) with an archive kept by crowding
 distance (Raquel & Naval 2005, GECCO), in the form of SMPSO (Nebro, Durillo, Garcia-Nieto, Coello
-Coello, Luna & Alba 2009, IEEE MCDM): each particle follows its own best and a leader out of the
-archive, its speed is constricted, and some particles mutate. The weights of the first two papers,
-with their mutation that dies out, are often lost to a corner of the front (ZDT2).
+Coello, Luna & Alba 2009, IEEE MCDM): each particle follows its own best and a leader from the
+archive, its speed is constricted, and some particles mutate. With the weights of the first two
+papers, and their mutation that dies out, swarms often collapse into a corner of the front (ZDT2).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt.parts.velocity import Snapshot
 
-# Nebro et al. 2009, section III: w, and the range that both c1 and c2 are drawn from
+# Nebro et al. 2009, section III: w, and the range of both c1 and c2
 INERTIA = 0.1
 ACCELERATION = 1.5, 2.5
-MUTANTS = 0.15  # the share of particles that mutate
-MUTATION_INDEX = 20.0  # eta of the polynomial mutation there: the larger, the smaller the steps
+MUTANTS = 0.15  # share of particles that mutate
+MUTATION_INDEX = 20.0  # eta of the polynomial mutation: larger means smaller steps
 # the swarm's arrays, with a letter for each axis
 SAVED = {
     "x": "PM", "v": "PM", "p": "PM", "p_values": "QK", "p_violations": "Q", "archive": "AM",
@@ -44,12 +44,12 @@ class MultiSwarm:
         objectives: K.
         seed: seed of the swarm's own generator.
         start: positions of the first particles, (n, M).
-        recipe: whose velocities particles have in place of SMPSO's; None for those.
+        recipe: recipe whose velocities replace SMPSO's; None: SMPSO's.
 
     Attributes:
-        archive: points that nothing dominates, (A, M); the one of least violation while none is
-            feasible.
-        archive_values: theirs, (A, K), infinite where there is no feasible point.
+        archive: non-dominated points, (A, M); before any feasible point, the one with least
+            violation.
+        archive_values: their objectives, (A, K), infinite without a feasible point.
         violation: violation of the points in the archive.
         iteration: moves.
     """
@@ -71,7 +71,7 @@ class MultiSwarm:
         shape = population, len(self._low)
         try:
             self.x = self._random.uniform(self._low, self._high, shape)
-        # the last ones: more than NumPy can count
+        # the latest ones: they may be too many for NumPy to count
         except (MemoryError, OverflowError, ValueError) as error:
             raise too_large(shape, 8 * math.prod(shape)) from error
         if len(start) > population:
@@ -87,7 +87,9 @@ class MultiSwarm:
         self.iteration = 0
 
     def ask(self) -> Floats:
-        """Positions to evaluate, (N, M): the first ones, then moved, with walls and mutation."""
+        """Positions to evaluate, (N, M): first the starting ones, then moved ones, with walls and
+        mutation.
+        """
         if not len(self.p_values):
             return self.x
         x, v = self._step() if self._recipe is None else self._step_of(self._recipe)
@@ -99,8 +101,8 @@ class MultiSwarm:
         return self.x
 
     def _step_of(self, recipe: Recipe) -> tuple[Floats, Floats]:
-        """Positions and velocities of a recipe's next move, each particle with a leader of its own in
-        the place of the best of its neighbourhood.
+        """Positions and velocities of a recipe's next move, with each particle's leader as the best
+        of its neighbourhood.
         """
         leaders = self._leaders(len(self.x))
         s = Snapshot(self.x, self.v, self.p, leaders, self._worst()[None], move=self.iteration)
@@ -108,7 +110,7 @@ class MultiSwarm:
         return self.x + recipe.schedule(self.iteration) * v, v
 
     def _worst(self) -> Floats:
-        """The personal best that has the greatest sum of ranks in the objectives, (D,)."""
+        """The personal best with the greatest sum of ranks in the objectives, (D,)."""
         ranks = self.p_values.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
         worst: Floats = self.p[int(ranks.sum(axis=1).argmax())]
         return worst
@@ -126,7 +128,7 @@ class MultiSwarm:
         return self.x + v, v
 
     def _leaders(self, n: int) -> Floats:
-        """The less crowded one of two random members of the archive for each particle."""
+        """For each particle, the less crowded of two random members of the archive."""
         if len(self.archive) == 0:
             return self.p
         pairs = self._random.integers(0, len(self.archive), (n, 2))
@@ -136,7 +138,7 @@ class MultiSwarm:
         return self.archive[pairs[np.arange(n), distances.argmax(axis=1)]]
 
     def _mutate(self) -> None:
-        """Polynomial mutation (Deb & Agrawal 1995, Complex Systems 9(2)), a coordinate with
+        """Polynomial mutation (Deb & Agrawal 1995, Complex Systems 9(2)) of each coordinate with
         probability 1/D.
         """
         chosen = self._random.random((len(self.x), 1)) < MUTANTS
@@ -148,7 +150,7 @@ class MultiSwarm:
         self.x = np.where(chosen, moved, self.x)
 
     def tell(self, judged: Judged) -> None:
-        """Renew personal bests and archive; costs are (N, K)."""
+        """Update personal bests and archive; costs are (N, K)."""
         violations = judged.violations
         valued = judged.valued & np.isfinite(judged.costs).all(-1)
         values = np.where(valued[:, None], judged.costs, math.inf)
@@ -172,8 +174,8 @@ class MultiSwarm:
         self.p_violations[better] = violations[better]
 
     def remember_front(self, x: Floats, values: Floats, violations: Floats, seen: Bools) -> None:
-        """Keep feasible points, (n, M), that nothing dominates; as long as there is none, the point of
-        the smallest violation.
+        """Keep feasible non-dominated points, (n, M); before any, the point with the smallest
+        violation.
         """
         if not seen.any():
             return
@@ -204,7 +206,7 @@ class MultiSwarm:
         self.archive_values = v
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs."""
+        """Everything needed for resuming."""
         return {
             **{name: getattr(self, name).copy() for name in SAVED},
             "violation": self.violation,
@@ -216,7 +218,7 @@ class MultiSwarm:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
 
         Raises:
-            ValueError: an entry is missing, or of another type or shape.
+            ValueError: an entry is missing, or has another type or shape.
         """
         sizes = dict(zip("PMK", (*self.x.shape, self.p_values.shape[1]), strict=True))
         check(saved, {name: ("float64", axes) for name, axes in SAVED.items()}, sizes)

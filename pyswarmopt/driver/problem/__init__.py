@@ -1,1 +1,1 @@
-"""Problem of a search: constraints, integers and categories, named parameters."""
+"""The problem of a search: constraints, integers and categories, named parameters."""

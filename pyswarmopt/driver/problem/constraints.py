@@ -1,9 +1,9 @@
 """Constraints by feasibility rules: Deb 2000, Comput. Methods Appl. Mech. Engrg. 186, section 3.
 
-Of two points the feasible one is better; of two feasible ones that with the better value; of two
-that are not feasible that with the smaller violation. No penalty factor has to be chosen. That
-order is all that swarms see, which then need no value of the objective where a constraint is
-broken; `pyswarmopt.hybrid.constrained` uses the amounts, too.
+Of two points the feasible one is better; of two feasible ones the one with the better value; of two
+infeasible ones the one with the smaller violation. No penalty factor has to be chosen. Swarms see
+only this order, so they need no value of the objective at infeasible points;
+`pyswarmopt.hybrid.constrained` also uses the amounts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pyswarmopt.base.arrays import Bools, Floats, holds_numbers
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
-EQUALITY_TOLERANCE = 1e-4  # the usual one, of the CEC 2006 problems (Liang et al. 2006)
-RETURNED = "returned"  # in place of constraints that fun returns with its value
+EQUALITY_TOLERANCE = 1e-4  # the usual tolerance, from the CEC 2006 problems (Liang et al. 2006)
+RETURNED = "returned"  # stands for constraints that fun returns with its value
 
 HUGE = 1e296  # costs up to this are their own rank
-INFEASIBLE = 4.5e296  # ranks above this are those of points that break a constraint
+INFEASIBLE = 4.5e296  # ranks above this belong to infeasible points
 LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -40,8 +40,8 @@ class _Constraint:
     _known: dict[int, tuple[Bools, Floats]] = field(default_factory=dict)
 
     def outside(self, x: Floats) -> tuple[Floats, Floats]:
-        """Distance of x outside of each bound, (K,), at most 0 inside and infinite where that is
-        not a number; and by how much it may be, (K,): of an equality a little.
+        """Distance of x outside each bound, (K,), at most 0 inside and infinite if not a number;
+        and the allowed distance, (K,), above 0 only for equalities.
         """
         value = self.fun(x.copy())
         values = np.atleast_1d(np.asarray(value))
@@ -60,7 +60,7 @@ class _Constraint:
         return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack
 
     def _bounds_and_slack(self, count: int) -> tuple[Bools, Floats]:
-        """Mask of the bounds that exist, (2 J,), lower ones first, and their slack."""
+        """Mask of existing bounds, (2 J,), lower ones first, and their slack."""
         if count not in self._known:
             if not {self.low.size, self.high.size} <= {1, count}:
                 raise ValueError(
@@ -75,12 +75,12 @@ class _Constraint:
 
 
 class Breach(NamedTuple):
-    """How far a point is outside of the constraints.
+    """How far a point violates the constraints.
 
     Attributes:
-        most: the largest amount by which it breaks one.
-        feasible: whether it counts as meeting all of them.
-        words: what it breaks most, for a message.
+        most: the largest violation.
+        feasible: whether the point counts as feasible.
+        words: the worst violation, for a message.
     """
 
     most: float
@@ -89,7 +89,7 @@ class Breach(NamedTuple):
 
     @classmethod
     def of(cls, amounts: Floats, slack: Floats) -> Breach:
-        """The breach by amounts, (K,), of which slack, (K,), is allowed."""
+        """The breach for amounts, (K,), of which slack, (K,), is allowed."""
         beyond = amounts - slack
         if not beyond.size:
             return cls(0.0, True, "")
@@ -104,18 +104,18 @@ class Constraints:
     """All constraints of a search.
 
     Args:
-        constraints: "returned" where `fun` returns them with its value; or one or several:
-            callables g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed; SciPy's
+        constraints: "returned" if `fun` returns them with its value; or one or several: callables
+            g, ``(D,) -> number or (J,)``, with g(x) <= 0 where x is allowed; SciPy's
             `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or
-            `A`; or SciPy's dicts, whose sign is the other one: ``{"type": "ineq", "fun": g, "args":
+            `A`; or SciPy's dicts, with the opposite sign: ``{"type": "ineq", "fun": g, "args":
             ()}`` for g(x) >= 0, "eq" for g(x) = 0. With ``keep_feasible``, an attribute or an
-            entry, the objective is not called where any constraint is broken.
+            entry, the objective is not called at infeasible points.
         dim: D.
-        space: parameters by name, which they are called with, if there are any.
-        tolerance: by how much an equality (lb == ub) may be missed.
+        space: parameters by name, passed to the constraints, if any.
+        tolerance: allowed violation of an equality (lb == ub).
 
     Raises:
-        TypeError: none of these.
+        TypeError: another form of constraints.
         ValueError: a linear constraint of another dimension, or of parameters by name.
 
     Example:
@@ -142,38 +142,38 @@ class Constraints:
 
     @property
     def strict(self) -> bool:
-        """Whether the objective must not be called where some are broken (SciPy's
+        """Whether the objective must not be called at some infeasible points (SciPy's
         ``keep_feasible``).
         """
         return any(c.strict for c in self._constraints)
 
     def amounts(self, points: Floats) -> tuple[Floats, Floats]:
-        """How far points, (n, D), are outside of each bound, (n, K), at most 0 where they are
-        allowed, and by how much they may be, (K,): of an equality a little.
+        """How far points, (n, D), are outside each bound, (n, K), at most 0 if allowed; and the
+        allowed distance, (K,), above 0 only for equalities.
         """
         pairs = [self._outside(x) for x in points]
         return np.array([amounts for amounts, _ in pairs]), pairs[0][1]
 
     def violations(self, points: Floats) -> Floats:
-        """Total violation of constraints by each point, (n, D): (n,), 0 where it breaks none."""
+        """Total violation at each point, (n, D): (n,), 0 if feasible."""
         if not (self._constraints and len(points)):
             return np.zeros(len(points))
         return total(*self.amounts(points))
 
     def breach(self, x: Floats) -> Breach:
-        """By how much x, (D,), breaks constraints."""
+        """How far x, (D,), violates constraints."""
         return Breach.of(*self._outside(x))
 
     def _outside(self, x: Floats) -> tuple[Floats, Floats]:
-        """Collect `_Constraint.outside` of all constraints."""
+        """`_Constraint.outside` of all constraints, concatenated."""
         pairs = [constraint.outside(x) for constraint in self._constraints]
         amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(amounts), np.concatenate(slack)
 
 
 def returned_row(fun: Callable[[Any], Any], x: Any) -> Any:
-    """Value and constraints that `fun` returns, as a pair or in a dict, in one array, (1 + K,); what is
-    neither as it is.
+    """Value and constraints that `fun` returns, as a pair or in a dict, in one array, (1 + K,); any
+    other value unchanged.
 
     Example:
         >>> returned_row(lambda x: (2.0, [0.5, -1.0]), None).tolist()
@@ -196,13 +196,13 @@ def returned_row(fun: Callable[[Any], Any], x: Any) -> Any:
 
 
 def total(amounts: Floats, slack: Floats) -> Floats:
-    """Sum of the violations in amounts, (n, K), of which slack, (K,), is allowed: (n,)."""
+    """Total violation for amounts, (n, K), of which slack, (K,), is allowed: (n,)."""
     violations: Floats = np.maximum(amounts - slack, 0.0).sum(axis=1)
     return violations
 
 
 def _by_name(fun: Any, space: Space | None) -> Any:
-    """A function of a point in place of one of parameters by name."""
+    """A function of points from one of named parameters."""
     return fun if space is None else space.named(fun, "a constraint", some=True)
 
 
@@ -230,7 +230,7 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
                     "space= and a linear constraint: its columns have no names; use a "
                     "NonlinearConstraint or a callable of the parameters"
                 )
-            # SciPy also takes sparse matrices
+            # SciPy also accepts sparse matrices
             dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
             matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
             if matrix.shape[1] != dim:
@@ -252,17 +252,16 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
 
 
 def ranked(costs: Floats, violations: Floats) -> Floats:
-    """Deb's order as one number, for swarms: the cost of feasible points, and above all of them a
-    number that grows with the violation of the others.
+    """Deb's order as one number, for swarms: the cost of feasible points, and above all of these a
+    number that grows with the violation of infeasible ones.
 
-    It does not change when better or worse feasible points are found later, unlike the f_max +
-    violation of Deb's equation 4, so that personal bests told at different times can be compared.
-    The hundredth power keeps the order of all positive floats, from 5e-324 to 1.8e308, between
-    5e296 and 1.2e303. Costs above `HUGE` are moved between that and 4 times as much, in their order
-    to 15 digits.
+    Unlike the f_max + violation of Deb's equation 4, it does not change when other feasible points
+    are found, so personal bests told at different times are comparable. The hundredth power keeps
+    the order of all positive floats, from 5e-324 to 1.8e308, between 5e296 and 1.2e303. Costs above
+    `HUGE` are moved between that and 4 times as much, keeping their order to 15 digits.
 
     Args:
-        costs: (n,) lower is better; ignored where a point is not feasible.
+        costs: (n,) lower is better; ignored for infeasible points.
         violations: (n,) sums of violations.
 
     Example:

@@ -1,10 +1,9 @@
-"""Integers and categories: from the coordinates that the swarm moves to those that the objective
-sees.
+"""Integers and categories: maps the swarm's coordinates to the objective's.
 
-An integer coordinate is moved like any other and rounded. A category has no order, so moving along
-its labels would make no sense: the swarm moves one number for each label instead, and the label
-with the largest number is chosen (the random keys of Bean 1994, ORSA J. Computing 6(2), one key per
-label). Renaming the labels renames the results.
+An integer coordinate moves like any other and is rounded. A category has no order, so moving along
+its labels would be meaningless: the swarm moves one number per label instead, and the label with
+the largest number is chosen (the random keys of Bean 1994, ORSA J. Computing 6(2), one key per
+label). Renaming labels renames the results.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ class Coding:
     Attributes:
         low: the user's lower bounds, (D,); those of integers and categories are whole numbers.
         high: upper bounds, (D,).
-        integers: (D,) mask of the coordinates that are rounded.
-        categories: (D,) mask of those whose values low, low + 1, ..., high have no order.
-        smooth: (D,) mask of those that are real numbers for the objective, too.
-        widths: (D,) how many of the swarm's coordinates each has: one, or one for each label.
+        integers: (D,) mask of rounded coordinates.
+        categories: (D,) mask of coordinates with unordered values low, low + 1, ..., high.
+        smooth: (D,) mask of coordinates that are real numbers for the objective, too.
+        widths: (D,) number of the swarm's coordinates for each: one, or one per label.
     """
 
     low: Floats
@@ -42,7 +41,7 @@ class Coding:
 
     @cached_property
     def first(self) -> Ints:
-        """Where each coordinate begins among the swarm's, (D,)."""
+        """First of the swarm's coordinates for each coordinate, (D,)."""
         return np.cumsum(self.widths) - self.widths
 
     @property
@@ -52,13 +51,13 @@ class Coding:
 
     @property
     def count(self) -> float:
-        """Points of the grid, infinite where it is none."""
+        """Points of the grid, infinite if there is none."""
         whole = self.integers | self.categories
         return float((self.high - self.low + 1).prod()) if whole.all() else np.inf
 
     def bounds(self) -> tuple[Floats, Floats]:
-        """The box of the swarm, (M,) each: the user's, (0, 1) for every label, and half a step more
-        on either side for integers, so that all of them are equally likely at first.
+        """The swarm's box, (M,) each: the user's, (0, 1) for every label, and half a step more on
+        either side for integers, so that all are equally likely at first.
         """
         half = np.where(self.integers, 0.5, 0.0)
         low = np.where(self.categories, 0.0, self.low - half)
@@ -67,16 +66,14 @@ class Coding:
 
     @property
     def kinds(self) -> Kinds:
-        """Kinds of the swarm's coordinates; labels are told apart by their keys."""
+        """Kinds of the swarm's coordinates; labels differ by their keys."""
         levels = np.where(self.integers, self.high - self.low + 1, self.categories).astype(np.int64)
         parameter = np.repeat(np.arange(len(levels)), self.widths)
         smooth = np.repeat(self.smooth, self.widths)
         return Kinds(np.repeat(levels, self.widths), parameter, smooth)
 
     def decode(self, positions: Floats) -> Floats:
-        """The swarm's positions, (n, M), as the objective sees them, (n, D), never out of
-        bounds.
-        """
+        """The objective's points, (n, D), for positions of the swarm, (n, M), never out of bounds."""
         if not (self.integers.any() or self.categories.any()):
             return positions
         x = positions[:, self.first]
@@ -107,12 +104,12 @@ def make_coding(
     Args:
         bounds: the user's, low and high, (D,) each.
         integrality: (D,) mask of the integers, or one truth value (no list) for all; None for none.
-        categorical: the same for categories.
-        rounded: the same for those that the objective rounds itself.
+        categorical: mask of the categories, likewise.
+        rounded: mask of integers that the objective rounds itself, likewise.
 
     Raises:
-        ValueError: masks of another shape, a coordinate in both, or one without a whole number in
-            its bounds.
+        ValueError: masks with another shape, a coordinate in both, or bounds without a whole
+            number.
 
     Example:
         >>> bounds = np.array([-2.5, 1.0]), np.array([2.5, 3.0])

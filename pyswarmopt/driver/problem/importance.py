@@ -1,4 +1,4 @@
-"""Importance of each parameter, from the points that a search has evaluated."""
+"""Importance of each parameter, from a search's evaluated points."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
 
-BINS = 10  # of a real parameter, and of an integer with more values
-PRIOR = 1.0  # evaluations without an effect, added to each bin: the penalty of the ridge regression
+BINS = 10  # bins of a real parameter, and of an integer with more values
+PRIOR = 1.0  # pseudo-evaluations without effect in each bin: the penalty of the ridge regression
 
 
 def main_effects(x: Floats, values: Floats, low: Floats, high: Floats, whole: Bools) -> Floats:
-    """Shares of the variance that the parameters explain one by one, (D,), adding up to 1.
+    """Shares of variance explained by single parameters, (D,), summing to 1.
 
     The first-order terms of a functional analysis of variance (Hooker 2007, J. Comput. Graph. Stat.
-    16(3); Hutter, Hoos & Leyton-Brown 2014, ICML), of an additive model instead of a forest: ranks
-    of the values are regressed on bins of all parameters at once, and the share of a parameter is
-    the variance of its bins' effects over its whole range. Ranks make it independent of the scale
-    of the values. Points in the same bins count once, by their mean, so that the many around the
-    optimum do not hide the others. What parameters do only together is not seen.
+    16(3); Hutter, Hoos & Leyton-Brown 2014, ICML), from an additive model instead of a forest:
+    ranks of the values are regressed on bins of all parameters at once, and a parameter's share is
+    the variance of its bins' effects over its whole range. Ranks make it independent of the values'
+    scale. Points in the same bins count once, by their mean, so that the many near the optimum do
+    not hide the others. Interactions of parameters are not seen.
 
     Args:
         x: (n, D) points; NaN where a parameter was inactive.
         values: (n,) finite.
         low: (D,) smallest values of the parameters.
         high: (D,) largest values.
-        whole: (D,) mask of those that are whole numbers: integers, indices of choices.
+        whole: (D,) mask of integers and choices.
     """
     counts = np.where(whole & (high - low < BINS), high - low + 1, BINS).astype(np.int64)
     width = np.where(high > low, (high + whole - low) / counts, 1.0)

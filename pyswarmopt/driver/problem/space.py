@@ -1,5 +1,5 @@
-"""Named parameters: what a search space says, and the way from coordinates to the arguments of the
-objective.
+"""Named parameters: the definition of a search space, and the map from coordinates to the
+objective's arguments.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pyswarmopt.base.words import without_addresses
 
 @dataclass(frozen=True)
 class Real:
-    """A real parameter from low to high; the coordinate of a logarithmic one is its natural
+    """A real parameter from low to high; on a logarithmic scale its coordinate is its natural
     logarithm.
 
     Attributes:
         low: the least value.
         high: the largest value.
-        log: whether it is searched on a logarithmic scale.
+        log: whether the scale is logarithmic.
 
     Example:
         >>> Real(0.0, 1.0).allows(0.5)
@@ -65,13 +65,13 @@ class Real:
 
 @dataclass(frozen=True)
 class Integer(Real):
-    """A whole number from low to high; on a logarithmic scale it is rounded here, else by the
-    search. The coordinate of one with steps, or beyond 2**53, is their number.
+    """A whole number from low to high; rounded here on a logarithmic scale, else by the search.
+    With steps, or beyond 2**53, the coordinate is their number.
 
     Attributes:
         low: the least value.
         high: the largest value.
-        step: distance of two values.
+        step: distance between values.
 
     Example:
         >>> Integer(1, 8).decode(2.6), Integer(10, 40, step=10).decode(2.6)
@@ -152,7 +152,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Ordered(Choice):
-    """One of several values in an order, of which neighbours are alike; the coordinate is its index.
+    """One of several ordered values, with similar neighbours; the coordinate is its index.
 
     Example:
         >>> Ordered((1.0, 1.2, 2.0)).decode(1.2)
@@ -175,7 +175,7 @@ class Fixed:
     value: Any
 
     def decode(self, x: float) -> Any:
-        """The value, which has no coordinate."""
+        """The value; it has no coordinate."""
         return self.value
 
     def allows(self, value: Any) -> bool:
@@ -185,12 +185,12 @@ class Fixed:
 
 @dataclass(frozen=True)
 class When:
-    """A parameter that is there only where another one has one of some values.
+    """A parameter that is active only if another one has one of some values.
 
     Attributes:
         name: name of the other parameter.
-        values: its values.
-        parameter: what is there then.
+        values: values of the other parameter.
+        parameter: the parameter, when active.
 
     Example:
         >>> When("kind", ("b",), Real(0.0, 1.0)).name
@@ -202,7 +202,7 @@ class When:
     parameter: Parameter
 
     def holds(self, params: Mapping[str, Any]) -> bool:
-        """Whether the other one has one of the values."""
+        """Whether the other parameter has one of the values."""
         known = self.name in params
         return known and any(_same(params[self.name], value) for value in self.values)
 
@@ -221,7 +221,7 @@ def log(low: float, high: float) -> Real:
         The parameter.
 
     Raises:
-        ValueError: bounds that do not make sense.
+        ValueError: invalid bounds.
 
     Example:
         >>> log(1e-5, 1.0).allows(0.01)
@@ -237,14 +237,14 @@ def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
     Args:
         low: the least value.
         high: the largest value.
-        log: whether it is searched on a logarithmic scale.
-        step: distance of two values, from `low` on.
+        log: whether the scale is logarithmic.
+        step: distance between values, from `low` on.
 
     Returns:
         The parameter.
 
     Raises:
-        ValueError: bounds that do not make sense.
+        ValueError: invalid bounds.
 
     Example:
         >>> integer(1, 8).allows(8), integer(1, 8).allows(2.5), integer(60, 80, step=5).allows(62)
@@ -254,10 +254,10 @@ def integer(low: int, high: int, log: bool = False, step: int = 1) -> Integer:
 
 
 def ordered(options: Iterable[Any]) -> Ordered:
-    """A choice for `space=` whose values have an order, such as the sizes of a catalogue.
+    """A choice for `space=` with ordered values, such as a catalogue's sizes.
 
     Args:
-        options: the values, each beside those that it is most like.
+        options: values, each next to its most similar ones.
 
     Returns:
         The parameter.
@@ -273,8 +273,8 @@ def ordered(options: Iterable[Any]) -> Ordered:
 
 
 def fixed(value: Any) -> Fixed:
-    """A value for `space=` that is given to the objective and not searched; a plain number or
-    string is one, too.
+    """A value for `space=` that is passed to the objective and not searched; plain numbers and
+    strings are also fixed.
 
     Args:
         value: anything.
@@ -293,11 +293,10 @@ def when(name: str, value: Any, parameter: Any) -> When:
     """A conditional parameter for `space=`.
 
     Args:
-        name: another parameter, which stands before this one in the space: choices, an integer or a
-            fixed value.
-        value: the value at which this parameter is active, or a list of them. Elsewhere it is left
-            out of what the objective gets, and of `Result.params`.
-        parameter: anything that a space may hold.
+        name: name of an earlier parameter of the space: choices, an integer or a fixed value.
+        value: value at which this parameter is active, or a list of values. Otherwise the parameter
+            is not passed to the objective, and is not in `Result.params`.
+        parameter: any parameter of a space.
 
     Returns:
         The parameter.
@@ -311,7 +310,7 @@ def when(name: str, value: Any, parameter: Any) -> When:
 
 
 class Space:
-    """Parameters by name, and the coordinates with which they are searched.
+    """Parameters by name, and their coordinates in the search.
 
     Args:
         given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
@@ -319,16 +318,16 @@ class Space:
             ``randint(...)``, or a plain number, string, truth value or None, which is fixed.
 
     Attributes:
-        names: names of the parameters that are searched, one for each coordinate.
+        names: names of the searched parameters, one per coordinate.
         bounds: (low, high) of each coordinate.
-        integrality: which of them are integers.
-        rounded: which are logarithms of integers.
-        categorical: which are indices of choices.
+        integrality: mask of integers.
+        rounded: mask of logarithms of integers.
+        categorical: mask of indices of choices.
 
     Raises:
-        TypeError: something else.
-        ValueError: a range that is empty, or a condition that names no earlier parameter or none of
-            its values.
+        TypeError: a parameter has another form.
+        ValueError: an empty range, or a condition without an earlier parameter or without its
+            values.
 
     Example:
         >>> space = Space({"lr": log(1e-4, 1.0), "layers": integer(1, 8), "opt": ["adam", "sgd"], "batch": 32})
@@ -343,7 +342,7 @@ class Space:
                 f"1)}}"
             )
         self._given = {name: _read(name, parameter) for name, parameter in given.items()}
-        # what each is where it is active, and when that is
+        # each parameter, when active, and its condition
         self._parameters: dict[str, Real | Choice | Fixed] = {}
         self._conditions: dict[str, list[When]] = {}
         for name, parameter in self._given.items():
@@ -367,12 +366,12 @@ class Space:
         self.categorical = [type(p) is Choice for p in self._searched.values()]
 
     def parameter(self, name: str) -> Real | Choice | Fixed:
-        """Kind of a parameter where it is active."""
+        """Kind of an active parameter."""
         return self._parameters[name]
 
     def describe(self) -> dict[str, str]:
-        """The parameters in words, for a checkpoint: numbers in all digits and alike whether Python's
-        or NumPy's, arrays whole, and no addresses in memory, which the next process does not have.
+        """The parameters in words, for a checkpoint: numbers with all digits, Python's like
+        NumPy's, whole arrays, and no memory addresses, which differ between processes.
 
         Example:
             >>> Space({"x": (np.float64(0.1), 1.0), "f": [len]}).describe()
@@ -383,9 +382,7 @@ class Space:
         return {name: without_addresses(text) for name, text in words.items()}
 
     def decode(self, x: Iterable[float]) -> dict[str, Any]:
-        """The parameters at a point, (D,), as plain Python values, without those that are inactive
-        there.
-        """
+        """The active parameters at a point, (D,), as plain Python values."""
         params: dict[str, Any] = {}
         coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
         for name, parameter in self._parameters.items():
@@ -395,7 +392,7 @@ class Space:
         return params
 
     def canonical(self, x: Floats) -> Floats:
-        """The point that stands for all with the same parameters as x, (D,)."""
+        """The representative of all points with the same parameters as x, (D,)."""
         params = self.decode(x)
         return np.array(
             [
@@ -406,16 +403,14 @@ class Space:
 
     @property
     def repeats(self) -> bool:
-        """Whether several points have the same parameters."""
+        """Whether several points can have the same parameters."""
         return any(self.rounded) or any(self._conditions.values())
 
     def encode(self, params: Mapping[str, Any]) -> Floats:
-        """The point, (D,), with these parameters; one that is left out is in the middle of its
-        range.
+        """The point, (D,), with these parameters; missing ones are in the middle of their range.
 
         Raises:
-            ValueError: an unknown name, a value that is not allowed, or an active parameter that is
-                missing.
+            ValueError: an unknown name, a forbidden value, or a missing active parameter.
         """
         for name, value in params.items():
             if name not in self._parameters:
@@ -440,24 +435,24 @@ class Space:
     def named(
         self, fun: Callable[..., Any], what: str = "fun", some: bool = False
     ) -> Callable[[Any], Any]:
-        """A function of a point, (D,), that calls one of named parameters.
+        """A function of points, (D,), from one of named parameters.
 
         Args:
-            fun: takes the names as keyword arguments, or one parameter of another name, which gets
-                a dict.
-            what: its name in messages.
-            some: it may take only some of the names.
+            fun: takes the names as keyword arguments, or one parameter with another name, which
+                gets a dict.
+            what: name of the function in messages.
+            some: whether it may take only some of the names.
 
         Raises:
-            TypeError: it cannot be called.
-            ValueError: it takes other names.
+            TypeError: `fun` cannot be called.
+            ValueError: `fun` takes other names.
         """
         if not callable(fun):
             raise TypeError(f"{what}={fun!r} cannot be called")
         names = list(self._parameters)
         try:
             signature = inspect.signature(fun)
-        except (TypeError, ValueError):  # some built-in functions have none
+        except (TypeError, ValueError):  # some built-in functions have no signature
             return functools.partial(_call, fun, self, names)
         takes = signature.parameters
         if some and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
@@ -475,7 +470,7 @@ class Space:
         return functools.partial(_call, fun, self, names)
 
     def _check_condition(self, name: str, condition: When) -> None:
-        parent = self._parameters.get(condition.name)  # of those before
+        parent = self._parameters.get(condition.name)  # values of earlier parameters
         if parent is None or type(parent) is Real or not all(map(parent.allows, condition.values)):
             raise ValueError(
                 f"space[{name!r}]: when({condition.name!r}, ...) must name choices or an "
@@ -484,7 +479,7 @@ class Space:
 
 
 def _call(fun: Callable[..., Any], space: Space, names: list[str] | None, x: Any) -> Any:
-    """Call it with the parameters of these names as keyword arguments, or with a dict of all."""
+    """Call `fun` with the named parameters as keyword arguments, or with a dict of all."""
     params = space.decode(np.asarray(x))
     if names is None:
         return fun(params)
@@ -519,7 +514,7 @@ def _read(name: str, spec: Any) -> Parameter:
 
 
 def _range_of(distribution: Any) -> Real:
-    """The range of one of SciPy's frozen distributions: uniform, loguniform or randint."""
+    """The range of a frozen SciPy distribution: uniform, loguniform or randint."""
     name = distribution.dist.name
     low, high = np.array(distribution.support()).tolist()
     if name == "randint":
@@ -533,7 +528,7 @@ def _range_of(distribution: Any) -> Real:
 
 
 def _is_whole(parameter: Real | Choice | Fixed) -> bool:
-    """Whether the coordinate is a whole number with an order."""
+    """Whether the coordinate is an ordered whole number."""
     return isinstance(parameter, Ordered) or (isinstance(parameter, Integer) and not parameter.log)
 
 
@@ -542,7 +537,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equal, where True is no 1."""
+    """Equality, with True unequal to 1."""
     return a is b or (isinstance(a, bool) == isinstance(b, bool) and bool(np.all(a == b)))
 
 

@@ -1,1 +1,1 @@
-"""Workers that call the objective, at the same time or not."""
+"""Workers that call the objective, in parallel or not."""

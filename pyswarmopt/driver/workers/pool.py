@@ -1,4 +1,4 @@
-"""Workers that call the objective: this thread, threads, processes, or those of the user's own."""
+"""Workers that call the objective: this thread, threads, processes, or the user's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
 X = TypeVar("X")
 Y = TypeVar("Y")
 
-# Like the built-in map: a function and what to call it on, to the results in the same order.
+# Like the built-in map: a function and items to call it on -> results in the same order.
 MapLike = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
@@ -24,16 +24,16 @@ class Workers(Generic[X, Y]):
     """A pool of workers that call one function; it is opened at its first use and must be closed.
 
     Args:
-        spec: a number of threads, -1 for as many as there are cores; "threads", "threads:N",
-            "processes" or "processes:N" (N defaults to the number of cores); an executor, which
-            stays open: one of `concurrent.futures` or mpi4py, Dask's client, or another object
-            with `submit`; or a callable like the built-in `map`.
-        function: what they call.
-        lost: from an error to what stands for the answer of a worker that gave none: its process
-            died, it sent what cannot be pickled, or it was too slow. None: the error is raised.
+        spec: a number of threads, -1 for one per core; "threads", "threads:N", "processes" or
+            "processes:N" (N defaults to the number of cores); an executor, which stays open: from
+            `concurrent.futures` or mpi4py, Dask's client, or another object with `submit`; or a
+            callable like the built-in `map`.
+        function: function to call.
+        lost: turns an error into the answer of a worker that gave none: its process died, its
+            answer cannot be pickled, or it was too slow. None: the error is raised.
 
     Raises:
-        ValueError: none of these; a function that cannot be pickled, for processes.
+        ValueError: an unknown spec, or for processes a function that cannot be pickled.
 
     Processes are started afresh ("spawn": a fork of a process that runs torch's threads may hang),
     so a script needs its ``if __name__ == "__main__":``, and the objective must be importable: a
@@ -70,8 +70,8 @@ class Workers(Generic[X, Y]):
             _check_sendable(function)
 
     def map(self, items: list[X], seconds: float = math.inf) -> list[Y]:
-        """The answers for `items`, in their order, possibly found at the same time; each is given up
-        after so many seconds.
+        """The answers for `items`, in order, possibly computed in parallel; each is abandoned after
+        `seconds`.
         """
         if self._map is not None:
             answers = list(self._map(self._function, items))
@@ -93,11 +93,11 @@ class Workers(Generic[X, Y]):
             raise
 
     def submit(self, item: X) -> Future[Y]:
-        """Begin a call and go on; a worker that is this thread makes it at once. Not for a map of
-        the user's own.
+        """Start a call without waiting; a worker in this thread makes it at once. Not supported by
+        a user's map.
 
         Raises:
-            ValueError: an executor that gives no future.
+            ValueError: an executor returns no future.
         """
         from concurrent import futures
 
@@ -120,15 +120,15 @@ class Workers(Generic[X, Y]):
         return future
 
     def answer(self, future: Future[Y], item: X, end: float = math.inf) -> Y:
-        """The answer for an item that was submitted; it is given up at `end`, by `time.monotonic`.
+        """The answer for a submitted item, abandoned at `end`, by `time.monotonic`.
 
-        Where a process dies, so do all calls of its pool: each is made again, in a process of its
-        own, and what dies there is lost.
+        If a process dies, so do all calls of its pool: each is repeated in a process of its own,
+        and counts as lost if that dies, too.
         """
         from concurrent import futures
 
         try:
-            # some futures take no timeout
+            # some futures accept no timeout
             left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
             return future.result(*left)
         except futures.BrokenExecutor:
@@ -143,7 +143,7 @@ class Workers(Generic[X, Y]):
             return self._lost(error)
 
     def give_up(self, future: Any) -> None:
-        """Wait no longer for a call; a thread of ours that hangs is left behind, with its pool."""
+        """Stop waiting for a call; a hanging thread of ours is left behind with its pool."""
         if not _cancel(future) and self.kind == "threads":
             self.close(wait=False)
 
@@ -169,8 +169,8 @@ class Workers(Generic[X, Y]):
         return self._executor
 
     def close(self, wait: bool = True) -> None:
-        """End the pool's threads or processes; what is under way is waited for, or not; what is
-        queued is not begun.
+        """End the pool's threads or processes; calls under way are awaited or not, queued ones
+        never start.
         """
         if self._executor is not None and self.kind in ("threads", "processes"):
             self._executor.shutdown(wait, cancel_futures=True)
@@ -184,7 +184,7 @@ class Workers(Generic[X, Y]):
 
 
 def _cancel(future: Any) -> bool:
-    """Whether a call could be kept from beginning."""
+    """Whether a call could be cancelled before it started."""
     return bool(future.cancel()) if hasattr(future, "cancel") else False
 
 

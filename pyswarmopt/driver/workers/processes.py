@@ -1,6 +1,6 @@
-"""A pool of processes that are started afresh, without the current directory on their path.
+"""A pool of freshly started processes, without the current directory on their path.
 
-Imported where a search uses processes: multiprocessing takes longer to import than the search.
+Imported only for searches with processes: importing multiprocessing takes longer than a search.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _STARTING = threading.RLock()  # searches in other threads start processes, too
 
 
 def open_pool(count: int) -> ProcessPoolExecutor:
-    """A pool of `count` processes, which all start at its first call.
+    """A pool of `count` processes, all started at the first call.
 
-    Left to itself, Python 3.11 starts them one by one as calls come in. One that starts while
-    another dies is missed by the pool's end, which then waits for it for ever.
+    By default, Python 3.11 starts them one by one as calls arrive. A process that starts while
+    another dies is missed by the pool's shutdown, which then waits for ever.
     """
     with _safe_path() as was_unset:
         pool = ProcessPoolExecutor(
@@ -36,11 +36,10 @@ def open_pool(count: int) -> ProcessPoolExecutor:
 
 @contextmanager
 def _safe_path() -> Iterator[bool]:
-    """Begin processes without the current directory on their path.
+    """Start processes without the current directory on their path.
 
-    multiprocessing starts Python with ``-c``, which puts it first: a ``struct.py`` that lies there
-    would be imported. Whatever is on the path of this process is handed on all the same. Yields
-    whether that was not so before.
+    multiprocessing starts Python with ``-c``, which puts it first: a ``struct.py`` there would be
+    imported. This process's own path is still passed on. Yields whether the setting is new.
     """
     with _STARTING:
         before = os.environ.get(SAFE)
@@ -62,18 +61,18 @@ class _SafeProcess(SpawnProcess):
 
 
 class _SafeSpawn(SpawnContext):
-    """Processes that are started afresh, by `_safe_path`."""
+    """Freshly started processes, by `_safe_path`."""
 
     Process = _SafeProcess
 
 
 def _begin(unset: bool) -> None:
-    """Have Ctrl-C, which a terminal sends to all processes, end this one without a traceback, and
-    the death of the process that began it, too: its pool would wait for calls for ever.
+    """Let Ctrl-C, which a terminal sends to all processes, end this one without a traceback;
+    likewise the death of its parent, whose pool would wait for calls for ever.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if unset:  # what the objective itself starts is its own business
+    if unset:  # the objective's own child processes decide for themselves
         os.unsetenv(SAFE)
 
 
