@@ -1,4 +1,4 @@
-"""The choice of a backend for each update of a swarm: `reference` or `chunked` NumPy.
+"""Chooses a backend for each update of a swarm: `reference` or `chunked` NumPy.
 
 A sum of terms in float32 or float64 on the CPU moves in NumPy, every other swarm by `reference`.
 Both draw the same random numbers and give the same results.
@@ -27,14 +27,14 @@ from pyswarmopt.parts.topology import ByInformants, Global
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
 NUMPY_DTYPES = ("float64", "float32")
-SMALL = 2**12  # numbers in a swarm, up to which all factors are drawn before the move
+SMALL = 2**12  # up to this many numbers in a swarm all factors are drawn before the move
 FACTORS = "factors."  # prefix of the random factors in a saved state
 
 
 class Update:
-    """The update of one swarm, whose state is changed in place.
+    """The update of one swarm; its state is changed in place.
 
-    The random factors of a `saved` state are used up first.
+    Random factors in a `saved` state are used up first.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Update:
         topology = recipe.topology
         self._informants = topology.informants if isinstance(topology, ByInformants) else None
         self._by_blocks = self._on_arrays and self._sum is not None and self._sum.looks_at != "all"
-        self._viewed: tuple[Any, ...] = (None,) * 5  # of which `_views` are views
+        self._viewed: tuple[Any, ...] = (None,) * 5  # the arrays behind `_views`
         self._lender = Lender()
         self._links = reference.links(topology, len(x))
         self._factors = self._make_factors(bits=None)
@@ -75,11 +75,10 @@ class Update:
     def of(
         cls, recipe: Recipe, saved: Mapping[str, Any], owned: Callable[[Array], Array]
     ) -> Update:
-        """The update of a saved state; `owned` makes the state's own array or tensor of a saved
-        one.
+        """The update of a saved state; `owned` converts a saved array or tensor to the state's own.
 
         Raises:
-            ValueError: not a swarm's state, or one of another recipe.
+            ValueError: not a swarm's state, or the state of another recipe.
         """
         state, box = State.from_dict(saved, owned), None
         if "low" in saved:
@@ -89,8 +88,8 @@ class Update:
         return cls(recipe, state, box, generator_at(saved.get("generator")), saved)
 
     def saved(self) -> dict[str, Any]:
-        """State for a resume, not copied: the state, the random factors drawn ahead, the generator
-        and the box.
+        """State for resuming, not copied: the state, unused random factors, the generator and the
+        box.
         """
         saved = self.state.to_dict()
         if self._factors is not None:
@@ -101,7 +100,7 @@ class Update:
         return saved
 
     def _arrays(self) -> Snapshot:
-        """The large arrays, in NumPy if possible; kept, since making views costs as much as using
+        """The large arrays, in NumPy if possible; cached, since making views costs as much as using
         them.
         """
         st, (x, v, p, g, w) = self.state, self._viewed
@@ -142,18 +141,18 @@ class Update:
         chunked.move(at, out, informants, self._recipe, factors, self._generator, self._box)
 
     def move_one(self, i: int) -> None:
-        """Move particle i alone, with the schedules at the move of the present round."""
+        """Move only particle i, with the schedules of the present round's move."""
         reference.move_one(self.state, self._recipe, i, self._generator, self._box)
 
     # ---- positions and costs ----
 
     def hand_out(self) -> Array:
-        """The positions for the user: a copy, or a loan where a copy would be large."""
+        """The positions for the user: a copy, or a loan if a copy would be large."""
         x = self.state.positions
         return self._lender.hand_out(x, self._arrays().x) if self._on_arrays else copied(x)
 
     def own_positions(self) -> None:
-        """Have the positions in memory that the user does not hold, so that they may be edited."""
+        """Move the positions to memory that the user does not hold, so that they may be edited."""
         x = self.state.positions
         room = self._lender.next_after(x)
         if room is not x:
@@ -161,11 +160,10 @@ class Update:
             self.state.positions = room
 
     def adopt(self, told: Any, repaired: bool) -> None:
-        """Take over positions, (N, D), that the user told: the present ones, unless they were
-        repaired.
+        """Take over positions, (N, D), told by the user: the present ones, unless repaired.
 
         Raises:
-            ValueError: other positions that were not `repaired`, or another shape.
+            ValueError: other positions without `repaired`, or another shape.
         """
         x = self.state.positions
         if _alike(told, x) and (_same_memory(told, x) or _same_numbers(told, x)):
@@ -181,13 +179,14 @@ class Update:
             )
 
     def remember(self, costs: Floats, evaluated: Bools | None) -> None:
-        """Take in the costs of one iteration, (N,); see `reference.remember`."""
+        """Store the costs of one iteration, (N,); see `reference.remember`."""
         reference.remember(self.state, self._recipe, self._arrays(), costs, evaluated)
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
 
-        `best_cost` is that of the best of all if no p is there any more and none is better.
+        `best_cost` is the cost of the best of all, for the case that no p is there and none is
+        better.
         """
         st, i = self.state, int(best_costs.argmin())
         st.best_costs, st.leader_cost = best_costs, float(best_costs[i])
@@ -201,7 +200,7 @@ class Update:
     # ---- restart ----
 
     def restart(self) -> None:
-        """Let the recipe's policies send particles, or all of them, elsewhere."""
+        """Let the recipe's policies send particles, or the whole swarm, elsewhere."""
         for policy in self._recipe.restart:
             policy(self.state, self)
 
@@ -212,7 +211,7 @@ class Update:
 
     def scatter(self, rows: Bools) -> None:
         """New x and v, drawn as at the start, for some particles, (N,) mask, which keep their p;
-        those being evaluated stay.
+        particles under evaluation stay.
         """
         rows = self._idle(rows)
         count = int(np.count_nonzero(rows))
@@ -224,12 +223,12 @@ class Update:
         self.state.velocities[rows] = v
 
     def _idle(self, rows: Bools) -> Bools:
-        """Those of some particles, (N,) mask, that are not being evaluated."""
+        """The particles of a mask, (N,), that are not under evaluation."""
         in_flight = self.state.in_flight
         return rows if in_flight is None else rows & ~in_flight.pending
 
     def _drawn(self, count: int) -> tuple[Array, Array]:
-        """Positions and velocities of `count` particles as the recipe starts them."""
+        """Positions and velocities of `count` particles, as started by the recipe."""
         like = self.state.positions
         x = empty((count, like.shape[1]), like.dtype, like.device)
         v = empty((count, like.shape[1]), like.dtype, like.device)
@@ -240,7 +239,7 @@ class Update:
     def repopulate(self, count: int) -> None:
         """Replace the population by a new one; the best and the worst of all are kept.
 
-        With evaluations pending, only dispatch is paused: the policy is called again after each of
+        With pending evaluations, only dispatch is paused: the policy is called again after each of
         them.
         """
         st = self.state
@@ -257,7 +256,7 @@ class Update:
 
 
 def _alike(told: Any, x: Array) -> bool:
-    """Whether something is of the kind, shape, dtype and device of an array."""
+    """Whether an object has an array's kind, shape, dtype and device."""
     if type(told) is not type(x) or told.shape != x.shape:
         return False
     return bool(told.dtype == x.dtype and told.device == x.device)
@@ -268,7 +267,7 @@ def _same_numbers(told: Array, x: Array) -> bool:
 
 
 def _same_memory(told: Array, x: Array) -> bool:
-    """Whether two arrays that are alike are the same numbers in memory."""
+    """Whether two such arrays share all their memory."""
     if is_tensor(x):
         return bool(told.data_ptr() == x.data_ptr() and told.stride() == x.stride())
     ours, theirs = x.__array_interface__, told.__array_interface__

@@ -1,7 +1,7 @@
 """The move of `reference` in NumPy, block by block.
 
-NumPy takes a third of torch's time for few numbers: a small swarm is one block. A large swarm is
-cut into blocks that fit the cache, so that no temporary is as large as the swarm and each number
+For few numbers, NumPy takes a third of torch's time: a small swarm is one block. A large swarm is
+cut into blocks that fit the cache, so that no temporary has the swarm's size and each number
 crosses the memory bus once.
 """
 
@@ -38,14 +38,14 @@ def move(
     """Move all particles of a swarm.
 
     Args:
-        at: the swarm; v receives the new velocities.
+        at: the swarm's arrays; v receives the new velocities.
         out: receives the new positions, (N, D); may be x.
         informants: index of each particle's attractor among the personal bests, (N,); None: at.g
             holds the attractors, (1, D) or (N, D).
-        recipe: its velocity is a sum of terms.
-        factors: factors of that sum.
-        generator: for the boundary.
-        box: where a boundary acts.
+        recipe: recipe with a sum of terms as velocity.
+        factors: random factors of the sum.
+        generator: random source of the boundary.
+        box: box of the boundary, if any.
     """
     rule, step = cast(SumOfTerms, recipe.velocity), recipe.schedule(at.move)
     coefficients = factors.next(at.move)
@@ -59,8 +59,8 @@ def move(
 
 
 def _part(at: Snapshot, informants: Ints | None, block: Block) -> Snapshot:
-    """The snapshot of a block; attractors are looked up by block, since those of all would be as
-    large as the swarm. Rows of few numbers are slow to broadcast: each particle gets its own.
+    """A block's snapshot; attractors are looked up by block, since all together would have the
+    swarm's size. Short rows are slow to broadcast: each particle gets its own copy.
     """
     rows, columns = block
     x, v, p, g, w, fx, fp, k, around = at
@@ -86,7 +86,7 @@ def _zeros(n: int) -> Ints:
 
 @functools.lru_cache(maxsize=32)
 def blocks_of(n: int, dim: int, looks_at: str) -> list[Block]:
-    """The blocks: some particles, a part of one, or some columns where a term looks at those."""
+    """The blocks: some particles, a part of one, or some columns if a term looks at columns."""
     if n * dim <= BLOCK:
         return [WHOLE]
     if looks_at == "column":
@@ -115,9 +115,7 @@ def _within(x: Any, core: tuple[float, float]) -> bool:
 def contain(
     x: Any, v: Any, box: Box, columns: slice, boundary: Boundary, generator: np.random.Generator
 ) -> None:
-    """Apply the boundary to those coordinates of a contiguous block that are outside, as one
-    row.
-    """
+    """Apply the boundary to the outside coordinates of a contiguous block, as one row."""
     low, high = (wall[columns] for wall in box.walls)
     outside = ((x < low) | (x > high)).reshape(-1).nonzero()[0]
     if not outside.size:
@@ -125,7 +123,7 @@ def contain(
     at = outside % x.shape[1]
     flat_x, flat_v = x.reshape(-1), v.reshape(-1)  # views
     row = flat_x[outside][None], flat_v[outside][None], low[at], high[at]
-    # a boundary sees tensors where the swarm has these
+    # a boundary sees tensors if the swarm uses tensors
     row_x, row_v, *sides = (beside(part, box.low) for part in row)
     new_x, new_v = contained(boundary, row_x, row_v, Box(*sides), generator)
     flat_x[outside], flat_v[outside] = as_array(new_x[0]), as_array(new_v[0])

@@ -1,4 +1,4 @@
-"""Positions for the user: a copy of few numbers, the swarm's own memory where they are many."""
+"""Positions for the user: a copy if small, the swarm's own memory if large."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Array, beside
 from pyswarmopt.base.storage import empty
 
-LENT_FROM = 2**18  # numbers, from which on a copy takes longer than to keep track of a loan
+LENT_FROM = 2**18  # from this many numbers on, a copy takes longer than tracking a loan
 Numbers = npt.NDArray[Any]
 
 
 def _nobody() -> None:
-    """In place of a reference to what a user holds."""
+    """Stands for a reference to something a user holds."""
 
 
 class Lender:
     """Hands out positions on the CPU.
 
-    What was lent does not change while there is a reference to it or to a view of it: the next
-    positions then go to other memory, if possible to that of those before. A loop of ask, evaluate
-    and tell alternates between two arrays.
+    A lent array does not change while it, or a view of it, is referenced: the next positions go to
+    other memory, if possible the previous positions'. A loop of ask, evaluate and tell alternates
+    between two arrays.
     """
 
     def __init__(self) -> None:
         self._lent: Array = None
         self._former: Array = None
-        # Each gives an array that exists as long as some tensor or array is a view of it.
+        # Each returns an array that exists as long as some tensor or array is a view of it.
         self._held: Callable[[], Numbers | None] = _nobody
         self._former_held: Callable[[], Numbers | None] = _nobody
 
     def hand_out(self, x: Array, array: Numbers) -> Array:
-        """A copy of x, whose memory is that of the array, or x itself."""
+        """A copy of x, whose memory is the array's, or x itself."""
         if array.size < LENT_FROM:
             return beside(array.copy(), x)
         view = self._held() if self._lent is x else None
         if view is None:
-            # The base of a view of a view is that at the end of the chain, but for one that is no
-            # array: so views that the user makes hold on to this one.
+            # The base of a view of a view is the end of the chain, unless that is no array: so the
+            # user's views keep this array alive.
             view = np.asarray(memoryview(array))  # type: ignore[arg-type]
             self._lent, self._held = x, weakref.ref(view)
         return beside(view, x)
 
     def next_after(self, x: Array) -> Array:
-        """Memory for the positions after x: that of x unless the user holds it."""
+        """Memory for the positions after x: x's own unless the user holds it."""
         if self._lent is not x or self._held() is None:
             return x
         room = self._former

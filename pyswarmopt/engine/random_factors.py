@@ -1,8 +1,7 @@
 """The coefficients r * weight of a sum of terms, drawn for many moves ahead.
 
-A draw of few numbers costs as much as one of many, so a small swarm draws for many moves at a time.
-Numbers that were drawn and not used yet belong to the state of a swarm: a resumed swarm draws them
-again.
+Drawing a few numbers costs as much as drawing many, so a small swarm draws for many moves at a
+time. Unused numbers belong to a swarm's state: a resumed swarm draws them again.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ from pyswarmopt.base.random_bits import (
 from pyswarmopt.base.record import check
 from pyswarmopt.parts.velocity import SumOfTerms
 
-MOST_MOVES = 64  # drawn for at once
-MOST_NUMBERS = 2**15  # in the coefficients of those moves, which are to fit a cache
-# up to which operands of one shape are multiplied in a third of the time of a broadcast
+MOST_MOVES = 64  # moves drawn at once
+MOST_NUMBERS = 2**15  # most numbers in the coefficients of those moves, which should fit a cache
+# up to this many numbers, operands of equal shape multiply in a third of a broadcast's time
 FEW_COORDINATES = 16
 
 
 class RandomFactors:
-    """The coefficients of a sum of terms for N particles, move after move; which random numbers they
-    hold: see `SumOfTerms`.
+    """The coefficients of a sum of terms for N particles, move after move; see `SumOfTerms` for
+    their random numbers.
 
     Args:
-        rule: the sum.
+        rule: sum of terms.
         shape: N and D.
-        generator: source of the numbers per particle, and of the position where `bits` begin.
+        generator: source of numbers per particle, and of the start of `bits`.
         dtype: dtype of the coefficients.
-        whole: whether the coefficients hold the factors per coordinate, which are otherwise left to
+        whole: whether the coefficients include factors per coordinate, which are otherwise left to
             `per_block`.
-        bits: the stream of the factors per coordinate; None before the first one is needed.
+        bits: stream of factors per coordinate; None before the first one is needed.
     """
 
     def __init__(
@@ -60,12 +59,12 @@ class RandomFactors:
         self._moves = max(min(MOST_NUMBERS // size, MOST_MOVES), 1)
         self.bits = bits
         self._before: dict[str, Any] = {}  # states of generator and bits before the last draw
-        self._used = self._moves  # of the moves drawn ahead
+        self._used = self._moves  # coefficients of the moves drawn ahead
         self._made: npt.NDArray[Any] | None = None
 
     def next(self, move: int) -> npt.NDArray[Any]:
-        """Coefficients of the next move: weights times random factors, divided by C where the rule
-        normalises; (terms, N, D), or (terms, N, 1) if all coordinates have the same.
+        """Coefficients of the next move: weights times random factors, divided by C if the rule
+        normalises; (terms, N, D), or (terms, N, 1) if equal for all coordinates.
         """
         if self._used == self._moves:
             if self._rule.per_coordinate and self.bits is None:
@@ -79,7 +78,7 @@ class RandomFactors:
 
     def per_block(self, coefficients: npt.NDArray[Any], dim: int) -> Any:
         """Coefficients of a block of D coordinates, (terms, N, 1), times factors per coordinate, if
-        these are still to be drawn.
+        these are not drawn yet.
         """
         rule = self._rule
         if self._elements or self.bits is None:
@@ -104,8 +103,8 @@ class RandomFactors:
         self._made = None
 
     def _coefficients(self, first: int) -> npt.NDArray[Any]:
-        """Factors of all moves drawn ahead, of which the first has that number: (moves, terms, N, D
-        or 1).
+        """Coefficients of all moves drawn ahead, starting with move `first`: (moves, terms, N, D or
+        1).
         """
         rule, (n, dim) = self._rule, self._shape
         weights = np.empty((self._moves, len(rule.terms), 1, 1))
@@ -134,15 +133,15 @@ class RandomFactors:
     # ---- saving ----
 
     def state(self) -> dict[str, Any]:
-        """State for a resume; whatever was drawn ahead is drawn again from it."""
+        """State for resuming; numbers drawn ahead are drawn again from it."""
         bits = {} if self.bits is None else {"bits": self.bits.state()}
         return {"used": np.array(self._used), **bits, **self._before}
 
     def load(self, saved: Mapping[str, Any]) -> None:
-        """Continue from a saved `state`; an empty one is that of a new swarm.
+        """Continue from a saved `state`; an empty one means a new swarm.
 
         Raises:
-            ValueError: not such a state.
+            ValueError: not a valid state.
         """
         if "bits" in saved:
             check(saved, {"bits": ("int64", "b")}, {"b": 1})

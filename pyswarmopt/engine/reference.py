@@ -4,11 +4,11 @@
 `pyswarmopt.teaching.algorithm1` is the algorithm as the paper writes it.
 
 Notation: x positions, v velocities, p personal bests, g the best and w the worst position seen;
-costs are -f, lower is better. The values of all symbols: `algorithms.model_swarms`; the terms d_k
-of the velocity: `parts.velocity`.
+costs are -f, lower is better. `algorithms.model_swarms` has the values of all symbols,
+`parts.velocity` the terms d_k of the velocity.
 
-This backend moves swarms on a GPU, in 16 bits or with terms that look at the whole swarm, and
-single particles. The other one, `chunked`, gives the same numbers bit for bit.
+This backend moves single particles, and swarms on a GPU, in 16 bits or with terms that look at the
+whole swarm. The other one, `chunked`, gives the same numbers bit for bit.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
 # added, and copied, in a third of the time of Python numbers
 ONE, ZERO = np.array(1), np.array(0.0)
-FEW_COLUMNS = 512  # below which one masked copy is faster than one of each row
+FEW_COLUMNS = 512  # below this one masked copy is faster than copying row by row
 
 
 def arrays(state: State) -> tuple[Array, Array, Array, Array, Array]:
@@ -54,8 +54,8 @@ def move(
     box: Box | None = None,
     out: Array | None = None,
 ) -> None:
-    """Move all particles on the p, g and w of the previous iteration; their new positions go to
-    `out`, or in place.
+    """Move all particles using p, g and w of the previous iteration; new positions go to `out`, or
+    in place.
     """
     k = state.age - 1
     s = snapshot(state, recipe, attractors(state, recipe.topology, generator), k)
@@ -67,7 +67,7 @@ def move(
 
 
 def attractors(state: State, topology: Topology, generator: np.random.Generator) -> Array:
-    """g, (N, D) or (1, D), of a topology.
+    """A topology's g, (N, D) or (1, D).
 
     Raises:
         ValueError: another shape.
@@ -78,7 +78,7 @@ def attractors(state: State, topology: Topology, generator: np.random.Generator)
 
 
 def snapshot(state: State, recipe: Recipe, g: Array, k: int) -> Snapshot:
-    """What the k-th move sees, with attractors g, (N, D) or (1, D)."""
+    """The input of the k-th move, with attractors g, (N, D) or (1, D)."""
     x, v, p, _, w = arrays(state)
     fx, fp = (_on_device(costs, x) for costs in (state.costs, state.best_costs))
     return Snapshot(x, v, p, g, w[None], fx, fp, k, links(recipe.topology, len(x)))
@@ -90,7 +90,7 @@ def links(topology: Topology, n: int) -> Ints | None:
 
 
 def _on_device(costs: Floats, x: Array) -> Array:
-    """Costs where x is; float32 where the device may have no float64."""
+    """Costs on x's device; float32 if the device may lack float64."""
     elsewhere = is_tensor(x) and x.device.type != "cpu"
     return beside(costs.astype(np.float32) if elsewhere else costs, x)
 
@@ -105,7 +105,7 @@ def velocities(
     """``v <- (1/C) sum_k r_k phi_k d_k``, in the paper over d = v, p - x, g - x and x - w; k counts
     the moves.
     """
-    if factors is None:  # no sum of terms
+    if factors is None:  # not a sum of terms
         v = recipe.velocity(s, k, generator)
         require_shape("what the velocity rule returns", v, s.x.shape)
         return v
@@ -116,9 +116,7 @@ def velocities(
 def step(
     x: Array, v: Array, recipe: Recipe, k: int, generator: np.random.Generator, box: Box | None
 ) -> tuple[Array, Array]:
-    """``x <- x + lambda v``, then the walls; lambda is that after k times ``lambda <- phi_lambda
-    lambda``.
-    """
+    """``x <- x + lambda v``, then the walls; lambda after k times ``lambda <- phi_lambda lambda``."""
     x = x + recipe.schedule(k) * v
     return (x, v) if box is None else contained(recipe.boundary, x, v, box, generator)
 
@@ -126,9 +124,7 @@ def step(
 def move_one(
     state: State, recipe: Recipe, i: int, generator: np.random.Generator, box: Box | None = None
 ) -> None:
-    """Move particle i alone, with coefficients drawn for this move; topologies renew its links
-    only.
-    """
+    """Move only particle i, with coefficients drawn for this move; topologies renew only its links."""
     k, row, topology = max(state.age - 1, 0), slice(i, i + 1), recipe.topology
     others = np.arange(len(state.stagnation)) != i
     seen_by = replace(state, stagnation=np.where(others, 0, state.stagnation))
@@ -157,11 +153,11 @@ def move_one(
 def remember(
     state: State, recipe: Recipe, at: Snapshot, costs: Floats, evaluated: Bools | None = None
 ) -> None:
-    """Take in the costs at x, (N,), which the state owns from now on: p, g and w change on strict
-    improvement only.
+    """Store the costs at x, (N,), which the state then owns: p, g and w change only on strict
+    improvement.
 
     A cost that is not finite counts as the worst possible and never becomes p, g or w. `evaluated`
-    is a mask, (N,), of the particles that were not dropped; None: all.
+    is a mask, (N,), of the particles not dropped; None: all.
     """
     counted: Bools | None = None
     if evaluated is not None:
@@ -169,7 +165,7 @@ def remember(
         counted = None if recipe.repeat_dropped else evaluated
     low = high = state.costs = costs
     best, worst = costs.argmin(), costs.argmax()
-    # A comparison with NaN is false, and argmin is that of a NaN if there is one.
+    # Comparisons with NaN are false, and argmin returns a NaN's index if there is one.
     if counted is not None or not (costs.item(best) > -math.inf and costs.item(worst) < math.inf):
         finite = np.isfinite(costs) if counted is None else np.isfinite(costs) & counted
         low, high = np.where(finite, costs, math.inf), np.where(finite, costs, -math.inf)
@@ -188,9 +184,7 @@ def remember(
 def remember_extremes(
     state: State, recipe: Recipe, at: Snapshot, best: tuple[Floats, Any], worst: tuple[Floats, Any]
 ) -> None:
-    """Update g, the best of all and w, given costs with the index of the lowest one, and of the
-    highest one.
-    """
+    """Update g, the best of all and w from the lowest and the highest cost, each with its index."""
     costs, i = best
     cost = costs.item(i)
     if cost < state.leader_cost:
@@ -222,7 +216,7 @@ def send_back(state: State, at: Snapshot, rows: Bools) -> None:
 
 
 def _copy_rows(source: Any, target: Any, rows: Bools) -> None:
-    """Copy some rows, (N,) mask, or `ZERO` to them, in NumPy without a temporary."""
+    """Copy some rows, (N,) mask, or set them to `ZERO`, in NumPy without a temporary."""
     if is_tensor(target):
         target[rows] = 0.0 if source is ZERO else source[rows]
     elif target.shape[1] < FEW_COLUMNS:
@@ -237,11 +231,11 @@ def _copy_rows(source: Any, target: Any, rows: Bools) -> None:
 
 
 def remember_one(state: State, in_flight: InFlight, i: int, cost: float, first: bool) -> None:
-    """Take in the cost of particle i: update p, g, w, its stagnation count, and after N costs those
-    of the swarm.
+    """Store the cost of particle i: update p, g, w, its stagnation count, and after N costs the
+    swarm's counts.
 
-    A cost that is not finite counts as the worst possible. The first one, at its starting position,
-    is no stagnation.
+    A cost that is not finite counts as the worst possible. The first cost, at the starting
+    position, is no stagnation.
     """
     finite = math.isfinite(cost)
     improved = finite and cost < state.best_costs[i]

@@ -1,11 +1,11 @@
-"""Searches along the coordinate axes, for functions that are a sum of functions of one coordinate
-each.
+"""Searches along the coordinate axes, for functions that are sums of functions of single
+coordinates.
 
-Whether a function is one can be tested: for points x, y and any set S of coordinates, exchanging S
-between them leaves f(x) + f(y) as it was. Then each coordinate can be searched by itself, over many
-local minima, by STEP (Swarzberg, Seront & Bersini 1994, IEEE CEC): look into the interval that
-would need the least curvature to hold something better, here at the vertex of that parabola. Every
-other step refines the best point by interpolation instead.
+Such functions can be recognised: for points x, y and any set S of coordinates, exchanging S between
+them leaves f(x) + f(y) unchanged. Then each coordinate can be searched separately, across many
+local minima, by STEP (Swarzberg, Seront & Bersini 1994, IEEE CEC): try the interval that would need
+the least curvature to contain a better value, here at that parabola's vertex. Every other step
+refines the best point by interpolation instead.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array, given
 from pyswarmopt.hybrid.run import BATCH, Run
 
-EXCHANGES = 2  # a function that is not separable may pass one by chance
-AGREEMENT = 1e-9  # of the differences between the costs; rounding comes on top
-MARGIN = 1e-3  # what counts as better in STEP, as a share of the range of costs on the axis
-FIRST_POINTS = 5  # on an axis, before there is anything to interpolate
+EXCHANGES = 2  # a non-separable function may pass one exchange by chance
+AGREEMENT = 1e-9  # share of the differences between costs, in addition to rounding
+MARGIN = 1e-3  # least improvement in STEP, as a share of the range of costs on the axis
+FIRST_POINTS = 5  # first points on an axis, before interpolation
 SMALLEST_INTERVAL = 1e-9
 STEPS = 400  # points on each axis
 
 
 @dataclass(repr=False, eq=False)
 class SeparabilityTest(Run):
-    """Exchanges coordinates between x, the best point, and a random one; five points."""
+    """Exchanges coordinates between x, the best point, and a random point; five points."""
 
     x: Floats = given("D")
     cost: float = math.inf
-    error: float = 0.0  # of the values, beyond double's rounding
+    error: float = 0.0  # error of the values beyond double's rounding
     separable: bool = False
 
     def propose(self, random: np.random.Generator) -> Floats:
@@ -61,20 +61,20 @@ class SeparabilityTest(Run):
 
 @dataclass(repr=False, eq=False)
 class AxisSearch(Run):
-    """One search along each axis through x, all at once: a batch has a point on each, or on as many
-    as fit in, and x again.
+    """One search along each axis through x, all at once: a batch has a point on each axis (or on as
+    many as fit), and x again.
 
-    By the sum of the gains alone an error in the cost of x enters every axis that improves, and so
-    grows by a factor of up to D in a round: rounding errors reach the size of the cost in ten
+    If only the sum of gains were used, an error in x's cost would enter every improving axis, and
+    grow by a factor of up to D per round: rounding errors would reach the size of the cost in ten
     rounds of 100 coordinates.
     """
 
-    x: Floats = given("D")  # the start; then the best coordinates put together
-    cost: float = math.inf  # at x
+    x: Floats = given("D")  # the start; then the best coordinates combined
+    cost: float = math.inf  # cost at x
     steps: int = STEPS
     _: KW_ONLY
     points: list[list[float]] = field(default_factory=list)  # on each axis, ascending
-    # that axis' part of the cost there
+    # the axis' part of the cost at each
     values: list[list[float]] = field(default_factory=list)
     coordinates: Floats = array("a")
     searched: int = 0  # points on the axes
@@ -98,7 +98,7 @@ class AxisSearch(Run):
         return batch
 
     def _part(self) -> range:
-        """The axes whose turn it is: all, or as many as a batch holds."""
+        """The axes in turn: all, or as many as fit into a batch."""
         first = self.searched % len(self.x)
         return range(first, min(first + max(1, BATCH // len(self.x)), len(self.x)))
 
@@ -145,8 +145,8 @@ def _next(t: Floats, v: Floats, refine: bool) -> float:
 
 
 def _refined(t: Floats, v: Floats) -> float | None:
-    """The vertex of the parabola through the best point and its neighbours, or None where there is
-    no room left.
+    """The vertex of the parabola through the best point and its neighbours, or None if there is no
+    room left.
     """
     k = int(v.argmin())
     if k == 0 or k == len(t) - 1:

@@ -1,9 +1,9 @@
-"""A swarm that adapts its covariance, as a run: CMA-ES (Hansen 2016, "The CMA Evolution Strategy:
-A Tutorial", arXiv 1604.00772; equation numbers are its).
+"""A swarm that adapts its covariance, as a run: CMA-ES (Hansen 2016, "The CMA Evolution Strategy: A
+Tutorial", arXiv 1604.00772; equation numbers refer to it).
 
 The particles of an iteration are drawn from N(mean, sigma^2 C). The better half pulls the mean,
-sigma and C towards where it went, the worse half pushes C away from where it was. Particles that
-leave the box are mirrored into it.
+sigma and C towards its steps, the worse half pushes C away from its steps. Particles outside the
+box are mirrored into it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pyswarmopt.base.record import array, given
 from pyswarmopt.hybrid.run import EPS, Run
 
 LARGEST_CONDITION = 1e14
-SMALLEST_SPREAD = 1e-13  # of the box
-TRIVIAL_RANGE = 1e-16  # of the costs, as a share of their range in the first iteration
+SMALLEST_SPREAD = 1e-13  # share of the box
+TRIVIAL_RANGE = 1e-16  # share of the costs' range in the first iteration
 
 
 def default_population(dim: int) -> int:
@@ -31,7 +31,7 @@ class Rates:
     """The strategy's parameters for D and lambda: table 1, equations 49 to 58.
 
     Attributes:
-        weights: (lambda,), of the ranks; negative for the worse half.
+        weights: (lambda,), by rank; negative for the worse half.
         expected_norm: expected norm of a standard normal vector.
     """
 
@@ -57,7 +57,7 @@ class Rates:
 
 
 def _mirror(points: Floats) -> None:
-    """Mirror what is outside of [0, 1] at 0 and 1, in place."""
+    """Mirror values outside [0, 1] at 0 and 1, in place."""
     np.remainder(points, 2, out=points)
     np.subtract(1, points, out=points)
     np.abs(points, out=points)
@@ -66,7 +66,7 @@ def _mirror(points: Floats) -> None:
 
 @dataclass(repr=False, eq=False)
 class CovarianceSwarm(Run):
-    """One run from a mean and a step size until it has converged or stagnates."""
+    """One run from a mean and a step size until convergence or stagnation."""
 
     mean: Floats = given("D")  # in the box [0, 1]^D
     sigma: float = 0.2
@@ -75,12 +75,12 @@ class CovarianceSwarm(Run):
     iteration: int = 0
     covariance: Floats = array("DD", filled=True)
     axes: Floats = array("DD")  # eigenvectors of C, in columns
-    lengths: Floats = array("D", filled=True)  # roots of its eigenvalues
+    lengths: Floats = array("D", filled=True)  # square roots of its eigenvalues
     decomposed: int = 0  # iteration of the last eigendecomposition
     path_sigma: Floats = array("D", filled=True)
     path_c: Floats = array("D", filled=True)
     first_range: float = 0.0
-    bests: list[float] = field(default_factory=list)  # of the iterations
+    bests: list[float] = field(default_factory=list)  # medians and bests of the iterations
     medians: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class CovarianceSwarm(Run):
 
     @property
     def width(self) -> float:
-        """The largest standard deviation, of the box."""
+        """The largest standard deviation, as a share of the box."""
         return self.sigma * float(self.lengths.max())
 
     def propose(self, random: np.random.Generator) -> Floats:
@@ -116,10 +116,10 @@ class CovarianceSwarm(Run):
         self._judge(costs[order])
 
     def _adapt(self, steps: Floats, r: Rates) -> None:
-        """Mean, paths, covariance and step size from the steps, (lambda, D), the best first."""
+        """Update mean, paths, covariance and step size from the steps, (lambda, D), best first."""
         dim = len(self.mean)
         step = r.weights[: r.mu] @ steps[: r.mu]  # eq. 41
-        self.mean = self.mean + self.sigma * step  # eq. 42; inside, as the points are
+        self.mean = self.mean + self.sigma * step  # eq. 42; inside, like the points
         white = self._whitened(step)
         keep = 1 - r.c_sigma
         # eq. 43
@@ -168,7 +168,7 @@ class CovarianceSwarm(Run):
         self.decomposed = self.iteration
 
     def _judge(self, costs: Floats) -> None:
-        """Whether the run is at its end: the criteria of section B.3; costs ascending."""
+        """Whether the run has ended, by the criteria of section B.3; costs ascending."""
         dim = len(self.mean)
         middle = float(costs[len(costs) // 2])
         self.bests.append(float(costs[0]))
@@ -184,8 +184,8 @@ class CovarianceSwarm(Run):
         self.done = self.done or flat or collapsed or self.iteration > longest or self._stagnates()
 
     def _stagnates(self) -> bool:
-        """The bests and medians of the last 30 % of a long history are no better than those of the
-        first.
+        """Whether the bests and medians of the last 30 % of a long history are no better than the
+        first ones.
         """
         span = 120 + int(0.2 * self.iteration + 30 * len(self.mean) / self.population)
         if self.iteration <= span:
@@ -199,11 +199,11 @@ class CovarianceSwarm(Run):
 class SeparableSwarm(CovarianceSwarm):
     """One run of sep-CMA-ES (Ros & Hansen 2008, PPSN X), whose covariance is diagonal.
 
-    It is learnt (D + 2) / 3 times faster, in memory and time of order D for a particle. The worse
-    half does not count, as in that paper.
+    It learns (D + 2) / 3 times faster, with memory and time of order D per particle. The worse half
+    does not count, as in that paper.
     """
 
-    covariance: Floats = array("D", filled=True)  # its diagonal
+    covariance: Floats = array("D", filled=True)  # diagonal of C
 
     def __post_init__(self) -> None:
         dim = len(self.mean)
@@ -213,7 +213,7 @@ class SeparableSwarm(CovarianceSwarm):
 
     def propose(self, random: np.random.Generator) -> Floats:
         points = np.empty((self.population, len(self.mean)))
-        # in place: of a million coordinates temporary copies take longer than the draws
+        # in place: with a million coordinates, temporary copies take longer than the draws
         for point in points:
             random.standard_normal(out=point)
             point *= self.sigma

@@ -11,11 +11,11 @@ Its phases in their order are `ConstrainedSearch.PHASES`:
 3. `PenaltySwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the
    best of the swarm breaks a constraint.
 
-With whole numbers the descents are `GridDescent`, which moves them as well, and those that do not
-start from the best point start from a neighbour of it or from a random point; and the models come
-first (`pyswarmopt.hybrid.constrained_mixed`).
+With whole numbers the descents are `GridDescent`, which moves these as well; descents that do not
+start from the best point start from its neighbour or a random point, and the models come first
+(`pyswarmopt.hybrid.constrained_mixed`).
 
-The best point is by Deb's rules: a feasible one is better than one that is not.
+The best point follows Deb's rules: a feasible one is better than an infeasible one.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ from pyswarmopt.hybrid.constrained_proposals import ConstrainedProposals
 from pyswarmopt.hybrid.memetic import BESIDE, ModelPhase, SwarmPhase
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
-HARDER = 1.5  # factor of the weights of constraints that the swarm's best breaks
-# weight: far below what overflows, for an infinite one makes no number of a violation of 0
+HARDER = 1.5  # growth of weights of constraints that the swarm's best breaks
+# largest weight: far below overflow, since infinity times a violation of 0 is no number
 HEAVIEST = 1e250
 LARGEST_COST = 1e300  # in units of their first spread
-FIRST_DESCENT = 40  # evaluations per dimension that the first descent has for itself
-MODELLED = 60  # evaluations that the models propose
-LAST = 0.1  # share of the evaluations that is for feasibility alone where nothing is feasible
-NEAR = 0.8  # share of neighbours of the best point among the starts of later descents on a grid
-WIDTHS = (1e-3, 0.3)  # of them, as a share of the range
+FIRST_DESCENT = 40  # evaluations per dimension reserved for the first descent
+MODELLED = 60  # evaluations for the models' proposals
+LAST = 0.1  # share of evaluations reserved for feasibility if nothing is feasible
+NEAR = 0.8  # share of the best point's neighbours among the starts of later descents on a grid
+WIDTHS = (1e-3, 0.3)  # their distance, as a share of the range
 
 
 @dataclass(repr=False, eq=False)
 class ProgramDescent(Phase):
-    """Descents that learn cost and constraints."""
+    """Descents that use costs and constraints."""
 
     name = "descent"
     kinds = (ConstrainedDescent, GridDescent)
-    granted: int = 0  # evaluations before the others began
+    granted: int = 0  # evaluations before the other phases began
     tried: float = math.inf  # best cost when the latest descent began
-    from_best: bool = False  # where that began
+    from_best: bool = False  # its starting point
 
     def due(self, s: ConstrainedSearch) -> bool:
         """Whether it is the first descent, or later ones have had fewer evaluations than the
@@ -107,7 +107,7 @@ class ProgramDescent(Phase):
 
 
 class ConstrainedModel(ModelPhase):
-    """The points that models of cost and constraints propose."""
+    """Points proposed by models of cost and constraints."""
 
     kinds = (ConstrainedProposals,)
 
@@ -141,9 +141,9 @@ class ConstrainedModel(ModelPhase):
 class PenaltySwarm(SwarmPhase):
     """A swarm on the cost and a penalty."""
 
-    unit: float = 1.0  # of costs, so that the sum of a huge one and violations does not overflow
-    weights: Floats = array("J")  # of the violations; none before the swarm has told any
-    worst: Floats = array("J")  # finite violations that the swarm has told
+    unit: float = 1.0  # largest cost, so that adding violations does not overflow
+    weights: Floats = array("J")  # scale of the violations; none before the swarm's first values
+    worst: Floats = array("J")  # largest finite violations in the swarm's values
 
     def begin(self, s: PhasedSearch) -> CovarianceSwarm:
         self.weights = self.worst = NONE
@@ -153,9 +153,9 @@ class PenaltySwarm(SwarmPhase):
         super().learn(s, self.merits(s.aims()))
 
     def merits(self, rows: Floats) -> Floats:
-        """Cost and weighted violations, (m,), in units of cost, of points' cost and constraints,
-        (m, 1 + J); a missing cost counts as the worst of the others, a missing violation as the worst
-        so far.
+        """Cost plus weighted violations, (m,), in units of cost, for points' costs and constraints,
+        (m, 1 + J); a missing cost counts as the worst of the others, a missing violation as the
+        worst so far.
         """
         costs = rows[:, 0]
         broken = self._known_violations(np.maximum(rows[:, 1:], 0.0))
@@ -163,7 +163,7 @@ class PenaltySwarm(SwarmPhase):
         costs = np.where(finite, costs, costs[finite].max() if finite.any() else 0.0)
         if not self.weights.any():
             self.unit, self.weights = _unit_and_weights(costs, broken)
-        with np.errstate(over="ignore"):  # costs may be anything
+        with np.errstate(over="ignore"):  # costs may have any size
             scaled = np.clip(costs / self.unit, -LARGEST_COST, LARGEST_COST)
             merits = scaled + broken @ self.weights
         harder = np.minimum(HARDER * self.weights, HEAVIEST)
@@ -171,9 +171,9 @@ class PenaltySwarm(SwarmPhase):
         return merits
 
     def _known_violations(self, broken: Floats) -> Floats:
-        """Violations, (m, J), with numbers in the place of infinite ones.
+        """Violations, (m, J), with numbers instead of infinite ones.
 
-        As infinities they would all be alike, and the swarm would shrink beside them.
+        Infinite ones would all be equal, and the swarm would collapse beside them.
         """
         finite = np.isfinite(broken)
         largest = np.where(finite, broken, 0.0).max(axis=0)
@@ -183,19 +183,19 @@ class PenaltySwarm(SwarmPhase):
 
 @dataclass(repr=False, eq=False)
 class Kept(StateRecord):
-    """State of a search with constraints beside its progress."""
+    """State of a search with constraints besides its progress."""
 
-    told: Floats = array("mr")  # cost and constraints of points of the round that have them
-    best: Floats = array("b")  # those of the best point
-    rescuing: bool = False  # only feasibility counts
+    told: Floats = array("mr")  # cost and constraints of the round's told points
+    best: Floats = array("b")  # cost and constraints of the best point
+    rescuing: bool = False  # whether only feasibility counts
 
 
 class ConstrainedSearch(PhasedSearch):
-    """A search with constraints; the values that it is told are in Deb's order.
+    """A search with constraints; its values are told in Deb's order.
 
     Attributes:
-        rows: cost and constraints of the points told last, (m, 1 + J), at most 0 where allowed.
-        kept: what it keeps of earlier ones.
+        rows: cost and constraints of the latest points, (m, 1 + J), at most 0 where allowed.
+        kept: data kept from earlier points.
     """
 
     PHASES: ClassVar[tuple[type[Phase], ...]] = (ProgramDescent, ConstrainedModel, PenaltySwarm)
@@ -207,7 +207,7 @@ class ConstrainedSearch(PhasedSearch):
         self.kept = Kept()
 
     def aims(self) -> Floats:
-        """The rows as descents and swarm see them: without costs where only feasibility counts."""
+        """The rows for descents and swarm: without costs if only feasibility counts."""
         if not self.kept.rescuing:
             return self.rows
         rows = self.rows.copy()
@@ -221,9 +221,9 @@ class ConstrainedSearch(PhasedSearch):
         dropped: npt.ArrayLike | None = None,
         rows: Floats | None = None,
     ) -> None:
-        """As `PhasedSearch.tell`, with cost and constraints of the points. Where nothing is feasible
-        when a tenth of the evaluations is left, only that counts until something is, with a new
-        descent from the best point.
+        """As `PhasedSearch.tell`, with the points' costs and constraints. If nothing is feasible
+        when a tenth of the evaluations is left, only feasibility counts until it is reached, with a
+        new descent from the best point.
         """
         if rows is not None:
             self.rows = rows
@@ -237,7 +237,7 @@ class ConstrainedSearch(PhasedSearch):
     def take_in(
         self, positions: npt.ArrayLike, values: npt.ArrayLike, rows: Floats | None = None
     ) -> None:
-        """As `PhasedSearch.take_in`, with cost and constraints of the points."""
+        """As `PhasedSearch.take_in`, with the points' costs and constraints."""
         if rows is not None:
             self.rows = rows
         super().take_in(positions, values)
@@ -257,7 +257,7 @@ class ConstrainedSearch(PhasedSearch):
         super()._keep(x, cost, by)
 
     def _tell_one(self, ticket: Ticket, value: float) -> None:
-        """Gather the rows of a round, too."""
+        """Collect the rows of a round, too."""
         sent = self.under_way.find(ticket)
         if sent is not None and not sent.beside:
             self._gather(ticket.particle)
@@ -267,7 +267,7 @@ class ConstrainedSearch(PhasedSearch):
         super()._tell_one(ticket, value)
 
     def _gather(self, i: int) -> None:
-        """Keep the row of the i-th point of the round."""
+        """Keep the row of the round's i-th point."""
         before = self.kept.told
         width = max(self.rows.shape[1], before.shape[1] if len(before) else 0)
         rows = np.full((len(self.progress.told), width), math.inf)
@@ -289,8 +289,8 @@ class ConstrainedSearch(PhasedSearch):
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:
-    """A unit near the spread of finite costs, (m,), and weights, (J,), by which violations, (m, J),
-    are as large.
+    """A unit near the spread of finite costs, (m,), and weights, (J,), that give violations, (m,
+    J), the same size.
 
     The unit is a power of 2, so that dividing by it is exact.
 

@@ -1,9 +1,9 @@
 """A descent with constraints, as a run: sequential quadratic programming by differences.
 
-Nocedal & Wright 2006, Numerical Optimization, chapter 18: a quadratic program of the Lagrangian's
-damped BFGS Hessian and the linearised constraints gives the step, an exact penalty says how far to
-go. One batch of D points gives the gradients of the objective and of all constraints. Constraints
-are aimed at from a little inside, so that the end is strictly feasible.
+Nocedal & Wright 2006, Numerical Optimization, chapter 18: a quadratic program with the Lagrangian's
+damped BFGS Hessian and the linearised constraints gives the step, an exact penalty its length. One
+batch of D points gives the gradients of the objective and of all constraints. The target lies
+slightly inside the constraints, so that the end is strictly feasible.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from pyswarmopt.hybrid.descent import FIRST_STEP, LONGEST_STEP, TRIES
 from pyswarmopt.hybrid.quadratic_program import quadratic_program
 from pyswarmopt.hybrid.run import EPS, Run
 
-DIFFERENCE = 1e-7  # of the side of the box
-COARSE_DIFFERENCE = 0.05  # the largest where values have few digits
-# multiplier, where gradients have length 1: limits that contradict each other have no end
+DIFFERENCE = 1e-7  # first difference, as a share of the box's side
+COARSE_DIFFERENCE = 0.05  # largest difference for values with few digits
+# largest multiplier, for gradients of length 1: contradicting limits have no finite ones
 LARGEST = 1e3
-MARGIN = 1e-11  # of the box, from a constraint
+MARGIN = 1e-11  # target distance from a constraint, as a share of the box
 FARTHEST = 1.0  # of the box: a constraint that seems to be farther away is approached by this much
-SOFTNESS = 1e-8  # of contradicting constraints, where gradients have length 1
-ENOUGH_GAIN = 1e-4  # of the gain to first order (equation 18.28)
-TRIVIAL_GAIN = 1e-12  # of the merit, thrice in a row: the end
-SMALLEST_STEP = 1e-12  # of the box
-NEW_WEIGHT = 0.5  # share of the multipliers in the weights, where they were larger before
-ROUNDINGS = 8  # of a step
-TESTED = 2  # most promising of them, which are evaluated
-LENGTHS = 4  # of a step that finds nothing better
+SOFTNESS = 1e-8  # softness of contradicting constraints, for gradients of length 1
+ENOUGH_GAIN = 1e-4  # least share of the first-order gain (equation 18.28)
+TRIVIAL_GAIN = 1e-12  # gain of the merit, three times in a row: the end
+SMALLEST_STEP = 1e-12  # as a share of the box
+NEW_WEIGHT = 0.5  # share of the new multipliers in the weights, if these were larger
+ROUNDINGS = 8  # roundings of a step
+TESTED = 2  # most promising roundings, which are evaluated
+LENGTHS = 4  # shortenings of a step without improvement
 SHORTER = 0.35  # factor between them
 GRID_TRIVIAL_GAIN = 1e-9  # of the merit, thrice in a row: the end of moves of whole numbers
 
@@ -41,28 +41,27 @@ GRID_TRIVIAL_GAIN = 1e-9  # of the merit, thrice in a row: the end of moves of w
 class ConstrainedDescent(Run):
     """Descends in the box [0, 1]^D to a local minimum that is feasible.
 
-    It learns a row for each point: the cost, then the constraints, at most 0 where the point is
-    allowed.
+    It learns a row per point: the cost, then the constraints, at most 0 where allowed.
     """
 
-    x: Floats = given("D")  # where to start; where it is
-    smooth: Ints = given("S", "int64")  # which coordinates move
+    x: Floats = given("D")  # starting point, then current point
+    smooth: Ints = given("S", "int64")  # mask of moving coordinates
     _: KW_ONLY
     values: Floats = array("R")  # cost and constraints at x
     slopes: Floats = array("RT")  # their gradients
-    hessian: Floats = array("SS")  # of the Lagrangian
-    multipliers: Floats = array("m")  # of constraints and walls
-    weights: Floats = array("J")  # of the penalty
-    scaled: bool = False  # the Hessian knows the size of the curvature
+    hessian: Floats = array("SS")  # Hessian of the Lagrangian
+    multipliers: Floats = array("m")  # multipliers of constraints and walls
+    weights: Floats = array("J")  # weights of the penalty
+    scaled: bool = False  # whether the Hessian has the curvature's scale
     mode: str = "gradient"
     direction: Floats = array("S")
-    gain: float = 0.0  # of the merit per unit of t, to first order
+    gain: float = 0.0  # slope of the merit per unit of t, to first order
     t: float = 1.0
     tries: int = 0
     failures: int = 0
     trivial: int = 0
     moves: Floats = array("V")  # of the latest differences
-    error: float = 0.0  # of the cost, beyond double's rounding
+    error: float = 0.0  # error of the cost beyond double's rounding
 
     def check(self) -> None:
         if not ((self.smooth >= 0) & (self.smooth < len(self.x))).all():
@@ -95,7 +94,7 @@ class ConstrainedDescent(Run):
         return np.where(self.x[self.smooth] > 0.5, -size, size)
 
     def _difference(self) -> float:
-        """Length of a move for slopes: the root of the share of the cost that is an error."""
+        """Length of a move for slopes: the root of the cost's relative error."""
         share = self.error / max(abs(float(self.values[0])), 1e-300) if len(self.values) else 0.0
         return min(max(DIFFERENCE, math.sqrt(share)), COARSE_DIFFERENCE)
 
@@ -115,7 +114,7 @@ class ConstrainedDescent(Run):
             self.done = True
             return
         if float(np.abs(self.moves).min()) < 0.5 * self._difference():
-            return  # these moves were short for values with so few digits: measure again
+            return  # these moves were too short for values with so few digits: measure again
         slopes = ((costs - self.values) / self.moves[:, None]).T
         if len(self.direction):
             self._update(self.t * self.direction, slopes)
@@ -123,7 +122,7 @@ class ConstrainedDescent(Run):
         self._head()
 
     def _update(self, s: Floats, slopes: Floats) -> None:
-        """Damped BFGS, procedure 18.2; the first time the scale is set before."""
+        """Damped BFGS, procedure 18.2; before the first update the scale is set."""
         y = (slopes - self.slopes).T @ np.concatenate(
             [[1.0], self.multipliers[: len(self.weights)]]
         )
@@ -145,7 +144,7 @@ class ConstrainedDescent(Run):
     # ---- direction ----
 
     def _head(self) -> None:
-        """Choose the direction; none, or one that does not lead downhill, is the end."""
+        """Choose the direction; without one, or if it does not lead downhill, the descent ends."""
         try:
             direction = self._direction()
         except np.linalg.LinAlgError:
@@ -167,9 +166,10 @@ class ConstrainedDescent(Run):
         return np.clip(here + direction, 0.0, 1.0) - here
 
     def _program(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        """The quadratic program's step between two, (S,) each, and its multipliers.
+        """The quadratic program's step between bounds, (S,) each, and its multipliers.
 
-        It is solved in units in which the gradient of the cost and of each constraint has length 1.
+        It is solved in units in which the gradients of the cost and of each constraint have length
+        1.
         """
         lengths = np.linalg.norm(self.slopes, axis=1)
         lengths = np.where(lengths > 0, lengths, 1.0)
@@ -188,13 +188,13 @@ class ConstrainedDescent(Run):
         return direction, np.minimum(multipliers, LARGEST) / scales
 
     def _predicted_gain(self) -> float:
-        """Change of the merit to first order; the weights are raised until breaking less pays
+        """First-order change of the merit; weights are raised until reducing violations pays
         (equation 18.36).
         """
         linear = self.values + self.slopes @ self.direction
         rise = linear[0] - self.values[0]
         drop = self._penalty(self.values) - self._penalty(linear)
-        if not drop > 0:  # limits that contradict each other: the weights of their squares
+        if not drop > 0:  # contradicting limits: use weights of their squares
             self.weights = np.maximum(self.values[1:], 0.0) / np.maximum(
                 (self.slopes[1:] ** 2).sum(axis=1), 1e-300
             )
@@ -232,7 +232,7 @@ class ConstrainedDescent(Run):
         return float(values[0]) + self._penalty(values)
 
     def _accept(self, i: int, values: Floats, small: bool) -> None:
-        """Go to the i-th point of the batch; the third small gain in a row is the end."""
+        """Move to the batch's i-th point; a third small gain in a row is the end."""
         self.trivial = self.trivial + 1 if small else 0
         self.done = self.trivial >= 3
         self.x = self.batch[i].copy()
@@ -241,7 +241,7 @@ class ConstrainedDescent(Run):
         self.failures = 0
 
     def _forget(self) -> None:
-        """Look around without what was learnt of the curvature."""
+        """Measure anew, without the learnt curvature."""
         self.hessian = NONE
         self.direction = NONE
         self.scaled = False
@@ -250,11 +250,12 @@ class ConstrainedDescent(Run):
 
 @dataclass(repr=False, eq=False)
 class GridDescent(ConstrainedDescent):
-    """Descends with whole numbers on their grid, and where they lead no further by the real numbers
-    alone.
+    """Descends with whole numbers on their grid, then, when these lead no further, by the real
+    numbers only.
     """
 
-    # distance of a coordinate's values in the unit box, 0 for real numbers; none once only these move
+    # distance between a coordinate's values in the unit box, 0 for real numbers; empty once only
+    # these move
     units: Floats = array("S")
 
     def _differences(self, random: np.random.Generator) -> Floats:
@@ -272,7 +273,7 @@ class GridDescent(ConstrainedDescent):
             self._keep_whole_numbers()
 
     def _keep_whole_numbers(self) -> None:
-        """Go on by the real numbers, as from a start."""
+        """Continue with the real numbers, as from a start."""
         self.smooth = self.smooth[self.units == 0]
         self.units = NONE
         self.done = not (len(self.smooth) and len(self.values) and np.isfinite(self.values).all())
@@ -283,8 +284,8 @@ class GridDescent(ConstrainedDescent):
     # ---- steps on the grid ----
 
     def _steps(self, random: np.random.Generator) -> list[Floats]:
-        """The most promising roundings of the step, the nearest one and some by chance, each with
-        the real numbers that suit it.
+        """The most promising roundings of the step (the nearest and some random ones), each with
+        matching real numbers.
         """
         if not len(self.units):
             return super()._steps(random)
@@ -313,7 +314,7 @@ class GridDescent(ConstrainedDescent):
             return np.clip(self.t * self.direction, low, high)
 
     def _expected(self, step: Floats) -> float:
-        """The merit that a step, (S,), leads to by slopes and curvature."""
+        """The predicted merit after a step, (S,), by slopes and curvature."""
         linear = self.values + self.slopes @ step
         return self._merit(linear) + float(0.5 * step @ self.hessian @ step)
 

@@ -1,4 +1,4 @@
-"""The default search with constraints where some coordinates are whole or labels.
+"""The default search with constraints and some whole or label coordinates.
 
 Its phases in their order are `ConstrainedMixedSearch.PHASES`:
 
@@ -24,7 +24,7 @@ from pyswarmopt.hybrid.mixed import MODELLED, EarlyMutate
 from pyswarmopt.hybrid.search import PhasedSearch
 
 SHARE_AHEAD = (
-    1.0  # evaluations of descents for each one of the others, while the best point is theirs
+    1.0  # evaluations of descents for each other evaluation, while the best point is theirs
 )
 SHARE_BEHIND = 0.25
 
@@ -43,7 +43,7 @@ class MixedDescent(ProgramDescent):
 
 
 class LongConstrainedModel(ConstrainedModel):
-    """The points that models propose before all others."""
+    """Points proposed by models before all other phases."""
 
     def points(self, s: PhasedSearch) -> int:
         return MODELLED

@@ -1,4 +1,4 @@
-"""Points that models of cost and constraints propose, where some coordinates are whole or labels."""
+"""Points proposed by models of cost and constraints, with some whole or label coordinates."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pyswarmopt.hybrid.gaussian_process import GaussianProcess
 from pyswarmopt.hybrid.proposals import GROWTH, Merit, Proposals, most_promising
 
 SEPARATE = 8  # the most constraints with a process each; of more the one that is broken most has it
-LEAST = 1e-300  # of a probability
+LEAST = 1e-300  # least probability
 
 
 def signed_log(values: Floats) -> Floats:
-    """Values, (n,), as a process sees them, whose sign matters most: the logarithm of their size, in
-    units of the median of these. Infinite ones count as somewhat more than the greatest.
+    """Values, (n,), in the form for a process, keeping the sign: the logarithm of their size, in
+    units of their median. Infinite ones count as somewhat more than the greatest.
 
     Example:
         >>> signed_log(np.array([-1.0, 0.0, 1.0, 1e6, np.inf])).round(2).tolist()
@@ -36,12 +36,12 @@ def signed_log(values: Floats) -> Floats:
 
 @dataclass(repr=False, eq=False)
 class ConstrainedProposals(Proposals):
-    """Proposes the points of greatest expected improvement that are probably allowed.
+    """Proposes the points of greatest expected improvement that are probably feasible.
 
-    Schonlau, Welch & Jones 1998, "Global versus local search in constrained optimization of computer
-    models": expected improvement on the best feasible cost, times the probability that each constraint
-    holds; as long as nothing is feasible, that probability alone. It learns a row for each point: the
-    cost, then the constraints, at most 0 where it is allowed.
+    Schonlau, Welch & Jones 1998, "Global versus local search in constrained optimization of
+    computer models": expected improvement on the best feasible cost, times the probability that
+    each constraint holds; before any feasible point, only that probability. It learns a row per
+    point: the cost, then the constraints, at most 0 where allowed.
     """
 
     rows: Floats = array("kr")  # of the points
@@ -80,8 +80,8 @@ class ConstrainedProposals(Proposals):
         return costs[np.isfinite(costs)]
 
     def _outputs(self) -> list[Floats]:
-        """What the processes see: cost, then constraints, (n,) each, with 0 for the best feasible cost
-        and for the limit of a constraint.
+        """Inputs of the processes: cost, then constraints, (n,) each, with 0 for the best feasible
+        cost and for a constraint's limit.
         """
         costs = self.rows[:, 0]
         feasible = self._feasible()
@@ -121,14 +121,14 @@ class ConstrainedProposals(Proposals):
         return merit
 
     def _order(self, outputs: list[Floats]) -> Floats:
-        """Points from the best to the worst, by feasibility, then cost: smaller is better."""
+        """Points from best to worst, by feasibility, then cost: smaller is better."""
         broken = np.maximum(outputs[1:], 0.0).sum(axis=0)
         worst = float(outputs[0].max()) + 1.0
         return np.where(broken > 0, worst + broken, outputs[0])
 
 
 def _wide(rows: Floats, width: int) -> Floats:
-    """Rows, (n, w), with unknown constraints up to a width."""
+    """Rows, (n, w), padded to a width with unknown constraints."""
     missing = np.full((len(rows), width - rows.shape[1]), math.inf)
     return np.column_stack([rows, missing])
 
@@ -136,8 +136,8 @@ def _wide(rows: Floats, width: int) -> Floats:
 def _believed(
     processes: list[GaussianProcess], points: Floats, outputs: list[Floats], x: Floats
 ) -> tuple[Floats, list[Floats]]:
-    """With a point, (1, M), as if it had what the processes expect (the kriging believer), which they
-    take in.
+    """The data with a point, (1, M), added at its expected outputs (the kriging believer), which
+    the processes also learn.
     """
     points = np.concatenate([points, x])
     believed = []

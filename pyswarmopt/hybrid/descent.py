@@ -1,9 +1,9 @@
 """A descent by line searches and differences, as a run: BFGS with one Newton step.
 
-A subclass of `LineSearchDescent` says at which points the gradient is measured and which way to go:
+A subclass of `LineSearchDescent` defines the points for the gradient and the direction:
 `QuasiNewton` here, `pyswarmopt.hybrid.limited_memory` for many coordinates. The line search
 interpolates (Nocedal & Wright 2006, Numerical Optimization, section 3.5; equation numbers are
-theirs). A coordinate at a wall that the cost pushes on stays there (projected Newton, Bertsekas
+theirs). A coordinate that the cost pushes against a wall stays there (projected Newton, Bertsekas
 1982). Every gradient is one batch of D points, so it can be evaluated in parallel.
 """
 
@@ -19,53 +19,53 @@ from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import NONE, array, given
 from pyswarmopt.hybrid.run import EPS, Run
 
-FIRST_DIFFERENCE = 1e-4  # of the side of the box, while no curvature is known
+FIRST_DIFFERENCE = 1e-4  # share of the box's side, while no curvature is known
 LARGEST_DIFFERENCE = 1e-3
-COARSE_DIFFERENCE = 0.03  # the largest where values have few digits
+COARSE_DIFFERENCE = 0.03  # largest difference for values with few digits
 SMALLEST_DIFFERENCE = 1e-11
 FIRST_STEP = 0.2  # length of the first step, as a share of the box
-LONGEST_STEP = 0.5  # in any coordinate
-TRIES = 8  # points of a line search that finds nothing better
-NEWTON_AFTER = 3  # iterations; fewer suffice where the function is a plain bowl
+LONGEST_STEP = 0.5  # longest step, in any coordinate
+TRIES = 8  # points of a line search without improvement
+NEWTON_AFTER = 3  # iterations; fewer suffice for a plain bowl
 # iterations, and the share of the cost below which their gain is small
 SLOW_AFTER = 10
 SLOW_GAIN = 0.005
-LITTLE = 0.15  # share of what slopes promise
-CLEAR = 1e3  # roundings of the cost, below which nothing is promised
+LITTLE = 0.15  # least share of the gain that slopes promise
+CLEAR = 1e3  # roundings of the cost; smaller promises do not count
 MISLED = 2  # lines in a row that keep less: slopes may be errors
 INSIDE = 1e-12  # most distance of a point from its line, unless a wall has cut the step
-PARABOLA = 0.1  # difference of two curvatures of a line that is one, as a share
+PARABOLA = 0.1  # most relative difference between two curvatures of a parabola
 ANOTHER_SLOPE = 0.5  # difference of two slopes that cannot both be right, as a share of their sizes
-ANOTHER_BEND = 0.4  # the same of two curvatures, as a share of the larger
+ANOTHER_BEND = 0.4  # likewise for two curvatures, relative to the larger
 PROBED = 6  # points beside x
-PROBE_SPACING = 3e-6  # between them, as a share of the box
-AGREE = 4  # factor within which three orders of differences show the same error
+PROBE_SPACING = 3e-6  # distance between them, as a share of the box
+AGREE = 4  # factor within which three orders of differences agree on the error
 WITHOUT_GAIN = 4  # points of the first line search, none of them better
-# or a change of the cost after the first step, as a share of what the first differences predict
+# or the cost's change after the first step, as a share of the first differences' prediction
 DOUBTFUL = 0.1
-TRIVIAL_GAIN = 1e-14  # of the cost, thrice in a row: the end
+TRIVIAL_GAIN = 1e-14  # gain of the cost, three times in a row: the end
 
 
 @dataclass(repr=False, eq=False)
 class LineSearchDescent(Run):
     """Descends from x to a local minimum in the box [0, 1]^D."""
 
-    x: Floats = given("D")  # where to start; where it is
-    cost: float = math.inf  # at x; infinite while it is not known
-    newton: bool = True  # measure second derivatives once
+    x: Floats = given("D")  # starting point, then current point
+    cost: float = math.inf  # cost at x; infinite while unknown
+    newton: bool = True  # whether to measure second derivatives once
     _: KW_ONLY
     gradient: Floats = array("D")
     before: Floats = array("pD")  # x and gradient one iteration ago
-    mode: str = "gradient"  # "newton", "line": what is evaluated
-    # of differences, in units of what rounding needs
+    mode: str = "gradient"  # "newton", "line": what is being evaluated
+    # length of differences, in units of what rounding requires
     coarseness: float = 3.0
     iterations: int = 0
     failures: int = 0
     trivial: int = 0
     latest: list[float] = field(default_factory=list)  # costs of the last iterations
-    doubtful: bool = False  # the first differences may be no slopes
-    error: float = 0.0  # of the values, beyond double's rounding
-    misled: int = 0  # lines in a row that have not kept what their slope promised
+    doubtful: bool = False  # whether the first differences may not be slopes
+    error: float = 0.0  # error of the values beyond double's rounding
+    misled: int = 0  # lines in a row that broke their slope's promise
     # the line search: x + t * direction
     direction: Floats = array("D")
     slope: float = 0.0
@@ -77,8 +77,8 @@ class LineSearchDescent(Run):
 
     @property
     def ended(self) -> bool:
-        """Whether it is done, or the last iterations gained little, as is usual among the local minima
-        of a rugged function.
+        """Whether it has ended, or the last iterations gained little, as is usual in the local
+        minima of a rugged function.
         """
         gain = self.latest[0] - self.latest[-1] if len(self.latest) > SLOW_AFTER else math.inf
         return self.done or gain < SLOW_GAIN * abs(self.cost)
@@ -106,11 +106,11 @@ class LineSearchDescent(Run):
             self.done = True
 
     def rounding(self) -> float:
-        """The error of a cost near the present one."""
+        """The error of a cost near the current one."""
         return max(EPS * max(abs(self.cost), 1e-300), self.error)
 
     def clear_share(self) -> float:
-        """Share of the cost that differences of differences tell: the root of its rounding."""
+        """Share of the cost that second differences resolve: the root of its rounding."""
         return math.sqrt(max(EPS, self.error / max(abs(self.cost), 1e-300)))
 
     def largest_difference(self) -> float:
@@ -119,7 +119,7 @@ class LineSearchDescent(Run):
 
     @abstractmethod
     def _points_around(self) -> Floats:
-        """The points whose costs tell the gradient at x, or a part of them."""
+        """The points whose costs give the gradient at x, or a part of them."""
 
     @abstractmethod
     def _learn_around(self, costs: Floats) -> None:
@@ -127,10 +127,10 @@ class LineSearchDescent(Run):
 
     @abstractmethod
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
-        """Step, (D,), in the coordinates that are free to move."""
+        """Step, (D,), in the free coordinates."""
 
     def _head(self, gradient: Floats) -> None:
-        """Choose the direction: downhill in the coordinates that are not pushed against a wall."""
+        """Choose the direction: downhill in the coordinates not pushed against a wall."""
         self.gradient = gradient
         self.latest = [*self.latest[-SLOW_AFTER:], self.cost]
         pushed = ((self.x <= 0) & (gradient > 0)) | ((self.x >= 1) & (gradient < 0))
@@ -166,8 +166,8 @@ class LineSearchDescent(Run):
                 self._fail()
             return
         vertex = min(max(vertex, 0.1 * t), 10 * t)
-        # A point costs little beside a gradient: try the vertex of the parabola, and continue while
-        # that is far ahead.
+        # A point is cheap compared with a gradient: try the parabola's vertex, and continue while
+        # it is far ahead.
         inexact = self.tries == 1 and abs(vertex - t) > 0.25 * t
         ahead = self.tries < 6 and self.best_t == t and vertex >= 4 * t
         if inexact or ahead:
@@ -188,7 +188,7 @@ class LineSearchDescent(Run):
         self.mode = "newton" if self.newton and self.iterations >= NEWTON_AFTER else "gradient"
 
     def _fail(self) -> None:
-        """Nothing better along the line: look around once more, and more closely."""
+        """Nothing better along the line: measure once more, with shorter differences."""
         self.failures += 1
         self.done = self.failures >= 2
         self._compare_gain(self.t, 0.0)
@@ -198,8 +198,8 @@ class LineSearchDescent(Run):
         self.mode = "newton" if self.newton else "gradient"
 
     def _compare_gain(self, t: float, gain: float) -> None:
-        """Count the lines in a row along which the cost falls far less than its slope says, which is
-        half of it at a parabola's vertex.
+        """Count the lines in a row along which the cost falls far less than predicted (half the
+        slope at a parabola's vertex).
         """
         promised = -t * self.slope
         clear = promised > CLEAR * self.rounding()
@@ -207,18 +207,20 @@ class LineSearchDescent(Run):
 
     @property
     def suspect(self) -> bool:
-        """Whether its slopes may be those of errors."""
+        """Whether its slopes may be errors."""
         return self.misled >= MISLED
 
 
 def either_side(x: Floats, a: Floats) -> Floats:
-    """Two moves along each coordinate of x, (2, D): the first is a or -a, both stay in the box."""
+    """Two moves along each coordinate of x, (2, D): the first is a or -a; both stay in the box."""
     a = np.where(x + a > 1, -a, a)
     return np.stack([a, np.where((x - a < 0) | (x - a > 1), 2 * a, -a)])
 
 
 def parabola(rises: Floats, moves: Floats) -> Floats:
-    """First and second derivatives along coordinates, (2, k), by the costs after two moves, (2, k)."""
+    """First and second derivatives along coordinates, (2, k), from the costs after two moves, (2,
+    k).
+    """
     (rise_a, rise_b), (a, b) = rises, moves
     first = (rise_a * b**2 - rise_b * a**2) / (a * b * (b - a))
     return np.stack([first, 2 * (rise_a / a - rise_b / b) / (a - b)])
@@ -226,7 +228,7 @@ def parabola(rises: Floats, moves: Floats) -> Floats:
 
 @dataclass(repr=False, eq=False)
 class QuasiNewton(LineSearchDescent):
-    """One descent by BFGS. What differs from the textbook's:
+    """One descent by BFGS, with these differences from textbooks:
 
     - Differences are taken along the eigenvectors of the inverse Hessian, each as far as changes
       the cost alike, and the model's curvature is taken off: a forward difference then resolves
@@ -239,13 +241,13 @@ class QuasiNewton(LineSearchDescent):
     """
 
     _: KW_ONLY
-    inverse: Floats = array("DD")  # of the Hessian
-    scaled: bool = False  # `inverse` knows the size of the curvature
+    inverse: Floats = array("DD")  # inverse of the Hessian
+    scaled: bool = False  # whether `inverse` has the curvature's scale
     points: Floats = array("kD")  # of its lines
     costs: Floats = array("k")  # theirs
-    line_slope: float = math.nan  # at the end of the latest line; NaN where it was no parabola
-    measured_bend: float = math.nan  # along the present line, by the measured Hessian
-    contradicted: bool = False  # differences said otherwise than a line
+    line_slope: float = math.nan  # slope at the end of the latest line; NaN unless a parabola
+    measured_bend: float = math.nan  # curvature along the present line, by the measured Hessian
+    contradicted: bool = False  # whether differences contradicted a line
 
     @property
     def suspect(self) -> bool:
@@ -272,7 +274,7 @@ class QuasiNewton(LineSearchDescent):
             moves = FIRST_DIFFERENCE * np.eye(n)
         else:
             moves = np.diag(np.sqrt(np.abs(np.diag(self.inverse))))
-            # at a wall only the coordinate's own axis leads inwards for sure
+            # at a wall only the coordinate's own axis is sure to lead inwards
             inner = (x > 0) & (x < 1)
             if inner.any():
                 variances, axes = np.linalg.eigh(self.inverse[np.ix_(inner, inner)])
@@ -304,8 +306,8 @@ class QuasiNewton(LineSearchDescent):
         self._head(gradient)
 
     def _update(self, s: Floats, y: Floats) -> None:
-        """BFGS, equation 6.17; the first time the scale is set before, equation 6.20 for any
-        start.
+        """BFGS, equation 6.17; before the first update the scale is set by equation 6.20, whatever
+        the start.
         """
         sy = float(s @ y)
         if sy <= 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
@@ -334,9 +336,7 @@ class QuasiNewton(LineSearchDescent):
         return np.concatenate([x + steps, x + np.diag(b), x + steps[i] + steps[j]])
 
     def _newton_moves(self) -> Floats:
-        """Two moves along each coordinate that change the cost by about the root of its
-        rounding.
-        """
+        """Two moves along each coordinate that change the cost by about the root of its rounding."""
         curvature = np.abs(np.diag(np.linalg.pinv(self.inverse)))
         size = np.sqrt(2 * self.clear_share() * abs(self.cost) / np.maximum(curvature, 1e-300))
         return either_side(self.x, np.clip(size, 1e-8, self.largest_difference()))
@@ -383,8 +383,8 @@ class QuasiNewton(LineSearchDescent):
         super()._fail()
 
     def _bend(self) -> float:
-        """The curvature of the present line by its two shortest steps, NaN where each says another, or
-        a wall has cut one.
+        """The curvature of the present line from its two shortest steps; NaN if they disagree, or a
+        wall has cut one.
         """
         steps = self.points[-self.tries :] - self.x
         t = steps @ self.direction / (self.direction @ self.direction)
@@ -396,7 +396,7 @@ class QuasiNewton(LineSearchDescent):
         return float(first) if abs(second - first) <= PARABOLA * abs(first) else math.nan
 
     def _compare_slopes(self, gradient: Floats) -> None:
-        """Compare the slope at the end of the latest line with that of the gradient there."""
+        """Compare the slope at the end of the latest line with the gradient's there."""
         if not math.isnan(self.line_slope):
             slope = float(gradient @ self.direction)
             sizes = abs(self.slope) + abs(slope)
@@ -411,15 +411,15 @@ class QuasiNewton(LineSearchDescent):
 
 @dataclass(repr=False, eq=False)
 class NoiseProbe(Run):
-    """Evaluates a few points close to x on a line: whether neighbours differ by an error.
+    """Evaluates a few close points on a line through x: whether neighbours differ by an error.
 
-    ECNoise of Moré & Wild 2011, SIAM J. Sci. Comput. 33, "Estimating computational noise": the
-    differences of a smooth function get smaller from order to order, those of errors do not.
+    ECNoise of Moré & Wild 2011, SIAM J. Sci. Comput. 33, "Estimating computational noise":
+    differences of a smooth function shrink from order to order, differences of errors do not.
     """
 
     x: Floats = given("D")
-    cost: float = math.inf  # there
-    error: float = 0.0  # found; 0 where there is none
+    cost: float = math.inf  # cost at x
+    error: float = 0.0  # error found; 0 for none
 
     def propose(self, random: np.random.Generator) -> Floats:
         direction = random.standard_normal(len(self.x))
@@ -435,8 +435,8 @@ class NoiseProbe(Run):
 
 
 def noise_in(costs: Floats) -> float:
-    """The standard deviation of the errors of costs at equal distances, (n,), 0 where they are those
-    of a smooth function.
+    """The standard deviation of the errors in costs at equal distances, (n,); 0 for a smooth
+    function.
 
     Example:
         >>> noise_in(np.arange(7.0) ** 3)
@@ -464,8 +464,8 @@ class RepeatedCall(Run):
     """Evaluates x again: whether differences show slopes, or noise."""
 
     x: Floats = given("D")
-    cost: float = math.inf  # that it had
-    tolerance: float = 0.0  # a difference that does no harm
+    cost: float = math.inf  # previous cost at x
+    tolerance: float = 0.0  # a harmless difference
     noisy: bool = False
 
     def propose(self, random: np.random.Generator) -> Floats:

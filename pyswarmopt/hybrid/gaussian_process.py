@@ -1,7 +1,7 @@
-"""A Gaussian process of few points: which costs to expect where, and how sure that is.
+"""A Gaussian process of few points: expected costs and their uncertainty.
 
 Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning". The kernel is Matern's with nu
-= 5/2 and a length for each parameter; two labels of a category are all equally far apart.
+= 5/2 and a length per parameter; any two labels of a category are equally far apart.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pyswarmopt.base.arrays import Floats, median
 from pyswarmopt.hybrid.kinds import Kinds
 
 TYPICAL_LENGTH = 0.3  # of the range, times the root of the number of parameters
-TYPICAL_NOISE = 1e-3  # variance, as a share of that of the costs
-# standard deviations of the logarithms of lengths and noise, before anything is known
+TYPICAL_NOISE = 1e-3  # noise variance, as a share of the costs'
+# prior standard deviations of the logarithms of lengths and noise
 SPREADS = (1.0, 2.0)
 LENGTHS, NOISES = (-4.0, 3.0), (math.log(1e-6), 0.0)  # least and greatest logarithms
-STEPS = 40  # of the search for lengths and noise
+STEPS = 40  # steps of the search for lengths and noise
 JITTER = 1e-9
-SMALL = 32  # rows of a triangular matrix that are inverted at once
-CACHED = 2**14  # numbers of the kernel that are worked on at a time, few enough for a core's cache
+SMALL = 32  # rows of a triangular matrix inverted at once
+CACHED = 2**14  # numbers of the kernel processed at a time, to fit a core's cache
 
 
 def on_log_scale(costs: Floats) -> Floats:
-    """The costs, (n,), as the process sees them: the logarithm of how far they are from the least.
+    """The costs, (n,), in the process's scale: the logarithm of the distance from the least.
 
-    The median of these distances is added before, so that the least are told apart and outliers do
-    not matter. Infinite costs count as somewhat more than the greatest finite one. The mean is 0,
-    the variance 1.
+    The distances' median is added first, so that the least are distinguished and outliers do not
+    matter. Infinite costs count as somewhat more than the greatest finite one. The mean is 0, the
+    variance 1.
 
     Example:
         >>> on_log_scale(np.array([5.0, 1e9, -2.0, math.inf])).round(2).tolist()
@@ -47,8 +47,8 @@ class GaussianProcess:
     """The process on snapped points of the unit box.
 
     Args:
-        kinds: what the M coordinates are.
-        theta: logarithms of the lengths, one for each parameter, and of the noise's variance; None:
+        kinds: kinds of the M coordinates.
+        theta: logarithms of the lengths, one per parameter, and of the noise's variance; None:
             typical ones.
     """
 
@@ -64,8 +64,8 @@ class GaussianProcess:
         self.theta = self._prior if theta is None else theta
 
     def learn_lengths(self, points: Floats, scores: Floats) -> None:
-        """Lengths and noise of greatest posterior density, by resilient propagation (Riedmiller &
-        Braun 1993).
+        """Learn lengths and noise of greatest posterior density, by resilient propagation
+        (Riedmiller & Braun 1993).
         """
         squares = self._squares(points)
         theta = self.theta.copy()
@@ -89,7 +89,7 @@ class GaussianProcess:
         self.theta = best
 
     def fit(self, points: Floats, scores: Floats) -> None:
-        """Take in points, (n, M), and what they have, (n,)."""
+        """Take in points, (n, M), and their scores, (n,)."""
         self._mean = float(scores.mean())
         unit = np.where(self._kinds.ordered, 1.0, math.sqrt(0.5))  # two labels are one length apart
         self._units = math.sqrt(5) * unit * np.exp(-self.theta[self._kinds.parameter])
@@ -116,7 +116,7 @@ class GaussianProcess:
         return mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-12))
 
     def _kernel(self, points: Floats) -> Floats:
-        """Covariances of points, (m, M), with those taken in: (m, n)."""
+        """Covariances of points, (m, M), with the known ones: (m, n)."""
         scaled = points * self._units
         norms = (scaled**2).sum(axis=1)
         ones = np.ones(len(points))
@@ -125,7 +125,7 @@ class GaussianProcess:
         return kernel
 
     def _squares(self, points: Floats) -> Floats:
-        """Squared distances in each parameter, (parameters, n n), each without a length."""
+        """Squared distances for each parameter, (parameters, n n), not scaled by lengths."""
         n = len(points)
         squares = np.zeros((self._kinds.count, n, n))
         for j, parameter in enumerate(self._kinds.parameter):
@@ -134,8 +134,8 @@ class GaussianProcess:
         return squares.reshape(self._kinds.count, n * n)
 
     def _loss(self, theta: Floats, squares: Floats, scores: Floats) -> tuple[float, Floats]:
-        """Minus the log posterior of theta, the variance at its best, and its gradient; equations
-        5.8 and 5.9.
+        """Negative log posterior of theta, at the best variance, and its gradient; equations 5.8
+        and 5.9.
         """
         n = len(scores)
         y = scores - scores.mean()
@@ -168,14 +168,14 @@ def inverse_root(matrix: Floats) -> tuple[Floats, float]:
     and the logarithm of its determinant.
 
     Raises:
-        numpy.linalg.LinAlgError: it is not positive definite.
+        numpy.linalg.LinAlgError: the matrix is not positive definite.
     """
     factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
     return _inverse_of_lower(factor), 2 * float(np.log(factor.diagonal()).sum())
 
 
 def _inverse_of_lower(lower: Floats) -> Floats:
-    """Invert a lower triangular matrix by halves: NumPy has no solver for triangles."""
+    """Invert a lower triangular matrix by halves: NumPy has no triangular solver."""
     n = len(lower)
     half = len(lower) // 2
     if n <= SMALL:
@@ -189,8 +189,8 @@ def _inverse_of_lower(lower: Floats) -> Floats:
 
 
 def _matern(squares: Floats) -> tuple[Floats, Floats]:
-    """Replace five times the squared distances by (1 + r + r^2 / 3) exp(-r), r their root; returns
-    r and exp(-r).
+    """Replace five times the squared distances by (1 + r + r^2 / 3) exp(-r), with r their root;
+    return r and exp(-r).
     """
     r = np.sqrt(squares)
     decay = np.negative(r)

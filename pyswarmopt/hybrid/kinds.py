@@ -1,6 +1,6 @@
 """The unit box of a search: real numbers, integers and categories side by side.
 
-An integer with k values has k equal parts of its side. A category has one coordinate for each
+An integer with k values divides its side into k equal parts. A category has one coordinate per
 label, of which the largest counts (see `pyswarmopt.driver.problem.encoding`).
 """
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, Ints
 
-MUTATED = 1.5  # parameters changed in a neighbour, on average, one of them always
+MUTATED = 1.5  # parameters changed in a neighbour, on average; at least one
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class UnitBox:
-    """The unit box of the coordinates whose bounds differ.
+    """The unit box of the coordinates with distinct bounds.
 
     Example:
         >>> box = UnitBox(np.array([-5.0, 3.0, 0.0]), np.array([5.0, 3.0, 1.0]))
@@ -66,10 +66,10 @@ class Kinds:
     """Kinds of the M coordinates of the unit box.
 
     Args:
-        levels: (M,), 0 for a real number, k for an integer with k values; of no meaning for labels.
-        parameter: (M,) number of the parameter, from 0 on, that a coordinate belongs to; those of a
-            category are neighbours.
-        smooth: (M,) mask of those that are real numbers for the objective, too.
+        levels: (M,), 0 for a real number, k for an integer with k values; ignored for labels.
+        parameter: (M,) number of each coordinate's parameter, from 0 on; a category's coordinates
+            are adjacent.
+        smooth: (M,) mask of coordinates that are real numbers for the objective, too.
 
     Example:
         >>> kinds = Kinds(np.array([0, 4, 0, 0]), np.array([0, 1, 2, 2]), np.array([True, False, False, False]))
@@ -83,30 +83,30 @@ class Kinds:
 
     @classmethod
     def real(cls, count: int, smooth: bool = True) -> Kinds:
-        """So many real numbers."""
+        """`count` real numbers."""
         levels = np.zeros(count, dtype=np.int64)
         return cls(levels, np.arange(count), np.full(count, smooth))
 
     def of(self, coordinates: Ints) -> Kinds:
-        """Kinds of some of the coordinates, (k,) numbers in order."""
+        """Kinds of a selection of coordinates, (k,) numbers in order."""
         parameter = np.unique(self.parameter[coordinates], return_inverse=True)[1]
         return Kinds(self.levels[coordinates], parameter, self.smooth[coordinates])
 
     @property
     def count(self) -> int:
-        """Parameters."""
+        """Number of parameters."""
         return int(self.parameter[-1]) + 1 if len(self.parameter) else 0
 
     @cached_property
     def blocks(self) -> list[slice]:
-        """Slices of the labels of each category."""
+        """Slices of each category's labels."""
         first = np.searchsorted(self.parameter, np.arange(self.count + 1))
         labels = np.flatnonzero(np.diff(first) > 1)
         return [slice(int(first[i]), int(first[i + 1])) for i in labels]
 
     @cached_property
     def ordered(self) -> Bools:
-        """Mask of the coordinates that are no labels, (M,)."""
+        """Mask of the coordinates that are not labels, (M,)."""
         mask = np.ones(len(self.levels), dtype=np.bool_)
         for block in self.blocks:
             mask[block] = False
@@ -118,8 +118,8 @@ class Kinds:
         return self.ordered & (self.levels > 0)
 
     def snap(self, unit: Floats) -> Floats:
-        """Points, (n, M), with integers in the middle of their parts, and 1 for the label that
-        counts, else 0.
+        """Points, (n, M), with integers in the middle of their parts, and 1 for the chosen label,
+        else 0.
         """
         points = self._snap_integers(unit.copy())
         for block in self.blocks:
@@ -129,7 +129,7 @@ class Kinds:
         return points
 
     def draw(self, n: int, random: np.random.Generator) -> Floats:
-        """Points, (n, M), each parameter spread evenly over its range (a Latin hypercube),
+        """Points, (n, M), with each parameter spread evenly over its range (a Latin hypercube),
         snapped.
         """
         size = self.levels.size
@@ -142,13 +142,13 @@ class Kinds:
         return self.snap(points)
 
     def neighbours(self, points: Floats, widths: Floats, random: np.random.Generator) -> Floats:
-        """A neighbour of each point, (n, M), snapped: a parameter or a few are changed.
+        """A neighbour of each point, (n, M), snapped, with one or a few parameters changed.
 
         Args:
             points: (n, M), snapped.
             widths: (n,) standard deviation of a change as a share of the range; integers change by
-                one at least, categories to any other label.
-            random: draws them.
+                at least one, categories to any other label.
+            random: random source.
         """
         n = len(points)
         changed = random.random((n, self.count)) < min(1.0, (MUTATED - 1) / max(self.count - 1, 1))
@@ -173,7 +173,7 @@ class Kinds:
 
     @cached_property
     def _least(self) -> Floats:
-        """The least change of a coordinate, (M,): an integer's to the next one."""
+        """The least change of a coordinate, (M,): for an integer, to the next value."""
         return np.where(self.whole, 1 / np.maximum(self.levels, 1), 0.0)
 
     def _snap_integers(self, points: Floats) -> Floats:

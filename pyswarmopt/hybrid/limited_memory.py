@@ -1,10 +1,10 @@
 """A descent for many coordinates, as a run: L-BFGS by differences, in memory of order D.
 
-The two loops are those of Liu & Nocedal 1989, Math. Programming 45 (Nocedal & Wright 2006,
-algorithm 7.4). A gradient costs D evaluations here and an update next to nothing, so more pairs are
-kept than where gradients are free, and after a few iterations the diagonal of the Hessian is
-measured by central differences, 2 D points, to start the loops from (Gilbert & Lemarechal 1989,
-Math. Programming 45, scale a diagonal so). Batches are of at most `BATCH` numbers.
+The two-loop recursion of Liu & Nocedal 1989, Math. Programming 45 (Nocedal & Wright 2006, algorithm
+7.4). A gradient costs D evaluations here and an update next to nothing, so more pairs are kept than
+with cheap gradients; after a few iterations the Hessian's diagonal is measured by central
+differences, 2 D points, to start the loops (as in Gilbert & Lemarechal 1989, Math. Programming 45).
+Batches have at most `BATCH` numbers.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from pyswarmopt.hybrid.descent import (
 )
 from pyswarmopt.hybrid.run import BATCH
 
-PAIRS = 50  # of moves and changes of the gradient that are kept
-FLATTEST = 1e-10  # the smallest curvature that is believed, as a share of the largest
+PAIRS = 50  # kept moves and changes of the gradient
+FLATTEST = 1e-10  # the smallest accepted curvature, as a share of the largest
 
 
 @dataclass(repr=False, eq=False)
 class LimitedMemory(LineSearchDescent):
-    """One descent; its second derivatives are the diagonal of the Hessian."""
+    """One descent; of the Hessian it knows only the diagonal."""
 
     _: KW_ONLY
-    curvature: Floats = array("D")  # along the coordinates
+    curvature: Floats = array("D")  # second derivatives along the coordinates
     pairs: Floats = array("kpD")  # moves and changes of the gradient
-    measured: int = 0  # coordinates done
+    measured: int = 0  # finished coordinates
     found: Floats = array("pD")  # derivatives at x so far
 
     # ---- differences ----
@@ -51,13 +51,13 @@ class LimitedMemory(LineSearchDescent):
         return points
 
     def _part(self) -> slice:
-        """The coordinates whose turn it is: as many as a batch holds."""
+        """The coordinates in turn: as many as fit into a batch."""
         size = max(1, BATCH // len(self.x))
         return slice(self.measured, min(self.measured + size, len(self.x)))
 
     def _moves(self) -> Floats:
-        """Two moves along each coordinate that stay in the box, (2, D); a forward difference takes
-        the first.
+        """Two moves along each coordinate within the box, (2, D); a forward difference uses the
+        first.
         """
         x = self.x
         a = np.full(len(x), FIRST_DIFFERENCE)
@@ -114,7 +114,7 @@ class LimitedMemory(LineSearchDescent):
             self.pairs = np.concatenate([pairs[-PAIRS + 1 :], [[s, y]]])
 
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
-        """Algorithm 7.4 with a diagonal in the middle, scaled to the last pair."""
+        """Algorithm 7.4 with a diagonal in the middle, scaled to the latest pair."""
         q = np.where(free, gradient, 0.0)
         sy = [float(s @ y) for s, y in self.pairs]
         weights = []
@@ -127,7 +127,7 @@ class LimitedMemory(LineSearchDescent):
         return np.where(free, -q, 0.0)
 
     def _first_inverse(self, gradient: Floats) -> Floats:
-        """The inverse Hessian before any pair is known, its diagonal, (D,)."""
+        """The inverse Hessian's diagonal before any pair is known, (D,)."""
         inverse = 1 / self.curvature if len(self.curvature) else np.ones(len(self.x))
         if len(self.pairs):
             s, y = self.pairs[-1]

@@ -1,5 +1,5 @@
 """The default search: a quasi-Newton descent, then a swarm that adapts its covariance and restarts
-ever larger.
+with growing populations.
 
 Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has its turn:
 
@@ -57,42 +57,42 @@ from pyswarmopt.hybrid.proposals import Mutations, Proposals
 from pyswarmopt.hybrid.regression import RegressionDescent
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
-MODELLED_DIM = 20  # the most parameters with a model of the costs
-MODELLED_NUMBERS = 1024  # the most coordinates, labels counted each, with one
-MODELLED_NOISY = 500  # the most evaluations under noise that a model proposes: all of them
-MATRIX_DIM = 100  # the most coordinates with matrices of D x D numbers
-MODELLED = 5  # evaluations per dimension that the model proposes
-BESIDE = 200  # points up to which the model also proposes where a round is waited for, or at once
-ROUGH = 10  # in all, where the first descent's differences are no slopes
-FIRST_DESCENT = 100  # evaluations per dimension that the first descent has for itself
-# evaluations of later descents for each one of the swarm; of mutations as of descents behind
+MODELLED_DIM = 20  # most parameters for a model of the costs
+MODELLED_NUMBERS = 1024  # most coordinates for a model, each label counted
+MODELLED_NOISY = 500  # most evaluations under noise for which a model proposes all points
+MATRIX_DIM = 100  # most coordinates for D x D matrices
+MODELLED = 5  # evaluations per dimension proposed by the model
+BESIDE = 200  # up to this many points the model also proposes while a round is pending, or at once
+ROUGH = 10  # in total, if the first descent's differences are no slopes
+FIRST_DESCENT = 100  # evaluations per dimension reserved for the first descent
+# evaluations of later descents for each of the swarm's; of mutations as of descents that are behind
 SHARE_AHEAD = 0.5
 SHARE_BEHIND = 0.125
-LATE = 2000  # evaluations per dimension from which on there are mutations
+LATE = 2000  # evaluations per dimension before mutations start
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
 LEAST_POPULATION = 4
-GROWTH = 2  # of its population at a restart
-NEWTON_BUDGET = 0.25  # the most of all evaluations that measuring one Hessian may take
+GROWTH = 2  # growth of its population at a restart
+NEWTON_BUDGET = 0.25  # largest share of all evaluations for measuring one Hessian
 TEST_FIRST = 30  # coordinates from which on gradients are dear where no Hessian is affordable
-# evaluations per dimension of the first descent where the axes can be searched next
+# evaluations per dimension of the first descent, if the axes can be searched next
 SEPARABLE_DESCENT = 10
-# difference of two costs of a point, as a share of the differences that the gradient comes from
+# difference between two costs of a point, as a share of the gradient's differences
 NOISE = 0.01
-MOST_PROBED = 3 * PROBED  # evaluations that look for errors
-MEANT = 10_000  # roundings of a double, above which an error is one of the values
-SCANNED = 16  # points on each axis through the best point, when the swarm has become narrow
-NARROW = 1e-3  # the widest standard deviation of such a swarm, as a share of the box
-LEAST_DESCENT = 3  # evaluations per dimension without which gradients are of no use
+MOST_PROBED = 3 * PROBED  # evaluations for detecting errors
+MEANT = 10_000  # roundings of a double; a larger error belongs to the values
+SCANNED = 16  # points on each axis through the best point, once the swarm is narrow
+NARROW = 1e-3  # widest standard deviation of a narrow swarm, as a share of the box
+LEAST_DESCENT = 3  # with fewer evaluations per dimension gradients are useless
 
 
 class ModelPhase(Phase):
-    """The points that a Gaussian process proposes, where there are few parameters."""
+    """Points proposed by a Gaussian process, for few parameters."""
 
     name = "model"
     kinds = (Proposals,)
 
     def points(self, s: PhasedSearch) -> int:
-        """Evaluations that the model proposes."""
+        """Number of evaluations that the model proposes."""
         return MODELLED * s.box.dim
 
     def due(self, s: PhasedSearch) -> bool:
@@ -111,8 +111,8 @@ class ModelPhase(Phase):
         return Proposals(s.kinds, first, last, self._at_once(s, last))
 
     def _at_once(self, s: PhasedSearch, last: int) -> int:
-        """Points that are proposed at a time: a population, but none that may not be evaluated, and not
-        so many that proposing them takes minutes.
+        """Points proposed at a time: a population, within the remaining evaluations, and few enough
+        to be proposed in minutes.
         """
         population = s.progress.population or 1
         affordable = population if s.max_evals is None else min(population, s.max_evals)
@@ -139,7 +139,7 @@ class ModelPhase(Phase):
 
 
 class Check(Phase):
-    """A second call of the best point, where differences may have been noise."""
+    """A second call of the best point, if differences may be noise."""
 
     name = "repeat"
     kinds = (RepeatedCall,)
@@ -154,7 +154,7 @@ class Check(Phase):
         return RepeatedCall(s.best_unit(), s.known_cost, NOISE * FIRST_DIFFERENCE * slope)
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
-        """Have the model go on, if there is one, and then a new descent from the best point."""
+        """Let the model, if any, continue, and then a new descent start from the best point."""
         super().learn(s, costs)
         model = s.phase(ModelPhase).run
         if model is not None:
@@ -164,7 +164,7 @@ class Check(Phase):
 
 
 class Probe(Phase):
-    """A few points close to the best one, where a descent's slopes may be those of errors."""
+    """A few points close to the best one, if a descent's slopes may be errors."""
 
     name = "probe"
     kinds = (NoiseProbe,)
@@ -188,7 +188,7 @@ class Probe(Phase):
 
 
 class Test(Phase):
-    """A test of the first descent's function."""
+    """The separability test, on the first descent's function."""
 
     name = "test"
     kinds = (SeparabilityTest,)
@@ -212,15 +212,13 @@ class Descent(Phase):
     name = "descent"
     kinds = (QuasiNewton, LimitedMemory, RegressionDescent)
     granted: int = 0  # evaluations before the swarm or the axes began
-    regressed: float = math.inf  # best cost when the latest one by regression began from there
+    regressed: float = math.inf  # best cost when the latest descent by regression started there
 
     def due(self, s: MemeticSwarm) -> bool:
         return s.has_slopes and (self.alone(s) or self._descent_due(s))
 
     def alone(self, s: MemeticSwarm) -> bool:
-        """Whether the first descent has the search for itself: until its end, but no more than its
-        grant.
-        """
+        """Whether the first descent has the search for itself: until its end, within its grant."""
         if self.run is None:
             return s.phase(Test).run is None
         if s.phase(Axes).run is not None or s.phase(SwarmPhase).run is not None:
@@ -236,7 +234,7 @@ class Descent(Phase):
         return not ended and self.granted < per_dim * s.box.dim
 
     def _is_misled(self, s: MemeticSwarm) -> bool:
-        """Whether it descends by differences, though these are no slopes."""
+        """Whether it descends by differences that are no slopes."""
         return has_few_digits(s) and not isinstance(self.run, RegressionDescent)
 
     def _descent_due(self, s: MemeticSwarm) -> bool:
@@ -262,8 +260,8 @@ class Descent(Phase):
         return super().propose(s)
 
     def begin(self, s: MemeticSwarm) -> LineSearchDescent | RegressionDescent:
-        """From the first point, then from random ones, or with dear gradients from the best if it
-        is the swarm's.
+        """Start from the first point, later from random ones, or with expensive gradients from the
+        swarm's best.
         """
         if has_few_digits(s):
             return self._by_regression(s)
@@ -278,8 +276,8 @@ class Descent(Phase):
         return QuasiNewton(x, cost, affords_hessian(s))
 
     def _by_regression(self, s: MemeticSwarm) -> RegressionDescent:
-        """From the best point if that is new, first with all that the model has seen, and a descent by
-        differences on its lines; else from a random one.
+        """Start by regression from the best point if new, first with all the model's points, and by
+        differences on its lines; else from a random point.
         """
         if not s.known_cost < self.regressed:
             return RegressionDescent(s.random.random(s.box.dim))
@@ -293,7 +291,7 @@ class Descent(Phase):
         return RegressionDescent(x, x[None], np.array([s.known_cost]))
 
     def _on_lines(self, model: Proposals | None) -> tuple[Floats, Floats]:
-        """Points, (n, D), and costs, (n,), of the model and of the lines of the present descent."""
+        """Points, (n, D), and costs, (n,), of the model and of the present descent's lines."""
         if model is None:
             return self.run.points, self.run.costs
         points = np.concatenate([model.points, self.run.points])
@@ -306,7 +304,7 @@ class Descent(Phase):
 
 
 class Axes(Phase):
-    """A search along each axis, where the function is separable."""
+    """A search along each axis, if the function is separable."""
 
     name = "axes"
     kinds = (AxisSearch,)
@@ -320,7 +318,7 @@ class Axes(Phase):
 
 
 class Mutate(Phase):
-    """Mutations of the best point of all."""
+    """Mutations of the overall best point."""
 
     name = "mutations"
     kinds = (Mutations,)
@@ -344,9 +342,9 @@ class Scan(Phase):
 
     name = "scan"
     kinds = (AxisSearch,)
-    beside_swarm: int = 0  # the population of the latest one beside which it began
-    tried: float = math.inf  # best cost when it began
-    credit: str = ""  # who found the point that it looks along from: what it finds is theirs, too
+    beside_swarm: int = 0  # population of the latest swarm beside which it started
+    tried: float = math.inf  # best cost when it started
+    credit: str = ""  # phase that found its starting point, credited with its results
     origin: Floats = array("D")  # that point
 
     def due(self, s: MemeticSwarm) -> bool:
@@ -356,8 +354,8 @@ class Scan(Phase):
         )
 
     def _is_new(self, s: MemeticSwarm) -> bool:
-        """Whether neither this run of the swarm nor this best point has had one, nor every axis a
-        search of its own.
+        """Whether neither this run of the swarm nor this best point has had a scan, nor every axis
+        its own search.
         """
         unseen = s.phase(SwarmPhase).population > self.beside_swarm and s.known_cost < self.tried
         return unseen and s.has_slopes and not s.phase(Test).separable
@@ -370,7 +368,7 @@ class Scan(Phase):
         return AxisSearch(s.best_unit(), s.known_cost, SCANNED)
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
-        """Have the next descent begin where it has found another basin."""
+        """Let the next descent start where it has found another basin."""
         super().learn(s, costs)
         if s.progress.best_by == self.name:
             s.progress.best_by = self.credit
@@ -384,11 +382,11 @@ class SwarmPhase(Phase):
 
     name = "swarm"
     kinds = (CovarianceSwarm, SeparableSwarm)
-    population: int = 0  # of the present one
+    population: int = 0  # population of the present one
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the present one has found its place."""
+        """Whether the present one has become narrow."""
         return self.run is not None and (self.run.done or self.run.width < NARROW)
 
     def due(self, s: PhasedSearch) -> bool:
@@ -408,13 +406,13 @@ class SwarmPhase(Phase):
         return kind(mean, SIGMA, self.population)
 
     def start(self, s: PhasedSearch) -> Floats | None:
-        """Start of the first swarm: None, a random point, where a descent has gone before."""
+        """Start of the first swarm: None, a random point, after a descent."""
         known = len(s.progress.start) or gradients_are_dear(s) or s.noisy
         return s.first_point() if known else None
 
     def _first_population(self, s: PhasedSearch, dim: int) -> int:
-        """As given, else the usual one; with many coordinates no more points than are ever
-        evaluated.
+        """The given population, else the default; with many coordinates at most the evaluations
+        left.
         """
         if s.progress.population:
             return max(s.progress.population, LEAST_POPULATION)
@@ -425,24 +423,24 @@ class SwarmPhase(Phase):
 
 
 class MemeticSwarm(PhasedSearch):
-    """The default search as an `Optimizer` on NumPy arrays, for loops of one's own.
+    """The default search as an `Optimizer` on NumPy arrays, for your own loops.
 
-    Up to 20 coordinates a Gaussian process proposes the first 5 D points; then descents and a swarm
-    take turns. It works in the unit box, so units and offsets of x make no difference. Up to 100
-    coordinates it keeps matrices of D x D numbers, above that vectors.
+    With up to 20 coordinates a Gaussian process proposes the first 5 D points; then descents and a
+    swarm take turns. It works in the unit box, so units and offsets of x make no difference. Up to
+    100 coordinates it keeps D x D matrices, beyond only vectors.
 
     Args:
         bounds: the box; see `pyswarmopt.boundary.make_box`.
-        positions: points to start from, (n, D), evaluated first.
+        positions: starting points, (n, D), evaluated first.
         maximize: whether larger values are better.
         seed: None takes one from the operating system, a NumPy `Generator` draws one.
-        max_evals: how many evaluations there are, if that is known; only saves a search that is
-            short measuring Hessians.
-        max_iter: stop after so many rounds; the first one counts 0.
+        max_evals: number of evaluations, if known; it only keeps short searches from measuring
+            Hessians.
+        max_iter: stop after this many rounds; the first one counts 0.
         target: stop when the best value is at least as good.
-        population: particles of the first swarm, which doubles at restarts: 4 if it is less, by
-            default 4 + 3 ln D; and how many points the Gaussian process proposes at a time, by
-            default one, at most 200.
+        population: particles of the first swarm, at least 4, doubled at restarts, by default 4 + 3
+            ln D; and points that the Gaussian process proposes at a time, by default one, at most
+            200.
 
     Raises:
         ValueError: arguments that do not fit each other.
@@ -466,13 +464,13 @@ class MemeticSwarm(PhasedSearch):
 
     @property
     def has_slopes(self) -> bool:
-        """Whether differences are slopes, and there are enough evaluations for them."""
+        """Whether differences are slopes, with enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
         return not self.noisy and not (few and gradients_are_dear(self))
 
 
 def has_few_digits(s: PhasedSearch) -> bool:
-    """Whether descents are by regression: differences are no slopes, and the model is affordable."""
+    """Whether descents use regression: differences are no slopes, and the model is affordable."""
     return s.box.dim <= MODELLED_DIM and s.resolution.error(s.known_cost) > 0
 
 
@@ -484,5 +482,5 @@ def affords_hessian(s: PhasedSearch) -> bool:
 
 
 def gradients_are_dear(s: PhasedSearch) -> bool:
-    """Whether there are many coordinates, and no Hessian can be measured."""
+    """Whether there are many coordinates, and no affordable Hessian."""
     return s.box.dim >= TEST_FIRST and not affords_hessian(s)

@@ -20,27 +20,27 @@ from pyswarmopt.hybrid.memetic import SHARE_BEHIND, ModelPhase, Mutate, SwarmPha
 from pyswarmopt.hybrid.search import PhasedSearch
 
 MODELLED = 200  # evaluations
-SHARE_AHEAD = 1.0  # evaluations of mutations for each one of the swarm
+SHARE_AHEAD = 1.0  # evaluations of mutations for each of the swarm's
 
 
 class LongModel(ModelPhase):
-    """The points that a Gaussian process proposes."""
+    """Points proposed by a Gaussian process."""
 
     def points(self, s: PhasedSearch) -> int:
         return MODELLED
 
 
 class EarlyMutate(Mutate):
-    """Mutations of the best point of all, from the beginning."""
+    """Mutations of the overall best point, from the start."""
 
     def due(self, s: PhasedSearch) -> bool:
-        """Whether it has had no more than its share, or nothing else can be proposed."""
+        """Whether it has had at most its share, or nothing else can propose."""
         share = SHARE_BEHIND if s.progress.best_by == SwarmPhase.name else SHARE_AHEAD
         return not s.kinds.ordered.any() or share * s.phase(SwarmPhase).spent >= self.spent
 
 
 class OrderedSwarm(SwarmPhase):
-    """A swarm of the coordinates with an order."""
+    """A swarm of the ordered coordinates."""
 
     def start(self, s: PhasedSearch) -> Floats:
         return s.best_point()[s.kinds.ordered]
@@ -56,6 +56,6 @@ class OrderedSwarm(SwarmPhase):
 
 
 class MixedSearch(PhasedSearch):
-    """A search of real numbers, integers and categories together."""
+    """A search over real numbers, integers and categories together."""
 
     PHASES: ClassVar = (LongModel, EarlyMutate, OrderedSwarm)

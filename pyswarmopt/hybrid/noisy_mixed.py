@@ -1,8 +1,8 @@
-"""The default search under noise where some coordinates are whole or labels: a Gaussian process whose
-noise is learnt proposes all points.
+"""The default search under noise with some whole or label coordinates: a Gaussian process that
+learns the noise proposes all points.
 
-What a point is worth is what the process expects there, not what was drawn: a lucky draw is not
-followed. It learns every draw of `pyswarmopt.driver.resampling`, further ones of a point, too.
+A point's value is the process's expectation, not a draw, so lucky draws are not followed. It learns
+every draw of `pyswarmopt.driver.resampling`, repeated draws included.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from pyswarmopt.hybrid.proposals import Proposals
 from pyswarmopt.hybrid.run import bounded
 from pyswarmopt.hybrid.search import PhasedSearch
 
-AT_ONCE = 4  # points proposed at a time: a draw of a known one belongs to them
-BESTS = 10  # points that are drawn again
+AT_ONCE = 4  # points proposed at a time, with one draw of a known point
+BESTS = 10  # points drawn again
 
 
 class NoisyProposals(Proposals):
-    """As `Proposals`, by what the process expects at known points."""
+    """As `Proposals`, using expectations at known points."""
 
     def _believed(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
         return process.predict(points)[0]
 
     def learn(self, costs: Floats) -> None:
-        """Nothing: draws come one by one, by `NoisySearch.take_draws`."""
+        """Do nothing: draws come one by one, by `NoisySearch.take_draws`."""
 
     def bests(self) -> Floats:
-        """The points of which the process expects most, (n, M), the best first."""
+        """The points with the best expectations, (n, M), best first."""
         finite = np.isfinite(self.costs)
         if not finite.any():
             return self.points[:BESTS]
@@ -46,7 +46,7 @@ class NoisyProposals(Proposals):
 
 
 class NoisyModel(ModelPhase):
-    """The points that the process proposes: all."""
+    """Points proposed by the process: all."""
 
     kinds = (NoisyProposals,)
 
@@ -62,17 +62,17 @@ class NoisyModel(ModelPhase):
         return NoisyProposals(s.kinds, usual.first, 2 * MODELLED_NOISY, at_once)
 
     def hear(self, s: PhasedSearch, points: Floats, costs: Floats) -> None:
-        """Nothing: see `NoisyProposals.learn`."""
+        """Do nothing: see `NoisyProposals.learn`."""
 
 
 class NoisySearch(PhasedSearch):
-    """A search of integers and categories, with noise; `take_draws` says what was drawn."""
+    """A search over integers and categories under noise; `take_draws` reports draws."""
 
     PHASES: ClassVar = (NoisyModel,)
 
     def __init__(self, bounds: Any, **options: Any) -> None:
         super().__init__(bounds, **options)
-        self._known: Any = None  # what `_bests` was found from
+        self._known: Any = None  # number of draws behind `_bests`
         self._bests: Floats = NONE
 
     def take_draws(self, positions: Floats, costs: Floats) -> None:
@@ -84,7 +84,7 @@ class NoisySearch(PhasedSearch):
 
     @property
     def personal_bests(self) -> Floats:
-        """The points of which the process expects most, (n, D), the best first."""
+        """The points with the best expectations, (n, D), best first."""
         run: Any = self.phase(NoisyModel).run
         if run is None or not len(run.points):
             return self.progress.best_x[None]
@@ -96,5 +96,5 @@ class NoisySearch(PhasedSearch):
 
     @property
     def best(self) -> Point:
-        """The first of them, with the best cost of a round."""
+        """The first of them, with a round's best cost."""
         return Point(self.personal_bests[0], self.progress.sign * self.progress.best_cost)

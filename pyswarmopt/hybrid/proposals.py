@@ -1,4 +1,4 @@
-"""Points that a model of the costs proposes, and mutations of the best point, as runs."""
+"""Points proposed by a model of the costs, and mutations of the best point, as runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.kinds import Kinds
 from pyswarmopt.hybrid.run import Run
 
-Merit = Callable[[Floats], Floats]  # of points, (n, M): (n,)
+Merit = Callable[[Floats], Floats]  # merit of points, (n, M): (n,)
 
-# how far the first point may be from the middle, which no function should be solved by
+# most distance of the first point from the middle, which should not solve any function by itself
 OFF_CENTRE = 0.1
-GROWTH = 1.15  # the lengths are learnt again when there are so many times the points
+GROWTH = 1.15  # lengths are learnt again when the number of points has grown by this factor
 SPREAD = 256  # candidates all over the box
-AROUND = 5  # best points whose neighbours are candidates
-WIDTHS = (0.3, 0.1, 0.03, 0.01)  # of their neighbours
-EACH = 24  # neighbours of a point, of each width
-KEPT = 8  # best candidates around which others are looked at
+AROUND = 5  # best points with neighbours as candidates
+WIDTHS = (0.3, 0.1, 0.03, 0.01)  # widths of the neighbours
+EACH = 24  # neighbours per point and width
+KEPT = 8  # best candidates around which further ones are tried
 MUTANTS = 8  # points of a round
-NARROWEST, WIDEST = 1e-4, 0.5  # of a mutation, as a share of the range
+NARROWEST, WIDEST = 1e-4, 0.5  # width of a mutation, as a share of the range
 
 
 @dataclass(repr=False, eq=False)
@@ -33,21 +33,21 @@ class Proposals(Run):
     """Proposes the points of greatest expected improvement by a Gaussian process, after a Latin
     hypercube.
 
-    Jones et al. 1998, Journal of Global Optimization 13, equation 15. Where several are proposed at
-    once, each counts as if it had what the process expects when the next one is chosen (the kriging
-    believer of Ginsbourger et al. 2010). So do points that are under way.
+    Jones et al. 1998, Journal of Global Optimization 13, equation 15. When several are proposed at
+    once, each counts at its expectation while the next is chosen (the kriging believer of
+    Ginsbourger et al. 2010); so do pending points.
     """
 
     kinds: Kinds = known()
     first: int = 4  # points of the Latin hypercube
-    last: int = 0  # points after which it is done
+    last: int = 0  # points after which it ends
     at_once: int = 1  # points proposed at a time
     points: Floats = array("kD")  # evaluated, snapped
-    costs: Floats = array("k")  # theirs
+    costs: Floats = array("k")  # their costs
     theta: Floats = array("t")  # of the process
-    fitted: int = 0  # points when the lengths were learnt
-    design: Floats = array("fD")  # points to begin with
-    under_way = NONE  # points beside, (k, D), snapped: told before each proposal, so not saved
+    fitted: int = 0  # number of points when the lengths were learnt
+    design: Floats = array("fD")  # starting points
+    under_way = NONE  # pending points, (k, D), snapped: told before each proposal, so not saved
 
     def __post_init__(self) -> None:
         self.points = self.points.reshape(-1, len(self.kinds.levels))
@@ -87,14 +87,14 @@ class Proposals(Run):
             scores = np.append(scores, process.predict(proposal)[0])
 
     def _believed(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
-        """What points, (n, M), of these scores, (n,), are worth: the scores, as they have no noise."""
+        """Values of points, (n, M), with scores, (n,): the scores, if without noise."""
         return scores
 
     def learn(self, costs: Floats) -> None:
         self.take_in(self.batch, costs)
 
     def take_in(self, points: Floats, costs: Floats) -> None:
-        """Learn what points, (n, M), cost, (n,)."""
+        """Learn the costs, (n,), of points, (n, M)."""
         self.points = np.concatenate([self.points, self.kinds.snap(points)])
         self.costs = np.concatenate([self.costs, costs])
         self.done = len(self.points) >= self.last
@@ -103,15 +103,15 @@ class Proposals(Run):
 def most_promising(
     merit: Merit, kinds: Kinds, points: Floats, scores: Floats, random: np.random.Generator
 ) -> Floats:
-    """A new point, (M,), of the greatest merit among candidates that are drawn all over the box and
-    around the best points, then around the best candidates.
+    """A new point, (M,), with the greatest merit among candidates drawn all over the box and around
+    the best points, then around the best candidates.
 
     Args:
-        merit: the higher, the better.
-        kinds: what the coordinates are.
-        points: evaluated ones or under way, (n, M), snapped; none of them is returned.
-        scores: theirs, (n,), the lower, the better.
-        random: draws the candidates.
+        merit: higher is better.
+        kinds: kinds of the coordinates.
+        points: evaluated or pending points, (n, M), snapped; none of them is returned.
+        scores: their scores, (n,), lower is better.
+        random: random source.
     """
     leaders = points[np.argsort(scores, kind="stable")[:AROUND]]
     widths = np.tile(np.repeat(WIDTHS, EACH), len(leaders))
@@ -125,7 +125,7 @@ def most_promising(
         )
         candidates = np.concatenate([top, near])
     taken = points.view(np.int64)  # bit for bit
-    # on a small grid all that are left may be taken
+    # on a small grid all remaining points may be taken
     for some in candidates, first:
         for i in np.argsort(-merit(some), kind="stable"):
             if not (taken == some[i].view(np.int64)).all(axis=1).any():
@@ -147,7 +147,7 @@ def expected_improvement(process: GaussianProcess, best: float) -> Merit:
 
 @dataclass(repr=False, eq=False)
 class Mutations(Run):
-    """Neighbours of the best point, of all widths; it goes where one is better."""
+    """Neighbours of the best point, with all widths; it moves to better ones."""
 
     kinds: Kinds = known()
     best: Floats = given("D")  # snapped

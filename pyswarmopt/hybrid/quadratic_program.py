@@ -8,13 +8,13 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 
-TOLERANCE = 1e-12  # of a gradient, relative to its terms, that counts as none
-MANY = 256  # rows, and four for each coordinate, above which the primal is solved
+TOLERANCE = 1e-12  # gradient, relative to its terms, that counts as zero
+MANY = 256  # with more rows, plus four per coordinate, the primal is solved
 NEWTON_STEPS = 100
 
 
 def nonnegative_least_squares(a: Floats, b: Floats) -> Floats:
-    """The x >= 0, (N,), that makes |a x - b| least, for a (M, N) of full column rank and b (M,).
+    """The x >= 0, (N,), that minimises |a x - b|, for a (M, N) of full column rank and b (M,).
 
     Lawson & Hanson 1974, Solving Least Squares Problems, algorithm NNLS.
 
@@ -54,19 +54,19 @@ def quadratic_program(
     multipliers: Floats,
     softness: float,
 ) -> tuple[Floats, Floats]:
-    """The d that makes gradient d + d hessian d / 2 least where rows d <= limits, and the
-    multipliers there.
+    """The d that minimises gradient d + d hessian d / 2 subject to rows d <= limits, and its
+    multipliers.
 
-    Limits that contradict each other are broken as little as `softness` says: the dual has the term
-    softness |m - multipliers|^2 / 2 (stabilised SQP: Wright 1998, Comput. Optim. Appl. 11), so none
-    is broken where the multipliers are right already.
+    Contradicting limits are broken as little as `softness` allows: the dual has the term softness
+    |m - multipliers|^2 / 2 (stabilised SQP: Wright 1998, Comput. Optim. Appl. 11), so none is
+    broken if the multipliers are already right.
 
     Args:
         hessian: (D, D), positive definite.
         gradient: (D,).
         rows: (J, D).
         limits: (J,).
-        multipliers: (J,) the latest ones, at least 0.
+        multipliers: (J,) latest ones, at least 0.
         softness: above 0.
 
     Raises:
@@ -97,11 +97,12 @@ def _primal(
     multipliers: Floats,
     softness: float,
 ) -> tuple[Floats, Floats]:
-    """As `quadratic_program`, where there are far more rows than coordinates and the dual is large.
+    """As `quadratic_program`, for far more rows than coordinates, where the dual is large.
 
-    The dual's term makes the primal one of D numbers without limits: a row that is broken beyond
-    what its multiplier pays for costs the square of that over twice the softness. It is a quadratic
-    between the places where a row begins to count, so Newton's method with exact line searches ends.
+    The dual's term makes the primal an unconstrained problem in D numbers: a row broken beyond what
+    its multiplier allows costs the square of the excess over twice the softness. It is quadratic
+    between the points where rows start to count, so Newton's method with exact line searches
+    terminates.
     """
 
     def dual(d: Floats) -> Floats:
@@ -130,8 +131,8 @@ def _primal(
 
 
 def _lowest(slope: float, bend: float, moves: Floats, starts: Floats, softness: float) -> float:
-    """The t >= 0 where slope + bend t + sum_j moves_j max(starts_j + moves_j t / softness, 0), which
-    rises, is 0.
+    """The t >= 0 where the increasing function slope + bend t + sum_j moves_j max(starts_j +
+    moves_j t / softness, 0) is 0.
     """
     rates = moves / softness
     with np.errstate(divide="ignore", invalid="ignore"):

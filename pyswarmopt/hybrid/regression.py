@@ -1,9 +1,9 @@
-"""A descent by regression, as a run: for values with few digits, whose differences are no slopes.
+"""A descent by regression, as a run: for values with few digits, whose differences are not slopes.
 
 A quadratic is fitted to the best points so far, and its minimum within a radius is the next point,
-as in model-based methods without derivatives (Conn, Scheinberg & Vicente 2009, "Introduction to
-Derivative-Free Optimization", chapters 4 and 10; lq-CMA-ES chooses its points so, Hansen 2019).
-A regression over points that are far apart averages errors, which differences enlarge.
+as in model-based derivative-free methods (Conn, Scheinberg & Vicente 2009, "Introduction to
+Derivative-Free Optimization", chapters 4 and 10; lq-CMA-ES chooses its points likewise, Hansen
+2019). A regression over distant points averages errors, which differences enlarge.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import array, given
 from pyswarmopt.hybrid.run import Run
 
-FITTED = 1.5  # points for each unknown
-AROUND = 0.05  # standard deviation of the first points where none are known, as a share of the box
+FITTED = 1.5  # points per unknown
+AROUND = 0.05  # standard deviation of the first points if none are known, as a share of the box
 FIRST_RADIUS = 2.0  # in standard deviations of the points, per sqrt(D)
 WIDER, NARROWER = 1.4, 0.85  # the radius after the minimum was better than all before, or was not
 NARROWEST = 0.05
 WIDEST = 4.0
-TOLD_APART = 4  # errors of the values within which all fitted points are alike: the end
-WITHOUT_GAIN = 5  # rounds per dimension, and so many more: the end
+TOLD_APART = 4  # the end: all fitted points agree within this many errors of the values
+WITHOUT_GAIN = 5  # the end: rounds per dimension, plus a constant
 
 
 @dataclass(repr=False, eq=False)
 class RegressionDescent(Run):
-    """Descends in the box [0, 1]^D from x, or from points that are known."""
+    """Descends in the box [0, 1]^D from x, or from known points."""
 
-    x: Floats = given("D")  # where to start
+    x: Floats = given("D")  # starting point
     points: Floats = array("kD")  # evaluated
-    costs: Floats = array("k")  # theirs
+    costs: Floats = array("k")  # their costs
     _: KW_ONLY
-    error: float = 0.0  # of the values
+    error: float = 0.0  # error of the values
     radius: float = FIRST_RADIUS
     idle: int = 0  # rounds since a new best point
-    centre: Floats = array("D")  # of the latest model
+    centre: Floats = array("D")  # minimum of the latest model
     axes: Floats = array("DD")
 
     # it needs no slopes
@@ -51,7 +51,7 @@ class RegressionDescent(Run):
 
     @property
     def ended(self) -> bool:
-        """Whether it is done."""
+        """Whether it has ended."""
         return self.done
 
     def propose(self, random: np.random.Generator) -> Floats:
@@ -68,7 +68,7 @@ class RegressionDescent(Run):
         return np.concatenate([lowest, beside]) if new else beside
 
     def _fitted(self) -> Ints:
-        """Numbers of the points that the model is fitted to, the best."""
+        """Numbers of the points for the fit, the best ones."""
         dim = len(self.x)
         count = math.ceil(FITTED * unknowns(dim, mixed=dim <= FULL_UP_TO))
         finite = np.flatnonzero(np.isfinite(self.costs))

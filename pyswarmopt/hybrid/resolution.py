@@ -1,8 +1,8 @@
-"""How many digits the values of a function have: numbers that were printed, single precision, or an
-error that every point has of its own.
+"""How many digits the values of a function have: printed numbers, single precision, or errors of
+each point's own.
 
-Differences of values are slopes only where they are well above that (Moré & Wild 2012, ACM Trans.
-Math. Softw. 38, "Estimating derivatives of noisy simulations").
+Differences of values are slopes only if well above the error (Moré & Wild 2012, ACM Trans. Math.
+Softw. 38, "Estimating derivatives of noisy simulations").
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import StateRecord
 
-TOLD = 5  # values, before anything is said of them
+TOLD = 5  # least number of values for a judgement
 MOST_DIGITS = 12  # of printed numbers; those computed in double precision have 15 to 17
-MOST_BITS = 40  # of numbers in single precision, which has 24; double has 53
+MOST_BITS = 40  # most bits of numbers in single precision, which has 24; double has 53
 
 
 @dataclass(repr=False, eq=False)
 class Resolution(StateRecord):
-    """What all values seen so far have in common.
+    """Precision common to all values so far.
 
     Example:
         >>> import numpy as np
@@ -34,10 +34,10 @@ class Resolution(StateRecord):
         0.0
     """
 
-    told: int = 0  # values
-    digits: int = 0  # the most significant digits of a value
-    places: int = 0  # the most after the decimal point
-    bits: int = 0  # the most significant ones
+    told: int = 0  # number of values
+    digits: int = 0  # most significant digits of a value
+    places: int = 0  # most digits after the decimal point
+    bits: int = 0  # most significant bits
     ripple: float = 0.0  # error that a descent has met, as a share of the values
 
     def take_in(self, values: Floats) -> None:
@@ -50,7 +50,7 @@ class Resolution(StateRecord):
 
     @property
     def is_double(self) -> bool:
-        """Whether a value had more digits than any kind of printed number."""
+        """Whether a value had more digits than any printed number would."""
         return self.digits > MOST_DIGITS and self.bits > MOST_BITS
 
     def _compare(self, value: float) -> None:
@@ -65,7 +65,7 @@ class Resolution(StateRecord):
         self.bits = max(self.bits, odd.bit_length())
 
     def error(self, value: float) -> float:
-        """How far a value near this one may be from the exact one, beyond double's rounding."""
+        """The largest error of a value near this one, beyond double's rounding."""
         return max(self._rounding(value), self.ripple * abs(value))
 
     def _rounding(self, value: float) -> float:
@@ -77,7 +77,7 @@ class Resolution(StateRecord):
         return 0.5 * 10.0 ** max(-self.places, leading + 1 - self.digits)
 
     def digits_of(self, value: float) -> int | None:
-        """About how many digits of a value are right; None where it is as many as a double has."""
+        """Approximate number of correct digits of a value; None for full double precision."""
         error = self.error(value)
         if not error or not value:
             return None

@@ -1,6 +1,4 @@
-"""A run of one method from its start to its end: it proposes points of the unit box and learns their
-costs.
-"""
+"""A run of one method from start to end: it proposes points of the unit box and learns their costs."""
 
 from __future__ import annotations
 
@@ -12,14 +10,13 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import StateRecord, array
 
-BATCH = 2**18  # numbers in a batch of differences, at most, unless a single point has more
-HUGE = 2.0**1020  # cost: differences of such costs do not overflow
+BATCH = 2**18  # most numbers in a batch of differences, unless a single point has more
+HUGE = 2.0**1020  # differences of costs up to this do not overflow
 EPS = float(np.finfo(np.float64).eps)
 
 
 def bounded(costs: Floats) -> Floats:
-    """The costs as runs learn them, in the same order: what is beyond `HUGE` an eighth as far from
-    it.
+    """The costs for runs, in the same order: excess beyond `HUGE` is divided by eight.
 
     Example:
         >>> [f"{cost:.1e}" for cost in bounded(np.array([-1.7e308, 1.0, 1.7e308, np.inf]))]
@@ -31,7 +28,7 @@ def bounded(costs: Floats) -> Floats:
 
 @dataclass(repr=False, eq=False)
 class Run(StateRecord, ABC):
-    """One run; all its numbers are fields, so that it can be saved between any ask and tell."""
+    """One run; all its data are fields, so it can be saved between any ask and tell."""
 
     _: KW_ONLY
     done: bool = False
@@ -43,15 +40,15 @@ class Run(StateRecord, ABC):
         return self.batch
 
     def tell(self, costs: Floats) -> None:
-        """Costs of the proposed points, (m,), lower is better, +inf where there is none."""
-        # costs may be anything
+        """Take in the costs of the proposed points, (m,), lower is better, +inf if missing."""
+        # costs may have any size
         with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
             self.learn(costs)
 
     @abstractmethod
     def propose(self, random: np.random.Generator) -> Floats:
-        """Body of `ask`."""
+        """Implementation of `ask`."""
 
     @abstractmethod
     def learn(self, costs: Floats) -> None:
-        """Body of `tell`."""
+        """Implementation of `tell`."""

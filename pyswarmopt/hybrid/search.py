@@ -1,7 +1,7 @@
-"""A search whose phases take turns in the unit box: the loop of ask and tell, the best point, limits,
-and saved states.
+"""A search with phases that take turns in the unit box: ask and tell, best point, limits, and saved
+states.
 
-Which phases there are, and in which order, is for subclasses to say: `pyswarmopt.hybrid.memetic`.
+Subclasses define the phases and their order: `pyswarmopt.hybrid.memetic`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from pyswarmopt.hybrid.run import Run, bounded
 from pyswarmopt.hybrid.under_way import UnderWay
 from pyswarmopt.parts.bounds import read_bounds
 
-START = "start"  # the turn of the points that were given, before any phase
-UNASKED = "unasked"  # in place of a turn, of points that were told without being asked for
-OFF_CENTRE = 0.01  # of the box: in the very middle a symmetrical function has no slope
+START = "start"  # the turn of the given points, before any phase
+UNASKED = "unasked"  # instead of a turn, for points told without being asked for
+OFF_CENTRE = 0.01  # share of the box: in the exact middle a symmetrical function has no slope
 
 
 P = TypeVar("P", bound="Phase")
@@ -46,27 +46,27 @@ P = TypeVar("P", bound="Phase")
 
 @dataclass(repr=False, eq=False)
 class Phase(StateRecord, ABC):
-    """A phase of a search: when its turn comes, the run that it begins then, and what it has counted.
+    """A phase of a search: when it is due, the run it starts, and its counts.
 
-    Methods are given the search, whose other phases they may look at.
+    Methods receive the search, including its other phases.
     """
 
     name: ClassVar[str]
-    kinds: ClassVar[tuple[type[Run], ...]]  # of its runs
-    calls_again: ClassVar[bool] = False  # its points are to be called, though they are known
-    run: Any = field(default=None, metadata={"saved": False})  # the present one, a `Run`
+    kinds: ClassVar[tuple[type[Run], ...]]  # kind of its runs
+    calls_again: ClassVar[bool] = False  # whether its points are called even if known
+    run: Any = field(default=None, metadata={"saved": False})  # the present `Run`
     spent: int = 0  # evaluations of all runs
 
     @abstractmethod
     def due(self, s: Any) -> bool:
-        """Whether it is its turn, unless it is that of a phase before."""
+        """Whether the phase is due; an earlier phase has precedence."""
 
     @abstractmethod
     def begin(self, s: Any) -> Run:
         """A new run."""
 
     def over(self, s: Any) -> bool:
-        """Whether a new run takes the place of the present one."""
+        """Whether a new run replaces the present one."""
         return bool(self.run.done)
 
     def propose(self, s: Any) -> Floats:
@@ -77,28 +77,30 @@ class Phase(StateRecord, ABC):
         return points
 
     def learn(self, s: Any, costs: Floats) -> None:
-        """Take in what the points cost, (m,)."""
+        """Learn the costs of the points, (m,)."""
         self.run.tell(costs)
         self.spent += len(costs)
 
     def beside(self, s: Any) -> Floats | None:
-        """A point of the unit box that needs no answers of the round; None where it has none."""
+        """A point of the unit box that does not depend on the round's answers; None if there is
+        none.
+        """
 
     def hear(self, s: Any, points: Floats, costs: Floats) -> None:
-        """Take in what starting points and points beside the round, (n, free coordinates), cost."""
+        """Learn starting points and points outside rounds, (n, free coordinates), and their costs."""
 
     def dim(self, kinds: Kinds) -> int:
         """Coordinates of its runs."""
         return len(kinds.levels)
 
     def saved(self) -> dict[str, Any]:
-        """The phase and its run."""
+        """The state of the phase and its run."""
         kind = "" if self.run is None else type(self.run).__name__
         run = {} if self.run is None else self.run.state_dict(f"{self.name}.run")
         return {f"{self.name}.kind": kind, **self.state_dict(self.name), **run}
 
     def restored(self, saved: Mapping[str, Any], kinds: Kinds) -> Self:
-        """The phase as it was saved, with its run in a box of these coordinates."""
+        """The saved phase, with its run in a box of these coordinates."""
         name = self.name
         run = None
         check(saved, {f"{name}.kind": str})
@@ -110,7 +112,7 @@ class Phase(StateRecord, ABC):
 
 @dataclass(repr=False, eq=False)
 class Progress(StateRecord):
-    """State of a search: what it has found and chosen so far."""
+    """State of a search: its findings and choices so far."""
 
     low: Floats = given("D")  # the user's box
     high: Floats = given("D")
@@ -118,31 +120,30 @@ class Progress(StateRecord):
     best_x: Floats = given("D")
     _: KW_ONLY
     best_cost: float = math.inf
-    best_by: str = ""  # whose turn it was when the best point was evaluated
-    sign: float = 1.0  # -1 if it maximises
-    population: int = 0  # as given, 0 if it was not
+    best_by: str = ""  # phase that evaluated the best point
+    sign: float = 1.0  # -1 for maximisation
+    population: int = 0  # as given, 0 if not given
     turn: str = START
-    asked: Floats = array("mD")  # points that are to be told
-    told: Floats = array("m")  # their values where they are told one by one, NaN before
+    asked: Floats = array("mD")  # points waiting for values
+    told: Floats = array("m")  # their values, if told one by one; NaN before
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
 
 
 class PhasedSearch:
-    """The loop of a search by phases, in the unit box.
+    """The loop of a search with phases, in the unit box.
 
-    The arguments are those of `pyswarmopt.hybrid.memetic.MemeticSwarm`, and `kinds`, what the
-    coordinates are: None where all are real numbers; `known`, how many of the positions were evaluated
-    before.
+    Arguments are those of `pyswarmopt.hybrid.memetic.MemeticSwarm`, plus `kinds`, the coordinates'
+    kinds (None: all real), and `known`, the number of positions evaluated before.
 
     Attributes:
-        progress: what it has found and chosen so far.
-        under_way: points that were handed out one by one.
+        progress: findings and choices so far.
+        under_way: points handed out one by one.
         phases: name -> phase.
         resolution: how many digits the values have.
     """
 
-    # the most urgent first; the last is always due
+    # most urgent first; the last is always due
     PHASES: ClassVar[tuple[type[Phase], ...]]
     searches_lines: ClassVar[bool] = False  # one point at a time, for a large share of all
 
@@ -179,12 +180,12 @@ class PhasedSearch:
         self.phases: dict[str, Phase] = {phase.name: phase() for phase in self.PHASES}
 
     def _kinds_in(self, box: UnitBox) -> Kinds:
-        """What the free coordinates are."""
+        """The kinds of the free coordinates."""
         given = self._given_kinds
         return Kinds.real(box.dim) if given is None else given.of(box.free)
 
     def phase(self, kind: type[P]) -> P:
-        """The phase of this kind, or of one in its place."""
+        """The phase of this kind, or the one that replaces it."""
         found = self.phases[kind.name]
         if not isinstance(found, kind):
             raise TypeError(f"{kind.name} is a {type(found).__name__}, not a {kind.__name__}")
@@ -206,7 +207,7 @@ class PhasedSearch:
 
     @property
     def calls_again(self) -> bool:
-        """Whether the points asked for are to be called, though their costs are known."""
+        """Whether the requested points are called although their costs are known."""
         return self.progress.turn != START and self.phases[self.progress.turn].calls_again
 
     def _next_turn(self) -> str:
@@ -219,14 +220,14 @@ class PhasedSearch:
         values: npt.ArrayLike,
         dropped: npt.ArrayLike | None = None,
     ) -> None:
-        """Take in the values, (m,), of the positions that `ask` returned, or the value of a ticket;
-        `dropped`, (m,), are those not evaluated.
+        """Take in the values, (m,), of the positions from `ask`, or the value of a ticket;
+        `dropped`, (m,), are positions not evaluated.
 
         A value that is not finite counts as the worst possible.
 
         Raises:
-            ValueError: no `ask` before, other positions, or not one value for each; a ticket that
-                is not under way.
+            ValueError: no `ask` before, other positions, not one value for each, or a ticket that
+                is not pending.
         """
         if isinstance(positions, Ticket):
             self._tell_one(positions, float(as_values(values, ())))
@@ -252,10 +253,10 @@ class PhasedSearch:
         progress.turn = self._next_turn()
 
     def take_in(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> None:
-        """Take in points, (n, D), that were not asked for, and their values, (n,).
+        """Take in unrequested points, (n, D), and their values, (n,).
 
         Raises:
-            ValueError: points of another dimension or out of bounds, or not one value for each.
+            ValueError: points with another dimension or out of bounds, or not one value for each.
 
         Example:
             >>> from pyswarmopt import MemeticSwarm
@@ -292,13 +293,13 @@ class PhasedSearch:
             progress.best_by = by
 
     def _hear(self, x: Floats, costs: Floats) -> None:
-        """Have the phases take in points, (n, D), that none of them has proposed for a round."""
+        """Let the phases learn points, (n, D), that none of them proposed for a round."""
         points = self.box.encode(x)
         for phase in self.phases.values():
             phase.hear(self, points, bounded(costs))
 
     def stop(self) -> dict[str, float]:
-        """Reasons to stop with the values that gave them; empty to continue."""
+        """Reasons to stop, with their values; empty to continue."""
         progress = self.progress
         reasons: dict[str, float] = {}
         if self._max_iter is not None and progress.rounds > 0 and self.iteration >= self._max_iter:
@@ -310,14 +311,14 @@ class PhasedSearch:
     # ---- one point at a time ----
 
     def ask_one(self) -> Ticket | None:
-        """The next position to evaluate: of the present round, and while it is waited for, of
-        those beside it.
+        """The next position to evaluate: of the present round, and while that is pending, outside
+        it.
 
-        With one ticket at a time the search is that of `ask` and `tell`. It depends on the seed and
-        the order of the tells.
+        With one ticket at a time the search equals `ask` and `tell`. It depends on the seed and the
+        order of the tells.
 
         Returns:
-            A ticket; None while the starting points are waited for.
+            A ticket; None while the starting points are pending.
         """
         asked = self.ask()
         if not len(self.progress.told):
@@ -331,8 +332,8 @@ class PhasedSearch:
         return self.under_way.send(x, row, beside)
 
     def tickets(self) -> list[Ticket]:
-        """The tickets of `ask_one` that have no value yet, the oldest first; a point beside the round
-        counts as its last. Those of a restored search are to be evaluated again.
+        """The pending tickets of `ask_one`, oldest first; a point outside the round counts as its
+        last. Those of a restored search must be evaluated again.
         """
         return self.under_way.tickets()
 
@@ -350,26 +351,26 @@ class PhasedSearch:
             self.tell(self.progress.asked, self.progress.told)
 
     def _beside(self) -> Floats:
-        """Propose a point beside the round: a phase's, else a mutation of the best point."""
+        """Propose a point outside the round: a phase's, else a mutation of the best point."""
         for phase in self.phases.values():
             if (point := phase.beside(self)) is not None:
                 return point
         return Mutations(self.kinds, self.best_point()).propose(self.random)[0]
 
     def unit_under_way(self) -> Floats:
-        """The points under way in the unit box, (k, M), snapped."""
+        """The pending points in the unit box, (k, M), snapped."""
         return self.kinds.snap(self.box.encode(self.under_way.points))
 
     # ---- results ----
 
     @property
     def best(self) -> Point:
-        """The best point evaluated so far, its value in the user's sense."""
+        """The best point evaluated so far, with its value in the user's sense."""
         return Point(self.progress.best_x.copy(), self.progress.sign * self.progress.best_cost)
 
     @property
     def known_cost(self) -> float:
-        """The best cost as runs know it."""
+        """The best cost in the form for runs."""
         return float(bounded(np.asarray(self.progress.best_cost)))
 
     def best_unit(self) -> Floats:
@@ -381,19 +382,19 @@ class PhasedSearch:
         return self.kinds.snap(self.best_unit()[None])[0]
 
     def first_point(self) -> Floats:
-        """Start of a first run: the best point, else near the middle of the box."""
+        """Start of a first run: the best point, else one near the middle of the box."""
         if math.isfinite(self.progress.best_cost) or len(self.progress.start):
             return self.best_unit()
         return 0.5 + OFF_CENTRE * self.random.uniform(-1, 1, self.box.dim)
 
     @property
     def noisy(self) -> bool:
-        """Whether two calls at one point gave two costs."""
+        """Whether two calls at one point gave different costs."""
         return False
 
     @property
     def turn(self) -> str:
-        """The name of the phase whose turn it is; `START` before the first."""
+        """The name of the phase in turn; `START` before the first."""
         return self.progress.turn
 
     @property
@@ -414,7 +415,7 @@ class PhasedSearch:
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resume needs: arrays (copies), numbers and strings."""
+        """Everything needed for resuming: arrays (copies), numbers and strings."""
         saved: dict[str, Any] = {
             "random": self.random.bit_generator.state,
             **self.progress.state_dict("progress"),
@@ -426,10 +427,10 @@ class PhasedSearch:
         return saved
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Restore a saved state, bit for bit; the limits stay those given.
+        """Restore a saved state, bit for bit; the given limits are kept.
 
         Raises:
-            ValueError: not the state of a memetic swarm, or one that cannot be continued.
+            ValueError: not a memetic swarm's state, or one that cannot be continued.
         """
         try:
             self._restore(saved)
@@ -439,7 +440,7 @@ class PhasedSearch:
             ) from error
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        """Read everything; only then take it over."""
+        """Read everything before taking it over."""
         dim = len(self.progress.low)
         progress = Progress.from_state(saved, "progress", {"D": dim})
         read_bounds((progress.low, progress.high))
@@ -463,12 +464,12 @@ class PhasedSearch:
 
 
 def _open_rows(progress: Progress) -> Ints:
-    """Rows of the round that have no value."""
+    """Rows of the round without a value."""
     return np.flatnonzero(np.isnan(progress.told))
 
 
 def _check_round(progress: Progress, phases: Mapping[str, Phase]) -> None:
-    """Raise ValueError where the points asked for are not those of the phase whose turn it is."""
+    """Raise ValueError if the requested points do not belong to the phase in turn."""
     batch = progress.start
     if progress.turn != START:
         run = phases[progress.turn].run
@@ -479,7 +480,7 @@ def _check_round(progress: Progress, phases: Mapping[str, Phase]) -> None:
 
 
 def _check_under_way(progress: Progress, under_way: UnderWay) -> None:
-    """Raise ValueError where the points under way are not those of the round."""
+    """Raise ValueError if the pending points do not belong to the round."""
     points = under_way.points
     inside = ((points >= progress.low) & (points <= progress.high)).all()
     if not inside or not np.isin(under_way.rows(), _open_rows(progress)).all():

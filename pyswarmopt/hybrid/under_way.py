@@ -1,4 +1,4 @@
-"""Points of a search by phases that were handed out one by one and have no value yet."""
+"""Pending points of a search with phases, handed out one by one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Sent:
     """A point that was handed out.
 
     Attributes:
-        ticket: what stands for it.
-        beside: whether it is beside the round, which does not wait for it.
+        ticket: ticket of the point.
+        beside: whether it is outside the round, which does not wait for it.
     """
 
     ticket: Ticket
@@ -27,7 +27,7 @@ class Sent:
 
 
 class UnderWay:
-    """The points under way, by the number of their ticket, the oldest first.
+    """The pending points by ticket number, oldest first.
 
     Args:
         dim: coordinates of a point.
@@ -48,21 +48,21 @@ class UnderWay:
         return len(self._sent)
 
     def send(self, x: Floats, row: int, beside: bool) -> Ticket:
-        """Hand out a point, (D,), of a row of the round."""
+        """Hand out a point, (D,), from a row of the round."""
         ticket = Ticket(x, row, self._total)
         self._total += 1
         self._sent[ticket.number] = Sent(Ticket(x.copy(), row, ticket.number), beside)
         return ticket
 
     def find(self, ticket: Ticket) -> Sent | None:
-        """What was handed out with this ticket; None where it has its value, or is not of here."""
+        """The entry of this ticket; None if it has a value already, or is not from here."""
         return self._sent.get(ticket.number)
 
     def take(self, ticket: Ticket) -> Sent:
-        """The same, which is under way no longer.
+        """The entry of this ticket, which is then no longer pending.
 
         Raises:
-            ValueError: it is not under way.
+            ValueError: the ticket is not pending.
         """
         sent = self._sent.pop(ticket.number, None)
         if sent is None:
@@ -70,7 +70,7 @@ class UnderWay:
         return sent
 
     def rows(self) -> list[int]:
-        """Rows of the round that are under way."""
+        """Pending rows of the round."""
         return [sent.ticket.particle for sent in self._sent.values() if not sent.beside]
 
     def tickets(self) -> list[Ticket]:
@@ -87,7 +87,7 @@ class UnderWay:
     # ---- saving ----
 
     def state_dict(self, prefix: str) -> dict[str, Any]:
-        """All that `from_state` needs, under names after `prefix`."""
+        """Everything `from_state` needs, under names after `prefix`."""
         sent = self._sent.values()
         return {
             f"{prefix}.total": self._total,
@@ -102,7 +102,7 @@ class UnderWay:
         """The inverse of `state_dict`.
 
         Raises:
-            ValueError: an entry is missing, or does not fit the others.
+            ValueError: an entry is missing or inconsistent.
         """
         columns = [f"{prefix}.{name}" for name in ("numbers", "rows", "beside")]
         expected: dict[str, Any] = dict.fromkeys(columns, ("int64", "k"))

@@ -1,3 +1,1 @@
-"""The parts of a recipe: velocity terms, topologies, boundaries, schedules, restarts, stop
-rules.
-"""
+"""The parts of a recipe: velocity terms, topologies, boundaries, schedules, restarts, stop rules."""

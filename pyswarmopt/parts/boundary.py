@@ -1,9 +1,9 @@
-"""The box to search in, and what happens to a particle that leaves it.
+"""The box to search in, and the treatment of particles that leave it.
 
 A boundary is a pure function ``(x, v, box, generator) -> (x, v)`` on (N, D) NumPy arrays, or on
-tensors where the swarm has these. It treats each coordinate by itself and leaves those inside
-unchanged, so that it may be given only those outside, as one row. None of them limits the velocity
-by the size of the box. Except for `none`, the returned positions lie in the box.
+tensors if the swarm uses tensors. It treats each coordinate separately and leaves inside ones
+unchanged, so it may be given only the outside ones, as one row. None of them limits velocities by
+the size of the box. Except for `none`, the returned positions lie in the box.
 """
 
 from __future__ import annotations
@@ -43,14 +43,12 @@ class Box:
 
     @functools.cached_property
     def walls(self) -> tuple[Any, Any]:
-        """Both bounds as NumPy arrays on the same memory; for a box on the CPU."""
+        """Both bounds as NumPy arrays on the same memory; only for a box on the CPU."""
         return as_array(self.low), as_array(self.high)
 
     @functools.cached_property
     def core(self) -> tuple[float, float]:
-        """A coordinate within these two numbers is in the box, whichever it is; they may be
-        crossed.
-        """
+        """Two numbers: any coordinate between them is in the box; they may be crossed."""
         return float(self.low.max()), float(self.high.min())
 
     def sample(self, count: int, generator: np.random.Generator) -> Array:
@@ -59,9 +57,7 @@ class Box:
         return self.fill(empty((count, len(low)), low.dtype, low.device), generator)
 
     def fill(self, out: Array, generator: np.random.Generator) -> Array:
-        """`out`, (n, D), filled with points uniform in the box: those of `sample`, without its
-        temporaries.
-        """
+        """Fill `out`, (n, D), with the points of `sample`, without its temporaries."""
         for rows, columns in blocks(*out.shape):
             low, high = self.low[columns], self.high[columns]
             u = like(uniform(generator, tuple(out[rows, columns].shape)), low)
@@ -75,10 +71,10 @@ Boundary = Callable[[Array, Array, Box, np.random.Generator], tuple[Array, Array
 def contained(
     boundary: Boundary, x: Array, v: Array, box: Box, generator: np.random.Generator
 ) -> tuple[Array, Array]:
-    """What a boundary returns.
+    """The result of a boundary, checked.
 
     Raises:
-        TypeError: something else than new positions and velocities.
+        TypeError: not new positions and velocities.
     """
     moved = boundary(x, v, box, generator)
     if isinstance(moved, tuple) and len(moved) == 2:
@@ -87,7 +83,7 @@ def contained(
 
 
 def none(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Let particles leave the box; it only says where they start.
+    """Let particles leave the box, which only limits their start.
 
     Args:
         x: positions, (N, D).
@@ -108,7 +104,7 @@ def none(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[
 
 
 def clip(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Stop at the wall: the coordinate is put on the bound and its velocity is 0 (an absorbing
+    """Stop at the wall: the coordinate is set to the bound and its velocity to 0 (an absorbing
     wall).
 
     Args:
@@ -131,7 +127,7 @@ def clip(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[
 
 
 def confine(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Stop at the wall, velocity reversed and halved: SPSO-2011's confinement (Clerc 2012).
+    """Stop at the wall, with velocity reversed and halved: SPSO-2011's confinement (Clerc 2012).
 
     Args:
         x: positions, (N, D).
@@ -155,8 +151,8 @@ def confine(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tup
 def reflect(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
     """Bounce off the wall: mirrored position, velocity reversed and halved.
 
-    The factor -1/2 is that of `confine`. A particle that would bounce more than once stays on the
-    far wall.
+    The factor -1/2 is `confine`'s. A particle that would bounce more than once stays on the far
+    wall.
 
     Args:
         x: positions, (N, D).
@@ -179,7 +175,7 @@ def reflect(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tup
 
 
 def periodic(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Leave at one side, enter at the other; the velocity stays.
+    """Leave at one side, enter at the other; the velocity does not change.
 
     Args:
         x: positions, (N, D).
@@ -205,7 +201,7 @@ def periodic(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tu
 
 
 def resample(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Redraw the coordinates that left the box, uniformly; their velocity is 0.
+    """Redraw outside coordinates uniformly; their velocity becomes 0.
 
     Args:
         x: positions, (N, D).
@@ -235,7 +231,7 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
         bounds: a sequence of D pairs (low, high) as in SciPy; an object with `lb` and `ub`, as
             `scipy.optimize.Bounds`; a tuple of two NumPy arrays or tensors (low, high), (D,) each,
             of which one may be a number; or a pair of numbers (low, high) for every coordinate.
-        dim: D, needed where `bounds` does not tell it.
+        dim: D, needed if `bounds` does not give it.
         dtype: dtype of the box, NumPy's or torch's.
         device: device of a box of tensors.
 
@@ -253,7 +249,7 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
         [1.0, 5.0]
     """
     low, high, size = sides(bounds, dim)
-    # A number for all coordinates becomes as many only where they are stored.
+    # A number for all coordinates is repeated only for storing.
     like_it = empty((1,), dtype)
     stored = [like(side, like_it) for side in (low, high)]
     square = max(largest_number(dtype), largest_number(np.dtype("float32")))

@@ -16,15 +16,15 @@ FORMS = (
     "two numbers for all coordinates"
 )
 START = "; a starting point is x0= of minimize or positions= of Swarm, beside the bounds"
-# times the width of the box whose square must be finite: velocities are as long, and so are their
-# squares
+# this multiple of the box's width must have a finite square: velocities may be that long, and are
+# squared
 WIDTHS = 4
-LARGEST = float(np.sqrt(np.finfo(np.float64).max))  # float64 whose square is finite
+LARGEST = float(np.sqrt(np.finfo(np.float64).max))  # largest float64 with a finite square
 
 
 def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
-    """Lower and upper bounds, (D,) float64 each, copies; forms and errors are those of
-    `boundary.make_box`.
+    """Lower and upper bounds, (D,) float64 each, copies; see `boundary.make_box` for forms and
+    errors.
 
     Example:
         >>> read_bounds([(-1, 1), (0, 5)])[1].tolist()
@@ -36,8 +36,8 @@ def read_bounds(bounds: Any, dim: int | None = None) -> tuple[Floats, Floats]:
 
 
 def sides(bounds: Any, dim: int | None) -> tuple[Floats, Floats, int]:
-    """Lower and upper bounds of any width, (D,) or (1,) where one number is that of all
-    coordinates; and D.
+    """Lower and upper bounds of any width, (D,), or (1,) for a number shared by all coordinates;
+    and D.
     """
     low, high = _low_high(bounds)
     if low.ndim == 0 and high.ndim == 0 and dim is None:
@@ -79,9 +79,9 @@ def check_widths(
 
     Args:
         bounds: lower and upper bounds, for the message.
-        stored: the same in the precision of the search.
-        largest: the longest velocity that can be measured.
-        dtype: name of that precision.
+        stored: the same in the search's precision.
+        largest: largest measurable velocity.
+        dtype: name of the precision.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         measurable = WIDTHS * (stored[1] - stored[0]) <= largest
@@ -122,8 +122,8 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _are_sides(bounds: Any) -> bool:
-    """Whether they are two vectors (low, high), or one of them beside a number; a list of two vectors of
-    two numbers may be pairs.
+    """Whether the bounds are two vectors (low, high), or a vector and a number; a list of two
+    vectors of two numbers may be pairs.
     """
     if not isinstance(bounds, list | tuple) or len(bounds) != 2:
         return False
@@ -134,9 +134,7 @@ def _are_sides(bounds: Any) -> bool:
 
 
 def _may_be_sides(bounds: Any, pairs: Floats) -> bool:
-    """Whether what can be read as two pairs, (2, 2), may as well be meant as (low, high); pairs that are
-    tuples are pairs.
-    """
+    """Whether two pairs, (2, 2), could also mean (low, high); tuples are always pairs."""
     if all(isinstance(pair, tuple) for pair in bounds):
         return False
     low, high = pairs
@@ -148,7 +146,7 @@ def _may_be_sides(bounds: Any, pairs: Floats) -> bool:
 
 
 def _without_tensors(bounds: Any) -> Any:
-    """Tensors as arrays; a list or tuple of them stays one."""
+    """Tensors as arrays; a list or tuple of tensors stays a list or tuple."""
     if is_tensor(bounds):
         return as_array(bounds)
     if isinstance(bounds, list | tuple) and any(map(is_tensor, bounds)):

@@ -1,8 +1,8 @@
 """Starting positions and velocities of particles.
 
-Each of these fills the rows that it is given, block by block. Except for `uniform`, which fills a
-box, every draw is one of scalars per particle: the same seed combines the same starting points in
-the same way whatever the dimension.
+Each function fills its rows block by block. Except for `uniform`, which fills a box, every draw is
+a scalar per particle: the same seed combines the same starting points in the same way in any
+dimension.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from pyswarmopt.base.blocks import blocks
 from pyswarmopt.base.random_bits import uniform as uniform_numbers
 from pyswarmopt.parts.boundary import Box
 
-# (starting points (n, D) or None, the rows (m, D) to be filled with more, box or None, generator)
+# (starting points (n, D) or None, rows (m, D) to fill, box or None, generator)
 Populate = Callable[[Array | None, Array, Box | None, np.random.Generator], None]
-# (positions (N, D), their velocities (N, D) to be filled in, box or None, generator)
+# (positions (N, D), velocities (N, D) to fill, box or None, generator)
 Launch = Callable[[Array, Array, Box | None, np.random.Generator], None]
 
 
 @dataclass(frozen=True)
 class Interpolate:
-    """Add points on the line through two of the starting points: ``t x_a + (1 - t) x_b``, t ~ U(0,
+    """Add points on lines through two of the starting points: ``t x_a + (1 - t) x_b``, t ~ U(0,
     upper).
 
-    Step 0 of Model Swarms (Feng et al. 2024, Algorithm 1). Without two starting points the box is
-    filled.
+    Step 0 of Model Swarms (Feng et al. 2024, Algorithm 1). Without two starting points it fills the
+    box.
 
     Attributes:
-        upper: 1 keeps to the segment; 2, as in the authors' released code, goes as far beyond x_a.
-        from_added: an added point may be x_a or x_b of later ones, as in the authors' released
-            code.
+        upper: 1 stays on the segment; 2, as in the authors' released code, goes equally far beyond
+            x_a.
+        from_added: whether an added point may be x_a or x_b of later ones, as in the authors'
+            released code.
 
     Raises:
         ValueError: a single starting point, and no box.
@@ -77,9 +78,7 @@ class Interpolate:
 
 
 def _combine_in_turn(start: Array, out: Array, a: list[int], b: list[int], t: Array) -> None:
-    """``t x_a + (1 - t) x_b`` row after row; a and b count through the starting points and then the
-    rows.
-    """
+    """``t x_a + (1 - t) x_b`` row by row; a and b number the starting points, then the rows."""
     n = len(start)
     for row, i, j, share in zip(out, a, b, t, strict=True):
         x_a, x_b = (start[k] if k < n else out[k - n] for k in (i, j))
@@ -93,10 +92,10 @@ def uniform(
     """Add points uniform in the box; without a box, between the starting points.
 
     Args:
-        start: the starting points that are given, (n, D), or None.
-        out: the rows to be filled, (m, D).
+        start: given starting points, (n, D), or None.
+        out: rows to fill, (m, D).
         box: the bounds, or None.
-        generator: source of the random numbers.
+        generator: random source.
 
     Raises:
         ValueError: neither a box nor starting points.
@@ -117,10 +116,10 @@ def uniform(
 
 @dataclass(frozen=True)
 class TowardsPartner:
-    """``v_i = scale * (x_j - x_i)``, j any other particle; 0 for a lone one.
+    """``v_i = scale * (x_j - x_i)``, j any other particle; 0 for a single one.
 
-    With scale 1 it is that of Model Swarms (Feng et al. 2024, Algorithm 1); with 1/2 and a uniform
-    population it is the "half-diff" of the standard PSO 2007, but knows no box.
+    Scale 1 is Model Swarms' (Feng et al. 2024, Algorithm 1); 1/2 with a uniform population is the
+    "half-diff" of the standard PSO 2007, without a box.
 
     Attributes:
         scale: share of the way to the other particle.
@@ -157,10 +156,10 @@ def towards_anywhere(
     Without a box, towards another particle.
 
     Args:
-        positions: where the particles start, (N, D).
-        out: their velocities, (N, D), to be filled in.
+        positions: starting positions, (N, D).
+        out: velocities to fill, (N, D).
         box: the bounds, or None.
-        generator: source of the random numbers.
+        generator: random source.
 
     Example:
         >>> box, x, v = Box(np.zeros(1), np.ones(1)), np.array([[0.5]]), np.empty((1, 1))
@@ -182,10 +181,10 @@ def at_rest(positions: Array, out: Array, box: Box | None, generator: np.random.
     a better point.
 
     Args:
-        positions: where the particles start, (N, D).
-        out: their velocities, (N, D), to be filled in.
+        positions: starting positions, (N, D).
+        out: velocities to fill, (N, D).
         box: the bounds, or None.
-        generator: source of the random numbers.
+        generator: random source.
 
     Example:
         >>> v = np.ones((2, 1))

@@ -1,4 +1,4 @@
-"""Restart policies: called after every evaluation, they may send particles, or all of them,
+"""Restart policies: called after every evaluation, they may send particles, or the whole swarm,
 elsewhere.
 
 A policy is a function of the state, which it reads, and of the `Restartable` swarm, which it
@@ -38,13 +38,13 @@ class Restartable(Protocol):
         """x <- p, v <- 0 for some particles, (N,) mask; those being evaluated stay."""
 
     def scatter(self, rows: Bools) -> None:
-        """x and v as at the start of the recipe, drawn anew, for some particles, (N,) mask, which
-        keep their p; those being evaluated stay.
+        """New x and v, drawn as at the recipe's start, for some particles, (N,) mask, which keep
+        their p; particles under evaluation stay.
         """
 
     def repopulate(self, count: int) -> None:
-        """Replace the population by `count` particles that start as the recipe says; the best of
-        all is kept.
+        """Replace the population by `count` particles, started by the recipe; the best of all is
+        kept.
         """
 
 
@@ -53,18 +53,18 @@ Restart = Callable[[State, Restartable], None]
 
 @dataclass(frozen=True)
 class RestartAtBest:
-    """A particle whose personal best has not changed for `patience` iterations goes back to it, at
+    """A particle whose personal best has not changed for `patience` iterations returns to it, at
     rest.
 
     Feng et al. 2024, Algorithm 1: x <- p, v <- 0. The next move starts at p.
 
     Attributes:
         patience: iterations without change, c_r.
-        once: the count starts anew after a restart; otherwise the particle is sent back at every
-            iteration until it finds a new personal best, as in the authors' released code.
-        count_best: the evaluation that found the personal best is the first of the count, as in the
-            authors' released code, whose history of a particle begins with its start: back after
-            `patience` - 1 without change.
+        once: whether the count restarts after a return; otherwise the particle is sent back at
+            every iteration until it finds a new personal best, as in the authors' released code.
+        count_best: whether the evaluation that found the personal best is the first of the count,
+            as in the authors' released code, where a particle's history begins with its start: it
+            returns after `patience` - 1 iterations without change.
 
     Raises:
         ValueError: patience below 1.
@@ -98,12 +98,11 @@ class RestartAtBest:
 
 @dataclass(frozen=True)
 class RestartSwarm:
-    """Replace a swarm that stagnates or has collapsed by a new and larger one, drawn anew in the
-    bounds.
+    """Replace a stagnating or collapsed swarm by a new and larger one, drawn in the bounds.
 
-    A growing population searches locally first and ever more globally later (Auger & Hansen 2005,
-    for CMA-ES: "IPOP"). The new swarm inherits nothing; the best of all is kept by `Swarm.best`.
-    Schedules start over. It needs bounds.
+    A growing population searches locally at first and more globally later (Auger & Hansen 2005, for
+    CMA-ES: "IPOP"). The new swarm inherits nothing; `Swarm.best` keeps the best of all. Schedules
+    start over. It needs bounds.
 
     Attributes:
         patience: iterations without a new best of the present swarm.
@@ -112,7 +111,7 @@ class RestartSwarm:
         growth: factor of the population, rounded up; 1 keeps its size.
 
     Raises:
-        ValueError: a number out of its range.
+        ValueError: a number out of range.
 
     Example:
         >>> from dataclasses import replace

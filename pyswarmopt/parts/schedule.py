@@ -1,6 +1,6 @@
 """Schedules: a number as a function of the move, counted from 0.
 
-A schedule can replace any number of a recipe: the step length or the weight of a velocity term.
+A schedule can replace any number of a recipe: the step length or a term's weight.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pyswarmopt.base.inputs import require_function
 
 Schedule = Callable[[int], float]
-UNPLANNED = 1000  # moves of a `Linear` in a run whose length is not known
+UNPLANNED = 1000  # moves of a `Linear` in a run of unknown length
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Constant:
     """The same value at every move.
 
     Attributes:
-        value: at every move.
+        value: the value.
 
     Raises:
-        ValueError: it is not finite.
+        ValueError: the value is not finite.
 
     Example:
         >>> Constant(0.5)(7)
@@ -48,10 +48,10 @@ class Exponential:
 
     Attributes:
         start: value at move 0.
-        factor: factor of each move.
+        factor: factor per move.
         floor: the least value.
-        floor_start: the floor holds at move 0, too; not in the authors' released code of Model
-            Swarms.
+        floor_start: whether the floor also holds at move 0; False in the authors' released code of
+            Model Swarms.
 
     Raises:
         ValueError: a number that is not finite.
@@ -79,7 +79,7 @@ class Exponential:
 class Linear:
     """From `start` at move 0 to `end` at move `moves`, and `end` from there on.
 
-    The inertia weight of Shi and Eberhart (1998) falls so from 0.9 to 0.4.
+    The inertia weight of Shi and Eberhart (1998) falls in this way from 0.9 to 0.4.
 
     Attributes:
         start: value at move 0.
@@ -116,13 +116,13 @@ def _require_finite(*values: float) -> None:
 
 
 def as_schedule(value: float | Schedule) -> Schedule:
-    """`value` itself if it is a schedule, else the schedule that is always `value`.
+    """`value` itself if it is a schedule, else a constant schedule.
 
     Args:
         value: a number, or a function of the move.
 
     Returns:
-        From the move, counted from 0, to the value.
+        A function from the move, counted from 0, to the value.
 
     Raises:
         ValueError: a number that is not finite.
@@ -138,7 +138,7 @@ def as_schedule(value: float | Schedule) -> Schedule:
 
 
 def planned(value: float | Schedule, moves: int) -> float | Schedule:
-    """A weight or schedule as it is in a run of so many moves.
+    """A weight or schedule for a run of `moves` moves.
 
     Example:
         >>> planned(Linear(0.9, 0.4), 50)

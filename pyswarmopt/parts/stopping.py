@@ -1,5 +1,5 @@
-"""Stop rules: each a name and a function of the state that gives the value that made it stop, or
-None.
+"""Stop rules: each has a name and a function of the state that returns the value that triggered it,
+or None.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StopRule(Protocol):
-    """Limits that `Swarm.stop` checks after every evaluation.
+    """Limits checked by `Swarm.stop` after every evaluation.
 
     Example:
         >>> import pyswarmopt as pso
@@ -30,15 +30,15 @@ class StopRule(Protocol):
 
     @property
     def reason(self) -> str:
-        """Key of the rule in the answer of `stop()`."""
+        """Key of the rule in the result of `stop()`."""
 
     def __call__(self, state: State) -> float | None:
-        """The value that says stop, or None to continue."""
+        """The value that triggers the stop, or None to continue."""
 
 
 @dataclass(frozen=True)
 class MaxIter:
-    """Stop after `limit` iterations; the evaluation of the first starting positions is none.
+    """Stop after `limit` iterations; evaluating the starting positions is not an iteration.
 
     Attributes:
         limit: iterations.
@@ -84,7 +84,7 @@ class MaxEvals:
 
 @dataclass(frozen=True)
 class Patience:
-    """Stop when the best of all has not changed for `rounds` iterations, and not before iteration
+    """Stop when the best of all has not changed for `rounds` iterations, but not before iteration
     `earliest`.
 
     Attributes:
@@ -116,7 +116,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Target:
-    """Stop when the best value is as good as `value`, which is meant in the user's sense.
+    """Stop when the best value is at least as good as `value`, in the user's sense.
 
     Attributes:
         value: the value that is good enough.
@@ -171,14 +171,14 @@ def extent(state: State) -> float:
 
 
 def reasons(rules: Iterable[StopRule], state: State) -> dict[str, float]:
-    """Every rule that says stop, with the value that triggered it; empty to continue.
+    """Every rule that triggers a stop, with its value; empty to continue.
 
     Args:
-        rules: to be asked.
+        rules: rules to check.
         state: state of the swarm.
 
     Returns:
-        Reason to value.
+        Reason -> value.
 
     Example:
         >>> import numpy as np

@@ -1,9 +1,9 @@
 """Topologies: whose personal best attracts each particle.
 
-A topology is a function of the state that gives the attractors g, (N, D), or (1, D) when all share
-one. Most follow from one informant for each particle (`ByInformants`). One that draws its links
-keeps them in `State.memory`, so that a saved swarm has them too. A lattice has the same neighbours
-at every move and can also list them.
+A topology is a function of the state that returns the attractors g, (N, D), or (1, D) if all share
+one. Most follow from one informant per particle (`ByInformants`). A topology with random links
+keeps them in `State.memory`, so they are saved with the swarm. A lattice has fixed neighbours and
+can list them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pyswarmopt.base.random_bits import uniform, whole
 from pyswarmopt.base.state import State
 
 Topology = Callable[[State, np.random.Generator], Array]
-LINKS_OF = "links_of"  # entry of `State.memory`: the round that links were drawn in
+LINKS_OF = "links_of"  # entry of `State.memory`: the round in which links were drawn
 
 
 class ByInformants(ABC):
@@ -46,8 +46,8 @@ class ByInformants(ABC):
 
 
 class Lattice(ByInformants):
-    """A topology whose neighbours follow from the number of particles; of equally good ones the
-    particle itself counts, then the first.
+    """A topology with neighbours determined by the number of particles; among equally good ones the
+    particle itself wins, then the first.
 
     Example:
         >>> import pyswarmopt as pso
@@ -65,7 +65,7 @@ class Lattice(ByInformants):
 
     @abstractmethod
     def neighbours(self, n: int) -> Ints:
-        """Row i: the neighbours of particle i out of n, (n, k). In a swarm of few they repeat."""
+        """Row i: the neighbours of particle i among n, (n, k). In a small swarm they repeat."""
 
     def informants(self, state: State, generator: np.random.Generator) -> Ints:
         around, first = _with_itself(self, len(state.best_costs))
@@ -74,15 +74,15 @@ class Lattice(ByInformants):
 
 @functools.lru_cache(maxsize=32)
 def _with_itself(lattice: Lattice, n: int) -> tuple[Ints, Ints]:
-    """Row i: particle i out of n, then its neighbours, (n, 1 + k); and where each row begins, (n,)."""
+    """Row i: particle i among n, then its neighbours, (n, 1 + k); and the start of each row, (n,)."""
     around = np.concatenate([np.arange(n)[:, None], lattice.neighbours(n)], axis=1)
     return around, np.arange(n) * around.shape[1]
 
 
 @dataclass(frozen=True)
 class Global:
-    """The best of the whole swarm attracts every particle (gbest): converges fastest, and is
-    trapped most easily.
+    """The best of the whole swarm attracts every particle (gbest): fastest convergence, most easily
+    trapped.
 
     Example:
         >>> import pyswarmopt as pso
@@ -99,10 +99,10 @@ class Global:
 
 @dataclass(frozen=True)
 class Ring(Lattice):
-    """On a ring: the neighbours are the `reach` next particles on either side (lbest; Kennedy &
+    """On a ring: the neighbours are the next `reach` particles on either side (lbest; Kennedy &
     Mendes 2002).
 
-    Of equally good neighbours the nearest counts, and the particle itself comes first.
+    Among equally good neighbours the nearest wins, the particle itself first.
 
     Attributes:
         reach: neighbours on either side.
@@ -135,8 +135,8 @@ class Ring(Lattice):
 class VonNeumann(Lattice):
     """On a square lattice: the neighbours are the four adjacent particles (Kennedy & Mendes 2002).
 
-    The lattice is about as wide as high, for any number of particles: its rows follow one another,
-    so that the last of a row is next to the first of the following one (helical boundary, as in
+    The lattice is about as wide as high, for any number of particles: rows follow one another, so
+    the last particle of a row is next to the first of the following one (helical boundary, as in
     lattice simulations).
 
     Example:
@@ -155,15 +155,15 @@ class VonNeumann(Lattice):
 
 @dataclass(frozen=True)
 class RandomInformants(ByInformants):
-    """Each particle informs itself and `k` particles drawn at random; all are drawn anew after
-    every iteration in which the best did not improve (the adaptive random topology of SPSO-2006 to
-    2011; Clerc 2012).
+    """Each particle informs itself and `k` random particles; all are drawn again after every
+    iteration without improvement of the best (the adaptive random topology of SPSO-2006 to 2011;
+    Clerc 2012).
 
-    The k are drawn with replacement and may hit the particle itself. Of equally good informants the
-    one with the lowest number counts.
+    The k are drawn with replacement and may include the particle itself. Among equally good
+    informants the lowest number wins.
 
     Attributes:
-        k: how many particles each one informs.
+        k: number of particles that each one informs.
 
     Raises:
         ValueError: k below 1.
@@ -198,19 +198,19 @@ class RandomInformants(ByInformants):
 
 
 def _drawn_in_this_round(state: State) -> bool:
-    """Whether a particle that moves by itself has drawn the links before."""
+    """Whether a particle moving alone has already drawn the links."""
     return LINKS_OF in state.memory and int(state.memory[LINKS_OF]) == state.generation
 
 
 @dataclass(frozen=True)
 class BetterInformants(ByInformants):
-    """Each particle draws, at every move, an informant from the best `share` of those not worse
-    than itself.
+    """At every move, each particle draws an informant from the best `share` of those not worse than
+    itself.
 
-    The particle of rank r (the best has 0) draws one of rank 0 to ``ceil(share (r + 1)) - 1``:
-    nearly as fast as the global best, but the swarm heads for several places at once. The idea is
-    the tournament of evolutionary algorithms, and that of learning from any better one (Cheng & Jin
-    2015, Information Sciences 291).
+    The particle of rank r (the best has 0) draws a rank from 0 to ``ceil(share (r + 1)) - 1``:
+    nearly as fast as the global best, but the swarm heads for several places at once. The idea
+    comes from the tournaments of evolutionary algorithms, and from learning from any better
+    particle (Cheng & Jin 2015, Information Sciences 291).
 
     Attributes:
         share: in (0, 1]; the smaller, the nearer to `Global`.
@@ -250,7 +250,7 @@ TOPOLOGIES: dict[str, Topology] = {
 
 
 def named(name: str) -> Topology:
-    """The topology of that name: "global", "ring", "von_neumann", "random" or "better".
+    """The topology with this name: "global", "ring", "von_neumann", "random" or "better".
 
     Args:
         name: one of `TOPOLOGIES`.
@@ -272,7 +272,7 @@ def named(name: str) -> Topology:
 
 @functools.lru_cache(maxsize=32)
 def _shifted(n: int, offsets: tuple[int, ...]) -> Ints:
-    """Row i: ``(i + offset) % n`` for every offset; kept, so not to be edited."""
+    """Row i: ``(i + offset) % n`` for every offset; cached, so not to be edited."""
     return (np.arange(n)[:, None] + np.array(offsets)) % n
 
 

@@ -1,9 +1,9 @@
 """Velocity rules: from a `Snapshot` of the swarm to the velocities of the next move.
 
-Most are a `SumOfTerms`: over terms, ``r * weight * direction``. A direction is a pure function of a
-`Snapshot` that uses nothing but array operators, so it works on arrays and on tensors. One that
-treats each element by itself, as those of this file do, also works on a part of the swarm. A new
-term takes a few lines:
+Most are a `SumOfTerms`: the sum over terms of ``r * weight * direction``. A direction is a pure
+function of a `Snapshot` that uses only array operators, so it works on arrays and on tensors.
+Elementwise ones, like all in this file, also work on a part of the swarm. A new term takes a few
+lines:
 
     >>> def centre(weight):
     ...     return Term("centre", weight, lambda s: s.p.mean(0) - s.x)
@@ -35,16 +35,16 @@ class Snapshot(NamedTuple):
         x: positions, (N, D).
         v: velocities, (N, D).
         p: personal bests, (N, D).
-        g: the best position of each particle's neighbourhood, (N, D) or (1, D).
-        w: the worst point seen so far, (1, D).
-        fx: values at x, (N,) float64, where lower is better: of a swarm that maximises, the
-            negated ones. NaN where there was none.
-        fp: values at p, (N,) float64, likewise; infinite until a finite one was seen.
+        g: best position of each particle's neighbourhood, (N, D) or (1, D).
+        w: worst point so far, (1, D).
+        fx: values at x, (N,) float64, lower is better: negated if the swarm maximises; NaN if
+            missing.
+        fp: values at p, (N,) float64, likewise; infinite before any finite one.
         move: number of the move, from 0.
-        links: the neighbours of each particle in a lattice (see `pyswarmopt.topology.Lattice`),
-            (N, k) int64; None in another topology.
+        links: neighbours of each particle in a lattice (see `pyswarmopt.topology.Lattice`), (N, k)
+            int64; None in another topology.
 
-    A swarm moves with all of them. One made by hand may leave out the last four.
+    Swarms set all of them. One made by hand may omit the last four.
 
     Example:
         >>> x = np.zeros((2, 1))
@@ -73,19 +73,20 @@ class Term:
     """One term of the velocity.
 
     Attributes:
-        name: what reports call it.
+        name: name in reports.
         weight: its coefficient, a number or a schedule over moves.
         direction: from a `Snapshot` to an (N, D) array.
         random: the factor r ~ U(0, 1): one per particle ("scalar"), one per particle and coordinate
             ("element"), or always 1 ("none").
-        looks_at: what the direction of a particle in a coordinate depends on: the same particle and
-            coordinate ("element"), other particles, too ("column"), or anything ("all"). A sum of
-            terms none of which looks at "all" is evaluated block by block, on NumPy arrays, and so
-            moves a large swarm without temporaries of its size.
+        looks_at: input of a particle's direction in a coordinate: the same particle and coordinate
+            ("element"), other particles, too ("column"), or anything ("all"). A sum of terms
+            without "all" is evaluated block by block, on NumPy arrays, so that a large swarm moves
+            without temporaries of its size.
 
     Raises:
         ValueError: another `random` or `looks_at`, or a weight that is not finite.
-        TypeError: a direction that is no function, or a weight that is no number and no schedule.
+        TypeError: a direction that is not a function, or a weight that is neither a number nor a
+            schedule.
 
     Example:
         >>> Term("centre", 0.1, lambda s: s.p.mean(0) - s.x).random
@@ -201,24 +202,24 @@ def repel(weight: float | Schedule, random: Randomness = "scalar") -> Term:
 
 @dataclass(frozen=True)
 class SumOfTerms:
-    """The velocity as a sum over terms of ``r * weight * direction``, which may be divided by C,
-    the sum of r * weight.
+    """The velocity as a sum over terms of ``r * weight * direction``, optionally divided by C, the
+    sum of r * weight.
 
-    The factors r ~ U(0, 1) per particle are float64 numbers of the swarm's generator, (N, scalar
-    terms) for each move, in the order of the terms, whatever D and the dtype: a swarm on n
-    coefficients and one on a million weights see the same random numbers. Those per coordinate are
-    16-bit numbers of a `RandomBits` stream.
+    The factors r ~ U(0, 1) per particle are float64 numbers from the swarm's generator, (N, scalar
+    terms) for each move, in the order of the terms, whatever D and dtype: a swarm on n coefficients
+    and one on a million weights see the same random numbers. Factors per coordinate are 16-bit
+    numbers of a `RandomBits` stream.
 
     Attributes:
         terms: the terms, in the order of their random draws.
-        normalise: divide by C, the sum of r * weight as drawn for this particle (Feng et al. 2024,
-            Algorithm 1).
+        normalise: whether to divide by C, the sum of r * weight drawn for the particle (Feng et al.
+            2024, Algorithm 1).
         limit: V_max > 0, to which each coordinate of the velocity is cut (Eberhart & Shi 2000), in
             the units of x; None: not at all.
 
     Raises:
         ValueError: no terms, or a limit that is not positive.
-        TypeError: a term that is none, such as a plain function.
+        TypeError: not a term, for example a plain function.
 
     Example:
         >>> rule = SumOfTerms((inertia(0.7), cognitive(1.5, "scalar"), social(1.5)))
@@ -243,7 +244,7 @@ class SumOfTerms:
             raise ValueError(f"max_velocity={self.limit}: it must be positive")
 
     def __str__(self) -> str:
-        """The weights, names and random factors of the terms, and what is done with their sum.
+        """The terms' weights, names and random factors, and the treatment of their sum.
 
         Example:
             >>> print(SumOfTerms((inertia(0.7), social(1.5)), limit=2.0))
@@ -256,7 +257,7 @@ class SumOfTerms:
         return text if self.limit is None else f"{text}, at most {self.limit}"
 
     def planned(self, moves: int) -> SumOfTerms:
-        """The same sum in a run of so many moves."""
+        """The sum for a run of `moves` moves."""
         terms = (replace(term, weight=planned(term.weight, moves)) for term in self.terms)
         return replace(self, terms=tuple(terms))
 
@@ -288,10 +289,10 @@ class SumOfTerms:
         return self.on(snapshot, self.normalised(c))
 
     def normalised(self, c: npt.NDArray[Any], axis: int = 0) -> npt.NDArray[Any]:
-        """Coefficients r * weight divided by C, their sum along the axis of the terms; unchanged
-        without `normalise`.
+        """Coefficients r * weight divided by C, their sum along the terms' axis; unchanged without
+        `normalise`.
 
-        Where all draws were exactly 0 the velocity is 0 rather than 0 / 0.
+        If all draws are exactly 0 the velocity is 0 instead of 0 / 0.
         """
         if not self.normalise:
             return c
@@ -300,13 +301,13 @@ class SumOfTerms:
         return c / total
 
     def on(self, block: Snapshot, coefficients: Any) -> Any:
-        """Velocities of a block, NumPy or torch as the block: the sum of coefficient * direction.
+        """Velocities of a block, in the block's array kind: the sum of coefficient * direction.
 
         Args:
             block: (rows, columns) of the swarm.
-            coefficients: a sequence with, for each term, what broadcasts to that shape.
+            coefficients: for each term, coefficients that broadcast to the block's shape.
         """
-        if isinstance(coefficients, np.ndarray):  # else they are those of a block
+        if isinstance(coefficients, np.ndarray):  # otherwise they belong to a block
             coefficients = like(coefficients, block.x)
         velocity: Any = None
         for term, c in zip(self.terms, coefficients, strict=True):
@@ -319,10 +320,10 @@ class SumOfTerms:
 
 
 def _direction(term: Term, block: Snapshot) -> Any:
-    """Where a term pulls the particles of a block, of its shape or broadcast to it.
+    """A term's direction for a block, of its shape or broadcastable to it.
 
     Raises:
-        ValueError: an array of another shape.
+        ValueError: the array has another shape.
     """
     direction = term.direction(block)
     require_shape(f"the direction of term {term.name!r}", direction, block.x.shape)
