@@ -1,5 +1,5 @@
-"""The command `pyswarmopt`: one file per command, listed in `app.py`. All but `lesson` need typer
-(extra: toy).
+"""The command `pyswarmopt`: one file per command, listed in `app.py`. All except `lesson` need
+typer (extra: toy).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run `pyswarmopt` and exit: 0 done, 2 wrong input (one line on stderr), 130 interrupted.
 
     Args:
-        argv: the arguments without the program's name; None takes them from `sys.argv`.
+        argv: arguments without the program's name; None: from `sys.argv`.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _write_lesson(arguments: Sequence[str]) -> NoReturn:
-    """The one command that needs no extra."""
+    """The only command that needs no extra."""
     from pyswarmopt.teaching.lesson.__main__ import main as lesson
 
     lesson(arguments)

@@ -1,4 +1,4 @@
-"""The commands, and what becomes of their errors."""
+"""The commands, and the handling of their errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pyswarmopt(version: Annotated[bool, version_option("pyswarmopt")] = False) -
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line; the exit code. Bad input, for which the library raises ValueError, is one
+    """Run a command line; return the exit code. Bad input (ValueError in the library) becomes one
     line on stderr.
     """
     tame_warnings()
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     except ImportError as error:
         return complain(f"{error.name or error} is needed for this: install the extra 'toy'")
     except (MemoryError, RuntimeError) as error:
-        # PyTorch's way to say it
+        # PyTorch's error for it
         if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
             raise
         return complain("does not fit into memory; lower --dim or --particles")

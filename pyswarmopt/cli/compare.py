@@ -1,4 +1,4 @@
-"""`pyswarmopt compare`: recipes against each other on test functions."""
+"""`pyswarmopt compare`: recipes compared on test functions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def command(
 
 
 def _entries(function: str, comparison: Comparison) -> list[dict[str, Any]]:
-    """What `--json` tells of a function: an entry for each recipe."""
+    """The function's entry in `--json`: one for each recipe."""
     paired = comparison.paired()
     return [
         {
@@ -117,15 +117,15 @@ def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -
 
 
 def _ranks(found: dict[str, Comparison]) -> None:
-    """Print the mean rank of each recipe over the functions, the best first."""
+    """Print each recipe's mean rank over the functions, best first."""
     ranks = _mean_ranks(found)
     told = [f"{name} {ranks[name]:.2g}" for name in sorted(ranks, key=lambda name: ranks[name])]
     open_console().print(f"mean rank over {counted(len(found), 'function')}: {', '.join(told)}")
 
 
 def _mean_ranks(found: dict[str, Comparison]) -> dict[str, float]:
-    """Of each recipe: the mean over the functions of the rank of its median, 1 for the least; equal
-    ones share the mean of theirs.
+    """Recipe -> mean over the functions of the rank of its median, 1 for the least; ties share
+    their mean rank.
     """
     ranks: dict[str, list[float]] = {}
     for comparison in found.values():

@@ -1,5 +1,5 @@
-"""Layout of the help: a line per option, in groups, on one screen; what few people need by name
-only. ``--help-all`` shows all of it.
+"""Layout of the help: a line per option, in groups, on one screen; rarely used options by name
+only. ``--help-all`` shows everything.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ OUTPUT = "Output"
 EVERYTHING = "--help-all"
 EXAMPLE = "Example: "
 HEADING = 12  # columns of a heading beside commands
-WIDE = 100  # the help is not spread over more columns, however wide the terminal is
+WIDE = 100  # most columns of the help, however wide the terminal is
 
 
 class HelpCommand(TyperCommand):
-    """A command whose help lists its options by group, and whose integer options have an upper
-    bound, which the message about a larger value names.
+    """A command whose help lists options by group; its integer options have upper bounds, named in
+    the error message.
     """
 
-    # of the groups, in order; arguments come first
+    # headings of the groups, in order; arguments come first
     headings: ClassVar[tuple[str, ...]] = (SETTINGS, OUTPUT)
 
     @property
     def only_named(self) -> list[str]:
-        """Options that the help names without a word on them: the hidden ones."""
+        """Hidden options: the help only names them."""
         return [param.opts[0] for param in self.params if getattr(param, "hidden", False)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help; nothing is left for the parser's own formatter."""
+        """Print the help; the parser's own formatter prints nothing."""
         print_help(self, ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Show everything if that is asked for, else parse and refuse what is too large."""
+        """Show the whole help if requested, else parse and refuse numbers that are too large."""
         if EVERYTHING in args and not ctx.resilient_parsing:
             print_help(self, ctx, everything=True)
             ctx.exit()
@@ -63,10 +63,10 @@ class HelpCommand(TyperCommand):
 
 
 class HelpGroup(TyperGroup):
-    """The list of commands, under the headings that they were registered with."""
+    """The list of commands, under their registered headings."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help; nothing is left for the parser's own formatter."""
+        """Print the help; the parser's own formatter prints nothing."""
         console = _console()
         _head(console, f"{ctx.command_path} COMMAND [OPTIONS]", _paragraphs(self.help or ""))
         sections: dict[str, list[Any]] = {}
@@ -90,7 +90,7 @@ class HelpGroup(TyperGroup):
 
 
 def run_app(app: typer.Typer, name: str, arguments: list[str]) -> int:
-    """Run a command line of a program; the exit code. What the parser refuses is one line on
+    """Run a program's command line; return the exit code. The parser's errors become one line on
     stderr.
     """
     try:
@@ -106,7 +106,7 @@ def run_app(app: typer.Typer, name: str, arguments: list[str]) -> int:
 
 
 def version_option(package: str) -> Any:
-    """The switch ``--version``, which prints that of a package and exits."""
+    """The switch ``--version``, which prints a package's version and exits."""
 
     def show(asked: bool) -> None:
         if asked:
@@ -122,10 +122,10 @@ def print_help(command: Any, ctx: Any, everything: bool = False) -> None:
     """Print a command's usage, first paragraph, options by group and example.
 
     Args:
-        command: the parser's command, a `HelpCommand`.
-        ctx: its context, which knows the command's whole name.
-        everything: whether the other paragraphs are shown, and the hidden options with their texts;
-            else these are only named.
+        command: a `HelpCommand` of the parser.
+        ctx: its context, with the command's full name.
+        everything: whether to show the other paragraphs, and hidden options with their texts;
+            otherwise these are only named.
     """
     console = _console()
     required = [_left(param) for param in command.params if param.required]
@@ -148,12 +148,12 @@ def print_help(command: Any, ctx: Any, everything: bool = False) -> None:
 
 
 def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, list[Any]]]:
-    """The arguments and options of a command under the headings of the help.
+    """A command's arguments and options by heading of the help.
 
     Args:
-        command: the parser's command.
+        command: command of the parser.
         ctx: its context.
-        hidden: whether options that the help only names are among them.
+        hidden: whether to include options that the help only names.
     """
     headings = ("Arguments", *getattr(command, "headings", HelpCommand.headings))
     groups: dict[str, list[Any]] = {name: [] for name in headings}
@@ -167,8 +167,7 @@ def grouped(command: Any, ctx: Any, hidden: bool = False) -> list[tuple[str, lis
 
 
 def default_of(param: Any) -> Any:
-    """The default that is worth telling: None for switches, and for options that are simply not
-    given.
+    """The default worth showing: None for switches, and for options that are simply not given.
 
     Example:
         >>> from types import SimpleNamespace
@@ -192,7 +191,7 @@ def _head(console: Console, usage: str, paragraphs: Iterable[str]) -> None:
 
 
 def _table(fixed: int) -> Table:
-    """A table whose first columns are not wrapped."""
+    """A table with unwrapped first columns."""
     table = Table.grid(padding=(0, 2))
     for _ in range(fixed):
         table.add_column(no_wrap=True)
@@ -200,23 +199,23 @@ def _table(fixed: int) -> Table:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """A docstring's paragraphs: lines joined, but for those after \\b, which stay as they are."""
+    """A docstring's paragraphs, with lines joined except after \b."""
     for paragraph in text.strip("\n").split("\n\n"):
         kept = paragraph.strip("\n")
         yield kept.removeprefix("\b\n") if kept.startswith("\b") else " ".join(kept.split())
 
 
 def _left(param: Any) -> str:
-    """Spelling of an option: ``--experts DIR...``, ``RUN``, ``--json``."""
+    """An option as typed: ``--experts DIR...``, ``RUN``, ``--json``."""
     if isinstance(param, TyperArgument):
         return str(param.metavar or param.name.upper())
-    # short names first, which the parser keeps in no order
+    # short names first; the parser keeps no order
     names = sorted([*param.opts, *param.secondary_opts], key=lambda name: name.startswith("--"))
     return f"{', '.join(names)} {'' if param.is_flag else param.metavar or ''}".rstrip()
 
 
 def _right(param: Any) -> str:
-    """Purpose of an option, and its default."""
+    """An option's purpose and default."""
     default = default_of(param)
     ending = " (required)" if param.required else "" if default is None else f" [{default}]"
     return f"{param.help or ''}{ending}"

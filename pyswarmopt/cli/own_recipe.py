@@ -1,6 +1,4 @@
-"""Recipes as the command line names them: one of the package's, the default search, or one in a file
-of the user's.
-"""
+"""Recipes named on the command line: the package's, the default search, or one in a user's file."""
 
 from __future__ import annotations
 
@@ -13,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def named(words: str) -> dict[str, Recipe | None]:
-    """The recipes of a list with commas, by name; a FILE.py:NAME is called NAME.
+    """Name -> recipe, from a comma-separated list; a FILE.py:NAME is called NAME.
 
     Raises:
-        ValueError: none, an unknown one, two of one name, or a file without it.
+        ValueError: no recipe, an unknown one, two with one name, or a file without it.
     """
     found: dict[str, Recipe | None] = {}
     for word in dict.fromkeys(part.strip() for part in words.split(",") if part.strip()):

@@ -91,7 +91,7 @@ def command(
 
 
 def _record(result: Result, optimum: float) -> dict[str, Any]:
-    """What a search found, as JSON values."""
+    """A search's result, as JSON values."""
     return {
         "x": result.x.tolist(),
         "value": result.fun,
@@ -103,7 +103,7 @@ def _record(result: Result, optimum: float) -> dict[str, Any]:
 
 
 def _shown(x: Floats) -> str:
-    """A point in six digits, its first ten coordinates.
+    """A point with six digits, its first ten coordinates.
 
     Example:
         >>> import numpy as np

@@ -67,9 +67,7 @@ def _about(function: ToyFunction) -> dict[str, Any]:
 
 
 def _recipe(name: str) -> dict[str, Any]:
-    """Title with source, and the equation: the first two paragraphs of the recipe's
-    documentation.
-    """
+    """Title with source, and the equation: the first two paragraphs of the recipe's documentation."""
     from pyswarmopt.algorithms.registry import RECIPES
 
     doc = inspect.getdoc(RECIPES[name]) or ""

@@ -1,6 +1,4 @@
-"""The entry points of the commands: Ctrl-C ends them from the first moment on, also while modules
-load.
-"""
+"""The entry points of the commands: Ctrl-C ends them from the start, even while modules load."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from typing import NoReturn
 
 from pyswarmopt.cli.streams import prepare
 
-INTERRUPTED = 130  # exit code of a shell for SIGINT
+INTERRUPTED = 130  # a shell's exit code for SIGINT
 
 
 def pyswarmopt() -> NoReturn:
@@ -32,8 +30,8 @@ def swarm_llm() -> NoReturn:
 
 
 def _run(module: str) -> NoReturn:
-    """Call the `main` of a module, with a Ctrl-C that no import swallows."""
-    # else it is ignored, as in a background job
+    """Call the `main` of a module, with a Ctrl-C that imports cannot swallow."""
+    # otherwise ignored, as in a background job
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     prepare()
@@ -45,11 +43,10 @@ def _run(module: str) -> NoReturn:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; in the middle of an import end the process.
+    """Raise KeyboardInterrupt; during an import end the process.
 
-    Modules that try several ways to import something swallow a KeyboardInterrupt, or make another
-    error of it, which the user would see as a traceback. A run can be resumed after any end, so
-    nothing is lost.
+    Modules that try several imports swallow a KeyboardInterrupt, or turn it into another error,
+    which the user would see as a traceback. A run can be resumed after any end, so nothing is lost.
     """
     caller = frame
     while caller is not None:

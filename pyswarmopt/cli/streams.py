@@ -1,4 +1,4 @@
-"""Standard streams that a long computation survives: it does not end because nobody can read on."""
+"""Standard streams for long computations, which continue even if no one can read their output."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import TextIO
 
 
 class Enduring(io.TextIOWrapper):
-    """A stream for progress and messages: where it cannot be written to, a full disk or a closed
-    pipe, the rest is dropped.
+    """A stream for progress and messages: if it cannot be written (full disk, closed pipe), the
+    rest is dropped.
     """
 
     def write(self, text: str, /) -> int:
-        """Write text, or drop it; its length."""
+        """Write or drop text; return its length."""
         self._try(lambda: super(Enduring, self).write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Flush what is written, or drop it."""
+        """Flush written text, or drop it."""
         self._try(super().flush)
 
     def _try(self, step: Callable[[], object]) -> None:
@@ -32,7 +32,7 @@ class Enduring(io.TextIOWrapper):
 
 
 def silence(stream: TextIO) -> None:
-    """Let whatever is still written to a stream go nowhere, what waits in its buffer too."""
+    """Discard everything still written to a stream, its buffer included."""
     with suppress(OSError):
         number = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -41,16 +41,16 @@ def silence(stream: TextIO) -> None:
 
 
 def prepare() -> None:
-    """Make this process's streams fit for a long computation.
+    """Prepare this process's streams for a long computation.
 
-    A stream that is closed leads nowhere, so that no file takes its number. What stderr cannot take
-    is dropped, and what stdout's encoding lacks is an escape.
+    A closed stream is redirected to nowhere, so that no file takes its number. Text that stderr
+    cannot take is dropped, and characters missing in stdout's encoding become escapes.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":

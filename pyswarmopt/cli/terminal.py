@@ -1,6 +1,4 @@
-"""Everything that the commands print as text passes through here; `base.words` says what is shown
-of it.
-"""
+"""All text printed by the commands passes through here; `base.words` decides what is shown."""
 
 from __future__ import annotations
 
@@ -17,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def echo(text: str = "", err: bool = False, end: str = "\n") -> None:
-    """Print text on stdout, or stderr, its unsafe characters as escapes."""
+    """Print text on stdout or stderr, with unsafe characters as escapes."""
     stream = sys.stderr if err else sys.stdout
     stream.write(visible(text) + end)
     stream.flush()
 
 
 def complain(text: str, arguments: Sequence[str] = ()) -> int:
-    """Print the one line that says what is wrong with the input, long values of the command line
-    cut; the exit code.
+    """Print one line on the fault in the input, cutting long command-line values; return the exit
+    code.
     """
     values = [part for argument in arguments for part in (argument, argument.partition("=")[2])]
     echo(f"error: {one_line(text, values)}", err=True)
@@ -33,7 +31,7 @@ def complain(text: str, arguments: Sequence[str] = ()) -> int:
 
 
 def unreadable(arguments: Sequence[str]) -> str | None:
-    """Message on a command line that is not text; None if it is.
+    """A message on a command line that is not text; None if it is text.
 
     Example:
         >>> unreadable(["run", "sphere"]), unreadable(["run", "caf" + chr(0xDCE9)])
@@ -49,7 +47,9 @@ def unreadable(arguments: Sequence[str]) -> str | None:
 
 
 class _Warnings(logging.Handler):
-    """Log records as single lines on stderr, each line once: a file may be read several times."""
+    """Prints log records as single lines on stderr, each line once: a file may be read several
+    times.
+    """
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
@@ -64,16 +64,14 @@ class _Warnings(logging.Handler):
 
 
 def tame_warnings() -> None:
-    """Show log messages of level WARNING and above like all other messages, where nobody else
-    handles them.
+    """Show log messages of level WARNING and above like other messages, unless the user has a
+    handler.
     """
     logging.lastResort = _Warnings(logging.WARNING)
 
 
 def open_console(**options: Any) -> Console:
-    """A Rich console that shows unsafe characters as escapes, in tables and progress displays,
-    too.
-    """
+    """A Rich console that shows unsafe characters as escapes, also in tables and progress displays."""
     from rich.console import Console, RenderableType
     from rich.segment import Segment
     from rich.text import Text

@@ -1,10 +1,10 @@
-"""Diagnosis of a recipe in words: will its coefficients settle.
+"""Diagnoses a recipe in words: whether its coefficients are stable.
 
-Stability is that of a particle under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007,
-Information Processing Letters 102): its attractors stand still, only its random factors vary. Then
-a coordinate obeys ``z' = M z + c`` with ``z = (x, v)`` and a random 2 x 2 matrix M, drawn anew at
-each move. The mean of x settles if the spectral radius of E[M] is below 1 (order 1), its variance
-too if that of E[M (x) M] is (order 2).
+Stability is analysed under stagnation (Poli 2009, IEEE TEC 13(4); Jiang, Luo & Yang 2007,
+Information Processing Letters 102): attractors are fixed, only random factors vary. Then a
+coordinate obeys ``z' = M z + c`` with ``z = (x, v)`` and a random 2 x 2 matrix M, drawn anew at
+each move. The mean of x converges if the spectral radius of E[M] is below 1 (order 1), its variance
+if that of E[M (x) M] is also below 1 (order 2).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from pyswarmopt.parts.schedule import as_schedule
 from pyswarmopt.parts.topology import Ring
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, Term
 
-NODES = 100_000  # the most quadrature nodes
+NODES = 100_000  # most quadrature nodes
 
 
 class Stability(NamedTuple):
     """Spectral radii under stagnation; below 1 is stable.
 
     Attributes:
-        order1: of E[M]: whether the mean of a particle's position settles.
-        order2: of E[M (x) M]: whether its variance does.
+        order1: spectral radius of E[M]: whether the mean of a particle's position converges.
+        order2: spectral radius of E[M (x) M]: whether its variance converges.
 
     Example:
         >>> Stability(order1=0.8, order2=0.9).order2 < 1
@@ -43,11 +43,11 @@ class Stability(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Findings of `diagnose`.
+    """The result of `diagnose`.
 
     Attributes:
-        text: the findings in words.
-        stability: stability of the coefficients; None where it is not known.
+        text: findings in words.
+        stability: stability of the coefficients; None if unknown.
 
     Example:
         >>> print(Diagnosis("They are stable.", Stability(0.8, 0.9)))
@@ -65,11 +65,11 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
     """Explain a recipe's coefficients.
 
     Args:
-        recipe: the recipe or its name.
-        move: the move, from 0, whose coefficients are looked at.
+        recipe: recipe or its name.
+        move: move, from 0, whose coefficients are analysed.
 
     Returns:
-        The findings, whose `str` is a text.
+        The findings; `str` gives their text.
 
     Example:
         >>> import pyswarmopt as pso
@@ -85,24 +85,24 @@ def diagnose(recipe: Recipe | str, move: int = 0) -> Diagnosis:
 
 
 def stability(recipe: Recipe, move: int = 0) -> Stability | None:
-    """Stability of a recipe's coefficients, were they those of one move for ever.
+    """Stability of a recipe's coefficients at one move, as if they were constant.
 
-    For ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)`` order 2 is stable exactly where ``c1 + c2 < 24
-    (1 - w^2) / (7 - 5 w)`` and ``|w| < 1``, c1 = c2 (Poli 2009; Jiang et al. 2007). The criterion
-    behind it, E[M (x) M], holds for any sum of terms that are linear in the particle's own x and v,
-    so it is evaluated here for unequal, missing, random and normalised coefficients too, those of
-    `model_swarms` included: the expectation is an integral over the random factors, done by Gauss
-    quadrature. A clamp is left out.
+    For ``v <- w v + c1 r1 (p - x) + c2 r2 (g - x)`` order 2 is stable exactly if ``c1 + c2 < 24 (1
+    - w^2) / (7 - 5 w)`` and ``|w| < 1``, c1 = c2 (Poli 2009; Jiang et al. 2007). The underlying
+    criterion, E[M (x) M], holds for any sum of terms linear in the particle's own x and v, so it is
+    also evaluated for unequal, missing, random and normalised coefficients, including
+    `model_swarms`: the expectation is an integral over the random factors, by Gauss quadrature.
+    Clamps are ignored.
 
-    What is not known: anything beyond stagnation, that is while p, g and w still move; whether the
-    swarm settles at an optimum; and rules that are no sum of such terms (`spso2011`, `bare_bones`).
+    Unknown remain: the behaviour while p, g and w still move; whether the swarm converges to an
+    optimum; and rules other than such sums (`spso2011`, `bare_bones`).
 
     Args:
         recipe: the recipe.
-        move: the move, from 0, whose weights and step length are looked at.
+        move: move, from 0, whose weights and step length are used.
 
     Returns:
-        The two spectral radii, or None where they are not known.
+        The two spectral radii, or None if unknown.
 
     Example:
         >>> from pyswarmopt import recipes
@@ -131,8 +131,8 @@ def stability(recipe: Recipe, move: int = 0) -> Stability | None:
 
 
 def _response(term: Term) -> tuple[float, float] | None:
-    """Response of a term's direction for a particle to its own x and v; None if not linear, or to
-    others' too, or if it depends on values or the move.
+    """Response of a term's direction for a particle to its own x and v; None if not linear, or if
+    it also depends on others, on values or on the move.
     """
     generator = np.random.default_rng(0)
     x, v, p, g, w = generator.random((5, 4, 1))
@@ -142,7 +142,7 @@ def _response(term: Term) -> tuple[float, float] | None:
     try:
         first = _slope(term, early, "x"), _slope(term, early, "v")
         second = _slope(term, late, "x"), _slope(term, late, "v")
-    # a direction of one's own that needs other shapes, or tensors
+    # a user's direction that needs other shapes, or tensors
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
         return None
     if first != second or None in first:
@@ -151,24 +151,24 @@ def _response(term: Term) -> tuple[float, float] | None:
 
 
 def _slope(term: Term, at: Snapshot, name: str) -> float | None:
-    """Change of the first particle's direction with its own x or v; None if it is not linear, or
-    the others' change too.
+    """Change of the first particle's direction with its own x or v; None if not linear, or if other
+    particles' directions change as well.
     """
     first = np.array([[1.0], [0.0], [0.0], [0.0]])
     base, *moved = (
         term.direction(at._replace(**{name: getattr(at, name) + k * first})) for k in (0, 1, 2)
     )
     slope = float((moved[0] - base)[0].flatten()[0])
-    # Twice as far moved a linear response doubles, and the other three do not respond.
+    # After twice the shift a linear response doubles; the other three must not respond.
     linear = (np.allclose(m - base, k * slope * first, atol=1e-9) for k, m in enumerate(moved, 1))
     return slope if all(linear) else None
 
 
 def _factors(terms: tuple[Term, ...]) -> tuple[Floats, Floats]:
-    """Nodes, (n, terms), and weights, (n,), of an integral over the random factors of the terms."""
+    """Nodes, (n, terms), and weights, (n,), for integrating over the terms' random factors."""
     random = [term.random != "none" for term in terms]
     count = sum(random)
-    # Exact for polynomials, so 2 nodes would do without a normalisation; with one, more is better.
+    # 2 nodes are exact for polynomials (without normalisation); with it, more are better.
     points = int(min(16, max(2, NODES ** (1 / max(count, 1)))))
     nodes, weights = np.polynomial.legendre.leggauss(points)
     nodes = (nodes + 1) / 2
@@ -205,7 +205,7 @@ def _say_stability(recipe: Recipe, move: int, radii: Stability | None) -> str:
 
 
 def _say_limit(recipe: Recipe, move: int) -> str:
-    """The closed form where it applies: v <- w v + c1 r1 (p - x) + c2 r2 (g - x), c1 = c2."""
+    """The closed form, if it applies: v <- w v + c1 r1 (p - x) + c2 r2 (g - x), c1 = c2."""
     rule = recipe.velocity
     if not isinstance(rule, SumOfTerms):
         return ""

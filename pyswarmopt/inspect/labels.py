@@ -1,4 +1,4 @@
-"""Places for the names of points in a picture, so that none lies on another."""
+"""Places labels of points in a picture without overlaps."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 
-MARK = 6.0  # half the side of the mark at a point
-STEP = 6.0  # between the places that are tried
+MARK = 6.0  # half the side of a point's mark
+STEP = 6.0  # distance between tried places
 
 
 def place_labels(
     points: Floats, sizes: Floats, room: Sequence[float], gap: float = 3.0
 ) -> list[tuple[float, float] | None]:
-    """The middle of each label: beside its point where that is free, else the nearest free place.
+    """The middle of each label: beside its point if free, else the nearest free place.
 
     Args:
-        points: what is named, (n, 2), in units that are the same along both axes, such as pixels.
+        points: labelled points, (n, 2), in units equal along both axes, such as pixels.
         sizes: width and height of each label, (n, 2).
         room: left, lowest, right and highest coordinate that a label may reach.
-        gap: between a label and what it must not touch: other labels and the marks of all points.
+        gap: distance between a label and other labels or points' marks.
 
     Returns:
-        For each point the middle of its label; None where the room is full.
+        The middle of each point's label; None if the room is full.
 
     Example:
         >>> same = np.array([[50.0, 50.0], [50.0, 50.0]])
@@ -49,8 +49,8 @@ def place_labels(
 
 
 def _candidates(point: Floats, half: Floats, low: Floats, high: Floats, gap: float) -> Floats:
-    """Places of a label inside the room: right, left, above and below its point, then all, the
-    nearest first.
+    """Possible places of a label inside the room: right, left, above and below its point, then all
+    others, nearest first.
     """
     sides = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)])
     beside = point + sides * (half + MARK + gap)

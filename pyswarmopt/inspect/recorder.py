@@ -1,9 +1,8 @@
-"""Watch a swarm move: what each term of its velocity pulled, at every move, as the swarm itself
-computed it.
+"""Records a swarm's moves: the pull of each velocity term at every move, as the swarm computed it.
 
-A recorder wraps the recipe's velocity rule, passes every call on, and calls the same rule once more
-per term with the coefficients of the other terms at 0. It changes nothing: the same seed gives the
-same search, recorded or not. It is for swarms that a person looks at, not for large ones.
+A recorder wraps the recipe's velocity rule, passes every call on, and repeats it for each term with
+the other terms' coefficients at 0. It changes nothing: the same seed gives the same search,
+recorded or not. It is meant for small swarms that people watch.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
 
     Args:
         fun: the objective, (N, D) array -> (N,).
-        recipe: the algorithm, or its name; its own stop rules are obeyed.
-        moves: the most moves.
+        recipe: algorithm or its name; its own stop rules apply.
+        moves: most moves.
         swarm: further arguments of `Swarm`: bounds, population, positions, velocities, seed,
             maximize.
 
@@ -42,7 +41,7 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
         The starting positions and then one step per move.
 
     Raises:
-        ValueError: arguments that do not fit each other, or a swarm too large to be watched.
+        ValueError: inconsistent arguments, or a swarm too large to record.
 
     Example:
         >>> import pyswarmopt as pso
@@ -118,19 +117,19 @@ class Notes:
         self.factors: dict[str, Floats] = {}
 
     def schedule(self, move: int) -> float:
-        """The recipe's step length, noted."""
+        """The recipe's step length, recorded."""
         self.move, self.length = move, float(self._recipe.schedule(move))
         return self.length
 
     def watch(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
-        """The recipe's velocities, with a note of what they were computed from."""
+        """The recipe's velocities, recorded with their inputs."""
         self.seen = _seen(snapshot)
         return self._recipe.velocity(snapshot, move, generator)
 
 
 @dataclass(frozen=True)
 class _WatchedSum(SumOfTerms):
-    """A sum of terms, whose forces are noted one by one."""
+    """A sum of terms whose forces are recorded one by one."""
 
     notes: Notes = field(kw_only=True)
 
@@ -139,7 +138,7 @@ class _WatchedSum(SumOfTerms):
         notes.seen = _seen(block)
         notes.forces = {}
         notes.factors = {}
-        # C differs between coordinates where one of the factors does.
+        # C differs between coordinates if a factor does.
         mixed = self.normalise and bool(self.per_coordinate)
         for k, term in enumerate(self.terms):
             notes.forces[term.name] = _copy(super().on(block, _only(coefficients, k)))
@@ -151,14 +150,14 @@ class _WatchedSum(SumOfTerms):
 
 
 def _only(coefficients: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
-    """The coefficients of a move, all but those of term k set to 0."""
+    """The coefficients of a move, with all but term k's set to 0."""
     alone = np.zeros_like(coefficients)
     alone[k] = coefficients[k]
     return alone
 
 
 def _seen(snapshot: Snapshot) -> Snapshot:
-    """A copy of the points of a snapshot."""
+    """A copy of a snapshot's points."""
     return Snapshot(
         x=_copy(snapshot.x),
         v=_copy(snapshot.v),

@@ -1,4 +1,4 @@
-"""One round of a swarm as `pyswarmopt.record` keeps it and the plots draw it."""
+"""A round of a swarm, recorded by `pyswarmopt.record` and drawn by the plots."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from pyswarmopt.base.arrays import Bools, Floats
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One round of a swarm of N particles in D dimensions: a move, an evaluation, and the bests
-    after it.
+    """A round of N particles in D dimensions: a move, an evaluation, and the bests after it.
 
     Attributes:
         number: 0 for the starting positions, then 1, 2, ...
-        x: where the particles were evaluated, (N, D).
-        v: velocities that brought them there, after walls, (N, D).
-        values: what they found, (N,), in the user's sense.
+        x: evaluated positions, (N, D).
+        v: velocities that led there, after walls, (N, D).
+        values: their values, (N,), in the user's sense.
         p: personal bests after the evaluation, (N, D); before it where a new population follows.
-        p_values: values there, (N,).
+        p_values: values at p, (N,).
         best: the best value so far.
-        restarted: which particles were sent elsewhere after the evaluation, (N,).
-        origin: where the move began, (N, D); None for the starting positions, like all that
-            follows.
+        restarted: mask of particles sent elsewhere after the evaluation, (N,).
+        origin: positions before the move, (N, D); None, like all that follows, for the starting
+            positions.
         length: step length lambda of the move.
-        g: the bests of the neighbourhoods, (N, D).
-        w: the worst point known, (D,).
-        forces: what each term added to the velocity, by its name, (N, D); empty for a rule that is
-            no sum of terms.
-        factors: the random numbers r in them, (N, 1) or (N, D); where the sum is normalised,
-            divided by C.
+        g: bests of the neighbourhoods, (N, D).
+        w: worst known point, (D,).
+        forces: term name -> its contribution to the velocity, (N, D); empty for other rules than
+            sums of terms.
+        factors: their random numbers r, (N, 1) or (N, D); divided by C if the sum is normalised.
 
     Example:
         >>> import pyswarmopt as pso

@@ -1,9 +1,9 @@
 """nevergrad, both ways: our recipes as its optimisers, its optimisers as ours.
 
-Nothing here touches NumPy's global random state, which several of nevergrad's optimisers draw from:
-they are given one of their own for as long as they run. The exception are optimisers that keep a
-thread (COBYLA, and NGOpt where it calls it): what the thread draws, and when, is out of reach, so
-such runs are not bit-for-bit reproducible either.
+NumPy's global random state, from which several of nevergrad's optimisers draw, stays untouched:
+they get their own while they run. Optimisers with a thread (COBYLA, and NGOpt where it calls it)
+are an exception: the thread's draws and their timing cannot be controlled, so such runs are not
+reproducible bit for bit either.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from nevergrad.parametrization.helpers import Normalizer  # noqa: E402
 
 np.random.set_state(_state)  # importing it draws from NumPy's global generator
 
-WORST = 1e20  # told to nevergrad for a value that is not finite; it cuts off at 5e20
+WORST = 1e20  # told to nevergrad for a non-finite value; it cuts off at 5e20
 
 
 # ---- its optimisers as ours ----
 
 
 def one_at_a_time(name: str) -> bool:
-    """Whether an optimiser of nevergrad's needs the value of each point before it gives the next.
+    """Whether a nevergrad optimiser needs each point's value before it proposes the next.
 
     Raises:
-        ValueError: nevergrad has no optimiser of that name.
+        ValueError: no such optimiser.
     """
     if name not in ng.optimizers.registry:
         hint = did_you_mean(name, ng.optimizers.registry, "see its documentation")
@@ -57,21 +57,21 @@ class NevergradOptimizer(Replayed):
     """Any of nevergrad's optimisers as a `pyswarmopt.Optimizer`.
 
     Args:
-        name: in `nevergrad.optimizers.registry`, for example "CMA" or "NGOpt".
+        name: name in `nevergrad.optimizers.registry`, for example "CMA" or "NGOpt".
         bounds: the box to search in; see `pyswarmopt.boundary.make_box`.
         positions: points to evaluate first, (n, D). Without bounds the search starts from their
             mean and spread.
-        population: how many positions `ask` gives.
-        budget: evaluations in all; `stop` says when they are spent. Some optimisers need to know
-            it.
+        population: number of positions from `ask`.
+        budget: total number of evaluations; `stop` says when they are spent. Some optimisers need
+            to know it.
         seed: the same seed gives the same search; None takes one from the operating system.
         maximize: whether larger values are better.
 
     Raises:
-        ValueError: no such optimiser, one that takes one point at a time asked for more, or no idea
-            where to start.
+        ValueError: no such optimiser, a population for an optimiser that takes one point at a time,
+            or neither bounds nor positions.
 
-    Saving keeps the values told; loading asks and tells all of them again (see `interop.replay`).
+    Saving stores the told values; loading repeats all asks and tells (see `interop.replay`).
 
     Example:
         >>> optimizer = NevergradOptimizer("CMA", bounds=[(-5, 5)] * 2, population=6, budget=600, seed=1)
@@ -125,8 +125,8 @@ class NevergradOptimizer(Replayed):
                 raise ValueError(
                     f"bounds of coordinate {i} are equal, {low[i]}; nevergrad needs low < high"
                 )
-            # Bounds given here, and not by `set_bounds`, make the first step a sixth of the box
-            # instead of 1.
+            # Bounds given here, not by `set_bounds`, make the first step a sixth of the box instead
+            # of 1.
             return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
         if self._positions is None:
             raise ValueError("nevergrad needs to know where to start: give bounds or positions")
@@ -154,17 +154,16 @@ class NevergradOptimizer(Replayed):
     def _learn(self, candidates: list[Any], costs: Floats) -> None:
         with self._own_global_state():
             for candidate, cost in zip(candidates, costs, strict=True):
-                # Some optimisers cannot make use of the starting positions, which they did not
-                # propose.
+                # Some optimisers cannot use starting positions that they did not propose.
                 with suppress(ng.errors.TellNotAskedNotSupportedError):
                     self._optimizer.tell(candidate, float(min(cost, WORST)))
 
     def close(self) -> None:
-        """Release nevergrad's optimiser; it cannot be used any more.
+        """Release nevergrad's optimiser, which then can no longer be used.
 
-        Some of them (COBYLA, and NGOpt where it chooses that) run in a thread of their own, which
-        keeps a program from ending for as long as anything, a traceback for example, holds on to
-        the optimiser.
+        Some optimisers (COBYLA, and NGOpt where it chooses that) run in their own thread, which
+        keeps a program from ending as long as anything, such as a traceback, refers to the
+        optimiser.
         """
         self._optimizer = None
         self._pending = None
@@ -178,8 +177,8 @@ def _as_float(value: Any) -> float:
     return float(np.asarray(value).item())
 
 
-# Since NumPy 2.4 `float` refuses an array of one element, which nevergrad's metamodels (NGOpt's,
-# say) hand to it.
+# Since NumPy 2.4 `float` refuses one-element arrays, which nevergrad's metamodels (for example
+# NGOpt's) pass to it.
 metamodel.float = _as_float
 
 
@@ -188,11 +187,11 @@ class SwarmOptimizer(base.ConfiguredOptimizer):
     num_workers)``.
 
     With one worker the swarm moves round by round, with several each particle moves as soon as its
-    own value is there. Points that are told before the first ask are among the starting positions;
-    others that were not asked for are kept by nevergrad alone.
+    own value arrives. Points told before the first ask become starting positions; other unrequested
+    points are known only to nevergrad.
 
     Args:
-        recipe: its name.
+        recipe: name of the recipe.
         population: particles; default: the recipe's, or the number of workers if that is more.
     """
 
@@ -203,7 +202,7 @@ class SwarmOptimizer(base.ConfiguredOptimizer):
 
 
 class _Swarm(base.Optimizer):
-    """Hands out a swarm's tickets as nevergrad's candidates."""
+    """Hands out a swarm's tickets as nevergrad candidates."""
 
     def __init__(
         self, parametrization: Any, budget: int | None, num_workers: int, config: SwarmOptimizer
@@ -214,14 +213,14 @@ class _Swarm(base.Optimizer):
         self._normalizer = Normalizer(self.parametrization)
         self._boxed = self._normalizer.working and self._normalizer.fully_bounded
         self._swarm: Swarm | None = None
-        self._known: list[Any] = []  # positions told before the swarm began
-        self._tickets: dict[str, Ticket] = {}  # of candidates without a value, by their uid
+        self._known: list[Any] = []  # positions told before the swarm started
+        self._tickets: dict[str, Ticket] = {}  # tickets of candidates without a value, by uid
 
     def _internal_ask_candidate(self) -> Any:
         if self._swarm is None:
             self._swarm = self._start()
         ticket = self._next(self._swarm)
-        if ticket is None:  # all particles wait: the one that waits longest is handed out again
+        if ticket is None:  # all particles are pending: the one pending longest is handed out again
             ticket = self._tickets.pop(next(iter(self._tickets)))
         x = ticket.x
         candidate = self.parametrization.spawn_child()
@@ -251,7 +250,7 @@ class _Swarm(base.Optimizer):
         population = self._config.population or max(recipe.population, self.num_workers)
         positions = self._known[:population]
         if not self._boxed:
-            # The box is for recipes that restart; nothing stops at it. nevergrad's prior is normal.
+            # The box is for recipes that restart; it stops nothing. nevergrad's prior is normal.
             recipe = replace(recipe, boundary=boundary.none)
             drawn = self._rng.normal(size=(population, self.dimension))
             positions += list(drawn[len(positions) :])

@@ -25,23 +25,23 @@ from pyswarmopt.driver.problem.space import Choice, Integer, Parameter, Real, Sp
 from pyswarmopt.parts.bounds import read_bounds
 from pyswarmopt.swarm import Swarm
 
-# optuna calls a sampler from all threads of `n_jobs`; a lock of its own could not be pickled with it
+# optuna calls a sampler from all `n_jobs` threads; a lock inside it could not be pickled
 _ONE_AT_A_TIME = threading.RLock()
 
 
 class SwarmSampler(BaseSampler):
-    """Trials are the positions of a swarm, which moves particle by particle, so that trials may run
-    side by side.
+    """A sampler whose trials are positions of a swarm that moves particle by particle, so that
+    trials may run in parallel.
 
-    The parameters that all trials so far have in common are searched by the swarm; others, and the
-    first trial, are drawn at random. Where that search space changes, a new swarm begins. For one
-    objective. A failed or pruned trial counts as the worst.
+    The swarm searches the parameters that all trials so far share; others, and the first trial, are
+    drawn at random. If the shared space changes, a new swarm starts. For a single objective. A
+    failed or pruned trial counts as the worst.
 
     Args:
         seed: the same seed and the same values give the same trials.
         recipe: one of `pyswarmopt.recipes`, or its name.
-        population: particles; default: the recipe's. No more trials than that run side by side
-            without chance's help.
+        population: particles; default: the recipe's. With more parallel trials than particles, the
+            others are drawn at random.
 
     Example:
         >>> import optuna
@@ -68,7 +68,7 @@ class SwarmSampler(BaseSampler):
         self._tickets: dict[int, Ticket] = {}
 
     def reseed_rng(self) -> None:
-        """Draw other random numbers from now on; optuna calls it in each process."""
+        """Use other random numbers from now on; optuna calls it in each process."""
         self._random.reseed_rng()
 
     def infer_relative_search_space(
@@ -82,7 +82,7 @@ class SwarmSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Position of the next particle; nothing while all particles wait for their values."""
+        """Position of the next particle; empty while all particles are pending."""
         if len(study.directions) != 1:
             raise ValueError("SwarmSampler searches one objective; use another sampler for several")
         if not search_space:
@@ -105,7 +105,7 @@ class SwarmSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, distribution: Any
     ) -> Any:
-        """Draw at random: a parameter that not all trials have, or the first trial's."""
+        """Draw at random: a parameter not shared by all trials, or the first trial's."""
         return self._random.sample_independent(study, trial, param_name, distribution)
 
     def after_trial(
@@ -130,7 +130,7 @@ class SwarmSampler(BaseSampler):
 
 
 def _parameter(distribution: BaseDistribution) -> Parameter:
-    """Ours for one of optuna's; what goes in steps is searched by the number of steps."""
+    """Our parameter for optuna's; stepped ones are searched by the number of steps."""
     if isinstance(distribution, CategoricalDistribution):
         return Choice(distribution.choices)
     if not isinstance(distribution, FloatDistribution | IntDistribution):
@@ -144,8 +144,8 @@ def _parameter(distribution: BaseDistribution) -> Parameter:
 
 
 def _value(distribution: BaseDistribution, value: Any) -> Any:
-    """The parameter's value for a number of steps; rounding does not lead beyond the last one, which
-    optuna would draw anew.
+    """The parameter's value for a number of steps; rounding never exceeds the last value, which
+    optuna would draw again.
     """
     step = getattr(distribution, "step", None)
     if step is None or getattr(distribution, "log", False):

@@ -1,4 +1,4 @@
-"""CMA-ES as its author wrote it (pycma, Hansen et al.), as a `pyswarmopt.Optimizer`."""
+"""CMA-ES by its author (pycma, Hansen et al.) as a `pyswarmopt.Optimizer`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyswarmopt.base.arrays import Array, Floats
 from pyswarmopt.base.inputs import as_points
 from pyswarmopt.interop.replay import Replayed
 
-# A share of right answers has plateaus: equal values are no reason to stop.
+# Shares of right answers have plateaus: equal values are no reason to stop.
 _ON_PLATEAUS = {"tolfun": 0, "tolfunhist": 0, "tolflatfitness": 10**9, "tolstagnation": 10**9}
 
 
@@ -20,10 +20,10 @@ class PycmaOptimizer(Replayed):
     """pycma's `CMAEvolutionStrategy` with ask, tell and stop.
 
     Args:
-        positions: (n, D), n >= 2; they are evaluated first, and the search starts from their mean
-            with the standard deviation of their coordinates as its step size.
-        population: how many positions `ask` gives after those; None is pycma's 4 + 3 ln D.
-        budget: evaluations in all; `stop` says when they are spent.
+        positions: (n, D), n >= 2; evaluated first. The search starts from their mean, with the
+            standard deviation of their coordinates as step size.
+        population: number of later positions from `ask`; None is pycma's 4 + 3 ln D.
+        budget: total number of evaluations; `stop` says when they are spent.
         seed: the same seed gives the same search; None takes one from the operating system.
         maximize: whether larger values are better.
 
@@ -59,12 +59,12 @@ class PycmaOptimizer(Replayed):
             raise ValueError(
                 "pycma takes its first step size from the positions: give at least two that differ"
             )
-        # CMA-ES ranks its candidates: it needs two of them
+        # CMA-ES ranks candidates: it needs at least two
         least = population if population is None or population < 1 else max(population, 2)
         super().__init__(least, budget, maximize, positions)
         self._first = start
         self._sigma = sigma
-        # pycma takes 0 for "from the clock".
+        # pycma uses 0 for a seed from the clock.
         self._begin(
             int(np.random.default_rng().integers(1, 2**31)) if seed is None else int(seed) + 1
         )
@@ -74,7 +74,7 @@ class PycmaOptimizer(Replayed):
         options: dict[str, Any] = {
             "seed": np.nan,
             "verbose": -9,
-            # in place of NumPy's global generator, which pycma would draw from
+            # replaces NumPy's global generator, from which pycma would draw
             "randn": lambda *shape: random.standard_normal(shape),
             **_ON_PLATEAUS,
         }
@@ -90,7 +90,7 @@ class PycmaOptimizer(Replayed):
         return asked, asked[:left]
 
     def _learn(self, candidates: Floats, costs: Floats) -> None:
-        # the starting points and a cut round are not CMA-ES's
+        # the starting points and a cut round are not CMA-ES's own
         if self._told and len(costs) == len(candidates):
             self._strategy.tell(list(candidates), [float(min(cost, 1e300)) for cost in costs])
 

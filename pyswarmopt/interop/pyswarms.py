@@ -1,4 +1,4 @@
-"""pyswarms' names for our swarms: a script for pyswarms 1.3 runs with its imports changed.
+"""pyswarms' names for our swarms: a script for pyswarms 1.3 runs after changing its imports.
 
 ``import pyswarmopt.interop.pyswarms as ps``, then `ps.single`, `ps.discrete` and `ps.utils` as
 there; ``from pyswarmopt.interop.pyswarms.utils.functions import single_obj`` and its like work,
@@ -36,7 +36,7 @@ from pyswarmopt.parts.velocity import Snapshot, SumOfTerms, cognitive, inertia, 
 from pyswarmopt.swarm import Swarm
 from pyswarmopt.teaching.functions.functions import ALL
 
-# bh_strategy: where a coordinate goes that left the bounds
+# bh_strategy: the new place of a coordinate that left the bounds
 WALLS: dict[str, Boundary] = {
     "periodic": boundary.periodic,
     "nearest": boundary.clip,
@@ -56,25 +56,25 @@ class GlobalBestPSO:
         dimensions: D.
         options: c1, c2 and w.
         bounds: lower and upper bounds, (D,) each; particles start uniformly in them, or in [0, 1).
-        bh_strategy: where a coordinate goes that leaves the bounds: "periodic", "nearest",
+        bh_strategy: new place of a coordinate that leaves the bounds: "periodic", "nearest",
             "reflective" or "random".
-        vh_strategy: the velocity of such a coordinate: "unmodified", "invert" (reversed and
-            halved) or "zero".
-        velocity_clamp: least and largest velocity; the first velocities are uniform in between, or
-            in [0, 1).
+        vh_strategy: velocity of such a coordinate: "unmodified", "invert" (reversed and halved) or
+            "zero".
+        velocity_clamp: least and largest velocity; first velocities are uniform in between, or in
+            [0, 1).
         ftol: stop once the best cost changes by less than this share of 1 + its absolute value.
-        ftol_iter: for so many iterations.
+        ftol_iter: number of iterations with such a change.
         init_pos: starting positions, (N, D).
-        seed: the same seed gives the same search; NumPy's global seed changes nothing.
+        seed: the same seed gives the same search; NumPy's global seed has no effect.
 
     Attributes:
-        cost_history: the best cost so far, one for each iteration.
-        pos_history: the positions that were evaluated, (N, D).
+        cost_history: the best cost so far, for each iteration.
+        pos_history: evaluated positions, (N, D), for each iteration.
         swarm: `position` and `velocity` of the next iteration; `pbest_pos`, `pbest_cost`,
             `best_pos`, `best_cost` and `current_cost` after the latest one.
 
     Raises:
-        ValueError: arguments that do not make sense.
+        ValueError: invalid arguments.
 
     Example:
         >>> import pyswarmopt.interop.pyswarms as ps
@@ -111,7 +111,9 @@ class GlobalBestPSO:
         self.reset()
 
     def reset(self) -> None:
-        """Begin again with empty histories: from the same positions with a `seed`, else others."""
+        """Start again with empty histories: from the same positions with a `seed`, else from
+        others.
+        """
         self.cost_history: list[float] = []
         self.pos_history: list[npt.NDArray[Any]] = []
         self._random = np.random.default_rng(self.seed)
@@ -143,13 +145,13 @@ class GlobalBestPSO:
     ) -> tuple[float, npt.NDArray[Any]]:
         """Find the position of the lowest cost.
 
-        A second call continues from where the particles are; their bests are found afresh.
+        A second call continues from the particles' positions; their bests are found anew.
 
         Args:
             objective_func: from positions, (N, D), to costs, (N,).
-            iters: how often the swarm is evaluated, at most.
-            n_processes: processes that share the particles. They are started afresh: a script
-                needs its ``if __name__ == "__main__":``, and the function must be importable.
+            iters: most evaluations of the swarm.
+            n_processes: processes that share the particles. They start afresh: a script needs its
+                ``if __name__ == "__main__":``, and the function must be importable.
             verbose: show the best cost on standard error.
             kwargs: further arguments of `objective_func`.
 
@@ -157,8 +159,7 @@ class GlobalBestPSO:
             The lowest cost and its position, (D,).
 
         Raises:
-            ValueError: not one cost for each particle, or a function that cannot be sent to
-                processes.
+            ValueError: not one cost per particle, or a function that cannot be sent to processes.
         """
         as_count("iters", iters, 1)
         swarm = self._begin()
@@ -173,7 +174,7 @@ class GlobalBestPSO:
                 costs = [np.atleast_1d(part) for part in workers.map(parts)]
                 before = swarm.best.value
                 state.current_cost = np.concatenate(costs)
-                # a function may repair the positions in place, and a binary swarm makes its own
+                # a function may repair positions in place, and a binary swarm makes its own
                 positions = state.position.astype(np.float64)
                 swarm.tell(positions, state.current_cost, repaired=True)
                 self._note(swarm)
@@ -190,7 +191,7 @@ class GlobalBestPSO:
         return state.best_cost, state.best_pos
 
     def _begin(self) -> Swarm:
-        """Make a swarm where the particles are now."""
+        """Make a swarm at the particles' present positions."""
         w, c1, c2 = (float(self.options[name]) for name in ("w", "c1", "c2"))
         terms = SumOfTerms((inertia(w), cognitive(c1, "element"), social(c2, "element")))
         limits = self.velocity_clamp or (-math.inf, math.inf)
@@ -219,7 +220,7 @@ class GlobalBestPSO:
         return inside, np.where(outside, FACTORS[self.vh_strategy] * v, v)
 
     def _box(self) -> tuple[Floats, Floats]:
-        """Lower and upper bounds, (D,); without bounds those of the starting positions."""
+        """Lower and upper bounds, (D,); without bounds, the starting positions'."""
         low, high = (0.0, 1.0) if self.bounds is None else self.bounds
         return read_bounds((np.atleast_1d(low), np.atleast_1d(high)), self.dimensions)
 
@@ -245,8 +246,8 @@ class GlobalBestPSO:
 
 
 class LocalBestPSO(GlobalBestPSO):
-    """The best of its k nearest particles, itself among them, attracts a particle; other arguments
-    are those of `GlobalBestPSO`.
+    """Each particle is attracted by the best of its k nearest particles, itself included; other
+    arguments as in `GlobalBestPSO`.
 
     Args:
         options: c1, c2, w, k and p: 1 for sums of absolute distances, 2 for Euclidean ones.
@@ -265,9 +266,9 @@ class LocalBestPSO(GlobalBestPSO):
 
 class BinaryPSO(LocalBestPSO):
     """Bits that are 1 with probability 1 / (1 + exp(-v)): Kennedy & Eberhart 1997, "A discrete
-    binary version of the particle swarm algorithm"; arguments are those of `LocalBestPSO`, without
-    bounds. As there, each bit of each particle has a random number of its own; in pyswarms all
-    particles share one for each bit.
+    binary version of the particle swarm algorithm"; arguments as in `LocalBestPSO`, without bounds.
+    As in the paper, each bit of each particle has its own random number; in pyswarms all particles
+    share one per bit.
 
     Args:
         init_pos: starting bits, (N, D).
@@ -287,11 +288,11 @@ class BinaryPSO(LocalBestPSO):
 
 @dataclass(frozen=True)
 class Nearest(ByInformants):
-    """The informant is the best of the k nearest particles, of which the particle itself is one.
+    """The informant is the best of the k nearest particles, including the particle itself.
 
     Attributes:
-        k: how many.
-        p: order of the norm that is the distance.
+        k: number of nearest particles.
+        p: order of the norm used as distance.
     """
 
     k: int
@@ -299,7 +300,7 @@ class Nearest(ByInformants):
 
     def informants(self, state: State, generator: np.random.Generator) -> Ints:
         x = state.positions
-        # a sum of powers is in the order of its root
+        # the power sum has the same order as its root
         distances = np.array([(np.abs(x - other) ** self.p).sum(1) for other in x])
         np.fill_diagonal(distances, -1.0)
         rows = distances.argsort(axis=1, kind="stable")[:, : self.k]
@@ -307,7 +308,7 @@ class Nearest(ByInformants):
 
 
 def cost(function: Callable[..., float]) -> Callable[..., Floats]:
-    """Have a function of one position, (D,), take those of a swarm, (N, D).
+    """Let a function of one position, (D,), accept a swarm's, (N, D).
 
     Example:
         >>> cost(max)(np.array([[1.0, 2.0], [4.0, 3.0]])).tolist()
@@ -329,7 +330,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _module(path: str, **names: Any) -> ModuleType:
-    """A module of pyswarms that can be imported from: names to their meaning here."""
+    """An importable stand-in for a pyswarms module: names -> objects."""
     module = ModuleType(f"{__name__}.{path}", f"pyswarms.{path}, by pyswarmopt")
     vars(module).update(names, __getattr__=__getattr__)
     sys.modules[module.__name__] = module

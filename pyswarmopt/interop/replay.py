@@ -1,8 +1,8 @@
-"""Optimizers of other libraries, saved by the values they were told and loaded by asking and
-telling them again.
+"""Other libraries' optimizers, saved as the values they were told and loaded by repeating all asks
+and tells.
 
-That is exact for every optimizer that is a function of its seed and what it is told, whatever it
-keeps inside, and takes the time of as many asks.
+This is exact for every optimizer that depends only on its seed and the told values, whatever its
+internals, and takes the time of all those asks.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from pyswarmopt.base.optimizer import Point
 
 
 class Replayed(ABC):
-    """The part of `pyswarmopt.Optimizer` that such optimizers share.
+    """The part of `pyswarmopt.Optimizer` shared by such optimizers.
 
     Args:
-        population: positions of a round; None where the optimizer chooses.
-        budget: evaluations in all; `stop` says when they are spent.
+        population: positions per round; None: the optimizer's choice.
+        budget: total number of evaluations; `stop` says when they are spent.
         maximize: whether larger values are better.
-        positions: that the user gave; if they are a tensor, `ask` gives tensors, else arrays.
-        settings: more that must be equal to load a state.
+        positions: positions from the user; if they are a tensor, `ask` returns tensors, else
+            arrays.
+        settings: further values that must agree when loading a state.
 
     Raises:
         ValueError: a population or budget below 1.
@@ -52,7 +53,7 @@ class Replayed(ABC):
         }  # fmt: skip
 
     def _begin(self, seed: int) -> None:
-        """Go back to before the first ask."""
+        """Go back to the state before the first ask."""
         self._seed = seed
         self._told: list[float] = []
         self._digest = hashlib.sha256()
@@ -61,15 +62,15 @@ class Replayed(ABC):
 
     @abstractmethod
     def _start(self, seed: int) -> Floats:
-        """Make the optimizer; its first mean, (D,), counts as the best while there is no value."""
+        """Make the optimizer; its first mean, (D,), counts as the best before any value."""
 
     @abstractmethod
     def _propose(self) -> tuple[Any, Floats]:
-        """Ask the optimizer for the next round: its candidates, and their positions, (N, D)."""
+        """Ask the optimizer for the next round: candidates, and their positions, (N, D)."""
 
     @abstractmethod
     def _learn(self, candidates: Any, costs: Floats) -> None:
-        """Tell the optimizer the costs of a round, (N,), +inf where there is none."""
+        """Tell the optimizer a round's costs, (N,), +inf for missing ones."""
 
     @property
     def best(self) -> Point:
@@ -78,8 +79,8 @@ class Replayed(ABC):
         return Point(x, -self._best_cost if self._maximize else self._best_cost)
 
     def ask(self) -> Array:
-        """Positions to evaluate, (N, D) float64; the same ones until they are told. The last ones
-        may be fewer.
+        """Positions to evaluate, (N, D) float64; the same ones until `tell`. The last round may be
+        smaller.
         """
         if self._pending is None:
             self._pending = self._propose()
@@ -91,11 +92,11 @@ class Replayed(ABC):
         values: Array | npt.ArrayLike,
         dropped: Array | npt.ArrayLike | None = None,
     ) -> None:
-        """The values, (N,), of the positions asked for; those that are not finite count as the
-        worst possible.
+        """Take in the values, (N,), of the requested positions; non-finite ones count as the worst
+        possible.
 
         Raises:
-            ValueError: nothing was asked for, other positions, not one value for each, or some are
+            ValueError: nothing was asked, the positions differ, not one value for each, or some are
                 `dropped`.
         """
         if dropped is not None:
@@ -117,7 +118,7 @@ class Replayed(ABC):
         return {"max_evals": len(self._told)} if spent else {}
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings, and the values told so far."""
+        """The settings, and the told values."""
         return {
             **self._settings,
             "seed": self._seed,
@@ -127,12 +128,12 @@ class Replayed(ABC):
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go back to a saved state by asking and telling all over again.
+        """Restore a saved state by repeating all asks and tells.
 
         Raises:
-            ValueError: saved by an optimizer with other settings, or the positions differ from
-                those of then: other bounds or starting positions, another version of the library,
-                or an optimizer that is not deterministic.
+            ValueError: other settings, or the positions differ from the earlier ones: other bounds
+                or starting positions, another library version, or an optimizer that is not
+                deterministic.
         """
         differs = [name for name, value in self._settings.items() if saved.get(name) != value]
         if differs:

@@ -1,6 +1,4 @@
-"""A search for scikit-learn's estimators: `SwarmSearchCV` takes the place of
-`RandomizedSearchCV`.
-"""
+"""A search for scikit-learn's estimators: `SwarmSearchCV` replaces `RandomizedSearchCV`."""
 
 from __future__ import annotations
 
@@ -22,27 +20,27 @@ if TYPE_CHECKING:
 class SwarmSearchCV(BaseSearchCV):
     """Search an estimator's parameters with a swarm, by cross-validation.
 
-    What it has beside these arguments, after `fit`, is what every search of scikit-learn has:
-    `best_params_`, `best_score_`, `best_estimator_`, `cv_results_`, `predict`, ...
+    After `fit` it has the attributes and methods of scikit-learn's searches: `best_params_`,
+    `best_score_`, `best_estimator_`, `cv_results_`, `predict`, ...
 
     Args:
-        estimator: what is fitted.
-        param_distributions: its parameters by name; see `pyswarmopt.Space`, which reads SciPy's
-            distributions, too. `pso.when` leaves a parameter at the estimator's default.
-        n_iter: the most candidates; each is fitted once for every fold, and none twice.
+        estimator: estimator to fit.
+        param_distributions: parameters by name; see `pyswarmopt.Space`, which also reads SciPy's
+            distributions. `pso.when` leaves a parameter at the estimator's default.
+        n_iter: most candidates; each is fitted once per fold, and none twice.
         recipe: see `pyswarmopt.minimize`.
-        random_state: seed of the search; a `numpy.random.RandomState` gives one.
+        random_state: seed of the search; a `numpy.random.RandomState` draws one.
         scoring: as in `sklearn.model_selection.RandomizedSearchCV`, like all that follow. With
             several metrics the one that `refit` names is maximised.
-        n_jobs: processes; at first no more of them have work than there are folds, since up to 20
-            parameters the first candidates come one at a time: 5 for each parameter, with integers
-            or categories 200.
+        n_jobs: processes; at first at most as many as folds have work, since with up to 20
+            parameters the first candidates come one at a time: 5 per parameter, or 200 with
+            integers or categories.
         refit: fit the best candidate on all data; with several metrics the name of one.
         cv: folds.
-        verbose: how much is printed.
-        pre_dispatch: jobs that are sent ahead.
-        error_score: score of a candidate whose fit fails. One whose fits all fail is not in
-            `cv_results_`.
+        verbose: amount of output.
+        pre_dispatch: number of jobs dispatched ahead.
+        error_score: score of a candidate whose fit fails. A candidate without any successful fit is
+            not in `cv_results_`.
         return_train_score: score the training folds, too.
 
     Example:
@@ -102,7 +100,7 @@ class SwarmSearchCV(BaseSearchCV):
     def _run_search(
         self, evaluate_candidates: Callable[[list[dict[str, Any]]], dict[str, Any]]
     ) -> None:
-        """scikit-learn's hook: candidates in, all results so far out."""
+        """scikit-learn's hook: takes candidates, returns all results so far."""
         if self.n_iter < 2:
             raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
         score_of: dict[Hashable, float] = {}
@@ -137,7 +135,7 @@ class SwarmSearchCV(BaseSearchCV):
         seed = self.random_state
         if isinstance(seed, np.random.RandomState):
             seed = seed.randint(2**31)
-        # the last call is for the best point once more, whose score is known
+        # the last call repeats the best point, whose score is known
         limit = self.n_iter + 1
         space = self.param_distributions
         maximize(
@@ -148,8 +146,8 @@ class SwarmSearchCV(BaseSearchCV):
 
 
 def _identity(params: dict[str, Any]) -> Hashable:
-    """What tells candidates apart: numbers and words by type and value, any other choice by being the
-    object that the space holds, for two of them may be equal or print alike and differ.
+    """The identity of a candidate: numbers and words by type and value, other choices by the object
+    in the space, since two may be equal or print alike and still differ.
     """
     return tuple(
         (name, type(value), value if type(value) in (int, float, str) else id(value))

@@ -2,7 +2,7 @@
 paper.
 
 One function, one loop, the paper's symbols; nothing here is fast. `pyswarmopt.recipes.model_swarms`
-is the same algorithm composed of parts; a test holds both against each other, point by point.
+is the same algorithm composed of parts; a test compares both point by point.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pyswarmopt.base.arrays import Floats
 
 
 class Setting(NamedTuple):
-    """The paper's symbols; the defaults are those of `pyswarmopt.recipes.model_swarms`."""
+    """The paper's symbols; the defaults match `pyswarmopt.recipes.model_swarms`."""
 
     N: int = 20  # particles
     phi_v: float = 0.2  # inertia
@@ -111,7 +111,7 @@ def run(
         if y.min() < f_w:
             w = x[y.argmin()].copy()
             f_w = y.min()
-        # Restart (of step 2): back to p, at rest; the count begins anew.
+        # Restart (of step 2): back to p, at rest; the count starts again.
         due = p_unchanged >= s.c_r
         x[due], v[due], p_unchanged[due] = p[due], 0.0, 0
         # Step 3. Stop, or shorten the step.
@@ -122,5 +122,5 @@ def run(
 
 
 def another(i: npt.NDArray[np.int64], u: Floats, n: int) -> npt.NDArray[np.int64]:
-    """Any of 0, ..., n - 1 but i, by numbers u ~ U(0, 1)."""
+    """A number from 0, ..., n - 1 other than i, for each u ~ U(0, 1)."""
     return (i + 1 + (u * (n - 1)).astype(int)) % n

@@ -1,16 +1,16 @@
 """The default of `pyswarmopt.minimize` on one page of NumPy, to read before the real one.
 
-Told is a search of 2 to 20 real coordinates whose values are exact, point by point, to where its swarm
+It follows a search of 2 to 20 real coordinates with exact values, point by point, until the swarm
 has become narrow:
 
 1. A Gaussian process proposes the first 5 D points: `pyswarmopt.hybrid.proposals`, a page by itself.
 2. `Descent`, BFGS, starts from the best of them, later ones from random points.
 3. `Swarm`, CMA-ES, takes turns with them.
 
-`pyswarmopt.hybrid.memetic` has what is left out: values with errors, kinks that look like errors,
-separable functions, what comes after a narrow swarm, many coordinates, whole numbers, labels, states
-that can be saved. The model, the questions that tell whether that is needed, and CMA-ES's constants are
-its own. A test compares both.
+It omits, of `pyswarmopt.hybrid.memetic`: values with errors, kinks that look like errors, separable
+functions, everything after a narrow swarm, many coordinates, whole numbers, labels, saved states.
+It uses that module's model, its tests for these cases, and CMA-ES's constants. A test compares
+both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pyswarmopt.hybrid.run import EPS, Run
 
 
 class EndError(Exception):
-    """The budget is spent, or what the search does next is not told on this page."""
+    """The budget is spent, or the search continues in a way not shown on this page."""
 
 
 def minimize(
@@ -42,12 +42,12 @@ def minimize(
     Args:
         fun: (D,) -> a finite number, the same at each call.
         bounds: (D, 2), 2 <= D <= 20.
-        max_evals: calls of `fun`, at least 50, the last one for the best point again.
+        max_evals: calls of `fun`, at least 50, the last of which repeats the best point.
         seed: seed of the random numbers.
 
     Returns:
-        The best point, (D,), its value, and the calls of `fun`: fewer than `max_evals` where the
-        search goes on in a way that is not told here.
+        The best point, (D,), its value, and the number of calls of `fun`: fewer than `max_evals` if
+        the search continues in a way not shown here.
 
     Example:
         >>> bowl = lambda x: float(((x - 1) ** 2).sum() + x[0] * x[1])
@@ -66,7 +66,7 @@ def minimize(
 
 
 class Search:
-    """Who proposes points: the phases in their order, the most urgent first."""
+    """Chooses who proposes points: the phases in order, most urgent first."""
 
     def __init__(self, fun: Callable[[Floats], float], box: Floats, budget: int, seed: int) -> None:
         self.fun = fun
@@ -78,7 +78,7 @@ class Search:
         self.calls = 0
         self.known: dict[bytes, float] = {}
         self.spent = dict.fromkeys(("model", "repeat", "probe", "test", "descent", "swarm"), 0)
-        self.granted = 0  # evaluations of descents before the swarm began
+        self.granted = 0  # evaluations of descents before the swarm started
         self.best = math.inf
         self.best_x = (self.low + self.high) / 2
         self.best_by = ""
@@ -94,7 +94,7 @@ class Search:
         if len(self.model.costs) < self.model.last:
             self._ask("model", self.model)
         elif descent and descent.doubtful and not self.spent["repeat"]:
-            # with noise the best point has another value now, which is not told here
+            # with noise the best point now has another value, which is not shown here
             self._ask("repeat", RepeatedCall(self._best_unit(), self.best))
             self.model.last = 10 * self.dim
             self.descent = None
@@ -120,19 +120,23 @@ class Search:
             self.swarm.learn(self._call("swarm", self.swarm.propose()))
 
     def _descent_is_alone(self) -> bool:
-        """The first descent has the search for itself: to its end, but at most 100 D points."""
+        """Whether the first descent has the search for itself: until its end, but at most 100 D
+        points.
+        """
         if self.descent is None:
             return not self.spent["test"]
         within = self.granted < 100 * self.dim
         return self.swarm is None and not self.descent.done and within
 
     def _descent_is_due(self) -> bool:
-        """Later ones have half the swarm's evaluations while the best point is theirs, else 1/8."""
+        """Whether later descents are due: they get half the swarm's evaluations while the best
+        point is theirs, else 1/8.
+        """
         share = 0.5 if self.best_by == "descent" else 0.125
         return share * self.spent["swarm"] > self.spent["descent"] - self.granted
 
     def _new_descent(self) -> Descent:
-        """From the best point, later ones from a random point."""
+        """Start from the best point, later from random points."""
         newton = (self.dim + 1) * (self.dim + 2) // 2 <= 0.25 * self.budget
         if self.descent is None:
             return Descent(self._best_unit(), self.best, newton)
@@ -143,7 +147,7 @@ class Search:
         return np.clip((self.best_x - self.low) / (self.high - self.low), 0.0, 1.0)
 
     def _ask(self, who: str, run: Run) -> None:
-        """Evaluate the next points of a run of the real search."""
+        """Evaluate the next points of a real search's run."""
         run.tell(self._call(who, run.ask(self.random)))
 
     def _call(self, who: str, points: Floats) -> Floats:
@@ -153,7 +157,7 @@ class Search:
         return np.array([self._value(who, each) for each in x])
 
     def _value(self, who: str, x: Floats) -> float:
-        """The value at a point, (D,), called again only to see whether it is the same."""
+        """The value at a point, (D,), called again only to check for noise."""
         key = x.tobytes()
         if key not in self.known or who == "repeat":
             if self.calls == self.budget - 1:
@@ -173,18 +177,18 @@ class Descent:
     def __init__(self, x: Floats, cost: float, newton: bool) -> None:
         self.x = x
         self.cost = cost
-        self.newton = newton  # measure the Hessian once
-        self.inverse = np.empty((0, 0))  # of the Hessian
+        self.newton = newton  # whether to measure the Hessian once
+        self.inverse = np.empty((0, 0))  # inverse of the Hessian
         self.scaled = False
-        self.coarseness = 3.0  # of differences, in units of what rounding needs
-        self.doubtful = False  # the first differences may be no slopes
-        self.misled = 0  # lines in a row that kept far less than their slope promised
+        self.coarseness = 3.0  # length of differences, in units of what rounding requires
+        self.doubtful = False  # whether the first differences may not be slopes
+        self.misled = 0  # lines in a row that kept far less than their slope's promise
         self.done = False
         self.steps = self._descend()
-        self.points = next(self.steps)  # to evaluate next, (m, D)
+        self.points = next(self.steps)  # points to evaluate next, (m, D)
 
     def learn(self, costs: Floats) -> None:
-        """Take in what the points cost."""
+        """Take in the points' costs."""
         try:
             self.points = self.steps.send(costs)
         except (StopIteration, np.linalg.LinAlgError):
@@ -200,7 +204,7 @@ class Descent:
             if not 0 < float(np.linalg.norm(gradient)) < math.inf:
                 return
             pushed = (self.x <= 0) & (gradient > 0) | (self.x >= 1) & (gradient < 0)
-            free = np.flatnonzero(~pushed)  # not against a wall
+            free = np.flatnonzero(~pushed)  # coordinates not against a wall
             direction = np.zeros_like(gradient)
             direction[free] = -self.inverse[np.ix_(free, free)] @ gradient[free]
             slope = float(direction @ gradient)
@@ -221,7 +225,7 @@ class Descent:
                 iterations += 1
 
     def _measure(self, points: Floats) -> Generator[Floats, Floats, Floats]:
-        """How far the cost rises from x to each of the points; that at x may not be known."""
+        """The rise of the cost from x to each of the points; the cost at x may be unknown."""
         if math.isfinite(self.cost):
             return (yield points) - self.cost
         costs = yield np.concatenate([self.x[None], points])
@@ -229,7 +233,9 @@ class Descent:
         return costs[1:] - self.cost
 
     def _gradient(self, before: tuple[Floats, Floats] | None) -> Generator[Floats, Floats, Floats]:
-        """By forward differences, less what the curvature adds; then BFGS, equation 6.17."""
+        """The gradient by forward differences, corrected by the curvature; then BFGS, equation
+        6.17.
+        """
         x = self.x
         points = self._around()
         rises = yield from self._measure(points)
@@ -245,7 +251,9 @@ class Descent:
         return gradient
 
     def _around(self) -> Floats:
-        """Points along the inverse Hessian's eigenvectors, each as far as changes the cost alike."""
+        """Points along the inverse Hessian's eigenvectors, each at a distance that changes the cost
+        alike.
+        """
         x = self.x
         if not len(self.inverse):
             moves = 1e-4 * np.eye(len(x))
@@ -269,7 +277,7 @@ class Descent:
         return EPS * max(abs(self.cost), 1e-300)
 
     def _update(self, s: Floats, y: Floats) -> None:
-        """Equation 6.17; the first time the scale is set before, equation 6.20."""
+        """Equation 6.17; before the first update the scale is set, equation 6.20."""
         sy = float(s @ y)
         if sy <= 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
             return
@@ -285,7 +293,7 @@ class Descent:
         self.inverse = self.inverse + (sy + yhy) * np.outer(u, u) - (cross + cross.T)
 
     def _newton(self) -> Generator[Floats, Floats, Floats]:
-        """The gradient, and the Hessian, whose negative eigenvalues count by their size."""
+        """Measure the gradient, and the Hessian, whose negative eigenvalues count by their size."""
         x = self.x
         curvature = np.abs(np.diag(np.linalg.pinv(self.inverse)))
         a = np.sqrt(2 * math.sqrt(EPS) * abs(self.cost) / np.maximum(curvature, 1e-300))
@@ -309,7 +317,7 @@ class Descent:
     def _search(
         self, direction: Floats, slope: float, first: bool
     ) -> Generator[Floats, Floats, tuple[Floats, float] | None]:
-        """A better point along x + t * direction, and its cost; None if none is found."""
+        """A better point along x + t * direction, and its cost; None if there is none."""
         t = 1.0
         best = (0.0, self.cost, self.x)
         for tries in range(1, 20):
@@ -340,7 +348,7 @@ class Descent:
 
 
 class Swarm:
-    """CMA-ES (Hansen 2016, arXiv 1604.00772, from which the equation numbers are)."""
+    """CMA-ES (Hansen 2016, arXiv 1604.00772; equation numbers refer to it)."""
 
     def __init__(self, dim: int, random: np.random.Generator) -> None:
         self.random = random
@@ -366,7 +374,7 @@ class Swarm:
         return self.asked
 
     def learn(self, costs: Floats) -> None:
-        """Move the mean towards the better half, and change paths, covariance and step size."""
+        """Move the mean towards the better half, and update paths, covariance and step size."""
         r = self.rates
         dim = len(self.mean)
         steps = (self.asked[np.argsort(costs, kind="stable")] - self.mean) / self.sigma

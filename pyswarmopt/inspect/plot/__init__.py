@@ -2,9 +2,9 @@
 
 matplotlib (extra: toy) is imported when a picture is made. Every function takes the axes to draw
 on, or makes a pyplot figure, and returns the axes: ``plt.show()`` and notebooks show that figure,
-``axes.figure.savefig(path)`` saves it and ``plt.close(axes.figure)`` closes it. What can be drawn:
-the `Result` of `minimize`, the steps of `pyswarmopt.record`, the folder of a `swarm-llm` run, and
-what `swarm-llm`'s search returns.
+``axes.figure.savefig(path)`` saves it and ``plt.close(axes.figure)`` closes it. Sources are the
+`Result` of `minimize`, the steps of `pyswarmopt.record`, the folder of a `swarm-llm` run, and the
+result of `swarm-llm`'s search.
 
     >>> import matplotlib.pyplot
     >>> matplotlib.use("agg")

@@ -1,4 +1,4 @@
-"""A search as a moving picture: a GIF, or a page with a player."""
+"""A search as an animation: a GIF, or a page with a player."""
 
 from __future__ import annotations
 
@@ -23,20 +23,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from PIL.Image import Image
 
-FRAMES = 150  # the most of a GIF; longer searches are shown in larger steps
-TAIL = 5  # rounds that a particle's fading trail is long
+FRAMES = 150  # most frames of a GIF; longer searches are shown in larger steps
+TAIL = 5  # rounds shown in a particle's fading trail
 KINDS = (".gif", ".html")
-COLOURS = 128  # of a GIF, the same in all frames, so that a frame holds only what changed
-SIDE = 480  # of the page's picture, in its own units
-LETTER, LINE = 7.5, 15.0  # room for a letter and a line of a label, in pixels
-MARGIN = 0.06  # of the picture, around all positions
+COLOURS = 128  # colours of a GIF, shared by all frames, so that a frame stores only its changes
+SIDE = 480  # size of the page's picture, in its own units
+LETTER, LINE = 7.5, 15.0  # width of a letter and height of a line in a label, in pixels
+MARGIN = 0.06  # margin of the picture, around all positions
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What a moving picture shows: positions in a plane, (E, 2), with what is named there, and its
-    edges.
-    """
+    """Contents of an animation: positions in a plane, (E, 2), named points, and edges."""
 
     trace: Trace
     points: Floats
@@ -55,24 +53,24 @@ def animate(
     fps: int = 8,
     title: str = "",
 ) -> Path:
-    """Write a search as a moving picture.
+    """Write a search as an animation.
 
-    In more than two dimensions it is drawn in the plane of the first two principal components of
-    all positions. In the picture of a `swarm-llm` run the base and the experts are named.
+    In more than two dimensions it is drawn in the plane of the positions' first two principal
+    components. For a `swarm-llm` run the base and the experts are named.
 
     Args:
-        source: what `pyswarmopt.plot.trace` reads; positions must have been kept.
-        path: the file; its ending says what is written: .gif or .html (one file with a player).
-        function: the landscape behind a search in two dimensions; see `pyswarmopt.plot.landscape`.
-        bounds: its box.
+        source: a source for `pyswarmopt.plot.trace`, with positions kept.
+        path: file; its suffix selects the format: .gif or .html (one file with a player).
+        function: landscape behind a two-dimensional search; see `pyswarmopt.plot.landscape`.
+        bounds: box of the landscape.
         fps: rounds per second.
-        title: above the picture; the round and the best value are added.
+        title: text above the picture; round and best value are appended.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: another ending, or a function in other than two dimensions.
+        ValueError: another suffix, or a function that is not two-dimensional.
 
     Example:
         >>> import tempfile
@@ -99,7 +97,7 @@ def animate(
 
 
 def check_target(path: Path) -> None:
-    """Refuse an unknown ending and a folder that does not exist."""
+    """Refuse an unknown suffix and a missing folder."""
     if path.suffix not in KINDS:
         raise ValueError(f"{path}: an animation ends in {', '.join(KINDS)}")
     if not path.absolute().parent.is_dir():
@@ -157,7 +155,7 @@ def _write_gif(scene: Scene, path: Path, ground: Ground | None, fps: int, title:
 
 
 def _palette(shots: list[Image]) -> Image:
-    """The colours of the first, the middle and the last frame."""
+    """The colours of the first, middle and last frame."""
     from PIL import Image
 
     some = [shots[0], shots[len(shots) // 2], shots[-1]]
@@ -180,7 +178,7 @@ def _frames(scene: Scene, ground: Ground | None, title: str) -> list[Image]:
         ground(ax)
     ax.set(xlim=(scene.low[0], scene.high[0]), ylim=(scene.low[1], scene.high[1]))
     ax.set(aspect="equal", xlabel=scene.axes[0], ylabel=scene.axes[1])
-    canvas.draw()  # sets the axes where they will be, which labels need
+    canvas.draw()  # sets the final axes, which labels need
     _draw_named(scene, ax)
     numbers = np.unique(t.particles)
     colours = mpl.colormaps["plasma"](np.linspace(0.0, 0.85, len(numbers)))
@@ -206,7 +204,7 @@ def _frames(scene: Scene, ground: Ground | None, title: str) -> list[Image]:
 
 
 def _draw_named(scene: Scene, ax: Axes) -> None:
-    """A square and a name for each named point."""
+    """Draw a square and a name for each named point."""
     if not scene.names:
         return
     ax.plot(*scene.named.T, "s", color="black", markerfacecolor="white", markersize=7, zorder=4)
@@ -234,11 +232,11 @@ def _draw_named(scene: Scene, ax: Axes) -> None:
 
 
 def _player(scene: Scene, ground: Ground | None, fps: int, title: str) -> str:
-    """The page with this search in it."""
+    """The page with this search."""
     t = scene.trace
 
     def unit(points: Floats) -> Any:
-        """Coordinates of the picture, of which up is less."""
+        """Coordinates of the picture, with y downwards."""
         share = (points - scene.low) / (scene.high - scene.low)
         return (SIDE * np.column_stack([share[:, 0], 1 - share[:, 1]])).round(1)
 
@@ -265,7 +263,7 @@ def _player(scene: Scene, ground: Ground | None, fps: int, title: str) -> str:
 
 
 def _picture(ground: Ground) -> str:
-    """A landscape alone, as an address that holds it."""
+    """The landscape only, as a data URL."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 5))

@@ -1,4 +1,4 @@
-"""Curves over evaluations: the best value, and how far the particles are apart."""
+"""Curves over evaluations: the best value, and the particles' diversity."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from pyswarmopt.inspect.plot.trace import Trace, trace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SMALLEST = 1e-16  # what is drawn for 0 on a logarithmic axis
+SMALLEST = 1e-16  # drawn instead of 0 on a logarithmic axis
 
 
 def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None) -> Axes:
     """The best value so far against evaluations.
 
     Args:
-        runs: what `trace` reads; or several by name, each of them one search or a list of searches
-            that differ in their seed alone. Of a list the median is drawn, with the 95% interval of
-            the median (see `median_interval`) as a band; lists are cut to their shortest search.
+        runs: a source for `trace`; or a dict of named ones, each a search or a list of searches
+            that differ only in the seed. A list is drawn as its median, with the 95% interval of
+            the median (see `median_interval`) as a band, up to the end of its shortest search.
         ax: axes to draw on; default: new ones.
-        optimum: the best possible value; then the distance to it is drawn, on a logarithmic axis.
+        optimum: best possible value; the distance to it is then drawn, on a logarithmic axis.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: something that cannot be plotted.
+        ValueError: a source that cannot be plotted.
 
     Example:
         >>> import matplotlib.pyplot
@@ -69,7 +69,7 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
         The axes.
 
     Raises:
-        ValueError: something that cannot be plotted, or that kept no positions.
+        ValueError: a source that cannot be plotted, or without positions.
 
     Example:
         >>> import matplotlib.pyplot
@@ -129,14 +129,14 @@ def _curves(ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats]) -> A
 
 
 def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArray[Any], Floats]:
-    """Evaluations, (T,), and the curve of each search, (n, T), up to the end of the shortest."""
+    """Evaluations, (T,), and each search's curve, (n, T), up to the end of the shortest."""
     traces = _traces(sources)
     shortest = min(len(t.evaluations) for t in traces)
     return traces[0].evaluations[:shortest], np.array([heights(t)[:shortest] for t in traces])
 
 
 def _traces(sources: Any) -> list[Trace]:
-    """One search, or a list of searches."""
+    """The traces of one search, or of a list of searches."""
     from pyswarmopt.inspect.step import Step
 
     several = isinstance(sources, list | tuple) and not (sources and isinstance(sources[0], Step))
@@ -146,8 +146,8 @@ def _traces(sources: Any) -> list[Trace]:
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
-    """The axes given, or those of a new pyplot figure. Called once the data is read, so that errors
-    leave no figure.
+    """The given axes, or those of a new pyplot figure. Called after the data is read, so that
+    errors leave no figure.
     """
     if ax is not None:
         return ax

@@ -1,4 +1,4 @@
-"""Pictures in two dimensions: the landscape, the particles' trajectories on it, the forces of one
+"""Pictures in two dimensions: the landscape, the particles' trajectories on it, the forces of a
 move.
 """
 
@@ -18,12 +18,12 @@ from pyswarmopt.parts.bounds import read_bounds
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Colour = tuple[float, float, float, float]  # red, green, blue, how strong
+Colour = tuple[float, float, float, float]  # red, green, blue, opacity
 
-# Also the lesson's; the colour-blind can tell them apart.
+# Shared with the lesson; colour-blind readers can distinguish them.
 COLOURS = {"inertia": "#2560c9", "cognitive": "#0b7a53", "social": "#b84e06", "repel": "#a82a86"}
 OTHER = "#56616b"
-FAINT = 0.15  # of a trail's beginning, its end is 1
+FAINT = 0.15  # opacity at a trail's start; at its end it is 1
 
 
 def landscape(
@@ -37,18 +37,18 @@ def landscape(
     value.
 
     Args:
-        function: (m, 2) -> (m,); a test function has bounds and an optimum, which is marked.
+        function: (m, 2) -> (m,); a test function has bounds, and an optimum, which is marked.
         bounds: the box; see `pyswarmopt.boundary.make_box`.
         ax: axes to draw on; default: new ones.
-        points: on each side of the grid.
+        points: points on each side of the grid.
         levels: number of bands.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: no bounds, or bounds of another dimension; a function that gives something else than
-            a number for each point.
+        ValueError: no bounds, bounds of another dimension, or a function that does not return a
+            number for each point.
 
     Example:
         >>> import matplotlib.pyplot
@@ -97,25 +97,25 @@ def landscape(
 
 
 def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None) -> Axes:
-    """The trajectory of each particle, from its start (hollow) to its end (filled); the best point
-    as a star.
+    """The trajectory of each particle, from its start (hollow) to its end (filled), with a star at
+    the best point.
 
-    A trail is faint where it is old. Some eight particles can be told apart: give a small
+    Older parts of a trail are fainter. About eight particles can be distinguished: use a small
     population, or `particles`.
 
-    In more than two dimensions it is drawn in the plane of the first two principal components of
-    all positions, which the axes name with their share of the variance.
+    In more than two dimensions it is drawn in the plane of the positions' first two principal
+    components; the axes name them with their share of the variance.
 
     Args:
-        source: what `trace` reads; positions must have been kept.
-        ax: axes to draw on, for example those of a `landscape`; default: new ones.
-        particles: only so many, the first ones; default: all.
+        source: a source for `trace`, with positions kept.
+        ax: axes to draw on, for example a `landscape`'s; default: new ones.
+        particles: number of particles shown, from the first; default: all.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: something that cannot be plotted, or that kept no positions.
+        ValueError: a source that cannot be plotted, or without positions.
 
     Example:
         >>> import matplotlib.pyplot
@@ -151,9 +151,7 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
 
 
 def faded(path: Floats, colour: Any, length: int) -> tuple[list[Floats], list[Colour]]:
-    """The latest steps of a path, (m, 2), at most `length`, and their colours, the oldest the
-    faintest.
-    """
+    """The latest steps of a path, (m, 2), at most `length`, and their colours, oldest faintest."""
     red, green, blue, _ = colour
     segments = [path[k : k + 2] for k in range(max(len(path) - 1 - length, 0), len(path) - 1)]
     strengths = np.linspace(1.0, FAINT, length)[: len(segments)][::-1]
@@ -161,13 +159,13 @@ def faded(path: Floats, colour: Any, length: int) -> tuple[list[Floats], list[Co
 
 
 def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = None) -> Axes:
-    """The move of a recorded step: from where each particle was, its forces head to tail, and their
-    sum dashed.
+    """The move of a recorded step: the forces on each particle, head to tail, and their sum,
+    dashed.
 
     Args:
-        step: step of `pyswarmopt.inspect.recorder.record`, in two dimensions, not the starting one.
+        step: step from `pyswarmopt.inspect.recorder.record`, two-dimensional, not the starting one.
         ax: axes to draw on; default: new ones.
-        particles: whose forces; default: all.
+        particles: particles whose forces are drawn; default: all.
 
     Returns:
         The axes.
@@ -208,11 +206,11 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
 
 
 def to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
-    """The projection of points (m, D) to the plane, and the names of its axes."""
+    """Points (m, D) projected to the plane, and the names of its axes."""
     if x.shape[1] == 2:
         return (lambda points: points), ("$x_1$", "$x_2$")
     middle = x.mean(axis=0)
-    # beside any principal component there is one of no length
+    # with one principal component, the second has length 0
     _, lengths, axes = np.linalg.svd(np.pad(x - middle, ((0, 2), (0, 1))), full_matrices=False)
     shares = lengths**2 / max((lengths**2).sum(), np.finfo(np.float64).tiny)
     names = [f"principal component {k + 1} ({shares[k]:.0%})" for k in (0, 1)]

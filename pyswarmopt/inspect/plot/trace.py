@@ -1,4 +1,4 @@
-"""Course of a search for the plots, wherever it was written down."""
+"""The course of a search for plots, from any source."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Trace:
     """The course of a search over T rounds.
 
     Attributes:
-        evaluations: up to the end of each round, (T,).
+        evaluations: evaluations up to the end of each round, (T,).
         best: the best value so far, (T,), in the user's sense.
-        maximize: whether larger is better.
-        rounds: round of each evaluation, from 0, (E,); empty where only the best was kept, like
-            all that follows.
-        particles: the number of the particle that was evaluated, (E,).
-        x: where, (E, D).
-        values: what it found, (E,).
-        named: points with a name, (D,): the base and the experts of a `swarm-llm` run.
+        maximize: whether larger values are better.
+        rounds: round of each evaluation, from 0, (E,); empty, like all that follows, if only the
+            best was kept.
+        particles: number of the evaluated particle, (E,).
+        x: evaluated positions, (E, D).
+        values: their values, (E,).
+        named: named points, (D,): the base and the experts of a `swarm-llm` run.
 
     Example:
         >>> import pyswarmopt as pso
@@ -48,7 +48,7 @@ class Trace:
     named: Mapping[str, Floats] = field(default_factory=dict)
 
     def positions(self) -> Floats:
-        """All positions, round by round, (E, D); a ValueError if only values were kept."""
+        """All positions, round by round, (E, D); ValueError if only values were kept."""
         if not len(self.x):
             raise ValueError(
                 "this search kept no positions: run minimize(..., history='particles')"
@@ -67,13 +67,13 @@ def trace(source: Any) -> Trace:
 
     Args:
         source: a `Result`, a list of `Step`, the folder of a `swarm-llm` run, or an object whose
-            `run` is such a folder. A trace is returned as it is.
+            `run` is such a folder. A trace is returned unchanged.
 
     Returns:
         The course of the search.
 
     Raises:
-        ValueError: something else, a folder without a journal, or nothing in it.
+        ValueError: another source, or a folder with a missing or empty journal.
 
     Example:
         >>> import pyswarmopt as pso
@@ -123,7 +123,7 @@ def _of_folder(folder: Path) -> Trace:
     if not journal.is_file():
         raise ValueError(f"{folder}: has no history.jsonl; give the folder of a swarm-llm run")
     lines = journal.read_text(encoding="utf-8").split("\n")
-    # a last line without an end was not finished
+    # an unterminated last line is incomplete
     records = [json.loads(line) for line in lines[:-1] if line]
     rows = [
         ParticleRecord(r["iteration"], r["particle"], r["value"], np.ravel(r["coefficients"]))
@@ -137,7 +137,7 @@ def _of_folder(folder: Path) -> Trace:
 
 
 def _named(folder: Path, dim: int) -> dict[str, Floats]:
-    """The base and the experts of a run; none where a coefficient is not one of an expert."""
+    """The base and the experts of a run; empty unless each coefficient is an expert's."""
     result = folder / "result.json"
     about = folder / "run.json"
     names: list[str] = []

@@ -32,18 +32,18 @@ def one(i: int, dim: int) -> float:
 
 @dataclass(frozen=True)
 class ToyFunction:
-    """A test function that is called like a function.
+    """A test function, callable like a function.
 
     Attributes:
-        name: its name.
+        name: name of the function.
         formula: the formula, coordinates counted from 1.
-        source: where it is defined.
+        source: where the function is defined.
         domain: the usual (low, high) for every coordinate.
-        evaluate: the formula in code, (..., D) -> (...).
+        evaluate: formula in code, (..., D) -> (...).
         coordinate: (i, D) -> the optimum's coordinate i = 1..D.
         optimum_per_dim: value at the optimum divided by D.
-        min_dim: the smallest dimension in which it is defined.
-        max_dim: the largest one, or None.
+        min_dim: smallest dimension in which it is defined.
+        max_dim: largest dimension, or None.
 
     Example:
         >>> float(sphere([3.0, 4.0])), sphere.optimum(2).tolist(), sphere.optimal_value(2)
@@ -65,7 +65,7 @@ class ToyFunction:
         point).
 
         Raises:
-            ValueError: no coordinates, fewer than `min_dim` or more than `max_dim`.
+            ValueError: no coordinates, or a dimension outside `min_dim` to `max_dim`.
         """
         x = x if is_tensor(x) else np.asarray(x, dtype=np.float64)
         if x.ndim == 0 or not self.defined_in(x.shape[-1]):
@@ -75,7 +75,7 @@ class ToyFunction:
         return self.evaluate(x)
 
     def defined_in(self, dim: int) -> bool:
-        """Whether there is such a function in `dim` dimensions."""
+        """Whether the function is defined in `dim` dimensions."""
         return dim >= self.min_dim and (self.max_dim is None or dim <= self.max_dim)
 
     def dimensions(self) -> str:
@@ -111,7 +111,7 @@ def lib_of(x: Any) -> Any:
 
 
 def index(x: Any) -> Any:
-    """1..D, of the kind of x."""
+    """1..D, as a tensor or array like x."""
     d = x.shape[-1]
     return (
         lib_of(x).arange(1, d + 1, dtype=x.dtype, device=x.device)
@@ -131,20 +131,18 @@ ALL: dict[str, ToyFunction] = {}
 def toy(
     formula: str, source: str, domain: tuple[float, float], **more: Any
 ) -> Callable[[Callable[[Any], Any]], ToyFunction]:
-    """Make a `ToyFunction`, listed in `ALL`, of the formula in code and what else is known of the
-    function.
-    """
+    """Make a `ToyFunction` from the formula in code and further facts, and list it in `ALL`."""
 
     def made(evaluate: Callable[[Any], Any]) -> ToyFunction:
         name = evaluate.__name__
-        evaluate.__qualname__ = f"{name}.evaluate"  # where pickle finds it
+        evaluate.__qualname__ = f"{name}.evaluate"  # pickle finds it here
         ALL[name] = ToyFunction(name, formula, source, domain, evaluate, **more)
         return ALL[name]
 
     return made
 
 
-# ---- one basin, and the problems that it can pose: conditioning, curvature, coupling ----
+# ---- one basin, with difficulties such as conditioning, curvature and coupling ----
 
 
 @toy("sum x_i^2", "Hansen et al. 2009, f1", (-5.12, 5.12))

@@ -1,4 +1,4 @@
-"""Test problems by name, as the command line takes them."""
+"""Test problems by name, for the command line."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pyswarmopt.teaching.functions.wrappers import rotated, shifted
 
 @dataclass(frozen=True)
 class ToyProblem:
-    """A function to be minimised, with its box."""
+    """A function to minimise, with its box."""
 
     name: str
     function: Callable[[Any], Any]  # (..., D) -> (...)
     bounds: list[tuple[float, float]]
-    optimum: float  # the smallest value
+    optimum: float  # smallest value
 
 
 def problem(name: str, dim: int, seed: int = 0) -> ToyProblem:
-    """The test problem of that name: a function of `pyswarmopt.functions`.
+    """The test problem with this name: a function of `pyswarmopt.functions`.
 
-    The prefix "shifted:" moves the optimum to a random place of the box, "rotated:" rotates the
-    axes about it; both may be given. The seed is that of shift and rotation.
+    The prefix "shifted:" moves the optimum to a random place in the box, "rotated:" rotates the
+    axes about it; both may be combined. The seed is for shift and rotation.
 
     Example:
         >>> p = problem("shifted:rotated:rastrigin", dim=3)

@@ -14,10 +14,10 @@ from pyswarmopt.teaching.functions.functions import ToyFunction, lib_of
 
 
 def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
-    """``f(x - shift)``: the optimum is moved by `shift`, (D,); the domain stays.
+    """``f(x - shift)``: the optimum is moved by `shift`, (D,); the domain does not change.
 
-    An optimiser that is drawn to the middle of its box does well on functions whose optimum is
-    there, and only there.
+    An optimiser that is drawn to the middle of its box only does well on functions with their
+    optimum there.
 
     Args:
         function: a test function.
@@ -43,11 +43,10 @@ def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
 
 
 def rotated(function: ToyFunction, seed: int) -> ToyFunction:
-    """``f(R (x - x*) + x*)`` with a random rotation R about the optimum x*, which stays where it
-    is.
+    """``f(R (x - x*) + x*)`` with a random rotation R about the optimum x*, which stays in place.
 
-    What moves coordinate by coordinate loses its advantage. R is uniform over the orthogonal
-    matrices (Mezzadri 2007, Notices AMS 54(5)) and the same for the same seed and dimension.
+    Methods that move coordinate by coordinate lose their advantage. R is uniform over the
+    orthogonal matrices (Mezzadri 2007, Notices AMS 54(5)) and determined by seed and dimension.
 
     Args:
         function: a test function.
@@ -70,7 +69,7 @@ def rotated(function: ToyFunction, seed: int) -> ToyFunction:
     )
 
 
-# At the top level, so that processes can be sent them.
+# At the top level, so that they can be sent to processes.
 
 
 def _at_a_distance(function: ToyFunction, by: Floats, x: Any) -> Any:

@@ -1,8 +1,8 @@
-"""The lesson: one HTML page, whole in one file, that replays steps of the library and lets one
+"""The lesson: one self-contained HTML page that replays steps of the library and lets readers
 change them.
 
-The texts, questions and exercises of `CHAPTERS` and the questions of `TEST` are those of
-`chapters.toml`, in HTML; recordings and source are those of `STORED`.
+The texts, questions and exercises of `CHAPTERS` and the questions of `TEST` come from
+`chapters.toml`, in HTML; recordings and source come from `STORED`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCRIPTS = (
 
 
 def read(name: str) -> str:
-    """The text of a file of this folder."""
+    """The text of a file in this folder."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
@@ -53,7 +53,7 @@ def write(out: Path) -> int:
 
 
 def page() -> str:
-    """The lesson as an HTML document that needs no network and no other file.
+    """The lesson as an HTML document that needs neither network nor other files.
 
     Example:
         >>> text = page()
@@ -65,12 +65,12 @@ def page() -> str:
 
 
 def filled(template: str, content: dict[str, Any], **parts: str) -> str:
-    """A page with its parts in place of their names in double braces.
+    """A template with its parts filled in for names in double braces.
 
     Args:
         template: HTML.
-        content: what its scripts read, the part DATA.
-        parts: the others but ASK, the markup that `ask.js` and `write.js` fill.
+        content: data for its scripts, the part DATA.
+        parts: other parts, except ASK, the markup that `ask.js` and `write.js` fill.
     """
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
     parts |= {"DATA": text, "ASK": read("ask.html")}
@@ -78,7 +78,7 @@ def filled(template: str, content: dict[str, Any], **parts: str) -> str:
 
 
 def data() -> dict[str, Any]:
-    """Contents of the page: texts, recordings, the library's source."""
+    """Data of the page: texts, recordings, the library's source."""
     from pyswarmopt import __version__
 
     recorded = stored()
@@ -90,8 +90,8 @@ def data() -> dict[str, Any]:
 
 
 def stored() -> dict[str, Any]:
-    """Runs of the library as the page replays them, and the source that made them; a test compares them
-    with what it does now.
+    """Runs of the library for replay on the page, and their source; a test compares them with the
+    present behaviour.
     """
     packed = files(__package__).joinpath(STORED).read_bytes()
     content: dict[str, Any] = json.loads(gzip.decompress(packed))

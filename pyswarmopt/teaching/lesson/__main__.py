@@ -1,4 +1,4 @@
-"""`python -m pyswarmopt.teaching.lesson`: `pyswarmopt lesson` where NumPy is all that is installed."""
+"""`python -m pyswarmopt.teaching.lesson`: `pyswarmopt lesson` with only NumPy installed."""
 
 from __future__ import annotations
 
