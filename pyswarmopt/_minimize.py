@@ -64,12 +64,12 @@ def minimize(
     ``message="interrupted"``, and the calls of the iteration under way are lost.
 
     Args:
-        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. One of torch
-            tensors is called as ``lambda x: fun(torch.from_numpy(x))``. A value that is not finite
-            counts as the worst possible.
+        fun: ``(D,) float64 array -> float``, or ``(m, D) -> (m,)``; it gets copies. A function of
+            torch tensors is called as ``lambda x: fun(torch.from_numpy(x))``. A value that is not
+            finite counts as the worst possible.
         bounds: D pairs (low, high) of finite numbers as in SciPy, or its `Bounds`, or two NumPy
             arrays (low, high); see `pyswarmopt.boundary.make_box`. Either this or `space`.
-        recipe: a name, a `Recipe`, or None: what does best in docs/explanation/evidence.md. That is
+        recipe: a name, a `Recipe`, or None: the best in docs/explanation/evidence.md. That is
             `MemeticSwarm` (points that a Gaussian process proposes, then descents by differences
             beside a swarm that adapts its covariance; in this order in
             `pyswarmopt/hybrid/memetic.py`) for a deterministic function of real coordinates,
@@ -79,11 +79,11 @@ def minimize(
             `recipes.surrogate`, and `recipes.covariant` if there are integers, categories or
             constraints as well; above 100 coordinates `recipes.constriction` takes the place of
             both. `Result.algorithm` says what ran: "memetic", or the recipe's name.
-        population: particles; it does not change the algorithm. Default: the recipe's;
+        population: particles; the algorithm stays the same. Default: the recipe's;
             `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
-            workers. A recipe has no fewer than the starting points in `x0`. What the Gaussian
-            process proposes, up to 20 parameters the first 5 * D points and with integers or
-            categories the first 200, it proposes so many at a time, by default one by one.
+            workers. A recipe has no fewer than the starting points in `x0`. The Gaussian process
+            proposes this many points at a time, by default one: up to 20 parameters for the first
+            5 * D points, with integers or categories for the first 200.
         max_evals: the most calls of `fun`, never exceeded. A point that was evaluated is remembered
             and costs no second call, unless there is noise or ``vectorized=True``. Default: 1000 *
             D if neither `max_iter` nor `timeout` is given and the recipe has no stop rule of its
@@ -96,7 +96,7 @@ def minimize(
             `Generator` draws one.
         workers: a number of threads (-1: one for each core), "threads:N", "processes:N", an
             executor, or a map-like callable; the result is the same (see
-            `pyswarmopt.driver.workers.pool.Workers`). They share the points that are proposed at a
+            `pyswarmopt.driver.workers.pool.Workers`). Workers share the points proposed at a
             time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says so
             where that matters.
         vectorized: whether `fun` takes (m, D); "auto" tries (see
@@ -110,8 +110,8 @@ def minimize(
         on_error: what to do when `fun` raises: "raise", "worst" or ("retry", n).
         checkpoint: a file; written after each iteration, unless that took more than a tenth of the
             time, and at the end. If it exists the search goes on from there, bit for bit. Its best
-            point is evaluated once more then, which is not counted: a file of another objective is
-            refused (not with noise).
+            point is then evaluated again, uncounted: a file of another objective is refused (not
+            with noise).
         integrality: (D,) mask of the coordinates that are integers, or one truth value for all:
             they are rounded for `fun` and in the result.
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's
@@ -119,9 +119,9 @@ def minimize(
             >= 0; see `pyswarmopt.driver.problem.constraints`. "returned": `fun` returns ``(value,
             constraints)`` or ``{"fun": value, "constraints": ...}``, a number or a vector, at most
             0 where x is allowed. The default search calls `fun` where one is broken, too, up to 100
-            coordinates and unless there is noise or ``keep_feasible=True``; what is not finite there
-            does no harm. Otherwise it is called there once, for the result, if no feasible point was
-            found at all.
+            coordinates and unless there is noise or ``keep_feasible=True``; values that are not
+            finite do no harm there. Otherwise it is called there once, for the result, if no
+            feasible point was found at all.
         categorical: (D,) mask of the coordinates whose whole numbers low, low + 1, ..., high are
             labels without an order; for a list of choices, use the label as its index.
         noisy: `fun` gives another value each time. With whole numbers or choices, no constraints and up
@@ -132,13 +132,13 @@ def minimize(
             `Result.fun_stderr`. `target` then means the mean, by two standard errors.
         history: "iteration" or "particles", every evaluation. Default: "iteration", with `space`
             "particles".
-        asynchronous: a free worker gets a point at once, so that those of unequal speed are always
-            busy: a particle of a recipe moves as soon as its own value is there, on what is known
-            by then, and an iteration is as many evaluations as there are particles; the default
-            has its model, or mutations of the best point, propose others where a round is waited
-            for. What has begun is waited for in the end. The result depends on the order in which
-            the workers answer, unless there is one. `fun` must take one point at a time; not with
-            `noisy`, nor with a map as workers.
+        asynchronous: a free worker gets a point at once, so workers of unequal speed are always
+            busy. A recipe's particle moves as soon as its own value is there, with the values
+            known by then, and an iteration is as many evaluations as there are particles. While a
+            round is unfinished, the default search has its model, or mutations of the best point,
+            propose more points. The search ends when all calls under way have. With several
+            workers the result depends on the order of their answers. `fun` must take one
+            point at a time; not with `noisy`, nor with a map as workers.
         space: parameters by name in place of `bounds`: ``(low, high)`` a real number, ``[a, b]`` a
             choice, `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`. `fun` and the constraints
             get them as keyword arguments, or as one dict if they take a single parameter of another
@@ -146,26 +146,26 @@ def minimize(
             ones. `x0` may then be such a dict, or several.
         args: further arguments of `fun`: ``fun(x, *args)``.
         timeout: seconds after which no call of `fun` begins, and ``stop`` has the key "timeout"; the
-            calls under way are waited for, which `evaluation_timeout` bounds. A search that goes on
-            from a checkpoint has them anew.
+            calls under way are waited for, which `evaluation_timeout` bounds. A search resumed
+            from a checkpoint has the whole time again.
         evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as
             `on_error` says. With workers=1 in the main thread and in processes it is interrupted;
-            on threads and executors nobody waits for it any longer, and where as many calls are
-            under way as there are workers. A thread that hangs keeps the program from ending.
+            on threads and executors it is abandoned, and calls go in groups of as many as there
+            are workers. A thread that hangs keeps the program from ending.
         equality_tolerance: an equality counts as met where it is missed by no more. The default
             search aims at a tenth of that; `Result.maxcv` says how near it came.
-        known: evaluations of before, which are not made again: ``(points, values)`` with points as in
+        known: earlier evaluations, which are not repeated: ``(points, values)`` with points as in
             `x0`, NaN or infinite where a call failed; with ``constraints="returned"`` ``(points,
             values, constraints)``; or a `Result` with all its points. The search begins from them, a
-            recipe from as many of the best as it has particles.
-        patience: end the search when so many calls have gained no more than 1e-8 of all that was gained
-            before; None for never.
+            recipe from the best, one for each particle.
+        patience: end the search when this many calls have gained at most 1e-8 of the gain before
+            them; None: never.
 
     Returns:
         The best point found, its value, and how it was found.
 
     Raises:
-        TypeError: an argument of another name; that of another library is answered by ours.
+        TypeError: an unknown argument; for another library's argument the message names ours.
         ValueError: arguments that do not make sense or do not fit the checkpoint.
         Exception: whatever `fun` raises, if `on_error` says so, and what a constraint raises. Its
             attribute `result` is the `Result` so far, with all that was evaluated (with noise or
@@ -235,7 +235,7 @@ def maximize(
     known: Known | None = None,
     patience: int | None = None,
 ) -> Result:
-    """Find the point of a box where `fun` is largest; arguments and result are those of `minimize`.
+    """Find the point of a box where `fun` is largest, with the arguments and result of `minimize`.
 
     Args:
         fun: ``(D,) float64 array -> float``, as all others: see `minimize`.

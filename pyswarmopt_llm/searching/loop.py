@@ -326,7 +326,7 @@ def _front(
 
 
 def _seconds(job: Job, run: Run, start: float, apart: float) -> float:
-    """Seconds of the search, interrupted processes (whose workers ran side by side) included.
+    """Seconds of the search, including interrupted processes with their parallel workers.
 
     Args:
         start: when the search began in this process, by `time.perf_counter`.

@@ -52,7 +52,7 @@ def combined_interval(
         combine: combination of the tasks' scores.
         alike: whether all tasks have the same items.
         scales: task name -> the least and the greatest score of an item, where known.
-        questions: task name -> what each of its items asks.
+        questions: task name -> question of each item.
 
     Returns:
         None if a task's score is not the mean of its items, or no item has an effect.
@@ -107,7 +107,7 @@ def combined_difference(
         combine: combination of the tasks' scores.
         alike: whether all tasks have the same items; their effects are then added.
         scales: task name -> the least and the greatest score of an item, where known.
-        questions: task name -> what each of its items asks.
+        questions: task name -> question of each item.
         level: level of the test.
 
     Returns:

@@ -180,7 +180,7 @@ def engine_of(engine: str, run: str | Path | None) -> str:
 
 
 def day_of(run: str | Path | None, *models: Model) -> str | None:
-    """The day that counts as today: that of the named run, or of the run whose result a model is."""
+    """Today's date for chat templates, from the named run or a model's run; None without a run."""
     results = [run_of(user_path(adapter or base)) for base, adapter in models]
     named = None if run is None else user_path(run)
     of = next((one for one in (named, *results) if one is not None), None)
