@@ -19,6 +19,11 @@ Y = TypeVar("Y")
 # Like the built-in map: a function and items to call it on -> results in the same order.
 MapLike = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
+DIED = (
+    "a process died or sent what cannot be read: fun ended it, or this script lacks "
+    '`if __name__ == "__main__":` before what it runs'
+)
+
 
 class Workers(Generic[X, Y]):
     """A pool of workers that call one function; it is opened at its first use and must be closed.
@@ -131,8 +136,11 @@ class Workers(Generic[X, Y]):
             # some futures accept no timeout
             left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
             return future.result(*left)
-        except futures.BrokenExecutor:
-            if self._lost is None or self.kind != "processes":
+        except futures.BrokenExecutor as error:
+            if self.kind != "processes":
+                raise
+            if self._lost is None:
+                error.add_note(DIED)
                 raise
             return self._alone(item, self._lost)
         except Exception as error:
@@ -154,7 +162,7 @@ class Workers(Generic[X, Y]):
             try:
                 return pool.submit(self._function, item).result()
             except Exception as error:
-                error.add_note("the process that called fun died, or sent what cannot be read")
+                error.add_note(DIED)
                 return lost(error)
 
     def _pool(self) -> Any:

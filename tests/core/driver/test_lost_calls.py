@@ -64,6 +64,8 @@ def test_a_call_that_costs_its_process_counts_as_failed(fun):
     with pytest.raises(Exception) as error:
         pso.minimize(fun, BOX, on_error=("retry", 1), **arguments)
     assert error.value.result.fun == bowl(STARTS[4])
+    told = any("__main__" in note for note in error.value.__notes__)
+    assert told or fun is gives_a_lock  # which costs no process
 
 
 @pytest.mark.slow
