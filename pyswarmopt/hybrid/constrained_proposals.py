@@ -91,7 +91,9 @@ class ConstrainedProposals(Proposals):
         constraints = list(map(signed_log, self.rows[:, 1:].T))
         if len(constraints) > SEPARATE:
             constraints = [np.max(constraints, axis=0)]
-        return [signed_log(costs - middle), *constraints]
+        with np.errstate(over="ignore"):  # of costs at the end of float64
+            excess = np.maximum(costs - middle, -np.finfo(np.float64).max)
+        return [signed_log(excess), *constraints]
 
     def _processes(self, outputs: list[Floats]) -> list[GaussianProcess]:
         learn = len(self.points) >= GROWTH * self.fitted or len(self.thetas) != len(outputs)
