@@ -187,6 +187,7 @@ PEERS: dict[str, Solver] = {
     "arrde": lambda *a: minion(*a, kind="ARRDE"),
     "nl-shade-rsp": lambda *a: minion(*a, kind="NLSHADE_RSP"),
     "lsrtde": lambda *a: minion(*a, kind="LSRTDE"),
+    "rcmaes": lambda *a: minion(*a, kind="RCMAES"),
 }
 
 MADE_BY = {
@@ -195,7 +196,7 @@ MADE_BY = {
     "nevergrad": "nevergrad-pso nevergrad-sqopso nevergrad-ngopt",
     "pygmo": "pagmo-pso",
     "scipy": "scipy-de dual-annealing l-bfgs-b",
-    "minionpy": "l-shade jso arrde nl-shade-rsp lsrtde",
+    "minionpy": "l-shade jso arrde nl-shade-rsp lsrtde rcmaes",
     "pyswarmopt": "pyswarmopt",
 }
 

@@ -70,7 +70,8 @@ def beside(source: Array, array: Array) -> Array:
     """An array or tensor converted to another's kind and device, with its own dtype."""
     if not is_tensor(array):
         return as_array(source)
-    return _as_tensor(source).to(array.device)
+    tensor = _as_tensor(source)
+    return tensor if array.is_cpu and tensor.is_cpu else tensor.to(array.device)
 
 
 def _as_tensor(source: Array) -> Tensor:

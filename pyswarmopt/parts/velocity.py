@@ -310,24 +310,17 @@ class SumOfTerms:
         if isinstance(coefficients, np.ndarray):  # otherwise they belong to a block
             coefficients = like(coefficients, block.x)
         velocity: Any = None
+        shape = block.x.shape
         for term, c in zip(self.terms, coefficients, strict=True):
-            pull = c * _direction(term, block)
+            direction = term.direction(block)
+            if getattr(direction, "shape", ()) != shape:
+                require_shape(f"the direction of term {term.name!r}", direction, shape)
+            pull = c * direction
             if velocity is None:
                 velocity = pull
             else:
                 velocity += pull
         return velocity if self.limit is None else velocity.clip(-self.limit, self.limit)
-
-
-def _direction(term: Term, block: Snapshot) -> Any:
-    """A term's direction for a block, of its shape or broadcastable to it.
-
-    Raises:
-        ValueError: the array has another shape.
-    """
-    direction = term.direction(block)
-    require_shape(f"the direction of term {term.name!r}", direction, block.x.shape)
-    return direction
 
 
 __all__ = [
