@@ -7,7 +7,7 @@ Dataclasses are read from objects, tuples from lists.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -116,15 +116,13 @@ def wrong_field(value: Mapping[str, object], shape: Mapping[str, Any]) -> str | 
     )
 
 
-def parse_json(
-    text: str | bytes, unique: bool = False, constant: Callable[[str], Any] | None = None
-) -> Any:
+def parse_json(text: str | bytes, unique: bool = False) -> Any:
     """Parse a JSON text.
 
     Args:
         text: text; bytes are UTF-8 (or UTF-16 or UTF-32).
-        unique: whether to reject duplicate keys, of which Python keeps the last.
-        constant: meaning of ``NaN``, ``Infinity`` and ``-Infinity``; None: these floats.
+        unique: whether to reject duplicate keys, of which Python keeps the last; then NaN, by which
+            pandas writes a missing value, and the infinities are None.
 
     Raises:
         json.JSONDecodeError: malformed; has the position.
@@ -138,9 +136,7 @@ def parse_json(
     """
     too_deep = f"nested too deeply (more than {DEEPEST} levels)"
     try:
-        value = json.loads(
-            text, object_pairs_hook=_unique if unique else None, parse_constant=constant
-        )
+        value = json.loads(text, **(_OF_A_USER if unique else {}))
     except RecursionError as error:
         raise ValueError(too_deep) from error
     level = [value]
@@ -164,3 +160,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f'"{key}" is given twice in one object; rename or remove one')
         content[key] = value
     return content
+
+
+# JSON knows neither NaN, by which pandas writes a missing value, nor the infinities.
+_OF_A_USER: dict[str, Any] = {"object_pairs_hook": _unique, "parse_constant": {}.get}

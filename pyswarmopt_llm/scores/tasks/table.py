@@ -119,11 +119,6 @@ def refuse_workbook(path: Path) -> None:
         raise UserError(f"{path}: a workbook, of which no sheet is read; {advice}")
 
 
-def _constant(name: str) -> float | None:
-    """A number that JSON does not know: NaN is how pandas writes a missing value."""
-    return None if name == "NaN" else float(name)
-
-
 def parse_text(text: str, path: Path, first_line: int = 1) -> object:
     """The value of a JSON text that starts at a line of a file.
 
@@ -131,7 +126,7 @@ def parse_text(text: str, path: Path, first_line: int = 1) -> object:
         UserError: names the line of the fault.
     """
     try:
-        return parse_json(text, unique=True, constant=_constant)
+        return parse_json(text, unique=True)
     except json.JSONDecodeError as e:
         location = f"{path}: line {first_line + e.lineno - 1}, column {e.colno}"
         lines = "if each line is an object, rename the file to .jsonl"
