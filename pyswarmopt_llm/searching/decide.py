@@ -47,7 +47,7 @@ from pyswarmopt_llm.searching.rules import (
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
 PUBLISHED = ("paper", "reference")
-CANDIDATES = 40  # # evaluations per search if nothing else limits the iterations
+CANDIDATES = 40  # evaluations per search if nothing else limits the iterations
 WRITING = 10  # particles if replies are written, so that `CANDIDATES` make several iterations
 # The authors' four shell scripts set the restart patience of search.py to .67 times its patience (a
 # particle goes back after 6 evaluations without a new best: `restart_patience` 7 under ``compat``
