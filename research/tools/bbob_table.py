@@ -101,6 +101,7 @@ OTHERS = {
     "l-shade": "L-SHADE (minionpy)",
     "jso": "jSO (minionpy)",
     "arrde": "ARRDE (minionpy)",
+    "rcmaes": "RCMAES (minionpy)",
 }
 
 
