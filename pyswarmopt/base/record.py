@@ -127,7 +127,7 @@ def check(
         ValueError: an entry is missing, or unexpected.
 
     Example:
-        >>> check({"x": np.ones((2, 3)), "w": np.ones(3), "n": 1}, {"x": ("float64", "ND"), "n": int})
+        >>> check({"x": np.ones((2, 3)), "w": np.ones(3), "n": sys.maxsize}, {"x": ("float64", "ND"), "n": int})
         >>> check({"x": np.ones((2, 3)), "w": np.ones(2)}, {"x": ("float64", "ND"), "w": ("float64", "D")})
         Traceback (most recent call last):
         ValueError: w has shape (2,), not (3,)

@@ -125,6 +125,12 @@ def waves(x, size: float) -> float:
     return ellipsoid(x) * (1 + size * math.sin(phase))
 
 
+def test_what_differences_of_differences_tell_is_the_root_of_a_relative_error():
+    descent = QuasiNewton(np.full(DIM, 0.5))
+    descent.cost, descent.error = 100.0, 1e-6
+    assert descent.clear_share() == pytest.approx(1e-4)
+
+
 @pytest.mark.parametrize(("size", "found"), [(0.0, False), (1e-8, True)])
 def test_a_line_contradicts_differences_only_where_values_have_errors(size, found):
     random = np.random.default_rng(0)

@@ -372,6 +372,22 @@ def test_many_coordinates_need_no_matrices():
     assert peak < 40e6 and x.size <= BATCH + 3000
 
 
+def test_a_straight_coordinate_has_a_ten_billionth_of_the_largest_curvature():
+    phase, random = LimitedMemory(np.full(3, 0.4)), np.random.default_rng(0)
+    slopes, best = np.array([1e3, 10.0, 0.0]), np.array([0.3, 0.7, 0.5])
+    while not len(phase.curvature):
+        x = phase.ask(random)
+        tilt = 0.01 * np.cosh(3 * x[:, 0]) + 1e-3 * x[:, 2]
+        phase.tell((slopes * (x - best) ** 2).sum(axis=1) + tilt)
+    assert phase.curvature[2] == pytest.approx(1e-10 * phase.curvature[0])
+    assert phase.curvature[1] == pytest.approx(20, rel=1e-3)
+
+
+def test_a_first_point_is_near_the_middle_on_all_sides():
+    away = pso.MemeticSwarm([(0.0, 1.0)] * 3000, seed=0).ask()[0] - 0.5
+    assert [away.min(), away.max()] == pytest.approx([-0.01, 0.01], abs=1e-4)
+
+
 def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all():
     """Against a transcription of BFGS with the same diagonal at first (Nocedal & Wright 2006,
     equation 6.17).

@@ -21,6 +21,7 @@ from pyswarmopt_llm.common.statistics import (
     compare_paired,
     corrected,
     interval,
+    items_needed,
     paired_test,
     score_interval,
     score_of,
@@ -73,6 +74,8 @@ def test_what_rounding_leaves_is_no_difference() -> None:
     assert (found.p_value, found.gained, found.lost, found.sign) == (1.0, 0, 0, 0)
     assert (found.difference, found.items_needed) == (0.0, None)
     assert paired_test([0.1, 0.2, -0.3]).p_value == pytest.approx(1.0)
+    some = [1.0] * 10 + [0.0] * 90
+    assert items_needed([1e-9 * each for each in some]) == items_needed(some)  # of any scale
     small = compare_paired([2e-4] * 300, [1e-4] * 300)  # the scale goes to 0.001
     assert small.gained == 300 and small.sign == 1
 

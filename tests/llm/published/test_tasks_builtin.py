@@ -250,6 +250,8 @@ def test_the_seed_decides_and_nothing_else() -> None:
     assert load_task("builtin:requests:4", dev=30).dev == first.dev[:30]
     # in any process: strings are hashed anew in each
     assert first.fingerprint[:8] == "97adaca8"
+    # what was scored on these questions is compared with what will be
+    assert load_task("builtin:mixture:0").fingerprint[:8] == "27498c40"
 
 
 def test_an_exhausted_skill_says_so() -> None:

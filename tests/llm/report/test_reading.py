@@ -249,4 +249,6 @@ def test_a_front_of_equal_scores_is_drawn_in_the_middle_and_one_of_three_tasks_n
     for model in (*result["models"].values(), *result["experts"].values()):
         model["dev"]["tasks"]["third"] = model["dev"]["tasks"]["more"]
     point["dev"]["third"] = 0.5
+    pages = front_picture(Result.from_json(several())), front_picture(Result.from_json(result))
+    assert [len(page["dots"]) for page in pages] == [3, 3]  # by the first two
     assert front_panel(Result.from_json(result)) is None

@@ -26,6 +26,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import (
     Run,
     position_key,
 )
+from pyswarmopt_llm.searching.written.replies import read_replies
 
 CONFIG = SearchConfig(
     base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7
@@ -90,6 +91,23 @@ def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
     again = Run(tmp_path / "r")
     assert again.rows == run.rows == [Row.from_json(row), Row.from_json(ROW)]
     assert str(again.rows[0].coefficients) == str(row["coefficients"])  # -0.0 too
+
+
+def test_replies_are_those_of_their_file_if_there_is_one(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    assert read_replies(run) == []
+    replies = [{"model": "base", "text": "So.", "value": 1.0}]
+    tasks = [{"task": "t", "prompts": [{"prompt": "Why?", "replies": replies}]}]
+    (run.path / "replies.json").write_text(json.dumps({"tasks": tasks}))
+    assert read_replies(run) == tasks
+    (run.path / "replies.json").write_text('{"tasks": 1}')
+    with pytest.raises(UserError, match="is damaged"):
+        read_replies(run)
+
+
+def test_questions_are_those_of_the_items_that_were_scored() -> None:
+    row = Row.from_json({**ROW, "items": {"t": "1?0"}})
+    assert (row.known("t", [7, 8, 9]), row.known("t", [])) == ([7, 9], [])
 
 
 @given(st.data())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,14 @@ def test_workers_resume_and_analyses_read_the_plan_and_decide_nothing(
     again = stored_plan(stored, decided.given).plan
     assert again.config == stored and again.given == decided.given
     assert reopen(stored).plan.config == stored
+
+
+def test_a_job_has_the_day_of_its_run(config: SearchConfig, tmp_path: Path) -> None:
+    base = shutil.copytree(config.base, tmp_path / "dated")
+    template = "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %} {{ m.content }}{% endfor %}"
+    (base / "chat_template.jinja").write_text(template)
+    stored = replace(make_plan(config).plan.config, base=str(base), day="2020-02-03")
+    assert reopen(stored).engine.chat("Why?") == "2020-02-03 Why?"
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(
@@ -190,14 +199,18 @@ def test_the_paper_from_the_command_line_is_its_preset(
 )
 def test_no_more_is_scored_than_was_said(words_search: MakeSearch, more: dict[str, Any]) -> None:
     events: list[Event] = []
-    search(words_search(12, 4, **{"preset": "auto", **more}), events.append)
+    config = words_search(12, 4, **{"preset": "auto", **more})
+    search(config, events.append)
     (start,) = (event.data for event in events if event.kind == "start")
     left = [event.data["evaluations_left"] for event in events if "evaluations_left" in event.data]
     assert left and min(left) >= 0
     scored = [event.data for event in events if event.kind == "evaluation"]
     first = {data["particle"] for data in scored if not data["iteration"]}
     assert len(first) == start["particles"]
-    assert f"raised to {start['particles']}, since" in decided(events)
+    said = decided(events)
+    assert f"raised to {start['particles']}, since" in said
+    rows = [row["coefficients"] for row in history(Path(config.out)) if not row["iteration"]]
+    assert ("the base, their average" in said) == ([0.0] * 3 in rows)
 
 
 def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:

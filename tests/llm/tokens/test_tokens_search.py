@@ -27,6 +27,7 @@ from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, 
 
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.decide import make_plan
+from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
@@ -76,6 +77,14 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     assert "mixture of models" in card
     assert "swarm-llm search --experts" in card
     assert (done / "report.html").is_file()
+
+
+@pytest.mark.parametrize(("count", "shared"), [(2, True), (3, False)])
+def test_a_pool_has_a_base_where_its_members_share_one(
+    count: int, shared: bool, mixed: list[Path], task: Path, tmp_path: Path
+) -> None:
+    pool = prepare(small_token(mixed[:count], task, tmp_path / "run")).pool
+    assert bool(pool.base_name) == shared
 
 
 @pytest.mark.parametrize(("scoring", "free"), [("likelihood", True), ("generate", False)])
