@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,15 @@ def visit(address: str, profile: Path, *options: str) -> subprocess.CompletedPro
         "--no-first-run", f"--user-data-dir={profile}", *options, address,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+
+
+def refers_to_nothing(page: str, scripts: Iterable[str]) -> None:
+    """Prove that a page is one file whose references, labels and scripts find their elements in it."""
+    tags = page.split("<script")[0] + "".join(re.findall(r"<script[^>]*>", page))
+    ids, labelled = (re.findall(rf'\s{name}="([^"]*)"', tags) for name in ("id", "for"))
+    references = re.findall(r'\s(?:src|href)="([^"]*)"', tags)
+    assert [each for each in references if not each.startswith(("#", "data:"))] == []
+    assert "{{" not in tags and "default-src 'none'" in page
+    assert len(set(ids)) == len(ids) and set(labelled) <= set(ids)
+    asked = [name for script in scripts for name in re.findall(r'\$\("([\w-]+)"\)', script)]
+    assert set(asked) <= set(ids)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from options_helpers import Known, answer, changed_or_refused
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt_llm.common.errors import UserError
@@ -152,7 +153,7 @@ def usual(tiny_base: Path, folder: Path) -> Callable[[str, str], EvalConfig]:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[tuple[str, str, str], object]:
+def known() -> Known:
     """What was said before, by command and settings."""
     return {}
 
@@ -169,21 +170,8 @@ def test_an_option_changes_the_result_or_is_refused(
                 before, **{other: value for other, value in changes.items() if other != name}
             )
 
-        def said(config: EvalConfig) -> object:
-            key = (kind, way, repr(config))
-            if key not in known:
-                try:
-                    known[key] = WAYS[way](config, folder)
-                except UserError as error:
-                    known[key] = error
-            return known[key]
-
-        first, second = said(before), said(after)
-        if isinstance(second, UserError):
-            assert any(setting in str(second) for setting in changes), str(second)
-        else:
-            assert not isinstance(first, UserError), str(first)
-            assert repr(first) != repr(second)
+        pair = [answer(known, way, config, WAYS[way], folder) for config in (before, after)]
+        changed_or_refused(*pair, changes)
 
 
 def test_every_setting_is_in_the_table() -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from options_helpers import Known, answer, changed_or_refused
 from search_helpers import Json, history, louder, questions, write_task
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.run import decide_task
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
@@ -159,7 +159,7 @@ def usual(tiny_base: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[tuple[str, str], object]:
+def known() -> Known:
     """What was said before, by command and settings."""
     return {}
 
@@ -175,21 +175,8 @@ def test_an_option_changes_what_is_found_or_is_refused(
         if len(changes) > 1:  # what goes with it is there before, too
             before = replace(before, **{k: value for k, value in changes.items() if k != name})
 
-        def said(config: Any) -> object:
-            key = (way, repr(config))
-            if key not in known:
-                try:
-                    known[key] = result_of(config, folder)
-                except UserError as error:
-                    known[key] = error
-            return known[key]
-
-        first, second = said(before), said(after)
-        if isinstance(second, UserError):
-            assert any(setting in str(second) for setting in changes), str(second)
-        else:
-            assert not isinstance(first, UserError), str(first)
-            assert repr(first) != repr(second)
+        pair = [answer(known, way, config, result_of, folder) for config in (before, after)]
+        changed_or_refused(*pair, changes)
 
 
 def test_every_setting_is_in_a_table() -> None:
