@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from result_helpers import RESULT, nested, pair
-from result_helpers import result_of as invented
+from result_helpers import RESULT, nested
 
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.searching.scoring.record import Packed, pack
@@ -134,17 +133,6 @@ def said(task: Invented) -> list[tuple[str, re.Match[str]]]:
     sentence = verdict(result_of(task)).sentence
     found = SENTENCE.finditer(sentence)
     return [(CALLED[match["other"].partition(",")[0]], match) for match in found]
-
-
-@pytest.mark.parametrize(
-    ("mean", "half", "p", "name"),
-    [(-0.1, 0.05, 0.001, "base_tuned"), (0.02, 0.08, 0.6, None), (0.1, 0.05, 0.001, None)],
-)
-def test_only_a_plain_fine_tuning_that_is_better_outdoes_a_result(
-    mean: float, half: float, p: float, name: str | None
-) -> None:
-    leads = {("base_tuned", "test"): pair(mean, half, p)}
-    assert invented(base_tuned_dev=0.6, base_tuned_test=0.6, leads=leads).outdone_by == name
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

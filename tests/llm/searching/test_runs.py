@@ -105,11 +105,6 @@ def test_replies_are_those_of_their_file_if_there_is_one(tmp_path: Path) -> None
         read_replies(run)
 
 
-def test_questions_are_those_of_the_items_that_were_scored() -> None:
-    row = Row.from_json({**ROW, "items": {"t": "1?0"}})
-    assert (row.known("t", [7, 8, 9]), row.known("t", [])) == ([7, 9], [])
-
-
 @given(st.data())
 def test_a_store_is_good_up_to_its_last_whole_line(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
