@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +91,10 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         )
     except Exception as error:  # a template may raise any error, with any text
         raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error
-    if len(text) > _LONGEST or not text.strip():
+    asked = turns[-1]["content"].strip()
+    if asked not in text and not _writes(tokenizer, template, _TRIAL[1:2]):
+        raise UserError(f"{where} leaves out what a user says; use that of another copy")
+    if len(text) > _LONGEST:
         raise UserError(f"{where} makes {len(text)} characters of a turn; use that of another copy")
     return str(text)
 
@@ -189,10 +193,12 @@ class PromptTokenizer:
         tokenizer, window: as given.
         system: first turn of a conversation without its own; "" for none.
         progress, thinking: see `interfaces.Engine`.
+        rows: tokens that the model knows.
     """
 
     progress: Callable[[int, int], None] | None = None
     thinking: int = 0
+    rows: float = math.inf
 
     def __init__(self, tokenizer: Any, window: int | None) -> None:
         self.tokenizer = tokenizer
@@ -220,15 +226,21 @@ class PromptTokenizer:
 
         As in transformers: a chat template writes its special tokens itself; any other text starts
         with the tokenizer's, unless they are already written.
+
+        Raises:
+            UserError: the model does not know a token of the tokenizer.
         """
-        ids = [int(i) for i in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if max(ids, default=0) >= self.rows:
+            raise UserError(
+                f"the tokenizer writes token {max(ids)}, and the model has {self.rows}; give it with "
+                "its own tokenizer, or resize its embeddings"
+            )
         whole = ids[: len(self._lead)] == self._lead or self._is_chat(text)
         return ids if whole else self._lead + ids
 
     def _is_chat(self, text: str) -> bool:
         """Whether the chat template rendered a text: all its conversations start alike."""
-        if self.tokenizer.chat_template is None:
-            return False
         template = str(self.tokenizer.chat_template)
         if template not in self._heads:
             self._heads[template] = chat_head(self.tokenizer)
@@ -300,8 +312,8 @@ def use_day(engine: Any, day: str) -> None:
 
 def leading_specials(tokenizer: Any) -> list[int]:
     """The special tokens that a tokenizer puts before a text, such as BOS."""
-    with_specials = [int(i) for i in tokenizer("a")["input_ids"]]
-    bare = [int(i) for i in tokenizer("a", add_special_tokens=False)["input_ids"]]
+    with_specials: list[int] = tokenizer("a")["input_ids"]
+    bare: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
     starts = range(len(with_specials) - len(bare) + 1)
     return with_specials[: next((k for k in starts if with_specials[k : k + len(bare)] == bare), 0)]
 

@@ -87,6 +87,7 @@ class TransformersEngine(PromptTokenizer, Engine):
         super().__init__(tokenizer, window_of(model.config))
         self.model, self.name, self.batch_tokens = model, "the base", batch_tokens
         self.tokens_fed = 0
+        self.rows = model.get_input_embeddings().weight.shape[0]
         self.passes = passes_of(model)
         if self.passes.note:
             self.notes = {"batches": self.passes.note}

@@ -110,11 +110,6 @@ def front_matter(content: Mapping[str, Any]) -> str:
     return text.strip()
 
 
-def lines_of(text: str) -> list[str]:
-    """The non-empty lines of a text."""
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
-
-
 def _source(name: str) -> str:
     package, _, path = name.partition("/")
     return (files(package) / path).read_text("utf-8")

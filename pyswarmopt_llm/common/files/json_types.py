@@ -136,7 +136,8 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
     """
     too_deep = f"nested too deeply (more than {DEEPEST} levels)"
     try:
-        value = json.loads(text, **(_OF_A_USER if unique else {}))
+        hook = _unique if unique else None
+        value = json.loads(text, object_pairs_hook=hook, parse_constant={}.get if unique else None)
     except RecursionError as error:
         raise ValueError(too_deep) from error
     level = [value]
@@ -160,7 +161,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f'"{key}" is given twice in one object; rename or remove one')
         content[key] = value
     return content
-
-
-# JSON knows neither NaN, by which pandas writes a missing value, nor the infinities.
-_OF_A_USER: dict[str, Any] = {"object_pairs_hook": _unique, "parse_constant": {}.get}

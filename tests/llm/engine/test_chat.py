@@ -229,6 +229,15 @@ def test_a_template_without_system_turns_has_the_text_before_the_first_question(
     assert caplog.text.count("takes no system turn") == 2
 
 
+def test_a_template_that_drops_what_a_user_says_is_refused(tokenizer: Any) -> None:
+    """Templates for images take a list of parts, and write nothing of a text."""
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}A:"
+    )
+    with pytest.raises(UserError, match="leaves out"):
+        prompt_of(tokenizer, "", "Which team?")
+
+
 def test_earlier_turns_are_in_the_prompt_and_not_said_to_be_missing(tmp_path: Path) -> None:
     system, answer = (
         {"role": "system", "content": "Be kind."},

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from engine_reference import random_model
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.batching import encode_pair
 from pyswarmopt_llm.engine.chat import PromptTokenizer
+from pyswarmopt_llm.engine.transformers import TransformersEngine
 
 TEXT = ["the answer to the question is yes or no. " * 4, "Question: which? Answer: 1 2 3"]
 LLAMA = (
@@ -129,3 +131,17 @@ def test_a_conversation_has_the_tokens_that_transformers_gives(kind: str) -> Non
         head, _ = encode_pair(engine.encode, prompt, "yes")
         assert list(head) == expected[: len(head)]
         assert engine.count_tokens(prompt) == len(expected)
+
+
+def test_a_token_that_the_model_does_not_have_is_named() -> None:
+    """A tokenizer that was extended after the model: one that is not written does no harm."""
+    tokenizer = tokenizer_of("Qwen")
+    model = random_model("llama", len(tokenizer))
+    tokenizer.add_tokens(["<new>"])
+    engine = TransformersEngine(model, tokenizer)
+    assert len(engine.loglikelihood([("a", " b")])) == 1
+    for pair in (("a <new>", " b"), ("a", " <new>")):
+        with pytest.raises(UserError, match=f"token {len(tokenizer) - 1}, and"):
+            engine.loglikelihood([pair])
+    with pytest.raises(UserError, match=f"token {len(tokenizer) - 1}, and"):
+        engine.generate(["a <new>"], 3)
