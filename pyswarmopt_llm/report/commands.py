@@ -53,7 +53,7 @@ SYSTEM = $system
 PROMPT = $prompt
 
 def label(row):
-    """The answer to a row, whose columns stand for their names in braces."""
+    """The answer to a row, {column: text}; a column stands for its name in braces."""
     text = PROMPT
     for name, value in row.items():
         text = text.replace("{" + name + "}", value)
@@ -178,7 +178,8 @@ def labelling_code(about: About, result: Result, best: str) -> str:
     scoring = result.objectives[task].answer_format or "likelihood"
     letters = scoring == "letter"
     replies = {text: letter if letters else text for letter, text in form.choices.items()}
-    prompt, system = user_turn(form, scoring), about.config.system
+    prompt = user_turn(form, scoring).replace("{question}", f"{{{form.column}}}")
+    system = about.config.system
     return labels_in_python(about.base, best, replies, prompt, system, per_byte=not letters)
 
 

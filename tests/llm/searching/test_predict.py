@@ -84,7 +84,7 @@ def test_the_code_of_the_card_labels_as_predict_does(
     write_rows(tmp_path / "new.csv", 11, 3, label=False)
     sl.predict(run.path, tmp_path / "new.csv", tmp_path / "labelled.csv")
     rows = read(tmp_path / "labelled.csv")
-    own = [names["label"]({"question": row["body"]}) for row in rows]
+    own = [names["label"](row) for row in rows]
     assert own == [row["predicted"] for row in rows]
     assert scoring == "likelihood" or len({*own}) > 1
 
