@@ -283,7 +283,9 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     if tokens is None and sampling is None:
         return metric
     if not isinstance(metric, ReplyMetric):
-        why = f"is for scores of written replies, not for {metric.name}; remove it"
+        why = (
+            f"is for scores of written replies, not for {metric.name}; remove it, or set `metrics`"
+        )
         if sampling is not None:
             raise InvalidOption("temperature", sampling.temperature, why)
         raise InvalidOption("max_new_tokens", tokens, why)
