@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -19,6 +20,8 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.algorithms.registry import as_recipe
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.driver.problem.space import Choice, Integer, Parameter, Real, Space
@@ -34,8 +37,8 @@ class SwarmSampler(BaseSampler):
     trials may run in parallel.
 
     The swarm searches the parameters that all trials so far share; others, and the first trial, are
-    drawn at random. If the shared space changes, a new swarm starts. For a single objective. A
-    failed or pruned trial counts as the worst.
+    drawn at random. If the shared space changes, or a study is loaded again, a new swarm starts, at
+    the best trials so far. For a single objective. A failed or pruned trial counts as the worst.
 
     Args:
         seed: the same seed and the same values give the same trials.
@@ -89,9 +92,7 @@ class SwarmSampler(BaseSampler):
             return {}
         with _ONE_AT_A_TIME:
             if self._swarm is None or search_space != self._searched:
-                self._swarm = self._begin(
-                    search_space, maximize=study.direction is StudyDirection.MAXIMIZE
-                )
+                self._swarm = self._begin(study, search_space)
             return self._next_position(self._swarm, trial.number)
 
     def _next_position(self, swarm: Swarm, trial: int) -> dict[str, Any]:
@@ -118,15 +119,46 @@ class SwarmSampler(BaseSampler):
             if ticket is not None and self._swarm is not None:
                 self._swarm.tell(ticket, value)
 
-    def _begin(self, search_space: dict[str, BaseDistribution], maximize: bool) -> Swarm:
+    def _begin(self, study: Study, search_space: dict[str, BaseDistribution]) -> Swarm:
+        """A swarm whose first particles are at the best trials so far, with their values."""
         self._space = space = Space({name: _parameter(d) for name, d in search_space.items()})
         self._coding = make_coding(read_bounds(space.bounds), space.integrality, space.categorical)
         self._searched = dict(search_space)
         self._tickets = {}
-        return Swarm(
-            bounds=self._coding.bounds(), population=self._population, recipe=self._recipe,
+        maximize = study.direction is StudyDirection.MAXIMIZE
+        population = self._population or as_recipe(self._recipe).population
+        known = self._known(study, maximize)[:population]
+        swarm = Swarm(
+            positions=np.array([x for x, _ in known]) if known else None,
+            bounds=self._coding.bounds(), population=population, recipe=self._recipe,
             maximize=maximize, seed=self._seed,
         )  # fmt: skip
+        for _, value in known:
+            ticket = swarm.ask_one()
+            if ticket is not None:
+                swarm.tell(ticket, value)
+        return swarm
+
+    def _known(self, study: Study, maximize: bool) -> list[tuple[Floats, float]]:
+        """Positions and values of the trials so far in the search space, best first, each position
+        once.
+        """
+        values: dict[tuple[float, ...], float] = {}
+        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        for trial in sorted(trials, key=_worth, reverse=maximize):
+            if not self._searched.keys() <= trial.params.keys():
+                continue
+            params = {name: _steps(d, trial.params[name]) for name, d in self._searched.items()}
+            # an enqueued trial may lie outside
+            if all(self._space.parameter(name).allows(value) for name, value in params.items()):
+                x = self._coding.encode(self._space.encode(params)[None])[0]
+                values.setdefault(tuple(x.tolist()), _worth(trial))
+        return [(np.array(x), value) for x, value in values.items()]
+
+
+def _worth(trial: FrozenTrial) -> float:
+    """The value of a complete trial."""
+    return math.nan if trial.value is None else trial.value
 
 
 def _parameter(distribution: BaseDistribution) -> Parameter:
@@ -151,3 +183,11 @@ def _value(distribution: BaseDistribution, value: Any) -> Any:
     if step is None or getattr(distribution, "log", False):
         return value
     return min(distribution.low + value * step, distribution.high)
+
+
+def _steps(distribution: BaseDistribution, value: Any) -> Any:
+    """The number of steps of a value, as the swarm searches it; the inverse of `_value`."""
+    step = getattr(distribution, "step", None)
+    if step is None or getattr(distribution, "log", False):
+        return value
+    return round((value - distribution.low) / step)

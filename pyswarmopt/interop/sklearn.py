@@ -121,7 +121,7 @@ class SwarmSearchCV(BaseSearchCV):
                         raise
                     failures.append(error)
                     warnings.warn(str(error), FitFailedWarning, stacklevel=2)
-                    score_of.update(dict.fromkeys(new, self.error_score))
+                    score_of.update(dict.fromkeys(new, float(self.error_score)))
                     return [score_of[key] for key in keys]
                 mean = results.get(f"mean_test_{self.refit}", results.get("mean_test_score"))
                 if mean is None:

@@ -137,7 +137,8 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
     too_deep = f"nested too deeply (more than {DEEPEST} levels)"
     try:
         hook = _unique if unique else None
-        value = json.loads(text, object_pairs_hook=hook, parse_constant={}.get if unique else None)
+        constant = dict[str, Any]().get if unique else None
+        value = json.loads(text, object_pairs_hook=hook, parse_constant=constant)
     except RecursionError as error:
         raise ValueError(too_deep) from error
     level = [value]

@@ -67,6 +67,18 @@ def test_trials_may_run_side_by_side_and_fail():
     assert len(study.trials) == 67 and study.best_value < 0.01
 
 
+def test_a_study_that_is_loaded_again_repeats_nothing_and_goes_on_from_its_best():
+    """A new sampler of the same seed, as a script makes it that is started once more."""
+    study = run(SwarmSampler(seed=0), n_trials=30)
+    study.enqueue_trial({"x": 99.0})  # outside
+    study.optimize(everything, n_trials=1)
+    best = study.best_value
+    study.sampler = SwarmSampler(seed=0)
+    study.optimize(everything, n_trials=30)
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 61
+    assert study.best_value < best
+
+
 def test_parameters_that_only_some_trials_have_are_left_to_chance():
     def objective(trial):
         kind = trial.suggest_categorical("kind", ["a", "b"])
