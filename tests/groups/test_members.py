@@ -14,7 +14,7 @@ import pytest
 import torch
 from search_helpers import questions, small, swarm_llm, write_task
 from serving import Server, answer
-from tokens_helpers import byte_level, save_member
+from tokens_helpers import byte_level, model_for, save_member, sentence_piece
 
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.endpoint import KEY, EndpointMember
@@ -164,6 +164,18 @@ def test_a_finished_run_and_a_mixture_are_members(
         assert right == json.loads((tmp_path / folder / "result.json").read_text())["best_test"]
     with pytest.raises(UserError, match="tokens: a mixture"):
         mixture.generate(["Hello"], Sampling(temperature=1.0))
+
+
+def test_members_with_tokenizers_of_their_own_write_what_each_model_writes_alone(
+    tmp_path: Path,
+) -> None:
+    kinds = {"llama": byte_level(), "gpt2": sentence_piece()}
+    folders = [str(save_member(tmp_path / kind, words, kind)) for kind, words in kinds.items()]
+    opened = open_members(folders, dtype="float32", threads=1)
+    texts = [one.generate(["Hi"], Sampling(max_new_tokens=4))[0].texts for one in opened]
+    alone = [TransformersEngine(model_for(words, kind), words) for kind, words in kinds.items()]
+    expected = [tuple(engine.generate([engine.chat("Hi")], 4)) for engine in alone]
+    assert texts == expected and texts[0] != texts[1]
 
 
 # Endpoints

@@ -1,5 +1,5 @@
-"""Reading adapters: against peft's own arithmetic, and that nothing but `UserError` comes out of
-broken and hostile files.
+"""Reading adapters: what a header tells, by hand, and that nothing but `UserError` comes out of broken
+and hostile files. What the files mean: `test_adapters_as_peft.py`.
 """
 
 from __future__ import annotations
