@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pyswarmopt_llm.scores.tasks.answers import stated_answer
 
-Answers = Sequence[str | None]
+Answers = Sequence[str | float | None]
 
 # Sums in another order differ by rounding, which must not decide a vote.
 _TIE = 1e-9
@@ -47,7 +47,7 @@ def cluster(answers: Answers) -> list[str | None]:
         raise ValueError(
             f"answers is the single text {answers!r}: give a list with one answer per member"
         )
-    texts = [(answer or "").strip() for answer in answers]
+    texts = ["" if answer is None else str(answer).strip() for answer in answers]
     first: dict[object, str] = {}
     return [first.setdefault(stated_answer(text), text) if text else None for text in texts]
 

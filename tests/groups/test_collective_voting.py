@@ -157,3 +157,9 @@ def test_an_empty_answer_abstains_and_lowers_the_agreement(blank: str | None) ->
     outcome = voting.majority([blank, "A", blank, blank])
     assert (outcome.answer, outcome.agreement) == ("A", 0.25)
     assert outcome.ballots == (None, "A", None, None)
+
+
+def test_answers_may_be_numbers_and_zero_is_one() -> None:
+    assert voting.majority([0, 0, 1]).answer == "0"
+    outcome = voting.weighted([0, 4.0, "4", None], [1.5, 1, 1, 9])
+    assert outcome.answer == "4.0" and list(outcome.ballots)[2:] == ["4.0", None]
