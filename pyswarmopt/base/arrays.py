@@ -34,7 +34,7 @@ def is_tensor(thing: Any) -> TypeGuard[Tensor]:
         >>> is_tensor(np.zeros(3))
         False
     """
-    return _are_tensors(type(thing))  # type: ignore[arg-type]  # mypy: no class is hashable
+    return _are_tensors(thing.__class__)
 
 
 @cache
