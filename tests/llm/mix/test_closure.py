@@ -61,8 +61,9 @@ def code_tokens(file: Path) -> int:
             # sentences of reports, 7,000 tokens, were a template of 10,000 that no gate counted
             89_000,
         ),
-        # as by default: candidates of the item model, then training
-        ({"proposals": 2, "train": "on"}, "delta", 96_000),
+        # as by default: candidates of the item model, then training; long functions told in steps
+        # took 280 more
+        ({"proposals": 2, "train": "on"}, "delta", 97_000),
     ],
     ids=["paper", "auto"],
 )
