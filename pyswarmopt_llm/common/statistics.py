@@ -169,6 +169,9 @@ def interval(
     Returns:
         Lower and upper end, in the values' units.
 
+    Raises:
+        ValueError: without items, or if a value is not finite.
+
     Example:
         >>> low, high = interval([1.0] * 8 + [0.0] * 2)
         >>> round(low, 3), round(high, 3)
@@ -183,7 +186,7 @@ def interval(
         >>> twice == interval([1.0, 0.0] * 5)
         True
     """
-    values = by_question(per_item, questions)
+    values = by_question(score_of(per_item).per_item, questions)
     if np.isin(values, (0.0, 1.0)).all() and (scale is None or scale == (0.0, 1.0)):
         return _wilson(int(values.sum()), values.size, confidence)
     sample = np.append(values, scale or assumed_scale(per_item))

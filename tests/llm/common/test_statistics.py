@@ -118,6 +118,12 @@ def test_items_that_are_all_the_same_have_no_interval_of_zero_width(values: list
     assert high - low < 10 / len(values)
 
 
+@pytest.mark.parametrize("values", [[], [math.nan, 1.0], [0.0, math.inf]])
+def test_what_has_no_mean_has_no_interval(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        interval(values)
+
+
 def test_with_many_items_the_interval_of_graded_scores_is_the_normal_one() -> None:
     values = np.random.default_rng(6).beta(2, 5, 20_000)
     low, high = interval(values.tolist())
