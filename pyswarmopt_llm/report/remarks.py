@@ -64,10 +64,10 @@ def changed(pair: Comparison) -> str:
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
         >>> changed(Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, (80, 200)))
-        'Against the best expert, of 90 test examples 15 are gained and 6 lost.'
+        'Against the best expert the result gains 15 and loses 6 of 90 test examples.'
     """
-    of = f"of {counted(pair.n, 'test example')} {pair.gained} are gained and {pair.lost} lost"
-    return f"Against the best expert, {of}."
+    of = f"gains {pair.gained} and loses {pair.lost} of {counted(pair.n, 'test example')}"
+    return f"Against the best expert the result {of}."
 
 
 def headroom(way: Headroom) -> str:
