@@ -9,8 +9,7 @@ has become narrow:
 
 It omits, of `pyswarmopt.hybrid.memetic`: values with errors, kinks that look like errors, separable
 functions, everything after a narrow swarm, many coordinates, whole numbers, labels, saved states.
-It uses that module's model, its tests for these cases, and CMA-ES's constants. A test compares
-both.
+It uses that module's model, its tests for these cases, and CMA-ES's constants. A test compares both.
 """
 
 from __future__ import annotations
@@ -120,18 +119,14 @@ class Search:
             self.swarm.learn(self._call("swarm", self.swarm.propose()))
 
     def _descent_is_alone(self) -> bool:
-        """Whether the first descent has the search for itself: until its end, but at most 100 D
-        points.
-        """
+        """Whether the first descent has the search for itself: to its end, at most 100 D points."""
         if self.descent is None:
             return not self.spent["test"]
         within = self.granted < 100 * self.dim
         return self.swarm is None and not self.descent.done and within
 
     def _descent_is_due(self) -> bool:
-        """Whether later descents are due: they get half the swarm's evaluations while the best
-        point is theirs, else 1/8.
-        """
+        """Whether later ones are due: half the swarm's points while the best is theirs, else 1/8."""
         share = 0.5 if self.best_by == "descent" else 0.125
         return share * self.spent["swarm"] > self.spent["descent"] - self.granted
 
@@ -233,9 +228,7 @@ class Descent:
         return costs[1:] - self.cost
 
     def _gradient(self, before: tuple[Floats, Floats] | None) -> Generator[Floats, Floats, Floats]:
-        """The gradient by forward differences, corrected by the curvature; then BFGS, equation
-        6.17.
-        """
+        """The gradient by forward differences less the curvature; then BFGS, equation 6.17."""
         x = self.x
         points = self._around()
         rises = yield from self._measure(points)
@@ -251,9 +244,7 @@ class Descent:
         return gradient
 
     def _around(self) -> Floats:
-        """Points along the inverse Hessian's eigenvectors, each at a distance that changes the cost
-        alike.
-        """
+        """Points along the inverse Hessian's eigenvectors that change the cost equally."""
         x = self.x
         if not len(self.inverse):
             moves = 1e-4 * np.eye(len(x))

@@ -91,11 +91,11 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         )
     except Exception as error:  # a template may raise any error, with any text
         raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error
+    if len(text) > _LONGEST or not text.strip():
+        raise UserError(f"{where} makes {len(text)} characters of a turn; use that of another copy")
     asked = turns[-1]["content"].strip()
     if asked not in text and not _writes(tokenizer, template, _TRIAL[1:2]):
         raise UserError(f"{where} leaves out what a user says; use that of another copy")
-    if len(text) > _LONGEST:
-        raise UserError(f"{where} makes {len(text)} characters of a turn; use that of another copy")
     return str(text)
 
 

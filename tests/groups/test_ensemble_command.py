@@ -157,14 +157,15 @@ def test_all_on_open_questions_leaves_out_what_chooses(
 ) -> None:
     rows = [{"id": str(i), "question": f"How many are {i}?", "answer": str(i)} for i in range(8)]
     task = write_task(tmp_path / "open.json", rows[:4], rows[4:])
-    words = [*given, "--task", str(task), "--strategy", "all,fuse:ant", "--json"]
+    given[given.index("--task") + 1] = str(task)
+    words = [*given, "--strategy", "all,fuse:ant", "--json"]
     code, out, err = swarm_llm(capsys, "ensemble", *words)
     assert code == 0, err
     result = json.loads(out)
     assert set(result["left_out"]) == {*("attention", "cascade", "confidence", "reward", "stacked")}
     assert result["scoring"] == "generate"
     assert set(result["strategies"]) == set(VOTES) - set(result["left_out"]) | {"fuse:ant"}
-    code, _, err = swarm_llm(capsys, "ensemble", *given, "--task", task, "--strategy", "cascade")
+    code, _, err = swarm_llm(capsys, "ensemble", *given, "--strategy", "cascade")
     assert code == 2 and "--strategy cascade: chooses" in err
 
 

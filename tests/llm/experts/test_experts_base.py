@@ -229,8 +229,8 @@ def test_a_long_conversation_and_arguments_by_name_are_no_error(tokenizer: Any) 
     plain = tokenizer.apply_chat_template(turns * 500, tokenize=False)
     assert rendered(tokenizer, turns * 500) == plain
     named = "{% macro f() %}{{ kwargs.a }}{% endmacro %}{{ f(**{'a': '**bold** 2 ** 3'}) }}"
-    tokenizer.chat_template = named
-    assert rendered(tokenizer, turns) == "**bold** 2 ** 3"
+    tokenizer.chat_template = named + "{{ messages[-1].content }}"
+    assert rendered(tokenizer, turns) == "**bold** 2 ** 3Yes."
 
 
 # name in the adapter, name of the base, whether they are one model, by model cards
