@@ -59,20 +59,24 @@ class ProgramDescent(Phase):
     from_best: bool = False  # its starting point
 
     def due(self, s: ConstrainedSearch) -> bool:
-        """Whether it is the first descent, or later ones have had fewer evaluations than the
-        others.
-        """
+        """Whether there are numbers to move, and a descent is to be begun or has its turn."""
         if not (s.kinds.smooth | s.kinds.whole).any():
             return False
         if s.kept.rescuing:
             return self.run is None or not self.run.done
+        return self._has_turn(s)
+
+    def _has_turn(self, s: ConstrainedSearch) -> bool:
+        """Whether it is the first descent, or later ones have had fewer evaluations than the
+        others.
+        """
         alone = not self._others(s) and self.spent < FIRST_DESCENT * s.box.dim
         first = self.run is None or (alone and not self.run.done)
         return first or self._others(s) > self.spent - self.granted
 
     def _others(self, s: ConstrainedSearch) -> int:
-        """Evaluations of models and swarm."""
-        return s.phase(ConstrainedModel).spent + s.phase(PenaltySwarm).spent
+        """Evaluations of all other phases."""
+        return sum(phase.spent for phase in s.phases.values() if phase is not self)
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
         cost = s.progress.best_cost

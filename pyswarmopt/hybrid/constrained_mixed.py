@@ -12,7 +12,7 @@ Its phases in their order are `ConstrainedMixedSearch.PHASES`:
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pyswarmopt.hybrid.constrained import (
     ConstrainedModel,
@@ -32,12 +32,8 @@ SHARE_BEHIND = 0.25
 class MixedDescent(ProgramDescent):
     """Descents beside a model and mutations."""
 
-    def due(self, s: Any) -> bool:
-        if not (s.kinds.smooth | s.kinds.whole).any():
-            return False
-        if s.kept.rescuing:
-            return self.run is None or not self.run.done
-        others = sum(s.phase(kind).spent for kind in (ConstrainedModel, EarlyMutate, PenaltySwarm))
+    def _has_turn(self, s: ConstrainedSearch) -> bool:
+        others = self._others(s)
         share = SHARE_AHEAD if s.progress.best_by == self.name else SHARE_BEHIND
         return others > 0 and self.spent < share * others
 

@@ -75,20 +75,22 @@ def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
     x = s.ask()
     v = _copy(s.velocities)
     values = fun(x)
-    known = (_copy(s.personal_bests), s.personal_best_values)
+    p = _copy(s.personal_bests)
+    p_values = s.personal_best_values
     s.tell(x, values)
     evaluated = _copy(x)
     after = _copy(s.positions)
     same_swarm = after.shape == evaluated.shape
-    if same_swarm:
-        known = (_copy(s.personal_bests), s.personal_best_values)
+    if same_swarm:  # else these are bests of a new population
+        p = _copy(s.personal_bests)
+        p_values = s.personal_best_values
     step = Step(
         number=number,
         x=evaluated,
         v=v,
         values=s.values if same_swarm else _copy(values),
-        p=known[0],
-        p_values=known[1],
+        p=p,
+        p_values=p_values,
         best=s.best.value,
         restarted=(after != evaluated).any(axis=1) if same_swarm else np.full(len(x), True),
         forces=notes.forces,

@@ -104,11 +104,9 @@ class SwarmSearchCV(BaseSearchCV):
         if self.n_iter < 2:
             raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
         score_of: dict[Hashable, float] = {}
-        failures: list[ValueError] = []
-        fitted = 0
+        failures: dict[Hashable, ValueError] = {}  # candidate -> why none of its fits ended
 
         def scores(candidates: list[dict[str, Any]]) -> list[float]:
-            nonlocal fitted
             keys = [_identity(params) for params in candidates]
             known = zip(keys, candidates, strict=True)
             new = {key: params for key, params in known if key not in score_of}
@@ -119,7 +117,7 @@ class SwarmSearchCV(BaseSearchCV):
                     # scikit-learn gives up where all fits of a call fail, which may be one candidate
                     if not str(error).lstrip().startswith("All the"):
                         raise
-                    failures.append(error)
+                    failures.update(dict.fromkeys(new, error))
                     warnings.warn(str(error), FitFailedWarning, stacklevel=2)
                     score_of.update(dict.fromkeys(new, float(self.error_score)))
                     return [score_of[key] for key in keys]
@@ -129,7 +127,6 @@ class SwarmSearchCV(BaseSearchCV):
                         f"refit={self.refit!r}: with several metrics, name the one to maximise"
                     )
                 score_of.update(zip(new, mean[-len(new) :].tolist(), strict=True))
-                fitted += len(new)
             return [score_of[key] for key in keys]
 
         seed = self.random_state
@@ -141,8 +138,8 @@ class SwarmSearchCV(BaseSearchCV):
         maximize(
             scores, recipe=self.recipe, max_evals=limit, seed=seed, vectorized=True, space=space
         )
-        if not fitted:
-            raise failures[-1]
+        if len(failures) == len(score_of):
+            raise next(reversed(failures.values()))
 
 
 def _identity(params: dict[str, Any]) -> Hashable:

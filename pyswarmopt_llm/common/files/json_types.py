@@ -137,7 +137,7 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
     too_deep = f"nested too deeply (more than {DEEPEST} levels)"
     try:
         hook = _unique if unique else None
-        constant = dict[str, Any]().get if unique else None
+        constant = _missing if unique else None
         value = json.loads(text, object_pairs_hook=hook, parse_constant=constant)
     except RecursionError as error:
         raise ValueError(too_deep) from error
@@ -153,6 +153,10 @@ def _inside(value: Any) -> Iterator[Any]:
     """The objects and lists inside a value."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return (part for part in parts if isinstance(part, dict | list))
+
+
+def _missing(constant: str) -> None:
+    """The value of NaN or an infinity, which JSON does not have."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
