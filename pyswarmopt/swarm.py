@@ -111,7 +111,8 @@ class Swarm:
         self._go_on(Update(self.recipe, state, box, generator))
 
     def _go_on(self, update: Update) -> None:
-        self._update, self._state = update, update.state
+        self._update = update
+        self._state = update.state
 
     # ---- the loop ----
 
@@ -288,7 +289,8 @@ class Swarm:
             st.in_flight = InFlight.of(n, dispatched=st.generation + 1)
             st.in_flight.begin_round(st.leader_cost, st.best_cost)
             if st.age > 0:  # all of them were evaluated, in order
-                st.in_flight.completed_at[:], st.in_flight.completed = np.arange(n), n
+                st.in_flight.completed_at[:] = np.arange(n)
+                st.in_flight.completed = n
         return st.in_flight
 
     def _tell_one(self, in_flight: InFlight, ticket: Any, value: npt.ArrayLike | Tensor) -> None:
@@ -573,7 +575,8 @@ def _first_state(
 
 def _check_extent(state: State) -> None:
     """Refuse starting positions whose velocities would overflow; with bounds `make_box` does so."""
-    dtype, apart = state.positions.dtype, extent(state)
+    dtype = state.positions.dtype
+    apart = extent(state)
     if not WIDTHS * apart <= largest_number(dtype):
         name = str(dtype).removeprefix("torch.")
         raise ValueError(

@@ -97,7 +97,8 @@ def merge(config: MergeConfig) -> MergeResult:
         UserError: an unknown method, an option that does not fit, experts that do not fit, or `out`
             exists.
     """
-    folder, task = user_path(config.out), None
+    folder = user_path(config.out)
+    task = None
     config = _with_numbers(config)
     method, settings = checked(config)
     check_free(folder)
@@ -132,7 +133,8 @@ def checked(config: MergeConfig) -> tuple[Method, Settings]:
     Raises:
         UserError: an unknown method, or an option that does not fit.
     """
-    name, task = config.method, config.task
+    name = config.method
+    task = config.task
     check_options(config)
     method = load_method(name)
     need_extra(method.module, f"`method` {name}")

@@ -18,7 +18,9 @@ def gaussian_between(snapshot: Snapshot, move: int, generator: np.random.Generat
 
     The algorithm has no velocity: the displacement from x to this point is returned.
     """
-    x, p, g = snapshot.x, snapshot.p, snapshot.g
+    x = snapshot.x
+    p = snapshot.p
+    g = snapshot.g
     return (p + g) / 2 + abs(p - g) * normal(generator, x) - x
 
 

@@ -67,13 +67,15 @@ def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: np.random.Gene
     Two draws are made: (m, dim, 3) numbers, for whether to learn and for two candidates, then (m,
     2) for the coordinate and particle of those that would learn only from themselves.
     """
-    n, m = len(costs), len(due)
+    n = len(costs)
+    m = len(due)
     itself = np.broadcast_to(due[:, None], (m, dim))
     if n == 1:
         return itself.copy()
     u = uniform(generator, (m, dim, 3))
     forced = uniform(generator, (m, 2))
-    first, second = _other(itself, u[..., 1], n), _other(itself, u[..., 2], n)
+    first = _other(itself, u[..., 1], n)
+    second = _other(itself, u[..., 2], n)
     winner = np.where(costs[second] < costs[first], second, first)
     learns = u[..., 0] < learning_probability(n)[due][:, None]
     exemplars = np.where(learns, winner, itself)

@@ -43,7 +43,8 @@ class Hypersphere:
         The shares, (N, 1), are uniform in [0, 1) as in Clerc's code: points are denser around G
         than elsewhere.
         """
-        to_p, to_l = s.p - s.x, s.g - s.x
+        to_p = s.p - s.x
+        to_l = s.g - s.x
         library = namespace(s.x)
         is_own = (s.g == s.p).all(-1)[:, None]
         to_centre = self.pull * library.where(is_own, to_p / 2, (to_p + to_l) / 3)  # G - x

@@ -16,11 +16,14 @@ from pyswarmopt.base.storage import copied
 from pyswarmopt.parts.topology import Topology
 from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 
-ARCHIVE, RADIUS = "archive", "radius"  # entries of `State.memory`
+ARCHIVE = "archive"  # entry of `State.memory`
+RADIUS = "radius"
 SCOUT = 0  # the particle that follows the model
 POINTS = 1.5  # best points per unknown used in the fit
-WIDER, NARROWER = 1.4, 0.85  # radius factor after a new best of the scout, or after none
-NARROWEST, WIDEST = 0.05, 4.0  # in standard deviations of the points, per sqrt(D)
+WIDER = 1.4  # radius factor after a new best of the scout
+NARROWER = 0.85  # and after none
+NARROWEST = 0.05  # in standard deviations of the points, per sqrt(D)
+WIDEST = 4.0
 
 
 @dataclass(frozen=True)

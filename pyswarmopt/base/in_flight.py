@@ -87,7 +87,8 @@ class InFlight(StateRecord):
                 f"ticket {ticket} of particle {particle} was told already, or is not of this swarm"
             )
         first = bool(self.completed_at[particle] == NEVER)
-        self.tickets[particle], self.completed_at[particle] = IDLE, self.completed
+        self.tickets[particle] = IDLE
+        self.completed_at[particle] = self.completed
         self.completed += 1
         self.in_round += 1
         return first

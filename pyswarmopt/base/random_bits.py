@@ -19,8 +19,11 @@ from pyswarmopt.base.record import check
 FULL_SCALE = 65536.0  # a factor is 16 random bits / FULL_SCALE, in [0, 1)
 # SplitMix64's increment: an odd number near 2^64 / golden ratio
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
-MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
+MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2 = np.uint64(0x94D049BB133111EB)
+SHIFT_1 = np.uint64(30)
+SHIFT_2 = np.uint64(27)
+SHIFT_3 = np.uint64(31)
 
 FEW = 256  # for so few words a call of `integers` is not worth it
 HALF = np.uint64(32)  # bits

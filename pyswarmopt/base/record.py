@@ -64,7 +64,8 @@ class StateRecord:
         Raises:
             ValueError: an entry is missing, has another kind, or does not fit the others.
         """
-        record, lengths = cls.__new__(cls), dict(sizes)
+        record = cls.__new__(cls)
+        lengths = dict(sizes)
         for f in fields(cls):
             if not f.metadata.get("saved", True):
                 setattr(record, f.name, problem[f.name])

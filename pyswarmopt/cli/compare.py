@@ -102,7 +102,8 @@ def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -
         paired = comparison.paired()
         best = min(comparison.median(name) for name in comparison.results)
         for name in comparison.results:
-            median, (low, high) = comparison.median(name), comparison.interval(name)
+            median = comparison.median(name)
+            low, high = comparison.interval(name)
             table.add_row(
                 function if name == first else "", name,
                 f"{median:.3g}{' *' if median == best else '  '}", f"{low:.2g} to {high:.2g}",

@@ -170,7 +170,8 @@ class Evaluator:
         try:
             outcomes = self._outcomes(points[new])
         except Exception as error:
-            outcomes, failure = {}, error
+            outcomes = {}
+            failure = error
         for i, outcome in outcomes.items():
             try:
                 value = found[new[i]] = self.value(outcome, last=self.over)
@@ -391,7 +392,8 @@ class Evaluator:
         hurried = min(self._deadline, self.patience) < math.inf
         together = self.workers.count if hurried and not self.vectorized else len(which)
         while which and not self.late:
-            now, which = which[:together], which[together:]
+            now = which[:together]
+            which = which[together:]
             self.calls += len(now)
             answers = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
             outcomes.update(zip(now, answers, strict=True))

@@ -41,7 +41,9 @@ class Gains(StateRecord):
         `patience` of them.
         """
         if self._is_gain(best):
-            self.best, self.violation, self.calls = best.cost, best.violation, calls
+            self.best = best.cost
+            self.violation = best.violation
+            self.calls = calls
             if math.isnan(self.first) and best.violation == 0:
                 self.first = best.cost
         return patience is not None and calls - self.calls >= patience

@@ -106,7 +106,8 @@ class Incumbent(StateRecord):
         if [part[first] for part in (failed, violations, costs)] >= [part[0] for part in mine]:
             return same
         i = rows[first]
-        cost, violation = float(judged.costs[i]), float(judged.violations[i])
+        cost = float(judged.costs[i])
+        violation = float(judged.violations[i])
         amounts = NONE if judged.amounts is None or failed[first] else judged.amounts[i]
         return Incumbent(points[i].copy(), cost, violation, calls, amounts)
 
@@ -140,8 +141,11 @@ class ByOrder:
     def __init__(
         self, search: Any, problem: Problem, evaluator: Evaluator, sign: float = 1.0
     ) -> None:
-        self._search, self._evaluator, self._sign = search, evaluator, sign
-        self._constraints, self._coding = problem.constraints, problem.coding
+        self._search = search
+        self._evaluator = evaluator
+        self._sign = sign
+        self._constraints = problem.constraints
+        self._coding = problem.coding
         self.best = Incumbent(self._best_position(), math.inf, math.inf, evaluator.calls)
 
     def draw(self, points: Floats) -> tuple[Floats, Bools]:
@@ -237,7 +241,8 @@ class ByOrder:
 
         A difference beyond rounding, for numbers of size `scale`, is noise.
         """
-        x, cost = self.best.x, self.best.cost
+        x = self.best.x
+        cost = self.best.cost
         value = self._sign * cost if math.isfinite(cost) else self.value
         fun = self._evaluator.confirm(x, value, known=not math.isnan(cost))
         sure = not math.isfinite(cost) or same_but_rounding(value, fun, scale)

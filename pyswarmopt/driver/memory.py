@@ -83,7 +83,8 @@ class Memory:
             ValueError: an entry is missing, or has another kind.
         """
         check(saved, {"memory.values": ("float64", "nv")})
-        points, values = saved["memory.points"], saved["memory.values"]
+        points = saved["memory.points"]
+        values = saved["memory.values"]
         if len(values):
             check(saved, {"memory.points": ("float64", "nD")}, {"n": len(values)})
         rows = values[:, 0].tolist() if values.shape[1] == 1 else list(values.copy())

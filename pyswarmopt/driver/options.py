@@ -219,7 +219,8 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
     # imported on use, for a faster start of searches
     from pyswarmopt.driver.problem.space import Space
 
-    space, many = Space(options.space), options.vectorized is True
+    space = Space(options.space)
+    many = options.vectorized is True
     on_dicts = functools.partial(_call_on_dicts, options.fun, space)
     return replace(
         options,

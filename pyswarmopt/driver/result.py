@@ -170,12 +170,16 @@ class Result(Mapping[str, Any]):
         """
         from pyswarmopt.driver.problem.importance import main_effects
 
-        x, values = self.coordinates(), self.evaluated()[1]
+        x = self.coordinates()
+        values = self.evaluated()[1]
         if self.space is None:
-            names, low, high = [f"x{i}" for i in range(x.shape[1])], x.min(axis=0), x.max(axis=0)
+            names = [f"x{i}" for i in range(x.shape[1])]
+            low = x.min(axis=0)
+            high = x.max(axis=0)
             whole = np.zeros(x.shape[1], dtype=np.bool_)
         else:
-            names, (low, high) = self.space.names, np.array(self.space.bounds).T
+            names = self.space.names
+            low, high = np.array(self.space.bounds).T
             whole = np.array(self.space.integrality) | np.array(self.space.categorical)
         shares = dict(zip(names, main_effects(x, values, low, high, whole).tolist(), strict=True))
         return dict(sorted(shares.items(), key=lambda item: -item[1]))

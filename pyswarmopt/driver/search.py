@@ -53,7 +53,8 @@ class Search(Loop[Result]):
         self._recipe = "" if recipe is None else str(recipe)
         self._options = options = _with_limit(self._options, self._problem, recipe)
         # lower costs are better
-        self._maximize, self._sign = maximize, -1.0 if maximize else 1.0
+        self._maximize = maximize
+        self._sign = -1.0 if maximize else 1.0
         self._history = self._make_history()
         self._gains = Gains()
         limit = math.inf if options.max_evals is None else options.max_evals
@@ -112,7 +113,8 @@ class Search(Loop[Result]):
         self._add(self._iteration, values[rows], points[rows], rows)
 
     def _add(self, iteration: int, values: Floats, points: Floats, particles: Ints) -> None:
-        calls, best = self._evaluator.calls, self._judge.value
+        calls = self._evaluator.calls
+        best = self._judge.value
         self._history.add(iteration, calls, best, values, points, particles)
 
     def _reasons(self) -> Reasons:
@@ -131,7 +133,8 @@ class Search(Loop[Result]):
 
     def _share(self) -> float:
         """Share of the nearest limit that is used up, from 0 to 1."""
-        options, used = self._options, self._evaluator.calls + self._evaluator.skipped
+        options = self._options
+        used = self._evaluator.calls + self._evaluator.skipped
         share = self._elapsed() / self._timeout
         for done, limit in (used, options.max_evals), (self._swarm.iteration, options.max_iter):
             share = max(share, done / limit if limit else 0.0)
@@ -140,10 +143,13 @@ class Search(Loop[Result]):
     # ---- the result ----
 
     def _result(self, stop: Reasons, final: bool = False) -> Result:
-        judge, space = self._judge, self._problem.space
+        judge = self._judge
+        space = self._problem.space
         worth = judge.final_worth(self._history.first_value()) if final else judge.worth()
-        x, fun = judge.best.x, worth.fun
-        breach, finite = judge.breach(), math.isfinite(fun)
+        x = judge.best.x
+        fun = worth.fun
+        breach = judge.breach()
+        finite = math.isfinite(fun)
         failures = dict(self._evaluator.failures)
         result = Result(
             x=x.copy(),  # a callback may change it
@@ -206,7 +212,8 @@ class Search(Loop[Result]):
 
         Skipped under noise, where another value means nothing.
         """
-        best, value = self._judge.best, self._judge.value
+        best = self._judge.best
+        value = self._judge.value
         violation = best.violation
         if not self._problem.constraints.returned:
             violation = float(self._problem.constraints.violations(best.x[None])[0])

@@ -228,7 +228,8 @@ class _Told(AsynchronousSearch):
 
     def _read_point(self, point: Any) -> Floats:
         points = starting_points(point, self._problem.space)
-        low, high = self._problem.coding.low, self._problem.coding.high
+        low = self._problem.coding.low
+        high = self._problem.coding.high
         if points.shape != (1, len(low)):
             raise ValueError(f"tell: a point has shape ({len(low)},), not {np.shape(point)}")
         check_inside(points, low, high, "point")

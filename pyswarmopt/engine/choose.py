@@ -45,7 +45,9 @@ class Update:
         generator: np.random.Generator,
         saved: Mapping[str, Any] | None = None,
     ) -> None:
-        self.state, self._recipe, self._generator = state, recipe, generator
+        self.state = state
+        self._recipe = recipe
+        self._generator = generator
         self._bounds = box
         self._box = None if recipe.boundary is boundary.none else box
         x = state.positions
@@ -80,7 +82,8 @@ class Update:
         Raises:
             ValueError: not a swarm's state, or the state of another recipe.
         """
-        state, box = State.from_dict(saved, owned), None
+        state = State.from_dict(saved, owned)
+        box = None
         if "low" in saved:
             side = dtype_name(state.positions), "D"
             check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
@@ -103,7 +106,8 @@ class Update:
         """The large arrays, in NumPy if possible; cached, since making views costs as much as using
         them.
         """
-        st, (x, v, p, g, w) = self.state, self._viewed
+        st = self.state
+        x, v, p, g, w = self._viewed
         if not (
             x is st.positions
             and v is st.velocities
@@ -129,8 +133,10 @@ class Update:
         st.positions = room
 
     def _move_by_blocks(self, factors: RandomFactors, room: Array) -> None:
-        st, topology = self.state, self._recipe.topology
-        at, informants = self._arrays(), None
+        st = self.state
+        topology = self._recipe.topology
+        at = self._arrays()
+        informants = None
         out = at.x if room is st.positions else as_array(room)
         if self._informants is not None:
             informants = self._informants(st, self._generator)
@@ -188,14 +194,17 @@ class Update:
         `best_cost` is the cost of the best of all, for the case that no p is there and none is
         better.
         """
-        st, i = self.state, int(best_costs.argmin())
-        st.best_costs, st.leader_cost = best_costs, float(best_costs[i])
+        st = self.state
+        i = int(best_costs.argmin())
+        st.best_costs = best_costs
+        st.leader_cost = float(best_costs[i])
         st.leader_position = copied(st.best_positions[i])
         elsewhere = not any((p == st.best_position).all() for p in st.best_positions)
         if elsewhere and best_cost <= st.leader_cost:
             st.best_cost = best_cost
         else:
-            st.best_cost, st.best_position = st.leader_cost, st.leader_position
+            st.best_cost = st.leader_cost
+            st.best_position = st.leader_position
 
     # ---- restart ----
 
@@ -270,5 +279,6 @@ def _same_memory(told: Array, x: Array) -> bool:
     """Whether two such arrays share all their memory."""
     if is_tensor(x):
         return bool(told.data_ptr() == x.data_ptr() and told.stride() == x.stride())
-    ours, theirs = x.__array_interface__, told.__array_interface__
+    ours = x.__array_interface__
+    theirs = told.__array_interface__
     return bool(ours["data"] == theirs["data"] and ours["strides"] == theirs["strides"])

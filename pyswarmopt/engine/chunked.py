@@ -47,7 +47,8 @@ def move(
         generator: random source of the boundary.
         box: box of the boundary, if any.
     """
-    rule, step = cast(SumOfTerms, recipe.velocity), recipe.schedule(at.move)
+    rule = cast(SumOfTerms, recipe.velocity)
+    step = recipe.schedule(at.move)
     coefficients = factors.next(at.move)
     for block in blocks_of(*at.x.shape, rule.looks_at):
         s = _part(at, informants, block)
@@ -55,7 +56,8 @@ def move(
         x = s.x + (v if step == 1 else step * v)
         if box is not None and not _within(x, box.core):
             contain(x, v, box, block[1], recipe.boundary, generator)
-        out[block], at.v[block] = x, v
+        out[block] = x
+        at.v[block] = v
 
 
 def _part(at: Snapshot, informants: Ints | None, block: Block) -> Snapshot:
@@ -71,11 +73,17 @@ def _part(at: Snapshot, informants: Ints | None, block: Block) -> Snapshot:
     else:
         g = g[block] if len(g) > 1 else g[:, columns]
     if block is not WHOLE:
-        x, v, p, w = x[block], v[block], p[block], w[:, columns]
-        fx, fp, around = fx[rows], fp[rows], None if around is None else around[rows]
+        x = x[block]
+        v = v[block]
+        p = p[block]
+        w = w[:, columns]
+        fx = fx[rows]
+        fp = fp[rows]
+        around = None if around is None else around[rows]
     if x.shape[1] <= FEW_COORDINATES:
         same = _zeros(len(x))
-        g, w = g if len(g) > 1 else g.take(same, axis=0), w.take(same, axis=0)
+        g = g if len(g) > 1 else g.take(same, axis=0)
+        w = w.take(same, axis=0)
     return Snapshot(x, v, p, g, w, fx, fp, k, around)
 
 
@@ -121,9 +129,11 @@ def contain(
     if not outside.size:
         return
     at = outside % x.shape[1]
-    flat_x, flat_v = x.reshape(-1), v.reshape(-1)  # views
+    flat_x = x.reshape(-1)  # a view
+    flat_v = v.reshape(-1)
     row = flat_x[outside][None], flat_v[outside][None], low[at], high[at]
     # a boundary sees tensors if the swarm uses tensors
     row_x, row_v, *sides = (beside(part, box.low) for part in row)
     new_x, new_v = contained(boundary, row_x, row_v, Box(*sides), generator)
-    flat_x[outside], flat_v[outside] = as_array(new_x[0]), as_array(new_v[0])
+    flat_x[outside] = as_array(new_x[0])
+    flat_v[outside] = as_array(new_v[0])

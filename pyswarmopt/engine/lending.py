@@ -44,7 +44,8 @@ class Lender:
             # The base of a view of a view is the end of the chain, unless that is no array: so the
             # user's views keep this array alive.
             view = np.asarray(memoryview(array))  # type: ignore[arg-type]
-            self._lent, self._held = x, weakref.ref(view)
+            self._lent = x
+            self._held = weakref.ref(view)
         return beside(view, x)
 
     def next_after(self, x: Array) -> Array:
@@ -54,5 +55,6 @@ class Lender:
         room = self._former
         if room is None or self._former_held() is not None or room.shape != x.shape:
             room = empty(tuple(x.shape), x.dtype)
-        self._former, self._former_held = x, self._held
+        self._former = x
+        self._former_held = self._held
         return room

@@ -51,7 +51,10 @@ class RandomFactors:
         whole: bool = True,
         bits: RandomBits | None = None,
     ) -> None:
-        self._rule, self._shape, self._generator, self._dtype = rule, shape, generator, dtype
+        self._rule = rule
+        self._shape = shape
+        self._generator = generator
+        self._dtype = dtype
         self._elements = len(rule.per_coordinate) if whole else 0
         self._same_shape = whole and 1 < shape[1] <= FEW_COORDINATES
         n, dim = shape
@@ -94,7 +97,8 @@ class RandomFactors:
         return weighted
 
     def _draw(self, generator: np.random.Generator) -> None:
-        rule, (n, dim) = self._rule, self._shape
+        rule = self._rule
+        n, dim = self._shape
         self._before = {"generator": saved_generator(generator)}
         self._scalars = uniform(generator, (self._moves, n, len(rule.per_particle)))
         if self.bits is not None and self._elements:
@@ -106,7 +110,8 @@ class RandomFactors:
         """Coefficients of all moves drawn ahead, starting with move `first`: (moves, terms, N, D or
         1).
         """
-        rule, (n, dim) = self._rule, self._shape
+        rule = self._rule
+        n, dim = self._shape
         weights = np.empty((self._moves, len(rule.terms), 1, 1))
         for k, term in enumerate(rule.terms):
             weight = term.weight

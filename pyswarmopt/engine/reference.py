@@ -31,7 +31,8 @@ from pyswarmopt.parts.topology import ByInformants, Lattice, Topology
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
 # added, and copied, in a third of the time of Python numbers
-ONE, ZERO = np.array(1), np.array(0.0)
+ONE = np.array(1)
+ZERO = np.array(0.0)
 FEW_COLUMNS = 512  # below this one masked copy is faster than copying row by row
 
 
@@ -125,10 +126,13 @@ def move_one(
     state: State, recipe: Recipe, i: int, generator: np.random.Generator, box: Box | None = None
 ) -> None:
     """Move only particle i, with coefficients drawn for this move; topologies renew only its links."""
-    k, row, topology = max(state.age - 1, 0), slice(i, i + 1), recipe.topology
+    k = max(state.age - 1, 0)
+    row = slice(i, i + 1)
+    topology = recipe.topology
     others = np.arange(len(state.stagnation)) != i
     seen_by = replace(state, stagnation=np.where(others, 0, state.stagnation))
-    p, rule = state.best_positions, recipe.velocity
+    p = state.best_positions
+    rule = recipe.velocity
     alone = isinstance(rule, SumOfTerms) and rule.looks_at == "element"
     if alone and isinstance(topology, ByInformants):  # without the bests of the others' informants
         g = p[beside(topology.informants(seen_by, generator)[row], p)]
@@ -164,12 +168,15 @@ def remember(
         costs = np.where(evaluated, costs, state.costs)
         counted = None if recipe.repeat_dropped else evaluated
     low = high = state.costs = costs
-    best, worst = costs.argmin(), costs.argmax()
+    best = costs.argmin()
+    worst = costs.argmax()
     # Comparisons with NaN are false, and argmin returns a NaN's index if there is one.
     if counted is not None or not (costs.item(best) > -math.inf and costs.item(worst) < math.inf):
         finite = np.isfinite(costs) if counted is None else np.isfinite(costs) & counted
-        low, high = np.where(finite, costs, math.inf), np.where(finite, costs, -math.inf)
-        best, worst = low.argmin(), high.argmax()
+        low = np.where(finite, costs, math.inf)
+        high = np.where(finite, costs, -math.inf)
+        best = low.argmin()
+        worst = high.argmax()
     improved = low < state.best_costs
     if state.age > 0:  # the starting positions are p: nothing has stagnated yet
         np.add(state.stagnation, ONE if counted is None else counted, out=state.stagnation)
@@ -188,12 +195,16 @@ def remember_extremes(
     costs, i = best
     cost = costs.item(i)
     if cost < state.leader_cost:
-        state.leader_cost, at.g[0], state.leader_stagnation = cost, at.x[i], 0
+        state.leader_cost = cost
+        at.g[0] = at.x[i]
+        state.leader_stagnation = 0
     elif state.age > 0:
         state.leader_stagnation += 1
     if cost < state.best_cost:
         # The leader's own tensor: no second copy of D numbers. A new population has a new leader.
-        state.best_cost, state.best_position, state.best_stagnation = cost, state.leader_position, 0
+        state.best_cost = cost
+        state.best_position = state.leader_position
+        state.best_stagnation = 0
     elif state.generation > 0:
         state.best_stagnation += 1
     costs, i = worst
@@ -201,7 +212,8 @@ def remember_extremes(
     if cost > state.worst_cost:
         if recipe.last_worst_wins and state.age > 0:
             i = np.flatnonzero(costs == cost)[-1]
-        state.worst_cost, at.w[0] = cost, at.x[i]
+        state.worst_cost = cost
+        at.w[0] = at.x[i]
 
 
 # ---- restart (of step 2) ----
@@ -241,16 +253,22 @@ def remember_one(state: State, in_flight: InFlight, i: int, cost: float, first: 
     improved = finite and cost < state.best_costs[i]
     state.costs[i] = cost
     if improved:
-        state.best_positions[i], state.best_costs[i] = state.positions[i], cost
+        state.best_positions[i] = state.positions[i]
+        state.best_costs[i] = cost
     if not first:
         state.stagnation[i] = 0 if improved else state.stagnation[i] + 1
     x = copied(state.positions[i])
     if finite and cost < state.leader_cost:
-        state.leader_cost, state.leader_position, state.leader_stagnation = cost, x, 0
+        state.leader_cost = cost
+        state.leader_position = x
+        state.leader_stagnation = 0
     if finite and cost < state.best_cost:
-        state.best_cost, state.best_position, state.best_stagnation = cost, x, 0
+        state.best_cost = cost
+        state.best_position = x
+        state.best_stagnation = 0
     if finite and cost > state.worst_cost:
-        state.worst_cost, state.worst_position = cost, x
+        state.worst_cost = cost
+        state.worst_position = x
     state.evaluations += 1
     if in_flight.in_round >= len(state.costs):
         _end_round(state, in_flight)

@@ -152,7 +152,9 @@ class LineSearchDescent(Run):
         t = self.t
         self.tries += 1
         if cost < self.best_cost:
-            self.best_t, self.best_cost, self.best_x = t, cost, self.batch[0].copy()
+            self.best_t = t
+            self.best_cost = cost
+            self.best_x = self.batch[0].copy()
         if self.iterations == 0:
             little = self.tries == 1 and abs(cost - self.cost) < DOUBTFUL * abs(t * self.slope)
             self.doubtful |= little or (self.tries >= WITHOUT_GAIN and self.best_t == 0)
@@ -221,7 +223,8 @@ def parabola(rises: Floats, moves: Floats) -> Floats:
     """First and second derivatives along coordinates, (2, k), from the costs after two moves, (2,
     k).
     """
-    (rise_a, rise_b), (a, b) = rises, moves
+    rise_a, rise_b = rises
+    a, b = moves
     first = (rise_a * b**2 - rise_b * a**2) / (a * b * (b - a))
     return np.stack([first, 2 * (rise_a / a - rise_b / b) / (a - b)])
 

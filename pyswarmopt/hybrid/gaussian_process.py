@@ -17,7 +17,8 @@ TYPICAL_LENGTH = 0.3  # of the range, times the root of the number of parameters
 TYPICAL_NOISE = 1e-3  # noise variance, as a share of the costs'
 # prior standard deviations of the logarithms of lengths and noise
 SPREADS = (1.0, 2.0)
-LENGTHS, NOISES = (-4.0, 3.0), (math.log(1e-6), 0.0)  # least and greatest logarithms
+LENGTHS = (-4.0, 3.0)  # least and greatest logarithm
+NOISES = (math.log(1e-6), 0.0)
 STEPS = 40  # steps of the search for lengths and noise
 JITTER = 1e-9
 SMALL = 32  # rows of a triangular matrix inverted at once
@@ -183,7 +184,8 @@ def _inverse_of_lower(lower: Floats) -> Floats:
     inverse = np.zeros_like(lower)
     top = _inverse_of_lower(lower[:half, :half])
     bottom = _inverse_of_lower(lower[half:, half:])
-    inverse[:half, :half], inverse[half:, half:] = top, bottom
+    inverse[:half, :half] = top
+    inverse[half:, half:] = bottom
     inverse[half:, :half] = -bottom @ (lower[half:, :half] @ top)
     return inverse
 

@@ -25,7 +25,8 @@ WIDTHS = (0.3, 0.1, 0.03, 0.01)  # widths of the neighbours
 EACH = 24  # neighbours per point and width
 KEPT = 8  # best candidates around which further ones are tried
 MUTANTS = 8  # points of a round
-NARROWEST, WIDEST = 1e-4, 0.5  # width of a mutation, as a share of the range
+NARROWEST = 1e-4  # width of a mutation, as a share of the range
+WIDEST = 0.5
 
 
 @dataclass(repr=False, eq=False)

@@ -21,7 +21,8 @@ from pyswarmopt.hybrid.run import Run
 FITTED = 1.5  # points per unknown
 AROUND = 0.05  # standard deviation of the first points if none are known, as a share of the box
 FIRST_RADIUS = 2.0  # in standard deviations of the points, per sqrt(D)
-WIDER, NARROWER = 1.4, 0.85  # the radius after the minimum was better than all before, or was not
+WIDER = 1.4  # the radius after the minimum was better than all before
+NARROWER = 0.85  # and after it was not
 NARROWEST = 0.05
 WIDEST = 4.0
 TOLD_APART = 4  # the end: all fitted points agree within this many errors of the values

@@ -120,7 +120,8 @@ class Notes:
 
     def schedule(self, move: int) -> float:
         """The recipe's step length, recorded."""
-        self.move, self.length = move, float(self._recipe.schedule(move))
+        self.move = move
+        self.length = float(self._recipe.schedule(move))
         return self.length
 
     def watch(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:

@@ -58,7 +58,8 @@ class Replayed(ABC):
         self._told: list[float] = []
         self._digest = hashlib.sha256()
         self._pending: tuple[Any, Floats] | None = None  # a round that was not told
-        self._best_cost, self._best_x = np.inf, self._start(seed)
+        self._best_cost = np.inf
+        self._best_x = self._start(seed)
 
     @abstractmethod
     def _start(self, seed: int) -> Floats:

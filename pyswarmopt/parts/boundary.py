@@ -59,7 +59,8 @@ class Box:
     def fill(self, out: Array, generator: np.random.Generator) -> Array:
         """Fill `out`, (n, D), with the points of `sample`, without its temporaries."""
         for rows, columns in blocks(*out.shape):
-            low, high = self.low[columns], self.high[columns]
+            low = self.low[columns]
+            high = self.high[columns]
             u = like(uniform(generator, tuple(out[rows, columns].shape)), low)
             out[rows, columns] = (low + u * (high - low)).clip(low, high)
         return out

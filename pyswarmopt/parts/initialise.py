@@ -56,7 +56,8 @@ class Interpolate:
         if start is None or (len(start) < 2 and box is not None):
             uniform(start, out, box, generator)
             return
-        n, count = len(start), len(out)
+        n = len(start)
+        count = len(out)
         if n < 2:
             raise ValueError(
                 f"{count} particles are to be added between {n} position; give at least 2, or "
@@ -73,7 +74,8 @@ class Interpolate:
         a = beside(a, start)
         b = beside(b, start)
         for rows, columns in blocks(*out.shape):
-            part, share = start[:, columns], t[rows]
+            part = start[:, columns]
+            share = t[rows]
             out[rows, columns] = share * part[a[rows]] + (1 - share) * part[b[rows]]
 
 

@@ -230,7 +230,8 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
     responses = context.collect(items, on_down=fail)
 
     def verdict(i: int) -> Verdict:
-        ballots, cost = cluster(responses.ballots[i]), responses.cost(i)
+        ballots = cluster(responses.ballots[i])
+        cost = responses.cost(i)
 
         def approves(k: int, answer: str) -> bool:
             nonlocal cost

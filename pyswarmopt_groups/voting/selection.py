@@ -126,7 +126,8 @@ def run_cascade(
     for index in range(n):
         for i, p in zip(left, probabilities(index, left), strict=True):
             product = beliefs[i] * p
-            beliefs[i], used[i] = product / product.sum(), index + 1
+            beliefs[i] = product / product.sum()
+            used[i] = index + 1
         left = [i for i in left if threshold >= 1 or beliefs[i].max() < threshold]
         if not left:
             break
@@ -193,7 +194,8 @@ def _routed(context: GroupContext, items: Sequence[Item], rated: Ratings) -> lis
     """Each item goes to the member with the highest rating; ties go to the better on dev, then the
     first-listed.
     """
-    order, (ratings, cost) = np.array(context.order), rated
+    order = np.array(context.order)
+    ratings, cost = rated
     chosen = order[ratings[order].argmax(axis=0)]
     responses = context.collect_some(items, np.arange(context.n)[:, None] == chosen)
     verdicts = []

@@ -47,7 +47,9 @@ PYCMA = "pycma"
 TRANSFORMERS = "transformers"  # default engine
 PROMPTS = "prompts:"  # prefix of a task of prompts without answers
 LM_EVAL = "lm-eval:"  # prefix of a harness task
-PARTICLES, PATIENCE, MAX_ITER = 20, 10, 50  # as in the paper
+PARTICLES = 20  # as in the paper, like the next two
+PATIENCE = 10
+MAX_ITER = 50
 # with more coefficients, a search's candidates are too few to fit a model
 MOST_COEFFICIENTS = 64
 MODELS = ("items", "scores")  # methods that fit a model instead of running a swarm's iterations

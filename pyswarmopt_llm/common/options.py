@@ -23,7 +23,11 @@ from pyswarmopt_llm.common.errors import InvalidOption
 T = TypeVar("T")
 
 # Headings of the help.
-TASK, SETTINGS, MACHINE, OUTPUT = GROUPS = ("Experts and task", "Settings", "Machine", "Output")
+TASK = "Experts and task"
+SETTINGS = "Settings"
+MACHINE = "Machine"
+OUTPUT = "Output"
+GROUPS = (TASK, SETTINGS, MACHINE, OUTPUT)
 RARE = "Rare settings"  # without options of their own: `--set NAME=VALUE`
 
 

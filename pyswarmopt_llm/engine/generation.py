@@ -88,7 +88,8 @@ def write_replies(
     """The continuations of prompts by a `TransformersEngine`; see its `write`."""
     max_new_tokens += engine.thinking
     encoded = engine.encode_prompts(prompts, max_new_tokens)
-    keys, replies = [len(ids) + max_new_tokens for ids in encoded], dict[int, list[int]]()
+    keys = [len(ids) + max_new_tokens for ids in encoded]
+    replies = dict[int, list[int]]()
     most = KEYS_PER_TOKEN * engine.batch_tokens
     for rows in longest_first(keys, lambda longest: most // longest):
         decoder = engine.decoder([encoded[row] for row in rows], max_new_tokens)
@@ -111,7 +112,9 @@ def _tell_of_cuts(engine: Any, lengths: Sequence[int], most: int) -> None:
         engine.told_of_cuts = True
         log.warning(
             "%d of %d replies reached max_new_tokens, %d, and end in the middle",
-            *(cut, len(lengths), most),
+            cut,
+            len(lengths),
+            most,
         )
 
 
@@ -208,7 +211,8 @@ class PlannedDecoder(Decoder):
     @torch.inference_mode()
     def read(self) -> Tensor:
         """See `Decoder.read`."""
-        plan, parts = self._plan, []
+        plan = self._plan
+        parts = []
         prefix = self._passes.prefix(plan.prefix)
         for batch in plan.batches:
             packing = self._passes.packing(batch, len(plan.prefix))
@@ -325,7 +329,8 @@ class _ReplyLayer(DynamicLayer):
 
     def __init__(self, keys: Tensor, values: Tensor, shape: Sequence[int], end: int) -> None:
         super().__init__()
-        self.is_initialized, self._end = True, end
+        self.is_initialized = True
+        self._end = end
         # Zeros: masked entries are multiplied by 0, which turns non-finite ones into nan.
         self.keys = keys.new_zeros(shape[0], keys.shape[1], shape[1], keys.shape[3])
         self.values = values.new_zeros(shape[0], values.shape[1], shape[1], values.shape[3])
@@ -333,7 +338,8 @@ class _ReplyLayer(DynamicLayer):
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        begin, self._end = self._end, self._end + key_states.shape[2]
+        begin = self._end
+        self._end = self._end + key_states.shape[2]
         self.keys[:, :, begin : self._end] = key_states
         self.values[:, :, begin : self._end] = value_states
         return self.keys[:, :, : self._end], self.values[:, :, : self._end]
@@ -345,5 +351,7 @@ class _ReplyLayer(DynamicLayer):
         """Move rows within allocated memory; only moved rows are copied."""
         for index, row in enumerate(rows):
             if row != index:
-                self.keys[index], self.values[index] = self.keys[row], self.values[row]
-        self.keys, self.values = self.keys[: len(rows)], self.values[: len(rows)]
+                self.keys[index] = self.keys[row]
+                self.values[index] = self.values[row]
+        self.keys = self.keys[: len(rows)]
+        self.values = self.values[: len(rows)]

@@ -16,7 +16,8 @@ import torch
 
 from pyswarmopt_llm.engine.batching import KEYS_PER_TOKEN
 
-LEAST_TOKENS, MOST_TOKENS = 1024, 16_384  # tokens of a batch whose size depends on the device
+LEAST_TOKENS = 1024  # of a batch whose size depends on the device
+MOST_TOKENS = 16_384
 _SHARE = 0.8  # share of free memory that a batch may take: the rest covers fragmentation
 _FLOAT = 4  # bytes
 

@@ -85,7 +85,9 @@ class TransformersEngine(PromptTokenizer, Engine):
         self, model: Any, tokenizer: Any, batch_tokens: int = 1024, mixing: Mixing | None = None
     ) -> None:
         super().__init__(tokenizer, window_of(model.config))
-        self.model, self.name, self.batch_tokens = model, "the base", batch_tokens
+        self.model = model
+        self.name = "the base"
+        self.batch_tokens = batch_tokens
         self.tokens_fed = 0
         self.rows = model.get_input_embeddings().weight.shape[0]
         self.passes = passes_of(model)
@@ -93,7 +95,8 @@ class TransformersEngine(PromptTokenizer, Engine):
             self.notes = {"batches": self.passes.note}
         use_packed_attention(model)
         self._mixing = mixing or PatchedWeights(model)
-        self.dtype, self.parameter_names = model.dtype, self._mixing.parameter_names
+        self.dtype = model.dtype
+        self.parameter_names = self._mixing.parameter_names
         # A race scores a different subset of the same pairs each time.
         self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
         self._plan = lru_cache(_PLANS)(self._planned)
@@ -110,7 +113,8 @@ class TransformersEngine(PromptTokenizer, Engine):
 
     def halve_batches(self) -> bool:
         """Make later batches smaller; return whether that was possible."""
-        could, self.batch_tokens = self.batch_tokens > 1, max(self.batch_tokens // 2, 1)
+        could = self.batch_tokens > 1
+        self.batch_tokens = max(self.batch_tokens // 2, 1)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return could
@@ -124,7 +128,8 @@ class TransformersEngine(PromptTokenizer, Engine):
 
         Contexts shared by several pairs and the common prefix of all contexts are computed once.
         """
-        totals, done = torch.zeros(len(pairs), dtype=torch.float64), 0
+        totals = torch.zeros(len(pairs), dtype=torch.float64)
+        done = 0
         for batch, values in self.scored(pairs):
             totals.index_add_(0, batch.target_pair, values)
             done += len(batch.pairs)
@@ -252,14 +257,16 @@ def load_engine(
     decided: dict[str, Any] = {}
     why = ""
     if base.packing:
-        mix, why = "runtime", f"the weights of {base.spec} stay quantised ({base.packing})"
+        mix = "runtime"
+        why = f"the weights of {base.spec} stay quantised ({base.packing})"
     elif mix == "runtime":
         why = "as `mix` says"
     if not on_cpu:
         from pyswarmopt_llm.engine.memory import decide
 
         decided, short = decide(model, mix, changed, batch_tokens)
-        mix, batch_tokens = decided.get("mix", mix), decided["batch_tokens"]
+        mix = decided.get("mix", mix)
+        batch_tokens = decided["batch_tokens"]
         why = why or short
     mixing: Mixing
     if mix == "runtime":
@@ -270,7 +277,9 @@ def load_engine(
         stored = StoredTensors(base.weight_files) if on_cpu or whole_models else None
         mixing = PatchedWeights(model, stored)
     engine = TransformersEngine(model, tokenizer, batch_tokens or 1024, mixing)
-    engine.name, engine.system, engine.decided = base.spec, system, decided
+    engine.name = base.spec
+    engine.system = system
+    engine.decided = decided
     if why:
         engine.notes = {**engine.notes, "mix": f"{AT_RUN_TIME}: {why}"}
     engine.load(Patch())

@@ -23,7 +23,8 @@ from pyswarmopt_llm.common.files.regular import user_path
 if TYPE_CHECKING:
     from torch import Tensor
 
-EMBEDDED, GGUF = "embedded:", ".gguf"  # prefixes and suffixes of base names
+EMBEDDED = "embedded:"  # prefix of a base name
+GGUF = ".gguf"  # suffix of a base name
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # directories renamed by `atomic_directory`
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 

@@ -108,7 +108,8 @@ class StoredTensors(Computed[Tensor]):
         for file in files:
             for name, header in read_header(file).items():
                 if header.dtype in DTYPES:
-                    self._files[name], self.headers[name] = file, header
+                    self._files[name] = file
+                    self.headers[name] = header
         super().__init__({name: h.shape for name, h in self.headers.items()}, self._read)
 
     def _read(self, name: str) -> Tensor:

@@ -69,7 +69,8 @@ def _named(expert: Adapter) -> dict[str, Tensor]:
     """``<module>.A`` and ``<module>.B`` -> raw factor, in the order of the modules."""
     named: dict[str, Tensor] = {}
     for module, factors in expert.factors.items():
-        named[f"{module}.A"], named[f"{module}.B"] = factors.a, factors.b
+        named[f"{module}.A"] = factors.a
+        named[f"{module}.B"] = factors.b
     return named
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.exam import EvalResult
 
 SHOWN = 3  # most items shown as gained, and as lost
-_LABEL, _TEXT = 30, 160  # most characters of a label, and of a question or answer
+_LABEL = 30  # most characters of a label
+_TEXT = 160  # and of a question or answer
 _MOST_LABELS = 20
 
 
@@ -111,7 +112,8 @@ def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
     for name, result in zip(against.names, against.results, strict=True):
         score = score_text(result.score.value, result.interval)
         yield f"  {name.ljust(width)}  {result.metric} {score}"
-    gained, lost = len(against.gained), len(against.lost)
+    gained = len(against.gained)
+    lost = len(against.lost)
     n = counted(against.paired.n, "example")
     first = against.results[0]
     yield (

@@ -97,7 +97,8 @@ def model_card(
         it contains no questions and nothing that needs the run.
     """
     form = form or (ADAPTER if about.kind.adapters else MODEL)
-    found, asked = findings(about, result), labelled(about, result)
+    found = findings(about, result)
+    asked = labelled(about, result)
     task, questions = asked or ("", None)
     scoring = (result.objectives[task].answer_format if task else None) or "likelihood"
     labelling = labelling_code(about, result, "THIS_DIRECTORY")

@@ -26,9 +26,9 @@ from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
 Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
 _READING = (  # first lines of a task file
-    *("metrics", "max_new_tokens", "columns", "labels", "template", "system", "thinking"),
-    *("split_seed", "skip_bad_rows", "scoring", "allow_overlap"),
-)
+    "metrics", "max_new_tokens", "columns", "labels", "template", "system", "thinking",
+    "split_seed", "skip_bad_rows", "scoring", "allow_overlap",
+)  # fmt: skip
 _LOAD_ADAPTER = """\
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -95,7 +95,8 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
         >>> evaluation(About(two, {}), "a")
         'swarm-llm eval --base b --adapter a --task t --metric f1'
     """
-    config, adapter = about.config, about.kind.adapters
+    config = about.config
+    adapter = about.kind.adapters
     config = replace(config, metrics=config.metrics[:1])  # an evaluation takes one metric
     reading = _READING if len(config.tasks) == 1 else ()  # each of several tasks may have its own
     return command(
@@ -116,14 +117,17 @@ def with_relative_paths(config: SearchConfig) -> SearchConfig:
         >>> with_relative_paths(SearchConfig("org/base", ("/x/y",), (str(Path.cwd() / "t.csv"),), "r")).tasks
         ('t.csv',)
     """
-    experts, tasks = tuple(map(_near, config.experts)), tuple(map(_near, config.tasks))
-    base, out = _near(config.base), _near(config.out)
+    experts = tuple(map(_near, config.experts))
+    tasks = tuple(map(_near, config.tasks))
+    base = _near(config.base)
+    out = _near(config.out)
     return replace(config, experts=experts, tasks=tasks, base=base, out=out)
 
 
 def _near(path: str) -> str:
     prefix = PROMPTS if path.startswith(PROMPTS) else ""
-    here, below = Path.cwd(), Path(path.removeprefix(prefix))
+    here = Path.cwd()
+    below = Path(path.removeprefix(prefix))
     inside = below.is_absolute() and here in below.parents
     return f"{prefix}{below.relative_to(here)}" if inside else path
 
@@ -131,7 +135,8 @@ def _near(path: str) -> str:
 def usage(about: About, result: Result) -> Iterator[Step]:
     """Uses of the result: (purpose, code to copy)."""
     config = with_relative_paths(about.config)
-    best, library = f"{_run(config)}/best", about.kind.library
+    best = f"{_run(config)}/best"
+    library = about.kind.library
     if library:
         base = about.base_name or config.base
         yield f"Load it with {library}", loading(library, base, best)
@@ -221,7 +226,8 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
         out: where the run is now; None: where it started.
     """
     config = with_relative_paths(replace(about.config, out=out or about.config.out))
-    here, run = replace(about, config=config), _run(config)
+    here = replace(about, config=config)
+    run = _run(config)
     typed = replace(with_relative_paths(about.typed), out=config.out)
     if UNTRAINED in about.notes:
         more = replace(typed, dev=None, out=f"{run}-more")  # `--dev` may have left some out

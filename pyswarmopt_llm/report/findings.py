@@ -39,7 +39,8 @@ class Verdict:
 
 def verdict(result: Result) -> Verdict:
     """The verdict on a finished search, with up to two reasons."""
-    test, alone = result.lead(), _alone(result)
+    test = result.lead()
+    alone = _alone(result)
     if alone:
         kind = "same"
     elif result.best.test is None or result.models["best_single"].test is None:
@@ -101,7 +102,8 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
         result: ``result.json``.
         out: where the run is now; None: where it started.
     """
-    judged, why = verdict(result), about.notes.get(UNTRAINED)
+    judged = verdict(result)
+    why = about.notes.get(UNTRAINED)
     if why is not None:
         judged = replace(judged, reasons=(*judged.reasons, f"Nothing was trained: {why}."))
     said = [*remarks(result, headroom(result)), *result.notes]
@@ -120,7 +122,8 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
 
 def score_rows(result: Result) -> dict[str, Model]:
     """Label -> scored model, the result last; a baseline that is also the result appears once."""
-    rows, own = {}, result.models.get("trained")
+    rows = {}
+    own = result.models.get("trained")
     for name, label in words.model_labels(result).items():
         model = result.models.get(name)
         if model and not (own and name.endswith("_tuned") and model.same(own)):

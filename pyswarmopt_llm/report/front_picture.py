@@ -21,7 +21,8 @@ LEGEND = (
     "Of signs that share a place one is shown."
 )
 _SIGNS = {"dev": "o", "test": "x"}
-_COLUMNS, _LINES = 24, 12  # size of a picture in characters; a column has two, sign and number
+_COLUMNS = 24  # of a picture; each has two characters, sign and number
+_LINES = 12
 _LONGEST = 20  # most characters of a task's name beside its axis
 
 
@@ -68,7 +69,8 @@ def front_panel(result: Result) -> Panel | None:
         return None
     raw = np.array([place.scores for place in places])
     grid = np.full((_LINES, _COLUMNS), "  ")
-    columns, lines = _cells(raw[:, 0], _COLUMNS), _cells(-raw[:, 1], _LINES)
+    columns = _cells(raw[:, 0], _COLUMNS)
+    lines = _cells(-raw[:, 1], _LINES)
     for place, column, line in reversed([*zip(places, columns, lines, strict=True)]):
         number = "*" if place.name == "result" else place.name[-1]
         grid[line, column] = _SIGNS[place.split] + number

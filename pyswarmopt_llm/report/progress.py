@@ -63,7 +63,8 @@ class SearchState:
         self.experts: Sequence[str] = data["experts"]
         self.particles: int = data["particles"]
         self.settings: Mapping[str, Any] = data["settings"]
-        self.phase, self.over = "getting ready", False
+        self.phase = "getting ready"
+        self.over = False
         self.iteration = self.proposed = self.done = self.items = 0
         self.left = int(data["evaluations_planned"])
         self.seconds = 0.0
@@ -74,8 +75,11 @@ class SearchState:
         self._recent: deque[tuple[int, float]] = deque(maxlen=WINDOW)
 
     def _evaluation(self, data: Mapping[str, Any]) -> None:
-        iteration, particle, value = data["iteration"], data["particle"], data["value"]
-        self.phase, self.best = "", data["best"]
+        iteration = data["iteration"]
+        particle = data["particle"]
+        value = data["value"]
+        self.phase = ""
+        self.best = data["best"]
         if iteration > 0 and particle >= self.particles:
             self.proposed += 1
         else:
@@ -83,7 +87,8 @@ class SearchState:
         first = iteration == 0 and particle < len(self.experts)
         if first and (self.single is None or value > self.single[1]):
             self.single = self.experts[particle], value
-        self.done, self.left = data["evaluations"], data["evaluations_left"]
+        self.done = data["evaluations"]
+        self.left = data["evaluations_left"]
         self.items += data["n"]
         self.seconds += data["seconds"]
         self._recent.append((data["n"], data["seconds"]))
@@ -99,10 +104,12 @@ class SearchState:
         self.phase = trial(data["phase"], self.trials[data["phase"]], len(self.experts))
 
     def _closing(self, _data: Mapping[str, Any]) -> None:
-        self.phase, self.over = "scoring the result", True
+        self.phase = "scoring the result"
+        self.over = True
 
     def _done(self, _data: Mapping[str, Any]) -> None:
-        self.phase, self.over = "finished", True
+        self.phase = "finished"
+        self.over = True
 
     @property
     def items_per_second(self) -> float | None:
@@ -227,7 +234,8 @@ def headline(start: Mapping[str, Any]) -> str:
         start: data of the ``start`` event, see `Event`.
     """
     settings = start["settings"]
-    tasks, particles = ", ".join(start["tasks"]), counted(start["particles"], "particle")
+    tasks = ", ".join(start["tasks"])
+    particles = counted(start["particles"], "particle")
     of = f" of {counted(start['dev_items'], 'dev example')}" if start["dev_items"] else ""
     details = ", ".join(_details(start, settings))
     return (
@@ -254,7 +262,8 @@ def decided(start: Mapping[str, Any]) -> str:
     Args:
         start: see `headline`.
     """
-    settings, given = start["settings"], start["given"]
+    settings = start["settings"]
+    given = start["given"]
     chosen = ", ".join(_chosen(start, settings))
     typed = ", ".join(
         f"{name.replace('_', '-')} {_written(value)}"
@@ -265,7 +274,8 @@ def decided(start: Mapping[str, Any]) -> str:
     preset = settings["preset"]
     name = "this search" if preset == "none" and "preset" not in given else f"preset {preset}"
     line = f"{name}: {chosen}" + (f"; given: {typed}" if typed else "")
-    asked, particles = settings["particles"], start["particles"]
+    asked = settings["particles"]
+    particles = start["particles"]
     if asked is None or particles <= asked:
         return line
     also = ", the base, their average and their sum" if settings["start"] == "even" else ""
@@ -316,7 +326,8 @@ def price(found: Mapping[str, Any]) -> str:
         for name, spent in found["seconds"].items()
         if spent
     )
-    whole, remedy = sum(found["seconds"].values()), _PRICE_REMEDIES.get(found["bounded_by"], "")
+    whole = sum(found["seconds"].values())
+    remedy = _PRICE_REMEDIES.get(found["bounded_by"], "")
     return f"{most}about {duration(whole)} at the pace of the first: {parts}{remedy}"
 
 

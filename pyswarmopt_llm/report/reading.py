@@ -91,7 +91,8 @@ class Course:
 
         Different graphs may use the same experts; the one with the result's value is taken.
         """
-        mixture, rows = list(self.result.coefficients.values()), searched(self.rows)
+        mixture = list(self.result.coefficients.values())
+        rows = searched(self.rows)
         for row in rows:
             same = self.result.graph is None or row.value == self.result.best.dev.value
             if row.coefficients == mixture and same:
@@ -156,7 +157,8 @@ def emergence(result: Result) -> dict[str, Emergence]:
     cases = {}
     for name, table in _known(result).items() if not result.dropped else ():
         if table.size and np.isin(table, (0, 1)).all():
-            expert, right = table[:-1].any(axis=0), table[-1] == 1
+            expert = table[:-1].any(axis=0)
+            right = table[-1] == 1
             counts = (expert & right, expert & ~right, ~expert & right, ~expert & ~right)
             cases[name] = Emergence(*(int(count.sum()) for count in counts))
     return cases
@@ -164,7 +166,8 @@ def emergence(result: Result) -> dict[str, Emergence]:
 
 def changes(result: Result) -> dict[str, Changes]:
     """Task -> the dev items on which the result is better or worse than the best single expert."""
-    single, found = result.models["best_single"].dev.items, {}
+    single = result.models["best_single"].dev.items
+    found = {}
     for name, ours in result.best.dev.items.items():
         differences = np.subtract(ours, single[name]) if len(ours) == len(single[name]) else []
         found[name] = Changes(
@@ -200,11 +203,14 @@ def headroom(result: Result) -> Headroom | None:
 
 # The picture of a search: where each point lies
 
-WIDTH, HEIGHT = 480, 320  # size in viewBox units, in which text has the page's font size
-_MIDDLE, _ROOM = np.array([258.0, 147.0]), np.array([420.0, 266.0])  # middle and size of the frame
+WIDTH = 480  # in viewBox units, in which text has the page's font size
+HEIGHT = 320
+_MIDDLE = np.array([258.0, 147.0])  # of the frame
+_ROOM = np.array([420.0, 266.0])  # its size
 _LEVELS = 5  # shades of values
 _LONGEST = 24  # most characters of a name beside its point
-_LETTER, _LINE = 7.5, 17.0  # width of a letter and height of a line, for text of 13 units
+_LETTER = 7.5  # width of a letter, for text of 13 units
+_LINE = 17.0  # height of a line
 
 
 def described(row: Row, course: Course) -> str:
@@ -217,12 +223,14 @@ def described(row: Row, course: Course) -> str:
 
 def paths(course: Course) -> dict[str, Any]:
     """Paths of the particles between the experts; `course` needs at least one row."""
-    rows, coefficients = course.rows, course.result.coefficients
+    rows = course.rows
+    coefficients = course.result.coefficients
     values = np.array([row.value for row in rows], dtype=np.float64)
     flat = project(np.array([row.coefficients for row in rows], dtype=np.float64), values)
     scored = len(coefficients) == 2
     framed = in_frame(np.vstack([flat.points, flat.experts, flat.base]), one_unit=not scored)
-    points, marked = framed[: len(rows)], framed[len(rows) :]
+    points = framed[: len(rows)]
+    marked = framed[len(rows) :]
     experts = dict(zip(coefficients, marked, strict=False))
     names = [*coefficients, "base"][: len(marked)]
     ways: dict[int, list[list[float]]] = {}
@@ -275,7 +283,8 @@ def in_frame(points: Floats, one_unit: bool) -> list[list[float]]:
     """Points of a plane, (N, 2), as coordinates that fill the frame, y downwards; `one_unit`: same
     scale on both axes.
     """
-    low, high = points.min(0), points.max(0)
+    low = points.min(0)
+    high = points.max(0)
     unit = _ROOM / np.where(high > low, high - low, 1.0)
     if one_unit:
         unit[:] = unit.min()
@@ -323,7 +332,8 @@ def project(weights: Floats, values: Floats) -> Flat:
 
 
 def _principal(weights: Floats) -> Flat:
-    n, centre = weights.shape[1], weights.mean(0)
+    n = weights.shape[1]
+    centre = weights.mean(0)
     _, singular, axes = np.linalg.svd(weights - centre, full_matrices=False)
     share = (singular[:2] ** 2).sum() / max(float((singular**2).sum()), 1e-300)
     axes = axes[:2] if len(axes) > 1 else np.vstack([axes, np.zeros(n)])

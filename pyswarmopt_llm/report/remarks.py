@@ -100,7 +100,8 @@ def chosen_on_dev(evaluations: int, tested: bool) -> str:
 
 def _named_scores(result: Result) -> Iterator[str]:
     split = "test" if result.best.test else "dev"
-    scores, single = result.best.on(split), result.models["best_single"].on(split)
+    scores = result.best.on(split)
+    single = result.models["best_single"].on(split)
     for task, outcome in ({} if scores is None else scores.tasks).items():
         if outcome.named:
             yield named_scores(task, split, outcome, single.tasks.get(task) if single else None)
@@ -180,9 +181,11 @@ def only_chooses() -> str:
 
 def legend(course: Course) -> str:
     """The legend of a search's picture."""
-    begun, later = "what the search began with", "what the model suggested"
+    begun = "what the search began with"
+    later = "what the model suggested"
     if course.iterated:
-        begun, later = "starting positions", "later ones"
+        begun = "starting positions"
+        later = "later ones"
     star = "mixture that was trained" if course.result.best.trained else "result"
     line = ", the strong line the path of the particle that found it"
     return (
@@ -219,7 +222,8 @@ def emergence(found: Emergence) -> str:
         >>> emergence(Emergence(kept=3, lost=11, emerged=10, never=27))
         'New: 10 of the 37 examples that no expert gets right. Lost: 11 of the 14 that some expert gets right.'
     """
-    hard, easy = found.emerged + found.never, found.kept + found.lost
+    hard = found.emerged + found.never
+    easy = found.kept + found.lost
     new = f"New: {found.emerged} of the {hard} examples that no expert gets right." if hard else ""
     lost = f"Lost: {found.lost} of the {easy} that some expert gets right." if easy else ""
     return " ".join(filter(None, [new, lost]))
@@ -325,7 +329,8 @@ def stopped(name: str, value: object) -> str:
 
 def method(about: About) -> str:
     """The method of a search, with its differences from published Model Swarms."""
-    config, space = about.config, one_line(about.config.space)
+    config = about.config
+    space = one_line(about.config.space)
     if config.method in ("items", "scores"):
         candidates = counted(config.proposals or 0, "candidate")
         of = _MODELS[config.method]

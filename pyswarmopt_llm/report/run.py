@@ -114,7 +114,8 @@ def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task] | None)
         result: result of the run.
         tasks: name -> task; None if the run was already finished: only missing files are written.
     """
-    card, page = run.path / "best" / "README.md", run.path / "report.html"
+    card = run.path / "best" / "README.md"
+    page = run.path / "report.html"
     if tasks is not None or not card.exists():
         _in_spite(card, run, partial(write_card, run, result))
     if tasks is not None or not page.exists():
@@ -126,7 +127,8 @@ def _in_spite(file: Path, run: Run, write: Callable[[], object]) -> None:
     try:
         write()
     except Exception as error:
-        why, again = first_line(error).rstrip("."), command("report", str(run.path))
+        why = first_line(error).rstrip(".")
+        again = command("report", str(run.path))
         log.warning("%s: not written (%s); the result is complete: %s writes it", file, why, again)
 
 

@@ -54,7 +54,8 @@ def render_report(
     """
     rows = searched(history)
     finite = [row for row in rows if math.isfinite(row.value)]
-    found, course = findings(about, result), Course(rows, result)
+    found = findings(about, result)
+    course = Course(rows, result)
     picture = paths(Course(finite, result)) if finite else None
     return render(
         "pyswarmopt_llm/report/report.html.j2",

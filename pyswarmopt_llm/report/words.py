@@ -259,7 +259,8 @@ def baseline_names(result: Result) -> dict[str, str]:
 def _on_test(result: Result, name: str, called: str) -> str:
     """The result against another model on test; the sentence says if that model is ahead."""
     pair = result.lead(name)
-    ours, theirs = _test_score(result, "best"), _test_score(result, name)
+    ours = _test_score(result, "best")
+    theirs = _test_score(result, name)
     if pair is None:
         return without_test(called, ours, theirs)
     kind = {1: "better", -1: "worse"}.get(pair.sign, "behind" if pair.difference < 0 else "level")
@@ -273,7 +274,8 @@ def _test_score(result: Result, name: str) -> float:
 
 def _on_dev(result: Result, single: str) -> str:
     """The result against the best expert on dev, without a test split."""
-    expert, base = result.models["best_single"].dev.value, result.models.get("base")
+    expert = result.models["best_single"].dev.value
+    base = result.models.get("base")
     beside = "" if base is None else f", and {base.dev.value:.3f} for the base"
     return (
         f"On dev {result.best.dev.value:.3f} against {expert:.3f} for {single}{beside}; there is no "
@@ -286,7 +288,8 @@ def _other_baselines(result: Result, names: Mapping[str, str]) -> Iterator[str]:
     other plain fine-tuning.
     """
     for name in ["base", *result.plain[1:]]:
-        model, pair = result.models.get(name), result.lead(name)
+        model = result.models.get(name)
+        pair = result.lead(name)
         if model is None or model.test is None or model.same(result.best):
             continue
         if name == "base" and "trained" in result.models and pair and pair.sign > 0:
@@ -488,7 +491,8 @@ def combination(result: Result) -> str:
 
 def model_labels(result: Result) -> dict[str, str]:
     """Model -> label in the score table, in the table's order; the average differs between spaces."""
-    mixture, single = one_line(mixture_name(result)), one_line(result.best_single)
+    mixture = one_line(mixture_name(result))
+    single = one_line(result.best_single)
     trained = result.best.trained
     tuning = "trained on its replies" if result.expert_iteration else "fine-tuned on dev"
     space = f" (space {one_line(result.space)})" if result.space else ""

@@ -13,7 +13,8 @@ from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import Item
 
-RESAMPLES, SEED = 2000, 0  # bootstrap resamples
+RESAMPLES = 2000  # of the bootstrap
+SEED = 0
 MOST_COLUMNS = 12  # most labels of a matrix on a page
 Ends = tuple[float, float]
 Floats = npt.NDArray[np.float64]

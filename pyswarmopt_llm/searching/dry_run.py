@@ -44,7 +44,8 @@ _PACKED_BITS = 4.5  # bits in other formats
 _ADAM = 16  # bytes of a trained number: value, gradient and two moments, in float32
 _BATCHES = tuple(LEAST_TOKENS >> halvings for halvings in range(4))
 # Shares of an H100's peak rate that five searches reached, loading included (docs/how-to/gpu.md).
-_LEAST, _MOST = 0.04, 0.08
+_LEAST = 0.04
+_MOST = 0.08
 
 
 @dataclass(frozen=True)

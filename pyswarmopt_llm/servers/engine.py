@@ -263,7 +263,8 @@ class ServedEngine(PromptTokenizer, Engine):
 
 def _leave(server: CandidateServer, loaded: list[Any]) -> None:
     """Unload an engine's candidate."""
-    candidate, loaded[0] = loaded[0], None
+    candidate = loaded[0]
+    loaded[0] = None
     server.unload(candidate)
 
 
@@ -292,7 +293,8 @@ class Watch:
         self._lock = threading.Lock()
         self._failures = server.http.failures
         self._connections = server.http.connections
-        self._running, self._scores = server.running(), self._scored()
+        self._running = server.running()
+        self._scores = self._scored()
 
     def look(self, lost: bool) -> None:
         """Compare, if since the last look a request has failed, a connection was made, or a

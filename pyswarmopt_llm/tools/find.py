@@ -118,8 +118,8 @@ def halved(
     dropped: list[int] = []
     scored = 0
     for count, items in rounds:
-        survivors, last = survivors[:count], survivors[count:]
-        dropped = last + dropped
+        dropped = survivors[count:] + dropped
+        survivors = survivors[:count]
         for number in survivors:
             answers[number] += answers_of(number, range(scored, items))
         survivors.sort(key=lambda number: -mean_probability(answers[number]))

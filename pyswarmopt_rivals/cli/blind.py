@@ -40,7 +40,9 @@ def _pairs(file: Path, config: EvalConfig, on_items: OnItems) -> Shown:
 
     path = user_path(file)
     written = write_pairs(config, path, on_items)
-    pairs, alike, key = len(written.ours), len(written.alike), key_of(path)
+    pairs = len(written.ours)
+    alike = len(written.alike)
+    key = key_of(path)
     lines = [
         f"{counted(pairs, 'pair')} of replies in {file}, in random order; vote 1, 2 or tie in "
         "the last column.",
@@ -73,7 +75,8 @@ def _lines(votes: Votes) -> list[str]:
     from pyswarmopt_llm.report.phrases import score_text
 
     first, second = votes.names
-    paired, rate = votes.paired, score_text(votes.value, votes.interval)
+    paired = votes.paired
+    rate = score_text(votes.value, votes.interval)
     alike = ""
     if votes.agreement is not None:
         alike = f"; voters agree on {votes.agreement:.0%} of what two of them judged"

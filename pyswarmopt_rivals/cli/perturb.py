@@ -34,7 +34,8 @@ def _perturbed(rates: list[float], config: EvalConfig, on_items: OnItems) -> Sho
 
     plain, results = evaluate_perturbed(config, rates, on_items)
     lines, record, note = scored(config, plain)
-    shown, rows = list(lines), {}
+    shown = list(lines)
+    rows = {}
     for rate, (result, paired) in results.items():
         low, high = paired.interval
         shown.append(

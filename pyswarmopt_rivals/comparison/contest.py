@@ -101,7 +101,8 @@ def _fingerprints(benches: Sequence[Bench]) -> dict[str, Any]:
     """Fingerprints of everything that affects a score."""
     tasks = {}
     for bench in benches:
-        task, metric = bench.task, bench.metric
+        task = bench.task
+        metric = bench.metric
         tasks[task.name] = digest([task.fingerprint, task.prompt, metric.name, metric.fingerprint])
     any_one = benches[0]  # they share everything but the task
     experts = {expert.info.name: expert.info.fingerprint for expert in any_one.experts}
@@ -196,7 +197,9 @@ def plan(
     Raises:
         InvalidOption: no method can take part.
     """
-    budget, left_out, able = config.budget_items, dict[str, str](), []
+    budget = config.budget_items
+    left_out = dict[str, str]()
+    able = []
     for method in methods:
         for bench in benches:
             if why := why_not(method, bench, budget):

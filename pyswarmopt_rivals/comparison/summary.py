@@ -111,7 +111,7 @@ def command_of(config: CompareConfig) -> str:
     values = {each.name: getattr(config, each.name) for each in fields(config)}
     defaults = {each.name: each.default for each in fields(config)}
     given = {name: value for name, value in values.items() if value != defaults[name]}
-    return command("compare", of=CompareConfig, **{**given, "data": pairs})
+    return command("compare", of=CompareConfig, **(given | {"data": pairs}))
 
 
 def _runs_of(outcomes: Sequence[Json], bench: Bench) -> dict[str, Runs]:
@@ -213,7 +213,8 @@ def _over_tasks(tables: Sequence[Json]) -> dict[str, Any]:
                 means = [each[split] for each in rows]
                 intervals = [each[f"{split}_interval"] for each in rows]
                 row[f"{split}_interval"] = list(interval_over_tasks(means, intervals))
-        row["seeds"], row["models"] = min(each["seeds"] for each in rows), rows[0]["models"]
+        row["seeds"] = min(each["seeds"] for each in rows)
+        row["models"] = rows[0]["models"]
         row["gain"] = _mean([_gain(method, table["methods"]) for table in tables])
         row["wins"] = sum(next(iter(table["methods"])) == method for table in tables)
         methods[method] = row

@@ -67,7 +67,8 @@ def tables_of(result: Json) -> list[TextTable]:
 
 def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[str]:
     """A row as text, for these headings."""
-    gain, tokens = row.get("gain"), row["tokens"]
+    gain = row.get("gain")
+    tokens = row["tokens"]
     texts = {
         "method": method,
         "dev": score_text(row["dev"], row.get("dev_interval")),
@@ -132,10 +133,12 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
     Args:
         result: ``compare.json``.
     """
-    config, (first, _) = result["config"], first_of(result)
+    config = result["config"]
+    first, _ = first_of(result)
     if first == SINGLE or "tasks" not in config:  # or an early version's
         return
-    name, kind = first.removesuffix(ADAPTER), contestant(first).kind
+    name = first.removesuffix(ADAPTER)
+    kind = contestant(first).kind
     out = config["out"].rstrip("/")
 
     def given(*names: str) -> dict[str, Any]:

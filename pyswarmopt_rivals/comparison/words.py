@@ -72,7 +72,8 @@ def summary_lines(result: Json) -> Iterator[str]:
         0.700 against 0.600, +0.100 [+0.040, +0.160], p = 0.001, corrected for 1 baseline.
     """
     yield _verdict(result)
-    config, methods = result["config"], result["methods"]
+    config = result["config"]
+    methods = result["methods"]
     yield (
         f"{counted(result['experts'], 'expert')} of {config['base']}; at most "
         f"{config['budget_items']} dev examples per method, task and seed; "
@@ -93,8 +94,10 @@ def summary_lines(result: Json) -> Iterator[str]:
 
 
 def _verdict(result: Json) -> str:
-    methods, (first, split) = result["methods"], first_of(result)
-    best, single = methods.get(first), methods.get(SINGLE)
+    methods = result["methods"]
+    first, split = first_of(result)
+    best = methods.get(first)
+    single = methods.get(SINGLE)
     if single is None:
         return "No verdict: the comparison has no row for the best single expert."
     if best is single:

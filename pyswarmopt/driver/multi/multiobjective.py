@@ -333,14 +333,16 @@ class MultiSearch(Loop[MultiResult]):
         return super()._saved() if seen is None else (*super()._saved(), seen)
 
     def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
-        swarm, problem = self._swarm, self._problem
+        swarm = self._swarm
+        problem = self._problem
         points = problem.coding.decode(swarm.archive)
         means = swarm.archive_values
         errors = np.zeros_like(means)
         if final and self._options.noisy and len(points) and not swarm.violation:
             points, means, errors = self._drawn_afresh(points, means)
         order = np.lexsort(means.T[::-1])
-        x, values = points[order], means[order]
+        x = points[order]
+        values = means[order]
         breaches = [problem.constraints.breach(point) for point in x]
         worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
         found = len(x) > 0 and worst.feasible
@@ -378,22 +380,27 @@ class MultiSearch(Loop[MultiResult]):
         if not evaluated.all():  # the time is up
             return points, values, np.full_like(values, np.inf)
         drawn = values_again.reshape(len(points), draws, -1)
-        means, errors = drawn.mean(axis=1), drawn.std(axis=1, ddof=1) / np.sqrt(draws)
+        means = drawn.mean(axis=1)
+        errors = drawn.std(axis=1, ddof=1) / np.sqrt(draws)
         front = non_dominated(means)
         return points[front], means[front], errors[front]
 
     def _evaluated(self) -> tuple[Any, Floats] | None:
-        seen, space, dim = self._judge.seen, self._problem.space, self._problem.dim
+        seen = self._judge.seen
+        space = self._problem.space
+        dim = self._problem.dim
         if seen is None:
             return None
-        points, values = seen.all[:, :dim].copy(), seen.all[:, dim:].copy()
+        points = seen.all[:, :dim].copy()
+        values = seen.all[:, dim:].copy()
         return points if space is None else [space.decode(x) for x in points], values
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""
         swarm = self._swarm
         if len(swarm.archive) and not swarm.violation:
-            x, scale = swarm.archive, np.abs(swarm.archive_values).max(axis=0)
+            x = swarm.archive
+            scale = np.abs(swarm.archive_values).max(axis=0)
             again = self._evaluator.again(self._problem.coding.decode(x)[0])
             check_value(path, swarm.archive_values[0], again, scale)
 

@@ -170,7 +170,8 @@ class MultiSwarm:
         better = (
             np.where(both_feasible, wins | (~loses & coin), violations < self.p_violations) & seen
         )
-        self.p[better], self.p_values[better] = self.x[better], values[better]
+        self.p[better] = self.x[better]
+        self.p_values[better] = values[better]
         self.p_violations[better] = violations[better]
 
     def remember_front(self, x: Floats, values: Floats, violations: Floats, seen: Bools) -> None:

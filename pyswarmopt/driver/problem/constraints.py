@@ -207,14 +207,17 @@ def _by_name(fun: Any, space: Space | None) -> Any:
 
 
 def _read_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
-    kind, fun = constraint.get("type"), constraint.get("fun")
+    kind = constraint.get("type")
+    fun = constraint.get("fun")
     keys = {"type", "fun", "args", "jac", "keep_feasible"}
     if kind not in ("ineq", "eq") or not callable(fun) or constraint.keys() - keys:
         raise ValueError(
             f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
         )
-    args, strict = tuple(constraint.get("args", ())), bool(constraint.get("keep_feasible"))
-    high, called = np.asarray(np.inf if kind == "ineq" else 0.0), _by_name(fun, space)
+    args = tuple(constraint.get("args", ()))
+    strict = bool(constraint.get("keep_feasible"))
+    high = np.asarray(np.inf if kind == "ineq" else 0.0)
+    called = _by_name(fun, space)
     return _Constraint(lambda x: called(x, *args), np.asarray(0.0), high, strict)
 
 

@@ -351,7 +351,8 @@ class Space:
                 self._check_condition(name, parameter)
                 conditions.append(parameter)
                 parameter = parameter.parameter
-            self._parameters[name], self._conditions[name] = parameter, conditions
+            self._parameters[name] = parameter
+            self._conditions[name] = conditions
         self._searched = {
             name: p for name, p in self._parameters.items() if not isinstance(p, Fixed)
         }

@@ -28,7 +28,8 @@ TAIL = 5  # rounds shown in a particle's fading trail
 KINDS = (".gif", ".html")
 COLOURS = 128  # colours of a GIF, shared by all frames, so that a frame stores only its changes
 SIDE = 480  # size of the page's picture, in its own units
-LETTER, LINE = 7.5, 15.0  # width of a letter and height of a line in a label, in pixels
+LETTER = 7.5  # width of a letter in a label, in pixels
+LINE = 15.0  # height of a line
 MARGIN = 0.06  # margin of the picture, around all positions
 
 

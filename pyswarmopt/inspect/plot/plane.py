@@ -66,7 +66,8 @@ def landscape(
     low, high = read_bounds(bounds)
     if len(low) != 2:
         raise ValueError(f"a landscape has two coordinates; the bounds have {len(low)}")
-    (left, bottom), (right, top) = low, high
+    left, bottom = low
+    right, top = high
     x = np.linspace(left, right, points)
     y = np.linspace(bottom, top, points)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)

@@ -219,7 +219,8 @@ _DESKS = {
 }
 # Of 20 requests per topic in ``requests.json``; the others are for test, as are 17 of the 20
 # questions per subject in ``everyday.json``.
-_TRAIN, _DEV = 12, 3
+_TRAIN = 12
+_DEV = 3
 
 
 def requests(business: str) -> Maker:

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 MOST_LABELS = 200
 LISTED = 20  # most labels in a note
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
-SPELLING, LABEL = "spelling", "label"  # columns of a file of synonyms
+SPELLING = "spelling"  # column of a file of synonyms
+LABEL = "label"
 
 
 def read_synonyms(file: str) -> Mapping[str, str]:

@@ -41,9 +41,9 @@ NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
     """`load_task` with a configuration's fields; `other` overrides them."""
     names = (
-        *("dev", "test", "allow_overlap", "columns", "labels", "template", "split_seed"),
+        "dev", "test", "allow_overlap", "columns", "labels", "template", "split_seed",
         "skip_bad_rows",
-    )
+    )  # fmt: skip
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
 

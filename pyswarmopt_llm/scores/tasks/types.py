@@ -13,7 +13,8 @@ from pyswarmopt_llm.common.files.regular import digest
 
 _LONGEST = 200  # most characters of an example
 _SPLITS = ("dev", "test", "spare")
-DEV, TEST = 200, 1000  # default sizes, as in the Model Swarms reference
+DEV = 200  # default size, as in the Model Swarms reference
+TEST = 1000
 
 
 @dataclass(frozen=True)

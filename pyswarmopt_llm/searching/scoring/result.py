@@ -402,19 +402,22 @@ class Result:
         self, ours: Model | None, theirs: Model | None, split: str, level: float = LEVEL
     ) -> Comparison | None:
         """A model minus another."""
-        first, second = ours and ours.on(split), theirs and theirs.on(split)
+        first = ours and ours.on(split)
+        second = theirs and theirs.on(split)
         if not first or not second:
             return None
         if not self.several_tasks:
             return next(iter(self._by_task(first, second, split, level).values()), None)
         combine = find_combine(self.combine, len(self.objectives))
-        scales, asked = self.scales, self._questions(split)
+        scales = self.scales
+        asked = self._questions(split)
         tasks = first.tasks, second.tasks
         return combined_difference(*tasks, combine, self.alike, scales, asked, level)
 
     def by_task(self, split: str = "test") -> dict[str, Comparison]:
         """Task -> the result minus the best expert, if both have item scores."""
-        ours, theirs = self.best.on(split), self.models["best_single"].on(split)
+        ours = self.best.on(split)
+        theirs = self.models["best_single"].on(split)
         return self._by_task(ours, theirs, split, LEVEL) if ours and theirs else {}
 
     def _by_task(

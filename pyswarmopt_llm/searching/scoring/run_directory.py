@@ -459,7 +459,7 @@ class About:
         """
         chosen = [name for name in self.chosen if hasattr(SearchConfig, name)]
         defaults = {name: getattr(SearchConfig, name) for name in chosen}
-        return replace(self.config, **{**defaults, **self.given})
+        return replace(self.config, **(defaults | dict(self.given)))
 
     @property
     def kind(self) -> SpaceKind:

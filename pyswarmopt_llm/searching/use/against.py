@@ -89,7 +89,8 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
         UserError: bad input, in one line.
     """
     models = two_models(config)
-    exam, turns = Exam.of(config), Turns(config, models)
+    exam = Exam.of(config)
+    turns = Turns(config, models)
     scoring = _scoring(config, models, exam, turns)
     scores: list[Score] = []
     answers: list[Sequence[str]] = []
@@ -130,7 +131,8 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
     if config.temperature:
         why = "is for the score of one model, not with `against`; remove it"
         raise InvalidOption("temperature", config.temperature, why)
-    model, other = model_of(config.base, config.adapter), model_of(config.base, config.against)
+    model = model_of(config.base, config.adapter)
+    other = model_of(config.base, config.against)
     if model == other:
         raise InvalidOption(
             "against", config.against, "is the model that is scored itself; name another"

@@ -62,7 +62,8 @@ def with_run(config: EvalConfig) -> EvalConfig:
             raise InvalidOption("task", None, why)
         return config
     run = user_path(config.run)
-    about, (base, _) = read_about(run), result_of(run)
+    about = read_about(run)
+    base, _ = result_of(run)
     stored = about.config
     filled = replace(
         config,
@@ -158,7 +159,8 @@ def run_scoring(best: Path, task: str) -> str | None:
     if run is None:
         return None
     try:
-        about, result = read_about(run), read_result(run)
+        about = read_about(run)
+        result = read_result(run)
     except UserError:  # not a run, or damaged: a trial decides
         return None
     if result is None or task not in about.task_names or task not in result.objectives:

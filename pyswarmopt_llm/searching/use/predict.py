@@ -44,7 +44,8 @@ from pyswarmopt_llm.searching.use.config import Machine
 from pyswarmopt_llm.searching.use.from_run import run_scoring, specs_of
 from pyswarmopt_llm.searching.use.opening import Model, engine_of, open_model, result_of
 
-LABEL, PROBABILITIES = "predicted", "probabilities"  # new columns
+LABEL = "predicted"  # a new column
+PROBABILITIES = "probabilities"
 _THERE = "is there already; remove it, or give another file"
 _ROUNDING = 1e-6
 CHUNK = 128  # questions between two points from which an interrupted job can resume

@@ -70,10 +70,8 @@ from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEA
 
 START = "start"  # name of the mixture in the store; the base has its own name
 Floats = npt.NDArray[np.float64]
-REPLIES, SPARE = (
-    "replies",
-    "spare",
-)  # names in the store: on dev, spare prompts
+REPLIES = "replies"  # name in the store, on dev
+SPARE = "spare"  # and on spare prompts
 
 
 def round_name(start: str, number: int) -> str:

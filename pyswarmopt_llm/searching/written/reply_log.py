@@ -189,7 +189,10 @@ class ReplyLog:
         what: str = "replies",
     ) -> None:
         self._engine = on_transformers(engine, "replies are sampled")
-        self._combine, self._store, self._seed, self._what = combine, store, seed, what
+        self._combine = combine
+        self._store = store
+        self._seed = seed
+        self._what = what
         same = [tasks] if ask_the_same(tasks) else [{name: task} for name, task in tasks.items()]
         self._decks: list[_Deck] = []
         for scored in same:
@@ -253,7 +256,8 @@ class ReplyLog:
         texts = [storable(reply.text) for reply in replies]
         cut = [reply.cut for reply in replies]
         values = {name: [*map(float, task.judge(texts))] for name, task in deck.tasks.items()}
-        begun, self._latest = self._latest, time.monotonic()
+        begun = self._latest
+        self._latest = time.monotonic()
         seconds = round(self._latest - begun, 3)
         return {"replies": texts, "cut": cut, "values": values, "seconds": seconds}
 

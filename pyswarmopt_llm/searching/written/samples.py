@@ -7,7 +7,8 @@ from pyswarmopt_llm.scores.choices import FULL, Schedule
 # most rounds, while dev gains; and other mixtures that write in the first round
 ROUNDS = 6
 TEACHERS = 4
-SAMPLES, LEAST_SAMPLES = 8, 2  # replies per prompt in a round
+SAMPLES = 8  # replies per prompt in a round
+LEAST_SAMPLES = 2
 BARE = 2  # times as many in the base's first round: few of its replies are good
 ON_SPARE = Schedule(without_fold=0)  # dev is only for measuring
 

@@ -16,7 +16,9 @@ from pyswarmopt_llm.tokens.mixing import mixing_weights
 from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
 from pyswarmopt_rivals.methods.method import Settings
 
-PARTICLES, ROUNDS, PATIENCE = 20, 50, 10  # N, K and c as in the paper
+PARTICLES = 20  # N in the paper
+ROUNDS = 50  # K
+PATIENCE = 10  # c
 
 
 def fit(settings: Settings) -> LikelihoodAnswerer:

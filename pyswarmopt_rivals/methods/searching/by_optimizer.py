@@ -42,7 +42,8 @@ from pyswarmopt_rivals.methods.changes import combine
 from pyswarmopt_rivals.methods.method import Merged, Settings
 from pyswarmopt_rivals.methods.rules.sparsify import drop_and_rescale, elect_and_merge
 
-LIMIT, PENALTY = 1.5, 0.05  # LoraHub
+LIMIT = 1.5  # LoraHub, like the next line
+PENALTY = 0.05
 SPREAD = 1 / 6  # first step size of EvolMerge, a sixth of the box
 DENSITY = 0.2  # PSO-Merging, like the next line
 INERTIA = 0.2

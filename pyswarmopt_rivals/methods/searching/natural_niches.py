@@ -90,5 +90,6 @@ def execute(settings: Settings) -> Merged:
         everyone = np.vstack([solved, score.per_item])
         weakest = int(shares(everyone).sum(1).argmin())
         if weakest < len(archive):
-            archive[weakest], solved[weakest] = made, score.per_item
+            archive[weakest] = made
+            solved[weakest] = score.per_item
     return Merged(mixture(parts, best[1]))
