@@ -30,9 +30,22 @@ _LISTED_NODE = re.compile(r"Node (\d+) is connected to (.*)")
 _LISTED_EDGE = re.compile(r"node (\d+) with weight (\d+)")
 _BEFORE = re.compile(r"node (\d+) should be visited before node (\d+)")
 _INTEREST = re.compile(r"Applicant (\d+) is interested in job (\d+)")
-_ASSIGNED = re.compile(r"applicant (\d+)\s*[:>-]+\s*job (\d+)", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"applicant (\d+)[*_\s]*(?:[:>\u2192=-]+|(?:is\s+|gets?\s+|takes?\s+)?(?:assigned\s+)?(?:to\s+)?)"
+    r"[*_\s]*job (\d+)",
+    re.IGNORECASE,
+)
 _EMBEDDING = re.compile(r"node (\d+):\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]", re.IGNORECASE)
-_SEQUENCE = re.compile(r"\d+(?:\s*(?:,|->|→)\s*(?:node\s+)?\d+)+", re.IGNORECASE)
+# "from node 0 to node 4" are the ends of a path, so words and hyphens join three nodes or more
+_SEQUENCE = re.compile(
+    r"\d+(?:\s*(?:,\s*and\b|,|-+>|=>|→)\s*(?:node\s+)?\d+)+"
+    r"|\d+(?:\s*(?:-|\u2013|to\b)\s*(?:node\s+)?\d+){2,}",
+    re.IGNORECASE,
+)
+_ARROW = re.compile(r"\\(?:long)?(?:right|Right)arrow(?![A-Za-z])|\\to(?![A-Za-z])|[⇒⟶]")
+_MAXIMUM_FLOW = re.compile(
+    r"\bmax(?:imum|imal)?\s+flow\b[^.\n]*?(?:\b(?:is|of)\b|[:=])(?P<rest>[^\n]*)", re.IGNORECASE
+)
 # "The shortest path from node 0 to node 5 is 0,4,5", "The solution is: 0,1", "The path can be: 0,1"
 _ANNOUNCED = re.compile(
     r"\b(?:solution|path|order|route|sequence)\b[^.\n]{0,60}?\b(?:is|be)\b:?(?=(?P<rest>[^\n]*))",
@@ -40,8 +53,15 @@ _ANNOUNCED = re.compile(
 )
 _ENDS = re.compile(r"(?:from|between) node (\d+) (?:to|and) node (\d+)")
 _YES = {"yes": True, "true": True, "no": False, "false": False}
-_DENIAL = re.compile(r"\bno\b|\bnot\b|n't\b|\bfalse\b", re.IGNORECASE)
-_ASSENT = re.compile(r"\byes\b|\bthere is\b|\btrue\b|\bcontains\b", re.IGNORECASE)
+_DENIAL = re.compile(r"\bno\b|\bnot\b|n't\b|\bfalse\b|\bacyclic\b", re.IGNORECASE)
+_ASSENT = re.compile(
+    r"\byes\b|\bthere (?:is|exists)\b|\btrue\b|\bcontains\b|\b(?:path|cycle) (?:exists|is present)\b"
+    r"|\bhas a (?:path|cycle)\b|\bthey are connected\b",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(r"\b(?:if|whether)\b.*", re.IGNORECASE)  # "to see whether there is a cycle"
+_SUBJECT = re.compile(r"\b(?:path|cycle|acyclic)\b", re.IGNORECASE)
+_CONCLUSION = re.compile(r"[\W_]*(?:therefore|thus|hence|so|in conclusion)\b", re.IGNORECASE)
 
 
 def graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -68,17 +88,38 @@ def _verdict(item: Item, text: str) -> bool:
 
 
 def _says_yes(text: str) -> bool | None:
-    """The verdict in a text's marked answer, or in its first sentence."""
-    for part in candidates(text):
-        sentence = first_sentence(plain(part).strip().split("\n")[0])
-        verdict = _YES.get(spoken_verdict(sentence) or "")
-        if verdict is not None:
-            return verdict
-        if _DENIAL.search(sentence):  # a denial takes precedence over its "there is"
-            return False
-        if _ASSENT.search(sentence):
-            return True
-    return None
+    """The verdict in a text's marked answer, its first word, its last conclusion, its first
+    sentence, or the last one about paths or cycles.
+    """
+    *marked, whole = candidates(text)
+    opened = [first_sentence(plain(part).strip().split("\n")[0]) for part in marked]
+    sentences = _sentences(whole)
+    first = sentences[:1]
+    begun = [sentence for sentence in first if _first_word(sentence) in _YES]
+    concluded = [sentence for sentence in sentences if _CONCLUSION.match(sentence)]
+    about = [sentence for sentence in sentences if _SUBJECT.search(sentence)]
+    order = (*opened, *begun, *reversed(concluded), *first, *reversed(about))
+    return next((said for said in map(_sentence_says, order) if said is not None), None)
+
+
+def _sentences(text: str) -> list[str]:
+    lines = plain(text).splitlines()
+    return [part for line in lines for part in re.split(r"(?<=[.!?])\s+", line.strip()) if part]
+
+
+def _first_word(text: str) -> str:
+    return "".join(re.findall(r"[a-z]+", text.lower())[:1])
+
+
+def _sentence_says(text: str) -> bool | None:
+    """The verdict of a sentence, without what it only asks."""
+    sentence = _QUESTION.sub("", text)
+    verdict = spoken_verdict(sentence)
+    if verdict in _YES:
+        return _YES[verdict]
+    if _DENIAL.search(sentence):  # a denial takes precedence over its "there is"
+        return False
+    return True if _ASSENT.search(sentence) else None
 
 
 def _shortest_path(item: Item, text: str) -> bool:
@@ -98,7 +139,14 @@ def _shortest_path(item: Item, text: str) -> bool:
 
 
 def _flow(item: Item, text: str) -> bool:
-    return _number(text) is not None and _number(text) == _number(item.answer)
+    return _stated_flow(text) is not None and _stated_flow(text) == _stated_flow(item.answer)
+
+
+def _stated_flow(text: str) -> int | None:
+    """The maximum flow that a text gives: its marked answer, or after its last "maximum flow is"."""
+    own = own_part(text)
+    announced = [f"The answer is {match['rest']}" for match in _MAXIMUM_FLOW.finditer(own)]
+    return _number(announced[-1] if announced and not explicit_parts(own) else text)
 
 
 def _hamilton(item: Item, text: str) -> bool:
@@ -151,7 +199,7 @@ def _stated_sequence(text: str) -> list[int]:
     """The sequence that a text gives as its answer: the longest in the most explicit part that has
     one.
     """
-    text = own_part(text)
+    text = _ARROW.sub("->", own_part(text))
     announced = [match["rest"] for match in _ANNOUNCED.finditer(text)]
     parts = [*explicit_parts(text), *reversed(announced), text]
     return next(filter(None, map(_longest_sequence, parts)), [])

@@ -18,12 +18,20 @@ from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
 
 # The letter of an option: "B", "(B)", "B.", "option B", "B because ...". A and I are also words.
 _LEADING_LETTER = re.compile(
-    r"[\s\"'*(\[]*(?:(?:option|choice|letter)\s+)?[\"'*(\[]{0,9}(?P<letter>[A-Z])(?P<rest>.*)",
+    r"[\s\"'\u201c*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]{0,9}(?P<letter>[A-Z])(?P<rest>.*)",
     re.DOTALL,
 )
 _AFTER_LETTER = re.compile(r"(?![\w'\u2019]|-\w)")
 _AFTER_WORDLIKE_LETTER = re.compile(r"\s*(?:$|[^\w\s'\u2019-]|\n|(?:because|since|as|is)\b)")
-_NAMED_LETTER = re.compile(r"\(([A-Z])\)|\b(?:option|choice)\s+([A-Z])\b(?!['\u2019])")
+# "(B)", "Option B", "it must be B.", "B seems right"
+_NAMED_LETTER = re.compile(
+    r"\(([A-Z])\)|\b(?i:option|choice):?\s+([A-Z])\b(?!['\u2019])"
+    r"|(?::|\b(?i:ans|is|be|it['\u2019]s|choose|pick|select|with|thus|hence|therefore|so|but)\b[,.:]?)\s+"
+    r"[\"'*`]*([A-Z])[\"'*`]*(?=\s*(?:[.,;:!?\n]|$|(?:because|since|as)\b))"
+    r"|(?<![\w'\u2019])([A-Z])[\"'*)`]*(?=\s+(?:is|seems|looks|must\s+be)\s+(?:(?:the|most)\s+)*"
+    r"(?:right|correct|best|likely|true|answer)\b)"
+)
+_REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
 _ANOTHER_LETTER = re.compile(
     r"[\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z]"
     r"(?=[\"'*)\]]*\s*(?:$|[.,;:!?)]|or\b|and\b))"
@@ -32,7 +40,7 @@ _REFUTED = re.compile(
     r"[\"'*)\].:]*\s*(?:is|are|was)(?:n['\u2019]t|\s+(?:not|wrong|incorrect|false)\b)",
     re.IGNORECASE,
 )
-_DENIAL = r"(?<!\w)(?:not|never|no|nor|\w+n['\u2019]t)\s+(?:(?:the|a|an|really)\s+)?[\"'*(]*"
+_DENIAL = r"(?<!\w)(?i:not|never|no|nor|\w+n['\u2019]t)\s+(?:(?:the|a|an|really)\s+)?[\"'*(]*"
 
 
 def is_correct(item: Item, text: str) -> bool:
@@ -81,7 +89,9 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
         >>> extract_choice("It is either A or B.", choices) is None
         True
     """
-    for candidate in candidates(text):
+    *marked, whole = candidates(text)
+    reasoned = [_REASON.split(part, maxsplit=1)[0] for part in marked]
+    for candidate in (*reasoned, *marked, _without_list(whole, choices)):
         for shown in dict.fromkeys((candidate, plain(candidate))):
             for find in (_exact_option, _leading_letter, _named_letter, _mentioned_option):
                 letter = find(shown, choices)
@@ -138,6 +148,17 @@ def _wordings(text: str) -> set[str]:
     return {normalise(words) for words in shown}
 
 
+def _without_list(text: str, choices: Mapping[str, str]) -> str:
+    """A text without the list of options that it begins with."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    told = 0
+    for line, (letter, option) in zip(lines, choices.items(), strict=False):
+        if not re.fullmatch(rf"[\W_]*{letter}[\W_]+{re.escape(option.strip())}[\W_]*", line):
+            break
+        told += 1
+    return text if told < 2 else "\n".join(lines[told:])
+
+
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     """The option whose letter or text is the whole text; case only distinguishes options."""
     bare = text.strip(EDGES)
@@ -169,13 +190,13 @@ def _named_letter(text: str, choices: Mapping[str, str]) -> str | None:
     named = [match for match in _NAMED_LETTER.finditer(text) if not _denied(text, match)]
     if any(_ANOTHER_LETTER.match(text, match.end()) for match in named):
         return None
-    letters = {match[1] or match[2] for match in named} & choices.keys()
+    letters = {match[match.lastindex or 0] for match in named} & choices.keys()
     return letters.pop() if len(letters) == 1 else None
 
 
 def _denied(text: str, match: re.Match[str]) -> bool:
     """Whether a text denies this letter."""
-    before = re.search(rf"{_DENIAL}$", text[: match.start()], re.IGNORECASE)
+    before = re.search(rf"{_DENIAL}$", text[: match.start()])
     return before is not None or _REFUTED.match(text, match.end()) is not None
 
 

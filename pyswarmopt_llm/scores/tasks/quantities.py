@@ -127,7 +127,7 @@ def _of_clause(text: str) -> Quantity | None:
     denied = _DENIED.match(text)
     if denied is not None:
         return None if denied["rather"] is None else _of_clause(denied["rather"])
-    clause = _CLAUSE_END.split(text.strip(), maxsplit=1)[0]
+    clause = _clause(text.strip())
     sides = _EQUALS.split(clause)
     if len(sides) == 1:
         return _single(next(_NUMBER.finditer(clause), None))
@@ -135,6 +135,15 @@ def _of_clause(text: str) -> Quantity | None:
     if results[0] is not None:
         return results[0]
     return next((result for result in reversed(results) if result is not None), None)
+
+
+def _clause(text: str) -> str:
+    """The text up to the end of its first clause; a bracket ends it only after a number."""
+    for end in _CLAUSE_END.finditer(text):
+        before = text[: end.start()]
+        if not end[0].endswith("(") or any(_NUMBER.finditer(before)):
+            return before
+    return text
 
 
 def _single(match: re.Match[str] | None) -> Quantity | None:

@@ -26,7 +26,7 @@ _BEGINNING = r"(?:^|\n|[.!?]\s)[\W_]{0,20}?"  # start of a text, a line, a sente
 
 _SCALE = r"(?:\s*[(\[][^()\[\]\n]{0,20}[)\]])?"  # "Rating (1-10)"
 _RATING = re.compile(
-    rf"{_BEGINNING}(?:(?:overall|final)\s+)?(?:rating|score){_SCALE}"
+    rf"{_BEGINNING}(?:(?:the|my)\s+)?(?:(?:overall|final)\s+)?(?:rating|score){_SCALE}"
     r"[*_\s]*(?:[:=-]|\bis\b)[*_\s\[]*",
     re.IGNORECASE,
 )
@@ -36,7 +36,7 @@ _GIVEN = re.compile(
     r"(?P<rest>[^\n]*)",
     re.IGNORECASE,
 )
-_RANGE = re.compile(r"[*_\s\]]*(?:[-\u2013]\s*[0-9]|(?:to|or)\s+[0-9]|[0-9]|[eE%/])")
+_RANGE = re.compile(r"[*_\s\]]*(?:[-\u2013]\s*[0-9]|(?:to|or)\s+[0-9]|[0-9]|[%/])|[eE][0-9+-]")
 
 _REPLY = r"(?i:reply|answer|response|option|assistant)?"
 _LETTER = r"[*_(\[\"']{0,9}(?P<letter>[AB])(?![\w'\u2019])"  # A is a side, a is an article
@@ -56,6 +56,7 @@ _MARKED = re.compile(r"\[\[([ABC])\]\]")  # as MT-Bench asks (Zheng et al. 2023,
 _LETTER_ALONE = re.compile(
     rf"[\W_]*{_REPLY}\s*{_LETTER}{_CLOSED}(?:[.!:,;]|\n|$)(?P<rest>.*)", re.DOTALL
 )
+_TIE_ALONE = re.compile(r"[\W_]*(?:it(?:['\u2019]s|\s+is)\s+)?(?:a\s+)?tie\b", re.IGNORECASE)
 _NO_ARTICLE = re.compile(rf"{_CLOSED}(?:$|[^\w\s'\u2019]|(?:because|since|as|is|by)\b)")
 
 
@@ -75,7 +76,8 @@ def spoken_verdict(text: str) -> str | None:
 def preferred(text: str) -> str | None:
     """The reply that a judge prefers, "A" or "B", or "tie"; None if unclear.
 
-    "Better: A" at the start decides, whatever reasons follow.
+    "Better: A" at the start decides, whatever reasons follow; elsewhere it goes before "A is
+    better".
 
     Example:
         >>> preferred("Reply B is better. A is too long."), preferred("Better: tie"), preferred("Both!")
@@ -85,11 +87,13 @@ def preferred(text: str) -> str | None:
     stated = [_side(match) for match in _PREFERS.finditer(text)]
     if stated and _PREFERS.match(text) and stated[0] is not None:
         return stated[0]
-    said = {side for side in stated if side is not None}
-    said |= {match["letter"] for match in _IS_BETTER.finditer(text)}
-    said |= {side.replace("C", "tie") for side in _MARKED.findall(text)}
+    marked = {side for side in stated if side is not None}
+    marked |= {side.replace("C", "tie") for side in _MARKED.findall(text)}
+    said = marked or {match["letter"] for match in _IS_BETTER.finditer(text)}
     if said:
         return said.pop() if len(said) == 1 else None
+    if _TIE_ALONE.match(text):
+        return "tie"
     alone = _LETTER_ALONE.match(text)
     if alone is None or re.search(r"(?<!\w)[AB](?:[:)]|\s*$)", alone["rest"]):
         return None
