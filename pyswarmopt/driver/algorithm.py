@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.driver.workers.pool import Workers
 from pyswarmopt.hybrid.memetic import (
@@ -99,32 +100,50 @@ def make_optimizer(
     """The optimiser for the search's coordinates."""
     # A single lucky draw must not count as the target, so a noisy search checks means itself.
     target = None if options.noisy else options.target
-    common: dict[str, Any] = {
-        "bounds": problem.coding.bounds(), "population": options.population,
-        "positions": problem.start, "maximize": maximize, "seed": options.seed,
-    }  # fmt: skip
-    if recipe is None:
-        common |= {"max_evals": options.max_evals, "max_iter": options.max_iter, "target": target}
-        common |= {"kinds": problem.coding.kinds, "known": 0}
-        _begin_at_known(common, problem)
-        # imported on use, for a faster start of searches without them
-        if problem.constraints:
-            if not problem.coding.smooth.all():
-                from pyswarmopt.hybrid.constrained_mixed import ConstrainedMixedSearch
+    if recipe is not None:
+        return _swarm(options, problem, recipe, maximize, target)
+    positions, known = _starting_points(problem, MOST_KNOWN, maximize)
+    search = _kind_of_search(options, problem)
+    return search(
+        problem.coding.bounds(),
+        positions=positions,
+        maximize=maximize,
+        seed=options.seed,
+        max_evals=options.max_evals,
+        max_iter=options.max_iter,
+        target=target,
+        population=options.population,
+        kinds=problem.coding.kinds,
+        known=known,
+    )
 
-                return ConstrainedMixedSearch(**common)
-            from pyswarmopt.hybrid.constrained import ConstrainedSearch
 
-            return ConstrainedSearch(**common)
-        if options.noisy:
-            from pyswarmopt.hybrid.noisy_mixed import NoisySearch
+def _kind_of_search(options: Options, problem: Problem) -> type[PhasedSearch]:
+    """The composed search for a problem; imported on use, for a faster start of searches without."""
+    smooth = problem.coding.smooth.all()
+    if problem.constraints and smooth:
+        from pyswarmopt.hybrid.constrained import ConstrainedSearch
 
-            return NoisySearch(**common)
-        if not problem.coding.smooth.all():
-            from pyswarmopt.hybrid.mixed import MixedSearch
+        return ConstrainedSearch
+    if problem.constraints:
+        from pyswarmopt.hybrid.constrained_mixed import ConstrainedMixedSearch
 
-            return MixedSearch(**common)
-        return MemeticSwarm(**common)
+        return ConstrainedMixedSearch
+    if options.noisy:
+        from pyswarmopt.hybrid.noisy_mixed import NoisySearch
+
+        return NoisySearch
+    if not smooth:
+        from pyswarmopt.hybrid.mixed import MixedSearch
+
+        return MixedSearch
+    return MemeticSwarm
+
+
+def _swarm(
+    options: Options, problem: Problem, recipe: Recipe, maximize: bool, target: float | None
+) -> Swarm:
+    """A recipe's swarm, with the user's limits; each starting point is a particle."""
     from pyswarmopt.swarm import Swarm
 
     # the user's limit of iterations replaces the recipe's
@@ -134,25 +153,33 @@ def make_optimizer(
         rules.append(MaxIter(options.max_iter))
     if target is not None:
         rules.append(Target(target))
-    common["population"] = options.population or recipe.population
-    _begin_at_known(common, problem, common["population"])
-    if common["positions"] is not None:  # each of them is a particle
-        common["population"] = max(common["population"], len(common["positions"]))
+    population = options.population or recipe.population
+    positions, _ = _starting_points(problem, population, maximize)
+    if positions is not None:
+        population = max(population, len(positions))
     recipe = replace(recipe, stop=tuple(rules))
-    moves = _planned_moves(options, common["population"])
-    return Swarm(recipe=recipe if moves is None else recipe.planned(moves), **common)
+    moves = _planned_moves(options, population)
+    return Swarm(
+        bounds=problem.coding.bounds(),
+        recipe=recipe if moves is None else recipe.planned(moves),
+        population=population,
+        positions=positions,
+        maximize=maximize,
+        seed=options.seed,
+    )
 
 
-def _begin_at_known(common: dict[str, Any], problem: Problem, most: int = MOST_KNOWN) -> None:
-    """Add the best known points to the starting points, at most `most` in total."""
-    start = common["positions"]
+def _starting_points(problem: Problem, most: int, maximize: bool) -> tuple[Floats | None, int]:
+    """The given starting points and the best known ones, at most `most` in total; the number of
+    known ones.
+    """
+    start = problem.start
     count = 0 if start is None else len(start)
-    best = problem.best_known(max(most - count, 0), common["maximize"])
-    if len(best):
-        known = problem.coding.encode(best)
-        common["positions"] = known if start is None else np.concatenate([start, known])
-        if "known" in common:
-            common["known"] = len(best)
+    best = problem.best_known(max(most - count, 0), maximize)
+    if not len(best):
+        return start, 0
+    known = problem.coding.encode(best)
+    return known if start is None else np.concatenate([start, known]), len(best)
 
 
 def _planned_moves(options: Options, population: int) -> int | None:

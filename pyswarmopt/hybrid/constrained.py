@@ -34,7 +34,7 @@ from pyswarmopt.base.record import NONE, StateRecord, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
 from pyswarmopt.hybrid.constrained_proposals import ConstrainedProposals
-from pyswarmopt.hybrid.memetic import BESIDE, ModelPhase, SwarmPhase
+from pyswarmopt.hybrid.memetic import ModelPhase, SwarmPhase
 from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 HARDER = 1.5  # growth of weights of constraints that the swarm's best breaks
@@ -131,14 +131,11 @@ class ConstrainedModel(ModelPhase):
         return super().propose(s)
 
     def learn(self, s: Any, costs: Floats) -> None:
-        self.run.take_in_rows(self.run.batch, s.rows)
+        self.keep(s, self.run.batch, costs)
         self.spent += len(costs)
 
-    def hear(self, s: Any, points: Floats, costs: Floats) -> None:
-        if self.run is None and self.due(s):
-            self.run = self.begin(s)
-        if self.run is not None and len(self.run.points) < BESIDE:
-            self.run.take_in_rows(points, s.rows)
+    def keep(self, s: Any, points: Floats, costs: Floats) -> None:
+        self.run.take_in_rows(points, s.rows)
 
 
 @dataclass(repr=False, eq=False)

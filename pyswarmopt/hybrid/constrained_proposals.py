@@ -10,7 +10,13 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, median
 from pyswarmopt.base.record import array
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess
-from pyswarmopt.hybrid.proposals import GROWTH, Merit, Proposals, most_promising
+from pyswarmopt.hybrid.proposals import (
+    Merit,
+    SeveralProposals,
+    below,
+    improvement,
+    most_promising,
+)
 
 SEPARATE = 8  # the most constraints with a process each; of more the one that is broken most has it
 LEAST = 1e-300  # least probability
@@ -35,7 +41,7 @@ def signed_log(values: Floats) -> Floats:
 
 
 @dataclass(repr=False, eq=False)
-class ConstrainedProposals(Proposals):
+class ConstrainedProposals(SeveralProposals):
     """Proposes the points of greatest expected improvement that are probably feasible.
 
     Schonlau, Welch & Jones 1998, "Global versus local search in constrained optimization of
@@ -45,14 +51,13 @@ class ConstrainedProposals(Proposals):
     """
 
     rows: Floats = array("kr")  # of the points
-    thetas: Floats = array("pt")  # of the processes
 
     def propose(self, random: np.random.Generator) -> Floats:
         proposed = len(self.points) + len(self.under_way)
         if proposed < self.first or not len(self.points):
             return super().propose(random)
         outputs = self._outputs()
-        processes = self._processes(outputs)
+        processes = self.fit([(self.points, output) for output in outputs])
         points: Floats = self.points
         for i in range(len(self.under_way)):
             beside = self.under_way[i : i + 1]
@@ -95,26 +100,14 @@ class ConstrainedProposals(Proposals):
             excess = np.maximum(costs - middle, -np.finfo(np.float64).max)
         return [signed_log(excess), *constraints]
 
-    def _processes(self, outputs: list[Floats]) -> list[GaussianProcess]:
-        learn = len(self.points) >= GROWTH * self.fitted or len(self.thetas) != len(outputs)
-        known = self.thetas if len(self.thetas) == len(outputs) else [None] * len(outputs)
-        processes = [GaussianProcess(self.kinds, theta) for theta in known]
-        for process, output in zip(processes, outputs, strict=True):
-            if learn:
-                process.learn_lengths(self.points, output)
-            process.fit(self.points, output)
-        if learn:
-            self.thetas = np.array([process.theta for process in processes])
-            self.fitted = len(self.points)
-        return processes
-
     def _merit(self, processes: list[GaussianProcess]) -> Merit:
         anything = self._feasible().size > 0
 
         def merit(points: Floats) -> Floats:
             total = np.zeros(len(points))
             if anything:
-                total += np.log(_improvement(*processes[0].predict(points)) + LEAST)
+                gained = improvement(*processes[0].predict(points), 0.0)
+                total += np.log(np.maximum(gained, 0.0) + LEAST)
             for process in processes[1:]:
                 mean, deviation = process.predict(points)
                 total += np.log(below(-mean / deviation) + LEAST)
@@ -147,16 +140,3 @@ def _believed(
         believed.append(np.append(output, process.predict(x)[0]))
         process.fit(points, believed[-1])
     return points, believed
-
-
-def below(z: Floats) -> Floats:
-    """The normal distribution function."""
-    return 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
-
-
-def _improvement(mean: Floats, deviation: Floats) -> Floats:
-    """Expected improvement below 0: equation 15 of Jones et al. 1998."""
-    z = -mean / deviation
-    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    improvement: Floats = deviation * (z * below(z) + density)
-    return np.maximum(improvement, 0.0)

@@ -135,7 +135,11 @@ class ModelPhase(Phase):
         if self.run is None and self.due(s):
             self.run = self.begin(s)
         if self.run is not None and len(self.run.points) < BESIDE:
-            self.run.take_in(points, costs)
+            self.keep(s, points, costs)
+
+    def keep(self, s: PhasedSearch, points: Floats, costs: Floats) -> None:
+        """Give the model the costs, (n,), of points, (n, free coordinates)."""
+        self.run.take_in(points, costs)
 
 
 class Check(Phase):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -101,6 +102,28 @@ class Proposals(Run):
         self.done = len(self.points) >= self.last
 
 
+@dataclass(repr=False, eq=False)
+class SeveralProposals(Proposals):
+    """As `Proposals`, with a process for each of several outputs."""
+
+    growth: ClassVar[float] = GROWTH
+    thetas: Floats = array("pt")  # of the processes
+
+    def fit(self, seen: Sequence[tuple[Floats, Floats]]) -> list[GaussianProcess]:
+        """The process of each output, from its points, (n, M), and values, (n,)."""
+        learn = len(self.points) >= self.growth * self.fitted or len(self.thetas) != len(seen)
+        known = self.thetas if len(self.thetas) == len(seen) else [None] * len(seen)
+        processes = [GaussianProcess(self.kinds, theta) for theta in known]
+        for process, (points, output) in zip(processes, seen, strict=True):
+            if learn:
+                process.learn_lengths(points, output)
+            process.fit(points, output)
+        if learn:
+            self.thetas = np.array([process.theta for process in processes])
+            self.fitted = len(self.points)
+        return processes
+
+
 def most_promising(
     merit: Merit, kinds: Kinds, points: Floats, scores: Floats, random: np.random.Generator
 ) -> Floats:
@@ -121,10 +144,7 @@ def most_promising(
     candidates = first
     for width in WIDTHS[1:]:
         top = candidates[np.argsort(-merit(candidates), kind="stable")[:KEPT]]
-        near = kinds.neighbours(
-            np.repeat(top, EACH, axis=0), np.full(len(top) * EACH, width), random
-        )
-        candidates = np.concatenate([top, near])
+        candidates = with_neighbours(top, kinds, width, EACH, random)
     taken = points.view(np.int64)  # bit for bit
     # on a small grid all remaining points may be taken
     for some in candidates, first:
@@ -134,16 +154,29 @@ def most_promising(
     return kinds.snap(random.random((1, len(kinds.levels))))[0]
 
 
+def with_neighbours(
+    points: Floats, kinds: Kinds, width: float, each: int, random: np.random.Generator
+) -> Floats:
+    """Points, (n, M), and some neighbours of each."""
+    near = np.repeat(points, each, axis=0)
+    return np.concatenate([points, kinds.neighbours(near, np.full(len(near), width), random)])
+
+
 def expected_improvement(process: GaussianProcess, best: float) -> Merit:
+    """The merit of points: `improvement` on the best score."""
+    return lambda points: improvement(*process.predict(points), best)
+
+
+def improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
     """Expected improvement on the best score: equation 15 of Jones et al."""
+    z = (best - mean) / deviation
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return deviation * (z * below(z) + density)
 
-    def merit(points: Floats) -> Floats:
-        mean, deviation = process.predict(points)
-        z = (best - mean) / deviation
-        below = 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
-        return deviation * (z * below + np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
-    return merit
+def below(z: Floats) -> Floats:
+    """The normal distribution function."""
+    return 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
 
 
 @dataclass(repr=False, eq=False)

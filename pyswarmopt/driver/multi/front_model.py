@@ -11,11 +11,16 @@ import numpy as np
 from pyswarmopt.base.arrays import Bools, Floats, median
 from pyswarmopt.base.record import array
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
-from pyswarmopt.hybrid.constrained_proposals import below
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.proposals import NARROWEST, WIDEST, WIDTHS, Proposals
+from pyswarmopt.hybrid.proposals import (
+    NARROWEST,
+    WIDEST,
+    WIDTHS,
+    SeveralProposals,
+    below,
+    with_neighbours,
+)
 
-GROWTH = 1.3  # lengths are learnt again when the number of points has grown by this factor
 HOPE = 1.0  # optimism: an objective is taken this many standard deviations below its mean
 SPREAD = 256  # candidates all over the box
 AROUND = 8  # front points with neighbours as candidates
@@ -35,7 +40,7 @@ class Outlook(NamedTuple):
 
 
 @dataclass(repr=False, eq=False)
-class FrontProposals(Proposals):
+class FrontProposals(SeveralProposals):
     """Proposes points that add most to the hypervolume, by a Gaussian process of each objective.
 
     Ponweiser, Wagner, Biermann & Vincze 2008 (PPSN X): a point is valued at optimistic objectives,
@@ -44,9 +49,9 @@ class FrontProposals(Proposals):
     before any feasible point, only that probability counts.
     """
 
+    growth = 1.3
     values: Floats = array("kK")  # of the points; not finite if missing
     violations: Floats = array("k")
-    thetas: Floats = array("pt")  # of the processes
 
     def propose(self, random: np.random.Generator) -> Floats:
         valued = (self.violations == 0) & np.isfinite(self.values).all(axis=1)
@@ -57,9 +62,7 @@ class FrontProposals(Proposals):
         for width in WIDTHS[1:]:
             outlook = _outlook(processes, scores, candidates)
             top = candidates[np.argsort(-_merit(scores, outlook), kind="stable")[:KEPT]]
-            widths = np.full(len(top) * EACH, width)
-            near = self.kinds.neighbours(np.repeat(top, EACH, axis=0), widths, random)
-            candidates = np.concatenate([top, near])
+            candidates = with_neighbours(top, self.kinds, width, EACH, random)
         candidates = self._new(candidates, random)
         proposal = candidates[self._batch(scores, _outlook(processes, scores, candidates))]
         numbers = len(self.points) + np.arange(self.at_once)
@@ -87,17 +90,7 @@ class FrontProposals(Proposals):
         seen = [(self.points[valued], column) for column in scores.T]
         if not valued.all():
             seen.append((self.points, _severity(valued, self.violations)))
-        learn = len(self.points) >= GROWTH * self.fitted or len(self.thetas) != len(seen)
-        known = self.thetas if len(self.thetas) == len(seen) else [None] * len(seen)
-        processes = [GaussianProcess(self.kinds, theta) for theta in known]
-        for process, (points, output) in zip(processes, seen, strict=True):
-            if learn:
-                process.learn_lengths(points, output)
-            process.fit(points, output)
-        if learn:
-            self.thetas = np.array([process.theta for process in processes])
-            self.fitted = len(self.points)
-        return processes
+        return self.fit(seen)
 
     def _first_candidates(
         self, valued: Bools, scores: Floats, random: np.random.Generator
