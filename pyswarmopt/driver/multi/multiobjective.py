@@ -280,36 +280,15 @@ class MultiSearch(Loop[MultiResult]):
         super().__init__(arguments)
         options = self._options
         limit = options.max_evals or 0
-        start = self._problem.start
-        share = CONSTRAINED_SHARE if self._problem.constraints else PARTICLE_SHARE
-        usual = int(np.clip(limit // share, *PARTICLES))
-        population = options.population or max(usual, 0 if start is None else len(start))
+        population = self._population(limit)
         self._evaluator = self._make_evaluator(limit, n_objectives)
         recipe = _with_terms(options.recipe, limit // population)
         self._reserve = limit // FINAL_SHARE if options.noisy else 0
         self._evaluator.max_evals -= self._reserve
+        self._algorithm, self._swarm = self._make_swarm(
+            recipe, limit, population=population, size=archive, objectives=n_objectives
+        )
         problem = self._problem
-        bounds = problem.coding.bounds()
-        common: dict[str, Any] = {
-            "bounds": bounds,
-            "population": population,
-            "size": archive,
-            "objectives": n_objectives,
-            "seed": options.seed,
-            "start": bounds[0][None][:0] if start is None else start,
-        }
-        kinds = problem.coding.kinds
-        if recipe is not None:
-            self._algorithm = f"{recipe.name}, front of smpso"
-            self._swarm = MultiSwarm(**common, recipe=recipe)
-        elif kinds.count > MODELLED_DIM or len(kinds.levels) > MODELLED_NUMBERS:
-            self._algorithm = SMPSO
-            self._swarm = MultiSwarm(**common)
-        else:
-            self._algorithm = MODELLED_SMPSO
-            at_once = options.population or AT_ONCE
-            modelled = min(limit, MODELLED)
-            self._swarm = ModelledSwarm(kinds, at_once, modelled, **common)
         self._judge: ByFront = ByFront(self._swarm, problem, self._evaluator)
         if keeps_all:
             self._judge.seen = Rows(np.empty((0, problem.dim + n_objectives)))
@@ -321,6 +300,35 @@ class MultiSearch(Loop[MultiResult]):
             "recipe": self._algorithm,
             "history": keeps_all,
         }
+
+    def _population(self, limit: int) -> int:
+        """Particles for this many evaluations, at least one for each starting point."""
+        if self._options.population:
+            return self._options.population
+        share = CONSTRAINED_SHARE if self._problem.constraints else PARTICLE_SHARE
+        start = self._problem.start
+        usual = int(np.clip(limit // share, *PARTICLES))
+        return max(usual, 0 if start is None else len(start))
+
+    def _make_swarm(
+        self, recipe: Recipe | None, limit: int, **sizes: int
+    ) -> tuple[str, MultiSwarm]:
+        """The name of the algorithm, and its swarm."""
+        bounds = self._problem.coding.bounds()
+        kinds = self._problem.coding.kinds
+        start = self._problem.start
+        common: dict[str, Any] = {
+            "bounds": bounds,
+            "seed": self._options.seed,
+            "start": bounds[0][None][:0] if start is None else start,
+            **sizes,
+        }
+        if recipe is not None:
+            return f"{recipe.name}, front of smpso", MultiSwarm(**common, recipe=recipe)
+        if kinds.count > MODELLED_DIM or len(kinds.levels) > MODELLED_NUMBERS:
+            return SMPSO, MultiSwarm(**common)
+        at_once = self._options.population or AT_ONCE
+        return MODELLED_SMPSO, ModelledSwarm(kinds, at_once, min(limit, MODELLED), **common)
 
     def _reasons(self) -> Reasons:
         limit = (
