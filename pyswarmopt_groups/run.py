@@ -28,12 +28,7 @@ from pyswarmopt_llm.common.files.regular import user_path, write_json, write_tex
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import compare_paired, interval, score_of
-from pyswarmopt_llm.scores.metrics.accuracy import (
-    TRIAL,
-    TRIED,
-    choose_scoring,
-    possible_scorings,
-)
+from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED, choose_scoring, possible_scorings
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.scoring.record import Store

@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pyswarmopt.base.arrays import (
-    Bools,
-    Floats,
-    holds_numbers,
-)
+from pyswarmopt.base.arrays import Bools, Floats, holds_numbers
 from pyswarmopt.base.record import check
 from pyswarmopt.driver.call import (
     HAS_ALARMS,

@@ -18,14 +18,7 @@ from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.judge import ByOrder, Judged
 from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.options import Options, read_problem
-from pyswarmopt.driver.result import (
-    EXHAUSTED,
-    FAILED,
-    INTERRUPTED,
-    TIMEOUT,
-    keep_in,
-    wants_to_stop,
-)
+from pyswarmopt.driver.result import EXHAUSTED, FAILED, INTERRUPTED, TIMEOUT, keep_in, wants_to_stop
 
 if TYPE_CHECKING:
     from pathlib import Path

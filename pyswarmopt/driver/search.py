@@ -18,14 +18,7 @@ from pyswarmopt.driver.history import Granularity, History
 from pyswarmopt.driver.judge import ByAmounts, ByOrder, ByReturned, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.driver.result import (
-    FAILED,
-    INTERRUPTED,
-    Result,
-    failed_calls,
-    message,
-    status,
-)
+from pyswarmopt.driver.result import FAILED, INTERRUPTED, Result, failed_calls, message, status
 from pyswarmopt.driver.start import ROUNDING, check_value
 from pyswarmopt.hybrid.search import PhasedSearch
 from pyswarmopt.parts.stopping import Patience

@@ -22,13 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import (
-    GroupContext,
-    Verdict,
-    label_of,
-    verdict_of,
-    verdicts_for,
-)
+from pyswarmopt_groups.context import GroupContext, Verdict, label_of, verdict_of, verdicts_for
 from pyswarmopt_groups.responses import Array, Responses
 from pyswarmopt_groups.voting.selection import question_embeddings
 from pyswarmopt_llm.scores.tasks import Item

@@ -13,13 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyswarmopt_groups import voting
-from pyswarmopt_groups.context import (
-    GroupContext,
-    Verdict,
-    label_of,
-    verdict_for,
-    verdict_of,
-)
+from pyswarmopt_groups.context import GroupContext, Verdict, label_of, verdict_for, verdict_of
 from pyswarmopt_groups.members.adverse import LyingMember
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember

@@ -16,14 +16,7 @@ from typer.core import TyperOption
 from pyswarmopt.cli.help import HelpCommand
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
-from pyswarmopt_llm.common.options import (
-    GROUPS,
-    MACHINE,
-    OUTPUT,
-    TASK,
-    Option,
-    ServerFolder,
-)
+from pyswarmopt_llm.common.options import GROUPS, MACHINE, OUTPUT, TASK, Option, ServerFolder
 from pyswarmopt_llm.common.registry import lookup
 
 

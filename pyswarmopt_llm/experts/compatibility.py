@@ -26,12 +26,7 @@ from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, canonical, read_text, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.experts.adapter import (
-    AdapterConfig,
-    AdapterInfo,
-    load_factors,
-    read_adapter,
-)
+from pyswarmopt_llm.experts.adapter import AdapterConfig, AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, empty_model, resolve_base, skeleton
 from pyswarmopt_llm.experts.base_names import same_model
 from pyswarmopt_llm.experts.files import GGUF, PREFIX, read_json, refuse_unmatched

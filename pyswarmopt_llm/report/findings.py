@@ -9,11 +9,7 @@ from dataclasses import dataclass, replace
 from pyswarmopt_llm.common.config import search_command
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report import words
-from pyswarmopt_llm.report.commands import (
-    labelled,
-    next_steps,
-    with_relative_paths,
-)
+from pyswarmopt_llm.report.commands import labelled, next_steps, with_relative_paths
 from pyswarmopt_llm.report.phrases import mixture_name
 from pyswarmopt_llm.report.reading import headroom
 from pyswarmopt_llm.report.remarks import only_chooses, remarks

@@ -15,13 +15,7 @@ from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.front import front_headings, front_rows, part_tables
 from pyswarmopt_llm.report.pages import TextTable, render
 from pyswarmopt_llm.report.phrases import score, score_text, versions_text
-from pyswarmopt_llm.report.reading import (
-    Course,
-    changes,
-    emergence,
-    paths,
-    searched,
-)
+from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.searching.scoring.record import Row

@@ -12,21 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import not_held_out
-from pyswarmopt_llm.report.phrases import (
-    mixture_name,
-    one_line,
-    p_text,
-    signed,
-    upper_first,
-)
+from pyswarmopt_llm.report.phrases import mixture_name, one_line, p_text, signed, upper_first
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.statistics import Comparison
-    from pyswarmopt_llm.searching.scoring.result import (
-        Objective,
-        Outcome,
-        Result,
-    )
+    from pyswarmopt_llm.searching.scoring.result import Objective, Outcome, Result
 
 Kind = Literal["better", "level", "behind", "worse", "same", "untested", "unpaired"]
 _LEADS = {

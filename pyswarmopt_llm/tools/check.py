@@ -21,12 +21,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
-from pyswarmopt_llm.experts.adapter import (
-    ADAPTER_FILES,
-    AdapterInfo,
-    changed_weights,
-    load_factors,
-)
+from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo, changed_weights, load_factors
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base, skeleton
 from pyswarmopt_llm.experts.compatibility import (
     ignored_in_words,

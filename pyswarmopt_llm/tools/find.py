@@ -17,12 +17,7 @@ from statistics import fmean
 from typing import Any
 
 from pyswarmopt_llm.common.config import changed, command
-from pyswarmopt_llm.common.errors import (
-    InvalidOption,
-    UndefinedModelError,
-    UserError,
-    first_line,
-)
+from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError, first_line
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import LEVEL, Ends, interval
 from pyswarmopt_llm.engine.transformers import load_engine

@@ -19,14 +19,7 @@ from pyswarmopt_llm.scores.choices import training_passes
 from pyswarmopt_llm.searching.scoring.record import pack
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-from pyswarmopt_rivals.methods.method import (
-    DELTA,
-    ITEM_MODEL,
-    RANDOM,
-    WITH_DEV,
-    Kind,
-    Method,
-)
+from pyswarmopt_rivals.methods.method import DELTA, ITEM_MODEL, RANDOM, WITH_DEV, Kind, Method
 from pyswarmopt_rivals.methods.own import own_method
 from pyswarmopt_rivals.methods.searching.optimizers import (
     MODELLED,

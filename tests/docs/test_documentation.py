@@ -18,16 +18,7 @@ from typing import Any
 
 import pytest
 import typer
-from doc_blocks import (
-    ROOT,
-    Block,
-    Command,
-    blocks,
-    broken_links,
-    commands,
-    pages,
-    wrong_script,
-)
+from doc_blocks import ROOT, Block, Command, blocks, broken_links, commands, pages, wrong_script
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt.cli.app import app as pyswarmopt_app

@@ -11,12 +11,7 @@ from types import ModuleType
 
 import networkx
 import pytest
-from line_rules import (
-    files_that_spell_options,
-    in_one_line,
-    tree_of,
-    users_of_the_cores_commands,
-)
+from line_rules import files_that_spell_options, in_one_line, tree_of, users_of_the_cores_commands
 
 import pyswarmopt
 import pyswarmopt_groups

@@ -17,19 +17,9 @@ from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.bench import Bench, Trial
-from pyswarmopt_rivals.comparison.contestants import (
-    contestant,
-    known_methods,
-    run,
-    why_not,
-)
+from pyswarmopt_rivals.comparison.contestants import contestant, known_methods, run, why_not
 from pyswarmopt_rivals.methods.method import Settings
-from pyswarmopt_rivals.methods.searching.optimizers import (
-    KIND,
-    can_model,
-    most_trained,
-    searched,
-)
+from pyswarmopt_rivals.methods.searching.optimizers import KIND, can_model, most_trained, searched
 
 
 def settings_of(bench: Bench, budget: int) -> Settings:

@@ -17,20 +17,9 @@ from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.metrics import text
 from pyswarmopt_llm.scores.metrics.external.evaluate import evaluate_metric
 from pyswarmopt_llm.scores.metrics.external.score_function import function_metric
-from pyswarmopt_llm.scores.metrics.metric import (
-    ACCURACY,
-    Chat,
-    ItemsUtility,
-    Metric,
-    OptionMetric,
-)
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Chat, ItemsUtility, Metric, OptionMetric
 from pyswarmopt_llm.scores.metrics.several import metric_labels
-from pyswarmopt_llm.scores.metrics.written import (
-    REWARD_TOKENS,
-    Load,
-    ReplyMetric,
-    Sampling,
-)
+from pyswarmopt_llm.scores.metrics.written import REWARD_TOKENS, Load, ReplyMetric, Sampling
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
 JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference

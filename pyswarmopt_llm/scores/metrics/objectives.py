@@ -16,10 +16,7 @@ from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
-from pyswarmopt_llm.scores.metrics.combine import (
-    Combine,
-    find_combine,
-)
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated

@@ -12,12 +12,7 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import (
-    LEVEL,
-    Comparison,
-    compare_tasks,
-    corrected,
-)
+from pyswarmopt_llm.common.statistics import LEVEL, Comparison, compare_tasks, corrected
 from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring

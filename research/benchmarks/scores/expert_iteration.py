@@ -18,16 +18,7 @@ from pathlib import Path
 
 import torch
 from iteration import FROM_BASE, FROM_BEST, best_of, experts_beside, iterated, on_dev
-from runs import (
-    DEV,
-    SPARE,
-    TASKS,
-    lab_search,
-    line,
-    parser,
-    write_lines,
-    written_tasks,
-)
+from runs import DEV, SPARE, TASKS, lab_search, line, parser, write_lines, written_tasks
 
 from pyswarmopt_llm.searching.prepare import prepare
 

@@ -20,10 +20,7 @@ from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.hybrid.constrained import ConstrainedSearch
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
 from pyswarmopt.hybrid.kinds import Kinds
-from pyswarmopt.hybrid.quadratic_program import (
-    nonnegative_least_squares,
-    quadratic_program,
-)
+from pyswarmopt.hybrid.quadratic_program import nonnegative_least_squares, quadratic_program
 
 numbers = st.integers(-8, 8).map(lambda n: n / 2)
 

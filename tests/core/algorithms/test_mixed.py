@@ -13,11 +13,7 @@ from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.hybrid import proposals
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
-from pyswarmopt.hybrid.proposals import (
-    Proposals,
-    expected_improvement,
-    most_promising,
-)
+from pyswarmopt.hybrid.proposals import Proposals, expected_improvement, most_promising
 from pyswarmopt.testing import Watched
 
 # A real number, an integer from -1 to 3, a category of three labels.

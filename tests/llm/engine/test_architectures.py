@@ -11,13 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_reference import (
-    ARCHITECTURES,
-    load_tiny,
-    naive_loglikelihood,
-    plain_ids,
-    random_model,
-)
+from engine_reference import ARCHITECTURES, load_tiny, naive_loglikelihood, plain_ids, random_model
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError

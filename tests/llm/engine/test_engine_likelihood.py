@@ -10,12 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_reference import (
-    load_tiny,
-    naive_loglikelihood,
-    naive_logprobs,
-    plain_ids,
-)
+from engine_reference import load_tiny, naive_loglikelihood, naive_logprobs, plain_ids
 from hypothesis import given
 from hypothesis import strategies as st
 

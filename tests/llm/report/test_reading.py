@@ -23,13 +23,7 @@ from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.report.findings import findings, score_rows
 from pyswarmopt_llm.report.finished import write_report
 from pyswarmopt_llm.report.front_picture import LEGEND, front_panel, front_picture
-from pyswarmopt_llm.report.reading import (
-    Course,
-    Headroom,
-    emergence,
-    headroom,
-    searched,
-)
+from pyswarmopt_llm.report.reading import Course, Headroom, emergence, headroom, searched
 from pyswarmopt_llm.report.terminal import print_findings
 from pyswarmopt_llm.searching.leaders import FRONT, Archive
 from pyswarmopt_llm.searching.scoring.record import Row

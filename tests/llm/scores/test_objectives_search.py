@@ -13,15 +13,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from search_helpers import (
-    Json,
-    ends_as,
-    history,
-    louder,
-    questions,
-    small,
-    write_task,
-)
+from search_helpers import Json, ends_as, history, louder, questions, small, write_task
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.cli.running import show_result

@@ -21,18 +21,8 @@ from search_helpers import questions
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import chance_bound, interval, score_interval, score_of
 from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.scores.metrics.accuracy import (
-    Accuracy,
-    beats_chance,
-    knows_letters,
-    one_letter,
-)
-from pyswarmopt_llm.scores.metrics.combine import (
-    Combine,
-    arithmetic,
-    find_combine,
-    harmonic,
-)
+from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, beats_chance, knows_letters, one_letter
+from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, find_combine, harmonic
 from pyswarmopt_llm.scores.metrics.several import of_the_same_items
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 

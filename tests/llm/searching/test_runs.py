@@ -21,11 +21,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.scoring.record import Row, Store, pack, unpack
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import (
-    About,
-    Run,
-    position_key,
-)
+from pyswarmopt_llm.searching.scoring.run_directory import About, Run, position_key
 from pyswarmopt_llm.searching.written.replies import read_replies
 
 CONFIG = SearchConfig(

@@ -22,12 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.errors import (
-    InvalidOption,
-    NotFiniteError,
-    UserError,
-    first_line,
-)
+from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError, first_line
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.own import fingerprint, here
