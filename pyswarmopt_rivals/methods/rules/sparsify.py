@@ -6,7 +6,8 @@ which makes one change of all. The matrices are a module's: dW in ``delta`` spac
 ``factor`` space.
 
 Default weights and densities (in the table of `pyswarmopt_rivals.methods`): 0.4 for sums and 20%
-kept with lambda = 1 for TIES, as Yadav et al. use without validation data; DARE's drop rate p = 1 -
+kept with lambda = 1 for TIES, as Yadav et al. use without validation data (with it the papers of
+task arithmetic, TIES and DELLA choose lambda, DELLA its drop rate, too); DARE's drop rate p = 1 -
 density is chosen on validation data between .1 and .9 in the paper, here the middle; breadcrumbs'
 weight .2 and density 15% are the values from which the authors' released code searches. ``dare-ties``
 drops in place of the trimming of TIES, as in peft; the authors' released code trims what is left, too.
