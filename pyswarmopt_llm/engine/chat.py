@@ -27,7 +27,7 @@ _MACRO = (
     " %}{% for part in format.split('%') %}{% set length = 2 if part[:1] == '-' else 1 %}"
     "{{ part if loop.first else parts[part[:length]] + part[length:] }}{% endfor %}"
 )
-_SYSTEM_TURNS: dict[str, bool] = {}  # template -> whether it accepts system turns
+_TAKEN: dict[tuple[str, int], bool] = {}  # template, turn of `_TRIAL` -> whether it renders that
 
 Message = Mapping[str, str]
 Turns = Sequence[Message]
@@ -84,7 +84,7 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
         template = _dated(tokenizer.get_chat_template())
         _refuse_endless(template, tuple(tokenizer.special_tokens_map.items()))
         turns = list(messages)
-        if turns[0]["role"] == "system" and not _takes_system_turns(tokenizer, template):
+        if turns[0]["role"] == "system" and not _takes(tokenizer, template, 0):
             turns = _without_system_turn(turns)
         text = tokenizer.apply_chat_template(
             turns, chat_template=template, tokenize=False, **variables
@@ -94,7 +94,7 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     if len(text) > _LONGEST or not text.strip():
         raise UserError(f"{where} makes {len(text)} characters of a turn; use that of another copy")
     asked = turns[-1]["content"].strip()
-    if asked not in text and not _writes(tokenizer, template, _TRIAL[1:2]):
+    if asked not in text and not _takes(tokenizer, template, 1):
         raise UserError(f"{where} leaves out what a user says; use that of another copy")
     return str(text)
 
@@ -120,12 +120,14 @@ def _refuse_endless(template: str, specials: tuple[tuple[str, str], ...]) -> Non
         raise TimeoutError("it does not end")
 
 
-def _takes_system_turns(tokenizer: Any, template: str) -> bool:
-    """Whether a template accepts a system turn and renders it."""
-    found = _SYSTEM_TURNS.get(template)
+def _takes(tokenizer: Any, template: str, turn: int) -> bool:
+    """Whether a template accepts the trial's system turn (0) or question (1) and renders it; tried
+    once.
+    """
+    found = _TAKEN.get((template, turn))
     if found is None:
-        found = _SYSTEM_TURNS[template] = _writes(tokenizer, template, _TRIAL[:2])
-        if not found:
+        found = _TAKEN[template, turn] = _writes(tokenizer, template, _TRIAL[turn:2])
+        if turn == 0 and not found:
             log.warning("the chat template takes no system turn: it stands before the question")
     return found
 

@@ -238,6 +238,24 @@ def test_a_template_that_drops_what_a_user_says_is_refused(tokenizer: Any) -> No
         prompt_of(tokenizer, "", "Which team?")
 
 
+def test_a_template_that_rewrites_a_question_is_tried_once(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer.chat_template = TEMPLATE.replace("m.content", "m.content | replace('two', '2')")
+    prompts = [f"Is {i} more than two?" for i in range(3)]
+    expected = [prompt_of(tokenizer, "", prompt) for prompt in prompts]
+    assert expected[0] == "<user>Is 0 more than 2?<assistant><no>"
+    render, turns = tokenizer.apply_chat_template, list[Any]()
+
+    def counted(messages: Any, **options: Any) -> Any:
+        turns.append(messages)
+        return render(messages, **options)
+
+    monkeypatch.setattr(tokenizer, "apply_chat_template", counted)
+    assert [prompt_of(tokenizer, "", prompt) for prompt in prompts] == expected
+    assert len(turns) == len(prompts)
+
+
 def test_earlier_turns_are_in_the_prompt_and_not_said_to_be_missing(tmp_path: Path) -> None:
     system, answer = (
         {"role": "system", "content": "Be kind."},
