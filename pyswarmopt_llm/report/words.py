@@ -150,25 +150,27 @@ def too_few(pair: Comparison, gain: float, dev: Comparison | None = None) -> str
     Example:
         >>> from pyswarmopt_llm.common.statistics import Comparison
         >>> too_few(Comparison(0.02, (-0.08, 0.12), 0.6, 90, 8, 6, (200, None)), 0.02)
-        '90 test examples may be too few to show a difference of 0.020: it takes 200 or more (80% power).'
-        >>> too_few(Comparison(0.2, (-0.1, 0.5), 0.2, 90, 8, 6, (135, 283044)), 0.2)
-        '90 test examples may be too few to show a difference of 0.200: it takes 135 or more (80% power).'
+        'To show a difference of 0.020 with 80% power takes 200 or more test examples; there are 90.'
         >>> too_few(Comparison(0.2, (-0.1, 0.5), 0.2, 90, 8, 6, (70, 283044)), 0.2)
-        '90 test examples may be too few to show a difference of 0.200: it may take more than 900 (80% power).'
+        'To show a difference of 0.200 with 80% power may take more than 900 test examples; there are 90.'
+        >>> too_few(Comparison(0.2, (-0.1, 0.5), 0.2, 60, 8, 6, (11, 112)), 0.2)
+        'To show a difference of 0.200 with 80% power may take 11 to 112 test examples; there are 60.'
     """
     if gain <= 0 or not pair.items_needed:
         return ""
     least, most = pair.items_needed
-    if least > _MOST_NEEDED * pair.n or (most is not None and most <= pair.n):
+    affordable = _MOST_NEEDED * pair.n
+    if least > affordable or (most is not None and most <= pair.n):
         return ""
-    also = f"{dev.n} dev and " if dev and dev.n < least else ""
-    open_ended = most is None or most > _MOST_NEEDED * pair.n
-    takes = f"takes {least:,} or more" if open_ended else f"takes {least:,} to {most:,}"
-    if open_ended and least <= pair.n:
-        takes = f"may take more than {_MOST_NEEDED * pair.n:,}"
+    takes = "takes" if least > pair.n else "may take"
+    if most is not None and most <= affordable:
+        count = f"{least:,} to {most:,}"
+    else:
+        count = f"{least:,} or more" if least > pair.n else f"more than {affordable:,}"
+    also = f", and {dev.n} on dev" if dev and dev.n < least else ""
     return (
-        f"{also}{pair.n} test examples may be too few to show a difference of {gain:.3f}: "
-        f"it {takes} (80% power)."
+        f"To show a difference of {gain:.3f} with 80% power {takes} {count} test examples; "
+        f"there are {pair.n}{also}."
     )
 
 
