@@ -95,6 +95,9 @@ def _rows(values: Sequence[Value]) -> Floats:
     """Values, (n, v), padded with NaN where one has fewer numbers, as after a failed call."""
     if {*map(type, values)} <= {float, np.float64}:  # the usual case, a hundred times faster
         return np.array(values, dtype=np.float64).reshape(len(values), 1)
+    alike: Any = values
+    if {*map(type, values)} == {np.ndarray} and len({value.shape for value in alike}) == 1:
+        return np.array(values, dtype=np.float64).reshape(len(values), -1)
     rows = np.full((len(values), max(map(np.size, values))), math.nan)
     for row, value in zip(rows, values, strict=True):
         row[: np.size(value)] = value

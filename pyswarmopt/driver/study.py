@@ -9,7 +9,7 @@ import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +50,6 @@ class Trial:
     number: int
     x: Floats
     params: dict[str, Any] | None
-
-
-class _Pending(NamedTuple):
-    ticket: Ticket
-    point: Floats
 
 
 def _called_elsewhere(x: Any) -> float:
@@ -178,7 +173,8 @@ class _Told(AsynchronousSearch):
         self._evaluator.confirms = False  # there is no function to call
         self._evaluator.vectorized = False
         self._evaluator.tried = True
-        self._pending: dict[int, _Pending] = {}
+        self._points: dict[int, Floats] = {}  # of the pending trials
+        self._pending: dict[bytes, list[Ticket]] = {}  # by point: equal ones are told together
         self._identity["study"] = True
 
     def next_trial(self) -> Trial | None:
@@ -189,41 +185,39 @@ class _Told(AsynchronousSearch):
             point = self._problem.coding.decode(np.asarray(ticket.x)[None])[0]
             if self._answers(ticket, point):
                 continue
-            new = not self._is_pending(point)
-            self._pending[ticket.number] = _Pending(ticket, point)
-            if new:
+            self._points[ticket.number] = point
+            alike = self._pending.setdefault(self._key(point), [])
+            alike.append(ticket)
+            if len(alike) == 1:
                 space = self._problem.space
                 params = None if space is None else space.decode(point)
                 return Trial(ticket.number, point.copy(), params)
         return None
 
     def _next_ticket(self) -> Ticket | None:
-        if self._reasons() or len(self._pending) >= self._evaluator.left:
+        if self._reasons() or len(self._points) >= self._evaluator.left:
             return None
         ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
         return ticket
 
-    def _is_pending(self, x: Floats) -> bool:
-        """Whether the point, (D,), belongs to a pending trial."""
-        return any(self._same(x, pending.point) for pending in self._pending.values())
-
-    def _same(self, x: Floats, y: Floats) -> bool:
+    def _key(self, x: Floats) -> bytes:
         memory = self._evaluator.memory
-        return memory is not None and memory.key(x) == memory.key(y)
+        return x.tobytes() if memory is None else memory.key(x)
 
     def take(self, point: Any, value: float | None, constraints: Any) -> None:
         told = point if isinstance(point, Trial) else None
-        if told is not None and told.number not in self._pending:
+        if told is not None and told.number not in self._points:
             raise ValueError(f"trial {told.number} was told already, or is not of this study")
-        x = self._read_point(point) if told is None else self._pending[told.number].point
+        x = self._read_point(point) if told is None else self._points[told.number]
         row = self._read_value(value, constraints)
         self._evaluator.calls += 1
         self._evaluator.learn(x, row)
-        alike = [n for n, pending in self._pending.items() if self._same(x, pending.point)]
+        alike = self._pending.pop(self._key(x), [])
         if not alike:
             self._take_unasked(x, row)
-        for number in alike:
-            self._tell(self._pending.pop(number).ticket, x, row)
+        for ticket in alike:
+            del self._points[ticket.number]
+            self._tell(ticket, x, row)
         self._note_part()
 
     def _read_point(self, point: Any) -> Floats:
@@ -275,6 +269,7 @@ class _Told(AsynchronousSearch):
         saved = read_search(file, self._identity)
         with taking_over(file):
             self._restore(saved)
+        self._points = {}
         self._pending = {}
 
 

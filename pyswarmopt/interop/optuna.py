@@ -37,8 +37,8 @@ class SwarmSampler(BaseSampler):
     trials may run in parallel.
 
     The swarm searches the parameters that all trials so far share; others, and the first trial, are
-    drawn at random. If the shared space changes, or a study is loaded again, a new swarm starts, at
-    the best trials so far. For a single objective. A failed or pruned trial counts as the worst.
+    drawn at random. If the shared space or the study changes, or a study is loaded again, a new
+    swarm starts, at the best trials so far. For a single objective. A failed or pruned trial counts as the worst.
 
     Args:
         seed: the same seed and the same values give the same trials.
@@ -67,6 +67,7 @@ class SwarmSampler(BaseSampler):
         self._random = RandomSampler(seed)
         self._common = IntersectionSearchSpace()
         self._swarm: Swarm | None = None
+        self._study: tuple[str, list[StudyDirection]] | None = None  # whose swarm it is
         self._searched: dict[str, BaseDistribution] = {}
         self._tickets: dict[int, Ticket] = {}
 
@@ -79,8 +80,18 @@ class SwarmSampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """The parameters that all trials so far share."""
         with _ONE_AT_A_TIME:
+            self._turn_to(study)
             common = self._common.calculate(study)
         return {name: d for name, d in common.items() if not d.single()}
+
+    def _turn_to(self, study: Study) -> None:
+        """Forget another study, for which the sampler was used before."""
+        asked = study.study_name, study.directions
+        if self._study != asked:
+            self._study = asked
+            self._common = IntersectionSearchSpace()
+            self._swarm = None
+            self._tickets = {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

@@ -195,9 +195,7 @@ def token_pieces(
             return
         yield piece
         written += piece
-        # An incomplete character cannot be tokenised yet: the members then read the complete part.
-        readable = written.decode("utf-8", errors="ignore")
         reads = [
-            read.read((*first.ids, *read.text_model.encode(readable)))
+            read.read((*first.ids, *read.text_model.encode(written)))
             for first, read in zip(start, reads, strict=True)
         ]

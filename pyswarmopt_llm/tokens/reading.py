@@ -51,9 +51,30 @@ class TextModel:
         """Read a user's turn in the member's chat template."""
         return Text(self, self.engine.encode_prompt(self.engine.chat(user)))
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a piece of the answer, without special tokens."""
+    def encode(self, written: bytes) -> list[int]:
+        """Ids of the tokens that spell what is written so far: the tokenizer's own, and the longest
+        ones first where it would add a space or change the text, and in an incomplete character.
+        """
+        text, rest = _decoded(written)
+        ids = self._tokenised(text)
+        if self.vocabulary.spelled(ids) != text.encode():
+            ids = self._tokenised(text.removeprefix(" "))
+        exact = self.vocabulary.spelled(ids) == text.encode()
+        begun = self.vocabulary.cut(rest if exact else written)
+        if begun is None:  # there is no token for some byte
+            return ids
+        return ids + begun if exact else begun
+
+    def _tokenised(self, text: str) -> list[int]:
         return [int(i) for i in self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+
+def _decoded(written: bytes) -> tuple[str, bytes]:
+    """The text up to the first bytes that are no character, and these with all that follow."""
+    try:
+        return written.decode(), b""
+    except UnicodeDecodeError as error:
+        return written[: error.start].decode(), written[error.start :]
 
 
 class Text:

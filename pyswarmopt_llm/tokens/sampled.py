@@ -45,8 +45,7 @@ def sampled_pieces(
     for _ in range(max_new_tokens):
         (turn,) = draws.choices(range(len(text_models)), weights)
         text_model = text_models[turn]
-        # An incomplete character cannot be tokenised yet: the others then read the complete part.
-        own = ids if one_tokenizer else text_model.encode(written.decode("utf-8", errors="ignore"))
+        own = ids if one_tokenizer else text_model.encode(written)
         read = known[turn].read((*starts[turn], *own))
         if read.full:
             return

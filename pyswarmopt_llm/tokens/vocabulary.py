@@ -138,6 +138,7 @@ class Vocabulary:
     def __init__(self, tokens: Sequence[bytes | None], ends: Iterable[int]) -> None:
         self.ends = np.array(sorted(ends), dtype=np.int64)
         closing = set(self.ends.tolist())
+        self._tokens = tokens
         pairs = sorted((token, i) for i, token in enumerate(tokens) if token and i not in closing)
         self.texts = [token for token, _ in pairs]
         self.ids = np.array([i for _, i in pairs], dtype=np.int64)
@@ -171,6 +172,16 @@ class Vocabulary:
         longer = (prefix + bytes([byte]) for byte in range(256))
         starts = [bisect_left(self.texts, each, inside.start, inside.stop) for each in longer]
         return np.array([*starts, inside.stop])
+
+    def spelled(self, ids: Iterable[int]) -> bytes | None:
+        """The bytes of these tokens; None if one has none.
+
+        Example:
+            >>> Vocabulary([b"b", b"ab", None, b"a"], ends=[2]).spelled([3, 1])
+            b'aab'
+        """
+        parts = [self._tokens[i] if i < len(self._tokens) else None for i in ids]
+        return None if None in parts else b"".join(part for part in parts if part)
 
     def cut(self, text: bytes) -> list[int] | None:
         """Ids that spell `text`, longest token first; None if impossible.

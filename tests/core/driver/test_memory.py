@@ -68,6 +68,25 @@ def test_saving_what_is_known_takes_no_step_of_python_for_each_point():
     assert steps(500) == steps(5)
 
 
+def test_saving_several_values_a_point_takes_no_step_of_python_for_each_point():
+    """As a search for a front, or with returned constraints, keeps them."""
+
+    def steps(count):
+        memory = Memory()
+        points = np.arange(2.0 * count).reshape(count, 2)
+        memory.keep_all(points, points + 1)
+        seen = []
+        sys.setprofile(lambda *event: seen.append(event[1]))
+        try:
+            saved = memory.state_dict()
+        finally:
+            sys.setprofile(None)
+        assert saved["memory.values"].tolist() == (points + 1).tolist()
+        return len(seen)
+
+    assert steps(500) == steps(5)
+
+
 def test_points_that_failed_are_remembered_too():
     def fragile(a, b, c):
         if b < 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from swarm_runs import bowl
@@ -54,6 +56,24 @@ def test_values_may_come_in_any_order():
     r = study.result()
     assert r.feasible
     assert r.fun < 20
+
+
+def test_a_trial_costs_the_same_however_many_are_pending():
+    """Each looked at all of them, so a thousand at once took a million steps."""
+
+    def steps(pending):
+        study = pso.Study(BOX, recipe="constriction", population=80, seed=0, max_evals=200)
+        trials = [study.ask() for _ in range(pending)]
+        seen = []
+        sys.setprofile(lambda *event: seen.append(event[1]))
+        try:
+            study.tell(study.ask(), 1.0)
+        finally:
+            sys.setprofile(None)
+        assert len({trial.number for trial in trials}) == pending
+        return len(seen)
+
+    assert steps(70) < 1.2 * steps(5)
 
 
 def test_points_that_were_not_asked_for_count():

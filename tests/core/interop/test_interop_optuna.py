@@ -132,3 +132,14 @@ def test_a_sampler_goes_through_pickle_with_its_swarm():
     study.optimize(everything, n_trials=20)
     straight = run(SwarmSampler(seed=0), n_trials=40)
     assert [t.value for t in study.trials] == [t.value for t in straight.trials]
+
+
+def test_one_sampler_may_serve_several_studies():
+    """Each has its own swarm: the first one's costs lie far below all of the second's."""
+    sampler = SwarmSampler(seed=0)
+    run(sampler, lambda t: (t.suggest_float("x", -5, 5) - 1) ** 2, 40)
+    second = run(sampler, lambda t: (t.suggest_float("x", -5, 5) + 4) ** 2 + 100, 40)
+    assert second.best_value < 100.01
+    third = run(sampler, lambda t: -((t.suggest_float("x", -5, 5) - 3) ** 2), 40,
+                direction="maximize")  # fmt: skip
+    assert third.best_value > -0.01

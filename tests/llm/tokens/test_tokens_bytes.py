@@ -13,7 +13,7 @@ import pytest
 from engine_reference import naive_logprobs
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers
 from tokenizers import models as token_models
 from tokens_helpers import byte_level, letters, member, sentence_piece
 from transformers import PreTrainedTokenizerFast
@@ -59,6 +59,42 @@ def test_the_bytes_of_an_added_token_are_what_the_tokenizer_writes_for_it(name: 
     for text in added:
         i = tokenizer.convert_tokens_to_ids(text)
         assert b"a" + (tokens[i] or b"") + b"a" == tokenizer.decode([a, i, a]).encode()
+
+
+def with_normalizer(kind: str) -> Any:
+    """A tokenizer that adds a space at the start (Llama 2's), or composes characters (Qwen's)."""
+    if kind == "composes":
+        tokenizer = copy.deepcopy(TOKENIZERS["byte-level"])
+        tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+        return tokenizer
+    tokenizer = copy.deepcopy(TOKENIZERS["pieces"])
+    steps = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    tokenizer.backend_tokenizer.normalizer = normalizers.Sequence(steps)
+    return tokenizer
+
+
+READERS = {
+    kind: TextModel.of(member(tokenizer))
+    for kind, tokenizer in {
+        **TOKENIZERS,
+        "space": with_normalizer("space"),
+        "composes": with_normalizer("composes"),
+    }.items()
+}
+
+
+@given(
+    st.sampled_from(sorted(READERS)), st.text(st.characters(exclude_characters="▁")), st.binary()
+)
+@example("space", " the", b"")
+@example("space", "the end", b"\xf0\x9f")
+@example("composes", "e\u0301 the", b"")
+@example("byte-level", "the <|im_end|>", b"")
+@example("pieces", "", b"\x80")
+def test_a_member_reads_the_bytes_that_were_written(name: str, text: str, more: bytes) -> None:
+    tokens = token_bytes(READERS[name].engine.tokenizer)
+    written = text.encode() + more[:3]
+    assert b"".join(tokens[i] or b"?" for i in READERS[name].encode(written)) == written
 
 
 def test_tokenizers_are_compared_by_what_they_do() -> None:

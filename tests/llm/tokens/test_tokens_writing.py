@@ -18,6 +18,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
+from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
+from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.sampled import sampled_pieces
 from pyswarmopt_llm.tokens.vocabulary import token_bytes
 
@@ -72,6 +74,51 @@ def test_members_of_three_vocabularies_write_a_text(fusion: str) -> None:
     engine.load(Patch(mixture=(0.5, 0.3, 0.2)))
     (text,) = engine.generate(USERS[:1], 5)
     assert len(text) <= (20 if fusion == "bytes" else 1000)
+
+
+# Characters of several tokens
+
+
+class Spoken(Text):
+    """A text of a member that writes the same words whatever it is asked: each next token of its
+    own tokens is certain, then the end; other texts are not continued.
+    """
+
+    words = b"a \xf0\x9f\x99\x82 \xe2\x82\xac the"
+
+    def read(self, ids: Sequence[int]) -> Spoken:
+        return Spoken(self.text_model, ids)
+
+    @property
+    def _outcome(self) -> Any:  # type: ignore[override]
+        vocabulary = self.text_model.vocabulary
+        said = vocabulary.spelled(self.ids[1:]) or b""
+        rest = self.words.removeprefix(said) if self.words.startswith(said) else b""
+        ids = vocabulary.cut(rest)
+        texts = np.zeros(len(vocabulary.texts))
+        if not ids:
+            return texts, 1.0, []
+        texts[vocabulary.ids.tolist().index(ids[0])] = 1.0
+        return texts, 0.0, []
+
+
+def speaker(tokenizer: Any) -> Any:
+    text_model = TextModel.of(member(tokenizer))
+    begin = lambda user: Spoken(text_model, [0])  # noqa: E731
+    return SimpleNamespace(begin=begin, vocabulary=text_model.vocabulary, encode=text_model.encode)
+
+
+@pytest.mark.parametrize("way", ["union", "sampled"])
+def test_a_character_of_several_tokens_is_written_once(way: str) -> None:
+    """Bytes of a character have tokens of their own; a member that did not read the first ones
+    would write these again and again.
+    """
+    members = [speaker(byte_level()), speaker(sentence_piece([("t", "h")]))]
+    if way == "union":
+        pieces = token_pieces(members, TOKEN_FUSIONS["union"](members, [0.6, 0.4]), "", 40)
+    else:
+        pieces = sampled_pieces(members, [0.5, 0.5], "", 40, seed=1, one_tokenizer=False)
+    assert b"".join(pieces) == Spoken.words
 
 
 # Sampling
