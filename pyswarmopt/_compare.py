@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
 
 DEFAULT = "default"  # recipe=None of `minimize`
+# other names of arguments, and ours
+OURS = {"recipe": "recipes", "seed": "seeds", "n_runs": "seeds", "runs": "seeds"}
 
 
 class Paired(NamedTuple):
@@ -148,8 +150,8 @@ def compare(
         >>> list(found.paired()), len(found.finals("mine"))
         (['mine'], 6)
     """
-    for name in {"seed", "recipe"} & options.keys():
-        raise TypeError(f"compare() has no argument {name}; here it is {name}s=")
+    for name in OURS.keys() & options.keys():
+        raise TypeError(f"compare() has no argument {name}; here it is {OURS[name]}=")
     named = _named(recipes)
     results: dict[str, tuple[Result, ...]] = {}
     for name, recipe in named.items():

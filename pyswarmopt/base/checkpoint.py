@@ -29,6 +29,7 @@ FORMAT = 1
 HEADER = "header.json"
 MOST_ENTRIES = 1024
 MOST_HEADER = 2**27  # most bytes of JSON: the bounds of a million coordinates
+SHORT_TEXT = 20  # characters of a setting that a message shows
 MOST_TEXT = 200  # most characters of an error
 WRITING = 0.1  # most share of a search's time
 
@@ -276,12 +277,19 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
         check(saved, {"problem": str})
         before = json.loads(saved["problem"])
         before.keys()  # differing keys of a dict
-    differs = [key for key in {**before, **problem} if before.get(key) != problem.get(key)]
+    names = {**before, **problem}
+    differs = [_setting(name, before) for name in names if before.get(name) != problem.get(name)]
     if differs:
         raise ValueError(
-            f"{path}: written by a search with other {', '.join(differs)}; give another path"
+            f"{path}: written by a search with {', '.join(differs)}; go on with that, or give another path"
         )
     return saved
+
+
+def _setting(name: str, problem: Mapping[str, Any]) -> str:
+    """A setting of a saved problem, with its value if that is short."""
+    text = repr(problem.get(name))
+    return f"{name}={text}" if len(text) <= SHORT_TEXT else f"other {name}"
 
 
 def _to_numpy(large: Any) -> np.ndarray:

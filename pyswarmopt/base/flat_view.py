@@ -138,7 +138,16 @@ class FlatView:
 
 
 def _by_name(named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
-    return dict(named.named_parameters()) if isinstance(named, Module) else named
+    """Tensors by name.
+
+    Raises:
+        TypeError: tensors without names.
+    """
+    if isinstance(named, Module):
+        return dict(named.named_parameters())
+    if not isinstance(named, Mapping):
+        raise TypeError(f"give a module or {{name: tensor}}, not a {type(named).__name__}")
+    return named
 
 
 def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:

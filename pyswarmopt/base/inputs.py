@@ -44,6 +44,7 @@ def matrix(
     name: str, data: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None
 ) -> Tensor | np.ndarray:
     """Convert to a real tensor or array of shape (n, D), without copying if unnecessary."""
+    given = data
     if hasattr(data, "named_parameters"):
         raise TypeError(
             f"{name} are a module, {type(data).__name__}; a swarm moves vectors: "
@@ -63,6 +64,11 @@ def matrix(
             data = np.asarray(data, dtype=np.float64)
         except OverflowError:
             raise ValueError(f"{name} hold a number beyond the range of float64") from None
+        except TypeError:
+            raise TypeError(
+                f"{name} are no numbers but a {type(given).__name__}; of the weights of a module say "
+                "pso.FlatView(module).flatten(module)"
+            ) from None
     if shape is not None and tuple(data.shape) != shape:
         raise ValueError(f"{name} must have shape {shape}, got {tuple(data.shape)}")
     if data.ndim != 2 or 0 in data.shape:

@@ -16,29 +16,35 @@ FOREIGN = {
     "callback": "callbacks",
     "constraints": "cons",
     "fun": "f func objective",
-    "max_evals": "budget maxeval maxevals maxfev maxfun maxfevals n_calls n_trials",
-    "max_iter": "iters maxiter n_iter",
+    "max_evals": "budget maxeval maxevals maxfev maxfun maxfevals n_calls n_trials termination",
+    "max_iter": "epoch epochs generations iterations iters maxiter n_gen n_iter ngen",
+    "maximize": "direction maximise minmax",
+    "n_objectives": "directions n_obj objectives",
+    "on_error": "catch",
     "population": "n_particles pop popsize pop_size swarmsize swarm_size",
     "progress": "debug disp show_progress verbose",
     "recipe": "algorithm method optimizer sampler strategy",
     "known": "evaluated_rewards points_to_evaluate y0",
     "patience": "n_iter_no_change",
     "seed": "random_state rng",
-    "space": "param_distributions",
-    "workers": "n_jobs n_processes num_workers processes",
-    "x0": "guess initial_point",
+    "space": "param_distributions pbounds search_space",
+    "timeout": "max_seconds max_time maxtime time_limit",
+    "workers": "n_jobs n_processes n_workers num_workers parallel processes",
+    "x0": "guess initial_point starting_solutions",
 }
 
 # Arguments of other libraries without a counterpart, and what to do.
 ELSEWHERE = {
-    "direction maximize maximise": "for the largest value call pso.maximize, or negate what fun returns",
-    "directions": "for several objectives call pso.minimize_multi",
-    "tol atol rtol ftol xtol minfunc minstep precision": "patience= ends a search that gains nothing "
+    "direction maximize maximise minmax": "for the largest value negate what fun returns, or call "
+    "pso.maximize",
+    "directions n_obj n_objectives objectives": "for several objectives call pso.minimize_multi",
+    "tol atol rtol ftol xtol tolerance minfunc minstep precision": "patience= ends a search that gains nothing "
     "any more; others that do are "
     "max_evals=, max_iter=, timeout= and target=",
     "feasibility_tol catol": "an equality may be missed by equality_tolerance=",
     "constraints_func": "constraints='returned' where fun returns (value, constraints)",
-    "lb lower low ub upper high dim n_dim": "say bounds=[(low, high), ...]",
+    "lb lower low lower_bounds ub upper high upper_bounds xl xu dim n_dim n_dims n_var": "say "
+    "bounds=[(low, high), ...]",
     "jac grad hess": "no derivatives are used",
     "ieqcons f_ieqcons": "constraints={'type': 'ineq', 'fun': g} holds where g is at least 0",
     "constraint_ueq constraint_eq": "constraints= takes functions that are at most 0; see there for equalities",
@@ -59,8 +65,8 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
     hints = {
         name: hint
         for foreign, hint in [
-            *((FOREIGN[our], f"here it is {our}=") for our in names if our in FOREIGN),
             *ELSEWHERE.items(),
+            *((FOREIGN[our], f"here it is {our}=") for our in names if our in FOREIGN),
         ]
         for name in foreign.split()
     }
@@ -98,7 +104,9 @@ def _nearest(name: str, names: list[str], least: float = 0.6) -> list[str]:
 
 
 def _hint(name: str, names: list[str], hints: dict[str, str]) -> str:
-    near = _nearest(name, [*names, *hints], 0.7)
-    if not near:
-        return f"there is {', '.join(names)}"
-    return hints.get(near[0], f"here it is {near[0]}=")
+    # a foreign name has to be nearly the one that was typed: n_job is n_jobs, progress no processes
+    known = _nearest(name, list(hints), 0.85)
+    if known:
+        return hints[known[0]]
+    near = _nearest(name, names, 0.7)
+    return f"here it is {near[0]}=" if near else f"there is {', '.join(names)}"

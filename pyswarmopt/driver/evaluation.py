@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
+import textwrap
 import time
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
@@ -89,7 +90,7 @@ class Evaluator:
         returned: bool = False,
     ) -> None:
         if not callable(fun):
-            raise TypeError(f"fun={fun!r} cannot be called")
+            raise TypeError(f"fun={textwrap.shorten(repr(fun), 60)} cannot be called")
         if vectorized not in (True, False, "auto"):
             raise ValueError(f"vectorized={vectorized!r}: use True, False or 'auto'")
         self.calls = 0
@@ -230,6 +231,8 @@ class Evaluator:
         outcomes: dict[int, CallOutcome] = {}
         if not self.tried and len(points) and self.left:
             self._trial(points, outcomes)
+            if self._ends_at_errors and any(outcome.error for outcome in outcomes.values()):
+                return outcomes
         self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
         for _ in range(self.retries):
             again = [i for i, outcome in outcomes.items() if self.failed(outcome)]
@@ -269,7 +272,8 @@ class Evaluator:
 
     def _count_failure(self, kind: str, text: str = "") -> None:
         """Count another failure of a kind, with the first line of its first text."""
-        line = text.partition("\n")[0][:LONGEST_TEXT]
+        line = text.partition("\n")[0]
+        line = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]} ..."
         known = (name for name in self.failures if name == kind or name.startswith(f"{kind}: "))
         name = next(known, f"{kind}: {line}" if line else kind)
         self.failures[name] = self.failures.get(name, 0) + 1
@@ -392,11 +396,32 @@ class Evaluator:
             which = which[together:]
             self.calls += len(now)
             answers = self._batch(points[now]) if self.vectorized else self._one_by_one(points[now])
-            outcomes.update(zip(now, answers, strict=True))
+            outcomes.update(zip(now[: len(answers)], answers, strict=True))
+            if len(answers) < len(now):
+                self.calls -= len(now) - len(answers)
+                break
+
+    @property
+    def _ends_at_errors(self) -> bool:
+        """Whether the first error ends the search: the calls after it would be in vain. Other
+        workers have begun them.
+        """
+        return self.workers.kind == "serial" and not (self._forgive or self.retries)
 
     def _one_by_one(self, points: Floats) -> list[CallOutcome]:
+        """The outcomes of points, in order, up to an error that ends the search."""
+        if self._ends_at_errors:
+            return self._until_error(points)
         outcomes = self.workers.map(list(points), self.patience)
         return [checked_outcome(outcome) for outcome in outcomes]
+
+    def _until_error(self, points: Floats) -> list[CallOutcome]:
+        outcomes: list[CallOutcome] = []
+        for x in points:
+            outcomes.append(self._call(x))
+            if outcomes[-1].error is not None:
+                break
+        return outcomes
 
     def _batch(self, points: Floats) -> list[CallOutcome]:
         value, error = self._call(points)
@@ -413,7 +438,10 @@ class Evaluator:
     # ---- what counts as a value ----
 
     def _several(self, value: Any) -> str:
-        """A hint for a function that returns several numbers instead of one."""
+        """A hint for a function that returns several numbers instead of one, or a coroutine."""
+        if hasattr(value, "cr_frame"):
+            value.close()
+            return "; an async fun is called as lambda x: asyncio.run(fun(x))"
         if isinstance(value, tuple | list) and len(value) > 1 and not self.returned:
             if not self.shape:
                 return (
@@ -492,7 +520,9 @@ LONGEST_TEXT = 100  # most characters of an error's message
 def _described(value: Any) -> str:
     """`fun`'s return value, in words."""
     shape = _shape(value)
-    return f"{type(value).__name__} of " + (f"{len(value)}" if shape is None else f"shape {shape}")
+    if not shape:
+        return type(value).__name__ + (f" of {len(value)}" if shape is None else "")
+    return f"{type(value).__name__} of shape {shape}"
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

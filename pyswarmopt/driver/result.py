@@ -252,15 +252,16 @@ def status(stop: dict[str, float], finite: bool, feasible: bool) -> str:
 
 
 def failed_calls(failures: Mapping[str, int], calls: int) -> str:
-    """Failed calls in words; empty if there are none.
+    """Failed calls in words, the most frequent first; empty if there are none.
 
     Example:
-        >>> failed_calls({"RuntimeError: mesh failed": 4, "inf": 2}, 60)
-        '; 6 of 60 calls failed: RuntimeError: mesh failed (4), inf (2)'
+        >>> failed_calls({"inf": 2, "RuntimeError: mesh failed": 4}, 60)
+        '; 6 of 60 calls failed: 4 RuntimeError: mesh failed, 2 inf'
     """
     if not failures:
         return ""
-    kinds = ", ".join(f"{kind} ({count})" for kind, count in failures.items())
+    by_count = sorted(failures.items(), key=lambda item: -item[1])
+    kinds = ", ".join(f"{count} {kind}" for kind, count in by_count)
     return f"; {sum(failures.values())} of {counted(calls, 'call')} failed: {kinds}"
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CONFIRMED_FROM = 50  # from this many evaluations on, one is reserved for the result
 BAR = 20  # characters in the progress bar
+LINES = 10  # of progress in a file, which does not go back to the start of its line
 
 
 class Search(Loop[Result]):
@@ -50,6 +51,7 @@ class Search(Loop[Result]):
         self._sign = -1.0 if maximize else 1.0
         self._history = self._make_history()
         self._gains = Gains()
+        self._lines = 0  # of progress, so far
         limit = math.inf if options.max_evals is None else options.max_evals
         self._evaluator = self._make_evaluator(limit)
         # not for a named recipe: a swarm's last iteration would be cut
@@ -119,10 +121,17 @@ class Search(Loop[Result]):
         return reasons | self._judge.reached()
 
     def _show_progress(self, end: str = "") -> None:
-        if self._options.progress:
-            best = f"evaluations {self._evaluator.calls}  best {self._judge.value:.6g}"
-            sys.stderr.write(f"\r{_bar(self._share(), self._elapsed()) + best:<78}{end}")
-            sys.stderr.flush()
+        if not self._options.progress:
+            return
+        share = self._share()
+        best = f"evaluations {self._evaluator.calls}  best {self._judge.value:.6g}"
+        line = _bar(share, self._elapsed()) + best
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{line:<78}{end}")
+        elif int(share * LINES) > self._lines or (end and share < 1):
+            self._lines = int(share * LINES)
+            sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
     def _share(self) -> float:
         """Share of the nearest limit that is used up, from 0 to 1."""

@@ -75,6 +75,11 @@ def attractors(state: State, topology: Topology, generator: np.random.Generator)
     """
     g = topology(state, generator)
     require_shape("what the topology returns", g, state.positions.shape)
+    if not getattr(g, "shape", ()):
+        raise ValueError(
+            f"the topology returns {g!r}; it must return positions, (N, D) or (1, D), such as "
+            "state.best_positions[[i]]"
+        )
     return g
 
 

@@ -99,7 +99,8 @@ def _low_high(bounds: Any) -> tuple[np.ndarray, np.ndarray]:
     bounds = _without_tensors(bounds)
     a_sequence = isinstance(bounds, Sequence | np.ndarray)
     if not a_sequence or isinstance(bounds, str) or len(bounds) == 0:
-        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}")
+        named = "; parameters by name are space=" if isinstance(bounds, dict) else ""
+        raise ValueError(f"bounds={_brief(bounds)}: {FORMS}{named}")
     try:
         if _are_sides(bounds):
             sides = [np.asarray(side, dtype=np.float64) for side in bounds]

@@ -134,7 +134,15 @@ def as_schedule(value: float | Schedule) -> Schedule:
     """
     if isinstance(value, type | str):
         require_function("a weight or step length", value, "schedule")
-    return value if callable(value) else Constant(float(value))
+    if callable(value):
+        return value
+    try:
+        return Constant(float(value))
+    except TypeError:
+        raise TypeError(
+            f"a weight or step length is a {type(value).__name__}: use one number, or a function of "
+            "the move; numbers for each particle belong in the direction of a Term"
+        ) from None
 
 
 def planned(value: float | Schedule, moves: int) -> float | Schedule:

@@ -25,6 +25,10 @@ def still(s, move, generator):
     return s.v
 
 
+async def later(x):
+    return 0.0
+
+
 def two(x):
     return bowl(x), float(x[0])
 
@@ -71,6 +75,7 @@ FUN = [
     ({"fun": lambda x: np.zeros((len(x), 1)), "vectorized": True}, "for each"),
     ({"fun": lambda x: "low"}, "number"),
     ({"fun": lambda x: None}, "number"),
+    ({"fun": later}, r"asyncio\.run"),
     ({"fun": lambda x: np.sum(x**2, axis=1), "asynchronous": True}, "only many at once"),
     ({"fun": two}, r"must give a number .*pso\.minimize_multi"),
     ({"fun": two, "vectorized": False}, r"must give a number .*pso\.minimize_multi"),
@@ -149,6 +154,18 @@ PARTS = [
     (named_after(lambda s: s.fx, looks_at="column"), "direction of term 'mine' has shape"),
     (moved(velocity=lambda s, move, generator: s.fx), "velocity rule returns has shape"),
     (moved(topology=lambda state, generator: state.best_costs), "topology returns has shape"),
+    (moved(topology=lambda s, g: s.best_costs.argmin()), r"positions, \(N, D\) or \(1, D\)"),
+    (lambda: pso.inertia(np.linspace(0.4, 0.9, 20)), "a weight or step length is a ndarray"),
+    (lambda: pso.minimize(bowl, {"a": (0, 1)}), "parameters by name are space="),
+    (lambda: pso.minimize_multi(two, BOX, constraints="returned"), "takes functions"),
+    (lambda: pso.FlatView([torch.zeros(2)]), "a module or"),
+    (lambda: pso.Swarm(positions=torch.nn.Linear(2, 1).parameters()), r"pso\.FlatView\(module\)"),
+    (lambda: pso.compare(bowl, BOX, ["fips"], n_runs=3), "here it is seeds="),
+    # a hint is for the name that was typed, not for one that is spelt alike
+    (lambda: pso.minimize(bowl, BOX, iterations=3), "max_iter="),
+    (lambda: pso.minimize_multi(two, BOX, n_obj=2), "n_objectives="),
+    (lambda: pso.minimize_multi(two, BOX, progress=True), "there is fun, bounds"),
+    (lambda: pso.Study(BOX, direction="maximize"), "maximize="),
     (moved(topology=lambda s, g: s.best_costs, terms=[pso.social(1.0)]), "topology returns"),
     (moved(boundary=lambda x, v, box, generator: x, schedule=100.0), "must return two arrays"),
     (lambda: pso.minimize(bowl, BOX, pso.recipes.fips), r"is a function: write fips\(\)"),

@@ -211,6 +211,10 @@ def minimize_multi(
     n_objectives = as_count("n_objectives", n_objectives, 1)
     if history not in (None, "particles"):
         raise ValueError(f"history={history!r}: use 'particles' or None")
+    if isinstance(constraints, str):
+        raise ValueError(
+            f"constraints={constraints!r}: minimize_multi takes functions, at most 0 where x is allowed"
+        )
     if archive < 2:
         raise ValueError(f"archive={archive}: a front has at least 2 points")
     options = Options(

@@ -94,9 +94,11 @@ class Breach(NamedTuple):
         if not beyond.size:
             return cls(0.0, True, "")
         worst = int(beyond.argmax())
-        words = f"x breaks a constraint by {amounts[worst]:.3g}"
+        which = f"constraint {worst + 1} of {beyond.size}" if beyond.size > 1 else "a constraint"
+        words = f"x breaks {which} by {amounts[worst]:.3g}"
         if slack[worst]:
-            words = f"x misses an equality by {amounts[worst]:.6g}, more than {slack[worst]:g}"
+            equality = which.replace("a constraint", "an equality")
+            words = f"x misses {equality} by {amounts[worst]:.6g}, more than {slack[worst]:g}"
         return cls(float(amounts.max(initial=0.0)), bool(beyond[worst] <= 0), words)
 
 

@@ -8,6 +8,7 @@ import functools
 import inspect
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -449,7 +450,7 @@ class Space:
             ValueError: `fun` takes other names.
         """
         if not callable(fun):
-            raise TypeError(f"{what}={fun!r} cannot be called")
+            raise TypeError(f"{what}={textwrap.shorten(repr(fun), 60)} cannot be called")
         names = list(self._parameters)
         try:
             signature = inspect.signature(fun)

@@ -218,6 +218,6 @@ def _parse(spec: int | str) -> tuple[str, int]:
     if named is None or count < 1:
         raise ValueError(
             f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, 'threads:N', "
-            "'processes:N', an executor or a callable like map"
+            "'processes:N', an executor, or a callable like map, such as pool.map"
         )
     return named[1], count

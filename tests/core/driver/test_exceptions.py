@@ -64,6 +64,22 @@ def test_the_history_of_a_search_that_failed_holds_all_points_that_it_was_told(h
     assert not lost and records[-1].iteration == max(r.iteration for r in records)
 
 
+@pytest.mark.parametrize("how", [how for how in WAYS if "workers" not in how])
+def test_no_call_follows_an_exception(how):
+    """A call may take an hour; the others of its round would be in vain."""
+    calls = []
+
+    def fails(x):
+        calls.append(x)
+        if len(calls) == 39:
+            raise ConnectionError
+        return bowl(x)
+
+    with pytest.raises(ConnectionError) as caught:
+        pso.minimize(fails, BOX, max_evals=100, seed=3, **how)
+    assert len(calls) == caught.value.result.nfev == 39
+
+
 @pytest.mark.parametrize("limit", [1, 2])
 def test_a_function_that_fails_at_once_is_called_no_more_often_than_the_limit_says(limit):
     calls = []

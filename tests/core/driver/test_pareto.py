@@ -206,7 +206,7 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     assert (resumed.nfev, resumed.nit, resumed.message) == (whole.nfev, whole.nit, whole.message)
     assert search(costs, checkpoint=path).nfev == whole.nfev  # finished: no further call counts
     assert search(costs, max_evals=90, checkpoint=path).nit > whole.nit
-    with pytest.raises(ValueError, match="other population"):
+    with pytest.raises(ValueError, match="population="):
         search(costs, population=21, checkpoint=path)
 
 
