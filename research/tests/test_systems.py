@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from laboratory import REMOVED, removed
 
+from pyswarmopt_llm.cli.build import as_flag
+
 ROOT = Path(__file__).parents[2]
 NOTES = ROOT / "research" / "notes"
 PAGE = NOTES / "systems.md"
@@ -113,6 +115,16 @@ def test_files_and_tests_exist_and_every_row_has_a_figure_or_a_reason(row: list[
     assert bool(figures(figure)) != bool(re.match(r"none: \w", figure))
     if measured_on != "nothing":
         assert all(re.search(r"\d", text) for text, _, _ in figures(figure)), "a link says nothing"
+
+
+def test_options_that_rows_name_exist() -> None:
+    listed = (ROOT / "tests" / "frozen" / "swarm-llm.help.txt").read_text(encoding="utf-8")
+    quoted = " ".join(re.findall(r"`([^`\n]+)`", TEXT))
+    options = set(re.findall(r"(?<!\S)--(?:set )?[a-z][a-z-]*", quoted))
+    assert options
+    for option in options:
+        setting = option.split()[-1].lstrip("-").replace("-", "_")
+        assert f"{option} " in listed or as_flag(setting) == option, option
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
