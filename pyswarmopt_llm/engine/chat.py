@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from os.path import commonprefix
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
@@ -207,7 +208,7 @@ class PromptTokenizer:
         self.window = window
         self.system = ""
         self._lead = leading_specials(tokenizer)
-        self._heads: dict[str, str] = {}  # of chat templates
+        self._heads: dict[tuple[str, str], tuple[str, ...]] = {}  # by template and system turn
 
     def use_day(self, day: str) -> None:
         """Use this day, in ISO format, as today's in chat templates that name the day."""
@@ -242,12 +243,11 @@ class PromptTokenizer:
         return ids if whole else self._lead + ids
 
     def _is_chat(self, text: str) -> bool:
-        """Whether the chat template rendered a text: all its conversations start alike."""
-        template = str(self.tokenizer.chat_template)
-        if template not in self._heads:
-            self._heads[template] = chat_head(self.tokenizer)
-        head = self._heads[template]
-        return head != "" and text.startswith(head)
+        """Whether the chat template rendered a text, by its start."""
+        told = (str(self.tokenizer.chat_template), self.system)
+        if told not in self._heads:
+            self._heads[told] = chat_heads(self.tokenizer, self.system)
+        return text.startswith(self._heads[told])
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
         """Token ids of a prompt, with leading special tokens."""
@@ -287,22 +287,25 @@ def needed_tokens(prompt: int, reply: int) -> str:
     return f"{prompt + reply:,} tokens{parts}"
 
 
-def chat_head(tokenizer: Any) -> str:
-    """The common start of all conversations in a chat template; "" if they start with their own
-    text.
+def chat_heads(tokenizer: Any, system: str = "") -> tuple[str, ...]:
+    """How conversations in a chat template start: with each role first, and with this system turn.
+
+    A start that is the turn's own text is left out.
     """
-    texts = []
-    for role in ("user", "system", "assistant"):
-        for word in ("a", "b"):
-            turns = [{"role": role, "content": word}, {"role": "user", "content": word}]
-            try:
-                texts.append(rendered(tokenizer, turns if role != "user" else turns[1:]))
-            except UserError:  # the template refuses such turns
-                continue
-    least = min(texts, default="")
-    most = max(texts, default="")
-    same = (k for k, (one, other) in enumerate(zip(least, most, strict=False)) if one != other)
-    return least[: next(same, len(least))]
+    heads = []
+    for first in (None, ("assistant", ""), ("system", ""), ("system", system)):
+        try:
+            texts = [rendered(tokenizer, _short_chat(first, word)) for word in ("a", "b")]
+        except UserError:  # the template refuses such turns
+            continue
+        heads.append(commonprefix(texts))
+    return tuple(head for head in heads if head)
+
+
+def _short_chat(first: tuple[str, str] | None, word: str) -> Turns:
+    """A question, after a turn of a role with this text, or with the word."""
+    asked = {"role": "user", "content": word}
+    return [asked] if first is None else [{"role": first[0], "content": first[1] or word}, asked]
 
 
 def use_day(engine: Any, day: str) -> None:

@@ -44,13 +44,17 @@ _MERGED = {
     "kasa_config": "is a KaSA adapter",
     "monteclora_config": "is a Monte Carlo LoRA",
 }
-# Options of adapters that are no change of the base's weights.
+OTHER_WAY = (
+    "merge it into its base with PEFT (merge_and_unload) and mix the models with `space` full, or "
+    "train plain LoRAs of linear layers"
+)
+# Options of adapters that are no change of linear layers' weights.
 _REFUSED = {
     "layer_replication": "repeats layers of the base",
     "alora_invocation_tokens": "is an activated LoRA",
     "arrow_config": "routes between adapters",
     "megatron_config": "is for Megatron",
-    "fan_in_fan_out": "is for layers that store their weight transposed",
+    "fan_in_fan_out": "is for layers that store their weight transposed, as in GPT-2",
 }
 _OTHER_KINDS = ("LOHA", "LOKR", "IA3", "OFT", "BOFT", "VERA", "HRA")  # kinds that PEFT can merge
 _BEGINS_AS_BASE = ("gaussian", "mica")  # initialisations with B A = 0, besides the default
@@ -186,7 +190,7 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
     content = read_json(path)
     for option, what in _REFUSED.items():
         if content.get(option):
-            raise UserError(f"{path}: {option} is set (the adapter {what}); train it as plain LoRA")
+            raise UserError(f"{path}: {option} is set (the adapter {what}); {OTHER_WAY}")
     if plain:
         _refuse_other_kinds(path, content)
     try:

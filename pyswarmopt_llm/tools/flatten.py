@@ -21,6 +21,7 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.adapter import (
+    OTHER_WAY,
     NotPlain,
     adapter_folder,
     adapter_headers,
@@ -112,7 +113,7 @@ def flatten(spec: str, base: BaseModel, rank: float) -> Flat:
         changes[name], cut, _ = truncate_dense(change, rank)
         lost += cut
     if not changes:
-        raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
+        raise UserError(f"{spec}: changes no linear layer of {base.spec}; {OTHER_WAY}")
     return Flat(changes, Loss(math.sqrt(lost / total), tuple(left_out)))
 
 
@@ -148,7 +149,7 @@ def check_flat(spec: str, base: BaseModel) -> Skeleton:
             "that out; give the model that it was trained on, or remove those tensors from its file"
         )
     if not any(path in modules.linear for path, _ in _adapted(model)):
-        raise UserError(f"{spec}: changes no linear layer of {base.spec}; train it as plain LoRA")
+        raise UserError(f"{spec}: changes no linear layer of {base.spec}; {OTHER_WAY}")
     return modules
 
 
@@ -239,9 +240,11 @@ def _changes(model: Any, before: _Original) -> Iterator[tuple[str, Tensor]]:
 
 
 def _change(name: str, parameter: Tensor, before: _Original) -> Iterator[tuple[str, Tensor]]:
-    if name not in before:
+    change = parameter.detach().float()
+    if name in before:
+        change = change - before[name]
+    elif not name.endswith(".bias"):
         raise UserError(f"{name}: the adapter adds it to the base, which no LoRA can hold")
-    change = parameter.detach().float() - before[name]
     if change.any():
         yield name, change
 
@@ -252,8 +255,11 @@ def _merged(module: Any) -> Any:
         return module.unload_and_optionally_merge_module(
             merge=True, safe_merge=False, adapter_names=None
         )
+    layer = module.get_base_layer()
+    if any(getattr(module, "lora_bias", {}).values()) and layer.bias is None:
+        layer.bias = torch.nn.Parameter(torch.zeros(layer.out_features))  # PEFT merges into a bias
     module.merge()
-    return module.get_base_layer()
+    return layer
 
 
 def load_by_peft(model: Any, folder: Path, **options: Any) -> list[str]:
