@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from os.path import commonprefix
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
@@ -295,10 +294,11 @@ def chat_heads(tokenizer: Any, system: str = "") -> tuple[str, ...]:
     heads = []
     for first in (None, ("assistant", ""), ("system", ""), ("system", system)):
         try:
-            texts = [rendered(tokenizer, _short_chat(first, word)) for word in ("a", "b")]
+            one, other = (rendered(tokenizer, _short_chat(first, word)) for word in ("a", "b"))
         except UserError:  # the template refuses such turns
             continue
-        heads.append(commonprefix(texts))
+        differ = (k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+        heads.append(one[: next(differ, None)])
     return tuple(head for head in heads if head)
 
 
