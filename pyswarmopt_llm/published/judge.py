@@ -305,6 +305,6 @@ class ChatClient:
 
 
 def _counts(usage: object) -> list[int]:
-    """The tokens of prompt and completion; 0 if an endpoint does not report them."""
+    """The tokens of prompt and completion; 0 if an endpoint reports none, or fewer than none."""
     reported = usage if isinstance(usage, dict) else {}
-    return [0 if wrong_field(reported, {name: int}) else reported[name] for name in _COUNTS]
+    return [0 if wrong_field(reported, {name: int}) else max(reported[name], 0) for name in _COUNTS]

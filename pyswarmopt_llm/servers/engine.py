@@ -115,7 +115,10 @@ class CandidateServer(ABC):
         """Greedy continuations, without special tokens."""
         answers = self.complete(candidate, prompts, max_new_tokens)
         with documented(self.name):
-            return [str(answer[self.written]) for answer in answers]
+            texts = [answer[self.written] for answer in answers]
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError(f"{self.written} is no text")
+            return texts
 
 
 def log_likelihoods(
@@ -141,14 +144,14 @@ def _logprob(name: str, value: Any) -> float:
     raise NotFiniteError(f"{name} gives {str(value)[:_SHOWN]} for a log-probability; {why}")
 
 
-def in_order(rows: Sequence[Any]) -> list[Any]:
+def in_order(rows: Sequence[Any], prompts: int) -> list[Any]:
     """The answers to a request's prompts, sorted; a server may return them in any order.
 
     Raises:
         ValueError: an answer is missing or repeated.
     """
     ordered = sorted(rows, key=lambda row: row["index"])
-    if [row["index"] for row in ordered] != list(range(len(ordered))):
+    if [row["index"] for row in ordered] != list(range(prompts)):
         raise ValueError("its answers are not one for each prompt")
     return ordered
 

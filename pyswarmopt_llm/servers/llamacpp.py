@@ -144,7 +144,7 @@ class LlamaCpp(CandidateServer):
         }
         answer = self.http.post("/completion", body)
         with documented(self.name):
-            return in_order(answer) if len(prompts) > 1 else [answer]
+            return in_order(answer, len(prompts)) if len(prompts) > 1 else [answer]
 
     def _scales(self, weights: Sequence[float]) -> Scales:
         numbered = dict.fromkeys(self._idle, 0.0) | dict(zip(self._ids, weights, strict=True))

@@ -196,4 +196,4 @@ class Vllm(CandidateServer):
         }
         answer = self.http.post("/v1/completions", body)
         with documented(self.name):
-            return in_order(answer["choices"])
+            return in_order(answer["choices"], len(prompts))

@@ -172,11 +172,11 @@ class Json:
             raise _TransientError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         if status in _TRANSIENT:
             repeat = f", to be repeated after {wait:g} s" if wait else ""
-            problem = f"status {status}{repeat}: {_message(data)}".removesuffix(": ")
+            problem = f"status {status}{repeat}: {self._said(data)}".removesuffix(": ")
             raise _TransientError(problem, wait)
         if status >= 300:
             hint = f"; set {self._variable} to its key" if status in (401, 403) else ""
-            text = f"refuses (status {status}: {_message(data)}){hint}"
+            text = f"refuses (status {status}: {self._said(data)}){hint}"
             raise Refusal(f"{self._who} at {self.url}{path} {text}", status)
         return data
 
@@ -200,6 +200,10 @@ class Json:
             self._has_answered = True
             return reply.status_code, _seconds(reply.headers.get("Retry-After", "")), bytes(data)
 
+    def _said(self, data: bytes) -> str:
+        """An error's message without the key, which some servers repeat."""
+        return _message(data, _key(self._variable))
+
     def _count(self, event: str, _: Any) -> None:
         """Count new connections: httpx reports each step of a request."""
         self.connections += event == "connection.connect_tcp.complete"
@@ -209,7 +213,7 @@ class Json:
         if not data.lstrip().startswith((b"{", b"[")):
             why = "is that the model server itself, not a proxy or another program?"
             raise UserError(
-                f"{self._who} at {self.url} answers no JSON ({_message(data)!r}); {why}"
+                f"{self._who} at {self.url} answers no JSON ({self._said(data)!r}); {why}"
             )
         try:
             return parse_json(data)
@@ -243,12 +247,16 @@ def _bearer(variable: str) -> dict[str, str]:
     Raises:
         UserError: the key cannot be sent in a header.
     """
-    key = os.environ.get(variable, "").strip()
+    key = _key(variable)
     if not (key.isascii() and key.isprintable()):
         raise UserError(
             f"{variable}: holds a character that a key cannot have; use printable ASCII"
         )
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _key(variable: str) -> str:
+    return os.environ.get(variable, "").strip()
 
 
 def _seconds(header: str) -> float:
@@ -265,12 +273,13 @@ def _seconds(header: str) -> float:
     return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
-def _message(data: bytes) -> str:
-    """The message in an error's body, on one line."""
+def _message(data: bytes, key: str) -> str:
+    """The message in an error's body, on one line, with the key as ``***``."""
     try:
         body = parse_json(data)
     except ValueError:
         body = data.decode(errors="replace")
     for name in ("error", "detail", "message"):
         body = (body.get(name) or body) if isinstance(body, dict) else body
-    return " ".join(str(body).split())[:_SHOWN].replace("`", "'")
+    text = " ".join(str(body).split())
+    return (text.replace(key, "***") if key else text)[:_SHOWN].replace("`", "'")

@@ -48,6 +48,8 @@ class ModelServer:
         # what is said in place of log-probabilities where an adapter is applied; tokens left out
         self.said: list[Any] = []
         self.hidden: set[int] = set()
+        # what becomes of the answers to several prompts
+        self.bend: Callable[[list[Json]], list[Json]] = lambda rows: rows
         self._prompts, self._mixed = 0, False
         self.adapters = [changes(path) for path in adapters]
         self.paths = [f"/gone/{path.name}.gguf" for path in adapters]
@@ -176,7 +178,7 @@ class ModelServer:
                 numbers = [self._number(logprobs[-1, t]) for t in top]
                 choice["logprobs"] = {"top_logprobs": [dict(zip(names, numbers, strict=True))]}
             choices.append(choice)
-        return 200, {"object": "text_completion", "choices": choices[::-1]}
+        return 200, {"object": "text_completion", "choices": self.bend(choices)[::-1]}
 
     def _number(self, logprob: Any) -> Any:
         return self.said[0] if self.said and self._mixed else float(logprob)
@@ -219,7 +221,7 @@ class ModelServer:
                 ]
                 row["completion_probabilities"] = [{**listed[0], "top_logprobs": listed}]
             rows.append(row)
-        return 200, rows if len(rows) > 1 else rows[0]
+        return 200, self.bend(rows) if len(rows) > 1 else rows[0]
 
     # The model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, MutableMapping
@@ -211,6 +212,31 @@ def test_a_bad_url_or_key_is_refused_and_no_secret_shown(
     with pytest.raises(UserError, match=said) as error:
         client(url)
     assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (401, {}, b'{"error": {"message": "Incorrect key: hush-1"}}'),
+        (503, {}, b"hush-1 is out of quota"),
+        (200, {}, b"<html>hush-1</html>"),
+    ],
+)
+def test_a_key_that_the_server_repeats_is_not_shown(
+    reply: Answer, serve: Serve, environ: MutableMapping[str, str]
+) -> None:
+    environ[KEY] = "hush-1"
+    with pytest.raises(UserError, match=r"\*\*\*") as error:
+        client(serve(lambda prompt, n: reply).url)(["x"])
+    assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": -5, "completion_tokens": "7"}, None, [3]])
+def test_counts_that_are_none_cost_nothing(usage: Any, serve: Serve) -> None:
+    body = {"choices": [{"message": {"content": "x"}}], "usage": usage}
+    complete = client(serve(lambda prompt, n: (200, {}, json.dumps(body).encode())).url)
+    complete(["x"])
+    assert complete.usage == {"requests": 1, "prompt_tokens": 0, "completion_tokens": 0}
 
 
 def test_halves_of_unicode_pairs(serve: Serve, tmp_path: Path) -> None:

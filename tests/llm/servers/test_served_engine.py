@@ -201,6 +201,27 @@ def test_a_letter_that_llamacpp_does_not_list_is_no_answer(
         engine.loglikelihood(LETTERS)
 
 
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
+def test_answers_that_are_not_one_text_for_each_prompt_are_none(
+    kind: str, start: Start, connect: Connect
+) -> None:
+    server = start(kind)
+    engine = connect(server)
+    prompts = ["amber", "birch", "cedar"]
+    whole = engine.generate(prompts, 2)
+    one = {"index": 3, "text": "x", "content": "x"}
+    for bend in (
+        lambda rows: rows[:-1],
+        lambda rows: [*rows, one],
+        lambda rows: [*rows[:-1], {**rows[-1], "text": None, "content": None}],
+    ):
+        server.bend = bend
+        with pytest.raises(UserError, match="otherwise than documented"):
+            engine.generate(prompts, 2)
+    server.bend = lambda rows: rows[::-1]
+    assert engine.generate(prompts, 2) == whole
+
+
 # A server that comes back
 
 
