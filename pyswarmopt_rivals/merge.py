@@ -19,6 +19,7 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel
+from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.experts.files import check_free, read_json
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import code, front_matter, render
@@ -167,7 +168,7 @@ def _with_numbers(config: MergeConfig) -> MergeConfig:
         return config
     path = user_path(config.weights)
     numbers = _numbers_in(path)
-    names = [user_path(expert).name for expert in config.experts]
+    names = unique_names(config.experts)
     if strangers := numbers.keys() - set(names):
         why = f"no expert is called {min(strangers)}; the experts are {', '.join(names)}"
         raise InvalidOption("weights", path, why)

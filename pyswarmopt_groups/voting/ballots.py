@@ -174,14 +174,21 @@ def log_odds(accuracies: Sequence[float], items: int, options: int = 2) -> list[
     Args:
         accuracies: accuracy of each member on dev.
         items: number of dev items.
-        options: number K of options.
+        options: number K of options, at least 2.
+
+    Raises:
+        ValueError: an accuracy outside 0 to 1, fewer items than 0, or fewer than two options.
 
     Example:
         >>> [round(w, 2) for w in log_odds([0.9, 0.5, 0.2], items=100)]
         [2.15, 0.0, -1.37]
     """
+    if options < 2 or items < 0:
+        raise ValueError(f"{items} items, {options} options: at least 0 and 2 are needed")
     weights = []
-    for accuracy in accuracies:
+    for i, accuracy in enumerate(accuracies):
+        if not 0 <= accuracy <= 1:
+            raise ValueError(f"accuracies[{i}] is {accuracy}: an accuracy is a share, 0 to 1")
         right = accuracy * items + 1 / options
         wrong = (1 - accuracy) * items + 1 - 1 / options
         weights.append(math.log((options - 1) * right / wrong))

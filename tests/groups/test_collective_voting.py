@@ -130,6 +130,22 @@ def test_log_odds_by_hand() -> None:
     assert all(map(math.isfinite, voting.log_odds([0.0, 1.0], items=1)))
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "items", "options", "said"),
+    [
+        ([0.5, 90.0], 10, 2, r"accuracies\[1\] is 90"),
+        ([math.nan], 10, 2, r"accuracies\[0\] is nan"),
+        ([0.5], 10, 1, "1 options"),
+        ([0.5], -1, 2, "-1 items"),
+    ],
+)
+def test_what_has_no_log_odds_is_named(
+    accuracies: list[float], items: int, options: int, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        voting.log_odds(accuracies, items, options)
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.floats(-3, 2))
 def test_no_temperature_on_a_grid_fits_better(seed: int, options: int, log_scale: float) -> None:
     rng = np.random.default_rng(seed)
