@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import resource
+import sys
 from functools import cache
 from typing import Any
 
@@ -104,3 +106,10 @@ def out_of_memory(error: Exception) -> bool:
         "can't allocate memory|out of memory|ALLOC_FAILED", str(error)
     )
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or bool(lacking)
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process so far, plus the peak on the GPU, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resident + (torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
 from pyswarmopt_llm.common.events import duration, not_held_out
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
+from pyswarmopt_llm.common.hardware import peak_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.chat import prompt_of
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies, free_memory
@@ -32,7 +32,6 @@ from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.searching.decide import asked_for, make_plan
 from pyswarmopt_llm.searching.find import price_in_requests
 from pyswarmopt_llm.searching.grid import make_grid
-from pyswarmopt_llm.searching.loop import peak_memory
 from pyswarmopt_llm.searching.plan import Work
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
