@@ -58,7 +58,7 @@ class AsynchronousSearch(Search):
         self._answered: SimpleQueue[Future[CallOutcome]] = SimpleQueue()
         self._again: list[Ticket] = []  # under way when the checkpoint was written
         # particle, value and point, in this iteration
-        self._told: list[tuple[int, float, Floats]] = []
+        self._told: list[tuple[int, float, float, Floats]] = []
 
     def _iterate(self) -> None:
         swarm = self._swarm
@@ -177,15 +177,15 @@ class AsynchronousSearch(Search):
     def _remember(self, particle: int, point: Floats, judged: Judged) -> None:
         """Store the outcome of a point, (D,)."""
         self._judge.keep(point[None], judged)
-        value = self._sign * float(judged.costs[0]) if judged.valued[0] else math.nan
-        self._told.append((particle, value, point))
+        value = self._sign * float(judged.costs[0])
+        self._told.append((particle, value, float(judged.violations[0]), point))
 
     # ---- writing down ----
 
     def _record(self, iteration: int) -> None:
-        particles, values, points = zip(*self._told, strict=True)
+        particles, values, violations, points = map(np.array, zip(*self._told, strict=True))
         self._told = []
-        self._add(iteration, np.array(values), np.array(points), np.array(particles))
+        self._add(iteration, values, points, particles, violations)
 
     def _note_part(self) -> None:
         if self._told:

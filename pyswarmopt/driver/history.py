@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
 LARGEST_EXPONENT = 450  # power of 2: squares of smaller values can be added
-PARTICLE_COLUMNS = 3  # numbers of a `ParticleRecord` before its position
+PARTICLE_COLUMNS = 4  # numbers of a `ParticleRecord` before its position
 Granularity = Literal["iteration", "particles"]
 
 
@@ -51,8 +51,9 @@ class ParticleRecord(NamedTuple):
     Attributes:
         iteration: number of the iteration, 0 for the starting positions.
         particle: index of the particle.
-        value: its value, NaN if the evaluation failed or a constraint was broken.
+        value: its value, NaN if the evaluation failed or was left out for a broken constraint.
         x: position, (D,), as the objective saw it.
+        violation: sum of the amounts by which it breaks constraints; 0 if it is feasible.
 
     Example:
         >>> import pyswarmopt as pso
@@ -65,6 +66,12 @@ class ParticleRecord(NamedTuple):
     particle: int
     value: float
     x: npt.NDArray[np.float64]
+    violation: float = 0.0
+
+    @property
+    def feasible_value(self) -> float:
+        """The value, NaN if a constraint is broken."""
+        return self.value if self.violation == 0 else math.nan
 
 
 class History:
@@ -79,6 +86,7 @@ class History:
         limit: the most records to keep, at least 2. Particles' records hold positions, so their
             limit counts numbers: 256 * `limit` coordinates, but at least two iterations.
         space: parameters by name, which replace coordinates in tables.
+        constrained: whether tables of particles have a column for violations.
 
     Raises:
         ValueError: an unknown granularity, or a limit below 2.
@@ -96,6 +104,7 @@ class History:
         granularity: Granularity = "iteration",
         limit: int = 4096,
         space: Space | None = None,
+        constrained: bool = False,
     ) -> None:
         if granularity not in ("iteration", "particles"):
             raise ValueError(f"history={granularity!r}: use 'iteration' or 'particles'")
@@ -104,6 +113,7 @@ class History:
         self.granularity = granularity
         self._limit = limit
         self._space = space
+        self._constrained = constrained
         self._stride = 1
         self._rows = Rows(np.empty((0, 0)))  # numbers of the records, in `state_dict`'s form
 
@@ -115,6 +125,7 @@ class History:
         values: npt.ArrayLike,
         points: Floats | None = None,
         particles: Ints | None = None,
+        violations: Floats | None = None,
     ) -> None:
         """Record an iteration.
 
@@ -122,20 +133,23 @@ class History:
             iteration: number of the iteration, increasing.
             evaluations: calls of the objective so far.
             best: the best value so far.
-            values: (N,) values of its evaluations; means use the finite ones.
+            values: (N,) values of its evaluations; means use the finite ones of feasible points.
             points: (N, D) positions, needed only for "particles".
             particles: (N,) numbers of the particles; default: in order.
+            violations: (N,) of the constraints; default: none.
         """
         values = np.asarray(values, dtype=np.float64)
+        broken = np.zeros(len(values)) if violations is None else violations
         if self.granularity == "iteration":
-            rows = np.array([[iteration, evaluations, best, *_mean_and_spread(values)]])
+            mean_and_spread = _mean_and_spread(values[broken == 0])
+            rows = np.array([[iteration, evaluations, best, *mean_and_spread]])
             limit = self._limit
         elif points is None:
             raise ValueError("a history of particles needs their positions: add(..., points=...)")
         else:
             numbers = np.arange(len(values)) if particles is None else particles
             number = np.full(len(values), float(iteration))
-            rows = np.column_stack([number, numbers, values, points])
+            rows = np.column_stack([number, numbers, values, broken, points])
             limit = max(2 * len(rows), 256 * self._limit // points.shape[1])
         while iteration % self._stride == 0 and 0 < len(self) > limit - len(rows):
             self._stride *= 2
@@ -145,8 +159,13 @@ class History:
             self._rows.add(rows)
 
     def first_value(self) -> float:
-        """The best value, or the first particle's, in the first record; NaN without records."""
-        return float(self._rows.all[0, 2]) if len(self) else math.nan
+        """The best value, or the first particle's if feasible, in the first record; NaN without
+        records.
+        """
+        if not len(self):
+            return math.nan
+        first = self[0]
+        return first.best if isinstance(first, Record) else first.feasible_value
 
     def __len__(self) -> int:
         return len(self._rows.all)
@@ -164,7 +183,7 @@ class History:
         first, second, *values = (math.nan if math.isnan(n) else n for n in row[:5].tolist())
         if self.granularity == "iteration":
             return Record(int(first), int(second), *values)
-        return ParticleRecord(int(first), int(second), values[0], row[3:].copy())
+        return ParticleRecord(int(first), int(second), values[0], row[4:].copy(), values[1])
 
     @property
     def dim(self) -> int | None:
@@ -196,13 +215,17 @@ class History:
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if self.granularity != "particles":
             return list(Record._fields), [list(r) for r in self]
-        header = list(ParticleRecord._fields[:-1])
+        header = ["iteration", "particle", "value", *["violation"] * self._constrained]
+        first = [[getattr(record, name) for name in header] for record in self]
         if self._space is None:
-            names = [f"x{i}" for i in range(self.dim or 0)]
-            return [*header, *names], [[*r[:3], *r.x] for r in self]
-        names = self._space.names
-        rows = ((r, self._space.decode(r.x)) for r in self)
-        return [*header, *names], [[*r[:3], *map(params.get, names)] for r, params in rows]
+            names: Sequence[str] = [f"x{i}" for i in range(self.dim or 0)]
+            points = [list(record.x) for record in self]
+        else:
+            names = self._space.names
+            named = (self._space.decode(record.x) for record in self)
+            points = [[params.get(name) for name in names] for params in named]
+        rows = [left + right for left, right in zip(first, points, strict=True)]
+        return [*header, *names], rows
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values for `load_state_dict`; the array is neither copied nor changed."""

@@ -118,16 +118,21 @@ class Result(Mapping[str, Any]):
     status: str = "running"
     failures: dict[str, int] = field(default_factory=dict)
 
-    def evaluated(self) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
-        """The evaluated points, (n, D), or with ``space=`` a dict of active parameters for each;
-        and their values, (n,).
+    def evaluated(
+        self, feasible: bool = True
+    ) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
+        """The evaluated points with a value, (n, D), or with ``space=`` a dict of active parameters
+        for each; and their values, (n,).
 
-        `history.to_pandas()` has the same as a table.
+        `history.to_pandas()` has all points as a table, with constraints their violation, too.
+
+        Args:
+            feasible: leave out points that break a constraint.
 
         Raises:
             ValueError: they were not kept.
         """
-        records = self._particles()
+        records = self._particles(feasible)
         values = np.array([r.value for r in records])
         if self.space is None:
             return np.array([r.x for r in records]), values
@@ -147,10 +152,13 @@ class Result(Mapping[str, Any]):
         active = np.array([[name in params for params in decoded] for name in self.space.names])
         return np.where(active.T, x, np.nan)
 
-    def _particles(self) -> list[ParticleRecord]:
+    def _particles(self, feasible: bool = True) -> list[ParticleRecord]:
         """The records of evaluations with a finite value."""
+        kept = (record for record in self.history if isinstance(record, ParticleRecord))
         records = [
-            r for r in self.history if isinstance(r, ParticleRecord) and math.isfinite(r.value)
+            record
+            for record in kept
+            if math.isfinite(record.feasible_value if feasible else record.value)
         ]
         if not records:
             raise ValueError(

@@ -74,7 +74,8 @@ class Search(Loop[Result]):
         """History of every evaluation, if requested or if parameters have names."""
         space = self._problem.space
         usual: Granularity = "iteration" if space is None else "particles"
-        return History(self._options.history or usual, space=space)
+        constrained = bool(self._problem.constraints)
+        return History(self._options.history or usual, space=space, constrained=constrained)
 
     def _make_judge(self, by_order: bool) -> ByOrder:
         given = self._swarm, self._problem, self._evaluator, self._sign
@@ -103,14 +104,18 @@ class Search(Loop[Result]):
         return isinstance(self._swarm, PhasedSearch) and self._swarm.calls_again
 
     def _note(self, points: Floats, judged: Judged) -> None:
-        values = np.where(judged.valued, self._sign * judged.costs, math.nan)
         rows = np.flatnonzero(judged.evaluated)
-        self._add(self._iteration, values[rows], points[rows], rows)
+        values = self._sign * judged.costs[rows]
+        self._add(self._iteration, values, points[rows], rows, judged.violations[rows])
 
-    def _add(self, iteration: int, values: Floats, points: Floats, particles: Ints) -> None:
+    def _add(
+        self, iteration: int, values: Floats, points: Floats, particles: Ints, violations: Floats
+    ) -> None:
         calls = self._evaluator.calls
         best = self._judge.value
-        self._history.add(iteration, calls, best, values, points, particles)
+        # without a finite value an infeasible point was not called
+        called = np.where((violations == 0) | np.isfinite(values), values, math.nan)
+        self._history.add(iteration, calls, best, called, points, particles, violations)
 
     def _reasons(self) -> Reasons:
         reasons: Reasons = self._swarm.stop() | self._ends()

@@ -48,7 +48,8 @@ class KnownPoints(NamedTuple):
         several = self.values.ndim > 1
         if len(self.points) and returned and not several:
             raise ValueError(
-                "known=(points, values): with constraints='returned' give (points, values, constraints)"
+                "known=(points, values): with constraints='returned' give (points, values, "
+                "constraints); a Result has none, so go on from its checkpoint="
             )
         if several and not returned:
             raise ValueError(
@@ -88,7 +89,7 @@ def known_points(known: Known | None, space: Space | None, dim: int) -> KnownPoi
     if known is None:
         return KnownPoints(np.empty((0, dim)), np.empty(0))
     if isinstance(known, Result):
-        known = known.evaluated()
+        known = known.evaluated(feasible=False)
     if not isinstance(known, tuple) or len(known) not in (2, 3):
         raise ValueError(
             f"known={type(known).__name__}: use (points, values), (points, values, constraints) or "

@@ -154,13 +154,14 @@ def _named(folder: Path, dim: int) -> dict[str, Floats]:
 def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:
     """A trace from one row per evaluation."""
     in_order = sorted(rows, key=lambda row: row.iteration)
-    rounds, particles, values, x = zip(*in_order, strict=True)
+    rounds, particles, _, x, _ = zip(*in_order, strict=True)
+    values = np.array([row.feasible_value for row in in_order])
     _, numbers, counts = np.unique(rounds, return_inverse=True, return_counts=True)
     sign = -1.0 if maximize else 1.0
     lowest = np.full(len(counts), np.inf)
     finite = np.isfinite(values)
-    np.minimum.at(lowest, numbers[finite], sign * np.array(values)[finite])
+    np.minimum.at(lowest, numbers[finite], sign * values[finite])
     return Trace(
         np.cumsum(counts), sign * np.minimum.accumulate(lowest), maximize, numbers,
-        np.array(particles), np.array(x, dtype=np.float64), np.array(values),
+        np.array(particles), np.array(x, dtype=np.float64), values,
     )  # fmt: skip
