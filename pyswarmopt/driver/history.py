@@ -204,13 +204,7 @@ class History:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the same table as a CSV file with a header line; floats keep all digits."""
-        import csv
-
-        header, rows = self._table()
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            writer.writerows(rows)
+        write_csv(path, *self._table())
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if self.granularity != "particles":
@@ -257,6 +251,16 @@ class History:
             if rows.shape[1] <= PARTICLE_COLUMNS or not np.isfinite(rows[:, :2]).all():
                 raise ValueError("history.rows holds no records")
             self._rows = Rows(rows.copy())
+
+
+def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
+    """Write a table with a header line; floats keep all digits."""
+    import csv  # imported on use, for a faster start of searches
+
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 class Rows:

@@ -204,9 +204,10 @@ class Result(Mapping[str, Any]):
         return len(_DEFAULTS)
 
     def __repr__(self) -> str:
-        """A line for each unusual field, like SciPy's results."""
-        usual = ("message", "success", "status", "fun", "x", "nit", "nfev", "algorithm")
-        shown = (*usual[:4], "fun_stderr", "n_best", "maxcv", "x", "params", *usual[5:])
+        """A line for each unusual field, like SciPy's results; parameters by name stand for x."""
+        point = "x" if self.params is None else "params"
+        usual = ("message", "success", "status", "fun", point, "nit", "nfev", "algorithm")
+        shown = (*usual[:4], "fun_stderr", "n_best", "maxcv", *usual[4:])
         names = [name for name in shown if name in usual or self[name] != _DEFAULTS[name]]
         return lines({name: self[name] for name in names})
 

@@ -19,7 +19,7 @@ from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective
 from pyswarmopt.driver.evaluation import OnError
-from pyswarmopt.driver.history import Rows
+from pyswarmopt.driver.history import Rows, write_csv
 from pyswarmopt.driver.judge import ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.multi.modelled import AT_ONCE, MODELLED, ModelledSwarm
@@ -99,6 +99,29 @@ class MultiResult:
         if self._seen is None:
             raise ValueError("this search kept no points: minimize_multi(..., history='particles')")
         return self._seen
+
+    def to_pandas(self) -> Any:
+        """The front as a `pandas.DataFrame`: a row for each point, a column for each coordinate or
+        parameter and each objective, fun0, fun1, ...
+        """
+        import pandas as pd
+
+        header, rows = self._table()
+        return pd.DataFrame(rows, columns=header)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the same table as a CSV file with a header line; floats keep all digits."""
+        write_csv(path, *self._table())
+
+    def _table(self) -> tuple[list[str], list[list[Any]]]:
+        points = self.params or [{f"x{i}": n for i, n in enumerate(x)} for x in self.x.tolist()]
+        names = list(dict.fromkeys(name for point in points for name in point))
+        objectives = [f"fun{i}" for i in range(self.fun.shape[1])]
+        rows = [
+            [*map(point.get, names), *values]
+            for point, values in zip(points, self.fun.tolist(), strict=True)
+        ]
+        return [*names, *objectives], rows
 
     def __repr__(self) -> str:
         """A line for each field, with shortened arrays: the first and the last points of the front."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import time
 
@@ -131,6 +132,20 @@ def test_a_front_names_its_algorithm_seed_and_version():
     r = pso.minimize_multi(both, BOX, max_evals=20, seed=7)
     assert (r.algorithm, r.seed, r.version) == ("sms-ego, smpso", 7, pso.__version__)
     assert "smpso" in repr(r)
+
+
+def test_a_front_is_a_table(tmp_path):
+    """With a column for each parameter, empty where it is inactive, and for each objective."""
+    space = {"kind": ["a", "b"], "size": pso.when("kind", "b", (0.0, 1.0))}
+    front = pso.minimize_multi(
+        lambda kind, size=0.5: (size + (kind == "a"), 1 - size), space=space, max_evals=60, seed=0
+    )
+    front.to_csv(tmp_path / "front.csv")
+    with open(tmp_path / "front.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [[float(row["fun0"]), float(row["fun1"])] for row in rows] == front.fun.tolist()
+    for row, params in zip(rows, front.params, strict=True):
+        assert row["kind"] == params["kind"] and row["size"] == str(params.get("size", ""))
 
 
 def test_the_velocity_terms_of_a_recipe_move_a_front():
