@@ -59,13 +59,15 @@ def duration(seconds: float) -> str:
 def split_small_weights(
     coefficients: Mapping[str, float],
 ) -> tuple[list[tuple[str, float]], list[str]]:
-    """The weights of at least `SMALL` (all, if there is none), largest first; and the other names.
+    """The weights of at least `SMALL` (all, if there is none), largest first; and the other names
+    that have a weight.
 
     Example:
-        >>> split_small_weights({"a": 0.01, "b": -0.4, "c": 1.3})
+        >>> split_small_weights({"a": 0.01, "b": -0.4, "c": 1.3, "d": 0.0})
         ([('c', 1.3), ('b', -0.4)], ['a'])
     """
-    ordered = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
+    used = {name: weight for name, weight in coefficients.items() if weight} or coefficients
+    ordered = sorted(used.items(), key=lambda pair: -abs(pair[1]))
     large = [pair for pair in ordered if abs(pair[1]) >= SMALL] or ordered
     return large, [name for name, _ in ordered[len(large) :]]
 
@@ -81,9 +83,7 @@ def mixture_text(coefficients: Mapping[str, float]) -> str:
     """
     if not any(coefficients.values()):
         return "the base"
-    large, rest = split_small_weights(
-        {name: weight for name, weight in coefficients.items() if weight}
-    )
+    large, rest = split_small_weights(coefficients)
     (name, weight), *others = large
     text = f"{weight:.2f} {name}"
     for name, weight in others:

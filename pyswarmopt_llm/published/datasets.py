@@ -29,6 +29,7 @@ from pyswarmopt_llm.scores.tasks.columns import (
     check_names,
     find_columns,
     first_of,
+    in_other_case,
     renamed,
 )
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
@@ -374,7 +375,8 @@ def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> 
 def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
     """Returns a reader of a split's rows; numeric answers count classes or options from 0."""
     check_names(told, rows.column_names, where)
-    if not first_of(ANSWER, renamed(dict.fromkeys(rows.column_names), told)):
+    spelt = in_other_case(rows.column_names, told)
+    if not first_of(ANSWER, (*renamed(dict.fromkeys(rows.column_names), told), *spelt)):
         return lambda row, location: None
     columns = find_columns(Table(Path(where), rows.column_names, ()), told)
     header = columns.header("answer")

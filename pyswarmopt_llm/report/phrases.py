@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pyswarmopt.base.words import counted
+
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Result, Scores
 
 
 Interval = tuple[float, float]
+FEW = 20  # dev items below which one of them moves a score by more than 0.05
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 _SCALES = "A weight scales what an expert contributes"
 _WEIGHTS = f"{_SCALES}: a negative one subtracts it, and weights need not sum to 1."
@@ -129,3 +132,18 @@ def upper_first(text: str) -> str:
         'Run it in Ollama'
     """
     return text[:1].upper() + text[1:]
+
+
+def few(items: int) -> str:
+    """A warning of too few dev items to choose by; "" if there are enough, or none are known.
+
+    Example:
+        >>> few(3).partition(":")[0], few(20), few(0)
+        ('Only 3 dev examples', '', '')
+    """
+    if not 0 < items < FEW:
+        return ""
+    return (
+        f"Only {counted(items, 'dev example')}: the best of several candidates on so few may be "
+        "best by chance; give 100 or more."
+    )

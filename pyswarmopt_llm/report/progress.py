@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import PART_PLAIN, Event, duration
-from pyswarmopt_llm.report.phrases import one_line, score_text
+from pyswarmopt_llm.report.phrases import few, one_line, score_text
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost, Timed
@@ -238,10 +238,12 @@ def headline(start: Mapping[str, Any]) -> str:
     particles = counted(start["particles"], "particle")
     of = f" of {counted(start['dev_items'], 'dev example')}" if start["dev_items"] else ""
     details = ", ".join(_details(start, settings))
+    warning = few(start["dev_items"])
     return (
         f"{start['run']}: {counted(len(start['experts']), 'expert')} on {tasks}; {particles}, "
         f"at most {counted(start['evaluations_planned'], 'evaluation')}{of}"
         + (f" ({details})" if details else "")
+        + (f"\n{warning}" if warning else "")
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyswarmopt.base.words import counted, in_list
 from pyswarmopt_llm.common.events import duration
-from pyswarmopt_llm.report.phrases import one_line, score_text
+from pyswarmopt_llm.report.phrases import few, one_line, score_text
 from pyswarmopt_llm.report.words import tested_briefly
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ def remarks(result: Result, way: Headroom | None) -> Iterator[str]:
     if way is not None:
         yield headroom(way)
     yield chosen_on_dev(result.cost.evaluations, tested=result.best.test is not None)
+    pair = result.lead(split="dev")
+    if pair and (warning := few(pair.n)):
+        yield warning
     if result.front and result.front.points:
         more = counted(len(result.front.points), "more point")
         yield f"In front/: {more} of the Pareto front."

@@ -11,6 +11,7 @@ from pyswarmopt_llm.scores.tasks.table import Table
 
 NAMED = 20  # most bad rows, or kinds of fault, in a message
 ALIKE = 3  # most rows with one fault
+SKIPPED = 10  # most skipped rows in a note
 
 
 def note_on_bad(table: Table, bad: Mapping[str, UserError], skip: bool | None, good: int) -> str:
@@ -30,7 +31,7 @@ def note_on_bad(table: Table, bad: Mapping[str, UserError], skip: bool | None, g
 def left_out(table: Table, locations: Sequence[str]) -> str:
     """A note on skipped rows of a table: number and location."""
     places = [location.removeprefix(f"{table.path}: ") for location in locations]
-    return f"{len(places)} of {len(table.rows)} rows left out ({listed(places, NAMED)})"
+    return f"{len(places)} of {len(table.rows)} rows left out ({listed(places, SKIPPED)})"
 
 
 def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserError:

@@ -142,6 +142,8 @@ class Columns:
             for name, value in renamed(row.values, self.names).items()
             if name and not (self.blank and value == "")
         }
+        if self.question == "prompt":
+            values.pop("question", None)  # another column of the file
         options = [values.pop(letter, None) for letter in self.letters]
         while options and options[-1] in (None, ""):  # rows may have different columns
             options.pop()
@@ -163,10 +165,13 @@ def find_columns(
         UserError: no column of questions or answers, or no such column as the user named.
     """
     check_names(told, table.names, str(table.path))
+    given = told
+    told = {**in_other_case(table.names, given), **given}
     names = list(renamed(dict.fromkeys(table.names), told))
-    verbatim = "prompt" in names and (prompts or "question" not in names)
+    wanted = "prompt" in given and "question" not in given
+    verbatim = "prompt" in names and (prompts or wanted or "question" not in names)
     asked = "prompt" if verbatim else first_of(QUESTION, names)
-    replied = first_of(("answer",) if verbatim else ANSWER, names)
+    replied = first_of(("answer",) if verbatim else _given_first(ANSWER, given), names)
     csv = table.path.suffix.lower() in DELIMITED
     missing = [] if asked else ["question"]
     if answered and not replied and not verbatim:
@@ -182,6 +187,28 @@ def find_columns(
         ours["answer"] = told.get(replied, replied)
     options = letters if letters[1:] else ()
     return Columns(ours, question, replied == LABEL, options, split, csv or prompts)
+
+
+def in_other_case(headers: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
+    """Our names of question and answer -> headers that differ from them only in case or blanks.
+
+    Args:
+        headers: the table's columns.
+        told: our column name -> the table's, given by the user.
+
+    Example:
+        >>> in_other_case(["Question", "Answer ", "id"], {}), in_other_case(["Text", "text"], {})
+        ({'question': 'Question', 'answer': 'Answer '}, {})
+    """
+    free = [header for header in headers if header not in told.values()]
+    plain = {header.strip().casefold(): header for header in free}
+    ours = {*QUESTION, *ANSWER, "prompt"} - {*headers, *told}
+    return {name: plain[name.casefold()] for name in sorted(ours) if name.casefold() in plain}
+
+
+def _given_first(names: Sequence[str], told: Mapping[str, str]) -> Sequence[str]:
+    """Our names, before others those for which the user named a column."""
+    return sorted(names, key=lambda name: name not in told)
 
 
 def first_of(names: Sequence[str], columns: Iterable[str]) -> str:
@@ -215,7 +242,7 @@ def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
 
 def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
     """The existing columns, and how to name missing ones."""
-    listed = ", ".join(map(str, names)) or "nothing"
+    listed = ", ".join(filter(None, map(str, names))) or "nothing"
     it = "them" if missing[1:] else "it"
     named = ",".join(f"{name}=COLUMN" for name in missing)
     first = " (or add a first line with their names)" if headed and missing[1:] else ""

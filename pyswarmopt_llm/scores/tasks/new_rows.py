@@ -16,6 +16,7 @@ from pyswarmopt_llm.scores.tasks.columns import (
     Reading,
     find_columns,
     first_of,
+    in_other_case,
     parse_reading,
 )
 from pyswarmopt_llm.scores.tasks.items import content, parse_item
@@ -52,8 +53,9 @@ def read_prompts(name: str, dev: int | None, test: int | None, reading: Reading)
 def _columns_of_prompts(table: Table, told: Mapping[str, str]) -> Columns:
     """The columns, with the user's names; the question column holds the prompts."""
     told = {"prompt" if name == "question" else name: column for name, column in told.items()}
-    column = first_of(("prompt", *QUESTION), table.names)
-    told = {"prompt": column, **told} if column else told
+    spelt = in_other_case(table.names, told)
+    column = first_of(("prompt", *QUESTION), (*table.names, *spelt))
+    told = {"prompt": spelt.get(column, column), **told} if column else told
     return find_columns(table, told, answered=False, prompts=True)
 
 
@@ -64,7 +66,6 @@ def prompt_reader(columns: Columns) -> Callable[[FileRow], Item]:
     def read(row: FileRow) -> Item:
         columns.check(row, ("prompt",))
         record = {**columns.record(row), "choices": None}
-        record.pop("question", None)  # from another column
         item = parse_item(record, row.location, row.id.removeprefix("row-"))
         other = seen.setdefault(content(item), row.location)
         if other != row.location:

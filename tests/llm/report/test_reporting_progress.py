@@ -242,3 +242,9 @@ def test_json_lines_are_the_events_to_the_letter() -> None:
         json_lines(out)(event)
     read = [json.loads(line) for line in out.getvalue().splitlines()]
     assert read == [{"event": event.kind, **event.data} for event in events]
+
+
+@pytest.mark.parametrize(("items", "warned"), [(1, True), (19, True), (20, False), (0, False)])
+def test_a_search_begins_with_a_warning_of_few_dev_examples(items: int, warned: bool) -> None:
+    start = Event("start", {**START.data, "dev_items": items})
+    assert ("by chance" in shown(start)) == warned

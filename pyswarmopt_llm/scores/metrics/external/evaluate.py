@@ -50,8 +50,8 @@ class EvaluateMetric:
             )
         except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
             raise UserError(
-                f"`metric` evaluate:{spec}: {first_line(error)}; give a metric's folder, or its "
-                "name online"
+                f"`metric` evaluate:{spec}: {first_line(error).rstrip('.')}; give a metric's folder, or "
+                "its name online"
             ) from error
         self._refuse_errors()
 

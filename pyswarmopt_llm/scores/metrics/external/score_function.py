@@ -26,6 +26,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserErro
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.own import fingerprint, here
+from pyswarmopt_llm.common.registry import closest
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at
 from pyswarmopt_llm.scores.metrics.written import Written, means_of_items
@@ -63,15 +64,18 @@ class ScoreFunction:
         file, _, name = spec.rpartition(":")
         self._folder = os.getcwd()
         self._function: Any = here("metric", spec)
+        remedy = _GIVE
         self.fingerprint = fingerprint(spec)
         if self._function is None:
             self._file = self._found(file)
-            self._function = getattr(self._run_file(), name, None)
+            module = self._run_file()
+            self._function = getattr(module, name, None)
+            remedy = _nearest(name, module)
         else:
             code = getattr(self._function, "__code__", None)
             self._file = Path(getattr(code, "co_filename", ""))
         if not callable(self._function):
-            raise self._refusal(f"{self._file.name} has no function {name}; {_GIVE}")
+            raise self._refusal(f"{self._file.name} has no function {name}; {remedy}")
         self._parameters = self._named(name)
 
     def parts(self, prompts: Sequence[str], replies: Sequence[str], items: Sequence[Item]) -> Parts:
@@ -375,6 +379,13 @@ def _find(spec: str) -> Any:
     if not callable(function):
         raise InvalidOption("utility", spec, f"{module} has no function {name}")
     return function
+
+
+def _nearest(name: str, module: ModuleType) -> str:
+    """What to give instead of a function that a file does not have."""
+    functions = [key for key, value in vars(module).items() if callable(value)]
+    close = closest(name, functions)
+    return _GIVE if close is None else f"did you mean {close}?"
 
 
 def _line_in(error: BaseException, file: str | None) -> str:
