@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import PART_PLAIN, Event
-from pyswarmopt_llm.report.progress import WINDOW, SearchState
+from pyswarmopt_llm.report.progress import WINDOW, SearchState, headline
 from pyswarmopt_llm.report.terminal import json_lines, progress
 from pyswarmopt_llm.searching.find import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -246,5 +246,4 @@ def test_json_lines_are_the_events_to_the_letter() -> None:
 
 @pytest.mark.parametrize(("items", "warned"), [(1, True), (19, True), (20, False), (0, False)])
 def test_a_search_begins_with_a_warning_of_few_dev_examples(items: int, warned: bool) -> None:
-    start = Event("start", {**START.data, "dev_items": items})
-    assert ("by chance" in shown(start)) == warned
+    assert ("by chance" in headline({**START.data, "dev_items": items})) == warned
