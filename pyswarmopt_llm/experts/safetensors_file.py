@@ -22,6 +22,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.interfaces import Computed
 
+_POINTER = b"version https://git-lfs"
 # Names in the format, in the library's storage order.
 DTYPES = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
@@ -56,9 +57,19 @@ def readable(path: Path) -> Iterator[None]:
             "is there"
         ) from error
     except (safetensors.SafetensorError, ValueError) as error:
+        if _is_pointer(path):
+            raise UserError(
+                f"{path}: is a pointer of Git LFS in place of the weights; run git lfs pull there"
+            ) from error
         raise UserError(
             f"{path}: truncated or corrupt ({first_line(error)}); copy or export it again"
         ) from error
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a clone without Git LFS left the file's address instead of the file."""
+    with path.open("rb") as file:
+        return file.read(len(_POINTER)) == _POINTER
 
 
 def read_header(path: Path) -> dict[str, TensorHeader]:

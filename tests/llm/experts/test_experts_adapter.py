@@ -78,6 +78,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "json list": (lambda p: (p / CONFIG).write_text("[]"), "not an object"),
     "truncated": (lambda p: (p / WEIGHTS).write_bytes((p / WEIGHTS).read_bytes()[:-1]), "corrupt"),
     "empty": (lambda p: (p / WEIGHTS).write_bytes(b""), "corrupt"),
+    "pointer": (
+        lambda p: (p / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid 1\n"),
+        "git lfs pull",
+    ),
     "absurd header": (lambda p: (p / WEIGHTS).write_bytes(b"\xff" * 8 + b"{}"), "corrupt"),
     "no tensors": (stored(dict.clear), "has no LoRA weights"),
     "partner": (stored(lambda t: t.pop(KEY_B)), f"{MODULE} has no lora_B.weight"),
