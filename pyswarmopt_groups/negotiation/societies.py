@@ -99,7 +99,9 @@ def leading(ballots: Sequence[str | None]) -> set[str]:
 
 
 def _verdict(debate: Debate) -> Verdict:
-    rounds = [voting.cluster(ballots) for ballots in debate.ballots]
+    # of all rounds together: an answer may be worded otherwise in the next one
+    together = iter(voting.cluster([ballot for ballots in debate.ballots for ballot in ballots]))
+    rounds = [[next(together) for _ in ballots] for ballots in debate.ballots]
     tied = voting.majority(rounds[-1]).tied
     last = rounds[-1]
     answer = tied[0] if len(tied) == 1 else None
