@@ -23,6 +23,7 @@ from pyswarmopt_llm.common.files.regular import (
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
 ABOUT = "about.json"
+LOCK = ".lock"
 FORMAT = 2
 
 
@@ -60,7 +61,7 @@ class Directory:
             UserError: names what differs.
         """
         path = self.path
-        if path is None or not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        if path is None or not path.exists() or (path.is_dir() and _is_unused(path)):
             return
         file = path / ABOUT
         try:
@@ -97,7 +98,7 @@ class Directory:
         if path is None:
             yield Store(None)
             return
-        lock = FileLock(path / ".lock", timeout=0)
+        lock = FileLock(path / LOCK, timeout=0)
         try:
             path.mkdir(parents=True, exist_ok=True)
             refuse_links(path)
@@ -125,3 +126,8 @@ class Directory:
             raise UserError(
                 f"{path}: base, experts or tasks changed since it was begun; choose another `out`"
             )
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether a folder is empty, but for what a call leaves that was killed at its beginning."""
+    return all(file.name == LOCK or file.suffix == ".part" for file in folder.iterdir())

@@ -14,8 +14,10 @@ from member_helpers import Scripted
 from search_helpers import files, questions, swarm_llm, write_task
 
 from pyswarmopt_groups.cli.options import following
+from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.registry import VOTES
+from pyswarmopt_llm.common.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("short_texts")
 
@@ -183,3 +185,19 @@ def test_a_question_of_the_users_is_answered(
     code, out, err = swarm_llm(capsys, *words)
     assert code == 0 and "% agree" in out and "of 3 answer" in out, err
     assert [line.split()[0] for line in out.splitlines()[-3:]] == verdict["members"]
+
+
+def test_a_folder_that_holds_no_results_yet_is_as_new(tmp_path: Path) -> None:
+    """As a call that was killed at its beginning, or found no room for its first file, leaves it."""
+    out = tmp_path / "out"
+    directory = Directory(out, {"seed": 0}, (), "an ensemble")
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / ".12-0123abcd.part").write_text("{")
+    directory.check()
+    with directory.opened({}) as store:
+        store.add("strategy", "majority", {})
+    directory.check()
+    (out / "about.json").unlink()
+    with pytest.raises(UserError, match="holds something else"):
+        directory.check()
