@@ -35,9 +35,11 @@ READING = {
 }
 _ABOUT = {
     "model-swarms": (
-        "the published update and sizes over weight changes, with one set of coefficients and every "
-        "example scored."
+        "the published update and sizes over weight changes, with every example scored and one set of "
+        "coefficients, where the paper takes the best of a grid; a small budget ends it before its "
+        "patience does."
     ),
+    "evolmerge": "a weight and a density for each expert; its paper has them by layer, in 1,000 trials.",
     RANDOM: "the search of item-model, over adapters of random factors in place of the experts.",
 }
 

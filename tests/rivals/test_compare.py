@@ -441,3 +441,12 @@ def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
     about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
     result = {"methods": methods, "task": "t", "metric": "accuracy", **about}
     assert words in next(summary_lines(result))
+
+
+def test_who_has_less_than_its_paper_gives_is_named() -> None:
+    rows = {name: verdict_row(0.6) for name in ("model-swarms", "evolmerge", "ties")}
+    about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
+    lines = list(summary_lines({"methods": rows, "task": "t", "metric": "accuracy", **about}))
+    named = {name for name in rows for line in lines if line.startswith(f"{name}: ")}
+    assert named == {"model-swarms", "evolmerge"}
+    assert all("paper" in line for line in lines for name in named if line.startswith(name))
