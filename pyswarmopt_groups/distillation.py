@@ -23,7 +23,7 @@ from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
-from pyswarmopt_llm.searching.training.train import train_expert
+from pyswarmopt_llm.searching.training.expert import train_expert
 from pyswarmopt_llm.searching.training.trainer import OnRound
 
 COPIES = 8  # examples for one question's probabilities

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.written import Written
     from pyswarmopt_llm.scores.tasks import Task
     from pyswarmopt_llm.scores.tasks.load import load_task
-    from pyswarmopt_llm.searching.loop import SearchResult
+    from pyswarmopt_llm.searching.search import SearchResult
     from pyswarmopt_llm.searching.training.examples import TrainingOptions
-    from pyswarmopt_llm.searching.training.train import TrainingResult, train_expert
+    from pyswarmopt_llm.searching.training.expert import TrainingResult, train_expert
     from pyswarmopt_llm.searching.use.evaluate import evaluate_model as evaluate
     from pyswarmopt_llm.searching.use.exam import EvalResult
     from pyswarmopt_llm.searching.use.generate import generate_text as generate
@@ -57,11 +57,11 @@ _HOME = {
     "RewardModel": "published.classifiers",
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
-    "SearchResult": "searching.loop",
+    "SearchResult": "searching.search",
     "Space": "common.interfaces",
     "Task": "scores.tasks",
     "TrainingOptions": "searching.training.examples",
-    "TrainingResult": "searching.training.train",
+    "TrainingResult": "searching.training.expert",
     "UserError": "common.errors",
     "Utility": "common.interfaces",
     "Written": "scores.metrics.written",
@@ -81,7 +81,7 @@ _HOME = {
     "resume": "report.run",
     "score_of": "common.statistics",
     "search": "report.run",
-    "train_expert": "searching.training.train",
+    "train_expert": "searching.training.expert",
 }
 
 

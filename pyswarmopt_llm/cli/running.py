@@ -30,7 +30,7 @@ from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost
-    from pyswarmopt_llm.searching.loop import SearchResult
+    from pyswarmopt_llm.searching.search import SearchResult
 
 log = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ from pyswarmopt_llm.searching.training.examples import (
 )
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.training.train import TrainingResult
+    from pyswarmopt_llm.searching.training.expert import TrainingResult
 
 
 def command(
@@ -97,7 +97,7 @@ def command(
         for line in _read(sources):
             echo(line)
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.searching.training.train import train_expert
+    from pyswarmopt_llm.searching.training.expert import train_expert
 
     with items_bar(quiet, "loss -") as show:
         done = train_expert(

@@ -20,11 +20,11 @@ from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.run_page import render_report
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.searching import loop
-from pyswarmopt_llm.searching.loop import SearchResult
+from pyswarmopt_llm.searching import search as job
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
+from pyswarmopt_llm.searching.search import SearchResult
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         0.62
     """
     with _listening(on_event) as listener:
-        return _judged(loop.search(config, listener, write_for_people))
+        return _judged(job.search(config, listener, write_for_people))
 
 
 def resume(

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import typed
@@ -20,7 +19,7 @@ from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found
-from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.commonest import commonest_label
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -39,15 +38,12 @@ from pyswarmopt_llm.searching.scoring.result import (
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
-if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.fitting import Training
-
 log = logging.getLogger(__name__)
 _HANDED_OVER = ("model test", "best")  # name of a row in the store
 _STAGES = ("mixture", "trained")  # one of them is the result of a search that trains
 
 
-def finish(job: Job, run: Run, found: Found, training: Training | None, start: float) -> Result:
+def finish(job: Job, run: Run, found: Found, training: Training, start: float) -> Result:
     """Write ``best/``, read it back and score it; score its baselines on test.
 
     All scores are of the written files, except a trained model's on dev, which are cross-fitted.
@@ -57,24 +53,24 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         job: the search.
         run: run directory.
         found: outcome of exploring.
-        training: models before and after training; None without training.
+        training: models before and after training.
         start: when the search began in this process, by `time.perf_counter`.
     """
-    made, own = ({}, "") if training is None else (training.models, training.best)
-    chosen = made.get(own, found.chosen)
+    chosen = training.models.get(training.best, found.chosen)
     files = _write_best(job, run, chosen)
     splits = _evaluators(job, found)
     measure = partial(_measure, job, run, splits)
     best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
-    contestants = {"best": best, **_contestants(job, found, made, own)}
+    contestants = {"best": best, **_contestants(job, found, training)}
     models = {name: measure(name, one) for name, one in contestants.items()}
-    if own:
-        models[own] = models["best"]
+    if training.best:
+        models[training.best] = models["best"]
     _warn_of_noise(run, models["best"].dev.value, chosen.value)
     begun = time.perf_counter()
-    rivals = _rivals(job, made)
+    rivals = _rivals(job, training.models)
     for name, one in rivals.items():
-        models[name] = models["trained"] if one is made.get("trained") else measure(name, one)
+        known = one is training.models.get("trained")
+        models[name] = models["trained"] if known else measure(name, one)
     apart = time.perf_counter() - begun
     models |= _commonest(job, splits)
     doubts = _kept_replies(job, run, files, found, models)
@@ -91,7 +87,7 @@ def finish(job: Job, run: Run, found: Found, training: Training | None, start: f
         experts=_experts(job, found),
         space=job.plan.kind.name,
         graph=job.plan.kind.in_words(files, job.pool.space.expert_names),
-        expert_iteration=None if training is None else training.iteration,
+        expert_iteration=training.iteration,
         front=front,
         by_label=_by_label(job, run),
         notes=_notes(job, run, found, doubts),
@@ -150,14 +146,13 @@ def _seconds(job: Job, run: Run, start: float, apart: float) -> float:
     return round(earlier + time.perf_counter() - start - apart, 3)
 
 
-def _contestants(
-    job: Job, found: Found, made: Mapping[str, Contestant], own: str
-) -> dict[str, Contestant]:
+def _contestants(job: Job, found: Found, training: Training) -> dict[str, Contestant]:
     """The models to compare with the result, by name, without base and fine-tuned baselines."""
     vertices = job.pool.space.vertices()
     single = found.single
     contestants = {"best_single": Contestant(vertices[single], dev=found.experts[single])}
-    contestants |= {name: made[name] for name in _STAGES if name in made and name != own}
+    made = training.models
+    contestants |= {name: made[name] for name in _STAGES if name in made and name != training.best}
     if job.plan.kind.averages:
         contestants["uniform"] = Contestant(vertices.mean(0))
     return contestants
@@ -277,7 +272,7 @@ def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objectiv
 def _cost(
     job: Job,
     run: Run,
-    training: Training | None,
+    training: Training,
     rivals: Collection[str],
     seconds: float,
     workers_memory: int,
@@ -289,7 +284,7 @@ def _cost(
     return Cost(
         evaluations=len({row.key for row in run.searched}),
         item_evaluations=items,
-        passes=items + (0 if training is None else training.passes),
+        passes=items + training.passes,
         passes_rivals=sum(row["n"] for row in spent) if job.work.rivals else None,
         seconds=seconds,
         seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.work.rivals else None,

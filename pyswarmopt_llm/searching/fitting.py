@@ -19,9 +19,8 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapt
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.choices import FULL, PASSES, Choices, Schedule
 from pyswarmopt_llm.searching.find import Found
-from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import TRAINED, Row
-from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, position_key
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 
@@ -153,26 +152,6 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
         differences = zip(trained.per_item, before.per_item, strict=True)
         error = score_of([after - own for after, own in differences]).stderr
     return trained.value >= before.value - (0.0 if math.isnan(error) else errors * error)
-
-
-@dataclass(frozen=True)
-class Training:
-    """Models before and after training, with their scores on dev; the trained ones are
-    cross-fitted.
-
-    Attributes:
-        models: as in `Result`: ``mixture`` and ``trained``, one of which is the result; after
-            training on labels also ``base_tuned`` and ``expert_tuned``, after training on replies
-            ``base``.
-        best: name of the result, ``mixture`` or ``trained``.
-        passes: forward passes per item of all training.
-        iteration: outcome of training on replies.
-    """
-
-    models: Mapping[str, Contestant]
-    best: str
-    passes: int
-    iteration: Iterated | None = None
 
 
 def announce(job: Job, positions: Iterable[Tensor], tell: OnEvent) -> None:

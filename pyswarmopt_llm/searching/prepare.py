@@ -25,6 +25,7 @@ from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan, Work
 from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
 
@@ -134,6 +135,26 @@ class Contestant:
     def realise(self, space: Space) -> Patch:
         """The patch for an engine."""
         return space.realise(self.position) if self.patch is None else self.patch
+
+
+@dataclass(frozen=True)
+class Training:
+    """Models before and after training, with their scores on dev; the trained ones are
+    cross-fitted. By default, nothing is trained.
+
+    Attributes:
+        models: as in `Result`: ``mixture`` and ``trained``, one of which is the result; after
+            training on labels also ``base_tuned`` and ``expert_tuned``, after training on replies
+            ``base``.
+        best: name of the result, ``mixture`` or ``trained``.
+        passes: forward passes per item of all training.
+        iteration: outcome of training on replies.
+    """
+
+    models: Mapping[str, Contestant] = field(default_factory=dict)
+    best: str = ""
+    passes: int = 0
+    iteration: Iterated | None = None
 
 
 def prepare(config: SearchConfig) -> Job:

@@ -36,13 +36,12 @@ from pyswarmopt_llm.searching.fitting import (
     MIXTURE,
     Fitting,
     Meter,
-    Training,
     announce,
     not_worse,
     trained_row,
 )
 from pyswarmopt_llm.searching.item_model import SOFTNESS
-from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
@@ -80,7 +79,7 @@ def softened(margins: Margins) -> Score:
     return score_of(expit(closest / scale).tolist())
 
 
-def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
+def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
     """Train the model that a search found, and score it; results in the run directory are reused.
 
     Args:
@@ -90,7 +89,7 @@ def train_further(job: Job, run: Run, found: Found, tell: OnEvent) -> Training |
         tell: called with progress.
 
     Returns:
-        The models before and after; None if too few replies were better than before, or no time is
+        The models before and after; none if too few replies were better than before, or no time is
         left.
     """
     if job.objectives.written:

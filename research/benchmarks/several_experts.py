@@ -42,7 +42,7 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Packed, pack, unpack
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
-from pyswarmopt_llm.searching.training.train import train_expert
+from pyswarmopt_llm.searching.training.expert import train_expert
 from pyswarmopt_llm.searching.training.trainer import fit
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in

@@ -14,8 +14,8 @@ from search_helpers import history, small
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.scoring.record import unpack
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_rivals.bench import Bench, Trial
 from pyswarmopt_rivals.comparison.contestants import contestant, known_methods, run, why_not
 from pyswarmopt_rivals.methods.method import Settings

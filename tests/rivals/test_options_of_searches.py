@@ -16,7 +16,7 @@ from search_helpers import Json, history, louder, questions, write_task
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.run import decide_task
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare
 

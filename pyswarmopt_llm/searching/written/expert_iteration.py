@@ -49,12 +49,11 @@ from pyswarmopt_llm.searching.fitting import (
     Fitting,
     Meter,
     Spend,
-    Training,
     announce,
     not_worse,
     trained_row,
 )
-from pyswarmopt_llm.searching.prepare import Contestant, Job
+from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run
@@ -84,9 +83,9 @@ def round_name(start: str, number: int) -> str:
     return f"{'' if start == START else f'{start}-'}round-{number}"
 
 
-def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Training | None:
-    """Train the base and the mixture, each on the best of its replies, round by round; None if both
-    have too few. The base comes first: time it does not use is left to the mixture.
+def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
+    """Train the base and the mixture, each on the best of its replies, round by round; nothing if
+    both have too few. The base comes first: time it does not use is left to the mixture.
     """
     mixture = found.chosen.position
     starts = {BASE: torch.zeros_like(mixture)}
@@ -103,7 +102,7 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
         if rounds
     }
     if not trained:
-        return None
+        return Training()
     own = max(reversed(trained), key=lambda name: trained[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.searching.training.train import train_expert
+from pyswarmopt_llm.searching.training.expert import train_expert
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 

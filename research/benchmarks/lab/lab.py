@@ -197,7 +197,7 @@ def make_expert(base: Path, out: Path, examples: Sequence[Any], seed: int = 0) -
     """A LoRA expert."""
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.examples import TrainingOptions
-    from pyswarmopt_llm.searching.training.train import train_expert
+    from pyswarmopt_llm.searching.training.expert import train_expert
 
     done = train_expert(
         resolve_base(str(base)),

@@ -195,7 +195,7 @@ def make_experts(lab: Path) -> None:
     from pyswarmopt_llm.engine.transformers import load_engine
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.examples import TrainingOptions
-    from pyswarmopt_llm.searching.training.train import train_expert
+    from pyswarmopt_llm.searching.training.expert import train_expert
 
     base = resolve_base(str(lab / "base"))
     engine = load_engine(base, "float32", "cpu", 1)

@@ -20,8 +20,8 @@ from pyswarmopt_llm.scores.metrics.by_name import METRICS, find_metric
 from pyswarmopt_llm.scores.metrics.objectives import check_window, scorings_of
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
 from pyswarmopt_llm.scores.tasks.answers import is_correct
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
+from pyswarmopt_llm.searching.search import search
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"

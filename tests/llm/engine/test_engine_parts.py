@@ -20,8 +20,8 @@ from pyswarmopt_llm.engine.by_token import distributions, next_token_logprobs, s
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
+from pyswarmopt_llm.searching.search import search
 
 PROMPTS = [f"Say {'very ' * k}well:" for k in range(7)]
 SIZES = [2048, 1024, 512, 256, 128, 64, 32, 16, 8]

@@ -26,7 +26,7 @@ from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.experts.quantised.gguf import dequantised
 from pyswarmopt_llm.mix.load import open_model
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.tools.export import export_model
 
 

@@ -212,7 +212,7 @@ def keep_trained(monkeypatch: pytest.MonkeyPatch, kept: Callable[..., bool] | bo
 
 def stopped(config: SearchConfig, number: int = 1, kind: str = "evaluation") -> Path:
     """The run of a search that was stopped at the `number`-th event of that kind."""
-    from pyswarmopt_llm.searching.loop import search
+    from pyswarmopt_llm.searching.search import search
 
     with pytest.raises(KeyboardInterrupt):
         search(config, stop_at(number, kind))

@@ -22,8 +22,8 @@ from pyswarmopt_llm.experts.full_model import inspect_models
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.full import FullSpace
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
+from pyswarmopt_llm.searching.search import search
 
 Tensors = dict[str, torch.Tensor]
 

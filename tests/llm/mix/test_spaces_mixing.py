@@ -25,7 +25,7 @@ from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.coefficients import starting_points, sums
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.mix.factor import FactorSpace
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.search import search
 
 
 @given(st.integers(2, 12), st.integers(0, 30), st.integers(0, 99))

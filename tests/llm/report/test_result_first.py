@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.report import run as report
 from pyswarmopt_llm.report.finished import write_report
-from pyswarmopt_llm.searching import loop
+from pyswarmopt_llm.searching import search as job
 from pyswarmopt_llm.searching.scoring.parents import stated_licence
 
 # Ten levels of "everything above, ten times": 10^10 merges.
@@ -102,7 +102,7 @@ def test_what_cannot_be_written_for_people_is_told_and_written_later(
 ) -> None:
     base = Path(shutil.copytree(settings.base, tmp_path / "own-base"))
     settings = replace(settings, base=str(base))
-    found = loop.search(settings, publish=written_in_vain(settings))
+    found = job.search(settings, publish=written_in_vain(settings))
     assert json.loads((found.run / "result.json").read_text()) == found.result
     card, page = (record.getMessage() for record in caplog.records[-2:])
     assert "best/README.md: not written (" in card and "report.html: not written (" in page
@@ -127,7 +127,7 @@ def test_a_search_that_is_stopped_while_it_writes_for_people_has_its_result(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        loop.search(settings, publish=stop)
+        job.search(settings, publish=stop)
     run = Path(settings.out)
     assert (run / "result.json").is_file() and not (run / "report.html").exists()
     report.resume(run)

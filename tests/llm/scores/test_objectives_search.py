@@ -20,9 +20,9 @@ from pyswarmopt_llm.cli.running import show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.leaders import Archive
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 

@@ -23,9 +23,9 @@ import pyswarmopt_llm
 import pyswarmopt_rivals
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
+from pyswarmopt_llm.searching.search import search
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pyswarmopt_llm.common.statistics import paired_test, score_of
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.metrics.written import ReplyMetric
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 from pyswarmopt_llm.searching.use.generate import generate_text
 from pyswarmopt_llm.searching.use.opening import result_of

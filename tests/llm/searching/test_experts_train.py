@@ -33,7 +33,7 @@ from pyswarmopt_llm.searching.training.examples import (
     load_examples,
     training_items,
 )
-from pyswarmopt_llm.searching.training.train import chat_items, target_shapes, train_expert
+from pyswarmopt_llm.searching.training.expert import chat_items, target_shapes, train_expert
 from pyswarmopt_llm.searching.training.trainer import Lora, choice_loss, warmup_cosine
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 

@@ -30,7 +30,7 @@ from search_helpers import (
 import pyswarmopt_groups.run as group_run
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 NAMES = ("ant", "bee", "cat")

@@ -20,7 +20,7 @@ from search_helpers import WORDS, MakeSearch, Shell, questions, swarm_llm, write
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.loop import search
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use import predict as job
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.from_run import with_run

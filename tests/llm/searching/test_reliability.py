@@ -23,9 +23,9 @@ from workers_helpers import same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.hardware import peak_memory
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.servers.workers import local, pool
 from pyswarmopt_llm.servers.workers.worker import Order
 

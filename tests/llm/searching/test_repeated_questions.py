@@ -24,8 +24,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.training.trainer import fit, folds
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 from pyswarmopt_llm.tools.analyse import start_name

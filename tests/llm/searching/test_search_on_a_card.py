@@ -20,10 +20,10 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine import transformers as load
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.servers.workers.worker import Handler, Order
 
 QUESTIONS = Questions("dev", (("words", "likelihood"),))

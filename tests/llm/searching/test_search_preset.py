@@ -20,8 +20,8 @@ from pyswarmopt_llm.report.progress import decided as words_of_start
 from pyswarmopt_llm.report.progress import price
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
-from pyswarmopt_llm.searching.loop import about
 from pyswarmopt_llm.searching.prepare import prepare, reopen
+from pyswarmopt_llm.searching.search import about
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from pyswarmopt_llm.report.run import SearchResult, search
 from pyswarmopt_llm.scores.metrics import accuracy
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task
-from pyswarmopt_llm.searching import loop
+from pyswarmopt_llm.searching import search as job
 from pyswarmopt_llm.searching.find import point_to_writing
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 from pyswarmopt_llm.searching.use.exam import EvalResult
@@ -133,7 +133,7 @@ def test_card_and_report_are_written_by_whoever_runs_the_search(
     for file in ("best/README.md", "report.html"):
         text = (finished.run / file).read_text(encoding="utf-8")
         assert all(word in text for word in ("ant", "bee", "cat", "words.json", *scores))
-    alone = loop.search(replace(config, out=str(tmp_path / "run")))
+    alone = job.search(replace(config, out=str(tmp_path / "run")))
     assert lasting(alone.result) == lasting(finished.result)
     assert not {"best/README.md", "report.html"} & files(alone.run).keys()
 

@@ -17,10 +17,10 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.chat import DAY
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
-from pyswarmopt_llm.searching.loop import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.config import EvalConfig, Machine
 from pyswarmopt_llm.searching.use.from_run import with_run
 from pyswarmopt_llm.searching.use.opening import model_of, open_model

@@ -1,9 +1,8 @@
 """The main job: a swarm of experts searches for a better one.
 
 A search is decided (`plan`), loaded (`prepare`), explored (`find`, `explore`), trained (`train`)
-and finished (`finish`): the result is written, read back, and scored beside its baselines. The
-caller writes card and report (`report.run`). The run directory stores everything expensive, so
-resuming means repeating.
+and finished (`finish`). The caller writes card and report (`report.run`). The run directory stores
+everything expensive, so resuming means repeating.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.finish import finish
-from pyswarmopt_llm.searching.prepare import Job, prepare
+from pyswarmopt_llm.searching.prepare import Job, Training, prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Fingerprints, Run, check_new
 
@@ -159,7 +158,7 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
             run.write_about(about(job))  # no grid from here on
         start = time.perf_counter()
         found = find(job, run, tell)
-        training = None
+        training = Training()
         if job.plan.trains:
             from pyswarmopt_llm.searching.train import train_further
 
