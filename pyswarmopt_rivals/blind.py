@@ -29,6 +29,7 @@ from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
 from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling
+from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.use.against import Turns, names_in_words, two_models
@@ -98,6 +99,25 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     Raises:
         UserError: bad input, in one line; existing files are not overwritten.
     """
+    _check(config, file)
+    votes = up_to(
+        ReplyMetric("human votes", needs="nothing"),
+        config.max_new_tokens,
+        Sampling.of(config.temperature, config.samples, config.seed),
+    )
+    exam = Exam(load_items(config), config.split, votes)
+    replies = _replies(config, exam, on_items)
+    names = names_in_words(config)
+    repeats = {str(place): number for place, number in enumerate(repeated(exam.items), start=1)}
+    key = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, [], repeats)
+    rows = _pairs(exam.items, replies, config.seed, key)
+    write_json(key_of(file), asdict(key))
+    write_text(file, _as_csv(rows))
+    return key
+
+
+def _check(config: EvalConfig, file: Path) -> None:
+    """Refuse options that votes have no use for, and files that exist."""
     if config.against is None:
         raise InvalidOption("against", None, "missing; name the model of the other replies")
     for path in (file, key_of(file)):
@@ -107,12 +127,10 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         raise InvalidOption("metric", config.metric, "here people judge; remove it")
     if config.scoring not in ("auto", "generate"):
         raise InvalidOption("scoring", config.scoring, "here replies are written; remove it")
-    votes = up_to(
-        ReplyMetric("human votes", needs="nothing"),
-        config.max_new_tokens,
-        Sampling.of(config.temperature, config.samples, config.seed),
-    )
-    exam = Exam(load_items(config), config.split, votes)
+
+
+def _replies(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> list[list[str]]:
+    """The replies of both models to all items, ours first."""
     items = exam.items
     replies = []
     models = two_models(config)
@@ -127,22 +145,25 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         replies.append([without_thoughts(reply) for reply in said])
         if on_items is not None:
             on_items(done * len(items), 2 * len(items))
-    names = names_in_words(config)
-    repeats = {str(place): number for place, number in enumerate(repeated(items), start=1)}
-    key = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, [], repeats)
+    return replies
+
+
+def _pairs(
+    items: Sequence[Item], replies: Sequence[Sequence[str]], seed: int, key: Key
+) -> list[list[str]]:
+    """A row for each pair of different replies, in a drawn order; the key is filled in."""
     rows = []
-    for number, (item, *texts_of_both) in enumerate(zip(items, *replies, strict=True), start=1):
+    for number, (item, *both) in enumerate(zip(items, *replies, strict=True), start=1):
         id_ = str(number)  # a task's own ids may repeat across domains
-        reply, rival = map(str.strip, texts_of_both)
+        reply, rival = map(str.strip, both)
         if reply == rival:
             key.alike.append(id_)
             continue
-        first = random.Random(f"{config.seed} {id_} {item.question}").random() < 0.5
+        first = random.Random(f"{seed} {id_} {item.question}").random() < 0.5
         key.ours[id_] = FIRST if first else SECOND
-        rows.append([id_, item.question, *((reply, rival) if first else (rival, reply)), ""])
-    write_json(key_of(file), asdict(key))
-    write_text(file, _as_csv(rows))
-    return key
+        pair = [reply, rival] if first else [rival, reply]
+        rows.append([id_, item.question, *pair, ""])
+    return rows
 
 
 def _as_csv(rows: Sequence[Sequence[str]]) -> str:

@@ -412,10 +412,6 @@ def read_adapter(
         for module in used
         for factor, tensor in pairs[module].items()
     }
-    with readable(weights), weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
-    digest.update(canonical([config.peft.base_model_name_or_path or None, *scales]))
     default = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
     return AdapterInfo(
         name=name or default,
@@ -423,10 +419,19 @@ def read_adapter(
         config=config,
         modules=modules,
         tensors=tensors,
-        fingerprint=digest.hexdigest(),
+        fingerprint=_fingerprint(weights, config, modules),
         ignored=ignored,
         stored={module: stored[module] for module in used if stored[module] != module},
     )
+
+
+def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, ModuleShape]) -> str:
+    """A digest of the weights, with their scales and the base's name."""
+    with readable(file), file.open("rb") as weights:
+        digest = hashlib.file_digest(weights, "sha256")
+    scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
+    digest.update(canonical([config.peft.base_model_name_or_path or None, *scales]))
+    return digest.hexdigest()
 
 
 def _key(module: str, factor: str) -> str:

@@ -91,27 +91,11 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     job = reopen(replace(run.config, workers="1"))
     run.check_fingerprints(job.fingerprints)
     check_best(run.path, run.about)
-    if not job.plan.kind.averages:
-        raise UserError(
-            f"{run.path}: its space has no coefficient per expert that could be set to 0"
-        )
-    names = job.pool.space.expert_names
-    weights = result.coefficients
-    if set(weights) != set(names):
-        raise UserError(
-            f"{run.path / 'result.json'}: its coefficients are not those of this run; restore the "
-            "file"
-        )
-    position = torch.tensor([weights[name] for name in names], dtype=torch.float64)
+    position = _position(job, run, result)
     utilities = _utilities(job, run, result)
-    coefficients = dict(zip(names, job.pool.space.coefficients(position).tolist(), strict=True))
+    coefficients = job.weights(position)
     lora = _trained(run, result) if result.best.trained else Patch()
-    candidates = {}
-    for k, name in enumerate(names):
-        others = position.clone()
-        others[k] = 0.0
-        if position[k]:
-            candidates[name] = (others, lora)
+    candidates = _without_one(coefficients, position, lora)
     if result.best.trained:
         coefficients[LORA] = 1.0
         candidates[LORA] = (position, Patch())
@@ -130,6 +114,39 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
                 },
             }
     return {"all": _values(everyone), "experts": experts}
+
+
+def _position(job: Job, run: Run, result: Result) -> Tensor:
+    """The result's position, (D,).
+
+    Raises:
+        UserError: the space has no coefficient per expert, or the result has other coefficients.
+    """
+    if not job.plan.kind.averages:
+        raise UserError(
+            f"{run.path}: its space has no coefficient per expert that could be set to 0"
+        )
+    names = job.pool.space.expert_names
+    weights = result.coefficients
+    if set(weights) != set(names):
+        raise UserError(
+            f"{run.path / 'result.json'}: its coefficients are not those of this run; restore the "
+            "file"
+        )
+    return torch.tensor([weights[name] for name in names], dtype=torch.float64)
+
+
+def _without_one(
+    names: Collection[str], position: Tensor, lora: Patch
+) -> dict[str, tuple[Tensor, Patch]]:
+    """Expert in the mixture -> the position without it, and the LoRA."""
+    found = {}
+    for k, name in enumerate(names):
+        if position[k]:
+            others = position.clone()
+            others[k] = 0.0
+            found[name] = (others, lora)
+    return found
 
 
 def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, Utility]]:

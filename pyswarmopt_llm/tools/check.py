@@ -22,7 +22,7 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo, changed_weights, load_factors
-from pyswarmopt_llm.experts.base import BaseModel, resolve_base, skeleton
+from pyswarmopt_llm.experts.base import BaseModel, Skeleton, resolve_base, skeleton
 from pyswarmopt_llm.experts.compatibility import (
     ignored_in_words,
     in_words,
@@ -172,21 +172,28 @@ def check(
     checks = []
     for name, path in zip(report.names, adapters, strict=True):
         odd = tuple(problem.text for problem in report.warnings if problem.expert == name)
+        problems = [errors.get(name, "")]
         numbers = None
-        problems: tuple[str, ...] = (errors.get(name, ""),)
         if name in errors and not is_plain(str(path)):
-            problems = (_not_to_flatten(path, resolved) or errors[name],)
+            problems = [_not_to_flatten(path, resolved) or errors[name]]
         if loaded is not None and name in readable:
-            info = readable[name]
-            try:
-                numbers = measure(loaded, resolved, info)
-                selected = info.config.selected(modules.linear, modules.output) & modules.read
-                problems = (*_coverage(info, selected), *_results(numbers))
-                problems += tuple(filter(None, [there.get(name)]))
-            except UserError as error:
-                problems = (str(error),)
-        checks.append(AdapterCheck(name, str(path), problems, odd, numbers))
+            problems, numbers = _measured(loaded, resolved, readable[name], modules)
+            if numbers is not None and there.get(name):
+                problems.append(there[name])
+        checks.append(AdapterCheck(name, str(path), tuple(problems), odd, numbers))
     return CheckReport(base, tuple(checks))
+
+
+def _measured(
+    engine: TransformersEngine, base: BaseModel, info: AdapterInfo, modules: Skeleton
+) -> tuple[list[str], Numbers | None]:
+    """The problems of an adapter that can be loaded, and its measurements."""
+    try:
+        numbers = measure(engine, base, info)
+        selected = info.config.selected(modules.linear, modules.output) & modules.read
+        return [*_coverage(info, selected), *_results(numbers)], numbers
+    except UserError as error:
+        return [str(error)], None
 
 
 def _not_to_flatten(path: str | Path, base: BaseModel) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -33,11 +34,7 @@ def read_delimited(path: Path) -> Table:
     )
     try:
         header = list(reader.fieldnames or [])
-        names = [name.strip() for name in header]
-        repeated = next((name for name in names if names.count(name) > 1), None)
-        if repeated is not None:
-            raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
-        reader.fieldnames = names
+        reader.fieldnames = _names(path, header)
         rows = [
             FileRow(f"{path}: line {reader.line_num}", f"row-{i}", row)
             for i, row in enumerate(reader, 1)
@@ -52,13 +49,22 @@ def read_delimited(path: Path) -> Table:
     line_end = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
     return Table(
         path,
-        names,
+        list(reader.fieldnames),
         rows,
         separator=separator,
         header=header,
         mark=mark,
         line_end=line_end,
     )
+
+
+def _names(path: Path, header: Sequence[str]) -> list[str]:
+    """The names of the columns."""
+    names = [name.strip() for name in header]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise UserError(f'{path}: line 1: two columns are named "{repeated}"; rename one')
+    return names
 
 
 def _quoting(path: Path, text: str, separator: str) -> Literal[0, 3]:

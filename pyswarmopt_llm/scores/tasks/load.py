@@ -133,17 +133,8 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
 def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
     """The first items of each split; drawn splits are by default as large as the reference's."""
     for split, count in (("dev", dev), ("test", test)):
-        available = len(task.split(split))
-        if count is not None and count > available:
-            log.warning(
-                "%s: %d %s examples requested, only %d available",
-                task.name,
-                count,
-                split,
-                available,
-            )
-        elif count is not None:
-            _tell_of_lost_labels(task, split, count)
+        if count is not None:
+            _tell_of_missing(task, split, count)
     drawn = task.strata is not None
     dev = dev or (DEV if drawn else len(task.dev))
     test = test or (TEST if drawn else len(task.test))
@@ -157,14 +148,28 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
         fingerprint="",
     )
     note = task.note and f"{task.source}: {task.note}"
-    if drawn:
-        strata = f", stratified by {task.strata}" if task.strata else ""
-        rows = "prompts" if task.column == "prompt" else "rows"
-        note = (
-            f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test examples "
-            f"drawn from its {len(task.dev) + len(task.test)} {rows} with split seed {seed}{strata}"
-        ) + (f"; {task.note}" if task.note else "")
-    return replace(used, note=note)
+    return replace(used, note=_how_drawn(task, used, seed) if drawn else note)
+
+
+def _how_drawn(task: Task, used: Task, seed: int) -> str:
+    """How the items in use were drawn from a task's rows."""
+    strata = f", stratified by {task.strata}" if task.strata else ""
+    rows = "prompts" if task.column == "prompt" else "rows"
+    note = f"; {task.note}" if task.note else ""
+    return (
+        f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test examples "
+        f"drawn from its {len(task.dev) + len(task.test)} {rows} with split seed {seed}{strata}{note}"
+    )
+
+
+def _tell_of_missing(task: Task, split: str, count: int) -> None:
+    """Warn if a split has fewer items than this, or its first ones too few labels."""
+    available = len(task.split(split))
+    if count > available:
+        message = "%s: %d %s examples requested, only %d available"
+        log.warning(message, task.name, count, split, available)
+    else:
+        _tell_of_lost_labels(task, split, count)
 
 
 def _tell_of_lost_labels(task: Task, split: str, count: int) -> None:

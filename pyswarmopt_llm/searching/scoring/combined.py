@@ -135,19 +135,11 @@ def combined_difference(
     }
     if any(a.size != b.size for a, b in pairs.values()):
         return None
-    ours = []
-    theirs = []
-    changes = []
-    for name, (a, b) in pairs.items():
-        low, high = (scales or {}).get(name) or assumed_scale(np.append(a, b))
-        asked = (questions or {}).get(name)
-        middle = (low + high) / 2
-        reach = PSEUDO * (high - low) / 2
-        gained = middle + reach
-        lost = middle - reach
-        ours.append(np.append(by_question(a, asked), (gained, lost)))
-        theirs.append(np.append(by_question(b, asked), (lost, gained)))
-        changes.append(without_rounding(a - b, high - low))
+    tables = []
+    for name, pair in pairs.items():
+        ends = (scales or {}).get(name) or assumed_scale(np.append(*pair))
+        tables.append(_compared(*pair, ends, (questions or {}).get(name)))
+    ours, theirs, changes = zip(*tables, strict=True)
     value, effects = _effects(ours, combine)
     other, of_other = _effects(theirs, combine)
     both = [x - y for x, y in zip(effects, of_other, strict=True)]
@@ -163,6 +155,21 @@ def combined_difference(
         int((signs > 0).sum()),
         int((signs < 0).sum()),
         needed(found._replace(value=gain), signs.size),
+    )
+
+
+def _compared(
+    ours: Floats, theirs: Floats, ends: Ends, asked: Questions | None
+) -> tuple[Floats, Floats, Floats]:
+    """A task's scores of both models with the pseudo-observations, and the changes of its items."""
+    middle = sum(ends) / 2
+    reach = PSEUDO * (ends[1] - ends[0]) / 2
+    gained = middle + reach
+    lost = middle - reach
+    return (
+        np.append(by_question(ours, asked), (gained, lost)),
+        np.append(by_question(theirs, asked), (lost, gained)),
+        without_rounding(ours - theirs, ends[1] - ends[0]),
     )
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -305,10 +305,7 @@ def predict(
     form = source.form
     specs = [*_without(stored.columns, columns), *columns]
     table = _table(questions, form)
-    questioned = new_items(form, table, specs)
-    items = [item for item in questioned if item is not None]
-    shared = None if form.choices is None else list(form.choices.values())
-    labels = [list(item.choices or {}) if shared is None else shared for item in items]
+    asked = _Asked(table, new_items(form, table, specs), form.choices)
     machine = Machine(
         dtype=stored.dtype if dtype == "auto" else dtype,
         device=device,
@@ -322,27 +319,71 @@ def predict(
     inputs = digest([*given, engine] if is_server(engine) else given)
     target = None if out is None else user_path(out)
     if target is not None:
-        check_out(target, table.names, shared or [])
-    load = cache(lambda: _loaded(items, source, machine, run, table.path))
+        check_out(target, table.names, asked.shared)
+    load = cache(lambda: _loaded(asked.items, source, machine, run, table.path))
+    compute = partial(_computed, source, load)
     with progress_of(target, inputs) as known:
-        rows: list[list[float]] = []
-        for start in range(0, len(items), CHUNK):
-            chunk = items[start : start + CHUNK]
-            what = f"rows {start}"
-            if (what, inputs) not in known:
-                new = _computed(chunk, source, load)
-                with writing(target):
-                    known.add(what, inputs, new)
-            wrong = partial(wrong_chunk, [len(each) for each in labels[start : start + CHUNK]])
-            content = known.get(what, inputs, dict, wrong)
-            rows += [[math.nan if p is None else p for p in row] for row in content[PROBABILITIES]]
-            if on_items is not None and (what, inputs) not in known.earlier:
-                on_items(len(rows), len(items))
-        labelled = (Prediction.of(*pair) for pair in zip(labels, rows, strict=True))
-        predictions = [BLANK if item is None else next(labelled) for item in questioned]
+        rows = _rows(asked, compute, known, inputs, target, on_items)
+        predictions = asked.predictions(rows)
         if target is not None:
-            write_predictions(target, table, predictions, shared or ())
+            write_predictions(target, table, predictions, asked.shared)
     return predictions
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The rows of a table, their questions (None for a blank row), and the choices, if shared."""
+
+    table: Table
+    questions: Sequence[Item | None]
+    choices: Mapping[str, str] | None
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """The questions, without blank rows."""
+        return [item for item in self.questions if item is not None]
+
+    @property
+    def shared(self) -> list[str]:
+        """The labels of all questions; empty if each has its own choices."""
+        return list((self.choices or {}).values())
+
+    @cached_property
+    def labels(self) -> list[list[str]]:
+        """The labels of each question."""
+        return [
+            list(item.choices or {}) if self.choices is None else self.shared for item in self.items
+        ]
+
+    def predictions(self, rows: Sequence[Sequence[float]]) -> list[Prediction]:
+        """A prediction for each row of the table."""
+        labelled = (Prediction.of(*pair) for pair in zip(self.labels, rows, strict=True))
+        return [BLANK if item is None else next(labelled) for item in self.questions]
+
+
+def _rows(
+    asked: _Asked,
+    compute: Callable[[Sequence[Item]], Mapping[str, Any]],
+    known: Store,
+    inputs: str,
+    target: Path | None,
+    on_items: OnItems | None,
+) -> list[list[float]]:
+    """The probabilities of all questions, chunk by chunk; known chunks are not computed again."""
+    rows: list[list[float]] = []
+    for start in range(0, len(asked.items), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        what = f"rows {start}"
+        if (what, inputs) not in known:
+            new = compute(asked.items[chunk])
+            with writing(target):
+                known.add(what, inputs, new)
+        wrong = partial(wrong_chunk, [len(each) for each in asked.labels[chunk]])
+        content = known.get(what, inputs, dict, wrong)
+        rows += [[math.nan if p is None else p for p in row] for row in content[PROBABILITIES]]
+        if on_items is not None and (what, inputs) not in known.earlier:
+            on_items(len(rows), len(asked.items))
+    return rows
 
 
 def _loaded(
@@ -359,7 +400,7 @@ def _loaded(
 
 
 def _computed(
-    items: Sequence[Item], source: _Source, load: Callable[[], Engine]
+    source: _Source, load: Callable[[], Engine], items: Sequence[Item]
 ) -> dict[str, list[list[float | None]]]:
     """The probabilities in stored form; None if the model's numbers overflow."""
     found = probabilities_of(items, source.scoring, load(), source.form.prompt)

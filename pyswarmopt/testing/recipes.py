@@ -1,48 +1,27 @@
-"""Tests for your own recipe, optimiser, space or objective to inherit.
-
-pytest collects a class that inherits one of these; each method is one promise of this package.
-
-Example:
-    >>> class TestMine(RecipeTests):
-    ...     recipe = "constriction"
-    >>> TestMine().test_fun_is_the_value_at_x()
-"""
+"""Invariants of a recipe, search by search."""
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 import pickle
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pyswarmopt import _minimize
-from pyswarmopt.base.arrays import Floats, as_arrays
-from pyswarmopt.driver.problem.space import Fixed, Space
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.result import Result
+from pyswarmopt.testing.watched import Bounds, Fun, Watched, valley
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
-    from pyswarmopt.base.optimizer import Optimizer
     from pyswarmopt.parts.velocity import Term
-
-Fun = Callable[..., Any]
-Bounds = list[tuple[float, float]]
-
-
-def valley(x: Floats) -> Any:
-    """Smooth and coupled, with least value 0 at (1, 1, ...); (..., D) -> (...)."""
-    x = np.asarray(x)
-    middle = (x - 1.0) ** 2
-    return middle.sum(-1) + 0.5 * (x[..., 0] - x[..., -1]) ** 2
 
 
 def _with_holes(bad: float, x: Floats) -> float:
@@ -55,26 +34,6 @@ def _first_values(points: Any, values: Any) -> dict[tuple[float, ...], float]:
     for x, value in zip(points, values, strict=True):
         found.setdefault(tuple((np.asarray(x) + 0.0).tolist()), float(value))
     return found
-
-
-class Watched:
-    """An objective that records its points and values, and may raise at the n-th call."""
-
-    def __init__(
-        self, fun: Fun, fails_at: int = -1, error: type[BaseException] = RuntimeError
-    ) -> None:
-        self.fun = fun
-        self._fails_at = fails_at
-        self._error = error
-        self.points: list[Floats] = []
-        self.values: list[float] = []
-
-    def __call__(self, x: Floats) -> float:
-        self.points.append(np.array(x))
-        if len(self.points) == self._fails_at:
-            raise self._error("the objective failed")
-        self.values.append(float(self.fun(x)))
-        return self.values[-1]
 
 
 def _events(result: Result) -> list[tuple[Any, ...]]:
@@ -440,274 +399,8 @@ class RecipeTests:
         assert r.nit <= 2, f"max_iter=2, but there were {r.nit} moves"
 
 
-class OptimizerTests:
-    """Invariants of an `Optimizer`: ask, evaluate, tell, until `stop` gives a reason.
-
-    Attributes:
-        bounds: box.
-        rounds: number of rounds of ask and tell in a test.
-    """
-
-    bounds: ClassVar[Bounds] = [(-4.0, 3.0)] * 3
-    rounds = 8
-
-    def optimizer(self, seed: int = 0, maximize: bool = False) -> Optimizer:
-        """A new optimizer in `bounds`."""
-        raise NotImplementedError("return the optimizer that is to be tested")
-
-    def play(self, optimizer: Optimizer, rounds: int | None = None) -> tuple[Floats, Floats]:
-        """Ask and tell; return all points, (n, D), and values, (n,)."""
-        points = [np.empty((0, len(self.bounds)))]
-        values = [np.empty(0)]
-        for _ in range(self.rounds if rounds is None else rounds):
-            x = optimizer.ask()
-            points.append(_copy(x))
-            values.append(valley(points[-1]))
-            optimizer.tell(x, values[-1])
-        return np.concatenate(points), np.concatenate(values)
-
-    def _refuses(self, call: Callable[[], object]) -> None:
-        try:
-            call()
-        except ValueError:
-            return
-        raise AssertionError("a wrong call was not refused with ValueError")
-
-    def test_ask_gives_points_of_the_box(self) -> None:
-        low, high = np.array(self.bounds).T
-        x = self.play(self.optimizer())[0]
-        assert x.shape[1] == len(self.bounds) and ((x >= low) & (x <= high)).all()
-
-    def test_ask_gives_the_same_until_tell(self) -> None:
-        optimizer = self.optimizer()
-        first = _copy(optimizer.ask())
-        second = _copy(optimizer.ask())
-        assert np.array_equal(first, second)
-
-    def test_the_best_is_the_best_told(self) -> None:
-        for maximize in (False, True):
-            optimizer = self.optimizer(maximize=maximize)
-            values = self.play(optimizer)[1]
-            i = int(values.argmax() if maximize else values.argmin())
-            assert optimizer.best.value == values[i] == valley(_copy(optimizer.best.x))
-
-    def test_the_best_is_a_copy(self) -> None:
-        optimizer = self.optimizer()
-        self.play(optimizer)
-        best = _copy(optimizer.best.x)
-        optimizer.best.x[:] = 0.0
-        assert np.array_equal(best, _copy(optimizer.best.x))
-
-    def test_what_is_no_number_is_never_the_best(self) -> None:
-        for maximize in (False, True):
-            optimizer = self.optimizer(maximize=maximize)
-            worst = -math.inf if maximize else math.inf
-            for bad in (math.nan, math.inf, -math.inf):
-                x = optimizer.ask()
-                optimizer.tell(x, np.full(len(x), bad))
-            assert optimizer.best.value == worst
-            values = self.play(optimizer)[1]
-            assert optimizer.best.value == (values.max() if maximize else values.min())
-
-    def test_tell_needs_ask(self) -> None:
-        optimizer = self.optimizer()
-        x = optimizer.ask()
-        optimizer.tell(x, np.zeros(len(x)))
-        self._refuses(lambda: optimizer.tell(x, np.zeros(len(x))))
-
-    def test_tell_needs_the_points_that_were_asked(self) -> None:
-        optimizer = self.optimizer()
-        x = optimizer.ask()
-        self._refuses(lambda: optimizer.tell(x + 0.5, np.zeros(len(x))))
-
-    def test_tell_needs_a_value_for_each_point(self) -> None:
-        optimizer = self.optimizer()
-        x = optimizer.ask()
-        self._refuses(lambda: optimizer.tell(x, np.zeros(len(x) + 1)))
-
-    def test_a_refused_call_loses_nothing(self) -> None:
-        optimizer = self.optimizer()
-        other = self.optimizer()
-        x = optimizer.ask()
-        self._refuses(lambda: optimizer.tell(x, np.zeros(len(x) + 1)))
-        self._refuses(lambda: optimizer.load_state_dict({}))
-        assert np.array_equal(self.play(optimizer)[0], self.play(other)[0])
-
-    def test_the_same_seed_gives_the_same_points(self) -> None:
-        assert np.array_equal(self.play(self.optimizer())[0], self.play(self.optimizer())[0])
-
-    def test_a_saved_state_goes_on_bit_for_bit(self) -> None:
-        for before in (0, 1, self.rounds):
-            first = self.optimizer()
-            second = self.optimizer(seed=1)
-            self.play(first, before)
-            second.load_state_dict(first.state_dict())
-            assert np.array_equal(self.play(first)[0], self.play(second)[0])
-
-    def test_a_saved_state_is_a_copy(self) -> None:
-        optimizer = self.optimizer()
-        self.play(optimizer, 2)
-        saved = as_arrays(optimizer.state_dict())
-        before = copy.deepcopy(saved)
-        self.play(optimizer)
-        assert saved.keys() == before.keys()
-        assert all(saved[name].tobytes() == before[name].tobytes() for name in _arrays(before))
-
-    def test_stop_is_empty_or_has_reasons(self) -> None:
-        reasons = self.optimizer().stop()
-        assert isinstance(reasons, dict) and all(isinstance(name, str) for name in reasons)
-
-
-class SpaceTests:
-    """Invariants of a space: its parameters have allowed values at every point."""
-
-    def space(self) -> Mapping[str, Any]:
-        """Parameters by name, as for `minimize(space=...)`."""
-        raise NotImplementedError("return the space that is to be tested")
-
-    def _points(self) -> tuple[Space, Floats]:
-        """The space, and points of its box: corners and others."""
-        space = Space(self.space())
-        x = _points_of(space.bounds, 40)
-        whole = np.array(space.integrality) | np.array(space.categorical)
-        return space, np.where(whole, np.rint(x), x)
-
-    def test_bounds_are_finite_and_in_order(self) -> None:
-        low, high = np.array(Space(self.space()).bounds).T
-        assert np.isfinite([low, high]).all() and (low <= high).all()
-
-    def test_every_coordinate_has_a_name_and_one_kind(self) -> None:
-        space = Space(self.space())
-        count = len(space.bounds)
-        assert len(set(space.names)) == len(space.integrality) == len(space.categorical) == count
-        assert not any(i and c for i, c in zip(space.integrality, space.categorical, strict=True))
-
-    def test_every_point_has_allowed_parameters(self) -> None:
-        space, x = self._points()
-        for params in map(space.decode, x):
-            wrong = [
-                name for name, value in params.items() if not space.parameter(name).allows(value)
-            ]
-            assert not wrong
-
-    def test_the_same_point_has_the_same_parameters(self) -> None:
-        space, x = self._points()
-        assert [space.decode(point) for point in x] == [space.decode(point) for point in x]
-
-    def test_parameters_lead_back_to_themselves(self) -> None:
-        space, x = self._points()
-        for params in map(space.decode, x):
-            again = space.decode(space.encode(params))
-            assert again.keys() == params.keys()
-            for name, value in params.items():
-                close = isinstance(value, float) and math.isclose(
-                    value, again[name], rel_tol=1e-9, abs_tol=1e-12
-                )
-                assert close or value == again[name]
-
-    def test_fixed_parameters_are_always_there(self) -> None:
-        space, x = self._points()
-        given = {name: p.value for name, p in self.space().items() if isinstance(p, Fixed)}
-        assert all(given.items() <= space.decode(point).items() for point in x)
-
-    def test_a_search_returns_parameters_of_the_space(self) -> None:
-        r = _minimize.minimize(
-            lambda params: float(len(params)), space=self.space(), max_evals=20, seed=0
-        )
-        assert r.params is not None
-        assert all(Space(self.space()).parameter(name).allows(v) for name, v in r.params.items())
-
-
-class ObjectiveTests:
-    """Invariants of an objective, or of a wrapper around one.
-
-    Attributes:
-        bounds: domain of the objective.
-        deterministic: whether a point always has the same value.
-    """
-
-    bounds: ClassVar[Bounds] = [(-4.0, 3.0)] * 3
-    deterministic = True
-
-    def objective(self) -> Fun:
-        """A new objective, ``(D,) -> float``."""
-        raise NotImplementedError("return the objective that is to be tested")
-
-    def points(self) -> Floats:
-        """Points of the box, (n, D), corners included."""
-        return _points_of(self.bounds, 8)
-
-    def _values(self, points: Floats) -> list[float]:
-        fun = self.objective()
-        return [float(fun(x.copy())) for x in points]
-
-    def test_a_point_has_one_number(self) -> None:
-        fun = self.objective()
-        assert all(np.size(fun(x.copy())) == 1 for x in self.points())
-
-    def test_values_are_finite_in_the_whole_box(self) -> None:
-        assert np.isfinite(self._values(self.points())).all()
-
-    def test_the_argument_is_left_alone(self) -> None:
-        fun = self.objective()
-        points = self.points()
-        before = points.copy()
-        for x in points:
-            fun(x)
-        assert np.array_equal(points, before)
-
-    def test_a_point_has_one_value(self) -> None:
-        fun = self.objective()
-        first, second = ([float(fun(x.copy())) for x in self.points()] for _ in range(2))
-        assert first == second or not self.deterministic
-
-    def test_the_order_of_calls_does_not_matter(self) -> None:
-        points = self.points()
-        same = self._values(points) == self._values(points[::-1])[::-1]
-        assert same or not self.deterministic
-
-    def test_threads_do_not_matter(self) -> None:
-        fun = self.objective()
-        points = self.points()
-        with ThreadPoolExecutor(4) as pool:
-            values = list(pool.map(lambda x: float(fun(x.copy())), points))
-        assert values == self._values(points) or not self.deterministic
-
-    def test_processes_can_be_sent_it(self) -> None:
-        fun = self.objective()
-        x = self.points()[0]
-        sent = pickle.loads(pickle.dumps(fun))
-        assert float(sent(x.copy())) == float(fun(x.copy())) or not self.deterministic
-
-    def test_a_search_finds_what_it_says(self) -> None:
-        r = _minimize.minimize(
-            self.objective(), self.bounds, max_evals=40, seed=0, noisy=not self.deterministic
-        )
-        assert not self.deterministic or r.fun == float(self.objective()(r.x.copy()))
-
-
-def _points_of(bounds: Bounds, count: int) -> Floats:
-    """Points of a box, (count, D), two opposite corners first."""
-    low, high = np.array(bounds).T
-    share = np.random.default_rng(0).random((count, len(low)))
-    share[:2] = [[0.0], [1.0]]
-    return low + share * (high - low)
-
-
 def _global_states() -> list[bytes]:
     """The states of the global generators, torch's if imported."""
     states = [repr(random.getstate()).encode(), pickle.dumps(np.random.get_state())]
     torch = sys.modules.get("torch")
     return states if torch is None else [*states, torch.get_rng_state().numpy().tobytes()]
-
-
-def _arrays(saved: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in saved.items() if isinstance(value, np.ndarray)]
-
-
-def _copy(x: Any) -> Floats:
-    """A copy of an array or tensor, as an array."""
-    return np.asarray(x).astype(np.float64)
-
-
-__all__ = ["ObjectiveTests", "OptimizerTests", "RecipeTests", "SpaceTests", "Watched", "valley"]
