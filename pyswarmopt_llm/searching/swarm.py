@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 import pyswarmopt as pso
@@ -53,7 +52,7 @@ class SwarmProposer:
 
     Args:
         optimizer: maximiser that begins with the experts.
-        dropout: drops evaluations; None: drops none.
+        dropout: drops evaluations.
         saved: saves the swarm after each iteration; None: saves nothing.
 
     Attributes:
@@ -64,7 +63,7 @@ class SwarmProposer:
     def __init__(
         self,
         optimizer: pso.Optimizer,
-        dropout: Dropout | None = None,
+        dropout: Dropout,
         saved: Checkpoint | None = None,
     ) -> None:
         self.iteration = 0
@@ -72,17 +71,13 @@ class SwarmProposer:
         self._optimizer = optimizer
         self._dropout = dropout
         self._saved = saved
-        self._dropped: npt.NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-        self._asked: Tensor = torch.empty(0)
 
     def ask(self) -> Batch | None:
         """The positions of an iteration to evaluate; None: the optimizer stops."""
         if self._optimizer.stop():
             return None
         self._asked = self._optimizer.ask()
-        self._dropped = np.zeros(len(self._asked), dtype=np.bool_)
-        if self._dropout is not None:
-            self._dropped = self._dropout.dropped(self.iteration, len(self._asked))
+        self._dropped = self._dropout.dropped(self.iteration, len(self._asked))
         numbers = np.flatnonzero(~self._dropped).tolist()
         return Batch(self._asked[numbers], numbers, self.iteration)
 

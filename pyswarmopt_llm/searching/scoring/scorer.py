@@ -214,11 +214,6 @@ class Scorer:
         """The rows of this phase, in order."""
         return [row for row in self._run.rows if row.phase == self._phase]
 
-    @property
-    def evaluations(self) -> int:
-        """Number of positions scored so far, fully or partly."""
-        return len(self._latest)
-
     def score(
         self,
         positions: Sequence[Tensor],

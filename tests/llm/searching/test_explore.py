@@ -114,7 +114,7 @@ def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
     while not by_hand.stop():
         x = by_hand.ask()
         by_hand.tell(x, [1 / (1 + float(((one - GOAL) ** 2).sum())) for one in x])
-    proposer = SwarmProposer(moved(), saved=Checkpoint(tmp_path / "swarm.npz"))
+    proposer = SwarmProposer(moved(), Dropout(0.0, 0.0, 0), Checkpoint(tmp_path / "swarm.npz"))
     scored = scorer()
     assert explore(proposer, scored, UNLIMITED) == by_hand.stop() == {"max_iter": 8}
     assert proposer.best().x.equal(by_hand.best.x) and proposer.iteration == 9
