@@ -165,7 +165,6 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         UserError: not a size, or the experts do not fit together.
     """
     named = memory is not None
-    card: Card | None = None
     given = config
     config = asked_for(config)
     kind = space_kind(config.space)
@@ -174,36 +173,49 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
             why = "says what one base needs, on this machine; leave it out"
             raise InvalidOption("memory", memory, why)
         return None
-    if memory is None:
-        device = pick_device(config.device)
-        name = str(device)
-        free = memory_of.free_memory(device)
-    else:
-        device = torch.device("cuda")
-        card = CARDS.get(memory.upper().replace(" ", ""))
-        size = memory if card is None else card.memory
-        name = f"a GPU of {size}" if card is None else f"{memory} ({size})"
-        free = bytes_of(size) - CONTEXT
-    if free is None:
+    room = _room(config, memory)
+    if room is None:
         return None
     base = resolve_base(config.base, weights=False)
     experts = find_adapters(config, base)[0] if kind.adapters else ()
     dtype = torch.bfloat16 if named and config.dtype == "auto" else None
-    dtype = dtype or pick_dtype(config.dtype, device)
-    needs = _Needs(base, experts, dtype, device.type == "cpu", config.processes or 1)
+    dtype = dtype or pick_dtype(config.dtype, room.device)
+    needs = _Needs(base, experts, dtype, room.device.type == "cpu", config.processes or 1)
     mixes = ("runtime",) if base.packing or config.mix == "runtime" else ("merged", "runtime")
     mixes = mixes if kind.adapters and config.mix != "merged" else ("merged",)
     trains = kind.linear and config.train != "off"  # by default, if the task has the items
-    scoring = _first(needs.scoring(mixes), free)
+    scoring = _first(needs.scoring(mixes), room.free)
     return Fit(
-        device=name,
-        free=free,
+        device=room.name,
+        free=room.free,
         base=needs.base,
         scoring=scoring,
-        training=_first(needs.training(scoring.mix), free) if trains else None,
+        training=_first(needs.training(scoring.mix), room.free) if trains else None,
         merged=None if base.packing else next(needs.scoring(("merged",))).bytes,
-        seconds=None if card is None else seconds_on(card, given, base, needs.parameters),
+        seconds=None if room.card is None else seconds_on(room.card, given, base, needs.parameters),
     )
+
+
+@dataclass(frozen=True)
+class _Room:
+    """A device and its free bytes; the data sheet of a named card."""
+
+    device: torch.device
+    name: str
+    free: int
+    card: Card | None = None
+
+
+def _room(config: SearchConfig, memory: str | None) -> _Room | None:
+    """This machine's device, or one with this memory; None: the system reports no free memory."""
+    if memory is None:
+        device = pick_device(config.device)
+        free = memory_of.free_memory(device)
+        return None if free is None else _Room(device, str(device), free)
+    card = CARDS.get(memory.upper().replace(" ", ""))
+    size = memory if card is None else card.memory
+    name = f"a GPU of {size}" if card is None else f"{memory} ({size})"
+    return _Room(torch.device("cuda"), name, bytes_of(size) - CONTEXT, card)
 
 
 def seconds_on(

@@ -94,10 +94,12 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     """
     if not table.rows:
         raise UserError(f"{table.path}: no rows; give one for each question")
-    told = {"question": form.column}
-    for name, column in parse_reading(specs).columns.items():
-        if name not in _UNNEEDED or column in table.names:
-            told[name] = column
+    told = {
+        name: column
+        for name, column in parse_reading(specs).columns.items()
+        if name not in _UNNEEDED or column in table.names
+    }
+    told = {"question": form.column, **told}
     columns = replace(find_columns(table, told, answered=False), split="")
     needed = ["question", *placeholders(form.prompt or "")]
     needed = [name for name in needed if name != "choices"]
@@ -109,20 +111,7 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
         except UserError as error:
             blank[row.location] = error
             return None
-        record = columns.record(row)
-        values = {
-            n: value
-            for n, value in record.items()
-            if value not in (None, "") and n not in _NOT_ASKED
-        }
-        if form.choices is not None:
-            values.pop("choices", None)
-        elif "choices" not in values:
-            raise UserError(
-                f"{row.location}: no choices; give a file whose rows have them, as the search's questions do"
-            )
-        item = parse_item(values, row.location, row.location, answered=False)
-        return item if form.choices is None else replace(item, choices=dict(form.choices))
+        return _question(form, columns, row)
 
     items, _ = parse_rows(table, parse)
     if len(blank) == len(table.rows):
@@ -130,3 +119,24 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     if blank:
         log.warning("%s: %s, since they are blank", table.path, left_out(table, list(blank)))
     return items
+
+
+def _question(form: Form, columns: Columns, row: FileRow) -> Item:
+    """A row as a question in this form, without its answer.
+
+    Raises:
+        UserError: the row has no choices, and the form none.
+    """
+    values = {
+        name: value
+        for name, value in columns.record(row).items()
+        if value not in (None, "") and name not in _NOT_ASKED
+    }
+    if form.choices is not None:
+        values.pop("choices", None)
+    elif "choices" not in values:
+        raise UserError(
+            f"{row.location}: no choices; give a file whose rows have them, as the search's questions do"
+        )
+    item = parse_item(values, row.location, row.location, answered=False)
+    return item if form.choices is None else replace(item, choices=dict(form.choices))
