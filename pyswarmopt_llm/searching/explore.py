@@ -54,12 +54,7 @@ class Proposer(Protocol):
 Tell = Callable[[Batch, Sequence[Row]], None]  # called after each batch
 
 
-def explore(
-    proposer: Proposer,
-    scorer: Scorer,
-    budget: Budget,
-    tell: Tell = lambda batch, rows: None,
-) -> dict[str, float]:
+def explore(proposer: Proposer, scorer: Scorer, budget: Budget, tell: Tell) -> dict[str, float]:
     """Score what a proposer suggests until the proposer or the budget ends the search.
 
     The starting points are scored whatever they cost. A later batch beyond the budget is not begun.

@@ -84,7 +84,6 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
         from pyswarmopt_llm.servers.workers.pool import Pools
 
         pools = Pools(job, run, reopen)
-    memory = 0
     try:
         scorings = choose_scorings(job, run, progress.on_row, tell)
         point_to_writing(job, scorings, tell)

@@ -20,7 +20,6 @@ from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 # Most tokens of a reply for a reward model, as in the Model Swarms reference.
 REWARD_TOKENS = 200
 ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
-InOtherUnits = Callable[[Sequence[float]], Mapping[str, float]]
 # the user's argument, file for a judge's answers, device -> fields of the metric
 Load = Callable[[str, Path | None, str], Mapping[str, Any]]
 
@@ -105,7 +104,6 @@ class Written:
             text.
         template: prompt of the task, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
-        named: function of all items' values: the score in other units, by name (`Score.named`).
         sampling: how to sample several answers per item; None: one greedy answer.
 
     Attributes:
@@ -126,13 +124,11 @@ class Written:
         chat: Chat | None,
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
-        named: InOtherUnits | None = None,
         sampling: Sampling | None = None,
     ) -> None:
         self.items = tuple(items)
         self._score = score
         self._new = max_new_tokens
-        self._named = named
         self._sampling = sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
         self._prompts = self.turns
@@ -173,12 +169,7 @@ class Written:
         self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
     ) -> Score:
         """The score of answers, sample by sample, to all items or those at `indices`."""
-        return self.score(means_of_items([self.judge(answers, indices) for answers in samples]))
-
-    def score(self, values: Sequence[float]) -> Score:
-        """The score for these values, one per item."""
-        score = score_of(values)
-        return score if self._named is None else replace(score, named=self._named(score.per_item))
+        return score_of(means_of_items([self.judge(answers, indices) for answers in samples]))
 
     def judge(
         self, answers: Sequence[str], indices: Sequence[int] | None = None
@@ -201,7 +192,6 @@ class ReplyMetric(Metric):
     Attributes:
         rate: function of items and replies, one value per item.
         replies: class of the prepared metric; a user's function has its own.
-        named: function of all items' values: the score in other units.
         plain: whether replies continue plain text, without a chat template.
         sampling: how to sample replies; None: greedily.
         load: loads a metric with an argument after a colon; see `find_metric`.
@@ -213,7 +203,6 @@ class ReplyMetric(Metric):
     needs: Needs = "answer"
     new_tokens: int | None = MAX_NEW_TOKENS
     replies: type[Written] = Written
-    named: InOtherUnits | None = None
     plain: bool = False
     sampling: Sampling | None = None
     load: Load | None = None
@@ -228,7 +217,6 @@ class ReplyMetric(Metric):
             None if self.plain else chat,
             template,
             max_new_tokens=self.new_tokens or MAX_NEW_TOKENS,
-            named=self.named,
             sampling=self.sampling,
         )
 

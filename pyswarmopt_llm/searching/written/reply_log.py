@@ -292,8 +292,7 @@ class ReplyLog:
         scores: dict[str, Score] = {}
         for deck in self._decks:
             by_task = zip(*(reply.scores for reply in deck.part(replies)), strict=True)
-            for (name, task), values in zip(deck.tasks.items(), by_task, strict=True):
-                scores[name] = task.score(values)
+            scores |= zip(deck.tasks, map(score_of, by_task), strict=True)
         return scores
 
     def final(self, replies: Sequence[Reply], who: Answerer) -> dict[str, Score]:

@@ -93,7 +93,7 @@ def test_the_start_is_always_scored_and_a_batch_that_costs_too_much_is_not_begun
     """Batches of four, two and one candidates of ten items."""
     proposer = Listed(draws(4, 0), draws(2, 1), draws(1, 3))
     scored = scorer()
-    stop = explore(proposer, scored, budget)
+    stop = explore(proposer, scored, budget, lambda *_: None)
     assert len(proposer.told) == batches and scored.item_evaluations == [40, 60][batches - 1]
     limit = "budget_items" if budget.items is not None else "budget_minutes"
     assert [*stop] == [limit]
@@ -116,7 +116,8 @@ def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
         by_hand.tell(x, [1 / (1 + float(((one - GOAL) ** 2).sum())) for one in x])
     proposer = SwarmProposer(moved(), Dropout(0.0, 0.0, 0), Checkpoint(tmp_path / "swarm.npz"))
     scored = scorer()
-    assert explore(proposer, scored, UNLIMITED) == by_hand.stop() == {"max_iter": 8}
+    stop = explore(proposer, scored, UNLIMITED, lambda *_: None)
+    assert stop == by_hand.stop() == {"max_iter": 8}
     assert proposer.best().x.equal(by_hand.best.x) and proposer.iteration == 9
     assert proposer.best().value == pytest.approx(by_hand.best.value)
     assert pso.Swarm.load(tmp_path / "swarm.npz").positions.equal(by_hand.positions)

@@ -162,7 +162,7 @@ def fly(
         numbers=start.numbers,
         floor=start.value,
     )
-    explore(proposer, scorer, Budget(None, None))
+    explore(proposer, scorer, Budget(None, None), lambda *_: None)
     return start, proposer, scorer, utility
 
 
@@ -270,7 +270,7 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> 
 
     names = Hull(4).expert_names
     proposer = Watched(starts, names, ["t0", "t1"], harmonic, 6, seed=1, at_once=at_once)
-    stop = explore(proposer, scorer, Budget(None, (7 + 5) * 200))
+    stop = explore(proposer, scorer, Budget(None, (7 + 5) * 200), lambda *_: None)
     whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
     assert proposer.stop() == {"proposals": whole}
     assert [*stop] == ["proposals" if at_once == 5 and whole == 6 else "budget_items"]
