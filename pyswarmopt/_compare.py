@@ -13,6 +13,7 @@ from pyswarmopt._minimize import minimize
 from pyswarmopt.algorithms.registry import as_recipe
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
+from pyswarmopt.base.words import counted
 from pyswarmopt.driver.result import INTERRUPTED, Result
 from pyswarmopt.inspect.plot.curves import convergence, median_interval
 
@@ -103,7 +104,10 @@ class Comparison:
             rows.append([*self._row(name), f"{better} of {better + worse}", f"{p:.2g}"])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         padded = [map(str.ljust, row, widths) for row in rows]
-        return "\n".join("  ".join(row).rstrip() for row in padded)
+        table = ["  ".join(row).rstrip() for row in padded]
+        value = "value" if self.optimum is None else "distance to the optimum"
+        about = f"{value} over {counted(len(self.results[first]), 'seed')}"
+        return "\n".join([*table, f"({about}; p: sign test, Holm-corrected)"])
 
     def _row(self, name: str) -> list[str]:
         low, high = self.interval(name)

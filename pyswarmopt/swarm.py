@@ -30,6 +30,7 @@ from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.random_bits import generator_of
 from pyswarmopt.base.record import check
+from pyswarmopt.base.spelling import answered
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
@@ -84,6 +85,7 @@ class Swarm:
         (True, 99, 2000)
     """
 
+    @answered
     def __init__(
         self,
         dim: int | None = None,
@@ -113,6 +115,14 @@ class Swarm:
     def _go_on(self, update: Update) -> None:
         self._update = update
         self._state = update.state
+
+    def __repr__(self) -> str:
+        """Size, evaluations and the best value, in a line."""
+        n, dim = self.positions.shape
+        return (
+            f"<Swarm {self.recipe.name}: {n} particles, {dim} coordinates, {self.evaluations} "
+            f"evaluations, best {self.best.value:.6g}>"
+        )
 
     # ---- the loop ----
 

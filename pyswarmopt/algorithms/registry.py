@@ -29,9 +29,15 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "surrogate": surrogate,
 }
 
+# Names that are not those of recipes, and what is meant.
+NO_RECIPES = {
+    "memetic": "that is minimize's default, recipe=None, and pso.MemeticSwarm",
+    "pso": "the usual ones are constriction and inertia_weight",
+}
+
 
 def get(name: str, **options: Any) -> Recipe:
-    """The recipe with this name; dashes count as underscores.
+    """The recipe with this name; dashes count as underscores, capitals as small letters.
 
     Args:
         name: one of `RECIPES`.
@@ -47,9 +53,10 @@ def get(name: str, **options: Any) -> Recipe:
         >>> get("model-swarms", repel=0.01).name
         'model_swarms'
     """
-    known = name.replace("-", "_")
+    known = name.replace("-", "_").lower()
     if known not in RECIPES:
-        hint = did_you_mean(known, RECIPES, f"there are {', '.join(sorted(RECIPES))}")
+        there_are = f"there are {', '.join(sorted(RECIPES))}"
+        hint = NO_RECIPES.get(known) or did_you_mean(known, RECIPES, there_are)
         raise ValueError(f"no recipe is called {name!r}; {hint}")
     return RECIPES[known](**options)
 

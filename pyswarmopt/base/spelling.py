@@ -76,7 +76,7 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
         for name in kwargs:
             if name not in names:
                 raise TypeError(f"{called}() has no argument {name}; {_hint(name, names, hints)}")
-        if len(args) > 1 and "bounds" in kwargs:
+        if names[1] == "bounds" and len(args) > 1 and "bounds" in kwargs:
             raise TypeError(
                 f"{called}(fun, bounds): two bounds were given; a starting point is x0="
             )

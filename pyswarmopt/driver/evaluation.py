@@ -335,9 +335,11 @@ class Evaluator:
         self.tried = True
         if failure is None:
             return
-        if isinstance(failure.error, TypeError | AttributeError) and "torch" in sys.modules:
+        wrong_kind = isinstance(failure.error, TypeError | AttributeError)
+        if (wrong_kind or "dtype" in str(failure.error)) and "torch" in sys.modules:
             failure.error.add_note(
-                "fun gets NumPy arrays; where it takes tensors, call it with torch.from_numpy(x)"
+                "fun gets float64 NumPy arrays; where it takes tensors, call it with "
+                "torch.from_numpy(x), and .float() for float32"
             )
         self.vectorized = bool(asked)
         count = min(len(points), self.left) if asked else 1

@@ -155,14 +155,23 @@ class Study:
         """Write everything told, and the pending trials, to a file."""
         self._search.save(path)
 
-    def load(self, path: str | os.PathLike[str]) -> None:
+    def load(self, path: str | os.PathLike[str]) -> Study:
         """Continue from the file of a study with the same arguments. Its pending trials are
         requested again.
+
+        Returns:
+            This study: ``study = pso.Study(bounds).load("study.npz")``.
 
         Raises:
             ValueError: not a study's file, or another study's.
         """
         self._search.load(path)
+        return self
+
+    def __repr__(self) -> str:
+        """Evaluations and the best value, in a line."""
+        found = self.result()
+        return f"<Study: {found.nfev} evaluations, best {found.fun:.6g}, {found.status}>"
 
 
 class _Told(AsynchronousSearch):

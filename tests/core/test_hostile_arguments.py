@@ -161,6 +161,9 @@ PARTS = [
     (lambda: pso.FlatView([torch.zeros(2)]), "a module or"),
     (lambda: pso.Swarm(positions=torch.nn.Linear(2, 1).parameters()), r"pso\.FlatView\(module\)"),
     (lambda: pso.compare(bowl, BOX, ["fips"], n_runs=3), "here it is seeds="),
+    (lambda: pso.Swarm(n_particles=3, bounds=BOX), "population="),
+    (lambda: pso.minimize(bowl, BOX, "memetic"), "recipe=None"),
+    (lambda: pso.minimize(bowl, BOX, "PSO"), "constriction and inertia_weight"),
     # a hint is for the name that was typed, not for one that is spelt alike
     (lambda: pso.minimize(bowl, BOX, iterations=3), "max_iter="),
     (lambda: pso.minimize_multi(two, BOX, n_obj=2), "n_objectives="),

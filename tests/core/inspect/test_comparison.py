@@ -51,7 +51,8 @@ def test_the_sign_test_is_that_of_scipy(better, worse):
 
 
 def test_the_table_has_a_row_for_each_recipe(found):
-    heads, *rows = str(found).splitlines()
+    heads, *rows, about = str(found).splitlines()
+    assert "Holm" in about
     assert "constriction" in heads and [row.split()[0] for row in rows] == list(found.results)
     assert f"{found.median('fips'):.3g}" in rows[2]
 
