@@ -66,7 +66,8 @@ def _lie(item: Item, truth: Answer) -> Answer:
     best = max(wrong, key=lambda letter: scores.get(letter, float("-inf")))
     if scores and scores.get(item.answer, float("-inf")) >= scores[best]:
         scores[item.answer], scores[best] = scores[best], scores[item.answer]
-    text = best if scores or truth.text == item.answer else truth.text
+    is_true = read_ballot(item, truth.text) == item.answer
+    text = best if scores or is_true else truth.text
     return replace(truth, text=text, scores=scores)
 
 

@@ -60,6 +60,14 @@ def test_nothing_but_votes_is_shared() -> None:
             getattr(member, name)(what)
 
 
+def test_a_liar_that_writes_does_not_state_the_right_option() -> None:
+    texts = ["The answer is A.", "A", "(B)", "who knows"]
+    (liar,) = with_liar([Scripted("ann", answers=texts)], "ann", [])
+    asked = quiz("AAAA", 0, 3)
+    replies = liar.answer(asked, "generate")
+    assert [reply.text for reply in replies] == ["B", "B", "(B)", "who knows"]
+
+
 def test_a_liar_gives_its_second_choice_with_the_confidence_of_its_first() -> None:
     scores = [[0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.2, 0.5, 0.3]]
     asked = quiz("AAB", 0, 3)
