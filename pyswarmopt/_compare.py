@@ -15,7 +15,7 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.words import counted
 from pyswarmopt.driver.result import INTERRUPTED, Result
-from pyswarmopt.inspect.plot.curves import convergence, median_interval
+from pyswarmopt.inspect.plot.curves import convergence, interval_name, median_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,9 @@ class Comparison:
         return float(np.median(self.finals(recipe)))
 
     def interval(self, recipe: str) -> tuple[float, float]:
-        """A 95% interval of the median, from order statistics; for fewer than six seeds the range."""
+        """A 95% interval of the median, from order statistics; for fewer than six seeds the range,
+        as the table says.
+        """
         low, high = median_interval(self.finals(recipe)[:, None])
         return float(low[0]), float(high[0])
 
@@ -97,7 +99,8 @@ class Comparison:
     def __str__(self) -> str:
         first, *others = self.results
         paired = self.paired()
-        heads = ["recipe", "median", "95% interval", f"better than {first}", "p"]
+        interval = interval_name(len(self.results[first]))
+        heads = ["recipe", "median", interval, f"better than {first}", "p"]
         rows = [heads, [*self._row(first), "", ""]]
         for name in others:
             better, worse, p = paired[name]

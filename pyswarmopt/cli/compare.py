@@ -89,6 +89,8 @@ def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from pyswarmopt.inspect.plot.curves import interval_name
+
     sizes = counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")
     first = next(iter(next(iter(found.values())).results))
     console = open_console()
@@ -96,7 +98,7 @@ def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in "function", "recipe":
         table.add_column(heading, no_wrap=True)
-    for heading in "median", "95% interval" if seeds > 5 else "range", "wins", "p":
+    for heading in "median", interval_name(seeds), "wins", "p":
         table.add_column(heading, justify="right")
     for function, comparison in found.items():
         paired = comparison.paired()

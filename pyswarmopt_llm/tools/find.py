@@ -183,8 +183,8 @@ def held_together(adapters: int) -> float:
     """The confidence of each interval for all intervals of a ranking to hold in 95% of cases,
     including the first one's, whose items selected it (Bonferroni).
 
-    Simulated with 20 and 100 equal adapters and 40 and 200 items, the first interval holds in at
-    least 95%.
+    The first interval of 100 equal adapters holds in at least 95% (computed for 10 to 200 items
+    that are right or wrong).
     """
     return 1 - LEVEL / adapters
 

@@ -108,6 +108,16 @@ def median_interval(samples: Floats) -> tuple[Floats, Floats]:
     return ordered[k - 1], ordered[n - k]
 
 
+def interval_name(n: int) -> str:
+    """The heading of `median_interval` of n samples.
+
+    Example:
+        >>> interval_name(6), interval_name(5)
+        ('95% interval', 'range')
+    """
+    return "95% interval" if n > 5 else "range"
+
+
 def _curves(ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats]) -> Axes:
     named = runs if isinstance(runs, Mapping) and not isinstance(runs, Result) else {"": runs}
     curves = {name: _table(sources, heights) for name, sources in named.items()}

@@ -53,7 +53,8 @@ def test_the_sign_test_is_that_of_scipy(better, worse):
 def test_the_table_has_a_row_for_each_recipe(found):
     heads, *rows, about = str(found).splitlines()
     assert "Holm" in about
-    assert "constriction" in heads and [row.split()[0] for row in rows] == list(found.results)
+    assert "constriction" in heads and "95% interval" in heads
+    assert [row.split()[0] for row in rows] == list(found.results)
     assert f"{found.median('fips'):.3g}" in rows[2]
 
 
@@ -63,6 +64,7 @@ def test_distances_are_to_the_optimum_where_it_is_known():
     )
     assert found.finals("a")[0] == found.results["a"][0].fun - 3.0
     assert found.results["a"][0].algorithm == "memetic"
+    assert "range" in str(found) and "95%" not in str(found)  # of two seeds
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from changed_copies import Edit, changed_copy, each
 from huggingface_hub import HfApi, ModelInfo
@@ -122,6 +123,21 @@ def test_the_interval_of_the_first_holds_although_its_items_made_it_the_first() 
         low, high = interval(first, held_together(20))
         held += low <= 0.5 <= high
     assert held >= 185
+
+
+@pytest.mark.parametrize("right", [0.02, 0.1, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("items", [10, 40, 200])
+def test_the_interval_of_the_first_of_a_hundred_holds_in_95_percent(
+    right: float, items: int
+) -> None:
+    """Computed exactly: the most right answers among 100 equal adapters, and each one's interval."""
+    counts = np.arange(items + 1)
+    at_most = scipy.stats.binom.cdf(counts, items, right) ** 100
+    first = np.diff(at_most, prepend=0.0)
+    ends = [interval([1.0] * k + [0.0] * (items - k), held_together(100)) for k in counts]
+    assert (
+        sum(p for p, (low, high) in zip(first, ends, strict=True) if low <= right <= high) >= 0.95
+    )
 
 
 def test_the_top_is_scored_on_all_items_and_the_others_on_the_first(
