@@ -35,6 +35,7 @@ RANGE = 0.8  # confidence of a range of numbers of items
 # share of the largest difference; smaller differences are rounding errors of sums
 ROUNDING = 1e-9
 NO_ENDS = (-math.inf, math.inf)
+LARGEST = 1e100  # size of a score: sums of squares stay finite
 _LEAST = 1e-12  # least p-value in a search
 
 

@@ -40,6 +40,7 @@ SPACES = frozenset({"factor", "delta"})
 LEAST = 3  # least number of adapters for detecting an outlier
 RATIO = 5.0  # most ratio between norms of a module
 IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
+SAME_WEIGHTS = "has the same weights as {}; remove one of them"
 EXCESS = 0.15  # most excess of the first singular value's share, median over modules
 
 
@@ -187,8 +188,23 @@ def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[Exper
         yield ExpertProblem(info.name, ignored_in_words(info), "warning")
     twin = next((other for other in others if other.fingerprint == info.fingerprint), None)
     if twin is not None:
-        text = f"has the same weights as {twin.name}; remove one of them"
-        yield ExpertProblem(info.name, text, "warning")
+        yield ExpertProblem(info.name, SAME_WEIGHTS.format(twin.name), "warning")
+
+
+def twins(fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """A warning, under itself, for each expert with the weights of an earlier one.
+
+    Example:
+        >>> list(twins({"ant": "5f", "bee": "9a", "cat": "5f"}))
+        ['cat: has the same weights as ant; remove one of them']
+    """
+    first: dict[str, str] = {}
+    alike = {name: first.setdefault(one, name) for name, one in fingerprints.items()}
+    pairs = [(name, other) for name, other in alike.items() if name != other]
+    texts = [
+        str(ExpertProblem(name, SAME_WEIGHTS.format(other), "warning")) for name, other in pairs
+    ]
+    return {text: text for text in texts}
 
 
 def ignored_in_words(info: AdapterInfo) -> str:

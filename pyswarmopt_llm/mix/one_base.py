@@ -10,7 +10,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights
+from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights, twins
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 
 
@@ -79,8 +79,7 @@ def pool_of(
     space: Space, engine: Engine, base: BaseModel, experts: Sequence[Any], notes: dict[str, str]
 ) -> tuple[Pool, Engine]:
     """The pool of a search, with fingerprints and notes, and the engine."""
-    fingerprints = {
-        "base": base.fingerprint,
-        "experts": {info.name: info.fingerprint for info in experts},
-    }
-    return Pool(space, fingerprints, base.name, experts, {**notes, **engine.notes}), engine
+    prints = {info.name: info.fingerprint for info in experts}
+    fingerprints = {"base": base.fingerprint, "experts": prints}
+    told = {**notes, **twins(prints), **engine.notes}
+    return Pool(space, fingerprints, base.name, experts, told), engine

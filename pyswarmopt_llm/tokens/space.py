@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.experts.compatibility import twins
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace, as_vector
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.engine import MixtureEngine
@@ -141,7 +142,8 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     Raises:
         UserError: see `prepare_members`.
     """
-    return prepare_members(
+    pool, engine = prepare_members(
         config,
         lambda members, loaded: (TokenSpace(members, config.contrast), MixtureEngine(loaded)),
     )
+    return replace(pool, notes=twins(pool.fingerprints["experts"])), engine

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import NotFiniteError, UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score, Space, Utility
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.statistics import LARGEST, score_of
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -124,7 +124,7 @@ class Evaluator:
         start = time.perf_counter() if start is None else start
         scores = {name: self._score(name, share, before) for name in self.utilities}
         total = self.combine([*map(_least, scores.values())])
-        if not math.isfinite(total.value):
+        if not abs(total.value) <= LARGEST:
             raise NotFiniteError(f"the score is {total.value}")
         seconds = time.perf_counter() - start
         return Row.of(scores, total, seconds, margins=self.margins, answers=answers)

@@ -22,6 +22,7 @@ from pyswarmopt_llm.experts.full_model import inspect_models
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.full import FullSpace
+from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.search import search
 
@@ -119,6 +120,18 @@ def test_saved_candidates_load_as_models_and_read_back_to_the_bit(
             assert torch.equal(realised[name], read[name]) and torch.equal(read[name], loaded[name])
         with pytest.raises(UserError, match="exists already"):
             space.save(position, out)
+
+
+@pytest.mark.parametrize("space", ["full", "token"])
+def test_a_model_that_is_given_twice_is_told(
+    space: str, tiny_base: Path, models: list[Path], tmp_path: Path
+) -> None:
+    copied = shutil.copytree(models[0], tmp_path / "copied")
+    task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
+    given = [*models[:2], Path(copied)]
+    job = prepare(small(tiny_base, given, [task], tmp_path / "run", space=space))
+    (told,) = [text for text in job.notes.values() if "same weights" in text]
+    assert "copied" in told and "one" in told
 
 
 def test_a_search_over_whole_models(tiny_base: Path, models: list[Path], tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.scores.tasks import Item
 
 
@@ -106,7 +106,7 @@ class EvaluateMetric:
                 f"evaluate:{self._metric.name}#NAME"
             )
         value = float(result[key])
-        if not math.isfinite(value):
+        if not abs(value) <= LARGEST:
             raise UserError(
                 f"`metric` evaluate:{self._name}: {key} is {value} for one example; use a metric "
                 "that is a mean over examples"

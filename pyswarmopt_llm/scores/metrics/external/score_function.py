@@ -27,7 +27,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.own import fingerprint, here
 from pyswarmopt_llm.common.registry import closest
-from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.common.statistics import LARGEST, score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at
 from pyswarmopt_llm.scores.metrics.written import Written, means_of_items
 from pyswarmopt_llm.scores.tasks import Item
@@ -174,9 +174,10 @@ class ScoreFunction:
         """A returned value as named numbers."""
         named = value if isinstance(value, Mapping) else {"": value}
         parts = {str(name): _number(part) for name, part in named.items()}
-        if not parts or not math.isfinite(sum(parts.values())):
+        if not parts or not sum(map(abs, parts.values())) <= LARGEST:
             returned = f"{location}returned {_short(value)}"
-            raise self._refusal(f"{returned}; return a finite number, or a dict of them")
+            remedy = f"return a finite number (at most {LARGEST:g}), or a dict of them"
+            raise self._refusal(f"{returned}; {remedy}")
         return parts
 
     def _run_file(self) -> ModuleType:
@@ -334,10 +335,10 @@ class CallableUtility:
             value = self._function(engine, **({"split": split} if self.has_test else {}))
         if isinstance(value, Score):
             return value
-        problem = f"`utility` {self.spec}: returned {value!r}; return a finite float or a Score"
+        problem = f"`utility` {self.spec}: returned {value!r}; return a finite float (at most {LARGEST:g}) or a Score"
         if not isinstance(value, numbers.Real):
             raise UserError(problem)
-        if not math.isfinite(value):
+        if not abs(value) <= LARGEST:
             raise NotFiniteError(problem)
         return score_of([float(value)])
 
