@@ -74,7 +74,7 @@ class AxisSearch(Run):
     steps: int = STEPS
     _: KW_ONLY
     points: list[list[float]] = field(default_factory=list)  # on each axis, ascending
-    # the axis' part of the cost at each
+    # the axis' part of the cost at each; infinite if the call failed
     values: list[list[float]] = field(default_factory=list)
     coordinates: Floats = array("a")
     searched: int = 0  # points on the axes
@@ -112,10 +112,11 @@ class AxisSearch(Run):
             points = self.points[i]
             values = self.values[i]
             here = values[points.index(self.x[i])]
-            if t not in points and math.isfinite(cost):
+            if t not in points:
                 index = int(np.searchsorted(points, t))
                 points.insert(index, t)
-                values.insert(index, here + float(cost - self.cost))
+                failed = not math.isfinite(cost)
+                values.insert(index, math.inf if failed else here + float(cost - self.cost))
             best = int(np.argmin(values))
             gain += here - values[best]
             self.x[i] = points[best]
@@ -124,7 +125,12 @@ class AxisSearch(Run):
 
 
 def _next(t: Floats, v: Floats, refine: bool) -> float:
-    """Next point on an axis, given the points so far, (k,) ascending, and their values."""
+    """Next point on an axis, given the points so far, (k,) ascending, and their values.
+
+    A failed point counts as twice as bad as the others, so that it is not proposed again.
+    """
+    worst = v[np.isfinite(v)].max()
+    v = np.where(np.isfinite(v), v, worst + (worst - v.min() or 1.0))
     if len(t) < FIRST_POINTS:
         if t[0] > 0 or t[-1] < 1:
             return 0.0 if t[0] > 1 - t[-1] else 1.0
