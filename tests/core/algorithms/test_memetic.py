@@ -424,6 +424,17 @@ def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatc
     assert abs(phase.cost - 7) < 1e-6 and abs(phase.cost - fun(phase.x)) < 1e-9
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_axes_whose_ends_fail_are_searched_between_them(seed):
+    """The end of an axis was asked for again and again, and the search ended after 40 calls."""
+
+    def fun(x):
+        return math.nan if np.abs(x).max() > 4.9 else pso.functions.rastrigin(x)
+
+    found = pso.minimize(fun, [(-5.12, 5.12)] * 2, max_evals=400, seed=seed)
+    assert found.fun < 1e-6 and found.nfev == 400
+
+
 def test_an_axis_without_room_about_its_best_point_goes_on_where_there_is_some():
     """The best three points are closer than two numbers that matter: the next one is elsewhere."""
     t = np.array([0.0, 0.5, 0.5 + 2e-10, 0.5 + 4e-10, 1.0])
