@@ -31,6 +31,9 @@ _NAMED_LETTER = re.compile(
     r"|(?<![\w'\u2019])([A-Z])[\"'*)`]*(?=\s+(?:is|seems|looks|must\s+be)\s+(?:(?:the|most)\s+)*"
     r"(?:right|correct|best|likely|true|answer)\b)"
 )
+# the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
+_EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
+_VARIABLE = re.compile(r"\A[\W_]*[A-Za-z]\s*=(?=[^=]*\Z)")  # "x = 18"
 _REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
 _ANOTHER_LETTER = re.compile(
     r"[\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z]"
@@ -137,9 +140,14 @@ def stated_answer(text: str) -> Fraction | str:
         >>> stated_answer("The answer is $1,200."), stated_answer(" Lima. ")
         (Fraction(1200, 1), 'lima')
     """
-    explicit = candidates(text)[0]
-    number = written_quantity(explicit)
-    return number.value if number is not None else normalise(explicit) or text.strip()
+    *marked, whole = candidates(text)
+    explicit = plain(marked[0]) if marked else whole
+    clause = _EXPLAINED.split(explicit, maxsplit=1)[0] if marked else whole
+    number = written_quantity(_VARIABLE.sub("", clause))
+    if number is not None:
+        return number.value
+    words = normalise(clause)
+    return words if words in VERDICTS else normalise(explicit) or text.strip()
 
 
 def _wordings(text: str) -> set[str]:
