@@ -420,8 +420,9 @@ class Evaluator:
     def _until_error(self, points: Floats) -> list[CallOutcome]:
         outcomes: list[CallOutcome] = []
         for x in points:
-            outcomes.append(self._call(x))
-            if outcomes[-1].error is not None:
+            outcome = self._call(x)
+            outcomes.append(outcome)
+            if outcome.error is not None or outcome.value is None:  # None: a forgotten return
                 break
         return outcomes
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -22,6 +23,11 @@ MapLike = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 DIED = (
     "a process died or sent what cannot be read: fun ended it, or this script lacks "
     '`if __name__ == "__main__":` before what it runs'
+)
+
+HANGS = (
+    "a call of fun hangs in its thread, and Python ends only after it: workers='processes:N' ends "
+    "such calls"
 )
 
 
@@ -153,6 +159,7 @@ class Workers(Generic[X, Y]):
     def give_up(self, future: Any) -> None:
         """Stop waiting for a call; a hanging thread of ours is left behind with its pool."""
         if not _cancel(future) and self.kind == "threads":
+            warnings.warn(HANGS, stacklevel=2)
             self.close(wait=False)
 
     def _alone(self, item: X, lost: Callable[[Exception], Y]) -> Y:

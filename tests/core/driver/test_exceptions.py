@@ -64,18 +64,21 @@ def test_the_history_of_a_search_that_failed_holds_all_points_that_it_was_told(h
     assert not lost and records[-1].iteration == max(r.iteration for r in records)
 
 
+@pytest.mark.parametrize("error", [ConnectionError, None])
 @pytest.mark.parametrize("how", [how for how in WAYS if "workers" not in how])
-def test_no_call_follows_an_exception(how):
+def test_no_call_follows_an_exception_or_a_forgotten_return(how, error):
     """A call may take an hour; the others of its round would be in vain."""
     calls = []
 
     def fails(x):
         calls.append(x)
-        if len(calls) == 39:
-            raise ConnectionError
-        return bowl(x)
+        if len(calls) < 39:
+            return bowl(x)
+        if error is not None:
+            raise error
+        return None
 
-    with pytest.raises(ConnectionError) as caught:
+    with pytest.raises(error or ValueError) as caught:
         pso.minimize(fails, BOX, max_evals=100, seed=3, **how)
     assert len(calls) == caught.value.result.nfev == 39
 
