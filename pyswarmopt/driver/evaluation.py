@@ -335,9 +335,10 @@ class Evaluator:
         self.tried = True
         if failure is None:
             return
-        wrong_kind = isinstance(failure.error, TypeError | AttributeError)
-        if (wrong_kind or "dtype" in str(failure.error)) and "torch" in sys.modules:
-            failure.error.add_note(
+        error = failure.error
+        wrong_kind = isinstance(error, TypeError | AttributeError) or "dtype" in str(error)
+        if error is not None and wrong_kind and "torch" in sys.modules:
+            error.add_note(
                 "fun gets float64 NumPy arrays; where it takes tensors, call it with "
                 "torch.from_numpy(x), and .float() for float32"
             )
