@@ -43,7 +43,13 @@ _REFUTED = re.compile(
     r"[\"'*)\].:]*\s*(?:is|are|was)(?:n['\u2019]t|\s+(?:not|wrong|incorrect|false)\b)",
     re.IGNORECASE,
 )
+_QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
 _DENIAL = r"(?<!\w)(?i:not|never|no|nor|\w+n['\u2019]t)\s+(?:(?:the|a|an|really)\s+)?[\"'*(]*"
+
+
+def _words(text: str) -> str:
+    """A text for comparison, with plain quotes: models write both kinds."""
+    return normalise(text.translate(_QUOTES))
 
 
 def is_correct(item: Item, text: str) -> bool:
@@ -69,14 +75,14 @@ def is_correct(item: Item, text: str) -> bool:
 
 def _answers(reference: str, text: str) -> bool:
     """Whether a text gives a right answer to an open question."""
-    if normalise(text) == normalise(reference):
+    if _words(text) == _words(reference):
         return True
     gold = next(iter(explicit_parts(reference)), reference)
     number = written_quantity(gold)
     if number is not None:
         found = stated_quantity(text)
         return found is not None and found.same(number)
-    answer = normalise(gold)
+    answer = _words(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
     return any(answer in _wordings(candidate) for candidate in candidates(text))
@@ -146,14 +152,14 @@ def stated_answer(text: str) -> Fraction | str:
     number = written_quantity(_VARIABLE.sub("", clause))
     if number is not None:
         return number.value
-    words = normalise(clause)
-    return words if words in VERDICTS else normalise(explicit) or text.strip()
+    words = _words(clause)
+    return words if words in VERDICTS else _words(explicit) or text.strip()
 
 
 def _wordings(text: str) -> set[str]:
     """The wordings of an answer in a part of a reply: all of it, or its first sentence."""
     shown = (text, plain(text), first_sentence(text))
-    return {normalise(words) for words in shown}
+    return {_words(words) for words in shown}
 
 
 def _without_list(text: str, choices: Mapping[str, str]) -> str:
@@ -172,7 +178,7 @@ def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     bare = text.strip(EDGES)
     if bare in choices:
         return bare
-    for same in (str.strip, normalise):
+    for same in (str.strip, _words):
         letters = [letter for letter, option in choices.items() if same(option) == same(bare)]
         if letters:
             return letters[0] if len(letters) == 1 else None
@@ -212,7 +218,7 @@ def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
     """The only option whose text occurs as whole words and is not denied; a longer option hides
     those inside it ("no path", "path").
     """
-    readings = (normalise,) if _nested(choices) else (str.strip, normalise)
+    readings = (_words,) if _nested(choices) else (str.strip, _words)
     for same in readings:
         options = {letter: same(option) for letter, option in choices.items()}
         mentioned = _mentions(same(text), set(options.values()))
@@ -224,7 +230,7 @@ def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
 
 def _nested(choices: Mapping[str, str]) -> bool:
     """Whether an option contains another."""
-    options = set(map(normalise, choices.values()))
+    options = set(map(_words, choices.values()))
     return any(a != b and a in b for a in options for b in options)
 
 
