@@ -46,8 +46,8 @@ def remarks(result: Result, way: Headroom | None) -> Iterator[str]:
     if way is not None:
         yield headroom(way)
     yield chosen_on_dev(result.cost.evaluations, tested=result.best.test is not None)
-    pair = result.lead(split="dev")
-    if pair and (warning := few(pair.n)):
+    on_dev = result.lead(split="dev")
+    if on_dev and (warning := few(on_dev.n)):
         yield warning
     if result.front and result.front.points:
         more = counted(len(result.front.points), "more point")
