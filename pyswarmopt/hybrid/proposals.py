@@ -58,21 +58,12 @@ class Proposals(Run):
     def propose(self, random: np.random.Generator) -> Floats:
         proposed = len(self.points) + len(self.under_way)
         if proposed < self.first:
-            if not len(self.design):
-                self.design = self.kinds.draw(self.first, random)
-                ordered = self.kinds.ordered
-                near = 0.5 + OFF_CENTRE * random.uniform(-1, 1, (1, len(ordered)))
-                self.design[0, ordered] = self.kinds.snap(near)[0, ordered]
-            return self.design[proposed:][: self.at_once]
+            return self._designed(random)[proposed:][: self.at_once]
         if not len(self.points):
             return self.kinds.draw(self.at_once, random)
         points = self.points
         scores = on_log_scale(self.costs)
-        process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
-        if len(scores) >= GROWTH * self.fitted:
-            process.learn_lengths(points, scores)
-            self.theta = process.theta
-            self.fitted = len(scores)
+        process = self._learnt(points, scores)
         if len(self.under_way):
             process.fit(points, scores)
             scores = np.append(scores, process.predict(self.under_way)[0])
@@ -87,6 +78,24 @@ class Proposals(Run):
             if len(points) >= fixed + self.at_once:
                 return points[fixed:]
             scores = np.append(scores, process.predict(proposal)[0])
+
+    def _designed(self, random: np.random.Generator) -> Floats:
+        """The starting points: a Latin hypercube, whose first point lies near the middle."""
+        if not len(self.design):
+            self.design = self.kinds.draw(self.first, random)
+            ordered = self.kinds.ordered
+            near = 0.5 + OFF_CENTRE * random.uniform(-1, 1, (1, len(ordered)))
+            self.design[0, ordered] = self.kinds.snap(near)[0, ordered]
+        return self.design
+
+    def _learnt(self, points: Floats, scores: Floats) -> GaussianProcess:
+        """The process, whose lengths are learnt again once there are more points."""
+        process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
+        if len(scores) >= GROWTH * self.fitted:
+            process.learn_lengths(points, scores)
+            self.theta = process.theta
+            self.fitted = len(scores)
+        return process
 
     def _believed(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
         """Values of points, (n, M), with scores, (n,): the scores, if without noise."""
