@@ -218,14 +218,19 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
         result["verdict"] = list(verdict_lines(result))
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / RESULT, result)
-            lines = [
-                json.dumps({"strategy": each["who"], **verdict}, ensure_ascii=False)
-                for each in decided
-                for verdict in each["verdicts"]
-            ]
-            write_text(out / VERDICTS, "\n".join([*lines, ""]))
+            write_text(out / VERDICTS, _lines(decided))
         on_step(done + 1, total, name, result["strategies"][name])
     return result
+
+
+def _lines(decided: Sequence[Mapping[str, Any]]) -> str:
+    """The verdicts of stored strategies as JSON lines."""
+    lines = [
+        json.dumps({"strategy": each["who"], **verdict}, ensure_ascii=False)
+        for each in decided
+        for verdict in each["verdicts"]
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _rows(

@@ -103,32 +103,7 @@ class SwarmSearchCV(BaseSearchCV):
         """scikit-learn's hook: takes candidates, returns all results so far."""
         if self.n_iter < 2:
             raise ValueError(f"n_iter={self.n_iter}: a search needs at least 2 candidates")
-        score_of: dict[Hashable, float] = {}
-        failures: dict[Hashable, ValueError] = {}  # candidate -> why none of its fits ended
-
-        def scores(candidates: list[dict[str, Any]]) -> list[float]:
-            keys = [_identity(params) for params in candidates]
-            known = zip(keys, candidates, strict=True)
-            new = {key: params for key, params in known if key not in score_of}
-            if new:
-                try:
-                    results = evaluate_candidates(list(new.values()))
-                except ValueError as error:
-                    # scikit-learn gives up where all fits of a call fail, which may be one candidate
-                    if not str(error).lstrip().startswith("All the"):
-                        raise
-                    failures.update(dict.fromkeys(new, error))
-                    warnings.warn(str(error), FitFailedWarning, stacklevel=2)
-                    score_of.update(dict.fromkeys(new, float(self.error_score)))
-                    return [score_of[key] for key in keys]
-                mean = results.get(f"mean_test_{self.refit}", results.get("mean_test_score"))
-                if mean is None:
-                    raise ValueError(
-                        f"refit={self.refit!r}: with several metrics, name the one to maximise"
-                    )
-                score_of.update(zip(new, mean[-len(new) :].tolist(), strict=True))
-            return [score_of[key] for key in keys]
-
+        scores = _Scores(evaluate_candidates, self.refit, self.error_score)
         seed = self.random_state
         if isinstance(seed, np.random.RandomState):
             seed = seed.randint(2**31)
@@ -138,8 +113,61 @@ class SwarmSearchCV(BaseSearchCV):
         maximize(
             scores, recipe=self.recipe, max_evals=limit, seed=seed, vectorized=True, space=space
         )
-        if len(failures) == len(score_of):
-            raise next(reversed(failures.values()))
+        if len(scores.failures) == len(scores.known):
+            raise next(reversed(scores.failures.values()))
+
+
+class _Scores:
+    """The mean scores of candidates, each of which is fitted once.
+
+    Args:
+        evaluate: takes candidates, returns all results so far.
+        refit: metric to maximise.
+        error_score: score of a candidate whose fits all fail.
+
+    Attributes:
+        known: candidate -> its score.
+        failures: candidate -> why none of its fits ended.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[list[dict[str, Any]]], dict[str, Any]],
+        refit: Any,
+        error_score: Any,
+    ) -> None:
+        self._evaluate = evaluate
+        self._refit = refit
+        self._error_score = error_score
+        self.known: dict[Hashable, float] = {}
+        self.failures: dict[Hashable, ValueError] = {}
+
+    def __call__(self, candidates: list[dict[str, Any]]) -> list[float]:
+        keys = [_identity(params) for params in candidates]
+        pairs = zip(keys, candidates, strict=True)
+        new = {key: params for key, params in pairs if key not in self.known}
+        if new:
+            self.known |= zip(new, self._scored(new), strict=True)
+        return [self.known[key] for key in keys]
+
+    def _scored(self, new: Mapping[Hashable, dict[str, Any]]) -> list[float]:
+        """The scores of candidates, which are fitted."""
+        try:
+            results = self._evaluate(list(new.values()))
+        except ValueError as error:
+            # scikit-learn gives up where all fits of a call fail, which may be one candidate
+            if not str(error).lstrip().startswith("All the"):
+                raise
+            self.failures |= dict.fromkeys(new, error)
+            warnings.warn(str(error), FitFailedWarning, stacklevel=3)
+            return [float(self._error_score)] * len(new)
+        mean = results.get(f"mean_test_{self._refit}", results.get("mean_test_score"))
+        if mean is None:
+            raise ValueError(
+                f"refit={self._refit!r}: with several metrics, name the one to maximise"
+            )
+        scores: list[float] = mean[-len(new) :].tolist()
+        return scores
 
 
 def _identity(params: dict[str, Any]) -> Hashable:

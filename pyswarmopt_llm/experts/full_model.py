@@ -58,7 +58,7 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
     refuse_quantised(base)
     architecture = read_json(base.path / "config.json").get("model_type")
     expected = StoredTensors(base.weight_files).shapes
-    models_read = []
+    found = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
         if (user_path(spec) / "adapter_config.json").is_file():
             raise UserError(
@@ -72,22 +72,28 @@ def inspect_models(specs: Sequence[str], base: BaseModel) -> list[ModelInfo]:
                 f"{name}: is a {model_type} model, the base {base.spec} a {architecture}; remove it"
             )
         tensors = StoredTensors(model.weight_files)
-        for weight, shape in expected.items():
-            mine = tensors.shapes.get(weight)
-            if mine != shape:
-                what = "lacks it" if mine is None else f"has it as {' x '.join(map(str, mine))}"
-                raise UserError(
-                    f"{name}: the base has {weight} of shape {' x '.join(map(str, shape))}, this "
-                    f"model {what}; "
-                    "only fine-tunes of the base can be mixed"
-                )
-        if (extra := _of_its_own(tensors, expected)) is not None:
+        _check_weights(name, tensors, base, expected)
+        found.append(ModelInfo(name, model.path, tensors, model.fingerprint))
+    return found
+
+
+def _check_weights(
+    name: str, tensors: StoredTensors, base: BaseModel, expected: Mapping[str, Sequence[int]]
+) -> None:
+    """Refuse a model that lacks a weight of the base, or has it in another shape, or has more."""
+    for weight, shape in expected.items():
+        mine = tensors.shapes.get(weight)
+        if mine != shape:
+            what = "lacks it" if mine is None else f"has it as {' x '.join(map(str, mine))}"
             raise UserError(
-                f"{name}: has {extra}, which the base {base.spec} does not have, and which would be "
-                "lost; only fine-tunes of the base can be mixed"
+                f"{name}: the base has {weight} of shape {' x '.join(map(str, shape))}, this model "
+                f"{what}; only fine-tunes of the base can be mixed"
             )
-        models_read.append(ModelInfo(name, model.path, tensors, model.fingerprint))
-    return models_read
+    if (extra := _of_its_own(tensors, expected)) is not None:
+        raise UserError(
+            f"{name}: has {extra}, which the base {base.spec} does not have, and which would be "
+            "lost; only fine-tunes of the base can be mixed"
+        )
 
 
 def _of_its_own(tensors: StoredTensors, expected: Mapping[str, Any]) -> str | None:
