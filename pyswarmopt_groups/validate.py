@@ -116,7 +116,9 @@ def _why_not(
     if "dev" in needs and not config.task:
         return "needs dev examples, a single prompt has none; give `task`"
     if "choices" in needs and any(item.choices is None for item in items):
-        return "chooses among options, which not all examples have; choose another strategy"
+        return (
+            "chooses among options, which not all examples have; give others, or all that can: all"
+        )
     mute = next((member.name for member in members if not member.gives_likelihoods), None)
     if "likelihoods" in needs and mute is not None:
         return f"needs likelihoods, which the endpoint {mute} does not give; remove one of them"

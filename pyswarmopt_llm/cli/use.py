@@ -91,7 +91,12 @@ def _many(counts: Mapping[str, int], out: Path) -> Iterator[str]:
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
+    prompt: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPT", help='The prompt, verbatim: tables asked "Question: ...".'
+        ),
+    ],
     run: Annotated[
         Path | None, Option("Finished run; provides base and adapter.", "RUN", TASK)
     ] = None,

@@ -241,12 +241,12 @@ class Score:
     """
 
     value: float
-    per_item: tuple[float, ...]
+    per_item: tuple[float, ...] = field(repr=False)
     n: int
     stderr: float
     named: Mapping[str, float] = field(default_factory=dict)
-    margins: tuple[tuple[float, ...], ...] = ()
-    answers: tuple[str, ...] = ()
+    margins: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
+    answers: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Utility(Protocol):

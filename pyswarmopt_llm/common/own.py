@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -111,14 +112,17 @@ def fingerprint(spec: str) -> str:
 
 
 def use_names(config: Any) -> None:
-    """Replace paths and objects in a configuration by names, and single values of tuple fields by
-    tuples.
+    """Replace paths and objects in a configuration by names. Of a tuple field a single value becomes a
+    tuple, and a dictionary its ``name=value``.
     """
     kind: Any = type(config)
     for name, several in _several(kind).items():
         value = getattr(config, name)
         if not several:
             object.__setattr__(config, name, _one(name, value))
+        elif isinstance(value, Mapping):
+            pairs = tuple(f"{key}={_one(name, each)}" for key, each in value.items())
+            object.__setattr__(config, name, pairs)
         elif not isinstance(value, tuple | list):
             object.__setattr__(config, name, (_one(name, value),))
         else:

@@ -273,7 +273,8 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
         return metric
     if not isinstance(metric, ReplyMetric):
         why = (
-            f"is for scores of written replies, not for {metric.name}; remove it, or set `metrics`"
+            f"is for scores of written replies, not for {metric.name}; remove it, or set `metrics` "
+            "exact-match, f1 or numeric"
         )
         if sampling is not None:
             raise InvalidOption("temperature", sampling.temperature, why)

@@ -445,7 +445,7 @@ def _source(run: Path, name: str | None) -> _Source:
     if form is None or scoring not in ("letter", "likelihood"):
         raise UserError(
             f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm "
-            "generate"
+            "generate, in the wording of the search: 'Question: ...' for a table's questions"
         )
     files = [file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md"]
     best = {file.name: sample_digest(file) for file in sorted(files)}

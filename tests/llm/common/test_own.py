@@ -40,6 +40,13 @@ def test_a_text_or_a_path_is_one_of_several() -> None:
     assert EvalConfig(base=Path("b"), task=Path("t.csv")).task == "t.csv"
 
 
+def test_a_dictionary_is_its_names_and_values() -> None:
+    config = SearchConfig(
+        "b", ("x",), ("t",), "r", columns={"question": "body"}, settings={"step": 0.5}
+    )  # type: ignore[arg-type]
+    assert config.columns == ("question=body",) and config.settings == ("step=0.5",)
+
+
 def test_an_object_has_a_name_and_a_function_of_a_file_that_of_its_file() -> None:
     def mine() -> None: ...
 
