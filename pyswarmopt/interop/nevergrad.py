@@ -215,6 +215,7 @@ class _Swarm(base.Optimizer):
         self._swarm: Swarm | None = None
         self._known: list[Any] = []  # positions told before the swarm started
         self._tickets: dict[str, Ticket] = {}  # tickets of candidates without a value, by uid
+        self._round: list[Ticket] = []  # tickets of the round that no candidate has yet
 
     def _internal_ask_candidate(self) -> Any:
         if self._swarm is None:
@@ -231,8 +232,10 @@ class _Swarm(base.Optimizer):
     def _next(self, swarm: Swarm) -> Ticket | None:
         if self.num_workers > 1:
             return swarm.ask_one()
-        waiting = {ticket.particle for ticket in self._tickets.values()}
-        return next((t for t in swarm.tickets() if t.particle not in waiting), None)
+        if not self._round:
+            waiting = {ticket.particle for ticket in self._tickets.values()}
+            self._round = [t for t in swarm.tickets() if t.particle not in waiting]
+        return self._round.pop(0) if self._round else None
 
     def _internal_tell_candidate(self, candidate: Any, loss: float) -> None:
         ticket = self._tickets.pop(candidate.uid, None)

@@ -75,6 +75,23 @@ def test_out_of_order_with_some_always_in_flight(in_flight):
     assert bowl(optimizer.recommend().value) == min(told) < 0.01
 
 
+def test_an_ask_costs_the_same_in_a_large_population():
+    """Each looked at all particles without a value."""
+
+    def steps(population):
+        optimizer = nevergrad.SwarmOptimizer("constriction", population)(plane(), 2000, 1)
+        optimizer.tell(optimizer.ask(), 1.0)
+        seen = []
+        sys.setprofile(lambda *event: seen.append(event[1]))
+        try:
+            optimizer.tell(optimizer.ask(), 2.0)
+        finally:
+            sys.setprofile(None)
+        return len(seen)
+
+    assert steps(300) < 1.5 * steps(10)
+
+
 def test_suggestions_and_points_never_asked_for_are_used():
     optimizer = nevergrad.SwarmOptimizer("constriction", population=10)(plane(), budget=500)
     optimizer.suggest(np.array([0.7, 0.7]))
