@@ -24,7 +24,8 @@ LABELS = {
     "swarm delta segments": "Model Swarms, `delta`, segments",
     "swarm delta segments, 8 moves": "Model Swarms, `delta`, segments, after 8 moves",
     "swarm delta sums": "Model Swarms, `delta`, sums",
-    "random delta segments": "random search, `delta`, segments",
+    "random delta segments": "random search, `delta`, from the experts",
+    "random delta segments sum-1": "random search, `delta`, from the experts, sum 1",
     "random delta sums": "random search, `delta`, sums",
     "covariant delta segments": "`covariant`, `delta`, segments",
     "covariant delta sums": "`covariant`, `delta`, sums",
@@ -32,7 +33,8 @@ LABELS = {
     "surrogate delta sums": "`surrogate`, `delta`, sums",
     "cma-es factor segments": "CMA-ES, `factor`, segments",
     "cma-es factor sums": "CMA-ES, `factor`, sums",
-    "cma-es delta segments": "CMA-ES, `delta`, segments",
+    "cma-es delta segments": "CMA-ES, `delta`, from the experts",
+    "cma-es delta segments sum-1": "CMA-ES, `delta`, from the experts, sum 1",
     "cma-es delta sums": "CMA-ES, `delta`, sums",
     "greedy-soup": "greedy soup",
     "lorahub": "LoraHub",
@@ -139,8 +141,20 @@ DIFFERENCES = {
         "swarm delta sums",
         "swarm delta segments",
     ),
-    "moves: CMA-ES minus Model Swarms, `delta`, segments": (
+    "moves and scale: CMA-ES minus Model Swarms, `delta`": (
         "cma-es delta segments",
+        "swarm delta segments",
+    ),
+    "moves: CMA-ES minus Model Swarms, `delta`, sum 1": (
+        "cma-es delta segments sum-1",
+        "swarm delta segments",
+    ),
+    "moves and scale: random search minus Model Swarms, `delta`": (
+        "random delta segments",
+        "swarm delta segments",
+    ),
+    "moves: random search minus Model Swarms, `delta`, sum 1": (
+        "random delta segments sum-1",
         "swarm delta segments",
     ),
     "moves: CMA-ES minus Model Swarms, `delta`, sums": ("cma-es delta sums", "swarm delta sums"),

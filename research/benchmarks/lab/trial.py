@@ -9,7 +9,8 @@ Rows of one build share experts.
   apart, as the released code does to adapters; `delta` averages weights, as the paper's text says.
   `segments` starts between two experts, so that coefficients sum to 1 for ever; `sums` does not.
 - **cma-es, random, covariant, surrogate**: other moves in the same space, from the same start, with
-  as many evaluations as the swarm had there.
+  as many evaluations as the swarm had there. They are free to scale; with `sum-1` coefficients sum
+  to 1, as the swarm's do from segments, so that only the moves differ.
 - **scale**: the best expert and the average, each times one number that is chosen on dev.
 - **data-merge**: one adapter trained on all experts' data, as each expert was on its own.
 - **greedy-soup, lorahub, natural-niches**: those of `compare`, with 400 evaluations.
@@ -74,6 +75,9 @@ OTHER_MOVES = {
     "surrogate": "surrogate",
 }
 SUMS = 13  # experts, base, average and sum, which the item model starts from
+HULL = (
+    Path(__file__).parents[1] / "scores/hull.py"
+)  # where coefficients sum to 1, as the swarm's do
 POPULATION = 10  # of the other moves; as many as experts, who are scored first
 SCALE = "scale"
 DATA_MERGE = "data-merge"
@@ -91,6 +95,7 @@ def rows() -> Iterator[str]:
     yield SCALE
     yield "swarm delta sums"
     yield "cma-es delta segments"
+    yield "cma-es delta segments sum-1"
     yield "cma-es delta sums"
     yield "default"
     yield "default without training"
@@ -98,6 +103,7 @@ def rows() -> Iterator[str]:
     yield DATA_MERGE
     yield from SEARCHING
     yield "random delta segments"
+    yield "random delta segments sum-1"
     yield "random delta sums"
     yield "swarm factor sums"
     yield "cma-es factor segments"
@@ -151,7 +157,7 @@ def settings_of(row: str, evaluations: Mapping[str, int]) -> Mapping[str, Any]:
         return {"train": "off"}
     if row == "item model":
         return {"train": "off", "proposals": evaluations["swarm delta segments"] - SUMS}
-    moves, space, start = row.split()
+    moves, space, start, *confined = row.split()
     if moves == "swarm":
         return {**SWARM, "space": space, "start": start}
     allowed = evaluations[f"swarm {space} {start}"]
@@ -162,7 +168,7 @@ def settings_of(row: str, evaluations: Mapping[str, int]) -> Mapping[str, Any]:
         "particles": POPULATION,
         "max_iter": iterations,
         "patience": iterations,
-        "space": space,
+        "space": f"{HULL}:affine" if confined else space,
         "start": start,
     }
 

@@ -1,4 +1,4 @@
-"""A space for `--space`: averages of experts, so that no search leaves their convex hull."""
+"""Spaces for `--space` in which no search leaves the experts' convex or affine hull."""
 
 from __future__ import annotations
 
@@ -21,4 +21,20 @@ class ConvexSpace(DeltaSpace):
 
 convex = SpaceKind(
     "convex", over=ConvexSpace, description="A LoRA adapter for {base}: an average of {experts}"
+)
+
+
+class AffineSpace(DeltaSpace):
+    """Coefficients are shifted to sum to 1, as those of a swarm from segments always do."""
+
+    name = "affine"
+
+    def coefficients(self, position: Tensor) -> Tensor:
+        """The shares of the experts, (n,); a share may be negative or above 1."""
+        free = super().coefficients(position)
+        return free + (1.0 - free.sum()) / len(free)
+
+
+affine = SpaceKind(
+    "affine", over=AffineSpace, description="A LoRA adapter for {base}: an affine sum of {experts}"
 )
