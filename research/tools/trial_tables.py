@@ -22,7 +22,6 @@ LABELS = {
     "swarm factor segments": "Model Swarms, `factor`, segments",
     "swarm factor sums": "Model Swarms, `factor`, sums",
     "swarm delta segments": "Model Swarms, `delta`, segments",
-    "swarm delta segments, 8 moves": "Model Swarms, `delta`, segments, after 8 moves",
     "swarm delta sums": "Model Swarms, `delta`, sums",
     "random delta segments": "random search, `delta`, from the experts",
     "random delta segments sum-1": "random search, `delta`, from the experts, sum 1",
