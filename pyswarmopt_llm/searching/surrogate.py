@@ -109,11 +109,12 @@ class Surrogate(ABC):
         Of the candidates about as good as the best, it is the one with the highest expectation of
         the model. About as good means within a standard error of the best value (the rule of
         Breiman et al. 1984, section 3.4.3), and not below `floor`. The winner of many comparisons
-        on the same items owes part of its lead to luck.
+        on the same items owes part of its lead to luck. Where no candidate leads the best expert,
+        it is that expert.
         """
         scored = self.scored
         best = max(scored, key=lambda candidate: candidate.value)
-        if len(scored) >= LEAST:
+        if len(scored) >= LEAST and best.value > self.floor:
             least = max(best.value - np.nan_to_num(self._error(best)), self.floor)
             expected = self._fit(scored).expected()
             near = [number for number, c in enumerate(scored) if c.value >= least]

@@ -148,6 +148,14 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     assert learnt(margins, np.arange(12.0)[:, None], floor=1.0).best().value == best
 
 
+def test_where_nothing_leads_the_best_expert_it_is_handed_over() -> None:
+    """However wide the margins of a candidate with the same score."""
+    margins = np.full((6, 10, 1), 0.1) * np.arange(1, 7)[:, None, None]
+    x = np.arange(6.0)[:, None]
+    assert learnt(margins, x, floor=1.0).best().x.item() == 0
+    assert learnt(margins, x, floor=0.9).best().x.item() == 5
+
+
 def test_a_proposal_is_where_margins_are_widest() -> None:
     """Three items whose margins are paraboloids with known tops: the best place by a fine grid."""
     tops = np.array([[0.2, 0.6], [0.5, 0.4], [0.4, 0.8]])
