@@ -19,7 +19,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError, first_line
@@ -338,7 +338,7 @@ class CallableUtility:
         problem = f"`utility` {self.spec}: returned {value!r}; return a finite float (at most {LARGEST:g}) or a Score"
         if not isinstance(value, numbers.Real):
             raise UserError(problem)
-        if not abs(value) <= LARGEST:
+        if not abs(cast(float, value)) <= LARGEST:
             raise NotFiniteError(problem)
         return score_of([float(value)])
 
