@@ -219,7 +219,7 @@ class ByOrder:
 
     def breach(self) -> Breach:
         """How far the best point breaks constraints."""
-        return self._constraints.breach(self.best.x)
+        return self._constraints.breach(self.best.x, self.best.violation)
 
     @property
     def value(self) -> float:

@@ -378,7 +378,7 @@ class MultiSearch(Loop[MultiResult]):
         order = np.lexsort(means.T[::-1])
         x = points[order]
         values = means[order]
-        breaches = [problem.constraints.breach(point) for point in x]
+        breaches = [problem.constraints.breach(point, swarm.violation) for point in x]
         worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
         found = len(x) > 0 and worst.feasible
         failures = dict(self._evaluator.failures)

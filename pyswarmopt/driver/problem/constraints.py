@@ -162,9 +162,12 @@ class Constraints:
             return np.zeros(len(points))
         return total(*self.amounts(points))
 
-    def breach(self, x: Floats) -> Breach:
-        """How far x, (D,), violates constraints."""
-        return Breach.of(*self._outside(x))
+    def breach(self, x: Floats, violation: float) -> Breach:
+        """How far x, (D,), of a known total violation, violates constraints."""
+        try:
+            return Breach.of(*self._outside(x))
+        except Exception:  # the constraint that ended the search may fail here, too
+            return Breach.of(np.array([violation]), np.zeros(1))
 
     def _outside(self, x: Floats) -> tuple[Floats, Floats]:
         """`_Constraint.outside` of all constraints, concatenated."""

@@ -13,7 +13,7 @@ from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_p
 # Letters before a number make it a name (H2O); the minus in "3-5" is a dash.
 _NUMBER = re.compile(
     r"""(?<![^\W_])(?P<sign>[-\u2212\u2013]|(?:minus|negative)\s+)?(?:
-    10\s?(?:\^|\*\*)\s?\{?(?P<ten>[-\u2212]?[0-9]{1,3})\}?                # 10^6
+    10(?:\s?\^\s?|\*\*|\s\*\*\s)\{?(?P<ten>[-\u2212]?[0-9]{1,3})\}?                # 10^6
     |(?:(?P<whole>[0-9]{1,6})[ \u2009]+)?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
       (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                        # 2 1/2
     |(?P<digits>
@@ -24,7 +24,7 @@ _NUMBER = re.compile(
       |[0-9]{1,3}(?:\.[0-9]{3}){2,}(?![0-9.])                                  # 1.234.567
       |(?<![,(\[])(?:[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]+)(?![0-9]|,\s?[0-9])  # 3,5
       |[0-9]++(?:\.[0-9]++)?+|\.[0-9]++
-    )(?:[eE](?P<exponent>[+-]?[0-9]{1,3})(?![0-9])|\s?[×x*]\s?10\s?(?:\^|\*\*)\s?\{?(?P<power>[-\u2212]?[0-9]{1,3})\}?|(?!e[+-]?[0-9]))
+    )(?:[eE](?P<exponent>[+-]?[0-9]{1,3})(?![0-9])|\s?[×x*]\s?10(?:\s?\^\s?|\*\*|\s\*\*\s)\{?(?P<power>[-\u2212]?[0-9]{1,3})\}?|(?!e[+-]?[0-9]))
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -52,8 +52,13 @@ _FACTORS |= {
 }
 _HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _POWERS = {"2": "²", "3": "³"}
-# cm^2, and not 3x^2
-_POWER_OF_UNIT = re.compile(r"(?<=[^\W\d_])(?<![\d\W][xyn])\s*(?:\^|\*\*)\s*\{?([23])\}?(?!\d)")
+# cm^2, cm**2 and cm ** 2, and neither 3x^2 nor "has **2 cars**"
+_POWER_OF_UNIT = re.compile(
+    r"(?<=[^\W\d_])(?<![\d\W][xyn])(?:\s*\^\s*|\*\*|\s+\*\*\s+)\{?([23])\}?(?!\d)"
+)
+
+# "**3** or **4**"; marks between two numbers stay, lest "**18** 200" become 18 200
+_BOLD = re.compile(r"(?<![\w*)])(?<![0-9]\s)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*]|\s[0-9])")
 
 
 class Quantity(NamedTuple):
@@ -111,10 +116,10 @@ def written_quantity(text: str) -> Quantity | None:
 
 
 def _readable(text: str) -> str:
-    """The text in plain digits: without LaTeX, currencies, fraction signs, or other scripts'
-    digits.
+    """The text in plain digits: without LaTeX, bold print, currencies, fraction signs, or other
+    scripts' digits.
     """
-    text = plain(text)
+    text = _BOLD.sub(r"\1", plain(text))
     for sign, written in _HALVES.items():
         text = text.replace(sign, f" {written}")
     text = _CURRENCY.sub("", text)

@@ -110,3 +110,38 @@ def test_an_exception_has_the_front_so_far():
     told = np.array(fun.values)
     assert not r.success and r.message == "an exception was raised"
     assert np.array_equal(r.fun, np.unique(told[pso.pareto.non_dominated(told)], axis=0))
+
+
+@pytest.mark.parametrize(
+    ("how", "met"),
+    [({}, True), ({}, False), ({"asynchronous": True}, True), ({"recipe": "constriction"}, True)],
+)
+def test_a_constraint_that_fails_for_good_leaves_the_result_so_far(how, met):
+    limit = unlicensed_after(60, lambda x: x[0] - 5 if met else x[0] + 5)
+    with pytest.raises(ConnectionError, match="no licence") as caught:
+        pso.minimize(bowl, BOX, constraints=limit, max_evals=100, seed=3, **how)
+    r = caught.value.result
+    assert (r.feasible, r.success) == (met, False)
+    assert r.maxcv == pytest.approx(0.0 if met else r.x[0] + 5)
+
+
+def test_a_constraint_that_fails_for_good_leaves_the_front_so_far():
+    limit = unlicensed_after(60, lambda x: x[0] - 5)
+    with pytest.raises(ConnectionError, match="no licence") as caught:
+        pso.minimize_multi(
+            lambda x: (x[0] ** 2, (x[0] - 2) ** 2), BOX, 2, constraints=limit, max_evals=100, seed=1
+        )
+    assert len(caught.value.result.x) > 0
+
+
+def unlicensed_after(calls, limit):
+    """A constraint that fails at each call after so many."""
+    seen = []
+
+    def constraint(x):
+        seen.append(x)
+        if len(seen) > calls:
+            raise ConnectionError("no licence")
+        return limit(x)
+
+    return constraint
