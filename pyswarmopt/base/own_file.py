@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt.base.spelling import did_you_mean
+
+_IMPORT = re.compile(rb"^[ \t]*(?:from|import)\s.*", re.MULTILINE)
 
 
 def object_of(word: str, option: str) -> Any:
@@ -29,6 +32,17 @@ def object_of(word: str, option: str) -> Any:
         hint = did_you_mean(variable, found, "write FILE.py:NAME")
         raise ValueError(f"{where}: {file} has no {variable}; {hint}")
     return found[variable]
+
+
+def sources(file: Path) -> list[bytes]:
+    """A file's source, and those of what it imports from its folder, directly or not."""
+    files = [file]
+    for each in files:  # which grows
+        for name in re.findall(rb"\w+", b" ".join(_IMPORT.findall(each.read_bytes()))):
+            beside = file.parent / name.decode(errors="replace")
+            found = [beside.with_suffix(".py"), *sorted(beside.rglob("*.py"))]
+            files += [path for path in found if path.is_file() and path not in files]
+    return [each.read_bytes() for each in files]
 
 
 def _module(where: str, file: Path) -> Any:

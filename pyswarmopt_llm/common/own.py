@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path, PurePath
 from typing import Any, get_origin, get_type_hints
 
-from pyswarmopt.base.own_file import object_of
+from pyswarmopt.base.own_file import object_of, sources
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.registry import plugins
@@ -100,10 +100,12 @@ def own(setting: str, spec: str) -> Any:
 
 
 def fingerprint(spec: str) -> str:
-    """SHA-256 (hex) of an object's file, or of its source if it has no file."""
+    """SHA-256 (hex) of an object's file and what it imports from beside it, or of its source if it
+    has no file.
+    """
     file = user_path(spec.rpartition(":")[0])
     if file.is_file():
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return hashlib.sha256(b"".join(sources(file))).hexdigest()
     try:
         source = inspect.getsource(_HERE[spec])
     except (KeyError, OSError, TypeError):  # from a package, or without source

@@ -71,6 +71,22 @@ def test_a_fingerprint_is_of_the_source() -> None:
     assert fingerprint(named(first)) != before
 
 
+@pytest.mark.parametrize("imported", ["weights.py", "rules/length.py", "units.py"])
+def test_a_fingerprint_is_of_what_is_imported_from_beside_the_file_too(
+    tmp_path: Path, imported: str
+) -> None:
+    (tmp_path / "rules").mkdir()
+    score = "import weights, json\nfrom rules.length import count\n"
+    sources = {"mine.py": score, "weights.py": "import units", "rules/length.py": "import mine"}
+    for name, source in {**sources, "units.py": "", "other.py": ""}.items():
+        (tmp_path / name).write_text(source)
+    before = fingerprint(f"{tmp_path}/mine.py:score")
+    (tmp_path / "other.py").write_text("W = 2")
+    assert fingerprint(f"{tmp_path}/mine.py:score") == before
+    (tmp_path / imported).write_text("W = 2")
+    assert fingerprint(f"{tmp_path}/mine.py:score") != before
+
+
 def test_a_search_takes_a_function_and_goes_on_with_it(
     words_search: MakeSearch, tmp_path: Path
 ) -> None:
