@@ -34,15 +34,15 @@ def object_of(word: str, option: str) -> Any:
     return found[variable]
 
 
-def sources(file: Path) -> list[bytes]:
-    """A file's source, and those of what it imports from its folder, directly or not."""
+def sources(file: Path) -> bytes:
+    """The sources of a file and of what it imports from its folder, directly or not."""
     files = [file]
     for each in files:  # which grows
         for name in re.findall(rb"\w+", b" ".join(_IMPORT.findall(each.read_bytes()))):
             beside = file.parent / name.decode(errors="replace")
             found = [beside.with_suffix(".py"), *sorted(beside.rglob("*.py"))]
             files += [path for path in found if path.is_file() and path not in files]
-    return [each.read_bytes() for each in files]
+    return b"".join(each.read_bytes() for each in files)
 
 
 def _module(where: str, file: Path) -> Any:

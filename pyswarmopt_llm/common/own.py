@@ -105,7 +105,7 @@ def fingerprint(spec: str) -> str:
     """
     file = user_path(spec.rpartition(":")[0])
     if file.is_file():
-        return hashlib.sha256(b"".join(sources(file))).hexdigest()
+        return hashlib.sha256(sources(file)).hexdigest()
     try:
         source = inspect.getsource(_HERE[spec])
     except (KeyError, OSError, TypeError):  # from a package, or without source

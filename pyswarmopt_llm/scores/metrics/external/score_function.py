@@ -56,7 +56,8 @@ class ScoreFunction:
         InvalidOption: no such file or function, or it has other parameters.
 
     Attributes:
-        fingerprint: SHA-256 (hex) of the file, so that resuming notices a changed function.
+        fingerprint: SHA-256 (hex) of the file and what it imports from beside it, so that resuming
+            notices a changed function.
     """
 
     def __init__(self, spec: str) -> None:
