@@ -15,6 +15,7 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.searching.scoring.unchanged import check_fingerprints
 from pyswarmopt_llm.searching.search import Publish, SearchResult, work
 
 
@@ -63,7 +64,7 @@ def checked(run: Run, job: Job) -> Job:
     now = dict(job.fingerprints)
     before = run.about.fingerprints.get("scores", {})
     after = now.pop("scores", {})
-    run.check_fingerprints(now)
+    check_fingerprints(run, now)
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             _check_values(run, job, name)

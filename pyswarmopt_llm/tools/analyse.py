@@ -23,7 +23,8 @@ from pyswarmopt_llm.searching.fitting import ALL as WHOLE
 from pyswarmopt_llm.searching.fitting import BASE, EXPERT, FOLDER, MIXTURE
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.result import Objective, Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best
+from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.scoring.unchanged import check_best, check_fingerprints
 from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
 
 LORA = "trained-on-dev"  # stands for the trained LoRA among the experts
@@ -89,7 +90,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
             expert, or it was trained on dev and has no test items.
     """
     job = reopen(replace(run.config, workers="1"))
-    run.check_fingerprints(job.fingerprints)
+    check_fingerprints(run, job.fingerprints)
     check_best(run.path, run.about)
     position = _position(job, run, result)
     utilities = _utilities(job, run, result)

@@ -220,28 +220,6 @@ class Run(Journal):
         """
         return read_result(self.path)
 
-    def check_fingerprints(self, now: Mapping[str, Any]) -> None:
-        """Refuse to go on if base, experts, data or metrics have changed.
-
-        Raises:
-            UserError: names what changed.
-        """
-        before: Mapping[str, Any] = self.about.fingerprints
-        for kind, value in now.items():
-            old = before.get(kind)
-            if old == value or (kind == "metrics" and old is None):  # missing in earlier versions
-                continue
-            changed = kind
-            if isinstance(value, dict) and isinstance(old, dict):
-                names = [
-                    name for name in sorted({*value, *old}) if value.get(name) != old.get(name)
-                ]
-                changed = f"{kind} {', '.join(names)}"
-            raise UserError(
-                f"{self.path}: {changed} changed since the run began; put it back, or begin a "
-                "new run"
-            )
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock this run, and open its store.
@@ -299,7 +277,7 @@ class Run(Journal):
 
     def keep_best(self) -> None:
         """Record the digests of the result's files."""
-        prints: Fingerprints = {**self.about.fingerprints, "best": _digests(self.path / "best")}
+        prints: Fingerprints = {**self.about.fingerprints, "best": digests(self.path / "best")}
         self.write_about(replace(self.about, fingerprints=prints))
 
     def write_about(self, about: About) -> None:
@@ -355,28 +333,10 @@ class Checkpoint:
         swarm.save(self._file)
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def digests(folder: Path) -> dict[str, str]:
     """Name -> digest of the files in a folder, except its card."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix != ".md")
     return {file.name: sample_digest(file) for file in files}
-
-
-def check_best(run: Path, about: About) -> None:
-    """Refuse result files that the search did not write.
-
-    Raises:
-        UserError: names the first one.
-    """
-    before = about.fingerprints.get("best")
-    now = _digests(run / "best")
-    if before is None:  # written by an earlier version
-        return
-    for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
-            raise UserError(
-                f"{run / 'best' / name}: changed since the search; put it back, or copy the folder "
-                "and use it as an adapter or a model of its own"
-            )
 
 
 def check_new(path: Path) -> None:
