@@ -34,6 +34,7 @@ LABELS = {
     "cma-es factor sums": "CMA-ES, `factor`, sums",
     "cma-es delta segments": "CMA-ES, `delta`, from the experts",
     "cma-es delta segments sum-1": "CMA-ES, `delta`, from the experts, sum 1",
+    "cma-es delta segments, 260 evaluations": "CMA-ES, `delta`, from the experts, so far",
     "cma-es delta sums": "CMA-ES, `delta`, sums",
     "greedy-soup": "greedy soup",
     "lorahub": "LoraHub",
