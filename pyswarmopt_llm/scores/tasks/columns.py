@@ -198,7 +198,7 @@ def in_other_case(headers: Sequence[str], told: Mapping[str, str]) -> dict[str, 
 
     Example:
         >>> in_other_case(["Question", "Answer ", "id"], {}), in_other_case(["Text", "text"], {})
-        ({'question': 'Question', 'answer': 'Answer '}, {})
+        ({'answer': 'Answer ', 'question': 'Question'}, {})
     """
     free = [header for header in headers if header not in told.values()]
     plain = {header.strip().casefold(): header for header in free}

@@ -146,7 +146,7 @@ def test_a_checkpoint_of_another_search_is_refused(tmp_path):
         {"history": "particles"}, {"asynchronous": True}, {"noisy": True},
         {"recipe": "model_swarms", "population": 5},
     ):  # fmt: skip
-        with pytest.raises(ValueError, match=", ".join(change)):
+        with pytest.raises(ValueError, match=".*, ".join(change)):
             pso.minimize(**search | change)
     with pytest.raises(ValueError, match="maximize"):
         pso.maximize(**search)
