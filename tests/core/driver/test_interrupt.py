@@ -97,7 +97,7 @@ def test_workers_that_are_processes_are_not_waited_for(tmp_path):
         "        except FileExistsError:\n"
         "            pass\n"
         # until the search has come back, which it must do without it
-        "        for _ in range(1200):\n"
+        "        for _ in range(200):\n"
         "            if pathlib.Path('back').exists():\n"
         "                break\n"
         "            time.sleep(0.05)\n"
