@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,6 +173,16 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
             f"values must have shape {shape}, one for each position; got {values.shape}"
         )
     return values
+
+
+def require_callable(name: str, value: Any) -> None:
+    """Refuse a user's function that cannot be called.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
+    if not callable(value):
+        raise TypeError(f"{name}={textwrap.shorten(repr(value), 60)} cannot be called")
 
 
 def require_function(name: str, part: Any, module: str) -> None:

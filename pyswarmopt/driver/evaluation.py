@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import sys
-import textwrap
 import time
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, holds_numbers
+from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.record import check
 from pyswarmopt.driver.call import (
     HAS_ALARMS,
@@ -89,8 +89,7 @@ class Evaluator:
         outputs: int | None = None,
         returned: bool = False,
     ) -> None:
-        if not callable(fun):
-            raise TypeError(f"fun={textwrap.shorten(repr(fun), 60)} cannot be called")
+        require_callable("fun", fun)
         if vectorized not in (True, False, "auto"):
             raise ValueError(f"vectorized={vectorized!r}: use True, False or 'auto'")
         self.calls = 0

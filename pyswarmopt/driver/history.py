@@ -210,13 +210,14 @@ class History:
         if self.granularity != "particles":
             return list(Record._fields), [list(r) for r in self]
         header = ["iteration", "particle", "value", *["violation"] * self._constrained]
-        first = [[getattr(record, name) for name in header] for record in self]
+        records = list(self)
+        first = [[getattr(record, name) for name in header] for record in records]
         if self._space is None:
             names: Sequence[str] = [f"x{i}" for i in range(self.dim or 0)]
-            points = [list(record.x) for record in self]
+            points = [list(record.x) for record in records]
         else:
             names = self._space.names
-            named = (self._space.decode(record.x) for record in self)
+            named = (self._space.decode(record.x) for record in records)
             points = [[params.get(name) for name in names] for params in named]
         rows = [left + right for left, right in zip(first, points, strict=True)]
         return [*header, *names], rows

@@ -40,7 +40,6 @@ SPACES = frozenset({"factor", "delta"})
 LEAST = 3  # least number of adapters for detecting an outlier
 RATIO = 5.0  # most ratio between norms of a module
 IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
-SAME_WEIGHTS = "has the same weights as {}; remove one of them"
 EXCESS = 0.15  # most excess of the first singular value's share, median over modules
 
 
@@ -144,8 +143,11 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
             experts.append(read_adapter(path, name, translate))
         except UserError as error:
             problems.append(ExpertProblem(name, error.text.removeprefix(f"{name}: ")))
+    alike = same_weights({info.name: info.fingerprint for info in experts})
     for i, info in enumerate(experts):
-        problems += _remarks(info, experts[:i])
+        if info.ignored:
+            problems.append(ExpertProblem(info.name, ignored_in_words(info), "warning"))
+        problems += filter(None, [alike.get(info.name)])
         if files is not None:
             problems += files.problems(info)
         elif i:
@@ -182,29 +184,25 @@ def numbered(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _remarks(info: AdapterInfo, others: Sequence[AdapterInfo]) -> Iterator[ExpertProblem]:
-    """Warnings about an expert that can be mixed: ignored modules, duplicate weights."""
-    if info.ignored:
-        yield ExpertProblem(info.name, ignored_in_words(info), "warning")
-    twin = next((other for other in others if other.fingerprint == info.fingerprint), None)
-    if twin is not None:
-        yield ExpertProblem(info.name, SAME_WEIGHTS.format(twin.name), "warning")
-
-
-def twins(fingerprints: Mapping[str, str]) -> dict[str, str]:
-    """A warning, under itself, for each expert with the weights of an earlier one.
+def same_weights(fingerprints: Mapping[str, str]) -> dict[str, ExpertProblem]:
+    """Expert with the weights of an earlier one -> a warning.
 
     Example:
-        >>> list(twins({"ant": "5f", "bee": "9a", "cat": "5f"}))
-        ['cat: has the same weights as ant; remove one of them']
+        >>> str(same_weights({"ant": "5f", "bee": "9a", "cat": "5f"})["cat"])
+        'cat: has the same weights as ant; remove one of them'
     """
     first: dict[str, str] = {}
-    alike = {name: first.setdefault(one, name) for name, one in fingerprints.items()}
-    pairs = [(name, other) for name, other in alike.items() if name != other]
-    texts = [
-        str(ExpertProblem(name, SAME_WEIGHTS.format(other), "warning")) for name, other in pairs
-    ]
-    return {text: text for text in texts}
+    pairs = [(name, first.setdefault(one, name)) for name, one in fingerprints.items()]
+    return {
+        name: ExpertProblem(name, f"has the same weights as {other}; remove one of them", "warning")
+        for name, other in pairs
+        if name != other
+    }
+
+
+def as_notes(warnings: Iterable[ExpertProblem]) -> dict[str, str]:
+    """Warnings as a run's notes, each under itself: what is said twice is one note."""
+    return {text: text for text in map(str, warnings)}
 
 
 def ignored_in_words(info: AdapterInfo) -> str:

@@ -10,7 +10,12 @@ from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts, inspect_weights, twins
+from pyswarmopt_llm.experts.compatibility import (
+    as_notes,
+    inspect_experts,
+    inspect_weights,
+    same_weights,
+)
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 
 
@@ -45,7 +50,7 @@ def find_adapters(
     """
     report = inspect_weights(inspect_experts(config.experts, base), config.base)
     report.require(config.space)
-    return report.experts, {text: text for text in map(str, report.warnings)}
+    return report.experts, as_notes(report.warnings)
 
 
 def resident(
@@ -81,5 +86,5 @@ def pool_of(
     """The pool of a search, with fingerprints and notes, and the engine."""
     prints = {info.name: info.fingerprint for info in experts}
     fingerprints = {"base": base.fingerprint, "experts": prints}
-    told = {**notes, **twins(prints), **engine.notes}
+    told = {**notes, **as_notes(same_weights(prints).values()), **engine.notes}
     return Pool(space, fingerprints, base.name, experts, told), engine

@@ -139,7 +139,8 @@ def _shortest_path(item: Item, text: str) -> bool:
 
 
 def _flow(item: Item, text: str) -> bool:
-    return _stated_flow(text) is not None and _stated_flow(text) == _stated_flow(item.answer)
+    stated = _stated_flow(text)
+    return stated is not None and stated == _stated_flow(item.answer)
 
 
 def _stated_flow(text: str) -> int | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.experts.compatibility import twins
+from pyswarmopt_llm.experts.compatibility import as_notes, same_weights
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace, as_vector
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.engine import MixtureEngine
@@ -146,4 +146,5 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
         config,
         lambda members, loaded: (TokenSpace(members, config.contrast), MixtureEngine(loaded)),
     )
-    return replace(pool, notes=twins(pool.fingerprints["experts"])), engine
+    alike = same_weights(pool.fingerprints["experts"])
+    return replace(pool, notes=as_notes(alike.values())), engine

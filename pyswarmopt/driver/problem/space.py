@@ -8,7 +8,6 @@ import functools
 import inspect
 import math
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.words import without_addresses
 
 
@@ -449,8 +449,7 @@ class Space:
             TypeError: `fun` cannot be called.
             ValueError: `fun` takes other names.
         """
-        if not callable(fun):
-            raise TypeError(f"{what}={textwrap.shorten(repr(fun), 60)} cannot be called")
+        require_callable(what, fun)
         names = list(self._parameters)
         try:
             signature = inspect.signature(fun)

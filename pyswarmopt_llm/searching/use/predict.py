@@ -305,7 +305,7 @@ def predict(
     form = source.form
     specs = [*_without(stored.columns, columns), *columns]
     table = _table(questions, form)
-    asked = _Asked(table, new_items(form, table, specs), form.choices)
+    asked = _Asked(new_items(form, table, specs), form.choices)
     machine = Machine(
         dtype=stored.dtype if dtype == "auto" else dtype,
         device=device,
@@ -332,9 +332,8 @@ def predict(
 
 @dataclass(frozen=True)
 class _Asked:
-    """The rows of a table, their questions (None for a blank row), and the choices, if shared."""
+    """The questions of a table's rows (None for a blank one), and their choices, if shared."""
 
-    table: Table
     questions: Sequence[Item | None]
     choices: Mapping[str, str] | None
 

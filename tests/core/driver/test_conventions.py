@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 import time
 import tracemalloc
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from concurrent.futures import Executor, Future
 import numpy as np
 import pytest
 from executors import Bare, Client, Jobs
-from swarm_runs import bowl
+from swarm_runs import bowl, steps_of
 
 import pyswarmopt as pso
 
@@ -237,13 +236,9 @@ def test_retries_that_nothing_needs_cost_nothing():
 
 def steps(**options):
     """Calls and returns of functions in a search of 30 calls."""
-    seen = []
-    sys.setprofile(lambda *event: seen.append(event[1]))
-    try:
-        assert pso.minimize(bowl, BOX, max_evals=30, seed=0, **options).nfev == 30
-    finally:
-        sys.setprofile(None)
-    return len(seen)
+    count, r = steps_of(lambda: pso.minimize(bowl, BOX, max_evals=30, seed=0, **options))
+    assert r.nfev == 30
+    return count
 
 
 def test_a_population_that_may_not_be_called_costs_no_proposals():

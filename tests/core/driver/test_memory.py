@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 
 import numpy as np
 import pytest
-from swarm_runs import bowl
+from swarm_runs import bowl, steps_of
 
 import pyswarmopt as pso
 from pyswarmopt.driver.memory import Memory
@@ -54,16 +53,11 @@ def test_saving_what_is_known_takes_no_step_of_python_for_each_point():
         memory.keep_all(np.arange(2.0 * count).reshape(count, 2), np.arange(float(count)))
         axes = AxisSearch(np.zeros(3))
         axes.points = [[0.5] * count for _ in range(3)]
-        seen = []
-        sys.setprofile(lambda *event: seen.append(event[1]))
-        try:
-            saved = memory.state_dict() | axes.state_dict("axes")
-        finally:
-            sys.setprofile(None)
+        taken, saved = steps_of(lambda: memory.state_dict() | axes.state_dict("axes"))
         assert saved["memory.values"].tolist() == [[float(n)] for n in range(count)]
         assert saved["axes.points"] == axes.points
         assert saved["axes.points"][1] is not axes.points[1]
-        return len(seen)
+        return taken
 
     assert steps(500) == steps(5)
 
@@ -75,14 +69,9 @@ def test_saving_several_values_a_point_takes_no_step_of_python_for_each_point():
         memory = Memory()
         points = np.arange(2.0 * count).reshape(count, 2)
         memory.keep_all(points, points + 1)
-        seen = []
-        sys.setprofile(lambda *event: seen.append(event[1]))
-        try:
-            saved = memory.state_dict()
-        finally:
-            sys.setprofile(None)
+        taken, saved = steps_of(memory.state_dict)
         assert saved["memory.values"].tolist() == (points + 1).tolist()
-        return len(seen)
+        return taken
 
     assert steps(500) == steps(5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,17 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, np.ndarray):
         return bool(np.array_equal(left, right, equal_nan=left.dtype.kind == "f"))
     return bool(left == right)
+
+
+def steps_of(call: Callable[[], Any]) -> tuple[int, Any]:
+    """Calls and returns of functions in a call, its cost on any machine; and what it returns."""
+    seen: list[str] = []
+    sys.setprofile(lambda *event: seen.append(event[1]))
+    try:
+        result = call()
+    finally:
+        sys.setprofile(None)
+    return len(seen), result
 
 
 def events(result: pso.Result) -> list[tuple[Any, ...]]:
