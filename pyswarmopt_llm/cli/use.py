@@ -15,6 +15,7 @@ import typer
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
+from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.evaluate import choose_engine
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
@@ -94,7 +95,7 @@ def generate(
     prompt: Annotated[
         str,
         typer.Argument(
-            metavar="PROMPT", help='The prompt, verbatim: tables asked "Question: ...".'
+            metavar="PROMPT", help="A question, worded as in the run's search; else the prompt."
         ),
     ],
     run: Annotated[
@@ -104,6 +105,9 @@ def generate(
         str | None, Option("Base model, mixture or graph, instead of `run`.", "B", TASK)
     ] = None,
     adapter: Annotated[str | None, Option("LoRA adapter on `base`.", "A", TASK)] = None,
+    task: Annotated[
+        str | None, Option("Which one, of a run with several tasks.", "T", TASK)
+    ] = None,
     max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
     fusion: Annotated[
         str, Option("For mixtures: auto, exact, bytes, union, relative, sampled.", "F")
@@ -113,11 +117,12 @@ def generate(
     machine: Machine,
     as_json: Json = False,
 ) -> None:
-    """Answer a prompt: greedily, in the base's chat template.
+    """Answer a prompt: greedily, in the base's chat template, and worded as in a run's search.
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
     from pyswarmopt_llm.searching.use.generate import generate_text
+    from pyswarmopt_llm.searching.use.wording import worded
 
     if run is not None:
         if base is not None or adapter is not None:
@@ -128,14 +133,23 @@ def generate(
         base, adapter = result_of(run)
     if base is None:
         raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
-    options = {**vars(machine), "fusion": fusion, "seed": seed, "run": run}
+    options = {**vars(machine), "fusion": fusion, "seed": seed, "run": run, "task": task}
     options["engine"] = choose_engine(machine.engine, run, quiet=as_json)
+    asked, said = (prompt, "") if run is None else worded(run, prompt, task)
+    if said and not as_json:
+        echo(with_flags(said), err=True)
     pieces = generate_text(base, adapter, prompt, max_new_tokens, **options)
     begun = time.perf_counter()
     answer = "".join(pieces)
     seconds = time.perf_counter() - begun
     if as_json:
-        record = {"base": base, "adapter": adapter, "prompt": prompt, "answer": answer}
+        record = {
+            "base": base,
+            "adapter": adapter,
+            "prompt": prompt,
+            "asked": asked,
+            "answer": answer,
+        }
         typer.echo(json.dumps(record))
         return
     if run is not None:

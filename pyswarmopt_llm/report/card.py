@@ -99,8 +99,8 @@ def model_card(
     form = form or (ADAPTER if about.kind.adapters else MODEL)
     found = findings(about, result)
     asked = labelled(about, result)
-    task, questions = asked or ("", None)
-    scoring = (result.objectives[task].answer_format if task else None) or "likelihood"
+    task, questions = asked or _written(about)
+    scoring = (result.objectives[task].answer_format if asked else None) or "likelihood"
     labelling = labelling_code(about, result, "THIS_DIRECTORY")
     loads_with_peft = form.relation == "adapter" and form.library == "peft"
     text = render(
@@ -110,7 +110,7 @@ def model_card(
         form=form,
         title=_title(about, result),
         origin=_origin(about, result),
-        example="" if about.kind.library or task else _GENERATE,
+        example="" if about.kind.library or asked else _GENERATE,
         use=_use(about, task, questions, scoring) if task else "",
         prompt=user_turn(questions, scoring).splitlines() if task else [],
         about_scores=list(_about_scores(result)),
@@ -200,21 +200,30 @@ def _replies(use: Iterated) -> str:
     return f"its best replies to {counted(use.kept, 'prompt')} {written}"
 
 
+def _written(about: About) -> tuple[str, Form | None]:
+    """The first task with written answers whose questions have a wording, and its form."""
+    forms = (about.forms or {}).items()
+    worded = (pair for pair in forms if pair[1].written and pair[1].prompt != "{question}")
+    return next(worded, ("", None))
+
+
 def _use(about: About, task: str, questions: Form | None, scoring: Scoring) -> str:
-    """How to ask a task with choices, in Markdown."""
+    """How to ask a task, in Markdown."""
+    system = about.config.system
+    after = f" after the system turn {code(system)}" if system else ""
+    turn = f"user turn of the chat{after}, with the question in place of `{{question}}`, is below"
+    if questions and questions.written:
+        return f"It writes answers ({code(task)}). The {turn}:"
     choices = list(questions.choices.values()) if questions and questions.choices else []
     named = "one of a question's options"
     if choices:
         more = len(choices) - MOST_CHOICES
         named = f"one of {', '.join(map(code, choices[:MOST_CHOICES]))}"
         named += f" and {more} more" if more > 0 else ""
-    system = about.config.system
-    after = f" after the system turn {code(system)}" if system else ""
     compared = "letter" if scoring == "letter" else "text, per byte,"
     return (
         f"It chooses {named}, by the {scoring} of each ({code(task)}), and is not meant to write. "
-        f"The user turn of the chat{after}, with the question in place of `{{question}}`, is "
-        f"below; of each option, the log-probability of its {compared} as the reply is compared:"
+        f"The {turn}; of each option, the log-probability of its {compared} as the reply is compared:"
     )
 
 

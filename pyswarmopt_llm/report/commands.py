@@ -170,8 +170,9 @@ def labelled(about: About, result: Result) -> Labelling:
         objective = result.objectives.get(name)
         if objective is None or objective.scoring not in ("letter", "likelihood"):
             continue
-        if objective.metric != "perplexity" if about.forms is None else name in about.forms:
-            return name, (about.forms or {}).get(name)
+        form = (about.forms or {}).get(name)
+        if objective.metric != "perplexity" if about.forms is None else form and not form.written:
+            return name, form
     return None
 
 
@@ -190,8 +191,9 @@ def labelling_code(about: About, result: Result, best: str) -> str:
 
 def user_turn(form: Form | None, scoring: Scoring) -> str:
     """The user turn, with column names in braces for the parts of a question."""
-    choices = (None if form is None else form.choices) or {"A": "{option A}", "B": "{option B}"}
-    template = None if form is None else form.prompt
+    unknown = {} if form and form.written else {"A": "{option A}", "B": "{option B}"}
+    choices = (form and form.choices) or unknown
+    template = form.prompt if form else None
     columns = {name: f"{{{name}}}" for name in placeholders(template)} if template else {}
     item = Item("", "{question}", dict(choices), "", meta=columns)
     return render_prompt(item, scoring, template)

@@ -104,19 +104,21 @@ class Task:
 
 @dataclass(frozen=True)
 class Form:
-    """How a task with choices asks.
+    """How a task asks.
 
     Attributes:
         column: question column.
         choices: letter -> text, if all questions share their choices; None: they do not.
-        prompt: template, see `render_prompt`.
+        prompt: template, see `render_prompt`; never None for written answers.
         example: a dev question.
+        written: whether answers are written, without choices.
     """
 
     column: str
     choices: Mapping[str, str] | None
     prompt: str | None
     example: str
+    written: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -124,24 +126,29 @@ class Form:
 
 
 def form_of(task: Task) -> Form | None:
-    """The form of a task's questions; None for written answers.
+    """The form of a task's questions; None without questions.
 
     Example:
         >>> item = Item("1", "Lost my card!", {"A": "card", "B": "loan"}, "A")
-        >>> form_of(Task("bank", (item,), (item,), column="body"))
-        Form(column='body', choices={'A': 'card', 'B': 'loan'}, prompt=None, example='Lost my card!')
+        >>> form_of(Task("bank", (item,), (item,), column="body")).choices
+        {'A': 'card', 'B': 'loan'}
+        >>> form_of(Task("sums", (Item("1", "2+2?", None, "4"),), ())).prompt
+        'Question: {question}'
     """
     items = (*task.dev, *task.test)
-    if not items or not all(item.choices for item in items):
+    if not items:
         return None
     first = items[0]
+    written = not all(item.choices for item in items)
     same = all(item.choices == first.choices for item in items)
     example = " ".join(task.dev[0].question.split()) if task.dev else ""
+    verbatim = "{question}" if first.plain else "Question: {question}"
     return Form(
         column="prompt" if first.plain else task.column,
         choices=first.choices if same else None,
-        prompt=task.prompt,
+        prompt=task.prompt or verbatim if written else task.prompt,
         example=example if len(example) <= _LONGEST else "",
+        written=written,
     )
 
 

@@ -13,6 +13,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_given
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
+from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
@@ -149,7 +150,7 @@ def _templates(stored: SearchConfig, task: str) -> tuple[str, ...]:
     return tuple(text for text in stored.template if not text.startswith(others))
 
 
-def run_scoring(best: Path, task: str) -> str | None:
+def run_scoring(best: Path, task: str) -> Scoring | None:
     """The answer format that the search of ``RUN/best`` used for a task; None if unknown.
 
     A search tries letters on several experts. A trial of the adapter alone might decide otherwise

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import Machine
 from pyswarmopt_llm.searching.use.opening import open_model
+from pyswarmopt_llm.searching.use.wording import worded
+
+log = logging.getLogger(__name__)
 
 
 def generate_text(
@@ -25,6 +30,7 @@ def generate_text(
     threads: int | None = None,
     engine: str = "auto",
     run: str | Path | None = None,
+    task: str | None = None,
     server_folder: str | None = None,
 ) -> Iterator[str]:
     """The answer to a user turn, greedy unless a mixture samples it; a mixture's answer comes in
@@ -33,7 +39,8 @@ def generate_text(
     Args:
         base: a model, or a directory with a mixture, such as RUN/best of a token search.
         adapter: adapter of that base.
-        prompt: the user's turn.
+        prompt: a question, asked as the run's search did (see `worded`); the user's turn as it is
+            without a run.
         max_new_tokens: most tokens of the answer.
         fusion: how a mixture samples, see `MixtureEngine`.
         seed: seed of a mixture's samples.
@@ -42,6 +49,7 @@ def generate_text(
         threads: CPU threads.
         engine: see `engine_of`.
         run: the model's run, if any.
+        task: whose wording, of a run with several tasks.
         server_folder: a folder that the server can read.
 
     Returns:
@@ -56,6 +64,13 @@ def generate_text(
     """
     machine = Machine(dtype, device, threads, engine, server_folder)
     stored = None if run is None else read_about(user_path(run)).config
+    if run is not None:
+        prompt, line = worded(run, prompt, task)
+        log.info(line)
+    elif task is not None:
+        raise InvalidOption(
+            "task", task, "is for a run with several tasks; give `run`, or remove it"
+        )
     model = open_model(
         (base, adapter),
         machine,

@@ -41,8 +41,9 @@ from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import Machine
-from pyswarmopt_llm.searching.use.from_run import run_scoring, specs_of
+from pyswarmopt_llm.searching.use.from_run import run_scoring
 from pyswarmopt_llm.searching.use.opening import Model, engine_of, open_model, result_of
+from pyswarmopt_llm.searching.use.wording import named_task
 
 LABEL = "predicted"  # a new column
 PROBABILITIES = "probabilities"
@@ -433,18 +434,13 @@ def _source(run: Path, name: str | None) -> _Source:
     """
     about = read_about(run)
     model = result_of(run)
-    tasks = about.task_names
-    chosen = tasks[0] if name is None and len(tasks) == 1 else name
-    chosen = {spec: task for task, spec in specs_of(about).items()}.get(chosen or "", chosen)
-    if chosen is None or chosen not in tasks:
-        problem = f"missing; {run} has several" if name is None else f"{run} has no such task"
-        raise InvalidOption("task", name, f"{problem}, choose one of: {', '.join(tasks)}")
+    chosen = named_task(about, run, name)
     form = (about.forms or {}).get(chosen)
     scoring = run_scoring(user_path(model[1] or model[0]), chosen)
-    if form is None or scoring not in ("letter", "likelihood"):
+    if form is None or form.written or scoring not in ("letter", "likelihood"):
         raise UserError(
             f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm "
-            "generate, in the wording of the search: 'Question: ...' for a table's questions"
+            "generate"
         )
     files = [file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md"]
     best = {file.name: sample_digest(file) for file in sorted(files)}

@@ -29,7 +29,7 @@ from pyswarmopt_llm.report.reading import HEIGHT, WIDTH, project
 from pyswarmopt_llm.report.run_page import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
-from pyswarmopt_llm.scores.tasks.types import Form
+from pyswarmopt_llm.scores.tasks.types import Form, form_of
 from pyswarmopt_llm.searching.scoring.parents import Parent
 from pyswarmopt_llm.searching.scoring.record import Row
 
@@ -424,3 +424,14 @@ def test_the_card_holds_the_prompt_and_needs_nothing_of_the_authors_disk(scoring
         shown = "\n".join(line[4:] for line in use.splitlines() if line.startswith("    "))
         assert shown.replace("{question}", "Lost it!").replace("{part}", "west") == wanted
         assert "/home/anna" not in use and "--run" not in use and "Where is my card?" not in card
+
+
+def test_the_card_of_written_answers_holds_the_prompt() -> None:
+    task = Task("t", (Item("1", "Where is my card?", None, "here"),), (), "{question} ({part})")
+    for one, wanted in (
+        (task, "{question} ({part})"),
+        (replace(task, prompt=None), "Question: {q"),
+    ):
+        about = about_of({"forms": {"t": form_of(one)}}, tasks=("t.csv",), system="Be kind.")
+        use = model_card(about, result_of(scoring="generate")).partition("## Use")[2]
+        assert f"    {wanted}" in use and "system turn `Be kind.`" in use
