@@ -307,6 +307,12 @@ def test_of_two_members_all_assignments_are_tried(useful: set[str], given: str) 
     assert verdict.ballots == ((None, "A") if jobs["answer"] == "bob" else ("A", None))
 
 
+def test_a_member_that_fails_ends_a_coalition_by_name() -> None:
+    group = context([yes_man("ann", "A"), Failing("bob", "A", lasts=1)])  # it answers dev, then is down
+    with pytest.raises(MemberDown, match="member bob"):
+        coalition.coalition(group, quiz("B", 0, 3))
+
+
 # (plan, slots, answer) -> how many of nine questions are right; everything else: one.
 COALITION = {
     "ccc": 3,  # cid, the best alone, begins with all jobs
