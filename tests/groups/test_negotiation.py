@@ -308,7 +308,8 @@ def test_of_two_members_all_assignments_are_tried(useful: set[str], given: str) 
 
 
 def test_a_member_that_fails_ends_a_coalition_by_name() -> None:
-    group = context([yes_man("ann", "A"), Failing("bob", "A", lasts=1)])  # it answers dev, then is down
+    answers_dev_alone = Failing("bob", "A", lasts=1)
+    group = context([yes_man("ann", "A"), answers_dev_alone])
     with pytest.raises(MemberDown, match="member bob"):
         coalition.coalition(group, quiz("B", 0, 3))
 
