@@ -94,7 +94,7 @@ class AsynchronousSearch(Search):
         if self._answers(ticket, points[0]):
             return
         # the first call, which shows what fun accepts, is made alone
-        if not self._evaluator.tried:
+        if not self._evaluator.form.settled:
             self._tell(ticket, points[0], self._first_call(points))
         else:
             self._call(ticket, points[0], tries=1)
@@ -115,7 +115,7 @@ class AsynchronousSearch(Search):
         values, _, error = self._evaluator(points)
         if error is not None:
             raise error
-        if self._evaluator.vectorized:
+        if self._evaluator.form.vectorized:
             raise ValueError(
                 "asynchronous=True evaluates one point at a time, but fun takes only many at once"
             )

@@ -172,7 +172,7 @@ class ByOrder:
 
     def _evaluated(self, points: Floats, violations: Floats, chosen: Bools) -> Judged:
         """Evaluate the chosen points."""
-        costs = np.full((len(points), *self._evaluator.shape), math.nan)
+        costs = np.full((len(points), *self._evaluator.form.shape), math.nan)
         evaluated = ~chosen
         values, evaluated[chosen], error = self._evaluator(points[chosen])
         costs[chosen] = self._sign * values
@@ -308,7 +308,7 @@ class ByReturned(ByAmounts):
 
     def judge_one(self, point: Floats, value: Floats | float) -> Judged:
         if not np.ndim(value):  # a failed call has no constraints
-            value = np.full(self._evaluator.shape or (1,), value)
+            value = np.full(self._evaluator.form.shape or (1,), value)
         return self._read(np.reshape(value, (1, -1)), np.ones(1, np.bool_), None)
 
     def breach(self) -> Breach:

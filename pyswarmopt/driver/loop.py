@@ -64,7 +64,7 @@ class Loop(ABC, Generic[R]):
             self._problem.constraints.returned,
         )  # fmt: skip
         if self._problem.space is not None:
-            evaluator.tried = True  # its form is known
+            evaluator.form.settled = True  # its form is known
         if not options.noisy:
             evaluator.memory = Memory(self._problem.canonical)
             evaluator.memory.keep_all(*self._problem.known)

@@ -180,8 +180,8 @@ class _Told(AsynchronousSearch):
     def __init__(self, options: Options, maximize: bool) -> None:
         super().__init__(options, maximize)
         self._evaluator.confirms = False  # there is no function to call
-        self._evaluator.vectorized = False
-        self._evaluator.tried = True
+        self._evaluator.form.vectorized = False
+        self._evaluator.form.settled = True
         self._points: dict[int, Floats] = {}  # of the pending trials
         self._pending: dict[bytes, list[Ticket]] = {}  # by point: equal ones are told together
         self._identity["study"] = True
