@@ -55,23 +55,27 @@ class PlannedPasses(Passes):
 
 
 # Differences of logits, relative to their spread: between equal passes, and between different
-# passes, by rounding.
+# passes, by rounding. In half precision a single token may be off by its whole spread, half of a
+# text's tokens are not: 0.04 to 0.14 where a mask that is ignored makes 0.4 to 5 (SmolLM2-135M).
 _SAME = 1e-3
 _NEAR = 0.02
-_NEAR_IN_HALF = 0.1
+_NEAR_IN_HALF = 0.25
 # Errors of a model that cannot read the probes, lack of memory included. If it cannot read a user's
 # text either, that error says why.
 _FAILURES = (RuntimeError, MemoryError, TypeError, ValueError, IndexError, AttributeError)
 
 
 def _probes(model: Any) -> list[TokenPair]:
-    """Two texts with a common start, of ordinary tokens, without padding tokens."""
+    """Two texts with a common start, of ordinary tokens: behind the special tokens and single bytes
+    that most vocabularies begin with.
+    """
     config = model.config.get_text_config()
     kinds = ("pad_token_id", "bos_token_id", "eos_token_id")
     special = {getattr(config, kind, None) for kind in kinds}
     size = int(model.get_output_embeddings().weight.shape[0])
-    ids = [token for token in range(min(size, 12)) if token not in special]
-    return [(tuple(ids[:3]), tuple(ids[3:5])), (tuple(ids[:2] + ids[4:]), tuple(ids[1:3]))]
+    start = max(0, min(300, size - 12))
+    ids = [token for token in range(start, min(size, start + 12)) if token not in special]
+    return [(tuple(ids[:3]), tuple(ids[3:8])), (tuple(ids[:2] + ids[4:]), tuple(ids[1:6]))]
 
 
 @torch.no_grad()
@@ -113,11 +117,11 @@ def _reads_ahead(model: Any) -> bool:
         )
     except _FAILURES:
         return False
-    return float(_apart(after, before)) > _tolerance(model)
+    return float(_apart(after, before)) > (_NEAR if _exact(model) else 5 * _NEAR)
 
 
-def _tolerance(model: Any) -> float:
-    return _NEAR if model.dtype == torch.float32 else _NEAR_IN_HALF
+def _exact(model: Any) -> bool:
+    return bool(model.dtype == torch.float32)
 
 
 @torch.no_grad()
@@ -128,16 +132,24 @@ def _agree(passes: Passes) -> bool:
         alone = [_alone(passes.model, pair) for pair in pairs]
         plan = passes.plan(pairs, sum(len(context + rest) for context, rest in pairs))
         prefix = passes.prefix(plan.prefix)
-        differences = [
-            _apart(logits, alone[pair][place])
-            for batch in plan.batches
-            for pair, place, logits in _placed(batch, passes.logits(batch, prefix).float(), pairs)
-        ]
+        differences: list[list[Tensor]] = [[] for _ in pairs]
+        for batch in plan.batches:
+            read = passes.logits(batch, prefix).float()
+            for pair, place, logits in _placed(batch, read, pairs):
+                differences[pair].append(_apart(logits, alone[pair][place]))
+        of_texts = torch.stack(
+            [_typical(torch.stack(found), passes.model) for found in differences]
+        )
     except UndefinedModelError:  # reported when the model is used
         return True
     except _FAILURES:
         return False
-    return not float(torch.stack(differences).max()) > _tolerance(passes.model)
+    return not float(of_texts.max()) > (_NEAR if _exact(passes.model) else _NEAR_IN_HALF)
+
+
+def _typical(differences: Tensor, model: Any) -> Tensor:
+    """The difference of a text's tokens, a scalar: the largest, or in half precision the median."""
+    return differences.max() if _exact(model) else differences.median()
 
 
 def _placed(
