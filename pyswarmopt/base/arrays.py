@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -37,9 +37,8 @@ def is_tensor(thing: Any) -> TypeGuard[Tensor]:
     return _are_tensors(thing.__class__)
 
 
-@cache
+@lru_cache(maxsize=16)  # a swarm asks ten times per move; bounded, for it keeps types alive
 def _are_tensors(kind: type) -> bool:
-    """Whether objects of this type are tensors; cached, since a swarm asks ten times per move."""
     return issubclass(kind, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 

@@ -25,6 +25,8 @@ from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyswarmopt_llm.engine.generation import Continuation, Draw
 
 
@@ -253,30 +255,19 @@ def load_engine(
     keep_few_products()
     where = pick_device(device)
     model, tokenizer = load_model(base, pick_dtype(dtype, where), where)
+    why = _unmerged(base, mix)
+    mix = "runtime" if why else mix
     on_cpu = where.type == "cpu"
     decided: dict[str, Any] = {}
-    why = ""
-    if base.packing:
-        mix = "runtime"
-        why = f"the weights of {base.spec} stay quantised ({base.packing})"
-    elif mix == "runtime":
-        why = "as `mix` says"
     if not on_cpu:
         from pyswarmopt_llm.engine.memory import decide
 
         decided, short = decide(model, mix, changed, batch_tokens)
         mix = decided.get("mix", mix)
-        batch_tokens = decided["batch_tokens"]
         why = why or short
-    mixing: Mixing
-    if mix == "runtime":
-        from pyswarmopt_llm.engine.added_outputs import AddedOutputs
-
-        mixing = AddedOutputs(model)
-    else:
-        stored = StoredTensors(base.weight_files) if on_cpu or whole_models else None
-        mixing = PatchedWeights(model, stored)
-    engine = TransformersEngine(model, tokenizer, batch_tokens or 1024, mixing)
+    tokens = decided.get("batch_tokens", batch_tokens) or 1024
+    files = base.weight_files if on_cpu or whole_models else None
+    engine = TransformersEngine(model, tokenizer, tokens, _mixing(mix, model, files))
     engine.name = base.spec
     engine.system = system
     engine.decided = decided
@@ -284,3 +275,19 @@ def load_engine(
         engine.notes = {**engine.notes, "mix": f"{AT_RUN_TIME}: {why}"}
     engine.load(Patch())
     return engine
+
+
+def _unmerged(base: BaseModel, mix: str) -> str:
+    """Why candidates are not merged, whatever the memory; "" if they may be."""
+    if base.packing:
+        return f"the weights of {base.spec} stay quantised ({base.packing})"
+    return "as `mix` says" if mix == "runtime" else ""
+
+
+def _mixing(mix: str, model: Any, files: Sequence[Path] | None) -> Mixing:
+    """What puts candidates into the model; `files` have the weights to go back to."""
+    if mix == "runtime":
+        from pyswarmopt_llm.engine.added_outputs import AddedOutputs
+
+        return AddedOutputs(model)
+    return PatchedWeights(model, None if files is None else StoredTensors(files))

@@ -230,6 +230,21 @@ class Run(Journal):
             UserError: locked by another process, or the directory contains links or is not
                 writable, now or later.
         """
+        lock = self._acquire()
+        owner = self.path / OWNER
+        try:
+            with self._full_or_gone():
+                write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
+                remove_abandoned(self.path)
+                self.store = Store(self.path / RESULTS)
+                self.begin()
+                yield
+        finally:
+            with suppress(OSError):
+                owner.unlink(missing_ok=True)
+            lock.release()
+
+    def _acquire(self) -> FileLock:
         lock = FileLock(self.path / ".lock", timeout=0)
         owner = self.path / OWNER
         try:
@@ -245,24 +260,20 @@ class Run(Journal):
             raise UserError(
                 f"{self.path}: cannot write there ({error.strerror}); check its permissions"
             ) from error
+        return lock
+
+    @contextmanager
+    def _full_or_gone(self) -> Iterator[None]:
+        """Turn errors of the storage into one line that says how to go on."""
         try:
-            write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
-            remove_abandoned(self.path)
-            self.store = Store(self.path / RESULTS)
-            self.begin()
             yield
         except OSError as error:
             if error.errno not in _STORAGE:
                 raise
             raise UserError(
                 f"{self.path}: cannot write there ({error.strerror}); every score so far is kept: "
-                "put that right, "
-                f"then go on with `swarm-llm resume {shlex.quote(str(self.path))}`"
+                f"put that right, then go on with `swarm-llm resume {shlex.quote(str(self.path))}`"
             ) from error
-        finally:
-            with suppress(OSError):
-                owner.unlink(missing_ok=True)
-            lock.release()
 
     def _refuse_links(self) -> None:
         """Refuse links and pipes: an untrusted run may have links in place of files to be written,
