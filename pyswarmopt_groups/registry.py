@@ -235,9 +235,7 @@ def society_names(agents: int, rounds: int) -> list[str]:
     return [f"{SOCIETY}:{who}:{how}" for who in traits for how in patterns]
 
 
-def find_names(
-    names: Sequence[str], table: Collection[str], where: str = "`strategy`"
-) -> list[str]:
+def find_names(names: Sequence[str], table: Collection[str]) -> list[str]:
     """The strategies named by a user, without duplicates; ``all`` and ``societies`` are expanded.
 
     Raises:
@@ -249,14 +247,14 @@ def find_names(
     ):
         kind = name.partition(":")[0]
         if kind not in table and not (kind == SOCIETY and "societies" in table):
-            raise unknown(where, name, table, f"use all or some of: {', '.join(table)}")
+            raise unknown("`strategy`", name, table, f"use all or some of: {', '.join(table)}")
         if kind == "societies":
             agents, rounds = load_strategy(name).values
             expanded += society_names(int(agents), int(rounds))
         else:
             expanded.append(name)
     if not expanded:
-        raise UserError(f"{where}: none given; use all or some of: {', '.join(table)}")
+        raise UserError(f"`strategy`: none given; use all or some of: {', '.join(table)}")
     return list(dict.fromkeys(expanded))
 
 

@@ -1,24 +1,10 @@
-"""A recipe in a user's file, as FILE.py:NAME."""
+"""A recipe that a user's file holds."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.own_file import object_of
-
-
-def recipe_of(word: str, option: str) -> Recipe:
-    """The recipe named by FILE.py:NAME, or returned by a function of that name.
-
-    Args:
-        word: FILE.py:NAME as given.
-        option: option with the name, for messages.
-
-    Raises:
-        ValueError: no such file, or no such recipe in it.
-    """
-    return made_recipe(object_of(word, option), f"{option} {word}")
 
 
 def made_recipe(made: Any, where: str) -> Recipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from pyswarmopt.base.words import counted
@@ -130,14 +131,11 @@ def _mean_ranks(found: dict[str, Comparison]) -> dict[str, float]:
     """Recipe -> mean over the functions of the rank of its median, 1 for the least; ties share
     their mean rank.
     """
-    ranks: dict[str, list[float]] = {}
-    for comparison in found.values():
-        medians = {name: comparison.median(name) for name in comparison.results}
-        for name, median in medians.items():
-            less = sum(other < median for other in medians.values())
-            equal = sum(other == median for other in medians.values())
-            ranks.setdefault(name, []).append(less + (equal + 1) / 2)
-    return {name: sum(each) / len(each) for name, each in ranks.items()}
+    names = list(next(iter(found.values())).results)
+    medians = np.array([[each.median(name) for name in names] for each in found.values()])
+    better = (medians[:, None] < medians[:, :, None]).sum(axis=2)
+    equal = (medians[:, None] == medians[:, :, None]).sum(axis=2)
+    return dict(zip(names, (better + (equal + 1) / 2).mean(axis=0).tolist(), strict=True))
 
 
 def _against(paired: Paired) -> tuple[str, str]:

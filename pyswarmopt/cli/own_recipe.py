@@ -30,9 +30,10 @@ def named(words: str) -> dict[str, Recipe | None]:
 def _one(word: str) -> tuple[str, Recipe | None]:
     _, colon, variable = word.rpartition(":")
     if colon:
-        from pyswarmopt.algorithms.own_file import recipe_of
+        from pyswarmopt.algorithms.own_file import made_recipe
+        from pyswarmopt.base.own_file import object_of
 
-        return variable, recipe_of(word, "--recipes")
+        return variable, made_recipe(object_of(word, "--recipes"), f"--recipes {word}")
     name = word.replace("-", "_")
     if name == DEFAULT:
         return name, None

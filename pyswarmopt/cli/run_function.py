@@ -16,6 +16,7 @@ from pyswarmopt.cli.terminal import echo
 if TYPE_CHECKING:
     from pyswarmopt.base.arrays import Floats
     from pyswarmopt.driver.result import Result
+    from pyswarmopt.teaching.functions.problems import ToyProblem
 
 
 def command(
@@ -82,12 +83,17 @@ def command(
     if INTERRUPTED in result.stop:
         raise typer.Exit(130)
     if animate is not None:
-        from pyswarmopt.inspect.plot import animate as film
-
-        behind = task.function if dim == 2 else None
-        film(result, animate, behind, task.bounds, title=f"{function}, {chosen}")
+        _film(result, animate, task, title=f"{function}, {chosen}")
         if not as_json:
             echo(f"wrote {animate}")
+
+
+def _film(result: Result, file: Path, task: ToyProblem, title: str) -> None:
+    """Write the animation of a search; in two dimensions, over the function."""
+    from pyswarmopt.inspect.plot import animate
+
+    behind = task.function if len(result.x) == 2 else None
+    animate(result, file, behind, task.bounds, title=title)
 
 
 def _record(result: Result, optimum: float) -> dict[str, Any]:

@@ -9,11 +9,12 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 
 MARK = 6.0  # half the side of a point's mark
+GAP = 3.0  # between a label and other labels or points' marks
 STEP = 6.0  # distance between tried places
 
 
 def place_labels(
-    points: Floats, sizes: Floats, room: Sequence[float], gap: float = 3.0
+    points: Floats, sizes: Floats, room: Sequence[float]
 ) -> list[tuple[float, float] | None]:
     """The middle of each label: beside its point if free, else the nearest free place.
 
@@ -21,7 +22,6 @@ def place_labels(
         points: labelled points, (n, 2), in units equal along both axes, such as pixels.
         sizes: width and height of each label, (n, 2).
         room: left, lowest, right and highest coordinate that a label may reach.
-        gap: distance between a label and other labels or points' marks.
 
     Returns:
         The middle of each point's label; None if the room is full.
@@ -36,8 +36,8 @@ def place_labels(
     spans = np.full_like(points, MARK)
     found: list[tuple[float, float] | None] = []
     for point, half in zip(points, sizes / 2, strict=True):
-        places = _candidates(point, half, low, high, gap)
-        distance = abs(places[:, None] - taken) - (half + spans + gap)
+        places = _candidates(point, half, low, high)
+        distance = abs(places[:, None] - taken) - (half + spans + GAP)
         free = places[~(distance < -1e-9).all(axis=2).any(axis=1)]
         if not len(free):
             found.append(None)
@@ -48,12 +48,12 @@ def place_labels(
     return found
 
 
-def _candidates(point: Floats, half: Floats, low: Floats, high: Floats, gap: float) -> Floats:
+def _candidates(point: Floats, half: Floats, low: Floats, high: Floats) -> Floats:
     """Possible places of a label inside the room: right, left, above and below its point, then all
     others, nearest first.
     """
     sides = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)])
-    beside = point + sides * (half + MARK + gap)
+    beside = point + sides * (half + MARK + GAP)
     lowest = low + half
     highest = high - half
     axes = [np.arange(a, b + 1e-9, STEP) for a, b in zip(lowest, highest, strict=True)]
