@@ -123,11 +123,13 @@ def world(
     """An own copy of the stage, in which the embedded model is the tiny one."""
     from pyswarmopt_llm.cli import demo
     from pyswarmopt_llm.experts.quantised import embedded
+    from pyswarmopt_llm.searching.written import expert_iteration
 
     folder = shutil.copytree(stage, tmp_path / "world", symlinks=True)
     with contextlib.chdir(folder):
         environ["MPLBACKEND"] = "agg"
         monkeypatch.setattr(embedded, "materialise", lambda model: tiny_base)
+        monkeypatch.setattr(expert_iteration, "ROUNDS", 1)  # of training on best replies
         monkeypatch.setattr(demo, "demo_folder", lambda name: folder / "examples" / name)
         few = {
             "demo_search": {"dev": 4, "test": 4},
