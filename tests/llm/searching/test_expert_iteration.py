@@ -40,6 +40,7 @@ from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adap
 from pyswarmopt_llm.report.findings import findings, score_rows, verdict
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.words import about_dev
+from pyswarmopt_llm.scores import choices
 from pyswarmopt_llm.scores.choices import FULL
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
@@ -51,6 +52,7 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.record import Packed, Row, Store
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
+from pyswarmopt_llm.searching.training import trainer
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
 from pyswarmopt_llm.searching.written.expert_iteration import (
     ExpertIteration,
@@ -85,9 +87,12 @@ SETTINGS |= {"particles": 3, "max_iter": 1, "start": "segments"}
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    """The metric of these tests has a name."""
+    """The metric of these tests has a name, and a round trains two folds, not five."""
     METRICS["few"] = FEW
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (choices, trainer):
+            patch.setattr(module, "fold_count", lambda items: 2)
+        yield
     del METRICS["few"]
 
 
@@ -530,7 +535,7 @@ def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
     assert (weights[0] == weights[1]) is not kept
     reasons = " ".join(verdict(Result.from_json(result)).reasons)
     number = result["expert_iteration"]["kept"]
-    assert f"on its best replies to {number} prompts" in reasons and "examples" not in reasons
+    assert f"on its best replies to {number} prompts" in reasons and "on your" not in reasons
     assert ("(expert iteration: " in (Path(config.out) / "best" / "README.md").read_text()) is kept
 
 
@@ -626,6 +631,7 @@ def test_a_search_that_found_the_base_trains_it_alone(
         return train_on_replies(job, run, replace(found, chosen=base), *rest)
 
     monkeypatch.setattr(expert_iteration, "train_on_replies", of_base)
+    monkeypatch.setattr(expert_iteration, "ROUNDS", 1)
     events = told(config)[1]
     assert {place.name[:5] for place in train_folder(config).iterdir()} == {"base-"}
     assert not any(row["model"] == "start" for row in lines(config.out))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fault_points.py"
 # how many faults of each, half of them of the engine or the server
-CASES = {"score+resume": 2, "served+resume": 6, "labels+resume": 3, "workers": 2}
+CASES = {"served+resume": 6, "labels+resume": 3, "workers": 2}
 DEATHS = ("labels+resume", "workers")
 
 
