@@ -344,8 +344,8 @@ def test_a_long_search_of_a_noisy_function_mutates_nothing():
     ],
 )
 def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
-    r = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=300, seed=0, **options)
-    assert r.algorithm == name and r.nfev <= 300 and r.fun < 0.6
+    r = pso.minimize(bowl, [(-5, 5)] * 2, max_evals=150, seed=0, **options)
+    assert r.algorithm == name and r.nfev <= 150 and r.fun < 0.6
 
 
 @pytest.mark.parametrize(("workers", "particles"), [(1, 5), ("threads:3", 5), (9, 9)])
