@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.members.endpoint import EndpointMember
@@ -86,7 +86,8 @@ def usable(
     """
     reasons: dict[str, str] = {}
     for strategy in strategies:
-        why = _why_not(strategy, config, items, members) or missing_extra(strategy.module)
+        first = next(_reasons(strategy, config, items, members), None)
+        why = first or missing_extra(strategy.module)
         if why is not None:
             reasons[strategy.name] = why
     left = [strategy for strategy in strategies if strategy.name not in reasons]
@@ -96,41 +97,45 @@ def usable(
     return left, reasons
 
 
-def _why_not(
+def _reasons(
     strategy: Strategy,
     config: CouncilConfig,
     items: Sequence[Item],
     members: Sequence[Member],
-) -> str | None:
-    """Why a strategy cannot be used, and the remedy; None if it can."""
+) -> Iterator[str]:
+    """Why a strategy cannot be used, each with the remedy."""
     needs = strategy.needs
-    n = len(members)
-    names = [member.name for member in members]
     if "reward" in needs and not strategy.value("model"):
-        return f"needs a reward model; write {strategy.usage}, or remove the strategy"
+        yield f"needs a reward model; write {strategy.usage}, or remove the strategy"
     if config.epsilon is not None and {"texts", "likelihoods", "embeddings"}.intersection(needs):
-        return (
+        yield (
             "needs more of its members than votes, which are all that `epsilon` "
             f"{config.epsilon:g} shares"
         )
     if "dev" in needs and not config.task:
-        return "needs dev examples, a single prompt has none; give `task`"
+        yield "needs dev examples, a single prompt has none; give `task`"
     if "choices" in needs and any(item.choices is None for item in items):
-        return (
+        yield (
             "chooses among options, which not all examples have; give others, or all that can: all"
         )
-    mute = next((member.name for member in members if not member.gives_likelihoods), None)
-    if "likelihoods" in needs and mute is not None:
-        return f"needs likelihoods, which the endpoint {mute} does not give; remove one of them"
+    yield from _unable(strategy, members)
+
+
+def _unable(strategy: Strategy, members: Sequence[Member]) -> Iterator[str]:
+    """Why a strategy cannot be used by these members."""
+    mute = [member.name for member in members if not member.gives_likelihoods]
+    if "likelihoods" in strategy.needs and mute:
+        yield f"needs likelihoods, which the endpoint {mute[0]} does not give; remove one of them"
+    n = len(members)
     quorum = strategy.value("quorum")
-    judge = strategy.value("judge")
     if isinstance(quorum, int) and quorum and not n < 2 * quorum <= 2 * n:
-        return f"of {n} members, give more than half and at most all"
+        yield f"of {n} members, give more than half and at most all"
+    judge = strategy.value("judge")
+    names = [member.name for member in members]
     if judge and judge not in names:
-        return f"is no member; name one of: {', '.join(names)}"
-    if "embeddings" in needs:
+        yield f"is no member; name one of: {', '.join(names)}"
+    if "embeddings" in strategy.needs:
         try:
             embedding_member(members)
         except UserError as error:
-            return error.text
-    return None
+            yield error.text

@@ -83,10 +83,8 @@ def command(
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    for name in ("rank", "alpha", "targets") if start_from is not None else ():
-        if getattr(recipe, name) != getattr(TrainingOptions, name):
-            why = "is that of `start_from`; remove it"
-            raise InvalidOption(name, getattr(recipe, name), why)
+    if start_from is not None:
+        _refuse_another_shape(recipe)
     load: Callable[..., Source] = training_items if loss == "options" else load_examples
     # read before a model is loaded
     reading = parse_reading(columns, skip_bad=skip_bad_rows, synonyms=labels or "")
@@ -115,6 +113,14 @@ def command(
     record = {key: None if value != value else value for key, value in asdict(done).items()}
     lines = _lines(out, done, sum(rows.values()), recipe.max_len)
     print_either({"out": out, **record}, lines, as_json)
+
+
+def _refuse_another_shape(recipe: TrainingOptions) -> None:
+    """Refuse options of an adapter's shape where another adapter gives it."""
+    for name in ("rank", "alpha", "targets"):
+        value = getattr(recipe, name)
+        if value != getattr(TrainingOptions, name):
+            raise InvalidOption(name, value, "is that of `start_from`; remove it")
 
 
 def _read(sources: Mapping[str, Source]) -> Iterator[str]:

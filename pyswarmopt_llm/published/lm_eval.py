@@ -50,15 +50,7 @@ class LmEvalTask:
         held_out = self._load(name)
         searched = self._load(name)
         for task in held_out.values():
-            if task.OUTPUT_TYPE not in _KINDS:
-                raise UserError(
-                    f"lm-eval:{spec}: is a task of {task.OUTPUT_TYPE}; supported: "
-                    f"{' and '.join(_KINDS)}"
-                )
-            if (task.get_config("generation_kwargs") or {}).get("do_sample"):
-                log.warning(
-                    "lm-eval:%s: asks for sampled replies (do_sample); here they are greedy", spec
-                )
+            self._check(task)
         self.name = next(iter(held_out)) if len(held_out) == 1 else Path(name).stem
         two = all(t.has_test_docs() and t.has_validation_docs() for t in held_out.values())
         for task in searched.values() if two else ():
@@ -72,11 +64,27 @@ class LmEvalTask:
             n_dev = len(searched[key].eval_docs) if two else None
             divided = _divide(len(task.eval_docs), n_dev, dev, test)
             self._documents["test"][key], self._documents["dev"][key] = divided
-        dumped = {key: task.dump_config() for key, task in held_out.items()}
+        self.fingerprint = self._digest()
+
+    def _check(self, task: Any) -> None:
+        """Refuse a task of an unsupported kind, and warn of sampled replies."""
+        if task.OUTPUT_TYPE not in _KINDS:
+            raise UserError(
+                f"lm-eval:{self._spec}: is a task of {task.OUTPUT_TYPE}; supported: "
+                f"{' and '.join(_KINDS)}"
+            )
+        if (task.get_config("generation_kwargs") or {}).get("do_sample"):
+            log.warning(
+                "lm-eval:%s: asks for sampled replies (do_sample); here they are greedy", self._spec
+            )
+
+    def _digest(self) -> str:
+        """The digest of the tasks' configurations and code, and of the drawn documents."""
+        dumped = {key: task.dump_config() for key, task in self._tasks["test"].items()}
         configs = {key: without_addresses(repr(config)) for key, config in dumped.items()}
-        parts = [spec, self._documents, configs, *_sources(dumped)]
+        parts = [self._spec, self._documents, configs, *_sources(dumped)]
         described = json.dumps(parts, sort_keys=True)
-        self.fingerprint = hashlib.sha256(described.encode()).hexdigest()
+        return hashlib.sha256(described.encode()).hexdigest()
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
         """The metric over all documents of a split; for a group, of all its tasks."""

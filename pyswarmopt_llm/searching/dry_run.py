@@ -164,27 +164,23 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     Raises:
         UserError: not a size, or the experts do not fit together.
     """
-    named = memory is not None
-    given = config
-    config = asked_for(config)
-    kind = space_kind(config.space)
-    if config.served or kind.several_models:
-        if named:
+    asked = asked_for(config)
+    kind = space_kind(asked.space)
+    if asked.served or kind.several_models:
+        if memory is not None:
             why = "says what one base needs, on this machine; leave it out"
             raise InvalidOption("memory", memory, why)
         return None
-    room = _room(config, memory)
+    room = _room(asked, memory)
     if room is None:
         return None
-    base = resolve_base(config.base, weights=False)
-    experts = find_adapters(config, base)[0] if kind.adapters else ()
-    dtype = torch.bfloat16 if named and config.dtype == "auto" else None
-    dtype = dtype or pick_dtype(config.dtype, room.device)
-    needs = _Needs(base, experts, dtype, room.device.type == "cpu", config.processes or 1)
-    mixes = ("runtime",) if base.packing or config.mix == "runtime" else ("merged", "runtime")
-    mixes = mixes if kind.adapters and config.mix != "merged" else ("merged",)
-    trains = kind.linear and config.train != "off"  # by default, if the task has the items
-    scoring = _first(needs.scoring(mixes), room.free)
+    base = resolve_base(asked.base, weights=False)
+    experts = find_adapters(asked, base)[0] if kind.adapters else ()
+    elsewhere = memory is not None and asked.dtype == "auto"
+    dtype = torch.bfloat16 if elsewhere else pick_dtype(asked.dtype, room.device)
+    needs = _Needs(base, experts, dtype, room.device.type == "cpu", asked.processes or 1)
+    scoring = _first(needs.scoring(_mixes(asked, base, kind.adapters)), room.free)
+    trains = kind.linear and asked.train != "off"  # by default, if the task has the items
     return Fit(
         device=room.name,
         free=room.free,
@@ -192,8 +188,17 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         scoring=scoring,
         training=_first(needs.training(scoring.mix), room.free) if trains else None,
         merged=None if base.packing else next(needs.scoring(("merged",))).bytes,
-        seconds=None if room.card is None else seconds_on(room.card, given, base, needs.parameters),
+        seconds=seconds_on(room.card, config, base, needs.parameters) if room.card else None,
     )
+
+
+def _mixes(config: SearchConfig, base: BaseModel, adapters: bool) -> tuple[str, ...]:
+    """The ways in which candidates may be put into the base, the preferred one first."""
+    if not adapters or config.mix == "merged":
+        return ("merged",)
+    if base.packing or config.mix == "runtime":
+        return ("runtime",)
+    return "merged", "runtime"
 
 
 @dataclass(frozen=True)

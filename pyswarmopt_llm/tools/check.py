@@ -157,36 +157,51 @@ def check(
     for path in adapters:
         local_directory(path, ADAPTER_FILES)
     resolved = resolve_base(base)
-    modules = skeleton(resolved)
     report = inspect_weights(inspect_experts(adapters, resolved), base)
     errors = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
-    readable = {info.name: info for info in report.experts if info.name not in errors}
-    changed = changed_weights(readable.values())
-    loaded = load_engine(resolved, "auto", device, threads, changed=changed) if readable else None
-    there: dict[str, str] = {}
-    if loaded is not None and is_server(engine):
-        infos = list(readable.values())
+    readable = [info for info in report.experts if info.name not in errors]
+    served = None
+    if is_server(engine):
         specs = tuple(map(str, adapters))
         served = SearchConfig(base, specs, (), "", engine=engine, server_folder=server_folder)
-        there = dict(check_served(served, resolved, loaded, infos, PROMPTS))
+    found = _all_measured(readable, resolved, device, threads, served) if readable else {}
     checks = []
     for name, path in zip(report.names, adapters, strict=True):
         odd = tuple(problem.text for problem in report.warnings if problem.expert == name)
-        problems = [errors.get(name, "")]
-        numbers = None
-        if name in errors and not is_plain(str(path)):
-            problems = [_not_to_flatten(path, resolved) or errors[name]]
-        if loaded is not None and name in readable:
-            problems, numbers = _measured(loaded, resolved, readable[name], modules)
-            if numbers is not None and there.get(name):
-                problems.append(there[name])
+        if name in found:
+            problems, numbers = found[name]
+        else:
+            problems, numbers = [_refusal(path, resolved, errors[name])], None
         checks.append(AdapterCheck(name, str(path), tuple(problems), odd, numbers))
     return CheckReport(base, tuple(checks))
 
 
+Measured = tuple[list[str], Numbers | None]  # problems of an adapter, and its measurements
+
+
+def _all_measured(
+    infos: Sequence[AdapterInfo],
+    base: BaseModel,
+    device: str,
+    threads: int | None,
+    served: SearchConfig | None,
+) -> dict[str, Measured]:
+    """Measure adapters by name on the base, loaded once, and on a server if there is one."""
+    modules = skeleton(base)
+    engine = load_engine(base, "auto", device, threads, changed=changed_weights(infos))
+    there = {} if served is None else dict(check_served(served, base, engine, infos, PROMPTS))
+    found = {}
+    for info in infos:
+        problems, numbers = _measured(engine, base, info, modules)
+        if numbers is not None and there.get(info.name):
+            problems.append(there[info.name])
+        found[info.name] = problems, numbers
+    return found
+
+
 def _measured(
     engine: TransformersEngine, base: BaseModel, info: AdapterInfo, modules: Skeleton
-) -> tuple[list[str], Numbers | None]:
+) -> Measured:
     """The problems of an adapter that can be loaded, and its measurements."""
     try:
         numbers = measure(engine, base, info)
@@ -196,13 +211,14 @@ def _measured(
         return [str(error)], None
 
 
-def _not_to_flatten(path: str | Path, base: BaseModel) -> str:
-    """Why an adapter of another kind cannot be flattened for this base; "" if it can."""
-    try:
-        check_flat(str(path), base)
-    except UserError as error:
-        return error.text
-    return ""
+def _refusal(path: str | Path, base: BaseModel, error: str) -> str:
+    """Why an adapter is not read: of another kind, it may be one that cannot be flattened."""
+    if not is_plain(str(path)):
+        try:
+            check_flat(str(path), base)
+        except UserError as odd:
+            return odd.text
+    return error
 
 
 def _coverage(info: AdapterInfo, selected: frozenset[str]) -> Iterator[str]:

@@ -101,17 +101,35 @@ def why_not(method: Method, bench: Bench, budget: int) -> str | None:
 def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
     """Everything that a method lacks."""
     name = method.name
-    experts = len(bench.experts)
-    ensemble = method.kind == "ensemble"
     if name == "data-merge":
         names = [expert.info.name for expert in bench.experts]
         if lacking := [expert for expert in names if not bench.chats.get(expert)]:
             yield f"needs the training data of {', '.join(lacking)} (`data` NAME=FILE)"
-    if ensemble and not bench.accuracy:
-        yield f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
     unanswered = name == "lorahub" and not all(item.answer for item in bench.task.dev)
     if unanswered or (name in TRAINED and not bench.choices):
         yield "needs the right answers of the dev examples"
+    if method.kind == "ensemble":
+        yield from _unanswerable(method, bench)
+    yield from _too_expensive(name, bench, budget)
+    if name == WITH_DEV:
+        yield from _untrainable(bench, budget)
+
+
+def _unanswerable(method: Method, bench: Bench) -> Iterator[str]:
+    """Why an ensemble cannot answer a task."""
+    if not bench.accuracy:
+        yield f"needs answers that are right or wrong, this task is scored by {bench.metric.name}"
+    if method.name == "few-shot" and bench.dev_items < 2:
+        yield "needs a dev example to show and another one to score"
+    if not method.open_questions:
+        open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
+        if open_ones or bench.scoring == "generate":
+            yield "needs examples with choices"
+
+
+def _too_expensive(name: str, bench: Bench, budget: int) -> Iterator[str]:
+    """Why a budget of dev items is too small for a method."""
+    experts = len(bench.experts)
     if name in ("finetune-once", "finetune-best-once"):
         scored = 0 if name == "finetune-once" else experts
         needed = training_passes(len(bench.choices)) + scored * bench.dev_items
@@ -120,14 +138,6 @@ def _reasons(method: Method, bench: Bench, budget: int) -> Iterator[str]:
     modelled = bench.accuracy and bench.scoring != "generate" and experts <= MOST_COEFFICIENTS
     if name in (ITEM_MODEL, RANDOM) and modelled and budget < starting(bench, experts):
         yield f"its starting points take {starting(bench, experts)} examples"
-    if name == WITH_DEV:
-        yield from _untrainable(bench, budget)
-    if name == "few-shot" and bench.dev_items < 2:
-        yield "needs a dev example to show and another one to score"
-    if ensemble and not method.open_questions:
-        open_ones = any(item.choices is None for item in (*bench.task.dev, *bench.task.test))
-        if open_ones or bench.scoring == "generate":
-            yield "needs examples with choices"
 
 
 def _untrainable(bench: Bench, budget: int) -> Iterator[str]:
