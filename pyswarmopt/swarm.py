@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,37 +14,22 @@ import numpy.typing as npt
 from pyswarmopt.algorithms import registry as recipes
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base import checkpoint
-from pyswarmopt.base.arrays import (
-    Array,
-    Bools,
-    DType,
-    Floats,
-    beside,
-    is_of_torch,
-    is_tensor,
-    largest_number,
-    needing_torch,
-)
+from pyswarmopt.base.arrays import Array, Bools, DType, Floats, beside, is_tensor, needing_torch
+from pyswarmopt.base.device import kind_of, mover
 from pyswarmopt.base.in_flight import InFlight, Ticket
-from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix, take_over
+from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.base.random_bits import generator_of
 from pyswarmopt.base.record import check
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import reference
 from pyswarmopt.engine.choose import Update
-from pyswarmopt.parts.boundary import Box, make_box
-from pyswarmopt.parts.bounds import WIDTHS
-from pyswarmopt.parts.restart import RestartSwarm
-from pyswarmopt.parts.stopping import extent, reasons
+from pyswarmopt.engine.first_state import box_of, first_state
+from pyswarmopt.parts.stopping import reasons
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Rows = Array | None  # (n, D), for `base.inputs.matrix`
-FLOATING = ("float16", "float32", "float64")  # NumPy dtypes supported by swarms
 
 
 class Swarm:
@@ -101,13 +86,13 @@ class Swarm:
     ) -> None:
         self.recipe = recipes.as_recipe(recipe)
         start = None if positions is None else matrix("positions", positions)
-        dtype, device = _kind_of(dtype, device, start)
+        dtype, device = kind_of(dtype, device, start)
         generator = generator_of(as_seed(seed))
-        box, dim = _box_of(self.recipe, bounds, dim, start, dtype, device)
+        box, dim = box_of(self.recipe, bounds, dim, start, dtype, device)
         usual = self.recipe.population if start is None else len(start)
         n = as_limit("population", population, 1) or usual
         v = None if velocities is None else matrix("velocities", velocities, (n, dim))
-        state = _first_state(
+        state = first_state(
             self.recipe, empty((n, dim), dtype, device), box, generator, start, v, maximize
         )
         self._go_on(Update(self.recipe, state, box, generator))
@@ -462,134 +447,8 @@ class Swarm:
                 recipe = recipes.get(saved["recipe"], **json.loads(saved["options"]))
         swarm = cls.__new__(cls)
         swarm.recipe = recipe
-        owned = _as_it_is if device is None else _moving_to(_usable(device))
+        owned = mover(device)
         with checkpoint.taking_over(path):
             swarm._check_recipe(saved)
             swarm._go_on(Update.of(recipe, saved, owned))
         return swarm
-
-
-# ---- the first state, from the user's arguments ----
-
-
-def _kind_of(dtype: DType, device: Any, positions: Rows) -> tuple[DType, Any]:
-    """The dtype and device of a swarm: of tensors if any of the three arguments is torch's, else of
-    arrays.
-    """
-    if device is None and not is_of_torch(dtype) and not is_tensor(positions):
-        return np.dtype(_floating_name(dtype)), "cpu"
-    with needing_torch(f"device={device!r}"):
-        import torch
-    if dtype is None and is_tensor(positions) and positions.is_floating_point():
-        dtype = positions.dtype
-    elif not is_of_torch(dtype):
-        dtype = getattr(torch, _floating_name(dtype))
-    if not dtype.is_floating_point:
-        raise _no_dtype(dtype)
-    return dtype, _usable(device)
-
-
-def _floating_name(dtype: Any) -> str:
-    """The name of a NumPy floating dtype; None means float64."""
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        raise _no_dtype(dtype) from None
-    if name not in FLOATING:
-        raise _no_dtype(dtype)
-    return name
-
-
-def _no_dtype(dtype: Any) -> ValueError:
-    return ValueError(
-        f"dtype={dtype!r}: use float64, float32 or float16, or a floating dtype of torch"
-    )
-
-
-def _usable(device: Any) -> Any:
-    """The torch device, by default the CPU, if this machine has it."""
-    with needing_torch(f"device={device!r}"):
-        import torch
-    chosen = "cpu" if device is None else device
-    try:
-        torch.ones(1, device=chosen).cpu()
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"device={str(chosen)!r} cannot be used: {reason}") from error
-    return torch.device(chosen)
-
-
-def _moving_to(device: Any) -> Callable[[Array], Array]:
-    """A function that moves an array or tensor to a device."""
-    import torch
-
-    here = torch.empty(0, device=device)
-    return lambda large: beside(large, here)
-
-
-def _as_it_is(large: Array) -> Array:
-    return large
-
-
-def _box_of(
-    recipe: Recipe,
-    bounds: Any,
-    dim: int | None,
-    positions: Rows,
-    dtype: DType,
-    device: Any,
-) -> tuple[Box | None, int]:
-    """The box (None without bounds), and D."""
-    if positions is not None:
-        if dim not in (None, positions.shape[1]):
-            raise ValueError(f"dim={dim}, but the positions have {positions.shape[1]} coordinates")
-        dim = positions.shape[1]
-    if bounds is not None:
-        box = make_box(bounds, dim, dtype, device)
-        return box, len(box.low)
-    if any(isinstance(policy, RestartSwarm) for policy in recipe.restart):
-        raise ValueError(
-            f"recipe {recipe.name!r} restarts the swarm anywhere in the bounds: give bounds"
-        )
-    if dim is None:
-        raise ValueError("a swarm needs to know where to start: give bounds or positions")
-    return None, dim
-
-
-def _first_state(
-    recipe: Recipe, x: Array, box: Box | None, generator: np.random.Generator, positions: Rows,
-    velocities: Rows, maximize: bool,
-) -> State:  # fmt: skip
-    """The state whose starting positions are written into x, (N, D): the given ones first, then the
-    recipe's.
-    """
-    rows = 0 if positions is None else len(positions)
-    if rows > len(x):
-        raise ValueError(
-            f"population={len(x)} for {rows} starting positions; it must be at least {rows}"
-        )
-    if positions is not None:
-        take_over("positions", positions, x[:rows])
-    if len(x) > rows:
-        recipe.populate(x[:rows] if rows else None, x[rows:], box, generator)
-    v = empty(tuple(x.shape), x.dtype, x.device)
-    if velocities is None:
-        recipe.launch(x, v, box, generator)
-    else:
-        take_over("velocities", velocities, v)
-    state = State.start(x, v, maximize)
-    if box is None:
-        _check_extent(state)
-    return state
-
-
-def _check_extent(state: State) -> None:
-    """Refuse starting positions whose velocities would overflow; with bounds `make_box` does so."""
-    dtype = state.positions.dtype
-    apart = extent(state)
-    if not WIDTHS * apart <= largest_number(dtype):
-        name = str(dtype).removeprefix("torch.")
-        raise ValueError(
-            f"positions lie {apart:.3g} apart: velocities would be more than {name} holds; scale "
-            "them"
-        )
