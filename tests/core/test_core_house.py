@@ -15,7 +15,7 @@ ROOT = Path(pyswarmopt.__file__).parent
 ROOMS = (
     "base", "parts", "algorithms", "hybrid", "engine", "swarm", "driver", "_minimize", "testing",
     "inspect", "_compare",
-    "teaching", "interop", "cli",
+    "teaching", "interop", "cli", "__main__",
 )  # fmt: skip
 # The package itself imports the rooms; these ask it for its version.
 ASK_THE_PACKAGE = {

@@ -21,7 +21,7 @@ import pyswarmopt_rivals
 ROOT = Path(pyswarmopt_llm.__file__).parent
 LAYER = "pyswarmopt_llm"
 # The rooms of the main road, from the lowest to the highest.
-ROAD = ("common", "experts", "engine", "mix", "scores", "searching", "report", "cli")
+ROAD = ("common", "experts", "engine", "mix", "scores", "searching", "report", "cli", "__main__")
 # What the main road does not pass: imported when it is chosen.
 SIDE = ("tokens", "servers", "published", "tools")
 # What the main road takes from the side rooms: file -> modules. The import stands in the function

@@ -35,7 +35,7 @@ tame_warnings()
 run_job(job, Path("run"), as_json=True, as_lines="--json-lines" in sys.argv)
 echo("Größe")
 """
-SEARCH = "from pyswarmopt.cli.start import swarm_llm; swarm_llm()"
+AS_MODULE = 'import runpy; runpy.run_module("pyswarmopt_llm", run_name="__main__")'
 
 
 def shell(folder: Path, code: str, words: str = "", **environment: str) -> tuple[int, str]:
@@ -79,7 +79,7 @@ def test_a_search_ends_well_where_nothing_can_be_shown(
     config = make_search(tmp_path, 6, 6, particles=3, max_iter=1)
     words = [word for word in search_words(config) if word != "--quiet"]
     (tmp_path / "words").write_text("\n".join(words))
-    code, _ = shell(tmp_path, SEARCH, "$(cat words) >&- 2> /dev/full")
+    code, _ = shell(tmp_path, AS_MODULE, "$(cat words) >&- 2> /dev/full")
     assert code == 0 and (tmp_path / "run" / "report.html").is_file()
     for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines():
         assert isinstance(json.loads(line), dict)

@@ -19,7 +19,7 @@ def below_cli(package: ModuleType) -> Iterator[tuple[str, ast.Module]]:
     root = Path(str(package.__file__)).parent
     for file in sorted(root.rglob("*.py")):
         name = file.relative_to(root)
-        if "cli" not in name.parts:
+        if "cli" not in name.parts and name.stem != "__main__":
             yield name.as_posix(), tree_of(file)
 
 

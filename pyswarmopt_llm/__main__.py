@@ -1,0 +1,5 @@
+"""``python -m pyswarmopt_llm``: the command `swarm-llm`, where it is not on the path."""
+
+from pyswarmopt.cli.start import swarm_llm
+
+swarm_llm()
