@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.history import History, ParticleRecord, Record
     from pyswarmopt.driver.multi import pareto
     from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
+    from pyswarmopt.driver.multi.study import MultiStudy
     from pyswarmopt.driver.problem.space import (
         Fixed,
         Integer,
@@ -69,6 +70,7 @@ _DEFINED_IN = {
     "base.optimizer": "Optimizer Point",
     "driver.history": "History ParticleRecord Record",
     "driver.multi.multiobjective": "MultiResult minimize_multi",
+    "driver.multi.study": "MultiStudy",
     "driver.problem.space": "Fixed Integer Real Space When fixed integer log ordered when",
     "driver.result": "Result",
     "driver.study": "Study Trial",
@@ -120,6 +122,7 @@ __all__ = [
     "Integer",
     "MemeticSwarm",
     "MultiResult",
+    "MultiStudy",
     "Optimizer",
     "Paired",
     "ParticleRecord",

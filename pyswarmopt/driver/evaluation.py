@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -152,10 +152,8 @@ class Evaluator:
             ValueError if it did not return a number per point.
         """
         keys, known = self._recall(points)
-        new: dict[Any, int] = {}  # key -> first row
-        for i, key in enumerate(keys):
-            if key not in known:
-                new.setdefault(key, i)
+        self.idle += sum(key in known for key in keys)
+        new = _first_rows(keys, known)
         failure: Exception | None = None
         try:
             outcomes = self._outcomes(points[list(new.values())])
@@ -179,9 +177,7 @@ class Evaluator:
             return range(len(points)), {}
         keys = memory.keys(points)
         values = {key: memory.recall_key(key) for key in keys}
-        known = {key: value for key, value in values.items() if value is not None}
-        self.idle += sum(key in known for key in keys)
-        return keys, known
+        return keys, {key: value for key, value in values.items() if value is not None}
 
     def _value_to_keep(self, key: Any, outcome: CallOutcome) -> Value:
         """As `value`, stored under the point's key."""
@@ -202,6 +198,10 @@ class Evaluator:
                 values[i] = known[key]
                 evaluated[i] = True
         return values, evaluated
+
+    def due(self, points: Floats) -> list[int]:
+        """Rows of the points, (N, D), that would be called, in order."""
+        return list(_first_rows(*self._recall(points)).values())[: self.left]
 
     def recall(self, x: Floats) -> Value | None:
         """The value at x, (D,), if known and not to be called again."""
@@ -404,6 +404,15 @@ SAVED: dict[str, Any] = {
     "vectorized": (bool, type(None)), "tried": bool,
 }  # fmt: skip
 LONGEST_TEXT = 100  # most characters of an error's message
+
+
+def _first_rows(keys: Iterable[Any], known: Container[Any]) -> dict[Any, int]:
+    """Key -> first row of each point that is not known."""
+    rows: dict[Any, int] = {}
+    for i, key in enumerate(keys):
+        if key not in known:
+            rows.setdefault(key, i)
+    return rows
 
 
 def _read_on_error(on_error: OnError) -> tuple[bool, int]:

@@ -52,7 +52,7 @@ class Trial:
     params: dict[str, Any] | None
 
 
-def _called_elsewhere(x: Any) -> float:
+def _called_elsewhere(*x: Any, **params: Any) -> float:  # whatever the space's names are
     raise TypeError("a Study calls no function")
 
 

@@ -157,7 +157,7 @@ PARTS = [
     (moved(topology=lambda s, g: s.best_costs.argmin()), r"positions, \(N, D\) or \(1, D\)"),
     (lambda: pso.inertia(np.linspace(0.4, 0.9, 20)), "a weight or step length is a ndarray"),
     (lambda: pso.minimize(bowl, {"a": (0, 1)}), "parameters by name are space="),
-    (lambda: pso.minimize_multi(two, BOX, constraints="returned"), "takes functions"),
+    (lambda: pso.minimize_multi(two, BOX, constraints="returned"), "they are functions"),
     (lambda: pso.FlatView([torch.zeros(2)]), "a module or"),
     (lambda: pso.Swarm(positions=torch.nn.Linear(2, 1).parameters()), r"pso\.FlatView\(module\)"),
     (lambda: pso.compare(bowl, BOX, ["fips"], n_runs=3), "here it is seeds="),

@@ -231,15 +231,8 @@ def minimize_multi(
         >>> {params["kind"] for params in r.params}
         {'a'}
     """
-    n_objectives = as_count("n_objectives", n_objectives, 1)
     if history not in (None, "particles"):
         raise ValueError(f"history={history!r}: use 'particles' or None")
-    if isinstance(constraints, str):
-        raise ValueError(
-            f"constraints={constraints!r}: minimize_multi takes functions, at most 0 where x is allowed"
-        )
-    if archive < 2:
-        raise ValueError(f"archive={archive}: a front has at least 2 points")
     options = Options(
         fun, bounds, population=population,
         max_evals=max_evals, seed=seed, workers=workers,
@@ -304,6 +297,14 @@ class MultiSearch(Loop[MultiResult]):
     def __init__(
         self, arguments: Options, n_objectives: int, archive: int, keeps_all: bool = False
     ) -> None:
+        n_objectives = as_count("n_objectives", n_objectives, 1)
+        if isinstance(arguments.constraints, str):
+            raise ValueError(
+                f"constraints={arguments.constraints!r}: with several objectives they are "
+                "functions, at most 0 where x is allowed"
+            )
+        if archive < 2:
+            raise ValueError(f"archive={archive}: a front has at least 2 points")
         super().__init__(arguments)
         options = self._options
         limit = options.max_evals or 0

@@ -156,3 +156,8 @@ def test_a_file_of_another_study_is_refused(tmp_path):
         pso.Study(BOX, seed=1).load(tmp_path / "study.npz")
     with pytest.raises(TypeError, match=r"n_trials; .* max_evals="):
         pso.Study(BOX, n_trials=5)
+
+
+def test_a_parameter_may_have_any_name():
+    study = pso.Study(space={"x": (0.0, 1.0), "params": ["a", "b"]}, max_evals=5, seed=0)
+    assert {*study.ask().params} == {"x", "params"}
