@@ -331,6 +331,12 @@ def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LocalMember, "generate", cut)
 
 
+@pytest.fixture
+def short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers to questions are of eight tokens: random models never come to an end."""
+    monkeypatch.setattr("pyswarmopt_llm.scores.metrics.accuracy.MAX_NEW_TOKENS", 8)
+
+
 # Searches with several workers
 
 

@@ -87,7 +87,7 @@ def test_each_score_is_that_of_an_adapter_averaged_by_hand_without_the_expert(
 
 
 def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
-    setting: SearchConfig,
+    words_search: MakeSearch,
     tmp_path: Path,
     shell: Shell,
     capsys: pytest.CaptureFixture[str],
@@ -95,7 +95,8 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
 ) -> None:
     keep_trained(monkeypatch, lambda trained, before, *_: trained is not before)
     hand_over(monkeypatch)
-    result = search(replace(setting, space="delta", train="on", max_iter=1)).result
+    more = {"space": "delta", "train": "on", "no_rivals": True}
+    result = search(words_search(8, 6, max_iter=1, **more)).result
     found = left_out(shell, tmp_path / "run")
     assert found["all"]["words"] == {"test": result["best_test"]}  # it was trained on dev
     used = {name for name, weight in result["coefficients"].items() if weight}

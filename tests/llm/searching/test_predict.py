@@ -326,12 +326,13 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
 def test_a_task_that_writes_points_to_generate(words_search: MakeSearch, tmp_path: Path) -> None:
     items = [{"question": f"{i}?", "answer": str(i)} for i in range(6)]
     task = write_task(tmp_path / "open.json", items[:4], items[4:])
-    config = words_search(1, 1, max_iter=0, scoring="generate", metrics=("f1",))
+    config = words_search(1, 1, max_iter=0, scoring="generate", metrics=("f1",), max_new_tokens=2)
     run = search(replace(config, tasks=(str(task),))).run
     with pytest.raises(UserError, match="use swarm-llm generate"):
         sl.predict(run, ["1?"])
 
 
+@pytest.mark.usefixtures("short_replies")
 def test_generate_says_that_a_result_for_labels_was_not_found_by_its_replies(
     runs: dict[str, Path], words_search: MakeSearch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def done(
 ) -> tuple[SearchConfig, Json]:
     """A search whose result is trained, and its ``result.json``."""
     more: Options = {"space": "delta", "train": "on", "dtype": "float32", "max_iter": 1}
+    more["no_rivals"] = True
     config = make_search(tmp_path_factory.mktemp("repeated"), 1, 1, **more)
     write_task(Path(*config.tasks), asking(request.param, 0), asking(request.param, 1))
     with pytest.MonkeyPatch.context() as patched:

@@ -37,9 +37,15 @@ def setting(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def finished(setting: SearchConfig) -> Path:
+def events() -> list[Event]:
+    """What the search of all four combinations tells."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def finished(setting: SearchConfig, events: list[Event]) -> Path:
     """All four combinations."""
-    return search(setting).run
+    return search(setting, events.append).run
 
 
 # The grid
@@ -114,24 +120,21 @@ def test_a_draw_finds_what_its_settings_find_alone_and_the_best_is_handed_over(
 
 
 def test_a_candidate_is_scored_once_and_the_totals_count_what_was_scored(
-    setting: SearchConfig, tmp_path: Path
+    finished: Path, events: list[Event]
 ) -> None:
-    events: list[Event] = []
-    run = search(replace(setting, out=str(tmp_path / "run")), events.append).run
     scored = [event.data for event in events if event.kind == "evaluation"]
-    grid = json.loads((run / "grid.json").read_text())
+    grid = json.loads((finished / "grid.json").read_text())
     assert grid["evaluations"] == len(scored)
     assert grid["item_evaluations"] == sum(data["n"] for data in scored)
     assert sum(data["iteration"] == 0 for data in scored) == 5
-    stored = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    stored = [json.loads(line) for line in (finished / "results.jsonl").read_text().splitlines()]
     tested = [row["who"] for row in stored if row["what"] == "model test"]
     assert tested == ["best", "best_single", "uniform", "base"]
 
 
-def test_what_the_chosen_draw_found_is_trained(setting: SearchConfig, tmp_path: Path) -> None:
-    more: dict[str, Any] = {"space": "delta", "train": "on", "max_iter": 1}
-    out, draws = str(tmp_path / "run"), ("inertia=0.1,0.9",)
-    result = search(replace(setting, **more, settings=draws, out=out)).result
+def test_what_the_chosen_draw_found_is_trained(words_search: MakeSearch, tmp_path: Path) -> None:
+    more: dict[str, Any] = {"space": "delta", "train": "on", "max_iter": 1, "no_rivals": True}
+    result = search(words_search(8, 4, settings=("inertia=0.1,0.9",), **more)).result
     assert result["trained_dev"] >= 0 and [*(tmp_path / "run" / "trained").glob("*/all")]
 
 

@@ -135,7 +135,14 @@ def test_the_command_of_a_run_has_what_was_given_and_nothing_that_was_chosen(
 
 def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     events: list[Event] = []
-    search(config, events.append)
+
+    def stop(event: Event) -> None:
+        events.append(event)
+        if event.kind == "evaluation":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(config, stop)
     assert decided(events) == (
         "preset auto: space delta, 5 particles, at most 1 iteration, then training on the 40 "
         "dev examples; given: particles 5, max-iter 1"

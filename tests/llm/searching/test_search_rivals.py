@@ -41,7 +41,7 @@ from pyswarmopt_llm.searching.training.trainer import fit, folds
 @pytest.fixture
 def config(words_search: MakeSearch) -> SearchConfig:
     more = {"space": "delta", "method": "items", "train": "on", "dtype": "float32"}
-    return words_search(16, 12, max_iter=None, **more)
+    return words_search(8, 12, max_iter=None, **more)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
         test = by_hand(job, start, "test")
         dev = by_hand(job, start, "dev") if start is None else without_folds(job, start)
         assert rival["test"]["value"] == result[f"{name}_test"] == pytest.approx(sum(test) / 12)
-        assert rival["dev"]["value"] == result[f"{name}_dev"] == pytest.approx(sum(dev) / 16)
+        assert rival["dev"]["value"] == result[f"{name}_dev"] == pytest.approx(sum(dev) / 8)
         low, high = rival["test"]["interval"]
         assert 0 <= low <= rival["test"]["value"] <= high <= 1
         expected = compare_paired(ours, test)
@@ -115,14 +115,14 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
         assert all(getattr(lead, count) == getattr(expected, count) for count in counts)
         assert lead is not None and lead.p_value >= expected.p_value  # corrected for their number
         assert rival["trained"] is (start is not None)
-    assert result["cost"]["passes_rivals"] == (16 + 12) + 2 * 12  # trained by the search
+    assert result["cost"]["passes_rivals"] == (8 + 12) + 2 * 12  # trained by the search
     alone: Any = search(replace(config, out=f"{config.out}-alone", no_rivals=True)).result
     assert "base" not in alone["models"] and "passes_rivals" not in alone["cost"]
     assert alone["best_test"] == result["best_test"]
     folders = Path(f"{config.out}-alone", "trained").glob("*/all")
     (handed_over,) = [folder.parent.name for folder in folders]  # and no other on all examples
     more = len({"base", "expert"} - {handed_over})
-    assert result["passes"] - alone["passes"] == more * 10 * 16  # four epochs at 2.5 passes
+    assert result["passes"] - alone["passes"] == more * 10 * 8  # four epochs at 2.5 passes
     stored = Path(f"{config.out}-alone", "results.jsonl").read_text()
     assert '"who": "base"' not in stored
 
@@ -197,7 +197,7 @@ def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) 
     "more",
     [
         {"train": "off"},
-        {"preset": "auto", "particles": None, "max_iter": None, "dev": 8, "train": "auto"},
+        {"preset": "auto", "particles": None, "max_iter": None, "dev": 4, "train": "auto"},
         {"preset": "auto", "particles": None, "max_iter": None, "quick": True, "train": "auto"},
         {"space": "factor", "train": "off", "max_iter": 1},
     ],
@@ -209,13 +209,13 @@ def test_where_no_rival_is_trained_the_base_stands_beside_the_result_everywhere(
     config = replace(config, **{"method": "auto", **more})
     result: Any = search(config).result
     base = result["models"]["base"]
-    assert result["cost"]["passes_rivals"] == (config.dev or 16) + 12
+    assert result["cost"]["passes_rivals"] == (config.dev or 8) + 12
     found = findings(Run(Path(config.out)).about, Result.from_json(result))
     row = f"{base['dev']['value']:.3f} ["
     assert found.rows["base"].test is not None and f"| base | {row}" in card_of(config)
     assert "it is (" in found.verdict.sentence
-    few = "Nothing was trained: 8 dev examples, too few to train on: `auto` trains from 40 on; add"
-    assert (few in " ".join(found.verdict.reasons)) == (config.dev == 8)
+    few = "Nothing was trained: 4 dev examples, too few to train on: `auto` trains from 40 on; add"
+    assert (few in " ".join(found.verdict.reasons)) == (config.dev == 4)
     assert not [line for line in found.remarks if line.startswith("The base is not scored")]
 
 
@@ -266,10 +266,10 @@ def test_over_two_tasks_the_difference_is_that_of_the_combined_scores(
     [({}, 3), ({"test": 0}, 1), ({"no_rivals": True}, 0), ({"train": "off"}, 1)],
 )
 def test_a_dry_run_counts_them(config: SearchConfig, more: dict[str, Any], scored: int) -> None:
-    """With two trainings on all 16 examples, four epochs of 2.5 passes each."""
+    """With two trainings on all 8 examples, four epochs of 2.5 passes each."""
     setting = replace(config, **more)
     assert make_plan(setting).rivals == scored
     plain, plan = dry_run_search(replace(setting, no_rivals=True)), dry_run_search(setting)
     test = 0 if more.get("test") == 0 else 12
-    trained = 2 * 10 * 16 if scored == 3 else 0
-    assert plan.passes - plain.passes == scored * (16 + test) + trained
+    trained = 2 * 10 * 8 if scored == 3 else 0
+    assert plan.passes - plain.passes == scored * (8 + test) + trained

@@ -65,6 +65,7 @@ def by_peft(config: SearchConfig, split: str, scoring: Any, dtype: Any = torch.b
 # 1. The score in result.json is the score of the files
 
 
+@pytest.mark.usefixtures("short_replies")
 @pytest.mark.parametrize(
     ("space", "dtype", "scoring"),
     [
@@ -172,6 +173,7 @@ def test_same_seed_same_run_other_seed_other_run(
     assert not set(mine[3:]) & set(others[3:])
 
 
+@pytest.mark.usefixtures("short_replies")
 @pytest.mark.parametrize("scoring", ["auto", "generate"])
 def test_a_search_leaves_the_global_random_states_alone(
     scoring: str, words_search: MakeSearch
@@ -309,6 +311,7 @@ def test_two_tasks_are_weighed_by_their_harmonic_mean(
         assert task["scoring"] == "likelihood"
 
 
+@pytest.mark.usefixtures("short_replies")
 def test_tasks_may_be_asked_in_different_ways(words_search: MakeSearch, tmp_path: Path) -> None:
     items = [
         {"question": f"Say {word}.", "answer": word}

@@ -22,7 +22,7 @@ from pyswarmopt_llm.searching.scoring.result import Result
 
 @pytest.fixture
 def config(words_search: MakeSearch) -> SearchConfig:
-    return words_search(16, 12, space="delta", train="on", dtype="float32", no_rivals=True)
+    return words_search(8, 12, space="delta", train="on", dtype="float32", no_rivals=True)
 
 
 @pytest.fixture(autouse=True)
@@ -39,17 +39,17 @@ def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
     starts = len([*(Path(config.out) / "trained").iterdir()])
     whole = len([*(Path(config.out) / "trained").glob("*/all")])
     assert whole == 1  # what is handed over, as nothing is compared with it
-    folds = 12 + 4 * 13
-    assert found["passes"] == found["item_evaluations"] + 10 * (starts * folds + whole * 16)
+    folds = 3 * 6 + 2 * 7
+    assert found["passes"] == found["item_evaluations"] + 10 * (starts * folds + whole * 8)
     (planned,) = (event.data["evaluations_planned"] for event in events if event.kind == "start")
     assert found["evaluations"] <= planned == 5 * 4
-    assert any("training on the 16" in event.data.get("text", "") for event in events)
+    assert any("training on the 8" in event.data.get("text", "") for event in events)
     shares = [event.data["share"] for event in events if event.kind == "training"]
     # four epochs without each of the five folds, and on all of what is handed over
-    done = most = starts * folds + whole * 16
+    done = most = starts * folds + whole * 8
     assert len(shares) == starts * 4 * 5 + whole * 4
     assert shares == sorted(shares) and shares[-1] == pytest.approx(done / most)
-    assert shares[0] == pytest.approx(12 / (4 * most))
+    assert shares[0] == pytest.approx(6 / (4 * most))
     rows = history(Path(config.out))
     trained = [row["coefficients"] for row in rows if row["phase"] == "trained"]
     assert all(len(row["coefficients"]) == 3 for row in rows if row["phase"] == "search")
@@ -77,8 +77,8 @@ def test_training_is_declined_where_it_is_behind_by_more_than_two_standard_error
     """By one, graphs with 50 labels lost 9 points: research/notes/regret.md."""
 
     def scores(rows: Sequence[Any], objectives: Any) -> list[Score]:
-        trained = Score(0.6 - behind * 0.04, (), 16, 0.04)
-        return [*[trained] * (len(rows) - 1), Score(0.6, (), 16, 0.04)]
+        trained = Score(0.6 - behind * 0.04, (), 8, 0.04)
+        return [*[trained] * (len(rows) - 1), Score(0.6, (), 8, 0.04)]
 
     monkeypatch.setattr(train, "expected", scores)
     assert search(config).result["trained"] is kept
