@@ -222,7 +222,8 @@ def test_no_more_is_scored_than_was_said(words_search: MakeSearch, more: dict[st
 
 def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:
     events: list[Event] = []
-    result: Any = search(replace(config, max_iter=None, particles=None, quick=True), events.append)
+    quick = replace(config, max_iter=None, particles=None, quick=True, train="on", dev=8)
+    result: Any = search(quick, events.append)
     run = result.run
     assert "quick: a race" in decided(events)
     (start,) = [folder.name for folder in (run / "trained").iterdir() if folder.is_dir()]
@@ -236,7 +237,8 @@ def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: Searc
 
 def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> None:
     events: list[Event] = []
-    result: Any = search(replace(config, max_iter=None, particles=None), events.append).result
+    whole = replace(config, max_iter=None, particles=None, train="on", dev=8)
+    result: Any = search(whole, events.append).result
     kinds = [event.kind for event in events]
     told = kinds.index("price")
     assert kinds[:told].count("evaluation") == 1 and "training" not in kinds[:told]
