@@ -92,21 +92,21 @@ def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
         >>> did_you_mean("spere", ["sphere", "ackley"], "see the list")
         'did you mean sphere?'
     """
-    near = _nearest(name, list(names))
-    return f"did you mean {near[0]}?" if near else otherwise
+    near = nearest(name, names)
+    return f"did you mean {near}?" if near is not None else otherwise
 
 
-def _nearest(name: str, names: list[str], least: float = 0.6) -> list[str]:
-    """The most similar name, if similar enough."""
+def nearest(name: str, names: Iterable[str], least: float = 0.6) -> str | None:
+    """The most similar name; None if none is similar enough."""
     import difflib  # imported on use, for a faster start of searches
 
-    return difflib.get_close_matches(name, names, 1, least)
+    return next(iter(difflib.get_close_matches(name, list(names), 1, least)), None)
 
 
 def _hint(name: str, names: list[str], hints: dict[str, str]) -> str:
     # a foreign name has to be nearly the one that was typed: n_job is n_jobs, progress no processes
-    known = _nearest(name, list(hints), 0.85)
-    if known:
-        return hints[known[0]]
-    near = _nearest(name, names, 0.7)
-    return f"here it is {near[0]}=" if near else f"there is {', '.join(names)}"
+    known = nearest(name, hints, 0.85)
+    if known is not None:
+        return hints[known]
+    near = nearest(name, names, 0.7)
+    return f"here it is {near}=" if near is not None else f"there is {', '.join(names)}"

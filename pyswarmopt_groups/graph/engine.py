@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.kept import Kept
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.tokens.kept import Kept, text_bytes
 from pyswarmopt_llm.tokens.members import SeveralModels, check_answers
+from pyswarmopt_llm.tokens.text_bytes import BYTES, text_bytes
 
 MESSAGE_TOKENS = 64  # most tokens of a message
 _LEAD = "Others have answered the question below. They may be wrong.\n"
@@ -55,8 +56,8 @@ class GraphEngine(SeveralModels):
         self._graph: tuple[Node, ...] = ()
         # A swarm returns to the same graphs, graphs share their first nodes, and greedy answers
         # never change.
-        self._written: Kept[tuple[str, ...]] = Kept(text_bytes)
-        self._scored: Kept[tuple[float, ...]] = Kept(text_bytes)
+        self._written: Kept[tuple[str, ...]] = Kept(text_bytes, BYTES)
+        self._scored: Kept[tuple[float, ...]] = Kept(text_bytes, BYTES)
 
     def load(self, patch: Patch) -> None:
         """Take a graph of these members; nothing is computed."""

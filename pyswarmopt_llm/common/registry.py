@@ -6,7 +6,6 @@ Other packages add commands, spaces, analyses and names of the Python API throug
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
@@ -14,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
+from pyswarmopt.base.spelling import nearest
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
     """
     names = list(names)
     prefix = where.split()[-1] if where.endswith(":") else ""
-    close = closest(name, names)
+    close = nearest(name, names)
     hint = (
         f"did you mean {prefix}{close}?"
         if close is not None
@@ -48,12 +48,6 @@ def unknown(where: str, name: str, names: Iterable[str], advice: str | None = No
     if where.isidentifier():
         return InvalidOption(where, name, f"unknown; {hint}")
     return UserError(f"{where}{'' if prefix else ' '}{name}: unknown; {hint}")
-
-
-def closest(name: str, names: Iterable[str]) -> str | None:
-    """The most similar name; None if none is close."""
-    matches = difflib.get_close_matches(name, list(names), n=1)
-    return matches[0] if matches else None
 
 
 def lookup(where: str, name: str, table: Mapping[str, T]) -> T:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyswarmopt as pso
+from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import RARE, options_of
-from pyswarmopt_llm.common.registry import closest
 
 # parameters of the recipe that have options of their own
 _OTHER_OPTIONS = ("patience", "max_iter", "compat")
@@ -53,5 +53,4 @@ def _instead(name: str, coefficients: list[str]) -> str:
         return "it is an option of its own"
     options = options_of(SearchConfig)
     rare = [field for field, option in options.items() if option.group == RARE]
-    close = closest(name, [*coefficients, *rare])
-    return f"did you mean {close}?" if close else f"coefficients are {', '.join(coefficients)}"
+    return did_you_mean(name, [*coefficients, *rare], f"coefficients are {', '.join(coefficients)}")

@@ -11,12 +11,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
+from pyswarmopt_llm.engine.kept import Kept
 
 log = logging.getLogger(__name__)
+TOKENS = 2**23  # tokens of texts that an engine keeps, of 36 bytes each
 _LONGEST = 10_000_000  # characters
 DAY = "2024-07-26"  # default day for templates such as Llama 3's that name the day
 _SIGNS = (*"aAbBcdHIjmMpSUwWxXyYzZfFTDuVGe", *(f"-{sign}" for sign in "dmHIMSjy"))
@@ -207,6 +210,8 @@ class PromptTokenizer:
         self.window = window
         self.system = ""
         self._lead = leading_specials(tokenizer)
+        # A race scores a different subset of the same pairs each time.
+        self.pairs: Kept[TokenPair] = Kept(lambda _, pair: sum(map(len, pair)), TOKENS)
         self._heads: dict[tuple[str, str], tuple[str, ...]] = {}  # by template and system turn
 
     def use_day(self, day: str) -> None:
@@ -247,6 +252,13 @@ class PromptTokenizer:
         if told not in self._heads:
             self._heads[told] = chat_heads(self.tokenizer, self.system)
         return text.startswith(self._heads[told])
+
+    def encode_continuation(self, context: str, continuation: str, room: int = 0) -> TokenPair:
+        """Token ids of both (see `encode_pair`), which leave room for more in the context window."""
+        call = partial(encode_pair, self.encode, context, continuation)
+        pair = self.pairs.get((context, continuation), call)
+        self.check_length(sum(map(len, pair)) + room, context)
+        return pair
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
         """Token ids of a prompt, with leading special tokens."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import lru_cache, partial, wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import torch
@@ -15,9 +15,10 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.common.hardware import keep_few_products, out_of_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair, encode_pair
-from pyswarmopt_llm.engine.chat import PromptTokenizer, window_of
+from pyswarmopt_llm.engine.batching import Batch, BatchPlan, TokenPair
+from pyswarmopt_llm.engine.chat import TOKENS, PromptTokenizer, window_of
 from pyswarmopt_llm.engine.choose import passes_of
+from pyswarmopt_llm.engine.kept import Kept
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.packed_attention import use_packed_attention
 from pyswarmopt_llm.engine.passes import Decoder, target_logprobs
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-# Cached plans: dev and test of several tasks recur for every candidate, a single prompt does not.
-_PLANS = 32
-_ENCODED = 20_000  # cached tokenised pairs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,9 +96,8 @@ class TransformersEngine(PromptTokenizer, Engine):
         self._mixing = mixing or PatchedWeights(model)
         self.dtype = model.dtype
         self.parameter_names = self._mixing.parameter_names
-        # A race scores a different subset of the same pairs each time.
-        self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
-        self._plan = lru_cache(_PLANS)(self._planned)
+        # Dev and test of several tasks recur for every candidate.
+        self._plans: Kept[BatchPlan] = Kept(lambda _, plan: plan.n_tokens, TOKENS)
         # Several scores of the same replies share one writing.
         self._texts: dict[tuple[tuple[str, ...], int, Draw | None], list[Continuation]] = {}
         self.told_of_cuts = False
@@ -150,7 +146,8 @@ class TransformersEngine(PromptTokenizer, Engine):
         """All batches of these pairs, each with the logits at its heads, (M, V), in the model's
         dtype; for an empty continuation, the logits of the next token.
         """
-        plan = self._plan(tuple(pairs), self.batch_tokens)
+        call = (tuple(pairs), self.batch_tokens)
+        plan = self._plans.get(call, partial(self._planned, pairs))
         prefix = self.passes.prefix(plan.prefix)
         self.tokens_fed += len(plan.prefix)
         for batch in plan.batches:
@@ -158,7 +155,7 @@ class TransformersEngine(PromptTokenizer, Engine):
             self.tokens_fed += batch.n_tokens
             yield batch, logits
 
-    def _planned(self, pairs: tuple[tuple[str, str], ...], batch_tokens: int) -> BatchPlan:
+    def _planned(self, pairs: Sequence[tuple[str, str]]) -> BatchPlan:
         encoded: list[TokenPair] = []
         for context, continuation in pairs:
             if continuation:
@@ -166,13 +163,7 @@ class TransformersEngine(PromptTokenizer, Engine):
             else:
                 (prompt,) = self.encode_prompts([context], 0)
                 encoded.append((prompt, ()))
-        return self.passes.plan(encoded, batch_tokens)
-
-    def encode_continuation(self, context: str, continuation: str) -> TokenPair:
-        """Token ids of both; see `encode_pair`."""
-        encoded = self._encoded(context, continuation)
-        self.check_length(sum(map(len, encoded)), context)
-        return encoded
+        return self.passes.plan(encoded, self.batch_tokens)
 
     # Writing
 

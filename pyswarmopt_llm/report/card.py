@@ -202,9 +202,10 @@ def _replies(use: Iterated) -> str:
 
 def _written(about: About) -> tuple[str, Form | None]:
     """The first task with written answers whose questions have a wording, and its form."""
-    forms = (about.forms or {}).items()
-    worded = (pair for pair in forms if pair[1].written and pair[1].prompt != "{question}")
-    return next(worded, ("", None))
+    for name, form in (about.forms or {}).items():
+        if form.written and form.prompt != "{question}":
+            return name, form
+    return "", None
 
 
 def _use(about: About, task: str, questions: Form | None, scoring: Scoring) -> str:

@@ -370,7 +370,7 @@ def point_to_writing(job: Job, scorings: Mapping[str, Scoring], tell: OnEvent) -
     requested.
     """
     forms = [form_of(job.tasks[name]) for name, how in scorings.items() if how != "generate"]
-    labels = any(form is not None and form.choices for form in forms)
+    labels = any(form.choices for form in forms)
     if labels and job.plan.config.scoring == "auto" and job.plan.kind.library:
         tell(
             note(

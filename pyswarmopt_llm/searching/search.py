@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,41 +67,15 @@ class SearchResult:
         interval on each split (``dev``, ``dev_low``, ``dev_high``, ``test``, ...; None if missing),
         and ``trained``.
         """
-        return [
-            {
-                "model": name,
-                **_columns("dev", model.get("dev")),
-                **_columns("test", model.get("test")),
-                "trained": model["trained"],
-            }
-            for name, model in self.result["models"].items()
-        ]
+        from pyswarmopt_llm.searching.notebook import rows_of
+
+        return rows_of(self.result)
 
     def _repr_html_(self) -> str:
         """Verdict, summary line and table for a notebook."""
-        rows = self.table
-        heads = "".join(f"<th>{name}</th>" for name in rows[0]) if rows else ""
-        body = "".join(
-            f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row.values())}</tr>"
-            for row in rows
-        )
-        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
-        verdict = f"<p>{escape(self.verdict)}</p>" if self.verdict else ""
-        return f"{verdict}<p><code>{escape(repr(self))}</code></p>{table}"
+        from pyswarmopt_llm.searching.notebook import in_html
 
-
-def _columns(split: str, scores: Mapping[str, Any] | None) -> dict[str, float | None]:
-    """A model's value and interval on a split, as table columns."""
-    value = None if scores is None else scores["value"]
-    low, high = (scores or {}).get("interval") or (None, None)
-    return {split: value, f"{split}_low": low, f"{split}_high": high}
-
-
-def _cell(value: Any) -> str:
-    """A table value as HTML."""
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else escape(str(value))
+        return in_html(self.table, self.verdict, repr(self))
 
 
 def search(
@@ -139,7 +112,7 @@ def about(job: Job) -> About:
         job.notes,
         job.plan.given,
         job.plan.chosen,
-        {name: form for name, task in tasks if (form := form_of(task))},
+        {name: form_of(task) for name, task in tasks},
         {name: task.left for name, task in tasks if task.left is not None},
         **({} if job.examination is None else job.examination.stored),
     )

@@ -10,7 +10,7 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +18,7 @@ import torch
 from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError
 from pyswarmopt_llm.common.files.http import Json, Refusal, documented
 from pyswarmopt_llm.common.interfaces import Engine, Patch
-from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
+from pyswarmopt_llm.engine.batching import TokenPair
 from pyswarmopt_llm.engine.chat import PromptTokenizer
 
 KEY = "SWARM_LLM_SERVER_KEY"  # environment variable with the bearer token
@@ -31,7 +31,6 @@ _ROUNDING = 1e-3  # rounding of a probability of 1
 _SHOWN = 40  # characters of a bad number in a message
 T = TypeVar("T")
 ROWS = 64  # prompts per request
-_ENCODED = 20_000  # cached tokenised pairs
 _REMEDY = "start it as it was, and resume the run or repeat the command"
 
 
@@ -181,7 +180,6 @@ class ServedEngine(PromptTokenizer, Engine):
         self._patch = Patch()
         # shared with the finalizer, which must not hold the engine
         self._loaded: list[Any] = [None]
-        self._encoded = lru_cache(_ENCODED)(partial(encode_pair, self.encode))
         weakref.finalize(self, _leave, server, self._loaded)
 
     def another(self) -> ServedEngine:
@@ -190,7 +188,7 @@ class ServedEngine(PromptTokenizer, Engine):
         other.watch = self.watch
         other.system = self.system
         other.thinking = self.thinking
-        other._encoded = self._encoded
+        other.pairs = self.pairs
         return other
 
     def load(self, patch: Patch) -> None:
@@ -216,11 +214,8 @@ class ServedEngine(PromptTokenizer, Engine):
         """Natural log of P(continuation | context) for each pair, summed over the continuation's
         tokens.
         """
-        encoded = [self._encoded(context, continuation) for context, continuation in pairs]
-        for (context, _), (head, tail) in zip(pairs, encoded, strict=True):
-            # servers generate at least one token
-            self.check_length(len(head) + len(tail) + 1, context)
-        return self.score(encoded)
+        # servers generate at least one token
+        return self.score([self.encode_continuation(*pair, room=1) for pair in pairs])
 
     def score(self, pairs: Sequence[TokenPair]) -> list[float]:
         """`loglikelihood` for token ids."""

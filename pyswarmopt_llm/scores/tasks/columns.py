@@ -9,8 +9,9 @@ from itertools import takewhile
 from string import ascii_uppercase
 from typing import Any, TypeVar
 
+from pyswarmopt.base.spelling import nearest
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.registry import closest, unknown
+from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.tasks.items import parse_item
 from pyswarmopt_llm.scores.tasks.table import DELIMITED, SPLITS, FileRow, Table
 from pyswarmopt_llm.scores.tasks.types import Item
@@ -221,7 +222,7 @@ def check_names(told: Mapping[str, str], names: Sequence[str], where: str) -> No
     """Refuse names of columns that do not exist."""
     for name, column in told.items():
         if column not in names:
-            close = closest(column, list(names))
+            close = nearest(column, names)
             hint = f"give {name}=COLUMN" if close is None else f'did you mean "{close}"?'
             problem = f"`columns` {name}={column}; found: {', '.join(names)}"
             raise UserError(f'{where}: no column "{column}" ({problem}); {hint}')

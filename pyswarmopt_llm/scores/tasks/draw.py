@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.items import normalise, unordered
+from pyswarmopt_llm.scores.tasks.items import content, normalise
 from pyswarmopt_llm.scores.tasks.types import Item
 
 Stratum = tuple[str, str]  # answer, if there are choices, and domain
@@ -59,7 +59,7 @@ def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
     """
     groups = _by(items, lambda item: normalise(item.conversation))
     if groups and 2 * max(map(len, groups.values())) > len(items):
-        groups = _by(items, lambda item: "\0".join(unordered(item)))
+        groups = _by(items, _unordered)
     return groups
 
 
@@ -68,6 +68,12 @@ def _by(items: Sequence[Item], key: Callable[[Item], str]) -> dict[str, list[Ite
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
+
+
+def _unordered(item: Item) -> str:
+    """Question and options, these in alphabetical order."""
+    question, *options = content(item)
+    return "\0".join((question, *sorted(options)))
 
 
 def _stratum(item: Item) -> Stratum:

@@ -103,12 +103,6 @@ def repeated(items: Sequence[Item]) -> list[int]:
     return numbers if len(seen) < len(items) else []
 
 
-def unordered(item: Item) -> tuple[str, ...]:
-    """`content` with the options in alphabetical order."""
-    question, *options = content(item)
-    return (question, *sorted(options))
-
-
 def check_unicode(text: str, what: str, where: str) -> None:
     """Refuse a text with an unpaired surrogate, which UTF-8 cannot encode."""
     try:

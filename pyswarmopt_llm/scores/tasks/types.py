@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from pyswarmopt_llm.common.files.regular import digest
 
@@ -120,13 +120,9 @@ class Form:
     example: str
     written: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
 
-
-def form_of(task: Task) -> Form | None:
-    """The form of a task's questions; None without questions.
+def form_of(task: Task) -> Form:
+    """The form of a task's questions, of which there is one.
 
     Example:
         >>> item = Item("1", "Lost my card!", {"A": "card", "B": "loan"}, "A")
@@ -136,8 +132,6 @@ def form_of(task: Task) -> Form | None:
         'Question: {question}'
     """
     items = (*task.dev, *task.test)
-    if not items:
-        return None
     first = items[0]
     written = not all(item.choices for item in items)
     same = all(item.choices == first.choices for item in items)

@@ -32,7 +32,7 @@ def commonest_label(
         experts: names of the experts, whose weights are all 0.
     """
     forms = map(form_of, tasks.values())
-    if not tasks or not all(form is not None and form.choices is not None for form in forms):
+    if not tasks or not all(form.choices for form in forms):
         return None
     labels = {name: most_frequent(task.dev) for name, task in tasks.items()}
     scores = {split: _scores(tasks, labels, split, combine) for split in splits}

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, cast
@@ -315,7 +315,7 @@ def predict(
         server_folder=server_folder,
     )
     engine = engine_of(engine, run)
-    given: list[Any] = [source.prints, source.scoring, form.to_json(), specs]
+    given: list[Any] = [source.prints, source.scoring, asdict(form), specs]
     given += [{"dtype": machine.dtype, "device": device}, [row.values for row in table.rows]]
     inputs = digest([*given, engine] if is_server(engine) else given)
     target = None if out is None else user_path(out)

@@ -21,12 +21,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from pyswarmopt.base.spelling import did_you_mean
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, NotFiniteError, UserError, first_line
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.own import fingerprint, here
-from pyswarmopt_llm.common.registry import closest
 from pyswarmopt_llm.common.statistics import LARGEST, score_of
 from pyswarmopt_llm.scores.metrics.accuracy import at
 from pyswarmopt_llm.scores.metrics.written import Written, means_of_items
@@ -386,8 +386,7 @@ def _find(spec: str) -> Any:
 def _nearest(name: str, module: ModuleType) -> str:
     """What to give instead of a function that a file does not have."""
     functions = [key for key, value in vars(module).items() if callable(value)]
-    close = closest(name, functions)
-    return _GIVE if close is None else f"did you mean {close}?"
+    return did_you_mean(name, functions, _GIVE)
 
 
 def _line_in(error: BaseException, file: str | None) -> str:
