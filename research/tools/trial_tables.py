@@ -15,6 +15,7 @@ from pyswarmopt_llm.common.statistics import compare_paired
 BEST = "best expert"
 TASKS = 6
 ALL = (0, 1, 2)  # builds
+MOVES = (0, 3, 4)  # builds with other moves in the experts' hull
 LABELS = {
     BEST: "best expert by dev",
     "uniform": "uniform average",
@@ -22,6 +23,7 @@ LABELS = {
     "swarm factor segments": "Model Swarms, `factor`, segments",
     "swarm factor sums": "Model Swarms, `factor`, sums",
     "swarm delta segments": "Model Swarms, `delta`, segments",
+    "swarm delta segments ten-draws": "Model Swarms, `delta`, segments, the best of ten draws",
     "swarm delta sums": "Model Swarms, `delta`, sums",
     "random delta segments": "random search, `delta`, from the experts",
     "random delta segments sum-1": "random search, `delta`, from the experts, sum 1",
@@ -156,6 +158,14 @@ DIFFERENCES = {
     "moves: random search minus Model Swarms, `delta`, sum 1": (
         "random delta segments sum-1",
         "swarm delta segments",
+    ),
+    "coefficients: the best of ten draws minus one set, Model Swarms in `delta`": (
+        "swarm delta segments ten-draws",
+        "swarm delta segments",
+    ),
+    "moves: CMA-ES, sum 1, minus the best of ten draws": (
+        "cma-es delta segments sum-1",
+        "swarm delta segments ten-draws",
     ),
     "moves: CMA-ES minus Model Swarms, `delta`, sums": ("cma-es delta sums", "swarm delta sums"),
     "what one number does: Model Swarms in `delta` minus scale": ("swarm delta segments", "scale"),
@@ -296,6 +306,8 @@ TABLES = {
     "trial-differences": differences,
     "trial-choices": lambda: trial("choices", ALL),
     "trial-written": lambda: trial("written", ALL),
+    "trial-moves": lambda: trial("choices", MOVES),
+    "trial-choices-3": lambda: trial("choices", MOVES[1:2]),
     "trial-choices-0": lambda: trial("choices", ALL[:1]),
     "trial-written-0": lambda: trial("written", ALL[:1]),
 }
