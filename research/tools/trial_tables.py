@@ -135,6 +135,7 @@ def cells(
 
 
 DIFFERENCES = {
+    "Model Swarms in `delta` minus best expert": ("swarm delta segments", BEST),
     "space: `delta` minus `factor`, Model Swarms from segments": (
         "swarm delta segments",
         "swarm factor segments",
@@ -307,7 +308,6 @@ TABLES = {
     "trial-choices": lambda: trial("choices", ALL),
     "trial-written": lambda: trial("written", ALL),
     "trial-moves": lambda: trial("choices", MOVES),
-    "trial-choices-3": lambda: trial("choices", MOVES[1:2]),
     "trial-choices-0": lambda: trial("choices", ALL[:1]),
     "trial-written-0": lambda: trial("written", ALL[:1]),
 }
