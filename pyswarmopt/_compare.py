@@ -65,15 +65,18 @@ class Comparison:
     optimum: float | None = None
 
     def finals(self, recipe: str) -> Floats:
-        """Final best values, one for each seed, (n,)."""
-        return np.array([r.fun for r in self.results[recipe]]) - (self.optimum or 0.0)
+        """Final best values, one for each seed, (n,); their distances from `optimum`, if given."""
+        return self._values(recipe) - (self.optimum or 0.0)
+
+    def _values(self, recipe: str) -> Floats:
+        return np.array([r.fun for r in self.results[recipe]])
 
     def median(self, recipe: str) -> float:
-        """Median of the final values."""
+        """Median of `finals`."""
         return float(np.median(self.finals(recipe)))
 
     def interval(self, recipe: str) -> tuple[float, float]:
-        """A 95% interval of the median, from order statistics; for fewer than six seeds the range,
+        """A 95% interval of `median`, from order statistics; for fewer than six seeds the range,
         as the table says.
         """
         low, high = median_interval(self.finals(recipe)[:, None])
@@ -83,9 +86,10 @@ class Comparison:
         """Each recipe against the given one (by default the first), seed by seed."""
         base = next(iter(self.results)) if against is None else against
         others = [name for name in self.results if name != base]
-        gains = {name: self.finals(base) - self.finals(name) for name in others}
-        better = {name: int((gain > 0).sum()) for name, gain in gains.items()}
-        worse = {name: int((gain < 0).sum()) for name, gain in gains.items()}
+        # not of distances, whose rounding makes unequal values equal
+        least = self._values(base)
+        better = {name: int((self._values(name) < least).sum()) for name in others}
+        worse = {name: int((self._values(name) > least).sum()) for name in others}
         p = _holm({name: sign_test(better[name], worse[name]) for name in others})
         return {name: Paired(better[name], worse[name], p[name]) for name in others}
 

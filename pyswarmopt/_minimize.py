@@ -88,7 +88,8 @@ def minimize(
             and costs no second call, unless there is noise or ``vectorized=True``. Default: 1000 *
             D if neither `max_iter` nor `timeout` is given and the recipe has no stop rule of its
             own. Points where `fun` is not called, since they break a constraint, count too. With
-            the default, and from 50 calls on, the last one is for the best point again: noise that
+            the default from 50 calls on, and with ``vectorized=True``, the last one is for the best
+            point again: noise that
             was not declared shows there, `message` says so, and `fun` is the second value.
         max_iter: the most moves; takes the place of the recipe's own limit.
         target: stop when the best value is at least as good.
@@ -130,7 +131,7 @@ def minimize(
             `pyswarmopt.driver.resampling`). A tenth of `max_evals`, at most 100, is kept to choose
             among them at the end, and as many to evaluate the chosen one afresh, for `Result.fun` and
             `Result.fun_stderr`. `target` then means the mean, by two standard errors.
-        history: "iteration" or "particles", every evaluation. Default: "iteration", with `space`
+        history: "iteration" or "particles", every point of each iteration. Default: "iteration", with `space`
             "particles".
         asynchronous: a free worker gets a point at once, so workers of unequal speed are always
             busy. A recipe's particle moves as soon as its own value is there, with the values

@@ -49,8 +49,7 @@ class Evaluator:
             possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
             a failure whose retries are cut off by `max_evals` or the time limit counts as the
             worst, so that the last call does not lose all results.
-        max_evals: most calls of `fun`; a call on m points counts m, and failed tries of the first
-            call count 0.
+        max_evals: most calls of `fun`; a call on m points counts m.
         outputs: None, or the number of numbers that `fun` returns for a point: ``(D,) ->
             (outputs,)``.
         returned: whether `fun` returns value and constraints, in the form of `returned_row`.
@@ -219,8 +218,8 @@ class Evaluator:
         """Evaluate points, with retries; return the outcome of each."""
         outcomes: dict[int, CallOutcome] = {}
         if not self.form.settled and len(points) and self.left:
-            first = self.form.settle(self._call, points, self.left)
-            self.calls += len(first)
+            first, in_vain = self.form.settle(self._call, points, self.left)
+            self.calls += len(first) + in_vain
             outcomes.update(enumerate(first))
             if self._ends_at_errors and any(outcome.error for outcome in outcomes.values()):
                 return outcomes
@@ -292,10 +291,7 @@ class Evaluator:
 
     def _at_last(self, x: Floats) -> float:
         """The value of one more call at x, NaN if it fails."""
-        # as the user calls it; a function of many points may refuse a single one
-        alone = self._call(x) if self.form.vectorized else None
-        if alone is None or alone.error is not None or not self.form.fits(alone.value):
-            alone = self._answers(x[None])[0]
+        alone = self._answers(x[None])[0]
         if alone.error is not None:
             return math.nan
         return float(self.form.objectives(self.form.read(alone.value)))

@@ -47,7 +47,7 @@ class Form:
 
     # ---- one point or many ----
 
-    def settle(self, call: Call, points: Floats, left: int) -> list[CallOutcome]:
+    def settle(self, call: Call, points: Floats, left: int) -> tuple[list[CallOutcome], int]:
         """Find out how the objective wants to be called: by one point, then by a batch, as far as
         `vectorized` leaves both open.
 
@@ -57,7 +57,8 @@ class Form:
             left: number of points that may be called, at least 1.
 
         Returns:
-            The outcomes of the first points, each of which counts as a call.
+            The outcomes of the first points, each of which counts as a call, and the number of
+            points in calls that did not fit.
 
         Raises:
             WrongShapeError: it does not return a number for each point.
@@ -66,27 +67,30 @@ class Form:
         given = points[:left] if asked else points[0]
         first = call(given)
         outcomes = self._of_many(first, given) if asked else self._of_one(first)
+        in_vain = 0
         if asked is None and not outcomes:
-            outcomes = self._try_many(call, points, left, first)
+            outcomes, in_vain = self._try_many(call, points, left, first)
         self.vectorized = bool(self.vectorized)
         self.settled = True
         if outcomes:
-            return outcomes
+            return outcomes, in_vain
         if first.error is None:
             raise WrongShapeError(self._unlike(first.value, given))
         _hint_at_tensors(first.error)
-        return [first] * (len(given) if asked else 1)
+        return [first] * (len(given) if asked else 1), in_vain
 
     def _try_many(
         self, call: Call, points: Floats, left: int, failure: CallOutcome
-    ) -> list[CallOutcome]:
-        """The outcomes of a batch, after one point's failure; empty if it failed, too."""
-        n, d = points.shape
-        # With as many points as coordinates, a result of shape (D,) would look like one number per
-        # point.
-        batch = points[: min(n - (n == d), left - 1)]
+    ) -> tuple[list[CallOutcome], int]:
+        """The outcomes of a batch, after one point's failure, empty if it failed, too; and the
+        number of points in calls that did not fit.
+        """
+        # Two points show whether it takes many. With as many points as coordinates, a result of
+        # shape (D,) would look like one number per point.
+        few = min(len(points), 2)
+        batch = points[: min(few - (few == points.shape[1]), left - 1)]
         if not len(batch):
-            return []
+            return [], 0
         answer = call(batch)
         outcomes = self._of_many(answer, batch)
         if outcomes:
@@ -96,7 +100,7 @@ class Form:
                 f"On points of shape {batch.shape} fun returned shape {_shape(answer.value)}; "
                 f"one that takes many points must return shape {self._shape_of(batch)}."
             )
-        return outcomes
+        return outcomes, 1 if outcomes else len(batch)
 
     def _of_one(self, answer: CallOutcome) -> list[CallOutcome]:
         """A point's outcome; empty if it has none of this form."""

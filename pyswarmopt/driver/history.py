@@ -82,7 +82,7 @@ class History:
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
-            evaluation.
+            point, also for one that came up again and was not called again.
         limit: the most records to keep, at least 2. Particles' records hold positions, so their
             limit counts numbers: 256 * `limit` coordinates, but at least two iterations.
         space: parameters by name, which replace coordinates in tables.

@@ -56,10 +56,10 @@ class Result(Mapping[str, Any]):
     Attributes:
         x: the best point, (D,) float64; a feasible one if any was found, else the one that breaks
             the constraints least.
-        fun: the objective there; ``fun(x)`` gives it again, bit for bit, if the objective is
-            deterministic. With ``noisy=True`` the mean of `n_best` draws; infinitely bad if there
-            is none. Where a last call at x gave another value than before, it is that one, and
-            `message` says so.
+        fun: the objective there; ``fun(x)``, with ``vectorized=True`` ``fun(x[None])[0]``, gives
+            it again, bit for bit, if the objective is deterministic. With ``noisy=True`` the mean
+            of `n_best` draws; infinitely bad if there is none. Where a last call at x gave another
+            value than before, it is that one, and `message` says so.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
         success: a finite value was found, at a feasible point, and the target was reached if there
@@ -122,7 +122,8 @@ class Result(Mapping[str, Any]):
         self, feasible: bool = True
     ) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
         """The evaluated points with a value, (n, D), or with ``space=`` a dict of active parameters
-        for each; and their values, (n,).
+        for each; and their values, (n,). A point that came up again, without a second call, is
+        listed again.
 
         `history.to_pandas()` has all points as a table, with constraints their violation, too.
 

@@ -40,6 +40,7 @@ CONSTRAINED_SHARE = 10
 PARTICLES = (10, 100)  # default population, at least and at most
 SMPSO = "smpso"
 MODELLED_SMPSO = "sms-ego, smpso"
+FEWEST_DRAWS = 3  # of a point of a noisy front, afresh
 FINAL_SHARE = 10  # a noisy search reserves one of this many evaluations for reevaluating the front
 
 
@@ -199,8 +200,10 @@ def minimize_multi(
         equality_tolerance: by how much an equality may be missed.
         noisy: `fun` gives other values each time. A tenth of `max_evals` is kept to evaluate the front
             afresh: `MultiResult.fun` has the means of these draws, `fun_stderr` their standard errors,
-            and points whose mean another one's dominates are left out.
-        history: "particles" keeps every evaluated point for `MultiResult.evaluated`.
+            and points whose mean another one's dominates are left out, which makes the others a
+            little too good. A front of more points than these evaluations allow is thinned out.
+        history: "particles" keeps every point for `MultiResult.evaluated`; one that came up again,
+            without a second call, is there again.
         timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
         recipe: velocity terms, by the name of a recipe or as `pso.compose` makes them, in place of the
@@ -263,6 +266,19 @@ def _with_terms(recipe: str | Recipe | None, moves: int) -> Recipe | None:
             "model_swarms or pso.compose([...])"
         )
     return known.planned(max(moves, 1))
+
+
+def _means(drawn: Floats) -> tuple[Floats, Floats]:
+    """Means of draws, (k, n, M), and their standard errors, (k, M) each, over the draws that did
+    not fail: NaN without any, with an infinite error for a single one.
+    """
+    good = np.isfinite(drawn).all(axis=2, keepdims=True)
+    n = good.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = np.where(good, drawn, 0.0).sum(axis=1) / n
+        squares = np.where(good, drawn - means[:, None], 0.0) ** 2
+        errors = np.sqrt(squares.sum(axis=1) / (n - 1) / n)
+    return means, np.where(n > 1, errors, np.inf)
 
 
 class ByFront(ByOrder):
@@ -402,22 +418,26 @@ class MultiSearch(Loop[MultiResult]):
 
     def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
         """Points of the front, (k, D), means of fresh draws and their standard errors, without
-        points whose mean is dominated; each gets an equal share of the remaining calls.
+        points whose mean is dominated; each gets an equal share of the remaining calls. A front
+        with too many points for these is thinned out: values that were not drawn afresh are luck.
         """
         evaluator = self._evaluator
         evaluator.max_evals += self._reserve
         self._reserve = 0
-        draws = evaluator.left // len(points)
-        if draws < 2:
+        count = min(len(points), max(evaluator.left // FEWEST_DRAWS, 1))
+        draws = evaluator.left // count
+        if not draws:
             return points, values, np.full_like(values, np.inf)
+        evenly = np.linspace(0, len(points) - 1, count).round().astype(np.int64)
+        rows = np.lexsort(values.T[::-1])[evenly]
+        points = points[rows]
+        values = values[rows]
         values_again, evaluated, error = evaluator(np.repeat(points, draws, axis=0))
         if error is not None:
             raise error
         if not evaluated.all():  # the time is up
             return points, values, np.full_like(values, np.inf)
-        drawn = values_again.reshape(len(points), draws, -1)
-        means = drawn.mean(axis=1)
-        errors = drawn.std(axis=1, ddof=1) / np.sqrt(draws)
+        means, errors = _means(values_again.reshape(count, draws, -1))
         front = non_dominated(means)
         return points[front], means[front], errors[front]
 

@@ -47,11 +47,13 @@ _PREFERS = re.compile(
     r"(?:(?i:(?:a\s+)?(?P<tie>tie|tied|neither|both|equal)\b)"
     rf"|(?i:the\s+)?{_REPLY}\s*{_LETTER}(?=(?P<rest>[^\n]*)))"
 )
-_IS_BETTER = re.compile(
-    rf"{_BEGINNING}{_REPLY}\s*{_LETTER}{_CLOSED}(?i:\b(?:is|was)\s+"
+_BETTER = (
+    rf"{_REPLY}\s*{_LETTER}{_CLOSED}(?i:\b(?:is|was)\s+"
     r"(?:clearly\s+|much\s+|slightly\s+|far\s+|the\s+|a\s+bit\s+)*"
     r"(?:better|best|preferable|superior)\b)"
 )
+_IS_BETTER = re.compile(_BEGINNING + _BETTER)
+_ANYWHERE_BETTER = re.compile(r"\b" + _BETTER)
 _MARKED = re.compile(r"\[\[([ABC])\]\]")  # as MT-Bench asks (Zheng et al. 2023, arXiv 2306.05685)
 _LETTER_ALONE = re.compile(
     rf"[\W_]*{_REPLY}\s*{_LETTER}{_CLOSED}(?:[.!:,;]|\n|$)(?P<rest>.*)", re.DOTALL
@@ -90,6 +92,8 @@ def preferred(text: str) -> str | None:
     marked = {side for side in stated if side is not None}
     marked |= {side.replace("C", "tie") for side in _MARKED.findall(text)}
     said = marked or {match["letter"] for match in _IS_BETTER.finditer(text)}
+    if said and not marked:  # "A is better in style, but overall B is better"
+        said |= {match["letter"] for match in _ANYWHERE_BETTER.finditer(text)}
     if said:
         return said.pop() if len(said) == 1 else None
     if _TIE_ALONE.match(text):

@@ -166,3 +166,34 @@ def test_a_recipe_that_is_no_sum_of_terms_has_no_front():
     with pytest.raises(ValueError, match="recipe is called 'constrction'; did"):
         pso.minimize_multi(both, BOX, max_evals=40, recipe="constrction")
     assert pso.minimize_multi(both, BOX, max_evals=200, seed=0, recipe="constriction").success
+
+
+@pytest.mark.parametrize("max_evals", [20, 100, 300])
+def test_no_value_of_a_noisy_front_is_one_that_the_search_chose(max_evals):
+    """Two objectives whose true values are known: errors of the search's own values have a mean of
+    about -1 standard deviation.
+    """
+    misses = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+
+        def noisy(x, rng=rng):
+            return np.array([x[0] ** 2, (x[0] - 2) ** 2]) + rng.normal(size=2)
+
+        front = pso.minimize_multi(noisy, [(-3, 5)], max_evals=max_evals, seed=seed, noisy=True)
+        true = np.column_stack([front.x[:, 0] ** 2, (front.x[:, 0] - 2) ** 2])
+        misses.extend((front.fun - true).ravel())
+        assert front.nfev <= max_evals
+    assert abs(np.mean(misses)) < 0.5
+
+
+def test_a_failed_draw_costs_a_noisy_front_no_point():
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        value = np.array([x[0] ** 2, (x[0] - 2) ** 2]) + 0.01 * rng.normal(size=2)
+        return value if rng.random() > 0.3 else value * math.nan
+
+    front = pso.minimize_multi(noisy, [(-3, 5)], max_evals=400, seed=1, noisy=True)
+    assert len(front.x) > 3
+    assert np.isfinite(front.fun).all()

@@ -95,7 +95,7 @@ def test_a_column_of_values_is_explained():
 
     with pytest.raises(Exception, match="axis 1 is out of bounds") as caught:
         pso.minimize(column, BOX, "constriction", population=8, seed=0)
-    assert "(8, 1)" in caught.value.__notes__[0] and "(8,)" in caught.value.__notes__[0]
+    assert "(2, 1)" in caught.value.__notes__[0] and "(2,)" in caught.value.__notes__[0]
 
 
 # --- hostile arguments ---

@@ -83,3 +83,13 @@ def test_curves_are_drawn_with_bands(found):
     assert [line.get_label() for line in ax.lines] == list(found.results)
     assert len(ax.collections) == 3
     matplotlib.pyplot.close(ax.figure)
+
+
+def test_an_optimum_far_away_makes_no_ties():
+    found = pso.compare(
+        pso.functions.sphere, [(-5, 5)] * 2, ["constriction", "fips"], seeds=6, max_evals=60
+    )
+    far = pso.compare(
+        pso.functions.sphere, [(-5, 5)] * 2, ["constriction", "fips"], seeds=6, max_evals=60, optimum=-1e20
+    )  # fmt: skip
+    assert far.paired() == found.paired()
