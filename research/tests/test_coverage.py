@@ -26,7 +26,7 @@ def test_some_claims_hold(simulation: Callable[[int], Iterator[Any]]) -> None:
 
 @pytest.mark.parametrize("simulation", REST)
 def test_all_claims_hold(simulation: Callable[[int], Iterator[Any]]) -> None:
-    check(simulation, samples=300)
+    check(simulation, samples=150)
 
 
 def test_a_claim_that_does_not_hold_is_noticed() -> None:
