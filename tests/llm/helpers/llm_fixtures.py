@@ -381,8 +381,10 @@ def shared_fork_server(
     here: Path,
 ) -> None:
     """Searches in the test's own directory fork their workers from fork servers that stay."""
-    from pyswarmopt_llm.servers.workers import local
+    from pyswarmopt_llm.servers.workers import local, pool
     from pyswarmopt_llm.servers.workers.local import ForkServer
+
+    assert pool  # it reads the class when it is imported
 
     class Shared(ForkServer):
         def close(self) -> None:
