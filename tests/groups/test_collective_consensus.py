@@ -71,7 +71,7 @@ class Network:
         assert values <= self.decisions
 
 
-@settings(max_examples=400)
+@settings(max_examples=100)
 @given(
     answers=ANSWERS,
     steps=STEPS,
@@ -91,7 +91,7 @@ def test_never_two_decisions_and_only_what_a_quorum_approves_of(
         assert sum((i, decision) not in rejected for i in range(len(answers))) >= quorum
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     answers=st.lists(st.sampled_from(["A", "B", "C"]), min_size=1, max_size=5),
     steps=STEPS,

@@ -25,21 +25,36 @@ from pyswarmopt_rivals.comparison.words import summary_lines
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
 
-@pytest.fixture
-def given(tiny_base: Path, experts: list[Path], tmp_path: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def shared(
+    tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What every call shares."""
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(12, 2))
+    folder = tmp_path_factory.mktemp("compare")
+    task = write_task(folder / "words.json", questions(8, 1), questions(12, 2))
     return {
         "base": str(tiny_base),
         "experts": tuple(map(str, experts)),
         "tasks": (str(task),),
-        "out": str(tmp_path / "out"),
+        "out": str(folder / "out"),
         "methods": SOME,
         "seeds": 2,
         "budget_items": 80,
         "threads": 1,
         "scoring": "likelihood",
     }
+
+
+@pytest.fixture(scope="module")
+def whole(shared: dict[str, Any]) -> Any:
+    """A comparison that was left in peace."""
+    return compared(shared)
+
+
+@pytest.fixture
+def given(shared: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The same, in another directory."""
+    return {**shared, "out": str(tmp_path / "out")}
 
 
 @pytest.fixture
@@ -108,14 +123,16 @@ def test_a_swarm_whose_result_is_trained_on_dev_is_charged_for_that(
 
 
 def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
-    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: dict[str, Any],
+    shared: dict[str, Any],
+    whole: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Stopped in the middle of a search, again and again; nothing that was scored is asked
     again.
     """
     from pyswarmopt_llm.engine.transformers import TransformersEngine
 
-    whole = compared(given, out=str(tmp_path / "whole"))
     asked = TransformersEngine.loglikelihood
     calls: list[int] = []
 
@@ -131,7 +148,7 @@ def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
         with suppress(KeyboardInterrupt):
             again = again or compared(given)
     assert len(calls) > 18  # it was stopped more than once
-    assert lasting(Path(given["out"])) == lasting(tmp_path / "whole")
+    assert lasting(Path(given["out"])) == lasting(Path(shared["out"]))
     passing = {"config": None, "seconds": None}
     for name, row in again["methods"].items():
         assert row | passing == whole["methods"][name] | passing
@@ -201,10 +218,9 @@ def by_student(differences: Any) -> float:
     return float(optimize.brentq(beyond, 1e-9, 1.0))
 
 
-def test_the_figures_are_those_of_the_items(given: dict[str, Any]) -> None:
+def test_the_figures_are_those_of_the_items(shared: dict[str, Any], whole: Any) -> None:
     """Means, differences and permutation test from the outcomes, by other means."""
-    result = compared(given)
-    rows = outcomes_in(Path(given["out"]))
+    result, rows = whole, outcomes_in(Path(shared["out"]))
     by_method: dict[str, list[Any]] = {}
     for row in sorted(rows, key=lambda row: row["seed"]):
         scores = [list(map(int, row[split])) for split in ("dev", "test")]

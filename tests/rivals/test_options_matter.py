@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from options_helpers import Known, answer, changed_or_refused
-from search_helpers import louder, questions, write_task
+from options_helpers import Known, answer, changed_or_refused, write_files
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
@@ -116,23 +115,8 @@ CASES = [case for case in CASES if case[1:] not in NONE and case != ("written", 
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("options")
-    for name, expert in zip("abc", louder(experts[:3], folder / "loud"), strict=True):
-        (folder / "adapters").mkdir(exist_ok=True)
-        expert.rename(folder / "adapters" / name)
-    for name, seed in (("labels.csv", 1), ("others.csv", 2)):
-        rows = [
-            f"{q['question']},{q['id']} amber,{'high' if k % 3 else 'low'}"
-            for k, q in enumerate(questions(24, seed))
-        ]
-        (folder / name).write_text("\n".join(["question,other,label", *rows]) + "\n")
-    (folder / "map.csv").write_text("spelling,label\nlow,quite wretched\n")
-    for name, seed in (("written.json", 3), ("open.json", 4)):
-        asked = [{"question": q["question"], "answer": "seven"} for q in questions(10, seed)]
-        write_task(folder / name, asked[:4], asked[4:])
-    (folder / "mine.py").write_text("def score(reply):\n    return sum(map(ord, reply)) / 1e6\n")
-    return folder
+def folder(experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_files(tmp_path_factory.mktemp("options"), experts, dev=4)
 
 
 @pytest.fixture(scope="module")

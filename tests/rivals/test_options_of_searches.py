@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from options_helpers import Known, answer, changed_or_refused
-from search_helpers import Json, history, louder, questions, write_task
+from options_helpers import Known, answer, changed_or_refused, write_files
+from search_helpers import Json, history
 
 from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.run import decide_task
@@ -111,23 +111,8 @@ WAYS: dict[str, tuple[Callable[[Any, Path], object], dict[str, Json]]] = {
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_base: Path, experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("options")
-    (folder / "adapters").mkdir()
-    for name, expert in zip("abc", louder(experts[:3], folder), strict=True):
-        expert.rename(folder / "adapters" / name)
-    for name, seed in (("labels.csv", 1), ("others.csv", 2)):
-        rows = [
-            f"{q['question']},{q['id']} amber,{'high' if k % 3 else 'low'}"
-            for k, q in enumerate(questions(24, seed))
-        ]
-        (folder / name).write_text("\n".join(["question,other,label", *rows]) + "\n")
-    (folder / "map.csv").write_text("spelling,label\nlow,quite wretched\n")
-    for name, seed in (("written.json", 3), ("open.json", 4)):
-        asked = [{"question": q["question"], "answer": "seven"} for q in questions(26, seed)]
-        write_task(folder / name, asked[:22], asked[22:])
-    (folder / "mine.py").write_text("def score(reply):\n    return sum(map(ord, reply)) / 1e6\n")
-    return folder
+def folder(experts: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_files(tmp_path_factory.mktemp("options"), experts, dev=22)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def test_non_dominated_is_the_definition(values):
     assert non_dominated(values).tolist() == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(small)
 def test_hypervolume_is_the_number_of_unit_cubes(values):
     corner = 4

@@ -180,7 +180,7 @@ _OPTIONS = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_corrupted_bytes_never_give_a_traceback(data: st.DataObject, whole: Path) -> None:
     def corrupt(path: Path) -> None:
@@ -195,13 +195,13 @@ def test_corrupted_bytes_never_give_a_traceback(data: st.DataObject, whole: Path
     read_or_refuse(whole, corrupt)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(options=st.dictionaries(st.sampled_from(_OPTIONS), _JSON, max_size=3))
 def test_any_settings_never_give_a_traceback(options: dict[str, Any], whole: Path) -> None:
     read_or_refuse(whole, configured(**options))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     entry=st.dictionaries(st.sampled_from(["dtype", "shape", "data_offsets"]), _JSON),
     name=st.text(max_size=8),

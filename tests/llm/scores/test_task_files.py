@@ -94,7 +94,7 @@ def test_a_file_is_read_or_refused_as_the_corpus_says(
 COLUMNS = "dev test question text label choices answer id A B prompt messages".split()
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     content=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

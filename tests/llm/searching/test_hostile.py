@@ -266,7 +266,7 @@ def test_a_wrong_value_of_run_json_is_named_by_file_and_field(
     assert f"run.json: {said}" in shell.refused("report", run) and files(run) == before
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(name=st.sampled_from(["history.jsonl", "results.jsonl"]), data=st.data())
 def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
     name: str, data: st.DataObject, finished: Path, tmp_path: Path
