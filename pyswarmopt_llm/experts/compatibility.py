@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -434,12 +434,15 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
             problems.append(ExpertProblem(info.name, error.text))
         else:
             pool[info.name] = {name: spectrum(change) for name, change in changes.items()}
-    medians = _Pool(pool.values())
+    each = [pair for spectra in pool.values() for pair in spectra.items()]
+    norms = _medians((module, spectrum.norm) for module, spectrum in each)
+    # only equal ranks are compared, since a lower rank raises the share
+    shares = _medians(((module, spectrum.rank), spectrum.share) for module, spectrum in each)
     for info in report.experts:
         spectra = pool.get(info.name, {})
         if not any(spectrum.norm for spectrum in spectra.values()):
             words = [IDLE] if spectra else []
-        elif words := [*_unusual_norms(spectra, medians), *_unusual_shares(spectra, medians)]:
+        elif words := [*_unusual_norms(spectra, norms), *_unusual_shares(spectra, shares)]:
             models = {"base": base or "BASE", "adapter": info.path, "against": "base"}
             seen = command("eval", **models, task="TASK.json")
             words.append(f"see what it does ({seen}), or remove it")
@@ -448,32 +451,20 @@ def inspect_weights(report: PreflightReport, base: str | None = None) -> Preflig
     return replace(report, problems=tuple(problems), spectra=pool)
 
 
-class _Pool:
-    """The medians of a pool, computed once for all its adapters.
-
-    Attributes:
-        norms: module -> median norm, for modules that enough adapters change.
-        shares: module and rank -> median share; only equal ranks are compared, since a lower rank
-            raises the share.
-    """
-
-    def __init__(self, pool: Iterable[Spectra]) -> None:
-        norms: dict[str, list[float]] = defaultdict(list)
-        shares: dict[tuple[str, int], list[float]] = defaultdict(list)
-        for spectra in pool:
-            for module, spectrum in spectra.items():
-                norms[module].append(spectrum.norm)
-                shares[module, spectrum.rank].append(spectrum.share)
-        self.norms = {key: median(found) for key, found in norms.items() if len(found) >= LEAST}
-        self.shares = {key: median(found) for key, found in shares.items() if len(found) >= LEAST}
+def _medians(found: Iterable[tuple[Hashable, float]]) -> dict[Hashable, float]:
+    """The median of each key's numbers, where enough adapters have one."""
+    numbers: dict[Hashable, list[float]] = defaultdict(list)
+    for key, number in found:
+        numbers[key].append(number)
+    return {key: median(some) for key, some in numbers.items() if len(some) >= LEAST}
 
 
-def _unusual_norms(spectra: Spectra, pool: _Pool) -> Iterator[str]:
+def _unusual_norms(spectra: Spectra, norms: Mapping[Hashable, float]) -> Iterator[str]:
     """A remark on an adapter whose changes are larger or smaller than its pool's."""
     ratios = {
-        module: spectrum.norm / pool.norms[module]
+        module: spectrum.norm / norms[module]
         for module, spectrum in spectra.items()
-        if pool.norms.get(module)
+        if norms.get(module)
     }
     loud = {module: ratio for module, ratio in ratios.items() if ratio > RATIO}
     quiet = {module: ratio for module, ratio in ratios.items() if ratio < 1 / RATIO}
@@ -489,13 +480,12 @@ def _unusual_norms(spectra: Spectra, pool: _Pool) -> Iterator[str]:
             )
 
 
-def _unusual_shares(spectra: Spectra, pool: _Pool) -> Iterator[str]:
+def _unusual_shares(spectra: Spectra, shares: Mapping[Hashable, float]) -> Iterator[str]:
     """A remark on an adapter whose changes lie more in one direction than its pool's."""
-    keys = [(module, spectrum.rank) for module, spectrum in spectra.items()]
     excesses = [
-        spectra[module].share - pool.shares[module, rank]
-        for module, rank in keys
-        if (module, rank) in pool.shares
+        spectrum.share - shares[module, spectrum.rank]
+        for module, spectrum in spectra.items()
+        if (module, spectrum.rank) in shares
     ]
     if excesses and median(excesses) > EXCESS:
         share = median(spectrum.share for spectrum in spectra.values())

@@ -137,14 +137,6 @@ def saved_kind(folder: str | Path) -> SpaceKind | None:
     return None
 
 
-def is_whole_model(folder: Path) -> bool:
-    """Whether a directory holds a model, or several models with their mixing space, rather than an
-    adapter.
-    """
-    whole = saved_kind(folder) is not None or (folder / "config.json").is_file()
-    return whole and not (folder / "adapter_config.json").is_file()
-
-
 def build_space(name: str, experts: Sequence[Adapter]) -> Space:
     """The space with this name over these adapters.
 

@@ -31,14 +31,14 @@ from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.experts.quantised.embedded import source_gguf
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_low_rank
-from pyswarmopt_llm.mix import is_whole_model, saved_kind
+from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.report.commands import labelled
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.scoring.unchanged import check_best
-from pyswarmopt_llm.searching.use.opening import result_of
+from pyswarmopt_llm.searching.use.opening import is_whole_model, result_of
 from pyswarmopt_llm.tools.flatten import Loss, flatten, is_plain, stored_dtype
 
 ADAPTER_FILE = "adapter.gguf"

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.mix import is_whole_model, load, saved_kind
+from pyswarmopt_llm.mix import load, saved_kind
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.scoring.unchanged import check_best
 from pyswarmopt_llm.searching.use.config import BARE, Machine
@@ -233,3 +233,11 @@ def run_of(best: Path) -> Path | None:
     """The run whose result is in this directory; None if there is none."""
     run = best.resolve().parent
     return run if best.name == "best" and (run / "run.json").is_file() else None
+
+
+def is_whole_model(folder: Path) -> bool:
+    """Whether a directory holds a model, or several models with their mixing space, rather than an
+    adapter.
+    """
+    whole = saved_kind(folder) is not None or (folder / "config.json").is_file()
+    return whole and not (folder / "adapter_config.json").is_file()
