@@ -12,7 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +264,13 @@ OPTIONS = {"swarm-llm": options_of(swarm_llm_app), "pyswarmopt": options_of(pysw
 OTHERS = {"--lora", "--no-deps", "--quick", "--torch-backend"}  # llama.cpp's, pip's, uv's
 
 
+@cache
+def all_scripts() -> str:
+    """The text of all scripts of the benchmarks."""
+    folders = (ROOT / "benchmarks", ROOT / "research")
+    return "".join(path.read_text() for top in folders for path in top.rglob("*.py"))
+
+
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
     text = re.sub(
@@ -272,8 +279,7 @@ def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
     everywhere = (
         set().union(*(names for program in OPTIONS.values() for names in program.values())) | OTHERS
     )
-    folders = (ROOT / "benchmarks", ROOT / "research")
-    scripts = "".join(path.read_text() for top in folders for path in top.rglob("*.py"))
+    scripts = all_scripts()
     for span in re.findall(r"`([^`\n]+)`", text):
         program, *words = span.split()
         if program in OPTIONS and words and re.fullmatch("[a-z-]+", words[0]):
