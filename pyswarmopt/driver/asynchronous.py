@@ -15,6 +15,7 @@ from pyswarmopt.driver.call import CallOutcome
 from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
+from pyswarmopt.driver.workers.pool import TURN
 
 if TYPE_CHECKING:
     from pyswarmopt.base.in_flight import Ticket
@@ -155,8 +156,10 @@ class AsynchronousSearch(Search):
             oldest = min(self._calls, key=lambda future: self._calls[future].began)
             left = self._calls[oldest].began + patience - time.monotonic()
             try:
-                future = self._answered.get(timeout=None if left == math.inf else max(left, 0.0))
+                future = self._answered.get(timeout=max(min(left, TURN), 0.0))
             except Empty:
+                if left > TURN:
+                    continue
                 self._evaluator.workers.give_up(oldest)
                 slow = TimeoutError(f"fun took longer than evaluation_timeout={patience} s")
                 return oldest, CallOutcome(None, slow)

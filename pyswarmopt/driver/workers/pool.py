@@ -31,6 +31,9 @@ HANGS = (
 )
 
 
+TURN = 0.5  # seconds; Python sees an interrupt before or after a wait, not always within it
+
+
 class Workers(Generic[X, Y]):
     """A pool of workers that call one function; it is opened at its first use and must be closed.
 
@@ -139,9 +142,7 @@ class Workers(Generic[X, Y]):
         from concurrent import futures
 
         try:
-            # some futures accept no timeout
-            left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
-            return future.result(*left)
+            return _result(future, end)
         except futures.BrokenExecutor as error:
             if self.kind != "processes":
                 raise
@@ -167,7 +168,7 @@ class Workers(Generic[X, Y]):
 
         with open_pool(1) as pool:
             try:
-                return pool.submit(self._function, item).result()
+                return _result(pool.submit(self._function, item))
             except Exception as error:
                 error.add_note(DIED)
                 return lost(error)
@@ -196,6 +197,21 @@ class Workers(Generic[X, Y]):
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self.close(wait=kind is not KeyboardInterrupt)
+
+
+def _result(future: Future[Y], end: float = math.inf) -> Y:
+    """A call's result, awaited in turns until `end`, by `time.monotonic`.
+
+    Raises:
+        TimeoutError: there is none by then.
+    """
+    from concurrent import futures
+
+    own = isinstance(future, futures.Future)  # others may accept no timeout
+    while own and not future.done() and time.monotonic() < end:
+        futures.wait([future], max(min(end - time.monotonic(), TURN), 0.0))
+    left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
+    return future.result(*left)
 
 
 def _cancel(future: Any) -> bool:
