@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyswarmopt_llm.scores.tasks.answers import stated_answer
+from pyswarmopt_llm.scores.tasks.quantities import Quantity
 
 Answers = Sequence[str | float | None]
 
@@ -19,9 +20,10 @@ _TIE = 1e-9
 def equivalent(a: str, b: str) -> bool:
     """Whether two texts state the same answer, as read by `pyswarmopt_llm.scores.tasks.is_correct`.
 
-    The answer is the text after "the answer is" or in a LaTeX box, else the whole text. Numbers are
-    compared by value, ignoring thousands separators, currency signs and units; other texts ignoring
-    case and surrounding spaces and punctuation.
+    The answer is the text after "the answer is" or in a LaTeX box, a number with which a sentence
+    ends ("The sum is 24."), else the whole text. Numbers are compared by value, ignoring thousands
+    separators, currency signs and units; other texts ignoring case and surrounding spaces and
+    punctuation.
 
     Example:
         >>> equivalent("The answer is $1,200.", "1200.00"), equivalent("Lima", "lima.")
@@ -29,7 +31,10 @@ def equivalent(a: str, b: str) -> bool:
         >>> equivalent("5", "3 + 5"), equivalent("Lima", "not Lima")
         (False, False)
     """
-    return stated_answer(a) == stated_answer(b)
+    first, second = stated_answer(a), stated_answer(b)
+    if isinstance(first, Quantity) and isinstance(second, Quantity):
+        return first.same(second)
+    return first == second
 
 
 def cluster(answers: Answers) -> list[str | None]:
@@ -48,8 +53,15 @@ def cluster(answers: Answers) -> list[str | None]:
             f"answers is the single text {answers!r}: give a list with one answer per member"
         )
     texts = ["" if answer is None else str(answer).strip() for answer in answers]
-    first: dict[object, str] = {}
-    return [first.setdefault(stated_answer(text), text) if text else None for text in texts]
+    distinct: list[str] = []
+    ballots: list[str | None] = []
+    for text in texts:
+        same = (other for other in distinct if equivalent(text, other))
+        ballot = next(same, text) if text else None
+        if ballot is not None and ballot not in distinct:
+            distinct.append(ballot)
+        ballots.append(ballot)
+    return ballots
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,25 @@ OTHER_WAY = (
 # Options of adapters that are no change of linear layers' weights.
 _REFUSED = {
     "layer_replication": "repeats layers of the base",
-    "alora_invocation_tokens": "is an activated LoRA",
-    "arrow_config": "routes between adapters",
     "megatron_config": "is for Megatron",
     "fan_in_fan_out": "is for layers that store their weight transposed, as in GPT-2",
 }
-_OTHER_KINDS = ("LOHA", "LOKR", "IA3", "OFT", "BOFT", "VERA", "HRA")  # kinds that PEFT can merge
+# Those that PEFT cannot merge, either.
+_BY_PROMPT = {
+    "alora_invocation_tokens": "is an activated LoRA",
+    "arrow_config": "routes between adapters",
+}
+_OTHER_KINDS = (
+    "LOHA",
+    "LOKR",
+    "IA3",
+    "OFT",
+    "BOFT",
+    "VERA",
+    "HRA",
+    "ADALORA",
+    "FOURIERFT",
+)  # kinds that PEFT can merge
 _BEGINS_AS_BASE = ("gaussian", "mica")  # initialisations with B A = 0, besides the default
 # Initialisations that change the base's own weights.
 _BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
@@ -188,6 +201,11 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
             if it can be flattened.
     """
     content = read_json(path)
+    for option, what in _BY_PROMPT.items():
+        if content.get(option):
+            raise UserError(
+                f"{path}: {option} is set (the adapter {what}, which no weights can); remove it"
+            )
     for option, what in _REFUSED.items():
         if content.get(option):
             raise UserError(f"{path}: {option} is set (the adapter {what}); {OTHER_WAY}")

@@ -291,7 +291,7 @@ class ChatClient:
                 return self._completions[key]
         reply = self._server.post("/chat/completions", body)
         with documented(self._server.url):
-            content = reply["choices"][0]["message"]["content"]
+            content = reply["choices"][0]["message"]["content"] or ""  # null: thoughts alone
             text = content.encode(errors="replace").decode()  # unpaired surrogates cannot be stored
             counts = _counts(reply.get("usage"))
         with self._lock:

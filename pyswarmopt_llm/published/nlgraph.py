@@ -42,6 +42,7 @@ _SEQUENCE = re.compile(
     r"|\d+(?:\s*(?:-|\u2013|to\b)\s*(?:node\s+)?\d+){2,}",
     re.IGNORECASE,
 )
+_STEP = re.compile(r"^\s*\d+[.)]\s+\D*(\d+)\D*$", re.MULTILINE)  # "1. Visit node 0"
 _ARROW = re.compile(r"\\(?:long)?(?:right|Right)arrow(?![A-Za-z])|\\to(?![A-Za-z])|[⇒⟶]")
 _MAXIMUM_FLOW = re.compile(
     r"\bmax(?:imum|imal)?\s+flow\b[^.\n]*?(?:\b(?:is|of)\b|[:=])(?P<rest>[^\n]*)", re.IGNORECASE
@@ -203,7 +204,8 @@ def _stated_sequence(text: str) -> list[int]:
     text = _ARROW.sub("->", own_part(text))
     announced = [match["rest"] for match in _ANNOUNCED.finditer(text)]
     parts = [*explicit_parts(text), *reversed(announced), text]
-    return next(filter(None, map(_longest_sequence, parts)), [])
+    listed = [int(node) for node in _STEP.findall(text)]
+    return next(filter(None, map(_longest_sequence, parts)), listed)
 
 
 def _longest_sequence(text: str) -> list[int]:

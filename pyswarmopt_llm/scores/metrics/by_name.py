@@ -94,7 +94,7 @@ METRICS: dict[str, Metric] = {
         OptionMetric("mc2", text.truthfulness, scoring="likelihood", needs="choices"),
         OptionMetric("perplexity", text.inverse_perplexity, scoring="likelihood", needs="answer"),
         ReplyMetric("exact-match", text.exact_match),
-        ReplyMetric("numeric", text.numeric, new_tokens=256),
+        ReplyMetric("numeric", text.numeric, needs="number", new_tokens=256),
         ReplyMetric("graph", _graph_answers),
         ReplyMetric("f1", text.token_f1),
         ReplyMetric("bleu", text.bleu, module="sacrebleu"),
@@ -178,7 +178,7 @@ def metric_of(task: Task) -> str:
     """The task's own metric, else accuracy. A file may give a plain name only.
 
     Raises:
-        UserError: the metric is a module, a path or a model.
+        UserError: the metric is a module, a path, a model, or a judge, which gets the rows.
 
     Example:
         >>> metric_of(Task("quiz", (), (), metric="numeric"))
@@ -186,10 +186,10 @@ def metric_of(task: Task) -> str:
     """
     if task.metric is None:
         return "accuracy"
-    if ":" in task.metric:
+    if ":" in task.metric or task.metric == "judge":
         raise UserError(
-            f"{task.source}: its metric {task.metric!r} is more than a plain name, which is all "
-            f"that a file may give; if you trust it, add `metric` {shlex.quote(task.metric)}"
+            f"{task.source}: its metric {task.metric!r} asks a server or loads code, which a file "
+            f"may not; if you trust it, add `metric` {shlex.quote(task.metric)}"
         )
     return task.metric
 

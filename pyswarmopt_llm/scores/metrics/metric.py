@@ -12,7 +12,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 
-Needs = Literal["nothing", "answer", "choices"]
+Needs = Literal["nothing", "answer", "number", "choices"]
 Chat = Callable[..., str]  # a user turn, with earlier turns
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
 
@@ -114,6 +114,10 @@ class Metric(ABC):
                     "answers, or score the "
                     "text itself: `metric` FILE.py:FUNCTION, toxicity, reward:MODEL or judge"
                 )
+            if self.needs == "number":
+                from pyswarmopt_llm.scores.tasks.answers import check_number
+
+                check_number(item, where)
 
 
 @dataclass(frozen=True)

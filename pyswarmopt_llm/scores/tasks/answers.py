@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks.items import EDGES, normalise
-from pyswarmopt_llm.scores.tasks.quantities import stated_quantity, written_quantity
+from pyswarmopt_llm.scores.tasks.quantities import Quantity, stated_quantity, written_quantity
 from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, first_sentence, plain
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
@@ -34,6 +35,10 @@ _NAMED_LETTER = re.compile(
 # the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
 _EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
 _VARIABLE = re.compile(r"\A[\W_]*[A-Za-z]\s*=(?=[^=]*\Z)")  # "x = 18"
+# "The sum is **24**." and "It's 24 apples", not "Apollo 11"
+_SAID = re.compile(
+    r"(?:\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)|['\u2019]s|=)\s*:?\s*(?P<said>[^\s=][^.!?\n=]*(?:\.[0-9]+[^.!?\n=]*)?)[.!]?\s*\Z"
+)
 _REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
 _ANOTHER_LETTER = re.compile(
     r"[\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z]"
@@ -44,7 +49,7 @@ _REFUTED = re.compile(
     re.IGNORECASE,
 )
 _QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
-_DENIAL = r"(?<!\w)(?i:not|never|no|nor|\w+n['\u2019]t)\s+(?:(?:the|a|an|really)\s+)?[\"'*(]*"
+_DENIAL = r"(?<!\w)(?i:not|never|no|nor|rather than|instead of|\w+n['\u2019]t)\s+(?:(?:the|a|an|really)\s+)?[\"'*(]*"
 
 
 def _words(text: str) -> str:
@@ -138,20 +143,36 @@ def same_number(reference: str, text: str) -> bool:
     return expected is not None and found is not None and found.same(expected)
 
 
+def check_number(item: Item, where: str) -> None:
+    """Refuse an item none of whose right answers is a number: every reply would be wrong.
+
+    Raises:
+        UserError: names the item.
+    """
+    if all(stated_quantity(reference) is None for reference in item.references):
+        raise UserError(
+            f"{where} example {item.id}: its answer is no number, which `metric` numeric needs; "
+            "correct it, or take `metric` accuracy"
+        )
+
+
 @lru_cache(maxsize=4096)  # votes compare texts pairwise
-def stated_answer(text: str) -> Fraction | str:
+def stated_answer(text: str) -> Quantity | str:
     """The answer of a text in a form for comparison: a number or normalised words.
 
     Example:
         >>> stated_answer("The answer is $1,200."), stated_answer(" Lima. ")
-        (Fraction(1200, 1), 'lima')
+        (Quantity(value=Fraction(1200, 1), factor=Fraction(1, 1)), 'lima')
     """
     *marked, whole = candidates(text)
     explicit = plain(marked[0]) if marked else whole
     clause = _EXPLAINED.split(explicit, maxsplit=1)[0] if marked else whole
     number = written_quantity(_VARIABLE.sub("", clause))
+    said = None if marked else _SAID.search(text)
+    if number is None and said is not None:
+        number = written_quantity(said["said"])
     if number is not None:
-        return number.value
+        return number
     words = _words(clause)
     return words if words in VERDICTS else _words(explicit) or text.strip()
 

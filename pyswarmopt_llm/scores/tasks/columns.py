@@ -17,7 +17,7 @@ from pyswarmopt_llm.scores.tasks.table import DELIMITED, SPLITS, FileRow, Table
 from pyswarmopt_llm.scores.tasks.types import Item
 
 QUESTION = ("question", "text", "sentence")
-ANSWER = ("answer", "label", "answerKey")
+ANSWER = ("answer", "label", "answerKey", "answers")
 
 
 LABEL = "label"

@@ -12,7 +12,7 @@ from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_p
 
 # Letters before a number make it a name (H2O); the minus in "3-5" is a dash.
 _NUMBER = re.compile(
-    r"""(?<![^\W_])(?P<sign>[-\u2212\u2013]|(?:minus|negative)\s+)?(?:
+    r"""(?<![^\W_\u2e80-\U0003ffff])(?P<sign>[-\u2212\u2013]|(?:minus|negative)\s+)?(?:
     10(?:\s?\^\s?|\*\*|\s\*\*\s)\{?(?P<ten>[-\u2212]?[0-9]{1,3})\}?                # 10^6
     |(?:(?P<whole>[0-9]{1,6})[ \u2009]+)?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
       (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                        # 2 1/2
@@ -50,8 +50,18 @@ _FACTORS |= {
     name: Fraction(10**power)
     for name, power in (("thousand", 3), ("million", 6), ("billion", 9), ("trillion", 12))
 }
+_FACTORS |= {
+    "k": Fraction(10**3),
+    "K": Fraction(10**3),
+    "M": Fraction(10**6),
+    "bn": Fraction(10**9),
+}
+_FACTORS |= {"dozen": Fraction(12), "lakh": Fraction(10**5), "crore": Fraction(10**7)}
 _HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _POWERS = {"2": "²", "3": "³"}
+_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+_RAISED_DIGITS = re.compile(r"(?<=\d)⁻?[⁰¹²³⁴-⁹]+")
+_ALONE = re.compile(r"\s*(?P<answer>[^\n]+)\n[ \t]*\n")  # a first line by itself
 # cm^2, cm**2 and cm ** 2, and neither 3x^2 nor "has **2 cars**"
 _POWER_OF_UNIT = re.compile(
     r"(?<=[^\W\d_])(?<![\d\W][xyn])(?:\s*\^\s*|\*\*|\s+\*\*\s+)\{?([23])\}?(?!\d)"
@@ -84,7 +94,7 @@ def stated_quantity(text: str) -> Quantity | None:
     """The number that a reply gives as its answer; None if there is none, or several.
 
     Text marked as the answer decides. There a sum counts by its result, and alternatives, lists and
-    ranges are unclear. Without a mark, the last number counts.
+    ranges are unclear. Without a mark, a first line that is a number counts, else the last number.
 
     Example:
         >>> str(stated_quantity("Answer: 30 + 7 = 37").value), stated_quantity("The answer is 3 or 4.")
@@ -94,6 +104,10 @@ def stated_quantity(text: str) -> Quantity | None:
         shown = _readable(part)
         if any(_NUMBER.finditer(shown)):
             return _of_clause(shown)
+    alone = _ALONE.match(own_part(text))
+    first = written_quantity(alone["answer"]) if alone else None
+    if first is not None:
+        return first
     numbers = list(_quantities(_readable(candidates(text)[-1])))
     return numbers[-1] if numbers else None
 
@@ -124,6 +138,7 @@ def _readable(text: str) -> str:
         text = text.replace(sign, f" {written}")
     text = _CURRENCY.sub("", text)
     text = _POWER_OF_UNIT.sub(lambda power: _POWERS[power[1]], text)
+    text = _RAISED_DIGITS.sub(lambda power: "^" + power[0].translate(_RAISED), text)
     return re.sub(r"\d", lambda digit: str(int(digit[0])), text)
 
 
@@ -174,7 +189,8 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
         return None
     value = _value(match)
     unit = re.match(r"\s*(%|\w+)", match.string[match.end() :])
-    factor = _FACTORS.get(unit[1].lower(), Fraction(1)) if unit else Fraction(1)
+    name = unit[1] if unit else ""
+    factor = _FACTORS.get(name) or _FACTORS.get(name.lower(), Fraction(1))
     return Quantity(value, factor)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 
 _MARK = re.compile(
-    r"\b(?:answers?|(?:correct|right|best)\s+(?:option|choice))[*_\s]*"
-    r"(?:(?:is|are|would\s+be|should\s+be|must\s+be)\b\s*:?|[:=])"
+    r"\b(?:(?:answers?|verdict|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?))?"
+    r"|(?:correct|right|best)\s+(?:option|choice))[*_\s\"']*"
+    r"(?:(?:is|are|would\s+be|should\s+be|must\s+be|ist|lautet|es|est|è|é)\b\s*:?|[:=\uff1a])(?:\s*(?:la|el)\b(?=\s+[A-Z]\b))?"
+    r"|(?:答案|答え)[*_\s]*(?:[是为は]|[:\uff1a])"
     r"|^[ \t#>*_]*(?:(?:the|my)[ \t]+)?(?:(?:final|correct)[ \t]+)?answer[ \t*_]*$"  # a heading
     r"|<answer>",
     re.IGNORECASE | re.MULTILINE,
@@ -25,9 +27,14 @@ _HEADING = re.compile(
 )
 _NEXT_QUESTION = re.compile(
     r"^[ \t#*_>]*(?:question|problem|exercise|instruction|human|user|q)\b[ \t]*[0-9]*[ \t]*[*_]*:"
+    r"|^[ \t]*(?:let me know|feel free|would you like|do you want|(?:i )?hope (?:this|that|it))\b"
+    r"(?=[^\n]*\s*\Z)(?!.*answer)"
     r"|<\|(?:im_start|im_end|endoftext|eot_id|user)\|>|\[INST\]|</s>",
     re.IGNORECASE | re.MULTILINE,
 )
+_JSON_END = re.compile(
+    r"(?<=[\w\"'\]])\s*,\s*\"\w+\"\s*:.*|\s*\}\s*\Z"
+)  # further fields of an object
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 _WRAPPED = re.compile(
@@ -53,13 +60,13 @@ _NESTED = 3  # depth of \text{\mathbf{...}}
 
 
 def without_thoughts(text: str) -> str:
-    """A reply without its thoughts.
+    """A reply without its thoughts, those that its end cuts off included.
 
     Example:
-        >>> without_thoughts("<think>Two and two...</think> Four.")
-        ' Four.'
+        >>> without_thoughts("<think>Two and two...</think> Four."), without_thoughts("<think>Is it 4")
+        (' Four.', '')
     """
-    return text.rpartition("</think>")[2]
+    return text.rpartition("</think>")[2].partition("<think>")[0]
 
 
 def own_part(text: str) -> str:
@@ -150,4 +157,4 @@ def _after_mark(text: str) -> str | None:
     if not ends:
         return None
     lines = text[ends[-1] :].partition("</answer>")[0].strip().splitlines()
-    return lines[0] if lines else None
+    return _JSON_END.sub("", lines[0]) if lines else None

@@ -19,6 +19,7 @@ _IDIOM = re.compile(
 _DENIED = re.compile(
     r"(?:\bnot|n't)\s+(?:really\s+|quite\s+|entirely\s+|actually\s+|necessarily\s+|strictly\s+)?(true|false|yes|no)\b"
 )
+_REFUSAL = re.compile(r"\b(?:absolutely|certainly|definitely|of course)\s+not\b")
 _OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
 _BARE = re.compile(r"\b(?:yes|true|false|maybe)\b|\bno\b(?=\s*(?:[^\w\s]|\n|$))")
 
@@ -27,7 +28,7 @@ _BEGINNING = r"(?:^|\n|[.!?]\s)[\W_]{0,20}?"  # start of a text, a line, a sente
 _SCALE = r"(?:\s*[(\[][^()\[\]\n]{0,20}[)\]])?"  # "Rating (1-10)"
 _RATING = re.compile(
     rf"{_BEGINNING}(?:(?:the|my)\s+)?(?:(?:overall|final)\s+)?(?:rating|score){_SCALE}"
-    r"[*_\s]*(?:[:=-]|\bis\b)[*_\s\[]*",
+    r"[*_\s\"]*(?:[:=-]|\bis\b)[*_\s\[\"]*",
     re.IGNORECASE,
 )
 _BARE_RATING = re.compile(r"[*_\s\[\"']*(?=[0-9])")
@@ -53,7 +54,11 @@ _BETTER = (
     r"(?:better|best|preferable|superior)\b)"
 )
 _IS_BETTER = re.compile(_BEGINNING + _BETTER)
-_ANYWHERE_BETTER = re.compile(r"\b" + _BETTER)
+# whatever stands before it: "... in style, but A is better", "overall, A wins"
+_ANYWHERE_BETTER = re.compile(
+    rf"(?<![\w'\u2019]){_LETTER}{_CLOSED}(?i:\b(?:(?:is|was)\s+(?:(?!not\b|n['\u2019]t)\w+\s+){{0,2}}"
+    r"(?:better|best|preferable|superior)|wins)\b)"
+)
 _MARKED = re.compile(r"\[\[([ABC])\]\]")  # as MT-Bench asks (Zheng et al. 2023, arXiv 2306.05685)
 _LETTER_ALONE = re.compile(
     rf"[\W_]*{_REPLY}\s*{_LETTER}{_CLOSED}(?:[.!:,;]|\n|$)(?P<rest>.*)", re.DOTALL
@@ -125,6 +130,7 @@ def rating(text: str) -> float | None:
 def _verdict(text: str) -> str | None:
     words = _IDIOM.sub(" ", _ECHO.sub(" ", text.casefold().replace("\u2019", "'")))
     words = _DENIED.sub(lambda match: f" {_OPPOSITE[match[1]]};", words)
+    words = _REFUSAL.sub("no;", words)
     first = re.match(r"[\W_]*([a-z]+)", words)
     if first is not None and first[1] in VERDICTS:
         return first[1]

@@ -239,6 +239,11 @@ def test_counts_that_are_none_cost_nothing(usage: Any, serve: Serve) -> None:
     assert complete.usage == {"requests": 1, "prompt_tokens": 0, "completion_tokens": 0}
 
 
+def test_a_model_that_only_thought_says_nothing(serve: Serve) -> None:
+    body = b'{"choices": [{"message": {"content": null, "reasoning_content": "8?"}}]}'
+    assert client(serve(lambda prompt, n: (200, {}, body)).url)(["x"]) == [""]
+
+
 def test_halves_of_unicode_pairs(serve: Serve, tmp_path: Path) -> None:
     half = (200, {}, b'{"choices": [{"message": {"content": "\\ud800 Rating: 5"}}]}')
     cache = tmp_path / "judge.jsonl"

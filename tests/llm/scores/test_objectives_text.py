@@ -19,10 +19,10 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import compare_tasks
 from pyswarmopt_llm.common.swarm_settings import recipe_options
 from pyswarmopt_llm.scores.metrics import text as text_scores
-from pyswarmopt_llm.scores.metrics.by_name import metric_specs
+from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of, metric_specs
 from pyswarmopt_llm.scores.metrics.combine import arithmetic, find_combine, harmonic
 from pyswarmopt_llm.scores.metrics.several import metric_labels
-from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks import Item, Task
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)
 
@@ -30,6 +30,20 @@ WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=
 def question(answer: str, *more: str) -> list[Item]:
     meta = {"answers": "[" + ", ".join(f'"{text}"' for text in more) + "]"} if more else {}
     return [Item("1", "?", None, answer, meta)]
+
+
+def test_a_number_is_scored_against_numbers_alone() -> None:
+    numeric = find_metric("numeric")
+    for answer in ("0", "#### 18", "12 apples"):
+        numeric.check(question(answer), "dev")
+    with pytest.raises(UserError, match="dev example 1: its answer is no number"):
+        numeric.check(question("a dozen or so"), "dev")
+
+
+@pytest.mark.parametrize("metric", ["judge", "judge:rubric.txt", "mine.py:score"])
+def test_a_file_neither_asks_a_judge_nor_loads_code(metric: str) -> None:
+    with pytest.raises(UserError, match="asks a server or loads code"):
+        metric_of(Task("mine", (), (), metric=metric, source="mine.json"))
 
 
 # Words

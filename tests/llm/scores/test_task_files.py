@@ -416,3 +416,11 @@ def test_a_new_question_that_is_no_text_is_one_line(question: object, tmp_path: 
     form = Form("question", {"A": "few", "B": "many"}, None, "")
     with pytest.raises(UserError, match="line 1: question"):
         new_items(form, read_table(file))
+
+
+def test_several_right_answers_need_no_other_column(tmp_path: Path) -> None:
+    rows = [{"question": f"{n}?", "answers": ["NYC", f"city {n}"]} for n in range(6)]
+    task = load_task(write(tmp_path / "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    assert {item.question: item.references[1] for item in (*task.dev, *task.test)} == {
+        f"{n}?": f"city {n}" for n in range(6)
+    }
