@@ -37,7 +37,7 @@ _EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\
 _VARIABLE = re.compile(r"\A[\W_]*[A-Za-z]\s*=(?=[^=]*\Z)")  # "x = 18"
 # "The sum is **24**." and "It's 24 apples", not "Apollo 11"
 _SAID = re.compile(
-    r"(?:\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)|['\u2019]s|=)\s*:?\s*(?P<said>[^\s=][^.!?\n=]*(?:\.[0-9]+[^.!?\n=]*)?)[.!]?\s*\Z"
+    r"\A\D*(?:\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)|['\u2019]s)\s*:?\s*(?P<said>[^\s=][^.!?\n=]*(?:\.[0-9]+[^.!?\n=]*)?)[.!]?\s*\Z"
 )
 _REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
 _ANOTHER_LETTER = re.compile(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 _MARK = re.compile(
-    r"\b(?:(?:answers?|verdict|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?))?"
+    r"(?:\b|_)(?:(?:answers?|verdict|antwort|lösung|respuesta|resposta|réponse|risposta|ответ)(?:\s+(?:correct[ae]|finale?))?"
     r"|(?:correct|right|best)\s+(?:option|choice))[*_\s\"']*"
     r"(?:(?:is|are|would\s+be|should\s+be|must\s+be|ist|lautet|es|est|è|é)\b\s*:?|[:=\uff1a])(?:\s*(?:la|el)\b(?=\s+[A-Z]\b))?"
     r"|(?:答案|答え)[*_\s]*(?:[是为は]|[:\uff1a])"
