@@ -230,7 +230,7 @@ def lines(values: Mapping[str, Any]) -> str:
 def keep_in(error: Exception, result: Any) -> None:
     """Attach the result so far to an exception, as its `result`."""
     vars(error)["result"] = result
-    if result.nfev > 1:
+    if result.nit or np.isfinite(result.fun).any():  # not only the first call, which failed
         error.add_note(
             f"the search so far, {result.nfev} evaluations, is the attribute `result` of this "
             "exception"
