@@ -25,6 +25,7 @@ from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import code, front_matter, render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics
 from pyswarmopt_llm.scores.tasks import Task, load_task
+from pyswarmopt_llm.searching.scoring.parents import may_be_on_hub
 from pyswarmopt_rivals.bench import Bench, Trial, load_pool
 from pyswarmopt_rivals.comparison.contest import check_budget
 from pyswarmopt_rivals.merge_config import MergeConfig
@@ -220,7 +221,8 @@ def merge_card(
 ) -> str:
     """README.md of a merged adapter: experts, method, loss, and the command that reproduces it."""
     tags = ["lora", "merge", "pyswarmopt"]
-    header = {"base_model": " ".join(base.split()), "library_name": "peft", "tags": tags}
+    named = {"base_model": base} if may_be_on_hub(base) else {}
+    header = {**named, "library_name": "peft", "tags": tags}
     names = [info.name for info in experts]
     weights = settings.weights.tolist()
     alone = method.weight is None and not method.even

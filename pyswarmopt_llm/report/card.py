@@ -19,7 +19,7 @@ from pyswarmopt_llm.report.pages import code, front_matter, plain, render
 from pyswarmopt_llm.report.phrases import mixture_name, one_line, versions_text
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent
+from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent, may_be_on_hub
 from pyswarmopt_llm.searching.scoring.result import Iterated, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
@@ -258,12 +258,15 @@ def _licences(parents: Sequence[Parent]) -> Iterator[str]:
 
 
 def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Result) -> str:
-    """The YAML header; it names a licence only if all parents state one and agree."""
+    """The YAML header; it names a licence only if all parents state one and agree, and a base only
+    by its id on the Hub, which takes no card with another name.
+    """
     from huggingface_hub import EvalResult, ModelCardData
 
-    base = one_line(about.base)
-    on_hub = [one_line(parent.name) for parent in parents if parent.on_hub]
-    experts = [name for name in on_hub if name != base]
+    base = about.base if may_be_on_hub(about.base) else None
+    on_hub = [parent.name for parent in parents if parent.on_hub]
+    experts = [one_line(name) for name in on_hub if name != base]
+    bases = [base, *experts] if base and experts and form.relation == "merge" else base
     tests = {} if result.best.test is None else result.best.test.tasks
     scores = [
         EvalResult(
@@ -280,8 +283,8 @@ def _header(form: FileKind, parents: Sequence[Parent], about: About, result: Res
     licence = (all_stated and licence_of(parents)[0]) or ""
     named = licence.removesuffix(")").partition(f"{OTHER} (")[2]
     data = ModelCardData(
-        base_model=[base, *experts] if form.relation == "merge" and experts else base,
-        base_model_relation=form.relation,
+        base_model=bases,
+        base_model_relation=base and form.relation,
         parents=experts or None,
         license=(OTHER if named else licence) or None,
         license_name=named or None,

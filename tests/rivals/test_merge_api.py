@@ -75,7 +75,9 @@ def test_weights_come_from_a_file_by_the_experts_names(
     for name, value in changes(tmp_path / "merged", 1.0).items():
         wanted = 0.75 * first[name] - 0.25 * third[name]
         torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-6)
-    assert "--weights 0.75,0.0,-0.25" in (tmp_path / "merged" / "README.md").read_text()
+    card = (tmp_path / "merged" / "README.md").read_text()
+    assert "--weights 0.75,0.0,-0.25" in card
+    assert "base_model:" not in card  # a folder is no id of the hub
 
 
 def test_weights_tell_checkpoints_of_one_name_apart(

@@ -45,18 +45,17 @@ _CLAUSE_END = re.compile(
 )
 _DENIED = re.compile(r"[\s*_]*not\b(?:.*?\bbut\b(?P<rather>.*))?", re.IGNORECASE | re.DOTALL)
 _CURRENCY = re.compile("[€£¥]")
-_FACTORS = {"%": Fraction(1, 100), "percent": Fraction(1, 100)}
-_FACTORS |= {
-    name: Fraction(10**power)
-    for name, power in (("thousand", 3), ("million", 6), ("billion", 9), ("trillion", 12))
+_FACTORS = {"%": Fraction(1, 100), "percent": Fraction(1, 100), "dozen": Fraction(12)}
+_POWERS_OF_TEN = {
+    3: "thousand k K",
+    5: "lakh",
+    6: "million M",
+    7: "crore",
+    9: "billion bn",
+    12: "trillion",
 }
-_FACTORS |= {
-    "k": Fraction(10**3),
-    "K": Fraction(10**3),
-    "M": Fraction(10**6),
-    "bn": Fraction(10**9),
-}
-_FACTORS |= {"dozen": Fraction(12), "lakh": Fraction(10**5), "crore": Fraction(10**7)}
+for _power, _names in _POWERS_OF_TEN.items():
+    _FACTORS |= dict.fromkeys(_names.split(), Fraction(10**_power))
 _HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 _POWERS = {"2": "²", "3": "³"}
 _RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")

@@ -14,6 +14,7 @@ from pyswarmopt_llm.common.files.regular import open_regular, user_path
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import EMBEDDED, local_directory
 
+_ID = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*")  # of the Hub
 HEADER = 2**20  # bytes of a model card searched for its licence
 OTHER = "other"  # a licence without an id on the Hub
 # On the key's line, or the only item of a list, with or without quotes.
@@ -63,6 +64,17 @@ def _expert(spec: str) -> Parent:
         )
     except UserError:  # moved after the search
         return Parent(spec, None)
+
+
+def may_be_on_hub(name: str) -> bool:
+    """Whether a model's name may be an id of the Hub: of an id's form, and no local path. The Hub
+    takes no card that gives another name as its base.
+
+    Example:
+        >>> may_be_on_hub("org/model"), may_be_on_hub("/home/me/model")
+        (True, False)
+    """
+    return bool(_ID.fullmatch(name)) and not user_path(name).exists()
 
 
 def stated_licence(folder: Path) -> str | None:

@@ -27,6 +27,7 @@ from pyswarmopt_llm.experts.files import check_free, write_adapter
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.searching.scoring.parents import may_be_on_hub
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.trainer import Lora, OnRound, shuffled, train
 
@@ -293,9 +294,9 @@ def _card(done: TrainingResult, base: str, data: str, options: TrainingOptions) 
     heldout = f"""\
 - held-out loss: {done.heldout_loss_base:.4f} (base) -> {done.heldout_loss_expert:.4f} (expert)
 """
+    named = f"base_model: {base}\n" if may_be_on_hub(base) else ""
     return f"""---
-base_model: {base}
-library_name: peft
+{named}library_name: peft
 tags: [lora]
 ---
 

@@ -8,6 +8,7 @@ import re
 import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -110,13 +111,28 @@ def test_code_renders_as_the_very_text(text: str) -> None:
 
 @given(base=TEXT)
 @example(base="a: b\n---\nlicense: evil")
-def test_the_front_matter_is_yaml_that_gives_the_base_back(base: str) -> None:
-    header = front_matter(model_card(about_of(base=base), result_of()))
-    assert header["base_model"] == " ".join(base.split())
+def test_the_front_matter_is_yaml_that_a_name_does_not_extend(base: str) -> None:
+    header = front_matter(model_card(about_of(out=base, tasks=(base,)), result_of()))
     keys = "base_model base_model_relation library_name pipeline_tag tags model-index"
     assert header.keys() == {*keys.split()}
     assert (header["library_name"], header["base_model_relation"]) == ("peft", "adapter")
     assert {"lora", "merge"} <= set(header["tags"])
+
+
+def test_only_an_id_of_the_hub_is_the_base_of_a_card(tmp_path: Path) -> None:
+    """The hub takes no card with another name."""
+    for base in (str(tmp_path), "./base", "~/base", "a: b\n---\nlicense: evil", "a/b/c"):
+        header = front_matter(model_card(about_of(base=base), result_of()))
+        assert not header.keys() & {"base_model", "base_model_relation", "license"}
+    assert front_matter(model_card(about_of(), result_of()))["base_model"] == "org/base"
+
+
+def test_a_folder_with_the_form_of_an_id_is_no_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org/base").mkdir(parents=True)
+    assert "base_model" not in front_matter(model_card(about_of(), result_of()))
 
 
 def test_the_base_goes_by_its_public_name_where_it_has_one() -> None:
@@ -208,7 +224,7 @@ def test_no_sign_of_a_name_reaches_a_terminal_through_the_card(sign: str) -> Non
     name = f"a{sign}[2Jb"
     run = about_of(base=name, experts=(name,), tasks=(name,), out=name, system=name)
     card = model_card(run, result_of(best_single=name, coefficients={name: 1.0}, scoring=name))
-    assert sign not in card and front_matter(card)["base_model"] == name
+    assert sign not in card and "base_model" not in front_matter(card)
 
 
 def pictures(rows: list[Row], **more: Any) -> list[ElementTree.Element]:
