@@ -227,10 +227,13 @@ def lines(values: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:>{width}}: {text}" for name, text in texts.items())
 
 
+_FIRST_TRY = 3  # most points of a first call that fails: one, then two at once
+
+
 def keep_in(error: Exception, result: Any) -> None:
     """Attach the result so far to an exception, as its `result`."""
     vars(error)["result"] = result
-    if result.nit or np.isfinite(result.fun).any():  # not only the first call, which failed
+    if result.nfev > _FIRST_TRY or np.isfinite(result.fun).any():
         error.add_note(
             f"the search so far, {result.nfev} evaluations, is the attribute `result` of this "
             "exception"

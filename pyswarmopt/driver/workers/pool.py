@@ -207,11 +207,18 @@ def _result(future: Future[Y], end: float = math.inf) -> Y:
     """
     from concurrent import futures
 
-    own = isinstance(future, futures.Future)  # others may accept no timeout
-    while own and not future.done() and time.monotonic() < end:
-        futures.wait([future], max(min(end - time.monotonic(), TURN), 0.0))
-    left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
-    return future.result(*left)
+    if not isinstance(future, futures.Future):  # others may accept no timeout
+        left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
+        return future.result(*left)
+    while True:
+        remaining = max(end - time.monotonic(), 0.0)
+        try:
+            return future.result(min(remaining, TURN))
+        except TimeoutError:
+            if future.done():  # now, or with an error of its own
+                return future.result(0)
+            if remaining <= TURN:
+                raise
 
 
 def _cancel(future: Any) -> bool:

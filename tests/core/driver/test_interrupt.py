@@ -146,7 +146,10 @@ def test_a_wait_for_a_worker_ends_every_second(asynchronous, monkeypatch):
             ended.set()
         return wait(*args, **options)
 
-    monkeypatch.setattr(futures, "wait", partial(seen, futures.wait))
+    wait = futures.Future.result
+    monkeypatch.setattr(
+        futures.Future, "result", lambda future, timeout=None: seen(wait, future, timeout)
+    )
     queue = asynchronously.SimpleQueue
 
     class Watched:
