@@ -169,6 +169,16 @@ DIFFERENCES = {
         "swarm delta segments ten-draws",
     ),
     "moves: CMA-ES minus Model Swarms, `delta`, sums": ("cma-es delta sums", "swarm delta sums"),
+    "the package's `covariant`, free, minus Model Swarms, `delta`": (
+        "covariant delta segments",
+        "swarm delta segments",
+    ),
+    "the package's `surrogate`, free, minus Model Swarms, `delta`": (
+        "surrogate delta segments",
+        "swarm delta segments",
+    ),
+    "LoraHub minus Model Swarms in `delta`": ("lorahub", "swarm delta segments"),
+    "natural niches minus Model Swarms in `delta`": ("natural-niches", "swarm delta segments"),
     "what one number does: Model Swarms in `delta` minus scale": ("swarm delta segments", "scale"),
     "Model Swarms in `delta` minus greedy soup": ("swarm delta segments", "greedy-soup"),
     "all proposals scored, minus those skipped that promise little": (
@@ -308,6 +318,7 @@ TABLES = {
     "trial-choices": lambda: trial("choices", ALL),
     "trial-written": lambda: trial("written", ALL),
     "trial-moves": lambda: trial("choices", MOVES),
+    "trial-choices-3": lambda: trial("choices", MOVES[1:2]),
     "trial-choices-0": lambda: trial("choices", ALL[:1]),
     "trial-written-0": lambda: trial("written", ALL[:1]),
 }
