@@ -207,10 +207,8 @@ def test_a_run_is_exported_with_the_base_it_names_and_its_card(
         one[name] == again[name] for name in again
     )
     card = ModelCard.load(tmp_path / "out" / "README.md")
-    assert (
-        card.data.library_name == "transformers"
-        and card.data.to_dict()["base_model_relation"] == "merge"
-    )
+    assert card.data.library_name == "transformers"
+    assert card.data.base_model is None  # a folder is no id of the hub
     assert "merged into the base" in card.text
 
 
