@@ -186,10 +186,21 @@ class Loop(ABC, Generic[R]):
         for part in self._saved():
             part.load_state_dict(saved)
 
-    def _resume(self, path: Path) -> None:
-        from pyswarmopt.base.checkpoint import read_search, taking_over
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything needed for resuming."""
+        from pyswarmopt.base.checkpoint import checked_path, write
 
-        saved = read_search(path, self._identity)
-        with taking_over(path):
+        write(checked_path(path), self._state())
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Go on from the file of a search for the same problem."""
+        from pyswarmopt.base.checkpoint import checked_path, read_search, taking_over
+
+        file = checked_path(path)
+        saved = read_search(file, self._identity)
+        with taking_over(file):
             self._restore(saved)
+
+    def _resume(self, path: Path) -> None:
+        self.load(path)
         self._check_objective(path)

@@ -266,18 +266,8 @@ class _Told(AsynchronousSearch):
     def result(self) -> Result:
         return self._result(self._reasons())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        from pyswarmopt.base.checkpoint import checked_path, write
-
-        write(checked_path(path), self._state())
-
     def load(self, path: str | os.PathLike[str]) -> None:
-        from pyswarmopt.base.checkpoint import checked_path, read_search, taking_over
-
-        file = checked_path(path)
-        saved = read_search(file, self._identity)
-        with taking_over(file):
-            self._restore(saved)
+        super().load(path)
         self._points = {}
         self._pending = {}
 

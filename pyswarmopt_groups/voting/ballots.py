@@ -31,7 +31,8 @@ def equivalent(a: str, b: str) -> bool:
         >>> equivalent("5", "3 + 5"), equivalent("Lima", "not Lima")
         (False, False)
     """
-    first, second = stated_answer(a), stated_answer(b)
+    first = stated_answer(a)
+    second = stated_answer(b)
     if isinstance(first, Quantity) and isinstance(second, Quantity):
         return first.same(second)
     return first == second
@@ -53,14 +54,10 @@ def cluster(answers: Answers) -> list[str | None]:
             f"answers is the single text {answers!r}: give a list with one answer per member"
         )
     texts = ["" if answer is None else str(answer).strip() for answer in answers]
-    distinct: list[str] = []
     ballots: list[str | None] = []
     for text in texts:
-        same = (other for other in distinct if equivalent(text, other))
-        ballot = next(same, text) if text else None
-        if ballot is not None and ballot not in distinct:
-            distinct.append(ballot)
-        ballots.append(ballot)
+        same = (other for other in filter(None, ballots) if equivalent(text, other))
+        ballots.append(next(same, text) if text else None)
     return ballots
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,7 +121,7 @@ def generate(
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
-    from pyswarmopt_llm.searching.use.generate import generate_text
+    from pyswarmopt_llm.searching.use.generate import answer_turn
     from pyswarmopt_llm.searching.use.wording import worded
 
     if run is not None:
@@ -133,12 +133,12 @@ def generate(
         base, adapter = result_of(run)
     if base is None:
         raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
-    options = {**vars(machine), "fusion": fusion, "seed": seed, "run": run, "task": task}
-    options["engine"] = choose_engine(machine.engine, run, quiet=as_json)
-    asked, said = (prompt, "") if run is None else worded(run, prompt, task)
+    engine = choose_engine(machine.engine, run, quiet=as_json)
+    asked, said = worded(run, prompt, task)
     if said and not as_json:
         echo(with_flags(said), err=True)
-    pieces = generate_text(base, adapter, prompt, max_new_tokens, **options)
+    where = replace(machine, engine=engine)
+    pieces = answer_turn((base, adapter), asked, max_new_tokens, where, run, fusion, seed)
     begun = time.perf_counter()
     answer = "".join(pieces)
     seconds = time.perf_counter() - begun

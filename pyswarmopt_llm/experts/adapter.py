@@ -48,16 +48,17 @@ OTHER_WAY = (
     "merge it into its base with PEFT (merge_and_unload) and mix the models with `space` full, or "
     "train plain LoRAs of linear layers"
 )
-# Options of adapters that are no change of linear layers' weights.
+# Options of adapters that are no change of linear layers' weights -> what they are, what to do.
 _REFUSED = {
-    "layer_replication": "repeats layers of the base",
-    "megatron_config": "is for Megatron",
-    "fan_in_fan_out": "is for layers that store their weight transposed, as in GPT-2",
-}
-# Those that PEFT cannot merge, either.
-_BY_PROMPT = {
-    "alora_invocation_tokens": "is an activated LoRA",
-    "arrow_config": "routes between adapters",
+    # PEFT cannot merge these two, either
+    "alora_invocation_tokens": ("is an activated LoRA, which no weights can", "remove it"),
+    "arrow_config": ("routes between adapters, which no weights can", "remove it"),
+    "layer_replication": ("repeats layers of the base", OTHER_WAY),
+    "megatron_config": ("is for Megatron", OTHER_WAY),
+    "fan_in_fan_out": (
+        "is for layers that store their weight transposed, as in GPT-2",
+        OTHER_WAY,
+    ),
 }
 _OTHER_KINDS = (
     "LOHA",
@@ -201,14 +202,9 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
             if it can be flattened.
     """
     content = read_json(path)
-    for option, what in _BY_PROMPT.items():
+    for option, (what, remedy) in _REFUSED.items():
         if content.get(option):
-            raise UserError(
-                f"{path}: {option} is set (the adapter {what}, which no weights can); remove it"
-            )
-    for option, what in _REFUSED.items():
-        if content.get(option):
-            raise UserError(f"{path}: {option} is set (the adapter {what}); {OTHER_WAY}")
+            raise UserError(f"{path}: {option} is set (the adapter {what}); {remedy}")
     if plain:
         _refuse_other_kinds(path, content)
     try:

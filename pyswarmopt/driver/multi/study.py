@@ -181,18 +181,11 @@ class _Told(MultiSearch):
     def result(self) -> MultiResult:
         return self._result(self._reasons())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        from pyswarmopt.base.checkpoint import checked_path, write
-
-        write(checked_path(path), self._before if self._trials else self._state())
+    def _state(self) -> dict[str, Any]:
+        return self._before if self._trials else super()._state()
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        from pyswarmopt.base.checkpoint import checked_path, read_search, taking_over
-
-        file = checked_path(path)
-        saved = read_search(file, self._identity)
-        with taking_over(file):
-            self._restore(saved)
+        super().load(path)
         self._trials = []
 
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
@@ -62,17 +61,25 @@ def generate_text(
         >>> "".join(generate_text("my/base", "runs/first/best", "Hello!"))  # doctest: +SKIP
         'Hello! How can I help you?'
     """
+    turn, line = worded(run, prompt, task)
+    log.info(line)
     machine = Machine(dtype, device, threads, engine, server_folder)
+    return answer_turn((base, adapter), turn, max_new_tokens, machine, run, fusion, seed)
+
+
+def answer_turn(
+    source: tuple[str, str | None],
+    turn: str,
+    max_new_tokens: int,
+    machine: Machine,
+    run: str | Path | None,
+    fusion: str,
+    seed: int,
+) -> Iterator[str]:
+    """As `generate_text`, for a user turn in its final wording to a base and its adapter."""
     stored = None if run is None else read_about(user_path(run)).config
-    if run is not None:
-        prompt, line = worded(run, prompt, task)
-        log.info(line)
-    elif task is not None:
-        raise InvalidOption(
-            "task", task, "is for a run with several tasks; give `run`, or remove it"
-        )
     model = open_model(
-        (base, adapter),
+        source,
         machine,
         run=run,
         system="" if stored is None else stored.system,
@@ -80,4 +87,4 @@ def generate_text(
         fusion=fusion,
         seed=seed,
     )
-    return model.stream(model.chat(prompt), max_new_tokens)
+    return model.stream(model.chat(turn), max_new_tokens)

@@ -32,13 +32,13 @@ def named_task(about: About, run: Path, name: str | None) -> str:
     return chosen
 
 
-def worded(run: str | Path, question: str, task: str | None = None) -> tuple[str, str]:
+def worded(run: str | Path | None, question: str, task: str | None = None) -> tuple[str, str]:
     """The user turn that asks a question as the search did, and a line that says so.
 
     If the search's wording is unknown, the turn is the question itself, and the line says why.
 
     Args:
-        run: a finished run.
+        run: a finished run; None: the question is the turn.
         question: text of a question; a leading ``Question:`` counts as wording.
         task: one task of a search over several: its name, or its spec in the search.
 
@@ -49,6 +49,11 @@ def worded(run: str | Path, question: str, task: str | None = None) -> tuple[str
         >>> worded("runs/first", "Which planet is the largest?")[0]  # doctest: +SKIP
         'Question: Which planet is the largest?'
     """
+    if run is None:
+        if task is not None:
+            problem = "is for a run with several tasks; give `run`, or remove it"
+            raise InvalidOption("task", task, problem)
+        return question, ""
     path = user_path(run)
     about = read_about(path)
     names = about.task_names if task is None else [named_task(about, path, task)]
