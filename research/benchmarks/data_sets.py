@@ -12,8 +12,9 @@ fine-tuned, and the default search. Two files of a domain count by their harmoni
 A line of the outcomes is a row: 1 or 0 for each test example of each file. What is there is not run again.
 
 What is left out: kinds of NLGraph that are not answered with yes or no; test questions that dev has, too;
-all but one of questions that occur several times, of Knowledge Crosswords whatever their options. Both legal
-files repeat dev examples in test, so theirs are halves of one list without duplicates.
+all but one of questions that occur several times, of Knowledge Crosswords whatever their options, and its
+worked example. Both legal files repeat dev examples in test, so theirs are halves of one list without
+duplicates.
 """
 
 from __future__ import annotations
