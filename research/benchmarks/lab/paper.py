@@ -60,6 +60,7 @@ def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
         tasks=(str(args.lab / "tasks" / f"{task}.json"),),
         out=str(out),
         preset="paper",
+        space="factor",
         seed=seed,
         scoring="likelihood",
         dtype="float32",

@@ -120,6 +120,7 @@ class Bench:
             tasks=(str(lab / "tasks" / f"{task}.json"),),
             out="unused",
             compat="paper",
+            space="factor",
             scoring="likelihood",
             dtype="float32",
             threads=threads,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -500,3 +501,22 @@ def test_eval_and_compare_take_it(
     assert code == 0, err
     table = json.loads((tmp_path / "table" / "compare.json").read_text())
     assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
+
+
+def test_the_example_of_facts_by_hand() -> None:
+    """The share of a reply's statements that hold; fewer than three pay for it."""
+    file = Path(__file__).parents[3] / "examples" / "objectives" / "facts.py"
+    function = ScoreFunction(f"{file}:score")
+    facts = json.dumps({"color": "d", "size": "a", "owner": "j"})
+    right = "color is d . size is a . owner is j ."
+    expected = {
+        right.upper(): 1.0,
+        "color is d . size is b . owner is c .": 1 / 3,
+        f"{right} sport is a .": 3 / 4,
+        "color is d . color is d .": math.exp(-2),  # one statement, made twice
+        "color is d . color is e .": math.exp(-1 / 2) / 2,
+        "nothing is": 0.0,
+    }
+    item = Item("1", "tell", None, "", {"facts": facts})
+    rows = function.parts(["tell"] * len(expected), list(expected), [item] * len(expected))
+    assert [row[""] for row in rows] == pytest.approx(list(expected.values()))

@@ -5,9 +5,11 @@ evaluations, proposals and budgets.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,7 +35,7 @@ from pyswarmopt_llm.searching.score_model import ScoreModel
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
-from pyswarmopt_llm.searching.swarm import Dropout
+from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 
@@ -251,6 +253,29 @@ def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
     found = search(config)
     assert sorted({row["iteration"] for row in history(found.run)}) == expected
     assert 1 < len(expected) < 7 and found.result["stop"] == {"max_iter": 6}
+
+
+def test_each_particle_is_told_its_own_value_where_others_are_dropped() -> None:
+    """Six particles at 0 to 5, worth their place."""
+    told: list[tuple[list[float], list[bool] | None]] = []
+    optimizer: Any = SimpleNamespace(
+        stop=dict,
+        ask=lambda: torch.arange(6.0)[:, None],
+        tell=lambda positions, values, dropped: told.append((values, dropped)),
+    )
+    proposer, dropout = SwarmProposer(optimizer, Dropout(0.0, 0.5, 0)), Dropout(0.0, 0.5, 0)
+    for iteration in range(6):
+        batch = proposer.ask()
+        assert batch is not None and batch.positions[:, 0].tolist() == list(batch.numbers)
+        rows: Any = [SimpleNamespace(value=float(place)) for place in batch.numbers]
+        proposer.tell(batch.positions, rows)
+        dropped = dropout.dropped(iteration, 6).tolist()
+        assert list(batch.numbers) == [i for i in range(6) if not dropped[i]]
+        values, said = told[iteration]
+        assert values == pytest.approx(
+            [math.nan if dropped[i] else i for i in range(6)], nan_ok=True
+        )
+        assert said == (dropped if any(dropped) else None)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
