@@ -25,9 +25,18 @@ def call():
         except FileExistsError:
             number += 1
 
+def meet(number):
+    """Wait for another call to begin, three minutes at most."""
+    for _ in range(18_000):
+        if (HERE / f"call-{number}").exists():
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"call {number} did not begin")
+
 def fragile(engine):
     plan = dict(line.split() for line in (HERE / "plan").read_text().splitlines())
-    fault = plan.get(str(call()))
+    number = call()
+    fault = plan.get(str(number))
     if fault == "raise":
         raise KeyError("injected")
     if fault == "nan":
@@ -36,6 +45,8 @@ def fragile(engine):
         raise MemoryError("injected")
     if fault == "hang":
         time.sleep(1000)
+    if fault == "meet":
+        meet(number + 1)
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     return engine.loglikelihood([("amber", " birch")])[0] / 100

@@ -90,9 +90,7 @@ def test_abstention_by_hand() -> None:
 
 
 def test_written_answers_are_reflected_on_in_writing() -> None:
-    """As in the released code: what was written is proposed as it is, and "false" anywhere in ten
-    tokens withholds.
-    """
+    """As in the released code what was written is proposed as it is; a verdict of "false" withholds."""
     verdicts = {"0": "True.", "1": "I think this is FALSE", "2": "true", "3": "It is false, since"}
     asked: list[tuple[str, int]] = []
 

@@ -37,11 +37,16 @@ def test_one_and_seven_workers_write_the_same_journal(crew_config: SearchConfig)
 FRAGILE = {"scoring": "likelihood", "combine": "arithmetic", "utilities": ("fragile:fragile",)}
 
 
-def test_drops_and_a_second_objective(crew_config: SearchConfig) -> None:
+def test_two_are_at_work_at_once_with_drops_and_a_second_objective(
+    crew_config: SearchConfig,
+) -> None:
     settings = replace(crew_config, **FRAGILE, drop_n=0.2)
     search(replace(settings, out="one"))
-    search(replace(settings, out="two", workers="2"))
+    plan(crew_config, {6: "meet"})
+    found = search(replace(settings, out="two", workers="2"))
+    plan(crew_config, {})
     same_end("two", "one")
+    assert found.result["cost"]["workers"]["failures"] == {}  # the one that waited was met
 
 
 def test_every_fault_is_made_good_and_counted(
