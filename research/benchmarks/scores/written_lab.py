@@ -49,7 +49,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
         "max_iter": 3,
     },
     "random": {**SWARM, "space": "delta", "optimizer": "nevergrad:RandomSearch"},
-    "paper": {"preset": "paper", "grid": "given"},
+    "paper": {"preset": "paper", "space": "factor", "grid": "given"},
 }
 OF_DEFAULT = {"best_single": "best-single", "uniform": "uniform", "mixture": "mixture"}
 
