@@ -32,11 +32,11 @@ def parse_item(
     """An item from a record with ``question``, ``answer`` and, for multiple choice, ``choices``.
 
     ``choices`` is a mapping from labels, a list, or two lists ``text`` and ``label`` as in ARC;
-    ``answer`` is a label or, if unambiguous, the text of a choice. A list as ``answer``, and
-    ``answers``, give further right answers; ``id`` is optional; other fields go to `Item.meta`. A
-    record with ``prompt`` instead of ``question`` is given to the model verbatim and needs no
-    ``answer``. `location` starts error messages. Without `answered`, answers are optional and
-    ignored.
+    ``answer`` is a label or the text of a choice. A choice given twice is kept once, under its first
+    letter, so that no right answer counts as wrong. A list as ``answer``, and ``answers``, give
+    further right answers; ``id`` is optional; other fields go to `Item.meta`. A record with
+    ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``.
+    `location` starts error messages. Without `answered`, answers are optional and ignored.
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
@@ -58,6 +58,8 @@ def parse_item(
             )
         if choices is not None:
             answer = _right_letter(answer, choices, letters, location, isinstance(first, int))
+    if choices is not None:
+        choices, answer = _without_repeats(choices, answer, location)
     if others:
         meta["answers"] = _meta(others)
     has_id = record.get("id") not in (None, "")
@@ -180,16 +182,25 @@ def _right_letter(
         )
     letters = [letter for letter, text in choices.items() if text == answer]
     letters = letters or [letter for letter in choices if letter == answer.upper()]
-    if len(letters) == 1:
+    if letters:
         return letters[0]
     shown = repr(answer if len(answer) <= _LONG else answer[: _LONG - 3] + "...")
-    if letters:
-        several = " and ".join(letters)
-        raise UserError(f"{where}: the answer {shown} is the text of {several}; give the letter")
     raise UserError(
         f"{where}: the answer {shown} is not among the choices {', '.join(choices)}; "
         "give the letter or the exact text of the right one"
     )
+
+
+def _without_repeats(
+    choices: Mapping[str, str], answer: str, where: str
+) -> tuple[dict[str, str], str]:
+    """The choices, a text given twice under its first letter only; and the right letter among them."""
+    first: dict[str, str] = {}
+    for letter, text in choices.items():
+        first.setdefault(text, letter)
+    if len(first) < 2:
+        raise UserError(f"{where}: its {len(choices)} choices are one text; correct it")
+    return {letter: text for text, letter in first.items()}, first.get(choices.get(answer, ""), "")
 
 
 def _text(value: object, what: str, where: str) -> str:

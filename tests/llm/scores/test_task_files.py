@@ -21,6 +21,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.objectives import load_tasks
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
+from pyswarmopt_llm.scores.tasks.answers import is_correct
 from pyswarmopt_llm.scores.tasks.draw import draw_splits
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
 from pyswarmopt_llm.scores.tasks.rows import read_table
@@ -373,6 +374,19 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
     assert not {item.id for item in all_dev.dev} & {item.id for item in task.test}
 
 
+@pytest.mark.parametrize("answer", ["A", "C", "c", "six"])
+def test_a_choice_given_twice_is_one_choice_and_either_letter_is_right(
+    answer: str, tmp_path: Path
+) -> None:
+    """As in MMLU, where A and B are both "60,000,000"."""
+    choices = {"A": "six", "B": "five", "C": " six", "D": "nine"}
+    twice = {"question": "3 + 3?", "choices": choices, "answer": answer}
+    task = load_task(write(tmp_path / "t.json", {"dev": [twice], "test": [TEST]}))
+    item = task.dev[0]
+    assert (item.choices, item.answer) == ({"A": "six", "B": "five", "D": "nine"}, "A")
+    assert is_correct(item, "The answer is six.")
+
+
 # Real files
 
 
@@ -394,10 +408,9 @@ def test_public_files_load() -> None:
                 assert item.question == (row.get("question") or row["prompt"]).strip()
                 assert item.answer == str(row.get("answer", "")).strip()
                 assert item.plain == ("prompt" in row)
-                options = (
-                    {k: v.strip() for k, v in row["choices"].items()} if "choices" in row else None
-                )
-                assert item.choices == options
+                options = {k: v.strip() for k, v in row.get("choices", {}).items()}
+                assert (item.choices or {}).items() <= options.items()
+                assert sorted((item.choices or {}).values()) == sorted(set(options.values()))
 
 
 def test_a_new_question_or_a_column_may_be_0(tmp_path: Path) -> None:
