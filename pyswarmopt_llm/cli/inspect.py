@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,10 +74,25 @@ def recommended(errors: dict[str, int]) -> str | None:
 
 
 def next_command(space: str, experts: list[str], base: str | None) -> str:
-    """The next step for experts that mix in this space: a search."""
-    models = {"base": base or "BASE", "experts": experts, "task": "TASK.json"}
+    """The next step for experts that mix in this space: a search, with a pattern for experts that
+    are all of a folder.
+    """
+    folder = folder_of(experts)
+    named = experts if folder is None else [f"{folder}/*"]
+    models = {"base": base or "BASE", "experts": named, "task": "TASK.json"}
     chosen = None if space == DEFAULT else space
-    return command_text("search", **models, space=chosen, out="runs/first")
+    line = command_text("search", **models, space=chosen, out="runs/first")
+    return line.replace(shlex.quote(f"{folder}/*"), f"{shlex.quote(str(folder))}/*")
+
+
+def folder_of(experts: Sequence[str]) -> Path | None:
+    """The folder of which these experts are all that a shell's ``*`` finds; None: there is none."""
+    folder = Path(experts[0]).parent
+    named = {*map(Path, experts)}
+    if len(named) < 2 or not folder.is_dir():
+        return None
+    found = {path for path in folder.iterdir() if not path.name.startswith(".")}
+    return folder if found == named else None
 
 
 def _show(report: PreflightReport, rows: Sequence[ExpertRow], errors: dict[str, int]) -> None:

@@ -9,7 +9,7 @@ import logging
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -121,6 +121,7 @@ def run_job(
     as_lines: bool = False,
 ) -> None:
     """Run `job` with a progress listener (`as_lines`: every event as JSON), then print its result."""
+    told = set[str]()
     with interruptible(lambda: resuming(run)), ExitStack() as stack:
         listeners: list[OnEvent] = []
         if as_lines:
@@ -131,6 +132,7 @@ def run_job(
         def on_event(event: Event) -> None:
             if event.kind == "note":  # its settings are shown as options
                 text = with_flags(event.data["text"])
+                told.add(text)
                 event = replace(event, data={**event.data, "text": text})
             for listener in list(listeners):
                 try:
@@ -146,17 +148,21 @@ def run_job(
     if as_json:
         typer.echo(json.dumps(finished.result))
     else:
-        show_result(open_console(), finished.run, finished.result)
+        show_result(open_console(), finished.run, finished.result, told)
 
 
-def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
-    """Print a finished run: verdict, scores, cost, next steps, and the draws of a grid."""
+def show_result(
+    console: Console, run: Path, result: Mapping[str, Any], told: Collection[str] = ()
+) -> None:
+    """Print a finished run: verdict, scores, cost, next steps, and the draws of a grid; its notes
+    except those already told.
+    """
     from pyswarmopt_llm.report.findings import findings
     from pyswarmopt_llm.report.terminal import print_findings, table_of
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
 
-    notes = [with_flags(note) for note in result.get("notes", ())]
+    notes = [note for note in map(with_flags, result.get("notes", ())) if note not in told]
     shown = Result.from_json({**result, "notes": notes})
     about = read_about(run)
     about = replace(about, notes={name: with_flags(note) for name, note in about.notes.items()})

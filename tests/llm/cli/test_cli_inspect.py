@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,10 +32,8 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     assert "--space delta: these experts can" in out
     *_, last = lines
     assert last.startswith("Next: swarm-llm search --base ")
-    assert (
-        shlex.split(last)[-4:] == ["--task", "TASK.json", "--out", "runs/first"]
-        and str(tiny_experts[2]) in last
-    )
+    assert shlex.split(last)[-4:] == ["--task", "TASK.json", "--out", "runs/first"]
+    assert f"--experts {tiny_experts[0].parent}/* " in last
 
 
 def test_a_narrow_screen_shows_a_paragraph_each_and_factor_alone_is_no_error(
@@ -102,3 +101,22 @@ def test_a_refusal_has_one_line_on_stderr(
     (line,) = said.err.splitlines()
     assert line.startswith("error: ") and "nowhere" in line
     assert not options or json.loads(said.out)["recommended"] is None
+
+
+def test_experts_that_are_all_of_a_folder_are_named_by_a_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "my adapters"
+    experts = [folder / name for name in ("bank", "clinic", "shop")]
+    for path in (*experts, folder / ".cache"):
+        path.mkdir(parents=True)
+    line = next_command("delta", [f"{path}/" for path in experts], "b")
+    shown = subprocess.run(
+        ["bash", "-c", line.replace("swarm-llm", "printf '%s\\n'", 1)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = shown.stdout.splitlines()
+    assert line.count("/") < 2 * str(folder).count("/")
+    assert words[words.index("--experts") + 1 : words.index("--task")] == [*map(str, experts)]
+    some = shlex.split(next_command("delta", [*map(str, experts[:2])], "b"))
+    assert some[some.index("--experts") + 1 : some.index("--task")] == [*map(str, experts[:2])]

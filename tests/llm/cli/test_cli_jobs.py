@@ -15,6 +15,7 @@ from search_helpers import exit_code
 from pyswarmopt_llm.cli.demo import demo_base
 from pyswarmopt_llm.cli.running import steps
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.experts.quantised import embedded
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
@@ -106,3 +107,21 @@ def test_a_line_stays_for_each_step_that_is_done(capsys: pytest.CaptureFixture[s
         show("second", False)
     captured = capsys.readouterr()
     assert captured.err == "first [bold]\n" and not captured.out
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_a_note_is_printed_once(
+    quiet: list[str], tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn = "t.csv names no split; see `split_seed`"
+
+    def search(config: Any, on_event: Any) -> Any:
+        if on_event is not None:
+            on_event(note(drawn))
+        return types.SimpleNamespace(run=tmp_path, result={**RESULT, "notes": [drawn, "fewer"]})
+
+    install(search=search)
+    assert exit_code(*SEARCH, str(tmp_path), *quiet) == 0
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).count("t.csv names no split; see --set") == 1
+    assert captured.out.count("fewer") == 1
