@@ -85,6 +85,28 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def suggesting(function: Callable[P, R]) -> Callable[P, R]:
+    """Answer an unknown argument with the nearest name: TypeError, one line.
+
+    Example:
+        >>> suggesting(lambda tasks, seed: tasks)(task="t.json", seed=1)
+        Traceback (most recent call last):
+        TypeError: <lambda>() has no argument task; did you mean tasks?
+    """
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    called = function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in names:
+                hint = did_you_mean(name, names, f"help({called}) lists them")
+                raise TypeError(f"{called}() has no argument {name}; {hint}")
+        return function(*args, **kwargs)
+
+    return call
+
+
 def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
     """A hint for an unknown name: the nearest known one, or `otherwise`.
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, TypeVar, get_type_hints
 
+from pyswarmopt.base.spelling import suggesting
 from pyswarmopt.base.words import largest
 from pyswarmopt_llm.common.errors import InvalidOption
 
@@ -129,13 +130,16 @@ def option_name(field: str, option: Option | None = None) -> str:
 
 
 def documented(config: type[T]) -> type[T]:
-    """Add the options' help to a configuration's docstring, and reduce its signature to types."""
+    """Add the options' help to a configuration's docstring, reduce its signature to types, and
+    answer a wrong name with the nearest.
+    """
     lines = [f"        {name}: {option.help}" for name, option in options_of(config).items()]
     config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
     hints = get_type_hints(config)
     _, *parameters = inspect.signature(vars(config)["__init__"]).parameters.values()
     plain = [each.replace(annotation=hints[each.name]) for each in parameters]
     config.__signature__ = inspect.Signature(plain)  # type: ignore[attr-defined]
+    config.__init__ = suggesting(config.__init__)  # type: ignore[method-assign]
     return config
 
 

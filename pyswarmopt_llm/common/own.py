@@ -120,15 +120,12 @@ def use_names(config: Any) -> None:
     kind: Any = type(config)
     for name, several in _several(kind).items():
         value = getattr(config, name)
-        if not several:
-            object.__setattr__(config, name, _one(name, value))
-        elif isinstance(value, Mapping):
-            pairs = tuple(f"{key}={_one(name, each)}" for key, each in value.items())
-            object.__setattr__(config, name, pairs)
-        elif not isinstance(value, tuple | list):
-            object.__setattr__(config, name, (_one(name, value),))
-        else:
-            object.__setattr__(config, name, tuple(_one(name, each) for each in value))
+        if several and isinstance(value, Mapping):
+            value = [f"{key}={_one(name, each)}" for key, each in value.items()]
+        elif several and not isinstance(value, tuple | list):
+            value = [value]
+        names = tuple(_one(name, each) for each in value) if several else _one(name, value)
+        object.__setattr__(config, name, names)
 
 
 def _one(name: str, value: Any) -> Any:

@@ -223,9 +223,9 @@ def check_answers(
         Traceback (most recent call last):
         pyswarmopt_llm.common.errors.InvalidOption: scoring letter: metric f1 is scored by generate; remove it
     """
-    used: set[str] = set()
-    for name, metric in metrics.items():
-        used.update(scorings_of(metric, scoring, tasks[name]))
+    used = {
+        how for name, metric in metrics.items() for how in scorings_of(metric, scoring, tasks[name])
+    }
     if scoring not in ("auto", *used):
         first = next(iter(metrics.values()), None)
         by = f"`metric` {first.name} is scored by {first.scoring}" if first else "a function scores"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from string import ascii_uppercase
@@ -128,10 +128,9 @@ class Columns:
             raise UserError(
                 f'{row.location}: split must be "dev" or "test", not {split!r}; rename it'
             )
-        for name in needed:
-            value = row.values.get(self.header(name))
+        for column in map(self.header, needed):
+            value = row.values.get(column)
             if value is None or not str(value).strip():
-                column = self.header(name)
                 raise UserError(
                     f'{row.location}: nothing in column "{column}"; fill it in or remove the row'
                 )
@@ -172,7 +171,8 @@ def find_columns(
     wanted = "prompt" in given and "question" not in given
     verbatim = "prompt" in names and (prompts or wanted or "question" not in names)
     asked = "prompt" if verbatim else first_of(QUESTION, names)
-    replied = first_of(("answer",) if verbatim else _given_first(ANSWER, given), names)
+    answers = sorted(ANSWER, key=lambda name: name not in given)  # first what the user named
+    replied = first_of(("answer",) if verbatim else answers, names)
     csv = table.path.suffix.lower() in DELIMITED
     missing = [] if asked else ["question"]
     if answered and not replied and not verbatim:
@@ -207,15 +207,9 @@ def in_other_case(headers: Sequence[str], told: Mapping[str, str]) -> dict[str, 
     return {name: plain[name.casefold()] for name in sorted(ours) if name.casefold() in plain}
 
 
-def _given_first(names: Sequence[str], told: Mapping[str, str]) -> Sequence[str]:
-    """Our names, before others those for which the user named a column."""
-    return sorted(names, key=lambda name: name not in told)
-
-
-def first_of(names: Sequence[str], columns: Iterable[str]) -> str:
+def first_of(names: Sequence[str], columns: Collection[str]) -> str:
     """The first name that is a column; "" if there is none."""
-    present = set(columns)
-    return next((name for name in names if name in present), "")
+    return next((name for name in names if name in columns), "")
 
 
 def check_names(told: Mapping[str, str], names: Sequence[str], where: str) -> None:

@@ -52,14 +52,14 @@ def parse_item(
         first, *more = _right_answers(record["answer"])
         answer = _text(first, "answer", location)
         others = [*more, *others]
-        if choices is not None and more:
-            raise UserError(
-                f"{location}: {len(more) + 1} answers, of which one option only is right; give its letter"
-            )
         if choices is not None:
+            if more:
+                raise UserError(
+                    f"{location}: {len(more) + 1} answers, of which one option only is right; give its letter"
+                )
             answer = _right_letter(answer, choices, letters, location, isinstance(first, int))
     if choices is not None:
-        choices, answer = _without_repeats(choices, answer, location)
+        choices, answer = _each_once(choices, answer)
     if others:
         meta["answers"] = _meta(others)
     has_id = record.get("id") not in (None, "")
@@ -138,10 +138,6 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str] | None, dict[str, 
     if raw is None:
         return None, {}
     labels, texts = _labelled(raw, where)
-    if len(texts) < 2:
-        raise UserError(
-            f"{where}: {len(texts)} choice; give at least two, or none for an open question"
-        )
     if len(texts) > len(ascii_uppercase):
         raise UserError(f"{where}: {len(texts)} choices; at most 26 can be lettered")
     letters = [label.strip().upper() for label in labels]
@@ -149,6 +145,10 @@ def _choices(raw: object, where: str) -> tuple[dict[str, str] | None, dict[str, 
         letters = list(ascii_uppercase[: len(texts)])
     pairs = zip(letters, texts, strict=True)
     choices = {letter: _text(text, f"choice {letter}", where) for letter, text in pairs}
+    if len({*choices.values()}) < 2:
+        raise UserError(
+            f"{where}: give at least two choices that differ, or none for an open question"
+        )
     return choices, dict(zip(labels, letters, strict=True))
 
 
@@ -180,10 +180,11 @@ def _right_letter(
         raise UserError(
             f"{where}: the answer {answer} is a number, of an option or its text; give the letter"
         )
-    letters = [letter for letter, text in choices.items() if text == answer]
-    letters = letters or [letter for letter in choices if letter == answer.upper()]
-    if letters:
-        return letters[0]
+    for letter, text in choices.items():
+        if text == answer:
+            return letter
+    if answer.upper() in choices:
+        return answer.upper()
     shown = repr(answer if len(answer) <= _LONG else answer[: _LONG - 3] + "...")
     raise UserError(
         f"{where}: the answer {shown} is not among the choices {', '.join(choices)}; "
@@ -191,16 +192,10 @@ def _right_letter(
     )
 
 
-def _without_repeats(
-    choices: Mapping[str, str], answer: str, where: str
-) -> tuple[dict[str, str], str]:
-    """The choices, a text given twice under its first letter only; and the right letter among them."""
-    first: dict[str, str] = {}
-    for letter, text in choices.items():
-        first.setdefault(text, letter)
-    if len(first) < 2:
-        raise UserError(f"{where}: its {len(choices)} choices are one text; correct it")
-    return {letter: text for text, letter in first.items()}, first.get(choices.get(answer, ""), "")
+def _each_once(choices: dict[str, str], answer: str) -> tuple[dict[str, str], str]:
+    """The choices, a text given twice under its first letter only; and the right letter of these."""
+    first = {text: letter for letter, text in reversed(choices.items())}
+    return {first[text]: text for text in choices.values()}, answer and first[choices[answer]]
 
 
 def _text(value: object, what: str, where: str) -> str:

@@ -148,13 +148,13 @@ def read_task(path: Path, reading: Reading) -> Task:
     """
     table = read_table(path)
     columns = find_columns(table, reading.columns)
-    if columns.question == "prompt":
-        items, note = parse_rows(table, columns.item, reading.skip_bad)
-    elif columns.labels or reading.names_labels:
+    verbatim = columns.question == "prompt"
+    if not verbatim and (columns.labels or reading.names_labels):
         items, note = _with_labels(table, columns, reading)
     else:
         items, note = parse_rows(table, columns.item, reading.skip_bad)
-        note = "; ".join(filter(None, (note, _written(items, table))))
+        written = "" if verbatim else _written(items, table)
+        note = "; ".join(filter(None, (note, written)))
     return task_of(table, columns, items, note, reading.seed)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from search_helpers import MakeSearch
 
 import pyswarmopt as pso
 import pyswarmopt_llm.common.own as own_module
+from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.other_optimizers import check_other, other_recipe
@@ -45,6 +48,24 @@ def test_a_dictionary_is_its_names_and_values() -> None:
         "b", ("x",), ("t",), "r", columns={"question": "body"}, settings={"step": 0.5}
     )  # type: ignore[arg-type]
     assert config.columns == ("question=body",) and config.settings == ("step=0.5",)
+
+
+@pytest.mark.parametrize(
+    ("config", "wrong", "right"),
+    [
+        (SearchConfig, "task", "tasks"),
+        (EvalConfig, "splits", "split"),
+        (CompareConfig, "method", "methods"),
+        (DistillConfig, "xyz", None),
+    ],
+)
+def test_a_wrong_name_of_a_setting_is_answered_with_the_nearest(
+    config: Callable[..., Any], wrong: str, right: str | None
+) -> None:
+    name = config.__name__
+    hint = f"did you mean {right}?" if right else f"help({name}) lists them"
+    with pytest.raises(TypeError, match=re.escape(f"{name}() has no argument {wrong}; {hint}")):
+        config(**{wrong: "x"})
 
 
 def test_an_object_has_a_name_and_a_function_of_a_file_that_of_its_file() -> None:
