@@ -1,0 +1,81 @@
+"""`studies.py`: a variant lacks what its name says, and the swarm of its page is in `factor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from laboratory import script
+
+from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.searching.decide import space_of
+
+studies = script("studies")
+
+
+def swarm_of(name: str, values: Any = None) -> Any:
+    """The swarm of a variant that begins with ten experts."""
+    bench = SimpleNamespace(start=lambda experts, seed: torch.eye(10, dtype=torch.float64))
+    return studies.make_swarm(bench, studies.VARIANTS[name], 0, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("full", [0.2, 0.3, 0.4, 0.05]),
+        ("no inertia", [0.0, 0.3, 0.4, 0.05]),
+        ("no p", [0.2, 0.0, 0.4, 0.05]),
+        ("no g", [0.2, 0.3, 0.0, 0.05]),
+        ("no repel", [0.2, 0.3, 0.4, 0.0]),
+        ("social 0.6", [0.2, 0.3, 0.6, 0.05]),
+    ],
+)
+def test_a_variant_has_the_coefficients_of_its_name(name: str, weights: list[float]) -> None:
+    assert [term.weight for term in swarm_of(name).recipe.velocity.terms] == weights
+
+
+def test_a_variant_lacks_the_part_of_its_name() -> None:
+    assert {term.random for term in swarm_of("no randomness").recipe.velocity.terms} == {"none"}
+    assert swarm_of("no schedule").recipe.schedule(40) == 0.8 > swarm_of("full").recipe.schedule(40)
+    assert swarm_of("no restart").recipe.restart[0].patience > 1000
+    sizes = ("no crossover", "15 particles", "full", "40 particles")
+    assert [len(swarm_of(name).ask()) for name in sizes] == [10, 15, 20, 40]
+
+
+def test_starting_velocities_are_zero_or_point_to_the_best() -> None:
+    assert not swarm_of("velocity zero").velocities.any()
+    swarm = swarm_of("velocity best", lambda x: [float(i == 13) for i in range(len(x))])
+    x = swarm.ask()
+    assert torch.equal(x, swarm_of("full").ask())
+    assert torch.equal(x + swarm.velocities, x[13].expand(20, -1))
+
+
+def test_copies_are_equal_and_the_weaker_half_is_weaker() -> None:
+    bench = SimpleNamespace(
+        vertices=torch.eye(10), experts=np.array([5, 9, 1, 8, 2, 7, 3, 6, 4, 0])
+    )
+    start = studies.Bench.start
+    copies = start(bench, "2 x 5", 0)
+    assert len(copies) == 10 and copies.unique(dim=0, return_counts=True)[1].tolist() == [5, 5]
+    drawn = [start(bench, "2 x 5", seed)[:2].argmax(dim=1).tolist() for seed in range(40)]
+    assert {number for pair in drawn for number in pair} == set(range(10))
+    assert torch.nonzero(start(bench, "weaker half", 0))[:, 1].tolist() == [2, 4, 6, 8, 9]
+
+
+def test_the_space_is_that_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever `--paper` takes a location for today."""
+
+    class Asked(Exception):
+        pass
+
+    def prepare(config: SearchConfig) -> None:
+        raise Asked(space_of(config))
+
+    (tmp_path / "experts").mkdir()
+    monkeypatch.setattr(studies, "prepare", prepare)
+    with pytest.raises(Asked, match="factor"):
+        studies.Bench(tmp_path, "t1", 1)
