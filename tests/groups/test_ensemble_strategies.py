@@ -151,6 +151,16 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
 
 
+def test_a_cascade_asks_the_best_on_dev_first_wherever_it_is_listed(context: GroupContext) -> None:
+    """Ann, bob and cid are right on five, three and one of six dev items."""
+    backwards = context_of({name: P[name] for name in reversed(P)}, RIGHT, dev=6)
+    pair = [load_strategy("cascade").decide(one, one.task.test) for one in (context, backwards)]
+    first, last = ([(v.answer, v.notes, v.tokens) for v in verdicts] for verdicts in pair)
+    assert first == last
+    asked = [[ballot is not None for ballot in verdict.ballots] for verdict in pair[1]]
+    assert [False, False, True] in asked and all(row[2] for row in asked)
+
+
 def with_hood(strategy, context: GroupContext, right, monkeypatch) -> list[Verdict]:
     """What the strategy decides with neighbours that were counted elsewhere."""
 
@@ -239,6 +249,11 @@ def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help
     assert len(judge.asked) == 4  # two orders, two letters each
     both = sorted((p.index("red") < p.index("blue")) for p, _ in judge.asked)
     assert both == [False, False, True, True]
+
+
+def test_who_judges_is_named_or_the_best_on_dev() -> None:
+    backwards = context_of({name: P[name] for name in reversed(P)}, RIGHT, dev=6)
+    assert [backwards.judge(name).name for name in ("", "bob")] == ["ann", "bob"]
 
 
 def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:

@@ -20,6 +20,8 @@ from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.scores.tasks import Task
 
+NAMES = ("ann", "bob", "cid", "dan")
+
 
 def words(text: str) -> int:
     return len(text.split())
@@ -88,6 +90,14 @@ def test_all_speak_at_once() -> None:
     group = [sheep("ann", "A"), sheep("bob", "B")]
     verdict = verdict_of(group, "refine:3")
     assert verdict.notes["rounds"] == [["A", "B"], ["B", "A"]] * 2 and verdict.tied
+
+
+def test_each_reads_one_argument_for_each_answer_of_all_others() -> None:
+    """Bob and dan both say B: who reads both is shown bob's, who is listed first."""
+    group = [stubborn(name, letter) for name, letter in zip(NAMES, "ABCB", strict=True)]
+    verdict_of(group, "refine:1")
+    heard = [re.findall(r"Somebody else says: I am (\w+)", one.prompts[1]) for one in group]
+    assert heard == [["bob", "cid"], ["ann", "cid", "dan"], ["bob", "ann"], ["ann", "bob", "cid"]]
 
 
 ARGUMENTS = st.lists(
@@ -213,8 +223,8 @@ LIKES = {"red": (0.9, 0.4), "blue": (0.15, 0.9), "green": (0.2, 0.3)}
 JUDGES = {"red": (0.3, 0.35), "blue": (0.2, 0.3), "green": (0.7, 0.25)}
 
 
-def player(name: str, row: list[float]) -> Scripted:
-    """Proposes and judges as the tables say."""
+def player(name: str, *rows: list[float]) -> Scripted:
+    """Proposes and judges as the tables say; its own answers have these probabilities."""
 
     def logprob(user: str | None, text: str) -> float:
         assert user is not None
@@ -224,11 +234,12 @@ def player(name: str, row: list[float]) -> Scripted:
         colour = re.findall(r"Proposed answer: (.*)", user)[0]
         return math.log(JUDGES[colour][text == "incorrect"])
 
-    return Scripted(name, [row] * 2, logprobs=logprob)
+    return Scripted(name, rows, logprobs=logprob)
 
 
 def test_the_consensus_game_is_played_with_normalised_policies() -> None:
-    ann, bob = player("ann", [0.8, 0.1, 0.1]), player("bob", [0.1, 0.1, 0.8])
+    ann = player("ann", *[[0.8, 0.1, 0.1]] * 2)
+    bob = player("bob", *[[0.1, 0.1, 0.8]] * 2)
     asked = context([ann, bob], "AB")
     (verdict,) = consensus_game.consensus_game(asked, asked.task.test)
     g, d = (np.array(list(table.values())).T for table in (LIKES, JUDGES))
@@ -239,16 +250,28 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     assert "correct or incorrect" in bob.asked[0][0]
 
 
-def test_the_follower_believes_what_the_others_believe_on_average() -> None:
+def test_the_best_on_dev_proposes_and_the_next_evaluates_wherever_they_are_listed() -> None:
+    """Of two dev items ann is right on both, bob on one, cid on none."""
+    a, b, c = [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]
+    cid, bob, ann = player("cid", c, c, c), player("bob", a, a, a), player("ann", a, b, c)
+    items = quiz("ABC", 2)
+    group = GroupContext([cid, bob, ann], Task("quiz", items[:2], items[2:]), "letter")
+    consensus_game.consensus_game(group, items[2:])
+    judged = [["Proposed answer" in str(user) for user, _ in one.asked] for one in (cid, bob, ann)]
+    assert judged == [[], [True] * 6, [False] * 6]
+
+
+@pytest.mark.parametrize("listed", [("ann", "bob", "dan", "cid"), ("cid", "dan", "bob", "ann")])
+def test_the_follower_believes_what_the_others_believe_on_average(listed: tuple[str, ...]) -> None:
     """By hand: on dev 8, 7, 7 and 5 of nine right, so beliefs of 0.83, 0.73, 0.73 and 0.53, of three
     options the rest shared. Ann leads with A. Where bob and dan say B and cid A, the mean is 0.27 for
-    A, 0.57 for B; where dan says A, too, 0.47 for A: more than half.
+    A, 0.57 for B; where dan says A, too, 0.47 for A: more than half. Ann leads
+    wherever she is listed.
     """
     said = {"ann": "A" * 8 + "BAA", "bob": "A" * 7 + "BBBB", "dan": "A" * 7 + "BBBA"}
     said["cid"] = "A" * 5 + "BBBBAA"
     rows = {
-        name: (np.eye(3) + 0.1)[["ABC".index(a) for a in row]].tolist()
-        for name, row in said.items()
+        name: (np.eye(3) + 0.1)[["ABC".index(a) for a in said[name]]].tolist() for name in listed
     }
     asked = context_of(rows, "A" * 11, dev=9, without_scores=list(said))
     verdicts = stackelberg.leader_and_follower(asked, asked.task.test)
