@@ -190,6 +190,10 @@ def test_a_router_asks_the_best_nearby_alone(
     assert [v.notes["member"] for v in decided] == ["cid", "bob", "cid", "ann"]
     assert [v.answer for v in decided] == ["B", "B", "A", "B"]
     assert {v.tokens for v in decided} == {13}
+    # ann and cid are level on the fourth: she is better on dev, wherever she is listed
+    backwards = context_of({name: P[name] for name in reversed(P)}, RIGHT, dev=6)
+    again = with_hood(selection.by_neighbours, backwards, right[::-1], monkeypatch)
+    assert [v.notes["member"] for v in again] == ["cid", "bob", "cid", "ann"]
 
 
 def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
