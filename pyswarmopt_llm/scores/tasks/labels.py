@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
 from string import ascii_uppercase
@@ -68,7 +68,7 @@ def spelling(label: str) -> str:
 
 
 def check_label(item: Item, names: Mapping[str, str]) -> None:
-    """Refuse an item with several labels, or with an unnamed label while others have names.
+    """Refuse an item with several labels, or with a label that is neither a named number nor a name.
 
     Raises:
         UserError: names the label.
@@ -81,10 +81,11 @@ def check_label(item: Item, names: Mapping[str, str]) -> None:
             'chosen; give one to each row, or call the column "answer" where each is right'
         )
     label = plain_number(item.answer)
-    if names and label not in names:
+    if names and label not in names and spelling(label) not in map(spelling, names.values()):
         spec = ",".join(f"{number}={name}" for number, name in names.items())
+        advice = f"add {label}=NAME" if _is_number(label) else "write one of these"
         raise UserError(
-            f"{item.location}: the label {label!r} has no name in `columns` {spec}; add {label}=NAME"
+            f"{item.location}: the label {label!r} has no name in `columns` {spec}; {advice}"
         )
 
 
@@ -113,7 +114,7 @@ def label_choices(
     """
     numbers = [plain_number(item.answer) for item in items]
     written = [names.get(number, number) for number in numbers]
-    label_of = _label_of(written, synonyms)
+    label_of = _label_of(written, synonyms, names.values())
     answers = [label_of[text] for text in written]
     labels = sorted(set(answers))
     _check_labels(labels, len(items), where)
@@ -124,8 +125,12 @@ def label_choices(
     return [replace(item, choices=choices, answer=letters[answer]) for item, answer in pairs], note
 
 
-def _label_of(written: Sequence[str], synonyms: Mapping[str, str]) -> dict[str, str]:
-    """Written label -> label: by the synonyms, else the commonest variant of its spelling."""
+def _label_of(
+    written: Sequence[str], synonyms: Mapping[str, str], names: Iterable[str]
+) -> dict[str, str]:
+    """Written label -> label: by the synonyms, else as the user names it, else the commonest variant
+    of its spelling.
+    """
     told = {text: synonyms.get(spelling(text), text) for text in written}
     unused = synonyms.keys() - set(map(spelling, told))
     if unused:
@@ -134,7 +139,7 @@ def _label_of(written: Sequence[str], synonyms: Mapping[str, str]) -> dict[str, 
     best: dict[str, str] = {}
     for label in sorted(counts, key=lambda label: (-counts[label], label.isupper(), label)):
         best.setdefault(spelling(label), label)
-    best |= {spelling(label): label for label in synonyms.values()}
+    best |= {spelling(label): label for label in (*names, *synonyms.values())}
     return {text: best[spelling(label)] for text, label in told.items()}
 
 
@@ -160,12 +165,21 @@ def _counts(answers: Sequence[str]) -> list[str]:
 
 
 def _unnamed(labels: Sequence[str]) -> list[str]:
-    """A note on labels that are numbers."""
-    if not all(label.lstrip("-").isdigit() for label in labels):
+    """A note on labels that are numbers, all or some."""
+    numbers = list(filter(_is_number, labels))
+    if not numbers:
         return []
-    spec = ",".join(f"{label}=NAME" for label in labels[:2]) + ",..." * (len(labels) > 2)
+    spec = ",".join(f"{label}=NAME" for label in numbers[:2]) + ",..." * (len(numbers) > 2)
     why = "they are numbers, which tell a model nothing: name them with `columns`"
+    if len(numbers) < len(labels):
+        why = (
+            "some are numbers, others words: if they mean the same, name the numbers with `columns`"
+        )
     return [f"{why} {spec}"]
+
+
+def _is_number(label: str) -> bool:
+    return label.removeprefix("-").isdigit()
 
 
 def plain_number(label: str) -> str:

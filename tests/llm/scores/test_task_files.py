@@ -374,6 +374,25 @@ def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Pa
     assert not {item.id for item in all_dev.dev} & {item.id for item in task.test}
 
 
+def test_labels_that_are_numbers_in_some_rows_and_words_in_others_are_told_and_joined(
+    tmp_path: Path,
+) -> None:
+    """1 and "1" are one label in JSON; "good" is what 1 means once that is said."""
+    labels = [0, 1, "1", "good", "Bad"] * 3
+    rows = [{"text": f"message {i}", "label": label} for i, label in enumerate(labels)]
+    path = write(tmp_path / "mood.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    mixed = load_task(path)
+    assert "choices: 1 6, " in mixed.note
+    assert mixed.note.endswith("name the numbers with `columns` 0=NAME,1=NAME")
+    task = load_task(path, columns=["0=bad", "1=good"])
+    assert list((task.dev[0].choices or {}).values()) == ["bad", "good"]
+    means = {"0": "bad", "1": "good", "good": "good", "Bad": "bad"}
+    found = {item.question: item.answer_text for item in (*task.dev, *task.test)}
+    assert found == {row["text"]: means[str(row["label"])] for row in rows}
+    with pytest.raises(UserError, match="label 'Bad' has no name in"):
+        load_task(path, columns=["0=poor", "1=good"])
+
+
 @pytest.mark.parametrize("answer", ["A", "C", "c", "six"])
 def test_a_choice_given_twice_is_one_choice_and_either_letter_is_right(
     answer: str, tmp_path: Path
