@@ -142,9 +142,8 @@ class Loop(ABC, Generic[R]):
                 self._show_progress(end="\n")
                 return result
         except Exception as error:
-            if self._evaluator.calls:
-                self._note_part()
-                keep_in(error, self._result({FAILED: 1.0}))
+            self._note_part()
+            keep_in(error, self._result({FAILED: 1.0}))
             raise
 
     def _ask(self) -> Any:

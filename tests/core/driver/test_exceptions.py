@@ -96,9 +96,25 @@ def test_a_function_that_fails_at_once_is_called_no_more_often_than_the_limit_sa
     assert len(calls) == limit  # with one point, and with some at once
 
 
-def test_what_is_wrong_before_the_first_call_has_no_result():
-    with pytest.raises(ValueError, match="fun returned") as caught:
-        pso.minimize(lambda x: "no", BOX, max_evals=10)
+def no(x):
+    raise ValueError("not with me")
+
+
+@pytest.mark.parametrize("how", [{}, {"recipe": "constriction"}, {"asynchronous": True}])
+@pytest.mark.parametrize(
+    ("fun", "constraints"), [(no, None), (lambda x: "no", None), (bowl, no), (bowl, str)]
+)
+def test_an_exception_at_the_first_call_has_a_result_without_a_value(fun, constraints, how):
+    with pytest.raises(ValueError, match=r"not with me|returned") as caught:
+        pso.minimize(fun, BOX, constraints=constraints, max_evals=10, seed=0, **how)
+    r = caught.value.result
+    assert (r.fun, r.success, r.status, r.nit) == (np.inf, False, "exception", 0)
+    assert not hasattr(caught.value, "__notes__")  # nothing to point at
+
+
+def test_what_is_wrong_before_the_search_has_no_result():
+    with pytest.raises(ValueError, match="max_evals") as caught:
+        pso.minimize(bowl, BOX, max_evals=0)
     assert not hasattr(caught.value, "result")
 
 
