@@ -63,7 +63,8 @@ class Evaluator:
         idle: known points in a row, without a new one.
         failures: type of error, or kind of number -> count of points without a finite value, with
             the first message.
-        confirms: whether a call is reserved for `confirm`, as always for a vectorised `fun`.
+        confirms: whether a call is reserved for `confirm`, as always for a vectorised `fun` with one
+            output.
         retries: most repetitions of a failed call.
         form: what `fun` takes and returns.
         patience: seconds to wait for a call under way.
@@ -93,6 +94,7 @@ class Evaluator:
         self.memory: Memory | None = None
         self.afresh = False
         self.idle = 0
+        self._returns_one = outputs is None  # best point, which is then called alone
         self._again = -1, math.nan  # calls before the best point was called again, and its value
         self._deadline = self.patience = math.inf
         self._forgive, self.retries = _read_on_error(on_error)
@@ -140,7 +142,7 @@ class Evaluator:
 
     @property
     def _keeps_one(self) -> bool:
-        return bool(self.form.vectorized) or self.confirms
+        return self.confirms or (self._returns_one and bool(self.form.vectorized))
 
     def __call__(self, points: Floats) -> tuple[Floats, Bools, Exception | None]:
         """Evaluate the points, (N, D), in order, as far as the calls last.

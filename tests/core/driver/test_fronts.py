@@ -197,3 +197,16 @@ def test_a_failed_draw_costs_a_noisy_front_no_point():
     front = pso.minimize_multi(noisy, [(-3, 5)], max_evals=400, seed=1, noisy=True)
     assert len(front.x) > 3
     assert np.isfinite(front.fun).all()
+
+
+@pytest.mark.parametrize("how", [{}, {"noisy": True}, {"recipe": "constriction"}])
+def test_a_function_of_many_points_is_called_for_all_of_the_budget(how):
+    """No call is kept back: the front's values are those of its calls."""
+    calls = []
+
+    def fun(x):
+        calls.extend(x)
+        return np.stack([(x**2).sum(axis=1), ((x - 2) ** 2).sum(axis=1)], axis=1)
+
+    r = pso.minimize_multi(fun, BOX, max_evals=47, seed=0, vectorized=True, **how)
+    assert (r.nfev, len(calls)) == (47, 47)
