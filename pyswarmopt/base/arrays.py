@@ -151,6 +151,18 @@ def as_arrays(saved: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_array(value) if is_tensor(value) else value for name, value in saved.items()}
 
 
+def untensored(data: Any) -> Any:
+    """Tensors, also those in lists and tuples, as arrays; anything else unchanged.
+
+    Example:
+        >>> untensored([1.0, (2.0, None)])
+        [1.0, [2.0, None]]
+    """
+    if isinstance(data, list | tuple):
+        return [untensored(each) for each in data]
+    return as_array(data) if is_tensor(data) else data
+
+
 def as_array(tensor: Array) -> npt.NDArray[Any]:
     """A tensor as an array, sharing memory if on the CPU; bfloat16 becomes float32, which NumPy
     lacks. Arrays are returned unchanged.

@@ -22,6 +22,7 @@ from pyswarmopt.base.arrays import (
     is_tensor,
     like,
     namespace,
+    untensored,
 )
 from pyswarmopt.base.blocks import blocks
 
@@ -157,15 +158,12 @@ def as_target(target: float, maximize: bool) -> float:
 
 def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     """A copied real float64 array of exactly that shape (nothing is broadcast)."""
-    if not (isinstance(data, np.ndarray) or is_tensor(data)):
-        data = np.asarray(data)
-    _refuse_complex("values", data)
-    if isinstance(data, np.ndarray) and not holds_numbers(data):
+    given = np.asarray(untensored(data))
+    _refuse_complex("values", given)
+    if not holds_numbers(given):
         raise ValueError("values hold something else than numbers")
     try:
-        values = np.array(
-            data.cpu().double().numpy(force=True) if is_tensor(data) else data, dtype=np.float64
-        )
+        values = np.array(given, dtype=np.float64)
     except OverflowError:
         raise ValueError("values hold a number beyond the range of float64") from None
     if values.shape != shape:

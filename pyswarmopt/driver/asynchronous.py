@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import Future
+from functools import cached_property
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,10 +57,14 @@ class AsynchronousSearch(Search):
                 raise ValueError(f"asynchronous=True {why}")
         self._identity["asynchronous"] = True
         self._calls: dict[Future[CallOutcome], _PendingCall] = {}
-        self._answered: SimpleQueue[Future[CallOutcome]] = SimpleQueue()
         self._again: list[Ticket] = []  # under way when the checkpoint was written
         # particle, value and point, in this iteration
         self._told: list[tuple[int, float, float, Floats]] = []
+
+    @cached_property
+    def _answered(self) -> SimpleQueue[Future[CallOutcome]]:
+        """Finished calls; made at the first call, for a `Study` makes none and can be pickled."""
+        return SimpleQueue()
 
     def _iterate(self) -> None:
         swarm = self._swarm

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, as_array, is_tensor
+from pyswarmopt.base.arrays import Floats, as_array, is_tensor, untensored
 from pyswarmopt.driver.result import Result
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ def known_points(known: Known | None, space: Space | None, dim: int) -> KnownPoi
         )
     points = starting_points(known[0], space)
     try:
-        values = np.asarray(known[1], dtype=np.float64)
+        values = np.asarray(untensored(known[1]), dtype=np.float64)
         if len(known) == 3:
-            more = np.asarray(known[2], dtype=np.float64)
+            more = np.asarray(untensored(known[2]), dtype=np.float64)
             values = np.column_stack([values, more])
     except (TypeError, ValueError, OverflowError):
         raise ValueError(

@@ -5,7 +5,6 @@ and told their values.
 from __future__ import annotations
 
 import math
-import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.call import CallOutcome
+from pyswarmopt.driver.form import Form, WrongShapeError
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, returned_row
 from pyswarmopt.driver.problem.encoding import check_inside
@@ -57,7 +57,8 @@ def _called_elsewhere(*x: Any, **params: Any) -> float:  # whatever the space's 
 
 
 class Study:
-    """A search that is asked for points, and told their values, in any order.
+    """A search that is asked for points, and told their values, in any order. It can be copied and
+    pickled, with its pending trials.
 
     Args:
         bounds: see `pyswarmopt.minimize`, as for the other arguments. Either this or `space`.
@@ -125,7 +126,7 @@ class Study:
     def tell(
         self,
         point: Trial | npt.ArrayLike | Mapping[str, Any],
-        value: float | None,
+        value: float | npt.ArrayLike | None,
         constraints: Any = None,
     ) -> None:
         """Take in a value.
@@ -133,7 +134,8 @@ class Study:
         Args:
             point: a trial from `ask`; or any point, (D,), or parameters by name, even if not
                 requested.
-            value: the function's value there; None, or a non-finite number, for a failure.
+            value: the function's value there, a number, or an array or tensor of one; None, or a
+                non-finite number, for a failure.
             constraints: with ``constraints="returned"``, the constraints there, at most 0 where
                 allowed.
 
@@ -172,6 +174,14 @@ class Study:
         """Evaluations and the best value, in a line."""
         found = self.result()
         return f"<Study: {found.nfev} evaluations, best {found.fun:.6g}, {found.status}>"
+
+
+def _number(value: Any) -> float:
+    """A told value, read as `minimize` reads what a function returns."""
+    try:
+        return float(Form(False, None, False).read(untensored(value)))
+    except WrongShapeError:
+        raise ValueError(f"tell: value={value!r} is no number") from None
 
 
 class _Told(AsynchronousSearch):
@@ -213,7 +223,7 @@ class _Told(AsynchronousSearch):
         memory = self._evaluator.memory
         return x.tobytes() if memory is None else memory.key(x)
 
-    def take(self, point: Any, value: float | None, constraints: Any) -> None:
+    def take(self, point: Any, value: Any, constraints: Any) -> None:
         told = point if isinstance(point, Trial) else None
         if told is not None and told.number not in self._points:
             raise ValueError(f"trial {told.number} was told already, or is not of this study")
@@ -238,21 +248,20 @@ class _Told(AsynchronousSearch):
         check_inside(points, low, high, "point")
         return points[0]
 
-    def _read_value(self, value: float | None, constraints: Any) -> Floats | float:
+    def _read_value(self, value: Any, constraints: Any) -> Floats | float:
         """The value, followed by its constraints."""
-        if value is not None and not isinstance(value, numbers.Real):
-            raise ValueError(f"tell: value={value!r} is no number")
-        if value is None or (constraints is None and not math.isfinite(value)):
-            self._evaluator.count_if_failed(math.nan)
+        number = math.nan if value is None else _number(value)
+        if value is None or (constraints is None and not math.isfinite(number)):
+            self._evaluator.count_if_failed(number)
             return math.nan
         if self._problem.constraints.returned == (constraints is None):
             raise ValueError(
                 "tell: constraints= is given with each value where the study has "
                 "constraints='returned', and only there"
             )
-        told: Any = value
+        told: Any = number
         if constraints is not None:
-            told = returned_row(lambda x: (value, constraints), None)
+            told = returned_row(lambda x: (number, constraints), None)
         return self._evaluator.value(CallOutcome(told, None), last=True)
 
     def _take_unasked(self, x: Floats, row: Floats | float) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.loop import Reasons
 from pyswarmopt.driver.multi.multiobjective import MultiResult, MultiSearch
@@ -70,9 +70,9 @@ class MultiStudy:
         equality_tolerance: float = EQUALITY_TOLERANCE,
         recipe: str | Recipe | None = None,
     ) -> None:
-        told: deque[Floats] = deque()
+        told = _Answers()
         options = Options(
-            fun=lambda *x, **params: told.popleft(), bounds=bounds, population=population,
+            fun=told, bounds=bounds, population=population,
             max_evals=max_evals, seed=seed, x0=x0, integrality=integrality,
             constraints=constraints, categorical=categorical, space=space,
             equality_tolerance=equality_tolerance, recipe=recipe, vectorized=False,
@@ -84,7 +84,7 @@ class MultiStudy:
         return self._search.trials()
 
     def tell(self, values: npt.ArrayLike) -> None:
-        """Take in the objectives of the points from `ask`, (n, M); NaN for a failure.
+        """Take in the objectives of the points from `ask`, (n, M), also as tensors; NaN for a failure.
 
         Raises:
             ValueError: no `ask` before, or not M numbers for each point.
@@ -122,12 +122,17 @@ class MultiStudy:
         return f"<MultiStudy: {found.nfev} evaluations, {len(found.x)} points, {found.status}>"
 
 
+class _Answers(deque[Floats]):
+    """What was told; called as an objective, it gives the next."""
+
+    def __call__(self, *x: Any, **params: Any) -> Floats:
+        return self.popleft()
+
+
 class _Told(MultiSearch):
     """The search behind a `MultiStudy`. Its objective returns what was told, in the same order."""
 
-    def __init__(
-        self, options: Options, n_objectives: int, archive: int, told: deque[Floats]
-    ) -> None:
+    def __init__(self, options: Options, n_objectives: int, archive: int, told: _Answers) -> None:
         super().__init__(options, n_objectives, archive)
         self._evaluator.form.settled = True
         self._identity["study"] = True
@@ -167,8 +172,8 @@ class _Told(MultiSearch):
             raise ValueError("tell() without ask(): each round of points can be told once")
         wanted = len(self._trials), *self._evaluator.form.shape
         try:
-            rows = np.asarray(values, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+            rows = np.asarray(untensored(values), dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"tell: values are numbers of shape {wanted} ({error})") from error
         if rows.shape != wanted:
             raise ValueError(f"tell: values have shape {rows.shape}, their points need {wanted}")

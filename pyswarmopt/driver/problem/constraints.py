@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats, holds_numbers
+from pyswarmopt.base.arrays import Bools, Floats, holds_numbers, untensored
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
@@ -190,9 +190,8 @@ def returned_row(fun: Callable[[Any], Any], x: Any) -> Any:
     pair = answer
     if isinstance(answer, Mapping) and answer.keys() == {"fun", "constraints"}:
         pair = answer["fun"], answer["constraints"]
-    if not (
-        isinstance(pair, tuple | list) and len(pair) == 2 and holds_numbers(np.asarray(pair[0]))
-    ):
+    pair = untensored(pair)
+    if not (isinstance(pair, list) and len(pair) == 2 and holds_numbers(np.asarray(pair[0]))):
         return answer
     amounts = np.asarray(pair[1])
     if np.size(pair[0]) != 1 or amounts.ndim > 1 or not holds_numbers(amounts):

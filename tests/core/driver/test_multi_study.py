@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import pytest
 
@@ -89,6 +91,17 @@ def test_values_of_another_shape_are_refused_and_cost_nothing(wrong):
 def test_values_without_points_are_refused():
     with pytest.raises(ValueError, match="ask"):
         pso.MultiStudy(BOX, seed=0).tell([[1.0, 2.0]])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda study: pickle.loads(pickle.dumps(study))])
+def test_a_copied_or_pickled_study_goes_on_as_the_first(copied):
+    study = pso.MultiStudy(BOX, max_evals=50, seed=1)
+    while trials := study.ask():
+        other = copied(study)
+        study.tell([both(trial.x) for trial in trials])
+        other.tell([both(trial.x) for trial in trials])
+        assert [t.x.tolist() for t in other.ask()] == [t.x.tolist() for t in study.ask()]
+    same(study.result(), other.result())
 
 
 def test_another_studys_file_is_refused(tmp_path):

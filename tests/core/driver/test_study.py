@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import pickle
+
 import numpy as np
 import pytest
 from swarm_runs import bowl, steps_of
@@ -148,6 +152,71 @@ def test_what_cannot_be_told_is_refused(tell, says):
     study = pso.Study(BOX, seed=0)
     with pytest.raises(ValueError, match=says):
         tell(study, study.ask())
+
+
+def test_a_value_is_read_as_minimize_reads_it():
+    """Losses come as tensors and arrays of one number."""
+    torch = pytest.importorskip("torch")
+    loss = torch.tensor(2.5, requires_grad=True)
+    good = [2.5, np.float32(2.5), np.array(2.5), [2.5], loss, loss * 1, torch.tensor([2.5]).half()]
+    bad = [math.nan, np.array(math.nan), torch.tensor(math.inf)]
+    wrong = ["2.5", 1j, [1.0, 2.0], torch.zeros(2), 10**400]
+    for value in (*good, *bad, *wrong):
+        study = pso.Study(BOX, seed=0)
+        try:
+            r = pso.minimize(lambda x, value=value: value, BOX, max_evals=1, seed=0)
+        except ValueError:
+            with pytest.raises(ValueError, match=r"tell: value=.* is no number"):
+                study.tell(study.ask(), value)
+        else:
+            study.tell(study.ask(), value)
+            found = study.result()
+            assert (found.fun, found.nfev, found.failures) == (r.fun, 1, r.failures)
+
+
+def test_values_and_constraints_may_be_tensors_that_have_a_gradient():
+    torch = pytest.importorskip("torch")
+    loss = torch.tensor(2.5, requires_grad=True)
+    study = pso.Study(BOX, constraints="returned", seed=0)
+    study.tell(study.ask(), loss * 2, [loss - 3.0, -loss])
+    assert (study.result().fun, study.result().feasible) == (5.0, True)
+    front = pso.MultiStudy(BOX, seed=0)
+    front.tell([(loss, 2 * loss.bfloat16()) for _ in front.ask()])
+    assert front.result().fun[0].tolist() == [2.5, 5.0]
+    swarm = pso.Swarm(2, bounds=BOX, population=4, seed=0)
+    swarm.tell(swarm.ask(), [loss, 2 * loss, 3 * loss, 4 * loss])
+    assert swarm.best.value == 2.5
+    known = ([[1.0, 1.0]], [loss])
+    assert pso.minimize(lambda x: 9.0, BOX, known=known, max_evals=2, seed=0).fun == 2.5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bounds": BOX, "max_evals": 70},
+        {"space": SPACE, "constraints": strong, "max_evals": 40},
+        {"bounds": BOX, "recipe": "constriction", "max_evals": 70},
+    ],
+)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda study: pickle.loads(pickle.dumps(study))])
+def test_a_copied_or_pickled_study_goes_on_as_the_first(options, copied):
+    """With a pending trial, which either is told."""
+
+    def value(trial):
+        return bowl(trial.x) if trial.params is None else weight(**trial.params)
+
+    study = pso.Study(seed=0, **options)
+    asked = study.ask()
+    while asked is not None:
+        other = copied(study)
+        study.tell(asked, value(asked))
+        assert other.result().nfev == study.result().nfev - 1
+        other.tell(asked, value(asked))
+        asked = study.ask()
+        same = other.ask()
+        assert (asked is None) == (same is None)
+        assert asked is None or (asked.number, *asked.x) == (same.number, *same.x)
+    assert study.stop() == other.stop() and "max_evals" in study.stop()
 
 
 def test_a_file_of_another_study_is_refused(tmp_path):
