@@ -4,6 +4,7 @@ radius.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,11 @@ FULL_UP_TO = 32  # beyond this dimension only the model without mixed terms is f
 RIDGE = 1e-10  # ridge, as a share of the mean diagonal of the normal equations
 FLATTEST = 1e-12  # smallest spread of the points along an axis, as a share of the largest
 LEAST_WEIGHT = 0.1  # weight of the worst point; the best has 1
+FITTED = 1.5  # points per unknown in the fits of a search
+WIDER = 1.4  # factor of the radius after a minimum that was better than all points before
+NARROWER = 0.85  # and after one that was not
+NARROWEST = 0.05  # in standard deviations of the points, per sqrt(D)
+WIDEST = 4.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,16 @@ class Quadratic:
 def unknowns(dim: int, mixed: bool) -> int:
     """Coefficients of a quadratic in D coordinates, with or without mixed terms."""
     return (dim + 1) * (dim + 2) // 2 if mixed else 2 * dim + 1
+
+
+def points_to_fit(dim: int) -> int:
+    """Number of the best points to which a search in D coordinates fits its model."""
+    return math.ceil(FITTED * unknowns(dim, mixed=dim <= FULL_UP_TO))
+
+
+def next_radius(radius: float, better: bool) -> float:
+    """The radius after a minimum; `better`: it was better than all points before."""
+    return min(max(radius * (WIDER if better else NARROWER), NARROWEST), WIDEST)
 
 
 def fit(points: Floats, values: Floats) -> Quadratic | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyswarmopt.algorithms.covariant import covariant
-from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, fit, unknowns
+from pyswarmopt.algorithms.quadratic_model import fit, next_radius, points_to_fit
 from pyswarmopt.algorithms.recipe import Recipe, keeps_options
 from pyswarmopt.base.arrays import Array, Floats, as_array, like, namespace
 from pyswarmopt.base.state import State
@@ -19,11 +19,6 @@ from pyswarmopt.parts.velocity import Snapshot, VelocityRule
 ARCHIVE = "archive"  # entry of `State.memory`
 RADIUS = "radius"
 SCOUT = 0  # the particle that follows the model
-POINTS = 1.5  # best points per unknown used in the fit
-WIDER = 1.4  # radius factor after a new best of the scout
-NARROWER = 0.85  # and after none
-NARROWEST = 0.05  # in standard deviations of the points, per sqrt(D)
-WIDEST = 4.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class ModelInformant:
     def __call__(self, state: State, generator: np.random.Generator) -> Array:
         attractors = self.others(state, generator)
         n, dim = state.positions.shape
-        fitted = math.ceil(POINTS * unknowns(dim, mixed=dim <= FULL_UP_TO))
+        fitted = points_to_fit(dim)
         archive = _with_the_latest(state, room=math.ceil(self.memory * fitted))
         state.memory[ARCHIVE] = archive
         if state.mover not in (None, SCOUT):
@@ -61,9 +56,7 @@ class ModelInformant:
         if RADIUS not in state.memory:
             return self.radius
         better = state.costs[SCOUT] <= state.leader_cost
-        return min(
-            max(float(state.memory[RADIUS]) * (WIDER if better else NARROWER), NARROWEST), WIDEST
-        )
+        return next_radius(float(state.memory[RADIUS]), better)
 
 
 def _with_the_latest(state: State, room: int) -> Floats:

@@ -13,18 +13,13 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from pyswarmopt.algorithms.quadratic_model import FULL_UP_TO, Quadratic, fit, unknowns
+from pyswarmopt.algorithms.quadratic_model import Quadratic, fit, next_radius, points_to_fit
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import array, given
 from pyswarmopt.hybrid.run import Run
 
-FITTED = 1.5  # points per unknown
 AROUND = 0.05  # standard deviation of the first points if none are known, as a share of the box
 FIRST_RADIUS = 2.0  # in standard deviations of the points, per sqrt(D)
-WIDER = 1.4  # the radius after the minimum was better than all before
-NARROWER = 0.85  # and after it was not
-NARROWEST = 0.05
-WIDEST = 4.0
 TOLD_APART = 4  # the end: all fitted points agree within this many errors of the values
 WITHOUT_GAIN = 5  # the end: rounds per dimension, plus a constant
 
@@ -70,10 +65,9 @@ class RegressionDescent(Run):
 
     def _fitted(self) -> Ints:
         """Numbers of the points for the fit, the best ones."""
-        dim = len(self.x)
-        count = math.ceil(FITTED * unknowns(dim, mixed=dim <= FULL_UP_TO))
         finite = np.flatnonzero(np.isfinite(self.costs))
-        return finite[np.argsort(self.costs[finite], kind="stable")[:count]]
+        best_first = finite[np.argsort(self.costs[finite], kind="stable")]
+        return best_first[: points_to_fit(len(self.x))]
 
     def _model(self) -> Quadratic | None:
         chosen = self._fitted()
@@ -90,8 +84,7 @@ class RegressionDescent(Run):
         self.costs = np.concatenate([self.costs, costs])
         better = float(costs.min()) < before
         self.idle = 0 if better else self.idle + 1
-        factor = WIDER if costs[0] < before else NARROWER
-        self.radius = min(max(self.radius * factor, NARROWEST), WIDEST)
+        self.radius = next_radius(self.radius, bool(costs[0] < before))
         fitted = self.costs[self._fitted()]
         alike = len(fitted) > len(self.x) and np.ptp(fitted) <= TOLD_APART * self.error
         tired = self.idle > WITHOUT_GAIN * (len(self.x) + 1)
