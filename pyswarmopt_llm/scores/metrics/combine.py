@@ -1,5 +1,5 @@
-"""Combines the scores of several tasks into one that increases with each, see `combines`; a single
-score stays as it is.
+"""Combines the scores of several tasks into one that increases with each, see
+`combine_of_several`; a single score stays as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
 
 Combine = Callable[[Sequence[Score]], Score]
+SHORT = 10.0  # penalty, in points of the value, for each point below the floor
+_STEP = 1e-6  # of a difference that stands for a slope
 
 
 def alone(scores: Sequence[Score]) -> Score:
@@ -49,7 +51,21 @@ def combined_value(combine: Combine, scores: Sequence[float]) -> float:
     return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
 
 
-SHORT = 10.0  # penalty, in points of the value, for each point below the floor
+def slopes(combine: Combine, values: Sequence[float]) -> list[float]:
+    """Slopes of the combined value with respect to each of these values.
+
+    Example:
+        >>> [round(slope, 6) for slope in slopes(arithmetic, [0.25, 0.5])]
+        [0.5, 0.5]
+    """
+    rises = []
+    for index, value in enumerate(values):
+        above, below = (
+            combined_value(combine, [*values[:index], moved, *values[index + 1 :]])
+            for moved in (value + _STEP, value - _STEP)
+        )
+        rises.append((above - below) / (2 * _STEP))
+    return rises
 
 
 def combine_of_several(spec: str, n_tasks: int) -> Combine:

@@ -11,9 +11,7 @@ import numpy as np
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combine import Combine
-
-_STEP = 1e-6
+from pyswarmopt_llm.scores.metrics.combine import Combine, slopes
 
 
 def of_the_same_items(combine: Combine) -> Combine:
@@ -32,22 +30,11 @@ def of_the_same_items(combine: Combine) -> Combine:
         total = combine(scores)
         if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
             return total
-        values = np.zeros(len(scores[0].per_item))
-        for index, score in enumerate(scores):
-            values += _slope(combine, scores, index) * np.array(score.per_item)
-        return replace(total, stderr=score_of(values).stderr)
+        rises = slopes(combine, [score.value for score in scores])
+        parts = [slope * np.array(s.per_item) for slope, s in zip(rises, scores, strict=True)]
+        return replace(total, stderr=score_of(np.sum(parts, axis=0)).stderr)
 
     return combined
-
-
-def _slope(combine: Combine, scores: Sequence[Score], index: int) -> float:
-    """Slope of the combination with respect to one score."""
-    ends = []
-    for step in (-_STEP, _STEP):
-        moved = list(scores)
-        moved[index] = replace(scores[index], value=scores[index].value + step)
-        ends.append(combine(moved).value)
-    return (ends[1] - ends[0]) / (2 * _STEP)
 
 
 def metric_labels(specs: Sequence[str]) -> dict[str, str]:

@@ -29,10 +29,9 @@ from pyswarmopt_llm.common.statistics import (
     score_interval,
     without_rounding,
 )
-from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
+from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value, slopes
 
 Scales = Mapping[str, Ends | None]
-_STEP = 1e-6
 
 
 def combined_interval(
@@ -175,10 +174,9 @@ def _compared(
 
 def _effects(tables: Sequence[Floats], combine: Combine) -> tuple[float, list[Floats]]:
     """The combination of the tasks' means, and the effects of their items on it, task by task."""
-    means = np.array([table.mean() for table in tables])
-    value = combined_value(combine, means.tolist())
-    slopes = _slopes(combine, means)
-    return value, [s * (t - m) for s, t, m in zip(slopes, tables, means, strict=True)]
+    means = [float(table.mean()) for table in tables]
+    rises = zip(slopes(combine, means), tables, means, strict=True)
+    return combined_value(combine, means), [slope * (t - mean) for slope, t, mean in rises]
 
 
 def _strata(effects: Sequence[Floats], alike: bool) -> list[Floats]:
@@ -189,12 +187,3 @@ def _strata(effects: Sequence[Floats], alike: bool) -> list[Floats]:
 def _around(value: float, ends: Ends) -> Ends:
     """An interval widened to hold its value, which is computed without pseudo-observations."""
     return min(ends[0], value), max(ends[1], value)
-
-
-def _slopes(combine: Combine, values: Floats) -> Floats:
-    """Slopes of the combination with respect to the tasks' values, (K,)."""
-    rises = []
-    for step in np.eye(values.size) * _STEP:
-        above, below = (combined_value(combine, (values + s).tolist()) for s in (step, -step))
-        rises.append((above - below) / (2 * _STEP))
-    return np.array(rises)
