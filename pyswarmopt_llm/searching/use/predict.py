@@ -23,13 +23,7 @@ from pyswarmopt_llm.common.config import SearchConfig, is_server
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.lock import locked
-from pyswarmopt_llm.common.files.regular import (
-    digest,
-    refuse_link,
-    sample_digest,
-    user_path,
-    write_text,
-)
+from pyswarmopt_llm.common.files.regular import digest, refuse_link, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window
@@ -39,7 +33,7 @@ from pyswarmopt_llm.scores.tasks.rows import SUFFIXES, read_table, table_of
 from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
+from pyswarmopt_llm.searching.scoring.run_directory import digests, read_about
 from pyswarmopt_llm.searching.use.config import Machine
 from pyswarmopt_llm.searching.use.from_run import run_scoring
 from pyswarmopt_llm.searching.use.opening import Model, engine_of, open_model, result_of
@@ -413,7 +407,7 @@ def probabilities_of(
     """The probabilities of each item's choices: the softmax of the scores that the search compares.
 
     Letters have log-probabilities. Likelihood compares log-likelihoods per byte; times the mean
-    length of the choices, they have the size of log-likelihoods again (see `models.training.fit`).
+    length of the choices, they have the size of log-likelihoods again (see `trainer.choice_loss`).
     """
     scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
     return [_shares(item, values, scoring) for item, values in zip(items, scores, strict=True)]
@@ -442,9 +436,7 @@ def _source(run: Path, name: str | None) -> _Source:
             f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm "
             "generate"
         )
-    files = [file for file in (run / "best").iterdir() if file.is_file() and file.suffix != ".md"]
-    best = {file.name: sample_digest(file) for file in sorted(files)}
-    prints = {**about.fingerprints, "best": best}
+    prints = {**about.fingerprints, "best": digests(run / "best")}
     return _Source(about.config, form, cast(Scoring, scoring), model, prints)
 
 
