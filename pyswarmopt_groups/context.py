@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.members.protocol import BLANK, Answer, Member, MemberDown
-from pyswarmopt_groups.responses import Array, Responses
+from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.voting.ballots import cluster
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
@@ -160,7 +161,7 @@ class GroupContext:
         return responses
 
     @cached_property
-    def accuracies(self) -> Array:
+    def accuracies(self) -> Floats:
         """Each member's accuracy on dev, (n,)."""
         return np.asarray(self.dev.right.mean(axis=1))
 
@@ -191,12 +192,12 @@ class GroupContext:
         labels = [label_of(self.dev.items[i]) for i in answered]
         return voting.fit_temperature(scores[answered], labels)
 
-    def probabilities(self, responses: Responses) -> Array:
+    def probabilities(self, responses: Responses) -> Floats:
         """Each member's probability of each option, (n, items, most options): see `beliefs`."""
         rows = enumerate(responses.answers)
         return np.stack([self.beliefs(k, responses.items, row) for k, row in rows])
 
-    def beliefs(self, k: int, items: Sequence[Item], answers: Sequence[Answer]) -> Array:
+    def beliefs(self, k: int, items: Sequence[Item], answers: Sequence[Answer]) -> Floats:
         """Member k's probability of each option, (items, most options), calibrated on dev; 0 past
         the last option.
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, find_names
-from pyswarmopt_groups.responses import Array
 from pyswarmopt_groups.run import Group, member_row, verdicts_row
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.experts.base import resolve_base
@@ -106,7 +106,7 @@ def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
     return chats
 
 
-def quotas(shares: Array, total: int) -> list[int]:
+def quotas(shares: Floats, total: int) -> list[int]:
     """Whole numbers that sum to `total`, proportional to `shares`, by largest remainders
     (Hamilton's method).
 

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pyswarmopt.base.arrays import Bools, Floats, Ints
 from pyswarmopt_groups.members.protocol import Answer
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import extract_choice, is_correct
-
-Array = NDArray[np.float64]
 
 
 class Responses:
@@ -32,14 +30,14 @@ class Responses:
         return [[read_ballot(item, answer.text) for answer in given] for item, given in pairs]
 
     @cached_property
-    def right(self) -> NDArray[np.bool_]:
+    def right(self) -> Bools:
         """Whether each member answers each item correctly, (n, items)."""
         pairs = zip(self.items, self.ballots, strict=True)
         rows = [[is_right(item, ballot) for ballot in ballots] for item, ballots in pairs]
         return np.array(rows, dtype=np.bool_).T
 
     @cached_property
-    def tokens(self) -> NDArray[np.int64]:
+    def tokens(self) -> Ints:
         """Cost of each answer in tokens, (n, items)."""
         return np.array([[answer.tokens for answer in row] for row in self.answers])
 
@@ -47,7 +45,7 @@ class Responses:
         """Tokens of all members' answers to an item."""
         return int(self.tokens[:, item].sum())
 
-    def scores(self, member: int) -> Array | None:
+    def scores(self, member: int) -> Floats | None:
         """A member's option scores, (items, most options): -inf past an item's last option, zeros
         for an abstention.
 

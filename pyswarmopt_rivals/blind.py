@@ -33,8 +33,8 @@ from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.use.against import Turns, names_in_words, two_models
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.exam import Exam, OnItems, load_items
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
+from pyswarmopt_llm.searching.use.exam import Exam, load_items
 
 COLUMNS = ("id", "prompt", "reply 1", "reply 2", "vote")
 FIRST = "1"

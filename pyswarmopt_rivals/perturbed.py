@@ -15,9 +15,9 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
-from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import open_and_score
-from pyswarmopt_llm.searching.use.exam import EvalResult, Exam, OnItems
+from pyswarmopt_llm.searching.use.exam import EvalResult, Exam
 from pyswarmopt_llm.searching.use.opening import model_of
 
 Perturbed = tuple[EvalResult, Comparison]

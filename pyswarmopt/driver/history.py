@@ -65,7 +65,7 @@ class ParticleRecord(NamedTuple):
     iteration: int
     particle: int
     value: float
-    x: npt.NDArray[np.float64]
+    x: Floats
     violation: float = 0.0
 
     @property

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from pyswarmopt import __version__
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import counted
 from pyswarmopt.driver.history import History, ParticleRecord
 from pyswarmopt.driver.problem.constraints import Breach
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
 R = TypeVar("R")
-Values = npt.NDArray[np.float64]
 INTERRUPTED = "interrupted"  # reason to stop after Ctrl-C
 FAILED = "exception"  # after an exception
 
@@ -96,7 +95,7 @@ class Result(Mapping[str, Any]):
         (30, True, (2,), 'budget')
     """
 
-    x: npt.NDArray[np.float64]
+    x: Floats
     fun: float
     nfev: int
     nit: int
@@ -118,9 +117,7 @@ class Result(Mapping[str, Any]):
     status: str = "running"
     failures: dict[str, int] = field(default_factory=dict)
 
-    def evaluated(
-        self, feasible: bool = True
-    ) -> tuple[npt.NDArray[np.float64] | list[dict[str, Any]], Values]:
+    def evaluated(self, feasible: bool = True) -> tuple[Floats | list[dict[str, Any]], Floats]:
         """The evaluated points with a value, (n, D), or with ``space=`` a dict of active parameters
         for each; and their values, (n,). A point that came up again, without a second call, is
         listed again.
@@ -139,7 +136,7 @@ class Result(Mapping[str, Any]):
             return np.array([r.x for r in records]), values
         return [self.space.decode(r.x) for r in records], values
 
-    def coordinates(self) -> npt.NDArray[np.float64]:
+    def coordinates(self) -> Floats:
         """The coordinates of the evaluated points, (n, D), as searched: logarithms, indices of
         choices, NaN for inactive parameters.
 

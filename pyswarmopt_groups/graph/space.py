@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_groups.graph.engine import GraphEngine, Node, in_words
 from pyswarmopt_llm.common.config import PARTICLES, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -184,7 +184,7 @@ Graph = SpaceKind(
 
 
 def g_decode(
-    adjacency: NDArray[np.float64], rng: np.random.Generator, top_p: float = TOP_P
+    adjacency: Floats, rng: np.random.Generator, top_p: float = TOP_P
 ) -> dict[int, list[int]]:
     """Draw a directed acyclic graph from a continuous adjacency matrix (G-decode).
 
@@ -242,7 +242,7 @@ def called(readers: dict[int, list[int]]) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def _nucleus_draw(weights: NDArray[np.float64], rng: np.random.Generator, top_p: float) -> int:
+def _nucleus_draw(weights: Floats, rng: np.random.Generator, top_p: float) -> int:
     """An index drawn by weight among the fewest heaviest ones with a joint share of `top_p`."""
     order = np.argsort(-weights, kind="stable")
     shares = weights[order] / weights.sum()

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_groups.context import GroupContext, Verdict, verdicts_for
 from pyswarmopt_groups.members.protocol import Member, Pair, shared_cost
 from pyswarmopt_groups.negotiation.debate import question_of
-from pyswarmopt_groups.responses import Array
 from pyswarmopt_groups.voting.reranking import candidates
 from pyswarmopt_llm.scores.tasks import Item
 
-Table = tuple[Array, int]  # log-likelihoods, and their cost in tokens
+Table = tuple[Floats, int]  # log-likelihoods, and their cost in tokens
 
 
 def consensus_game(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
@@ -52,7 +52,7 @@ def consensus_game(context: GroupContext, items: Sequence[Item]) -> list[Verdict
     return verdicts_for(responses, answers, costs)
 
 
-def initial_policy(logprobs: ArrayLike, axis: int) -> Array:
+def initial_policy(logprobs: ArrayLike, axis: int) -> Floats:
     """A player's first policy: a model's probabilities, normalised over both signals and
     candidates.
 
@@ -136,8 +136,8 @@ class Ranked:
     """
 
     answer: str
-    proposer: Array
-    evaluator: Array
+    proposer: Floats
+    evaluator: Floats
 
 
 def equilibrium_ranking(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_groups.context import GroupContext, Verdict, verdicts_for
-from pyswarmopt_groups.responses import Array
 from pyswarmopt_llm.scores.tasks import Item
 
 # share of a player's belief in the delivered answer as its payoff, if another was announced
@@ -45,7 +45,7 @@ class Commitment:
         follower_value: expected payoff of the follower.
     """
 
-    strategy: Array
+    strategy: Floats
     response: int
     leader_value: float
     follower_value: float
@@ -91,7 +91,7 @@ def stackelberg(leader_payoffs: ArrayLike, follower_payoffs: ArrayLike) -> Commi
     leader = np.asarray(leader_payoffs, dtype=np.float64)
     follower = np.asarray(follower_payoffs, dtype=np.float64)
     m, n = leader.shape
-    best: tuple[float, int, Array] | None = None
+    best: tuple[float, int, Floats] | None = None
     for response in range(n):
         # x @ follower[:, other] <= x @ follower[:, response] for every other action of the follower
         temptation = (follower - follower[:, [response]]).T

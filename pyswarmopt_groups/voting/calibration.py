@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from pyswarmopt.base.arrays import Floats
 
 # Bounds, beyond which the probabilities are practically 0 and 1, or uniform.
 _COLDEST = 0.01
@@ -44,7 +46,7 @@ def fit_temperature(logits: ArrayLike, labels: Sequence[int]) -> float:
     return float(np.exp(least.x))
 
 
-def calibrated(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
+def calibrated(logits: ArrayLike, temperature: float) -> Floats:
     """softmax(logits / temperature), (N, K) float64; the maximum of a row is the confidence in that
     item's choice.
 

@@ -19,11 +19,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import GroupContext, Verdict, label_of, verdict_of, verdicts_for
-from pyswarmopt_groups.responses import Array, Responses
+from pyswarmopt_groups.responses import Responses
 from pyswarmopt_groups.voting.selection import question_embeddings
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -50,22 +50,20 @@ def stacked(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     return verdicts_for(responses, best_options(items, pooled))
 
 
-def _features(context: GroupContext, responses: Responses) -> tuple[Array, NDArray[np.bool_]]:
+def _features(context: GroupContext, responses: Responses) -> tuple[Floats, Bools]:
     """Log-probabilities minus their mean over the item's options, (items, options, n); and a mask
     of existing options.
 
     Subtracting the mean changes no choice. Past an item's last option the value is 0.
     """
     p = np.moveaxis(context.probabilities(responses), 0, -1)
-    there: NDArray[np.bool_] = np.any(p > 0, axis=-1)
+    there: Bools = np.any(p > 0, axis=-1)
     logs = np.log(np.where(there[..., None], p, 1.0))
     means = logs.sum(axis=1) / there.sum(axis=1)[:, None]
     return np.where(there[..., None], logs - means[:, None], 0.0), there
 
 
-def fit_weights(
-    logs: Array, there: NDArray[np.bool_], labels: Sequence[int], strength: float = 1.0
-) -> Array:
+def fit_weights(logs: Floats, there: Bools, labels: Sequence[int], strength: float = 1.0) -> Floats:
     """The weights w, (n,), of the conditional logit P(o) ~ exp(sum_k w_k logs[o, k]) (McFadden
     1974).
 
@@ -89,7 +87,7 @@ def fit_weights(
     rows = np.arange(len(labels))
     right = logs[rows, labels]
 
-    def loss(w: Array) -> tuple[float, Array]:
+    def loss(w: Floats) -> tuple[float, Floats]:
         log_p = log_softmax(np.where(there, logs @ w, -np.inf), axis=1)
         expected = np.einsum("io,iok->k", np.exp(log_p), logs)
         slope = w + strength * (expected - right.sum(axis=0))
@@ -98,7 +96,7 @@ def fit_weights(
     return least(loss, logs.shape[2])
 
 
-def least(loss: Callable[[Array], tuple[float, Array]], size: int) -> Array:
+def least(loss: Callable[[Floats], tuple[float, Floats]], size: int) -> Floats:
     """The minimum of a function of `size` numbers, given its value and gradient, starting from 0."""
     from scipy.optimize import minimize
 
@@ -106,7 +104,7 @@ def least(loss: Callable[[Array], tuple[float, Array]], size: int) -> Array:
     return np.asarray(found.x)
 
 
-def best_options(items: Sequence[Item], values: Array) -> list[str]:
+def best_options(items: Sequence[Item], values: Floats) -> list[str]:
     """The letter of each item's greatest value, (items, options)."""
     best = values.argmax(axis=1)
     return [list(item.choices or {})[index] for item, index in zip(items, best, strict=True)]
@@ -124,7 +122,7 @@ def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> 
     center = points.mean(axis=0)
     scale = float(np.sqrt(((points - center) ** 2).sum(axis=1).mean())) or 1.0
 
-    def features(points: Array) -> Array:
+    def features(points: Floats) -> Floats:
         return np.column_stack([np.ones(len(points)), (points - center) / scale])
 
     right = context.probabilities(context.dev)[
@@ -138,7 +136,7 @@ def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> 
     return verdicts_for(responses, best_options(items, pooled), cost)
 
 
-def attention(features: Array, weights: Array) -> Array:
+def attention(features: Floats, weights: Floats) -> Floats:
     """Each member's share of each item, (n, items); the shares of an item sum to 1.
 
     Example:
@@ -150,7 +148,7 @@ def attention(features: Array, weights: Array) -> Array:
     return np.asarray(softmax(weights @ features.T, axis=0))
 
 
-def fit_attention(features: Array, right: Array, strength: float) -> Array:
+def fit_attention(features: Floats, right: Floats, strength: float) -> Floats:
     """The weights W, (n, d), that minimise |W|^2 / 2 - `strength` * sum over items of log P(right).
 
     Args:
@@ -161,7 +159,7 @@ def fit_attention(features: Array, right: Array, strength: float) -> Array:
     n = len(right)
     d = features.shape[1]
 
-    def loss(flat: Array) -> tuple[float, Array]:
+    def loss(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(n, d)
         joint = attention(features, weights) * right
         p = joint.sum(axis=0)

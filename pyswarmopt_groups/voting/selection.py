@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt_groups import voting
 from pyswarmopt_groups.context import GroupContext, Verdict, label_of, verdict_for, verdict_of
 from pyswarmopt_groups.members.adverse import LyingMember
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import BLANK, Member, Pair
-from pyswarmopt_groups.responses import Array, Responses
+from pyswarmopt_groups.responses import Responses
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -71,7 +72,7 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     threshold = max(THRESHOLDS, key=quality)
     rows = [[BLANK] * len(items) for _ in context.members]
 
-    def probabilities(index: int, left: Sequence[int]) -> list[Array]:
+    def probabilities(index: int, left: Sequence[int]) -> list[Floats]:
         k = order[index]
         some = [items[i] for i in left]
         replies = context.answers_of(k, some)
@@ -97,8 +98,8 @@ def run_cascade(
     n: int,
     items: int,
     threshold: float,
-    probabilities: Callable[[int, Sequence[int]], Iterable[Array]],
-) -> tuple[list[Array], list[int]]:
+    probabilities: Callable[[int, Sequence[int]], Iterable[Floats]],
+) -> tuple[list[Floats], list[int]]:
     """The final belief in each item's options, and the number of members used for each item.
 
     Args:
@@ -114,7 +115,7 @@ def run_cascade(
         >>> [belief.round(3).tolist() for belief in beliefs], used
         ([[0.9, 0.1], [0.143, 0.857]], [1, 2])
     """
-    beliefs: list[Array] = [np.ones(1)] * items
+    beliefs: list[Floats] = [np.ones(1)] * items
     used = [0] * items
     left = list(range(items))
     for index in range(n):
@@ -152,7 +153,7 @@ def by_likelihood(context: GroupContext, items: Sequence[Item]) -> list[Verdict]
     return _routed(context, items, (p_right, cost))
 
 
-def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, list[int]]:
+def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Floats, list[int]]:
     """log P(question) per byte minus the members' mean, (n, items); tokens per item."""
     pairs: list[Pair] = [(None, item.question) for item in items]
     rows = [member.likelihoods(pairs) for member in context.members]
@@ -162,7 +163,7 @@ def familiarity(context: GroupContext, items: Sequence[Item]) -> tuple[Array, li
     return values - values.mean(axis=0), tokens
 
 
-def fit_logistic(x: Array, right: NDArray[np.bool_]) -> Callable[[Array], Array]:
+def fit_logistic(x: Floats, right: Bools) -> Callable[[Floats], Floats]:
     """P(right | x) by logistic regression on one standardised feature (scikit-learn, its default
     penalty).
 
@@ -201,7 +202,7 @@ def _routed(context: GroupContext, items: Sequence[Item], rated: Ratings) -> lis
 
 
 @torch.inference_mode()
-def embed(engine: TransformersEngine, texts: Sequence[str]) -> Array:
+def embed(engine: TransformersEngine, texts: Sequence[str]) -> Floats:
     """The mean of the last layer's hidden states over a text's tokens, scaled to length 1: (N,
     hidden) float64.
 
@@ -237,7 +238,7 @@ def embedding_member(members: Sequence[Member]) -> LocalMember:
     )
 
 
-def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[Array, list[int]]:
+def question_embeddings(context: GroupContext, items: Sequence[Item]) -> tuple[Floats, list[int]]:
     """Embeddings of the questions by one member's bare base, (items, hidden); the tokens per item."""
     member = embedding_member(context.members)
     (model,) = member.models

@@ -15,7 +15,7 @@ from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.searching.training.examples import learnt_from
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.exam import EvalResult
@@ -24,7 +24,6 @@ WORSE = 3  # exit code
 GENERAL = "builtin:everyday"  # tests what a model may have forgotten
 
 Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
-OnItems = Callable[[int, int], None]
 
 
 def command(

@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.linalg import cholesky, solve_triangular
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.base.arrays import Floats
 
-Floats = npt.NDArray[np.float64]
 _LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # lengths tried, in units of the positions' spread
 _TINY = 1e-12  # least variance: a column may be constant
 PARTICLES = 40  # particles of the swarm that maximises a model's prediction

@@ -17,15 +17,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import scipy  # its parts are loaded on use
+
+from pyswarmopt.base.arrays import Floats
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.interfaces import Score
 
 
-Floats = npt.NDArray[np.float64]
-Ends = tuple[float, float]
+Ends = tuple[float, float]  # of a scale or an interval
 Questions = Sequence[Hashable]  # identity of each item's question
 
 LEVEL = 0.05  # level of tests; intervals have 95% unless stated
@@ -245,7 +245,7 @@ class Scored(Protocol):
 
 def score_interval(
     score: Score, scale: Ends | None = None, questions: Questions | None = None
-) -> tuple[float, float] | None:
+) -> Ends | None:
     """A 95% interval of a task's score: from its items if it is their mean, else from the standard
     error (normal).
 
@@ -448,7 +448,7 @@ class Comparison:
     """
 
     difference: float
-    interval: tuple[float, float]
+    interval: Ends
     p_value: float
     n: int
     gained: int

@@ -12,9 +12,11 @@ import numpy.typing as npt
 from rich.panel import Panel
 from rich.text import Text
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import cut
 from pyswarmopt_llm.report.reading import in_frame, labels_of
-from pyswarmopt_llm.searching.scoring.result import SPLITS, Result
+from pyswarmopt_llm.scores.tasks.types import SPLITS
+from pyswarmopt_llm.searching.scoring.result import Result
 
 LEGEND = (
     "o is a point on dev, x on test, with its number in front/; * is the result. "
@@ -103,11 +105,11 @@ def _places(result: Result, tasks: list[str]) -> Iterator[Place]:
                 yield Place(name, split, [round(values[split][task], 9) for task in tasks])
 
 
-def _axis(task: str, scores: npt.NDArray[np.float64]) -> str:
+def _axis(task: str, scores: Floats) -> str:
     return f"{task}, {scores.min():.3f} to {scores.max():.3f}"
 
 
-def _cells(values: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
+def _cells(values: Floats, count: int) -> npt.NDArray[np.intp]:
     """The cell (of `count`, lowest first) of each value; the middle cell if all values are equal."""
     low = values.min()
     width = values.max() - low

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from pyswarmopt.base.words import counted
 
 if TYPE_CHECKING:
+    from pyswarmopt_llm.common.statistics import Ends
     from pyswarmopt_llm.searching.scoring.result import Result, Scores
 
-
-Interval = tuple[float, float]
 FEW = 20  # dev items below which one of them moves a score by more than 0.05
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 _SCALES = "A weight scales what an expert contributes"
@@ -39,7 +38,7 @@ def about_weights(space: str, contrast: bool) -> str:
     return _CONTRAST if contrast else _SHARES
 
 
-def score_text(value: float | None, interval: Interval | None = None) -> str:
+def score_text(value: float | None, interval: Ends | None = None) -> str:
     """A score with its 95% interval.
 
     Example:

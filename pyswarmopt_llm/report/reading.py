@@ -11,15 +11,13 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import cut
 from pyswarmopt.inspect.labels import place_labels
 from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
-
-Floats = npt.NDArray[np.float64]
 
 
 class Emergence(NamedTuple):

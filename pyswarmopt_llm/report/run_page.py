@@ -17,9 +17,9 @@ from pyswarmopt_llm.report.pages import TextTable, render
 from pyswarmopt_llm.report.phrases import score, score_text, versions_text
 from pyswarmopt_llm.report.reading import Course, changes, emergence, paths, searched
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.scores.tasks.types import Item
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import SPLITS, Model, Result, Scores
+from pyswarmopt_llm.searching.scoring.result import Model, Result, Scores
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 SHOWN = 10  # most questions of each kind

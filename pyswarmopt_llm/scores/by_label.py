@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pyswarmopt_llm.common.statistics import interval
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt_llm.common.statistics import Ends, interval
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import Item
 
 RESAMPLES = 2000  # of the bootstrap
 SEED = 0
 MOST_COLUMNS = 12  # most labels of a matrix on a page
-Ends = tuple[float, float]
-Floats = npt.NDArray[np.float64]
 
 
 class LabelRow(NamedTuple):

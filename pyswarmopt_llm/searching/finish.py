@@ -17,14 +17,13 @@ from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import Ends
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
 from pyswarmopt_llm.searching.scoring.commonest import commonest_label
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
-    SPLITS,
     Cost,
     Front,
     JudgeUse,

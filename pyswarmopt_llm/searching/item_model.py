@@ -17,8 +17,8 @@ import numpy.typing as npt
 from scipy.special import expit
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.gaussian import (
-    Floats,
     Kernel,
     Posterior,
     box_around,

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Scorer, Share
 
@@ -155,9 +155,7 @@ def survivors(rows: Mapping[int, Row], share: Share) -> list[int]:
     return [number for number, own in values.items() if not eliminated(own, leader, total)]
 
 
-def eliminated(
-    values: npt.NDArray[np.float64], leader: npt.NDArray[np.float64], total: int
-) -> bool:
+def eliminated(values: Floats, leader: Floats, total: int) -> bool:
     """Whether a candidate is so far behind the leader that it drops out.
 
     An added item, with the largest difference, keeps a few agreeing items from deciding.

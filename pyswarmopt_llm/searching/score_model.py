@@ -19,8 +19,8 @@ import numpy.typing as npt
 from scipy.stats import t as student
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.gaussian import (
-    Floats,
     Kernel,
     Posterior,
     box_around,

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt_llm.common.gaussian import Floats
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.explore import Batch

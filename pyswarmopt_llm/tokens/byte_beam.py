@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 
 END = 256  # index after the bytes in a distribution: the end of the text
@@ -38,7 +38,7 @@ class _Path:
     read: Text
     begun: bytes = b""
 
-    def next_bytes(self) -> NDArray[np.float64]:
+    def next_bytes(self) -> Floats:
         """Weight of each next byte, (257,); the end only between tokens."""
         weights = np.zeros(END + 1)
         weights[:END] = self.read.text_model.vocabulary.next_bytes(self.begun, self.read.texts)
@@ -69,7 +69,7 @@ class ByteBeam:
         """Whether the member's context window is full."""
         return any(path.read.full for path in self._paths)
 
-    def next_bytes(self) -> NDArray[np.float64]:
+    def next_bytes(self) -> Floats:
         """P(next byte) for 0 to 255, and P(end) at `END`: (257,), summing to 1.
 
         All 0 if the member has no token for a byte already read.
@@ -145,12 +145,12 @@ class ByteMixture:
         """Whether a member's context window is."""
         return any(beam.full for beam in self._beams)
 
-    def next_bytes(self) -> NDArray[np.float64]:
+    def next_bytes(self) -> Floats:
         """P(next byte), and P(end) at `END`: (257,); only the end if no member contributes.
 
         With negative weights this is no distribution: negative values mean impossible.
         """
-        total: NDArray[np.float64] = self._weights @ self._members
+        total: Floats = self._weights @ self._members
         if total.max() <= 0.0:  # no member can continue
             total = np.zeros(END + 1)
             total[END] = 1.0
@@ -165,7 +165,7 @@ class ByteMixture:
             beam.push(byte)
         self._members = self._ask()
 
-    def _ask(self) -> NDArray[np.float64]:
+    def _ask(self) -> Floats:
         """P(next byte) of each member: (n, 257)."""
         return np.stack([beam.next_bytes() for beam in self._beams])
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary, token_bytes
@@ -114,7 +113,7 @@ class Text:
         return window is not None and len(self.ids) >= window
 
     @property
-    def texts(self) -> NDArray[np.float64]:
+    def texts(self) -> Floats:
         """Probability of each text token, (M,), in the vocabulary's order."""
         return self._outcome[0]
 
@@ -124,7 +123,7 @@ class Text:
         return self._outcome[1]
 
     @cached_property
-    def _outcome(self) -> tuple[NDArray[np.float64], float, Layers]:
+    def _outcome(self) -> tuple[Floats, float, Layers]:
         """`texts`, `end`, and all keys and values.
 
         All layers keep all tokens; the model's masks apply its windows.

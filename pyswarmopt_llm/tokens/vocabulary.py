@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt_llm.common.errors import UserError
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -156,7 +156,7 @@ class Vocabulary:
         start = bisect_left(self.texts, text)
         return range(start, bisect_right(self.texts, text, start))
 
-    def next_bytes(self, prefix: bytes, mass: NDArray[np.float64]) -> NDArray[np.float64]:
+    def next_bytes(self, prefix: bytes, mass: Floats) -> Floats:
         """Sum of `mass` ((M,), in sorted order) over the tokens that start with these bytes, by
         their next byte: (256,).
         """
@@ -166,7 +166,7 @@ class Vocabulary:
         sums = np.add.reduceat(np.append(mass[start:stop], 0.0), edges - start)[:256]
         return np.where(np.diff(edges) > 0, sums, 0.0)
 
-    def _find_edges(self, prefix: bytes) -> NDArray[np.int64]:
+    def _find_edges(self, prefix: bytes) -> Ints:
         """For each next byte, the first place of its tokens; and the end of the last ones, (257,)."""
         inside = self.beginning(prefix)
         longer = (prefix + bytes([byte]) for byte in range(256))

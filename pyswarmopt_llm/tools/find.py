@@ -26,8 +26,8 @@ from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import repeated
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
-from pyswarmopt_llm.searching.use.exam import Exam, OnItems
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
+from pyswarmopt_llm.searching.use.exam import Exam
 
 FIRST_ITEMS = 8
 LARGE = 500.0  # a logit with a finite exponential

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.cli.evaluate import OnItems, Shown, evaluated
+from pyswarmopt_llm.cli.evaluate import Shown, evaluated
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 
 if TYPE_CHECKING:
     from pyswarmopt_rivals.blind import Votes

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pyswarmopt_llm.cli.evaluate import OnItems, Shown, evaluated, scored
+from pyswarmopt_llm.cli.evaluate import Shown, evaluated, scored
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 
 
 def command(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.files.regular import versions
 from pyswarmopt_llm.common.statistics import (
@@ -17,7 +18,6 @@ from pyswarmopt_llm.common.statistics import (
     PSEUDO,
     Ends,
     Estimate,
-    Floats,
     PairedTest,
     Questions,
     assumed_scale,
@@ -28,6 +28,7 @@ from pyswarmopt_llm.common.statistics import (
     without_rounding,
 )
 from pyswarmopt_llm.scores.tasks.items import repeated
+from pyswarmopt_llm.scores.tasks.types import SPLITS
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_rivals.comparison.config import CompareConfig
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 
 SINGLE = "best-single"  # method that the others are compared with
-SPLITS = ("dev", "test")
 AVERAGED: tuple[str, ...] = (*SPLITS, "item_evaluations", "seconds", "tokens")
 
 

@@ -13,8 +13,8 @@ from pyswarmopt.base.spelling import nearest
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.tasks.items import parse_item
-from pyswarmopt_llm.scores.tasks.table import DELIMITED, SPLITS, FileRow, Table
-from pyswarmopt_llm.scores.tasks.types import Item
+from pyswarmopt_llm.scores.tasks.table import DELIMITED, FileRow, Table
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 
 QUESTION = ("question", "text", "sentence")
 ANSWER = ("answer", "label", "answerKey", "answers")

@@ -18,9 +18,8 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
 from pyswarmopt_llm.scores.tasks.items import content, normalise
 from pyswarmopt_llm.scores.tasks.rows import read_task
-from pyswarmopt_llm.scores.tasks.table import SPLITS
 from pyswarmopt_llm.scores.tasks.templates import prompted
-from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
+from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Item, Task
 
 log = logging.getLogger(__name__)
 _LABELS_LEFT = 0.8  # warn if the first items have fewer labels than this share of a random sample's

@@ -12,14 +12,13 @@ from pyswarmopt_llm.scores.tasks.columns import Columns, Reading, T, find_column
 from pyswarmopt_llm.scores.tasks.items import check_unicode, kind_of
 from pyswarmopt_llm.scores.tasks.table import (
     DELIMITED,
-    SPLITS,
     FileRow,
     Table,
     parse_text,
     read_text,
     refuse_workbook,
 )
-from pyswarmopt_llm.scores.tasks.types import Item, Task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Task
 
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 

@@ -138,7 +138,4 @@ def parse_text(text: str, path: Path, first_line: int = 1) -> object:
         raise UserError(f"{path}: line {first_line} or below: {e}") from e
 
 
-SPLITS = ("dev", "test")
-
-
 DELIMITED = (".csv", ".tsv")

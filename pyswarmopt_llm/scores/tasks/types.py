@@ -12,7 +12,7 @@ from typing import Literal
 from pyswarmopt_llm.common.files.regular import digest
 
 _LONGEST = 200  # most characters of an example
-_SPLITS = ("dev", "test", "spare")
+SPLITS = ("dev", "test")
 DEV = 200  # default size, as in the Model Swarms reference
 TEST = 1000
 
@@ -96,8 +96,8 @@ class Task:
 
     def split(self, name: str) -> tuple[Item, ...]:
         """The items of ``"dev"``, ``"test"`` or ``"spare"``; ValueError for others."""
-        if name not in _SPLITS:
-            raise ValueError(f"a task has the splits {', '.join(_SPLITS)}, not {name!r}")
+        if name not in (*SPLITS, "spare"):
+            raise ValueError(f"a task has the splits {', '.join(SPLITS)}, spare, not {name!r}")
         items: tuple[Item, ...] = getattr(self, name)
         return items
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import (
     LEVEL,
@@ -18,7 +19,6 @@ from pyswarmopt_llm.common.statistics import (
     PSEUDO,
     Comparison,
     Ends,
-    Floats,
     Questions,
     Scored,
     assumed_scale,

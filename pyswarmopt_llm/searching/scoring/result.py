@@ -12,18 +12,16 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
-from pyswarmopt_llm.common.statistics import LEVEL, Comparison, compare_tasks, corrected
+from pyswarmopt_llm.common.statistics import LEVEL, Comparison, Ends, compare_tasks, corrected
 from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.metrics.combine import find_combine
-from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring
 from pyswarmopt_llm.searching.scoring.combined import combined_difference
 from pyswarmopt_llm.searching.scoring.record import Packed, unpack
 
-SPLITS = ("dev", "test")
 # models compared with the result in one verdict
 RIVALS = ("best_single", "base", "base_tuned", "expert_tuned", "mixture", "commonest")
 PLAIN = ("base_tuned", "expert_tuned")  # plain fine-tunings among them
-Interval = tuple[float, float]
 _LIMITS = frozenset(
     {"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"}
 )
@@ -65,7 +63,7 @@ class Scores:
 
     value: float
     tasks: dict[str, Outcome] = field(default_factory=dict)
-    interval: Interval | None = None
+    interval: Ends | None = None
     stderr: float | None = None
 
     @property
@@ -127,7 +125,7 @@ class Objective:
 
     scoring: str
     metric: str = ""
-    scale: Interval | None = None
+    scale: Ends | None = None
     held_out: bool | None = None
     questions: dict[str, list[int]] = field(default_factory=dict)
 
@@ -421,7 +419,7 @@ class Result:
         return compare_tasks(ours.items, theirs.items, self.scales, self._questions(split), level)
 
     @property
-    def scales(self) -> dict[str, Interval | None]:
+    def scales(self) -> dict[str, Ends | None]:
         """Task -> the least and the greatest score of an item, where known."""
         return {name: objective.scale for name, objective in self.objectives.items()}
 

@@ -20,9 +20,9 @@ from pyswarmopt_llm.scores.metrics.written import Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import open_configured
-from pyswarmopt_llm.searching.use.exam import EvalResult, Exam, OnItems, followed
+from pyswarmopt_llm.searching.use.exam import EvalResult, Exam, followed
 from pyswarmopt_llm.searching.use.from_run import run_scoring
 from pyswarmopt_llm.searching.use.opening import (
     Model,

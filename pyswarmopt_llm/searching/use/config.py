@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from pyswarmopt_llm.common.options import Option, documented
 from pyswarmopt_llm.common.own import use_names
 
 BARE = "base"  # as an adapter: no adapter
+OnItems = Callable[[int, int], None]  # items done so far, and in total
 
 
 @dataclass(frozen=True)

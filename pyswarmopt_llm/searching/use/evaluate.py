@@ -13,8 +13,8 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.scores.metrics.external.objectives import harness_task
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.exam import EvalResult, Exam, OnItems
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
+from pyswarmopt_llm.searching.use.exam import EvalResult, Exam
 from pyswarmopt_llm.searching.use.from_run import NOT_OF_HARNESS, run_scoring
 from pyswarmopt_llm.searching.use.opening import Model, model_of, open_model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
@@ -25,11 +25,9 @@ from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
-from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.from_run import is_changed
 from pyswarmopt_llm.searching.use.opening import run_of
-
-OnItems = Callable[[int, int], None]  # items scored so far, and in total
 
 
 @dataclass(frozen=True)

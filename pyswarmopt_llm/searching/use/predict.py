@@ -34,7 +34,7 @@ from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.run_directory import digests, read_about
-from pyswarmopt_llm.searching.use.config import Machine
+from pyswarmopt_llm.searching.use.config import Machine, OnItems
 from pyswarmopt_llm.searching.use.from_run import run_scoring
 from pyswarmopt_llm.searching.use.opening import Model, engine_of, open_model, result_of
 from pyswarmopt_llm.searching.use.wording import named_task
@@ -44,7 +44,6 @@ PROBABILITIES = "probabilities"
 _THERE = "is there already; remove it, or give another file"
 _ROUNDING = 1e-6
 CHUNK = 128  # questions between two points from which an interrupted job can resume
-OnItems = Callable[[int, int], None]  # questions labelled so far, and in total
 Questions = str | Path | Sequence[str | Mapping[str, Any]]
 
 

@@ -31,10 +31,10 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.common.interfaces import Patch, Score
@@ -68,7 +68,6 @@ from pyswarmopt_llm.searching.written.reply_log import (
 from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own name
-Floats = npt.NDArray[np.float64]
 REPLIES = "replies"  # name in the store, on dev
 SPARE = "spare"  # and on spare prompts
 
