@@ -12,6 +12,9 @@ from pyswarmopt.base.arrays import Floats, holds_numbers
 from pyswarmopt.driver.call import Call, CallOutcome
 from pyswarmopt.driver.memory import Value
 
+FEW = 2  # points that show whether an objective takes many
+FIRST_TRY = 1 + FEW  # most points of a first call that fails: one, then a few at once
+
 
 class WrongShapeError(ValueError):
     """The objective returned something other than one number per point."""
@@ -85,9 +88,9 @@ class Form:
         """The outcomes of a batch, after one point's failure, empty if it failed, too; and the
         number of points in calls that did not fit.
         """
-        # Two points show whether it takes many. With as many points as coordinates, a result of
-        # shape (D,) would look like one number per point.
-        few = min(len(points), 2)
+        # With as many points as coordinates, a result of shape (D,) would look like one number per
+        # point.
+        few = min(len(points), FEW)
         batch = points[: min(few - (few == points.shape[1]), left - 1)]
         if not len(batch):
             return [], 0

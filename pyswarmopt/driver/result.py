@@ -12,6 +12,7 @@ import numpy as np
 from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import counted
+from pyswarmopt.driver.form import FIRST_TRY
 from pyswarmopt.driver.history import History, ParticleRecord
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.parts import stopping
@@ -224,13 +225,10 @@ def lines(values: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:>{width}}: {text}" for name, text in texts.items())
 
 
-_FIRST_TRY = 3  # most points of a first call that fails: one, then two at once
-
-
 def keep_in(error: Exception, result: Any) -> None:
     """Attach the result so far to an exception, as its `result`."""
     vars(error)["result"] = result
-    if result.nfev > _FIRST_TRY or np.isfinite(result.fun).any():
+    if result.nfev > FIRST_TRY or np.isfinite(result.fun).any():
         error.add_note(
             f"the search so far, {result.nfev} evaluations, is the attribute `result` of this "
             "exception"
