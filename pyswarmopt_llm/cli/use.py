@@ -19,6 +19,7 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.evaluate import choose_engine
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
+from pyswarmopt_llm.common.config import MIXTURE
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
 from pyswarmopt_llm.searching.use.config import Machine
@@ -26,7 +27,6 @@ from pyswarmopt_llm.searching.use.config import Machine
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.predict import Prediction
 
-MIXTURE = "mixture.json"  # in a directory with a mixture of models
 _SHOWN = 5  # most choices of a question on the terminal
 
 
@@ -124,15 +124,7 @@ def generate(
     from pyswarmopt_llm.searching.use.generate import answer_turn
     from pyswarmopt_llm.searching.use.wording import worded
 
-    if run is not None:
-        if base is not None or adapter is not None:
-            why = "brings its own base and adapter; remove `base` and `adapter`"
-            raise InvalidOption("run", None, why)
-        from pyswarmopt_llm.searching.use.opening import result_of
-
-        base, adapter = result_of(run)
-    if base is None:
-        raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
+    base, adapter = _source(run, base, adapter)
     engine = choose_engine(machine.engine, run, quiet=as_json)
     asked, said = worded(run, prompt, task)
     if said and not as_json:
@@ -160,6 +152,24 @@ def generate(
         echo(f"{length} in {seconds:.1f} s; each token runs {run_by}", err=True)
     # A file or another program gets the model's text, byte for byte.
     (echo if sys.stdout.isatty() else print)(answer)
+
+
+def _source(run: Path | None, base: str | None, adapter: str | None) -> tuple[str, str | None]:
+    """The base and the adapter that answer: a run's, or the given ones.
+
+    Raises:
+        InvalidOption: both are given, or neither.
+    """
+    if run is not None:
+        if base is not None or adapter is not None:
+            why = "brings its own base and adapter; remove `base` and `adapter`"
+            raise InvalidOption("run", None, why)
+        from pyswarmopt_llm.searching.use.opening import result_of
+
+        return result_of(run)
+    if base is None:
+        raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
+    return base, adapter
 
 
 def _warn_of_labels(run: Path) -> None:

@@ -47,6 +47,7 @@ PYCMA = "pycma"
 TRANSFORMERS = "transformers"  # default engine
 PROMPTS = "prompts:"  # prefix of a task of prompts without answers
 LM_EVAL = "lm-eval:"  # prefix of a harness task
+MIXTURE = "mixture.json"  # in a directory with a mixture of models
 PARTICLES = 20  # as in the paper, like the next two
 PATIENCE = 10
 MAX_ITER = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import MIXTURE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Space
@@ -65,7 +65,7 @@ _BUILT_IN = (
         options=frozenset({"contrast"}),
         published=True,
         remembers=True,
-        saved_as="mixture.json",
+        saved_as=MIXTURE,
         open=_open_mixture,
         title="A mixture of models found by a swarm",
         description=(

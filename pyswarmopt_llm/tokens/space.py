@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import MIXTURE, SearchConfig
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.experts.compatibility import as_notes, same_weights
@@ -26,8 +26,6 @@ from pyswarmopt_llm.tokens.members import (
     write_members,
 )
 from pyswarmopt_llm.tokens.mixing import mixing_weights
-
-FILE = "mixture.json"
 
 
 class TokenSpace(CoefficientSpace):
@@ -62,7 +60,7 @@ class TokenSpace(CoefficientSpace):
         Raises:
             UserError: `out` exists already.
         """
-        write_members(Path(out) / FILE, self._members, self.realise(position).mixture)
+        write_members(Path(out) / MIXTURE, self._members, self.realise(position).mixture)
 
     def read(self, folder: Path) -> Patch:
         """The mixture written by `save`, to the bit.
@@ -92,7 +90,7 @@ def read_mixture(folder: str | Path) -> MixtureFile:
     Raises:
         UserError: the file is damaged, or a member is missing or has changed.
     """
-    file = user_path(folder) / FILE
+    file = user_path(folder) / MIXTURE
     content, members = read_members(file)
     with undamaged(file):
         weights = tuple(float(row["weight"]) for row in content["members"])
