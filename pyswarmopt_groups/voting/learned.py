@@ -63,19 +63,17 @@ def _features(context: GroupContext, responses: Responses) -> tuple[Floats, Bool
     return np.where(there[..., None], logs - means[:, None], 0.0), there
 
 
-def fit_weights(logs: Floats, there: Bools, labels: Sequence[int], strength: float = 1.0) -> Floats:
+def fit_weights(logs: Floats, there: Bools, labels: Sequence[int]) -> Floats:
     """The weights w, (n,), of the conditional logit P(o) ~ exp(sum_k w_k logs[o, k]) (McFadden
     1974).
 
-    Minimises |w|^2 / 2 plus `strength` times the negative log-likelihood, which is convex; with two
-    options it is logistic regression of the right option on the difference between both, without an
-    intercept.
+    Minimises |w|^2 / 2 plus the negative log-likelihood, which is convex; with two options it is
+    logistic regression of the right option on the difference between both, without an intercept.
 
     Args:
         logs: (items, options, n).
         there: (items, options), whether the option exists.
         labels: index of each item's right option.
-        strength: weight of the data against the penalty.
 
     Example:
         >>> logs = np.log([[[0.9, 0.4], [0.1, 0.6]], [[0.2, 0.7], [0.8, 0.3]]])  # right; wrong on both
@@ -90,8 +88,8 @@ def fit_weights(logs: Floats, there: Bools, labels: Sequence[int], strength: flo
     def loss(w: Floats) -> tuple[float, Floats]:
         log_p = log_softmax(np.where(there, logs @ w, -np.inf), axis=1)
         expected = np.einsum("io,iok->k", np.exp(log_p), logs)
-        slope = w + strength * (expected - right.sum(axis=0))
-        return float(w @ w / 2 - strength * log_p[rows, labels].sum()), slope
+        slope = w + (expected - right.sum(axis=0))
+        return float(w @ w / 2 - log_p[rows, labels].sum()), slope
 
     return least(loss, logs.shape[2])
 

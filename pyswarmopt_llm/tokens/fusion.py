@@ -110,11 +110,11 @@ def _as_row(read: Text) -> Tensor:
     return torch.from_numpy(read.texts).float()
 
 
-def shared_tokens(text_models: Sequence[TextModel], memory: int = MEMORY) -> list[bytes]:
+def shared_tokens(text_models: Sequence[TextModel]) -> list[bytes]:
     """The tokens shared by all vocabularies, sorted.
 
     The paper uses all of them as anchors. R then has as many columns as rows, 9 GiB for 49,152
-    tokens; if the largest R would exceed `memory` bytes, an even sample that fits is used.
+    tokens; if the largest R would exceed `MEMORY` bytes, an even sample that fits is used.
     """
     vocabularies = [text_model.vocabulary.texts for text_model in text_models]
     shared = sorted(set(vocabularies[0]).intersection(*vocabularies))
@@ -122,7 +122,7 @@ def shared_tokens(text_models: Sequence[TextModel], memory: int = MEMORY) -> lis
         raise InvalidOption(
             "fusion", "relative", "the members' vocabularies share no token; use `fusion` bytes"
         )
-    most = max(1, memory // (4 * max(map(len, vocabularies))))
+    most = max(1, MEMORY // (4 * max(map(len, vocabularies))))
     if len(shared) <= most:
         return shared
     drawn = np.random.default_rng(0).choice(len(shared), most, replace=False)

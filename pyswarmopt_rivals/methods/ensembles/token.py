@@ -11,14 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pyswarmopt_llm.common.config import MAX_ITER, MODEL_SWARMS, PARTICLES, PATIENCE
 from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.tokens.mixing import mixing_weights
 from pyswarmopt_rivals.methods.ensembles.answerer import LikelihoodAnswerer
 from pyswarmopt_rivals.methods.method import Settings
-
-PARTICLES = 20  # N in the paper
-ROUNDS = 50  # K
-PATIENCE = 10  # c
 
 
 def fit(settings: Settings) -> LikelihoodAnswerer:
@@ -34,10 +31,10 @@ def fit(settings: Settings) -> LikelihoodAnswerer:
         return sum(dev.judge(mixed(position).answers(dev))) / len(dev.items)
 
     swarm = make_optimizer(
-        "model-swarms",
+        MODEL_SWARMS,
         torch.eye(panel.n, dtype=torch.float64),
         population=max(PARTICLES, panel.n),
-        max_iter=ROUNDS,
+        max_iter=MAX_ITER,
         patience=PATIENCE,
         seed=settings.seed,
     )

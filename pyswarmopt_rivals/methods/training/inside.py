@@ -146,12 +146,12 @@ def softened(gram: Tensor, alpha: float = ALPHA) -> Tensor:
     return alpha * gram + (1 - alpha) * torch.diag(gram.diagonal())
 
 
-def merge_module(part: SideBySide, grams: Sequence[Tensor], alpha: float = ALPHA) -> LowRank:
+def merge_module(part: SideBySide, grams: Sequence[Tensor]) -> LowRank:
     """The merged change of one module.
 
     `grams` are the (in, in) float64 sums of x^T x over the inputs in each expert's model.
     """
-    soft = [softened(gram, alpha) for gram in grams]
+    soft = [softened(gram) for gram in grams]
     total = torch.stack(soft).sum(0)
     total += (
         _RIDGE * total.diagonal().mean().clamp(min=1e-12) * torch.eye(len(total), dtype=total.dtype)
