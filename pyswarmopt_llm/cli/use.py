@@ -121,6 +121,7 @@ def generate(
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
+    from pyswarmopt_llm.report.commands import chooses
     from pyswarmopt_llm.searching.use.generate import answer_turn
     from pyswarmopt_llm.searching.use.wording import worded
 
@@ -144,8 +145,9 @@ def generate(
         }
         typer.echo(json.dumps(record))
         return
-    if run is not None:
-        _warn_of_labels(run)
+    if run is not None and chooses(run):
+        text = "found by its choices among options, replies were not scored; use swarm-llm predict"
+        echo(f"{run}: {text}", err=True)
     if (Path(base) / MIXTURE).is_file():
         run_by = "one member" if fusion == "sampled" else "all members"
         length = counted(len(answer), "character")
@@ -170,15 +172,3 @@ def _source(run: Path | None, base: str | None, adapter: str | None) -> tuple[st
     if base is None:
         raise InvalidOption("run", None, "missing; give a finished run, or `base` with `adapter`")
     return base, adapter
-
-
-def _warn_of_labels(run: Path) -> None:
-    """Warn if a result was found by scoring choices: its replies were never scored."""
-    from pyswarmopt_llm.report.commands import labelled
-    from pyswarmopt_llm.searching.scoring.result import read_result
-    from pyswarmopt_llm.searching.scoring.run_directory import read_about
-
-    result = read_result(run)
-    if result is not None and labelled(read_about(run), result) is not None:
-        text = "found by its choices among options, replies were not scored; use swarm-llm predict"
-        echo(f"{run}: {text}", err=True)

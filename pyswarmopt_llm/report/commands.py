@@ -20,8 +20,8 @@ from pyswarmopt_llm.common.config import (
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form, Item
-from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
+from pyswarmopt_llm.searching.scoring.result import Result, read_result
+from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About, read_about
 
 Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
@@ -174,6 +174,12 @@ def labelled(about: About, result: Result) -> Labelling:
         if objective.metric != "perplexity" if about.forms is None else form and not form.written:
             return name, form
     return None
+
+
+def chooses(run: Path) -> bool:
+    """Whether a run has a result that compares options: its replies were never scored."""
+    result = read_result(run)
+    return result is not None and labelled(read_about(run), result) is not None
 
 
 def labelling_code(about: About, result: Result, best: str) -> str:

@@ -33,7 +33,7 @@ from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_low_rank
 from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.report.card import FileKind, model_card
-from pyswarmopt_llm.report.commands import labelled
+from pyswarmopt_llm.report.commands import chooses
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
@@ -116,15 +116,8 @@ def export_model(
         if origin.run is not None:
             (part / "README.md").write_text(_card(origin, form, rank), encoding="utf-8")
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-    return Exported(files, origin.loss, str(_gguf_of(origin) or ""), _chooses(origin))
-
-
-def _chooses(origin: Source) -> bool:
-    """Whether a source is the result of a search that compared options."""
-    result = None if origin.run is None else read_result(origin.run)
-    if origin.run is None or result is None:
-        return False
-    return labelled(read_about(origin.run), result) is not None
+    labels = origin.run is not None and chooses(origin.run)
+    return Exported(files, origin.loss, str(_gguf_of(origin) or ""), labels)
 
 
 def _check(origin: Source, source: str, form: str, out: str | Path) -> None:
