@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY
 from pyswarmopt_llm.scores.metrics.objectives import check_window
-from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Task
 from pyswarmopt_llm.tokens.members import check_templates, has_template
 
 _PROBE = "Reply with the word: ready"
@@ -32,7 +32,7 @@ def check_task(config: CouncilConfig, task: Task) -> None:
         raise UserError(
             f"{config.task}: is scored by {task.metric}; groups are scored by accuracy only"
         )
-    for split in ("dev", "test") if config.task else ():
+    for split in SPLITS if config.task else ():
         ACCURACY.check(task.split(split), f"{task.source}: {split}")
     open_questions = not all(item.choices for item in (*task.dev, *task.test))
     for name in ("epsilon", "liar"):

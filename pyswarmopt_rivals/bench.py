@@ -21,7 +21,7 @@ from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, Accuracy, choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, ItemsUtility, Metric
 from pyswarmopt_llm.scores.metrics.objectives import scorings_of
-from pyswarmopt_llm.scores.tasks import Scoring, Task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Scoring, Task
 from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_rivals.panel import Panel
@@ -53,7 +53,7 @@ class Bench:
     @cached_property
     def questions(self) -> dict[str, ItemsUtility]:
         """Split -> its items, prepared for the metric."""
-        splits = {split: self.task.split(split) for split in ("dev", "test")}
+        splits = {split: self.task.split(split) for split in SPLITS}
         chat = self.engine.chat
         prompt = self.task.prompt
         return {

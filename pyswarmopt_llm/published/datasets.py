@@ -35,7 +35,7 @@ from pyswarmopt_llm.scores.tasks.columns import (
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
 from pyswarmopt_llm.scores.tasks.lines import json_lines
 from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_text
-from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
+from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Item, Task
 
 Row = Mapping[str, Any]
 Record = dict[str, Any]
@@ -323,8 +323,8 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
         content = _read(file)
         match = _SPLIT.search(str(file.relative_to(path)).lower())
         parts = {match.group(1) if match else "all": content}
-        if isinstance(content, Mapping) and {"dev", "test"} <= content.keys():
-            parts = {name: content[name] for name in ("dev", "test")}
+        if isinstance(content, Mapping) and content.keys() >= set(SPLITS):
+            parts = {name: content[name] for name in SPLITS}
         for name, rows in parts.items():
             splits.setdefault(name, []).extend(_with_file(rows, file))
     if len(splits) > 1:

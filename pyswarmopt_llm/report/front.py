@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pyswarmopt_llm.report.phrases import score_text
+from pyswarmopt_llm.scores.tasks.types import SPLITS
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Model, Result
@@ -17,7 +18,7 @@ Table = tuple[str, list[str], list[list[str]]]  # title, headings, rows
 
 def front_headings(result: Result) -> list[str]:
     """Headings: each task's score on dev and test."""
-    return ["", *(f"{task} {split}" for task in result.best.dev.tasks for split in ("dev", "test"))]
+    return ["", *(f"{task} {split}" for task in result.best.dev.tasks for split in SPLITS)]
 
 
 def front_rows(result: Result) -> Iterator[list[str]]:
@@ -26,7 +27,7 @@ def front_rows(result: Result) -> Iterator[list[str]]:
         return
     own = {
         split: {task: outcome.value for task, outcome in scores.tasks.items()}
-        for split in ("dev", "test")
+        for split in SPLITS
         if (scores := result.best.on(split)) is not None
     }
     for name, scored in [("result", own), *((p["folder"], p) for p in result.front.points)]:
@@ -60,5 +61,5 @@ def part_tables(result: Result, models: Mapping[str, Model]) -> Iterator[Table]:
 def _cells(scored: Mapping[str, Mapping[str, float]], result: Result) -> Iterator[str]:
     """A point's scores, task by task; points of earlier versions have no test scores."""
     for task in result.best.dev.tasks:
-        for split in ("dev", "test"):
+        for split in SPLITS:
             yield score_text(scored.get(split, {}).get(task))

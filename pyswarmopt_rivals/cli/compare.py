@@ -18,6 +18,7 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Config, Json, Quiet, names_block
 from pyswarmopt_llm.cli.running import check_files
 from pyswarmopt_llm.common.options import OUTPUT, Option
+from pyswarmopt_llm.scores.tasks.types import SPLITS
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
@@ -99,9 +100,7 @@ def _rich_table(table: TextTable, columns: Sequence[int]) -> Table:
 def _scores(row: Mapping[str, Any]) -> str:
     from pyswarmopt_llm.searching.scoring.record import unpack
 
-    scores = [
-        (split, unpack(row[split])) for split in ("dev", "test") if row.get(split) is not None
-    ]
+    scores = [(split, unpack(row[split])) for split in SPLITS if row.get(split) is not None]
     words = [f"{split} {sum(values) / len(values):.3f}" for split, values in scores]
     return f"{', '.join(words)} ({row['items']:,} examples, {row['seconds']:.1f} s)"
 

@@ -16,7 +16,7 @@ from scipy import stats
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Score
-from pyswarmopt_llm.common.statistics import chance_bound, score_of
+from pyswarmopt_llm.common.statistics import LEVEL, chance_bound, score_of
 from pyswarmopt_llm.scores.choices import UNKNOWN, Choices
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task, chat_prompt
 
@@ -28,8 +28,6 @@ LETTERS = 26
 # items and experts of the letter trial; without knowledge of letters likelihood is used
 TRIAL = 32
 TRIED = 3
-# significance level of the test against guessing, divided by the number of experts (Bonferroni)
-LEVEL = 0.05
 
 
 class Accuracy:
@@ -176,7 +174,7 @@ def beats_chance(items: Sequence[Item], scores: Sequence[Score]) -> bool:
     """Whether the best accuracy of several experts is significantly above the best of as many
     random guessers.
 
-    One-sided, exact (Poisson binomial), at level `LEVEL` over all experts together.
+    One-sided, exact (Poisson binomial), at level `LEVEL` over all experts (Bonferroni).
 
     Example:
         >>> items = [Item(str(i), "?", {"A": "x", "B": "y", "C": "z", "D": "u"}, "A") for i in range(200)]

@@ -18,9 +18,9 @@ from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
 from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
-from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of, with_templates
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Scoring, Task
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.metrics.external.objectives import External
@@ -85,7 +85,7 @@ class Objectives:
         """Name -> split -> question number of each item, where some repeat."""
         found: dict[str, dict[str, list[int]]] = {name: {} for name in self.names}
         for name, task in self.tasks.items():
-            for split in ("dev", "test"):
+            for split in SPLITS:
                 if numbers := repeated(task.split(split)):
                     found[name][split] = numbers
         return found
@@ -300,7 +300,7 @@ def find_metrics(
 
         metrics = by_name.find_metrics(tasks, specs, cache, device, new_tokens, sampling)
     for name, task in tasks.items():
-        for split in ("dev", "test"):
+        for split in SPLITS:
             metrics[name].check(task.split(split), f"{task.source}: {split}")
     return metrics
 
@@ -309,7 +309,7 @@ def check_window(
     task: Task,
     scoring: str,
     engine: Engine,
-    splits: Sequence[str] = ("dev", "test"),
+    splits: Sequence[str] = SPLITS,
     metric: Metric = ACCURACY,
     model: str = "the base",
     room: int = 0,
