@@ -211,7 +211,7 @@ class GroupContext:
         if scores is not None and temperature is not None:
             p = np.maximum(voting.calibrated(scores, temperature), IMPROBABLE)
             return np.where(np.isfinite(scores), p, 0.0)
-        letters = [list(item.choices or {}) for item in items]
+        letters = [item.letters for item in items]
         beliefs = np.zeros((len(items), max(map(len, letters))))
         n = len(self.dev.items)
         for i, (options, (ballot,)) in enumerate(zip(letters, responses.ballots, strict=True)):
@@ -225,4 +225,4 @@ class GroupContext:
 
 def label_of(item: Item) -> int:
     """Index of the correct option."""
-    return list(item.choices or {}).index(item.answer)
+    return item.letters.index(item.answer)

@@ -99,7 +99,7 @@ def soft_chats(context: GroupContext) -> list[dict[str, Any]]:
     for item, p in zip(
         context.dev.items, context.probabilities(context.dev).mean(axis=0), strict=True
     ):
-        letters = list(item.choices or {})
+        letters = item.letters
         counts = quotas(p[: len(letters)], COPIES)
         for letter, count in zip(letters, counts, strict=True):
             chats += [_chat(context, item, letter)] * count

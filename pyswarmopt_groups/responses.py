@@ -55,11 +55,9 @@ class Responses:
             answer.scores for answer in self.answers[member]
         ):
             return None
-        scores = np.full(
-            (len(self.items), max(len(item.choices or {}) for item in self.items)), -np.inf
-        )
+        scores = np.full((len(self.items), max(len(item.letters) for item in self.items)), -np.inf)
         for i, (item, answer) in enumerate(zip(self.items, self.answers[member], strict=True)):
-            letters = list(item.choices or {})
+            letters = item.letters
             scores[i, : len(letters)] = [answer.scores.get(letter, 0.0) for letter in letters]
         return scores
 

@@ -61,7 +61,7 @@ def _lie(item: Item, truth: Answer) -> Answer:
     """The answer with the right option exchanged for the best wrong one; without scores, for the
     first wrong option.
     """
-    wrong = [letter for letter in item.choices or {} if letter != item.answer]
+    wrong = [letter for letter in item.letters if letter != item.answer]
     scores = dict(truth.scores)
     best = max(wrong, key=lambda letter: scores.get(letter, float("-inf")))
     if scores and scores.get(item.answer, float("-inf")) >= scores[best]:
@@ -124,7 +124,7 @@ class PrivateMember(Member):
         return [Answer(self._vote(item, answer.text), answer.tokens) for item, answer in pairs]
 
     def _vote(self, item: Item, text: str) -> str:
-        letters = list(item.choices or {})
+        letters = item.letters
         ballot = read_ballot(item, text)
         rng = random.Random(
             repr([self._seed, self._member.fingerprint, item.question, item.choices])

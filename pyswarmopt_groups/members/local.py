@@ -145,7 +145,7 @@ def tokens_read(
 
 def options_read(item: Item, scoring: Scoring) -> list[str]:
     """The options read besides the prompt; a letter is only predicted."""
-    return list((item.choices or {}).values()) if scoring == "likelihood" else []
+    return item.options if scoring == "likelihood" else []
 
 
 def count_tokens(model: TransformersEngine, text: str) -> int:

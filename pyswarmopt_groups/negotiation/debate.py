@@ -9,16 +9,14 @@ from collections.abc import Callable, Sequence
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.responses import read_ballot
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
+from pyswarmopt_llm.scores.tasks.types import with_options
 
 Argument = tuple[str | None, str]  # ballot and wording
 
 
 def question_of(item: Item, template: str | None) -> str:
     """The question and its options, or the task's prompt."""
-    if template is not None:
-        return render_prompt(item, "generate", template)
-    options = "".join(f"\n{letter}: {text}" for letter, text in (item.choices or {}).items())
-    return f"Question: {item.question}{options}"
+    return with_options(item) if template is None else render_prompt(item, "generate", template)
 
 
 def ending_of(item: Item) -> str:

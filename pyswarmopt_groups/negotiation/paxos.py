@@ -266,7 +266,7 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
 
 def accepts(member: Member, item: Item, answer: str, template: str | None) -> tuple[bool, int]:
     """Whether a member accepts a proposed answer, and the tokens of the request."""
-    words = (item.choices or {}).get(answer, answer)
+    words = item.in_words(answer)
     prompt = (
         f"{question_of(item, template)}\nProposed answer: {words}\n"
         "Can you accept this answer? Reply with yes or no alone."

@@ -28,7 +28,7 @@ def leader_and_follower(context: GroupContext, items: Sequence[Item]) -> list[Ve
     p = context.probabilities(responses)
     answers = []
     for i, item in enumerate(items):
-        letters = list(item.choices or {})
+        letters = item.letters
         plan = bargain(p[leader, i, : len(letters)], p[others, i, : len(letters)].mean(axis=0))
         answers.append(letters[plan.response])
     return verdicts_for(responses, answers)

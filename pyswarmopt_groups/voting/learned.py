@@ -105,7 +105,7 @@ def least(loss: Callable[[Floats], tuple[float, Floats]], size: int) -> Floats:
 def best_options(items: Sequence[Item], values: Floats) -> list[str]:
     """The letter of each item's greatest value, (items, options)."""
     best = values.argmax(axis=1)
-    return [list(item.choices or {})[index] for item, index in zip(items, best, strict=True)]
+    return [item.letters[index] for item, index in zip(items, best, strict=True)]
 
 
 def attentive(context: GroupContext, items: Sequence[Item], strength: float) -> list[Verdict]:

@@ -16,7 +16,7 @@ from pyswarmopt_groups.members.protocol import Member, Sampling, Texts, shared_c
 from pyswarmopt_groups.responses import Responses, read_ballot
 from pyswarmopt_groups.voting.ballots import Outcome, cluster, settle
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.scores.tasks import Item
+from pyswarmopt_llm.scores.tasks.types import Item, with_options
 from pyswarmopt_llm.scores.tasks.verdicts import preferred
 
 TOP = 3  # candidates to fuse (LLM-Blender's K)
@@ -77,8 +77,8 @@ def _with_text(item: Item, verdict: Verdict, written: Texts) -> Verdict:
 
 def candidates(responses: Responses, i: int) -> dict[str, str]:
     """The distinct answers to item i, in the order given -> the wording of each."""
-    choices = responses.items[i].choices or {}
-    return {b: choices.get(b, b) for b in cluster(responses.ballots[i]) if b is not None}
+    item = responses.items[i]
+    return {b: item.in_words(b) for b in cluster(responses.ballots[i]) if b is not None}
 
 
 def max_logits(preferences: ArrayLike) -> list[float]:
@@ -149,7 +149,6 @@ def comparison_prompt(item: Item, a: str, b: str) -> str:
 
 def fusion_prompt(item: Item, texts: Sequence[str]) -> str:
     """Request an answer after reading candidates."""
-    options = "".join(f"\n{letter}: {text}" for letter, text in (item.choices or {}).items())
     proposed = "\n".join(f"Proposal {number}: {text}" for number, text in enumerate(texts, start=1))
     ending = (
         "Reply with the letter of the right option."
@@ -157,7 +156,7 @@ def fusion_prompt(item: Item, texts: Sequence[str]) -> str:
         else "Reply with the right answer alone."
     )
     return (
-        f"Question: {item.question}{options}\nOthers have proposed these answers, the most "
+        f"{with_options(item)}\nOthers have proposed these answers, the most "
         "convincing one first.\n"
         f"{proposed}\nJudge them, and answer the question. {ending}"
     )

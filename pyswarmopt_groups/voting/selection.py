@@ -79,13 +79,13 @@ def cascade(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
         for i, answer in zip(left, replies, strict=True):
             rows[k][i] = answer
         beliefs = context.beliefs(k, some, replies)
-        return [p[: len(item.choices or {})] for item, p in zip(some, beliefs, strict=True)]
+        return [p[: len(item.letters)] for item, p in zip(some, beliefs, strict=True)]
 
     beliefs, used = run_cascade(context.n, len(items), threshold, probabilities)
     responses = Responses(items, rows)
     verdicts = []
     for i, (item, belief, count) in enumerate(zip(items, beliefs, used, strict=True)):
-        answer = list(item.choices or {})[int(belief.argmax())]
+        answer = item.letters[int(belief.argmax())]
         ballots = responses.ballots[i]
         tokens = responses.cost(i)
         verdicts.append(

@@ -65,7 +65,7 @@ def confidence(context: GroupContext, items: Sequence[Item]) -> list[Verdict]:
     p = context.probabilities(responses)
 
     def vote(i: int) -> voting.Outcome:
-        letters = list(items[i].choices or {})
+        letters = items[i].letters
         ballots = responses.ballots[i]
         sure = [float(p[k, i, letters.index(b)]) if b else 0.0 for k, b in enumerate(ballots)]
         return voting.confidence(ballots, sure)

@@ -52,7 +52,7 @@ class Abstention:
             if self._accuracy.scoring == "generate":
                 yield item, self._reflection(item, ""), MAX_NEW_TOKENS + _VERDICT_TOKENS
             else:
-                longest = max((item.choices or {}).values(), key=len, default="")
+                longest = max(item.options, key=len, default="")
                 yield item, self._reflection(item, longest) + _VERDICTS[1], 0
 
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
@@ -71,7 +71,7 @@ class Abstention:
         prompts = [
             self._reflection(
                 item,
-                without_thoughts(answer) if writes else (item.choices or {}).get(answer, answer),
+                without_thoughts(answer) if writes else item.in_words(answer),
             )
             for item, answer in zip(items, answers, strict=True)
         ]

@@ -423,7 +423,7 @@ def right(item: Item, margins: Sequence[float], scoring: Scoring) -> float:
         >>> round(right(item, (0.5,), "likelihood"), 3)  # 1 / (1 + exp(-2))
         0.881
     """
-    lengths = [len(text.encode()) for text in (item.choices or {}).values()]
+    lengths = [len(text.encode()) for text in item.options]
     scale = fmean(lengths) if scoring == "likelihood" else 1.0
     logits = [-scale * margin for margin in margins]
     probability = 1 / (1 + math.fsum(math.exp(min(logit, LARGE)) for logit in logits))

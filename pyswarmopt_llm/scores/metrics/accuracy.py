@@ -73,12 +73,11 @@ class Accuracy:
         """An item with the continuations to score: its options, or the right reply."""
         if self.scoring == "generate":
             return Choices(((prompt, item.answer_text),), (1.0,), 0 if item.answer else UNKNOWN)
-        choices = item.choices or {}
-        options = list(choices)
-        lengths = [1.0] * len(choices)
-        right = options.index(item.answer) if item.answer in choices else UNKNOWN
+        options = item.letters
+        lengths = [1.0] * len(options)
+        right = options.index(item.answer) if item.answer in options else UNKNOWN
         if self.scoring == "likelihood":
-            options = list(choices.values())
+            options = item.options
             lengths = [float(len(option.encode())) for option in options]
         return Choices(tuple((prompt, option) for option in options), tuple(lengths), right)
 
@@ -129,7 +128,7 @@ class Accuracy:
         found = loglikelihoods(engine, [row.pairs for row in rows])
         for item, row, values in zip(at(self.items, indices), rows, found, strict=True):
             per_length = map(truediv, values, row.lengths)
-            scores.append(dict(zip(item.choices or {}, per_length, strict=True)))
+            scores.append(dict(zip(item.letters, per_length, strict=True)))
         return scores
 
 
@@ -195,7 +194,7 @@ def one_letter(items: Sequence[Item]) -> float:
         0.75
     """
     right = Counter(
-        list(item.choices).index(item.answer) for item in items if item.choices and item.answer
+        item.letters.index(item.answer) for item in items if item.choices and item.answer
     )
     return max(right.values(), default=0) / len(items)
 

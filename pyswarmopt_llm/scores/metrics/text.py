@@ -173,7 +173,7 @@ def truthfulness(
     true answers; default: `answer`.
     """
     prompts = [chat_prompt(item, "likelihood", chat, template) for item in items]
-    return Likelihoods(items, prompts, _options, _share)
+    return Likelihoods(items, prompts, lambda item: item.options, _share)
 
 
 def inverse_perplexity(
@@ -189,15 +189,11 @@ def inverse_perplexity(
     return Likelihoods(items, prompts, lambda item: [item.answer_text], _per_byte)
 
 
-def _options(item: Item) -> Sequence[str]:
-    return list((item.choices or {}).values())
-
-
 def _share(item: Item, values: Values) -> float:
     highest = max(values)
     weights = {
         letter: math.exp(value - highest)
-        for letter, value in zip(item.choices or {}, values, strict=True)
+        for letter, value in zip(item.letters, values, strict=True)
     }
     right = item.meta.get("right", item.answer)
     return sum(weights[letter] for letter in right) / sum(weights.values())

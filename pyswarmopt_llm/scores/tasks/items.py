@@ -88,7 +88,7 @@ def content(item: Item) -> tuple[str, ...]:
     """The normalised question and options of an item; equal content means the same item."""
     return (
         normalise(item.conversation),
-        *(normalise(text) for text in (item.choices or {}).values()),
+        *(normalise(text) for text in item.options),
     )
 
 

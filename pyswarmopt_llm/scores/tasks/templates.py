@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered
+from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, with_options
 
 _WORDS = 4  # words that make a column a text a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
@@ -172,7 +172,7 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
         return item.question
     if scoring == "likelihood" or item.choices is None:
         return f"Question: {item.question}"
-    return f"{INSTRUCTION}\nQuestion: {item.question}\n{lettered(item)}\nThe answer is"
+    return f"{INSTRUCTION}\n{with_options(item)}\nThe answer is"
 
 
 def chat_prompt(

@@ -62,7 +62,21 @@ class Item:
     @property
     def answer_text(self) -> str:
         """The text of the right choice, or the answer itself without choices."""
-        return (self.choices or {}).get(self.answer, self.answer)
+        return self.in_words(self.answer)
+
+    @property
+    def letters(self) -> list[str]:
+        """The letters of the choices; none for an open question."""
+        return list(self.choices or {})
+
+    @property
+    def options(self) -> list[str]:
+        """The texts of the choices; none for an open question."""
+        return list((self.choices or {}).values())
+
+    def in_words(self, answer: str) -> str:
+        """The text of the choice with this letter; any other answer as it is."""
+        return (self.choices or {}).get(answer, answer)
 
 
 @dataclass(frozen=True)
@@ -159,6 +173,11 @@ def _fingerprint(dev: tuple[Item, ...], test: tuple[Item, ...]) -> str:
 
 
 Scoring = Literal["letter", "likelihood", "generate"]
+
+
+def with_options(item: Item) -> str:
+    """The question, and its options one per line."""
+    return "\n".join(filter(None, (f"Question: {item.question}", lettered(item))))
 
 
 def lettered(item: Item) -> str:

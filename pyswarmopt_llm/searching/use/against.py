@@ -190,9 +190,7 @@ def _in_words(items: Sequence[Item], *answers: Sequence[str]) -> list[tuple[str,
     if not all(answers):
         return [()] * len(items)
     rows = zip(items, *answers, strict=True)
-    return [
-        tuple((item.choices or {}).get(text, text).strip() for text in row) for item, *row in rows
-    ]
+    return [tuple(item.in_words(text).strip() for text in row) for item, *row in rows]
 
 
 def _changed(

@@ -344,9 +344,7 @@ class _Asked:
     @cached_property
     def labels(self) -> list[list[str]]:
         """The labels of each question."""
-        return [
-            list(item.choices or {}) if self.choices is None else self.shared for item in self.items
-        ]
+        return [item.letters if self.choices is None else self.shared for item in self.items]
 
     def predictions(self, rows: Sequence[Sequence[float]]) -> list[Prediction]:
         """A prediction for each row of the table."""
@@ -413,7 +411,7 @@ def probabilities_of(
 
 
 def _shares(item: Item, scores: Mapping[str, float], scoring: Scoring) -> list[float]:
-    texts = (item.choices or {}).values()
+    texts = item.options
     scale = 1.0 if scoring == "letter" else float(np.mean([len(text.encode()) for text in texts]))
     return [float(value) for value in softmax(np.array(list(scores.values())) * scale)]
 

@@ -315,7 +315,7 @@ class ReplyLog:
     def identities(self) -> list[Hashable]:
         """Identity of each prompt's item: prompt, options and answers."""
         return [
-            (prompt, tuple((item.choices or {}).values()), tuple(item.references))
+            (prompt, tuple(item.options), tuple(item.references))
             for deck in self._decks
             for item, prompt, _ in deck.prompts
         ]
