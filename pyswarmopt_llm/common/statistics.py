@@ -507,8 +507,8 @@ def compare_paired(
 def compare_tasks(
     first: Mapping[str, Sequence[float]],
     second: Mapping[str, Sequence[float]],
-    scales: Mapping[str, Ends | None] | None = None,
-    questions: Mapping[str, Questions] | None = None,
+    scales: Mapping[str, Ends | None] = {},
+    questions: Mapping[str, Questions] = {},
     level: float = LEVEL,
 ) -> dict[str, Comparison]:
     """The comparisons of two models, for each task on which both have scores of the same items.
@@ -521,9 +521,7 @@ def compare_tasks(
         level: level of the tests.
     """
     return {
-        task: compare_paired(
-            items, second[task], (scales or {}).get(task), (questions or {}).get(task), level
-        )
+        task: compare_paired(items, second[task], scales.get(task), questions.get(task), level)
         for task, items in first.items()
         if len(items) == len(second.get(task, ())) > 1
     }

@@ -31,15 +31,13 @@ from pyswarmopt_llm.common.statistics import (
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value, slopes
 
-Scales = Mapping[str, Ends | None]
-
 
 def combined_interval(
     scores: Mapping[str, Score],
     combine: Combine,
     alike: bool = False,
-    scales: Scales | None = None,
-    questions: Mapping[str, Questions] | None = None,
+    scales: Mapping[str, Ends | None] = {},
+    questions: Mapping[str, Questions] = {},
 ) -> Ends | None:
     """A 95% interval of a combined score; of a single task, see `score_interval`.
 
@@ -65,14 +63,14 @@ def combined_interval(
     """
     if len(scores) == 1:
         ((name, score),) = scores.items()
-        return score_interval(score, (scales or {}).get(name), (questions or {}).get(name))
+        return score_interval(score, scales.get(name), questions.get(name))
     if not all(map(is_mean, scores.values())):
         return None
     items = {name: np.array(score.per_item) for name, score in scores.items()}
     tables = []
     for name, values in items.items():
-        ends = (scales or {}).get(name) or assumed_scale(values)
-        tables.append(np.append(by_question(values, (questions or {}).get(name)), ends))
+        ends = scales.get(name) or assumed_scale(values)
+        tables.append(np.append(by_question(values, questions.get(name)), ends))
     value, effects = _effects(tables, combine)
     found = estimate(value, _strata(effects, alike))
     if not found.error:
@@ -88,8 +86,8 @@ def combined_difference(
     second: Mapping[str, Scored],
     combine: Combine,
     alike: bool,
-    scales: Scales | None = None,
-    questions: Mapping[str, Questions] | None = None,
+    scales: Mapping[str, Ends | None] = {},
+    questions: Mapping[str, Questions] = {},
     level: float = LEVEL,
 ) -> Comparison | None:
     """Compare two models' combined scores by Student's test of the items' effects.
@@ -136,8 +134,8 @@ def combined_difference(
         return None
     tables = []
     for name, pair in pairs.items():
-        ends = (scales or {}).get(name) or assumed_scale(np.append(*pair))
-        tables.append(_compared(*pair, ends, (questions or {}).get(name)))
+        ends = scales.get(name) or assumed_scale(np.append(*pair))
+        tables.append(_compared(*pair, ends, questions.get(name)))
     ours, theirs, changes = zip(*tables, strict=True)
     value, effects = _effects(ours, combine)
     other, of_other = _effects(theirs, combine)
