@@ -176,7 +176,7 @@ def show_result(
 
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:
-    """Print the cost of a command, for a person or as JSON."""
+    """Print the cost of a search, for a person or as JSON."""
     print_either(asdict(plan), map(with_flags, planned(plan)), as_json)
 
 

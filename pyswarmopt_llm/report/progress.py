@@ -337,7 +337,7 @@ def price(found: Mapping[str, Any]) -> str:
 
 
 def planned(plan: PlannedCost) -> Iterator[str]:
-    """The cost of a command: examples to score, time and memory for them here, files to write."""
+    """The cost of a search: examples to score, time and memory for them here, files to write."""
     yield from map(_timed, plan.tasks)
     yield (
         f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an example"

@@ -1,4 +1,4 @@
-"""The cost of a command, and whether it fits: loads everything, times a batch, writes nothing."""
+"""The cost of a search, and whether it fits: loads everything, times a batch, writes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
@@ -379,28 +379,27 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         raise NoRoomError("; ".join(fit.lines()))
     job = prepare(config)
     draws, evaluations, passes = _planned(job.work)
+    timed = _timed(job)
     notes = list[str]()
     if draws > 1:
         size = make_grid(job.plan.config).size
         notes = [f"{draws} searches, draws from {size:,} combinations of coefficients"]
     notes += [] if fit is None else [*fit.lines()]
-    timed = _timed(job)
-    of_one = max(sum(job.work.passes.values()), 1)
-    seconds = sum(_seconds(job, timed).values()) * passes / of_one
-    if draws > 1 and (minutes := job.plan.config.budget_minutes) is not None:
-        seconds = min(seconds, 60 * minutes)
-    result = cost_of(
-        timed,
-        passes,
-        seconds,
-        dtype=job.engine.dtype,
-        device=config.device,
+    device = pick_device(config.device)
+    return PlannedCost(
+        tasks=tuple(timed),
         evaluations=evaluations,
-        notes=[*notes, *_notes(job, timed)],
+        passes=passes,
+        seconds=round(_seconds(job, timed, passes, draws), 1),
+        memory_bytes=peak_memory() * job.plan.side_by_side,
+        free_bytes=free_memory(device),
+        dtype=str(job.engine.dtype).removeprefix("torch."),
+        threads=torch.get_num_threads(),
+        notes=(*notes, *_notes(job, timed)),
+        device=str(device),
         out=config.out,
         writes=(*[GRID] * (draws > 1), *RUN_FILES, *["trained/"] * job.plan.trains),
     )
-    return replace(result, memory_bytes=result.memory_bytes * job.plan.side_by_side)
 
 
 def _planned(work: Work) -> tuple[int, int, int]:
@@ -427,14 +426,16 @@ def _timed(job: Job) -> list[Timed]:
     return timed
 
 
-def _seconds(job: Job, timed: Sequence[Timed]) -> Mapping[str, float]:
-    """Part of a search -> its seconds, given the timed tasks."""
+def _seconds(job: Job, timed: Sequence[Timed], passes: int, draws: int) -> float:
+    """The most seconds of all searches, given the timed tasks."""
     dev = sum(one.seconds(one.dev) for one in timed)
     test = sum(one.seconds(one.test) for one in timed) if any(one.test for one in timed) else 0.0
     items = sum(one.dev for one in timed)
-    return job.work.seconds(
-        dev, test, sum(one.seconds(one.dev, 0) for one in timed) / max(items, 1)
-    )
+    item = sum(one.seconds(one.dev, 0) for one in timed) / max(items, 1)
+    of_one = max(sum(job.work.passes.values()), 1)
+    seconds = sum(job.work.seconds(dev, test, item).values()) * passes / of_one
+    minutes = job.plan.config.budget_minutes
+    return seconds if draws == 1 or minutes is None else min(seconds, 60 * minutes)
 
 
 def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
@@ -471,7 +472,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class PlannedCost:
-    """The most that a command would cost, with this dtype, threads and device."""
+    """The most that a search would cost, with this dtype, threads and device."""
 
     tasks: tuple[Timed, ...]
     evaluations: int  # candidates scored on dev
@@ -484,7 +485,7 @@ class PlannedCost:
     threads: int
     notes: tuple[str, ...]
     device: str
-    out: str  # the directory to write; "" for none
+    out: str  # the directory to write
     writes: tuple[str, ...]  # files in `out`
 
 
@@ -495,10 +496,7 @@ def time_items(
     possible: Sequence[Scoring],
     candidates: Sequence[Callable[[], Patch]],
 ) -> Timed:
-    """Time the scoring of some dev items with each candidate, twice: the first time warms up.
-
-    Without candidates the base is scored.
-    """
+    """Time the scoring of some dev items with each candidate, twice: the first time warms up."""
     scoring = possible[-1]
     timed = Timed(task.name, len(task.dev), len(task.test), " or ".join(possible))
     if metric.usage is not None:
@@ -506,7 +504,7 @@ def time_items(
     sample = task.dev[:SAMPLE]
     batch = metric.on(sample, scoring, engine.chat, task.prompt)
     times = []
-    for candidate in (*candidates, *candidates) or (Patch, Patch):
+    for candidate in (*candidates, *candidates):
         start = time.perf_counter()
         engine.load(candidate())
         loaded = time.perf_counter()
@@ -514,32 +512,3 @@ def time_items(
         times.append((loaded - start, (time.perf_counter() - loaded) / len(sample)))
     load, item = min(times[1:], key=sum)
     return replace(timed, seconds_per_item=item, seconds_per_load=load)
-
-
-def cost_of(
-    timed: Sequence[Timed],
-    passes: int,
-    seconds: float,
-    *,
-    dtype: torch.dtype,
-    device: str,
-    evaluations: int = 0,
-    notes: Sequence[str] = (),
-    out: str = "",
-    writes: tuple[str, ...] = (),
-) -> PlannedCost:
-    """A cost, with the memory that this process has taken, and the memory still free."""
-    return PlannedCost(
-        tuple(timed),
-        evaluations,
-        passes,
-        round(seconds, 1),
-        peak_memory(),
-        free_memory(pick_device(device)),
-        str(dtype).removeprefix("torch."),
-        torch.get_num_threads(),
-        tuple(notes),
-        str(pick_device(device)),
-        out,
-        writes,
-    )
