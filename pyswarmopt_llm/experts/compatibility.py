@@ -354,7 +354,7 @@ def _is_base(name: str, base: BaseModel) -> bool:
     return stated.path == base.path or stated.fingerprint == base.fingerprint
 
 
-def in_digits(shape: tuple[int, ...]) -> str:
+def in_digits(shape: Sequence[int]) -> str:
     """A shape in a message, such as ``64 x 32``."""
     return " x ".join(map(str, shape))
 

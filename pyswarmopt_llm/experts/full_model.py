@@ -19,7 +19,7 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
-from pyswarmopt_llm.experts.compatibility import unique_names
+from pyswarmopt_llm.experts.compatibility import in_digits, unique_names
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, StoredTensors
 
@@ -84,9 +84,9 @@ def _check_weights(
     for weight, shape in expected.items():
         mine = tensors.shapes.get(weight)
         if mine != shape:
-            what = "lacks it" if mine is None else f"has it as {' x '.join(map(str, mine))}"
+            what = "lacks it" if mine is None else f"has it as {in_digits(mine)}"
             raise UserError(
-                f"{name}: the base has {weight} of shape {' x '.join(map(str, shape))}, this model "
+                f"{name}: the base has {weight} of shape {in_digits(shape)}, this model "
                 f"{what}; only fine-tunes of the base can be mixed"
             )
     if (extra := _of_its_own(tensors, expected)) is not None:

@@ -41,6 +41,11 @@ def rows_of(
     return tuple(read.get(name, ExpertRow(name)) for name in names)
 
 
+def weight_count(info: AdapterInfo) -> int:
+    """Number of weights of an adapter."""
+    return sum(math.prod(tensor.shape) for tensor in info.tensors.values())
+
+
 def _row(info: AdapterInfo, spectra: Mapping[str, Any] | None) -> ExpertRow:
     ranks = sorted({shape.rank for shape in info.modules.values()})
     found = [] if spectra is None else list(spectra.values())
@@ -52,7 +57,7 @@ def _row(info: AdapterInfo, spectra: Mapping[str, Any] | None) -> ExpertRow:
         kind="rsLoRA" if info.config.peft.use_rslora else "LoRA",
         targets=", ".join(sorted({module.rsplit(".", 1)[-1] for module in info.modules})),
         dtype=", ".join(sorted({tensor.dtype for tensor in info.tensors.values()})),
-        parameters=sum(math.prod(tensor.shape) for tensor in info.tensors.values()),
+        parameters=weight_count(info),
         bytes=info.weights_file.stat().st_size,
         norm=math.hypot(*(spectrum.norm for spectrum in found)) if found else None,
         top_share=median(spectrum.share for spectrum in found) if found else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections import defaultdict
@@ -25,6 +24,7 @@ from pyswarmopt_llm.engine.chat import prompt_of
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies, free_memory
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, load_tokenizer, resolve_base
+from pyswarmopt_llm.experts.table import weight_count
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.scores.metrics.metric import Metric
@@ -304,11 +304,6 @@ def _first(needs: Iterator[Need], free: int) -> Need:
     return min(tried, key=lambda need: need.bytes)
 
 
-def _parameters(info: AdapterInfo) -> int:
-    """Number of weights of an adapter."""
-    return sum(math.prod(tensor.shape) for tensor in info.tensors.values())
-
-
 class _Needs:
     """The arithmetic for a base and its experts.
 
@@ -334,11 +329,11 @@ class _Needs:
         self._times = 1 if on_cpu else workers
         self.base = weights_of(model, base)
         self.parameters = sum(each.numel() for each in model.parameters())
-        factors = sum(map(_parameters, experts))
+        factors = sum(map(weight_count, experts))
         kept, merging = copies(model, changed_weights(experts))
         added = factors * (dtype.itemsize if not on_cpu else dtype.itemsize + 4)
         self._mixed = {"runtime": added, "merged": merging + (4 * factors if on_cpu else kept)}
-        self._trained = _ADAM * _parameters(experts[0]) if experts else 0
+        self._trained = _ADAM * weight_count(experts[0]) if experts else 0
 
     def scoring(self, mixes: Collection[str]) -> Iterator[Need]:
         """Ways to score: each way of mixing, then the last one with smaller batches."""

@@ -58,14 +58,13 @@ def slopes(combine: Combine, values: Sequence[float]) -> list[float]:
         >>> [round(slope, 6) for slope in slopes(arithmetic, [0.25, 0.5])]
         [0.5, 0.5]
     """
-    rises = []
-    for index, value in enumerate(values):
-        above, below = (
-            combined_value(combine, [*values[:index], moved, *values[index + 1 :]])
-            for moved in (value + _STEP, value - _STEP)
-        )
-        rises.append((above - below) / (2 * _STEP))
-    return rises
+
+    def moved(index: int, step: float) -> float:
+        values_there = list(values)
+        values_there[index] += step
+        return combined_value(combine, values_there)
+
+    return [(moved(k, _STEP) - moved(k, -_STEP)) / (2 * _STEP) for k in range(len(values))]
 
 
 def combine_of_several(spec: str, n_tasks: int) -> Combine:
