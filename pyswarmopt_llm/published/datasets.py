@@ -170,7 +170,7 @@ def _truthfulqa(row: Row) -> Record:
 def _truthfulqa_mc2(row: Row) -> Record:
     """Lin et al. 2022, MC2: several true answers; ``right`` lists their letters."""
     texts, labels = _targets(row["mc2_targets"])
-    pairs = list(zip(texts, labels, strict=True))
+    pairs = list(dict(zip(texts, labels, strict=True)).items())  # no text twice
     _generator_of(row["question"]).shuffle(pairs)
     right = [chr(ord("A") + i) for i, (_, label) in enumerate(pairs) if label]
     return _record(row["question"], [text for text, _ in pairs], right[0], right="".join(right))

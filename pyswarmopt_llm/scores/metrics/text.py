@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
@@ -171,7 +172,17 @@ def truthfulness(
     For each item, the sum over true answers of P(answer | question), divided by the sum over all
     answers; P is the likelihood of the whole text. An item's ``right`` lists the letters of its
     true answers; default: `answer`.
+
+    Raises:
+        UserError: ``right`` names a letter that no option has.
     """
+    for item in items:
+        unknown = sorted({*item.meta.get("right", "")} - {*(item.choices or {})})
+        if unknown:
+            raise UserError(
+                f'example {item.id}: "right" names {", ".join(unknown)}, which no option has (one '
+                "given twice has its first letter); give the letters of right options"
+            )
     prompts = [chat_prompt(item, "likelihood", chat, template) for item in items]
     return Likelihoods(items, prompts, lambda item: item.options, _share)
 

@@ -42,6 +42,12 @@ def test_truthfulness_is_the_share_of_probability() -> None:
     ).value == pytest.approx(1 / (1 + math.e))
 
 
+def test_a_right_letter_that_no_option_has_is_one_line() -> None:
+    item = Item("q", "?", {"A": "x", "B": "y"}, "A", {"right": "AC"})
+    with pytest.raises(UserError, match='example q: "right" names C, which no option has'):
+        truthfulness([item], "likelihood", str)
+
+
 def test_inverse_perplexity_against_the_models_own_loss(engine: Any) -> None:
     item = Item("1", "Where?", None, "In a café.")
     prompt = engine.chat("Question: Where?")

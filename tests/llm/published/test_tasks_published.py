@@ -133,6 +133,16 @@ def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
         assert right == {"right", "also right"}
 
 
+def test_an_answer_of_truthfulqa_that_is_listed_twice_is_one(tmp_path: Path) -> None:
+    targets = {"choices": ["true", "false", "true", "so"], "labels": [1, 0, 1, 1]}
+    rows = [{"question": f"Q{k}?", "mc2_targets": targets} for k in range(9)]
+    (tmp_path / "mc_task.json").write_text(json.dumps(rows))
+    for item in load_task(f"published:truthfulqa-mc2:{tmp_path}").test:
+        assert sorted((item.choices or {}).values()) == ["false", "so", "true"]
+        right = sorted((item.choices or {})[letter] for letter in item.meta["right"])
+        assert right == ["so", "true"]
+
+
 def test_prompts_without_answers_and_files_of_both_splits(tmp_path: Path) -> None:
     rows = [{"prompt": {"text": f"So he {k}"}, "challenging": k == 0} for k in range(6)]
     task = load_task(f"published:realtoxicityprompts:{lines(tmp_path / 'prompts.jsonl', rows)}")
