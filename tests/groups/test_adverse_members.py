@@ -51,6 +51,21 @@ def test_a_vote_is_kept_as_often_as_epsilon_allows_and_the_others_are_alike(epsi
         assert chance[0] <= math.exp(epsilon) * chance[1] * (1 + 1e-12)
 
 
+def test_an_abstention_is_a_vote_for_any_option() -> None:
+    """Else it would be seen, whatever epsilon is."""
+    counts = Counter(votes("who knows", 60.0))
+    assert set(counts) == set("ABCD")
+    assert all(abs(count - N / 4) < 5 * math.sqrt(N * 3 / 16) for count in counts.values())
+
+
+def test_two_members_have_noise_of_their_own() -> None:
+    """Of four options at epsilon 0 two that vote alike are seen to agree in one of four cases."""
+    pair = (PrivateMember(Scripted(name, answers=["B"] * N), 0.0) for name in ("ann", "bob"))
+    rows = [[reply.text for reply in member.answer(items(N), "letter")] for member in pair]
+    alike = sum(a == b for a, b in zip(*rows, strict=True))
+    assert abs(alike - N / 4) < 5 * math.sqrt(N * 3 / 16)
+
+
 def test_nothing_but_votes_is_shared() -> None:
     member = PrivateMember(Scripted("ann", writes=lambda prompt: "secret"), 1.0)
     assert not member.gives_likelihoods

@@ -177,12 +177,17 @@ def test_a_quorum_accepts_the_first_leaders_answer() -> None:
 
 
 def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
-    p = {"ann": [[0.5, 0.4, 0.1]] * 2, "bob": [[0.4, 0.5, 0.1]] * 2, "cid": [[0.1, 0.2, 0.7]] * 2}
-    asked = context_of(p, "AB", dev=1)
-    (verdict,) = paxos.consensus(asked, asked.task.test, 0)
-    # ann proposes A: bob ranks it second of three (one better, less than 1.5), cid third. Two of
-    # three approve.
-    assert verdict.answer == "A" and verdict.tokens == 3 * ANSWER
+    # on the first item bob ranks ann's A second of three (one better, less than 1.5), cid third: two
+    # of three approve; on the second it is third to both, and bob's B is the second to ann
+    p = {
+        "ann": [[0.5, 0.4, 0.1]] * 3,
+        "bob": [[0.4, 0.5, 0.1]] * 2 + [[0.1, 0.5, 0.4]],
+        "cid": [[0.1, 0.2, 0.7]] * 3,
+    }
+    asked = context_of(p, "ABB", dev=1)
+    verdicts = paxos.consensus(asked, asked.task.test, 0)
+    assert [(v.answer, v.notes["leader"]) for v in verdicts] == [("A", "ann"), ("B", "bob")]
+    assert {v.tokens for v in verdicts} == {3 * ANSWER}
 
 
 @given(

@@ -95,6 +95,11 @@ def test_rouge_l_by_all_subsequences(wanted: list[str], found: list[str]) -> Non
     )
 
 
+def test_rouge_l_counts_words_by_their_stems() -> None:
+    pytest.importorskip("rouge_score")
+    assert text_scores.rouge_l(question("three cats running"), ["three cat runs"]) == [1.0]
+
+
 def test_bleu_by_hand() -> None:
     pytest.importorskip("sacrebleu")
     # 1-grams 4/5, 2-grams 2/4, 3-grams 1/3, 4-grams 0/2 smoothed to 1/(2*2); equal lengths, no
