@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common import other_options as other
+from pyswarmopt_llm.common.config import take_prompts
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.own import use_names
 from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES, TrainingOptions
@@ -92,6 +93,4 @@ class CompareConfig:
     def __post_init__(self) -> None:
         """Turn objects and paths into names, and `prompts` into a task."""
         use_names(self)
-        if self.prompts is not None:
-            object.__setattr__(self, "tasks", (*self.tasks, f"prompts:{self.prompts}"))
-            object.__setattr__(self, "prompts", None)
+        take_prompts(self)

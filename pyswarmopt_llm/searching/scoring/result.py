@@ -402,10 +402,15 @@ class Result:
         if not self.several_tasks:
             return next(iter(self._by_task(first, second, split, level).values()), None)
         combine = find_combine(self.combine, len(self.objectives))
-        scales = self.scales
-        asked = self._questions(split)
-        tasks = first.tasks, second.tasks
-        return combined_difference(*tasks, combine, self.alike, scales, asked, level)
+        return combined_difference(
+            first.tasks,
+            second.tasks,
+            combine,
+            self.alike,
+            self.scales,
+            self._questions(split),
+            level,
+        )
 
     def by_task(self, split: str = "test") -> dict[str, Comparison]:
         """Task -> the result minus the best expert, if both have item scores."""
