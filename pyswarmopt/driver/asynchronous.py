@@ -91,7 +91,7 @@ class AsynchronousSearch(Search):
         if self._told:
             self._note_part()
             self._write_down()
-        return {**self._reasons(), **stop}
+        return {**self.reasons(), **stop}
 
     # ---- one evaluation ----
 

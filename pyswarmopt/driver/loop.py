@@ -86,8 +86,12 @@ class Loop(ABC, Generic[R]):
         return time.monotonic() - self._began
 
     @abstractmethod
-    def _reasons(self) -> Reasons:
+    def reasons(self) -> Reasons:
         """Reasons to stop; empty to go on."""
+
+    def result(self) -> R:
+        """The result so far."""
+        return self._result(self.reasons())
 
     @abstractmethod
     def _result(self, stop: Reasons, final: bool = False) -> R:
@@ -132,10 +136,10 @@ class Loop(ABC, Generic[R]):
         callback = self._options.callback
         try:
             with self._evaluator.workers:
-                stop = self._reasons()
+                stop = self.reasons()
                 while not stop:
                     self._iterate()
-                    stop = self._reasons()
+                    stop = self.reasons()
                     if callback is not None and wants_to_stop(callback, self._result(stop)):
                         stop = {**stop, "callback": 1.0}
                 result = self._result(self._finish(stop), final=True)

@@ -117,7 +117,7 @@ class Search(Loop[Result]):
         called = np.where((violations == 0) | np.isfinite(values), values, math.nan)
         self._history.add(iteration, calls, best, called, points, particles, violations)
 
-    def _reasons(self) -> Reasons:
+    def reasons(self) -> Reasons:
         reasons: Reasons = self._swarm.stop() | self._ends()
         if self._options.max_evals is not None and self._evaluator.left == 0:
             reasons["max_evals"] = self._options.max_evals

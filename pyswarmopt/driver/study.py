@@ -214,7 +214,7 @@ class _Told(AsynchronousSearch):
         return None
 
     def _next_ticket(self) -> Ticket | None:
-        if self._reasons() or len(self._points) >= self._evaluator.left:
+        if self.reasons() or len(self._points) >= self._evaluator.left:
             return None
         ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
         return ticket
@@ -268,12 +268,6 @@ class _Told(AsynchronousSearch):
         judged = self._judge.judge_one(x, row)
         self._judge.take_in(self._problem.coding.encode(x[None]), judged)
         self._remember(UNASKED, x, judged)
-
-    def reasons(self) -> dict[str, float]:
-        return self._reasons()
-
-    def result(self) -> Result:
-        return self._result(self._reasons())
 
     def load(self, path: str | os.PathLike[str]) -> None:
         super().load(path)

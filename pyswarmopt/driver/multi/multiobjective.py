@@ -374,7 +374,7 @@ class MultiSearch(Loop[MultiResult]):
         at_once = self._options.population or AT_ONCE
         return MODELLED_SMPSO, ModelledSwarm(kinds, at_once, min(limit, MODELLED), **common)
 
-    def _reasons(self) -> Reasons:
+    def reasons(self) -> Reasons:
         limit = (
             {} if self._evaluator.left else {"max_evals": self._evaluator.max_evals + self._reserve}
         )

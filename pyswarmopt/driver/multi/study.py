@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.loop import Reasons
 from pyswarmopt.driver.multi.multiobjective import MultiResult, MultiSearch
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE
@@ -142,7 +141,7 @@ class _Told(MultiSearch):
         self._before: dict[str, Any] = {}  # the state before the round
 
     def trials(self) -> list[Trial]:
-        while not self._trials and not self._reasons():
+        while not self._trials and not self.reasons():
             self._begin_round()
             if not self._trials:  # all points are known or forbidden
                 self._end_round()
@@ -179,12 +178,6 @@ class _Told(MultiSearch):
             raise ValueError(f"tell: values have shape {rows.shape}, their points need {wanted}")
         self._told.extend(rows)
         self._end_round()
-
-    def reasons(self) -> Reasons:
-        return self._reasons()
-
-    def result(self) -> MultiResult:
-        return self._result(self._reasons())
 
     def _state(self) -> dict[str, Any]:
         return self._before if self._trials else super()._state()
