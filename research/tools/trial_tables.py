@@ -16,6 +16,7 @@ BEST = "best expert"
 TASKS = 6
 ALL = (0, 1, 2)  # builds
 MOVES = (0, 3, 4)  # builds with other moves in the experts' hull
+LIKELY = (3, 4)  # builds with scores by likelihood
 LABELS = {
     BEST: "best expert by dev",
     "uniform": "uniform average",
@@ -44,6 +45,7 @@ LABELS = {
     "data-merge": "data merge: one adapter, trained on the union",
     "default, untrained": "the search (default), before training",
     "default without training": "the search (default), `--set train=off`",
+    "score model": "the search (default): a surrogate of the scores",
     "item model": "the item model of the default, as many evaluations as the swarm",
     "default": "the search (default)",
 }
@@ -63,14 +65,14 @@ def read(form: str) -> Scores:
     return found
 
 
-def share(right: str) -> float:
-    """The share of right answers.
+def share(values: str | Sequence[float]) -> float:
+    """The share of right answers, or the mean of other values.
 
     Example:
-        >>> share("1101")
-        0.75
+        >>> share("1101"), share([0.5, 1.0])
+        (0.75, 0.75)
     """
-    return right.count("1") / len(right)
+    return fmean(map(float, values))
 
 
 def interval(gains: Mapping[Job, float]) -> tuple[float, float]:
@@ -103,10 +105,11 @@ def trial(form: str, builds: Sequence[int]) -> str:
         if len(jobs) == TASKS * len(builds):
             table.append([label, *cells(row, jobs, scores[BEST])])
     head = ["dev", "test", "gain on test, points", "relative", "evaluations"]
-    return markdown([NAMES[form], *head], table)
+    return markdown([(NAMES | LIKELIHOODS)[form], *head], table)
 
 
 NAMES = {"choices": "options", "written": "written answers"}
+LIKELIHOODS = {"perplexity": "1 / perplexity", "abstain": "abstention"}
 
 
 def complete(jobs: Mapping[Job, Mapping[str, float]]) -> dict[Job, Mapping[str, float]]:
@@ -320,5 +323,7 @@ TABLES = {
     "trial-moves": lambda: trial("choices", MOVES),
     "trial-choices-3": lambda: trial("choices", MOVES[1:2]),
     "trial-choices-0": lambda: trial("choices", ALL[:1]),
+    "trial-perplexity": lambda: trial("perplexity", LIKELY),
+    "trial-abstain": lambda: trial("abstain", LIKELY[:1]),
     "trial-written-0": lambda: trial("written", ALL[:1]),
 }

@@ -12,7 +12,7 @@ training from the base in fewer steps). The base, the best expert and the mixtur
 are fine-tuned on dev for 1 to 5 epochs, each with a learning rate that is planned for so many.
 
 Builds, tasks and coefficients are those of `trial.py`, whose lines --trial names. What is in --out is
-not run again.
+not run again. `real_steps.py` has the second of a real model.
 
     python research/benchmarks/lab/joint_training.py ratios runs/lab-0 --build 0 \\
         --trial research/evidence/trial.jsonl --work runs/joint-0 --out research/evidence/joint-training.jsonl
@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 import torch
 from lab import EXPERT_EXAMPLES, TASKS, make_expert
-from trial import bench_of, line_of, lines_of, shares, task_file
+from trial import bench_of, built, line_of, lines_of, shares, task_file
 
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import EPOCHS
@@ -110,12 +111,12 @@ def trained_jointly(
 def steps(options: argparse.Namespace, benches: Mapping[str, Bench]) -> Iterator[dict[str, Any]]:
     """The lines of every start, task and number of epochs."""
     for task, bench in benches.items():
-        space = DeltaSpace(bench.experts)
-        alone = [bench.score(space.realise(unit), "dev").value for unit in space.vertices()]
+        experts = DeltaSpace(bench.experts).vertices()
+        alone = [bench.score(as_mixture(bench, unit), "dev").value for unit in experts]
         found = torch.tensor(coefficients_of(options, task, ITEM_MODEL), dtype=torch.float64)
         starts = {
             "base": torch.zeros_like(found),
-            "best expert": space.vertices()[alone.index(max(alone))],
+            "best expert": experts[alone.index(max(alone))],
             "mixture": found,
         }
         for name, position in starts.items():
@@ -126,11 +127,16 @@ def steps(options: argparse.Namespace, benches: Mapping[str, Bench]) -> Iterator
                 )
 
 
+def as_mixture(bench: Bench, position: torch.Tensor) -> Patch:
+    """The experts with these coefficients."""
+    return DeltaSpace(bench.experts).realise(position)
+
+
 def tuned(
     options: argparse.Namespace, bench: Bench, task: str, row: str, position: Any, epochs: int
 ) -> dict[str, Any]:
     """The line of a start that was fine-tuned on dev."""
-    patch = DeltaSpace(bench.experts).realise(position)
+    patch = as_mixture(bench, position)
     if epochs:
         pattern = bench.experts[0].info
         lora = fit(bench.engine, patch, bench.choices, pattern, seed=0, epochs=epochs)
@@ -140,7 +146,7 @@ def tuned(
 
 def coefficients_of(options: argparse.Namespace, task: str, row: str) -> list[float]:
     """What a row of the trial found."""
-    job = {"build": options.build, "form": FORM, "task": task, "seed": 0, "row": row}
+    job = {**options.of_trial, "task": task, "seed": 0, "row": row}
     (line,) = [line for line in lines_of(options.trial) if job.items() <= line.items()]
     coefficients: list[float] = line["coefficients"]
     return coefficients
@@ -148,13 +154,13 @@ def coefficients_of(options: argparse.Namespace, task: str, row: str) -> list[fl
 
 def known(options: argparse.Namespace, task: str, row: str) -> dict[str, Any] | None:
     """The line that is there."""
-    job = {"build": options.build, "task": task, "row": row}
+    job = {**options.job, "task": task, "row": row}
     return next((line for line in lines_of(options.out) if job.items() <= line.items()), None)
 
 
 def said(options: argparse.Namespace, task: str, line: Mapping[str, Any]) -> dict[str, Any]:
     """A line, written."""
-    whole = {"build": options.build, "task": task, **line}
+    whole = {**options.job, "task": task, **line}
     with options.out.open("a", encoding="utf-8") as out:
         out.write(json.dumps(whole) + "\n")
     return whole
@@ -171,18 +177,19 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    options.job = {"build": options.build}
+    options.of_trial = {**options.job, "form": FORM}
     torch.set_num_threads(1)
-    benches = {
-        task: bench_of(options.lab, task_file(options.work, FORM, task), FORM) for task in TASKS
-    }
-    made = ratios if options.what == "ratios" else steps
-    for line in made(options, benches):
-        print(
-            line["task"],
-            line["row"],
-            f"dev {line['dev']:.3f} test {shares(line['test']):.3f}",
-            flush=True,
-        )
+    pool = built(options.lab)
+    benches = {task: bench_of(pool, task_file(options.work, FORM, task), FORM) for task in TASKS}
+    show(ratios(options, benches) if options.what == "ratios" else steps(options, benches))
+
+
+def show(lines: Iterable[Mapping[str, Any]]) -> None:
+    """Print what is found."""
+    for line in lines:
+        accuracy = f"dev {line['dev']:.3f} test {shares(line['test']):.3f}"
+        print(line["task"], line["row"], accuracy, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ Rows of one build share experts.
 - **greedy-soup, lorahub, natural-niches**: those of `compare`, with 400 evaluations.
 - **default**: `swarm-llm search` as it is, its mixture before training, and a search that trains nothing.
 - **item model**: its proposals, with as many evaluations as the swarm.
+- **score model**: the surrogate of scores that have no margins, with at most 40 evaluations.
 
 A line of --out is a row of a build, form, task and seed, item by item on test. What is there is not
 run again, so that a run may be stopped at any time.
@@ -58,7 +59,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scores"))
 from runs import NEW_TOKENS, written
 
 DEV, TEST = 200, 1000
-FORMS = ("choices", "written")
+FORMS: Mapping[str, Mapping[str, Any]] = {
+    "choices": {"scoring": "likelihood"},
+    "written": {"metrics": ("exact-match",), "max_new_tokens": NEW_TOKENS},
+    "perplexity": {"metrics": ("perplexity",)},  # of the written answers
+    "abstain": {"metrics": ("abstain",), "scoring": "likelihood"},  # from the options
+}
+WRITTEN = ("written", "perplexity")  # forms whose items have an answer and no options
 SPACES = ("factor", "delta")
 STARTS = ("segments", "sums")
 SWARM: Mapping[str, Any] = {
@@ -102,6 +109,7 @@ def rows() -> Iterator[str]:
     yield "default"
     yield "default without training"
     yield "item model"
+    yield "score model"
     yield DATA_MERGE
     yield from SEARCHING
     yield "random delta segments"
@@ -142,7 +150,7 @@ def task_file(work: Path, form: str, task: str) -> Path:
     options = work / "tasks" / f"{task}.json"
     options.parent.mkdir(parents=True, exist_ok=True)
     options.write_text(json.dumps(splits), encoding="utf-8")
-    if form == "choices":
+    if form not in WRITTEN:
         return options
     return written(options, work / "tasks" / f"{task}-written.json")
 
@@ -158,6 +166,8 @@ def settings_of(row: str, evaluations: Mapping[str, int]) -> Mapping[str, Any]:
         return {}
     if row == "default without training":
         return {"train": "off"}
+    if row == "score model":
+        return {"method": "scores", "train": "off"}
     if row == "item model":
         return {"train": "off", "proposals": evaluations["swarm delta segments"] - SUMS}
     moves, space, start, *more = row.split()
@@ -190,11 +200,6 @@ def searched(
     """The lines of a row that is a search: of the swarm's first one also the models beside it. A
     search that was stopped goes on.
     """
-    form_settings = (
-        {"scoring": "likelihood"}
-        if form == "choices"
-        else {"metrics": ("exact-match",), "max_new_tokens": NEW_TOKENS}
-    )
     start = time.process_time()
     config = SearchConfig(
         base=pool.base,
@@ -206,7 +211,7 @@ def searched(
         device=pool.device,
         seed=seed,
         no_rivals=True,
-        **form_settings,
+        **FORMS[form],
         **settings,
     )
     result = (resume(run) if run.exists() else search(config)).result
@@ -219,7 +224,7 @@ def searched(
     yield found(row, models["best"], **spent)
     if row == "default" and "mixture" in models:
         yield found("default, untrained", models["mixture"])
-    if row in ("swarm delta segments", "default without training"):
+    if row in ("swarm delta segments", "default without training", "score model"):
         yield found("best expert", models["best_single"])
         yield found("uniform", models["uniform"])
     shutil.rmtree(run)
@@ -297,7 +302,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=FORMS)
+    parser.add_argument("--forms", nargs="+", default=["choices", "written"], choices=FORMS)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
     parser.add_argument("--rows", nargs="+", default=list(rows()))
     options = parser.parse_args()
