@@ -362,7 +362,9 @@ def _method(asked: Work) -> str:
         return "swarm"
     if not modelled("items", asked):
         return "items"
-    return "scores" if _costly(asked) and not modelled("scores", asked) else "swarm"
+    # a member's predictions are read once, for all mixtures
+    free = asked.plan.kind.several_models and not _costly(asked)
+    return "swarm" if free or modelled("scores", asked) else "scores"
 
 
 def _costly(asked: Work) -> bool:
