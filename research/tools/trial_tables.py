@@ -225,18 +225,18 @@ STARTS = ("base", "best expert", "mixture")
 EPOCHS = range(5)
 
 
-def means(row: str) -> Mapping[str, float]:
+def means(row: str, file: str = "joint-training") -> Mapping[str, float]:
     """Task -> test accuracy of a row of joint training."""
-    found = [line for line in lines("joint-training") if line["row"] == row]
+    found = [line for line in lines(file) if line["row"] == row]
     return {line["task"]: share(line["test"]) for line in found}
 
 
-def steps() -> str:
+def steps(file: str) -> str:
     """A row per start: test accuracy after each number of epochs, means over the tasks."""
-    table = [
-        [start, *(f"{fmean(means(f'{start}, {count} epochs').values()):.3f}" for count in EPOCHS)]
-        for start in STARTS
-    ]
+    table = []
+    for start in STARTS:
+        found = [means(f"{start}, {count} epochs", file) for count in EPOCHS]
+        table.append([start, *(f"{fmean(each.values()):.3f}" for each in found)])
     heads = ["not trained", *(f"{count} epochs" for count in EPOCHS[1:])]
     return markdown(["fine-tuned on 200 examples from", *heads], table)
 
@@ -315,7 +315,8 @@ def cheated() -> str:
 TABLES = {
     "trial-real": real,
     "trial-cheated": cheated,
-    "joint-steps": steps,
+    "joint-steps": lambda: steps("joint-training"),
+    "real-steps": lambda: steps("real-steps"),
     "joint-ratios": ratios,
     "trial-differences": differences,
     "trial-choices": lambda: trial("choices", ALL),
