@@ -27,6 +27,7 @@ import written_tables
 from bbob_table import competitions, first_calls, kept, second_suites, summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
 from written_tables import (
+    abstention,
     continuations,
     house_style,
     judge,
@@ -383,6 +384,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "structured-fields": structured_fields,
     "structured-fields-elsewhere": structured_fields_elsewhere,
     "starts": starts,
+    "abstention": abstention,
     "continuations": continuations,
     "judge": judge,
     "demo-verdict": demo_verdict,

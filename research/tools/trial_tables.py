@@ -15,7 +15,8 @@ from pyswarmopt_llm.common.statistics import compare_paired
 BEST = "best expert"
 TASKS = 6
 ALL = (0, 1, 2)  # builds
-MOVES = (0, 3, 4)  # builds with other moves in the experts' hull
+MOVES = (0, 3, 4, 5)  # builds with other moves in the experts' hull
+OTHERS = (3, 4, 5)  # builds with other optimisers and baselines
 LIKELY = (3, 4)  # builds with scores by likelihood
 LABELS = {
     BEST: "best expert by dev",
@@ -192,6 +193,7 @@ DIFFERENCES = {
         "default without training",
         "swarm delta segments",
     ),
+    "the search (default) minus Model Swarms in `delta`": ("default", "swarm delta segments"),
     "the search (default) minus data merge": ("default", "data-merge"),
 }
 
@@ -322,7 +324,7 @@ TABLES = {
     "trial-choices": lambda: trial("choices", ALL),
     "trial-written": lambda: trial("written", ALL),
     "trial-moves": lambda: trial("choices", MOVES),
-    "trial-choices-3": lambda: trial("choices", MOVES[1:2]),
+    "trial-others": lambda: trial("choices", OTHERS),
     "trial-choices-0": lambda: trial("choices", ALL[:1]),
     "trial-perplexity": lambda: trial("perplexity", LIKELY),
     "trial-abstain": lambda: trial("abstain", LIKELY[:1]),

@@ -186,6 +186,11 @@ def continuations() -> str:
     return _embedded("1 less the chance of profanity", "continuations")
 
 
+def abstention() -> str:
+    """Requests, where a wrong answer costs as much as a right one brings."""
+    return _embedded("right 1, wrong -1, none 0", "abstention", "intent")
+
+
 def _embedded(score: str, name: str, task: str = "") -> str:
     """A row per method on the model that people use: the score, its interval, and how far the
     result is ahead.
