@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,8 +60,7 @@ ELSEWHERE = {
 
 def answered(function: Callable[P, R]) -> Callable[P, R]:
     """Answer arguments with foreign names by naming ours: TypeError, one line."""
-    names = [name for name in inspect.signature(function).parameters if name != "self"]
-    called = function.__qualname__.removesuffix(".__init__")
+    called, names = _called(function)
     hints = {
         name: hint
         for foreign, hint in [
@@ -73,9 +72,7 @@ def answered(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name in kwargs:
-            if name not in names:
-                raise TypeError(f"{called}() has no argument {name}; {_hint(name, names, hints)}")
+        _refuse_others(kwargs, called, names, lambda name: _hint(name, names, hints))
         if names[1] == "bounds" and len(args) > 1 and "bounds" in kwargs:
             raise TypeError(
                 f"{called}(fun, bounds): two bounds were given; a starting point is x0="
@@ -93,18 +90,34 @@ def suggesting(function: Callable[P, R]) -> Callable[P, R]:
         Traceback (most recent call last):
         TypeError: <lambda>() has no argument task; did you mean tasks?
     """
-    names = [name for name in inspect.signature(function).parameters if name != "self"]
-    called = function.__qualname__.removesuffix(".__init__")
+    called, names = _called(function)
+    otherwise = f"help({called}) lists them"
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name in kwargs:
-            if name not in names:
-                hint = did_you_mean(name, names, f"help({called}) lists them")
-                raise TypeError(f"{called}() has no argument {name}; {hint}")
+        _refuse_others(kwargs, called, names, lambda name: did_you_mean(name, names, otherwise))
         return function(*args, **kwargs)
 
     return call
+
+
+def _called(function: Callable[..., Any]) -> tuple[str, list[str]]:
+    """What a function, or a class with this constructor, is called, and its arguments."""
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    return function.__qualname__.removesuffix(".__init__"), names
+
+
+def _refuse_others(
+    given: Iterable[str], called: str, names: Sequence[str], hint: Callable[[str], str]
+) -> None:
+    """Refuse a name that is none of the arguments.
+
+    Raises:
+        TypeError: the first such name, with a hint.
+    """
+    for name in given:
+        if name not in names:
+            raise TypeError(f"{called}() has no argument {name}; {hint(name)}")
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:

@@ -82,6 +82,9 @@ def next_command(space: str, experts: list[str], base: str | None) -> str:
     models = {"base": base or "BASE", "experts": named, "task": "TASK.json"}
     chosen = None if space == DEFAULT else space
     line = command_text("search", **models, space=chosen, out="runs/first")
+    if folder is None:
+        return line
+    # the shell reads the star, which is not quoted
     return line.replace(shlex.quote(f"{folder}/*"), f"{shlex.quote(str(folder))}/*")
 
 
