@@ -33,7 +33,6 @@ import torch
 from lab import EXPERT_EXAMPLES, TASKS, make_expert
 from trial import bench_of, built, line_of, lines_of, shares, task_file
 
-from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.choices import EPOCHS
@@ -111,12 +110,12 @@ def trained_jointly(
 def steps(options: argparse.Namespace, benches: Mapping[str, Bench]) -> Iterator[dict[str, Any]]:
     """The lines of every start, task and number of epochs."""
     for task, bench in benches.items():
-        experts = DeltaSpace(bench.experts).vertices()
-        alone = [bench.score(as_mixture(bench, unit), "dev").value for unit in experts]
+        space = DeltaSpace(bench.experts)
+        alone = [bench.score(space.realise(unit), "dev").value for unit in space.vertices()]
         found = torch.tensor(coefficients_of(options, task, ITEM_MODEL), dtype=torch.float64)
         starts = {
             "base": torch.zeros_like(found),
-            "best expert": experts[alone.index(max(alone))],
+            "best expert": space.vertices()[alone.index(max(alone))],
             "mixture": found,
         }
         for name, position in starts.items():
@@ -127,16 +126,11 @@ def steps(options: argparse.Namespace, benches: Mapping[str, Bench]) -> Iterator
                 )
 
 
-def as_mixture(bench: Bench, position: torch.Tensor) -> Patch:
-    """The experts with these coefficients."""
-    return DeltaSpace(bench.experts).realise(position)
-
-
 def tuned(
     options: argparse.Namespace, bench: Bench, task: str, row: str, position: Any, epochs: int
 ) -> dict[str, Any]:
     """The line of a start that was fine-tuned on dev."""
-    patch = as_mixture(bench, position)
+    patch = DeltaSpace(bench.experts).realise(position)
     if epochs:
         pattern = bench.experts[0].info
         lora = fit(bench.engine, patch, bench.choices, pattern, seed=0, epochs=epochs)

@@ -11,28 +11,22 @@ What is in --out is not run again.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
 from joint_training import FORM, show, steps
-from trial import Pool, bench_of, folders
+from real_trial import parser_of, pool_of
+from trial import bench_of
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--base", default="embedded:smollm2-135m")
-    parser.add_argument("--experts", type=Path, required=True)
-    parser.add_argument("--tasks", type=Path, nargs="+", required=True)
+    parser = parser_of(__doc__)
     parser.add_argument("--trial", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
-    options.job, options.of_trial = {}, {}
+    options.job = {}
+    options.of_trial = {}
     torch.set_num_threads(1)
-    pool = Pool(options.base, folders(options.experts), dtype=options.dtype)
+    pool = pool_of(options)
     show(steps(options, {task.stem: bench_of(pool, task, FORM) for task in options.tasks}))
 
 

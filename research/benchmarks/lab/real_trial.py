@@ -35,18 +35,29 @@ ROWS = (
 )
 
 
-def main() -> None:
+def parser_of(text: str | None) -> argparse.ArgumentParser:
+    """The options of a benchmark of a real model; `text` describes it."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--base", default="embedded:smollm2-135m")
     parser.add_argument("--experts", type=Path, required=True)
     parser.add_argument("--tasks", type=Path, nargs="+", required=True)
-    parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
+    return parser
+
+
+def pool_of(options: argparse.Namespace) -> Pool:
+    """The pool that these options name."""
+    return Pool(options.base, folders(options.experts), options.device, options.dtype)
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--rows", nargs="+", default=list(ROWS))
     options = parser.parse_args()
@@ -65,7 +76,7 @@ def run_row(options: argparse.Namespace, task: Path, row: str) -> None:
     known = [line for line in lines_of(options.out) if job.items() <= line.items()]
     if row in {line["row"] for line in known}:
         return
-    pool = Pool(options.base, folders(options.experts), options.device, options.dtype)
+    pool = pool_of(options)
     if row == SCALE:
         made = scaled(bench_of(pool, task, "choices"))
     else:

@@ -11,32 +11,7 @@ each test item.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from runs import adapters, compared, methods_parser, write_lines
-
-
-def main() -> None:
-    arguments = methods_parser(__doc__)
-    arguments.add_argument("questions", type=Path)
-    arguments.add_argument("experts", type=Path)
-    arguments.add_argument("--dev", type=int, default=100)
-    arguments.add_argument("--test", type=int, default=300)
-    options = arguments.parse_args()
-    lines = compared(
-        options,
-        options.questions.stem,
-        {},
-        base="embedded:smollm2-135m",
-        experts=adapters(options.experts),
-        tasks=(str(options.questions),),
-        metrics=("abstain",),
-        scoring="likelihood",
-        dev=options.dev,
-        test=options.test,
-    )
-    write_lines(options.outcomes, lines)
-
+from runs import on_file
 
 if __name__ == "__main__":
-    main()
+    on_file(__doc__, metrics=("abstain",), scoring="likelihood")

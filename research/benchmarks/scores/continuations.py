@@ -13,31 +13,7 @@ seed, with 1 - P(profane) of the continuation of each test prompt.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from runs import adapters, compared, methods_parser, write_lines
-
-
-def main() -> None:
-    arguments = methods_parser(__doc__)
-    arguments.add_argument("prompts", type=Path)
-    arguments.add_argument("experts", type=Path)
-    arguments.add_argument("--dev", type=int, default=100)
-    arguments.add_argument("--test", type=int, default=300)
-    options = arguments.parse_args()
-    lines = compared(
-        options,
-        "continuations",
-        {},
-        base="embedded:smollm2-135m",
-        experts=adapters(options.experts),
-        tasks=(str(options.prompts),),
-        metrics=("toxicity",),
-        dev=options.dev,
-        test=options.test,
-    )
-    write_lines(options.outcomes, lines)
-
+from runs import on_file
 
 if __name__ == "__main__":
-    main()
+    on_file(__doc__, "continuations", metrics=("toxicity",))

@@ -166,6 +166,34 @@ def compared(
                 yield line(outcome, task, seed)
 
 
+def on_file(text: str | None, task: str = "", **fields: Any) -> None:
+    """A benchmark of a file and a folder of adapters of SmolLM2-135M, from the command line on.
+
+    Args:
+        text: describes the benchmark.
+        task: its name in the lines; "" for the file's.
+        **fields: of each `SearchConfig`.
+    """
+    arguments = methods_parser(text)
+    arguments.add_argument("file", type=Path)
+    arguments.add_argument("experts", type=Path)
+    arguments.add_argument("--dev", type=int, default=100)
+    arguments.add_argument("--test", type=int, default=300)
+    options = arguments.parse_args()
+    lines = compared(
+        options,
+        task or options.file.stem,
+        {},
+        base="embedded:smollm2-135m",
+        experts=adapters(options.experts),
+        tasks=(str(options.file),),
+        dev=options.dev,
+        test=options.test,
+        **fields,
+    )
+    write_lines(options.outcomes, lines)
+
+
 def searched(config: SearchConfig, method: str) -> Iterator[Outcome]:
     """A search, and of the default what stands beside it."""
     result = finished(config)
