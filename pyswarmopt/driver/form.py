@@ -199,6 +199,8 @@ class Form:
         several = isinstance(value, tuple | list) and len(value) > 1 and not self.returned
         if not several:
             return ""
+        if self.shape == (len(value),):
+            return "; one that failed is NaN, not None" if None in value else ""
         if self.shape:
             return f"; say n_objectives={len(value)}"
         return (

@@ -132,6 +132,7 @@ PARTS = [
     (lambda: pso.minimize(bowl, [0.0] * 3, bounds=BOX), "two bounds were given; a starting point"),
     (lambda: pso.minimize(bowl, [(0, 1)], space={"a": (0, 1)}), "space= and bounds="),
     (lambda: pso.minimize_multi(two, BOX, 3), "3 numbers"),
+    (lambda: pso.minimize_multi(lambda x: [None, 1.0], BOX), "failed is NaN, not None$"),
     (lambda: pso.compose(terms=()), "no velocity terms"),
     (lambda: pso.compose([pso.inertia(1.0), lambda s: s.x]), r"terms\[1\] is a function"),
     (lambda: pso.compose(terms=(pso.inertia(1.0, "always"),)), "'always'"),
