@@ -80,7 +80,8 @@ class ProgramDescent(Phase):
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
         cost = s.progress.best_cost
-        self.from_best = self.run is None or (not self.from_best and cost < self.tried)
+        first = self.run is None or (not self.run.started and math.isfinite(cost))
+        self.from_best = first or (not self.from_best and cost < self.tried)
         self.tried = cost
         if not s.kinds.smooth.all():
             return self._on_grid(s)

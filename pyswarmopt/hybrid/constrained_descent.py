@@ -32,6 +32,7 @@ SMALLEST_STEP = 1e-12  # as a share of the box
 NEW_WEIGHT = 0.5  # share of the new multipliers in the weights, if these were larger
 ROUNDINGS = 8  # roundings of a step
 TESTED = 2  # most promising roundings, which are evaluated
+REPEATS = 4  # further measurements of slopes of which a point has failed
 LENGTHS = 4  # shortenings of a step without improvement
 SHORTER = 0.35  # factor between them
 GRID_TRIVIAL_GAIN = 1e-9  # of the merit, thrice in a row: the end of moves of whole numbers
@@ -61,6 +62,8 @@ class ConstrainedDescent(Run):
     failures: int = 0
     trivial: int = 0
     moves: Floats = array("V")  # of the latest differences
+    found: Floats = array("QU")  # slopes at x so far, NaN where a point has failed
+    repeats: int = 0  # measurements of those that failed
     error: float = 0.0  # error of the cost beyond double's rounding
 
     def check(self) -> None:
@@ -69,12 +72,19 @@ class ConstrainedDescent(Run):
         if self.mode == "line" and not len(self.direction):
             raise ValueError("a line search without a direction")
 
+    @property
+    def started(self) -> bool:
+        """Whether its starting point has not failed."""
+        return bool(len(self.values) and np.isfinite(self.values).all())
+
     def propose(self, random: np.random.Generator) -> Floats:
         if self.mode == "line":
             return np.array([self._moved(step) for step in self._steps(random)])
         self.moves = self._differences(random)
-        points = np.repeat(self.x[None], len(self.smooth), axis=0)
-        points[np.arange(len(self.smooth)), self.smooth] = self.x[self.smooth] + self.moves
+        lacking = self._lacking()
+        axes = self.smooth[lacking]
+        points = np.repeat(self.x[None], len(axes), axis=0)
+        points[np.arange(len(axes)), axes] += self.moves[lacking]
         return points if len(self.values) else np.concatenate([self.x[None], points])
 
     def learn(self, costs: Floats) -> None:
@@ -89,9 +99,15 @@ class ConstrainedDescent(Run):
         return x
 
     def _differences(self, random: np.random.Generator) -> Floats:
-        """Moves along the coordinates, (S,), for their slopes."""
-        size = self._difference()
-        return np.where(self.x[self.smooth] > 0.5, -size, size)
+        """Moves along the coordinates, (S,), for their slopes; to the other side, and then farther,
+        where a point has failed.
+        """
+        here = self.x[self.smooth]
+        size = self._difference() * (1 + self.repeats // 2)
+        inwards = np.where(here > 0.5, -size, size)
+        if self.repeats % 2 == 0:
+            return inwards
+        return np.where(np.abs(here - inwards - 0.5) <= 0.5, -inwards, 2 * inwards)
 
     def _difference(self) -> float:
         """Length of a move for slopes: the root of the cost's relative error."""
@@ -110,16 +126,41 @@ class ConstrainedDescent(Run):
             costs = costs[1:]
             self.weights = np.zeros(len(self.values) - 1)
             self.multipliers = np.zeros(len(self.weights) + 2 * len(self.smooth))
-        if not (np.isfinite(costs).all() and np.isfinite(self.values).all()):
+        if not self.started:
             self.done = True
             return
         if float(np.abs(self.moves).min()) < 0.5 * self._difference():
             return  # these moves were too short for values with so few digits: measure again
-        slopes = ((costs - self.values) / self.moves[:, None]).T
+        slopes = self._slopes(costs)
+        if not np.isfinite(slopes).all():
+            self.found = slopes
+            self.repeats += 1
+            self.done = self.repeats > REPEATS
+            return
+        self._end_measuring()
         if len(self.direction):
             self._update(self.t * self.direction, slopes)
         self.slopes = slopes
         self._head()
+
+    def _lacking(self) -> Ints:
+        """The moving coordinates without slopes at x."""
+        if not len(self.found):
+            return np.arange(len(self.smooth))
+        return np.flatnonzero(~np.isfinite(self.found).all(axis=0))
+
+    def _slopes(self, costs: Floats) -> Floats:
+        """The gradients with those that rows of costs and constraints, (k, R), give; not finite
+        where a point has failed.
+        """
+        lacking = self._lacking()
+        slopes = self.found if len(self.found) else np.empty((len(self.values), len(self.smooth)))
+        slopes[:, lacking] = ((costs - self.values) / self.moves[lacking, None]).T
+        return slopes
+
+    def _end_measuring(self) -> None:
+        self.found = NONE
+        self.repeats = 0
 
     def _update(self, s: Floats, slopes: Floats) -> None:
         """Damped BFGS, procedure 18.2; before the first update the scale is set."""
@@ -242,6 +283,7 @@ class ConstrainedDescent(Run):
 
     def _forget(self) -> None:
         """Measure anew, without the learnt curvature."""
+        self._end_measuring()
         self.hessian = NONE
         self.direction = NONE
         self.scaled = False
@@ -276,7 +318,7 @@ class GridDescent(ConstrainedDescent):
         """Continue with the real numbers, as from a start."""
         self.smooth = self.smooth[self.units == 0]
         self.units = NONE
-        self.done = not (len(self.smooth) and len(self.values) and np.isfinite(self.values).all())
+        self.done = not (len(self.smooth) and self.started)
         self.multipliers = np.zeros(max(len(self.values) - 1, 0) + 2 * len(self.smooth))
         self._forget()
         self.failures = self.trivial = 0

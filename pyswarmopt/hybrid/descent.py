@@ -65,6 +65,7 @@ class LineSearchDescent(Run):
     latest: list[float] = field(default_factory=list)  # costs of the last iterations
     doubtful: bool = False  # whether the first differences may not be slopes
     error: float = 0.0  # error of the values beyond double's rounding
+    interrupted: bool = False  # whether points beside x have failed
     misled: int = 0  # lines in a row that broke their slope's promise
     # the line search: x + t * direction
     direction: Floats = array("D")
@@ -103,6 +104,7 @@ class LineSearchDescent(Run):
         if np.isfinite(costs).all() and math.isfinite(self.cost):
             self._learn_around(costs)
         else:
+            self.interrupted = math.isfinite(self.cost)
             self.done = True
 
     def rounding(self) -> float:
@@ -476,4 +478,5 @@ class RepeatedCall(Run):
 
     def learn(self, costs: Floats) -> None:
         self.done = True
-        self.noisy = not abs(float(costs[0]) - self.cost) <= self.tolerance
+        cost = float(costs[0])
+        self.noisy = math.isfinite(cost) and not abs(cost - self.cost) <= self.tolerance

@@ -18,7 +18,8 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
    first is cut short after 100 D evaluations and continues as if it were a restart. Restarts from
    random points, or where gradients are dear from what the swarm has found, take the place of the
    many small runs of BIPOP (Hansen 2009, GECCO workshop): half as many evaluations as the swarm
-   while the best point is theirs, else an eighth.
+   while the best point is theirs, else an eighth. Where points beside a good one fail, descents are
+   by regression, which does without them.
 5. `Axes`, only if the test says so: each coordinate is searched by itself.
 6. `Mutate`, after 2,000 evaluations per dimension: mutations of the best point, an eighth of the
    swarm's evaluations. Each changes a few coordinates and keeps the others, which helps where
@@ -216,6 +217,7 @@ class Descent(Phase):
     name = "descent"
     kinds = (QuasiNewton, LimitedMemory, RegressionDescent)
     granted: int = 0  # evaluations before the swarm or the axes began
+    interrupted: bool = False  # whether points beside a good one have failed
     regressed: float = math.inf  # best cost when the latest descent by regression started there
 
     def due(self, s: MemeticSwarm) -> bool:
@@ -238,8 +240,8 @@ class Descent(Phase):
         return not ended and self.granted < per_dim * s.box.dim
 
     def _is_misled(self, s: MemeticSwarm) -> bool:
-        """Whether it descends by differences that are no slopes."""
-        return has_few_digits(s) and not isinstance(self.run, RegressionDescent)
+        """Whether it descends by differences that are no slopes, or fail."""
+        return needs_regression(s) and not isinstance(self.run, RegressionDescent)
 
     def _descent_due(self, s: MemeticSwarm) -> bool:
         """Whether later descents have had less than their share."""
@@ -267,7 +269,7 @@ class Descent(Phase):
         """Start from the first point, later from random ones, or with expensive gradients from the
         swarm's best.
         """
-        if has_few_digits(s):
+        if needs_regression(s):
             return self._by_regression(s)
         first = self.run is None
         x = s.first_point() if first else s.random.random(s.box.dim)
@@ -303,6 +305,7 @@ class Descent(Phase):
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
+        self.interrupted |= self.run.interrupted
         if s.phase(Axes).run is None and s.phase(SwarmPhase).run is None:
             self.granted = self.spent
 
@@ -473,9 +476,12 @@ class MemeticSwarm(PhasedSearch):
         return not self.noisy and not (few and gradients_are_dear(self))
 
 
-def has_few_digits(s: PhasedSearch) -> bool:
-    """Whether descents use regression: differences are no slopes, and the model is affordable."""
-    return s.box.dim <= MODELLED_DIM and s.resolution.error(s.known_cost) > 0
+def needs_regression(s: MemeticSwarm) -> bool:
+    """Whether descents use regression: differences are no slopes or fail, and the model is
+    affordable.
+    """
+    unusable = s.phase(Descent).interrupted or s.resolution.error(s.known_cost) > 0
+    return unusable and s.box.dim <= MODELLED_DIM
 
 
 def affords_hessian(s: PhasedSearch) -> bool:

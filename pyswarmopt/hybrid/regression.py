@@ -41,6 +41,7 @@ class RegressionDescent(Run):
     # it needs no slopes
     doubtful = False
     suspect = False
+    interrupted = False
 
     def __post_init__(self) -> None:
         self.points = self.points.reshape(-1, len(self.x))

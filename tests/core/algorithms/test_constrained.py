@@ -179,6 +179,41 @@ def test_after_a_step_too_far_the_next_point_is_the_lowest_of_the_parabola(dista
     assert line[0] > 0.3 + 2 * distance and line[1] == pytest.approx(0.3 + distance, abs=1e-4)
 
 
+def test_a_difference_that_fails_is_taken_on_the_other_side_and_from_a_saved_state():
+    """Of sum (x - 0.2)^2 + 1 with one constraint, from (0.4, 0.4, 0), failing to one side of x_0,
+    and at first everywhere beside x_1.
+    """
+    start, random = np.array([0.4, 0.4, 0.0]), np.random.default_rng(0)
+    descent, sent = ConstrainedDescent(start, np.arange(3)), []
+    while descent.mode == "gradient" and not descent.done:
+        saved = descent.state_dict("descent")
+        descent = ConstrainedDescent.from_state(saved, "descent", {"D": 3})
+        x = descent.ask(random)
+        sent.append(len(x))
+        rows = np.stack([((x - 0.2) ** 2).sum(axis=1) + 1, x[:, 0] - 0.9], axis=1)
+        early = (x[:, 1] != 0.4) & (len(sent) < 3)
+        rows[(x[:, 0] > 0.4) | early] = math.inf
+        descent.tell(rows)
+    assert sent == [4, 2, 1]
+    expected = [[0.4, 0.4, -0.4], [1.0, 0.0, 0.0]]
+    np.testing.assert_allclose(descent.slopes, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+@pytest.mark.parametrize("seed", range(2))
+def test_where_calls_fail_at_random_the_best_feasible_point_is_found(share, seed):
+    """The excess was 2 to 4."""
+    random = np.random.default_rng(seed)
+
+    def fun(x):
+        return math.nan if random.random() < share else pso.functions.rosenbrock(x)
+
+    limits = {"constraints": lambda x: x.sum() - 1, "max_evals": 300, "seed": seed}
+    found = pso.minimize(fun, [(-5, 5)] * 5, **limits)
+    whole = pso.minimize(pso.functions.rosenbrock, [(-5, 5)] * 5, **limits)
+    assert found.fun == pytest.approx(whole.fun, abs=1e-3)
+
+
 def test_an_error_where_a_constraint_is_broken_says_how_to_keep_from_there():
     def fun(x):
         return math.sqrt(x[0] - 1)

@@ -22,9 +22,10 @@ from pyswarmopt.algorithms.covariant import EigenFactors
 from pyswarmopt.base.random_bits import uniform
 from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest, _next
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
-from pyswarmopt.hybrid.descent import QuasiNewton
+from pyswarmopt.hybrid.descent import QuasiNewton, RepeatedCall
 from pyswarmopt.hybrid.limited_memory import LimitedMemory
 from pyswarmopt.hybrid.memetic import MemeticSwarm
+from pyswarmopt.hybrid.regression import RegressionDescent
 from pyswarmopt.hybrid.run import BATCH, Run
 from pyswarmopt.parts.velocity import Snapshot
 from pyswarmopt.testing import Watched
@@ -159,6 +160,51 @@ def test_ruggedness_kinks_and_steps_are_no_noise(fun):
         x = search.ask()
         search.tell(x, [fun(row) for row in x])
         assert not search.noisy
+
+
+# --- calls that fail at random, as of a crashing solver ---
+
+
+def failing(fun, share: float, seed: int):
+    random = np.random.default_rng(seed)
+    return lambda x: math.nan if random.random() < share else fun(x)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("seed", range(2))
+def test_where_calls_fail_at_random_the_others_suffice(share, seed):
+    """Differences of five coordinates had nearly always one that failed: the excess was 20 to
+    30,000.
+    """
+    a = spd(5, 1e4, seed)
+
+    def fun(x):
+        return float((x - 1) @ a @ (x - 1))
+
+    found = pso.minimize(failing(fun, share, seed), [(-5, 5)] * 5, max_evals=300, seed=seed)
+    assert found.fun < 1e-6
+
+
+def test_a_search_whose_points_fail_goes_on_from_its_state():
+    fun = failing(bowl, 0.3, seed=1)
+    search = MemeticSwarm([(-5, 5)] * 3, seed=1)
+    regressed = False
+    while search.evaluations < 200:
+        again = MemeticSwarm([(-5, 5)] * 3)
+        again.load_state_dict(search.state_dict())
+        x = search.ask()
+        assert np.array_equal(again.ask(), x)
+        search.tell(x, [fun(row) for row in x])
+        regressed |= isinstance(search.phases["descent"].run, RegressionDescent)
+    assert regressed
+
+
+def test_a_repeated_call_that_fails_is_no_noise():
+    for cost, noisy in ((math.inf, False), (1.5, True), (1.0, False)):
+        repeated = RepeatedCall(np.array([0.5]), 1.0, tolerance=0.1)
+        repeated.ask(np.random.default_rng(0))
+        repeated.tell(np.array([cost]))
+        assert repeated.noisy == noisy
 
 
 # --- separability and axes ---
