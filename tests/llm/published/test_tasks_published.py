@@ -223,7 +223,8 @@ def test_published_sets_on_the_hub(hub: Hub) -> None:
         f"test {i}": "ABCD"[i] for i in range(4)
     }
     hub(**both(options=["p", "q", "N/A"], answer="B", category="law"))
-    assert load_task("published:mmlu-pro").test[0].choices == {"A": "p", "B": "q"}
+    first = load_task("published:mmlu-pro").test[0]
+    assert (first.choices, first.answer) == ({"A": "p", "B": "q"}, "B")
     targets = {"choices": ["r", "w"], "labels": [1, 0]}
     hub(validation=[{"question": f"q{i}", "mc1_targets": targets} for i in range(6)])
     truthful = load_task("published:truthfulqa")
