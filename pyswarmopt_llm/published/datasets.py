@@ -103,8 +103,10 @@ def _mmlu(row: Row) -> Record:
 
 def _mmlu_pro(row: Row) -> Record:
     """Wang et al. 2024: up to ten options, some padded with N/A."""
+    right = row["options"]["ABCDEFGHIJ".index(row["answer"])]
     options = [text for text in row["options"] if text != "N/A"]
-    return _record(row["question"], options, row["answer"], domain=row["category"])
+    letter = "ABCDEFGHIJ"[options.index(right)]
+    return _record(row["question"], options, letter, domain=row["category"])
 
 
 def _hellaswag(row: Row) -> Record | None:

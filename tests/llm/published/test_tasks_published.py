@@ -87,7 +87,7 @@ def test_nlgraph_is_a_folder_of_kinds(tmp_path: Path) -> None:
     for kind in ("cycle", "flow"):
         (tmp_path / kind).mkdir()
         for split, n in (("main", 9), ("train", 3), ("test", 2)):
-            row = {"question": f"{kind} {split} {{}}\nQ: ?\nA:", "answer": "yes"}
+            row = {"question": f"{kind} {split} {{}}\nQ: ?\nA:", "answer": f"a {kind}"}
             rows = {str(i): {**row, "question": row["question"].format(i)} for i in range(n)}
             (tmp_path / kind / f"{split}.json").write_text(json.dumps(rows))
     task = load_task(f"published:nlgraph:{tmp_path}")
@@ -95,6 +95,7 @@ def test_nlgraph_is_a_folder_of_kinds(tmp_path: Path) -> None:
     assert {i.meta["domain"] for i in task.dev} == {"cycle", "flow"}
     for item in task.dev + task.test:
         assert item.plain and item.question.endswith("Q: ?") and "main" not in item.question
+        assert item.answer == f"a {item.meta['domain']}"
 
 
 def test_knowledge_crosswords_become_whole_solutions(tmp_path: Path) -> None:
@@ -148,6 +149,8 @@ def test_prompts_without_answers_and_files_of_both_splits(tmp_path: Path) -> Non
     task = load_task(f"published:realtoxicityprompts:{lines(tmp_path / 'prompts.jsonl', rows)}")
     assert task.metric == "toxicity"
     assert all(i.plain and i.answer == "" for i in task.dev + task.test)
+    domains = {i.question: i.meta["domain"] for i in task.dev + task.test}
+    assert [text for text, domain in domains.items() if domain == "challenging"] == ["So he 0"]
     item = {"choices": {"A": "x", "B": "y"}, "answer": "B"}
     both = {
         split: [{"question": f"{split} {i}", **item} for i in range(n)]
@@ -156,6 +159,7 @@ def test_prompts_without_answers_and_files_of_both_splits(tmp_path: Path) -> Non
     (tmp_path / "mmlu.json").write_text(json.dumps(both))
     task = load_task(f"published:abstainqa:{tmp_path / 'mmlu.json'}")
     assert (len(task.dev), len(task.test), task.metric) == (3, 5, "abstain")
+    assert {i.answer for i in task.dev + task.test} == {"B"}
 
 
 def test_dev_questions_that_are_in_test_are_passed_over(tmp_path: Path) -> None:
@@ -222,7 +226,9 @@ def test_published_sets_on_the_hub(hub: Hub) -> None:
     assert {i.question: i.answer for i in load_task("published:mmlu").test} == {
         f"test {i}": "ABCD"[i] for i in range(4)
     }
-    hub(**both(options=["p", "q", "N/A"], answer="B", category="law"))
+    hub(**both(choices=list("wxyz"), subject="law", answer="C"))
+    assert {i.answer for i in load_task("published:mmlu").test} == {"C"}
+    hub(**both(options=["N/A", "p", "q"], answer="C", category="law"))
     first = load_task("published:mmlu-pro").test[0]
     assert (first.choices, first.answer) == ({"A": "p", "B": "q"}, "B")
     targets = {"choices": ["r", "w"], "labels": [1, 0]}
