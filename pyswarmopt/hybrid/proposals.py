@@ -26,6 +26,7 @@ WIDTHS = (0.3, 0.1, 0.03, 0.01)  # widths of the neighbours
 EACH = 24  # neighbours per point and width
 KEPT = 8  # best candidates around which further ones are tried
 MUTANTS = 8  # points of a round
+DOUBT = 2.0  # deviations by which a failed point counts worse than expected
 NARROWEST = 1e-4  # width of a mutation, as a share of the range
 WIDEST = 0.5
 
@@ -37,7 +38,10 @@ class Proposals(Run):
 
     Jones et al. 1998, Journal of Global Optimization 13, equation 15. When several are proposed at
     once, each counts at its expectation while the next is chosen (the kriging believer of
-    Ginsbourger et al. 2010); so do pending points.
+    Ginsbourger et al. 2010); so do pending points. A point that failed counts two deviations worse
+    than the others let expect: single failures then do not matter, and regions of them are left
+    (with one deviation Forrester, Sóbester & Keane 2006, Proc. R. Soc. A 462, "Optimization with
+    missing data").
     """
 
     kinds: Kinds = known()
@@ -62,8 +66,7 @@ class Proposals(Run):
         if not len(self.points):
             return self.kinds.draw(self.at_once, random)
         points = self.points
-        scores = on_log_scale(self.costs)
-        process = self._learnt(points, scores)
+        process, scores = self._modelled()
         if len(self.under_way):
             process.fit(points, scores)
             scores = np.append(scores, process.predict(self.under_way)[0])
@@ -87,6 +90,20 @@ class Proposals(Run):
             near = 0.5 + OFF_CENTRE * random.uniform(-1, 1, (1, len(ordered)))
             self.design[0, ordered] = self.kinds.snap(near)[0, ordered]
         return self.design
+
+    def _modelled(self) -> tuple[GaussianProcess, Floats]:
+        """The process, and the scores of all points, (n,), expected ones where a call failed."""
+        failed = ~np.isfinite(self.costs)
+        if failed.all():
+            failed = ~failed
+        scores = np.empty(len(failed))
+        scores[~failed] = on_log_scale(self.costs[~failed])
+        process = self._learnt(self.points[~failed], scores[~failed])
+        if failed.any():
+            process.fit(self.points[~failed], scores[~failed])
+            mean, deviation = process.predict(self.points[failed])
+            scores[failed] = np.maximum(mean + DOUBT * deviation, scores[~failed].min())
+        return process, scores
 
     def _learnt(self, points: Floats, scores: Floats) -> GaussianProcess:
         """The process, whose lengths are learnt again once there are more points."""

@@ -7,8 +7,9 @@ has become narrow:
 2. `Descent`, BFGS, starts from the best of them, later ones from random points.
 3. `Swarm`, CMA-ES, takes turns with them.
 
-It omits, of `pyswarmopt.hybrid.memetic`: values with errors, kinks that look like errors, separable
-functions, everything after a narrow swarm, many coordinates, whole numbers, labels, saved states.
+It omits, of `pyswarmopt.hybrid.memetic`: failed calls, values with errors, kinks that look like
+errors, separable functions, everything after a narrow swarm, many coordinates, whole numbers,
+labels, saved states.
 It uses that module's model, its tests for these cases, and CMA-ES's constants. A test compares both.
 """
 

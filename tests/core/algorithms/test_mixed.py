@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.hybrid import proposals
-from pyswarmopt.hybrid.gaussian_process import GaussianProcess
+from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
 from pyswarmopt.hybrid.proposals import Proposals, expected_improvement, most_promising
 from pyswarmopt.testing import Watched
@@ -191,6 +191,43 @@ def test_a_point_proposed_beside_others_counts_as_what_is_expected_there(monkeyp
         process.fit(points, scores)
         np.testing.assert_array_equal(later[-1], proposal)
         assert believed[-1] == pytest.approx(process.predict(proposal[None])[0][0])
+
+
+def test_a_point_that_failed_counts_two_deviations_worse_than_the_others_let_expect():
+    points = some_points(20)
+    costs = np.array([mixed_bowl(x) for x in decoded(points)])
+    failed = np.arange(20) % 7 == 3
+    missing = np.where(failed, math.inf, costs)
+    phase = Proposals(KINDS, first=5, last=99, points=points, costs=missing)
+    process, scores = phase._modelled()
+    others = GaussianProcess(KINDS, process.theta)
+    others.fit(points[~failed], on_log_scale(costs[~failed]))
+    mean, deviation = others.predict(points[failed])
+    np.testing.assert_array_equal(scores[~failed], on_log_scale(costs[~failed]))
+    expected = np.maximum(mean + 2 * deviation, scores[~failed].min())
+    np.testing.assert_allclose(scores[failed], expected)
+
+
+@pytest.mark.parametrize("failed", [np.zeros(20, bool), np.ones(20, bool)], ids=["none", "all"])
+def test_where_none_or_all_points_have_failed_the_costs_alone_count(failed):
+    points = some_points(20)
+    costs = np.where(failed, math.inf, [mixed_bowl(x) for x in decoded(points)])
+    phase = Proposals(KINDS, first=5, last=99, points=points, costs=costs)
+    np.testing.assert_array_equal(phase._modelled()[1], on_log_scale(costs))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_with_whole_numbers_calls_that_fail_at_random_hide_no_minimum(share, seed):
+    """The excess was 0.01 to 5."""
+    random = np.random.default_rng(seed)
+
+    def fun(x):
+        return math.nan if random.random() < share else float(((x - 0.3) ** 2).sum())
+
+    whole = [True, False, False]
+    found = pso.minimize(fun, [(-5, 5)] * 3, integrality=whole, max_evals=80, seed=seed)
+    assert found.fun == pytest.approx(0.09, abs=1e-3)
 
 
 @pytest.mark.parametrize(("leader", "ratio"), [("swarm", 1 / 8), ("mutations", 1.0)])
