@@ -305,7 +305,7 @@ class Descent(Phase):
 
     def learn(self, s: MemeticSwarm, costs: Floats) -> None:
         super().learn(s, costs)
-        self.interrupted |= self.run.interrupted
+        self.interrupted |= self.run.interrupted and not s.cut_short
         if s.phase(Axes).run is None and s.phase(SwarmPhase).run is None:
             self.granted = self.spent
 

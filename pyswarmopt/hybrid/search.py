@@ -141,6 +141,7 @@ class PhasedSearch:
         under_way: points handed out one by one.
         phases: name -> phase.
         resolution: how many digits the values have.
+        cut_short: whether the present round lacks positions that were not evaluated.
     """
 
     # most urgent first; the last is always due
@@ -174,6 +175,7 @@ class PhasedSearch:
         self._target = None if target is None else as_target(target, maximize)
         self._given_kinds = kinds
         self.known = known
+        self.cut_short = False
         self.resolution = Resolution()
         self.box = UnitBox(low, high)
         self.kinds = self._kinds_in(self.box)
@@ -239,6 +241,7 @@ class PhasedSearch:
         if dropped is not None:
             evaluated = ~as_mask(dropped, len(asked))
         costs[~evaluated] = math.inf
+        self.cut_short = not evaluated.all()
         self._see(costs)
         i = int(costs.argmin())
         self._keep(asked[i], float(costs[i]), progress.turn)

@@ -199,6 +199,19 @@ def test_a_search_whose_points_fail_goes_on_from_its_state():
     assert regressed
 
 
+@pytest.mark.parametrize("dropped", [True, False])
+def test_points_that_a_limit_cuts_off_have_not_failed(dropped):
+    search = MemeticSwarm([(-5, 5)] * 3, seed=1)
+    x = search.ask()
+    while search.turn != "descent" or len(x) == 1:
+        search.tell(x, [bowl(row) for row in x])
+        x = search.ask()
+    last = np.arange(len(x)) == len(x) - 1
+    costs = np.where(last, math.nan, [bowl(row) for row in x])
+    search.tell(x, costs, dropped=last if dropped else None)
+    assert search.phases["descent"].interrupted is not dropped
+
+
 def test_a_repeated_call_that_fails_is_no_noise():
     for cost, noisy in ((math.inf, False), (1.5, True), (1.0, False)):
         repeated = RepeatedCall(np.array([0.5]), 1.0, tolerance=0.1)
