@@ -62,7 +62,7 @@ class ConstrainedDescent(Run):
     failures: int = 0
     trivial: int = 0
     moves: Floats = array("V")  # of the latest differences
-    found: Floats = array("QU")  # slopes at x so far, NaN where a point has failed
+    found: Floats = array("UQ")  # slopes at x so far by coordinate, NaN where a point failed
     repeats: int = 0  # measurements of those that failed
     error: float = 0.0  # error of the cost beyond double's rounding
 
@@ -131,12 +131,12 @@ class ConstrainedDescent(Run):
             return
         if float(np.abs(self.moves).min()) < 0.5 * self._difference():
             return  # these moves were too short for values with so few digits: measure again
-        slopes = self._slopes(costs)
-        if not np.isfinite(slopes).all():
-            self.found = slopes
+        self.found = self._measured(costs)
+        if not np.isfinite(self.found).all():
             self.repeats += 1
             self.done = self.repeats > REPEATS
             return
+        slopes = self.found.T
         self._end_measuring()
         if len(self.direction):
             self._update(self.t * self.direction, slopes)
@@ -147,16 +147,15 @@ class ConstrainedDescent(Run):
         """The moving coordinates without slopes at x."""
         if not len(self.found):
             return np.arange(len(self.smooth))
-        return np.flatnonzero(~np.isfinite(self.found).all(axis=0))
+        return np.flatnonzero(~np.isfinite(self.found).all(axis=1))
 
-    def _slopes(self, costs: Floats) -> Floats:
-        """The gradients with those that rows of costs and constraints, (k, R), give; not finite
-        where a point has failed.
-        """
+    def _measured(self, costs: Floats) -> Floats:
+        """`found` with what rows of costs and constraints, (k, R), of the lacking coordinates give."""
+        shape = len(self.smooth), len(self.values)
+        found = self.found.copy() if len(self.found) else np.empty(shape)
         lacking = self._lacking()
-        slopes = self.found if len(self.found) else np.empty((len(self.values), len(self.smooth)))
-        slopes[:, lacking] = ((costs - self.values) / self.moves[lacking, None]).T
-        return slopes
+        found[lacking] = (costs - self.values) / self.moves[lacking, None]
+        return found
 
     def _end_measuring(self) -> None:
         self.found = NONE
