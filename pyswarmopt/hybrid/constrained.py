@@ -80,8 +80,10 @@ class ProgramDescent(Phase):
 
     def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
         cost = s.progress.best_cost
-        first = self.run is None or (not self.run.started and math.isfinite(cost))
-        self.from_best = first or (not self.from_best and cost < self.tried)
+        unstarted = self.run is not None and not self.run.started
+        self.from_best = self.run is None or (
+            cost < self.tried and (unstarted or not self.from_best)
+        )
         self.tried = cost
         if not s.kinds.smooth.all():
             return self._on_grid(s)

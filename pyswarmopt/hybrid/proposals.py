@@ -94,7 +94,7 @@ class Proposals(Run):
     def _modelled(self) -> tuple[GaussianProcess, Floats]:
         """The process, and the scores of all points, (n,), expected ones where a call failed."""
         failed = ~np.isfinite(self.costs)
-        if failed.all():
+        if failed.all():  # they count alike
             failed = ~failed
         scores = np.empty(len(failed))
         scores[~failed] = on_log_scale(self.costs[~failed])
