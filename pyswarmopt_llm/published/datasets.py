@@ -103,9 +103,9 @@ def _mmlu(row: Row) -> Record:
 
 def _mmlu_pro(row: Row) -> Record:
     """Wang et al. 2024: up to ten options, some padded with N/A."""
-    right = row["options"]["ABCDEFGHIJ".index(row["answer"])]
+    right = dict(zip(ascii_uppercase, row["options"], strict=False))[row["answer"]]
     options = [text for text in row["options"] if text != "N/A"]
-    letter = "ABCDEFGHIJ"[options.index(right)]
+    letter = ascii_uppercase[options.index(right)]
     return _record(row["question"], options, letter, domain=row["category"])
 
 
@@ -174,7 +174,7 @@ def _truthfulqa_mc2(row: Row) -> Record:
     texts, labels = _targets(row["mc2_targets"])
     pairs = list(dict(zip(texts, labels, strict=True)).items())  # no text twice
     _generator_of(row["question"]).shuffle(pairs)
-    right = [chr(ord("A") + i) for i, (_, label) in enumerate(pairs) if label]
+    right = [ascii_uppercase[i] for i, (_, label) in enumerate(pairs) if label]
     return _record(row["question"], [text for text, _ in pairs], right[0], right="".join(right))
 
 
@@ -209,7 +209,7 @@ def _shuffled(question: str, texts: list[str], rng: random.Random) -> Record:
     """A record with options in random order; the first of `texts` is right."""
     right = texts[0]
     rng.shuffle(texts)
-    return _record(question, texts, chr(ord("A") + texts.index(right)))
+    return _record(question, texts, ascii_uppercase[texts.index(right)])
 
 
 def _generator_of(text: str) -> random.Random:

@@ -231,6 +231,9 @@ def test_published_sets_on_the_hub(hub: Hub) -> None:
     hub(**both(options=["N/A", "p", "q"], answer="C", category="law"))
     first = load_task("published:mmlu-pro").test[0]
     assert (first.choices, first.answer) == ({"A": "p", "B": "q"}, "B")
+    hub(**both(options=["p", "q"], answer="AB", category="law"))
+    with pytest.raises(UserError, match="not a row of this data set"):
+        load_task("published:mmlu-pro")
     targets = {"choices": ["r", "w"], "labels": [1, 0]}
     hub(validation=[{"question": f"q{i}", "mc1_targets": targets} for i in range(6)])
     truthful = load_task("published:truthfulqa")
