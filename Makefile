@@ -1,4 +1,5 @@
-# make setup | demo | test | test-slow | test-all | fuzz | lint | docs | dist | bench | bench-default | canary | clean
+# make setup | demo | test | test-core | test-slow | test-wheel | test-all | fuzz | lint | docs | dist | checksums | bench |
+# bench-default | canary | clean
 # Overridable: PYTHON (3.11 or newer), VENV, ARGS (handed to demo, test and bench), WORKERS (of test).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -14,7 +15,7 @@ STAMP := $(VENV)/.installed
 # Without it every process, of which the tests start many, would compile all that it imports, and pytest all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-all fuzz lint docs dist bench bench-default canary clean
+.PHONY: setup demo test test-core test-slow test-wheel test-all fuzz lint docs dist checksums check-tag bench bench-default canary clean
 
 setup: $(STAMP)
 
@@ -49,6 +50,15 @@ test: setup
 test-slow: setup
 	$(PYTEST) -m slow $(ARGS)
 
+test-core: $(BIN)/python
+	@# The optimiser in an environment without the language models' packages.
+	$(INSTALL) -e ".[torch,toy,scikit-learn]" pytest pytest-xdist hypothesis scipy
+	$(PYTEST) -m "not slow" tests/core $(ARGS)
+
+test-wheel: setup
+	@# README's Python, a search and both commands, from the wheel in an environment of its own.
+	$(PYTEST) tests/docs/test_wheel.py $(ARGS)
+
 test-all: setup
 	$(PYTEST) $(ARGS)
 
@@ -70,6 +80,13 @@ dist: setup
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m twine check --strict dist/*
 	ls -l dist
+
+checksums:
+	cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
+
+check-tag:
+	@# TAG=vX.Y.Z has to be the version in pyswarmopt/__init__.py.
+	grep -qx '__version__ = "$(TAG:v%=%)"' pyswarmopt/__init__.py
 
 bench: setup
 	$(BIN)/python benchmarks/engine_efficiency.py $(ARGS)
