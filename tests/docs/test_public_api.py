@@ -1,20 +1,33 @@
-"""The public Python API of `pyswarmopt_llm`: `__all__` is complete and all that documents
-import.
+"""Public names are a contract: those of `pyswarmopt` are listed in tests/frozen/names.json, and
+documents import public names of `pyswarmopt_llm` only.
 """
 
 from __future__ import annotations
 
 import ast
+import json
+import operator
 import re
 from pathlib import Path
 
 import pytest
 
+import pyswarmopt
 import pyswarmopt_llm as sl
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.py"),
          *(ROOT / "examples").rglob("*.ipynb")]  # fmt: skip
+
+
+def test_a_public_name_of_the_optimiser_goes_on_purpose() -> None:
+    listed = json.loads((ROOT / "tests" / "frozen" / "names.json").read_text(encoding="utf-8"))
+    assert sorted(pyswarmopt.__all__) == listed.pop("pyswarmopt")
+    for module, names in listed.items():
+        assert (
+            sorted(operator.attrgetter(module.removeprefix("pyswarmopt."))(pyswarmopt).__all__)
+            == names
+        )
 
 
 def test_type_checkers_see_every_public_name() -> None:

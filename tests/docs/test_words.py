@@ -42,9 +42,8 @@ def test_the_glossary_explains_each_word_once() -> None:
     assert len(words) > 40 and not twice
 
 
-def test_the_readme_is_short_and_its_files_are_those_of_a_checkout() -> None:
+def test_the_files_that_the_readme_names_are_in_a_checkout() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 110
     paths = re.findall(r"(?<![\w./-])((?:examples|docs|research)/[\w./*-]+)", text)
     assert len(paths) > 15
     for path in paths:

@@ -1,8 +1,8 @@
 """What the lesson's page contains beside its texts: runs of the library as the page replays them, and the
 source that made them.
 
-`tests/frozen/make.py lesson` stores them in the package, and a test compares what is stored with what
-the library does now.
+`python tests/core/helpers/lesson_recordings.py` stores them in the package, and a test compares what
+is stored with what the library does now.
 """
 
 from __future__ import annotations
@@ -228,3 +228,7 @@ def _excerpt(thing: Callable[..., Any]) -> dict[str, Any]:
         "file": file.as_posix(),
         "text": inspect.cleandoc("\n" + "".join(lines)).rstrip(),
     }
+
+
+if __name__ == "__main__":
+    store()

@@ -280,7 +280,7 @@ def test_page_is_one_file_that_refers_to_nothing() -> None:
 
 def test_stored_copy_is_what_the_library_records() -> None:
     stored, fresh = lesson.stored(), data()
-    again = "run tests/frozen/make.py lesson"
+    again = "run python tests/core/helpers/lesson_recordings.py"
     assert stored["source"] == fresh["source"], again
     for one, other in zip(stored.pop("recordings"), fresh.pop("recordings"), strict=True):
         assert one["settings"] == json.loads(json.dumps(other["settings"])), again

@@ -1,14 +1,7 @@
-"""All sentences about invented results, in one golden file: what a terminal says of each, what its
-report says of the search, and the commands to copy.
-
-    python tests/frozen/make.py snapshots
-
-writes ``tests/frozen/sentences.txt`` anew. Read the diff.
-"""
+"""What a terminal says of invented results: the verdict, its figures and the next commands."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import shlex
@@ -18,22 +11,16 @@ from typing import Any
 
 import pytest
 from result_helpers import about_of, pair, result_of
-from rich.console import Console
 
 from pyswarmopt_llm.cli.app import COMMANDS
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.report.commands import usage, with_relative_paths
+from pyswarmopt_llm.report.commands import with_relative_paths
 from pyswarmopt_llm.report.findings import findings, verdict
-from pyswarmopt_llm.report.run_page import render_report
-from pyswarmopt_llm.report.terminal import print_findings
-from pyswarmopt_llm.report.words import about_dev
 from pyswarmopt_llm.scores.tasks.types import Form
-from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
-GOLDEN = Path(__file__).parents[2] / "frozen" / "sentences.txt"
 OUT = "runs/a b"
 Json = dict[str, Any]
 
@@ -66,69 +53,6 @@ def about(case: Json) -> About:
     if "forms" in more:
         more["forms"] = {task: Form(**form) for task, form in more["forms"].items()}
     return about_of(more, out=OUT, **case.get("config", {}))
-
-
-def said(name: str) -> str:
-    """Verdict, models, remarks and steps; of some the whole text of a terminal, and the code to copy."""
-    run, outcome, out = about(CASES[name]), result(CASES[name]), io.StringIO()
-    found = findings(run, outcome)
-    if CASES[name].get("whole"):
-        print_findings(Console(file=out, width=110), Path(OUT), found)
-        uses = [f"{purpose}: {code}" for purpose, code in usage(run, outcome)]
-        return "\n".join([found.verdict.kind, out.getvalue().rstrip(), *uses])
-    lines = [
-        found.verdict.sentence,
-        *found.verdict.reasons,
-        *found.rows,
-        *filter(None, [about_dev(outcome)]),
-    ]
-    steps = [f"To {purpose}: {command}" for purpose, command in found.steps]
-    return "\n".join([found.verdict.kind, *lines, *found.remarks, *steps])
-
-
-def row(particle: int, iteration: int, weights: list[float], items: str, **more: Any) -> Row:
-    key, value = f"{particle} {iteration}", items.count("1") / len(items)
-    found = Row("search", iteration, particle, key, weights, value, len(items), 1.0, {"t": items})
-    return replace(found, **more)
-
-
-BEGUN = [
-    row(0, 0, [1.0, 0.0], "1100"),
-    row(1, 0, [0.0, 1.0], "0100"),
-    row(2, 0, [1.0, 1.0], "1110"),
-]
-PROPOSED = row(3, 1, [0.9, 1.1], "1111")
-HISTORIES = {
-    "nothing proposed": (BEGUN, (1.0, 1.0)),
-    "a proposal that did not win": ([*BEGUN, PROPOSED], (1.0, 1.0)),
-    "a proposal that won": ([*BEGUN, PROPOSED], (0.9, 1.1)),
-    "particles that moved": ([*BEGUN, row(0, 1, [0.8, 1.2], "1111")], (0.8, 1.2)),
-}
-
-
-def of_search(history: list[Row], weights: tuple[float, float]) -> str:
-    """What a report says of a search."""
-    given = {"coefficients": dict(zip("xy", weights, strict=True)), "trained": True}
-    page = render_report(about_of(), result_of(**given, stop={"proposals": 1}), history)
-    section = page.partition('<h2 id="search">')[2].partition("</section>")[0]
-    words = re.sub("<svg.*?</svg>|<[^>]*>", " ", section, flags=re.DOTALL)
-    return " ".join(words.split())
-
-
-def text() -> str:
-    """The golden file."""
-    parts = [f"== {name}\n{said(name)}\n" for name in CASES]
-    parts += [f"== {name}\n{of_search(*history)}\n" for name, history in HISTORIES.items()]
-    return "\n".join(parts)
-
-
-def test_the_sentences_are_those_of_the_golden_file() -> None:
-    golden, found = (
-        dict(part.split("\n", 1) for part in whole.split("== ")[1:])
-        for whole in (GOLDEN.read_text(encoding="utf-8"), text())
-    )
-    assert {name: words for name, words in found.items() if golden.get(name) != words} == {}
-    assert golden.keys() == found.keys()
 
 
 def test_the_better_plain_fine_tuning_comes_first_by_test() -> None:

@@ -1,5 +1,5 @@
-"""Runs of this and of earlier formats, frozen by `tests/frozen/make.py runs`: a half-finished one
-is resumed to what the finished one holds; a finished one is reported, evaluated and used.
+"""Runs that earlier versions left in tests/frozen/runs: a half-finished one is resumed to what the
+finished one holds; a finished one is reported, evaluated and used.
 """
 
 from __future__ import annotations
