@@ -1,8 +1,8 @@
 """Model Swarms (Feng et al. 2024, arXiv 2410.11163): searching swarms of language-model experts for
 a better one.
 
-By default, a surrogate proposes mixtures to `search`, and the best mixture is trained; preset
-``paper`` is the published swarm.
+By default, a surrogate proposes mixtures to `search`, and the best mixture is trained; `paper`
+is the published swarm.
 
 The names in `__all__` are the public Python API; everything else may move between versions. Names
 are loaded on first use: importing this package loads neither torch nor transformers.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import PreflightReport
     from pyswarmopt_llm.experts.table import ExpertRow
 
-DEFAULT = "delta"  # space of `--preset auto`
+DEFAULT = "delta"  # space of the default search
 _ENDLESS = 10_000  # columns of a screen that needs no folded cells
 WORDS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype")  # columns of the table
 

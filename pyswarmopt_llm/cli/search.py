@@ -4,7 +4,7 @@ finished run's report.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,23 +17,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import MACHINE, OUTPUT, Option
-
-
-def with_preset(settings: SearchConfig, **presets: bool) -> SearchConfig:
-    """The settings with the preset of an option such as `--paper`, if given.
-
-    Raises:
-        InvalidOption: the settings name another preset.
-    """
-    for name in (name for name, chosen in presets.items() if chosen):
-        for setting, default in (("preset", None), ("compat", "auto")):
-            value = getattr(settings, setting)
-            if value not in (default, name):
-                why = f"contradicts `{setting} {value}`; remove one of them"
-                raise InvalidOption(name, True, why)
-        settings = replace(settings, preset=name)
-    return settings
-
 
 Memory = Annotated[
     str | None,
@@ -48,10 +31,6 @@ Memory = Annotated[
 
 def command(
     *,
-    paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False,
-    reference: Annotated[
-        bool, Option("The procedure of the authors' released scripts.", hidden=True)
-    ] = False,
     settings: SearchConfig,
     config: Config = None,
     dry_run: DryRun = False,
@@ -62,7 +41,6 @@ def command(
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
-    settings = with_preset(settings, paper=paper, reference=reference)
     as_json = shown.as_json or shown.as_lines
     if memory is not None:
         if not dry_run:

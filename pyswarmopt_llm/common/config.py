@@ -122,19 +122,10 @@ class SearchConfig:
         tuple[str, ...],
         Option("Swarm coefficients, such as inertia=0.1; a grid with commas.", "NAME=VALUE", RARE),
     ] = ()
-    grid: Annotated[
-        str,
-        Option(
-            "paper, or given: the values in `settings`.",
-            "G",
-            RARE,
-            choices=("auto", "given", "paper"),
-        ),
-    ] = "auto"
     draws: Annotated[
         int | None,
         Option(
-            "Random draws from a grid; the best on dev wins (10).",
+            "Sets of coefficients to draw from a grid; the best on dev wins (10; 1: no grid).",
             "N",
             RARE,
             least=1,
@@ -144,14 +135,10 @@ class SearchConfig:
     spare: Annotated[int | None, Option("Prompts beyond dev to train on.", "N", RARE, least=0)] = (
         None
     )
-    preset: Annotated[
-        str | None,
-        Option(
-            "auto (default), paper, reference (authors'), none (one swarm).",
-            "P",
-            choices=("auto", "paper", "reference", "none"),
-        ),
-    ] = None
+    paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False
+    reference: Annotated[
+        bool, Option("The procedure of the authors' released scripts.", hidden=True)
+    ] = False
     quick: Annotated[bool, Option("Only fine-tune the best of base and experts.")] = False
     method: Annotated[
         str,
@@ -173,7 +160,7 @@ class SearchConfig:
             hidden=True,
         ),
     ] = "auto"
-    particles: Annotated[int | None, Option("Particles (the preset's).", "N", least=1)] = None
+    particles: Annotated[int | None, Option("Particles (the procedure's).", "N", least=1)] = None
     start: Annotated[
         str,
         Option(
@@ -184,7 +171,7 @@ class SearchConfig:
         ),
     ] = "auto"
     max_iter: Annotated[
-        int | None, Option("Maximum number of iterations (the preset's).", "K", least=0)
+        int | None, Option("Maximum number of iterations (the procedure's).", "K", least=0)
     ] = None
     proposals: Annotated[
         int | None,
@@ -206,18 +193,6 @@ class SearchConfig:
     seed: Annotated[int, Option("Random seed.", "S", least=0)] = 0
     # today's date in chat templates, in ISO format: the day on which the search started
     day: str | None = None
-    compat: Annotated[
-        str,
-        Option(
-            (
-                "As `preset` paper or reference, with one set of coefficients; a run that is "
-                "neither says none."
-            ),
-            "C",
-            hidden=True,
-            choices=("auto", "paper", "reference", "none"),
-        ),
-    ] = "auto"
     train: Annotated[
         str,
         Option(
@@ -332,15 +307,20 @@ class SearchConfig:
         return int(self.workers) if self.workers.isdecimal() else 0
 
     @property
+    def published(self) -> bool:
+        """Whether a published procedure was requested, not the default."""
+        return self.paper or self.reference
+
+    @property
     def is_grid(self) -> bool:
-        """Whether several sets of coefficients are searched."""
-        return self.grid == "paper" or any("," in setting for setting in self.settings)
+        """Whether several sets of coefficients are searched, once `draws` is decided."""
+        return self.draws is not None and self.draws > 1
 
 
-# The settings that a preset chooses, or that guide its choice.
+# The settings that a procedure chooses, or that guide its choice.
 CHOICES = (
-    "preset",
-    "compat",
+    "paper",
+    "reference",
     "method",
     "space",
     "optimizer",
@@ -349,7 +329,6 @@ CHOICES = (
     "max_iter",
     "patience",
     "settings",
-    "grid",
     "draws",
     "proposals",
     "drop_k",
@@ -375,15 +354,11 @@ def given_settings(config: SearchConfig) -> dict[str, Any]:
         {'particles': 20}
     """
     values = {name: getattr(config, name) for name in CHOICES}
-    return {
-        name: value
-        for name, value in values.items()
-        if (name == "preset" and value) or _is_given(value)
-    }
+    return {name: value for name, value in values.items() if _is_given(value)}
 
 
 def _is_given(value: object) -> bool:
-    return value not in (None, "auto", ())
+    return value is not False and value not in (None, "auto", ())
 
 
 def is_server(engine: str) -> bool:

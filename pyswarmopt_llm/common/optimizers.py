@@ -122,7 +122,7 @@ def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
         max_iter=config.iterations,
         patience=config.patience or PATIENCE,
         seed=config.seed,
-        compat=config.compat,
+        compat="reference" if config.reference else "paper",
         settings=config.settings,
     )
 

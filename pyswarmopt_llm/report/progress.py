@@ -259,7 +259,7 @@ def _details(start: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[
 
 
 def decided(start: Mapping[str, Any]) -> str:
-    """The settings that a preset chose, and the given ones.
+    """The settings that the procedure chose, and the given ones.
 
     Args:
         start: see `headline`.
@@ -270,12 +270,9 @@ def decided(start: Mapping[str, Any]) -> str:
     typed = ", ".join(
         f"{name.replace('_', '-')} {_written(value)}"
         for name, value in given.items()
-        if name != "preset"
+        if name not in ("paper", "reference")
     )
-    # the preset's choices are those of the grid
-    preset = settings["preset"]
-    name = "this search" if preset == "none" and "preset" not in given else f"preset {preset}"
-    line = f"{name}: {chosen}" + (f"; given: {typed}" if typed else "")
+    line = f"{_procedure(settings)}: {chosen}" + (f"; given: {typed}" if typed else "")
     asked = settings["particles"]
     particles = start["particles"]
     if asked is None or particles <= asked:
@@ -285,6 +282,14 @@ def decided(start: Mapping[str, Any]) -> str:
         f"{line}\n--particles {asked}: raised to {particles}, since the search begins at all "
         f"{len(start['experts'])} experts{also}"
     )
+
+
+def _procedure(settings: Mapping[str, Any]) -> str:
+    if settings["paper"]:
+        return "the paper's procedure"
+    if settings["reference"]:
+        return "the procedure of the authors' scripts"
+    return "this search"
 
 
 def _chosen(start: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:

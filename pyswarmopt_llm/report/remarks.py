@@ -340,7 +340,7 @@ def method(about: About) -> str:
         return f"a Gaussian process of {of} that suggests up to {candidates}, space {space}"
     if config.optimizer != "model-swarms":
         return f"{one_line(config.optimizer)}, space {space}"
-    source = "as in the authors' code" if config.compat == "reference" else "as published"
+    source = "as in the authors' code" if config.reference else "as published"
     if departures := about.kind.departures(asdict(config)):
         return f"Model Swarms, not {source} ({one_line(', '.join(departures))})"
     particles = counted(config.population, "particle")

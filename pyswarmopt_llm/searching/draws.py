@@ -11,7 +11,7 @@ from dataclasses import replace
 from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.grid import GridDraw, make_grid, save_grid
-from pyswarmopt_llm.searching.plan import Work
+from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
 
@@ -25,12 +25,12 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
         tell: called with progress.
     """
     grid = make_grid(job.plan.config)
-    budgets = _share(job.work, len(grid.waiting))
+    budgets = _share(job.plan, len(grid.waiting))
     seen: set[tuple[str, str]] = set()
     draws: dict[GridDraw, Job] = {}
     for number, settings in enumerate(grid.waiting, start=1):
         tell(note(f"draw {number} of {len(grid.waiting)}: {' '.join(settings)}"))
-        drawn = job.with_settings(settings=settings, grid="given", draws=None, **budgets)
+        drawn = job.with_settings(settings=settings, draws=1, **budgets)
         name = f"draw-{number:02d}"
         run.begin()
         best = find(drawn, run, tell, name).chosen.value
@@ -52,12 +52,12 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
     return replace(draws[chosen], notes={**job.notes, "grid": text})
 
 
-def _share(work: Work, draws: int) -> dict[str, float]:
+def _share(plan: Plan, draws: int) -> dict[str, float]:
     """The budgets of one draw; the starting swarm, which all draws share, counts once."""
-    config = work.plan.config
+    config = plan.config
     share: dict[str, float] = {}
     if config.budget_items is not None:
-        start = work.items * config.population
+        start = plan.items * config.population
         share["budget_items"] = start + (config.budget_items - start) // draws
     if config.budget_minutes is not None:
         share["budget_minutes"] = config.budget_minutes / draws

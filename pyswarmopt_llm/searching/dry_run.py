@@ -29,10 +29,10 @@ from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.scores.metrics.metric import Metric
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
-from pyswarmopt_llm.searching.decide import asked_for, make_plan
+from pyswarmopt_llm.searching.decide import filled_in, make_plan
 from pyswarmopt_llm.searching.find import price_in_requests
 from pyswarmopt_llm.searching.grid import make_grid
-from pyswarmopt_llm.searching.plan import Work
+from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job, prepare
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
 
@@ -164,7 +164,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     Raises:
         UserError: not a size, or the experts do not fit together.
     """
-    asked = asked_for(config)
+    asked = filled_in(config)
     kind = space_kind(asked.space)
     if asked.served or kind.several_models:
         if memory is not None:
@@ -237,20 +237,20 @@ def seconds_on(
     Raises:
         UserError: a task cannot be read.
     """
-    work = make_plan(config)
+    plan = make_plan(config)
     tokenizer = load_tokenizer(base)
 
     def chat(text: str) -> str:
         return prompt_of(tokenizer, config.system, text, thinking=config.thinking)
 
     tokens = count = 0
-    for name, task in work.objectives.tasks.items():
-        scoring = work.objectives.scorings(name, work.plan.config.scoring)[0]
+    for name, task in plan.objectives.tasks.items():
+        scoring = plan.objectives.scorings(name, plan.config.scoring)[0]
         sample = task.dev[:SAMPLE]
-        asked = work.objectives.metrics[name].on(sample, scoring, chat, task.prompt)
+        asked = plan.objectives.metrics[name].on(sample, scoring, chat, task.prompt)
         tokens += tokens_read(asked.texts(), lambda text: len(tokenizer(text)["input_ids"]))
         count += len(sample)
-    passes = _planned(work)[2]
+    passes = _planned(plan)[2]
     operations = 2.0 * parameters * passes * tokens / max(count, 1)
     return operations / (_MOST * card.rate), operations / (_LEAST * card.rate)
 
@@ -373,7 +373,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     if fit is not None and not fit.fits:
         raise NoRoomError("; ".join(fit.lines()))
     job = prepare(config)
-    draws, evaluations, passes = _planned(job.work)
+    draws, evaluations, passes = _planned(job.plan)
     timed = _timed(job)
     notes = list[str]()
     if draws > 1:
@@ -397,15 +397,14 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     )
 
 
-def _planned(work: Work) -> tuple[int, int, int]:
+def _planned(plan: Plan) -> tuple[int, int, int]:
     """Number of searches (several with a grid), and the evaluations and passes of all."""
-    plan = work.plan
     draws = len(make_grid(plan.config).waiting) if plan.config.is_grid else 1
     # only the first draw scores the starting swarm
     later = (draws - 1) * (plan.evaluations - plan.config.population)
-    evaluations = work.affordable(plan.evaluations + later)
-    more = work.items * (evaluations - work.affordable(plan.evaluations))
-    return draws, evaluations, sum(work.passes.values()) + more
+    evaluations = plan.affordable(plan.evaluations + later)
+    more = plan.items * (evaluations - plan.affordable(plan.evaluations))
+    return draws, evaluations, sum(plan.passes.values()) + more
 
 
 def _timed(job: Job) -> list[Timed]:
@@ -427,8 +426,8 @@ def _seconds(job: Job, timed: Sequence[Timed], passes: int, draws: int) -> float
     test = sum(one.seconds(one.test) for one in timed) if any(one.test for one in timed) else 0.0
     items = sum(one.dev for one in timed)
     item = sum(one.seconds(one.dev, 0) for one in timed) / max(items, 1)
-    of_one = max(sum(job.work.passes.values()), 1)
-    seconds = sum(job.work.seconds(dev, test, item).values()) * passes / of_one
+    of_one = max(sum(job.plan.passes.values()), 1)
+    seconds = sum(job.plan.seconds(dev, test, item).values()) * passes / of_one
     minutes = job.plan.config.budget_minutes
     return seconds if draws == 1 or minutes is None else min(seconds, 60 * minutes)
 

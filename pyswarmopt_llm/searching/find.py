@@ -126,7 +126,7 @@ def explored(
         progress.on_iteration(batch.iteration)
 
     with proposer_of(job, run, start, checkpoint) as proposer:
-        stop = explore(proposer, scorer, job.work.budget, learnt)
+        stop = explore(proposer, scorer, job.plan.budget, learnt)
         best = proposer.best()
     remarks = _remarks(job, start, proposer, best.x)
     for text in remarks:
@@ -167,7 +167,7 @@ def _new_archive(tasks: Sequence[str]) -> Archive | None:
 
 def _remarks(job: Job, start: Start, proposer: Proposer, best: Tensor) -> list[str]:
     """What a user should know about the race, the proposals and the best candidate, (n,)."""
-    raced = [start.outcome(job.pool.space.expert_names, job.work.items)] if start.decided else []
+    raced = start.remarks(job.pool.space.expert_names, job.plan.items)
     gamed = any(metric.gamed for metric in job.objectives.metrics.values())
     outer = outside(best) if gamed and job.plan.kind.linear else []
     return [*raced, *proposer.remarks, *outer]
@@ -195,6 +195,7 @@ def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterat
     common: dict[str, Any] = {
         "starts": job.starts[list(start.numbers)],
         "numbers": start.numbers,
+        "left_out": start.dropped,
         "experts": job.pool.space.expert_names,
         "tasks": job.objectives.names,
         "combine": job.objectives.combine,
@@ -242,12 +243,12 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
         "particles": config.population,
         "settings": asdict(config),
         "given": job.plan.given,
-        "training": job.work.training if job.plan.trains else "",
-        "dev_items": job.work.distinct("dev"),
+        "training": job.plan.training if job.plan.trains else "",
+        "dev_items": job.plan.distinct("dev"),
         "dtype": str(job.engine.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "evaluations_planned": job.plan.evaluations,
-        "passes": job.work.passes,
+        "passes": job.plan.passes,
     }
     tell(Event("start", start))
     externals = job.objectives.externals.items()
@@ -260,19 +261,19 @@ def price_in_requests(job: Job) -> list[str]:
     """A line for each metric that costs money per request."""
     return [
         f"{name}: at most {requests:,} requests, one for each reply that differs"
-        for name, requests in job.work.requests.items()
+        for name, requests in job.plan.requests.items()
     ]
 
 
 def _tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     """Report the greatest cost of the search, at the pace of the first evaluation."""
     item = first.seconds / first.n if first.n else 0.0
-    on_dev = first.seconds * (job.work.items / first.n if first.n else 1)
-    taken = job.work.seconds(on_dev, item * job.work.test_items, item)
+    on_dev = first.seconds * (job.plan.items / first.n if first.n else 1)
+    taken = job.plan.seconds(on_dev, item * job.plan.test_items, item)
     bounded_by = "" if job.plan.config.budget_minutes else "budget_minutes"
     if job.plan.trains and not (job.objectives.written or job.plan.config.quick):
         bounded_by = "quick"
-    passes = sum(job.work.passes.values())
+    passes = sum(job.plan.passes.values())
     tell(Event("price", {"passes": passes, "seconds": taken, "bounded_by": bounded_by}))
 
 

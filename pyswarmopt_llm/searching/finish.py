@@ -165,11 +165,11 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
     it. A search with labels trains both anyway, since either may be the result, so they only cost
     their scores on test. Any other search gets only the base.
     """
-    if not job.work.rivals:
+    if not job.plan.rivals:
         return {}
     base = Contestant(job.pool.space.vertices()[0] * 0, Patch())
     tuned = {name: one for name, one in made.items() if name.endswith("_tuned")}
-    return {"base": made.get("base", base), **(tuned if job.work.rivals > 1 else {})}
+    return {"base": made.get("base", base), **(tuned if job.plan.rivals > 1 else {})}
 
 
 def _commonest(job: Job, splits: Mapping[str, Evaluator]) -> dict[str, Model]:
@@ -284,9 +284,9 @@ def _cost(
         evaluations=len({row.key for row in run.searched}),
         item_evaluations=items,
         passes=items + training.passes,
-        passes_rivals=sum(row["n"] for row in spent) if job.work.rivals else None,
+        passes_rivals=sum(row["n"] for row in spent) if job.plan.rivals else None,
         seconds=seconds,
-        seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.work.rivals else None,
+        seconds_rivals=round(sum(row["seconds"] for row in spent), 3) if job.plan.rivals else None,
         seconds_scoring=round(sum(row.seconds for row in run.rows), 3),
         peak_memory_bytes=peak_memory() + workers_memory,
         workers=None if job.plan.alone else WorkerUse(job.plan.config.workers, run.failures),

@@ -157,7 +157,7 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
 def announce(job: Job, positions: Iterable[Tensor], tell: OnEvent) -> None:
     """Say from which models training starts."""
     starts = [f"from {start_text(job.weights(position))}" for position in positions]
-    tell(note(f"{job.work.training}, starting {listed(starts)}"))
+    tell(note(f"{job.plan.training}, starting {listed(starts)}"))
 
 
 def start_text(weights: Mapping[str, float]) -> str:

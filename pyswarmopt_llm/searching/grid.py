@@ -20,8 +20,6 @@ from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.swarm_settings import recipe_options
 from pyswarmopt_llm.searching.scoring.run_directory import GRID
 
-DRAWS = 10
-
 
 @dataclass(frozen=True)
 class GridDraw:
@@ -68,20 +66,20 @@ def make_grid(config: SearchConfig) -> Grid:
     """The grid and its draws: all combinations if there are few enough, else distinct random ones.
 
     Args:
-        config: configuration with the preset's settings; `settings` may hold several values of a
+        config: configuration with its number of draws; `settings` may hold several values of a
             coefficient, which replace the values of the paper's grid.
 
     Raises:
         UserError: a coefficient does not take a value.
 
     Example:
-        >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", settings=("inertia=.1,.2", "repel=0"))
+        >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", settings=("inertia=.1,.2", "repel=0"), draws=10)
         >>> make_grid(config).waiting
         (('inertia=.1', 'repel=0'), ('inertia=.2', 'repel=0'))
-        >>> make_grid(replace(config, grid="paper")).size
+        >>> make_grid(replace(config, paper=True)).size
         300
     """
-    published = PAPER if config.grid == "paper" else {}
+    published = PAPER if config.published else {}
     values = {name: tuple(map(str, numbers)) for name, numbers in published.items()}
     for setting in config.settings:
         name, _, texts = setting.partition("=")
@@ -91,7 +89,7 @@ def make_grid(config: SearchConfig) -> Grid:
         for text in texts_of:
             recipe_options([f"{name}={text}"])
     grid = Grid(values)
-    count = min(config.draws or DRAWS, grid.size)
+    count = min(config.draws or 1, grid.size)
     numbers: Sequence[int] = range(grid.size)
     if count < grid.size:
         numbers = random.Random(config.seed).sample(numbers, count)

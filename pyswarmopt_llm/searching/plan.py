@@ -1,5 +1,5 @@
-"""The plan of a search: the request, and the decided value of every setting; and its work: the
-number of items, the greatest cost, and the budget.
+"""The plan of a search: the request, and the method that answers it; and its work: the number of
+items, the greatest cost, and the budget.
 
 A plan is decided once (`decide`), printed, priced and stored in ``run.json``. Resuming, workers and
 analyses read it and decide nothing again.
@@ -8,12 +8,12 @@ analyses read it and decide nothing again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.config import TRANSFORMERS, SearchConfig, given_settings
+from pyswarmopt_llm.common.config import TRANSFORMERS, SearchConfig
 from pyswarmopt_llm.common.events import PART_PLAIN
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
@@ -27,19 +27,49 @@ EXPERT_ITERATION = 0.5  # share of `budget_minutes` reserved for it
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A decided search.
+class Method:
+    """How candidates are found: the settings that a procedure chooses, named as in `SearchConfig`.
+    None means that a setting does not apply or has no limit.
 
     Attributes:
-        config: every setting with its value; while a search is being decided, the requested
-            settings.
+        why: topic -> why something was not chosen.
+    """
+
+    method: str
+    particles: int
+    start: str
+    proposals: int = 0
+    train: str = "off"
+    settings: tuple[str, ...] = ()
+    optimizer: str = "auto"
+    max_iter: int | None = None
+    patience: int | None = None
+    drop_k: float | None = None
+    drop_n: float | None = None
+    budget_items: int | None = None
+    why: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Setting -> its value."""
+        chosen = asdict(self)
+        del chosen["why"]
+        return chosen
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for.
+
+    Attributes:
+        config: the requested settings.
+        objectives: tasks and scores.
         given: settings given by the user.
-        why: topic -> why something was chosen, or was not, for the user.
     """
 
     config: SearchConfig
+    objectives: Objectives
     given: Mapping[str, Any] = field(default_factory=dict)
-    why: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> SpaceKind:
@@ -61,47 +91,64 @@ class Plan:
         """Whether one process does everything, with its own base."""
         return self.config.engine == TRANSFORMERS and self.alone
 
-    def with_settings(self, **values: Any) -> Self:
-        """The plan with new values of these settings."""
-        return replace(self, config=replace(self.config, **values))
+    @property
+    def iterates(self) -> bool:
+        """Whether the user asked for iterations; `max_iter` 0 asks for none."""
+        return bool(iterations_given(self.given))
 
     @property
-    def chosen(self) -> dict[str, Any]:
-        """The settings that were not given."""
-        settings = given_settings(self.config).items()
-        return {name: value for name, value in settings if name not in self.given}
+    def items(self) -> int:
+        """Dev items of all tasks."""
+        return sum(len(task.dev) for task in self.objectives.tasks.values())
 
     @property
-    def trains(self) -> bool:
-        """Whether the search ends with training."""
-        return self.config.train == "on"
+    def test_items(self) -> int:
+        """Test items of all tasks."""
+        return sum(len(task.test) for task in self.objectives.tasks.values())
 
     @property
-    def proposals(self) -> int:
-        """The most candidates that a surrogate proposes."""
-        return self.config.proposals or 0
+    def trained_items(self) -> int:
+        """Training items: dev items, or spare ones; prompts shared by several scores count once."""
+        return self.distinct("spare" if self.objectives.spare else "dev")
 
     @property
-    def races(self) -> bool:
-        """Whether the experts race: they do if a model of the items will propose mixtures of them."""
-        return self.config.method == "items"
+    def costly(self) -> bool:
+        """Whether an evaluation writes replies or calls a user's function."""
+        return self.objectives.writes or self.objectives.user_scored
 
     @property
-    def iterations_given(self) -> list[str]:
-        """The user's settings of iterations; `max_iter` 0 asks for none."""
-        if self.given.get("max_iter") == 0:
-            return []
-        return [name for name in OF_ITERATIONS if name in self.given]
+    def paid_metric(self) -> str:
+        """The metric that costs money per request, or ""."""
+        for metric in self.objectives.metrics.values():
+            if metric.usage is not None:
+                return metric.name
+        return ""
+
+    def distinct(self, split: str) -> int:
+        """Items of a split; items shared by all tasks count once."""
+        counts = [len(task.split(split)) for task in self.objectives.tasks.values()]
+        return counts[0] if self.objectives.alike else sum(counts)
 
     @property
-    def side_by_side(self) -> int:
-        """Candidates scored at the same time, as far as known."""
-        return max(self.config.processes, 1)
+    def without_options(self) -> str:
+        """An objective that is not decided by option scores, and how it is decided; "" if there is
+        none.
+        """
+        for name in self.objectives.externals:
+            return f"{name} is scored by its own score"
+        for name, metric in self.objectives.metrics.items():
+            if metric.name != "accuracy":
+                return f"{name} is scored by {metric.name}"
+            if "generate" in self.objectives.scorings(name, self.config.scoring):
+                return f"{name} is answered by writing"
+        return ""
 
-    @property
-    def evaluations(self) -> int:
-        """Evaluations if nothing stops the search early."""
-        return self.config.population * (self.config.iterations + 1) + self.proposals
+
+def iterations_given(given: Mapping[str, Any]) -> list[str]:
+    """The user's settings of iterations; none with `max_iter` 0."""
+    if given.get("max_iter") == 0:
+        return []
+    return [name for name in OF_ITERATIONS if name in given]
 
 
 @dataclass(frozen=True)
@@ -156,37 +203,44 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Work:
-    """A plan with its objectives.
+class Plan(Request):
+    """A decided search.
 
     Attributes:
-        plan: the settings.
-        objectives: tasks and scores.
+        config: every setting with its value.
+        why: topic -> why something was chosen, or was not, for the user.
     """
 
-    plan: Plan
-    objectives: Objectives
+    why: Mapping[str, str] = field(default_factory=dict)
+
+    def with_settings(self, **values: Any) -> Self:
+        """The plan with new values of these settings."""
+        return replace(self, config=replace(self.config, **values))
 
     @property
-    def items(self) -> int:
-        """Dev items of all tasks."""
-        return sum(len(task.dev) for task in self.objectives.tasks.values())
+    def trains(self) -> bool:
+        """Whether the search ends with training."""
+        return self.config.train == "on"
 
     @property
-    def without_options(self) -> str:
-        """An objective that is not decided by option scores, and how it is decided; "" if there is
-        none.
-        """
-        objectives = self.objectives
-        scoring = self.plan.config.scoring
-        for name in objectives.externals:
-            return f"{name} is scored by its own score"
-        for name, metric in objectives.metrics.items():
-            if metric.name != "accuracy":
-                return f"{name} is scored by {metric.name}"
-            if "generate" in objectives.scorings(name, scoring):
-                return f"{name} is answered by writing"
-        return ""
+    def proposals(self) -> int:
+        """The most candidates that a surrogate proposes."""
+        return self.config.proposals or 0
+
+    @property
+    def races(self) -> bool:
+        """Whether the experts race: they do if a model of the items will propose mixtures of them."""
+        return self.config.method == "items"
+
+    @property
+    def side_by_side(self) -> int:
+        """Candidates scored at the same time, as far as known."""
+        return max(self.config.processes, 1)
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations if nothing stops the search early."""
+        return self.config.population * (self.config.iterations + 1) + self.proposals
 
     @property
     def training(self) -> str:
@@ -197,51 +251,36 @@ class Work:
             return f"training on the best replies to the {prompts}"
         return f"training on the {counted(self.items, 'dev example')}"
 
-    @property
-    def test_items(self) -> int:
-        """Test items of all tasks."""
-        return sum(len(task.test) for task in self.objectives.tasks.values())
-
-    @property
-    def trained_items(self) -> int:
-        """Training items: dev items, or spare ones; prompts shared by several scores count once."""
-        return self.distinct("spare" if self.objectives.spare else "dev")
-
-    def distinct(self, split: str) -> int:
-        """Items of a split; items shared by all tasks count once."""
-        counts = [len(task.split(split)) for task in self.objectives.tasks.values()]
-        return counts[0] if self.objectives.alike else sum(counts)
-
     def affordable(self, evaluations: int) -> int:
         """How many of these evaluations the item budget covers."""
-        items = self.plan.config.budget_items
-        most = evaluations if items is None else max(items // max(self.items, 1), 1)
-        return min(evaluations, most)
+        if self.config.budget_items is None:
+            return evaluations
+        return min(evaluations, max(self.config.budget_items // max(self.items, 1), 1))
 
     @property
     def rivals(self) -> int:
         """The most models that the result is compared with."""
-        if self.plan.config.no_rivals or self.plan.kind.several_models:
+        if self.config.no_rivals or self.kind.several_models:
             return 0
-        if self.plan.config.quick or not (self.plan.trains and self.test_items):
+        if self.config.quick or not (self.trains and self.test_items):
             return 1
         return 2 if self.objectives.written else 3
 
     @property
     def tests_plain(self) -> bool:
-        """Whether base and best expert are trained on all labels and scored on test."""
+        """Whether plain fine-tunings of base and best expert are scored on test."""
         return self.rivals == 3
 
     @cached_property
     def budget(self) -> Budget:
         """The budget of the search."""
-        minutes = self.plan.config.budget_minutes
-        written = self.plan.trains and self.objectives.written
+        minutes = self.config.budget_minutes
+        iterates_on_replies = self.trains and self.objectives.written
         return Budget(
             seconds=None if minutes is None else 60 * minutes,
-            items=self.plan.config.budget_items,
+            items=self.config.budget_items,
             closing_items=2 * self.items + int(self.cost(0, self.test_items, 0)["result"]),
-            training_share=EXPERT_ITERATION if written else 0.0,
+            training_share=EXPERT_ITERATION if iterates_on_replies else 0.0,
         )
 
     def cost(self, dev: float, test: float, other: float) -> dict[str, float]:
@@ -252,64 +291,25 @@ class Work:
             test: cost of a model on test.
             other: cost of any other pass of an item.
         """
-        experts = len(self.plan.config.experts)
-        scored = self.affordable(self.plan.evaluations)
-        if self.plan.kind.remembers and not self.without_options:
+        experts = len(self.config.experts)
+        scored = self.affordable(self.evaluations)
+        if self.kind.remembers and not self.without_options:
             scored = experts
-        possible = self.objectives.scorings
-        tried = sum(
-            trial_items(len(task.dev), possible(name, self.plan.config.scoring))
-            for name, task in self.objectives.tasks.items()
-        )
         plain = 2 * labelled(self.items).whole_passes(self.items) if self.tests_plain else 0
         return {
-            "option letters": other * tried * min(experts, TRIED),
+            "option letters": other * self._tried_items * min(experts, TRIED),
             "experts": dev * min(experts, scored),
             "mixtures": dev * max(scored - experts, 0),
-            "training": other * (self._training() if self.plan.trains else 0),
+            "training": other * (self._training_passes if self.trains else 0),
             PART_PLAIN: other * plain,
             "rivals": (dev + test) * self.rivals,
-            "result": dev * (2 + self.plan.trains) + test * (3 + self.plan.trains + self._front),
+            "result": dev * (2 + self.trains) + test * (3 + self.trains + self._front),
         }
 
     @property
     def _front(self) -> int:
         """The most points of the front that are scored on test."""
         return FRONT if len(self.objectives.names) > 1 else 0
-
-    @property
-    def requests(self) -> dict[str, int]:
-        """Metric that costs money per request -> most requests, one for each reply."""
-        found = dict[str, int]()
-        for name, metric in self.objectives.metrics.items():
-            if metric.usage is None:
-                continue
-            task = self.objectives.tasks[name]
-            replies = self.cost(len(task.dev), len(task.test), 0)
-            written = self._replies() if self.plan.trains else 0
-            found[metric.name] = found.get(metric.name, 0) + int(sum(replies.values())) + written
-        return found
-
-    @property
-    def _spare(self) -> int:
-        """Spare prompts used for training."""
-        return self.trained_items if self.objectives.spare else 0
-
-    def _replies(self) -> int:
-        """Replies written for training."""
-        from pyswarmopt_llm.searching.written.samples import planned_replies
-
-        return planned_replies(self.distinct("dev"), self._spare)
-
-    def _training(self) -> int:
-        """Training passes, and replies written for training."""
-        if not self.objectives.written:
-            starts = 1 if self.plan.config.quick else MOST_STARTS
-            schedule = labelled(self.items)
-            return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
-        from pyswarmopt_llm.searching.written.samples import planned_passes
-
-        return planned_passes(self.distinct("dev"), self._spare)
 
     @property
     def passes(self) -> dict[str, int]:
@@ -327,10 +327,56 @@ class Work:
         """
         taken = self.cost(dev, test, other)
         for name in ("experts", "mixtures"):
-            taken[name] /= self.plan.side_by_side
+            taken[name] /= self.side_by_side
         bounded = [name for name in taken if name not in ("training", PART_PLAIN, "rivals")]
         most = sum(taken[name] for name in bounded)
-        minutes = self.plan.config.budget_minutes
+        minutes = self.config.budget_minutes
         if minutes is not None and most > 60 * minutes:
-            taken |= {name: taken[name] * 60 * minutes / most for name in bounded}
+            for name in bounded:
+                taken[name] *= 60 * minutes / most
         return taken
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Metric that costs money per request -> most requests, one for each reply."""
+        found: dict[str, int] = {}
+        for name, metric in self.objectives.metrics.items():
+            if metric.usage is not None:
+                task = self.objectives.tasks[name]
+                replies = int(sum(self.cost(len(task.dev), len(task.test), 0).values()))
+                if self.trains:
+                    replies += self._replies
+                found[metric.name] = found.get(metric.name, 0) + replies
+        return found
+
+    @property
+    def _tried_items(self) -> int:
+        """Items on which letters are tried."""
+        tried = 0
+        for name, task in self.objectives.tasks.items():
+            possible = self.objectives.scorings(name, self.config.scoring)
+            tried += trial_items(len(task.dev), possible)
+        return tried
+
+    @property
+    def _spare(self) -> int:
+        """Spare prompts used for training."""
+        return self.trained_items if self.objectives.spare else 0
+
+    @property
+    def _replies(self) -> int:
+        """Replies written for training."""
+        from pyswarmopt_llm.searching.written.samples import planned_replies
+
+        return planned_replies(self.distinct("dev"), self._spare)
+
+    @property
+    def _training_passes(self) -> int:
+        """Training passes, and replies written for training."""
+        if self.objectives.written:
+            from pyswarmopt_llm.searching.written.samples import planned_passes
+
+            return planned_passes(self.distinct("dev"), self._spare)
+        starts = 1 if self.config.quick else MOST_STARTS
+        schedule = labelled(self.items)
+        return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)

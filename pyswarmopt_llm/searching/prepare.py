@@ -23,7 +23,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import Objectives, check_window, task_print
 from pyswarmopt_llm.scores.tasks import Scoring, Task
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
-from pyswarmopt_llm.searching.plan import Plan, Work
+from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
@@ -36,7 +36,6 @@ class Job:
     Attributes:
         plan: the decided plan.
         pool: the experts, and the space over them.
-        objectives: tasks and scores.
         engine: runs candidates.
         notes: topic -> what a user should know, such as how dev and test were drawn.
         examination: examination of the server; None if the base runs here.
@@ -44,15 +43,14 @@ class Job:
 
     plan: Plan
     pool: Pool
-    objectives: Objectives
     engine: Engine
     notes: Mapping[str, str] = field(default_factory=dict)
     examination: Any = None
 
-    @cached_property
-    def work(self) -> Work:
-        """The work to do."""
-        return Work(self.plan, self.objectives)
+    @property
+    def objectives(self) -> Objectives:
+        """Tasks and scores."""
+        return self.plan.objectives
 
     @cached_property
     def fingerprints(self) -> dict[str, Any]:
@@ -177,14 +175,13 @@ def reopen(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
     return open_job(stored_plan(config, given))
 
 
-def open_job(work: Work) -> Job:
+def open_job(plan: Plan) -> Job:
     """Load everything that a plan names.
 
     Raises:
         UserError: base, experts, tasks and server do not go together.
     """
-    plan = work.plan
-    objectives = work.objectives
+    objectives = plan.objectives
     pool, engine = make_pool(plan.kind, plan.config)
     engine.thinking = plan.config.thinking
     if plan.config.day is not None:
@@ -205,7 +202,6 @@ def open_job(work: Work) -> Job:
     return Job(
         plan=plan.with_settings(**engine.decided),
         pool=pool,
-        objectives=objectives,
         engine=engine,
         notes={**notes, **pool.notes},
         examination=examination,

@@ -3,9 +3,10 @@
 After each share a candidate drops out if, on the items so far, it is behind the leader by more than
 `ERRORS` standard errors of the paired differences. The errors are those of sampling without
 replacement: once most items are scored, few are left to turn the race. A race is decided if one is
-left before all items are scored. Racing is due to Maron & Moore 1994 ("Hoeffding races", NIPS 6),
-the paired test to Moore & Lee 1994 ("Efficient algorithms for minimizing cross validation error",
-ICML).
+left before all items are scored; it ends where the first share drops nobody. Of a pool too large
+for a model it leaves as many experts as the model can take. Racing is due to Maron & Moore 1994
+("Hoeffding races", NIPS 6), the paired test to Moore & Lee 1994 ("Efficient algorithms for
+minimizing cross validation error", ICML).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt_llm.common.config import MOST_COEFFICIENTS
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Scorer, Share
 
@@ -44,7 +46,9 @@ class Race:
 
 
 def race(scorer: Scorer, positions: Tensor, shares: Sequence[Share]) -> Race:
-    """Score candidates, (n, D), on one share of the items after another, until one is left."""
+    """Score candidates, (n, D), on one share of the items after another, until one is left, or
+    the first share has dropped nobody.
+    """
     rows: dict[int, Row] = {}
     racing = list(range(len(positions)))
     for share in shares:
@@ -52,7 +56,7 @@ def race(scorer: Scorer, positions: Tensor, shares: Sequence[Share]) -> Race:
         latest = dict(zip(racing, scored, strict=True))
         rows |= latest
         racing = survivors(latest, share)
-        if len(racing) == 1:
+        if len(racing) in (1, len(positions)):
             break
     return Race(rows, racing)
 
@@ -65,11 +69,13 @@ class Start:
         experts: a row for each expert, complete unless it dropped out of a decided race.
         numbers: starting points to score on all items.
         decided: whether one expert is so far ahead that nothing is proposed.
+        dropped: numbers of the experts of a large pool that are in no proposal.
     """
 
     experts: Sequence[Row]
     numbers: Sequence[int]
     decided: bool = False
+    dropped: Sequence[int] = ()
 
     @property
     def single(self) -> int:
@@ -82,26 +88,32 @@ class Start:
         """The value of the best expert."""
         return self.experts[self.single].value
 
-    def outcome(self, names: Sequence[str], items: int) -> str:
-        """The outcome of a decided race in words.
+    def remarks(self, names: Sequence[str], items: int) -> list[str]:
+        """What the race dropped, in words.
 
         Args:
             names: the experts.
             items: number of all dev items.
         """
+        if self.dropped:
+            kept = len(names) - len(self.dropped)
+            return [f"of {len(names)} experts a race left {kept}; mixtures of these are proposed"]
+        if not self.decided:
+            return []
         counts = sorted(sum(row.score(task).n for task in row.items) for row in self.experts)
-        return (
+        return [
             f"{names[self.single]} is ahead of every other expert by more than three standard "
             f"errors, after {counts[-2]} of {items} dev examples at the latest: they drop out, and "
             "no mixture is proposed"
-        )
+        ]
 
 
 def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Share]) -> Start:
     """Score the experts, and choose the starting points to score on all items.
 
     Where the experts' race is decided, the other starting points race against the winner. Otherwise
-    all are scored, as without a race.
+    all are scored, as without a race; of a pool too large for a model, those without the experts
+    that it leaves out.
 
     Args:
         scorer: dev scorer.
@@ -110,13 +122,28 @@ def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Shar
         shares: shares of the items; empty: no race.
     """
     raced = race(scorer, experts, shares)
-    whole = raced.staying if raced.decided else range(len(experts))
+    whole = list(range(len(experts)))
+    if raced.decided or len(experts) > MOST_COEFFICIENTS:
+        whole = list(raced.staying)
+    if len(whole) > MOST_COEFFICIENTS and raced.rows:
+        whole = _best(raced.rows, whole)
     scored = scorer.score([experts[n] for n in whole], 0, whole)
     rows = {**raced.rows, **dict(zip(whole, scored, strict=True))}
     ordered = [rows[number] for number in range(len(experts))]
-    if not raced.decided:
+    if raced.decided:
+        return Start(ordered, race(scorer, starts, shares).staying, decided=True)
+    if len(experts) <= MOST_COEFFICIENTS:
         return Start(ordered, range(len(starts)))
-    return Start(ordered, race(scorer, starts, shares).staying, decided=True)
+    kept = _best(rows, whole)
+    dropped = sorted(set(range(len(experts))) - set(kept))
+    without = ~starts[:, dropped].any(dim=1)
+    return Start(ordered, without.nonzero()[:, 0].tolist(), dropped=dropped)
+
+
+def _best(rows: Mapping[int, Row], numbers: Sequence[int]) -> list[int]:
+    """The numbers of the best candidates, as many as a model can take, in order."""
+    order = sorted(numbers, key=lambda number: -rows[number].value)
+    return sorted(order[:MOST_COEFFICIENTS])
 
 
 def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:

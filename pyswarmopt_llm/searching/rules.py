@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from pyswarmopt_llm.common.config import (
     LEAST_TRAINED,
@@ -21,211 +20,177 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
-from pyswarmopt_llm.searching.plan import Plan, Work
+from pyswarmopt_llm.mix import space_kind
+from pyswarmopt_llm.searching.plan import Plan, Request, iterations_given
 
 RAY = "ray"
 MOST = 4096  # workers on one machine
-F = TypeVar("F", Plan, Work)
-_UNSET = (None, "auto", "off", "", (), 0)  # values of a setting that mean it is off
 
 
-@dataclass(frozen=True)
-class Rule(Generic[F]):
-    """A condition on a setting.
-
-    Attributes:
-        setting: name of the setting.
-        holds: whether the setting is allowed.
-        why: what is wrong, and what to do; `{f}` stands for the plan or the work.
-    """
-
-    setting: str
-    holds: Callable[[F], bool]
-    why: str
-
-
-def _paid(work: Work) -> str:
-    """The metric that costs money per request, or ""."""
-    metrics = work.objectives.metrics.values()
-    return next((metric.name for metric in metrics if metric.usage is not None), "")
-
-
-_ONE_MODEL = "`space` {f.plan.kind.name} scores all examples at once; remove it"
-_OPTIONS = "learns from the scores of options, {f.without_options}; remove it"
-_FEW = "a model learns from at most 64 coefficients, here a candidate has {f.plan.size}; "
-ENOUGH = Rule[Work](
-    "train",
-    lambda f: f.items >= LEAST_TRAINED,
-    "{f.items} dev examples are too few to train on; remove it",
-)
-SETTINGS: tuple[Rule[Plan], ...] = (
-    Rule(
-        "start",
-        lambda f: f.kind.adapters or f.config.start not in SUMS,
-        "sums weight changes by coefficients, which `space` {f.kind.name} does not have; remove it",
-    ),
-    Rule(
-        "method",
-        lambda f: f.config.method not in MODELS or not f.iterations_given,
-        "proposes without iterations; remove {f.iterations_given[0]}",
-    ),
-    Rule(
-        "optimizer",
-        lambda f: is_swarm(f.config.optimizer) or not (f.config.drop_k or f.config.drop_n),
-        "needs every value; remove `drop_k` and `drop_n`",
-    ),
-    Rule(
-        "workers",
-        lambda f: f.alone or not f.kind.several_models,
-        "space {f.kind.name} has several models in one process; remove it",
-    ),
-    Rule(
-        "budget_minutes",
-        lambda f: f.config.processes > 0,
-        "the number of Ray's workers is not known ahead; give `budget_items`",
-    ),
-    Rule(
-        "mix",
-        lambda f: not f.config.served,
-        "`engine` {f.config.engine} adds adapters at run time; remove it",
-    ),
-    Rule(
-        "space",
-        lambda f: not f.config.served or f.kind.name == "delta",
-        "a server takes candidates of space delta; give that",
-    ),
-    Rule(
-        "engine",
-        lambda f: not f.config.served or f.alone,
-        "makes its own batches in one process; remove `workers`",
-    ),
-    Rule(
-        "temperature",
-        lambda f: f.config.engine == TRANSFORMERS and not f.kind.several_models,
-        "`engine` {f.config.engine} with `space` {f.kind.name} writes greedy replies only; remove it",
-    ),
-)
-
-TASKS: tuple[Rule[Work], ...] = (
-    Rule("quick", lambda f: f.plan.config.preset == "auto", "goes with `preset` auto; remove one"),
-    Rule(
-        "quick",
-        lambda f: not f.without_options,
-        "a race needs the scores of options, {f.without_options}; remove it",
-    ),
-    Rule(
-        "train",
-        lambda f: f.plan.kind.linear,
-        "goes with `space` delta only, not with {f.plan.kind.name}; remove it",
-    ),
-    Rule(
-        "train",
-        lambda f: f.plan.local,
-        "goes with one worker and `engine` transformers; remove it, or change those",
-    ),
-    Rule(
-        "train",
-        lambda f: f.objectives.written or not f.without_options,
-        "learns from the scores of options, or where all tasks have scores of written replies, "
-        "{f.without_options}; remove it",
-    ),
-    ENOUGH,
-    Rule(
-        "method",
-        lambda f: f.plan.config.method != "items" or not f.plan.kind.several_models,
-        _ONE_MODEL,
-    ),
-    Rule("method", lambda f: f.plan.config.method != "items" or not f.without_options, _OPTIONS),
-    Rule(
-        "method",
-        lambda f: f.plan.config.method not in MODELS or f.plan.size <= MOST_COEFFICIENTS,
-        _FEW + "give swarm",
-    ),
-    Rule("proposals", lambda f: f.plan.size <= MOST_COEFFICIENTS, _FEW + "give 0"),
-    Rule(
-        "workers",
-        lambda f: f.plan.alone or not _paid(f),
-        "a metric that is paid for counts and limits its requests in one process; remove it",
-    ),
-    Rule(
-        "space",
-        lambda f: not (f.plan.kind.several_models and f.objectives.externals),
-        "a function or harness task scores one model, not several; give task files",
-    ),
-)
-
-
-def reason(setting: str, work: Work, but_for: Rule[Work] | None = None) -> str:
-    """Why a setting is refused by the rules other than `but_for`; "" if it is not."""
-    rules = (rule for rule in TASKS if rule.setting == setting and rule is not but_for)
-    return next((rule.why.format(f=work) for rule in rules if not rule.holds(work)), "")
-
-
-def modelled(method: str, work: Work) -> str:
-    """Why a model of the items or of the scores cannot propose; "" if it can."""
-    return reason("method", Work(work.plan.with_settings(method=method), work.objectives))
-
-
-def check_settings(plan: Plan) -> None:
+def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     """Refuse settings that are out of range, unknown, or in conflict.
+
+    Args:
+        config: requested or decided settings.
+        given: settings given by the user.
 
     Raises:
         UserError: names the first one.
     """
-    config = plan.config
+    kind = space_kind(config.space)
     _check_experts(config)
     check_options(config)
-    plan.kind.check(config)
-    if not plan.local:
+    kind.check(config)
+    if config.engine != TRANSFORMERS or config.processes != 1:
         check_place(config)
-    if config.draws is not None and not config.is_grid:
-        why = "nothing to draw from; give several values of a coefficient, or `preset` paper"
-        raise InvalidOption("draws", config.draws, why)
-    optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
+    _check_procedure(config)
+    _check_proposer(config, given)
+    _check_machine(config)
+    _check_coefficients(config)
+    if config.start in SUMS and not kind.adapters:
+        why = f"sums weight changes by coefficients, which `space` {kind.name} does not have"
+        raise InvalidOption("start", config.start, f"{why}; remove it")
+
+
+def _check_procedure(config: SearchConfig) -> None:
+    """Refuse two procedures, and settings of another one."""
+    if config.paper and config.reference:
+        raise InvalidOption("paper", True, "contradicts `reference`; remove one of them")
+    if config.published and config.method in MODELS:
+        why = "a swarm proposes in the published procedures; remove it"
+        raise InvalidOption("method", config.method, why)
+    if config.published and config.quick:
+        raise InvalidOption("quick", True, "is no part of the published procedures; remove it")
+
+
+def _check_proposer(config: SearchConfig, given: Mapping[str, Any]) -> None:
+    """Refuse iterations of a model, and dropped values where all are needed."""
+    iterations = iterations_given(given)
+    if config.method in MODELS and iterations:
+        why = f"proposes without iterations; remove {iterations[0]}"
+        raise InvalidOption("method", config.method, why)
+    if not is_swarm(config.optimizer) and (config.drop_k or config.drop_n):
+        why = "needs every value; remove `drop_k` and `drop_n`"
+        raise InvalidOption("optimizer", config.optimizer, why)
+
+
+def _check_machine(config: SearchConfig) -> None:
+    """Refuse an engine or workers that do not go with the other settings."""
+    kind = space_kind(config.space)
+    if kind.several_models and config.processes != 1:
+        why = f"space {kind.name} has several models in one process; remove it"
+        raise InvalidOption("workers", config.workers, why)
+    if config.budget_minutes and not config.processes:
+        why = "the number of Ray's workers is not known ahead; use `budget_items`"
+        raise InvalidOption("budget_minutes", config.budget_minutes, why)
+    if config.temperature and (config.engine != TRANSFORMERS or kind.several_models):
+        why = f"`engine` {config.engine} with `space` {kind.name} writes greedy replies only"
+        raise InvalidOption("temperature", config.temperature, f"{why}; remove it")
+    if config.served:
+        _check_served(config)
+
+
+def _check_served(config: SearchConfig) -> None:
+    """Refuse settings that do not go with a server."""
+    if config.mix != "auto":
+        why = f"`engine` {config.engine} adds adapters at run time; remove it"
+        raise InvalidOption("mix", config.mix, why)
+    if space_kind(config.space).name != "delta":
+        why = "a server takes candidates of space delta; use that"
+        raise InvalidOption("space", config.space, why)
+    if config.processes != 1:
+        why = "makes its own batches in one process; remove `workers`"
+        raise InvalidOption("engine", config.engine, why)
+
+
+def _check_coefficients(config: SearchConfig) -> None:
+    """Refuse coefficients of the swarm, or draws of them, that make no sense."""
     settings = config.settings
+    several = any("," in setting for setting in settings)
+    if config.is_grid and not (several or config.published):
+        why = "nothing to draw from; use several values of a coefficient, or `paper`"
+        raise InvalidOption("draws", config.draws, why)
     if config.is_grid:
         from pyswarmopt_llm.searching.grid import make_grid
 
         settings = make_grid(config).waiting[0]
-    check_optimizer(optimizer, settings, plan.size, config.population)
-    _apply(SETTINGS, plan, config)
+    optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
+    size = space_kind(config.space).size(len(config.experts))
+    check_optimizer(optimizer, settings, size, config.population)
 
 
-def check_tasks(work: Work) -> None:
+def check_tasks(request: Request) -> None:
     """Refuse settings that do not suit the tasks.
 
     Raises:
         UserError: names the first one.
     """
-    _apply(TASKS, work, work.plan.config)
-    if work.plan.config.quick and (why := reason("train", work)):
-        raise InvalidOption("quick", True, f"it trains, and training {why}")
+    config = request.config
+    if config.quick:
+        if why := request.without_options:
+            why = f"a race needs the scores of options, {why}; remove it"
+            raise InvalidOption("quick", True, why)
+        if why := why_no_training(request):
+            raise InvalidOption("quick", True, f"it trains, and training {why}")
+    if config.train == "on" and (why := why_no_training(request)):
+        raise InvalidOption("train", config.train, why)
+    if config.method in MODELS and (why := why_no_model(config.method, request)):
+        raise InvalidOption("method", config.method, why)
+    if request.paid_metric and not request.alone:
+        why = "a metric that is paid for counts and limits its requests in one process; remove it"
+        raise InvalidOption("workers", config.workers, why)
+    if request.kind.several_models and request.objectives.externals:
+        why = "a function or harness task scores one model, not several; use task files"
+        raise InvalidOption("space", config.space, why)
 
 
-def _apply(rules: Sequence[Rule[F]], subject: F, config: SearchConfig) -> None:
-    for rule in rules:
-        value = getattr(config, rule.setting)
-        if value not in _UNSET and not rule.holds(subject):
-            raise InvalidOption(rule.setting, value, rule.why.format(f=subject))
+def why_no_training(request: Request) -> str:
+    """Why nothing can be trained; "" if it can. Few items count only where training was requested: by
+    default too few are no fault.
+    """
+    if not request.kind.linear:
+        return f"goes with `space` delta only, not with {request.kind.name}; remove it"
+    if not request.local:
+        return "goes with one worker and `engine` transformers; remove it, or change those"
+    if not request.objectives.written and (why := request.without_options):
+        where = "from the scores of options, or where all tasks have scores of written replies"
+        return f"learns {where}, {why}; remove it"
+    asked = request.config.train == "on" or request.config.quick
+    if asked and request.items < LEAST_TRAINED:
+        return f"{request.items} dev examples are too few to train on; remove it"
+    return ""
 
 
-def check_costs(work: Work) -> None:
+def why_no_model(method: str, request: Request) -> str:
+    """Why a model of the items or of the scores cannot propose; "" if it can."""
+    if method == "items" and request.kind.several_models:
+        return f"`space` {request.kind.name} scores all examples at once; remove it"
+    if method == "items" and (why := request.without_options):
+        return f"learns from the scores of options, {why}; remove it"
+    if method == "scores" and request.size > MOST_COEFFICIENTS:
+        return (
+            f"learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has "
+            f"{request.size}; use swarm"
+        )
+    return ""
+
+
+def check_costs(plan: Plan) -> None:
     """Refuse a decided plan with impossible proposals or an impossible budget.
 
     Raises:
         UserError: proposals of a model where a swarm proposes, or a budget that the starting points
             exceed.
     """
-    plan = work.plan
     if plan.proposals and plan.config.method not in MODELS:
-        given = " ".join(f"`{name}`" for name in plan.iterations_given)
+        given = " ".join(f"`{name}`" for name in iterations_given(plan.given))
         why = "a swarm proposes its own candidates; remove it"
         raise InvalidOption("proposals", plan.proposals, f"{why}, or {given}" if given else why)
     budget = plan.config.budget_items
     particles = plan.config.population
-    if budget is not None and budget < particles * work.items:
+    if budget is not None and budget < particles * plan.items:
         needed = (
-            f"the starting swarm alone takes {particles} x {work.items} = {particles * work.items}"
+            f"the starting swarm alone takes {particles} x {plan.items} = {particles * plan.items}"
         )
         why = f"{needed}; raise it, or lower `particles` or `dev`"
         raise InvalidOption("budget_items", budget, why)

@@ -111,7 +111,6 @@ def about(job: Job) -> About:
         versions(),
         job.notes,
         job.plan.given,
-        job.plan.chosen,
         {name: form_of(task) for name, task in tasks},
         {name: task.left for name, task in tasks if task.left is not None},
         **({} if job.examination is None else job.examination.stored),

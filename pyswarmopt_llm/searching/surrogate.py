@@ -70,8 +70,8 @@ class Surrogate(ABC):
         at_once: candidates scored side by side, and so proposed together.
         floor: value of the best expert; the returned candidate is not below it.
         remarks: what a user should know about the proposals.
-        left_out: numbers of the experts clearly worse than the base. They are in no proposal, and
-            the model ignores candidates that contain them.
+        left_out: numbers of the experts in no proposal: those that a race dropped, then also those
+            clearly worse than the base. The model ignores candidates that contain them.
     """
 
     starts: Tensor
@@ -84,7 +84,7 @@ class Surrogate(ABC):
     at_once: int = 1
     floor: float = -math.inf
     remarks: list[str] = field(default_factory=list, init=False)
-    left_out: Sequence[int] = field(default=(), init=False)
+    left_out: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         """Begin with the starting points."""
@@ -172,13 +172,14 @@ class Surrogate(ABC):
     def _leave_out_harmful(self) -> None:
         """Find the harmful experts, and say so."""
         seen = list(self._seen.values())
-        self.left_out = harmful(
+        found = harmful(
             np.stack([candidate.position for candidate in seen]),
             np.array([candidate.value for candidate in seen]),
             np.array([self._error(candidate) for candidate in seen]),
         )
-        if self.left_out:
-            names = ", ".join(self.experts[number] for number in self.left_out)
+        self.left_out = sorted({*self.left_out, *found})
+        if found:
+            names = ", ".join(self.experts[number] for number in found)
             self.remarks.append(
                 f"{names}: clearly worse than the base, and so in no proposed mixture"
             )

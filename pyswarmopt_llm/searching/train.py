@@ -124,7 +124,7 @@ def train_on_labels(
     starts = _starts(untrained, job.pool.space.vertices()[found.single], most)
     if folder is None or not folder.exists():
         announce(job, starts.values(), tell)
-    plain = {BASE, EXPERT} & starts.keys() if job.work.tests_plain else set[str]()
+    plain = {BASE, EXPERT} & starts.keys() if job.plan.tests_plain else set[str]()
     fittings = _fittings(job, found, starts, len(plain), folder, tell)
     rows = _cross_fitted(job, run, found, fittings, starts)
     best, kept = _best_and_kept(job, found, untrained, starts, rows)

@@ -132,7 +132,8 @@ def paper(config: SearchConfig, place: Place) -> Outcomes:
     plain = replace(
         config,
         out=f"{config.out}-paper",
-        preset="none",
+        paper=True,
+        draws=1,
         space="factor",
         particles=12,
         max_iter=10,

@@ -9,7 +9,7 @@ from statistics import fmean as mean
 from typing import Any
 
 import pytest
-from search_helpers import history, small
+from search_helpers import DEFAULT, history, small
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.mix import build_space
@@ -55,7 +55,7 @@ def test_training_is_the_searchs_own_as_far_as_the_budget_goes(
         return
     experts = [expert.info.path for expert in bench.experts]
     how: dict[str, Any] = dict.fromkeys(("particles", "max_iter", "patience"))
-    how |= {"preset": "auto", "space": "delta", "dtype": "float32", "seed": 3, "test": 0}
+    how |= {**DEFAULT, "space": "delta", "dtype": "float32", "seed": 3, "test": 0}
     how |= {"train": "on", "no_rivals": True}
     result = search(small(bench.base.path, experts, [words_task], tmp_path / "run", **how)).result
     assert mean(unpack(outcome["dev"])) == pytest.approx(result["best_dev"])
@@ -69,7 +69,7 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     scored = [row["key"] for row in bench.store.all("words modelled")]
     experts = [expert.info.path for expert in bench.experts]
     how = dict.fromkeys(("particles", "max_iter", "patience"))
-    how |= {"preset": "auto", "space": "delta", "dtype": "float32", "seed": 3, "test": 0}
+    how |= {**DEFAULT, "space": "delta", "dtype": "float32", "seed": 3, "test": 0}
     how["budget_items"] = budget
     search(small(bench.base.path, experts, [words_task], tmp_path / "run", **how))
     assert 6 < len(scored) <= budget / 20
@@ -115,7 +115,7 @@ def test_model_swarms_is_the_published_search_over_weights(
     outcome = run(contestant("model-swarms"), bench, 1, 800)
     assert outcome["items"] == 800 and [sum(x) for x in asked] == pytest.approx([1.0] * len(asked))
     experts = [expert.info.path for expert in bench.experts]
-    given = {"preset": None, "compat": "paper", "dtype": "float32", "seed": 1, "test": 0}
+    given = {"paper": True, "draws": 1, "space": "delta", "dtype": "float32", "seed": 1, "test": 0}
     given |= {"particles": 20, "max_iter": 1}
     search(small(bench.base.path, experts, [words_task], tmp_path / "run", **given))
     rows = [row["coefficients"] for row in history(tmp_path / "run")]

@@ -24,9 +24,9 @@ from pyswarmopt_rivals.comparison.contest import compare
 ELSEWHERE = {"out", "dtype", "device", "threads", "skip_bad_rows", "skip", "allow_overlap", "base"}
 ELSEWHERE |= {"engine", "server_folder", "server_slots", "workers", "mix", "batch_tokens"}
 OF_CODE = {"utilities", "prompts", "day"}  # from Python alone, or another name of a task
-# What others look at: presets and methods, what is trained, and where a search ends.
-LONGER = {"grid", "draws", "preset", "quick", "method", "optimizer", "proposals", "patience"}
-LONGER |= {"particles", "start", "max_iter", "drop_n", "compat", "train", "no_rivals", "spare"}
+# What others look at: procedures and methods, what is trained, and where a search ends.
+LONGER = {"paper", "reference", "draws", "quick", "method", "optimizer", "proposals", "patience"}
+LONGER |= {"particles", "start", "max_iter", "drop_n", "train", "no_rivals", "spare"}
 LONGER |= {"budget_minutes", "budget_items", "contrast", "epsilon", "liar", "data", "examples"}
 LONGER |= {"data_epochs", "data_lr", "data_heldout"}
 EXPERTS = ("adapters/a", "adapters/b")
@@ -120,7 +120,14 @@ def usual(tiny_base: Path) -> dict[str, Any]:
     machine: Json = {"dtype": "float32", "threads": 1}
     base = str(tiny_base)
     small: Json = {"dev": 4, "test": 3, **machine}
-    swarm: Json = {"preset": "none", "particles": 3, "max_iter": 1, **small}
+    swarm: Json = {
+        "paper": True,
+        "draws": 1,
+        "space": "factor",
+        "particles": 3,
+        "max_iter": 1,
+        **small,
+    }
     labels, written = ("labels.csv",), ("written.json",)
     of_labels: Json = {"scoring": "likelihood"}
     of_replies: Json = {"metrics": ("mine.py:score",), "max_new_tokens": 4}

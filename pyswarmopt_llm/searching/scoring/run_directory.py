@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from typing_extensions import TypedDict
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import SearchConfig, search_command
+from pyswarmopt_llm.common.config import CHOICES, SearchConfig, search_command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
@@ -55,7 +55,7 @@ UNTRAINED = "untrained"  # key of the note that says why nothing is trained, and
 FOLDERS = ("checkpoint", "best", "front")  # files and folders of a run
 OWNER = ".owner"  # names the process holding the lock
 _SETTINGS = get_type_hints(SearchConfig)
-_GONE: dict[str, Any] = {"confirm": None}  # settings of earlier versions, at their defaults
+_GONE = {"confirm", "preset", "compat", "grid"}  # settings of earlier versions
 # Storage errors during a search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (
@@ -389,12 +389,12 @@ class About:
     """The content of ``run.json``.
 
     Attributes:
-        config: the configuration, with the preset's choices.
+        config: the decided configuration.
         fingerprints: fingerprints of base, experts and data.
         base_name: the base's public name; "" or None where it has none.
         versions: package -> version.
         notes: task name -> note; also `UNTRAINED`.
-        given, chosen: settings given by the user, and settings chosen by the preset.
+        given: settings given by the user.
         forms: task -> form of its questions; None in older runs.
         left: task -> number of test items left out.
         noise: noise of a server's log-probabilities at the start of the run, in nats.
@@ -407,7 +407,6 @@ class About:
     versions: dict[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
-    chosen: Mapping[str, Any] = field(default_factory=dict)
     forms: dict[str, Form] | None = None
     left: dict[str, int] = field(default_factory=dict)
     noise: float = 0.0
@@ -420,16 +419,14 @@ class About:
 
     @property
     def typed(self) -> SearchConfig:
-        """The configuration without the preset's choices.
+        """The configuration without decided settings.
 
         Example:
-            >>> config = SearchConfig("b", ("x",), ("t",), "r", preset="auto", space="delta", particles=8)
-            >>> chosen = {"preset": "auto", "space": "delta"}
-            >>> About(config, {}, given={"particles": 8}, chosen=chosen).typed.space
+            >>> config = SearchConfig("b", ("x",), ("t",), "r", space="delta", particles=8)
+            >>> About(config, {}, given={"particles": 8}).typed.space
             'auto'
         """
-        chosen = [name for name in self.chosen if hasattr(SearchConfig, name)]
-        defaults = {name: getattr(SearchConfig, name) for name in chosen}
+        defaults = {name: getattr(SearchConfig, name) for name in CHOICES}
         return replace(self.config, **(defaults | dict(self.given)))
 
     @property
@@ -482,14 +479,12 @@ def read_about(path: Path) -> About:
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
     _settings(content["config"], "config", file)
-    given = _settings(about.given, "given", file)
-    chosen = _settings(about.chosen, "chosen", file)
-    return replace(about, given=given, chosen=chosen)
+    return replace(about, given=_settings(about.given, "given", file))
 
 
 def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any]:
     """Settings of a `SearchConfig`, with checked types; settings from later versions are refused."""
-    stored = {name: value for name, value in stored.items() if _GONE.get(name, ...) is not value}
+    stored = {name: value for name, value in stored.items() if name not in _GONE}
     if unknown := sorted(stored.keys() - _SETTINGS.keys()):
         raise UserError(
             f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with "

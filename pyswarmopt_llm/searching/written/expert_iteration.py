@@ -93,7 +93,7 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     if not (run.path / FOLDER).exists():
         announce(job, starts.values(), tell)
     replies = Replies(job, found.scorings, run.store)
-    meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.work.trained_items), tell)
+    meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.plan.trained_items), tell)
     iterations = _iterated(job, run, replies, starts, meter)
     trained = {
         name: _trained(job, run, found, starts[name], best_round(rounds), replies)
@@ -130,7 +130,7 @@ def _iterated(
 ) -> dict[str, list[Round]]:
     """Train one start after the other, each within its share of the remaining time."""
     searched = run.searched
-    left = job.work.budget.left(
+    left = job.plan.budget.left(
         sum(row.n for row in searched), sum(row.seconds for row in searched)
     )
     iterations: dict[str, list[Round]] = {}

@@ -155,7 +155,6 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         experts=space.expert_names,
         tasks=(bench.task.name,),
         out="",
-        preset="auto",
         method="items",
         space=space.name,
         particles=len(space.expert_names) + SUMS["even"],
@@ -165,15 +164,13 @@ def job_of(settings: Settings, space: Space, budget: int, trains: bool) -> Job:
         budget_items=budget,
         seed=settings.seed,
         scoring=bench.scoring,
-        compat="none",
         no_rivals=True,  # baselines are methods of their own
     )
+    name = bench.task.name
+    objectives = Objectives({name: bench.task}, {name: bench.metric}, {}, harmonic)
     return Job(
-        plan=Plan(config),
+        plan=Plan(config, objectives),
         pool=Pool(space, {}, experts=[expert.info for expert in settings.experts]),
-        objectives=Objectives(
-            {bench.task.name: bench.task}, {bench.task.name: bench.metric}, {}, harmonic
-        ),
         engine=bench.engine,
     )
 

@@ -32,7 +32,13 @@ from pyswarmopt_llm import SearchConfig, search
 
 SIZES = (50, 200, 1000, 100, 400)
 EVALUATIONS = 200
-_SWARM: Mapping[str, Any] = {"preset": "none", "particles": 10, "max_iter": 19, "patience": 19}
+_SWARM: Mapping[str, Any] = {
+    "paper": True,
+    "draws": 1,
+    "particles": 10,
+    "max_iter": 19,
+    "patience": 19,
+}
 _DELTA: Mapping[str, Any] = {**_SWARM, "space": "delta", "start": "segments"}
 _PUBLISHED: Mapping[str, Any] = {**_SWARM, "space": "factor", "start": "segments"}
 NEVER = 1_000_000  # evaluations without a new best before a particle is sent back

@@ -59,16 +59,14 @@ def run_one(args: argparse.Namespace, kind: str, task: str, seed: int) -> None:
         experts=tuple(map(str, sorted((args.lab / "experts").iterdir()))),
         tasks=(str(args.lab / "tasks" / f"{task}.json"),),
         out=str(out),
-        preset="paper",
+        paper=True,
         space="factor",
         seed=seed,
         scoring="likelihood",
         dtype="float32",
         threads=args.threads,
     )
-    found = search(
-        replace(config, grid="given") if kind == "one" else replace(config, draws=args.draws)
-    )
+    found = search(replace(config, draws=1) if kind == "one" else replace(config, draws=args.draws))
     print(kind, task, seed, found.result["best_dev"], found.result["best_test"], flush=True)
 
 

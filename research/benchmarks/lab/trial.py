@@ -69,14 +69,15 @@ WRITTEN = ("written", "perplexity")  # forms whose items have an answer and no o
 SPACES = ("factor", "delta")
 STARTS = ("segments", "sums")
 SWARM: Mapping[str, Any] = {
-    "preset": "none",
+    "paper": True,
+    "draws": 1,
     "optimizer": "model-swarms",
     "particles": 20,
     "max_iter": 50,
     "patience": 10,
     "train": "off",
 }
-TEN_DRAWS: Mapping[str, Any] = {"grid": "paper", "draws": 10}
+TEN_DRAWS: Mapping[str, Any] = {"draws": 10}
 OTHER_MOVES = {
     "cma-es": "pycma",
     "random": "nevergrad:RandomSearch",

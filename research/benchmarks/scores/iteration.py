@@ -88,10 +88,10 @@ def iterated(
     scorings: dict[str, Scoring] = {job.objectives.names[0]: "generate"}
     dev = job.utilities("dev", scorings)
     folder.mkdir(parents=True, exist_ok=True)
-    spare = job.work.trained_items if job.objectives.spare else 0
+    spare = job.plan.trained_items if job.objectives.spare else 0
     settings = job.with_settings(seed=seed)
     replies = Replies(settings, scorings, Store(folder / RESULTS))
-    most = samples(spent, job.work.items, spare)
+    most = samples(spent, job.plan.items, spare)
     rounds = ExpertIteration(settings, position, replies, folder, samples=most).run(
         teachers, say=lambda text: print(" ", text, flush=True)
     )

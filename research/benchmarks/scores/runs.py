@@ -26,7 +26,14 @@ from lab_skills import items
 SPARE = 4 * DEV
 TASKS = ("t1", "t2", "t3", "t4", "t5", "t6")
 NEW_TOKENS = 6  # of an answer of the laboratory
-SWARM: Mapping[str, Any] = {"preset": "none", "particles": 10, "max_iter": 3, "patience": 10}
+SWARM: Mapping[str, Any] = {
+    "paper": True,
+    "draws": 1,
+    "start": "sums",
+    "particles": 10,
+    "max_iter": 3,
+    "patience": 10,
+}
 MODEL_SWARMS: Mapping[str, Any] = {**SWARM, "space": "factor", "start": "segments"}
 # Beside each other in what has a model that people use; of the default also what stands beside it.
 METHODS: Mapping[str, Mapping[str, Any]] = {

@@ -42,14 +42,15 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "swarm": {**SWARM, "space": "delta"},
     "model-swarms": MODEL_SWARMS,
     "pycma": {
-        "preset": "none",
+        "paper": True,
+        "draws": 1,
         "space": "delta",
         "optimizer": "pycma",
         "particles": 10,
         "max_iter": 3,
     },
     "random": {**SWARM, "space": "delta", "optimizer": "nevergrad:RandomSearch"},
-    "paper": {"preset": "paper", "space": "factor", "grid": "given"},
+    "paper": {"paper": True, "space": "factor", "draws": 1},
 }
 OF_DEFAULT = {"best_single": "best-single", "uniform": "uniform", "mixture": "mixture"}
 

@@ -116,7 +116,6 @@ def test_a_rare_setting_has_a_type_and_a_range(value: str, call: Callable[..., A
         ("dev", [0, -3], [1, None]),
         ("drop_k", [-1e-9, 1.0, float("inf")], [0.0, 0.999]),
         ("budget_minutes", [0.0, float("nan")], [1e-9, 1e9, None]),
-        ("compat", ["", "Paper"], ["paper", "reference"]),
         ("scoring", ["letters"], ["auto", "generate"]),
     ],
 )

@@ -10,7 +10,16 @@ import pytest
 import torch
 from changed_copies import changed_copy, stopped_copy
 from engine_reference import load_tiny
-from search_helpers import ends_as, history, louder, questions, small, swarm_llm, write_task
+from search_helpers import (
+    DEFAULT,
+    ends_as,
+    history,
+    louder,
+    questions,
+    small,
+    swarm_llm,
+    write_task,
+)
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
@@ -202,14 +211,14 @@ def test_a_step_of_a_reply_that_overflows_is_refused(tiny_base: Path) -> None:
         engine.generate(["Which one?", "Where"], 6)
 
 
-@pytest.mark.parametrize("preset", ["none", "auto"])
+@pytest.mark.parametrize("default", [False, True])
 def test_a_candidate_without_numbers_counts_as_the_worst_and_a_note_says_so(
     tiny_base: Path,
     tiny_experts: list[Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    preset: str,
+    default: bool,
 ) -> None:
     """A run that is stopped after it ends as the whole one, with the same note."""
     plain = DeltaSpace.realise
@@ -228,8 +237,8 @@ def test_a_candidate_without_numbers_counts_as_the_worst_and_a_note_says_so(
     task = write_task(tmp_path / "words.json", questions(24, 1), questions(8, 2))
     loud = louder(tiny_experts, tmp_path / "loud")
     run = tmp_path / "run"
-    more = {"preset": preset, "particles": None, "max_iter": None} if preset == "auto" else {}
-    settings = {"space": "delta", "train": "off", **more}
+    more = {**DEFAULT, "particles": None, "max_iter": None} if default else {}
+    settings = {**more, "space": "delta", "train": "off"}
     found = search(small(tiny_base, loud, [task], run, **settings))
     rows = history(run)
     undefined = [

@@ -59,7 +59,7 @@ LASTING = ("memory, again", "no server", "died, again")
 DEAD = 137
 SCORE = "def score(reply):\n    return len(set(reply)) / 100\n"
 EXPERTS = "--base {f}/base --experts {f}/experts/ant {f}/experts/bee {f}/experts/cat"
-BASE = f"{EXPERTS} --preset none"
+BASE = f"{EXPERTS} --paper --set draws=1"
 SMALL = (
     "--space delta --particles 3 --max-iter 1 --threads 1 --dtype float32 --quiet --out {here}/run"
 )

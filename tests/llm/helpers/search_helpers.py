@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.config import MODELS, SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 
@@ -57,12 +57,18 @@ def louder(experts: Sequence[Path], folder: Path, alpha: int = 48) -> list[Path]
     return copies
 
 
+# one swarm of the paper, and the default procedure in its place
+ONE_SWARM: Mapping[str, Any] = {"paper": True, "draws": 1, "space": "factor"}
+DEFAULT: Mapping[str, Any] = {"paper": False, "draws": None, "space": "auto"}
+
+
 def small(
     base: Path | str, experts: Sequence[Path], tasks: Sequence[Path], out: Path | str, **more: Any
 ) -> SearchConfig:
     """A search of well under a second on the tiny base."""
+    procedure = DEFAULT if more.get("method") in MODELS else ONE_SWARM
     settings = {
-        "preset": "none",
+        **procedure,
         "particles": 5,
         "max_iter": 3,
         "threads": 1,
@@ -224,7 +230,9 @@ def search_words(config: SearchConfig) -> list[str]:
     words = ["search", "--base", config.base, "--experts", *config.experts]
     for task in config.tasks:
         words += ["--task", task]
-    words += ["--out", config.out, "--preset", config.preset]
+    words += ["--out", config.out, "--space", config.space]
+    if config.paper:
+        words += ["--paper", "--set", f"draws={config.draws}"]
     words += ["--particles", str(config.particles), "--max-iter", str(config.max_iter)]
     words += ["--scoring", config.scoring, "--threads", "1", "--seed", str(config.seed)]
     return [*words, "--quiet"]

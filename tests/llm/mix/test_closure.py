@@ -56,7 +56,7 @@ def code_tokens(file: Path) -> int:
     ("choices", "space", "most"),
     [
         (
-            {"particles": 4, "max_iter": 1, "preset": "paper", "grid": "given"},
+            {"particles": 4, "max_iter": 1, "paper": True, "draws": 1},
             "delta",
             # sentences of reports, 7,000 tokens, were a template of 10,000 that no gate counted;
             # mends of columns, chat templates and damaged weights took 450 more; the choice of an

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from search_helpers import history, questions, small, write_task
+from search_helpers import DEFAULT, history, questions, small, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -90,12 +90,12 @@ def test_it_is_searched_saved_described_and_resumed(
 
 
 @pytest.mark.usefixtures("example")
-def test_the_default_preset_mixes_as_it_does(
+def test_the_default_mixes_as_it_does(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
     """No expert is added that would be mixed as the kind does which it is made from."""
     task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
-    more = {"space": CONVEX, "preset": "auto", "max_iter": 1}
+    more = {**DEFAULT, "space": CONVEX, "max_iter": 1}
     result: Any = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).result
     assert len(result["coefficients"]) == 3 and not (tmp_path / "run" / "trained").exists()
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from search_helpers import history
+from search_helpers import DEFAULT, history
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -73,12 +73,12 @@ def test_sums_fill_up_the_population(tiny_experts: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("more", "summed"),
     [
-        ({"space": "delta"}, True),
-        ({"space": "delta", "start": "segments"}, False),
-        ({"space": "delta", "compat": "reference"}, False),
+        ({**DEFAULT, "space": "delta"}, True),
+        ({"space": "delta"}, False),
+        ({"space": "delta", "paper": False, "reference": True}, False),
         ({"space": "factor"}, False),
         ({"space": "factor", "start": "sums"}, True),
-        ({"space": "delta", "optimizer": "pycma"}, False),
+        ({**DEFAULT, "space": "delta", "optimizer": "pycma"}, False),
     ],
 )
 def test_what_a_search_begins_with(

@@ -24,7 +24,13 @@ from pyswarmopt_llm.searching.scoring.record import Row
 
 SETTINGS = SearchConfig(
     *("b", ("x", "y"), ("builtin:mixture",), "runs/a"),
-    **{"preset": "none", "space": "delta", "optimizer": "model-swarms", "scoring": "likelihood"},  # type: ignore[arg-type]
+    **{
+        "paper": True,
+        "draws": 1,
+        "space": "delta",
+        "optimizer": "model-swarms",
+        "scoring": "likelihood",
+    },  # type: ignore[arg-type]
     max_iter=2,
 )
 START = Event(

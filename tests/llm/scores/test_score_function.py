@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from search_helpers import history, lasting, louder, small, swarm_llm, write_task
+from search_helpers import DEFAULT, history, lasting, louder, small, swarm_llm, write_task
 
 from pyswarmopt_llm.cli.running import resuming, show_result
 from pyswarmopt_llm.common.config import SearchConfig
@@ -403,8 +403,8 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
 def test_without_a_budget_at_most_40_candidates_are_planned(
     config: SearchConfig, given: dict[str, Any], expected: tuple[int, int, int]
 ) -> None:
-    auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
-    plan = make_plan(auto).plan
+    auto = replace(config, **{**DEFAULT, "particles": None, "max_iter": None, **given})
+    plan = make_plan(auto)
     found = plan.config
     assert (found.population, found.iterations, plan.evaluations) == expected
     assert found.method == ("swarm" if "max_iter" in given else "scores") and found.train == "off"
@@ -426,16 +426,16 @@ def test_it_trains_from_40_dev_prompts_on_and_from_16_beside_spare_ones(
     config: SearchConfig, mine: Path, prompts: int, given: dict[str, Any], train: str
 ) -> None:
     (mine / "asks.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(prompts)))
-    auto = replace(config, preset=None, **{"particles": None, "max_iter": None, **given})
-    found = make_plan(auto).plan
+    auto = replace(config, **{**DEFAULT, "particles": None, "max_iter": None, **given})
+    found = make_plan(auto)
     assert found.config.train == train
     why = found.why.get(UNTRAINED, "")
     assert bool(why) == (train == "off" and "train" not in given)
-    assert ("give `train on`" in why) == (bool(why) and prompts != 12)
+    assert ("use `train on`" in why) == (bool(why) and prompts != 12)
 
 
 def test_a_limit_of_time_keeps_the_method_and_stops_it(config: SearchConfig) -> None:
-    auto = replace(config, preset=None, max_iter=None, budget_minutes=1e-6)
+    auto = replace(config, **DEFAULT, max_iter=None, budget_minutes=1e-6)
     result = search(auto).result
     assert list(result["stop"]) == ["budget_minutes"] and result["evaluations"] == 6
 
@@ -443,7 +443,7 @@ def test_a_limit_of_time_keeps_the_method_and_stops_it(config: SearchConfig) -> 
 def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stand_everywhere(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    auto = replace(config, preset=None, max_iter=None, proposals=1)
+    auto = replace(config, **DEFAULT, max_iter=None, proposals=1)
     notes: list[str] = []
     found = search(auto, lambda event: notes.append(event.data.get("text", "")))
     (why,) = (text for text in notes if "too few to train on" in text)

@@ -813,7 +813,7 @@ def write_labelled(folder: Path) -> Path:
 def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
     timed = replace(config, budget_minutes=1.0)
     with_training, without = (
-        prepare(replace(timed, train=train)).work.budget for train in ("on", "off")
+        prepare(replace(timed, train=train)).plan.budget for train in ("on", "off")
     )
     left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
     assert with_training.left(10, 5.0) == left == 33.0

@@ -36,7 +36,7 @@ def test_a_plan_says_where_a_model_rates_the_replies(
         str(tmp_path / "run"),
         metrics=(metric,),
     )
-    assert ("gamed" in make_plan(config).plan.why) == said
+    assert ("gamed" in make_plan(config).why) == said
 
 
 @pytest.mark.parametrize(

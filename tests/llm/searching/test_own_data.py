@@ -132,7 +132,7 @@ def test_a_dry_run_of_a_search_counts_and_writes_nothing(
     words: list[object], tmp_path: Path, shell: Shell
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
-    sizes = ["--particles", "5", "--max-iter", "3", "--preset", "none", "--dry-run"]
+    sizes = ["--particles", "5", "--max-iter", "3", "--paper", "--set", "draws=1", "--dry-run"]
     search = ["search", *words, "--out", tmp_path / "run", *sizes]
     plan = shell.json(*search, *BY_TEXTS)
     assert sorted(tmp_path.rglob("*")) == before

@@ -207,6 +207,39 @@ def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Pat
     assert all(rows[row.key].margins == row.margins for row in all_items.rows)
 
 
+def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twelve experts, of which four may stay; one of those that know nothing drops out first."""
+    monkeypatch.setattr(race_module, "MOST_COEFFICIENTS", 4)
+    utility = Skills((0.7, 0.6, 0.1, 0.6, 0.1, 0.65, 0.1, 0.5, 0.1, 0.1, 0.3, 0.2))
+    scorer = Scorer(
+        Journal(), Evaluator(Hull(12), Position(), {"t": utility}, harmonic, margins=True)
+    )  # type: ignore[arg-type]
+    experts = Hull(12).vertices()
+    sums = torch.stack([experts[0] * 0, experts.mean(0), experts.sum(0)])
+    starts = torch.cat([experts, sums])
+    start = begin(scorer, experts, starts, draw_shares({"t": 100}, 3))
+    complete = [number for number, row in enumerate(start.experts) if row.complete]
+    assert len(complete) == 4 and not {*complete} & {*start.dropped}
+    assert {*start.numbers} == {*complete, 12}  # with the base; average and sum have all experts
+    proposer = ItemModel(
+        starts[[*start.numbers]],
+        Hull(12).expert_names,
+        ["t"],
+        harmonic,
+        6,
+        numbers=start.numbers,
+        floor=start.value,
+        left_out=start.dropped,
+    )
+    explore(proposer, scorer, Budget(None, None), lambda *_: None)
+    proposed = [row for row in scorer.rows if row.iteration == 1]
+    assert len(proposed) == 6
+    for row in proposed:
+        assert not any(row.coefficients[number] for number in start.dropped)
+
+
 def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
     words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ def finished(setting: SearchConfig, events: list[Event]) -> Path:
 
 def test_the_papers_grid_is_that_of_its_released_scripts(setting: SearchConfig) -> None:
     """Lists of search_nlgraph.sh: 3 x 5 x 5 x 3 x 6 combinations."""
-    grid = make_grid(replace(setting, settings=(), grid="paper", draws=200))
+    grid = make_grid(replace(setting, settings=(), paper=True, draws=200))
     assert grid.size == 1350 and len(set(grid.waiting)) == 200
     tried = {name: {float(text) for text in texts} for name, texts in grid.values.items()}
     assert tried == {
@@ -74,7 +74,7 @@ def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(
     setting: SearchConfig,
 ) -> None:
     def draws(seed: int, *settings: str) -> tuple[tuple[str, ...], ...]:
-        return make_grid(replace(setting, settings=settings, seed=seed, grid="paper")).waiting
+        return make_grid(replace(setting, settings=settings, seed=seed, paper=True)).waiting
 
     assert draws(1) == draws(1) != draws(2) and len(draws(1)) == 10
     assert all(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from card import OnCard, card, with_card
-from search_helpers import MakeSearch, history
+from search_helpers import DEFAULT, ONE_SWARM, MakeSearch, history
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -32,7 +32,7 @@ QUESTIONS = Questions("dev", (("words", "likelihood"),))
 @pytest.fixture(scope="module")
 def config(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
     """Three loud experts, and then candidates that a model of the items proposes."""
-    proposing = {"preset": "auto", "max_iter": None, "particles": 3, "proposals": 3}
+    proposing = {**DEFAULT, "max_iter": None, "particles": 3, "proposals": 3}
     return make_search(tmp_path_factory.mktemp("card"), 12, 4, dtype="float32", **proposing)
 
 
@@ -94,7 +94,7 @@ def answered(
 def test_a_worker_answers_from_the_card_as_from_the_cpu(
     config: SearchConfig, on_card: Counter[str]
 ) -> None:
-    settings = replace(config, preset="none", proposals=0, max_iter=1)
+    settings = replace(config, **ONE_SWARM, proposals=0, max_iter=1)
     positions = [torch.tensor([0.5, -0.2, 0.9]), torch.eye(3)[1], torch.zeros(3)]
     loaded: list[TransformersEngine] = []
 

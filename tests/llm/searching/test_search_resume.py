@@ -99,8 +99,8 @@ def test_stopped_while_the_result_was_written(reference: Path) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"compat": "paper"},
-        {"space": "delta", "compat": "reference"},
+        {"paper": True},
+        {"space": "delta", "paper": False, "reference": True},
         {"drop_k": 0.3, "drop_n": 0.3, "max_iter": 4},
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from search_helpers import (
+    DEFAULT,
     MakeSearch,
     ends_as,
     hand_over,
@@ -197,8 +198,8 @@ def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) 
     "more",
     [
         {"train": "off"},
-        {"preset": "auto", "particles": None, "max_iter": None, "dev": 4, "train": "auto"},
-        {"preset": "auto", "particles": None, "max_iter": None, "quick": True, "train": "auto"},
+        {**DEFAULT, "particles": None, "max_iter": None, "dev": 4, "train": "auto"},
+        {**DEFAULT, "particles": None, "max_iter": None, "quick": True, "train": "auto"},
         {"space": "factor", "train": "off", "max_iter": 1},
     ],
     ids=["training off", "too few to train", "quick", "published"],

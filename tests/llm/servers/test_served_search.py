@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from model_server import ModelServer
-from search_helpers import files, history, louder, questions, small, swarm_llm, write_task
+from search_helpers import DEFAULT, files, history, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -189,7 +189,7 @@ def test_noise_is_measured_once_and_given_to_the_model_of_the_scores(
 ) -> None:
     server = start("vllm")
     server.noise = 0.001
-    proposing: dict[str, Any] = {"preset": "auto", "max_iter": None, "proposals": 2}
+    proposing: dict[str, Any] = {**DEFAULT, "max_iter": None, "proposals": 2}
     proposing["method"] = "scores"
     noisy = config("noisy", engine=server.url, **proposing)
     result = search(noisy).result

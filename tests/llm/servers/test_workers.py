@@ -104,8 +104,8 @@ def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) ->
     assert threads_of(2) == max(1, cores // 2)
     assert threads_of(4000) == threads_of(0) == 1
     two = replace(crew_config, threads=None, workers="2")
-    assert make_plan(two).plan.config.threads == threads_of(2)
-    assert make_plan(replace(two, threads=3)).plan.config.threads == 3
+    assert make_plan(two).config.threads == threads_of(2)
+    assert make_plan(replace(two, threads=3)).config.threads == 3
 
 
 @pytest.mark.skipif(

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from search_helpers import MakeSearch, history, swarm_llm
+from search_helpers import DEFAULT, ONE_SWARM, MakeSearch, history, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig, given_settings, search_command
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import decided as words_of_start
 from pyswarmopt_llm.report.progress import price
@@ -26,7 +27,7 @@ from pyswarmopt_llm.searching.search import about
 
 @pytest.fixture
 def config(words_search: MakeSearch) -> SearchConfig:
-    return words_search(40, 6, preset="auto", max_iter=1)
+    return words_search(40, 6, **DEFAULT, max_iter=1)
 
 
 # what is given, beside one iteration of five particles, and what the plan makes of it; null: not given
@@ -35,17 +36,17 @@ PLANS = Path(__file__).with_name("plans.jsonl").read_text(encoding="utf-8").spli
 
 @pytest.mark.parametrize("line", PLANS)
 def test_what_a_search_is_decided_to_be(config: SearchConfig, line: str) -> None:
-    """Of `auto`, then what is given wins, then budgets, the published procedures, what equals a
+    """Of the default, then what is given wins, then budgets, the published procedures, what equals a
     default, and grids. The authors' four shell scripts draw the coefficients and set the restart
     patience; the rest of the reference is search.py's default.
     """
     case = json.loads(line, object_hook=tuples)
-    plan = make_plan(replace(config, **case["given"])).plan
+    plan = make_plan(replace(config, **case["given"]))
     found = plan.config
     assert {name: getattr(found, name) for name in case["decided"]} == case["decided"]
     # What is decided stays, as resuming takes it.
-    assert stored_plan(found, plan.given).plan.config == found
-    names = "method space particles train grid compat proposals start".split()
+    assert stored_plan(found, plan.given).config == found
+    names = "method space particles train proposals start".split()
     assert {*names} <= given_settings(found).keys()
     swarm = {"optimizer", "max_iter", "patience"}
     assert swarm & given_settings(found).keys() == (swarm if found.method == "swarm" else set())
@@ -59,38 +60,49 @@ def tuples(found: dict[str, Any]) -> dict[str, Any]:
 def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_given(
     config: SearchConfig,
 ) -> None:
-    plain = replace(config, preset=None)
-
     def planned(**given: Any) -> SearchConfig:
-        return make_plan(replace(plain, **given)).plan.config
+        return make_plan(replace(config, **given)).config
 
-    paper = planned(preset="paper")
-    reference = planned(preset="reference")
-    assert (paper.grid, paper.settings) == ("paper", ())
-    assert (reference.grid, reference.settings) == ("paper", ("restart_patience=7",))
-    assert planned(compat="paper") == replace(paper, grid="given")
-    assert not planned(preset="paper", optimizer="constriction").is_grid
+    paper = planned(paper=True)
+    reference = planned(reference=True)
+    assert (paper.draws, paper.settings) == (10, ())
+    assert (reference.draws, reference.settings) == (10, ("restart_patience=7",))
+    assert planned(paper=True, draws=1) == replace(paper, draws=1)
+    assert not planned(paper=True, optimizer="constriction").is_grid
+    for refused in ({"reference": True}, {"quick": True}, {"method": "items", "max_iter": None}):
+        with pytest.raises(UserError):
+            planned(paper=True, **refused)
 
 
 def test_the_published_search_says_that_a_location_has_two_readings(config: SearchConfig) -> None:
     """Weights, as the paper's text has it, or factors, as the released code has it."""
-    plain = replace(config, preset="paper", max_iter=None)
-    plan = make_plan(plain).plan
-    assert plan.config.space == "delta" and plan.config.compat == "paper" and "space" in plan.why
-    given = make_plan(replace(plain, space="factor")).plan
-    assert given.config.compat == "paper" and "space" not in given.why
-    released = make_plan(replace(plain, preset="reference")).plan
-    assert (released.config.space, released.config.compat) == ("factor", "reference")
+    plain = replace(config, paper=True, max_iter=None)
+    plan = make_plan(plain)
+    assert plan.config.space == "delta" and "space" in plan.why
+    assert "space" not in make_plan(replace(plain, space="factor")).why
+    released = make_plan(replace(plain, paper=False, reference=True))
+    assert released.config.space == "factor" and "space" not in released.why
+
+
+def test_from_65_experts_on_a_race_leaves_those_of_which_mixtures_are_proposed(
+    config: SearchConfig,
+) -> None:
+    """No cliff: one expert more plans one evaluation more."""
+    free = replace(config, max_iter=None, particles=None)
+    plans = [make_plan(replace(free, experts=("x",) * count)) for count in (64, 65, 200)]
+    assert [plan.evaluations for plan in plans] == [73, 74, 209]
+    assert {plan.config.method for plan in plans} == {"items"}
+    assert ["race" in plan.why for plan in plans] == [False, True, True]
 
 
 def test_workers_resume_and_analyses_read_the_plan_and_decide_nothing(
     config: SearchConfig,
 ) -> None:
     """A preset that would decide otherwise now is not asked."""
-    decided = make_plan(replace(config, max_iter=None, particles=None)).plan
+    decided = make_plan(replace(config, max_iter=None, particles=None))
     assert decided.config.method == "items"
     stored = replace(decided.config, method="scores", proposals=2)
-    again = stored_plan(stored, decided.given).plan
+    again = stored_plan(stored, decided.given)
     assert again.config == stored and again.given == decided.given
     assert reopen(stored).plan.config == stored
 
@@ -99,7 +111,7 @@ def test_a_job_has_the_day_of_its_run(config: SearchConfig, tmp_path: Path) -> N
     base = shutil.copytree(config.base, tmp_path / "dated")
     template = "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %} {{ m.content }}{% endfor %}"
     (base / "chat_template.jinja").write_text(template)
-    stored = replace(make_plan(config).plan.config, base=str(base), day="2020-02-03")
+    stored = replace(make_plan(config).config, base=str(base), day="2020-02-03")
     assert reopen(stored).engine.chat("Why?") == "2020-02-03 Why?"
 
 
@@ -107,7 +119,7 @@ def test_a_search_without_iterations_scores_experts_sums_and_proposals(
     config: SearchConfig,
 ) -> None:
     free = replace(config, max_iter=None, particles=None, train="off")
-    assert make_plan(replace(free, max_iter=0)).plan.config == make_plan(free).plan.config
+    assert make_plan(replace(free, max_iter=0)).config == make_plan(free).config
     result = search(free).result
     # of an expert in a race the latest row
     rows = list({row["key"]: row for row in history(Path(config.out))}.values())
@@ -144,37 +156,32 @@ def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
     with pytest.raises(KeyboardInterrupt):
         search(config, stop)
     assert decided(events) == (
-        "preset auto: space delta, 5 particles, at most 1 iteration, then training on the 40 "
+        "this search: space delta, 5 particles, at most 1 iteration, then training on the 40 "
         "dev examples; given: particles 5, max-iter 1"
     )
     about = json.loads((Path(config.out) / "run.json").read_text())
-    stored, chosen = about["config"], about["chosen"]
-    assert about["given"] == {"preset": "auto", "particles": 5, "max_iter": 1}
+    assert about["given"] == {"particles": 5, "max_iter": 1}
     expected = {"space": "delta", "patience": 10, "optimizer": "model-swarms", "train": "on"}
-    assert chosen.items() >= expected.items()
-    assert {name: stored[name] for name in chosen} == chosen
-    assert not chosen.keys() & about["given"].keys()
+    assert about["config"].items() >= expected.items()
 
 
-def test_resuming_takes_what_is_stored_not_what_the_preset_would_choose(
+def test_resuming_takes_what_is_stored_not_what_the_procedure_would_choose(
     config: SearchConfig,
 ) -> None:
     """As if another version had chosen otherwise."""
-    search(replace(config, preset="none", train="off"))
+    search(replace(config, **ONE_SWARM, train="off"))
     run = Path(config.out)
     rows, about = history(run), json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(
-        json.dumps({**about, "config": {**about["config"], "preset": "auto"}})
+        json.dumps({**about, "config": {**about["config"], "paper": False}})
     )
     (run / "result.json").unlink()
     events: list[Event] = []
     assert resume(run, events.append).result["evaluations"] == len(rows) and history(run) == rows
-    first = decided(events)
-    assert first.startswith("preset auto: ")
-    assert first.endswith("max-iter 1, train off")
+    assert decided(events).startswith("this search: ")
 
 
-def test_the_paper_from_the_command_line_is_its_preset(
+def test_the_paper_from_the_command_line_is_its_procedure(
     config: SearchConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A quick try of it: two draws from its grid, a handful of particles, one iteration."""
@@ -183,13 +190,13 @@ def test_the_paper_from_the_command_line_is_its_preset(
     quick = ["--paper", "--particles", 4, "--max-iter", 1, "--set", "draws=2"]
     code, _, error = swarm_llm(capsys, *words, *quick)
     assert code == 0, error
-    first = next(text for text in error.splitlines() if "preset" in text)
+    first = next(text for text in error.splitlines() if "procedure" in text)
     assert "delta, 4 particles, at most" in first
     run = Path(config.out)
     assert len(json.loads((run / "grid.json").read_text())["draws"]) == 2
     about = json.loads((run / "run.json").read_text())
-    assert about["given"] == {"preset": "paper", "particles": 4, "max_iter": 1, "draws": 2}
-    expected = {"compat": "paper", "space": "delta", "train": "off", "grid": "given"}
+    assert about["given"] == {"paper": True, "particles": 4, "max_iter": 1, "draws": 2}
+    expected = {"paper": True, "space": "delta", "train": "off", "draws": 1}
     assert about["config"].items() >= expected.items()
     assert "paper --particles 4 --max-iter" in (run / "best" / "README.md").read_text()
 
@@ -198,15 +205,15 @@ def test_the_paper_from_the_command_line_is_its_preset(
     "more",
     [
         {"particles": 2, "max_iter": 0},
-        {"particles": 2, "max_iter": 0, "preset": "none", "space": "delta"},
+        {"particles": 2, "max_iter": 0, **ONE_SWARM, "space": "delta"},
         {"particles": 1, "max_iter": 1},
-        {"particles": 1, "max_iter": 1, "preset": "paper", "grid": "given"},
-        {"particles": 4, "max_iter": 0, "start": "even", "preset": "none", "space": "delta"},
+        {"particles": 1, "max_iter": 1, "paper": True, "draws": 1},
+        {"particles": 4, "max_iter": 0, "start": "even", **ONE_SWARM, "space": "delta"},
     ],
 )
 def test_no_more_is_scored_than_was_said(words_search: MakeSearch, more: dict[str, Any]) -> None:
     events: list[Event] = []
-    config = words_search(12, 4, **{"preset": "auto", **more})
+    config = words_search(12, 4, **{**DEFAULT, **more})
     search(config, events.append)
     (start,) = (event.data for event in events if event.kind == "start")
     left = [event.data["evaluations_left"] for event in events if "evaluations_left" in event.data]
