@@ -1,4 +1,4 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma`, `.pyswarms`
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma`
 and `.sklearn`.
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pyswarmopt.base.arrays import needing_torch
 
-__all__ = ["nevergrad", "optuna", "pycma", "pyswarms", "sklearn"]
+__all__ = ["nevergrad", "optuna", "pycma", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:

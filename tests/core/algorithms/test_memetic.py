@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 from scipy.optimize import NonlinearConstraint
 from swarm_runs import bowl
+from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
@@ -28,7 +29,6 @@ from pyswarmopt.hybrid.memetic import MemeticSwarm
 from pyswarmopt.hybrid.regression import RegressionDescent
 from pyswarmopt.hybrid.run import BATCH, Run
 from pyswarmopt.parts.velocity import Snapshot
-from pyswarmopt.testing import Watched
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
 

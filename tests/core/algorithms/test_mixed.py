@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.optimize import minimize
+from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
@@ -14,7 +15,6 @@ from pyswarmopt.hybrid import proposals
 from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
 from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
 from pyswarmopt.hybrid.proposals import Proposals, expected_improvement, most_promising
-from pyswarmopt.testing import Watched
 
 # A real number, an integer from -1 to 3, a category of three labels.
 CODING = make_coding((np.array([-2.0, -1.0, 0.0]), np.array([2.0, 3.0, 2.0])), [0, 1, 0], [0, 0, 1])

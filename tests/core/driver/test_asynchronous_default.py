@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from executors import Bare
 from swarm_runs import events
+from watched import Watched
 
 import pyswarmopt as pso
-from pyswarmopt.testing import Watched
 
 BOX = [(-3.0, 4.0)] * 3
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from swarm_runs import bowl
+from watched import Watched
 
 import pyswarmopt as pso
-from pyswarmopt.testing import Watched
 
 BOX = [(-5.0, 5.0)] * 3
 

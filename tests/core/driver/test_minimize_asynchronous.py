@@ -8,9 +8,9 @@ import time
 
 import pytest
 from swarm_runs import bowl
+from watched import Watched
 
 import pyswarmopt as pso
-from pyswarmopt.testing import Watched
 
 BOX = [(-5.0, 5.0)] * 3
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from swarm_runs import bowl
+from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.driver.resampling import Sample, allocate
-from pyswarmopt.testing import Watched
 
 BOX = [(-5.0, 5.0)] * 3
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 from swarm_runs import bowl
+from watched import Watched
 
 import pyswarmopt as pso
-from pyswarmopt.testing import Watched
 
 BOX = [(-5.0, 5.0)] * 2
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from swarm_runs import bowl, events
+from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.driver import asynchronous, evaluation
 from pyswarmopt.driver.workers import pool
-from pyswarmopt.testing import Watched
 
 SCHEDULES = range(100)
 BOX = [(-5.0, 5.0)] * 3
