@@ -21,7 +21,6 @@ from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.evaluate import evaluate
 from pyswarmopt_llm.tools.find import find
 from pyswarmopt_rivals.blind import write_pairs
-from pyswarmopt_rivals.perturbed import evaluate_perturbed
 
 Way = Callable[[EvalConfig, Path], Any]
 # They say where a model runs, name others of these, or accept what is refused without them.
@@ -54,17 +53,11 @@ def ranked(config: EvalConfig, folder: Path) -> object:
     return [adapter.answers for adapter in find(pool, config).ranking]
 
 
-def perturbed(config: EvalConfig, folder: Path) -> object:
-    plain, results = evaluate_perturbed(config, [0.2])
-    return plain.score, [result.score for result, _ in results.values()]
-
-
 WAYS: dict[str, Way] = {
     "eval": evaluated,
     "eval --against": compared,
     "blind": paired,
     "find": ranked,
-    "perturb": perturbed,
 }
 # Of answers that are chosen, and of written ones: a setting -> another value, and what goes with it.
 CHOSEN: dict[str, dict[str, Any]] = {
@@ -100,9 +93,9 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "samples": {"temperature": 2.0, "samples": 3},
     "seed": {"temperature": 2.0, "seed": 9},
 }
-# `eval --against` reads what `eval` reads; what is perturbed is a choice.
+# `eval --against` reads what `eval` reads.
 CASES = [("chosen", way, name) for way in WAYS if way not in ("blind", "eval") for name in CHOSEN]
-CASES += [("written", way, name) for way in WAYS if way != "perturb" for name in WRITTEN]
+CASES += [("written", way, name) for way in WAYS for name in WRITTEN]
 # What does not belong to a command: one model has no other, and `find` ranks dev of its own pool.
 NONE = {
     ("eval", "against"),

@@ -1,0 +1,56 @@
+"""A model's score on the questions of a file, as they are and with typos.
+
+    python examples/perturb.py 0.1 my/base adapters/math questions.json
+
+That share of the letters is dropped, doubled, swapped with the next character or replaced (after
+Belinkov and Bisk 2018, arXiv 1711.02173). Digits stay: another number is another question.
+"""
+
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+from string import ascii_lowercase
+
+import pyswarmopt_llm as sl
+
+
+def with_typos(text: str, rng: random.Random, share: float) -> str:
+    typed = list(text)
+    for i, letter in enumerate(text):
+        if typed[i] != letter or not letter.isalpha() or rng.random() >= share:
+            continue
+        kind = rng.choice(["drop", "double", "swap", "replace"])
+        if kind == "swap" and i + 1 < len(text) and not text[i + 1].isdigit():
+            typed[i], typed[i + 1] = text[i + 1], letter
+        elif kind == "replace":
+            typed[i] = rng.choice(ascii_lowercase)
+        elif kind != "swap":
+            typed[i] = "" if kind == "drop" else 2 * letter
+    return "".join(typed)
+
+
+def main(share: float, base: str, adapter: str, file: str) -> None:
+    rows = [
+        {
+            "question": with_typos(item.question, random.Random(item.question), share),
+            "choices": item.choices,
+            "answer": item.answer,
+        }
+        for item in sl.load_task(file).test
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        changed = Path(folder) / "typos.json"
+        changed.write_text(json.dumps({"dev": rows, "test": rows}), encoding="utf-8")
+        plain = sl.evaluate(base, adapter, file).score
+        typos = sl.evaluate(base, adapter, str(changed), allow_overlap=True).score
+    lost = sum(a > b for a, b in zip(plain.per_item, typos.per_item, strict=True))
+    gained = sum(a < b for a, b in zip(plain.per_item, typos.per_item, strict=True))
+    print(
+        f"{plain.value:.3f} as they are, {typos.value:.3f} with typos: {lost} lost, {gained} gained"
+    )
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), *sys.argv[2:])
