@@ -1,4 +1,4 @@
-"""The command `swarm-llm`, made of the functions that `table` names.
+"""The command `swarm-llm`, made of the functions that `COMMANDS` names.
 
 This package imports no torch at module level, so that ``--help`` answers at once.
 """
@@ -8,34 +8,53 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from pyswarmopt.cli.help import HelpGroup, run_app, version_option
+from pyswarmopt.cli.help import run_app, version_option
 from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
 from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, as_flag
 from pyswarmopt_llm.cli.options import SwarmCommand
+from pyswarmopt_llm.cli.removed import refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import load
 
 REPEAT = "put that right, and resume the run or repeat the command"
 NO_ROOM = f"out of memory; end other programs, or use a smaller base or fewer workers; {REPEAT}"
+MORE = "--help-all shows the rare options, too."
+
+
+class Commands(TyperGroup):
+    """The commands; each is loaded when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; None: there is none."""
+        if cmd_name not in COMMANDS:
+            refuse_removed([cmd_name], COMMANDS)
+            return None
+        section = next(name for name, commands in SECTIONS.items() if cmd_name in commands)
+        function = as_command(load(COMMANDS[cmd_name]))
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name, cls=SwarmCommand, rich_help_panel=section, epilog=MORE)(function)
+        return typer.main.get_command(single)
+
+
 app = typer.Typer(
     name="swarm-llm",
-    cls=HelpGroup,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="""
-COMMAND --help, or --help-all, shows its options. Also: --version
-Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
-Exit codes: 0 done, 1 faulty (check), 2 wrong input (one line), 3 worse (eval), 130 interrupted""",
+    epilog="COMMAND --help shows a command's options, --help-all the rare ones, too. "
+    "Exit codes: 0 done, 1 faulty (check), 2 wrong input (one line), 3 worse (eval), "
+    "130 interrupted.",
 )
-for _section, _commands in SECTIONS.items():
-    for _name in filter(COMMANDS.get, _commands):
-        _command = as_command(load(COMMANDS[_name]))
-        app.command(_name, cls=SwarmCommand, rich_help_panel=_section)(_command)
 
 
 @app.callback()

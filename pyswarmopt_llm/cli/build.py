@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
-from functools import cache
-from itertools import chain
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 from pyswarmopt_llm.common.errors import InvalidOption, spell
-from pyswarmopt_llm.common.files.json_types import fits, typed
-from pyswarmopt_llm.common.options import RARE, Option, option_in, option_name
-from pyswarmopt_llm.common.registry import is_there, load, plugins, unknown
+from pyswarmopt_llm.common.options import Option, option_in, option_name
+from pyswarmopt_llm.common.registry import is_there, plugins
 
 _CLI = "pyswarmopt_llm.cli"
 _TOOLS = "pyswarmopt_llm.tools.cli"
@@ -51,10 +47,18 @@ COMMANDS = {
     for name, target in section.items()
     if is_there(target.partition(":")[0])
 }
-
-
 EMPTY = inspect.Parameter.empty
-COEFFICIENTS = "settings"  # field for the values of `--set` that are not rare settings
+# Fields whose option has another name.
+FLAGS = {
+    "as_format": "--format",
+    "as_json": "--json",
+    "as_lines": "--json-lines",
+    "form": "--format",
+    "metrics": "--metric",
+    "settings": "--set",
+    "start_from": "--from",
+    "tasks": "--task",
+}
 
 
 @dataclass(frozen=True)
@@ -71,27 +75,23 @@ class Setting:
         """Whether the value is a tuple."""
         return get_origin(self.kind) is tuple
 
-    @property
-    def rare(self) -> bool:
-        """Whether the option exists only as `--set NAME=VALUE`."""
-        return self.option.group == RARE
-
     def parameter(self) -> inspect.Parameter:
         """The parameter for Typer: tuples are lists, or texts with commas."""
         kind = self.kind
         default = self.default
-        option = self.option
-        if self.several and option.commas:
+        if self.several and self.option.commas:
             kind = str
             default = EMPTY if default is EMPTY else ",".join(default)
         elif self.several:
-            kind, default = (list[str], EMPTY) if default is EMPTY else (list[str] | None, None)
+            kind = list[str]
+            default = EMPTY if default is EMPTY else []
         said = typer.Option(
-            flag(self.name, option),
-            metavar=option.metavar or None,
-            help=with_flags(option.help),
-            hidden=option.hidden,
-            rich_help_panel=option.group,
+            f"--{option_name(self.name, self.option)}",
+            metavar=self.option.metavar,
+            help=with_flags(self.option.help),
+            hidden=self.option.rare,
+            show_default=default not in (EMPTY, None, "", False),
+            rich_help_panel=self.option.group,
         )
         return _keyword(self.name, Annotated[kind, said], default)
 
@@ -104,31 +104,11 @@ class Setting:
         if self.several and self.option.commas:
             value = tuple(filter(None, map(str.strip, value.split(","))))
         elif self.several:
-            value = tuple(value or ())
+            value = tuple(value)
         if self.several and get_args(self.kind)[0] is not str:
             value = tuple(_pair(self.name, text, self.option.metavar) for text in value)
         self.option.check(self.name, value)
         return value
-
-    def read_text(self, text: str) -> Any:
-        """The value from the text after ``NAME=``.
-
-        Raises:
-            InvalidOption: the value has another type, or is out of range.
-        """
-        try:
-            value = text if fits(text, self.kind) else typed(json.loads(text), self.kind)
-        except ValueError as error:
-            raise InvalidOption(
-                self.name, text, f"write {self.option.metavar or 'true'}"
-            ) from error
-        self.option.check(self.name, value)
-        return value
-
-
-SET = Setting(
-    "set", tuple[str, ...], Option("A rare setting, of those above.", "NAME=VALUE", hidden=True), ()
-)
 
 
 def settings_of(function: Callable[..., Any]) -> dict[str, list[Setting]]:
@@ -151,68 +131,39 @@ def _settings(name: str, hint: Any, default: Any) -> list[Setting]:
         default = "" if default is EMPTY and not option.required else default
         return [Setting(name, get_args(hint)[0], option, default)]
     if isinstance(hint, type) and is_dataclass(hint):
-        return list(chain(*settings_of(hint).values()))
+        return [setting for group in settings_of(hint).values() for setting in group]
     return []
 
 
 def as_command(function: Callable[..., None]) -> Callable[..., None]:
-    """The function with a parameter for each option, for Typer; rare settings share ``--set``.
+    """The function with a parameter for each option, for Typer.
 
     Args:
         function: its parameters are configurations, have an `Option`, or are Typer's.
     """
     hints = get_type_hints(function, include_extras=True)
     groups = settings_of(function)
-    settings = [*chain(*groups.values())]
-    rare = {setting.name: setting for setting in settings if setting.rare}
 
     def command(**values: Any) -> None:
-        named = _named(values.get("set") or (), rare)
-        read = {s.name: s.read(values[s.name]) for s in settings if not s.rare} | named
-        arguments = {name: setting.default for name, setting in rare.items()} | values | read
+        arguments: dict[str, Any] = {}
         for name, group in groups.items():
+            read = {setting.name: setting.read(values[setting.name]) for setting in group}
             if is_dataclass(hints[name]):
-                given = {s.name: read[s.name] for s in group if s.name in read}
-                arguments[name] = hints[name](**given)
-        function(**{name: arguments[name] for name in groups})
+                arguments[name] = hints[name](**read)
+            else:
+                arguments[name] = read.get(name, values.get(name))
+        function(**arguments)
 
     parameters: list[inspect.Parameter] = []
     for name, own in inspect.signature(function).parameters.items():
-        parameters += [setting.parameter() for setting in groups[name] if not setting.rare]
+        parameters += [setting.parameter() for setting in groups[name]]
         if not groups[name]:
             parameters.append(_keyword(name, hints[name], own.default))
-    if rare:
-        parameters.append(SET.parameter())
     parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    command.__doc__ = "\n\n".join([inspect.cleandoc(function.__doc__ or ""), *_listed(rare)])
+    command.__doc__ = inspect.cleandoc(function.__doc__ or "")
     return command
-
-
-def _listed(rare: Mapping[str, Setting]) -> list[str]:
-    """A paragraph of the full help: each rare setting and its meaning."""
-    lines = [
-        f"  {option_name(name)}={setting.option.metavar or 'true'}  {with_flags(setting.option.help)}"
-        for name, setting in rare.items()
-        if name != COEFFICIENTS
-    ]
-    return ["\n".join(["\b", f"{RARE}, with --set:", *lines])] if lines else []
-
-
-def _named(texts: Sequence[str], rare: Mapping[str, Setting]) -> dict[str, Any]:
-    """Rare setting -> its value; any other name is a coefficient for `settings`."""
-    named: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        field = name.replace("-", "_")
-        if field in rare:
-            named[field] = rare[field].read_text(value if equals else "true")
-        elif COEFFICIENTS in rare:
-            named[COEFFICIENTS] = (*named.get(COEFFICIENTS, ()), text)
-        else:
-            raise unknown(COEFFICIENTS, name, map(option_name, rare))
-    return named
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -229,39 +180,14 @@ def _pair(name: str, text: str, form: str) -> tuple[str, str]:
     return left, right
 
 
-def flag(field: str, option: Option) -> str:
-    """A field as typed on the command line.
-
-    Example:
-        >>> flag("max_iter", Option("Iterations.")), flag("samples", Option("Replies.", group=RARE))
-        ('--max-iter', '--set samples')
-    """
-    if field == COEFFICIENTS:
-        return "--set"
-    return f"--{'set ' if option.group == RARE else ''}{option_name(field, option)}"
-
-
-@cache
-def _flags() -> dict[str, str]:
-    """Field -> its typed form, over the options of all commands."""
-    flags: dict[str, str] = {}
-    for target in COMMANDS.values():
-        for group in settings_of(load(target)).values():
-            flags |= {setting.name: flag(setting.name, setting.option) for setting in group}
-    return flags
-
-
 def as_flag(field: str, value: str = "") -> str:
-    """A field as typed, possibly with a value; other words in backticks stay.
+    """A field as typed, possibly with a value.
 
     Example:
-        >>> as_flag("tasks"), as_flag("samples", " 3"), as_flag("trust_remote_code")
-        ('--task', '--set samples=3', '`trust_remote_code`')
+        >>> as_flag("tasks"), as_flag("samples", " 3"), as_flag("settings", " repel=0")
+        ('--task', '--samples 3', '--set repel=0')
     """
-    name = _flags().get(field)
-    if name is None:
-        return f"`{field}{value}`"
-    return name + (value.replace(" ", "=", 1) if " " in name else value)
+    return FLAGS.get(field, f"--{option_name(field)}") + value
 
 
 def with_flags(text: str) -> str:

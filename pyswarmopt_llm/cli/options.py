@@ -5,18 +5,17 @@ from __future__ import annotations
 import itertools
 import textwrap
 import tomllib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-from typer.core import TyperOption
+from typer.core import TyperCommand
 
-from pyswarmopt.cli.help import HelpCommand
+from pyswarmopt_llm.cli.removed import REMOVED, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
-from pyswarmopt_llm.common.options import GROUPS, MACHINE, OUTPUT, TASK, Option, ServerFolder
+from pyswarmopt_llm.common.options import MACHINE, OUTPUT, TASK, Option, ServerFolder
 from pyswarmopt_llm.common.registry import lookup
 
 
@@ -74,23 +73,47 @@ def refuse_repeated(args: Sequence[str], options: Collection[str]) -> None:
             raise UserError(f"{option}: is given twice; this command takes one, so run it for each")
 
 
-class SwarmCommand(HelpCommand):
-    """A command with variadic options (dots after the value)."""
+def spell_set(args: Sequence[str], options: Collection[str]) -> list[str]:
+    """Each ``--set NAME=VALUE`` of an option as that option; the others are swarm coefficients.
 
-    headings = GROUPS
+    Example:
+        >>> spell_set(["--set", "samples=3", "--set", "repel=0"], ["--samples"])
+        ['--samples=3', '--set', 'repel=0']
+    """
+    words: list[str] = []
+    for arg in args:
+        if arg.startswith("--set="):
+            words.append("--set")
+            arg = arg.removeprefix("--set=")
+        name, _, value = arg.partition("=")
+        flag = f"--{name.replace('_', '-')}"
+        if words[-1:] == ["--set"] and (flag in options or flag in REMOVED):
+            words[-1] = f"{flag}={value}" if value else flag
+        else:
+            words.append(arg)
+    return words
+
+
+class SwarmCommand(TyperCommand):
+    """A command with variadic options (dots after the value), a configuration file, and
+    ``--help-all``.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Spread the variadic options, then parse as usual."""
-        several = []
-        valued = []
-        single = []
-        for param in self.params:
-            several += param.opts if (param.metavar or "").endswith("...") else []
-            valued += [] if getattr(param, "is_flag", False) else param.opts
-            single += [] if getattr(param, "multiple", False) else param.opts
-        refuse_empty(args, valued)
-        refuse_repeated(args, {"--task", "--metric"}.intersection(single))
-        return super().parse_args(ctx, spread(args, several))
+        """Turn configuration file, ``--set`` and variadic options into plain options, then parse."""
+        flags = {name: param for param in self.params for name in param.opts}
+        if "--help-all" in args:
+            for param in self.params:
+                param.hidden = False
+            args = ["--help"]
+        several = [name for name in flags if (flags[name].metavar or "").endswith("...")]
+        switches = [name for name in flags if getattr(flags[name], "is_flag", False)]
+        single = [name for name in flags if not getattr(flags[name], "multiple", False)]
+        words = spell_set(args, flags)
+        refuse_removed(words, flags)
+        refuse_empty(words, flags.keys() - switches)
+        refuse_repeated(words, {"--task", "--metric"}.intersection(single))
+        return super().parse_args(ctx, spread(words_of_config(words, flags) + words, several))
 
 
 def names_block(heading: str, names: Iterable[str]) -> list[str]:
@@ -123,34 +146,46 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not valid TOML: {error}") from error
 
 
-def _use_config(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Use the file's settings as this command's defaults; the command line still wins."""
-    if path is None or ctx.resilient_parsing:
-        return path
-    options: dict[str, Any] = {
-        max(param.opts, key=len).removeprefix("--"): param
-        for param in ctx.command.params
-        if isinstance(param, TyperOption) and param.name != "config"
-    }
-    defaults: dict[str, Any] = {}
+def words_of_config(words: Sequence[str], flags: Mapping[str, Any]) -> list[str]:
+    """The settings of the file after ``--config`` as options; those on the command line win.
+
+    Args:
+        words: the command line.
+        flags: option with its dashes -> parameter of the command.
+
+    Raises:
+        UserError: the file is faulty, or a setting is unknown or of a wrong type.
+    """
+    typed = [word.partition("=") for word in words]
+    found = [
+        rest or words[place + 1]
+        for place, (name, _, rest) in enumerate(typed)
+        if name == "--config" and (rest or place + 1 < len(words))
+    ]
+    if not found or "--config" not in flags:
+        return []
+    path = Path(found[-1])
+    settings: list[str] = []
     for key, value in read_config(path).items():
-        option = lookup(f"{path}: option", key, options)
-        alone = option.multiple and not isinstance(value, list)
-        defaults[option.name] = [value] if alone else value
-    ctx.default_map = defaults
-    return path
+        refuse_removed([f"--{key}"], flags)
+        param = lookup(f"{path}: option", f"--{key}", flags)
+        if f"--{key}" not in {name for name, _, _ in typed}:
+            settings += _option_words(path, key, value, getattr(param, "is_flag", False))
+    return spell_set(settings, flags)
 
 
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        is_eager=True,
-        rich_help_panel=OUTPUT,
-        callback=_use_config,
-        help="TOML file with these options.",
-    ),
-]
+def _option_words(path: Path, key: str, value: Any, switch: bool) -> list[str]:
+    """A setting of a configuration file as typed on the command line."""
+    if switch and isinstance(value, bool):
+        return [f"--{key}"] if value else []
+    values = value if isinstance(value, list) else [value]
+    if switch or any(isinstance(each, bool | dict) for each in values):
+        wanted = "true or false" if switch else "a value, or a list of values"
+        raise UserError(f"{path}: {key} = {value}: of a wrong type; write {wanted}")
+    return [word for each in values for word in (f"--{key}", str(each))]
+
+
+Config = Annotated[str | None, Option("TOML file with these options.", "FILE", OUTPUT)]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]
 JsonLines = Annotated[
     bool, Option("Print events as JSON lines.", group=OUTPUT, hidden=True, name="json-lines")

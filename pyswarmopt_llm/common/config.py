@@ -69,8 +69,7 @@ SUMS = {"sums": 0, "base": 1, "even": 3}
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    Rare settings are typed as ``--set NAME=VALUE``; `utilities` can only be set from Python. Fields
-    that are None or "auto" count as not given: the plan decides them
+    `utilities` can only be set from Python. Fields that are None or "auto" count as not given: the plan decides them
     (`searching.decide.make_plan`), and ``run.json`` stores the decision.
 
     Example:
@@ -120,7 +119,12 @@ class SearchConfig:
     # The method.
     settings: Annotated[
         tuple[str, ...],
-        Option("Swarm coefficients, such as inertia=0.1; a grid with commas.", "NAME=VALUE", RARE),
+        Option(
+            "Swarm coefficients, such as inertia=0.1; a grid with commas.",
+            "NAME=VALUE",
+            RARE,
+            name="set",
+        ),
     ] = ()
     draws: Annotated[
         int | None,
@@ -404,7 +408,7 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
         >>> command("merge", base="b", experts=["x", "y z"], rank=3, task=None)
         "swarm-llm merge --base b --experts x 'y z' --rank 3"
         >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), samples=3)
-        'swarm-llm search --columns question=body,label=team --metric f1 --set samples=3'
+        'swarm-llm search --columns question=body,label=team --metric f1 --samples 3'
         >>> command("eval", tasks=["quiz.csv", "prompts:asks.txt"])
         'swarm-llm eval --task quiz.csv --prompts asks.txt'
     """
@@ -438,8 +442,6 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
         for text in texts:
             if text.startswith(PROMPTS):  # stands for a task
                 yield from ("--prompts", text.removeprefix(PROMPTS))
-            elif option.group == RARE:
-                yield from ("--set", text if name == "settings" else f"{flag[2:]}={text}")
             else:
                 yield from (flag,) if value is True else (flag, text)
 

@@ -29,7 +29,7 @@ SETTINGS = "Settings"
 MACHINE = "Machine"
 OUTPUT = "Output"
 GROUPS = (TASK, SETTINGS, MACHINE, OUTPUT)
-RARE = "Rare settings"  # without options of their own: `--set NAME=VALUE`
+RARE = "Rare settings"  # explained by ``--help-all`` only
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Option:
         help: one line.
         metavar: placeholder of the value; ends in ``...`` for several values. Switches have none.
         group: heading of the help, one of `GROUPS`, or `RARE`.
-        hidden: whether only ``--help-all`` explains it; the help just names it.
+        hidden: whether only ``--help-all`` shows it.
         name: name on the command line, if different from the field's.
         required: False: optional on the command line, and empty by default, though the field has no
             default.
@@ -63,6 +63,11 @@ class Option:
     above: float | None = None
     below: float | None = None
     most: float | None = None
+
+    @property
+    def rare(self) -> bool:
+        """Whether only ``--help-all`` shows it."""
+        return self.hidden or self.group == RARE
 
     def check(self, field: str, value: object) -> None:
         """Refuse a value that is out of range or not one of the choices; None always passes.

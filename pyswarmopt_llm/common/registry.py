@@ -82,7 +82,9 @@ def plugins(kind: str) -> dict[str, EntryPoint]:
     """
     group = entry_points(group=f"swarm_llm.{kind}")
     # metadata outlive a deleted folder
-    return {point.name: point for point in sorted(group) if is_there(point.module)}
+    return {
+        point.name: point for point in sorted(group) if is_there(point.module.partition(".")[0])
+    }
 
 
 def is_there(module: str) -> bool:

@@ -1,0 +1,45 @@
+"""What the command line no longer has, and what to use instead: one table for all commands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from pyswarmopt_llm.common.errors import UserError
+
+SERVER = "the base runs here now; docs/serve.md shows how to serve a result"
+# Command, or option with its dashes -> what to use instead.
+REMOVED = {
+    "find": "see examples/find_adapters.py, which searches many adapters through the Python API",
+    "perturb": "see examples/typos.py, which makes a task file with typos for eval",
+    "blind": "use swarm-llm eval --blind FILE",
+    "votes": "use swarm-llm eval --votes FILE",
+    "--preset": "use --paper or --reference; one swarm is --paper --set draws=1",
+    "--compat": "use --paper or --reference",
+    "--engine": SERVER,
+    "--server-folder": SERVER,
+    "--server-slots": SERVER,
+    "--utility": "write the score as a --metric FILE.py:NAME",
+    "--labels": "use one spelling of each label in the file",
+    "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
+}
+
+
+def refuse_removed(words: Sequence[str], known: Collection[str]) -> None:
+    """Refuse commands and options that are gone.
+
+    Args:
+        words: commands or options as typed.
+        known: what there is; a name that is still in use is never refused.
+
+    Raises:
+        UserError: names what to use instead.
+
+    Example:
+        >>> refuse_removed(["--preset=paper"], ["--seed"])
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: --preset: was removed; use --paper or --reference; one swarm is --paper --set draws=1
+    """
+    for word in words:
+        name = word.partition("=")[0]
+        if name in REMOVED and name not in known:
+            raise UserError(f"{name}: was removed; {REMOVED[name]}")
