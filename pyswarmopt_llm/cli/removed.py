@@ -13,7 +13,7 @@ REMOVED = {
     "perturb": "see examples/typos.py, which makes a task file with typos for eval",
     "blind": "use swarm-llm eval --blind FILE",
     "votes": "use swarm-llm eval --votes FILE",
-    "--preset": "use --paper or --reference; one swarm is --paper --set draws=1",
+    "--preset": "use --paper or --reference, --draws 1 for one swarm",
     "--compat": "use --paper or --reference",
     "--engine": SERVER,
     "--server-folder": SERVER,
@@ -35,9 +35,9 @@ def refuse_removed(words: Sequence[str], known: Collection[str]) -> None:
         UserError: names what to use instead.
 
     Example:
-        >>> refuse_removed(["--preset=paper"], ["--seed"])
+        >>> refuse_removed(["--compat=paper"], ["--seed"])
         Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --preset: was removed; use --paper or --reference; one swarm is --paper --set draws=1
+        pyswarmopt_llm.common.errors.UserError: --compat: was removed; use --paper or --reference
     """
     for word in words:
         name = word.partition("=")[0]

@@ -152,7 +152,7 @@ def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(
     config = SearchConfig(
         *("B", ("x", "y"), ("t", "u"), "r"),
         **{"metrics": ("f1",), "columns": ("question=a", "label=b"), "test": 0},
-        **{"settings": ("inertia=0.1",), "no_rivals": True, "temperature": 0.5, "grid": "given"},
+        **{"settings": ("inertia=0.1",), "no_rivals": True, "temperature": 0.5, "draws": 3},
     )
     program, _, *words = search_command(config).split()
     (read,), _ = call("search", *words)

@@ -10,12 +10,14 @@ import pytest
 
 
 def test_a_command_loads_no_package_beside_the_layer() -> None:
-    script = (
-        "import sys; from pyswarmopt_llm.cli.app import main\ntry: main(['predict', '--help'])\n"
-    )
-    script += (
-        "except SystemExit: sys.exit(any('rivals' in m or 'groups' in m for m in sys.modules))"
-    )
+    script = """
+import sys
+from pyswarmopt_llm.cli.app import main
+try:
+    main(["predict", "--help"])
+except SystemExit:
+    sys.exit(any(name.startswith(("pyswarmopt_rivals", "pyswarmopt_groups")) for name in sys.modules))
+"""
     assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == 0
 
 
