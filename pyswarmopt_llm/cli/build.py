@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.options import Option, option_in, option_name
 from pyswarmopt_llm.common.registry import is_there, plugins
 
 _CLI = "pyswarmopt_llm.cli"
-_TOOLS = "pyswarmopt_llm.tools.cli"
+_TOOLS = "pyswarmopt_llm.cli.tools"
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Start": {"demo": f"{_CLI}.demo:command"},
@@ -29,11 +29,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "generate": f"{_CLI}.use:generate",
         "export": f"{_TOOLS}:export",
     },
-    "Check and find": {
+    "Check": {
         "eval": f"{_CLI}.evaluate:command",
         "inspect": f"{_CLI}.inspect:command",
         "check": f"{_TOOLS}:check",
-        "find": f"{_TOOLS}:find",
     },
     "Compare and combine": {
         "train-expert": f"{_CLI}.train_expert:command",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.options import FailIfWorse, Forgetting, Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
-from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.searching.training.examples import learnt_from
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
@@ -78,7 +75,6 @@ def evaluated(
     from pyswarmopt_llm.searching.use.from_run import with_run
 
     config = with_run(options)
-    choose_engine(config.engine, config.run, quiet=quiet or as_json)
     with items_bar(quiet or as_json) as on_items:
         lines, record, note = way(config, on_items)
     for adapter in (config.adapter, config.against):
@@ -88,16 +84,6 @@ def evaluated(
     record |= {"note": note} if note else {}
     print_either(record, lines, as_json, "" if quiet else note)
     return record
-
-
-def choose_engine(engine: str, run: str | Path | None, *, quiet: bool) -> str:
-    """The engine for a model (see `engine_of`); a server is reported on stderr."""
-    from pyswarmopt_llm.searching.use.opening import engine_of
-
-    engine = engine_of(engine, run)
-    if is_server(engine) and not quiet:
-        echo(f"runs on the server at {engine} (here: --engine transformers)", err=True)
-    return engine
 
 
 def _single(config: EvalConfig, on_items: OnItems) -> Shown:

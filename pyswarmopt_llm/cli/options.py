@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from pyswarmopt_llm.cli.removed import REMOVED, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
-from pyswarmopt_llm.common.options import MACHINE, OUTPUT, TASK, Option, ServerFolder
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 from pyswarmopt_llm.common.registry import lookup
 
 
@@ -223,15 +223,6 @@ class Again:
             OUTPUT,
         ),
     ] = ()
-    engine: Annotated[
-        str | None, Option("Name the run's server to send it data.", "URL", MACHINE, hidden=True)
-    ] = None
-    server_folder: ServerFolder = None
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        """All given permissions."""
-        return (*self.allow, *filter(None, (self.engine, self.server_folder)))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 from pyswarmopt_llm.common.errors import UserError
 
-SERVER = "the base runs here now; docs/serve.md shows how to serve a result"
+SERVER = "the base runs here now; docs/how-to/served-models.md shows how to serve a result"
 # Command, or option with its dashes -> what to use instead.
 REMOVED = {
-    "find": "see examples/find_adapters.py, which searches many adapters through the Python API",
+    "find": "see examples/find_adapters.py, which ranks many adapters through the Python API",
     "perturb": "see examples/typos.py, which makes a task file with typos for eval",
     "blind": "use swarm-llm eval --blind FILE",
     "votes": "use swarm-llm eval --votes FILE",

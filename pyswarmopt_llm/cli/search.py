@@ -70,13 +70,13 @@ def resume(
     """Resume an interrupted run; the result is the same as without the interruption.
 
     If the run executes code (a function, a harness YAML, a metric's script, a Ray cluster) or asks
-    a judge, allow it by name; if a server runs its base, name that with --engine.
+    a judge, allow it by name.
 
     Example: swarm-llm resume runs/first
     """
     from pyswarmopt_llm.report.run import resume as go_on
 
-    run_job(lambda on_event: go_on(run, on_event, again.allowed), run, **vars(shown))
+    run_job(lambda on_event: go_on(run, on_event, again.allow), run, **vars(shown))
 
 
 def report(

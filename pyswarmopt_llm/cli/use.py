@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,6 @@ import typer
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.evaluate import choose_engine
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
 from pyswarmopt_llm.common.config import MIXTURE
@@ -65,7 +64,6 @@ def predict(
     from pyswarmopt_llm.searching.use.predict import predict
 
     options = {**vars(machine), "task": task, "columns": columns}
-    options["engine"] = choose_engine(machine.engine, run, quiet=quiet or as_json)
     questions = [text or ""] if file is None else file
     with interruptible(repeating), items_bar(quiet or as_json) as items:
         found = predict(run, questions, out, on_items=items, **options)
@@ -126,12 +124,10 @@ def generate(
     from pyswarmopt_llm.searching.use.wording import worded
 
     base, adapter = _source(run, base, adapter)
-    engine = choose_engine(machine.engine, run, quiet=as_json)
     asked, said = worded(run, prompt, task)
     if said and not as_json:
         echo(with_flags(said), err=True)
-    where = replace(machine, engine=engine)
-    pieces = answer_turn((base, adapter), asked, max_new_tokens, where, run, fusion, seed)
+    pieces = answer_turn((base, adapter), asked, max_new_tokens, machine, run, fusion, seed)
     begun = time.perf_counter()
     answer = "".join(pieces)
     seconds = time.perf_counter() - begun

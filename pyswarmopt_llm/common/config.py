@@ -27,7 +27,6 @@ from pyswarmopt_llm.common.options import (
     Prompts,
     Samples,
     Scoring,
-    ServerFolder,
     SkipBad,
     SplitSeed,
     System,
@@ -44,7 +43,6 @@ from pyswarmopt_llm.common.own import use_names
 MODEL_SWARMS = "model-swarms"
 NEVERGRAD = "nevergrad:"
 PYCMA = "pycma"
-TRANSFORMERS = "transformers"  # default engine
 PROMPTS = "prompts:"  # prefix of a task of prompts without answers
 LM_EVAL = "lm-eval:"  # prefix of a harness task
 MIXTURE = "mixture.json"  # in a directory with a mixture of models
@@ -239,19 +237,6 @@ class SearchConfig:
         int | None,
         Option("Padded tokens per pass (1024; on a GPU what fits).", "N", RARE, least=1),
     ] = None
-    engine: Annotated[
-        str,
-        Option(
-            "transformers, or http://HOST:PORT of a server that runs the base.",
-            "E",
-            MACHINE,
-            hidden=True,
-        ),
-    ] = TRANSFORMERS
-    server_folder: ServerFolder = None
-    server_slots: Annotated[
-        int, Option("Candidates that a server scores at once.", "N", RARE, least=1, most=64)
-    ] = 4
     workers: Annotated[
         str, Option("Worker processes: a number, ray or ray://HOST.", "W", MACHINE)
     ] = "1"
@@ -293,17 +278,6 @@ class SearchConfig:
         if self.method in MODELS:
             return 0
         return MAX_ITER if self.max_iter is None else self.max_iter
-
-    @property
-    def served(self) -> bool:
-        """Whether a server runs the base.
-
-        Example:
-            >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", engine="http://127.0.0.1:8000")
-            >>> config.served, replace(config, engine="transformers").served
-            (True, False)
-        """
-        return is_server(self.engine)
 
     @property
     def processes(self) -> int:
@@ -365,11 +339,6 @@ def _is_given(value: object) -> bool:
     return value is not False and value not in (None, "auto", ())
 
 
-def is_server(engine: str) -> bool:
-    """Whether an engine is a server's URL."""
-    return engine.startswith(("http://", "https://"))
-
-
 def for_all_tasks(metrics: Sequence[str]) -> list[str]:
     """The metrics for all tasks, not ``TASK=NAME``.
 
@@ -378,21 +347,6 @@ def for_all_tasks(metrics: Sequence[str]) -> list[str]:
         ['f1']
     """
     return [metric for metric in metrics if "=" not in metric]
-
-
-def asks_server(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Field and value of the server that receives items and the user's key, and of the folder for
-    candidates.
-
-    Example:
-        >>> served = SearchConfig("b", (), (), "r", engine="http://a:1", server_folder="/dev/shm")
-        >>> [*asks_server(served)], [*asks_server(SearchConfig("b", (), (), "r"))]
-        ([('engine', 'http://a:1'), ('server_folder', '/dev/shm')], [])
-    """
-    if config.served:
-        yield "engine", config.engine
-        if config.server_folder:
-            yield "server_folder", config.server_folder
 
 
 def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any) -> str:

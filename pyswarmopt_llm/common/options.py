@@ -203,12 +203,3 @@ Overlap = Annotated[bool, Option("Allow examples that are in both dev and test."
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
-ServerFolder = Annotated[
-    str | None,
-    Option(
-        "Folder for candidates that the server also sees (temporary).",
-        "DIR",
-        MACHINE,
-        hidden=True,
-    ),
-]

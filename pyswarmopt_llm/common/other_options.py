@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pyswarmopt_llm.common.options import BASE, MACHINE, TASK, TEST, Option
+from pyswarmopt_llm.common.options import BASE, TASK, TEST, Option
 
 Base = Annotated[str, BASE]
 Experts = Annotated[tuple[str, ...], Option("LoRA adapters.", "DIR...", TASK)]
 Test = Annotated[int | None, TEST]
 TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
 TaskFile = Annotated[str, TASK_FILE]
-Place = Annotated[
-    str,
-    Option(
-        "http://HOST:PORT of a server that runs the base, or transformers.",
-        "E",
-        MACHINE,
-        hidden=True,
-    ),
-]

@@ -62,13 +62,12 @@ def open_model(
     return kind.open(Path(base), dtype, device, threads)
 
 
-def adapter_patch(base: str, adapter: str, *, weights: bool = True) -> Patch:
+def adapter_patch(base: str, adapter: str) -> Patch:
     """An adapter's change of its base.
 
     Args:
         base: the base.
         adapter: adapter of the base.
-        weights: whether the base's weights are needed; see `resolve_base`.
 
     Returns:
         The patch, whose tensors are read on access.
@@ -80,6 +79,6 @@ def adapter_patch(base: str, adapter: str, *, weights: bool = True) -> Patch:
         >>> engine = open_model("my/base")  # doctest: +SKIP
         >>> engine.load(adapter_patch("my/base", "adapters/math"))  # doctest: +SKIP
     """
-    report = inspect_experts([adapter], resolve_base(base, weights))
+    report = inspect_experts([adapter], resolve_base(base))
     report.require("delta")
     return Patch(low_rank=load_factors(report.experts[0]))

@@ -20,20 +20,14 @@ from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 
 
 def prepare_adapters(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
-    """The pool of adapters of one base, read one at a time, with the base here or on a server.
+    """The pool of adapters of one base, read one at a time, with the base loaded.
 
     Raises:
         UserError: an adapter does not fit the base or the others, or is damaged.
     """
-    base = resolve_base(config.base, weights=not config.served)
+    base = resolve_base(config.base)
     experts, notes = find_adapters(config, base)
-    engine: Engine
-    if config.served:
-        from pyswarmopt_llm.servers.attach import attach
-
-        engine = attach(config, base, lambda: experts)
-    else:
-        engine = resident(config, base, changed=changed_weights(experts))
+    engine = resident(config, base, changed=changed_weights(experts))
     if kind.over is None:
         raise ValueError(f"{kind.name} mixes no adapters: it needs a `make` of its own")
     space = kind.over([Adapter(info) for info in experts])

@@ -43,7 +43,7 @@ class FileKind:
     """A kind of model files beside a card.
 
     Attributes:
-        library: library that loads the files: peft, transformers or gguf.
+        library: library that loads the files: peft or transformers.
         relation: relation to the base: adapter, merge or quantized.
         tags: tags of the format.
         sentence: how the files were made from the search's files; "" for the latter.

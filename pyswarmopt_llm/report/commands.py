@@ -9,14 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from pyswarmopt_llm.common.config import (
-    PROMPTS,
-    SearchConfig,
-    asks_server,
-    changed,
-    command,
-    search_command,
-)
+from pyswarmopt_llm.common.config import PROMPTS, SearchConfig, changed, command, search_command
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form, Item
@@ -105,7 +98,6 @@ def evaluation(about: About, model: str, against: str | None = None) -> str:
         adapter=model if adapter else None,
         tasks=config.tasks[:1],
         against=against,
-        **dict(asks_server(config)),
         **changed({name: getattr(config, name) for name in reading}),
     )
 
@@ -160,8 +152,8 @@ def _metric(config: SearchConfig) -> str | None:
 
 
 def _on(name: str, config: SearchConfig, **options: Any) -> str:
-    """A command on a run, naming its server if it has one."""
-    return command(name, run=config.out, **options, **dict(asks_server(config)))
+    """A command on a run."""
+    return command(name, run=config.out, **options)
 
 
 def labelled(about: About, result: Result) -> Labelling:
@@ -265,8 +257,7 @@ def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator
     if partly:
         yield "score it on all test examples", evaluation(about, f"{run}/best")
     elif about.kind.library and labelling is None:
-        export = command("export", run, format="gguf", out=f"{run}-gguf")
-        yield "run it in llama.cpp or Ollama", export
+        yield "merge it for Ollama or vLLM", command("export", run, out=f"{run}-merged")
     if not about.kind.library:  # its files contain paths of this machine
         yield "score it again", command("eval", run=run)
     else:

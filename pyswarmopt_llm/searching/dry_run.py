@@ -159,14 +159,14 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         memory: size, or name of a card that need not be present, such as ``24GB`` or ``RTX4090``.
 
     Returns:
-        None: the system does not report free memory, or the base runs elsewhere.
+        None: the system does not report free memory.
 
     Raises:
         UserError: not a size, or the experts do not fit together.
     """
     asked = filled_in(config)
     kind = space_kind(asked.space)
-    if asked.served or kind.several_models:
+    if kind.several_models:
         if memory is not None:
             why = "says what one base needs, on this machine; leave it out"
             raise InvalidOption("memory", memory, why)

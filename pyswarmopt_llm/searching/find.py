@@ -77,23 +77,21 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
     """
     _tell_start(job, run, tell)
     progress = Progress(job.plan.evaluations, tell)
-    # a user's function may not be thread-safe
-    on_server = job.plan.config.served and not job.objectives.user_scored
-    pools = None
-    if on_server or not job.plan.alone:
-        from pyswarmopt_llm.servers.workers.pool import Pools
+    pool = None
+    if not job.plan.alone:
+        from pyswarmopt_llm.servers.workers.pool import open_pool
 
-        pools = Pools(job, run, reopen)
+        pool = open_pool(job, run, reopen)
     try:
         scorings = choose_scorings(job, run, progress.on_row, tell)
         point_to_writing(job, scorings, tell)
         questions = Questions("dev", tuple(scorings.items()))
         evaluator = job.evaluator(questions)
-        crew = None if pools is None else pools.on(evaluator, questions)
+        crew = None if pool is None else pool.crew(questions)
         scorer = Scorer(run, evaluator, on_row=progress.on_row, crew=crew)
         found = explored(job, run, scorer, scorings, progress, checkpoint)
     finally:
-        memory = 0 if pools is None else pools.close()
+        memory = 0 if pool is None else pool.close()
     return replace(found, memory=memory)
 
 
@@ -211,8 +209,7 @@ def proposer_of(job: Job, run: Journal, start: Start, checkpoint: str) -> Iterat
     else:
         from pyswarmopt_llm.searching.score_model import ScoreModel
 
-        # the run's original noise: another measurement gives another number
-        noisy = run.noise > 0 or config.temperature > 0
+        noisy = config.temperature > 0
         yield ScoreModel(**common, noisy=noisy)
 
 

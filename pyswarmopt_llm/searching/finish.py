@@ -108,8 +108,7 @@ def _notes(job: Job, run: Run, found: Found, doubts: Sequence[str]) -> list[str]
 def _warn_of_noise(run: Run, now: float, before: float) -> None:
     """Warn if ``best/``, read back, scores differently on dev than in the search."""
     if now != before:
-        why = ": the server does not repeat itself" if run.about.noise else ""
-        log.warning("best/ scores %s, the search saw %s%s", now, before, why)
+        log.warning("best/ scores %s, the search saw %s", now, before)
 
 
 def _kept_replies(

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.config import TRANSFORMERS, SearchConfig
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import PART_PLAIN
 from pyswarmopt_llm.mix import space_kind
 from pyswarmopt_llm.mix.kind import SpaceKind
@@ -85,11 +85,6 @@ class Request:
     def alone(self) -> bool:
         """Whether the search's own process does everything."""
         return self.config.processes == 1
-
-    @property
-    def local(self) -> bool:
-        """Whether one process does everything, with its own base."""
-        return self.config.engine == TRANSFORMERS and self.alone
 
     @property
     def iterates(self) -> bool:

@@ -38,14 +38,12 @@ class Job:
         pool: the experts, and the space over them.
         engine: runs candidates.
         notes: topic -> what a user should know, such as how dev and test were drawn.
-        examination: examination of the server; None if the base runs here.
     """
 
     plan: Plan
     pool: Pool
     engine: Engine
     notes: Mapping[str, str] = field(default_factory=dict)
-    examination: Any = None
 
     @property
     def objectives(self) -> Objectives:
@@ -179,7 +177,7 @@ def open_job(plan: Plan) -> Job:
     """Load everything that a plan names.
 
     Raises:
-        UserError: base, experts, tasks and server do not go together.
+        UserError: base, experts and tasks do not go together.
     """
     objectives = plan.objectives
     pool, engine = make_pool(plan.kind, plan.config)
@@ -193,18 +191,11 @@ def open_job(plan: Plan) -> Job:
         if task.note and task.note not in notes.values():
             notes[name] = task.note
     notes |= plan.why
-    examination = None
-    if plan.config.served:
-        from pyswarmopt_llm.servers.attach import check_served
-
-        examination = check_served(plan.config, objectives, pool, engine)
-        notes["engine"] = examination.text
     return Job(
         plan=plan.with_settings(**engine.decided),
         pool=pool,
         engine=engine,
         notes={**notes, **pool.notes},
-        examination=examination,
     )
 
 

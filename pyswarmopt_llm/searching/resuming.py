@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -59,7 +58,7 @@ def checked(run: Run, job: Job) -> Job:
     gives an already scored expert the same values, or if nothing is scored yet.
 
     Raises:
-        UserError: base, experts, data, scores or the server have changed.
+        UserError: base, experts, data or scores have changed.
     """
     now = dict(job.fingerprints)
     before = run.about.fingerprints.get("scores", {})
@@ -68,12 +67,7 @@ def checked(run: Run, job: Job) -> Job:
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             _check_values(run, job, name)
-    if job.examination is None:
-        return job
-    from pyswarmopt_llm.servers.attach import Examination, still_same
-
-    began = Examination("", noise=run.about.noise, scores=run.about.server_scores)
-    return replace(job, notes={**job.notes, **still_same(run.path, began, job.examination)})
+    return job
 
 
 def _check_values(run: Run, job: Job, name: str) -> None:

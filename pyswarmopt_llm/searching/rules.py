@@ -12,9 +12,7 @@ from pyswarmopt_llm.common.config import (
     MODELS,
     MOST_COEFFICIENTS,
     SUMS,
-    TRANSFORMERS,
     SearchConfig,
-    is_server,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
@@ -41,8 +39,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     _check_experts(config)
     check_options(config)
     kind.check(config)
-    if config.engine != TRANSFORMERS or config.processes != 1:
-        check_place(config)
+    check_workers(config)
     _check_procedure(config)
     _check_proposer(config, given)
     _check_machine(config)
@@ -75,7 +72,7 @@ def _check_proposer(config: SearchConfig, given: Mapping[str, Any]) -> None:
 
 
 def _check_machine(config: SearchConfig) -> None:
-    """Refuse an engine or workers that do not go with the other settings."""
+    """Refuse workers or sampled replies that do not go with the other settings."""
     kind = space_kind(config.space)
     if kind.several_models and config.processes != 1:
         why = f"space {kind.name} has several models in one process; remove it"
@@ -83,24 +80,9 @@ def _check_machine(config: SearchConfig) -> None:
     if config.budget_minutes and not config.processes:
         why = "the number of Ray's workers is not known ahead; use `budget_items`"
         raise InvalidOption("budget_minutes", config.budget_minutes, why)
-    if config.temperature and (config.engine != TRANSFORMERS or kind.several_models):
-        why = f"`engine` {config.engine} with `space` {kind.name} writes greedy replies only"
-        raise InvalidOption("temperature", config.temperature, f"{why}; remove it")
-    if config.served:
-        _check_served(config)
-
-
-def _check_served(config: SearchConfig) -> None:
-    """Refuse settings that do not go with a server."""
-    if config.mix != "auto":
-        why = f"`engine` {config.engine} adds adapters at run time; remove it"
-        raise InvalidOption("mix", config.mix, why)
-    if space_kind(config.space).name != "delta":
-        why = "a server takes candidates of space delta; use that"
-        raise InvalidOption("space", config.space, why)
-    if config.processes != 1:
-        why = "makes its own batches in one process; remove `workers`"
-        raise InvalidOption("engine", config.engine, why)
+    if config.temperature and kind.several_models:
+        why = f"`space` {kind.name} writes greedy replies only; remove it"
+        raise InvalidOption("temperature", config.temperature, why)
 
 
 def _check_coefficients(config: SearchConfig) -> None:
@@ -150,8 +132,8 @@ def why_no_training(request: Request) -> str:
     """
     if not request.kind.linear:
         return f"goes with `space` delta only, not with {request.kind.name}; remove it"
-    if not request.local:
-        return "goes with one worker and `engine` transformers; remove it, or change those"
+    if not request.alone:
+        return "goes with one worker; remove it, or remove `workers`"
     if not request.objectives.written and (why := request.without_options):
         where = "from the scores of options, or where all tasks have scores of written replies"
         return f"learns {where}, {why}; remove it"
@@ -206,20 +188,12 @@ def _check_experts(config: SearchConfig) -> None:
         raise InvalidOption("experts", None, why + (hints or more))
 
 
-def check_place(config: SearchConfig) -> None:
-    """Refuse an engine that is neither local nor a server, and a `workers` that is neither a number
-    nor Ray.
+def check_workers(config: SearchConfig) -> None:
+    """Refuse a `workers` that is neither a number nor Ray.
 
     Raises:
         UserError: names the option.
     """
-    if not (config.engine == TRANSFORMERS or is_server(config.engine)):
-        why = "unknown; use transformers or http://HOST:PORT"
-        raise InvalidOption("engine", config.engine, why)
-    if config.engine != TRANSFORMERS:
-        from pyswarmopt_llm.common.files.http import server_url
-
-        server_url(config.engine)
     address = config.workers.partition("ray://")[2]
     on_ray = config.workers in (RAY, f"ray://{address}") and config.workers != "ray://"
     if not on_ray and not 1 <= config.processes <= MOST:

@@ -113,7 +113,6 @@ def about(job: Job) -> About:
         job.plan.given,
         {name: form_of(task) for name, task in tasks},
         {name: task.left for name, task in tasks if task.left is not None},
-        **({} if job.examination is None else job.examination.stored),
     )
 
 
@@ -156,7 +155,7 @@ def _check_base(job: Job, run: Run) -> None:
     """
     config = job.plan.config
     if config.base and not job.plan.kind.several_models:
-        now = resolve_base(config.base, weights=not config.served).fingerprint
+        now = resolve_base(config.base).fingerprint
         if now != job.fingerprints["base"]:
             raise UserError(
                 f"{run.path}: the files of {config.base} changed while the search ran, and its "

@@ -1,1 +1,1 @@
-"""Models on a server: vLLM or llama.cpp. A search attaches to the user's running server."""
+"""Processes that score candidates beside a search."""

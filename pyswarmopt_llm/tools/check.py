@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import SearchConfig, is_server
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
@@ -31,7 +30,6 @@ from pyswarmopt_llm.experts.compatibility import (
 )
 from pyswarmopt_llm.experts.files import local_directory, refuse_unmatched
 from pyswarmopt_llm.experts.truncate import squared_norm
-from pyswarmopt_llm.tools.check_served import check_served
 from pyswarmopt_llm.tools.flatten import check_flat, is_plain, load_by_peft
 
 LEAST_KEPT = 0.5  # least share of an adapter's change kept in bfloat16
@@ -123,8 +121,6 @@ def check(
     base: str,
     device: str = "auto",
     threads: int | None = None,
-    engine: str = "auto",
-    server_folder: str | None = None,
 ) -> CheckReport:
     """Load each adapter as in a search and as in PEFT, and compare.
 
@@ -135,8 +131,6 @@ def check(
         base: base of the adapters: directory, hub id or ``embedded:smollm2-135m``.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: CPU threads; None: PyTorch's choice.
-        engine: URL of a server with the base: the adapters' changes there are compared, too.
-        server_folder: a folder that the server can read.
 
     Returns:
         The problems and measurements of each adapter.
@@ -160,11 +154,7 @@ def check(
     report = inspect_weights(inspect_experts(adapters, resolved), base)
     errors = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
     readable = [info for info in report.experts if info.name not in errors]
-    served = None
-    if is_server(engine):
-        specs = tuple(map(str, adapters))
-        served = SearchConfig(base, specs, (), "", engine=engine, server_folder=server_folder)
-    found = _all_measured(readable, resolved, device, threads, served) if readable else {}
+    found = _all_measured(readable, resolved, device, threads) if readable else {}
     checks = []
     for name, path in zip(report.names, adapters, strict=True):
         odd = tuple(problem.text for problem in report.warnings if problem.expert == name)
@@ -180,23 +170,12 @@ Measured = tuple[list[str], Numbers | None]  # problems of an adapter, and its m
 
 
 def _all_measured(
-    infos: Sequence[AdapterInfo],
-    base: BaseModel,
-    device: str,
-    threads: int | None,
-    served: SearchConfig | None,
+    infos: Sequence[AdapterInfo], base: BaseModel, device: str, threads: int | None
 ) -> dict[str, Measured]:
-    """Measure adapters by name on the base, loaded once, and on a server if there is one."""
+    """Measure adapters by name on the base, loaded once."""
     modules = skeleton(base)
     engine = load_engine(base, "auto", device, threads, changed=changed_weights(infos))
-    there = {} if served is None else dict(check_served(served, base, engine, infos, PROMPTS))
-    found = {}
-    for info in infos:
-        problems, numbers = _measured(engine, base, info, modules)
-        if numbers is not None and there.get(info.name):
-            problems.append(there[info.name])
-        found[info.name] = problems, numbers
-    return found
+    return {info.name: _measured(engine, base, info, modules) for info in infos}
 
 
 def _measured(

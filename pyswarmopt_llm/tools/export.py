@@ -6,14 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Computed, LowRank
 from pyswarmopt_llm.experts.adapter import load_factors
@@ -28,7 +26,6 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import atomic_directory, check_free, write_adapter
 from pyswarmopt_llm.experts.full_model import copy_companions, write_model
 from pyswarmopt_llm.experts.pretrained import quiet_transformers
-from pyswarmopt_llm.experts.quantised.embedded import source_gguf
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_low_rank
 from pyswarmopt_llm.mix import saved_kind
@@ -41,15 +38,8 @@ from pyswarmopt_llm.searching.scoring.unchanged import check_best
 from pyswarmopt_llm.searching.use.opening import is_whole_model, result_of
 from pyswarmopt_llm.tools.flatten import Loss, flatten, is_plain, stored_dtype
 
-ADAPTER_FILE = "adapter.gguf"
-BASE_FILE = "./base.gguf"  # beside an adapter's Modelfile; the user puts the base there
-CONVERTER = "llama.cpp's convert_lora_to_gguf.py converts it"
-# Architecture, as named by transformers and llama.cpp -> whether llama.cpp permutes the rows of
-# queries and keys.
-ARCHITECTURES = {"llama": True, "qwen2": False, "qwen3": False}
 FORMATS = {  # with a sentence for the model card
     "merged": FileKind("transformers", "merge", ("lora",), "The adapter is merged into the base."),
-    "gguf": FileKind("gguf", "adapter", ("gguf", "lora"), "The adapter is written as GGUF."),
     "peft": FileKind("peft", "adapter", ("lora",)),
 }
 
@@ -61,13 +51,11 @@ class Exported:
     Attributes:
         files: name -> size in bytes.
         loss: loss from truncating the rank; None if nothing was truncated.
-        base: GGUF file of the base of an adapter in GGUF; "" if unknown.
         chooses: whether the result comes from a search that compared options.
     """
 
     files: Mapping[str, int]
     loss: Loss | None
-    base: str
     chooses: bool = False
 
 
@@ -87,8 +75,7 @@ def export_model(
     Args:
         source: a finished run (its result is exported), an adapter, or a model directory.
         out: directory to create.
-        form: one of `FORMATS`: a merged model for transformers and vLLM, the adapter as GGUF for
-            llama.cpp and Ollama, or a PEFT adapter of smaller rank.
+        form: one of `FORMATS`: a merged model, or a PEFT adapter, of smaller rank on request.
         base: base of an adapter.
         rank: truncate the adapter to the nearest one of this rank; below 1, in each module to the
             smallest rank that keeps this share of the change's squared norm.
@@ -98,10 +85,8 @@ def export_model(
     """
     if rank is not None and not (0 < rank < 1 or (rank >= 1 and rank == int(rank))):
         raise InvalidOption("rank", rank, "neither a share between 0 and 1 nor a whole number")
-    if form == "gguf":
-        need_extra("gguf", "`form` gguf")
     if rank is not None and form == "merged":
-        why = "goes with `form` peft or gguf; a merged model takes the whole adapter"
+        why = "goes with `form` peft; a merged model takes the whole adapter"
         raise InvalidOption("rank", rank, why)
     folder = user_path(out)
     check_free(folder)
@@ -117,7 +102,7 @@ def export_model(
             (part / "README.md").write_text(_card(origin, form, rank), encoding="utf-8")
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     labels = origin.run is not None and chooses(origin.run)
-    return Exported(files, origin.loss, str(_gguf_of(origin) or ""), labels)
+    return Exported(files, origin.loss, labels)
 
 
 def _check(origin: Source, source: str, form: str, out: str | Path) -> None:
@@ -139,7 +124,7 @@ def _check(origin: Source, source: str, form: str, out: str | Path) -> None:
     raise UserError(
         f"{source}: the weights of {origin.base.spec} are quantised ({origin.base.packing}), and a "
         "change cannot be added to them; merge it into the plain "
-        f"base ({way}), or write the adapter alone with `form` gguf or peft"
+        f"base ({way}), or write the adapter alone with `form` peft"
     )
 
 
@@ -165,8 +150,6 @@ def _write(origin: Source, form: str, folder: Path) -> None:
             write_model(origin.base, weights, folder)
         else:
             _write_by_transformers(origin, folder)
-    elif form == "gguf":
-        _write_gguf(origin, folder)
     else:
         factors = {
             name.removesuffix(".weight"): (change.b, change.a)
@@ -190,20 +173,6 @@ def _write_by_transformers(origin: Source, folder: Path) -> None:
             weight.copy_(weight.float() + change.dense())
     with quiet_transformers():
         model.save_pretrained(folder)
-
-
-def _write_gguf(origin: Source, folder: Path) -> None:
-    write_lora(origin.base, origin.changes, folder / ADAPTER_FILE)
-    base = _gguf_of(origin)
-    path = BASE_FILE if base is None else str(base.absolute())
-    # Greedy, as in scoring; Ollama takes the chat template from the base's GGUF file.
-    lines = (f"FROM {path}", f"ADAPTER ./{ADAPTER_FILE}", "PARAMETER temperature 0")
-    text = "\n".join([*lines, "PARAMETER repeat_penalty 1", ""])
-    (folder / "Modelfile").write_text(text, encoding="utf-8")
-
-
-def _gguf_of(origin: Source) -> Path | None:
-    return source_gguf(scheme_of(origin.base.spec)[1])
 
 
 def _card(origin: Source, form: str, rank: float | None) -> str:
@@ -331,72 +300,3 @@ def _flattened(adapter: str, base: BaseModel, rank: float) -> Source:
     flat = flatten(adapter, base, rank)
     targets = tuple(weight.removesuffix(".weight") for weight in flat.changes)
     return Source(base, flat.changes, adapter, base.name, targets, loss=flat.loss)
-
-
-def write_lora(base: BaseModel, changes: Mapping[str, LowRank], path: Path) -> None:
-    """Write changes of a base's weights as an adapter in float32, for llama.cpp and Ollama.
-
-    Names come from the table of the `gguf` package. llama.cpp scales each pair of factors by alpha
-    / rank: alpha is 1, and B is multiplied by the rank.
-
-    Raises:
-        UserError: llama.cpp's architecture is not one of `ARCHITECTURES`, or lacks a weight.
-    """
-    import gguf
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(base.path, trust_remote_code=False, local_files_only=True)
-    if config.model_type not in ARCHITECTURES:
-        raise UserError(
-            f"{base.spec}: {config.model_type} is not among the architectures written "
-            f"as GGUF ({', '.join(ARCHITECTURES)}); {CONVERTER}"
-        )
-    writer = gguf.GGUFWriter(path, config.model_type)
-    writer.add_type(gguf.GGUFType.ADAPTER)
-    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 1.0)
-    writer.add_base_model_count(1)
-    writer.add_base_model_name(0, base.name)
-    for weight, change in changes.items():
-        name = gguf_name(config, weight)
-        b = reordered(config, weight, change.b * change.a.shape[0])
-        writer.add_tensor(f"{name}.lora_a", change.a.contiguous().numpy())
-        writer.add_tensor(f"{name}.lora_b", b.contiguous().numpy())
-    try:
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-    finally:
-        writer.close()
-
-
-def gguf_name(config: Any, weight: str) -> str:
-    """The name of a weight in a GGUF file, such as ``blk.0.attn_q.weight``.
-
-    Raises:
-        UserError: the architecture has no such weight.
-    """
-    import gguf
-
-    kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
-    table = gguf.get_tensor_name_map(kinds[config.model_type], config.num_hidden_layers)
-    name = table.get_name(weight, try_suffixes=(".weight", ".bias"))
-    if name is None:
-        raise UserError(
-            f"{weight}: no weight of llama.cpp's {config.model_type}; use `form` merged"
-        )
-    return str(name)
-
-
-def reordered(config: Any, weight: str, value: Tensor) -> Tensor:
-    """Rows of queries and keys in llama.cpp's order; other values unchanged.
-
-    For the llama architecture, its rotary embedding expects the pairs (i, i + d/2) of each head
-    side by side.
-    """
-    module = weight.rpartition(".")[0]
-    if not ARCHITECTURES[config.model_type] or not module.endswith(("q_proj", "k_proj")):
-        return value
-    is_query = module.endswith("q_proj")
-    heads = config.num_attention_heads if is_query else config.num_key_value_heads
-    return value.reshape(heads, 2, -1, *value.shape[1:]).transpose(1, 2).reshape(value.shape)

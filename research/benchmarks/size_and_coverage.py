@@ -28,7 +28,6 @@ from pyswarmopt_llm.common.statistics import (
 )
 from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, combined_value, harmonic
 from pyswarmopt_llm.searching.scoring.combined import combined_difference, combined_interval
-from pyswarmopt_llm.tools.find import ItemAnswer, halved, halvings, held_together
 from pyswarmopt_rivals.comparison.summary import interval_over_seeds
 
 Floats = npt.NDArray[np.float64]
@@ -214,7 +213,7 @@ def _combined(
     yield simulated("several tasks, difference", label, samples, difference)
 
 
-# Several seeds, several baselines, the best of many, numbers of items
+# Several seeds, several baselines, numbers of items
 
 
 def several_seeds(samples: int) -> Iterator[Row]:
@@ -265,23 +264,6 @@ def several_baselines(samples: int) -> Iterator[Row]:
         yield simulated("four baselines in one verdict", f"{n}", samples, draw)
 
 
-def best_of_many(samples: int) -> Iterator[Row]:
-    """The interval of the first of many equal adapters, ranked by the items that it is made of."""
-    for adapters, n in ((20, 40), (100, 40), (100, 200)):
-
-        def draw(rng: Rng, adapters: int = adapters, n: int = n) -> Outcome:
-            right = (rng.random((adapters, n)) < 0.5).astype(float)
-            ranking = halved(
-                halvings(adapters, n, top=4),
-                lambda k, places: [ItemAnswer(right[k, i], right[k, i]) for i in places],
-            )
-            first = [answer.value for answer in next(iter(ranking.values()))]
-            return holds(interval(first, held_together(adapters)), 0.5), None
-
-        name = f"{adapters} adapters, {n}"
-        yield simulated("the first of many", name, samples, draw)
-
-
 def numbers_of_items(samples: int) -> Iterator[Row]:
     """Whether the range holds the number of items that the true difference takes."""
     for gained, lost in ((0.2, 0.1), (0.12, 0.08), (0.3, 0.1)):
@@ -301,7 +283,7 @@ def numbers_of_items(samples: int) -> Iterator[Row]:
 
 SIMULATIONS = (
     *(one_score, paired, repeated_questions, several_tasks, several_seeds, several_baselines),
-    *(best_of_many, numbers_of_items),
+    numbers_of_items,
 )
 
 # What docstrings and docs/how-to/metrics.md claim: least coverage, greatest size.
@@ -317,7 +299,6 @@ CLAIMS: Mapping[str, tuple[float, float | None]] = {
     "several tasks, difference": (0.94, 0.06),
     "several seeds": (0.93, None),
     "four baselines in one verdict": (0.95, 0.05),
-    "the first of many": (0.95, None),
     "items needed, ranges of 80%": (0.75, None),
 }
 

@@ -27,8 +27,8 @@ SIDE = ("tokens", "servers", "published", "tools")
 # What the main road takes from the side rooms: file -> modules. The import stands in the function
 # that uses it, so that a search loads no room that it has not chosen.
 ASIDE = {
+    "cli.tools": {"tools.analyse", "tools.check", "tools.export"},
     "mix": {"tokens.space"},
-    "mix.one_base": {"servers.attach"},
     "scores.metrics.by_name": {
         "published.abstention",
         "published.classifiers",
@@ -38,10 +38,8 @@ ASIDE = {
     "scores.metrics.external.objectives": {"published.lm_eval"},
     "scores.tasks.load": {"published.builtin", "published.datasets"},
     "searching.find": {"servers.workers.pool"},
-    "searching.prepare": {"servers.attach"},
-    "searching.resuming": {"servers.attach"},
     "searching.training.examples": {"published.builtin"},
-    "searching.use.opening": {"servers.attach", "tokens.space"},
+    "searching.use.opening": {"tokens.space"},
 }
 
 

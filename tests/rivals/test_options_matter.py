@@ -19,12 +19,11 @@ from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
 from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.evaluate import evaluate
-from pyswarmopt_llm.tools.find import find
 from pyswarmopt_rivals.blind import write_pairs
 
 Way = Callable[[EvalConfig, Path], Any]
 # They say where a model runs, name others of these, or accept what is refused without them.
-ELSEWHERE = {"base", "dtype", "device", "threads", "engine", "server_folder", "run", "prompts"}
+ELSEWHERE = {"base", "dtype", "device", "threads", "run", "prompts"}
 ELSEWHERE |= {"allow_overlap", "skip_bad_rows"}
 
 
@@ -48,16 +47,10 @@ def paired(config: EvalConfig, folder: Path) -> object:
             written.unlink()
 
 
-def ranked(config: EvalConfig, folder: Path) -> object:
-    pool = [str(folder / "adapters" / name) for name in "ab"]
-    return [adapter.answers for adapter in find(pool, config).ranking]
-
-
 WAYS: dict[str, Way] = {
     "eval": evaluated,
     "eval --against": compared,
     "blind": paired,
-    "find": ranked,
 }
 # Of answers that are chosen, and of written ones: a setting -> another value, and what goes with it.
 CHOSEN: dict[str, dict[str, Any]] = {
@@ -96,14 +89,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
 # `eval --against` reads what `eval` reads.
 CASES = [("chosen", way, name) for way in WAYS if way not in ("blind", "eval") for name in CHOSEN]
 CASES += [("written", way, name) for way in WAYS for name in WRITTEN]
-# What does not belong to a command: one model has no other, and `find` ranks dev of its own pool.
-NONE = {
-    ("eval", "against"),
-    ("find", "adapter"),
-    ("find", "against"),
-    ("find", "split"),
-    ("find", "test"),
-}
+NONE = {("eval", "against")}  # one model has no other
 CASES = [case for case in CASES if case[1:] not in NONE and case != ("written", "blind", "metric")]
 
 
@@ -117,8 +103,8 @@ def usual(tiny_base: Path, folder: Path) -> Callable[[str, str], EvalConfig]:
     def config(kind: str, way: str) -> EvalConfig:
         common: dict[str, Any] = {
             "base": str(tiny_base),
-            "adapter": None if way == "find" else "adapters/a",
-            "split": "dev" if way == "find" else "test",
+            "adapter": "adapters/a",
+            "split": "test",
             "dtype": "float32",
             "threads": 1,
         }

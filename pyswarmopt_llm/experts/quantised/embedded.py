@@ -8,7 +8,6 @@ import importlib.util
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.experts.files import EMBEDDED, GGUF
 
@@ -57,10 +56,3 @@ def gguf_file(spec: str) -> Path:
     if not files:
         raise UserError(f"{NAME}: its package is not installed; install it with: {_INSTALL}")
     return files[0]
-
-
-def source_gguf(spec: str) -> Path | None:
-    """The GGUF source of a base: an embedded model's file, or the user's own; None for other bases."""
-    if spec.startswith(EMBEDDED):
-        return gguf_file(spec)
-    return user_path(spec) if spec.endswith(GGUF) else None

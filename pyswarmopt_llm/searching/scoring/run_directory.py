@@ -55,7 +55,8 @@ UNTRAINED = "untrained"  # key of the note that says why nothing is trained, and
 FOLDERS = ("checkpoint", "best", "front")  # files and folders of a run
 OWNER = ".owner"  # names the process holding the lock
 _SETTINGS = get_type_hints(SearchConfig)
-_GONE = {"confirm", "preset", "compat", "grid"}  # settings of earlier versions
+# settings of earlier versions
+_GONE = {"confirm", "preset", "compat", "grid", "engine", "server_folder", "server_slots"}
 # Storage errors during a search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (
@@ -98,10 +99,7 @@ class Journal:
 
     Attributes:
         replayed_seconds: seconds of evaluations made by earlier processes.
-        noise: noise of a server's log-probabilities at the start of the run, in nats.
     """
-
-    noise = 0.0
 
     def __init__(self, path: Path | None = None) -> None:
         self._results = None if path is None else path / RESULTS
@@ -182,7 +180,6 @@ class Run(Journal):
         super().__init__(path)
         self.path = path
         self.about = read_about(path)
-        self.noise = self.about.noise
 
     @classmethod
     def create(cls, path: Path, about: About) -> Run:
@@ -295,7 +292,6 @@ class Run(Journal):
         """Rewrite ``run.json``."""
         _write(about, self.path)
         self.about = read_about(self.path)
-        self.noise = self.about.noise
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
@@ -397,8 +393,6 @@ class About:
         given: settings given by the user.
         forms: task -> form of its questions; None in older runs.
         left: task -> number of test items left out.
-        noise: noise of a server's log-probabilities at the start of the run, in nats.
-        server_scores: the server's scores of the first dev items at that time, in nats.
     """
 
     config: SearchConfig
@@ -409,8 +403,6 @@ class About:
     given: Mapping[str, Any] = field(default_factory=dict)
     forms: dict[str, Form] | None = None
     left: dict[str, int] = field(default_factory=dict)
-    noise: float = 0.0
-    server_scores: tuple[float, ...] = ()
 
     @property
     def base(self) -> str:

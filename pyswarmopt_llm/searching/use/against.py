@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import is_server
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
@@ -24,14 +23,7 @@ from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import open_configured
 from pyswarmopt_llm.searching.use.exam import EvalResult, Exam, followed
 from pyswarmopt_llm.searching.use.from_run import run_scoring
-from pyswarmopt_llm.searching.use.opening import (
-    Model,
-    change_of,
-    check_unchanged,
-    day_of,
-    engine_of,
-    model_of,
-)
+from pyswarmopt_llm.searching.use.opening import Model, change_of, check_unchanged, day_of, model_of
 
 
 @dataclass(frozen=True)
@@ -144,29 +136,24 @@ class Turns:
     """Models that take turns on one engine; it is reopened if their bases differ."""
 
     def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
-        engine_name = engine_of(config.engine, config.run)
         self._config = config
-        self._served = is_server(engine_name)
-        if self._served and models[0][0] != models[1][0]:
-            raise InvalidOption("engine", engine_name, "runs one base; compare two bases here")
         # Checked before a base is loaded, so that an adapter that does not fit fails at once.
         for model in models:
             check_unchanged(model)
-        self._patches = {model: change_of(model) for model in ([] if self._served else models)}
+        self._patches = {model: change_of(model) for model in models}
         self._loaded: tuple[Engine, Model] | None = None
         self._day = day_of(config.run, *models)
 
     def engine(self, model: Model) -> Engine:
         """The engine with this model loaded."""
-        opened: Model = model if self._served else (model[0], None)
+        opened: Model = (model[0], None)
         if self._loaded is None or self._loaded[1] != opened:
             self._loaded = None  # two bases may not fit into memory together
             self._loaded = open_configured(self._config, opened), opened
         engine, _ = self._loaded
         if self._day is not None:
             use_day(engine, self._day)
-        if not self._served:
-            engine.load(self._patches[model])
+        engine.load(self._patches[model])
         return engine
 
 

@@ -24,8 +24,6 @@ class Machine:
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
-    engine: other.Place = "auto"
-    server_folder: opt.ServerFolder = None
 
 
 @documented
@@ -74,19 +72,11 @@ class EvalConfig:
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
-    engine: other.Place = "auto"
-    server_folder: opt.ServerFolder = None
 
     @property
     def machine(self) -> Machine:
         """Where the models run."""
-        return Machine(
-            dtype=self.dtype,
-            device=self.device,
-            threads=self.threads,
-            engine=self.engine,
-            server_folder=self.server_folder,
-        )
+        return Machine(dtype=self.dtype, device=self.device, threads=self.threads)
 
     def __post_init__(self) -> None:
         """Turn objects and paths into names, and `prompts` into the task.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.common.config import LM_EVAL, PROMPTS, TRANSFORMERS, SearchConfig, for_all_tasks
+from pyswarmopt_llm.common.config import LM_EVAL, PROMPTS, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_given
@@ -80,7 +80,6 @@ def with_run(config: EvalConfig) -> EvalConfig:
         stored,
         utilities=(),
         workers="1",
-        engine=TRANSFORMERS,
         tasks=() if config.task == filled.task else (filled.task,),
         metrics=() if config.metric or metric is None else (metric,),
     )

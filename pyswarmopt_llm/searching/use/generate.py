@@ -27,10 +27,8 @@ def generate_text(
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
-    engine: str = "auto",
     run: str | Path | None = None,
     task: str | None = None,
-    server_folder: str | None = None,
 ) -> Iterator[str]:
     """The answer to a user turn, greedy unless a mixture samples it; a mixture's answer comes in
     pieces.
@@ -46,10 +44,8 @@ def generate_text(
         dtype: dtype of the weights.
         device: where the model runs.
         threads: CPU threads.
-        engine: see `engine_of`.
         run: the model's run, if any.
         task: whose wording, of a run with several tasks.
-        server_folder: a folder that the server can read.
 
     Returns:
         The pieces of the answer, in order.
@@ -63,7 +59,7 @@ def generate_text(
     """
     turn, line = worded(run, prompt, task)
     log.info(line)
-    machine = Machine(dtype, device, threads, engine, server_folder)
+    machine = Machine(dtype, device, threads)
     return answer_turn((base, adapter), turn, max_new_tokens, machine, run, fusion, seed)
 
 

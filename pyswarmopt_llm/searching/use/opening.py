@@ -1,22 +1,15 @@
-"""The one way to open a model: find it by its name, check that it is unchanged, and load it here or
-on a server.
-"""
+"""The one way to open a model: find it by its name, check that it is unchanged, and load it."""
 
 from __future__ import annotations
 
 import logging
-import shlex
-from dataclasses import replace
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import TRANSFORMERS, SearchConfig, is_server
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.http import server_url
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import load, saved_kind
 from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.scoring.unchanged import check_best
@@ -36,19 +29,19 @@ def open_model(
     fusion: str = "auto",
     seed: int = 0,
 ) -> Engine:
-    """The engine with the model loaded, here or on a server.
+    """The engine with the model loaded.
 
     Args:
         model: see `model_of`.
         machine: where it runs.
-        run: the model's run, if any; it knows the day, and a server's adapters.
+        run: the model's run, if any; it knows the day.
         system: system turn before every question.
         thinking: most tokens of thoughts before an answer.
         fusion: how a mixture samples, see `MixtureEngine`.
         seed: seed of a mixture's samples.
 
     Raises:
-        UserError: the model cannot be loaded, has changed, or is not on the server.
+        UserError: the model cannot be loaded, or has changed.
     """
     base, adapter = model
     if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
@@ -56,14 +49,11 @@ def open_model(
     check_unchanged(model)
     if run is None:
         warn_of_left_out(model, system, thinking)
-    where = engine_of(machine.engine, run)
     engine: Engine
     if fusion != "auto":
         from pyswarmopt_llm.tokens.space import open_mixture
 
         engine = open_mixture(base, machine.dtype, machine.device, machine.threads, fusion, seed)
-    elif is_server(where):
-        engine = _served(model, replace(machine, engine=where), run, system)
     else:
         engine = load.open_model(
             base, adapter, machine.dtype, machine.device, machine.threads, system
@@ -75,48 +65,17 @@ def open_model(
     return engine
 
 
-def _served(model: Model, machine: Machine, run: str | Path | None, system: str) -> Engine:
-    """The base on a server, or its adapter; no weights are read here.
-
-    Raises:
-        UserError: the server runs another base, or does not apply the adapter.
-    """
-    from pyswarmopt_llm.servers.attach import attach, check_loaded
-
-    spec, adapter = model
-    # a run knows the adapters that the server was started with
-    source = run_of(user_path(adapter)) if run is None and adapter else run
-    config = SearchConfig(spec, () if adapter is None else (adapter,), (), "")
-    if source is not None:
-        config = read_about(user_path(source)).config
-    config = replace(
-        config,
-        base=spec,
-        engine=machine.engine,
-        system=system,
-        server_folder=machine.server_folder,
-        dtype=machine.dtype,
-    )
-    base = resolve_base(spec, weights=False)
-    patch = change_of(model, weights=False)
-    engine = attach(config, base, lambda: inspect_experts(config.experts, base).experts)
-    engine.load(patch)
-    check_loaded(engine, patch, adapter or spec)
-    return engine
-
-
-def change_of(model: Model, *, weights: bool = True) -> Patch:
+def change_of(model: Model) -> Patch:
     """The patch of a model on its base; empty for a base or a whole model.
 
     Args:
         model: a base and an adapter.
-        weights: whether the base's weights are needed; see `resolve_base`.
 
     Raises:
         UserError: the adapter does not fit.
     """
     base, adapter = model
-    return Patch() if adapter is None else load.adapter_patch(base, adapter, weights=weights)
+    return Patch() if adapter is None else load.adapter_patch(base, adapter)
 
 
 def model_of(base: str, name: str | None) -> Model:
@@ -156,30 +115,6 @@ def result_of(run: Path) -> tuple[str, str | None]:
     )
 
 
-def engine_of(engine: str, run: str | Path | None) -> str:
-    """The server that runs a model, or ``transformers`` if it runs here.
-
-    Args:
-        engine: a server's URL, ``transformers``, or ``auto``: here, unless the run searched on a
-            server.
-        run: the model's run, if any.
-
-    Raises:
-        UserError: an unknown engine, not a run, or a run on a server that the user did not name.
-    """
-    if is_server(engine):
-        return server_url(engine)
-    if engine not in ("auto", TRANSFORMERS):
-        why = f"unknown; use {TRANSFORMERS} or http://HOST:PORT"
-        raise InvalidOption("engine", engine, why)
-    stored = None if run is None or engine == TRANSFORMERS else read_about(user_path(run)).config
-    if stored is not None and stored.served:
-        which = f"`engine` {shlex.quote(stored.engine)} to send it your data"
-        why = f"searched on a server; add {which}, or `engine` {TRANSFORMERS} to load the base here"
-        raise UserError(f"{run}: {why}")
-    return TRANSFORMERS
-
-
 def day_of(run: str | Path | None, *models: Model) -> str | None:
     """Today's date for chat templates, from the named run or a model's run; None without a run."""
     results = [run_of(user_path(adapter or base)) for base, adapter in models]
@@ -203,7 +138,7 @@ def check_unchanged(model: Model) -> None:
     before = about.fingerprints.get("base")
     if adapter is None or before is None or base != about.config.base:
         return
-    if resolve_base(base, weights=not about.config.served).fingerprint != before:
+    if resolve_base(base).fingerprint != before:
         raise UserError(
             f"{run}: the base {base} is not the one of the search any more; put it back, or copy "
             "best/ and use it as an adapter of its own"

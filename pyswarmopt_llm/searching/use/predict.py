@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 from scipy.special import softmax
 
-from pyswarmopt_llm.common.config import SearchConfig, is_server
+from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.lock import locked
@@ -36,7 +36,7 @@ from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.scoring.run_directory import digests, read_about
 from pyswarmopt_llm.searching.use.config import Machine, OnItems
 from pyswarmopt_llm.searching.use.from_run import run_scoring
-from pyswarmopt_llm.searching.use.opening import Model, engine_of, open_model, result_of
+from pyswarmopt_llm.searching.use.opening import Model, open_model, result_of
 from pyswarmopt_llm.searching.use.wording import named_task
 
 LABEL = "predicted"  # a new column
@@ -261,8 +261,6 @@ def predict(
     dtype: str = "auto",
     device: str = "auto",
     threads: int | None = None,
-    engine: str = "auto",
-    server_folder: str | None = None,
     on_items: OnItems | None = None,
 ) -> list[Prediction]:
     """Label new questions with the prompt, the choices and the scoring of the search.
@@ -279,8 +277,6 @@ def predict(
         dtype: dtype of the weights; ``auto`` is the search's.
         device: where the model runs.
         threads: CPU threads.
-        engine: see `engine_of`.
-        server_folder: a folder that the server can read.
         on_items: called with the number of questions labelled so far, and the total.
 
     Returns:
@@ -304,13 +300,10 @@ def predict(
         dtype=stored.dtype if dtype == "auto" else dtype,
         device=device,
         threads=threads,
-        engine=engine,
-        server_folder=server_folder,
     )
-    engine = engine_of(engine, run)
     given: list[Any] = [source.prints, source.scoring, asdict(form), specs]
     given += [{"dtype": machine.dtype, "device": device}, [row.values for row in table.rows]]
-    inputs = digest([*given, engine] if is_server(engine) else given)
+    inputs = digest(given)
     target = None if out is None else user_path(out)
     if target is not None:
         check_out(target, table.names, asked.shared)

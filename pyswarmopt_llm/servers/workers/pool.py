@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -22,8 +22,7 @@ from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.rules import MOST, RAY
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.scorer import Crew, Evaluator, Questions, Request
-from pyswarmopt_llm.servers.engine import ServedEngine
+from pyswarmopt_llm.searching.scoring.scorer import Crew, Questions, Request
 from pyswarmopt_llm.servers.workers import local
 from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Load, Order, Reply
 
@@ -221,47 +220,15 @@ class Pool:
         return memory
 
 
-class Pools:
-    """The crew of a search: processes, a Ray cluster, or simultaneous candidates on a server.
+def open_pool(job: Job, run: Run, load: Callable[..., Job]) -> Pool:
+    """The workers of a search.
 
     Args:
         job: the search.
         run: records failures.
         load: loads the job in a worker.
     """
-
-    def __init__(self, job: Job, run: Run, load: Callable[..., Job]) -> None:
-        self._job = job
-        self._pool: Pool | None = None
-        self._threads: list[ThreadPoolExecutor] = []
-        if not job.plan.config.served:
-            self._pool = Pool(host_of(job, load), job.fingerprints, run.note_failure)
-
-    def on(self, evaluator: Evaluator, questions: Questions) -> Crew:
-        """The crew for these questions; `evaluator` is the local one."""
-        if self._pool is not None:
-            return self._pool.crew(questions)
-        engine = cast(ServedEngine, self._job.engine)
-        threads = ThreadPoolExecutor(engine.server.together, "candidate")
-        self._threads.append(threads)
-        return Crew(partial(evaluate_served, evaluator, engine), threads)
-
-    def close(self) -> int:
-        """End the workers, after a server's pending answers; return the bytes of memory that
-        workers on this machine used.
-        """
-        for threads in self._threads:
-            threads.shutdown(cancel_futures=True)
-        return 0 if self._pool is None else self._pool.close()
-
-
-def evaluate_served(evaluator: Evaluator, engine: ServedEngine, request: Request) -> Row:
-    """Evaluate a candidate on an engine's server, in parallel with others."""
-    own = engine.another()
-    try:
-        return replace(evaluator, engine=own).evaluate(request)
-    finally:
-        own.leave()
+    return Pool(host_of(job, load), job.fingerprints, run.note_failure)
 
 
 def host_of(job: Job, load: Callable[..., Job]) -> Host:

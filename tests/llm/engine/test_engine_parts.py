@@ -137,7 +137,6 @@ def bases(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 COMMANDS = {
     "eval": "eval --base {base} --task {task} --threads 1",
-    "find": "find {experts} --base {base} --task {task} --threads 1",
     "search": "search --base {base} --experts {experts} --task {task} --out {out} --threads 1",
     "paper": "search --compat paper --base {base} --experts {experts} --task {task} --out {out} "
     "--particles 4 --threads 1",

@@ -97,8 +97,8 @@ def test_a_search_over_a_gguf_base_is_scored_exported_and_used(
         *("--scoring", "likelihood", "--json"),
     )  # fmt: skip
     assert code == 0 and json.loads(out)["value"] == result["best_test"]
-    exported = export_model(str(run), tmp_path / "exported", "gguf")
-    assert "adapter.gguf" in exported.files
+    exported = export_model(str(run), tmp_path / "exported", "peft")
+    assert "adapter_model.safetensors" in exported.files
 
 
 def test_files_that_are_no_such_model_are_one_line_and_leave_nothing(

@@ -1,11 +1,11 @@
-"""Each fault point of four small searches, of resuming them, and of a comparison fails once, in
+"""Each fault point of three small searches, of resuming them, and of a comparison fails once, in
 each way.
 
     python tests/llm/helpers/fault_points.py FOLDER [SEARCH[:N[:FAULT]] ...] [--seed S] [--only KIND]
 
 A search is run once to count its fault points: each opening, read, write, flush to disk, renaming,
-removal and new folder below its directory, each file of base, experts and task that is read, each
-batch of the engine and each request to the server; of a search with workers each order, wait and
+removal and new folder below its directory, each file of base, experts and task that is read, and
+each batch of the engine; of a search with workers each order, wait and
 answer. Then each of them fails, in a fork of this process, where everything is imported. After that
 the command must have said one line (a plain exception, which stands for a bug, may be a traceback),
 no worker may be left behind, and the resumed run must end as the one that never failed, bit for
@@ -15,7 +15,7 @@ bit. Between two points nothing is written, so a death anywhere leaves what one 
 and a third command has to end as the search that never failed.
 
 Cases come in a drawn order, so that a part of them, N of a search, is a sample; those of the engine
-or the server take turns with those of files, of which there are many times more. Outcomes are kept in
+take turns with those of files, of which there are many times more. Outcomes are kept in
 FOLDER/SEARCH.jsonl, and cases that are there are not repeated. At the end a table is printed; the
 exit code is 1 if a case failed.
 """
@@ -51,11 +51,10 @@ Json = dict[str, Any]
 
 FILES = ("i/o", "full", "memory", "exception", "death")
 ENGINE = ("memory", "gpu memory", "memory, again", "exception", "death")
-REQUEST = ("lost", "no server", "memory", "exception", "death")
 ORDER = ("i/o", "memory", "exception", "death")  # to a worker
 ANSWER = ("died", "died, again", *ORDER)  # of a worker
 # these go on until the process ends
-LASTING = ("memory, again", "no server", "died, again")
+LASTING = ("memory, again", "died, again")
 DEAD = 137
 SCORE = "def score(reply):\n    return len(set(reply)) / 100\n"
 EXPERTS = "--base {f}/base --experts {f}/experts/ant {f}/experts/bee {f}/experts/cat"
@@ -68,17 +67,15 @@ SEARCHES = {
     "--set train=on",
     "score": f"search {BASE} {SMALL} --prompts {{here}}/prompts.txt --dev 8 --test 2 --metric score.py:score "
     "--max-new-tokens 2 --set train=on",
-    "served": f"search {BASE} {SMALL} --task {{f}}/words.json --dev 4 --test 2 --scoring letter "
-    "--engine {url}",
     "workers": f"search {BASE} {SMALL} --task {{f}}/words.json --dev 8 --test 2 --scoring likelihood "
     "--workers 2",
     "compare": f"compare {EXPERTS} --methods best-single,greedy-soup,model-swarms --seeds 1 "
     "--budget-items 60 --threads 1 --quiet --out {here}/run --task {f}/words.json --dev 8 --test 2 "
     "--scoring likelihood",
 }
-TWICE = tuple(f"{name}+resume" for name in ("labels", "score", "served"))
-MIDDLE = {"served": "request"}  # what the search dies at before its resume fails, else a batch
-AGAIN = {"score": "--allow score.py:score", "served": "--engine {url}"}
+TWICE = tuple(f"{name}+resume" for name in ("labels", "score"))
+MIDDLE = "batch"  # what a search dies at before its resume fails
+AGAIN = {"score": "--allow score.py:score"}
 
 
 class Points:
@@ -108,7 +105,6 @@ class Points:
 
 
 def fail(fault: str) -> None:
-    import httpx
     import torch
 
     if fault == "death":
@@ -119,8 +115,6 @@ def fail(fault: str) -> None:
         "memory": MemoryError(),
         "memory, again": torch.OutOfMemoryError("CUDA out of memory"),
         "gpu memory": torch.OutOfMemoryError("CUDA out of memory"),
-        "lost": httpx.ReadError("connection lost"),
-        "no server": httpx.ConnectError("connection refused"),
         "died": EOFError(),
         "died, again": EOFError(),
         "late": TooLate(),
@@ -170,11 +164,10 @@ class Watched:
 
 def watch(points: Points, places: Sequence[Path]) -> None:
     """Make fault points of whatever this process does from now on with files at or below these
-    places, with models and with servers; it cannot be undone.
+    places, with models and with workers; it cannot be undone.
     """
     from transformers import LlamaModel
 
-    from pyswarmopt_llm.common.files.http import Json as Server
     from pyswarmopt_llm.servers.workers import local
 
     tops = tuple(map(str, places))
@@ -214,7 +207,6 @@ def watch(points: Points, places: Sequence[Path]) -> None:
     io.open = builtins.open = watched(io.open)
     before(os, "fsync", "fsync")
     before(LlamaModel, "forward", "batch")
-    before(Server, "_exchange", "request")
     before(local, "_send", "order")
     before(local, "_receive", "answer")
     before(local.Connection, "poll", "wait", late=False)
@@ -236,7 +228,7 @@ CREW = ("order", "wait", "answer")  # the other points are those of a search wit
 
 def faults_of(what: str) -> Sequence[str]:
     """How a kind of point may fail."""
-    ways: dict[str, Sequence[str]] = {"batch": ENGINE, "request": REQUEST}
+    ways: dict[str, Sequence[str]] = {"batch": ENGINE}
     ways |= {"order": ORDER, "answer": ANSWER, "wait": ("late",)}
     return ways.get(what, FILES)
 
@@ -262,7 +254,6 @@ def forked(folder: Path, words: Sequence[str], points: Points | None = None) -> 
 
 def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int) -> None:
     from pyswarmopt_llm.cli.app import main
-    from pyswarmopt_llm.common.files import http
     from pyswarmopt_llm.searching import fitting
     from pyswarmopt_llm.searching.training import trainer
 
@@ -271,8 +262,6 @@ def run_here(folder: Path, words: Sequence[str], points: Points | None, err: int
     os.dup2(err, 2)
     sys.stdout, sys.stderr = (os.fdopen(place, "w", closefd=False) for place in (1, 2))
     tempfile.tempdir = str(folder / "tmp")
-    http.PATIENCE = 0.02  # one repetition
-    http.time.sleep = lambda seconds: None
     # A short training: one epoch, two folds.
     fit = fitting.fit
     fitting.fit = lambda *given, **named: fit(*given, **{**named, "epochs": 1})
@@ -333,17 +322,17 @@ def timeless(value: Any) -> Any:
 class Search:
     """One of the searches, or its resume, with the outcomes of its cases."""
 
-    def __init__(self, name: str, out: Path, url: str) -> None:
+    def __init__(self, name: str, out: Path) -> None:
         self.name, self.folder = name, out / name
         own, _, self._twice = name.partition("+")
-        places = {"f": FROZEN, "here": self.folder, "url": url}
+        places = {"f": FROZEN, "here": self.folder}
         self.words = SEARCHES[own].format(**places).split()
         run = f"{self.folder}/run"
-        self.again = ["resume", run, "--quiet", *AGAIN.get(own, "").format(url=url).split()]
+        self.again = ["resume", run, "--quiet", *AGAIN.get(own, "").split()]
         if own == "compare":
             self.again = self.words
         self._crew = "--workers" in self.words
-        self._middle = MIDDLE.get(own, "batch")
+        self._middle = MIDDLE
         self.file = out / f"{name}.jsonl"
         self._ends: dict[str, str] = {}  # what a failed run left behind -> how its resume ended
 
@@ -365,7 +354,7 @@ class Search:
         ]
 
     def drawn(self, cases: Sequence[tuple[int, str, str]], seed: int) -> list[Any]:
-        """Cases in a drawn order: one of the engine or server, one of files, and so on."""
+        """Cases in a drawn order: one of the engine, one of files, and so on."""
         mixed = random.Random(seed).sample(cases, len(cases))
         own = [case for case in mixed if case[1] == self._middle]
         others = [case for case in mixed if case[1] != self._middle]
@@ -373,7 +362,7 @@ class Search:
         return [case for turn in turns for case in turn if case is not None]
 
     def _died(self, seen: Sequence[str]) -> list[str]:
-        """Let it die at the middle one of its batches or requests, or later if nothing is begun
+        """Let it die at the middle one of its batches, or later if nothing is begun
         there, and keep what it left behind; the points of its resume.
         """
         count = seen.count(self._middle)
@@ -447,7 +436,7 @@ def table(cases: Sequence[Json]) -> str:
     """Kinds of points against kinds of faults: cases, and in brackets those that failed."""
     counts = Counter((case["what"], case["fault"]) for case in cases)
     bad = Counter((case["what"], case["fault"]) for case in cases if case["problem"])
-    faults = list(dict.fromkeys([*FILES, *ENGINE, *REQUEST, *ANSWER, "late"]))
+    faults = list(dict.fromkeys([*FILES, *ENGINE, *ANSWER, "late"]))
     lines = ["| point | " + " | ".join(faults) + " |", "|---" * (len(faults) + 1) + "|"]
     for what in sorted({what for what, _ in counts}):
         cells = [
@@ -458,45 +447,12 @@ def table(cases: Sequence[Json]) -> str:
     return "\n".join(lines)
 
 
-def remembering_server(base: Path) -> Any:
-    """A model server that computes each answer once: cases ask for the same ones again and again."""
-    from model_server import ModelServer
-
-    class Remembering(ModelServer):
-        def _vllm(self, path: str, body: Json) -> tuple[int, Any]:
-            if path != "/v1/completions" or body["model"] not in ("base", *self.loaded):
-                return super()._vllm(path, body)
-            adapter = self.loaded.get(body["model"], {})
-            content = [(name, change.numpy().tobytes()) for name, change in sorted(adapter.items())]
-            question = json.dumps({**body, "model": ""}, sort_keys=True)
-            key = hashlib.sha256(repr((question, content)).encode()).hexdigest()
-            if key not in known:
-                known[key] = super()._vllm(path, body)
-            return known[key]
-
-    known: dict[str, tuple[int, Any]] = {}
-    return Remembering("vllm", base)
-
-
-def start_server(folder: Path) -> tuple[int, str]:
-    """A model server in a process of its own; its process and URL."""
-    listen, speak = os.pipe()
-    child = os.fork()
-    if child == 0:
-        server = remembering_server(FROZEN / "base")
-        os.write(speak, f"{server.url}\n".encode())
-        signal.pause()
-        os._exit(0)
-    with os.fdopen(listen) as pipe:
-        return child, pipe.readline().strip()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("searches", nargs="*", default=[*SEARCHES, *TWICE])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", help="a kind of points, such as request")
+    parser.add_argument("--only", help="a kind of points, such as batch")
     options = parser.parse_args()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -504,32 +460,27 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    server, url = start_server(options.folder)
-    try:
-        asked = dict.fromkeys(re.split("[+:]", words)[0] for words in options.searches)
-        warm_up(options.folder / "warm", [*asked], url)
-        found = []
-        for words in options.searches:
-            name, sample, fault = [*words.split(":"), "", ""][:3]
-            search = Search(name, options.folder, url)
-            cases = [c for c in search.count() if options.only in (None, c[1])]
-            cases = [c for c in cases if fault in ("", c[2])]
-            drawn = search.drawn(cases, options.seed)
-            found += outcomes(search, drawn[: int(sample or len(drawn))])
-    finally:
-        os.kill(server, signal.SIGKILL)
-        os.waitpid(server, 0)
+    asked = dict.fromkeys(re.split("[+:]", words)[0] for words in options.searches)
+    warm_up(options.folder / "warm", [*asked])
+    found = []
+    for words in options.searches:
+        name, sample, fault = [*words.split(":"), "", ""][:3]
+        search = Search(name, options.folder)
+        cases = [c for c in search.count() if options.only in (None, c[1])]
+        cases = [c for c in cases if fault in ("", c[2])]
+        drawn = search.drawn(cases, options.seed)
+        found += outcomes(search, drawn[: int(sample or len(drawn))])
     print(table(found))
     return int(any(case["problem"] for case in found))
 
 
-def warm_up(folder: Path, names: Sequence[str], url: str) -> None:
+def warm_up(folder: Path, names: Sequence[str]) -> None:
     """Import what these searches import, in this process."""
     from pyswarmopt_llm.cli.app import main as swarm_llm
 
     keep_fork_server()
     for name in names:
-        search = Search(name, folder, url)
+        search = Search(name, folder)
         search._clean()
         os.chdir(search.folder)
         stdout, sys.stdout = sys.stdout, io.StringIO()

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import AutoConfig
 
-from pyswarmopt_llm.tools.export import gguf_name, reordered
-
+# Whether llama.cpp permutes the rows of queries and keys.
+PERMUTED = {"llama": True}
 Q4_0 = gguf.GGMLQuantizationType.Q4_0
 
 
@@ -74,3 +76,27 @@ def _add_tokenizer(writer: gguf.GGUFWriter, base: Path, size: int) -> None:
     special = gguf.SpecialVocab(base, load_merges=True, n_vocab=size)
     special.add_special_token["bos"] = False
     special.add_to_gguf(writer, quiet=True)
+
+
+def gguf_name(config: Any, weight: str) -> str:
+    """The name of a weight in a GGUF file, such as ``blk.0.attn_q.weight``."""
+    kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
+    table = gguf.get_tensor_name_map(kinds[config.model_type], config.num_hidden_layers)
+    name = table.get_name(weight, try_suffixes=(".weight", ".bias"))
+    if name is None:
+        raise ValueError(weight)
+    return str(name)
+
+
+def reordered(config: Any, weight: str, value: Tensor) -> Tensor:
+    """Rows of queries and keys in llama.cpp's order; other values unchanged.
+
+    For the llama architecture, its rotary embedding expects the pairs (i, i + d/2) of each head
+    side by side.
+    """
+    module = weight.rpartition(".")[0]
+    if not PERMUTED[config.model_type] or not module.endswith(("q_proj", "k_proj")):
+        return value
+    is_query = module.endswith("q_proj")
+    heads = config.num_attention_heads if is_query else config.num_key_value_heads
+    return value.reshape(heads, 2, -1, *value.shape[1:]).transpose(1, 2).reshape(value.shape)

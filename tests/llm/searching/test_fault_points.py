@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fault_points.py"
-# how many faults of each, half of them of the engine or the server
-CASES = {"served+resume": 6, "labels+resume": 3, "workers": 2}
+# how many faults of each, half of them of the engine
+CASES = {"score+resume": 4, "labels+resume": 3, "workers": 2}
 DEATHS = ("labels+resume", "workers")
 
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 import transformers
 from changed_copies import Edit, edited
-from model_server import ModelServer
-from search_helpers import louder, swarm_llm
+from search_helpers import swarm_llm
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.interfaces import LowRank
@@ -193,37 +192,3 @@ def test_a_packed_base_stays_packed(tiny_base: Path, make_expert: Callable[..., 
 def test_no_adapters_are_refused(tiny_base: Path) -> None:
     with pytest.raises(sl.UserError, match="no adapters given"):
         sl.check([], str(tiny_base))
-
-
-@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
-def test_a_running_server_is_looked_at_too(
-    kind: str,
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """As it should be, without the adapter, with half of it, and with another base."""
-    ant = louder(tiny_experts, tmp_path)[0]
-    server = ModelServer(kind, tiny_base, [ant])
-    words = ["check", ant, "--base", tiny_base, "--threads", 1, "--engine", server.url]
-    try:
-        assert swarm_llm(capsys, *words)[0] == 0
-        server.ignores_adapters = True
-        code, out, _ = swarm_llm(capsys, *words)
-        assert code == 1 and "is not applied on" in out
-        server.ignores_adapters = False
-        if kind == "llamacpp":  # vLLM is sent the adapter by this package
-            server.adapters = [
-                {name: change / 2 for name, change in adapter.items()}
-                for adapter in server.adapters
-            ]
-            code, out, _ = swarm_llm(capsys, *words)
-            assert code == 1 and "is not applied whole" in out
-        with torch.no_grad():
-            for weight in server.weights.values():
-                weight.mul_(0.5)
-        code, out, _ = swarm_llm(capsys, *words)
-        assert code == 1 and "its base differs" in out
-    finally:
-        server.stop()

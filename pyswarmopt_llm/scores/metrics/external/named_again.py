@@ -1,5 +1,5 @@
 """Permissions that a run, perhaps a stranger's, needs from its user: to execute code, and to
-contact a server.
+contact a judge.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, asks_server
+from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.own import is_function
 
@@ -52,7 +52,7 @@ def to_name_again(
     code = [(allow or field, value) for field, value in named]
     return [
         f"`{option}` {shlex.quote(value)}"
-        for option, value in (*code, *asks_server(config))
+        for option, value in code
         if value not in allowed
     ]
 
@@ -60,7 +60,7 @@ def to_name_again(
 def require(
     config: SearchConfig, allowed: Collection[str], run: Path, allow: str = "allow"
 ) -> None:
-    """Refuse a ``run.json`` that executes code, or contacts a server or a judge, unless these
+    """Refuse a ``run.json`` that executes code, or contacts a judge, unless these
     settings are given again.
 
     `allow` is the command's option for code; empty if the settings have options of their own.
@@ -70,7 +70,7 @@ def require(
     """
     code = list(runs_code(config))
     judges = list(asks_judge(config))
-    known = {value for _, value in (*code, *judges, *asks_server(config))}
+    known = {value for _, value in (*code, *judges)}
     other = sorted(set(allowed) - known)
     if other:
         raise UserError(
@@ -78,8 +78,7 @@ def require(
         )
     missing = to_name_again(config, allowed, allow)
     if missing:
-        asked = "a judge to pay for" if judges else "a server to send data to"
-        what = "code to run" if code else asked
+        what = "code to run" if code else "a judge to pay for"
         raise UserError(
             f"{run}: its run.json names {what}; if you trust it, add {' '.join(missing)}"
         )

@@ -1,44 +1,31 @@
-"""The commands of the tools: `swarm-llm analyse`, `check`, `export` and `find`."""
+"""The commands of the tools: `swarm-llm analyse`, `check` and `export`."""
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, make_dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.options import Again, Json, Quiet
-from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
+from pyswarmopt_llm.cli.options import Again, Json
+from pyswarmopt_llm.cli.running import items_bar, print_either
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import (
-    OUTPUT,
-    SETTINGS,
-    TASK,
-    Device,
-    Option,
-    ServerFolder,
-    Threads,
-)
-from pyswarmopt_llm.common.other_options import Base, Place
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Device, Option, Threads
+from pyswarmopt_llm.common.other_options import Base
 from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.report.phrases import one_line, score_text, signed
 from pyswarmopt_llm.report.remarks import only_chooses
-from pyswarmopt_llm.report.terminal import table_of
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Result
-    from pyswarmopt_llm.tools.export import Exported
-    from pyswarmopt_llm.tools.find import FindResult, RankedAdapter
 
 
 def analyse(
@@ -57,7 +44,7 @@ def analyse(
     from pyswarmopt_llm.tools.analyse import analyse
 
     folder = out or run / "analysis"
-    record = analyse(run, folder, allowed=again.allowed, tell=lambda text: echo(text, err=True))
+    record = analyse(run, folder, allowed=again.allow, tell=lambda text: echo(text, err=True))
     lines = map(with_flags, left_out_lines(record["leave_one_out"]))
     print_either(record, [*lines, f"All figures: {folder}/analysis.json"], as_json)
 
@@ -113,20 +100,17 @@ def check(
     base: Base,
     device: Device = "auto",
     threads: Threads = None,
-    engine: Place = "auto",
-    server_folder: ServerFolder = None,
     as_json: Json = False,
 ) -> None:
-    """Check that adapters apply, whole and at their scale; with --engine on a running server, too.
+    """Check that adapters apply, whole and at their scale.
 
     No examples are needed. Exit code 1 if something is wrong with one of them.
 
     Example: swarm-llm check adapters/* --base embedded:smollm2-135m
     """
-    from pyswarmopt_llm.searching.use.opening import engine_of
     from pyswarmopt_llm.tools.check import check
 
-    report = check(adapters, base, device, threads, engine_of(engine, None), server_folder)
+    report = check(adapters, base, device, threads)
     rows = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
     record = {"base": report.base, "adapters": rows, "ok": report.ok}
     print_either(record, map(str, report.adapters), as_json)
@@ -144,22 +128,22 @@ def export(
     ] = None,
     form: Annotated[
         str,
-        Option("merged, gguf or peft.", "F", name="format", choices=("merged", "gguf", "peft")),
+        Option("merged or peft.", "F", name="format", choices=("merged", "peft")),
     ] = "merged",
     rank: Annotated[
         float | None,
         Option(
-            "Truncate the adapter to rank R (peft, gguf), or to a share as 0.95; flatten others.",
+            "Truncate the adapter to rank R (peft), or to a share as 0.95; flatten others.",
             "R",
             above=0,
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a result merged, smaller, or as GGUF.
+    """Write a result merged, or as a smaller adapter.
 
-    Formats: merged (transformers, vLLM), gguf (an adapter for llama.cpp, Ollama), peft (an
-    adapter). With --rank, peft makes a plain LoRA of DoRA, saved modules and other kinds.
+    Formats: merged (transformers, vLLM, Ollama, llama.cpp's converter), peft (an adapter). With
+    --rank, peft makes a plain LoRA of DoRA, saved modules and other kinds.
 
     Example: swarm-llm export runs/first --out first-merged
     """
@@ -174,7 +158,7 @@ def export(
     if form == "peft" and base is None:
         lines += _scored_again(source.rstrip("/"), out, rank is not None, record, as_json)
     lines += [only_chooses()] if done.chooses else []
-    lines += _steps(out.rstrip("/"), form, done.base)
+    lines += [_to("serve it with vLLM", "vllm", "serve", out.rstrip("/"))] if form == "merged" else []
     print_either(record, lines, as_json)
 
 
@@ -221,7 +205,7 @@ def _metric_of(result: Result | None) -> list[str]:
     return ["--metric", metrics[0]] if ask else []
 
 
-def _written(done: Exported, out: str, rank: str) -> Iterator[str]:
+def _written(done: Any, out: str, rank: str) -> Iterator[str]:
     """The written files, and what they lack."""
     size = sum(done.files.values()) / 2**20
     yield f"wrote {out}: {', '.join(done.files)} ({size:,.1f} MiB)"
@@ -237,109 +221,5 @@ def _written(done: Exported, out: str, rank: str) -> Iterator[str]:
             yield f"Left out, and counted as lost: {left_out[0]}{also}; {held}"
 
 
-def _steps(out: str, form: str, base: str) -> Iterator[str]:
-    """Programs that run the written files."""
-    if form == "gguf":
-        if not base:
-            yield f"The base goes to {out}/base.gguf; llama.cpp's convert_hf_to_gguf.py writes it"
-        model = base or f"{out}/base.gguf"
-        yield _to("run it in llama.cpp", "llama-cli", "-m", model, "--lora", f"{out}/adapter.gguf")
-        name = Path(out).name.lower()
-        yield _to("run it in Ollama", "ollama", "create", name, "-f", f"{out}/Modelfile")
-    elif form == "merged":
-        yield _to("serve it with vLLM", "vllm", "serve", out)
-
-
 def _to(purpose: str, *words: str) -> str:
     return f"To {purpose}: {shlex.join(words)}"
-
-
-# Options of `swarm-llm eval` not listed here: another model, split, sampled replies.
-_OTHERS = frozenset(
-    [
-        "adapter",
-        "against",
-        "run",
-        "split",
-        "test",
-        "temperature",
-        "samples",
-        "seed",
-        "engine",
-        "server_folder",
-    ]
-)
-_HINTS = get_type_hints(EvalConfig, include_extras=True)
-FindConfig = make_dataclass(
-    "FindConfig",
-    [(f.name, _HINTS[f.name], f) for f in fields(EvalConfig) if f.name not in _OTHERS],
-    frozen=True,
-)
-
-
-def find(
-    settings: FindConfig,  # type: ignore[valid-type]
-    adapters: Annotated[
-        list[str] | None, typer.Argument(metavar="ADAPTERS...", help="LoRA adapters.")
-    ] = None,
-    hub: Annotated[
-        str | None, Option("Add the adapters of this base on the hub.", "ORG/NAME", TASK)
-    ] = None,
-    limit: Annotated[
-        int, Option("So many of the hub, the most downloaded.", "N", TASK, least=1, most=1000)
-    ] = 20,
-    top: Annotated[int, Option("Adapters to end with.", "K", SETTINGS, least=1)] = 4,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Rank many adapters on a task by few of its examples.
-
-    All are scored on some dev examples, the better half on more, and so on; the last line is a search
-    with the best.
-
-    Example: swarm-llm find adapters/* --base B --task questions.json
-    """
-    exam = EvalConfig(split="dev", **vars(settings))
-    if exam.task:
-        check_files(exam, [exam.task])
-    from pyswarmopt_llm.tools.find import adapters_on_hub, find
-
-    pool = [*(adapters or ()), *(adapters_on_hub(hub, limit) if hub else ())]
-    if not pool:
-        raise UserError("no adapters given; name their directories or hub ids, or give --hub")
-    with items_bar(quiet or as_json) as on_items:
-        result = find(pool, exam, top, on_items)
-    if as_json:
-        typer.echo(json.dumps(result.to_json()))
-        return
-    for line in remarks(result):
-        echo(with_flags(line), err=True)
-    open_console().print(table(result))
-    echo(f"Next: {result.search}")
-
-
-def remarks(result: FindResult) -> Iterator[str]:
-    """The unranked adapters, and the cost."""
-    for name, why in result.left_out.items():
-        yield f"left out: {name}: {why}"
-    for name in [adapter.name for adapter in result.ranking[: result.top]]:
-        if name in result.warnings:
-            yield f"warning: {name}: {result.warnings[name]}"
-    ranked = counted(len(result.ranking), "adapter")
-    yield f"{ranked} ranked by {result.passes:,} forward passes of an example"
-
-
-def table(result: FindResult) -> Table:
-    """The best adapters, and the bare base."""
-    title = f"{result.task} dev, {result.metric}, {result.scoring} scoring"
-    headings = ("adapter", "score", "95% interval", "P(right)", "examples")
-    return table_of(title, headings, map(_cells, (*result.ranking[: result.top], result.base)))
-
-
-def _cells(adapter: RankedAdapter) -> Iterator[str]:
-    low, high = adapter.interval
-    yield adapter.name
-    yield f"{adapter.score:.3f}"
-    yield f"{low:.3f} to {high:.3f}"
-    yield f"{adapter.probability:.3f}"
-    yield str(len(adapter.answers))
