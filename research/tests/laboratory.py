@@ -14,7 +14,7 @@ RESEARCH = ROOT / "research"
 BENCHMARKS = RESEARCH / "benchmarks"
 FOLDERS = [RESEARCH / "tools", BENCHMARKS, *filter(Path.is_dir, BENCHMARKS.iterdir())]
 PLACES = [*map(str, FOLDERS), str(ROOT / "benchmarks" / "bbob")]
-REMOVED = "68774130"  # the commit that has the scripts, tests and writers that were deleted
+REMOVED = ("68774130", "77503a22")  # the commits that have what was deleted since
 sys.path += PLACES  # for what a script imports when a function of it is called
 
 
@@ -29,10 +29,13 @@ def script(name: str) -> Any:
 
 
 @cache
-def removed() -> frozenset[str]:
-    """The files of `research` that are in the commit `REMOVED` and no longer here; none are known
-    where the repository came without its history.
+def removed() -> dict[str, set[str]]:
+    """Of each of these commits the files of `research` that are no longer here; of none where the
+    repository came without its history.
     """
-    command = ["git", "ls-tree", "-r", "--name-only", REMOVED, "research"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return frozenset(name for name in listed.stdout.split() if not (ROOT / name).exists())
+    found = {}
+    for commit in REMOVED:
+        command = ["git", "ls-tree", "-r", "--name-only", commit, "research"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        found[commit] = {name for name in listed.stdout.split() if not (ROOT / name).exists()}
+    return found

@@ -5,24 +5,21 @@ r"""Rivals of a search where an item has a score and no margin: the laboratory's
         --outcomes research/evidence/written-rivals.jsonl
 
 The tasks, items and metric are those of `written_lab.py`, and so is the budget: as many replies to
-dev items as 40 evaluations of all of them take, or ten times as many for a method whose name ends
-in ``-10x``. Finding the best single expert counts. A line of the outcomes is a method, a task and a
-seed, with 1 for each right answer of a test item and 0 for a wrong one, and the replies to dev
-items that it took. What has its line is not run again; a method that draws nothing has one seed.
+dev items as 40 evaluations of all of them take. Finding the best single expert counts. A line of
+the outcomes is a method, a task and a seed, with 1 for each right answer of a test item and 0 for a
+wrong one, and the replies to dev items that it took. What has its line is not run again; a method
+that draws nothing has one seed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from evolution import EvolutionOptions, evolve
-from grpo import GrpoOptions, train
 from iteration import EVALUATIONS
 from runs import NEW_TOKENS, TASKS, parser, written
 
@@ -41,21 +38,8 @@ from pyswarmopt_rivals.bench import Bench, Trial, as_patch
 from pyswarmopt_rivals.methods import load_method
 
 VOTES = 8  # replies to a test item that vote
-# Chosen on t1 to t3.
-EVOLUTION = EvolutionOptions(pairs=10, items=50, sigma=0.02, lr=0.003)
-GRPO = GrpoOptions(prompts=20, lr=3e-3)
-
-
-@dataclass(frozen=True)
-class Result:
-    """The score of each test item, and further fields of the line."""
-
-    test: Sequence[float]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-Run = Callable[[Trial, int], Result]
-"""The dev items under a budget, and a seed -> what came of it."""
+Run = Callable[[Trial, int], Sequence[float]]
+"""The dev items under a budget, and a seed -> the score of each test item."""
 
 Start = Callable[[Trial], Patch]
 """The model that a method starts from."""
@@ -63,10 +47,9 @@ Start = Callable[[Trial], Patch]
 
 @dataclass(frozen=True)
 class Rival:
-    """A method, how many times the usual budget it has, and whether another seed can change it."""
+    """A method, and whether another seed can change it."""
 
     run: Run
-    times: int = 1
     chance: bool = True
 
 
@@ -87,24 +70,24 @@ def the_sum(trial: Trial) -> Patch:
     return space.realise(torch.ones(len(trial.bench.experts), dtype=torch.float64))
 
 
-def scored(trial: Trial, patch: Patch) -> Result:
+def scored(trial: Trial, patch: Patch) -> Sequence[float]:
     """A model on the test items."""
-    return Result(trial.bench.score(patch, "test").per_item)
+    return trial.bench.score(patch, "test").per_item
 
 
-def as_it_is(start: Start, trial: Trial, seed: int) -> Result:
+def as_it_is(start: Start, trial: Trial, seed: int) -> Sequence[float]:
     """A model that is only looked up."""
     return scored(trial, start(trial))
 
 
-def merged(method: str, trial: Trial, seed: int) -> Result:
+def merged(method: str, trial: Trial, seed: int) -> Sequence[float]:
     """A searching method of `compare`, with its own defaults."""
     experts, rule = trial.bench.experts, load_method(method)
     settings = rule.settings(len(experts), None, seed=seed)
     return scored(trial, rule.execute(experts, replace(settings, trial=trial)).patch)
 
 
-def majority(start: Start, trial: Trial, seed: int) -> Result:
+def majority(start: Start, trial: Trial, seed: int) -> Sequence[float]:
     """The most frequent of several sampled replies (self-consistency, Wang et al. 2023)."""
     bench = trial.bench
     bench.engine.load(start(trial))
@@ -115,7 +98,7 @@ def majority(start: Start, trial: Trial, seed: int) -> Result:
     chosen = []
     for row in range(0, len(replies), VOTES):
         chosen.append(most_frequent(replies[row : row + VOTES]))
-    return Result(exact_match(bench.task.test, chosen))
+    return exact_match(bench.task.test, chosen)
 
 
 def most_frequent(replies: Sequence[str]) -> str:
@@ -125,40 +108,16 @@ def most_frequent(replies: Sequence[str]) -> str:
     return said[max(range(len(said)), key=lambda i: words.count(words[i]))] if said else ""
 
 
-def evolved(start: Start, options: EvolutionOptions, trial: Trial, seed: int) -> Result:
-    """Evolution strategies from a model."""
-    return scored(trial, evolve(trial, start(trial), trial.bench.experts[0].info, options, seed))
-
-
-def reinforced(start: Start, options: GrpoOptions, trial: Trial, seed: int) -> Result:
-    """GRPO from a model."""
-    info = trial.bench.experts[0].info
-    result = train(trial, start(trial), info, exact_match, options, seed, NEW_TOKENS)
-    return Result(scored(trial, result.patch).test, {"rewarded": round(result.rewarded, 3)})
-
-
 def rivals() -> dict[str, Rival]:
     """Name -> method."""
-    methods = {
+    return {
         "base": Rival(partial(as_it_is, the_base), chance=False),
         "sum": Rival(partial(as_it_is, the_sum), chance=False),
         "lorahub": Rival(partial(merged, "lorahub")),
         "natural-niches": Rival(partial(merged, "natural-niches")),
+        f"base-majority-{VOTES}": Rival(partial(majority, the_base)),
+        f"best-majority-{VOTES}": Rival(partial(majority, the_best)),
     }
-    starts: dict[str, Start] = {"base": the_base, "best": the_best}
-    for name, start in starts.items():
-        evolution = partial(evolved, start, EVOLUTION)
-        low_rank = partial(evolved, start, replace(EVOLUTION, noise_rank=1))
-        policy_gradient = partial(reinforced, start, GRPO)
-        methods |= {
-            f"{name}-majority-{VOTES}": Rival(partial(majority, start)),
-            f"es-{name}": Rival(evolution),
-            f"es-low-rank-{name}": Rival(low_rank),
-            f"grpo-{name}": Rival(policy_gradient),
-            f"es-{name}-10x": Rival(evolution, times=10),
-            f"grpo-{name}-10x": Rival(policy_gradient, times=10),
-        }
-    return methods
 
 
 def benches(lab: Path, out: Path, tasks: Sequence[str]) -> dict[str, Bench]:
@@ -190,11 +149,11 @@ def main() -> None:
             for seed in options.seeds if methods[name].chance else [0]:
                 if (name, task, seed) in done:
                     continue
-                trial = Trial(bench, methods[name].times * EVALUATIONS * bench.dev_items)
-                result = methods[name].run(trial, seed)
-                test = "".join(str(int(value)) for value in result.test)
+                trial = Trial(bench, EVALUATIONS * bench.dev_items)
+                values = methods[name].run(trial, seed)
+                test = "".join(str(int(value)) for value in values)
                 row = {"method": name, "task": task, "seed": seed, "test": test}
-                row |= {"items": trial.spent, **result.facts}
+                row["items"] = trial.spent
                 with options.outcomes.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
                 print(task, seed, name, f"{test.count('1') / len(test):.3f}", flush=True)
