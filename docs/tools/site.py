@@ -22,7 +22,6 @@ from mkdocs.structure.pages import Page
 import pyswarmopt
 import pyswarmopt_llm
 from pyswarmopt.cli.app import app as pyswarmopt_app
-from pyswarmopt.cli.help import default_of, grouped
 from pyswarmopt_llm.cli.app import app as swarm_llm_app
 from pyswarmopt_llm.common.registry import plugins
 
@@ -140,11 +139,27 @@ def command_page(command: Any, parent: Any, name: str) -> Iterator[str]:
             yield from (
                 ("```text", text, "```", "") if "\n  " in text else (" ".join(text.split()), "")
             )
-    for heading, params in grouped(command, ctx, hidden=True):
+    for heading, params in grouped(command.get_params(ctx)).items():
         yield from (f"| {heading} | | default |", "|---|---|---|")
         for param in params:
             yield option_row(param)
         yield ""
+
+
+def grouped(params: list[Any]) -> dict[str, list[Any]]:
+    """A command's arguments and options under the headings of its help."""
+    groups: dict[str, list[Any]] = {}
+    for param in params:
+        usual = "Arguments" if param.param_type_name == "argument" else "Options"
+        groups.setdefault(param.rich_help_panel or usual, []).append(param)
+    return groups
+
+
+def default_of(param: Any) -> Any:
+    """The default worth showing: none for switches, and for options that are simply not given."""
+    if param.param_type_name == "argument" or param.is_flag or callable(param.default):
+        return None
+    return None if param.default in ("", [], ()) else param.default
 
 
 def option_row(param: Any) -> str:

@@ -1,6 +1,4 @@
-"""The command `pyswarmopt`: one file per command, listed in `app.py`. All except `lesson` need
-typer (extra: toy).
-"""
+"""The command `pyswarmopt`; all of it except `lesson` needs typer (extra: toy)."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        from pyswarmopt.cli.app import run
+        from pyswarmopt.cli.app import run_line
     except ImportError as error:
         if error.name not in ("typer", "rich"):
             raise
@@ -28,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         raise SystemExit(
             complain("the command needs typer and rich: install the extra 'toy'")
         ) from None
-    raise SystemExit(run(arguments))
+    raise SystemExit(run_line(arguments))
 
 
 def _write_lesson(arguments: Sequence[str]) -> NoReturn:

@@ -1,133 +1,125 @@
-"""`pyswarmopt compare`: recipes compared on test functions."""
+"""`pyswarmopt compare`: the searches, and their table."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
+from rich.box import SIMPLE_HEAD
+from rich.progress import Progress
+from rich.table import Table
 
+from pyswarmopt._compare import Comparison, compare
+from pyswarmopt.algorithms import registry
+from pyswarmopt.algorithms.own_file import made_recipe
+from pyswarmopt.base.own_file import object_of
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.options import Dim, Json, Particles
 from pyswarmopt.cli.terminal import open_console
+from pyswarmopt.inspect.plot.curves import interval_name
+from pyswarmopt.teaching.functions.problems import problem
 
 if TYPE_CHECKING:
-    from pyswarmopt._compare import Comparison, Paired
+    from pyswarmopt.algorithms.recipe import Recipe
+
+Found = dict[str, Comparison]  # by function
 
 
-def command(
-    functions: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FUNCTION...",
-            help="Names of `pyswarmopt list`, also as shifted:NAME, rotated:NAME.",
-        ),
-    ],
-    recipes: Annotated[
-        str, typer.Option(metavar="R,R", help="Comma-separated recipes; FILE.py:NAME for yours.")
-    ] = "constriction,spso2011,clpso",
-    dim: Dim = 5,
-    particles: Particles = None,
-    max_evals: Annotated[
-        int, typer.Option(min=1, metavar="E", help="Evaluation budget of each search.")
-    ] = 5000,
-    seeds: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Searches of each pair, with seeds 0 to N-1.")
-    ] = 15,
-    as_json: Json = False,
-) -> None:
-    """Compare recipes: median result over seeds with its 95% interval, and a paired test of each
-    against the first: seeds on which it is better, p of a sign test (Holm-corrected).
+def named(words: str) -> dict[str, Recipe | None]:
+    """Name -> recipe, from a list with commas; a FILE.py:NAME is called NAME.
 
-    Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,mine.py:mine --dim 10
+    Raises:
+        ValueError: no recipe, an unknown one, two with one name, or a file without it.
     """
-    from rich.progress import Progress
+    found: dict[str, Recipe | None] = {}
+    for word in dict.fromkeys(part.strip() for part in words.split(",") if part.strip()):
+        _, own, name = word.rpartition(":")
+        name = name if own else name.replace("-", "_")
+        if name in found:
+            raise ValueError(f"--recipes: two are called {name}; rename yours")
+        if own:
+            found[name] = made_recipe(object_of(word, "--recipes"), f"--recipes {word}")
+        else:
+            found[name] = None if name == "default" else registry.get(name)
+    if not found:
+        raise ValueError("--recipes: name at least one, such as constriction,clpso")
+    return found
 
-    from pyswarmopt._compare import compare
-    from pyswarmopt.cli.own_recipe import named
-    from pyswarmopt.teaching.functions.problems import problem
 
-    made = named(recipes)
+def search_all(
+    functions: list[str], recipes: dict[str, Recipe | None], dim: int, seeds: int, hidden: bool,
+    **options: Any,
+) -> Found:  # fmt: skip
+    """All searches, with a progress bar on stderr unless it is hidden."""
     problems = [problem(name, dim) for name in dict.fromkeys(functions)]
-    found: dict[str, Comparison] = {}
-    with Progress(console=open_console(stderr=True), transient=True, disable=as_json) as progress:
-        task = progress.add_task("searches", total=len(problems) * len(made) * seeds)
+    found: Found = {}
+    with Progress(console=open_console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task("searches", total=len(problems) * len(recipes) * seeds)
         for one in problems:
             found[one.name] = compare(
-                one.function, one.bounds, made, seeds, one.optimum,
-                on_run=lambda: progress.advance(task), max_evals=max_evals, population=particles,
+                one.function, one.bounds, recipes, seeds, one.optimum,
+                on_run=lambda: progress.advance(task), **options,
             )  # fmt: skip
-    if as_json:
-        told = [entry for name, comparison in found.items() for entry in _entries(name, comparison)]
-        about = {"dim": dim, "max_evals": max_evals, "seeds": seeds, "outcomes": told}
-        about["mean_ranks"] = _mean_ranks(found)
-        typer.echo(json.dumps(about))
-    else:
-        _table(found, dim, max_evals, seeds)
-        if len(found) > 1 and len(made) > 1:
-            _ranks(found)
+    return found
 
 
-def _entries(function: str, comparison: Comparison) -> list[dict[str, Any]]:
-    """The function's entry in `--json`: one for each recipe."""
-    paired = comparison.paired()
-    return [
-        {
-            "function": function,
-            "recipe": name,
-            "optimum": comparison.optimum,
-            "finals": comparison.finals(name).tolist(),
-            "median": comparison.median(name),
-            "interval": list(comparison.interval(name)),
-            "against_first": paired[name]._asdict() if name in paired else None,
-        }
-        for name in comparison.results
-    ]
-
-
-def _table(found: dict[str, Comparison], dim: int, max_evals: int, seeds: int) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from pyswarmopt.inspect.plot.curves import interval_name
-
-    sizes = counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")
-    first = next(iter(next(iter(found.values())).results))
-    console = open_console()
-    console.print(", ".join(["distance to the optimum", *sizes]))
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in "function", "recipe":
-        table.add_column(heading, no_wrap=True)
-    for heading in "median", interval_name(seeds), "wins", "p":
-        table.add_column(heading, justify="right")
+def entries(found: Found) -> list[dict[str, Any]]:
+    """For `--json`: an entry for each function and recipe."""
+    told = []
     for function, comparison in found.items():
         paired = comparison.paired()
-        best = min(comparison.median(name) for name in comparison.results)
         for name in comparison.results:
-            median = comparison.median(name)
-            low, high = comparison.interval(name)
-            table.add_row(
-                function if name == first else "", name,
-                f"{median:.3g}{' *' if median == best else '  '}", f"{low:.2g} to {high:.2g}",
-                *(_against(paired[name]) if name in paired else ()),
-            )  # fmt: skip
+            entry = {
+                "function": function,
+                "recipe": name,
+                "optimum": comparison.optimum,
+                "finals": comparison.finals(name).tolist(),
+                "median": comparison.median(name),
+                "interval": list(comparison.interval(name)),
+                "against_first": paired[name]._asdict() if name in paired else None,
+            }
+            told.append(entry)
+    return told
+
+
+def show(found: Found, heading: str, seeds: int) -> None:
+    """Print the table, and the mean ranks over several functions."""
+    first = next(iter(next(iter(found.values())).results))
+    console = open_console()
+    console.print(heading)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in "function", "recipe":
+        table.add_column(column, no_wrap=True)
+    for column in "median", interval_name(seeds), "wins", "p":
+        table.add_column(column, justify="right")
+    for function, comparison in found.items():
+        _add_rows(table, function, comparison)
         table.add_section()
     console.print(table)
     console.print(
-        f"*: best median; wins: seeds on which a recipe beats {first}; p: sign test of them, "
-        "Holm-corrected"
+        f"*: best median; wins: seeds on which a recipe beats {first}; p: sign test, Holm-corrected"
     )
+    ranks = mean_ranks(found)
+    if len(found) > 1 and len(ranks) > 1:
+        told = ", ".join(f"{name} {ranks[name]:.2g}" for name in sorted(ranks, key=ranks.__getitem__))
+        console.print(f"mean rank over {counted(len(found), 'function')}: {told}")
 
 
-def _ranks(found: dict[str, Comparison]) -> None:
-    """Print each recipe's mean rank over the functions, best first."""
-    ranks = _mean_ranks(found)
-    told = [f"{name} {ranks[name]:.2g}" for name in sorted(ranks, key=lambda name: ranks[name])]
-    open_console().print(f"mean rank over {counted(len(found), 'function')}: {', '.join(told)}")
+def _add_rows(table: Table, function: str, comparison: Comparison) -> None:
+    paired = comparison.paired()
+    best = min(comparison.median(name) for name in comparison.results)
+    for name in comparison.results:
+        median = comparison.median(name)
+        low, high = comparison.interval(name)
+        star = " *" if median == best else "  "
+        row = [function, name, f"{median:.3g}{star}", f"{low:.2g} to {high:.2g}"]
+        if name in paired:
+            pair = paired[name]
+            row += [f"{pair.better} of {pair.better + pair.worse}", f"{pair.p:.2g}"]
+        table.add_row(*row)
+        function = ""  # it stands in its first row
 
 
-def _mean_ranks(found: dict[str, Comparison]) -> dict[str, float]:
+def mean_ranks(found: Found) -> dict[str, float]:
     """Recipe -> mean over the functions of the rank of its median, 1 for the least; ties share
     their mean rank.
     """
@@ -136,7 +128,3 @@ def _mean_ranks(found: dict[str, Comparison]) -> dict[str, float]:
     better = (medians[:, None] < medians[:, :, None]).sum(axis=2)
     equal = (medians[:, None] == medians[:, :, None]).sum(axis=2)
     return dict(zip(names, (better + (equal + 1) / 2).mean(axis=0).tolist(), strict=True))
-
-
-def _against(paired: Paired) -> tuple[str, str]:
-    return f"{paired.better} of {paired.better + paired.worse}", f"{paired.p:.2g}"

@@ -82,12 +82,12 @@ def resume(
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
     animate: Annotated[
-        Path | None, Option("Also draw the search as a film: .html or .gif.", "FILE", OUTPUT)
+        Path | None, Option("Also draw the search as an animation, .gif.", "FILE", OUTPUT)
     ] = None,
 ) -> None:
     """Write RUN/report.html again; useful after a task file was restored.
 
-    Example: swarm-llm report runs/first --animate first.html
+    Example: swarm-llm report runs/first --animate first.gif
     """
     from pyswarmopt_llm.report.finished import write_film, write_report
 

@@ -65,7 +65,7 @@ def write_film(path: Path, target: Path) -> Path:
 
     Args:
         path: the run's directory.
-        target: an .html page with a player, or a .gif (needs matplotlib).
+        target: a new .gif (needs matplotlib).
 
     Returns:
         The target.
@@ -80,7 +80,7 @@ def write_film(path: Path, target: Path) -> Path:
         raise UserError(str(error)) from error
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{target}: a GIF needs {error.name}; install the extra 'toy', or give a name in .html"
+            f"{target}: an animation needs {error.name}; install the extra 'toy'"
         ) from error
     except OSError as error:
         why = f"cannot be written ({error.strerror}); check its permissions"

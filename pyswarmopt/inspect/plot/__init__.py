@@ -1,4 +1,4 @@
-"""Pictures of searches: convergence, diversity, paths, forces, landscapes, animations.
+"""Pictures of searches: convergence, diversity, paths, forces, landscapes, fronts, animations.
 
 matplotlib (extra: toy) is imported when a picture is made. Every function takes the axes to draw
 on, or makes a pyplot figure, and returns the axes: ``plt.show()`` and notebooks show that figure,
@@ -19,10 +19,15 @@ result of `swarm-llm`'s search.
 from __future__ import annotations
 
 from pyswarmopt.inspect.plot.animation import animate
-from pyswarmopt.inspect.plot.curves import convergence, diversity
+from pyswarmopt.inspect.plot.curves import convergence, diversity, front
 from pyswarmopt.inspect.plot.plane import forces, landscape, trajectory
 from pyswarmopt.inspect.plot.trace import Trace, trace
 
 __all__ = [
-    "Trace", "animate", "convergence", "diversity", "forces", "landscape", "trace", "trajectory",
+    "Trace", "animate", "convergence", "diversity", "forces", "front", "landscape", "trace",
+    "trajectory",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -16,6 +16,8 @@ from pyswarmopt.inspect.plot.trace import Trace, trace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from pyswarmopt.driver.multi.multiobjective import MultiResult
+
 SMALLEST = 1e-16  # drawn instead of 0 on a logarithmic axis
 
 
@@ -85,6 +87,39 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("evaluations")
     ax.set_ylabel("mean distance from the middle")
     ax.set_yscale("log")
+    return ax
+
+
+def front(result: MultiResult, ax: Axes | None = None, objectives: tuple[int, int] = (0, 1)) -> Axes:
+    """The front of a search with several objectives, over all evaluated points if they were kept.
+
+    Args:
+        result: result of `pyswarmopt.minimize_multi`.
+        ax: axes to draw on; default: new ones.
+        objectives: the two that are drawn, counted from 0.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> import matplotlib.pyplot
+        >>> matplotlib.use("agg")
+        >>> import pyswarmopt as pso
+        >>> r = pso.minimize_multi(lambda x: [x[0] ** 2, (x[0] - 2) ** 2], [(-9, 9)], max_evals=60, seed=1)
+        >>> pso.plot.front(r).get_ylabel()
+        'objective 1'
+        >>> matplotlib.pyplot.close("all")
+    """
+    i, j = objectives
+    ax = axes_or_new(ax)
+    try:
+        values = result.evaluated()[1]
+        ax.plot(values[:, i], values[:, j], ".", color="0.8", label="evaluated", zorder=1)
+    except ValueError:  # they were not kept
+        pass
+    ax.plot(result.fun[:, i], result.fun[:, j], "o", color="#2560c9", label="front")
+    ax.set(xlabel=f"objective {i}", ylabel=f"objective {j}")
+    ax.legend(frameon=False)
     return ax
 
 

@@ -5,13 +5,14 @@ move.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.inspect.plot.curves import axes_or_new
-from pyswarmopt.inspect.plot.trace import trace
+from pyswarmopt.inspect.plot.trace import Trace, trace
 from pyswarmopt.inspect.step import Step
 from pyswarmopt.parts.bounds import read_bounds
 
@@ -97,7 +98,12 @@ def landscape(
     return ax
 
 
-def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None) -> Axes:
+def trajectory(
+    source: Any,
+    ax: Axes | None = None,
+    particles: int | None = None,
+    parameters: tuple[str, str] | None = None,
+) -> Axes:
     """The trajectory of each particle, from its start (hollow) to its end (filled), with a star at
     the best point.
 
@@ -111,28 +117,32 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
         source: a source for `trace`, with positions kept.
         ax: axes to draw on, for example a `landscape`'s; default: new ones.
         particles: number of particles shown, from the first; default: all.
+        parameters: names of the two parameters of a space to draw, as the axes have them.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: a source that cannot be plotted, or without positions.
+        ValueError: a source that cannot be plotted, or without positions; an unknown parameter.
 
     Example:
         >>> import matplotlib.pyplot
         >>> matplotlib.use("agg")
         >>> import pyswarmopt as pso
-        >>> r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, "fips", max_evals=200, seed=0, history="particles")
-        >>> ax = pso.plot.trajectory(r)
-        >>> ax.get_xlabel()
-        '$x_1$'
+        >>> space = {"rate": (0.0, 1.0), "kind": ["a", "b"], "size": (1.0, 2.0)}
+        >>> r = pso.minimize(lambda rate, kind, size: rate * size, space=space, max_evals=30, seed=0)
+        >>> ax = pso.plot.trajectory(r, parameters=("rate", "kind"))
+        >>> ax.get_xlabel(), [text.get_text() for text in ax.get_yticklabels()]
+        ('rate', ['a', 'b'])
         >>> matplotlib.pyplot.close(ax.figure)
     """
     import matplotlib as mpl
     from matplotlib.collections import LineCollection
 
     t = trace(source)
-    flatten, labels = to_plane(t.positions())
+    if parameters is not None:
+        t = _only(t, parameters)
+    flatten, labels = to_plane(t)
     ax = axes_or_new(ax)
     numbers = np.unique(t.particles)[:particles]
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(numbers)))
@@ -146,9 +156,20 @@ def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None
     best = flatten(t.x[[costs.argmin()]])[0]
     ax.plot(*best, "*", color="crimson", markersize=13, label="best")
     if not ax.get_xlabel():
-        ax.set_xlabel(labels[0])
-        ax.set_ylabel(labels[1])
+        ax.set(xlabel=labels[0], ylabel=labels[1])
+        for axis, name in zip((ax.xaxis, ax.yaxis), labels, strict=True):
+            if name in t.options:
+                axis.set_ticks(range(len(t.options[name])), [str(o) for o in t.options[name]])
     return ax
+
+
+def _only(t: Trace, parameters: tuple[str, str]) -> Trace:
+    """The trace in two of its parameters."""
+    unknown = [name for name in parameters if name not in t.names]
+    if unknown:
+        raise ValueError(f"parameters: there is no {unknown[0]}, but {', '.join(t.names)}")
+    columns = [t.names.index(name) for name in parameters]
+    return replace(t, x=t.positions()[:, columns], named={}, names=parameters)
 
 
 def faded(path: Floats, colour: Any, length: int) -> tuple[list[Floats], list[Colour]]:
@@ -206,13 +227,14 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     return ax
 
 
-def to_plane(x: Floats) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
-    """Points (m, D) projected to the plane, and the names of its axes."""
+def to_plane(t: Trace) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
+    """A projection of points (m, D) to the plane of a search, and the names of its axes."""
+    x = t.positions()
     if x.shape[1] == 2:
-        return (lambda points: points), ("$x_1$", "$x_2$")
+        return (lambda points: points), (t.name(0), t.name(1))
     middle = x.mean(axis=0)
     # with one principal component, the second has length 0
     _, lengths, axes = np.linalg.svd(np.pad(x - middle, ((0, 2), (0, 1))), full_matrices=False)
     shares = lengths**2 / max((lengths**2).sum(), np.finfo(np.float64).tiny)
-    names = [f"principal component {k + 1} ({shares[k]:.0%})" for k in (0, 1)]
-    return (lambda points: (points - middle) @ axes[:2, :-1].T), (names[0], names[1])
+    first, second = (f"principal component {k + 1} ({shares[k]:.0%})" for k in (0, 1))
+    return (lambda points: (points - middle) @ axes[:2, :-1].T), (first, second)

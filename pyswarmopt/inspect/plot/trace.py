@@ -12,6 +12,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.driver.history import History, ParticleRecord
+from pyswarmopt.driver.problem.space import Choice
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.step import Step
 
@@ -30,6 +31,8 @@ class Trace:
         x: evaluated positions, (E, D).
         values: their values, (E,).
         named: named points, (D,): the base and the experts of a `swarm-llm` run.
+        names: names of the coordinates; empty: x_1, x_2, ...
+        options: of each coordinate that is a choice, its options by name.
 
     Example:
         >>> import pyswarmopt as pso
@@ -46,6 +49,12 @@ class Trace:
     x: Floats
     values: Floats
     named: Mapping[str, Floats] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    options: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def name(self, i: int) -> str:
+        """The name of coordinate i, as an axis has it."""
+        return self.names[i] if self.names else f"$x_{i + 1}$"
 
     def positions(self) -> Floats:
         """All positions, round by round, (E, D); ValueError if only values were kept."""
@@ -85,7 +94,7 @@ def trace(source: Any) -> Trace:
     if isinstance(source, Trace):
         return source
     if isinstance(source, Result):
-        return _of_history(source.history, source.maximize)
+        return _of_result(source)
     if isinstance(source, str | Path) or hasattr(source, "run"):
         return _of_folder(Path(getattr(source, "run", source)))
     if isinstance(source, Sequence) and source and all(isinstance(step, Step) for step in source):
@@ -94,6 +103,20 @@ def trace(source: Any) -> Trace:
         f"{type(source).__name__} cannot be plotted: give a Result, recorded steps or a run's "
         "folder"
     )
+
+
+def _of_result(result: Result) -> Trace:
+    found = _of_history(result.history, result.maximize)
+    if result.space is None:
+        return found
+    names = []
+    options = {}
+    for name in result.space.names:
+        parameter = result.space.parameter(name)
+        names.append(f"log({name})" if getattr(parameter, "log", False) else name)
+        if isinstance(parameter, Choice):
+            options[name] = parameter.options
+    return replace(found, names=names, options=options)
 
 
 def _of_history(history: History, maximize: bool) -> Trace:
@@ -138,17 +161,16 @@ def _of_folder(folder: Path) -> Trace:
 
 def _named(folder: Path, dim: int) -> dict[str, Floats]:
     """The base and the experts of a run; empty unless each coefficient is an expert's."""
-    result = folder / "result.json"
     about = folder / "run.json"
-    names: list[str] = []
-    if result.is_file():
-        names = list(json.loads(result.read_text(encoding="utf-8")).get("coefficients", {}))
-    elif about.is_file():
-        experts = json.loads(about.read_text(encoding="utf-8"))["config"]["experts"]
-        names = [Path(expert).name for expert in experts]
-    if len(names) != dim:
+    if not about.is_file():
         return {}
-    return {"base": np.zeros(dim), **dict(zip(names, np.eye(dim), strict=True))}
+    experts = json.loads(about.read_text(encoding="utf-8"))["config"]["experts"]
+    if len(experts) != dim:
+        return {}
+    named = {"base": np.zeros(dim)}
+    for expert, corner in zip(experts, np.eye(dim), strict=True):
+        named[Path(expert).name] = corner
+    return named
 
 
 def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:

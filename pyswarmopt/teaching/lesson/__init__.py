@@ -15,6 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pyswarmopt.base.files import check_new, write_new
+
 STORED = "recorded.json.gz"
 SCRIPTS = (
     "swarm.js",
@@ -40,16 +42,15 @@ TEST: list[dict[str, Any]] = _TEXTS["test"]
 
 
 def write(out: Path) -> int:
-    """Write the lesson and return its size in bytes.
+    """Write the lesson to a new file and return its size in bytes.
 
     Raises:
-        ValueError: `out` does not end in .html, or its folder does not exist.
+        ValueError: `out` does not end in .html, exists, or its folder does not exist.
     """
-    if out.suffix != ".html":
-        raise ValueError(f"--out {out}: the lesson is an HTML page; give a name that ends in .html")
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"--out {out}: its folder does not exist; create it first")
-    return out.write_bytes(page().encode())
+    check_new(out, [".html"])
+    content = page().encode()
+    write_new(out, content)
+    return len(content)
 
 
 def page() -> str:

@@ -129,51 +129,50 @@ def run_of(folder: Path, names: list[str]) -> Path:
     return folder
 
 
-def film_of(path: Path) -> dict:
-    """What a page with a player shows."""
-    text = path.read_text(encoding="utf-8")
-    assert "http" not in text.split('id="data">')[1] and "default-src 'none'" in text
-    film: dict = json.loads(text.split('id="data">')[1].split("</script>")[0])
-    return film
-
-
-@pytest.mark.parametrize("n", [2, 9])
-def test_an_animation_of_a_run_names_the_base_and_every_expert(n: int, tmp_path: Path) -> None:
-    names = [f"expert-{i}" for i in range(n)]
-    film = film_of(pso.plot.animate(run_of(tmp_path, names), tmp_path / "run.html"))
-    assert [name for name, _, _ in film["named"]] == ["base", *names]
-    labels = np.array([place for _, _, place in film["named"]])
-    assert (labels >= 0).all() and (labels <= film["side"]).all()
-    apart = abs(labels[:, None] - labels[None]) + 1e3 * np.eye(n + 1)[..., None]
-    assert ((apart[..., 0] > 6 * len("expert-0")) | (apart[..., 1] > 12)).all()
-    named = np.array([point for _, point, _ in film["named"]])
-    places = np.array([at for places in film["rounds"] for _, *at in places])
-    mixtures = pso.plot.trace(tmp_path).positions()
-    real = np.vstack([np.zeros(n), np.eye(n), mixtures])
-    spread = mixtures - mixtures.mean(axis=0)
-    plane = np.eye(2) if n == 2 else np.linalg.svd(spread)[2][:2]  # the principal components
-    flat = np.linalg.norm((real[:, None] - real[None]) @ plane.T, axis=2)
-    drawn = np.vstack([named, places])
-    seen = np.linalg.norm(drawn[:, None] - drawn[None], axis=2)
-    assert np.allclose(seen, flat * seen.max() / flat.max(), atol=0.3)
-
-
-def test_an_animation_shows_any_number_of_dimensions(tmp_path: Path) -> None:
-    result = search("particles", dim=5)
-    path = pso.plot.animate(result, tmp_path / "swarm.gif")
+def test_an_animation_has_a_frame_per_round_in_any_number_of_dimensions(tmp_path: Path) -> None:
+    path = pso.plot.animate(search("particles", dim=5), tmp_path / "swarm.gif")
     assert pytest.importorskip("PIL.Image").open(path).n_frames == 10
-    film = film_of(pso.plot.animate(result, tmp_path / "swarm.html"))
-    assert "principal component 1" in film["axes"][0] and film["ground"] is None
-    assert film["best"][-1] == f"{result.fun:.4g}"
 
 
-def test_a_long_search_is_a_small_page(tmp_path: Path) -> None:
-    result = pso.minimize(
-        ackley, BOX, pso.recipes.constriction(), max_evals=2000, seed=0, history="particles"
-    )
-    path = pso.plot.animate(result, tmp_path / "swarm.html", ackley, BOX)
-    assert path.stat().st_size < 1_000_000
-    assert sum(map(len, film_of(path)["rounds"])) == len(pso.plot.trace(result).positions())
+def test_an_animation_of_a_run_names_the_base_and_every_expert(tmp_path: Path) -> None:
+    names = [f"expert-{i}" for i in range(4)]
+    run = run_of(tmp_path, names)
+    named = pso.plot.trace(run).named
+    assert list(named) == ["base", *names] and named["expert-2"].tolist() == [0, 0, 1, 0]
+    assert pso.plot.animate(run, tmp_path / "run.gif").stat().st_size > 1000
+
+
+def test_an_animation_writes_neither_over_a_file_nor_through_a_link(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.gif"
+    mine.write_bytes(b"mine")
+    (tmp_path / "link.gif").symlink_to(mine)
+    (tmp_path / "broken.gif").symlink_to(tmp_path / "absent.gif")
+    for name in "mine.gif", "link.gif", "broken.gif":
+        with pytest.raises(ValueError, match="exists"):
+            pso.plot.animate(search("particles"), tmp_path / name)
+    assert mine.read_bytes() == b"mine" and not (tmp_path / "absent.gif").exists()
+
+
+SPACE = {"rate": pso.log(0.1, 1.0), "kind": ["a", "b"], "size": (1.0, 2.0)}
+
+
+def test_parameters_are_drawn_by_name() -> None:
+    result = pso.minimize(lambda rate, kind, size: rate * size, space=SPACE, max_evals=30, seed=0)
+    ax = pso.plot.trajectory(result, parameters=("log(rate)", "kind"))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("log(rate)", "kind")
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
+    with pytest.raises(ValueError, match="there is no speed"):
+        pso.plot.trajectory(result, parameters=("speed", "kind"))
+
+
+def test_a_front_is_drawn_over_the_evaluated_points() -> None:
+    def fun(x):
+        return [x[0] ** 2, (x[0] - 2) ** 2]
+
+    result = pso.minimize_multi(fun, [(-9, 9)], max_evals=60, seed=1, history="particles")
+    evaluated, front = pso.plot.front(result, objectives=(1, 0)).lines
+    np.testing.assert_array_equal(front.get_xydata(), result.fun[:, ::-1])
+    assert len(evaluated.get_xdata()) == len(result.evaluated()[1])
 
 
 def test_landscape_marks_the_optimum_and_takes_any_function() -> None:

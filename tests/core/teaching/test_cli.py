@@ -62,23 +62,28 @@ def test_the_lesson_is_opened_in_the_browser(
     assert opened == [out.as_uri()] and f"wrote {out}" in said.out and not said.err
 
 
-@pytest.mark.parametrize("kind", ["gif", "html"])
 def test_animations_have_a_frame_per_round(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / f"swarm.{kind}"
-    words = "run sphere --recipe constriction --particles 5 --max-evals 20"
-    assert run(*f"{words} --animate {path}".split()) == 0
+    path = tmp_path / "swarm.gif"
+    words = f"run sphere --recipe constriction --particles 5 --max-evals 20 --animate {path}"
+    assert run(*words.split()) == 0
     assert f"wrote {path}" in capsys.readouterr().out
-    if kind == "gif":
-        image = pytest.importorskip("PIL.Image").open(path)
-        assert image.n_frames == 4
+    assert pytest.importorskip("PIL.Image").open(path).n_frames == 4
+
+
+@pytest.mark.parametrize("words", ["run sphere --animate a.gif", "lesson --no-open --out a.html"])
+@pytest.mark.parametrize("link", [False, True])
+def test_no_file_is_overwritten(words, link, tmp_path, here, capsys) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    out = tmp_path / words.split()[-1]
+    if link:
+        out.symlink_to(mine)
     else:
-        text = path.read_text()
-        film = json.loads(text.split('id="data">')[1].split("</script>")[0])
-        assert len(film["rounds"]) == len(film["best"]) == 4
-        assert [len(places) for places in film["rounds"]] == [5, 5, 5, 5]
-        assert film["ground"].startswith("data:image/png;base64")
+        mine.rename(out)
+    assert run(*words.split()) == 2
+    assert "exists" in capsys.readouterr().err and out.read_text() == "mine"
 
 
 OWN = """
@@ -138,14 +143,7 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
     better = sum(a < b for a, b in zip(other["finals"], finals, strict=True))
     assert first["against_first"] is None and other["against_first"]["better"] == better
     assert run(*words.split()) == 0
-    table = capsys.readouterr().out.partition("*:")[0]  # without the legend
-    rows = [line for line in table.splitlines() if "constriction" in line or "default" in line]
-    named = [("sphere" in row, "shifted:ackley" in row) for row in rows]  # in its first row
-    assert named == [(True, False), (False, False), (False, True), (False, False)]
-    assert f"{first['median']:.3g}" in rows[0]
-    medians = [outcome["median"] for outcome in out["outcomes"]]
-    best = [min(medians[:2]), min(medians[2:])]  # of each function
-    assert table.count(" *") == 2 and all(f"{median:.3g} *" in table for median in best)
+    assert f"{first['median']:.3g}" in capsys.readouterr().out
 
 
 def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,7 +169,7 @@ def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]
         ("run himmelblau --dim 3", "needs 2 dimensions, not 3"),
         ("run moved:sphere", "use shifted: or rotated:"),
         ("run sphere --dim 0", "--dim"),
-        ("run sphere --animate a.avi", ".gif, .html"),
+        ("run sphere --animate a.avi", "ends in .gif"),
         ("run sphere --animate absent/a.gif", "create it first"),
         ("compare sphere --recipes ,", "name at least one"),
         ("compare sphere --recipes absent.py:mine", "no file absent.py"),

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from browser import needs_browser, visit
 
-import pyswarmopt as pso
 from pyswarmopt.teaching import lesson
 
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -126,26 +125,3 @@ def test_links_are_followed_and_can_be_copied(tmp_path: Path) -> None:
     assert seen["stepped"] == [f"Chapter 3 of 5, step 8 of {moves[2]}", "#3.8"]
     # stepping adds nothing to the history
     assert seen["chapter"] == "#2.0" and seen["after"] == seen["entries"]
-
-
-def test_the_player_of_a_search_plays_it(tmp_path: Path) -> None:
-    """Steps to the end and back, in the narrow and the wide window, without an error."""
-    pytest.importorskip("matplotlib", reason="a landscape is drawn by matplotlib (extra: toy)")
-    box = [(-5, 5)] * 2
-    recipe = pso.recipes.constriction(population=5)
-    ackley = pso.functions.ackley
-    result = pso.minimize(ackley, box, recipe, max_evals=20, seed=1, history="particles")
-    path = pso.plot.animate(result, tmp_path / "swarm.html", ackley, box)
-    script = """<script>addEventListener("load", () => {
-      const $ = (id) => document.getElementById(id), said = () => $("said").textContent;
-      const seen = [said()];
-      for (const id of ["next", "next", "next", "next", "back"]) { $(id).click(); seen.push(said()); }
-      seen.push(document.documentElement.scrollWidth > innerWidth);
-      document.documentElement.dataset.seen = JSON.stringify(seen);
-    })</script>"""
-    path.write_text(path.read_text().replace("<body>", f"<body>{script}"))
-    options = ("--dump-dom", "--window-size=500,900")
-    *said, wide = read(visit(path.as_uri(), tmp_path / "profile", *options))
-    rounds = [0, 1, 2, 3, 3, 2]
-    trace = pso.plot.trace(result)
-    assert said == [f"round {k} of 3, best {trace.best[k]:.4g}" for k in rounds] and not wide

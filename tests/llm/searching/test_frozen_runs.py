@@ -112,10 +112,9 @@ def test_a_finished_run_is_reported_evaluated_and_used(allowed: list[str], shell
         low, high = lead["interval"]
         assert low <= lead["difference"] <= high
         assert (lead["p_value"] < 0.05) == (low > 0 or high < 0)
-    shell("report", "finished", "--animate", "film.html")
+    shell("report", "finished", "--animate", "film.gif")
     assert "</html>" in Path("finished/report.html").read_text()
-    film = Path("film.html").read_text()
-    assert all(f'["{name}",[' in film for name in ("base", *result["coefficients"]))
+    assert Path("film.gif").stat().st_size > 1000
     scores = result["models"]["best"]["test"]["tasks"]
     for task, score in scores.items():
         one = ["--task", f"{task}.json"] if len(scores) > 1 else []

@@ -1,0 +1,41 @@
+"""New files of the user's: never over an existing file, never through a link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def check_new(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a path that cannot become a new file of one of these kinds.
+
+    Raises:
+        ValueError: another suffix, something is there (a broken link included), or no folder.
+
+    Example:
+        >>> check_new(Path("lesson.txt"), [".html"])
+        Traceback (most recent call last):
+        ValueError: lesson.txt: use a name that ends in .html
+    """
+    if path.suffix not in suffixes:
+        raise ValueError(f"{path}: use a name that ends in {' or '.join(suffixes)}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{path}: its folder does not exist; create it first")
+    if os.path.lexists(path):
+        raise ValueError(f"{path}: exists; remove it, or use another name")
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a new file; of one that cannot be completed nothing stays.
+
+    Raises:
+        FileExistsError: something is there.
+    """
+    with open(path, "xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
