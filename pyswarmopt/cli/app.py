@@ -10,8 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from pyswarmopt.base.words import COUNT, SEED, counted
-from pyswarmopt.cli.help import run_app, version_option
-from pyswarmopt.cli.terminal import complain, echo, open_console, tame_warnings, unreadable
+from pyswarmopt.cli.terminal import (
+    complain,
+    echo,
+    open_console,
+    run_app,
+    tame_warnings,
+    unreadable,
+    version_option,
+)
 
 DEFAULT = "default"  # recipe=None of `minimize`
 LARGE = 10**6  # most dimensions, particles and seeds

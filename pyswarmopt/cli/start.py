@@ -10,8 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from pyswarmopt.cli.streams import prepare
-
-INTERRUPTED = 130  # a shell's exit code for SIGINT
+from pyswarmopt.cli.terminal import INTERRUPTED
 
 
 def pyswarmopt() -> NoReturn:

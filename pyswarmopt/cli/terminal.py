@@ -6,12 +6,16 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import one_line, visible
 
 if TYPE_CHECKING:
+    import typer
     from rich.console import Console
+
+INTERRUPTED = 130  # a shell's exit code for SIGINT
 
 
 def echo(text: str = "", err: bool = False, end: str = "\n") -> None:
@@ -85,3 +89,35 @@ def open_console(**options: Any) -> Console:
                 yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
     return Visible(**options)
+
+
+def run_app(app: typer.Typer, name: str, arguments: list[str]) -> int:
+    """Run a program's command line; return the exit code. The parser's errors become one line on
+    stderr.
+    """
+    import typer
+
+    try:
+        code = app(args=arguments, prog_name=name, standalone_mode=False)
+    except typer.TyperException as error:
+        # with its did-you-mean, as the parser would print it
+        text = error.format_message() if hasattr(error, "format_message") else str(error)
+        help_of = getattr(getattr(error, "ctx", None), "command_path", name)
+        return complain(f"{text} (see {help_of} --help)", arguments)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def version_option(package: str) -> Any:
+    """The switch ``--version``, which prints a package's version and exits."""
+    import typer
+
+    def show(asked: bool) -> None:
+        if asked:
+            echo(str(import_module(package).__version__))
+            raise typer.Exit
+
+    return typer.Option(
+        "--version", callback=show, is_eager=True, help="Show the version and exit."
+    )

@@ -13,8 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from pyswarmopt.cli.help import run_app, version_option
-from pyswarmopt.cli.terminal import complain, tame_warnings, unreadable
+from pyswarmopt.cli.terminal import complain, run_app, tame_warnings, unreadable, version_option
 from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, as_flag
 from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.cli.removed import refuse_removed

@@ -14,7 +14,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import cut
-from pyswarmopt.inspect.labels import place_labels
+from pyswarmopt_llm.report.labels import place_labels
 from pyswarmopt_llm.scores.metrics.combine import combined_value, find_combine
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
