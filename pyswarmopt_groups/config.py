@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.options import (
     Dev,
     Device,
     Dtype,
-    Labels,
     Option,
     Overlap,
     Scoring,
@@ -62,7 +61,6 @@ class CouncilConfig:
     dev: Dev = None
     test: Test = None
     columns: Columns = ()
-    labels: Labels = None
     template: Template = ()
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False

@@ -41,7 +41,7 @@ _SHAPE = {"row": dict[str, Any], "verdicts": list[dict[str, Any]]}  # of a strat
 
 # Settings without use for a single question.
 _OF_TASKS = (
-    "out", "dev", "test", "columns", "labels", "template", "split_seed", "skip_bad_rows",
+    "out", "dev", "test", "columns", "template", "split_seed", "skip_bad_rows",
     "scoring", "allow_overlap",
 )  # fmt: skip
 # steps done, all steps, strategy, its row when finished

@@ -108,7 +108,6 @@ def merge(config: MergeConfig) -> MergeResult:
         task = load_task(
             config.task,
             columns=config.columns,
-            labels=config.labels,
             template=config.template,
             split_seed=config.split_seed,
         )

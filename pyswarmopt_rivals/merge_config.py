@@ -43,7 +43,6 @@ class MergeConfig:
         Option("File or builtin:NAME, for methods that use dev examples.", "T", opt.TASK),
     ] = None
     columns: opt.Columns = ()
-    labels: opt.Labels = None
     template: opt.Template = ()
     split_seed: opt.SplitSeed = 0
     budget_items: Annotated[int, Option("Dev-example budget.", "N", least=1)] = 8000

@@ -1,20 +1,28 @@
-"""An object in a user's file, as FILE.py:NAME."""
+"""Objects in a user's file, named FILE.py:NAME: the one place that runs such a file."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import sys
+import traceback
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pyswarmopt.base.spelling import did_you_mean
 
+_FORM = "write FILE.py:NAME"
 _IMPORT = re.compile(rb"^[ \t]*(?:from|import)\s.*", re.MULTILINE)
 
 
 def object_of(word: str, option: str) -> Any:
     """The object named by FILE.py:NAME.
+
+    The file is executed, once for each content. As for a script, imports are searched in its folder.
+    What it prints goes to stderr, since stdout is for results.
 
     Args:
         word: FILE.py:NAME as given.
@@ -26,10 +34,10 @@ def object_of(word: str, option: str) -> Any:
     file, _, variable = word.rpartition(":")
     where = f"{option} {word}"
     if not file:
-        raise ValueError(f"{where}: names nothing in that file; write FILE.py:NAME")
+        raise ValueError(f"{where}: names nothing in that file; {_FORM}")
     found = vars(_module(where, Path(file)))
     if variable not in found:
-        hint = did_you_mean(variable, found, "write FILE.py:NAME")
+        hint = did_you_mean(variable, found, _FORM)
         raise ValueError(f"{where}: {file} has no {variable}; {hint}")
     return found[variable]
 
@@ -45,17 +53,39 @@ def sources(file: Path) -> bytes:
     return b"".join(each.read_bytes() for each in files)
 
 
-def _module(where: str, file: Path) -> Any:
-    """The user's file, executed once; `where` starts messages."""
+def raised(error: BaseException, file: Path) -> str:
+    """An exception of a user's code on one line, with the line of their file that raised it."""
+    text = next(iter(str(error).splitlines()), "").replace("`", "'")  # which mark options
+    shown = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, SyntaxError):
+        return f"{shown} in line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+    return f"{shown} in line {lines[-1]} of {file.name}" if lines else shown
+
+
+def _module(where: str, file: Path) -> ModuleType:
+    """The user's file as a module; `where` starts messages."""
     if file.suffix != ".py" or not file.is_file():
-        raise ValueError(f"{where}: there is no file {file}; write FILE.py:NAME")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+        raise ValueError(f"{where}: there is no file {file}; {_FORM}")
+    file = file.resolve()
+    digest = hashlib.sha256(bytes(file) + sources(file)).hexdigest()
+    name = f"own_{digest[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ValueError(f"{where}: {file} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module  # its dataclasses look themselves up here
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    sys.modules[name] = module  # its dataclasses look themselves up here
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
+        with chdir("."), redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        del sys.modules[name]
+        raise ValueError(f"{where}: cannot be run ({raised(error, file)}); correct it") from error
     return module

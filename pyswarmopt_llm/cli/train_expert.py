@@ -12,16 +12,7 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import (
-    OUTPUT,
-    TASK,
-    Columns,
-    Device,
-    Dtype,
-    Labels,
-    Option,
-    SkipBad,
-)
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Device, Dtype, Option, SkipBad
 from pyswarmopt_llm.common.other_options import Base
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.searching.training.examples import (
@@ -58,7 +49,6 @@ def command(
         ),
     ] = "answer",
     columns: Columns = (),
-    labels: Labels = None,
     skip_bad_rows: SkipBad = False,
     split: Annotated[
         Literal["dev", "all"],
@@ -87,7 +77,7 @@ def command(
         _refuse_another_shape(recipe)
     load: Callable[..., Source] = training_items if loss == "options" else load_examples
     # read before a model is loaded
-    reading = parse_reading(columns, skip_bad=skip_bad_rows, synonyms=labels or "")
+    reading = parse_reading(columns, skip_bad=skip_bad_rows)
     whole = split == "all"
     sources = {spec: load(spec, examples, recipe.seed, reading, whole) for spec in data}
     rows = {spec: len(source.examples) for spec, source in sources.items()}

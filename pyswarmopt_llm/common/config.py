@@ -20,7 +20,6 @@ from pyswarmopt_llm.common.options import (
     Dev,
     Device,
     Dtype,
-    Labels,
     NewTokens,
     Option,
     Overlap,
@@ -67,8 +66,7 @@ SUMS = {"sums": 0, "base": 1, "even": 3}
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    `utilities` can only be set from Python. Fields that are None or "auto" count as not given: the plan decides them
-    (`searching.decide.make_plan`), and ``run.json`` stores the decision.
+    Fields that are None or "auto" count as not given: the plan decides them (`searching.decide.make_plan`), and ``run.json`` stores the decision.
 
     Example:
         >>> config = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run", particles=20)
@@ -93,15 +91,13 @@ class SearchConfig:
     ]
     out: Annotated[str, Option("Run directory to create.", "RUN", OUTPUT)]
     _: KW_ONLY
-    # The objectives. A metric is a name for all tasks or TASK=NAME; each utility is a further
-    # objective.
+    # The objectives. A metric is a name for all tasks or TASK=NAME.
     metrics: Annotated[
         tuple[str, ...],
         Option(
             "accuracy, f1, judge, mine.py:score, ... (the task's own).", "M", TASK, name="metric"
         ),
     ] = ()
-    utilities: tuple[str, ...] = ()  # module:function that scores the engine; only from Python
     combine: Annotated[
         str,
         Option(
@@ -186,7 +182,6 @@ class SearchConfig:
     dev: Dev = None
     test: Annotated[int | None, replace(TEST, least=0, hidden=True)] = None  # 0: no scores on test
     columns: Columns = ()
-    labels: Labels = None
     template: Template = ()
     system: System = ""
     thinking: Thinking = 0

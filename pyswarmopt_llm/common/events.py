@@ -91,21 +91,6 @@ def mixture_text(coefficients: Mapping[str, float]) -> str:
     return f"{text}, and {len(rest)} more below {SMALL}" if rest else text
 
 
-def not_held_out(name: str) -> str:
-    """A remark on a user's score without a test split.
-
-    Example:
-        >>> print(not_held_out("style"))
-        style has no parameter `split`, so nothing is held out and there is no test score: write
-        def style(engine, split="dev") and score other prompts where split is "test"
-    """
-    remedy = f'write def {name}(engine, split="dev") and score other prompts where split is "test"'
-    return (
-        f"{name} has no parameter `split`, so nothing is held out and there is no test score: "
-        f"{remedy}"
-    )
-
-
 def listed(words: Sequence[str]) -> str:
     """Words in a sentence.
 

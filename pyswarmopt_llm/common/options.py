@@ -169,10 +169,6 @@ Columns = Annotated[
     tuple[str, ...],
     Option("Your file's columns: question=text,label=mood,0=bad.", "C,C", TASK, commas=True),
 ]
-Labels = Annotated[
-    str | None,
-    Option("Synonyms of labels: a CSV file, spelling,label.", "FILE", TASK, hidden=True),
-]
 Template = Annotated[
     tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)
 ]

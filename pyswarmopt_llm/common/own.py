@@ -1,11 +1,8 @@
-"""Users' own code named in a setting: FILE.py:NAME, an entry point of a package, or an object of
-this process.
-"""
+"""Users' own code named in a setting: FILE.py:NAME, or an entry point of a package."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
@@ -20,9 +17,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.registry import plugins
 
 # Fields of configurations that may name an object.
-_OBJECTS = ("metric", "metrics", "methods", "optimizer", "space", "utilities")
-_NOTEBOOK = "notebook.py"  # stands for the file of objects without one
-_HERE: dict[str, Any] = {}  # name -> object of this process
+_OBJECTS = ("metric", "metrics", "methods", "optimizer", "space")
 
 
 def is_function(spec: str) -> bool:
@@ -48,39 +43,29 @@ def of_packages(setting: str) -> dict[str, EntryPoint]:
 
 
 def named(value: Any) -> str:
-    """A name for an object in settings of this process. A function in a file is FILE.py:NAME, which
-    any process can load. Texts and paths are already names.
+    """A name in settings for a function of a file: FILE.py:NAME, which any process can load. Texts
+    and paths are already names.
+
+    Raises:
+        UserError: the object has no name in a file, as one of a notebook.
 
     Example:
-        >>> named("f1"), named(lambda reply: 1.0)
-        ('f1', 'notebook.py:lambda')
+        >>> named("f1"), named(named).endswith("own.py:named")
+        ('f1', True)
     """
     if isinstance(value, str | PurePath):
         return str(value)
-    name = getattr(value, "__name__", "") or getattr(value, "name", "") or type(value).__name__
-    plain = "".join(sign for sign in str(name) if sign.isalnum() or sign in "_-")
-    spec = f"{_file_of(value) or _NOTEBOOK}:{plain}"
-    _HERE[spec] = value
-    return spec
-
-
-def _file_of(value: Any) -> Path | None:
-    """The Python file that defines a function under its name."""
+    name = getattr(value, "__name__", "")
     module = sys.modules.get(getattr(value, "__module__", ""))
-    if module is None or vars(module).get(getattr(value, "__name__", "")) is not value:
-        return None
     file = Path(getattr(module, "__file__", None) or "")
-    if file.suffix != ".py" or not file.is_file():
-        return None
+    if file.suffix != ".py" or vars(module).get(name) is not value:
+        shown = name or type(value).__name__
+        raise UserError(
+            f"{shown}: is not in a file, so a resumed run could not load it; write it to a file and "
+            "give FILE.py:NAME"
+        )
     here = Path.cwd()
-    return file.relative_to(here) if file.is_relative_to(here) else file
-
-
-def here(setting: str, spec: str) -> Any:
-    """The object of this process, or of another package; None if unknown."""
-    if spec in _HERE:
-        return _HERE[spec]
-    return of_packages(setting)[spec].load() if spec in of_packages(setting) else None
+    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{name}"
 
 
 def own(setting: str, spec: str) -> Any:
@@ -89,9 +74,8 @@ def own(setting: str, spec: str) -> Any:
     Raises:
         UserError: no such file, or no such object in it.
     """
-    found = here(setting, spec)
-    if found is not None:
-        return found
+    if spec in of_packages(setting):
+        return of_packages(setting)[spec].load()
     file, _, name = spec.rpartition(":")
     try:
         return object_of(f"{user_path(file)}:{name}" if file else spec, f"`{setting}`")
@@ -100,17 +84,12 @@ def own(setting: str, spec: str) -> Any:
 
 
 def fingerprint(spec: str) -> str:
-    """SHA-256 (hex) of an object's file and what it imports from beside it, or of its source if it
-    has no file.
+    """SHA-256 (hex) of an object's file and what it imports from beside it; of a package, of its
+    name.
     """
     file = user_path(spec.rpartition(":")[0])
-    if file.is_file():
-        return hashlib.sha256(sources(file)).hexdigest()
-    try:
-        source = inspect.getsource(_HERE[spec])
-    except (KeyError, OSError, TypeError):  # from a package, or without source
-        source = spec
-    return hashlib.sha256(source.encode()).hexdigest()
+    content = sources(file) if file.is_file() else spec.encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def use_names(config: Any) -> None:

@@ -42,8 +42,6 @@ class LmEvalTask:
         UserError: the harness is not installed, or the task is unknown or of an unsupported kind.
     """
 
-    has_test = True
-
     def __init__(self, spec: str, dev: int | None = None, test: int | None = None) -> None:
         name, _, self._metric = spec.partition("#")
         self._spec = spec

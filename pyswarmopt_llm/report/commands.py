@@ -19,7 +19,7 @@ from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About, rea
 Step = tuple[str, str]  # purpose and command
 Labelling = tuple[str, Form | None] | None  # a task with choices, and the form of its questions
 _READING = (  # first lines of a task file
-    "metrics", "max_new_tokens", "columns", "labels", "template", "system", "thinking",
+    "metrics", "max_new_tokens", "columns", "template", "system", "thinking",
     "split_seed", "skip_bad_rows", "scoring", "allow_overlap",
 )  # fmt: skip
 _LOAD_ADAPTER = """\

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import not_held_out
 from pyswarmopt_llm.report.phrases import mixture_name, one_line, p_text, signed, upper_first
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.statistics import Comparison
-    from pyswarmopt_llm.searching.scoring.result import Objective, Outcome, Result
+    from pyswarmopt_llm.searching.scoring.result import Result
 
 Kind = Literal["better", "level", "behind", "worse", "same", "untested", "unpaired"]
 _LEADS = {
@@ -332,8 +331,6 @@ def reasons(
         result: result of the search.
         dev, test: result minus best expert.
     """
-    for name, objective in result.objectives.items():
-        yield from _about_objective(name, objective, result.best.dev.tasks[name])
     if "trained" in result.models:
         yield _training(result, dev)
     if kind == "better":
@@ -343,29 +340,6 @@ def reasons(
     yield from _ahead(result)
     if kind == "level" and test and not result.several_tasks:
         yield from filter(None, [too_few(test, test.difference, dev)])
-
-
-def _about_objective(name: str, objective: Objective, outcome: Outcome) -> Iterator[str]:
-    if objective.held_out is None:
-        return
-    if len(outcome.items) < 2:
-        yield one_number(name)
-    if not objective.held_out:
-        yield f"{not_held_out(one_line(name))}."
-
-
-def one_number(name: str) -> str:
-    """A score function without item scores.
-
-    Example:
-        >>> one_number("style").partition(".")[0]
-        'style returns one number, so there is no interval and no test of a difference'
-    """
-    return (
-        f"{one_line(name)} returns one number, so there is no interval and no test of a "
-        "difference. With one score per example there are both: `from pyswarmopt_llm import "
-        "score_of`, and at its end `return score_of([score of each example])`."
-    )
 
 
 def not_on_test(dev: Comparison, evaluations: int) -> str:

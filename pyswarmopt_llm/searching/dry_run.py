@@ -16,7 +16,7 @@ import torch
 import pyswarmopt_llm.engine.memory as memory_of
 from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
-from pyswarmopt_llm.common.events import duration, not_held_out
+from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import peak_memory, pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch
@@ -434,10 +434,8 @@ def _seconds(job: Job, timed: Sequence[Timed], passes: int, draws: int) -> float
 
 def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
     notes = [*job.notes.values()]
-    for name, external in job.objectives.externals.items():
+    for name in job.objectives.externals:
         notes.append(f"{name} has no examples and is not in the time")
-        if not external.has_test:
-            notes.append(not_held_out(name))
     for task in timed:
         if task.seconds_per_item is None:
             notes.append(f"{task.name} is paid for by the request and is not in the time")

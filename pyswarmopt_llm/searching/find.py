@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import Event, OnEvent, not_held_out, note
+from pyswarmopt_llm.common.events import Event, OnEvent, note
 from pyswarmopt_llm.common.optimizers import optimizer, released
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
@@ -248,9 +248,7 @@ def _tell_start(job: Job, run: Run, tell: OnEvent) -> None:
         "passes": job.plan.passes,
     }
     tell(Event("start", start))
-    externals = job.objectives.externals.items()
-    not_tested = [not_held_out(name) for name, external in externals if not external.has_test]
-    for text in (*job.notes.values(), *not_tested, *price_in_requests(job)):
+    for text in (*job.notes.values(), *price_in_requests(job)):
         tell(note(text))
 
 

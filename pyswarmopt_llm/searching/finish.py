@@ -250,8 +250,6 @@ def _experts(job: Job, found: Found) -> dict[str, Model]:
 def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objective]:
     """How each task is scored."""
     metrics = job.objectives.metrics
-    externals = job.objectives.externals
-    own = {spec.partition(":")[2] for spec in job.plan.config.utilities}
     scored = {
         name: Objective(
             scorings[name],
@@ -261,10 +259,7 @@ def _objectives(job: Job, scorings: Mapping[str, Scoring]) -> dict[str, Objectiv
         )
         for name, metric in metrics.items()
     }
-    return scored | {
-        name: Objective("own", name, held_out=external.has_test if name in own else None)
-        for name, external in externals.items()
-    }
+    return scored | {name: Objective("own", name) for name in job.objectives.externals}
 
 
 def _cost(

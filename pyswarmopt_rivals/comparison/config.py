@@ -66,7 +66,6 @@ class CompareConfig:
     dev: opt.Dev = None
     test: other.Test = None
     columns: opt.Columns = ()
-    labels: opt.Labels = None
     template: opt.Template = ()
     split_seed: opt.SplitSeed = 0
     skip_bad_rows: opt.SkipBad = False

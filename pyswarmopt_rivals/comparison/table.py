@@ -48,7 +48,7 @@ OVER_TASKS = (
     "seconds",
     "tokens",
 )
-_READING = ("columns", "labels", "template", "split_seed", "skip_bad_rows")
+_READING = ("columns", "template", "split_seed", "skip_bad_rows")
 _SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap", "dev", "test")
 
 

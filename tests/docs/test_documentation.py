@@ -96,7 +96,6 @@ def stage(
         for i, item in enumerate(questions(36, 7))
     ]
     (folder / "tickets.csv").write_text("\n".join(["body,team", *tickets]))
-    (folder / "map.csv").write_text("spelling,label\nbilling,accounts\n")
     (folder / "prompts.txt").write_text("\n".join(item["question"] for item in questions(9, 11)))
     new = [json.dumps(f"{item['question']}") for item in questions(3, 9)]
     (folder / "new.csv").write_text(

@@ -61,7 +61,6 @@ CHOSEN: dict[str, dict[str, Any]] = {
     "dev": {"split": "dev", "dev": 2},
     "test": {"test": 3},
     "columns": {"columns": ("question=other",)},
-    "labels": {"labels": "map.csv"},
     "template": {"template": ("{question} It is",)},
     "system": {"system": "Be brief."},
     "split_seed": {"split_seed": 5},

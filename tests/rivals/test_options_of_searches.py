@@ -23,7 +23,7 @@ from pyswarmopt_rivals.comparison.contest import compare
 # They say where a model runs and where results go, or accept what is refused without them.
 ELSEWHERE = {"out", "dtype", "device", "threads", "skip_bad_rows", "skip", "allow_overlap", "base"}
 ELSEWHERE |= {"engine", "server_folder", "server_slots", "workers", "mix", "batch_tokens"}
-OF_CODE = {"utilities", "prompts", "day"}  # from Python alone, or another name of a task
+OF_CODE = {"prompts", "day"}  # another name of a task, or from Python alone
 # What others look at: procedures and methods, what is trained, and where a search ends.
 LONGER = {"paper", "reference", "draws", "quick", "method", "optimizer", "proposals", "patience"}
 LONGER |= {"particles", "start", "max_iter", "drop_n", "train", "no_rivals", "spare"}
@@ -34,7 +34,6 @@ READING: dict[str, Json] = {
     "dev": {"dev": 5},
     "test": {"test": 2},
     "columns": {"columns": ("question=other",)},
-    "labels": {"labels": "map.csv"},
     "template": {"template": ("{question} It is",)},
     "split_seed": {"split_seed": 5},
     "scoring": {"scoring": "letter"},

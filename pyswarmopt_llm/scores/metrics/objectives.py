@@ -1,5 +1,6 @@
-"""The objectives of a search (tasks with metrics, Python functions, harness tasks) and their
-combination. Metrics other than accuracy are in `by_name`.
+"""The objectives of a search (tasks with metrics, harness tasks) and their combination.
+
+Metrics other than accuracy are in `by_name`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pyswarmopt_llm.scores.tasks.load import load_task_of, with_templates
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Scoring, Task
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.external.objectives import External
+    from pyswarmopt_llm.published.lm_eval import LmEvalTask
     from pyswarmopt_llm.scores.metrics.written import Sampling
 
 
@@ -37,15 +38,15 @@ class Objectives:
     Attributes:
         tasks: name -> task.
         metrics: task name -> metric.
-        externals: name -> objective without items.
+        externals: name -> task of lm-evaluation-harness, which has no items here.
         combine: combination of the scores.
         combined_by: name of the combination; see `find_combine`.
-        tested: whether externals are scored on test, too.
+        tested: whether harness tasks are scored on test, too.
     """
 
     tasks: Mapping[str, Task]
     metrics: Mapping[str, Metric]
-    externals: Mapping[str, External]
+    externals: Mapping[str, LmEvalTask]
     combine: Combine
     combined_by: str = "harmonic"
     tested: bool = True
@@ -62,7 +63,7 @@ class Objectives:
 
     @property
     def writes(self) -> bool:
-        """Whether replies are written, or a function scores the engine; both are expensive."""
+        """Whether replies are written, or the harness scores the engine; both are expensive."""
         return bool(self.externals) or any(
             metric.scoring == "generate" for metric in self.metrics.values()
         )
@@ -109,7 +110,7 @@ class Objectives:
             if items := task.split(split):
                 utilities[name] = self.metrics[name].on(items, scorings[name], chat, task.prompt)
         for name, external in self.externals.items():
-            if split == "dev" or (split == "test" and external.has_test and self.tested):
+            if split == "dev" or (split == "test" and self.tested):
                 utilities[name] = partial(external, split=split)
         return utilities
 
@@ -127,11 +128,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     """
     tasks = load_split(config)
     harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
-    externals: Mapping[str, External] = {}
-    if harness or config.utilities:
-        from pyswarmopt_llm.scores.metrics.external.objectives import load_externals
-
-        externals = load_externals(config, harness)
+    externals = _harness_tasks(config, harness) if harness else {}
     if not tasks and not externals:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
     sampling = None
@@ -156,6 +153,23 @@ def load_objectives(config: SearchConfig) -> Objectives:
 
         return replace(objectives, combine=of_the_same_items(combine))
     return objectives
+
+
+def _harness_tasks(config: SearchConfig, specs: Sequence[str]) -> dict[str, LmEvalTask]:
+    """Name -> task of lm-evaluation-harness.
+
+    Raises:
+        UserError: the harness has no such task, or two have the same name.
+    """
+    from pyswarmopt_llm.published.lm_eval import LmEvalTask
+
+    tasks: dict[str, LmEvalTask] = {}
+    for spec in specs:
+        task = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
+        if task.name in tasks:
+            raise UserError(f"{spec}: another task is also called {task.name}; rename one")
+        tasks[task.name] = task
+    return tasks
 
 
 def _combined_by(asked: str, metrics: Mapping[str, Metric], several: bool) -> str:

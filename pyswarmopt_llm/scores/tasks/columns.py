@@ -38,19 +38,9 @@ class Reading:
     # number in the file -> name of the label
     labels: Mapping[str, str] = field(default_factory=dict)
     skip_bad: bool | None = None  # skip unreadable rows; None: not offered
-    synonyms: str = ""  # a CSV file of spellings and labels
-
-    @property
-    def names_labels(self) -> tuple[str, str] | None:
-        """The option that names the labels, and its value."""
-        if self.synonyms:
-            return "labels", self.synonyms
-        return ("columns", ",".join(self.labels)) if self.labels else None
 
 
-def parse_reading(
-    specs: Sequence[str], seed: int = 0, skip_bad: bool | None = None, synonyms: str = ""
-) -> Reading:
+def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = None) -> Reading:
     """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:
@@ -80,7 +70,7 @@ def parse_reading(
             columns[name] = column
         else:
             labels[number[1]] = column
-    return Reading(columns, seed, labels, skip_bad, synonyms)
+    return Reading(columns, seed, labels, skip_bad)
 
 
 @dataclass(frozen=True)

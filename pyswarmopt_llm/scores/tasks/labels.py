@@ -1,10 +1,7 @@
-"""Labels of a table as choices of each question: spelling variants are joined, synonyms too (by a
-file), numbers get names.
-"""
+"""Labels of a table as choices of each question: spelling variants are joined, numbers get names."""
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,45 +11,13 @@ from string import ascii_uppercase
 
 from pyswarmopt.base.words import in_list
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.tasks.bad_rows import listed
-from pyswarmopt_llm.scores.tasks.delimited import read_delimited
 from pyswarmopt_llm.scores.tasks.items import normalise
 from pyswarmopt_llm.scores.tasks.types import Item
 
-log = logging.getLogger(__name__)
 MOST_LABELS = 200
 LISTED = 20  # most labels in a note
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
-SPELLING = "spelling"  # column of a file of synonyms
-LABEL = "label"
-
-
-def read_synonyms(file: str) -> Mapping[str, str]:
-    """Spelling (see `spelling`) -> label, from a CSV file with these columns.
-
-    Raises:
-        UserError: the file cannot be read, or has empty or contradictory lines, all of which are
-            named.
-    """
-    path = user_path(file)
-    table = read_delimited(path)
-    if not {SPELLING, LABEL} <= set(table.names):
-        found = ", ".join(table.names) or "nothing"
-        raise UserError(f"{path}: its columns are {found}; begin it with a line {SPELLING},{LABEL}")
-    label_of: dict[str, str] = {}
-    faults = []
-    for row in table.rows:
-        written = row.values[SPELLING].strip()
-        label = row.values[LABEL].strip()
-        line = row.location.rpartition(": ")[2]
-        if not (written and label):
-            faults.append(f"{line}: blank")
-        elif label_of.setdefault(spelling(written), label) != label:
-            faults.append(f"{line}: {written!r} has another label above")
-    if faults:
-        raise UserError(f"{path}: {', '.join(faults)}; mend them")
-    return label_of
 
 
 def spelling(label: str) -> str:
@@ -90,14 +55,13 @@ def check_label(item: Item, names: Mapping[str, str]) -> None:
 
 
 def label_choices(
-    items: Sequence[Item], names: Mapping[str, str], synonyms: Mapping[str, str], where: str
+    items: Sequence[Item], names: Mapping[str, str], where: str
 ) -> tuple[list[Item], str]:
     """Give items the set of their labels as choices, with a note on it.
 
     Args:
         items: open questions with labels as answers; see `check_label`.
         names: number in the file -> name of the label; empty: as in the file.
-        synonyms: see `read_synonyms`.
         where: start of messages.
 
     Raises:
@@ -106,15 +70,15 @@ def label_choices(
     Example:
         >>> from pyswarmopt_llm.scores.tasks import Item
         >>> items = [Item(str(i), f"text {i}", None, "01"[i % 2]) for i in range(4)]
-        >>> labelled, note = label_choices(items, {"0": "yes", "1": "no"}, {}, "mine.csv")
+        >>> labelled, note = label_choices(items, {"0": "yes", "1": "no"}, "mine.csv")
         >>> labelled[0].choices, labelled[0].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices: no 2, yes 2')
-        >>> label_choices(items, {}, {}, "mine.csv")[1].partition("columns` ")[2]
+        >>> label_choices(items, {}, "mine.csv")[1].partition("columns` ")[2]
         '0=NAME,1=NAME'
     """
     numbers = [plain_number(item.answer) for item in items]
     written = [names.get(number, number) for number in numbers]
-    label_of = _label_of(written, synonyms, names.values())
+    label_of = _label_of(written, names.values())
     answers = [label_of[text] for text in written]
     labels = sorted(set(answers))
     _check_labels(labels, len(items), where)
@@ -125,22 +89,14 @@ def label_choices(
     return [replace(item, choices=choices, answer=letters[answer]) for item, answer in pairs], note
 
 
-def _label_of(
-    written: Sequence[str], synonyms: Mapping[str, str], names: Iterable[str]
-) -> dict[str, str]:
-    """Written label -> label: by the synonyms, else as the user names it, else the commonest variant
-    of its spelling.
-    """
-    told = {text: synonyms.get(spelling(text), text) for text in written}
-    unused = synonyms.keys() - set(map(spelling, told))
-    if unused:
-        log.warning("`labels`: no row has the spelling %s", ", ".join(sorted(unused)))
-    counts = Counter(told[text] for text in written)
+def _label_of(written: Sequence[str], names: Iterable[str]) -> dict[str, str]:
+    """Written label -> label: as the user names it, else the commonest variant of its spelling."""
+    counts = Counter(written)
     best: dict[str, str] = {}
     for label in sorted(counts, key=lambda label: (-counts[label], label.isupper(), label)):
         best.setdefault(spelling(label), label)
-    best |= {spelling(label): label for label in (*names, *synonyms.values())}
-    return {text: best[spelling(label)] for text, label in told.items()}
+    best |= {spelling(label): label for label in names}
+    return {text: best[spelling(text)] for text in counts}
 
 
 def _joined(label_of: Mapping[str, str]) -> list[str]:
@@ -160,7 +116,7 @@ def _counts(answers: Sequence[str]) -> list[str]:
     once = [repr(label) for label, count in counts if count == 1]
     lines = [f"its {len(counts)} labels are the choices: {all_labels}"]
     if 0 < len(once) <= len(counts) // 2:
-        lines.append(f"once only: {listed(once, LISTED)} (mistakes? `labels` FILE joins synonyms)")
+        lines.append(f"once only: {listed(once, LISTED)} (mistakes?)")
     return lines
 
 

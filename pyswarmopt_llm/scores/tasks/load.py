@@ -30,8 +30,7 @@ NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
 def load_task_of(config: Any, spec: str, **other: Any) -> Task:
     """`load_task` with a configuration's fields; `other` overrides them."""
     names = (
-        "dev", "test", "allow_overlap", "columns", "labels", "template", "split_seed",
-        "skip_bad_rows",
+        "dev", "test", "allow_overlap", "columns", "template", "split_seed", "skip_bad_rows",
     )  # fmt: skip
     return load_task(spec, **{name: getattr(config, name) for name in names} | other)
 
@@ -46,7 +45,6 @@ def load_task(
     template: str | Sequence[str] | None = (),
     split_seed: int = 0,
     skip_bad_rows: bool = False,
-    labels: str | None = None,
 ) -> Task:
     """Load and check a task.
 
@@ -64,7 +62,6 @@ def load_task(
         split_seed: draws dev (a third; half of prompts) and test from a file without splits; 200
             and 1,000 of them are used unless `dev` and `test` say otherwise.
         skip_bad_rows: skip unreadable rows of a file; `Task.note` lists them.
-        labels: a CSV file with the columns ``spelling`` and ``label``: synonyms of labels.
 
     Returns:
         The task, with its dev and test items.
@@ -80,12 +77,10 @@ def load_task(
     for split, n in (("dev", dev), ("test", test)):
         if n is not None and n < 1:
             raise InvalidOption(split, n, "at least one example is needed")
-    reading = parse_reading(columns, split_seed, skip_bad_rows, labels or "")
+    reading = parse_reading(columns, split_seed, skip_bad_rows)
     kind = spec.partition(":")[0]
     if kind in (BUILTIN, "published", "lm-eval") and (reading.columns or reading.labels):
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
-    if kind in (*NO_FILES, "prompts") and labels:
-        raise InvalidOption("labels", labels, f"{spec} is no file with labels; remove it")
     if kind == "lm-eval":
         raise UserError(
             f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"

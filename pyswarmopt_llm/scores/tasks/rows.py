@@ -148,7 +148,7 @@ def read_task(path: Path, reading: Reading) -> Task:
     table = read_table(path)
     columns = find_columns(table, reading.columns)
     verbatim = columns.question == "prompt"
-    if not verbatim and (columns.labels or reading.names_labels):
+    if not verbatim and (columns.labels or reading.labels):
         items, note = _with_labels(table, columns, reading)
     else:
         items, note = parse_rows(table, columns.item, reading.skip_bad)
@@ -193,9 +193,7 @@ def task_of(
 
 def _with_labels(table: Table, columns: Columns, reading: Reading) -> tuple[list[Item], str]:
     """The items, with labels as choices unless they have options; and a note on rows and labels."""
-    from pyswarmopt_llm.scores.tasks.labels import check_label, label_choices, read_synonyms
-
-    synonyms = read_synonyms(reading.synonyms) if reading.synonyms else {}
+    from pyswarmopt_llm.scores.tasks.labels import check_label, label_choices
 
     def parse(row: FileRow) -> Item:
         item = columns.item(row)
@@ -204,12 +202,12 @@ def _with_labels(table: Table, columns: Columns, reading: Reading) -> tuple[list
 
     items, note = parse_rows(table, parse, reading.skip_bad)
     if any(item.choices for item in items):
-        if reading.names_labels:
+        if reading.labels:
             why = f"names labels, but {table.path} has options; remove it"
-            raise InvalidOption(*reading.names_labels, why)
+            raise InvalidOption("columns", ",".join(reading.labels), why)
         return items, note
     where = f'{table.path}: column "{columns.header("answer")}"'
-    items, labels = label_choices(items, reading.labels, synonyms, where)
+    items, labels = label_choices(items, reading.labels, where)
     return items, "; ".join(filter(None, (note, labels)))
 
 

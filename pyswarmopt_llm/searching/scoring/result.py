@@ -116,22 +116,20 @@ class Objective:
     """How a task is scored.
 
     Attributes:
-        scoring: answer format; ``own`` for a function that scores the engine.
+        scoring: answer format; ``own`` for a harness task.
         metric: name of the metric.
         scale: the least and the greatest score of an item, where known.
-        held_out: whether a user's function has a test split.
         questions: split -> question number of each item, where some repeat.
     """
 
     scoring: str
     metric: str = ""
     scale: Ends | None = None
-    held_out: bool | None = None
     questions: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def answer_format(self) -> Scoring | None:
-        """Answer format; None for a function that scores the engine."""
+        """Answer format; None for a harness task."""
         return next((scoring for scoring in get_args(Scoring) if scoring == self.scoring), None)
 
 

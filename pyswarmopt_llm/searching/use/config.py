@@ -50,7 +50,6 @@ class EvalConfig:
     dev: opt.Dev = None
     test: other.Test = None
     columns: opt.Columns = ()
-    labels: opt.Labels = None
     template: opt.Template = ()
     system: opt.System = ""
     thinking: opt.Thinking = 0

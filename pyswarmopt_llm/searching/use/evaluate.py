@@ -12,7 +12,6 @@ from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import interval
 from pyswarmopt_llm.mix import saved_kind
-from pyswarmopt_llm.scores.metrics.external.objectives import harness_task
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.exam import EvalResult, Exam
 from pyswarmopt_llm.searching.use.from_run import NOT_OF_HARNESS, run_scoring
@@ -93,6 +92,8 @@ def _evaluate_harness(config: EvalConfig) -> EvalResult:
         several = f"the harness scores one model, {config.base} holds several"
         raise InvalidOption("task", config.task, f"{several}; use a task file")
     engine = open_configured(config, (config.base, config.adapter))
-    harness = harness_task(config.task, config.dev, config.test)
+    from pyswarmopt_llm.published.lm_eval import LmEvalTask
+
+    harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
     scored = harness(engine, config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")

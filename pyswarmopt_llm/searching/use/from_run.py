@@ -24,7 +24,6 @@ _OF_MODEL = ("system", "thinking")  # for every task
 _AS_STORED = (
     *_OF_MODEL,
     "columns",
-    "labels",
     "template",
     "split_seed",
     "skip_bad_rows",
@@ -41,7 +40,6 @@ NOT_OF_HARNESS = (
     "scoring",
     "metric",
     "columns",
-    "labels",
     "template",
     "split_seed",
     "skip_bad_rows",
@@ -78,7 +76,6 @@ def with_run(config: EvalConfig) -> EvalConfig:
     # Code named by the run, not by the user, is refused: the run may come from a stranger.
     code = replace(
         stored,
-        utilities=(),
         workers="1",
         tasks=() if config.task == filled.task else (filled.task,),
         metrics=() if config.metric or metric is None else (metric,),

@@ -8,28 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import MakeSearch
 
 import pyswarmopt as pso
-import pyswarmopt_llm.common.own as own_module
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.other_optimizers import check_other, other_recipe
-from pyswarmopt_llm.common.own import fingerprint, named, own
+from pyswarmopt_llm.common.own import fingerprint, own
 from pyswarmopt_llm.common.registry import plugins
-from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_rivals.comparison.config import CompareConfig
-
-
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """Objects are known to one test alone."""
-    yield
-    own_module._HERE.clear()
 
 
 def test_a_text_or_a_path_is_one_of_several() -> None:
@@ -68,28 +58,15 @@ def test_a_wrong_name_of_a_setting_is_answered_with_the_nearest(
         config(**{wrong: "x"})
 
 
-def test_an_object_has_a_name_and_a_function_of_a_file_that_of_its_file() -> None:
+def test_a_function_of_a_file_is_named_by_it_and_an_object_of_no_file_is_refused() -> None:
     def mine() -> None: ...
 
-    recipe = pso.compose([pso.inertia(0.5)], name="very calm")
-    config = SearchConfig("b", ("x", "y"), ("t",), "r", metrics=mine, optimizer=recipe)
-    assert config.metrics == ("notebook.py:mine",) and own("metric", config.metrics[0]) is mine
-    assert own("optimizer", config.optimizer) is recipe
-    name = named(find_metric)
-    assert name.endswith("by_name.py:find_metric") and Path(name.rpartition(":")[0]).is_file()
-    assert EvalConfig(metric=mine).metric == "notebook.py:mine"
-
-
-def test_a_fingerprint_is_of_the_source() -> None:
-    def first(reply: str) -> int:
-        return len(reply)
-
-    before = fingerprint(named(first))
-
-    def first(reply: str) -> int:
-        return -len(reply)
-
-    assert fingerprint(named(first)) != before
+    name = EvalConfig(metric=find_metric).metric
+    assert name is not None and own("metric", name).__name__ == "find_metric"
+    assert Path(name.rpartition(":")[0]).is_file()
+    for other in (mine, pso.compose([pso.inertia(0.5)])):
+        with pytest.raises(UserError, match="is not in a file"):
+            SearchConfig("b", ("x", "y"), ("t",), "r", optimizer=other)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("imported", ["weights.py", "rules/length.py", "units.py"])
@@ -106,20 +83,6 @@ def test_a_fingerprint_is_of_what_is_imported_from_beside_the_file_too(
     assert fingerprint(f"{tmp_path}/mine.py:score") == before
     (tmp_path / imported).write_text("W = 2")
     assert fingerprint(f"{tmp_path}/mine.py:score") != before
-
-
-def test_a_search_takes_a_function_and_goes_on_with_it(
-    words_search: MakeSearch, tmp_path: Path
-) -> None:
-    def vowels(reply: str) -> float:
-        return float(sum(map(reply.count, "aeiou")))
-
-    config = words_search(6, 6, metrics=vowels, scoring="auto", max_new_tokens=4, max_iter=0)
-    found = search(config).result
-    (tmp_path / "run" / "result.json").unlink()
-    with pytest.raises(UserError, match=r"allow notebook\.py:vowels"):
-        resume(tmp_path / "run")
-    assert resume(tmp_path / "run", allowed=[vowels]).result["best_dev"] == found["best_dev"]
 
 
 @pytest.fixture

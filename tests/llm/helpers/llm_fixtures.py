@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
@@ -344,8 +345,8 @@ def short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
 def crew_config(
     tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SearchConfig]:
-    """Five particles, two moves, letters tried first; the module `fragile` of `workers_helpers`
-    can be imported.
+    """Five particles, two moves, letters tried first; `fragile.py` of `workers_helpers`
+    is beside the task.
     """
     from search_helpers import louder, questions, small, write_task
     from workers_helpers import FRAGILE
@@ -353,7 +354,7 @@ def crew_config(
     folder = tmp_path_factory.mktemp("workers")
     task = write_task(folder / "words.json", questions(16, 1), questions(8, 2))
     (folder / "fragile.py").write_text(FRAGILE)
-    (folder / "plan").write_text("")
+    (folder / "plan").write_text(str(os.getpid()))
     experts = louder(tiny_experts, folder / "loud")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)

@@ -24,7 +24,6 @@ def write_files(folder: Path, experts: Sequence[Path], dev: int) -> Path:
             for k, q in enumerate(questions(24, seed))
         ]
         (folder / name).write_text("\n".join(["question,other,label", *rows]) + "\n")
-    (folder / "map.csv").write_text("spelling,label\nlow,quite wretched\n")
     for name, seed in (("written.json", 3), ("open.json", 4)):
         asked = questions(dev + 6, seed)
         items = [{"question": item["question"], "answer": "seven"} for item in asked]

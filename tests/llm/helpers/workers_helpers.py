@@ -1,17 +1,20 @@
-"""What the tests of workers share: an objective that fails as told, and how a search has to end."""
+"""What the tests of workers share: a space that fails as told, and how a search has to end."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from search_helpers import history, lasting
 
 from pyswarmopt_llm.common.config import SearchConfig
 
-# Scores a candidate by its own words, and fails at those calls that the file `plan` names.
+# Mixes adapters as `delta`, and fails in workers at those calls that the file `plan` names.
 FRAGILE = '''
 import os, pathlib, signal, time
+from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.mix.kind import SpaceKind
 
 HERE = pathlib.Path(__file__).parent
 
@@ -33,14 +36,15 @@ def meet(number):
         time.sleep(0.01)
     raise TimeoutError(f"call {number} did not begin")
 
-def fragile(engine):
-    plan = dict(line.split() for line in (HERE / "plan").read_text().splitlines())
+def fail():
+    test, *lines = (HERE / "plan").read_text().splitlines()
+    if os.getpid() == int(test):
+        return
+    plan = dict(line.split() for line in lines)
     number = call()
     fault = plan.get(str(number))
     if fault == "raise":
         raise KeyError("injected")
-    if fault == "nan":
-        return float("nan")
     if fault == "memory":
         raise MemoryError("injected")
     if fault == "hang":
@@ -49,16 +53,23 @@ def fragile(engine):
         meet(number + 1)
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    return engine.loglikelihood([("amber", " birch")])[0] / 100
+
+class Fragile(DeltaSpace):
+    def realise(self, position):
+        fail()
+        return super().realise(position)
+
+fragile = SpaceKind("fragile.py:fragile", Fragile, linear=True, published=True)
 '''
 
 
 def plan(config: SearchConfig, faults: dict[int, str]) -> None:
-    """From now on calls of `fragile` are counted from 0, and those with these numbers fail so."""
+    """From now on mixtures made in workers are counted from 0, and these numbers fail so."""
     folder = Path(config.tasks[0]).parent
     for call in folder.glob("call-*"):
         call.unlink()
-    (folder / "plan").write_text("\n".join(f"{call} {fault}" for call, fault in faults.items()))
+    lines = [str(os.getpid()), *(f"{call} {fault}" for call, fault in faults.items())]
+    (folder / "plan").write_text("\n".join(lines))
 
 
 def same_end(run: str | Path, reference: str | Path) -> None:

@@ -28,11 +28,7 @@ from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.report.words import combination
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
-from pyswarmopt_llm.scores.metrics.external.score_function import (
-    CallableUtility,
-    ScoreFunction,
-    means,
-)
+from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction, means
 from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_objectives
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.decide import make_plan
@@ -63,7 +59,7 @@ FUNCTIONS = """
     def size(reply):
         return len(reply) / 100 - 0.2
 """
-# the code of a function `f`, and the line that refuses it or what it returns for two replies
+# the code of a function `f`, and what it returns for two replies or what its refusal names
 CORPUS = Path(__file__).with_name("score_functions.jsonl").read_text("utf-8").splitlines()
 NAMES = [
     f"Tell me about the {word}."
@@ -112,7 +108,7 @@ def test_a_function_is_called_or_refused_as_the_corpus_says(mine: Path, line: st
         return
     with pytest.raises(UserError) as error:
         scores(f"{name}.py:f")
-    assert str(error.value).replace(name, "code") == case["says"]
+    assert all(part in str(error.value) for part in (f"{name}.py:f", *case["names"]))
 
 
 def test_what_it_prints_is_kept_out_of_the_results(
@@ -121,9 +117,7 @@ def test_what_it_prints_is_kept_out_of_the_results(
     function = "print('loaded')\n\ndef talks(reply):\n    print('called')\n    return 1"
     (mine / "loud.py").write_text(function)
     scores("loud.py:talks")
-    (mine / "loud_engine.py").write_text(function)
-    CallableUtility("loud_engine:talks")(None)  # type: ignore[arg-type]
-    assert capsys.readouterr() == ("", "loaded\ncalled\ncalled\nloaded\ncalled\n")
+    assert capsys.readouterr() == ("", "loaded\ncalled\ncalled\n")
 
 
 def test_an_interrupt_is_passed_on(mine: Path) -> None:
@@ -133,12 +127,9 @@ def test_an_interrupt_is_passed_on(mine: Path) -> None:
 
 
 def test_a_working_directory_that_it_changes_is_its_own(mine: Path) -> None:
-    (mine / "data").mkdir()
-    (mine / "data" / "rules.txt").write_text("0.5")
     (mine / "moves.py").write_text(
-        "import os\nos.chdir('data')\n"
-        "def score(reply):\n    number = float(open('rules.txt').read())\n"
-        "    os.chdir('/')\n    os.chdir(os.path.dirname(__file__) + '/data')\n    return number\n"
+        "import os\nos.chdir('/')\n"
+        "def score(reply):\n    os.chdir('/')\n    return 0.5\n"
         "def away(reply):\n    os.chdir('/')\n    raise ValueError\n"
     )
     assert scores("moves.py:score") == [0.5, 0.5] and Path.cwd() == mine

@@ -181,43 +181,7 @@ def test_spellings_of_a_label_are_one(tmp_path: Path) -> None:
     found = Counter(item.answer_text for item in task.dev + task.test)
     assert found == {"Account": 31, "Sign up": 20, "Rückgabe": 20, "n/a": 1}
     assert "'account.' as 'Account'" in task.note
-    assert task.note.endswith("`labels` FILE joins synonyms)")
-
-
-def test_synonyms_are_joined_by_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    rows = [[f"message {i}", ("billing", "RECHNUNG", "card")[i % 3]] for i in range(30)]
-    spec = table(tmp_path / "a.csv", "text,label", rows)
-    synonyms = table(tmp_path / "map.csv", "spelling,label", [["Rechnung", "Billing"], ["x", "y"]])
-    task = load_task(spec, labels=synonyms)
-    found = Counter(item.answer_text for item in task.dev + task.test)
-    assert found == {"Billing": 20, "card": 10}
-    assert caplog.messages == ["`labels`: no row has the spelling x"]
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [["a", "b"], ["A", "c"], ["", "d"], ["e", ""]],
-        [["one column"]],
-    ],
-)
-def test_all_faults_of_a_file_of_synonyms_are_one_line(
-    rows: list[list[str]], tmp_path: Path
-) -> None:
-    spec = table(tmp_path / "a.csv", "text,label", moods(20))
-    header = "spelling,label" if len(rows) > 1 else "word"
-    with pytest.raises(UserError) as caught:
-        load_task(spec, labels=table(tmp_path / "map.csv", header, rows))
-    expected = ("line 3", "line 4", "line 5") if len(rows) > 1 else ("spelling,label", "word")
-    assert all(part in str(caught.value) for part in expected)
-
-
-def test_synonyms_of_what_has_no_labels_are_refused(tmp_path: Path) -> None:
-    synonyms = table(tmp_path / "map.csv", "spelling,label", [["a", "b"]])
-    options = write(tmp_path / "a.json", [DEV, TEST])
-    for spec in ("builtin:kinship", options, f"prompts:{options}"):
-        with pytest.raises(UserError, match=r"^labels .*remove it$"):
-            load_task(spec, labels=synonyms)
+    assert "once only: 'n/a'" in task.note
 
 
 def test_all_faults_of_rows_and_labels_are_one_line(tmp_path: Path) -> None:

@@ -95,7 +95,6 @@ def test_a_script_that_lies_here_does_not_stand_in_for_the_librarys(trap: Path) 
 @pytest.mark.parametrize(
     ("setting", "option"),
     [
-        ({"utilities": ("trapdoor:score",)}, "--allow trapdoor:score"),
         ({"tasks": ("lm-eval:task.yaml",)}, "--allow lm-eval:task.yaml"),
         ({"tasks": ("lm-eval:task.yaml#acc",)}, "--allow 'lm-eval:task.yaml#acc'"),
         ({"metrics": ("evaluate:./",)}, "--allow evaluate:./"),
@@ -154,16 +153,16 @@ def test_a_strangers_run_asks_no_judge(
 def test_a_run_with_a_function_is_resumed_where_the_option_is_given_again(
     words_search: MakeSearch, tmp_path: Path, here: Path, shell: Shell
 ) -> None:
-    (tmp_path / "own_again.py").write_text("def f(engine):\n    return 0.25\n")
-    own = {"tasks": (), "utilities": ("own_again:f",), "particles": 3, "max_iter": 1, "out": "run"}
-    own["scoring"] = "auto"
+    (tmp_path / "own_again.py").write_text("def f(reply):\n    return 0.25\n")
+    own = {"metrics": ("own_again.py:f",), "particles": 3, "max_iter": 1, "out": "run"}
+    own |= {"scoring": "auto", "max_new_tokens": 1}
     whole = search(replace(words_search(6, 6), **own)).result  # type: ignore[arg-type]
     (tmp_path / "run" / "result.json").unlink()
-    with pytest.raises(UserError, match="add allow own_again:f"):
+    with pytest.raises(UserError, match=r"add allow own_again\.py:f"):
         resume("run")
-    with pytest.raises(UserError, match="started with other:f"):
-        resume("run", allowed=["own_again:f", "other:f"])
-    shell("resume", "run", "--allow", "own_again:f", "--quiet")
+    with pytest.raises(UserError, match=r"started with other\.py:f"):
+        resume("run", allowed=["own_again.py:f", "other.py:f"])
+    shell("resume", "run", "--allow", "own_again.py:f", "--quiet")
     assert json.loads(Path("run/result.json").read_text())["best_dev"] == whole["best_dev"]
 
 
@@ -174,7 +173,7 @@ def test_looking_at_a_run_imports_nothing_that_it_names(
     config = words_search(6, 6, particles=3, max_iter=1, out=run)
     search(config)
     about = json.loads((run / "run.json").read_text())
-    about["config"] |= {"utilities": ["trapdoor:score"], "metrics": ["evaluate:./"]}
+    about["config"] |= {"optimizer": "trapdoor.py:score", "metrics": ["evaluate:./"]}
     about["config"] |= {"tasks": [*config.tasks, "lm-eval:task.yaml"]}
     (run / "run.json").write_text(json.dumps(about))
     with contextlib.chdir(trap):
@@ -182,7 +181,7 @@ def test_looking_at_a_run_imports_nothing_that_it_names(
         shell("resume", run, "--quiet")
         shell("generate", "--run", run, "--max-new-tokens", 1, "hello")
         shell("eval", "--base", config.base, "--adapter", run / "best", "--task", *config.tasks)
-        assert "add --allow trapdoor:score" in shell.refused("analyse", run)
+        assert "--allow trapdoor.py:score" in shell.refused("analyse", run)
         assert not sprung(trap)
 
 

@@ -182,9 +182,9 @@ def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(
 ) -> None:
     run = stopped(replace(setting, out=str(tmp_path / "run")), 3)
     about = json.loads((run / "run.json").read_text())
-    about["config"]["utilities"] = ["evil:score"]
+    about["config"]["metrics"] = ["evil.py:score"]
     (run / "run.json").write_text(json.dumps(about))
-    with pytest.raises(UserError, match="add allow evil:score"):
+    with pytest.raises(UserError, match=r"add allow evil\.py:score"):
         resume(run)
 
 

@@ -372,16 +372,7 @@ def test_eval_asks_a_runs_adapter_as_the_run_did(
 # Wrong input that only the library can be given, and how long an item may be
 
 
-@pytest.mark.parametrize("space", ["token", "graph"])
-def test_a_function_of_one_model_is_no_objective_for_several(
-    space: str, tmp_path: Path, importable: Callable[[Path], None]
-) -> None:
-    (tmp_path / "mine_alone.py").write_text("def calm(engine):\n    return 1.0\n")
-    importable(tmp_path)
-    models = (str(tmp_path), str(tmp_path))
-    config = SearchConfig("", models, (), "r", utilities=("mine_alone:calm",), space=space)
-    with pytest.raises(UserError, match=f"space {space}: .*scores one model"):
-        search(config)
+def test_a_search_without_experts_is_refused() -> None:
     with pytest.raises(UserError, match="experts: 0 given"):
         search(small("b", [], [Path("words.json")], "run"))
 

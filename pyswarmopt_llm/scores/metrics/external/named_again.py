@@ -17,7 +17,6 @@ JUDGE = "judge"
 
 def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
     """Field and value of each setting that executes code, or unpickles data from a cluster."""
-    yield from (("utilities", spec) for spec in config.utilities)
     yield from (
         ("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec)
     )
