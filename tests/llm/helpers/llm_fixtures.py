@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
@@ -354,7 +353,7 @@ def crew_config(
     folder = tmp_path_factory.mktemp("workers")
     task = write_task(folder / "words.json", questions(16, 1), questions(8, 2))
     (folder / "fragile.py").write_text(FRAGILE)
-    (folder / "plan").write_text(str(os.getpid()))
+    (folder / "plan").write_text("")
     experts = louder(tiny_experts, folder / "loud")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
@@ -393,7 +392,7 @@ def shared_fork_server(
 
     def fork_server(config: SearchConfig, load: Load, count: int) -> ForkServer:
         return fork_servers.setdefault(
-            (config.utilities, config.tasks, count),
+            (config.metrics, config.tasks, count),
             Shared(replace(config, out="unused"), load, count),
         )
 
