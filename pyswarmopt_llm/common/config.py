@@ -66,7 +66,8 @@ SUMS = {"sums": 0, "base": 1, "even": 3}
 class SearchConfig:
     """The configuration of `swarm-llm search`; stored whole in ``run.json``.
 
-    Fields that are None or "auto" count as not given: the plan decides them (`searching.decide.make_plan`), and ``run.json`` stores the decision.
+    Fields that are None or "auto" count as not given: the plan decides them
+    (`searching.decide.make_plan`), and ``run.json`` stores the decision.
 
     Example:
         >>> config = SearchConfig(base="b", experts=("x", "y"), tasks=("t.json",), out="run", particles=20)

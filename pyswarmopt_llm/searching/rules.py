@@ -122,7 +122,7 @@ def check_tasks(request: Request) -> None:
         why = "a metric that is paid for counts and limits its requests in one process; remove it"
         raise InvalidOption("workers", config.workers, why)
     if request.kind.several_models and request.objectives.externals:
-        why = "a function or harness task scores one model, not several; use task files"
+        why = "a harness task scores one model, not several; use task files"
         raise InvalidOption("space", config.space, why)
 
 
