@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Unpack
 
 from pyswarmopt.base.inputs import as_target
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective
-from pyswarmopt.driver.evaluation import OnError
-from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.options import Callback, Options
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE
+from pyswarmopt.driver.options import Arguments, Options
 from pyswarmopt.driver.result import Result
 from pyswarmopt.driver.search import Search
-from pyswarmopt.driver.start import Known, Start
-from pyswarmopt.driver.workers.pool import MapLike
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from pyswarmopt.algorithms.recipe import Recipe
 
 
-@answered
+@answered(Arguments)
 def minimize(
     fun: Objective,
     bounds: Any = None,
     recipe: str | Recipe | None = None,
-    population: int | None = None,
-    max_evals: int | None = None,
-    max_iter: int | None = None,
-    target: float | None = None,
-    seed: int | np.random.Generator | None = None,
-    workers: int | str | MapLike | Executor = 1,
-    vectorized: bool | Literal["auto"] = "auto",
-    callback: Callback | None = None,
-    x0: Start | None = None,
-    progress: bool = False,
-    on_error: OnError = "raise",
-    checkpoint: str | os.PathLike[str] | None = None,
-    integrality: npt.ArrayLike | None = None,
-    constraints: Any = None,
-    categorical: npt.ArrayLike | None = None,
-    noisy: bool = False,
-    history: Granularity | None = None,
-    asynchronous: bool = False,
-    space: Mapping[str, Any] | None = None,
-    args: tuple[Any, ...] = (),
-    timeout: float | None = None,
-    evaluation_timeout: float | None = None,
-    equality_tolerance: float = EQUALITY_TOLERANCE,
-    known: Known | None = None,
-    patience: int | None = None,
+    **options: Unpack[Arguments],
 ) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
 
@@ -95,9 +59,9 @@ def minimize(
         target: stop when the best value is at least as good.
         seed: the same seed gives the same search; None takes one from the operating system, a NumPy
             `Generator` draws one.
-        workers: a number of threads (-1: one for each core), "threads:N", "processes:N", an
-            executor, or a map-like callable; the result is the same (see
-            `pyswarmopt.driver.workers.pool.Workers`). Workers share the points proposed at a
+        workers: a number of threads (-1: one for each core), or an executor, such as a
+            `concurrent.futures.ProcessPoolExecutor`; the result is the same (see
+            `pyswarmopt.driver.workers.Workers`). Workers share the points proposed at a
             time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says so
             where that matters.
         vectorized: whether `fun` takes (m, D); "auto" tries (see
@@ -139,7 +103,7 @@ def minimize(
             round is unfinished, the default search has its model, or mutations of the best point,
             propose more points. The search ends when all calls under way have. With several
             workers the result depends on the order of their answers. `fun` must take one
-            point at a time; not with `noisy`, nor with a map as workers.
+            point at a time; not with `noisy`.
         space: parameters by name in place of `bounds`: ``(low, high)`` a real number, ``[a, b]`` a
             choice, `pso.ordered`, `pso.log`, `pso.integer`, `pso.fixed` and `pso.when`. `fun` and the constraints
             get them as keyword arguments, or as one dict if they take a single parameter of another
@@ -150,9 +114,9 @@ def minimize(
             calls under way are waited for, which `evaluation_timeout` bounds. A search resumed
             from a checkpoint has the whole time again.
         evaluation_timeout: seconds after which a call of `fun` fails with TimeoutError, as
-            `on_error` says. With workers=1 in the main thread and in processes it is interrupted;
-            on threads and executors it is abandoned, and calls go in groups of as many as there
-            are workers. A thread that hangs keeps the program from ending.
+            `on_error` says. With workers=1 in the main thread and in the main threads of processes
+            it is interrupted; elsewhere it is abandoned, and calls go in groups of as many as
+            there are workers. A thread that hangs keeps the program from ending.
         equality_tolerance: an equality counts as met where it is missed by no more. The default
             search aims at a tenth of that; `Result.maxcv` says how near it came.
         known: earlier evaluations, which are not repeated: ``(points, values)`` with points as in
@@ -193,48 +157,16 @@ def minimize(
         >>> r.params["layers"], r.params["opt"], r.fun < 0.01
         (3, 'adam', True)
     """
-    options = Options(
-        fun=fun, bounds=bounds, recipe=recipe, population=population, max_evals=max_evals,
-        max_iter=max_iter, target=target, seed=seed, workers=workers, vectorized=vectorized,
-        callback=callback, x0=x0, progress=progress, on_error=on_error, checkpoint=checkpoint,
-        integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
-        history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
-        evaluation_timeout=evaluation_timeout, equality_tolerance=equality_tolerance,
-        known=known, patience=patience,
-    )  # fmt: skip
-    return _search(options, maximize=False)
+
+    return _search(Options(fun, bounds, recipe, **options), maximize=False)
 
 
-@answered
+@answered(Arguments)
 def maximize(
     fun: Objective,
     bounds: Any = None,
     recipe: str | Recipe | None = None,
-    population: int | None = None,
-    max_evals: int | None = None,
-    max_iter: int | None = None,
-    target: float | None = None,
-    seed: int | np.random.Generator | None = None,
-    workers: int | str | MapLike | Executor = 1,
-    vectorized: bool | Literal["auto"] = "auto",
-    callback: Callback | None = None,
-    x0: Start | None = None,
-    progress: bool = False,
-    on_error: OnError = "raise",
-    checkpoint: str | os.PathLike[str] | None = None,
-    integrality: npt.ArrayLike | None = None,
-    constraints: Any = None,
-    categorical: npt.ArrayLike | None = None,
-    noisy: bool = False,
-    history: Granularity | None = None,
-    asynchronous: bool = False,
-    space: Mapping[str, Any] | None = None,
-    args: tuple[Any, ...] = (),
-    timeout: float | None = None,
-    evaluation_timeout: float | None = None,
-    equality_tolerance: float = EQUALITY_TOLERANCE,
-    known: Known | None = None,
-    patience: int | None = None,
+    **options: Unpack[Arguments],
 ) -> Result:
     """Find the point of a box where `fun` is largest, with the arguments and result of `minimize`.
 
@@ -253,16 +185,8 @@ def maximize(
         >>> round(r.fun, 3), round(float(r.x[0]), 3)
         (3.0, 1.0)
     """
-    options = Options(
-        fun=fun, bounds=bounds, recipe=recipe, population=population, max_evals=max_evals,
-        max_iter=max_iter, target=target, seed=seed, workers=workers, vectorized=vectorized,
-        callback=callback, x0=x0, progress=progress, on_error=on_error, checkpoint=checkpoint,
-        integrality=integrality, constraints=constraints, categorical=categorical, noisy=noisy,
-        history=history, asynchronous=asynchronous, space=space, args=args, timeout=timeout,
-        evaluation_timeout=evaluation_timeout, equality_tolerance=equality_tolerance,
-        known=known, patience=patience,
-    )  # fmt: skip
-    return _search(options, maximize=True)
+
+    return _search(Options(fun, bounds, recipe, **options), maximize=True)
 
 
 def _search(options: Options, maximize: bool) -> Result:

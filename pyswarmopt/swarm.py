@@ -70,7 +70,7 @@ class Swarm:
         (True, 99, 2000)
     """
 
-    @answered
+    @answered()
     def __init__(
         self,
         dim: int | None = None,

@@ -58,28 +58,34 @@ ELSEWHERE = {
 }
 
 
-def answered(function: Callable[P, R]) -> Callable[P, R]:
-    """Answer arguments with foreign names by naming ours: TypeError, one line."""
-    called, names = _called(function)
-    hints = {
-        name: hint
-        for foreign, hint in [
-            *ELSEWHERE.items(),
-            *((FOREIGN[our], f"here it is {our}=") for our in names if our in FOREIGN),
-        ]
-        for name in foreign.split()
-    }
+def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Answer arguments with foreign names by naming ours: TypeError, one line.
 
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        _refuse_others(kwargs, called, names, lambda name: _hint(name, names, hints))
-        if names[1] == "bounds" and len(args) > 1 and "bounds" in kwargs:
-            raise TypeError(
-                f"{called}(fun, bounds): two bounds were given; a starting point is x0="
-            )
-        return function(*args, **kwargs)
+    Args:
+        records: typed dicts of the keyword arguments that the signature does not list.
+    """
 
-    return call
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        called, names = _called(function)
+        for record in records:
+            names += [name for name in record.__annotations__ if name not in names]
+        hints = {name: hint for words, hint in ELSEWHERE.items() for name in words.split()}
+        for our in names:
+            for name in FOREIGN.get(our, "").split():
+                hints[name] = f"here it is {our}="
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            _refuse_others(kwargs, called, names, lambda name: _hint(name, names, hints))
+            if names[1] == "bounds" and len(args) > 1 and "bounds" in kwargs:
+                raise TypeError(
+                    f"{called}(fun, bounds): two bounds were given; a starting point is x0="
+                )
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def suggesting(function: Callable[P, R]) -> Callable[P, R]:
@@ -103,7 +109,8 @@ def suggesting(function: Callable[P, R]) -> Callable[P, R]:
 
 def _called(function: Callable[..., Any]) -> tuple[str, list[str]]:
     """What a function, or a class with this constructor, is called, and its arguments."""
-    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    parameters = inspect.signature(function).parameters.values()
+    names = [p.name for p in parameters if p.name != "self" and p.kind is not p.VAR_KEYWORD]
     return function.__qualname__.removesuffix(".__init__"), names
 
 

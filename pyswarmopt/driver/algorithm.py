@@ -13,7 +13,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.driver.workers.pool import Workers
+from pyswarmopt.driver.workers import Workers
 from pyswarmopt.hybrid.memetic import (
     MATRIX_DIM,
     MODELLED_DIM,

@@ -16,7 +16,7 @@ from pyswarmopt.driver.call import CallOutcome
 from pyswarmopt.driver.judge import Judged
 from pyswarmopt.driver.options import Options
 from pyswarmopt.driver.search import Search
-from pyswarmopt.driver.workers.pool import TURN
+from pyswarmopt.driver.workers import TURN
 
 if TYPE_CHECKING:
     from pyswarmopt.base.in_flight import Ticket
@@ -48,9 +48,6 @@ class AsynchronousSearch(Search):
             "cannot be noisy=True: bests are evaluated again after whole iterations": options.noisy,
             "evaluates one point at a time: fun cannot be vectorized=True": options.vectorized
             is True,
-            "needs workers that answer one by one: threads, processes or an executor": (
-                self._evaluator.workers.kind == "map"
-            ),
         }
         for why, holds in refused.items():
             if holds:
@@ -145,7 +142,7 @@ class AsynchronousSearch(Search):
         ticket, point, tries, _ = self._calls.pop(future)
         evaluator.calls += 1
         if outcome is None:
-            outcome = evaluator.outcome(future, point)
+            outcome = evaluator.workers.answer(future)
         last = evaluator.left <= len(self._calls) or evaluator.late
         if tries <= evaluator.retries and not last and evaluator.failed(outcome):
             self._call(ticket, point, tries + 1)

@@ -36,11 +36,6 @@ class Call:
         return CallOutcome(as_array(value) if is_tensor(value) else value, None)
 
 
-def lost_call(error: Exception) -> CallOutcome:
-    """The outcome of a call whose worker gave no answer."""
-    return CallOutcome(None, error)
-
-
 HAS_ALARMS = hasattr(signal, "setitimer")  # missing on Windows
 
 
@@ -70,17 +65,3 @@ def _at_most(seconds: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def checked_outcome(outcome: Any) -> CallOutcome:
-    """Check that a worker's answer has `Call`'s form.
-
-    Raises:
-        ValueError: it has another form.
-    """
-    if not isinstance(outcome, CallOutcome):
-        raise ValueError(
-            f"workers= gave {type(outcome).__name__} where it must give what the function that it "
-            "was handed returns"
-        )
-    return outcome

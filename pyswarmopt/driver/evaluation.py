@@ -14,21 +14,13 @@ import numpy as np
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.record import check
-from pyswarmopt.driver.call import (
-    HAS_ALARMS,
-    Call,
-    CallOutcome,
-    Objective,
-    can_interrupt,
-    checked_outcome,
-    lost_call,
-)
+from pyswarmopt.driver.call import Call, CallOutcome, Objective, can_interrupt
 from pyswarmopt.driver.form import Form
 from pyswarmopt.driver.memory import Memory, Value
-from pyswarmopt.driver.workers.pool import MapLike, Workers
+from pyswarmopt.driver.workers import Workers
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
 
@@ -43,7 +35,7 @@ class Evaluator:
             number for it, the first batch is tried as a whole. A function that takes both is called
             point by point, so that its value at a point never depends on the batch; say True where
             speed matters more.
-        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.pool.Workers`.
+        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`.
             Results do not depend on it. Ignored for a vectorised `fun`.
         on_error: reaction to an error of `fun`: "raise" it again, count the point as the "worst"
             possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
@@ -78,7 +70,7 @@ class Evaluator:
         self,
         fun: Objective,
         vectorized: bool | Literal["auto"] = "auto",
-        workers: int | str | MapLike | Executor = 1,
+        workers: int | Executor = 1,
         on_error: OnError = "raise",
         max_evals: float = math.inf,
         outputs: int | None = None,
@@ -99,9 +91,7 @@ class Evaluator:
         self._deadline = self.patience = math.inf
         self._forgive, self.retries = _read_on_error(on_error)
         self._call = Call(fun)
-        # otherwise a worker's first error ends the search at once
-        lost = lost_call if self._forgive or self.retries else None
-        self.workers = Workers(workers, self._call, lost)
+        self.workers = Workers(workers, self._call, self._forgive or self.retries > 0)
 
     def limit_time(self, deadline: float, seconds: float | None) -> None:
         """Start no call after `deadline`, by `time.monotonic`, and let calls longer than `seconds`
@@ -113,15 +103,13 @@ class Evaluator:
         self._deadline = deadline
         if seconds is None:
             return
-        kind = self.workers.kind
-        if kind == "map" or (kind == "serial" and not can_interrupt()):
+        if self.workers.serial and not can_interrupt():
             raise ValueError(
-                "evaluation_timeout= cannot end calls outside of the main thread, nor those of a "
-                "map, nor on Windows those of the process itself: use workers=1 in the main "
-                "thread, 2 and more, 'processes:N' or an executor"
+                "evaluation_timeout= cannot end calls outside of the main thread, nor on Windows: "
+                "use workers=2 and more, or an executor"
             )
         self._call.seconds = seconds
-        if kind not in ("serial", "processes") or not HAS_ALARMS:
+        if not self.workers.serial:
             self.patience = seconds
 
     @property
@@ -270,10 +258,6 @@ class Evaluator:
         name = next(known, f"{kind}: {line}" if line else kind)
         self.failures[name] = self.failures.get(name, 0) + 1
 
-    def outcome(self, future: Future[CallOutcome], x: Floats) -> CallOutcome:
-        """The outcome of a finished call at x, (D,)."""
-        return checked_outcome(self.workers.answer(future, x))
-
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
         """``fun(x)`` as the user will get it.
 
@@ -340,15 +324,14 @@ class Evaluator:
             return self._batch(points)
         if self._ends_at_errors:
             return self._until_error(points)
-        outcomes = self.workers.map(list(points), self.patience)
-        return [checked_outcome(outcome) for outcome in outcomes]
+        return self.workers.map(list(points), self.patience)
 
     @property
     def _ends_at_errors(self) -> bool:
         """Whether the first error ends the search: the calls after it would be in vain. Other
         workers have begun them.
         """
-        return self.workers.kind == "serial" and not (self._forgive or self.retries)
+        return self.workers.serial and not (self._forgive or self.retries)
 
     def _until_error(self, points: Floats) -> list[CallOutcome]:
         outcomes: list[CallOutcome] = []

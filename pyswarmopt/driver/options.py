@@ -8,7 +8,7 @@ import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,6 @@ from pyswarmopt.driver.problem.constraints import (
 )
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.start import Known, KnownPoints, Start, known_points, starting_points
-from pyswarmopt.driver.workers.pool import MapLike
 from pyswarmopt.parts.bounds import read_bounds
 
 if TYPE_CHECKING:
@@ -38,9 +37,54 @@ if TYPE_CHECKING:
 Callback = Callable[[Any], bool | None]  # called with the result so far
 
 
+class ProblemArguments(TypedDict, total=False):
+    """Arguments of `minimize`, `minimize_multi` and `Study`; `pyswarmopt.minimize` describes them."""
+
+    population: int | None
+    max_evals: int | None
+    seed: int | np.random.Generator | None
+    x0: Start | None
+    integrality: npt.ArrayLike | None
+    constraints: Any
+    categorical: npt.ArrayLike | None
+    space: Mapping[str, Any] | None
+    equality_tolerance: float
+
+
+class GoalArguments(ProblemArguments, total=False):
+    """Those of `minimize` and `Study`."""
+
+    target: float | None
+    known: Known | None
+    patience: int | None
+
+
+class CallArguments(ProblemArguments, total=False):
+    """Those of `minimize` and `minimize_multi`, which call the function."""
+
+    workers: int | Executor
+    vectorized: bool | Literal["auto"]
+    callback: Callback | None
+    on_error: OnError
+    checkpoint: str | os.PathLike[str] | None
+    noisy: bool
+    history: Granularity | None
+    timeout: float | None
+    evaluation_timeout: float | None
+
+
+class Arguments(GoalArguments, CallArguments, total=False):
+    """Those of `minimize` and `maximize`, beside fun, bounds and recipe."""
+
+    max_iter: int | None
+    progress: bool
+    asynchronous: bool
+    args: tuple[Any, ...]
+
+
 @dataclass(repr=False, eq=False)
 class Options:
-    """The arguments of `pyswarmopt.minimize`, which describes them.
+    """The arguments with their defaults, checked.
 
     Raises:
         TypeError: a limit is not a number, a callback cannot be called, or `args` is not a tuple.
@@ -55,7 +99,7 @@ class Options:
     max_iter: int | None = None
     target: float | None = None
     seed: int | np.random.Generator | None = None
-    workers: int | str | MapLike | Executor = 1
+    workers: int | Executor = 1
     vectorized: bool | Literal["auto"] = "auto"
     callback: Callback | None = None
     x0: Start | None = None

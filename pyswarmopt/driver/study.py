@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,11 @@ from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.asynchronous import AsynchronousSearch
 from pyswarmopt.driver.call import CallOutcome
 from pyswarmopt.driver.form import Form, WrongShapeError
-from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, returned_row
+from pyswarmopt.driver.options import GoalArguments, Options
+from pyswarmopt.driver.problem.constraints import returned_row
 from pyswarmopt.driver.problem.encoding import check_inside
 from pyswarmopt.driver.result import Result
-from pyswarmopt.driver.start import Known, Start, starting_points
+from pyswarmopt.driver.start import starting_points
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
@@ -91,33 +91,18 @@ class Study:
         ('a', 60)
     """
 
-    @answered
+    @answered(GoalArguments)
     def __init__(
         self,
         bounds: Any = None,
         recipe: str | Recipe | None = None,
-        population: int | None = None,
-        max_evals: int | None = None,
-        target: float | None = None,
-        seed: int | np.random.Generator | None = None,
-        x0: Start | None = None,
-        integrality: npt.ArrayLike | None = None,
-        constraints: Any = None,
-        categorical: npt.ArrayLike | None = None,
-        space: Mapping[str, Any] | None = None,
-        equality_tolerance: float = EQUALITY_TOLERANCE,
-        known: Known | None = None,
-        patience: int | None = None,
         maximize: bool = False,
+        **options: Unpack[GoalArguments],
     ) -> None:
-        options = Options(
-            fun=_called_elsewhere, bounds=bounds, recipe=recipe, population=population,
-            max_evals=max_evals, target=target, seed=seed, x0=x0, integrality=integrality,
-            constraints=constraints, categorical=categorical, space=space, history="particles",
-            equality_tolerance=equality_tolerance, known=known, patience=patience,
-            asynchronous=True,
-        )  # fmt: skip
-        self._search = _Told(options, maximize)
+        options_of_search = Options(
+            _called_elsewhere, bounds, recipe, **options, history="particles", asynchronous=True
+        )
+        self._search = _Told(options_of_search, maximize)
 
     def ask(self) -> Trial | None:
         """The next point to evaluate; None while waiting for values, and at the end."""

@@ -39,10 +39,9 @@ MINIMIZE = [
     ({"bounds": ([0, 1, 2], [1, 2, 3])}, "two NumPy arrays"),
     ({"bounds": ([0, 0], [1, 1])}, "may be two pairs"),
     ({"bounds": np.zeros(3)}, "a starting point is x0= of minimize"),
-    ({"evaluation_timeout": 1, "workers": map}, "use workers=1 in the main"),
     ({"on_error": ("retry", -1)}, "on_error"),
     ({"on_error": ("retry", 1.5)}, "on_error=.*use 'raise'"),
-    ({"asynchronous": True, "workers": map}, "threads, processes"),
+    *(({"workers": w}, "use a number >= 1") for w in (map, 0, -2, 1.5, True, "processes:2")),
     ({"x0": [HUGE, 0.0]}, "use a point"),
     ({"patience": 0}, "patience"),
     ({"patience": 1.5}, "patience"),
@@ -128,7 +127,6 @@ PARTS = [
         for swarm in (pso.MemeticSwarm([(0, 1)]), pso.Swarm(bounds=[(0, 1)], population=1))
         for value in (None, "1")
     ),
-    (lambda: pso.minimize(bowl, BOX, workers=lambda g, xs: []), "gave 0 answers for 1 points"),
     (lambda: pso.minimize(bowl, [0.0] * 3, bounds=BOX), "two bounds were given; a starting point"),
     (lambda: pso.minimize(bowl, [(0, 1)], space={"a": (0, 1)}), "space= and bounds="),
     (lambda: pso.minimize_multi(two, BOX, 3), "3 numbers"),

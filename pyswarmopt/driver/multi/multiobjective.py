@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -18,22 +16,21 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import as_count
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.driver.call import Objective
-from pyswarmopt.driver.evaluation import OnError
 from pyswarmopt.driver.history import Rows, write_csv
 from pyswarmopt.driver.judge import ByOrder, Judged
 from pyswarmopt.driver.loop import Loop, Reasons
 from pyswarmopt.driver.multi.modelled import AT_ONCE, MODELLED, ModelledSwarm
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
-from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Breach
+from pyswarmopt.driver.options import CallArguments, Options
+from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
 from pyswarmopt.driver.start import check_value
-from pyswarmopt.driver.workers.pool import MapLike
 from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 from pyswarmopt.parts.topology import Global, Lattice
 from pyswarmopt.parts.velocity import SumOfTerms
 
+MAX_EVALS = 10_000
 # evaluations per particle; with constraints more particles see more of the feasible region
 PARTICLE_SHARE = 25
 CONSTRAINED_SHARE = 10
@@ -141,31 +138,14 @@ class MultiResult:
         return hypervolume(self.fun, reference)
 
 
-@answered
+@answered(CallArguments)
 def minimize_multi(
     fun: Objective,
     bounds: Any = None,
     n_objectives: int = 2,
-    population: int | None = None,
     archive: int = 100,
-    max_evals: int = 10_000,
-    seed: int | np.random.Generator | None = None,
-    workers: int | str | MapLike | Executor = 1,
-    vectorized: bool | Literal["auto"] = "auto",
-    callback: Callable[[MultiResult], bool | None] | None = None,
-    x0: npt.ArrayLike | None = None,
-    on_error: OnError = "raise",
-    integrality: npt.ArrayLike | None = None,
-    constraints: Any = None,
-    categorical: npt.ArrayLike | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    space: Mapping[str, Any] | None = None,
-    equality_tolerance: float = EQUALITY_TOLERANCE,
-    noisy: bool = False,
-    history: Literal["particles"] | None = None,
-    timeout: float | None = None,
-    evaluation_timeout: float | None = None,
     recipe: str | Recipe | None = None,
+    **options: Unpack[CallArguments],
 ) -> MultiResult:
     """Find points of a box that are best in several objectives, each in its own way (a Pareto
     front).
@@ -234,17 +214,11 @@ def minimize_multi(
         >>> {params["kind"] for params in r.params}
         {'a'}
     """
-    if history not in (None, "particles"):
-        raise ValueError(f"history={history!r}: use 'particles' or None")
-    options = Options(
-        fun, bounds, population=population,
-        max_evals=max_evals, seed=seed, workers=workers,
-        vectorized=vectorized, callback=callback, x0=x0, on_error=on_error,
-        checkpoint=checkpoint, integrality=integrality, constraints=constraints,
-        categorical=categorical, space=space, equality_tolerance=equality_tolerance,
-        noisy=noisy, timeout=timeout, evaluation_timeout=evaluation_timeout, recipe=recipe,
-    )  # fmt: skip
-    return MultiSearch(options, n_objectives, archive, history is not None).run()
+    if options.get("history") not in (None, "particles"):
+        raise ValueError(f"history={options['history']!r}: use 'particles' or None")
+    options = {"max_evals": MAX_EVALS, **options}
+    given = Options(fun, bounds, recipe, **options)
+    return MultiSearch(given, n_objectives, archive, given.history is not None).run()
 
 
 def _with_terms(recipe: str | Recipe | None, moves: int) -> Recipe | None:

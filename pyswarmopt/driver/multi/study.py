@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.multi.multiobjective import MultiResult, MultiSearch
-from pyswarmopt.driver.options import Options
-from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE
+from pyswarmopt.driver.multi.multiobjective import MAX_EVALS, MultiResult, MultiSearch
+from pyswarmopt.driver.options import Options, ProblemArguments
 from pyswarmopt.driver.study import Trial
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
-    from pyswarmopt.driver.start import Start
 
 
 class MultiStudy:
@@ -52,31 +49,19 @@ class MultiStudy:
         (13.3, 300)
     """
 
-    @answered
+    @answered(ProblemArguments)
     def __init__(
         self,
         bounds: Any = None,
         n_objectives: int = 2,
-        population: int | None = None,
         archive: int = 100,
-        max_evals: int = 10_000,
-        seed: int | np.random.Generator | None = None,
-        x0: Start | None = None,
-        integrality: npt.ArrayLike | None = None,
-        constraints: Any = None,
-        categorical: npt.ArrayLike | None = None,
-        space: Mapping[str, Any] | None = None,
-        equality_tolerance: float = EQUALITY_TOLERANCE,
         recipe: str | Recipe | None = None,
+        **options: Unpack[ProblemArguments],
     ) -> None:
         told = _Answers()
-        options = Options(
-            fun=told, bounds=bounds, population=population,
-            max_evals=max_evals, seed=seed, x0=x0, integrality=integrality,
-            constraints=constraints, categorical=categorical, space=space,
-            equality_tolerance=equality_tolerance, recipe=recipe, vectorized=False,
-        )  # fmt: skip
-        self._search = _Told(options, n_objectives, archive, told)
+        options = {"max_evals": MAX_EVALS, **options}
+        given = Options(told, bounds, recipe, **options, vectorized=False)
+        self._search = _Told(given, n_objectives, archive, told)
 
     def ask(self) -> list[Trial]:
         """The points to evaluate, the same ones until `tell`; none at the end."""

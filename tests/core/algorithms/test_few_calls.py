@@ -40,10 +40,10 @@ def test_workers_that_would_idle_are_warned_of():
     )
     for limit in ({"max_evals": 20}, {"max_evals": 100}, {"max_iter": 3}):
         with pytest.warns(UserWarning, match=said):
-            pso.minimize(bowl, [BOX] * 2, seed=0, workers="threads:3", **limit)
-    pso.minimize(bowl, [BOX] * 2, max_evals=101, seed=0, workers="threads:3")  # warnings are errors
-    pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers="threads:3", population=3)
-    pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers="threads:3", asynchronous=True)
+            pso.minimize(bowl, [BOX] * 2, seed=0, workers=3, **limit)
+    pso.minimize(bowl, [BOX] * 2, max_evals=101, seed=0, workers=3)  # warnings are errors
+    pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers=3, population=3)
+    pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers=3, asynchronous=True)
 
 
 def jagged(x) -> float:

@@ -407,7 +407,7 @@ def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
     assert r.algorithm == name and r.nfev <= 150 and r.fun < 0.6
 
 
-@pytest.mark.parametrize(("workers", "particles"), [(1, 5), ("threads:3", 5), (9, 9)])
+@pytest.mark.parametrize(("workers", "particles"), [(1, 5), (3, 5), (9, 9)])
 def test_an_asynchronous_swarm_has_a_particle_for_every_worker(workers, particles):
     r = pso.minimize(
         bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers,

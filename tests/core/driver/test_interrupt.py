@@ -111,11 +111,12 @@ def test_workers_that_are_processes_are_not_waited_for(tmp_path):
     (tmp_path / "main.py").write_text(
         "import pyswarmopt as pso, mine\n"
         "import signal\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
         "if __name__ == '__main__':\n"
         # a shell's background job ignores it
         "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    r = pso.minimize(mine.fun, [(-1, 1)] * 2, population=5, max_evals=500, seed=1, "
-        "workers='processes:2',"
+        "workers=ProcessPoolExecutor(2),"
         " recipe='constriction')\n"
         "    open('back', 'x').close()\n"
         "    print(r.message, r.success, r.nfev)\n"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
-import subprocess
-import sys
 import threading
-import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -16,8 +14,7 @@ from executors import Bare
 
 import pyswarmopt as pso
 from pyswarmopt.driver.evaluation import Evaluator
-from pyswarmopt.driver.workers.pool import Workers
-from pyswarmopt.driver.workers.processes import open_pool
+from pyswarmopt.driver.workers import Workers
 
 BOX = [(-2.0, 2.0)] * 2
 
@@ -26,102 +23,26 @@ def bowl(x):
     return float(x @ x)
 
 
-def dies(x):
-    if x[0] > 0.5:
-        os._exit(3)
-    return bowl(x)
-
-
 def gives_a_lock(x):
     return threading.Lock() if x[0] > 0.5 else bowl(x)
-
-
-class Unreadable(Exception):
-    def __init__(self, one, two):
-        super().__init__(one)
-
-
-def raises_what_cannot_be_read(x):
-    if x[0] > 0.5:
-        raise Unreadable("a", "b")
-    return bowl(x)
 
 
 STARTS = np.array([[-1.0, 0.0], [1.0, 0.0], [-1.0, 1.0], [0.9, 0.4], [-0.5, 0.5]])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fun", [dies, gives_a_lock, raises_what_cannot_be_read])
-def test_a_call_that_costs_its_process_counts_as_failed(fun):
-    arguments = {"recipe": "constriction", "population": 5, "x0": STARTS, "seed": 0, "max_evals": 10,
-                 "workers": "processes:2", "history": "particles"}  # fmt: skip
-    r = pso.minimize(fun, BOX, on_error="worst", **arguments)
-    first = list(r.history)[:5]
-    assert r.nfev == 10 and [math.isnan(record.value) for record in first] == [
-        False, True, False, True, False,
-    ]  # fmt: skip
-    assert [record.value for record in first][::2] == [bowl(x) for x in STARTS[::2]]
-    with pytest.raises(Exception) as error:
-        pso.minimize(fun, BOX, on_error=("retry", 1), **arguments)
-    assert error.value.result.fun == bowl(STARTS[4])
-    told = any("__main__" in note for note in error.value.__notes__)
-    assert told or fun is gives_a_lock  # which costs no process
-
-
-@pytest.mark.slow
-def test_an_asynchronous_search_outlives_a_process_that_dies():
-    r = pso.minimize(
-        dies, BOX, "constriction", population=4, x0=[[-1.0, 0.0]], seed=0, max_evals=12,
-        workers="processes:2", on_error="worst", asynchronous=True, history="particles",
-    )  # fmt: skip
-    for record in r.history:
-        assert math.isnan(record.value) == (record.x[0] > 0.5)
-    assert r.nfev == 12
-
-
-def tells_its_process_and_waits(x):
-    if multiprocessing.parent_process() is not None:
-        print(os.getpid(), flush=True)
-        time.sleep(600)
-    return bowl(x)
-
-
-def _is_there(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-WAITS = """
-import pyswarmopt as pso
-from test_lost_calls import tells_its_process_and_waits
-if __name__ == "__main__":
-    pso.minimize(tells_its_process_and_waits, [(-2.0, 2.0)] * 2, workers="processes:2")
-"""
-
-
-@pytest.mark.slow
-def test_processes_end_with_the_one_that_began_them(tmp_path):
-    (tmp_path / "waits.py").write_text(WAITS)
-    command = [sys.executable, str(tmp_path / "waits.py")]
-    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
-    ) as search:
-        process = int(search.stdout.readline())
-        search.kill()
-    while _is_there(process):  # a test that hangs is ended by pytest
-        time.sleep(0.05)
-
-
-@pytest.mark.slow
-def test_all_processes_of_a_pool_start_at_its_first_call():
-    before = set(multiprocessing.active_children())
-    with open_pool(3) as pool:
-        assert pool.submit(abs, -2).result() == 2
-        assert len(set(multiprocessing.active_children()) - before) == 3
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_answer_that_cannot_be_pickled_counts_as_failed(asynchronous):
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        arguments = {"recipe": "constriction", "population": 5, "x0": STARTS, "seed": 0,
+                     "max_evals": 10, "workers": pool, "asynchronous": asynchronous}  # fmt: skip
+        r = pso.minimize(gives_a_lock, BOX, on_error="worst", history="particles", **arguments)
+        values = {r.x.tobytes(): r.value for r in r.history}
+        assert [values[x.tobytes()] for x in STARTS[::2]] == [bowl(x) for x in STARTS[::2]]
+        assert r.nfev == 10 and all(math.isnan(values[x.tobytes()]) for x in STARTS[1::2])
+        with pytest.raises(TypeError, match="pickle") as error:
+            pso.minimize(gives_a_lock, BOX, **arguments)
+        assert error.value.result.status == "exception"
 
 
 def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
@@ -138,8 +59,6 @@ def test_an_executor_that_gives_no_future_or_no_answer_is_told_so():
     for asynchronous in (False, True):
         with pytest.raises(ValueError, match="workers= gave float"):
             pso.minimize(bowl, BOX, max_evals=20, workers=NoAnswer(), asynchronous=asynchronous)
-    with pytest.raises(ValueError, match="workers= gave float"):
-        pso.minimize(bowl, BOX, max_evals=20, workers=lambda f, items: [3.0 for _ in items])
     for size in (-3, 0, math.nan, math.inf, [2], True, "4"):
         NoFuture._max_workers = size
         assert Workers(NoFuture(), bowl).count == (os.cpu_count() or 1)

@@ -26,7 +26,7 @@ def search(fun=bowl, **options):
     return pso.minimize(fun, BOX, asynchronous=True, **swarm | options)
 
 
-@pytest.mark.parametrize("workers", [1, 4, "threads:9"])
+@pytest.mark.parametrize("workers", [1, 4, 9])
 @pytest.mark.parametrize("max_evals", [1, 5, 6, 7, 100])
 def test_the_budget_is_kept_and_the_best_is_the_best_seen(workers, max_evals):
     fun = Watched(slow)

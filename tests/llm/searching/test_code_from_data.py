@@ -225,19 +225,6 @@ def test_workers_do_not_import_from_the_current_directory(
     python_at(here, f"from pyswarmopt_llm.cli.app import main\nmain({words!r})\n")
 
 
-def test_pools_of_processes_do_not_import_from_the_current_directory(tmp_path: Path) -> None:
-    here = hostile_place(tmp_path / "here", ["struct", "multiprocessing", "selectors", "numpy"])
-    printed = python_at(
-        here,
-        "import math, os\n"
-        "from pyswarmopt.driver.workers.pool import Workers\n"
-        "if __name__ == '__main__':\n"
-        "    with Workers('processes:2', math.sqrt) as workers:\n"
-        "        print(workers.map([1.0, 4.0]), 'PYTHONSAFEPATH' in os.environ)\n",
-    )
-    assert printed == "[1.0, 2.0] False\n"
-
-
 # Every place of that kind in both packages
 
 _UNPICKLES = set(

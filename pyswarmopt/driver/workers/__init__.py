@@ -1,1 +1,0 @@
-"""Workers that call the objective, in parallel or not."""
