@@ -20,6 +20,7 @@ def minimize(
     fun: Objective,
     bounds: Any = None,
     recipe: str | Recipe | None = None,
+    population: int | None = None,
     **options: Unpack[Arguments],
 ) -> Result:
     """Find the point of a box, or the parameters of a space, where `fun` is smallest.
@@ -158,7 +159,7 @@ def minimize(
         (3, 'adam', True)
     """
 
-    return _search(Options(fun, bounds, recipe, **options), maximize=False)
+    return _search(Options(fun, bounds, recipe, population, **options), maximize=False)
 
 
 @answered(Arguments)
@@ -166,6 +167,7 @@ def maximize(
     fun: Objective,
     bounds: Any = None,
     recipe: str | Recipe | None = None,
+    population: int | None = None,
     **options: Unpack[Arguments],
 ) -> Result:
     """Find the point of a box where `fun` is largest, with the arguments and result of `minimize`.
@@ -186,7 +188,7 @@ def maximize(
         (3.0, 1.0)
     """
 
-    return _search(Options(fun, bounds, recipe, **options), maximize=True)
+    return _search(Options(fun, bounds, recipe, population, **options), maximize=True)
 
 
 def _search(options: Options, maximize: bool) -> Result:

@@ -40,7 +40,6 @@ Callback = Callable[[Any], bool | None]  # called with the result so far
 class ProblemArguments(TypedDict, total=False):
     """Arguments of `minimize`, `minimize_multi` and `Study`; `pyswarmopt.minimize` describes them."""
 
-    population: int | None
     max_evals: int | None
     seed: int | np.random.Generator | None
     x0: Start | None
@@ -74,7 +73,7 @@ class CallArguments(ProblemArguments, total=False):
 
 
 class Arguments(GoalArguments, CallArguments, total=False):
-    """Those of `minimize` and `maximize`, beside fun, bounds and recipe."""
+    """Those of `minimize` and `maximize`, beside fun, bounds, recipe and population."""
 
     max_iter: int | None
     progress: bool

@@ -96,11 +96,18 @@ class Study:
         self,
         bounds: Any = None,
         recipe: str | Recipe | None = None,
+        population: int | None = None,
         maximize: bool = False,
         **options: Unpack[GoalArguments],
     ) -> None:
         options_of_search = Options(
-            _called_elsewhere, bounds, recipe, **options, history="particles", asynchronous=True
+            _called_elsewhere,
+            bounds,
+            recipe,
+            population,
+            **options,
+            history="particles",
+            asynchronous=True,
         )
         self._search = _Told(options_of_search, maximize)
 

@@ -143,6 +143,7 @@ def minimize_multi(
     fun: Objective,
     bounds: Any = None,
     n_objectives: int = 2,
+    population: int | None = None,
     archive: int = 100,
     recipe: str | Recipe | None = None,
     **options: Unpack[CallArguments],
@@ -217,7 +218,7 @@ def minimize_multi(
     if options.get("history") not in (None, "particles"):
         raise ValueError(f"history={options['history']!r}: use 'particles' or None")
     options = {"max_evals": MAX_EVALS, **options}
-    given = Options(fun, bounds, recipe, **options)
+    given = Options(fun, bounds, recipe, population, **options)
     return MultiSearch(given, n_objectives, archive, given.history is not None).run()
 
 

@@ -54,13 +54,14 @@ class MultiStudy:
         self,
         bounds: Any = None,
         n_objectives: int = 2,
+        population: int | None = None,
         archive: int = 100,
         recipe: str | Recipe | None = None,
         **options: Unpack[ProblemArguments],
     ) -> None:
         told = _Answers()
         options = {"max_evals": MAX_EVALS, **options}
-        given = Options(told, bounds, recipe, **options, vectorized=False)
+        given = Options(told, bounds, recipe, population, **options, vectorized=False)
         self._search = _Told(given, n_objectives, archive, told)
 
     def ask(self) -> list[Trial]:

@@ -15,8 +15,7 @@ from swarm_runs import bowl, events
 from watched import Watched
 
 import pyswarmopt as pso
-from pyswarmopt.driver import asynchronous, evaluation
-from pyswarmopt.driver.workers import pool
+from pyswarmopt.driver import asynchronous, evaluation, workers
 
 SCHEDULES = range(100)
 BOX = [(-5.0, 5.0)] * 3
@@ -124,7 +123,7 @@ class Answered:
 @pytest.fixture
 def simulated(monkeypatch):
     def simulate(executor: Executor) -> Executor:
-        for module in (asynchronous, evaluation, pool):
+        for module in (asynchronous, evaluation, workers):
             monkeypatch.setattr(module, "time", executor)
         monkeypatch.setattr(asynchronous, "SimpleQueue", lambda: Answered(executor))
         return executor
