@@ -14,16 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.linalg import cholesky, solve_triangular
+from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-import pyswarmopt as pso
 from pyswarmopt.base.arrays import Floats
 
 _LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # lengths tried, in units of the positions' spread
 _TINY = 1e-12  # least variance: a column may be constant
-PARTICLES = 40  # particles of the swarm that maximises a model's prediction
-MOVES = 100  # iterations of that swarm
+DRAWS = 1024  # random points among which good starts are looked for
+FROM_KNOWN = 8  # ascents from known points, the best ones; four of them miss a summit now and then
+FROM_DRAWN = 4  # from random points: an expected improvement is zero at known ones
+STEP = 1e-7  # of differences, as a share of the box
 
 
 @dataclass(frozen=True)
@@ -136,28 +138,33 @@ def highest(
     bounds: Sequence[tuple[float, float]],
     seed: int,
 ) -> Tensor:
-    """The position, (D,) float64, where a swarm finds the greatest gain.
+    """The position, (D,) float64, of the greatest gain that L-BFGS-B finds from the best of the
+    known and some random points.
 
-    A swarm on scores must be cautious; this one can evaluate a model thousands of times, so it
-    adapts its covariance. Measured on synthetic margins of 200 items (3 to 20 coefficients), it
-    finds values as high as `constriction` with patience, and higher ones from 10 coefficients on,
-    in .15 instead of .07 seconds.
+    On 96 synthetic models (3 to 20 coefficients, means and expected improvements) it is never lower
+    than a swarm with 4,000 evaluations by .0001, and higher by up to .015.
 
     Args:
-        gain: function of positions (N, D) -> (N,).
-        starts: (N, D), best first; the swarm starts from `PARTICLES` of them.
+        gain: smooth function of positions (N, D) -> (N,).
+        starts: known positions, (N, D).
         bounds: D pairs (lower, upper).
-        seed: seed of the swarm.
+        seed: seed of the random points.
     """
-    swarm = pso.Swarm(
-        positions=torch.from_numpy(starts[:PARTICLES]),
-        population=PARTICLES,
-        bounds=list(bounds),
-        recipe="covariant",
-        maximize=True,
-        seed=seed,
-    )
-    for _ in range(MOVES):
-        points = swarm.ask()
-        swarm.tell(points, gain(points.numpy()))
-    return swarm.best.x
+    lower, upper = np.transpose(bounds)
+    wide = upper - lower
+    drawn = lower + wide * np.random.default_rng(seed).random((DRAWS, len(wide)))
+    best = np.concatenate([_best(gain, starts, FROM_KNOWN), _best(gain, drawn, FROM_DRAWN)])
+    unit = abs(float(gain(best).max())) or 1.0  # an expected improvement may be tiny
+
+    def loss(x: Floats) -> tuple[float, Floats]:
+        steps = np.where(x + STEP * wide > upper, -STEP, STEP) * wide
+        values = gain(np.concatenate([x[None], x + np.diag(steps)])) / -unit
+        return float(values[0]), (values[1:] - values[0]) / steps
+
+    climbs = [minimize(loss, x, jac=True, method="L-BFGS-B", bounds=bounds) for x in best]
+    return torch.from_numpy(min(climbs, key=lambda climb: float(climb.fun)).x)
+
+
+def _best(gain: Callable[[Floats], Floats], points: Floats, count: int) -> Floats:
+    """The points, (count, D), of greatest gain."""
+    return points[np.argsort(-gain(points), kind="stable")[:count]]

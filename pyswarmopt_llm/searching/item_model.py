@@ -93,7 +93,7 @@ class MarginProcess:
         return self._width(self._seen)
 
     def propose(self, seed: int, count: int = 1) -> Sequence[Tensor]:
-        """The position, (D,) float64, where a swarm finds the greatest expected width.
+        """The position, (D,) float64, of the greatest expected width.
 
         It returns one whatever `count` is: the width does not reward uncertainty, so a second one
         would lie beside the first.

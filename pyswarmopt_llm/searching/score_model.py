@@ -152,7 +152,7 @@ class ScoreProcess:
         return self.predict(self._candidates)[0]
 
     def propose(self, seed: int, count: int = 1) -> Sequence[Tensor]:
-        """The positions, (D,) float64, where a swarm finds the greatest expected improvement; each
+        """The positions, (D,) float64, of the greatest expected improvement; each
         is chosen as if earlier predictions had come true.
         """
         starts = self._candidates[np.argsort(-self.expected(), kind="stable")]
