@@ -158,7 +158,9 @@ def export(
     if form == "peft" and base is None:
         lines += _scored_again(source.rstrip("/"), out, rank is not None, record, as_json)
     lines += [only_chooses()] if done.chooses else []
-    lines += [_to("serve it with vLLM", "vllm", "serve", out.rstrip("/"))] if form == "merged" else []
+    lines += (
+        [_to("serve it with vLLM", "vllm", "serve", out.rstrip("/"))] if form == "merged" else []
+    )
     print_either(record, lines, as_json)
 
 

@@ -10,7 +10,7 @@ import json
 import logging
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class LmEvalTask:
     """A harness task as an objective: its prompts (without chat template), filters and metric.
 
     If a task has validation and test documents, the former are dev. A single split is divided by a
-    fixed shuffle, with at most a third for dev.
+    fixed shuffle, with at most a third for dev. Few-shot examples are never documents that are
+    scored; where the task has no others, some are set aside for them.
 
     Args:
         spec: name of a task or group, or a task's YAML file, followed by ``#METRIC`` (default: the
@@ -59,10 +60,26 @@ class LmEvalTask:
         self._tasks = {"dev": searched, "test": held_out}
         self._documents: dict[str, dict[str, list[int]]] = {"dev": {}, "test": {}}
         for key, task in held_out.items():
-            n_dev = len(searched[key].eval_docs) if two else None
-            divided = _divide(len(task.eval_docs), n_dev, dev, test)
+            of_dev = _asked(searched[key]) if two else None
+            aside = _set_aside(task, _asked(task) + (of_dev or []))
+            divided = _divide(_asked(task), of_dev, aside, dev, test)
             self._documents["test"][key], self._documents["dev"][key] = divided
+            self._show_others(key)
         self.fingerprint = self._digest()
+
+    def _show_others(self, key: str) -> None:
+        """Take the scored documents from the few-shot examples of a task."""
+        scored = set()
+        for split, tasks in self._tasks.items():
+            asked = _asked(tasks[key])
+            scored |= {asked[index] for index in self._documents[split][key]}
+        for tasks in self._tasks.values():
+            task = tasks[key]
+            if task.get_config("num_fewshot"):
+                shown = [
+                    doc for doc in task.sampler.df if repr(task.doc_to_text(doc)) not in scored
+                ]
+                task.sampler.replace_df(shown)
 
     def _check(self, task: Any) -> None:
         """Refuse a task of an unsupported kind, and warn of sampled replies."""
@@ -88,6 +105,8 @@ class LmEvalTask:
         """The metric over all documents of a split; for a group, of all its tasks."""
         from lm_eval import evaluator
 
+        for task in self._tasks[split].values():
+            task.set_fewshot_seed(seed=1234)  # the same examples for every candidate
         with _quiet():
             results: Any = evaluator.evaluate(
                 _harness_model(engine),
@@ -132,7 +151,6 @@ class LmEvalTask:
                 for task in tasks.values():
                     if task.get_config("num_fewshot") is None:  # as the harness does
                         task.set_config(key="num_fewshot", value=0)
-                    task.set_fewshot_seed(seed=1234)
         except UserError:
             raise
         except Exception as error:  # any error from YAML, templates and the hub
@@ -142,15 +160,50 @@ class LmEvalTask:
         return tasks
 
 
-def _divide(n: int, n_dev: int | None, dev: int, test: int) -> tuple[list[int], list[int]]:
-    """Indices of test and dev documents; both come from `n` if there is no separate dev split."""
-    order = random.Random(0).sample(range(n), n)
-    if n_dev is not None:
-        return sorted(order[:test]), sorted(random.Random(0).sample(range(n_dev), min(dev, n_dev)))
-    if n < 2:
-        raise UserError(f"a harness task with {n} documents cannot be divided into dev and test")
-    dev = max(1, min(dev, n // 3))
-    return sorted(order[dev : dev + test]), sorted(order[:dev])
+def _asked(task: Any) -> list[str]:
+    """What each document of a task's split asks."""
+    return [repr(task.doc_to_text(document)) for document in task.eval_docs]
+
+
+def _set_aside(task: Any, asked: Sequence[str]) -> set[str]:
+    """The questions to keep for few-shot examples, where too few others can be shown."""
+    shots = task.get_config("num_fewshot")
+    if not shots:
+        return set()
+    pool = list(dict.fromkeys(repr(task.doc_to_text(document)) for document in task.sampler.df))
+    if len(set(pool) - set(asked)) > shots:
+        return set()
+    # the harness draws one more than it shows
+    return set(random.Random(1).sample(pool, min(shots + 1, len(pool))))
+
+
+def _divide(
+    asked: Sequence[str], of_dev: Sequence[str] | None, aside: Collection[str], dev: int, test: int
+) -> tuple[list[int], list[int]]:
+    """Indices of test and dev documents, none of them set aside; both come from one split if there
+    is no separate one of dev.
+    """
+    order = _shuffled(asked, aside)
+    if of_dev is not None:
+        held_out = order[:test]
+        searched = _shuffled(of_dev, aside)[:dev]
+    else:
+        dev = max(1, min(dev, len(order) // 3))
+        held_out = order[dev : dev + test]
+        searched = order[:dev]
+    if not (held_out and searched):
+        shown = f", {len(aside)} of them few-shot examples" if aside else ""
+        raise UserError(
+            f"a harness task with {len(asked)} documents{shown} cannot be divided into dev and "
+            "test; use one with more documents"
+        )
+    return sorted(held_out), sorted(searched)
+
+
+def _shuffled(asked: Sequence[str], aside: Collection[str]) -> list[int]:
+    """The indices of what is not set aside, in a fixed random order."""
+    indices = [index for index, text in enumerate(asked) if text not in aside]
+    return random.Random(0).sample(indices, len(indices))
 
 
 def _sources(value: Any) -> Iterator[str]:

@@ -8,8 +8,6 @@ over its references.
 from __future__ import annotations
 
 import math
-import re
-import string
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -23,35 +21,21 @@ from pyswarmopt_llm.scores.metrics.accuracy import at, loglikelihoods
 from pyswarmopt_llm.scores.metrics.metric import Chat
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 from pyswarmopt_llm.scores.tasks.answers import same_number
-
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def squad_words(text: str) -> list[str]:
-    """Words in lower case, without punctuation and articles, as in SQuAD's evaluation.
-
-    Example:
-        >>> squad_words("The Eiffel Tower, Paris.")
-        ['eiffel', 'tower', 'paris']
-    """
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+from pyswarmopt_llm.scores.words import comparable, same_words
 
 
 def exact_match(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """1 if the text equals a reference after `squad_words`, else 0.
+    """1 if the text has the words of a reference, else 0; see `scores.words`.
 
     Example:
         >>> exact_match([Item("1", "Where?", None, "the Louvre")], ["Louvre."])
         [1.0]
     """
-    return _best(
-        items, texts, lambda reference, text: float(squad_words(reference) == squad_words(text))
-    )
+    return _best(items, texts, lambda reference, text: float(same_words(reference, text)))
 
 
 def token_f1(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    """Harmonic mean of precision and recall of words (Rajpurkar et al. 2016).
+    """Harmonic mean of precision and recall of words (Rajpurkar et al. 2016); see `scores.words`.
 
     Example:
         >>> token_f1([Item("1", "Where?", None, "in the Louvre")], ["Louvre, Paris"])
@@ -106,11 +90,10 @@ def _pairs(items: Sequence[Item], texts: Sequence[str]) -> list[tuple[str, list[
 
 
 def _f1(reference: str, text: str) -> float:
-    expected = Counter(squad_words(reference))
-    words = Counter(squad_words(text))
-    if not expected or not words:
-        return float(expected == words)
-    return 2 * (expected & words).total() / (expected.total() + words.total())
+    expected, found = map(Counter, comparable(reference, text))
+    if not expected or not found:
+        return float(expected == found)
+    return 2 * (expected & found).total() / (expected.total() + found.total())
 
 
 def _sacrebleu(name: str) -> Any:

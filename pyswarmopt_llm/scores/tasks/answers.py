@@ -16,6 +16,7 @@ from pyswarmopt_llm.scores.tasks.quantities import Quantity, stated_quantity, wr
 from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, first_sentence, plain
 from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
+from pyswarmopt_llm.scores.words import same_words
 
 # The letter of an option: "B", "(B)", "B.", "option B", "B because ...". A and I are also words.
 _LEADING_LETTER = re.compile(
@@ -62,7 +63,7 @@ def is_correct(item: Item, text: str) -> bool:
 
     With choices, the text has to name the right option. Without, the comparison depends on the
     right answer: numbers by value (the last number, unless an answer is marked), yes and no by the
-    verdict of the reply, anything else by exact match after normalisation. One of several right
+    verdict of the reply, anything else by its words, see `scores.words`. One of several right
     answers is enough.
 
     Example:
@@ -80,7 +81,7 @@ def is_correct(item: Item, text: str) -> bool:
 
 def _answers(reference: str, text: str) -> bool:
     """Whether a text gives a right answer to an open question."""
-    if _words(text) == _words(reference):
+    if same_words(reference, text):
         return True
     gold = next(iter(explicit_parts(reference)), reference)
     number = written_quantity(gold)
@@ -90,7 +91,8 @@ def _answers(reference: str, text: str) -> bool:
     answer = _words(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
-    return any(answer in _wordings(candidate) for candidate in candidates(text))
+    shown = [wording for candidate in candidates(text) for wording in _wordings(candidate)]
+    return any(same_words(gold, wording) for wording in shown)
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
@@ -177,10 +179,9 @@ def stated_answer(text: str) -> Quantity | str:
     return words if words in VERDICTS else _words(explicit) or text.strip()
 
 
-def _wordings(text: str) -> set[str]:
+def _wordings(text: str) -> tuple[str, ...]:
     """The wordings of an answer in a part of a reply: all of it, or its first sentence."""
-    shown = (text, plain(text), first_sentence(text))
-    return {_words(words) for words in shown}
+    return text, plain(text), first_sentence(text)
 
 
 def _without_list(text: str, choices: Mapping[str, str]) -> str:

@@ -110,7 +110,7 @@ def finished(config: SearchConfig) -> Mapping[str, Any]:
     out = Path(config.out)
     if (out / "run.json").exists():
         files = [metric for metric in config.metrics if ":" in metric]  # the others are built in
-        return resume(out, allowed=(*files, *config.utilities)).result
+        return resume(out, allowed=files).result
     return search(config).result
 
 

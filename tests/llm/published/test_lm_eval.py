@@ -131,6 +131,49 @@ def test_one_split_is_divided(tiny_base: Path, tmp_path: Path, harness_task: Any
     )
 
 
+class Reader:
+    """Keeps the prompts that it is asked."""
+
+    tokenizer = None
+
+    def __init__(self) -> None:
+        self.prompts: list[str] = []
+
+    def loglikelihood(self, pairs: list[tuple[str, str]]) -> list[float]:
+        self.prompts += [context for context, _ in pairs]
+        return [0.0] * len(pairs)
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [{"test": 30}, {"validation": 9}, {"validation": 12, "test": 9}, {"training": 8, "test": 9}],
+)
+@pytest.mark.parametrize("more", [{}, {"fewshot_config": {"sampler": "first_n"}}])
+def test_no_prompt_shows_a_document_that_is_scored(
+    splits: dict[str, int], more: dict[str, Any], harness_task: Any
+) -> None:
+    file = harness_task(splits, num_fewshot=3, **more)
+    task = LmEvalTask(str(file))
+    asked, shown = set(), set()
+    for split in ("dev", "test"):
+        reader = Reader()
+        task(reader, split)  # type: ignore[arg-type]
+        again = Reader()
+        task(again, split)  # type: ignore[arg-type]
+        assert reader.prompts == again.prompts  # for every candidate
+        for prompt in reader.prompts:
+            *examples, question = prompt.split("Question: ")[1:]
+            assert len(examples) == 3
+            asked.add(question.split("\n")[0])
+            shown |= {example.split("\n")[0] for example in examples}
+    assert asked and shown and not asked & shown
+
+
+def test_too_few_documents_for_examples_are_refused(harness_task: Any) -> None:
+    with pytest.raises(UserError, match="4 of them few-shot examples"):
+        LmEvalTask(str(harness_task({"test": 5}, num_fewshot=3)))
+
+
 def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
     received: list[tuple[str, int]] = []
 

@@ -23,6 +23,7 @@ from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of, metric
 from pyswarmopt_llm.scores.metrics.combine import arithmetic, find_combine, harmonic
 from pyswarmopt_llm.scores.metrics.several import metric_labels
 from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.words import same_words, words
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)
 
@@ -57,7 +58,16 @@ CORPUS = Path(__file__).with_name("metrics.jsonl").read_text(encoding="utf-8").s
 def test_a_reply_is_scored_as_the_corpus_says(line: str) -> None:
     case = json.loads(line)
     metric = getattr(text_scores, case["metric"])
-    assert metric(question(case["answer"]), [case["reply"]]) == [case["score"]]
+    assert metric(question(case["answer"]), [case["reply"]]) == [pytest.approx(case["score"])]
+
+
+@given(st.text(max_size=12), st.sampled_from("。、！？.,;:!?»”）』…"))
+def test_a_mark_at_the_end_changes_nothing_and_a_sign_before_a_digit_does(
+    text: str, mark: str
+) -> None:
+    assert words(f"{text}{mark}") == words(text) or not text[-1:].isalnum()
+    for number in ("5", "3.14", ".5"):
+        assert not same_words(f"-{number}", number) and same_words(f"−{number}", f"-{number}{mark}")
 
 
 def test_the_best_reference_counts() -> None:
@@ -284,6 +294,27 @@ def test_a_metric_that_takes_a_list_of_references_gets_all_of_them(metric_folder
     script.write_text(code.replace(of_each, best))
     items = [Item("1", "?", None, "red green", {"answers": '["nice"]'})]
     assert EvaluateMetric(str(metric_folder))(items, ["green is nice"]) == [1.0]
+
+
+def test_the_rule_of_squad_is_that_of_its_own_metric(metric_folder: Path) -> None:
+    """Its predictions and references are records; here the lengths of their texts are compared."""
+    from pyswarmopt_llm.scores.metrics.external.evaluate import EvaluateMetric
+
+    script = metric_folder / "overlap_x.py"
+    code = script.read_text()
+    prediction = '{"id": text, "prediction_text": text}'
+    answers = 'datasets.Sequence({"text": text, "answer_start": datasets.Value("int32")})'
+    features = f'"predictions": {prediction}, "references": {{"id": text, "answers": {answers}}}'
+    code = code.replace('"predictions": text, "references": text', features)
+    head, _, _ = code.partition("                shares = ")
+    script.write_text(
+        head.rpartition("def _compute")[0]
+        + "def _compute(self, predictions, references):\n"
+        + "        texts = [r['answers']['text'] for r in references]\n"
+        + "        return {'overlap_x': float(predictions[0]['prediction_text'] in texts[0])}\n"
+    )
+    items = [Item("1", "?", None, "red", {"answers": '["green"]'})]
+    assert EvaluateMetric(str(metric_folder))(items * 2, ["green", "blue"]) == [1.0, 0.0]
 
 
 def test_no_such_metric_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,10 +81,12 @@ class EvaluateMetric:
         ]
 
     def _value(self, references: list[str], text: str) -> float:
-        # Some metrics take one reference per item, others a list.
-        for shape in (references[0], references):
+        # Some metrics take one reference per item, others a list, SQuAD's its own records.
+        answers = {"text": references, "answer_start": [0] * len(references)}
+        squad = ({"id": "1", "prediction_text": text}, {"id": "1", "answers": answers})
+        for prediction, reference in ((text, references[0]), (text, references), squad):
             try:
-                result = self._metric.compute(predictions=[text], references=[shape])
+                result = self._metric.compute(predictions=[prediction], references=[reference])
             except (ValueError, TypeError) as error:
                 problem = error
                 continue

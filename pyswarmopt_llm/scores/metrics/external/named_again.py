@@ -49,11 +49,7 @@ def to_name_again(
     """The options that a command on a run needs for settings not in `allowed`; see `require`."""
     named = [*runs_code(config), *asks_judge(config)]
     code = [(allow or field, value) for field, value in named]
-    return [
-        f"`{option}` {shlex.quote(value)}"
-        for option, value in code
-        if value not in allowed
-    ]
+    return [f"`{option}` {shlex.quote(value)}" for option, value in code if value not in allowed]
 
 
 def require(
