@@ -17,7 +17,7 @@ from pyswarmopt_groups.members.protocol import (
 )
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.http import Json, server_url
-from pyswarmopt_llm.published.judge import TIMEOUT, ChatClient, Completion
+from pyswarmopt_llm.published.judge import ChatClient, Completion
 from pyswarmopt_llm.scores.tasks import Item, Scoring
 
 KEY = "SWARM_LLM_MEMBER_KEY"
@@ -59,7 +59,7 @@ class EndpointMember(Member):
 
     def __init__(self, name: str, url: str, model: str) -> None:
         super().__init__(name, f"{url}#{model}")
-        self._client = ChatClient(Json(url, KEY, f"member {name}", _WHEN_DOWN, TIMEOUT), model)
+        self._client = ChatClient(Json(url, KEY, f"member {name}", _WHEN_DOWN), model)
 
     def answer(
         self, items: Sequence[Item], scoring: Scoring, template: str | None = None

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.http import Json, documented
+from pyswarmopt_llm.common.files.http import Json
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import AppendLog, digest, user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
@@ -36,7 +36,6 @@ Complete = Callable[[Sequence[str]], list[str]]
 _RATINGS = torch.arange(1, 11, dtype=torch.float64)
 _PREFIX = "SWARM_LLM_JUDGE_"  # environment variables; the key is never written to a run
 _WHEN_DOWN = "what was scored is kept: resume the run when it is back"
-TIMEOUT = 300.0  # seconds per answer
 _COUNTS = ("prompt_tokens", "completion_tokens")
 _CACHED = {"key": str, "text": str, "usage": tuple[int, int]}
 
@@ -112,7 +111,7 @@ def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Ju
             ) from error
     url = _variable("URL")
     model = _variable("MODEL")
-    server = Json(url, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN, TIMEOUT)
+    server = Json(url, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN)
     client = ChatClient(server, model, cache)
     return Judge(client, text), client
 
@@ -290,13 +289,28 @@ class ChatClient:
             if key in self._completions:
                 return self._completions[key]
         reply = self._server.post("/chat/completions", body)
-        with documented(self._server.url):
-            content = reply["choices"][0]["message"]["content"] or ""  # null: thoughts alone
-            text = content.encode(errors="replace").decode()  # unpaired surrogates cannot be stored
-            counts = _counts(reply.get("usage"))
+        text, counts = self._read(reply)
         with self._lock:
             self._cache.append({"key": key, "text": text, "usage": counts})
             return self._remember(key, text, counts)
+
+    def _read(self, reply: Any) -> tuple[str, list[int]]:
+        """The text of a response, and its tokens.
+
+        Raises:
+            UserError: the response lacks a text.
+        """
+        try:
+            content = reply["choices"][0]["message"]["content"]
+            if content is None:  # thoughts alone
+                content = ""
+            # unpaired surrogates cannot be stored
+            return content.encode(errors="replace").decode(), _counts(reply.get("usage"))
+        except (LookupError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{self._server.url} answers otherwise than documented: no text in choices, message, "
+                "content; use an endpoint that speaks OpenAI's protocol"
+            ) from error
 
     def _remember(self, key: str, text: str, counts: Sequence[int]) -> Completion:
         for name, n in zip(self.usage, (1, *counts), strict=True):

@@ -33,9 +33,16 @@ _RATING = re.compile(
 )
 _BARE_RATING = re.compile(r"[*_\s\[\"']*(?=[0-9])")
 _GIVEN = re.compile(
-    r"(?P<value>[0-9]{1,3}(?:[.,][0-9]+)?)(?:[*_\s\]]*(?:/|out\s+of)[*_\s]*(?P<most>[0-9][0-9.,]*))?"
+    r"(?P<value>[0-9]{1,3}(?:[.,][0-9]+)?)(?:[*_\s\]]*(?:/|out\s+of)[*_\s]*(?P<most>[0-9]+(?:[.,][0-9]+)?))?"
     r"(?P<rest>[^\n]*)",
     re.IGNORECASE,
+)
+# "10/10 is what the reply demands" is no rating; a reason or a new sentence may follow one
+_NO_RATING = re.compile(
+    r"[*_\s\]]*\s(?!because\b|since\b|as\b|for\b|due\b|with\b|based\b|given\b)[a-z]"
+)
+_NO_CHOICE = re.compile(
+    r"[*_)\]\"']*\s+(?:is|was)\s+(?:what|how|the\s+(?:order|demand|instruction|request))\b"
 )
 _RANGE = re.compile(r"[*_\s\]]*(?:[-\u2013]\s*[0-9]|(?:to|or)\s+[0-9]|[0-9]|[%/])|[eE][0-9+-]")
 
@@ -142,6 +149,8 @@ def _side(match: re.Match[str]) -> str | None:
     """The reply named by "Better: ..."; "Better: A clear answer" names none."""
     if match["tie"]:
         return "tie"
+    if _NO_CHOICE.match(match["rest"]):
+        return None
     if match["letter"] == "A" and not _NO_ARTICLE.match(match["rest"]):
         return None
     return match["letter"]
@@ -150,12 +159,12 @@ def _side(match: re.Match[str]) -> str | None:
 def _rated(given: str, bare: bool = False) -> float | None:
     """The number in "8/10, since ..."; without "Rating:" it must be alone or out of 10."""
     match = _GIVEN.match(given)
-    if match is None or _RANGE.match(match["rest"]):
+    if match is None or _RANGE.match(match["rest"]) or _NO_RATING.match(match["rest"]):
         return None
     if match["most"] is None:
         if bare and match["rest"].strip(" .*_]\"'"):
             return None
-    elif match["most"].rstrip(".,") not in ("10", "10.0"):
+    elif match["most"] not in ("10", "10.0"):
         return None
     value = float(Decimal(match["value"].replace(",", ".")))
     return value if 1.0 <= value <= 10.0 else None

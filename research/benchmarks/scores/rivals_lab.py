@@ -31,8 +31,9 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
-from pyswarmopt_llm.scores.metrics.text import exact_match, squad_words
+from pyswarmopt_llm.scores.metrics.text import exact_match
 from pyswarmopt_llm.scores.tasks import load_task
+from pyswarmopt_llm.scores.words import words as words_of
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_rivals.bench import Bench, Trial, as_patch
 from pyswarmopt_rivals.methods import load_method
@@ -104,7 +105,7 @@ def majority(start: Start, trial: Trial, seed: int) -> Sequence[float]:
 def most_frequent(replies: Sequence[str]) -> str:
     """The first of the replies that most are one with to the metric; "" if all are blank."""
     said = [reply.strip() for reply in replies if reply.strip()]
-    words = [squad_words(reply) for reply in said]
+    words = [words_of(reply) for reply in said]
     return said[max(range(len(said)), key=lambda i: words.count(words[i]))] if said else ""
 
 

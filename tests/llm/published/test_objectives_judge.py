@@ -162,6 +162,7 @@ def test_an_answer_that_never_ends_is_given_up(serve: Serve) -> None:
         ((200, {}, b"<html>"), "answers no JSON"),
         ((200, {}, b'{"error": 1}'), "answers otherwise than documented"),
         ((200, {}, b'{"choices": [{"message": {"content": 5}}]}'), "otherwise than documented"),
+        ((200, {}, b'{"choices": [{"message": {"content": NaN}}]}'), "no text in choices"),
     ],
 )
 def test_other_protocols(serve: Serve, reply: Answer, message: str) -> None:
@@ -196,6 +197,7 @@ def test_a_broken_answer_is_asked_for_again_and_then_one_line(
     [
         ("http://a:b/v1", "", "not a URL"),
         ("nothing", "", "not a URL"),
+        ("http://127.0.0.1:99999", "", "not a URL"),
         ("http://a\x00b/v1", "", "not a URL"),
         ("http://me:hush@a/v1", "", "keys and passwords stand in an environment"),
         ("http://a/v1?key=hush", "", "keys and passwords stand in an environment"),
