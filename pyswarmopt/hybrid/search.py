@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import (
     as_costs,
@@ -204,7 +205,8 @@ class PhasedSearch:
             else:
                 if progress.turn == START:
                     progress.turn = self._next_turn()
-                progress.asked = self.box.decode(self.phases[progress.turn].propose(self))
+                with one_thread():
+                    progress.asked = self.box.decode(self.phases[progress.turn].propose(self))
         return progress.asked.copy()
 
     @property
@@ -249,10 +251,11 @@ class PhasedSearch:
         progress.evaluations += int(evaluated.sum())
         progress.asked = NONE
         progress.told = NONE
-        if progress.turn == START:
-            self._hear(asked, costs)
-        else:
-            self.phases[progress.turn].learn(self, bounded(costs))
+        with one_thread():
+            if progress.turn == START:
+                self._hear(asked, costs)
+            else:
+                self.phases[progress.turn].learn(self, bounded(costs))
         progress.turn = self._next_turn()
 
     def take_in(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> None:
@@ -355,9 +358,11 @@ class PhasedSearch:
 
     def _beside(self) -> Floats:
         """Propose a point outside the round: a phase's, else a mutation of the best point."""
-        for phase in self.phases.values():
-            if (point := phase.beside(self)) is not None:
-                return point
+        with one_thread():
+            for phase in self.phases.values():
+                point = phase.beside(self)
+                if point is not None:
+                    return point
         return Mutations(self.kinds, self.best_point()).propose(self.random)[0]
 
     def unit_under_way(self) -> Floats:

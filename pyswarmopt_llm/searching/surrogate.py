@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
@@ -165,7 +166,8 @@ class Surrogate(ABC):
         while proposed < self.most:
             inside = [replace(c, position=c.position[active.numpy() > 0]) for c in self.scored]
             count = min(self.at_once, self.most - proposed)
-            batch = self._fit(inside).propose(self.seed + proposed, count)
+            with one_thread():
+                batch = self._fit(inside).propose(self.seed + proposed, count)
             yield torch.stack([active.masked_scatter(active > 0, position) for position in batch])
             proposed += len(batch)
 

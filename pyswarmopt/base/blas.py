@@ -1,0 +1,75 @@
+"""Linear algebra on one thread: small matrices lose more time by waiting than threads save."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+BUNDLED = ("numpy", "scipy")  # their wheels bring OpenBLAS along, in a folder beside the package
+NAMES = ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openblas_{}")
+
+_lock = threading.Lock()
+_inside = 0  # uses of `one_thread` at the moment, in all Python threads
+_before: list[int] = []  # threads of each library before the first of them
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let the OpenBLAS libraries of NumPy and SciPy use one thread in this block.
+
+    Other builds of NumPy are left as they are.
+
+    Example:
+        >>> import numpy as np
+        >>> with one_thread():
+        ...     np.linalg.inv(np.eye(2)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    global _inside, _before
+    with _lock:
+        if not _inside:
+            _before = [get_threads() for get_threads, _ in _libraries()]
+            _set([1] * len(_before))
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _set(_before)
+
+
+def _set(threads: list[int]) -> None:
+    for count, (_, set_threads) in zip(threads, _libraries(), strict=False):
+        set_threads(count)
+
+
+def _libraries() -> list[tuple[Any, Any]]:
+    """The functions that return and set the number of threads, of each library that is loaded."""
+    found = [_openblas(package) for package in BUNDLED if package in sys.modules]
+    return [functions for functions in found if functions is not None]
+
+
+@cache
+def _openblas(package: str) -> tuple[Any, Any] | None:
+    file = sys.modules[package].__file__
+    if file is None:
+        return None
+    folder = Path(file).parent
+    places = folder.parent / f"{package}.libs", folder / ".dylibs"  # the latter on a Mac
+    for path in (path for place in places for path in place.glob("*openblas*")):
+        library = ctypes.CDLL(str(path))
+        for name in NAMES:
+            if hasattr(library, name.format("set_num_threads")):
+                return (
+                    getattr(library, name.format("get_num_threads")),
+                    getattr(library, name.format("set_num_threads")),
+                )
+    return None
