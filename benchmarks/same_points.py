@@ -27,7 +27,7 @@ import numpy as np
 import pyswarmopt as pso
 
 Case = tuple[str, Callable[[], Any]]
-RECIPES = ("constriction", "spso2011", "fips", "clpso", "covariant", "surrogate", "model_swarms")
+RECIPES = ("constriction", "spso2011", "fips", "clpso", "covariant", "model_swarms")
 
 
 def steps(x: Any) -> float:

@@ -40,10 +40,10 @@ def minimize(
             `pyswarmopt/hybrid/memetic.py`) for a deterministic function of real coordinates,
             however many; its form with mutations in place of descents where some are integers or
             categories; its form with quadratic programs for up to 100 coordinates with constraints,
-            and with models of cost and constraints beside for up to 20. With noise it is
-            `recipes.surrogate`, and `recipes.covariant` if there are integers, categories or
-            constraints as well; above 100 coordinates `recipes.constriction` takes the place of
-            both. `Result.algorithm` says what ran: "memetic", or the recipe's name.
+            and with models of cost and constraints beside for up to 20. With noise a Gaussian
+            process proposes all points, if ``max_evals`` is at most 500, for up to 20 parameters
+            without constraints; else it is `recipes.covariant`, and above 100 coordinates
+            `recipes.constriction`. `Result.algorithm` says what ran: "memetic", or the recipe's name.
         population: particles; the algorithm stays the same. Default: the recipe's;
             `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
             workers. A recipe has no fewer than the starting points in `x0`. The Gaussian process

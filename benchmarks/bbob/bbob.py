@@ -34,7 +34,7 @@ from bbob_problems import SUITES, Floats, Problem
 from bbob_report import TARGETS, area, errors, file_of, keep, outcomes, report, solved
 from bbob_solvers import PEERS, Done, Solver, find, package, restarted
 
-RECIPES = ("", ":anywhere", ":surrogate", ":covariant", ":constriction", ":spso2011")
+RECIPES = ("", ":anywhere", ":covariant", ":constriction", ":spso2011")
 DEFAULT = [f"pyswarmopt{recipe}" for recipe in RECIPES] + list(PEERS)
 
 

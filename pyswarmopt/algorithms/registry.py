@@ -14,7 +14,6 @@ from pyswarmopt.algorithms.inertia_weight import inertia_weight
 from pyswarmopt.algorithms.model_swarms import model_swarms
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.spso2011 import spso2011
-from pyswarmopt.algorithms.surrogate import surrogate
 from pyswarmopt.base.spelling import did_you_mean
 
 RECIPES: Mapping[str, Callable[..., Recipe]] = {
@@ -26,12 +25,12 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "inertia_weight": inertia_weight,
     "model_swarms": model_swarms,
     "spso2011": spso2011,
-    "surrogate": surrogate,
 }
 
 # Names that are not those of recipes, and what is meant.
 NO_RECIPES = {
     "memetic": "that is minimize's default, recipe=None, and pso.MemeticSwarm",
+    "surrogate": "covariant is nearest; minimize's default, recipe=None, has a model of the values",
     "pso": "the usual ones are constriction and inertia_weight",
 }
 
@@ -91,5 +90,4 @@ __all__ = [
     "inertia_weight",
     "model_swarms",
     "spso2011",
-    "surrogate",
 ]

@@ -40,16 +40,15 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
 
     The composed search needs a deterministic function; with constraints
     (`pyswarmopt.hybrid.constrained`) it must also be callable where they are broken. Otherwise the
-    default is the best suitable swarm: `surrogate`, or `covariant` where costs are not quadratic;
-    both make M x M matrices, so beyond `MATRIX_DIM` it is the ring of `constriction`.
-    docs/explanation/evidence.md says how the defaults were chosen.
+    default is the best suitable swarm: `covariant`, which makes M x M matrices, so beyond
+    `MATRIX_DIM` the ring of `constriction`. research/notes/optimiser.md says how the defaults under
+    noise were chosen.
 
     Raises:
         ValueError: an unknown recipe.
     """
     recipe = options.recipe
     constraints = problem.constraints
-    smooth = problem.coding.smooth
     if recipe is not None:
         return cast("Recipe", _recipes().as_recipe(recipe))
     by_amounts = problem.dim <= MATRIX_DIM and not constraints.strict
@@ -60,8 +59,6 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     recipes = _recipes()
     if problem.coding.size > MATRIX_DIM:
         return recipes.constriction(population=_affordable(40, options.max_evals))
-    if smooth.all() and not constraints:
-        return recipes.surrogate()
     particles = recipes.covariant().population
     if constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
@@ -75,8 +72,7 @@ def _affords_process(options: Options, problem: Problem) -> bool:
     few = options.max_evals is not None and options.max_evals <= MODELLED_NOISY
     coding = problem.coding
     small = coding.kinds.count <= MODELLED_DIM and coding.size <= MODELLED_NUMBERS
-    asked = problem.constraints or options.asynchronous or coding.smooth.all()
-    return few and small and not asked
+    return few and small and not problem.constraints and not options.asynchronous
 
 
 def _recipes() -> Any:

@@ -88,7 +88,7 @@ def test_numbers_of_another_device_are_asked_of_their_copy_here():
     x = search.ask()
     search.tell(x, elsewhere(values))
     assert x.tolist() == start.tolist() and search.best.value == 3.0
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="surrogate", seed=0)
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="covariant", population=6, seed=0)
     swarm.tell(swarm.ask(), elsewhere(torch.arange(6.0)))
     assert swarm.best.value == 0.0
 
@@ -96,7 +96,7 @@ def test_numbers_of_another_device_are_asked_of_their_copy_here():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_numbers_that_a_device_may_not_have_are_loaded_to_the_cpu(tmp_path, dtype):
     """Of a swarm in float32, which MPS has, no float64 goes to the device."""
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="surrogate", seed=0, dtype=dtype)
+    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="covariant", seed=0, dtype=dtype)
     drive(swarm, bowls, 5).save(tmp_path / "s")
     moved = []
 

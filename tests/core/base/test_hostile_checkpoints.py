@@ -27,7 +27,6 @@ RECIPES = {
     "swarm": "constriction",
     "random links": "spso2011",
     "clpso": "clpso",
-    "surrogate": "surrogate",
 }
 KINDS = [*RECIPES, "ring one by one", "memetic", "search", "noisy", "multi"]
 
@@ -273,7 +272,6 @@ def test_an_entry_of_another_type_or_shape_is_refused_or_does_no_harm(
         ("swarm", "factors.bits", torch.zeros(3, dtype=torch.int64)),
         ("random links", "memory.links", torch.full((5, 3), 10**6)),
         ("clpso", "memory.exemplars", torch.full((5, 2), -7)),
-        ("surrogate", "memory.archive", torch.zeros(9, 9, dtype=torch.float64)),
         ("ring one by one", "flights.completed_at", torch.zeros(2, dtype=torch.int64)),
         ("memetic", "model.kind", "../../etc"),
         ("memetic", "progress.turn", "nobody"),

@@ -97,7 +97,7 @@ def test_mean_and_spread_of_values_whose_sum_overflows_are_numbers():
 
 
 @pytest.mark.parametrize("population", [1, 2])
-@pytest.mark.parametrize("recipe", [None, "constriction", "surrogate"])
+@pytest.mark.parametrize("recipe", [None, "constriction", "covariant"])
 def test_a_swarm_has_a_particle_for_each_starting_point(population, recipe):
     asked = []
     starts = [[0.0, 1.0], [1.0, 2.0], [2.0, 2.0]]

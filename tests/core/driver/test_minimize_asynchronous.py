@@ -22,7 +22,7 @@ def slow(x):
 
 
 def search(fun=bowl, **options):
-    swarm = {"recipe": "surrogate", "seed": 3, "population": 6}
+    swarm = {"recipe": "covariant", "seed": 3, "population": 6}
     return pso.minimize(fun, BOX, asynchronous=True, **swarm | options)
 
 

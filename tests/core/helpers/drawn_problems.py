@@ -23,7 +23,6 @@ RECIPES = [
     "spso2011",
     "fips",
     "clpso",
-    "surrogate",
     "covariant",
     "bare_bones",
     "model_swarms",

@@ -40,7 +40,7 @@ def test_a_watched_swarm_goes_where_the_unwatched_one_goes(recipe: pso.Recipe) -
     assert len(steps) == 13
 
 
-NO_SUMS = ("bare_bones", "clpso", "covariant", "spso2011", "surrogate", "clamped")
+NO_SUMS = ("bare_bones", "clpso", "covariant", "spso2011", "clamped")
 SUMS = {name: r for name, r in RECIPES.items() if name not in NO_SUMS}
 
 

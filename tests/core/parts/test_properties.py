@@ -45,8 +45,7 @@ def test_a_problem_scaled_by_a_power_of_two_gives_the_scaled_run_to_the_bit(
     assert there.best.value == here.best.value
 
 
-# a model of the values sees more of them
-@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"surrogate"}))
+@pytest.mark.parametrize("name", sorted(RECIPES))
 @settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_only_the_order_of_the_values_counts(name, seed):

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -297,20 +296,3 @@ def test_links_are_drawn_anew_once_a_round_that_found_nothing_better(workers):
             seen.append((count // 6, links))
     rounds = [number for number, _ in seen]
     assert len(set(rounds)) == len(rounds) and len(rounds) > 15
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_the_radius_of_the_model_changes_once_for_each_value_of_the_scout(workers):
-    swarm = fresh("surrogate", population=6)
-    fleet, radii = Fleet(swarm, workers, seed=0), []
-    for _ in range(150):
-        fleet.run(1)
-        fleet.fill()
-        radius = swarm.state_dict().get("memory.radius")
-        if radius is not None and not (radii and float(radius) == radii[-1]):
-            radii.append(float(radius))
-    told = [ticket.particle for ticket, _ in fleet.told]
-    assert 3 < len(radii) <= told.count(0)
-    steps = [later / sooner for sooner, later in pairwise(radii)]
-    assert all(step == pytest.approx(1.4) or step == pytest.approx(0.85) or later in (0.05, 4.0)
-               for step, later in zip(steps, radii[1:], strict=True))  # fmt: skip

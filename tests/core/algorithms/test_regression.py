@@ -1,10 +1,6 @@
-"""The quadratic model against scikit-learn and brute force, and the swarm whose scout flies to its
-minimum.
-"""
+"""The quadratic model of a descent by regression, against scikit-learn and brute force."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
@@ -13,11 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import PolynomialFeatures
 
-import pyswarmopt as pso
-from pyswarmopt.algorithms.quadratic_model import Quadratic, fit, unknowns
-from pyswarmopt.algorithms.surrogate import ModelInformant, Scouted
-from pyswarmopt.parts.topology import BetterInformants, Global
-from pyswarmopt.parts.velocity import Snapshot
+from pyswarmopt.hybrid.regression import Quadratic, fit, unknowns
 
 SEEDS = st.integers(0, 10**6)
 
@@ -118,54 +110,3 @@ CLOUD = np.random.default_rng(0).standard_normal((30, 2))
 )
 def test_there_is_no_model_of_values_that_say_nothing(x, values):
     assert fit(x, values) is None
-
-
-@pytest.mark.parametrize("maximize", [False, True])
-def test_the_scout_lands_on_the_optimum_of_a_quadratic(maximize):
-    optimum = np.array([1.5, -2.0, 0.5])
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, recipe="surrogate", maximize=maximize, seed=3)
-    for _ in range(7):  # 42 points; the 10 unknowns take 11
-        x = swarm.ask()
-        a, b, c = (x - optimum).T
-        values = a**2 + 9 * (a + b) ** 2 + c**2
-        swarm.tell(x, -values if maximize else values)
-    assert np.linalg.norm(swarm.ask()[0] - optimum) < 1e-4
-    # the others are still on their way
-    assert np.linalg.norm(swarm.positions[1:] - optimum, axis=1).min() > 1e-2
-
-
-def test_a_scout_does_not_go_where_a_particle_has_its_best():
-    rule = Scouted(lambda s, move, generator: np.full_like(s.x, 0.5))
-    x = np.zeros((3, 2))
-    p = np.ones((3, 2))
-    fly = rule(Snapshot(x, x, p, np.array([[2.0, 3.0]] * 3), p[:1]), 0, np.random.default_rng(0))
-    assert fly.tolist() == [[2.0, 3.0], [0.5, 0.5], [0.5, 0.5]]
-    stay = rule(Snapshot(x, x, p, p, p[:1]), 0, np.random.default_rng(0))
-    assert stay.tolist() == [[0.5, 0.5]] * 3
-
-
-def test_what_is_remembered_was_evaluated_once_and_is_bounded():
-    topology = ModelInformant(BetterInformants(), memory=1.0)  # 1.5 x 6 points in 2-D
-    recipe = pso.compose(velocity=pso.recipes.surrogate().velocity, topology=topology, population=4)
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe=recipe, seed=0)
-    values: dict[tuple[float, ...], float] = {}
-    busy = [swarm.ask_one(), swarm.ask_one(), swarm.ask_one()]
-    for step in range(60):  # one by one, the third is slow
-        for k in (0, 1, 2) if step % 3 == 0 else (0, 1):
-            x = tuple(busy[k].x.tolist())
-            values[x] = math.nan if step == 20 else sum(c**2 for c in x)
-            swarm.tell(busy[k], values[x])
-            busy[k] = swarm.ask_one()
-        archive = swarm.state_dict().get("memory.archive")
-        if archive is not None:
-            assert len(archive) <= 9
-            rows = [tuple(row) for row in archive.tolist()]
-            assert len(set(rows)) == len(rows)
-            assert all(values[row[:-1]] == row[-1] for row in rows)
-
-
-def test_an_informant_for_all_may_guide_the_others():
-    rule = pso.recipes.surrogate().velocity
-    recipe = pso.compose(velocity=rule, topology=ModelInformant(Global()), population=6)
-    r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 2, recipe, max_evals=300, seed=0)
-    assert r.fun < 1e-8
