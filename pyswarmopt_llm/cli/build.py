@@ -11,7 +11,7 @@ import typer
 
 from pyswarmopt_llm.common.errors import InvalidOption, spell
 from pyswarmopt_llm.common.options import Option, option_in, option_name
-from pyswarmopt_llm.common.registry import is_there, plugins
+from pyswarmopt_llm.common.registry import plugins
 
 _CLI = "pyswarmopt_llm.cli"
 _TOOLS = "pyswarmopt_llm.cli.tools"
@@ -39,13 +39,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         **{name: point.value for name, point in plugins("commands").items()},
     },
 }
-# Command -> "module:function", for installed rooms.
-COMMANDS = {
-    name: target
-    for section in SECTIONS.values()
-    for name, target in section.items()
-    if is_there(target.partition(":")[0])
-}
+# Command -> "module:function".
+COMMANDS = {name: target for commands in SECTIONS.values() for name, target in commands.items()}
 EMPTY = inspect.Parameter.empty
 # Fields whose option has another name.
 FLAGS = {
