@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from pyswarmopt_llm.common.config import PROMPTS, SearchConfig, changed, command, search_command
 from pyswarmopt_llm.scores.tasks import Scoring
@@ -62,12 +61,7 @@ def score(chat, reply):
         ids = head + tail
     with torch.inference_mode():
         found = model(torch.tensor([ids])).logits[0, start - 1 : -1].float().log_softmax(-1)
-    return sum(float(row[token]) for row, token in zip(found, ids[start:]))$per_byte
-
-# With vLLM, for llm = LLM($base, enable_lora=True), the same sum is that of
-#     out = llm.generate({"prompt_token_ids": ids}, SamplingParams(max_tokens=1, prompt_logprobs=0),
-#                        lora_request=LoRARequest("best", 1, $best))
-#     [found[token].logprob for found, token in zip(out[0].prompt_logprobs[start:], ids[start:])]'''
+    return sum(float(row[token]) for row, token in zip(found, ids[start:]))$per_byte'''
 
 
 def evaluation(about: About, model: str, against: str | None = None) -> str:
@@ -133,13 +127,13 @@ def usage(about: About, result: Result) -> Iterator[Step]:
         base = about.base_name or config.base
         yield f"Load it with {library}", loading(library, base, best)
     if (labelling := labelled(about, result)) is None:
-        yield "Ask a question", f"{_on('generate', config)} 'YOUR QUESTION'"
+        yield "Ask a question", f"{command('generate', run=config.out)} 'YOUR QUESTION'"
     else:
         yield from labelling_commands(config, *labelling)
         if code := labelling_code(about, result, best):
-            yield "Label with PEFT, transformers or vLLM", code
+            yield "Label with PEFT or transformers", code
     if len(config.tasks) == 1:
-        yield "Evaluate it again", _on("eval", config, metrics=_metric(config))
+        yield "Evaluate it again", command("eval", run=config.out, metrics=_metric(config))
 
 
 def _metric(config: SearchConfig) -> str | None:
@@ -149,11 +143,6 @@ def _metric(config: SearchConfig) -> str | None:
     from pyswarmopt_llm.scores.metrics.external.named_again import metric_to_name
 
     return metric_to_name(config)
-
-
-def _on(name: str, config: SearchConfig, **options: Any) -> str:
-    """A command on a run."""
-    return command(name, run=config.out, **options)
 
 
 def labelled(about: About, result: Result) -> Labelling:
@@ -210,14 +199,14 @@ def labelling_commands(config: SearchConfig, task: str, form: Form | None) -> It
         >>> [command for _, command in labelling_commands(SearchConfig("b", (), ("t.csv",), "r"), "t", form)]
         ["swarm-llm predict --run r --text 'Lost it!'", 'swarm-llm predict --run r new.csv --out labelled.csv']
     """
-    predict = _on("predict", config, task=task if len(config.tasks) > 1 else None)
+    predict = command("predict", run=config.out, task=task if len(config.tasks) > 1 else None)
     if form is not None and form.choices and form.example:
         yield "Label a question", f"{predict} {shlex.join(['--text', form.example])}"
     yield "Label new rows", f"{predict} new.csv --out labelled.csv"
 
 
 def next_steps(kind: str, about: About, result: Result, out: str | None = None) -> Iterator[Step]:
-    """(purpose, command): one to three next steps for a verdict, besides reading the report.
+    """(purpose, command): one or two next steps for a verdict, besides reading the report.
 
     Args:
         kind: kind of the `Verdict`.
@@ -229,50 +218,36 @@ def next_steps(kind: str, about: About, result: Result, out: str | None = None) 
     here = replace(about, config=config)
     run = _run(config)
     typed = replace(with_relative_paths(about.typed), out=config.out)
+    if kind == "gamed":
+        yield "read the replies", command("report", run)
+        return
     if UNTRAINED in about.notes:
         more = replace(typed, dev=None, out=f"{run}-more")  # `--dev` may have left some out
         yield "train the result, too, with more examples", search_command(more)
-    single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
-    given = config.test is not None
-    partly = bool(config.tasks) and (any(about.left.values()) if about.left else given)
-    if kind == "better" and result.outdone_by is None:
-        yield from _after_success(here, labelled(about, result), partly)
+    if kind == "better":
+        yield from _after_success(here, labelled(about, result))
         return
-    if result.outdone_by == "base_tuned" and result.expert_iteration is None:
-        yield "score the plain fine-tuning of the base", evaluation(here, f"{run}/trained/base/all")
-    if kind in ("worse", "same") and config.tasks and single:
-        yield "score that expert", evaluation(here, single)
-    elif kind == "level" and partly and single:
-        yield "compare them on all test examples", evaluation(here, f"{run}/best", against=single)
+    single = dict(zip(result.coefficients, config.experts, strict=False)).get(result.best_single)
+    if kind in ("worse", "same") and config.tasks and single and about.kind.adapters:
+        yield "score the best adapter", evaluation(here, single)
     if UNTRAINED not in about.notes:
-        yield _again(typed)
+        seed = config.seed + 1
+        other = replace(typed, seed=seed, out=f"{run}-seed{seed}")
+        yield "search with another seed", search_command(other)
 
 
-def _after_success(about: About, labelling: Labelling, partly: bool) -> Iterator[Step]:
-    """Use and publish the result; `partly`: some test items were not scored."""
+def _after_success(about: About, labelling: Labelling) -> Iterator[Step]:
+    """Use and publish the result."""
     run = _run(about.config)
     if labelling is not None:
         *_, (purpose, line) = labelling_commands(about.config, *labelling)
         yield purpose[0].lower() + purpose[1:], line
-    if partly:
-        yield "score it on all test examples", evaluation(about, f"{run}/best")
-    elif about.kind.library and labelling is None:
+    elif about.kind.library:
         yield "merge it for Ollama or vLLM", command("export", run, out=f"{run}-merged")
-    if not about.kind.library:  # its files contain paths of this machine
-        yield "score it again", command("eval", run=run)
-    else:
+    if about.kind.library:  # else its files contain paths of this machine
         yield "publish it", shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
-
-
-def _again(config: SearchConfig) -> Step:
-    """A search with more dev items if ``--dev`` held some back, else with another seed."""
-    if config.dev is not None:
-        items = None if config.budget_items is None else 2 * config.budget_items
-        more = replace(config, dev=2 * config.dev, budget_items=items, out=f"{_run(config)}-more")
-        return "search on more dev examples", search_command(more)
-    seed = config.seed + 1
-    other = replace(config, seed=seed, out=f"{_run(config)}-seed{seed}")
-    return "search with another seed", search_command(other)
+    else:
+        yield "score it again", command("eval", run=run)
 
 
 def _run(config: SearchConfig) -> str:

@@ -1,69 +1,44 @@
-"""The findings of a finished search, in numbers and sentences, for terminal, report and card:
-verdict, score table, remarks, and next steps.
+"""What a finished search means, for terminal, report and model card: was it worth it, the scores, notes and
+next steps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
+from pyswarmopt.base.words import counted, cut
 from pyswarmopt_llm.common.config import search_command
+from pyswarmopt_llm.common.events import duration
 from pyswarmopt_llm.common.statistics import Comparison
-from pyswarmopt_llm.report import words
-from pyswarmopt_llm.report.commands import labelled, next_steps, with_relative_paths
-from pyswarmopt_llm.report.phrases import mixture_name
-from pyswarmopt_llm.report.reading import headroom
-from pyswarmopt_llm.report.remarks import only_chooses, remarks
+from pyswarmopt_llm.report.commands import next_steps, with_relative_paths
+from pyswarmopt_llm.report.phrases import mixture_name, one_line, score_text, tested
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
+
+KINDS = {1: "better", 0: "level", -1: "worse"}
+FEW = 20  # dev examples below which one of them moves a score by more than 0.05
+# What a result has to beat to be worth its search.
+CONTROLS = ("best_single", "base", "base_tuned", "expert_tuned", "uniform", "commonest")
+_MODELS = {"items": "the margins of the answers", "scores": "the scores"}
+_NAME = 40  # most characters of an adapter's name in a sentence
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The meaning of a result.
+    """Whether a search was worth it.
 
     Attributes:
-        kind: ``better``, ``level``, ``worse``, ``same`` (the result is an expert itself),
-            ``untested`` (no test split) or ``unpaired`` (no item scores).
-        sentence: the result in words.
-        reasons: further evidence, most telling first.
+        kind: ``better``, ``level`` or ``worse`` than the strongest control, ``same`` (the result is
+            an adapter or the base model itself), ``gamed``, ``untested`` (no test split) or
+            ``unpaired`` (no scores of single examples).
+        sentence: the answer, in at most 20 words with one number.
+        reasons: the comparisons behind it, one each.
     """
 
     kind: str
     sentence: str
     reasons: tuple[str, ...] = ()
-
-
-def verdict(result: Result) -> Verdict:
-    """The verdict on a finished search, with up to two reasons."""
-    test = result.lead()
-    alone = _alone(result)
-    if alone:
-        kind = "same"
-    elif result.best.test is None or result.models["best_single"].test is None:
-        kind = "untested"
-    else:
-        kind = "unpaired" if test is None else kind_of(test)
-    sentence = " ".join(words.outcome(kind, result, alone))
-    reasons = list(words.reasons(kind, result, result.lead(split="dev"), test))
-    return Verdict(kind, sentence, tuple(reasons[:2]))
-
-
-def kind_of(pair: Comparison) -> str:
-    """``better``, ``level`` or ``worse``, by the interval; p agrees."""
-    return {1: "better", 0: "level", -1: "worse"}[pair.sign]
-
-
-def _alone(result: Result) -> str | None:
-    """The result's name if it is one of its sources, and answers every item in the same way."""
-    if result.best.trained or result.graph is not None:
-        return None
-    name = mixture_name(result)
-    if name == "base":
-        return "the base"
-    pairs = [*result.by_task(split="dev").values(), *result.by_task().values()]
-    changed = any(pair.gained or pair.lost for pair in pairs)
-    best = name == f"expert {result.best_single}"
-    return name if name.startswith("expert ") and not (best and changed) else None
 
 
 @dataclass(frozen=True)
@@ -74,9 +49,8 @@ class Findings:
         about: ``run.json``.
         result: ``result.json``.
         verdict: verdict on the result.
-        rows: label -> model, baselines first and the result last.
-        remarks: remarks for readers of the scores: paired tests, the gap from dev to test, and
-            others.
+        rows: label -> model, by score on test, the best first.
+        notes: one fact each.
         steps: (purpose, command) of each next step.
         command: command that repeats the search.
     """
@@ -85,7 +59,7 @@ class Findings:
     result: Result
     verdict: Verdict
     rows: dict[str, Model]
-    remarks: list[str]
+    notes: list[str]
     steps: list[tuple[str, str]]
     command: str
 
@@ -100,28 +74,346 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
     """
     judged = verdict(result)
     why = about.notes.get(UNTRAINED)
+    said = list(notes(result))
     if why is not None:
-        judged = replace(judged, reasons=(*judged.reasons, f"Nothing was trained: {why}."))
-    said = [*remarks(result, headroom(result)), *result.notes]
-    if about.kind.library and labelled(about, result):
-        said.append(only_chooses())
+        said.append(f"Nothing was trained: {why}.")
     return Findings(
         about,
         result,
         judged,
         score_rows(result),
-        remarks=[line for line in said if line != why],
+        notes=said + [note for note in result.notes if note != why],
         steps=list(next_steps(judged.kind, about, result, out)),
         command=search_command(with_relative_paths(about.typed)),
     )
 
 
-def score_rows(result: Result) -> dict[str, Model]:
-    """Label -> scored model, the result last; a baseline that is also the result appears once."""
-    rows = {}
-    own = result.models.get("trained")
-    for name, label in words.model_labels(result).items():
+# The verdict
+
+
+def verdict(result: Result) -> Verdict:
+    """Whether the search was worth it: the result against the strongest control on test."""
+    best = _called(result)
+    if result.alarms:
+        sentence = (
+            f"No: the replies that score {result.best.dev.value:.3f} look gamed; read them in the "
+            "report before you use it."
+        )
+        return Verdict("gamed", sentence, tuple(result.alarms))
+    if result.best.test is None:
+        value = result.best.dev.value
+        return Verdict(
+            "untested", f"Not known: there is no test split; on dev {best} scores {value:.3f}."
+        )
+    ours = result.best.test.value
+    if source := unchanged(result):
+        return Verdict(
+            "same", f"No: no mixture was selected over {source}, which scores {ours:.3f} on test."
+        )
+    control = strongest(result)
+    pair = result.lead(control) if control else None
+    if pair is None:
+        return Verdict(
+            "unpaired", f"Not known: one number per model is no test; {best} scores {ours:.3f}."
+        )
+    kind = KINDS[pair.sign]
+    other = control_names(result)[control]
+    theirs = _test_of(result, control)
+    if kind == "better":
+        beaten = other.rstrip(",")
+        sentence = f"Yes: {best} scores {ours:.3f} on test, significantly better than {beaten}."
+    elif kind == "level":
+        sentence = f"No: {other} does as well as {best}, {theirs:.3f} on test."
+    else:
+        sentence = f"No: {other} is better than {best}, {theirs:.3f} on test."
+    return Verdict(kind, sentence, tuple(_comparisons(result, control)))
+
+
+def strongest(result: Result) -> str:
+    """The control with the best score on test; "" if none has one."""
+    scored = {}
+    for name in CONTROLS:
         model = result.models.get(name)
-        if model and not (own and name.endswith("_tuned") and model.same(own)):
+        if model is not None and model.test is not None and not model.same(result.best):
+            scored[name] = model.test.value
+    return max(scored, key=lambda name: scored[name], default="")
+
+
+def control_names(result: Result) -> dict[str, str]:
+    """Control -> its name in a sentence."""
+    expert = expert_noun(result)
+    single = cut(one_line(result.best_single), _NAME)
+    tuned = "fine-tuned"
+    if result.expert_iteration is not None:
+        tuned = "self-trained"
+    return {
+        "commonest": "the majority class",
+        "base": "the base model",
+        "base_tuned": f"the {tuned} base model",
+        "best_single": f"the best {expert}, {single},",
+        "expert_tuned": f"the {tuned} best {expert}, {single},",
+        "uniform": "the uniform average",
+    }
+
+
+def expert_noun(result: Result) -> str:
+    """What the experts of a search are."""
+    if result.space in ("token", "full") or result.graph is not None:
+        return "model"
+    return "adapter"
+
+
+def unchanged(result: Result) -> str:
+    """The adapter or model that the result is, answer by answer; "" for a mixture, or after
+    training.
+    """
+    name = mixture_name(result)
+    if result.best.trained or result.graph is not None:
+        return ""
+    if name == "base":
+        return "the base model"
+    pairs = [*result.by_task(split="dev").values(), *result.by_task().values()]
+    changed = any(pair.gained or pair.lost for pair in pairs)
+    single = name == f"expert {result.best_single}"
+    if not name.startswith("expert ") or (single and changed):
+        return ""
+    return cut(one_line(name.removeprefix("expert ")), _NAME)
+
+
+def _called(result: Result) -> str:
+    """The result in a sentence."""
+    name = mixture_name(result)
+    if name == "base":
+        name = "base model"
+    elif name.startswith("expert "):
+        name = f"{expert_noun(result)} {cut(one_line(name.removeprefix('expert ')), _NAME)}"
+    return f"the fine-tuned {name}" if result.best.trained else f"the {name}"
+
+
+def _test_of(result: Result, name: str) -> float:
+    test = result.models[name].test
+    return float("nan") if test is None else test.value
+
+
+def _comparisons(result: Result, control: str) -> Iterator[str]:
+    """The result against the strongest control, the best expert, and a majority class that it does
+    not beat.
+    """
+    names = control_names(result)
+    shown = [control, *(name for name in ("best_single", "commonest") if name != control)]
+    for name in shown:
+        pair = result.lead(name)
+        if pair is None or (name == "commonest" and pair.sign > 0):
+            continue
+        scores = f"{_test_of(result, 'best'):.3f} vs. {_test_of(result, name):.3f}"
+        items = counted(pair.n, "test example")
+        yield f"Against {names[name].rstrip(',')}: {scores} on {items}, {tested(pair)}."
+
+
+# The table of scores
+
+
+def score_rows(result: Result) -> dict[str, Model]:
+    """Label -> scored model, by score on test, else on dev, the best first; a control that is also
+    the result appears once.
+    """
+    rows = {}
+    for name, label in labels(result).items():
+        model = result.models.get(name)
+        if model is not None and (name == "best" or not model.same(result.best)):
             rows[label] = model
-    return rows
+
+    def rank(label: str) -> tuple[bool, float]:
+        test = rows[label].test
+        return test is None, -(rows[label].dev if test is None else test).value
+
+    return {label: rows[label] for label in sorted(rows, key=rank)}
+
+
+def labels(result: Result) -> dict[str, str]:
+    """Model -> its label in the table of scores."""
+    expert = expert_noun(result)
+    single = one_line(result.best_single)
+    tuned = "fine-tuned"
+    if result.expert_iteration is not None:
+        tuned = "self-trained"
+    name = _called(result).removeprefix("the ").removeprefix("fine-tuned ")
+    return {
+        "commonest": "majority class",
+        "base": "base model",
+        "base_tuned": f"base model, {tuned}",
+        "best_single": f"best {expert} ({single})",
+        "expert_tuned": f"best {expert}, {tuned} ({single})",
+        "uniform": "uniform average",
+        "mixture": f"{name}, before training",
+        "trained": f"{name}, {tuned}",
+        "best": f"{name}, {tuned} (result)" if result.best.trained else f"{name} (result)",
+    }
+
+
+def combination(result: Result) -> str:
+    """The combination of several tasks' scores; "" for one task."""
+    if not result.several_tasks:
+        return ""
+    names = list(result.objectives)
+    if result.combine.startswith("keep:"):
+        *others, kept = names
+        least = result.combine.removeprefix("keep:")
+        return one_line(f"mean of {', '.join(others)} minus 10 x {kept}'s shortfall below {least}")
+    mean = {"harmonic": "harmonic mean", "arithmetic": "mean"}.get(result.combine, result.combine)
+    return one_line(f"{mean} of {', '.join(names)}")
+
+
+# Notes
+
+
+def notes(result: Result) -> Iterator[str]:
+    """What a reader of the scores should know, most telling first, one fact each."""
+    yield from _notes_on_training(result)
+    yield from _notes_on_dev(result)
+    tests = len(result.read_together("test"))
+    if tests > 1:
+        yield f"Intervals of differences and p-values are corrected for {tests} tests (Holm)."
+    if "base" not in result.models:
+        yield "The base model was not scored."
+    for name, pair in result.by_task().items():
+        task = f"{one_line(name)}: " if result.several_tasks else ""
+        yield f"{task}{changes(pair)}"
+    yield from _named_scores(result)
+    for name, use in result.cost.judge.items():
+        tokens = counted(use.prompt_tokens + use.completion_tokens, "token")
+        cost = "" if use.cost is None else f", cost {use.cost:.4g}"
+        yield f"{one_line(name)}: {counted(use.requests, 'request')}, {tokens}{cost}."
+    if result.graph is not None:
+        yield f"Graph: {one_line(result.graph)}."
+    if result.cost.workers and result.cost.workers.failures:
+        failures = result.cost.workers.failures.items()
+        each = ", ".join(f"{one_line(kind)} {count}" for kind, count in failures)
+        yield f"Workers that failed were replaced, and no result was lost: {each}."
+
+
+def _notes_on_training(result: Result) -> Iterator[str]:
+    if "trained" not in result.models:
+        return
+    if not result.best.trained:
+        yield "Training lowered the dev score; the result is the untrained one."
+    elif gain := result.lead("mixture"):
+        before = _test_of(result, "mixture")
+        yield f"Without training it scores {before:.3f} on test; training: {tested(gain)}."
+    if result.expert_iteration and result.expert_iteration.spare:
+        yield "On dev it is scored on prompts that it was not trained on."
+    else:
+        yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
+
+
+def _notes_on_dev(result: Result) -> Iterator[str]:
+    dev = result.lead(split="dev")
+    test = result.lead()
+    if dev is None:
+        return
+    if test and dev.interval[0] > max(test.difference, 0):
+        yield (
+            f"The gain on dev, {dev.difference:+.3f}, does not hold on test: the mixture was "
+            f"selected from {counted(result.cost.evaluations, 'evaluation')}."
+        )
+    if warning := few(dev.n):
+        yield warning
+
+
+def few(items: int) -> str:
+    """A warning of too few dev examples; "" if there are enough, or none are known.
+
+    Example:
+        >>> few(3).partition(":")[0], few(20), few(0)
+        ('Only 3 dev examples', '', '')
+    """
+    if not 0 < items < FEW:
+        return ""
+    examples = counted(items, "dev example")
+    return f"Only {examples}: the best candidate on so few may win by luck; use at least 100."
+
+
+def changes(pair: Comparison) -> str:
+    """The examples that the result gains and loses.
+
+    Example:
+        >>> from pyswarmopt_llm.common.statistics import Comparison
+        >>> changes(Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, (80, 200)))
+        'The result gains 15 and loses 6 of 90 test examples over the best expert.'
+    """
+    of = counted(pair.n, "test example")
+    return f"The result gains {pair.gained} and loses {pair.lost} of {of} over the best expert."
+
+
+def _named_scores(result: Result) -> Iterator[str]:
+    """The change of a score's named numbers, from the best expert to the result."""
+    split = "test" if result.best.test else "dev"
+    scores = result.best.on(split)
+    single = result.models["best_single"].on(split)
+    if scores is None or single is None:
+        return
+    for task, outcome in scores.tasks.items():
+        before = single.tasks[task].named if task in single.tasks else {}
+        both = {name: value for name, value in outcome.named.items() if name in before}
+        if both:
+            values = ", ".join(f"{n} {before[n]:.3f} to {both[n]:.3f}" for n in both)
+            yield one_line(f"{task}, best expert to result on {split}: {values}.")
+        fallen = [name for name in both if both[name] < before[name]]
+        if fallen and outcome.value > single.tasks[task].value:
+            yield one_line(f"The score of {task} rises but {', '.join(fallen)} falls (not tested).")
+
+
+# Cost and method
+
+
+def costs(result: Result) -> dict[str, str]:
+    """Cost -> its value, in words."""
+    cost = result.cost
+    share = cost.seconds_scoring / cost.seconds if cost.seconds else 0.0
+    found = {
+        "Evaluations": f"{cost.evaluations:,}",
+        "Examples scored": f"{cost.item_evaluations:,}",
+        "Scoring": one_line(result.scoring),
+        "Time": f"{duration(cost.seconds)} ({share:.0%} scoring)",
+        "Peak memory": f"{cost.peak_memory_bytes / 2**30:.1f} GiB",
+        "Stopped by": ", ".join(f"{name} {one_line(value)}" for name, value in result.stop.items()),
+    }
+    if use := result.expert_iteration:
+        rounds = counted(use.rounds, "round")
+        found["Expert iteration"] = f"{rounds}, {use.replies:,} replies, {use.tokens:,} tokens"
+    if cost.passes_rivals is not None:
+        time = duration(cost.seconds_rivals or 0)
+        found["Controls"] = f"{cost.passes_rivals:,} forward passes, {time}, counted separately"
+    return found
+
+
+def method(about: About) -> str:
+    """The method of a search, with its differences from published Model Swarms."""
+    config = about.config
+    space = one_line(config.space)
+    if config.method in _MODELS:
+        candidates = counted(config.proposals or 0, "candidate")
+        return f"a surrogate of {_MODELS[config.method]} with up to {candidates}, space {space}"
+    if config.optimizer != "model-swarms":
+        return f"{one_line(config.optimizer)}, space {space}"
+    source = "as in the authors' code" if config.reference else "as published"
+    if departures := about.kind.departures(asdict(config)):
+        return f"Model Swarms, not {source} ({one_line(', '.join(departures))})"
+    particles = counted(config.population, "particle")
+    iterations = counted(config.iterations, "iteration")
+    return f"Model Swarms {source} ({particles}, at most {iterations})"
+
+
+def about_dev(result: Result) -> str:
+    """How the dev score of a trained model was computed; "" without training."""
+    return next((note for note in _notes_on_training(result) if " dev " in note), "")
+
+
+def macro_f1(value: float, interval: tuple[float, float]) -> str:
+    """Macro-F1 with its bootstrap interval.
+
+    Example:
+        >>> macro_f1(0.5, (0.4, 0.6))
+        'macro-F1 0.500 [0.400, 0.600]'
+    """
+    return f"macro-F1 {score_text(value, interval)}"

@@ -1,4 +1,4 @@
-"""Pages from templates: escaped HTML, and Markdown model cards; nothing from the network."""
+"""Pages from templates: escaped HTML, and Markdown cards; nothing from the network."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pyswarmopt.base.words import counted, cut, visible
-from pyswarmopt_llm.common.events import mixture_text
-from pyswarmopt_llm.report.phrases import about_weights, one_line, score, upper_first
+from pyswarmopt_llm.report.phrases import about_weights, one_line
 
-FOLDER = "pyswarmopt_llm/report"
 # Inline markup; characters that are markup only at the start of a line are not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 
@@ -78,15 +76,25 @@ def split_interval(cell: str) -> tuple[str, str]:
     """A number, and its interval or the rest of the cell.
 
     Example:
-        >>> split_interval("0.6 [0.5, 0.7]"), split_interval("+0.02 (p = 0.01) ties"), split_interval("-")
-        (('0.6', '[0.5, 0.7]'), ('+0.02', '(p = 0.01) ties'), ('-', ''))
+        >>> split_interval("0.6 [0.5, 0.7]"), split_interval("-")
+        (('0.6', '[0.5, 0.7]'), ('-', ''))
     """
     found = re.search(r" (?=[\[(])", cell)
     return (cell, "") if found is None else (cell[: found.start()], cell[found.end() :])
 
 
+def upper_first(text: str) -> str:
+    """`text` with its first letter capitalised.
+
+    Example:
+        >>> upper_first("publish it")
+        'Publish it'
+    """
+    return text[:1].upper() + text[1:]
+
+
 def render(template: str, **content: Any) -> str:
-    """Render a model card, or a page that extends ``pyswarmopt_llm/report/page.html.j2``.
+    """Render a card, or a page that extends ``pyswarmopt_llm/report/page.html.j2``.
 
     Args:
         template: package and path, for example ``pyswarmopt_llm/report/report.html.j2``.
@@ -124,9 +132,8 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for filter_ in (code, one_line, plain, with_code, counted, cut, mixture_text, score):
-        environment.filters[filter_.__name__] = filter_
-    environment.filters |= {"split_interval": split_interval, "upper_first": upper_first}
-    style = Markup(_source(f"{FOLDER}/page.css"))
-    environment.globals |= {"about_weights": about_weights, "stylesheet": style}
+    for each in (code, one_line, plain, with_code, counted, cut, split_interval, upper_first):
+        environment.filters[each.__name__] = each
+    environment.globals["about_weights"] = about_weights
+    environment.globals["stylesheet"] = Markup(_source("pyswarmopt_llm/report/page.css"))
     return environment.get_template(name)

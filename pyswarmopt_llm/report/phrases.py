@@ -5,37 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pyswarmopt.base.words import counted
-
 if TYPE_CHECKING:
-    from pyswarmopt_llm.common.statistics import Ends
+    from pyswarmopt_llm.common.statistics import Comparison, Ends
     from pyswarmopt_llm.searching.scoring.result import Result, Scores
 
-FEW = 20  # dev items below which one of them moves a score by more than 0.05
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
-_SCALES = "A weight scales what an expert contributes"
-_WEIGHTS = f"{_SCALES}: a negative one subtracts it, and weights need not sum to 1."
-_SUMS = ("delta", "factor", "full")  # spaces whose candidates are weighted sums
-_SHARES = "A weight is the share of a model's predictions in the mixture's; weights sum to 1."
-_CONTRAST = "Weights of the models' predictions sum to 1; a negative one counts against a token."
-
-
-def about_weights(space: str, contrast: bool) -> str:
-    """What a result's weights mean.
-
-    Args:
-        space: space of the search.
-        contrast: whether negative weights of predictions count.
-
-    Example:
-        >>> about_weights("token", contrast=False)
-        "A weight is the share of a model's predictions in the mixture's; weights sum to 1."
-        >>> about_weights("mine.py:convex", contrast=False)
-        'A weight scales what an expert contributes.'
-    """
-    if space != "token":
-        return _WEIGHTS if space in _SUMS else f"{_SCALES}."
-    return _CONTRAST if contrast else _SHARES
 
 
 def score_text(value: float | None, interval: Ends | None = None) -> str:
@@ -47,11 +21,9 @@ def score_text(value: float | None, interval: Ends | None = None) -> str:
     """
     if value is None:
         return "-"
-    return (
-        f"{value:.3f}"
-        if interval is None
-        else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
-    )
+    if interval is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def score(scores: Scores | None) -> str:
@@ -65,8 +37,8 @@ def p_text(p_value: float) -> str:
     Example:
         >>> p_text(0.00009), p_text(0.0707), p_text(0.5)
         ('p < 0.001', 'p = 0.071', 'p = 0.50')
-        >>> p_text(0.04996), p_text(0.0501)  # as far from 5% as it takes to tell
-        ('p = 0.04996', 'p = 0.0501')
+        >>> p_text(0.04996)  # as far from 5% as it takes to tell
+        'p = 0.04996'
     """
     from pyswarmopt_llm.common.statistics import LEVEL  # with NumPy, which --help does without
 
@@ -89,11 +61,21 @@ def signed(value: float) -> str:
     return f"{value:+.1g}" if value and not float(text) else text
 
 
-def mixture_name(result: Result) -> str:
-    """The result before training, named by its weights.
+def tested(pair: Comparison) -> str:
+    """A difference with its 95% interval and p-value.
 
-    Names are ``base``, ``sum of all experts``, ``average of all experts`` and ``expert NAME``;
-    otherwise ``mixture`` or ``graph``.
+    Example:
+        >>> from pyswarmopt_llm.common.statistics import Comparison
+        >>> tested(Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, (80, 200)))
+        '+0.100 [+0.020, +0.180], p = 0.014'
+    """
+    low, high = pair.interval
+    return f"{signed(pair.difference)} [{signed(low)}, {signed(high)}], {p_text(pair.p_value)}"
+
+
+def mixture_name(result: Result) -> str:
+    """The result before training, named by its weights: ``base``, ``sum of all experts``, ``average
+    of all experts``, ``expert NAME``, ``graph``, or otherwise ``mixture``.
     """
     if result.graph is not None:
         return "graph"
@@ -105,7 +87,9 @@ def mixture_name(result: Result) -> str:
         if all(abs(other - weight) < UNIT for other in weights.values()):
             return name
     used = [name for name, weight in weights.items() if abs(weight) >= UNIT]
-    return f"expert {used[0]}" if len(used) == 1 and abs(weights[used[0]] - 1) < UNIT else "mixture"
+    if len(used) == 1 and abs(weights[used[0]] - 1) < UNIT:
+        return f"expert {used[0]}"
+    return "mixture"
 
 
 def versions_text(versions: Mapping[str, str]) -> str:
@@ -123,26 +107,18 @@ def one_line(value: object) -> str:
     return " ".join(str(value).split())
 
 
-def upper_first(text: str) -> str:
-    """`text` with its first letter capitalised.
+def about_weights(space: str, contrast: bool) -> str:
+    """What a result's weights mean.
 
     Example:
-        >>> upper_first("run it in Ollama")
-        'Run it in Ollama'
+        >>> about_weights("token", contrast=False)
+        "A weight is the share of a model's predictions in the mixture's; weights sum to 1."
+        >>> about_weights("mine.py:convex", contrast=False)
+        'A weight scales what an expert contributes.'
     """
-    return text[:1].upper() + text[1:]
-
-
-def few(items: int) -> str:
-    """A warning of too few dev items to choose by; "" if there are enough, or none are known.
-
-    Example:
-        >>> few(3).partition(":")[0], few(20), few(0)
-        ('Only 3 dev examples', '', '')
-    """
-    if not 0 < items < FEW:
-        return ""
-    return (
-        f"Only {counted(items, 'dev example')}: the best of several candidates on so few may be "
-        "best by chance; give 100 or more."
-    )
+    if space == "token":
+        negative = "; a negative one counts against a token" if contrast else ""
+        return f"A weight is the share of a model's predictions in the mixture's; weights sum to 1{negative}."
+    if space in ("delta", "factor", "full"):
+        return "A weight scales what an expert contributes; a negative one subtracts it."
+    return "A weight scales what an expert contributes."

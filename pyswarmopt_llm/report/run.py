@@ -17,11 +17,12 @@ from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.common.own import named
 from pyswarmopt_llm.report.card import licence_of, model_card
 from pyswarmopt_llm.report.findings import verdict
-from pyswarmopt_llm.report.run_page import render_report
+from pyswarmopt_llm.report.page import render_report, searched
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
 from pyswarmopt_llm.searching.scoring.parents import parents_of
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 from pyswarmopt_llm.searching.search import SearchResult
@@ -92,7 +93,7 @@ def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
     if on_event is not None or not console.is_jupyter:
         yield on_event
         return
-    from pyswarmopt_llm.report.terminal import progress
+    from pyswarmopt_llm.report.progress import progress
 
     with progress(console) as shown:
         yield shown
@@ -146,6 +147,53 @@ def unchanged_tasks(run: Run, tasks: Mapping[str, Task] | None = None) -> Mappin
     for name in tasks.keys() - same.keys():
         log.warning("the report shows no questions of %s: its file has changed since the run", name)
     return same
+
+
+def read_run(path: Path) -> tuple[Run, Result]:
+    """A finished run and its result.
+
+    Raises:
+        UserError: not a run, not finished, or no candidate was evaluated completely.
+    """
+    run = Run(path)
+    result = run.result
+    if result is None:
+        raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
+    journal = run.path / "history.jsonl"
+    rows = searched(run.rows)
+    if not rows:
+        raise UserError(f"{journal}: has no complete evaluation; restore the file")
+    shapes = {_shape(row) for row in run.rows if row.phase == "search"}
+    if len(shapes) > 1 or len(rows[0].coefficients) != len(result.coefficients):
+        raise UserError(
+            f"{journal}: its lines differ in tasks, examples or experts, among them or from "
+            "result.json; restore the files"
+        )
+    return run, result
+
+
+def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
+    return len(row.coefficients), tuple((name, len(items)) for name, items in row.items.items())
+
+
+def write_report(path: Path) -> Path:
+    """Rewrite ``report.html`` of a finished run, and the card if missing; return its path.
+
+    Questions are shown if the task files are unchanged; otherwise they are only counted, and a log
+    line says why.
+
+    Raises:
+        UserError: not a finished run, or its directory cannot be written to.
+    """
+    run, result = read_run(path)
+    try:
+        if not (run.path / "best" / "README.md").exists():
+            write_card(run, result)
+        return write_page(run, result, unchanged_tasks(run))
+    except OSError as error:
+        file = error.filename or path / "report.html"
+        why = f"cannot be written ({error.strerror}); check its permissions"
+        raise UserError(f"{file}: {why}") from error
 
 
 def write_card(run: Run, result: Result) -> None:
