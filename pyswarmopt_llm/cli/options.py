@@ -73,12 +73,17 @@ def refuse_repeated(args: Sequence[str], options: Collection[str]) -> None:
             raise UserError(f"{option}: is given twice; this command takes one, so run it for each")
 
 
-def spell_set(args: Sequence[str], options: Collection[str]) -> list[str]:
+def spell_set(args: Sequence[str], options: Mapping[str, bool]) -> list[str]:
     """Each ``--set NAME=VALUE`` of an option as that option; the others are swarm coefficients.
 
+    Args:
+        args: the command line.
+        options: option with its dashes -> whether it is a switch.
+
     Example:
-        >>> spell_set(["--set", "samples=3", "--set", "repel=0"], ["--samples"])
-        ['--samples=3', '--set', 'repel=0']
+        >>> words = ["--set", "samples=3", "--set", "quick=true", "--set", "repel=0"]
+        >>> spell_set(words, {"--samples": False, "--quick": True})
+        ['--samples=3', '--quick', '--set', 'repel=0']
     """
     words: list[str] = []
     for arg in args:
@@ -88,7 +93,8 @@ def spell_set(args: Sequence[str], options: Collection[str]) -> list[str]:
         name, _, value = arg.partition("=")
         flag = f"--{name.replace('_', '-')}"
         if words[-1:] == ["--set"] and (flag in options or flag in REMOVED):
-            words[-1] = f"{flag}={value}" if value else flag
+            alone = not value or (value == "true" and options.get(flag, False))
+            words[-1] = flag if alone else f"{flag}={value}"
         else:
             words.append(arg)
     return words
@@ -101,19 +107,21 @@ class SwarmCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Turn configuration file, ``--set`` and variadic options into plain options, then parse."""
-        flags = {name: param for param in self.params for name in param.opts}
+        flags: dict[str, Any] = {name: param for param in self.params for name in param.opts}
         if "--help-all" in args:
-            for param in self.params:
+            for param in flags.values():
                 param.hidden = False
             args = ["--help"]
         several = [name for name in flags if (flags[name].metavar or "").endswith("...")]
-        switches = [name for name in flags if getattr(flags[name], "is_flag", False)]
+        switches = {name: getattr(param, "is_flag", False) for name, param in flags.items()}
         single = [name for name in flags if not getattr(flags[name], "multiple", False)]
-        words = spell_set(args, flags)
+        words = spell_set(args, switches)
         refuse_removed(words, flags)
-        refuse_empty(words, flags.keys() - switches)
+        refuse_empty(words, [name for name in flags if not switches[name]])
         refuse_repeated(words, {"--task", "--metric"}.intersection(single))
-        return super().parse_args(ctx, spread(words_of_config(words, flags) + words, several))
+        return super().parse_args(
+            ctx, spread(words_of_config(words, flags, switches) + words, several)
+        )
 
 
 def names_block(heading: str, names: Iterable[str]) -> list[str]:
@@ -146,12 +154,15 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not valid TOML: {error}") from error
 
 
-def words_of_config(words: Sequence[str], flags: Mapping[str, Any]) -> list[str]:
+def words_of_config(
+    words: Sequence[str], flags: Mapping[str, Any], switches: Mapping[str, bool]
+) -> list[str]:
     """The settings of the file after ``--config`` as options; those on the command line win.
 
     Args:
         words: the command line.
         flags: option with its dashes -> parameter of the command.
+        switches: option with its dashes -> whether it is a switch.
 
     Raises:
         UserError: the file is faulty, or a setting is unknown or of a wrong type.
@@ -168,10 +179,10 @@ def words_of_config(words: Sequence[str], flags: Mapping[str, Any]) -> list[str]
     settings: list[str] = []
     for key, value in read_config(path).items():
         refuse_removed([f"--{key}"], flags)
-        param = lookup(f"{path}: option", f"--{key}", flags)
+        lookup(f"{path}: option", f"--{key}", flags)
         if f"--{key}" not in {name for name, _, _ in typed}:
-            settings += _option_words(path, key, value, getattr(param, "is_flag", False))
-    return spell_set(settings, flags)
+            settings += _option_words(path, key, value, switches[f"--{key}"])
+    return spell_set(settings, switches)
 
 
 def _option_words(path: Path, key: str, value: Any, switch: bool) -> list[str]:

@@ -23,8 +23,7 @@ from pyswarmopt.cli.streams import silence
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.report.progress import planned
-from pyswarmopt_llm.report.terminal import json_lines, progress
+from pyswarmopt_llm.report.progress import json_lines, planned, progress
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 

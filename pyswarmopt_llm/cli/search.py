@@ -16,7 +16,7 @@ from pyswarmopt_llm.cli.running import check_files, print_either, print_plan, ru
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import MACHINE, OUTPUT, Option
+from pyswarmopt_llm.common.options import MACHINE, Option
 
 Memory = Annotated[
     str | None,
@@ -81,17 +81,11 @@ def resume(
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
-    animate: Annotated[
-        Path | None, Option("Also draw the search as an animation, .gif.", "FILE", OUTPUT)
-    ] = None,
 ) -> None:
     """Write RUN/report.html again; useful after a task file was restored.
 
-    Example: swarm-llm report runs/first --animate first.gif
+    Example: swarm-llm report runs/first
     """
-    from pyswarmopt_llm.report.finished import write_film, write_report
+    from pyswarmopt_llm.report.run import write_report
 
-    path = user_path(run)
-    if animate is not None:
-        echo(f"wrote {write_film(path, user_path(animate))}")
-    echo(f"wrote {write_report(path)}")
+    echo(f"wrote {write_report(user_path(run))}")

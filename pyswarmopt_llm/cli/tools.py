@@ -21,7 +21,6 @@ from pyswarmopt_llm.common.options import OUTPUT, TASK, Device, Option, Threads
 from pyswarmopt_llm.common.other_options import Base
 from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.report.phrases import one_line, score_text, signed
-from pyswarmopt_llm.report.remarks import only_chooses
 from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
@@ -157,7 +156,8 @@ def export(
     lines = [*_written(done, out, rank_in_words(rank))]
     if form == "peft" and base is None:
         lines += _scored_again(source.rstrip("/"), out, rank is not None, record, as_json)
-    lines += [only_chooses()] if done.chooses else []
+    if done.chooses:
+        lines.append("It selects among answer choices by probability, which a chat cannot do.")
     lines += (
         [_to("serve it with vLLM", "vllm", "serve", out.rstrip("/"))] if form == "merged" else []
     )

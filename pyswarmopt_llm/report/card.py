@@ -149,7 +149,9 @@ def _use(found: Findings, form: FileKind) -> list[str]:
     system = f" after the system turn {code(about.config.system)}" if about.config.system else ""
     turn = user_turn(questions, scoring).splitlines()
     lines = ["", "## Use", ""]
-    lines += [f"It selects one of {names}{also} ({code(task)}) by the log-probability of {compared}"]
+    lines += [
+        f"It selects one of {names}{also} ({code(task)}) by the log-probability of {compared}"
+    ]
     lines += [f"of each option as the reply to this user turn{system}:", ""]
     lines += [f"    {one_line(line)}" for line in turn]
     if form.relation == "adapter" and form.library == "peft":

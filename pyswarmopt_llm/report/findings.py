@@ -119,14 +119,29 @@ def verdict(result: Result) -> Verdict:
     kind = KINDS[pair.sign]
     other = control_names(result)[control]
     theirs = _test_of(result, control)
+    sentence = answer(kind, best, ours, other, theirs)
+    return Verdict(kind, sentence, tuple(_comparisons(result, control)))
+
+
+def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
+    """Whether a search was worth it, by its result and the strongest control.
+
+    Args:
+        kind: ``better``, ``level`` or ``worse``.
+        best: the result in a sentence.
+        ours: its score on test.
+        other: the control in a sentence.
+        theirs: its score on test.
+
+    Example:
+        >>> answer("level", "the mixture", 0.84, "the fine-tuned base model", 0.85)
+        'No: the fine-tuned base model does as well as the mixture, 0.850 on test.'
+    """
     if kind == "better":
         beaten = other.rstrip(",")
-        sentence = f"Yes: {best} scores {ours:.3f} on test, significantly better than {beaten}."
-    elif kind == "level":
-        sentence = f"No: {other} does as well as {best}, {theirs:.3f} on test."
-    else:
-        sentence = f"No: {other} is better than {best}, {theirs:.3f} on test."
-    return Verdict(kind, sentence, tuple(_comparisons(result, control)))
+        return f"Yes: {best} scores {ours:.3f} on test, significantly better than {beaten}."
+    does = "does as well as" if kind == "level" else "is better than"
+    return f"No: {other} {does} {best}, {theirs:.3f} on test."
 
 
 def strongest(result: Result) -> str:

@@ -20,7 +20,7 @@ from pyswarmopt_llm.scores.by_label import LabelErrors
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Model, Result
+from pyswarmopt_llm.searching.scoring.result import Model, Result, Scores
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 SHOWN = 10  # most questions of each kind
@@ -84,39 +84,53 @@ def searched(rows: Iterable[Row]) -> list[Row]:
 
 @dataclass(frozen=True)
 class DrawnModel:
-    """A model's row: its scores as text, and its interval on a scale from 0 to 100.
+    """A model's row: its scores as text, and its interval drawn from 0 to 100.
 
     Attributes:
         label: its name.
         dev, test: scores with intervals as text.
-        low, value, high: ends of the interval and score, on test where there is one.
+        whisker: lower end, score and upper end, on test if there is a test split; None: unknown.
         best: whether it is the result.
     """
 
     label: str
     dev: str
     test: str
-    low: float
-    value: float
-    high: float
+    whisker: tuple[float, float, float] | None
     best: bool
 
 
 def drawn_models(models: Mapping[str, Model]) -> list[DrawnModel]:
     """The models with their intervals on one scale."""
-    shown = {label: model.test or model.dev for label, model in models.items()}
-    ends = [scores.interval or (scores.value, scores.value) for scores in shown.values()]
+    tested = any(model.test is not None for model in models.values())
+    shown = {label: model.test if tested else model.dev for label, model in models.items()}
+    ends = [_ends(scores) for scores in shown.values() if scores is not None]
     least = min(low for low, _ in ends)
     most = max(high for _, high in ends)
     scale = 100 / (most - least) if most > least else 0.0
     rows = []
-    for (label, model), (low, high) in zip(models.items(), ends, strict=True):
+    for label, model in models.items():
+        scores = shown[label]
+        whisker = None
+        if scores is not None:
+            low, high = _ends(scores)
+            places = [round((value - least) * scale, 1) for value in (low, scores.value, high)]
+            whisker = (places[0], places[1], places[2])
         test = "-" if model.test is None else score_text(model.test.value, model.test.interval)
-        dev = score_text(model.dev.value, model.dev.interval)
-        places = [(value - least) * scale for value in (low, shown[label].value, high)]
-        best = label.endswith("(result)")
-        rows.append(DrawnModel(label, dev, test, *(round(place, 1) for place in places), best))
+        rows.append(
+            DrawnModel(
+                label,
+                score_text(model.dev.value, model.dev.interval),
+                test,
+                whisker,
+                best=label.endswith("(result)"),
+            )
+        )
     return rows
+
+
+def _ends(scores: Scores) -> tuple[float, float]:
+    return scores.interval or (scores.value, scores.value)
 
 
 def _other_experts(result: Result) -> dict[str, Model]:
@@ -272,7 +286,9 @@ def _flat(weights: Floats, points: Floats) -> tuple[Floats, str]:
     # the sign of a component is arbitrary: its largest weight is positive
     largest = axes[np.arange(2), np.abs(axes).argmax(1)]
     axes = axes * np.where(largest < 0, -1.0, 1.0)[:, None]
-    caption = f"The first two principal components of the mixing weights ({share:.0%} of the variance)."
+    caption = (
+        f"The first two principal components of the mixing weights ({share:.0%} of the variance)."
+    )
     return (points - centre) @ axes.T, caption
 
 

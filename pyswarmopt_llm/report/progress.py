@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 QUIET = 1.0  # a log may stay silent for these seconds of scoring, without a new best
 _AFTER = ("training", PART_PLAIN, "rivals", "result")  # the parts of a search after its loop
-_PROCEDURES = {"paper": "the paper's procedure", "reference": "the procedure of the authors' scripts"}
+_PROCEDURES = {
+    "paper": "the paper's procedure",
+    "reference": "the procedure of the authors' scripts",
+}
 _PRICE_REMEDIES = {
     "quick": " (--quick fine-tunes only the best start)",
     "budget_minutes": " (--budget-minutes M limits the search)",
@@ -42,7 +45,8 @@ class SearchState:
         >>> state = SearchState()
         >>> settings = {"max_iter": 1, "budget_minutes": None}
         >>> state.add(Event("start", {"settings": settings, "evaluations_planned": 4}))
-        >>> state.add(Event("evaluation", {"n": 8, "seconds": 2.0, "best": 0.5, "evaluations": 1, "evaluations_left": 3}))
+        >>> spent = {"n": 8, "seconds": 2.0, "evaluations": 1, "evaluations_left": 3}
+        >>> state.add(Event("evaluation", {**spent, "best": 0.5}))
         >>> state.best, state.seconds_left
         (0.5, 6.0)
     """
@@ -166,8 +170,13 @@ def progress(console: Console) -> Iterator[OnEvent]:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             state = lines.state
             total = state.done + state.left or None
-            said = {"description": state.words, "completed": state.done, "total": total}
-            bars.update(bar, **said, left=state.time_left)
+            bars.update(
+                bar,
+                description=state.words,
+                completed=state.done,
+                total=total,
+                left=state.time_left,
+            )
 
         yield on_event
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.scoring.result import Model
 
 NOTES = 3  # most notes on a terminal; the report has all
-WHISKERS = 24  # characters of a score's interval
+WHISKERS = 21  # characters of a score's interval
 
 
 def say(console: Console, text: str) -> None:
@@ -63,7 +63,7 @@ def score_table(findings: Findings) -> Table:
     for label, model in findings.rows.items():
         test = None if model.test is None else model.test.value
         rows.append([label, score_text(model.dev.value), score_text(test), drawn[label]])
-    headings = ("", "dev (selection)", "test", "95% interval")
+    headings = ("", "dev", "test", "95% interval")
     return table_of(combination(findings.result), headings, rows)
 
 
@@ -78,7 +78,9 @@ def whiskers(models: Mapping[str, Model], width: int = WHISKERS) -> dict[str, st
         {'a': '|-o-|', 'b': '      |-o-|'}
     """
     shown = {label: model.test or model.dev for label, model in models.items()}
-    ends = {label: scores.interval or (scores.value, scores.value) for label, scores in shown.items()}
+    ends = {
+        label: scores.interval or (scores.value, scores.value) for label, scores in shown.items()
+    }
     least = min((low for low, _ in ends.values()), default=0.0)
     most = max((high for _, high in ends.values()), default=1.0)
     scale = (width - 1) / (most - least) if most > least else 0.0

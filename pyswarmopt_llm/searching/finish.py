@@ -72,7 +72,7 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         models[name] = models["trained"] if known else measure(name, one)
     apart = time.perf_counter() - begun
     models |= _commonest(job, splits)
-    doubts = _kept_replies(job, run, files, found, models)
+    alarms, doubts = _kept_replies(job, run, files, found, models)
     front = _front(job, run, found, chosen, measure)
     seconds = _seconds(job, run, start, apart)
     return Result(
@@ -89,6 +89,7 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         expert_iteration=training.iteration,
         front=front,
         by_label=_by_label(job, run),
+        alarms=alarms,
         notes=_notes(job, run, found, doubts),
     )
 
@@ -113,10 +114,10 @@ def _warn_of_noise(run: Run, now: float, before: float) -> None:
 
 def _kept_replies(
     job: Job, run: Run, files: Patch, found: Found, models: Mapping[str, Model]
-) -> list[str]:
-    """Keep the result's replies, if it writes any; return doubts about its score."""
+) -> tuple[list[str], list[str]]:
+    """Keep the result's replies, if it writes any; return alarms and doubts about its score."""
     if not any(metric.new_tokens for metric in job.objectives.metrics.values()):
-        return []
+        return [], []
     from pyswarmopt_llm.searching.written.replies import keep_replies
 
     return keep_replies(job, run, files, found, models)

@@ -41,7 +41,7 @@ from written_tables import (
 )
 
 from pyswarmopt_llm.common.statistics import compare_paired, paired_test
-from pyswarmopt_llm.report.words import compared
+from pyswarmopt_llm.report.findings import answer
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENCE = ROOT / "research" / "evidence"
@@ -168,10 +168,10 @@ def demo_verdict() -> str:
     read, tasks = outcomes("demo"), ("five-desks",)
     plain = max((BASE, EXPERT), key=lambda name: read.mean(name, tasks))
     pair = compare_paired(*read.pairs(SEARCH, plain, tasks))
-    scores = read.mean(SEARCH, tasks), read.mean(plain, tasks)
-    called = {BASE: "the base", EXPERT: "the best expert, clinic"}[plain]
+    ours, theirs = read.mean(SEARCH, tasks), read.mean(plain, tasks)
+    called = {BASE: "the fine-tuned base model", EXPERT: "the fine-tuned best adapter, clinic,"}
     kind = {1: "better", 0: "level", -1: "worse"}[pair.sign]
-    first = compared(kind, f"plain fine-tuning of {called}", scores, pair)
+    first = answer(kind, "the fine-tuned mixture", ours, called[plain], theirs)
     return "\n".join(["```text", *wrap(first, 96), "```"])
 
 

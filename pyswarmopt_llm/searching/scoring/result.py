@@ -227,6 +227,7 @@ class Result:
         graph: the result in words, if it is a graph.
         expert_iteration, front: where a search does it.
         by_label: task -> errors of ``best`` on test, where options are compared.
+        alarms: signs that the score was gamed: a gain that the replies do not show.
         notes: remarks for readers of the scores.
     """
 
@@ -243,6 +244,7 @@ class Result:
     expert_iteration: Iterated | None = None
     front: Front | None = None
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

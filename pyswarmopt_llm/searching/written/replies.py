@@ -69,11 +69,11 @@ class RepliesFile(TypedDict):
 
 def keep_replies(
     job: Job, run: Run, best: Patch, found: Found, models: Mapping[str, Model]
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Write ``replies.json``, for tasks with written replies whose scoring costs nothing but time.
 
     Returns:
-        Warnings about the replies, see `warnings_about`.
+        Alarms, see `warnings_about`, and lesser doubts about the replies.
 
     Args:
         job: the search.
@@ -104,10 +104,11 @@ def keep_replies(
             cut += cut_off(job.engine, name, utility, prompts)
     if tasks:
         write_json(run.path / REPLIES, {"tasks": tasks})
-    doubts = [*warnings_about(tasks), *doubts, *cut]
-    for doubt in doubts:
-        log.warning(doubt)
-    return doubts
+    alarms = warnings_about(tasks)
+    doubts += cut
+    for line in (*alarms, *doubts):
+        log.warning(line)
+    return alarms, doubts
 
 
 def warnings_about(tasks: Sequence[Mapping[str, Any]]) -> list[str]:

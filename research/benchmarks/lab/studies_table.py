@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from pyswarmopt_llm.report.finished import read_run
-from pyswarmopt_llm.report.reading import Course, emergence, searched
+from pyswarmopt_llm.report.page import searched
+from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import (
     Cost,
@@ -54,31 +54,31 @@ def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
 
 
 def analysed(task: str, rows: Sequence[Row], result: Result) -> dict[str, Any]:
-    """Where the best particle started and, if all items were scored, which emerged; see
-    `reporting.reading`.
+    """Where the best particle started and, if all items were scored, which emerged: items that the
+    result answers and no expert does (Feng et al. 2024).
     """
-    course = Course(rows, result)
-    summary = {
-        "rank": course.rank,
-        "population": len(course.starts),
-        "found_in": course.best.iteration,
-    }
+    mixture = list(result.coefficients.values())
+    best = next(row for row in searched(rows) if list(row.coefficients) == mixture)
+    starts = {row.particle: row.value for row in rows if row.iteration == 0}
+    values = list(starts.values())
+    start = starts[best.particle]
+    rank = 1 + sum(value > start for value in values) + (values.count(start) - 1) / 2
+    summary = {"rank": rank, "population": len(starts), "found_in": best.iteration}
     if len(searched(rows)) < len(rows):
         return summary
-    case = emergence(result)[task]
     right = np.array([row.item_values(task) for row in rows]) == 1
     experts = len(result.coefficients)
-    # no expert gets them right
-    unknown = ~right[[row.iteration == 0 and row.particle < experts for row in rows]].any(0)
+    known = right[[row.iteration == 0 and row.particle < experts for row in rows]].any(0)
     at_start = right[[row.iteration == 0 for row in rows]].any(0)
+    found = right[rows.index(best)]
     return {
         **summary,
-        "known": case.kept + case.lost,
-        "lost": case.lost,
-        "unknown": int(unknown.sum()),
-        "at_start": int((at_start & unknown).sum()),
-        "ever": int((right.any(0) & unknown).sum()),
-        "emerged": case.emerged,
+        "known": int(known.sum()),
+        "lost": int((known & ~found).sum()),
+        "unknown": int((~known).sum()),
+        "at_start": int((at_start & ~known).sum()),
+        "ever": int((right.any(0) & ~known).sum()),
+        "emerged": int((found & ~known).sum()),
     }
 
 

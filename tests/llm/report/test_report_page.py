@@ -16,7 +16,7 @@ from browser import needs_browser, visit
 from result_helpers import about_of, pair, result_of
 
 import pyswarmopt_llm
-from pyswarmopt_llm.report.run_page import render_report
+from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_rivals.comparison.table import render_page

@@ -18,7 +18,7 @@ from search_helpers import MakeSearch, lasting, louder, search_words, swarm_llm
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.report import run as report
-from pyswarmopt_llm.report.finished import write_report
+from pyswarmopt_llm.report.run import write_report
 from pyswarmopt_llm.searching import search as job
 from pyswarmopt_llm.searching.scoring.parents import stated_licence
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyswarmopt_llm.report.words import combination
 from rich.console import Console
 from search_helpers import DEFAULT, history, lasting, louder, small, swarm_llm, write_task
 
@@ -26,7 +27,6 @@ from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.commands import with_relative_paths
 from pyswarmopt_llm.report.findings import findings
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.report.words import combination
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction, means
 from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_objectives
