@@ -74,9 +74,8 @@ def findings(about: About, result: Result, out: str | None = None) -> Findings:
     """
     judged = verdict(result)
     why = about.notes.get(UNTRAINED)
-    said = list(notes(result))
-    if why is not None:
-        said.append(f"Nothing was trained: {why}.")
+    said = [] if why is None else [f"Nothing was trained: {why}."]
+    said += notes(result)
     return Findings(
         about,
         result,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyswarmopt_llm.report.words import combination
 from rich.console import Console
 from search_helpers import DEFAULT, history, lasting, louder, small, swarm_llm, write_task
 
@@ -25,7 +24,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.report.commands import with_relative_paths
-from pyswarmopt_llm.report.findings import findings
+from pyswarmopt_llm.report.findings import combination, findings
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction, means
@@ -219,7 +218,7 @@ def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: P
     found["prompts"][0]["replies"][0]["text"] = f"Hello {trap}"
     found["prompts"][0]["replies"][0]["marks"] = {"short": 0.25, trap: 1.0}
     (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
-    from pyswarmopt_llm.report.finished import write_report
+    from pyswarmopt_llm.report.run import write_report
 
     page = write_report(run).read_text()
     assert "short 0.25, &lt;script&gt;" in page
@@ -441,8 +440,8 @@ def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stan
     assert why.startswith("6 dev prompts, ") and "from 40 on" in why and "`dev` 16" in why
     about = read_about(found.run)
     known = findings(about, Result.from_json(found.result))
-    assert known.verdict.reasons[-1] == f"Nothing was trained: {why}."
-    assert why not in known.remarks
+    assert known.notes[0] == f"Nothing was trained: {why}."
+    assert why not in known.notes
     assert known.steps[0][0] == "train the result, too, with more examples"
     out = io.StringIO()
     show_result(Console(file=out, width=200), found.run, found.result)

@@ -308,17 +308,14 @@ def test_whatever_one_value_is_replaced_by_readers_answer_or_refuse(name: str, r
     line.
     """
     from pyswarmopt_llm.report.card import model_card
-    from pyswarmopt_llm.report.finished import read_run
-    from pyswarmopt_llm.report.reading import Course, emergence, searched
-    from pyswarmopt_llm.report.run_page import render_report
+    from pyswarmopt_llm.report.page import render_report
+    from pyswarmopt_llm.report.run import read_run
     from pyswarmopt_llm.searching.use.opening import result_of
 
     def everything() -> None:
         opened, result = read_run(run)
         render_report(opened.about, result, opened.rows)
         model_card(opened.about, result)
-        emergence(result)
-        _ = Course(searched(opened.rows), result).weak_to_strong
         result_of(run)
         _ = opened.config
 

@@ -67,8 +67,7 @@ def runs(make_search: MakeSearch, folder: Path) -> dict[str, Path]:
 def test_the_code_of_the_card_labels_as_predict_does(
     scoring: str, loader: str, runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    from pyswarmopt_llm.report.finished import read_run
-    from pyswarmopt_llm.report.run import write_card
+    from pyswarmopt_llm.report.run import read_run, write_card
 
     run, result = read_run(runs[scoring])
     write_card(run, result)

@@ -146,7 +146,7 @@ def test_what_the_search_trained_itself_is_not_trained_again(
     assert (same == result["models"]["best"]) is kept
     # It is in the table once, and what it would be if it were trained again.
     labels = [*score_rows(Result.from_json(result))]
-    assert len([label for label in labels if "fine-tuned on dev" in label]) == 1
+    assert len([label for label in labels if "fine-tuned" in label]) == 2
     job = prepare(replace(config, out="unused"))
     start = job.pool.space.realise(torch.tensor(weights, dtype=torch.float64))
     assert sum(by_hand(job, start, "test")) / 12 == pytest.approx(same["test"]["value"])
@@ -190,8 +190,7 @@ def test_without_test_items_only_the_base_can_be_compared(config: SearchConfig) 
     result: Any = search(replace(config, test=0)).result
     assert "base_dev" in result and "base_test" not in result
     assert "base_tuned" not in result["models"] and Result.from_json(result).lead("base") is None
-    said = verdict(Result.from_json(result)).sentence
-    assert f", and {result['base_dev']:.3f} for the base" in said
+    assert verdict(Result.from_json(result)).kind == "untested"
 
 
 @pytest.mark.parametrize(
@@ -212,12 +211,11 @@ def test_where_no_rival_is_trained_the_base_stands_beside_the_result_everywhere(
     base = result["models"]["base"]
     assert result["cost"]["passes_rivals"] == (config.dev or 8) + 12
     found = findings(Run(Path(config.out)).about, Result.from_json(result))
-    row = f"{base['dev']['value']:.3f} ["
-    assert found.rows["base"].test is not None and f"| base | {row}" in card_of(config)
-    assert "it is (" in found.verdict.sentence
+    row = f"{base['test']['value']:.3f} ["
+    assert found.rows["base model"].test is not None and f"| base model | {row}" in card_of(config)
     few = "Nothing was trained: 4 dev examples, too few to train on: `auto` trains from 40 on; add"
-    assert (few in " ".join(found.verdict.reasons)) == (config.dev == 4)
-    assert not [line for line in found.remarks if line.startswith("The base is not scored")]
+    assert (few in " ".join(found.notes)) == (config.dev == 4)
+    assert not [line for line in found.notes if "base model was not scored" in line]
 
 
 def card_of(config: SearchConfig) -> str:
@@ -228,20 +226,18 @@ def test_a_base_that_is_not_scored_is_said_to_be(config: SearchConfig) -> None:
     search(replace(config, no_rivals=True, train="off"))
     page = Path(config.out, "report.html").read_text(encoding="utf-8")
     for text in (card_of(config), page):
-        assert "(no-rivals)" in text
+        assert "The base model was not scored" in text
 
 
-def test_a_result_that_is_the_base_is_in_the_table_once_and_last(
+def test_a_result_that_is_the_base_is_in_the_table_once(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The report puts the last row first."""
     force(monkeypatch, [0.0, 0.0, 0.0])
     found = Result.from_json(search(replace(config, train="off")).result)
-    assert [*score_rows(found)][-1] == "base"
-    assert (
-        verdict(found).sentence
-        == "This is the base itself: no mixture that was tried did better on dev."
-    )
+    labels = [*score_rows(found)]
+    assert "base model (result)" in labels and "base model" not in labels
+    said = verdict(found)
+    assert said.kind == "same" and "the base model" in said.sentence
 
 
 @pytest.mark.usefixtures("mixture")

@@ -105,13 +105,11 @@ def test_the_result_has_what_was_found_before_and_after_training(
     )
     assert found["uniform_test"] == plain["uniform_test"] and found["experts"] == plain["experts"]
     name = mixture_name(Result.from_json(found))
-    names = [f"{name}, before training", f"{name}, trained"] if kept else [f"{name}, trained", name]
-    labels = [
-        f"best single expert: {found['best_single']}",
-        "uniform average (space delta)",
-        *names,
-    ]
-    assert [*score_rows(Result.from_json(found))] == labels
+    names = {f"{name}, fine-tuned", f"{name} (result)"}
+    if kept:
+        names = {f"{name}, before training", f"{name}, fine-tuned (result)"}
+    labels = {f"best adapter ({found['best_single']})", "uniform average", *names}
+    assert {*score_rows(Result.from_json(found))} == labels
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
