@@ -33,8 +33,7 @@ from pyswarmopt_llm.scores.tasks.columns import (
     renamed,
 )
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
-from pyswarmopt_llm.scores.tasks.lines import json_lines
-from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_text
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table, json_lines, read_text
 from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Item, Task
 
 Row = Mapping[str, Any]

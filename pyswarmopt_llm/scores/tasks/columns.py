@@ -121,8 +121,10 @@ class Columns:
         for column in map(self.header, needed):
             value = row.values.get(column)
             if value is None or not str(value).strip():
+                nested = [name for name in row.values if str(name).endswith(f".{column}")]
+                has = f" (it has {nested[0]})" if nested else ""
                 raise UserError(
-                    f'{row.location}: nothing in column "{column}"; fill it in or remove the row'
+                    f'{row.location}: nothing in column "{column}"{has}; fill it in or remove the row'
                 )
 
     def record(self, row: FileRow) -> dict[str, Any]:

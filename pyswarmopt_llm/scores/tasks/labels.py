@@ -11,13 +11,18 @@ from string import ascii_uppercase
 
 from pyswarmopt.base.words import in_list
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks.bad_rows import listed
 from pyswarmopt_llm.scores.tasks.items import normalise
 from pyswarmopt_llm.scores.tasks.types import Item
 
 MOST_LABELS = 200
 LISTED = 20  # most labels in a note
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first `most` names, and the number of others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def spelling(label: str) -> str:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.scores.tasks.bad_rows import left_out
 from pyswarmopt_llm.scores.tasks.columns import (
     QUESTION,
     Columns,
@@ -20,8 +19,8 @@ from pyswarmopt_llm.scores.tasks.columns import (
     parse_reading,
 )
 from pyswarmopt_llm.scores.tasks.items import content, parse_item
-from pyswarmopt_llm.scores.tasks.rows import parse_rows, read_table, task_of
-from pyswarmopt_llm.scores.tasks.table import FileRow, Table
+from pyswarmopt_llm.scores.tasks.rows import left_out, parse_rows, task_of
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_table
 from pyswarmopt_llm.scores.tasks.templates import placeholders
 from pyswarmopt_llm.scores.tasks.types import Form, Item, Task
 

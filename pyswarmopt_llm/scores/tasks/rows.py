@@ -1,138 +1,24 @@
-"""Reads the rows of a file, by its suffix, and makes a task of them."""
+"""Makes a task of a file's rows; lists the rows that cannot be read."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.columns import Columns, Reading, T, find_columns
-from pyswarmopt_llm.scores.tasks.items import check_unicode, kind_of
-from pyswarmopt_llm.scores.tasks.table import (
-    DELIMITED,
-    FileRow,
-    Table,
-    parse_text,
-    read_text,
-    refuse_workbook,
-)
+from pyswarmopt_llm.scores.tasks.draw import draw_splits
+from pyswarmopt_llm.scores.tasks.labels import check_label, label_choices, listed
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_table
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Task
 
-SUFFIXES = (".json", ".jsonl", *DELIMITED)
-
-
-_TEXT = (".txt", "")
-
-
 DEV_SHARE = 3  # one item in three becomes dev
-
-
-def read_table(path: Path, text: str = "") -> Table:
-    """Read a file by its suffix.
-
-    Args:
-        path: path of the file.
-        text: column for plain texts (in JSON, or lines of a text file); "": plain texts are
-            refused.
-
-    Raises:
-        UserError: the file cannot be read, is no table, or has no rows.
-    """
-    table = _table_at(path, text)
-    if not table.rows:
-        raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
-    return table
-
-
-def _table_at(path: Path, text: str) -> Table:
-    suffix = path.suffix.lower()
-    known = (*SUFFIXES, *_TEXT) if text else SUFFIXES
-    if not os.path.exists(path):  # also for too long names
-        sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
-        raise UserError(f"{path}: no such task file; check path and folder, or give {sources}")
-    refuse_workbook(path)
-    if not path.is_file() or suffix not in known:
-        endings = ", ".join(filter(None, known))
-        raise UserError(f"{path}: not a table; give a file that ends in {endings}")
-    if suffix in DELIMITED:
-        from pyswarmopt_llm.scores.tasks.delimited import read_delimited
-
-        return read_delimited(path)
-    if suffix in (*_TEXT, ".jsonl"):
-        from pyswarmopt_llm.scores.tasks.lines import json_lines, text_lines
-
-        records = json_lines(path) if suffix == ".jsonl" else text_lines(path)
-        return table_of(path, records, text)
-    content = parse_text(read_text(path), path)
-    if isinstance(content, list) and content:
-        numbered = enumerate(content, 1)
-        return table_of(path, ((f"{path}: example {i}", record) for i, record in numbered), text)
-    return _with_splits(path, content)
-
-
-def table_of(path: Path, records: Iterable[tuple[str, object]], text: str = "") -> Table:
-    """The table of records, each with its location: objects, or plain texts for the column `text`."""
-    rows = []
-    for i, (location, record) in enumerate(records, 1):
-        named = {text: record} if text and isinstance(record, str) else record
-        rows.append(FileRow(location, f"row-{i}", _values(named, location)))
-    return Table(path, _names(rows), rows)
-
-
-def _with_splits(path: Path, content: object) -> Table:
-    """The table of an object with a list per split, and perhaps a name, a prompt and a metric."""
-    if not isinstance(content, dict) or not content.keys() >= set(SPLITS):
-        found = f" (found: {', '.join(content) or 'nothing'})" if isinstance(content, dict) else ""
-        shape = '{"dev": [...], "test": [...]}'
-        raise UserError(f"{path}: not an object {shape} or a list of examples{found}; make it one")
-    rows = []
-    for split in SPLITS:
-        if not isinstance(content[split], list):
-            raise UserError(f'{path}: "{split}" must be a list of examples')
-        for i, record in enumerate(content[split]):
-            location = f"{path}: {split} example {i + 1}"
-            rows.append(
-                FileRow(location, f"{split}-{i}", {**_values(record, location), "split": split})
-            )
-    name, prompt, metric, example = (
-        _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
-    )
-    if prompt is None and example is not None:  # as in the reference, before the default prompt
-        escaped = example.replace("{", "{{").replace("}", "}}")
-        prompt = f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
-    return Table(path, _names(rows), rows, True, "", name or "", prompt, metric)
-
-
-def _optional_text(content: Mapping[str, object], key: str, path: Path) -> str | None:
-    value = content.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise UserError(f'{path}: "{key}" must be a text')
-    check_unicode(value, f'"{key}"', str(path))
-    return value
-
-
-def _names(rows: Sequence[FileRow]) -> list[str]:
-    return list(dict.fromkeys(str(name) for row in rows for name in row.values))
-
-
-def _values(record: object, location: str) -> Mapping[Any, Any]:
-    """The values of a record; for ``messages`` without a question see `of_conversation`.
-
-    Raises:
-        UserError: no object, or no conversation with a last user turn.
-    """
-    if not isinstance(record, Mapping):
-        kind = kind_of(record)
-        raise UserError(f"{location}: an example is an object with question and answer, not {kind}")
-    if "messages" not in record or "question" in record or "prompt" in record:
-        return record
-    from pyswarmopt_llm.scores.tasks.conversations import of_conversation
-
-    return of_conversation(record, location)
+NAMED = 20  # most kinds of fault in a message
+ALIKE = 3  # most rows with one fault
+SKIPPED = 10  # most skipped rows in a note
 
 
 def read_task(path: Path, reading: Reading) -> Task:
@@ -152,8 +38,9 @@ def read_task(path: Path, reading: Reading) -> Task:
         items, note = _with_labels(table, columns, reading)
     else:
         items, note = parse_rows(table, columns.item, reading.skip_bad)
-        written = "" if verbatim else _written(items, table)
-        note = "; ".join(filter(None, (note, written)))
+        if not (verbatim or table.has_splits or any(item.choices for item in items)):
+            written = 'answers are written, since there are no choices and no column "label"'
+            note = "; ".join(filter(None, (note, written)))
     return task_of(table, columns, items, note, reading.seed)
 
 
@@ -175,8 +62,6 @@ def task_of(
             tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
         )
     else:
-        from pyswarmopt_llm.scores.tasks.draw import draw_splits
-
         dev, test, strata = draw_splits(items, seed, str(table.path), share)
     return Task(
         table.name or table.path.stem,
@@ -193,7 +78,6 @@ def task_of(
 
 def _with_labels(table: Table, columns: Columns, reading: Reading) -> tuple[list[Item], str]:
     """The items, with labels as choices unless they have options; and a note on rows and labels."""
-    from pyswarmopt_llm.scores.tasks.labels import check_label, label_choices
 
     def parse(row: FileRow) -> Item:
         item = columns.item(row)
@@ -209,13 +93,6 @@ def _with_labels(table: Table, columns: Columns, reading: Reading) -> tuple[list
     where = f'{table.path}: column "{columns.header("answer")}"'
     items, labels = label_choices(items, reading.labels, where)
     return items, "; ".join(filter(None, (note, labels)))
-
-
-def _written(items: Sequence[Item], table: Table) -> str:
-    """A note that answers are written, in case the file was meant to have labels."""
-    if table.has_splits or any(item.choices for item in items):
-        return ""
-    return 'answers are written, since there are no choices and no column "label"'
 
 
 def parse_rows(
@@ -240,6 +117,40 @@ def parse_rows(
             bad[row.location] = error
     if not bad:
         return results, ""
-    from pyswarmopt_llm.scores.tasks.bad_rows import note_on_bad
+    if not skip:
+        raise _refusal(table.path, bad, skip is not None)
+    if not results:
+        rows = counted(len(table.rows), "row")
+        raise UserError(f"{table.path}: none of {rows} is left; see why without `skip_bad_rows`")
+    return results, left_out(table, list(bad))
 
-    return results, note_on_bad(table, bad, skip, len(results))
+
+def left_out(table: Table, locations: Sequence[str]) -> str:
+    """A note on skipped rows of a table: number and location."""
+    places = [location.removeprefix(f"{table.path}: ") for location in locations]
+    return f"{len(places)} of {len(table.rows)} rows left out ({listed(places, SKIPPED)})"
+
+
+def _refusal(path: Path, bad: Mapping[str, UserError], can_skip: bool) -> UserError:
+    """An error that lists the faults; rows with the same fault share a line."""
+    or_skip = ", or leave out with `skip_bad_rows`" if can_skip else ""
+    if len(bad) == 1:
+        return UserError(next(iter(bad.values())).text + or_skip)
+    rows = dict[str, list[str]]()
+    for location, error in bad.items():
+        problem = error.text.removeprefix(f"{location}: ")
+        fault = problem.rpartition("; ")[0] or problem
+        rows.setdefault(fault, []).append(location.removeprefix(f"{path}: "))
+    texts = [f"{listed(places, ALIKE)}: {fault}" for fault, places in rows.items()]
+    faults = "; ".join(texts[:NAMED])
+    if len(texts) > NAMED or max(map(len, rows.values())) > ALIKE:
+        faults += f"; all are listed in {_written(bad)}"
+    return UserError(f"{path}: {counted(len(bad), 'bad row')}: {faults}; fix them{or_skip}")
+
+
+def _written(bad: Mapping[str, UserError]) -> str:
+    """A new file with a line for each bad row."""
+    handle, name = tempfile.mkstemp(prefix="swarm-llm-bad-rows-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.writelines(f"{error.text}\n" for error in bad.values())
+    return name

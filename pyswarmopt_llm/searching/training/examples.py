@@ -11,8 +11,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.options import Option, Threads
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.columns import Reading
-from pyswarmopt_llm.scores.tasks.lines import json_lines
 from pyswarmopt_llm.scores.tasks.load import read_whole
+from pyswarmopt_llm.scores.tasks.table import json_lines
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
 from pyswarmopt_llm.scores.tasks.types import TEST, Task
 
