@@ -10,9 +10,10 @@ SERVER = "the base runs here now; docs/how-to/served-models.md shows how to serv
 # Command, or option with its dashes -> what to use instead.
 REMOVED = {
     "find": "see examples/find_adapters.py, which ranks many adapters through the Python API",
-    "perturb": "see examples/typos.py, which makes a task file with typos for eval",
+    "perturb": "see examples/perturb.py, which scores a model on questions with typos",
     "blind": "use swarm-llm eval --blind FILE",
     "votes": "use swarm-llm eval --votes FILE",
+    "--data-heldout": "nothing of --data is held out",
     "--preset": "use --paper or --reference, --draws 1 for one swarm",
     "--compat": "use --paper or --reference",
     "--engine": SERVER,

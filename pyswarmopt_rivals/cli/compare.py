@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_groups.cli.options import following
@@ -21,9 +19,6 @@ from pyswarmopt_llm.common.options import OUTPUT, Option
 from pyswarmopt_llm.scores.tasks.types import SPLITS
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.report.pages import TextTable
 
 Format = Annotated[
     str,
@@ -43,7 +38,7 @@ def command(
 ) -> None:
     check_files(settings, settings.tasks)
     from pyswarmopt_rivals.comparison.contest import compare
-    from pyswarmopt_rivals.comparison.formats import csv_text, latex_text
+    from pyswarmopt_rivals.comparison.table import csv_text, latex_text
 
     with following(quiet, _scores) as on_step:
         result = compare(settings, on_step)
@@ -67,34 +62,11 @@ def print_comparison(console: Console, result: Mapping[str, Any]) -> None:
     said: dict[str, Any] = {"markup": False, "highlight": False}
     for line in summary_lines(result):
         console.print(with_flags(line), **said)
-    for table in tables_of(result):
-        shown = 1
-        while shown < len(table.headings):
-            rich, shown = _that_fits(console, table, shown)
-            console.print()
-            console.print(rich)
+    for title, table in tables_of(result).items():
+        console.print(f"\n{title}", **said)
+        console.print(table.to_string(line_width=console.width), **said)
     for purpose, line in next_steps(result):
         console.print(f"To {purpose}: {line}", **said, soft_wrap=True)
-
-
-def _that_fits(console: Console, table: TextTable, first: int) -> tuple[Table, int]:
-    """The first column, and as many columns from number `first` on as fit; the number of the next."""
-    unbounded = console.options.update(max_width=10_000)
-    for end in range(len(table.headings), first, -1):
-        rich = _rich_table(table, [0, *range(first, end)])
-        if console.measure(rich, options=unbounded).maximum <= console.width:
-            break
-    return rich, end
-
-
-def _rich_table(table: TextTable, columns: Sequence[int]) -> Table:
-    rich = Table(title=escape(table.title), title_justify="left")
-    for number in columns:
-        justify: Literal["left", "right"] = "right" if number else "left"
-        rich.add_column(table.headings[number], justify=justify, no_wrap=True)
-    for row in table.rows:
-        rich.add_row(*(escape(row[number]) for number in columns))
-    return rich
 
 
 def _scores(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.config import take_prompts
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.own import use_names
-from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES, TrainingOptions
+from pyswarmopt_llm.searching.training.examples import BUILTIN_EXAMPLES
 
 
 @opt.documented
@@ -48,21 +48,19 @@ class CompareConfig:
     data: Annotated[
         tuple[tuple[str, str], ...],
         Option(
-            "An expert's training chats: JSONL or builtin:NAME.", "NAME=D", opt.TASK, hidden=True
+            "An expert's training chats, for data-merge: JSONL or builtin:NAME.", "NAME=D", opt.TASK
         ),
     ] = ()
     examples: Annotated[
         int, Option("Generated chats of a builtin:NAME in `data`.", "N", opt.RARE, least=1)
     ] = BUILTIN_EXAMPLES
     data_epochs: Annotated[
-        float, Option("Epochs of data-merge over all `data`.", "E", hidden=True, above=0)
-    ] = TrainingOptions.epochs
+        float | None, Option("Epochs of data-merge (the adapters').", "E", opt.TASK, above=0)
+    ] = None
     data_lr: Annotated[
-        float, Option("Peak learning rate of data-merge.", "LR", hidden=True, above=0)
-    ] = TrainingOptions.lr
-    data_heldout: Annotated[
-        int, Option("Chats that data-merge leaves out, at most a fifth.", "N", opt.RARE, least=0)
-    ] = 0
+        float | None,
+        Option("Peak learning rate of data-merge (the adapters').", "LR", opt.TASK, above=0),
+    ] = None
     dev: opt.Dev = None
     test: other.Test = None
     columns: opt.Columns = ()

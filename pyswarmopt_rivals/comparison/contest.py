@@ -39,6 +39,7 @@ from pyswarmopt_rivals.comparison.summary import summarise
 from pyswarmopt_rivals.comparison.table import markdown, render_page
 from pyswarmopt_rivals.methods.method import DELTA, Method
 from pyswarmopt_rivals.methods.searching.optimizers import optimizer_of
+from pyswarmopt_rivals.methods.training.data_merge import schedule
 
 log = logging.getLogger(__name__)
 
@@ -138,9 +139,10 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
     base, experts = load_pool(config.base, config.experts, DELTA[0])
     build_space(DELTA[0], experts)  # refuses experts that it cannot mix
     chats = _load_chats(config, [expert.info.name for expert in experts])
-    schedule = TrainingOptions(
-        lr=config.data_lr, epochs=config.data_epochs, heldout=config.data_heldout
-    )
+    trained = TrainingOptions(heldout=0)
+    if chats and any(method.name == "data-merge" for method in methods):
+        infos = [expert.info for expert in experts]
+        trained = schedule(infos, config.data_lr, config.data_epochs)
     for task in tasks.values():
         check_budget(config.budget_items, task)
     engine = load_engine(base, config.dtype, config.device, config.threads)
@@ -149,7 +151,7 @@ def prepare(config: CompareConfig) -> tuple[list[Bench], list[Method]]:
         metric = metrics[name]
         check_window(task, config.scoring, engine, metric=metric)
         benches.append(
-            Bench(base, engine, experts, task, chats=chats, schedule=schedule, metric=metric)
+            Bench(base, engine, experts, task, chats=chats, schedule=trained, metric=metric)
         )
     return benches, methods
 

@@ -1,11 +1,13 @@
-"""A comparison as lines and tables, in Markdown and as a page; and the commands that make its best
-result.
+"""A comparison as tables: for a terminal, as Markdown, as a page, as CSV and LaTeX; and the command
+that makes its best result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import pandas as pd
 
 from pyswarmopt_llm.common.config import (
     MODEL_SWARMS,
@@ -27,7 +29,6 @@ Json = Mapping[str, Any]
 
 FOLDER = "pyswarmopt_rivals/comparison"
 HEADINGS = (
-    "method",
     "dev",
     "test",
     "examples",
@@ -38,39 +39,35 @@ HEADINGS = (
     "against best single",
     "against best baseline",
 )
-OVER_TASKS = (
-    "method",
-    "dev",
-    "test",
-    "gain over best single",
-    "first on",
-    "examples",
-    "seconds",
-    "tokens",
-)
+OVER_TASKS = ("dev", "test", "gain over best single", "first on", "examples", "seconds", "tokens")
 _READING = ("columns", "template", "split_seed", "skip_bad_rows")
-_SEARCHING = ("base", "experts", "tasks", *_READING, "scoring", "allow_overlap", "dev", "test")
+_WRITING = ("metrics", "max_new_tokens", "temperature", "samples")
+_SEARCHING = ("base", "experts", "tasks", *_READING, *_WRITING, "scoring", "allow_overlap", "dev")
 
 
-def tables_of(result: Json) -> list[TextTable]:
-    """Tables: over all tasks if there are several, then for each task."""
-    tables = []
+def tables_of(result: Json) -> dict[str, pd.DataFrame]:
+    """Title -> a table of texts, a row for each method: over all tasks if there are several, then for
+    each task.
+    """
+    tables = {}
     if "tasks" in result:
-        rows = [cells(name, row, OVER_TASKS) for name, row in result["methods"].items()]
         title = f"Mean over {len(result['tasks'])} tasks"
-        tables.append(TextTable(title, OVER_TASKS, rows, first=True))
+        tables[title] = _texts(result["methods"], OVER_TASKS)
     for task, table in by_task(result).items():
-        rows = [cells(*pair) for pair in table["methods"].items()]
-        tables.append(TextTable(task, HEADINGS, rows, first=True))
+        tables[task] = _texts(table["methods"], HEADINGS)
     return tables
 
 
-def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[str]:
-    """A row as text, for these headings."""
+def _texts(rows: Mapping[str, Json], headings: Sequence[str]) -> pd.DataFrame:
+    texts = [cells(row) for row in rows.values()]
+    return pd.DataFrame(texts, index=pd.Index(rows), columns=pd.Index(headings, name="method"))
+
+
+def cells(row: Json) -> dict[str, str]:
+    """Heading -> text of a method's row."""
     gain = row.get("gain")
     tokens = row["tokens"]
-    texts = {
-        "method": method,
+    return {
         "dev": score_text(row["dev"], row.get("dev_interval")),
         "test": score_text(row["test"], row.get("test_interval")),
         "gain over best single": "-" if gain is None else f"{gain:+.1%}",
@@ -83,7 +80,6 @@ def cells(method: str, row: Json, headings: Sequence[str] = HEADINGS) -> list[st
         "against best single": against_text(row.get("against_single")),
         "against best baseline": against_text(row.get("against_rival"), named=True),
     }
-    return [texts[heading] for heading in headings]
 
 
 def rank_text(row: Json) -> str:
@@ -101,9 +97,13 @@ def rank_text(row: Json) -> str:
 
 def _content(result: Json) -> dict[str, Any]:
     """The variables of a template."""
+    scores = [
+        TextTable(title, ("method", *table.columns), list(table.itertuples()), first=True)
+        for title, table in tables_of(result).items()
+    ]
     return {
         "lines": list(summary_lines(result)),
-        "scores": tables_of(result),
+        "scores": scores,
         "steps": list(next_steps(result)),
         "reading": {**READING, **dict(_made_by(result))},
     }
@@ -124,6 +124,54 @@ def markdown(result: Json) -> str:
 def render_page(result: Json) -> str:
     """``compare.html``, a pure function of ``compare.json``: no scripts, no external links."""
     return render(f"{FOLDER}/compare.html.j2", **_content(result))
+
+
+def csv_text(result: Json) -> str:
+    """A line for each method of each task, with scores and intervals as numbers, empty if missing.
+
+    Args:
+        result: as in ``compare.json``.
+    """
+    rows = []
+    for task, table in by_task(result).items():
+        for method, row in table["methods"].items():
+            against = row.get("against_single") or {}
+            rows.append(
+                {
+                    "task": task,
+                    "method": method,
+                    **_numbers(row, "dev"),
+                    **_numbers(row, "test"),
+                    "examples": row["item_evaluations"],
+                    "seconds": row["seconds"],
+                    "models": row["models"],
+                    "tokens": row["tokens"],
+                    "against_best_single": against.get("difference"),
+                    "p": against.get("corrected", against).get("p"),
+                }
+            )
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+
+
+def _numbers(row: Json, split: str) -> dict[str, float | None]:
+    low, high = row.get(f"{split}_interval") or (None, None)
+    return {split: row[split], f"{split}_low": low, f"{split}_high": high}
+
+
+def latex_text(result: Json) -> str:
+    """A ``tabular`` for each table of ``compare.md``; needs the package booktabs.
+
+    Args:
+        result: as in ``compare.json``.
+    """
+    parts = []
+    for title, table in tables_of(result).items():
+        columns = "l" + "r" * len(table.columns)
+        plain = table.rename_axis("method").rename_axis(None, axis=1).reset_index()
+        parts.append(
+            f"% {title}\n{plain.to_latex(index=False, escape=True, column_format=columns)}"
+        )
+    return "\n".join(parts).rstrip()
 
 
 def next_steps(result: Json) -> Iterator[tuple[str, str]]:
@@ -151,9 +199,9 @@ def next_steps(result: Json) -> Iterator[tuple[str, str]]:
         merge = command("merge", of=MergeConfig, **how, out=f"{out}-{name}")
         yield f"make the adapter of {first}", merge
     elif kind == "optimizer" and name != RANDOM:
-        how = given(*_SEARCHING) | {"out": f"{out}-search"}
+        how = given(*_SEARCHING, "test") | {"out": f"{out}-search"}
         if name == MODEL_SWARMS:
-            how |= {"compat": "paper"}
+            how |= {"paper": True}
         elif name != WITH_DEV:
             how |= {"train": "off"}
         if name not in (MODEL_SWARMS, ITEM_MODEL, WITH_DEV):

@@ -66,9 +66,9 @@ def summary_lines(result: Json) -> Iterator[str]:
     Example:
         >>> test = {"rivals": 1, "interval": [0.04, 0.16], "p": 0.001}
         >>> against = {"method": "best-single", "difference": 0.1, "corrected": test}
-        >>> rows = {"ties": {"test": 0.7, "dev": 0.8, "against_single": against},
-        ...     "best-single": {"test": 0.6, "dev": 0.7}}
-        >>> about = {"experts": 2, "config": {"base": "b", "budget_items": 9, "seeds": 1}, "left_out": {},
+        >>> rows = {"ties": {"test": 0.7, "dev": 0.8, "seeds": 1, "against_single": against},
+        ...     "best-single": {"test": 0.6, "dev": 0.7, "seeds": 1}}
+        >>> about = {"experts": 2, "config": {"base": "b", "budget_items": 9}, "left_out": {},
         ...     "task": "t", "metric": "accuracy"}
         >>> print(next(summary_lines({"methods": rows, **about})).partition(": ")[2])
         0.700 against 0.600, +0.100 [+0.040, +0.160], p = 0.001, corrected for 1 baseline.
@@ -76,11 +76,17 @@ def summary_lines(result: Json) -> Iterator[str]:
     yield _verdict(result)
     config = result["config"]
     methods = result["methods"]
+    seeds = max(row["seeds"] for row in methods.values())
     yield (
         f"{counted(result['experts'], 'expert')} of {config['base']}; at most "
         f"{config['budget_items']} dev examples per method, task and seed; "
-        f"{counted(config['seeds'], 'seed')} for methods that draw."
+        f"{counted(seeds, 'seed')} for methods that draw."
     )
+    if seeds == 2:
+        yield (
+            "Two seeds cannot show a difference: an interval over them has 12.7 standard errors on "
+            "either side (Student's t); use --seeds 3, better 5."
+        )
     metrics = [f"{name} by {table['metric']}" for name, table in by_task(result).items()]
     yield f"Scores: {', '.join(metrics)}."
     yield from (f"{note}." for note in result.get("notes", ()))

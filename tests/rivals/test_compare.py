@@ -88,7 +88,8 @@ def test_every_method_takes_part_and_keeps_to_the_budget(
         turns = [{"role": role, "content": text} for role, text in said.items()]
         file.write_text((json.dumps({"messages": turns}) + "\n") * 6)
     pairs = tuple((name, str(file)) for name, file in data.items())
-    result = compared(given, methods=("all",), seeds=1, budget_items=60, data=pairs)
+    schedule = {"data_lr": 5e-4, "data_epochs": 2.0}
+    result = compared(given, methods=("all",), seeds=1, budget_items=60, data=pairs, **schedule)
     assert result["left_out"] == {
         "finetune-once": "training takes 80 examples",
         "finetune-best-once": "training takes 104 examples",
@@ -328,7 +329,7 @@ def test_the_command_prints_the_table_and_writes_the_files(
     code, out, err = swarm_llm(capsys, *words(given))
     assert (code, err) == (0, "")
     # a table, no Markdown
-    assert "│ model-swarms" in out and "|---" not in out and "## " not in out
+    assert "\nmodel-swarms " in out and "|---" not in out and "## " not in out
     # all columns, where there is no terminal's width
     assert "against best baseline" in out and "compare.html" in out
     folder = Path(given["out"])
@@ -403,7 +404,7 @@ def test_a_row_has_the_tokens_that_an_example_costs(given: dict[str, Any]) -> No
         ("ties:adapter", "merge --base B --experts x y --method ties --out runs/a-ties"),
         ("lorahub", "--method lorahub --task t.csv --columns label=team --out runs/a-lorahub"),
         ("pycma", "--optimizer pycma --dev 40 --columns label=team --set train=off"),
-        ("model-swarms", "--dev 40 --columns label=team --compat paper"),
+        ("model-swarms", "--paper --dev 40 --columns label=team"),
         ("item-model", "--dev 40 --columns label=team --set train=off"),
         ("item-model+dev", "--dev 40 --columns label=team"),
         ("prediction-merge", None),
@@ -420,13 +421,29 @@ def test_a_comparison_ends_with_the_command_that_makes_the_best_result(
     assert all(step.endswith(words or "") for step in steps), steps
 
 
+def test_the_next_command_scores_as_the_comparison_did() -> None:
+    config = {"base": "B", "experts": ["x", "y"], "tasks": ["t.csv"], "out": "runs/a"}
+    config |= {"metrics": ["check.py:check"], "max_new_tokens": 6}
+    rows = {"item-model": {"test": 0.7, "dev": 0.6}}
+    ((_, step),) = next_steps({"methods": rows, "config": config})
+    assert "--metric check.py:check --max-new-tokens 6" in step
+
+
+def test_the_number_of_seeds_is_that_of_the_table_and_two_are_said_to_show_nothing() -> None:
+    """A folder that has two seeds may be asked for one again."""
+    rows = {"dare": verdict_row(0.7, 0.9) | {"seeds": 2}, "best-single": verdict_row(0.6)}
+    about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
+    said = " ".join(summary_lines({"methods": rows, "task": "t", "metric": "accuracy", **about}))
+    assert "2 seeds for methods that draw" in said and "Two seeds cannot show" in said
+
+
 def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:
     """The row of a method; `p` is corrected for two methods."""
     if p is None:
-        return {"dev": dev, "test": test}
+        return {"dev": dev, "test": test, "seeds": 1}
     corrected = {"rivals": 2, "interval": [0.01 if p < 0.05 else -0.01, 0.2], "p": p}
     against = {"method": "best-single", "difference": 0.1, "corrected": corrected}
-    return {"dev": dev, "test": test, "against_single": against}
+    return {"dev": dev, "test": test, "seeds": 1, "against_single": against}
 
 
 SINGLE, WORSE = verdict_row(0.6), verdict_row(0.5, 1.0)

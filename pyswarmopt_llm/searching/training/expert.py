@@ -306,7 +306,7 @@ tags: [lora]
 - data: {data}; {done.examples} training examples, {done.heldout} held out
 - LoRA: {options}
 - training: {done.steps} steps, {done.tokens} tokens, {done.seconds:.0f} s
-- optimiser: AdamW, peak lr {options.lr:g}, seed {options.seed}
+- optimiser: AdamW, peak lr {options.lr:g}, at most {options.epochs:g} epochs, seed {options.seed}
 - training loss: {done.train_loss_first:.4f} (first steps) -> {done.train_loss_last:.4f} (last steps)
 {heldout if done.heldout else ""}"""
 

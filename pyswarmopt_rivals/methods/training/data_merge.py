@@ -1,27 +1,58 @@
 """Data merge: one adapter trained on the union of all experts' data, in place of a merge.
 
 A trivial baseline of Model Swarms (Feng et al. 2024, arXiv 2410.11163). Epochs and learning rate
-come from the comparison, by default as in `train-expert`. Rank, alpha and modules are the first
-expert's. No chat is held out unless the comparison says so, and none is cut below the context
-window (`train-expert` holds out 60 and cuts at 448 tokens), since the held-out loss is not used
-here.
+are those that the experts were trained with. Rank, alpha and modules are the first expert's. No chat
+is held out, and none is cut below the context window (`train-expert` holds out 60 and cuts at 448
+tokens), since the held-out loss is not used here.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_adapter, read_adapter
+from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.expert import train_expert
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods.method import Merged, Settings
 
 UNBOUNDED = 10**9  # most tokens
+CARD = re.compile(r"peak lr (?P<lr>[\d.e+-]+), at most (?P<epochs>[\d.e+]+) epochs")
+
+
+def schedule(
+    experts: Sequence[AdapterInfo], lr: float | None, epochs: float | None
+) -> TrainingOptions:
+    """How to train on the union: at this rate, for so many epochs, or as the experts' cards say.
+
+    Args:
+        experts: adapters as `train-expert` writes them, with their cards.
+        lr: peak learning rate; None: that of the cards.
+        epochs: number of epochs; None: that of the cards.
+
+    Raises:
+        InvalidOption: a value is not given, and not the same in all cards.
+    """
+    found = set()
+    for expert in experts:
+        card = expert.path / "README.md"
+        text = card.read_text(encoding="utf-8") if card.is_file() else ""
+        match = CARD.search(text)
+        found.add((float(match["lr"]), float(match["epochs"])) if match else None)
+    if None in (lr, epochs) and (len(found) > 1 or None in found):
+        why = "the adapters' cards do not say one rate and number of epochs for all"
+        raise InvalidOption("data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as they were")
+    for of_card in found - {None}:
+        lr = of_card[0] if lr is None else lr
+        epochs = of_card[1] if epochs is None else epochs
+    return TrainingOptions(lr=lr, epochs=epochs, heldout=0)
 
 
 def execute(settings: Settings) -> Merged:

@@ -145,7 +145,7 @@ def compared() -> str:
     )
     against = {"method": names[0], "difference": -0.021, "p": 0.0004}
     row = {"dev": 0.75, "dev_interval": [0.6, 0.9], "test": 0.7, "test_interval": [0.6, 0.8]}
-    row |= {"gain": 0.123, "wins": 1, "item_evaluations": 17996.0, "seconds": 12345.6}
+    row |= {"seeds": 3, "gain": 0.123, "wins": 1, "item_evaluations": 17996.0, "seconds": 12345.6}
     row |= {"models": 12, "tokens": 1480.0, "against_single": against, "against_rival": against}
     methods = dict.fromkeys(names, row)
     task = {"methods": methods, "metric": "accuracy"}

@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 from search_helpers import write_task
 
+from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.experts.adapter import read_adapter
+from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.searching.scoring.record import unpack
+from pyswarmopt_llm.searching.training.examples import TrainingOptions
+from pyswarmopt_llm.searching.training.expert import train_expert
 from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
+from pyswarmopt_rivals.methods.training.data_merge import schedule
 
 # Nothing that is learnt of one answer helps with another one.
 LESSONS = {"ant": "QZXJ", "bee": "4711", "cat": "kwyv"}
@@ -59,3 +65,25 @@ def test_the_union_of_whole_files_is_learnt(taught: dict[str, Any], tmp_path: Pa
     untrained = likelihoods(taught, tmp_path / "untrained", data_epochs=1.0, data_lr=1e-9)
     learnt = likelihoods(taught, tmp_path / "learnt", data_epochs=30.0, data_lr=0.03)
     assert all(after > 5 * before for after, before in zip(learnt, untrained, strict=True))
+
+
+def test_rate_and_epochs_are_those_of_the_cards_or_asked_for(
+    taught: dict[str, Any], tiny_base: Path, tmp_path: Path
+) -> None:
+    """What no card says is asked for before anything is written."""
+    with pytest.raises(UserError, match="cards do not say"):
+        compare(CompareConfig(**taught, out=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+    experts = []
+    for name in LESSONS:
+        options = TrainingOptions(lr=0.02, epochs=3, rank=2, heldout=0)
+        data = [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        train_expert(resolve_base(str(tiny_base)), data, tmp_path / name, options)
+        experts.append(read_adapter(tmp_path / name))
+    found = schedule(experts, None, None)
+    assert (found.lr, found.epochs, found.heldout) == (0.02, 3, 0)
+    assert schedule(experts, 0.1, None).lr == 0.1
+    (experts[1].path / "README.md").unlink()
+    with pytest.raises(UserError, match="cards do not say"):
+        schedule(experts, 0.1, None)
+    assert schedule(experts, 0.1, 7).epochs == 7
