@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pyswarmopt_llm.cli.options import FailIfWorse, Forgetting, Json, Quiet
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.cli.options import BlindFile, FailIfWorse, Forgetting, Json, Quiet, VoteFiles
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.searching.training.examples import learnt_from
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
 
@@ -27,6 +30,8 @@ def command(
     options: EvalConfig,
     forgetting: Forgetting = False,
     fail_if_worse: FailIfWorse = False,
+    blind: BlindFile = None,
+    votes: VoteFiles = (),
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +39,13 @@ def command(
 
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
+    if votes:
+        _count(votes, as_json)
+        return
     options = _on_general(options) if forgetting else options
+    if blind is not None:
+        evaluated(options, partial(_pairs, blind), quiet, as_json)
+        return
     if fail_if_worse and options.against is None:
         why = "compares two models; name the second one with --against"
         raise InvalidOption("fail_if_worse", True, why)
@@ -42,6 +53,48 @@ def command(
     record = evaluated(options, way, quiet, as_json)
     if fail_if_worse and record["paired"]["interval"][1] < 0:
         raise typer.Exit(WORSE)
+
+
+def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
+    """Replies of two models for people to judge."""
+    from pyswarmopt_llm.searching.use.blind import key_of, write_pairs
+
+    path = user_path(file)
+    written = write_pairs(config, path, on_items)
+    pairs = len(written.ours)
+    alike = len(written.alike)
+    key = key_of(path)
+    lines = [
+        f"{counted(pairs, 'pair')} of replies in {file}, in random order; vote 1, 2 or tie in "
+        "the last column.",
+        f"Which is whose: {key} (keep it from those who vote).",
+        f"Then: swarm-llm eval --votes {file}",
+    ]
+    record = {"pairs": pairs, "alike": alike, "file": file, "key": str(key)}
+    note = f"{counted(alike, 'pair')} of equal replies, half a win for each" if alike else ""
+    return lines, record, note
+
+
+def _count(files: Sequence[str], as_json: bool) -> None:
+    """Print the verdict of votes, the rate of wins and the test."""
+    from pyswarmopt_llm.report.phrases import score_text
+    from pyswarmopt_llm.searching.use.blind import count_votes
+
+    votes = count_votes(files)
+    first, second = votes.names
+    paired = votes.paired
+    agreement = ""
+    if votes.agreement is not None:
+        agreement = f"; voters agree on {votes.agreement:.0%} of what two of them judged"
+    lines = [
+        votes.verdict.sentence,
+        *votes.verdict.reasons,
+        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, a tie being "
+        "half a win",
+        f"Of {counted(paired.n, 'pair')} {paired.gained} won, {paired.lost} lost, {votes.ties} "
+        f"tied{agreement}.",
+    ]
+    print_either(asdict(votes), lines, as_json)
 
 
 def _on_general(options: EvalConfig) -> EvalConfig:

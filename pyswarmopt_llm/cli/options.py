@@ -212,6 +212,18 @@ Forgetting = Annotated[
         group=TASK,
     ),
 ]
+BlindFile = Annotated[
+    str | None,
+    Option(
+        "Write the replies of the model and of --against as pairs for people to judge.",
+        "FILE",
+        OUTPUT,
+    ),
+]
+VoteFiles = Annotated[
+    tuple[str, ...],
+    Option("Count the votes in this file, one copy for each voter.", "FILE...", OUTPUT),
+]
 FailIfWorse = Annotated[
     bool,
     Option(

@@ -7,23 +7,17 @@ A key beside the file, which voters do not get, says which reply is whose.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
-from pyswarmopt_llm.common.files.regular import (
-    read_json,
-    read_text,
-    user_path,
-    write_json,
-    write_text,
-)
+from pyswarmopt_llm.common.files.regular import read_json, user_path, write_json, write_text
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
@@ -36,7 +30,7 @@ from pyswarmopt_llm.searching.use.against import Turns, names_in_words, two_mode
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.exam import Exam, load_items
 
-COLUMNS = ("id", "prompt", "reply 1", "reply 2", "vote")
+COLUMNS = ["id", "prompt", "reply 1", "reply 2", "vote"]
 FIRST = "1"
 SECOND = "2"
 TIE = "tie"
@@ -89,7 +83,7 @@ class Votes:
 
 
 def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None) -> Key:
-    """Write both models' replies to all items as pairs into a CSV file, with their key beside it.
+    """Write the replies of two models to all items as pairs into a CSV file, with their key beside it.
 
     Args:
         config: two models and the items; its seed draws the order of pairs.
@@ -112,7 +106,9 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     key = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, [], repeats)
     rows = _pairs(exam.items, replies, config.seed, key)
     write_json(key_of(file), asdict(key))
-    write_text(file, _as_csv(rows))
+    # A spreadsheet would evaluate text that looks like a formula.
+    safe = pd.DataFrame(rows, columns=COLUMNS, dtype=str).replace("^(?=[=+@-])", " ", regex=True)
+    write_text(file, safe.to_csv(index=False, lineterminator="\r\n"))
     return key
 
 
@@ -166,14 +162,6 @@ def _pairs(
     return rows
 
 
-def _as_csv(rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO(newline="")
-    # A spreadsheet would evaluate text that looks like a formula.
-    safe = [[f" {cell}" if cell[:1] in tuple("=+-@") else cell for cell in row] for row in rows]
-    csv.writer(text).writerows([COLUMNS, *safe])
-    return text.getvalue()
-
-
 def key_of(file: Path) -> Path:
     """Path of a file's key."""
     return file.with_name(f"{file.name}.key.json")
@@ -216,17 +204,16 @@ def _read_key(path: Path) -> Key:
     try:
         key: Key = typed(read_json(path), Key)
     except WrongType as error:
-        raise UserError(f"{path}: not a key of swarm-llm blind ({error}); restore it") from error
-    if key.format != FORMAT:
-        raise UserError(f"{path}: format {key.format}, not {FORMAT}; restore it")
+        raise UserError(f"{path}: not a key of eval --blind ({error}); restore it") from error
     return key
 
 
 def _read_votes(file: Path, key: Key) -> dict[str, float]:
     """Id -> 1 for a vote for our reply, 0 against it, 0.5 for a tie."""
     votes = {}
-    for number, row in enumerate(csv.DictReader(io.StringIO(read_text(file), newline="")), start=1):
-        id_, vote = ((row.get(column) or "").strip().lower() for column in ("id", "vote"))
+    rows = pd.read_csv(file, dtype=str, keep_default_na=False).reindex(columns=["id", "vote"])
+    for number, (id_, said) in enumerate(rows.fillna("").itertuples(index=False), start=1):
+        vote = said.strip().lower()
         if id_ not in key.ours:
             raise UserError(
                 f"{file}: pair {number}: {id_ or 'no id'} is not in the key; use copies of one file"

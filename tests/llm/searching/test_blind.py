@@ -1,4 +1,4 @@
-"""Human votes: `swarm-llm blind` and `swarm-llm votes`."""
+"""Human votes: `swarm-llm eval --blind` and `swarm-llm eval --votes`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from search_helpers import Json, exit_code, swarm_llm
 
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 from pyswarmopt_llm.searching.use.against import Turns
+from pyswarmopt_llm.searching.use.blind import Key, count_votes, write_pairs
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_rivals.blind import Key, count_votes, write_pairs
 
 N = 12
 
@@ -34,7 +34,9 @@ def written(
     """The pairs of two experts and their key, which tests copy."""
     file = tmp_path_factory.mktemp("pairs") / "pairs.csv"
     models = f"--base {tiny_base} --adapter {experts[0]} --against {experts[1]}"
-    assert exit_code("blind", file, *f"{models} --task {prompts} --threads 1".split()) == 0
+    assert (
+        exit_code("eval", "--blind", file, *f"{models} --task {prompts} --threads 1".split()) == 0
+    )
     return file
 
 
@@ -66,7 +68,7 @@ def vote(file: Path, copy: Path, how: Callable[[str, str], str]) -> Path:
 
 
 def counted(capsys: pytest.CaptureFixture[str], *files: Path) -> Json:
-    code, out, err = swarm_llm(capsys, "votes", *files, "--json")
+    code, out, err = swarm_llm(capsys, "eval", "--votes", *files, "--json")
     assert code == 0, err
     found: Json = json.loads(out)
     return found
@@ -193,7 +195,7 @@ def test_what_cannot_be_counted_is_one_line(
     damage: Callable[[Path], object], message: str, pairs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage(pairs)
-    code, _, err = swarm_llm(capsys, "votes", pairs)
+    code, _, err = swarm_llm(capsys, "eval", "--votes", pairs)
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1
 
 
@@ -202,9 +204,9 @@ def test_votes_are_not_overwritten_and_a_second_model_is_needed(
 ) -> None:
     before = pairs.read_bytes()
     words = [pairs, "--base", tiny_base, "--adapter", experts[0], "--task", prompts]
-    code, _, err = swarm_llm(capsys, "blind", *words, "--against", experts[1])
+    code, _, err = swarm_llm(capsys, "eval", "--blind", *words, "--against", experts[1])
     assert code == 2 and "exists" in err and pairs.read_bytes() == before
-    code, _, err = swarm_llm(capsys, "blind", *words)
+    code, _, err = swarm_llm(capsys, "eval", "--blind", *words)
     assert code == 2 and "--against" in err
 
 
@@ -218,5 +220,5 @@ def test_what_blind_cannot_do_it_says(
 ) -> None:  # fmt: skip
     models = f"--base {tiny_base} --adapter {experts[0]} --against {experts[1]}".split()
     words = [tmp_path / "p.csv", *models, "--task", prompts, option, value]
-    code, _, err = swarm_llm(capsys, "blind", *words)
+    code, _, err = swarm_llm(capsys, "eval", "--blind", *words)
     assert code == 2 and option in err and not (tmp_path / "p.csv").exists()
