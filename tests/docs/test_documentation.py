@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import typer
-from doc_blocks import ROOT, Block, Command, blocks, broken_links, commands, pages, wrong_script
+from doc_blocks import ROOT, Command, blocks, broken_links, commands, pages, wrong_script
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt.cli.app import app as pyswarmopt_app
@@ -304,37 +304,3 @@ def test_options_and_commands_named_in_sentences_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     assert broken_links(page) == []
-
-
-def test_a_marked_block_is_found_with_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("doc_blocks.ROOT", tmp_path)
-    page = tmp_path / "p.md"
-    page.write_text(
-        'a\n<!-- not run: needs a GPU -->\n```bash\nx\n```\n\n```python title="m.py"\ny\n```\n'
-    )
-    first, second = blocks(page)
-    assert first == Block("p.md", 3, "bash", "", "x\n", "needs a GPU")
-    assert second == Block("p.md", 7, "python", "m.py", "y\n", "")
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        (
-            "swarm-llm search --base my/base --experts adapters/* --task questions.json --out r "
-            "--particels 3"
-        ),
-        "swarm-llm serch",
-        "pyswarmopt run rastrigin --dims 2",
-        "make demoo",
-        "python benchmarks/bbob/bbob.py --no-such-option",
-        "pip install 'pyswarmopt[no-such-extra]'",
-        "cat no/such/file",
-    ],
-)
-def test_what_is_wrong_in_a_page_is_noticed(line: str, world: Path) -> None:
-    (command,) = commands([Block("p.md", 1, "bash", "", line, "")], world, PROGRAMS)
-    with pytest.raises(AssertionError):
-        follow(command, world)

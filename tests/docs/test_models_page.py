@@ -163,27 +163,7 @@ def merged(kind: str, folder: Path) -> Any:
     return sl.open_model(base, str(out), dtype="float32", device="cpu", threads=1)
 
 
-@needs_node
-def test_without_webassembly_the_page_computes_the_same(writer: ModuleType, node: Node) -> None:
-    prompts = json.dumps([row["prompt"] for row in writer.prompts("dev", 5)])
-    shares = json.dumps([0.3] * 10)
-    run = f"(pool) => Llama.firsts(pool, Llama.mixed(pool, 'weights', {shares}), {prompts})"
-    np.testing.assert_allclose(node(run, accelerated=False), node(run), rtol=0, atol=1e-4)
-
-
 # ---- the readers' scores ----
-
-
-@needs_node
-def test_scores_of_replies_are_those_worked_by_hand(node: Node) -> None:
-    cases = {
-        "right": [("d c b a", "d c b a", 1), ("d c a b", "d c b a", 0)],
-        "score = places": [("d c a b", "d c b a", 0.5), ("", "d c b a", 0)],
-        "2a - length/2": [("a b a", "d c b a", 2.5)],
-    }
-    rows = [(text, *case) for text, of in cases.items() for case in of]
-    run = f"() => {json.dumps(rows)}.map(([text, said, right]) => Mixtures.scoreOf(text)(said, right))"
-    assert node(run) == [wanted for *_, wanted in rows]
 
 
 @needs_node
@@ -226,20 +206,6 @@ def raced(node: Node) -> list[dict[str, Any]]:
         }}"""
     )
     return found
-
-
-@needs_node
-def test_each_racer_has_the_same_budget_and_its_best_is_what_is_looked_at(
-    raced: list[dict[str, Any]],
-) -> None:
-    for racer in raced:
-        assert len(racer["dev"]) == len(racer["heldout"]) == 40
-        assert racer["dev"] == sorted(racer["dev"])
-        np.testing.assert_allclose(racer["heldout"], 2 * np.array(racer["dev"]))
-        wanted = np.array([0.8] * 3 + [0] * 7)
-        assert racer["dev"][-1] == pytest.approx(-((racer["best"] - wanted) ** 2).sum())
-    swarm, chance, proposals = (racer["dev"][-1] for racer in raced)
-    assert proposals > chance and proposals > swarm
 
 
 @needs_node
@@ -291,63 +257,6 @@ def test_the_model_of_the_scores_predicts_as_that_of_swarm_llm(node: Node) -> No
 # ---- what the page says is so ----
 
 
-@needs_node
-def test_claims_of_ten_models_one_line(writer: ModuleType, node: Node) -> None:
-    content = writer.data()
-    names = content["experts"]
-    questions = {
-        "first": ("weights", mixture(names, halves_rotate=1)),
-        "second": ("weights", mixture(names, reverse_next=1)),
-        "both": ("weights", mixture(names, halves_rotate=1, reverse_next=1)),
-        "factors": ("factor", mixture(names, halves_rotate=1, reverse_next=1)),
-        "suspect": ("weights", mixture(names, reverse_pairs=1)),
-        "none": ("weights", [0.0] * 10),
-        "each": ("weights", [0.3] * 10),
-    }
-    questions |= {out: ("weights", [0.3 * (name != out) for name in names]) for out in names}
-    prompts = content["prompts"]["heldout"]
-    told = node(
-        f"""(pool) => {{
-          const write = Mixtures.writer(pool), prompts = {json.dumps(prompts)};
-          return {json.dumps(list(questions.values()))}.map(([space, shares]) =>
-            Mixtures.value(Mixtures.scoreOf("right"), prompts, write(space, shares, prompts)));
-        }}"""
-    )
-    right = dict(zip(questions, told, strict=True))
-    assert right["both"] > max(right["first"], right["second"])
-    assert right["factors"] < min(right["first"], right["second"])
-    assert right["none"] == pytest.approx(0.1, abs=0.005) and right["suspect"] == right["each"] == 0
-    without = {name: right[name] for name in names}
-    assert without.pop("reverse-pairs") == pytest.approx(0.25, abs=0.005)
-    assert set(without.values()) == {0}
-
-
-@needs_node
-def test_the_lead_of_the_winner_on_dev_is_partly_luck(writer: ModuleType, node: Node) -> None:
-    """The best mixture of the page's first race, to two digits, beside halves-rotate."""
-    prompts = json.dumps(writer.data()["prompts"])
-    found = [0.0, 1.37, -0.03, 0.43, -0.09, 0.69, 0.0, 0.0, 0.0, 0.0]
-    told = node(
-        f"""(pool) => {{
-          const write = Mixtures.writer(pool), {{ dev, heldout }} = {prompts}, right = Mixtures.scoreOf("right");
-          return [{found}, Mixtures.unit(10, 1)].map((shares) =>
-            [dev, heldout].map((prompts) => Mixtures.value(right, prompts, write("weights", shares, prompts))));
-        }}"""
-    )
-    lead = np.subtract(*told)
-    assert lead == pytest.approx([0.13, 0.05], abs=0.03)
-
-
-def test_questions_name_experts_that_are_there(writer: ModuleType) -> None:
-    content = writer.data()
-    for chapter in content["chapters"]:
-        assert chapter["questions"] and chapter["exercises"]
-        for question in chapter["questions"]:
-            assert 0 <= question["answer"] < len(question["choices"])
-            mixed = question.get("mixture", {})
-            assert isinstance(mixed, float) or set(mixed) <= set(content["experts"])
-
-
 # ---- a reader ----
 
 
@@ -394,8 +303,3 @@ def test_the_page_is_one_file_that_refers_to_nothing(writer: ModuleType) -> None
     text = writer.page()
     assert len(text) < 12_000_000
     refers_to_nothing(text, [writer.read(name) for name in writer.OWN])
-
-
-def test_the_weights_are_below_3_mb(writer: ModuleType) -> None:
-    content = re.search(r'id="weights">([^<]*)<', writer.page())
-    assert content and len(content[1]) * 3 / 4 < 3_000_000

@@ -110,24 +110,6 @@ def test_the_wheel_is_small_and_holds_what_it_should(wheel: Path) -> None:
     assert not missing
 
 
-def test_the_index_would_take_the_wheel(wheel: Path) -> None:
-    pytest.importorskip("twine", reason="wheels are checked with twine (extra: release)")
-    told = run(sys.executable, "-m", "twine", "check", "--strict", wheel, where=wheel.parent)
-    assert "PASSED" in told
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
-        text = archive.read(metadata).decode()
-    stated = re.search(
-        r'^__version__ = "(.+?)"',
-        (ROOT / "pyswarmopt" / "__init__.py").read_text(),
-        flags=re.MULTILINE,
-    )
-    assert stated and f"\nVersion: {stated[1]}\n" in text
-    assert {"pyswarmopt/py.typed", "pyswarmopt_llm/py.typed"} <= set(names)
-    assert "License-Expression: Apache-2.0" in text and "Classifier: Typing :: Typed" in text
-
-
 def test_the_optimiser_of_the_readme_runs_from_the_wheel(environment: Path, tmp_path: Path) -> None:
     python = environment / "bin" / "python"
     blocks = re.findall(

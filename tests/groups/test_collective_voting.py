@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from pyswarmopt_groups import voting
 
@@ -86,13 +86,6 @@ def test_weighted_by_hand() -> None:
     assert dict(outcome.scores) == {"A": 2.5, "B": 2.0}
 
 
-def test_rounding_does_not_break_a_tie() -> None:
-    assert 0.1 + 0.7 != 0.8  # in binary
-    for unit in (1.0, 1e-12, 1e12):
-        assert voting.weighted(["A", "B", "B"], [0.8 * unit, 0.1 * unit, 0.7 * unit]).answer == "A"
-        assert voting.weighted(["A", "A", "B"], [0.1 * unit, 0.7 * unit, 0.8 * unit]).answer == "A"
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -148,22 +141,6 @@ def test_log_odds_by_hand() -> None:
     assert all(map(math.isfinite, voting.log_odds([0.0, 1.0], items=1)))
 
 
-@pytest.mark.parametrize(
-    ("accuracies", "items", "options", "said"),
-    [
-        ([0.5, 90.0], 10, 2, r"accuracies\[1\] is 90"),
-        ([math.nan], 10, 2, r"accuracies\[0\] is nan"),
-        ([0.5], 10, 1, "1 options"),
-        ([0.5], -1, 2, "-1 items"),
-    ],
-)
-def test_what_has_no_log_odds_is_named(
-    accuracies: list[float], items: int, options: int, said: str
-) -> None:
-    with pytest.raises(ValueError, match=said):
-        voting.log_odds(accuracies, items, options)
-
-
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.floats(-3, 2))
 def test_no_temperature_on_a_grid_fits_better(seed: int, options: int, log_scale: float) -> None:
     rng = np.random.default_rng(seed)
@@ -176,24 +153,3 @@ def test_no_temperature_on_a_grid_fits_better(seed: int, options: int, log_scale
     fitted = next(iter(loss))
     assert 0.01 <= fitted <= 100
     assert loss[fitted] <= min(loss.values()) + 1e-6
-
-
-def test_calibrated_is_a_softmax_that_skips_missing_options() -> None:
-    logits = np.array([[1.0, 2.0, -np.inf], [-1000.0, -1001.0, -1003.0]])
-    assert np.allclose(voting.calibrated(logits, 0.7), softmax(logits / 0.7, axis=1), atol=1e-15)
-    assert voting.calibrated(logits, 2.0)[0, 2] == 0
-    fitted = [voting.fit_temperature(shifted, [1, 1]) for shifted in (logits, logits - 5)]
-    assert fitted[0] == pytest.approx(fitted[1])
-
-
-@pytest.mark.parametrize("blank", [None, "", "  ", "\n\t"])
-def test_an_empty_answer_abstains_and_lowers_the_agreement(blank: str | None) -> None:
-    outcome = voting.majority([blank, "A", blank, blank])
-    assert (outcome.answer, outcome.agreement) == ("A", 0.25)
-    assert outcome.ballots == (None, "A", None, None)
-
-
-def test_answers_may_be_numbers_and_zero_is_one() -> None:
-    assert voting.majority([0, 0, 1]).answer == "0"
-    outcome = voting.weighted([0, 4.0, "4", None], [1.5, 1, 1, 9])
-    assert outcome.answer == "4.0" and list(outcome.ballots)[2:] == ["4.0", None]

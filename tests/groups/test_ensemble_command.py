@@ -13,11 +13,8 @@ import pytest
 from member_helpers import Scripted
 from search_helpers import files, questions, swarm_llm, write_task
 
-from pyswarmopt_groups.cli.options import following
-from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.registry import VOTES
-from pyswarmopt_llm.common.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("short_texts")
 
@@ -39,13 +36,6 @@ def lasting(result: dict[str, Any]) -> dict[str, Any]:
     """Without what a clock wrote."""
     rows = {name: {**row, "seconds": 0} for name, row in result["strategies"].items()}
     return {**result, "strategies": rows}
-
-
-def test_a_step_that_is_done_is_a_line_with_its_scores(capsys: pytest.CaptureFixture[str]) -> None:
-    with following(False, lambda row: f"test {row['test']}") as on_step:
-        on_step(0, 2, "majority", None)
-        on_step(1, 2, "majority", {"test": 0.5})
-    assert capsys.readouterr().err.strip() == "[1/2] majority: test 0.5"
 
 
 def test_all_votes_from_one_asking(
@@ -185,19 +175,3 @@ def test_a_question_of_the_users_is_answered(
     code, out, err = swarm_llm(capsys, *words)
     assert code == 0 and "% agree" in out and "of 3 answer" in out, err
     assert [line.split()[0] for line in out.splitlines()[-3:]] == verdict["members"]
-
-
-def test_a_folder_that_holds_no_results_yet_is_as_new(tmp_path: Path) -> None:
-    """As a call that was killed at its beginning, or found no room for its first file, leaves it."""
-    out = tmp_path / "out"
-    directory = Directory(out, {"seed": 0}, (), "an ensemble")
-    out.mkdir()
-    (out / ".lock").touch()
-    (out / ".12-0123abcd.part").write_text("{")
-    directory.check()
-    with directory.opened({}) as store:
-        store.add("strategy", "majority", {})
-    directory.check()
-    (out / "about.json").unlink()
-    with pytest.raises(UserError, match="holds something else"):
-        directory.check()

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from member_helpers import Scripted, context_of, quiz
 
 from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.members.protocol import GREEDY, Sampling, Texts
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting import reranking, selection, votes
-from pyswarmopt_groups.voting.selection import embed, right_nearby
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks import Item
 
 # Six dev and four test items with the right answers ABCABC and ABCA; three members that give
 # probabilities.
@@ -88,23 +83,6 @@ def test_a_member_without_scores_is_as_sure_as_it_was_right(context: GroupContex
     assert decide(mute, "borda")[0] is not None and mute.temperatures[0] is None
 
 
-def test_abstentions_are_uniform_and_ask_for_nobody() -> None:
-    blank = {name: [list(row) for row in rows] for name, rows in P.items()}
-    blank["bob"][6] = [math.nan] * 3
-    context = context_of(blank, RIGHT, dev=6)
-    responses = context.collect(context.task.test)
-    assert responses.ballots[0] == ["A", None, "B"]
-    assert context.probabilities(responses)[1, 0] == pytest.approx([1 / 3] * 3)
-    assert votes.rankings_of(responses, 0)[1] == ()
-    assert decide(context, "majority")[0] == "A"
-
-
-def test_a_silent_member_is_named() -> None:
-    context = context_of({**P, "dot": [[math.nan] * 3] * 10}, RIGHT, dev=6)
-    with pytest.raises(UserError, match="dot: gives no readable answer to any of the 6 dev"):
-        decide(context, "weighted")
-
-
 # Selection and routing
 
 
@@ -151,16 +129,6 @@ def test_the_threshold_is_the_best_on_dev_and_then_the_cheapest(context: GroupCo
         assert verdict.tokens == 10 * verdict.notes["asked"]  # ten tokens an answer
 
 
-def test_a_cascade_asks_the_best_on_dev_first_wherever_it_is_listed(context: GroupContext) -> None:
-    """Ann, bob and cid are right on five, three and one of six dev items."""
-    backwards = context_of({name: P[name] for name in reversed(P)}, RIGHT, dev=6)
-    pair = [load_strategy("cascade").decide(one, one.task.test) for one in (context, backwards)]
-    first, last = ([(v.answer, v.notes, v.tokens) for v in verdicts] for verdicts in pair)
-    assert first == last
-    asked = [[ballot is not None for ballot in verdict.ballots] for verdict in pair[1]]
-    assert [False, False, True] in asked and all(row[2] for row in asked)
-
-
 def with_hood(strategy, context: GroupContext, right, monkeypatch) -> list[Verdict]:
     """What the strategy decides with neighbours that were counted elsewhere."""
 
@@ -194,29 +162,6 @@ def test_a_router_asks_the_best_nearby_alone(
     backwards = context_of({name: P[name] for name in reversed(P)}, RIGHT, dev=6)
     again = with_hood(selection.by_neighbours, backwards, right[::-1], monkeypatch)
     assert [v.notes["member"] for v in again] == ["cid", "bob", "cid", "ann"]
-
-
-def test_neighbours_are_those_of_a_search_over_all(tiny_context: GroupContext) -> None:
-    engine = tiny_context.members[0].base.engine
-    right, _ = right_nearby(tiny_context, tiny_context.task.test, 4)
-    dev = embed(engine, [item.question for item in tiny_context.dev.items])
-    for i, item in enumerate(tiny_context.task.test):
-        (point,) = embed(engine, [item.question])
-        products = [sum(a * b for a, b in zip(point, own, strict=True)) for own in dev]
-        near = sorted(range(len(dev)), key=lambda j: -products[j])[:4]
-        assert right[:, i].tolist() == [sum(row[j] for j in near) for row in tiny_context.dev.right]
-
-
-def test_an_embedding_is_the_mean_last_state_of_the_bare_text(tiny_context: GroupContext) -> None:
-    """One text at a time, without padding and without a chat template."""
-    engine = tiny_context.members[0].base.engine
-    texts = ["amber", "birch cedar delta, and so on to the very end", "x"]
-    for text, found in zip(texts, embed(engine, texts), strict=True):
-        ids = torch.tensor([engine.encode_prompt(text)])
-        with torch.no_grad():
-            states = engine.model(ids, output_hidden_states=True).hidden_states[-1][0].double()
-        mean = states.mean(0).numpy()
-        assert found == pytest.approx(mean / np.sqrt((mean**2).sum()), abs=1e-5)
 
 
 def test_familiarity_routes_where_it_tells_who_is_right() -> None:
@@ -255,11 +200,6 @@ def test_pairs_are_compared_in_both_orders_and_a_liking_for_the_first_is_no_help
     assert both == [False, False, True, True]
 
 
-def test_who_judges_is_named_or_the_best_on_dev() -> None:
-    backwards = context_of({name: P[name] for name in reversed(P)}, RIGHT, dev=6)
-    assert [backwards.judge(name).name for name in ("", "bob")] == ["ann", "bob"]
-
-
 def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
     items = quiz("AB", 1)
     for words, expected in (("The answer is B.", "B"), ("I cannot say.", "A")):
@@ -274,30 +214,6 @@ def test_fusing_reads_the_judge_and_falls_back_to_the_preferred() -> None:
     assert "Proposal 1: red\nProposal 2: blue" in prompt
 
 
-def test_three_candidates_are_fused_the_preferred_first() -> None:
-    """K = 3 of LLM-Blender, of four different answers."""
-    by_name = {"prefers": lambda a, b: 1.0 if a < b else -1.0}
-    judge = Scripted("judge", writes=lambda prompt: "bee", answers=[""] * 2, **by_name)
-    members = [Scripted(word, answers=[word] * 2) for word in ("dog", "bee", "cow", "ant")]
-    members.append(judge)
-    items = [Item(str(k), f"Question {k}?", None, "bee") for k in range(2)]
-    context = GroupContext(members, Task("open", tuple(items[:1]), tuple(items[1:])), "generate")
-    (verdict,) = reranking.fuse(context, items[1:], "judge")
-    proposals = "Proposal 1: ant\nProposal 2: bee\nProposal 3: cow\nJudge"
-    assert proposals in judge.prompts[0] and verdict.answer == "bee"
-
-
-def test_an_unreadable_answer_is_asked_for_again() -> None:
-    muddled = Scripted("ann", answers=["Hmm, colours."] * 2, writes=lambda prompt: "B")
-    clear = Scripted("bob", answers=["A", "A"])
-    lost = Scripted("cid", answers=["?", "?"], writes=lambda prompt: "??")
-    task = context_of({}, "AB", dev=1, items=quiz("AB", 1)).task
-    context = GroupContext([muddled, clear, lost], task, "generate")
-    (verdict,) = votes.repaired(context, context.task.test)
-    assert verdict.ballots == ("B", "A", None) and verdict.tokens == 30 + 2 * 7
-    assert "You wrote: Hmm, colours." in muddled.prompts[0] and not clear.prompts
-
-
 def test_self_consistency_counts_every_sample() -> None:
     samples = {"ann": ["A", "B", "B"], "bob": ["A", "A", "mist"]}
     members = [Scripted(name, samples=rows) for name, rows in samples.items()]
@@ -306,25 +222,6 @@ def test_self_consistency_counts_every_sample() -> None:
     (verdict,) = load_strategy("self-consistency:3").decide(context, task.test)
     assert verdict.answer == "A" and verdict.ballots == ("B", "A")
     assert verdict.agreement == pytest.approx(3 / 6)
-
-
-def test_members_of_self_consistency_draw_independently_of_each_other() -> None:
-    """Members that say what their seed gives: of one seed they would agree always, else in a third."""
-
-    class Drawing(Scripted):
-        def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
-            draws = [random.Random(f"{how.seed} {prompt}") for prompt in prompts]
-            return [Texts(tuple(draw.choices("ABC", k=how.n)), 1) for draw in draws]
-
-    task = context_of({}, "A" * 21, dev=1, items=quiz("A" * 21, 1, options=3)).task
-    strategy, drawn = load_strategy("self-consistency:20"), []
-    for seed in (0, 0, 1):
-        context = GroupContext([Drawing("ann"), Drawing("bob")], task, "generate", seed=seed)
-        drawn.append(strategy.decide(context, task.test))
-    samples = [verdict.notes["samples"] for verdict in drawn[0]]
-    alike = np.mean([np.array(ann) == np.array(bob) for ann, bob in samples])
-    assert abs(alike - 1 / 3) < 0.1  # of 400: more than four standard errors
-    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,24 +240,3 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
 
 def choices(rows: Sequence[Sequence[float]]) -> list[str]:
     return ["ABC"[int(np.argmax(row))] for row in rows]
-
-
-def test_plain_and_weighted_majority(context: GroupContext) -> None:
-    ballots = list(zip(*(choices(P[name])[6:] for name in P), strict=True))
-    assert ballots == [("A", "B", "B"), ("A", "B", "A"), ("B", "C", "A"), ("B", "A", "C")]
-    assert decide(context, "majority") == ["B", "A", "B", "B"]  # ties: the first-listed
-    right = [sum(a == b for a, b in zip(choices(P[name])[:6], RIGHT, strict=False)) for name in P]
-    assert right == [5, 3, 1]
-    # By hand: log(2 p / (1 - p)) with a third of a right answer and two thirds of a wrong one
-    # added.
-    weights = [math.log(2 * (r + 1 / 3) / (6 - r + 2 / 3)) for r in right]
-    assert weights[0] > weights[1] + abs(weights[2]) and weights[2] < 0
-    assert decide(context, "weighted") == ["A", "A", "B", "B"]
-
-
-def test_a_judge_that_only_writes_is_read() -> None:
-    judge = Scripted("judge", writes=lambda said: "B is better." if "B: blue" in said else "A")
-    found = reranking.preferences(judge, ["Answer B: blue", "other"])
-    assert [value for value, _ in found] == [-1.0, 1.0]
-    unclear = Scripted("judge", writes=lambda prompt: "neither")
-    assert reranking.preferences(unclear, ["x"])[0][0] == 0.0

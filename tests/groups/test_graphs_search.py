@@ -67,17 +67,6 @@ def test_messages_are_passed_on_in_order(three: GraphEngine) -> None:
     assert three.loglikelihood(pairs) == pytest.approx(likelihoods, abs=1e-4)
 
 
-def test_what_was_said_is_not_said_again(three: GraphEngine) -> None:
-    ant = three.members["ant"]
-    prompts = ["How many are there?", "How long does it take?"]
-    three.load(Patch(graph=(Node(ANT), Node(BEE, (0,)))))
-    three.generate(prompts, 4)
-    fed = ant.tokens_fed
-    three.load(Patch(graph=(Node(ANT), Node(BEE), Node(CAT, (0, 1)))))
-    three.generate(prompts, 4)
-    assert ant.tokens_fed == fed
-
-
 def test_long_messages_are_cut_to_the_window(
     three: GraphEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ refused.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.validate import check_members
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.generation import Draw, write
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
@@ -124,25 +122,6 @@ def test_samples_depend_on_their_seed_and_on_nothing_else(members: list[Any]) ->
     greedy = members[0].generate(prompts, Sampling(max_new_tokens=8))
     cold = members[0].generate(prompts, Sampling(temperature=1e-4, seed=9, max_new_tokens=8))
     assert [answer.texts for answer in cold] == [answer.texts for answer in greedy]
-
-
-def test_samples_follow_the_tempered_distribution(plain: TransformersEngine) -> None:
-    """First tokens of 600 samples against softmax(logits / T), by a chi-square test at one in ten
-    thousand.
-    """
-    from scipy.stats import chisquare
-
-    plain.load(Patch())
-    prompt, n, temperature = plain.encode_prompt("amber birch"), 600, 2.0
-    with torch.no_grad():
-        p = (plain.model(torch.tensor([prompt])).logits[0, -1].double() / temperature).softmax(-1)
-    draw = Draw(temperature, tuple(range(n)))
-    responses = write(plain.decoder([prompt] * n, 1), n, frozenset(), 1, draw)
-    counts = torch.bincount(torch.tensor([row[0] for row in responses]), minlength=len(p)).double()
-    common = p.argsort(descending=True)[:8]
-    seen = [*counts[common].tolist(), n - float(counts[common].sum())]
-    expected = [*(n * p[common]).tolist(), n * (1 - float(p[common].sum()))]
-    assert chisquare(seen, expected).pvalue > 1e-4
 
 
 # Runs, mixtures, other models
@@ -251,14 +230,6 @@ def test_a_missing_chat_template_is_named(tiny_base: Path, tmp_path: Path) -> No
         check_members(opened, Task("prompt", (), ()), "auto")
 
 
-def test_a_context_that_is_too_short_is_named(tiny_base: Path, tmp_path: Path) -> None:
-    short = save_member(tmp_path / "short", byte_level(), max_position_embeddings=40)
-    task = load_task(str(write_task(tmp_path / "t.json", questions(3, 1, 3), questions(3, 2, 3))))
-    opened = open_members([str(tiny_base), str(short)], dtype="float32", threads=1)
-    with pytest.raises(UserError, match=r"short's context window holds 40"):
-        check_members(opened, task, "letter")
-
-
 # Memory
 
 
@@ -331,26 +302,3 @@ def test_a_classifier_votes_for_the_option_that_its_label_names(classifier: Path
     assert other.scores == pytest.approx({"A": values[2], "B": values[0]}, abs=1e-5)
     (again,) = open_members([str(classifier)], None)
     assert again.fingerprint == member.fingerprint and not member.gives_likelihoods
-
-
-@pytest.mark.parametrize(
-    ("item", "words"),
-    [
-        (Item("7", "sky", None, "blue"), "a sequence classifier votes and writes nothing"),
-        (Item("7", "sky", {"A": "blue", "C": "pink"}, "A"), "7: option C (pink) is no label"),
-    ],
-)
-def test_a_classifier_refuses_what_its_labels_do_not_name(
-    classifier: Path, item: Item, words: str
-) -> None:
-    (member,) = open_members([str(classifier)], None)
-    with pytest.raises(UserError, match=re.escape(words)):
-        member.answer([item], "likelihood")
-    with pytest.raises(UserError, match="writes nothing"):
-        member.generate(["sky"])
-
-
-def test_no_two_members_have_one_name() -> None:
-    specs = [f"http://host-{k}/v1#{name}" for k, name in enumerate(("m", "m-3", "m", "m-2"))]
-    names = [member.name for member in open_members(specs, None)]
-    assert names[:2] == ["m", "m-3"] and len(set(names)) == 4

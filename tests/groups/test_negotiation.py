@@ -15,7 +15,7 @@ from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, q
 
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Answer, MemberDown, Texts
-from pyswarmopt_groups.negotiation import coalition, consensus_game, paxos, refinement, stackelberg
+from pyswarmopt_groups.negotiation import coalition, consensus_game, refinement, stackelberg
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.scores.tasks import Task
@@ -66,30 +66,6 @@ def test_it_ends_as_soon_as_all_agree() -> None:
     assert verdict.notes["rounds"] == [["B", "A", "A"], ["B", "B", "B"]]
     assert verdict.tokens == 2 * 3 * TEXT and verdict.answer == "B"
     assert sum(len(member.prompts) for member in group) == 2 * 3
-
-
-def test_a_question_that_is_agreed_on_costs_no_more_rounds_while_another_goes_on() -> None:
-    """On question 0 both say A at once; on question 1 they never agree."""
-
-    def member(name: str, second: str) -> Scripted:
-        def speak(prompt: str) -> str:
-            return f"The answer is {'A' if 'Question 0?' in prompt else second}."
-
-        return Scripted(name, answers=["A", second], writes=speak)
-
-    group = [member("ann", "B"), member("bob", "C")]
-    first, second = load_strategy("refine:3").decide(context(group), quiz("AB", 0, 3))
-    assert first.notes["rounds"] == [["A", "A"]] and first.tokens == 2 * TEXT
-    assert second.notes["rounds"] == [["B", "C"]] * 4 and second.tokens == 4 * 2 * TEXT
-
-
-def test_all_speak_at_once() -> None:
-    """Two members who each take over what the other said swap for ever; in turn they would
-    agree.
-    """
-    group = [sheep("ann", "A"), sheep("bob", "B")]
-    verdict = verdict_of(group, "refine:3")
-    assert verdict.notes["rounds"] == [["A", "B"], ["B", "A"]] * 2 and verdict.tied
 
 
 def test_each_reads_one_argument_for_each_answer_of_all_others() -> None:
@@ -169,27 +145,6 @@ def yes_man(name: str, letter: str) -> Scripted:
     return Scripted(name, answers=[letter] * 9, writes=lambda prompt: "Yes, I can.")
 
 
-def test_a_quorum_accepts_the_first_leaders_answer() -> None:
-    group = [yes_man("ann", "A"), yes_man("bob", "B"), stubborn("cid", "C")]
-    verdict = verdict_of(group, "consensus")
-    assert (verdict.answer, verdict.notes["leader"], verdict.notes["rounds"]) == ("A", "ann", 1)
-    assert verdict.tokens == 3 * ANSWER + 2 * TEXT  # bob and cid are asked for their approval
-
-
-def test_options_in_the_upper_half_are_approved_of_without_asking() -> None:
-    # on the first item bob ranks ann's A second of three (one better, less than 1.5), cid third: two
-    # of three approve; on the second it is third to both, and bob's B is the second to ann
-    p = {
-        "ann": [[0.5, 0.4, 0.1]] * 3,
-        "bob": [[0.4, 0.5, 0.1]] * 2 + [[0.1, 0.5, 0.4]],
-        "cid": [[0.1, 0.2, 0.7]] * 3,
-    }
-    asked = context_of(p, "ABB", dev=1)
-    verdicts = paxos.consensus(asked, asked.task.test, 0)
-    assert [(v.answer, v.notes["leader"]) for v in verdicts] == [("A", "ann"), ("B", "bob")]
-    assert {v.tokens for v in verdicts} == {3 * ANSWER}
-
-
 @given(
     letters=st.lists(st.sampled_from("ABC"), min_size=3, max_size=5),
     lasts=st.lists(st.integers(0, 6), min_size=5, max_size=5),
@@ -253,17 +208,6 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     assert verdict.tokens == 2 * ANSWER + (2 + 3) * CONTEXT + 12 * REPLY
     assert len(ann.asked) == len(bob.asked) == 6 and "Give a" in ann.asked[0][0]
     assert "correct or incorrect" in bob.asked[0][0]
-
-
-def test_the_best_on_dev_proposes_and_the_next_evaluates_wherever_they_are_listed() -> None:
-    """Of two dev items ann is right on both, bob on one, cid on none."""
-    a, b, c = [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]
-    cid, bob, ann = player("cid", c, c, c), player("bob", a, a, a), player("ann", a, b, c)
-    items = quiz("ABC", 2)
-    group = GroupContext([cid, bob, ann], Task("quiz", items[:2], items[2:]), "letter")
-    consensus_game.consensus_game(group, items[2:])
-    judged = [["Proposed answer" in str(user) for user, _ in one.asked] for one in (cid, bob, ann)]
-    assert judged == [[], [True] * 6, [False] * 6]
 
 
 @pytest.mark.parametrize("listed", [("ann", "bob", "dan", "cid"), ("cid", "dan", "bob", "ann")])
@@ -340,30 +284,3 @@ def test_a_member_that_fails_ends_a_coalition_by_name() -> None:
     group = context([yes_man("ann", "A"), answers_dev_alone])
     with pytest.raises(MemberDown, match="member bob"):
         coalition.coalition(group, quiz("B", 0, 3))
-
-
-# (plan, slots, answer) -> how many of nine questions are right; everything else: one.
-COALITION = {
-    "ccc": 3,  # cid, the best alone, begins with all jobs
-    **{"cca": 4, "ccb": 4, "ccd": 5, "cce": 5},  # the answer to dan, who is better than ann
-    **{"cad": 5, "cbd": 6, "cdd": 6, "ced": 2},  # the slots to bob
-    **{"abd": 6, "bbd": 7, "dbd": 7, "ebd": 8},  # the plan to eve
-    "acc": 2,
-    "aaa": 9,  # is not found: it takes three changes at once
-}
-
-
-def test_of_five_members_each_job_goes_to_the_first_who_does_it_better() -> None:
-    """From the answer back to the plan, worked by hand; all assignments would find ann's nine."""
-
-    def right(*names: str) -> str:
-        return "012345678"[: COALITION.get("".join(name[0] for name in names), 1)]
-
-    names = ("ann", "bob", "cid", "dan", "eve")
-    items = quiz("B" * 10, 9, 3)
-    members = [Worker(name, right, best="cid") for name in names]
-    group = GroupContext(members, Task("quiz", items[:9], items[9:]), "letter")
-    (verdict,) = coalition.coalition(group, items[9:])
-    assert verdict.notes["jobs"] == {"answer": "dan", "slots": "bob", "plan": "eve"}
-    assert verdict.ballots == (None, None, None, "A", None) and verdict.tokens == 3 * TEXT
-    assert group.n**3 > coalition.MOST_PIPELINES

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from member_helpers import TEXT, Scripted, quiz
 
 from pyswarmopt_groups.context import GroupContext, Verdict
-from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.negotiation import societies
 from pyswarmopt_groups.registry import find_names, load_strategy, society_names
-from pyswarmopt_llm.scores.tasks import Item, Task
+from pyswarmopt_llm.scores.tasks import Task
 
 BALLOTS = st.lists(st.sampled_from(["A", "B", "C", None]), min_size=3, max_size=3)
 
@@ -90,23 +89,6 @@ def test_the_measures_by_a_literal_reading(
     for j in range(4):
         sizes = [len(set(rounds[j]) - {None}) for rounds in cases]
         assert found["consensus"][j] == pytest.approx(sum(sizes) / len(sizes))
-
-
-def test_an_answer_in_other_words_conforms_to_the_last_round() -> None:
-    says = {"ann": "12 apples", "bob": "12 apples", "cal": "13"}
-    members: list[Member] = [
-        Scripted(
-            name,
-            writes=lambda prompt, first=first: "12" if "Somebody else" in prompt else first,
-        )
-        for name, first in says.items()
-    ]
-    item = Item("1", "How many?", None, "12", plain=True)
-    context = GroupContext(members, Task("sums", (item,), (item,)), "generate")
-    (verdict,) = societies.society(context, [item], "eee", "d")
-    found = societies.measures([item], [verdict], "eee", "d")
-    assert (found["conformity"], found["consensus"]) == (1.0, [2.0, 1.0])
-    assert found["conforming"]["wrong to right"] == pytest.approx(1 / 3)
 
 
 def test_without_a_clear_plurality_there_is_no_answer() -> None:

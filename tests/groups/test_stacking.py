@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from member_helpers import context_of
 from scipy.optimize import minimize
 
-from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.voting.learned import fit_weights
 
 
@@ -31,12 +29,3 @@ def test_with_several_options_the_weights_minimise_the_loss_written_out_item_by_
     options = {"xatol": 1e-8, "fatol": 1e-10, "maxiter": 4000}
     plain = minimize(loss, np.zeros(3), method="Nelder-Mead", options=options)
     assert fit_weights(logs, there, labels) == pytest.approx(plain.x, abs=1e-4)
-
-
-def test_a_verdict_names_the_votes_and_how_many_agree() -> None:
-    rows = [[0.8, 0.2], [0.3, 0.7], [0.9, 0.1], [0.2, 0.8]]
-    context = context_of({"ann": rows, "bob": [[b, a] for a, b in rows]}, "ABAB", dev=2)
-    assert context.task is not None
-    found = load_strategy("stacked").decide(context, context.task.test)
-    assert [(one.answer, one.ballots) for one in found] == [("A", ("A", "B")), ("B", ("B", "A"))]
-    assert [(one.agreement, one.tokens) for one in found] == [(0.5, 20)] * 2

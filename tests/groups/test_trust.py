@@ -67,11 +67,3 @@ def test_answers_and_trust_are_bayes_rule_item_by_item(seed: int) -> None:
     assert [verdict.answer for verdict in verdicts] == answers
     for items, verdict in ((0, verdicts[0]), (79, verdicts[-1])):
         assert verdict.notes["trust"] == pytest.approx(by_hand(start, ballots[:items])[1], abs=1e-4)
-
-
-def test_abstentions_move_nothing_and_nobody_may_answer() -> None:
-    known = task(2, 3, random.Random(1))
-    silent = Scripted("silent", answers=[known.dev[0].answer, "?", "?", "?", "?"])
-    verdicts = load_strategy("trust").decide(GroupContext([silent], known, "letter"), known.test)
-    assert [one.answer for one in verdicts] == [None] * 3
-    assert verdicts[-1].notes["trust"] == verdicts[0].notes["trust"]

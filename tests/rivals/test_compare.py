@@ -359,24 +359,6 @@ def test_another_comparison_is_not_written_over(
 # The same methods in `merge`
 
 
-def test_merge_writes_what_a_searching_method_finds(
-    given: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The adapter scores on test what the comparison says of that method."""
-    method = "natural-niches"
-    common = ["--base", given["base"], "--experts", *given["experts"]]
-    options = ["--method", method, "--task", given["tasks"][0], "--budget-items", "80"]
-    code, out, err = swarm_llm(capsys, "merge", *common, *options, "--out", tmp_path / "merged")
-    assert code == 0, err
-    assert f"wrote {tmp_path / 'merged'}: {method} of 3 experts" in out
-    assert "example evaluations" in (tmp_path / "merged" / "README.md").read_text()
-    row = compared(given, methods=(method,), seeds=1, scoring="auto")["methods"][method]
-    scoring = json.loads((Path(given["out"]) / "compare.json").read_text())["scoring"]
-    task = f"--task {given['tasks'][0]} --scoring {scoring}"
-    found = evaluated(capsys, given, f"--adapter {tmp_path / 'merged'} {task}")
-    assert found["value"] == pytest.approx(row["test"])
-
-
 # Tokens
 
 
@@ -474,12 +456,3 @@ def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
     about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
     result = {"methods": methods, "task": "t", "metric": "accuracy", **about}
     assert words in next(summary_lines(result))
-
-
-def test_who_has_less_than_its_paper_gives_is_named() -> None:
-    rows = {name: verdict_row(0.6) for name in ("model-swarms", "evolmerge", "ties")}
-    about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
-    lines = list(summary_lines({"methods": rows, "task": "t", "metric": "accuracy", **about}))
-    named = {name for name in rows for line in lines if line.startswith(f"{name}: ")}
-    assert named == {"model-swarms", "evolmerge"}
-    assert all("paper" in line for line in lines for name in named if line.startswith(name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean as mean
@@ -11,15 +10,13 @@ from typing import Any
 import pytest
 from search_helpers import DEFAULT, history, small
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_rivals.bench import Bench, Trial
-from pyswarmopt_rivals.comparison.contestants import contestant, known_methods, run, why_not
+from pyswarmopt_rivals.comparison.contestants import contestant, run
 from pyswarmopt_rivals.methods.method import Settings
-from pyswarmopt_rivals.methods.searching.optimizers import KIND, can_model, most_trained, searched
+from pyswarmopt_rivals.methods.searching.optimizers import KIND, most_trained, searched
 
 
 def settings_of(bench: Bench, budget: int) -> Settings:
@@ -76,16 +73,6 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     assert scored == [row["key"] for row in history(tmp_path / "run")]
 
 
-def test_experts_are_asked_once_for_all_who_pay_for_them(bench: Bench) -> None:
-    outcome = run(contestant("item-model"), bench, 0, 200)
-    best = max(row["value"] for row in bench.store.all("words modelled"))
-    assert outcome["items"] <= 200 and mean(unpack(outcome["dev"])) == best
-    fed = bench.engine.tokens_fed
-    settings = settings_of(bench, 120)
-    searched(settings, build_space("delta", bench.experts), KIND, trains=False)
-    assert settings.trial.spent == 120 and bench.engine.tokens_fed == fed
-
-
 @pytest.mark.parametrize("name", ["best-single", "lorahub", "item-model"])
 def test_what_was_scored_before_counts_with_the_seconds_of_then(name: str, bench: Bench) -> None:
     if name == "lorahub":
@@ -120,37 +107,3 @@ def test_model_swarms_is_the_published_search_over_weights(
     search(small(bench.base.path, experts, [words_task], tmp_path / "run", **given))
     rows = [row["coefficients"] for row in history(tmp_path / "run")]
     assert len(rows) == 40 and asked[:40] == [pytest.approx(row) for row in rows]
-
-
-def test_a_swarm_whose_items_cannot_be_foretold_asks_all_of_them(bench: Bench) -> None:
-    whole = replace(bench, metric=METRICS["perplexity"])
-    space = build_space("delta", bench.experts)
-    written = replace(bench, scoring="generate")
-    assert [can_model(each, space) for each in (bench, whole, written)] == [True, False, False]
-    outcome = run(contestant("item-model"), whole, 0, 200)
-    seen = [row["value"] for row in bench.store.all("words dev")]
-    assert outcome["items"] == 200 and mean(outcome["dev"]) == pytest.approx(max(seen), rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    "name", ["constriction:paper", "constriction+dev", "pycma:paper", "ties:paper"]
-)
-def test_no_other_method_has_those_endings(name: str) -> None:
-    assert {"model-swarms", "item-model", "item-model+dev"} <= set(known_methods())
-    with pytest.raises(UserError, match=re.escape(name)):
-        contestant(name)
-
-
-def test_a_mixture_is_trained_on_options_alone(bench: Bench) -> None:
-    method = contestant("item-model+dev")
-    assert why_not(method, bench, 4000) is None
-    assert "options" in (why_not(method, replace(bench, scoring="generate"), 4000) or "")
-
-
-def test_experts_whose_factors_have_other_shapes_take_part(bench: Bench) -> None:
-    first, second, third = bench.experts
-    modules = dict(list(second.info.modules.items())[:1])
-    fewer = replace(second, info=replace(second.info, modules=modules))
-    other = replace(bench, experts=[first, fewer, third])
-    for name in ("model-swarms", "item-model"):
-        assert why_not(contestant(name), other, 1000) is None

@@ -41,12 +41,6 @@ def test_csv_has_the_numbers_and_is_empty_where_there_is_none() -> None:
     assert [second[name] for name in ("test", "test_high", "p", "tokens")] == [""] * 4
 
 
-def test_csv_of_several_tasks_has_a_line_for_each_method_of_each() -> None:
-    over = {"tasks": {"a": RESULT, "b": RESULT}, "methods": {}}
-    lines = csv.DictReader(io.StringIO(csv_text(over)))
-    assert [line["task"] for line in lines] == ["a", "a", "b", "b"]
-
-
 def test_latex_reads_back_as_the_table() -> None:
     text = latex_text(RESULT)
     assert text.startswith("% R&D_100%")

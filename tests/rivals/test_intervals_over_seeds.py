@@ -14,16 +14,6 @@ from pyswarmopt_rivals.comparison.summary import (
 )
 
 
-def test_intervals_hold_the_spread_of_items_and_of_seeds() -> None:
-    """Crossed factors: the variance of the mean is s_seed^2 / S + s_item^2 / N + s^2 / (S N)."""
-    rng = np.random.default_rng(4)
-    seeds, items, by_seed, by_item = 30, 200, 0.3, 1.0
-    scores = rng.normal(size=(seeds, 1)) * by_seed + rng.normal(size=(1, items)) * by_item
-    expected = np.sqrt(scores.mean(1).var() / seeds + scores.mean(0).var() / items)
-    low, high = interval_over_seeds(scores)
-    assert (high - low) / 2 == pytest.approx(2 * expected, rel=0.1)
-
-
 def test_a_mistake_in_one_seed_narrows_nothing() -> None:
     scores = np.ones((3, 20))
     whole = interval_over_seeds(scores)
@@ -83,8 +73,3 @@ def test_the_interval_over_tasks_covers_the_mean() -> None:
         covered += low <= shares.mean() <= high
     assert 0.94 <= covered / 2000 <= 0.975
     assert interval_over_tasks([0.4], [(0.3, 0.6)]) == pytest.approx((0.3, 0.6))
-
-
-def test_nor_has_one_seed() -> None:
-    low, high = interval_over_seeds(np.full((1, 12), 0.5))
-    assert (low, high) == interval([0.5] * 12)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -78,23 +77,6 @@ def test_weights_come_from_a_file_by_the_experts_names(
     card = (tmp_path / "merged" / "README.md").read_text()
     assert "--weights 0.75,0.0,-0.25" in card
     assert "base_model:" not in card  # a folder is no id of the hub
-
-
-def test_weights_tell_checkpoints_of_one_name_apart(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Their names are those of a search: the folder's, and what is before it where two are alike."""
-    experts = [tmp_path / run / "checkpoint-10" for run in ("math", "code")]
-    for own, copied in zip(experts, tiny_experts, strict=False):
-        shutil.copytree(copied, own)
-    file = tmp_path / "mixture.json"
-    given = ("--base", tiny_base, "--experts", *experts, "--method", "task-arithmetic")
-    for numbers in ({"checkpoint-10": 0.5}, {"math/checkpoint-10": 0.75}):
-        file.write_text(json.dumps(numbers))
-        out = tmp_path / "merged"
-        code, _, told = swarm_llm(capsys, "merge", *given, "--weights", file, "--out", out)
-        assert code == (2 if "checkpoint-10" in numbers else 0), told
-    assert "--weights 0.75,0.0" in (tmp_path / "merged" / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

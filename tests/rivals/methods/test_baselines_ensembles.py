@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +22,6 @@ from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import ENSEMBLES
 from pyswarmopt_rivals.methods.ensembles import cbtm, few_shot, votes
-from pyswarmopt_rivals.methods.ensembles.pack import fuse, greedy_weights
 from pyswarmopt_rivals.methods.method import Settings
 from pyswarmopt_rivals.panel import Panel
 
@@ -65,18 +63,6 @@ def distributions(
     return logits.softmax(-1).numpy()[len(head) - 1 : -1], whole[len(head) :]
 
 
-def test_distributions_are_held_for_no_more_pairs_than_have_room(
-    panel: Panel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The pairs have 2, 1 and 2 tokens, of which two fit: a group each, three experts in each."""
-    vocabulary = panel.engine.model.get_output_embeddings().weight.shape[0]
-    panel.token_logprobs(PAIRS)
-    monkeypatch.setattr("pyswarmopt_rivals.panel._FLOATS", 2 * panel.n * vocabulary)
-    loaded: list[Patch] = []
-    monkeypatch.setattr(panel.engine, "load", loaded.append)
-    assert len([*panel.distributions(PAIRS)]) == 3 and len(loaded) == 3 * panel.n
-
-
 def summed_logits(panel: Panel, weights: np.ndarray, context: str, continuation: str) -> float:
     """The log-likelihood of a continuation by the experts' logits, summed with these weights."""
     fused = 0.0
@@ -85,17 +71,6 @@ def summed_logits(panel: Panel, weights: np.ndarray, context: str, continuation:
         fused = fused + w * np.log(p)
     rows = zip(fused, ids, strict=True)
     return float(sum(row[i] - np.log(np.exp(row).sum()) for row, i in rows))
-
-
-def test_an_expert_without_weight_in_a_pack_does_not_matter_whatever_it_masks() -> None:
-    """A model whose logits hold -inf, by itself and beside a better one."""
-    good, masked = torch.tensor([0.6, 0.3, 0.1]).log(), torch.tensor([0.5, 0.5, 0.0]).log()
-    tokens = torch.tensor([0, 2])
-    for order in (slice(None), slice(None, None, -1)):
-        along = torch.stack([good.expand(2, 3), masked.expand(2, 3)][order])
-        weights = greedy_weights(along, tokens)
-        assert weights.tolist() == [1.0, 0.0][order]
-        torch.testing.assert_close(fuse(along, weights), good.expand(2, 3))
 
 
 @pytest.mark.parametrize("name", ["pack-sim", "pack-opt"])
@@ -136,15 +111,6 @@ def greedy_by_perplexity(logprobs: np.ndarray, tokens: np.ndarray) -> np.ndarray
 
 
 # cBTM
-
-
-def test_a_clusters_expert_is_the_better_one_on_all_of_dev_where_two_are_level_there() -> None:
-    """In the first cluster two have one right answer each, and the second of them has more in all;
-    then the first.
-    """
-    right = np.array([[1.0, 0, 0, 0], [0, 1.0, 1, 1], [0, 0, 0, 1]])
-    assert cbtm.experts_of(np.array([0, 0, 1, 1]), right) == [1, 1]
-    assert cbtm.experts_of(np.array([0, 0]), np.array([[0.0, 1], [1.0, 0]])) == [0]
 
 
 def test_cbtm_mixes_probabilities_by_the_questions_cluster(
@@ -213,18 +179,6 @@ def test_top_k_averages_the_best_experts_and_takes_the_best_k(panel: Panel, dev:
 # Examples
 
 
-class Purse:
-    """A trial of a panel and dev items, with so many item evaluations."""
-
-    def __init__(self, items: int, panel: Panel, dev: Accuracy) -> None:
-        self.items_left, self.spent = items, 0
-        self.engine, self.bench = panel.engine, SimpleNamespace(labelled=dev)
-
-    def spend(self, items: int) -> None:
-        self.items_left, self.spent = self.items_left - items, self.spent + items
-        assert self.items_left >= 0
-
-
 def shown_to(panel: Panel, examples: list[Item], item: Item) -> str:
     """The prompt, by the tokenizer's own template."""
     turns = []
@@ -265,29 +219,6 @@ def test_an_example_is_not_shown_before_itself(panel: Panel, dev: Accuracy) -> N
     assert prompts[2] == shown_to(panel, list(dev.items[:2]), dev.items[2])
 
 
-def test_k_and_examples_are_the_best_on_the_rest_of_dev(panel: Panel, dev: Accuracy) -> None:
-    # of the first draws of 1, 2, 4, 8 examples of 12 items; 11 + 10 + 8 + 4 = 33 a round
-    purse = Purse(100, panel, dev)
-    found = few_shot.fit(drawn := Settings("delta", torch.ones(3), seed=3, trial=purse))
-    values, spent = [], 0
-    for chosen in few_shot.draws(12, 3):
-        others = [item for i, item in enumerate(dev.items) if i not in chosen]
-        rest = Accuracy(others, "likelihood", panel.engine.chat)
-        if spent + len(rest.items) > 100:
-            continue
-        spent += len(rest.items)
-        few = few_shot.FewShot(panel.engine, [dev.items[i] for i in chosen], dev)
-        answers = few.answers(rest)
-        right = [a == item.answer for a, item in zip(answers, rest.items, strict=True)]
-        values.append((float(np.mean(right)), [dev.items[i].id for i in chosen]))
-    assert [item.id for item in found.examples] == max(values, key=lambda pair: pair[0])[1]
-    assert purse.spent == spent <= 100
-    again = few_shot.fit(replace(drawn, trial=Purse(100, panel, dev)))
-    assert again.examples == found.examples
-    with pytest.raises(UserError, match="two dev examples"):
-        few_shot.fit(replace(drawn, trial=Purse(3, panel, dev)))
-
-
 def test_the_earliest_examples_go_where_the_context_window_is_full(
     panel: Panel, dev: Accuracy
 ) -> None:
@@ -305,13 +236,6 @@ def test_the_earliest_examples_go_where_the_context_window_is_full(
         few.shown(rest)
 
 
-def test_examples_show_letters_where_the_prompt_does() -> None:
-    item = Item("1", "Two plus two?", {"A": "four", "B": "five"}, "A")
-    shown = [few_shot.answer_of(item, how) for how in ("letter", "likelihood", "generate")]
-    assert shown == ["A", "four", "A"]
-    assert few_shot.answer_of(Item("2", "Two plus two?", None, "four"), "generate") == "four"
-
-
 def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
     texts = ["apple pear plum", "pear apple", "plum pear", "road car bus", "bus car", "car road"]
     clusters = cbtm.Clusters(texts, 2, seed=0)
@@ -327,23 +251,3 @@ def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
     panel = SimpleNamespace(answers=lambda asked: said)
     found = votes.prediction_merge(settings(panel=panel))
     assert found.answers(None) == ["B", "B", "C", ""]
-
-
-def test_what_is_asked_of_a_prompt_is_all_behind_the_template(panel: Panel) -> None:
-    text = panel.engine.chat("What is red?")
-    ((head, tail),) = as_users_words(panel.engine, [text])
-    assert head + tail == text and tail.startswith("What is red?") and "user" in head
-    assert as_users_words(panel.engine, ["no template here"]) == [("no", " template here")]
-
-
-def test_scores_that_are_not_numbers_answer_nothing() -> None:
-    assert votes.averaged([{"A": 0.0, "B": -1.0}, {"A": float("nan"), "B": 0.0}]) == ""
-    assert votes.averaged([{"A": -1.0, "B": -1.0}]) == "A"  # a tie
-
-
-def test_draws_leave_something_to_score() -> None:
-    drawn = list(few_shot.draws(5, 0))
-    assert sorted({len(chosen) for chosen in drawn}) == [1, 2, 4] and len(drawn) == 30
-    assert all(len(set(chosen)) == len(chosen) and max(chosen) < 5 for chosen in drawn)
-    assert drawn == list(few_shot.draws(5, 0)) != list(few_shot.draws(5, 1))
-    assert not list(few_shot.draws(1, 0))

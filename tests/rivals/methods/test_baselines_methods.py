@@ -4,22 +4,17 @@ experts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from trials import dense as dense_changes
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_rivals.methods import METHODS, load_method
 from pyswarmopt_rivals.methods.changes import as_adapter
 from pyswarmopt_rivals.methods.method import Merged
 
 EACH = [(name, space) for name in METHODS for space in load_method(name).spaces]
-DELTA = [name for name, space in EACH if space == "delta"]
 
 
 def merge(experts: list[Adapter], name: str, space: str | None = None, **options: object) -> Merged:
@@ -84,18 +79,6 @@ def test_identical_experts_give_that_expert(name: str, space: str, experts: list
         assert_close(found[f"{module}.weight"].double(), changes([experts[1]], module)[0])
 
 
-@pytest.mark.parametrize("name", DELTA)
-def test_the_error_is_that_of_what_was_cut(name: str, experts: list[Adapter]) -> None:
-    whole, cut = merge(experts, name, "delta"), merge(experts, name, "delta", rank=2)
-    # the size of the matrices
-    assert whole.error == 0.0 and merge(experts, name, "delta", rank=32).error < 1e-5
-    exact, kept = dense(whole), dense(cut)
-    assert all(change.a.shape[0] == 2 for change in cut.patch.low_rank.values())
-    lost = sum(float((change - kept[module]).norm()) ** 2 for module, change in exact.items())
-    all_ = sum(float(change.norm()) ** 2 for change in exact.values())
-    assert cut.error == pytest.approx((lost / all_) ** 0.5, rel=1e-3)
-
-
 def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() -> None:
     """docs/how-to/baselines.md says which is which: TIES keeps a fifth and has weight 1, task arithmetic
     weighs .4.
@@ -110,26 +93,6 @@ def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() 
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", DELTA)
-def test_unequal_experts_in_delta(name: str, make_expert: Callable[..., Path]) -> None:
-    """Ranks 4, 2, 3; the second adapts other modules. A module that one lacks is unchanged by
-    it.
-    """
-    paths = [
-        make_expert("a", 1),
-        make_expert("b", 2, rank=2, alpha=3, target_modules=["q_proj", "down_proj"]),
-        make_expert("c", 3, rank=3, use_rslora=True),
-    ]
-    loaded = [load_adapter(read_adapter(path)) for path in paths]
-    found = dense(merge(loaded, name, "delta"))
-    names = {module.split(".")[-2] for module in found}
-    assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "down_proj"}
-    assert all(torch.isfinite(change).all() for change in found.values())
-    if load_method(name).spaces != ("delta",):
-        with pytest.raises(UserError, match="use space delta"):
-            merge(loaded, name, "factor")
-
-
 # What each makes of whole experts
 
 
@@ -140,20 +103,6 @@ def test_uniform_soup_is_the_mean_of_the_changes_or_of_the_factors(experts: list
         b, a = sum(part.b for part in parts) / 3, sum(part.a for part in parts) / 3
         assert_close(delta[f"{module}.weight"].double(), changes(experts, module).mean(0))
         assert_close(factor[f"{module}.weight"], parts[0].scale * b @ a)
-
-
-def arc(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
-    angle = torch.acos((x * y).sum() / x.norm() / y.norm())
-    return (((1 - t) * angle).sin() * x + (t * angle).sin() * y) / angle.sin()
-
-
-def test_slerp_of_dense_changes(experts: list[Adapter]) -> None:
-    found = dense(merge(experts, "slerp", weights=(2.0, 1.0, 3.0)))
-    two = dense(merge(experts[:2], "slerp", weights=(0.7, 0.3)))
-    for module in experts[0].factors:
-        x, y, z = changes(experts, module)
-        assert_close(found[f"{module}.weight"].double(), arc(arc(x, y, 1 / 3), z, 1 / 2))
-        assert_close(two[f"{module}.weight"].double(), arc(x, y, 0.3))
 
 
 def test_knots_against_the_dense_svd(experts: list[Adapter]) -> None:

@@ -20,7 +20,6 @@ from trials import NearTo, flat
 
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_rivals.bench import Bench, as_patch
 from pyswarmopt_rivals.methods import load_method
 
 SCRIPT = Path(__file__).parents[3] / "research" / "benchmarks" / "peers" / "mergekit_check.py"
@@ -68,24 +67,6 @@ def test_lorahub_looks_at_the_weights_of_the_released_loop(
     assert all(torch.equal(one, other) for one, other in zip(ours.seen, theirs.seen, strict=True))
     best = min(looked, key=lambda pair: pair[0])[1]
     assert torch.equal(flat(found), flat(space.realise(torch.tensor(best, dtype=torch.float64))))
-
-
-def test_the_loss_is_of_the_right_answers_to_dev(bench: Bench) -> None:
-    """-ln P(right answer | question), the mean over dev, by a pass for each item."""
-    expert = as_patch(bench.experts[1])
-    found = bench.loss(expert)
-    bench.engine.load(expert)
-    losses = []
-    for item in bench.task.dev:
-        head, answer = bench.engine.chat(f"Question: {item.question}"), item.choices[item.answer]
-        start, ids = (
-            bench.engine.tokenizer(text, add_special_tokens=False)["input_ids"]
-            for text in (head, head + answer)
-        )
-        with torch.no_grad():
-            logprobs = bench.engine.model(torch.tensor([ids])).logits[0].log_softmax(-1)
-        losses.append(-sum(float(logprobs[t - 1, ids[t]]) for t in range(len(start), len(ids))))
-    assert found == pytest.approx(np.mean(losses), rel=1e-4)
 
 
 # mergekit itself

@@ -4,9 +4,7 @@ them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +12,7 @@ import torch
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_rivals.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.comparison.contestants import contestant, run
 from pyswarmopt_rivals.methods.changes import random_adapters
 
@@ -62,31 +60,3 @@ def test_the_search_on_random_adapters_never_takes_the_experts_scores(bench: Ben
 
 
 # Some items of dev
-
-
-def test_some_items_are_scored_as_among_all_and_charged_one_by_one(
-    bench: Bench, tmp_path: Path
-) -> None:
-    mine = replace(bench, store=Store(tmp_path / "results.jsonl"))
-    weights = torch.tensor([0.5, 1.0, -0.5], dtype=torch.float64)
-    patch = build_space("delta", bench.experts).realise(weights)
-    trial = Trial(mine, 30)
-    whole = trial.score(patch).per_item
-    found = trial.score(patch, [7, 2, 13])
-    assert list(found.per_item) == [whole[7], whole[2], whole[13]] and found.n == 3
-    assert trial.spent == 23
-    with pytest.raises(RuntimeError, match="spent"):
-        trial.score(patch, range(8))
-    assert trial.spent == 23
-    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
-    assert [row["what"] for row in rows] == ["words dev", "words dev 7,2,13"]
-    resumed = Trial(replace(bench, store=Store(tmp_path / "results.jsonl")), 30)
-    resumed.bench.engine.load(patch)
-    assert resumed.score(patch, [7, 2, 13]).per_item == found.per_item and resumed.spent == 3
-
-
-def test_a_module_that_changes_nothing_stays_so(bench: Bench) -> None:
-    expert = bench.experts[0]
-    first, own = next(iter(expert.factors.items()))
-    still = replace(expert, held={first: replace(own, b=torch.zeros_like(own.b))})
-    assert not random_adapters([still], 0)[0].factors[first].low_rank().dense().any()

@@ -31,15 +31,6 @@ def normal(seed: int, *shape: int) -> torch.Tensor:
 
 # TIES
 
-EXPERTS = torch.tensor(
-    [
-        [[9, -1, 2, -8, 1], [0, 7, -2, 1, 6], [1, -1, 5, 2, -3]],
-        [[-6, 1, -1, -4, 2], [3, -9, 1, 0, 2], [8, 0, -7, 1, 1]],
-        [[3, 0, 5, -2, 1], [-1, 4, 0, -7, 8], [1, 2, 6, -1, 0]],
-    ],
-    dtype=torch.float32,
-)
-
 
 def ties_in_loops(rows: list[list[float]], kept: int) -> list[float]:
     """Algorithm 1 of the paper, an entry at a time."""
@@ -77,16 +68,6 @@ def test_ties_is_algorithm_1(rows: list[list[float]], kept: int) -> None:
 # Pruning
 
 
-def test_keep_largest_by_hand() -> None:
-    assert sparsify.keep_largest(EXPERTS[:1], 0.2).nonzero()[:, 1:].tolist() == [
-        [0, 0],
-        [0, 3],
-        [1, 1],
-    ]
-    assert torch.equal(sparsify.keep_largest(EXPERTS, 1.0), EXPERTS)
-    assert sparsify.keep_largest(EXPERTS, 1e-6).count_nonzero() == 3  # one entry of each expert
-
-
 def test_breadcrumbs_by_hand() -> None:
     """Of 1, -2, ..., 10: a tenth from the top is 10; the next three are -8 to 9 without regard to
     sign.
@@ -122,16 +103,6 @@ def test_della_rates_by_hand() -> None:
     expected = torch.tensor([[[0.9, 0.85, 0.7, 0.8, 0.75], [0.7, 0.75, 0.8, 0.85, 0.9]]])
     torch.testing.assert_close(drop_rates(rows, density=0.2), expected)
     torch.testing.assert_close(drop_rates(torch.ones(2, 1), density=0.2), torch.full((2, 1), 0.8))
-
-
-def test_della_keeps_the_expectation() -> None:
-    row = torch.tensor([1.0, -2, 3, -4])
-    drawn = sparsify.magprune(row.repeat(40_000, 1), 0.3, torch.Generator().manual_seed(2))
-    stay = 1 - drop_rates(row, 0.3)
-    error = (row.abs() * ((1 - stay) / stay).sqrt() / 200).max()
-    assert (drawn.mean(0) - row).abs().max() < 5 * error
-    # 5 standard errors
-    torch.testing.assert_close((drawn != 0).float().mean(0), stay, atol=0.013, rtol=0)
 
 
 # Which sparsifier goes with which consensus
@@ -188,19 +159,6 @@ def test_slerp_of_four_goes_from_one_to_the_next(seed: int) -> None:
     np.testing.assert_allclose(found, point, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("gram", "expected"),
-    [
-        ([[1.0, 2.0], [2.0, 4.0]], [0.75, 0.25]),  # same direction
-        ([[1.0, -1.0], [-1.0, 1.0]], [0.75, 0.25]),  # opposite: no great circle is singled out
-        ([[1.0, 0.0], [0.0, 0.0]], [0.75, 0.25]),  # a zero vector has no direction
-    ],
-)
-def test_slerp_without_an_arc_is_linear(gram: list[list[float]], expected: list[float]) -> None:
-    found = slerp_weights(torch.tensor(gram, dtype=torch.float64), [3, 1])
-    np.testing.assert_allclose(found, expected)
-
-
 @given(seed=SEEDS)
 def test_karcher_minimises_the_squared_angles(seed: int) -> None:
     # within one half-space, so that the mean is unique
@@ -219,17 +177,6 @@ def test_karcher_minimises_the_squared_angles(seed: int) -> None:
     np.testing.assert_allclose(found, best / np.linalg.norm(best), atol=1e-5)
 
 
-def test_karcher_edges() -> None:
-    one = torch.ones(3, dtype=torch.float64)
-    opposite = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
-    assert karcher_weights(opposite, one[:2]).tolist() == [0.5, 0.5]
-    with_zero = torch.diag(torch.tensor([9.0, 0.0], dtype=torch.float64))
-    # the direction of one, the mean norm of both
-    assert karcher_weights(with_zero, one[:2]).tolist() == [0.5, 0.0]
-    same = torch.full((3, 3), 4.0, dtype=torch.float64)
-    assert karcher_weights(same, one).sum().item() == pytest.approx(1.0)
-
-
 # Model Stock
 
 
@@ -244,20 +191,6 @@ def test_model_stock_is_the_foot_of_the_perpendicular(seed: int, n: int, spread:
     np.testing.assert_allclose(
         model_stock_weights(torch.from_numpy(experts.T @ experts)), foot, rtol=1e-9
     )
-
-
-def test_model_stock_by_hand() -> None:
-    """Cosines 0.6, 0.3 and 0.3 have the mean 0.4: t = 3 * 0.4 / (1 + 2 * 0.4) = 2/3, a third of it
-    each.
-    """
-    gram = torch.tensor([[1.0, 0.6, 0.3], [0.6, 1.0, 0.3], [0.3, 0.3, 1.0]], dtype=torch.float64)
-    scale = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
-    for own in (gram, scale[:, None] * gram * scale):
-        assert model_stock_weights(own).tolist() == pytest.approx([2 / 9] * 3)
-    assert model_stock_weights(torch.eye(3, dtype=torch.float64)).tolist() == [0, 0, 0]
-    assert model_stock_weights(torch.eye(1, dtype=torch.float64)).tolist() == [1]
-    apart = torch.tensor([[1.0, -0.5], [-0.5, 1.0]], dtype=torch.float64)  # the base
-    assert model_stock_weights(apart).tolist() == [0, 0]
 
 
 # Truncation

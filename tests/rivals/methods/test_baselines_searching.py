@@ -18,7 +18,6 @@ from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
 from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
-from pyswarmopt_rivals.methods.searching.soups import greedy
 
 # Those that look at no gradients and no activations
 
@@ -62,16 +61,6 @@ def test_greedy_soup_is_recipe_1_of_the_paper(experts: list[Adapter]) -> None:
     assert len(trial.seen) == 5
 
 
-def test_an_ingredient_is_compared_with_the_soup_so_far() -> None:
-    """By hand: 2 and 0 are better together, 3 does not hurt, 1 is better than 2 alone but not than
-    the soup.
-    """
-    accuracy = {(0,): 0.6, (1,): 0.5, (2,): 0.7, (3,): 0.6}
-    accuracy |= {(2, 0): 0.8, (2, 0, 3): 0.8, (2, 0, 3, 1): 0.75}
-    assert greedy(4, lambda chosen: accuracy[tuple(chosen)], lambda: 9) == [2, 0, 3]
-    assert greedy(4, lambda chosen: accuracy[tuple(chosen)], lambda: 0) == [2]
-
-
 def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter]) -> None:
     u = torch.tensor([0.7, 0.2, 0.9, 0.4, 0.8, 0.6], dtype=torch.float64)
     weights, densities = (part.tolist() for part in decode(u))
@@ -94,34 +83,6 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
         torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_evolmerge_starts_in_the_middle_with_a_sixth_of_the_box(experts: list[Adapter]) -> None:
-    """The paper's 0.5 and 1/6: the two points that CMA-ES takes its mean and its step from."""
-    trial = NearTo(target(experts, [0.6, 0.3, 0.1], "delta"), 2)
-    run("evolmerge", experts, trial, "delta")
-    settings = replace(load_method("evolmerge").settings(3, "delta"), experts=experts)
-    for seen, place in zip(trial.seen, (1 / 3, 2 / 3), strict=True):
-        u = torch.full((6,), place, dtype=torch.float64)
-        torch.testing.assert_close(seen, flat(candidate(settings, u)))
-
-
-def test_pso_merging_starts_from_base_experts_and_sparse_experts(experts: list[Adapter]) -> None:
-    trial = NearTo(target(experts, [0.5, 0.5, 0.0], "delta"), 14)
-    run("pso-merging", experts, trial, "delta")
-    assert torch.count_nonzero(trial.seen[0]) == 0
-    for seen, expert in zip(trial.seen[1:4], experts, strict=True):
-        torch.testing.assert_close(seen, flat(as_patch(expert)), rtol=1e-4, atol=1e-6)
-    kept = [expert.factors[module] for expert in experts for module in expert.factors]
-    # the given ones stay whole
-    assert all(float(part.a.count_nonzero()) == part.a.numel() for part in kept)
-    share = [float(seen.count_nonzero()) / seen.numel() for seen in trial.seen[4:7]]
-    # eight in ten entries of both factors are dropped, and a change is a sum of four products
-    assert share == pytest.approx([1 - (1 - 0.2**2) ** 4] * 3, abs=0.02)
-    origin, basis = trial.seen[0], (torch.stack(trial.seen[1:7]) - trial.seen[0]).T
-    for vector in trial.seen[7:]:  # later particles are affine mixtures of the first seven
-        c = torch.linalg.lstsq(basis, (vector - origin)[:, None]).solution
-        torch.testing.assert_close(basis @ c[:, 0] + origin, vector, rtol=1e-3, atol=1e-5)
-
-
 def test_pso_mergings_constants_recovered_from_many_particles() -> None:
     """With p where a particle began and g moved, v' = (.2 - 2 r1) v + 2 r2 (g - x): both factors
     fill their ranges.
@@ -141,15 +102,6 @@ def test_pso_mergings_constants_recovered_from_many_particles() -> None:
     least, most = torch.stack(found).amin(0).tolist(), torch.stack(found).amax(0).tolist()
     assert least == pytest.approx([0.2 - 2, 0.0], abs=0.03)
     assert most == pytest.approx([0.2, 2.0], abs=0.03)
-
-
-def test_natural_niches_of_experts_without_changes_is_the_base(experts: list[Adapter]) -> None:
-    still = [
-        replace(expert, held={m: replace(f, b=0 * f.b) for m, f in expert.factors.items()})
-        for expert in experts
-    ]
-    goal = target(experts, [0.4, 0.3, 0.3], "delta")
-    assert not flat(run("natural-niches", still, NearTo(goal, 9))).any()
 
 
 def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Adapter]) -> None:

@@ -14,7 +14,6 @@ import torch
 from engine_reference import load_tiny
 from trials import flat, run
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -122,16 +121,6 @@ def test_trained_once_it_is_what_a_search_trains_from_there(
         assert torch.allclose(flat(found), expected, atol=1e-6)
 
 
-def test_without_a_budget_nothing_is_trained(tiny_base: Path, experts: list[Adapter]) -> None:
-    average = build_space("delta", experts).realise(torch.full((3,), 1 / 3, dtype=torch.float64))
-    little = trial(tiny_base, experts, [1.0, 0.0, 0.0], 79)
-    assert torch.allclose(flat(run("gradient", experts, little)), flat(average))
-    little = trial(tiny_base, experts, [1.0, 0.0, 0.0], 79)
-    assert not flat(run("finetune-dev", experts, little)).any()
-    best = trial(tiny_base, experts, [0.0, 1.0, 0.0], 96 + 79)
-    assert torch.allclose(flat(run("finetune-best", experts, best)), flat(as_patch(experts[1])))
-
-
 @pytest.mark.parametrize(
     ("budget", "chosen"), [(10**4, (0.2, 2)), (2 * 140 + 100, (0.2, 2)), (2 * 140 + 99, (0.1, 3))]
 )
@@ -166,10 +155,3 @@ def test_the_rate_and_the_epoch_with_the_best_held_out_probability_are_used(
     rates = [0.1, 0.2] if rate == 0.2 else [0.1]
     assert calls == [(tried, 5, None) for tried in rates for _ in range(2)] + [(rate, 10, epochs)]
     assert resident.spent == len(rates) * 4 * 10 * 3.5 + epochs * 10 * 2.5
-
-
-def test_items_without_answers_are_refused(tiny_base: Path, experts: list[Adapter]) -> None:
-    resident = trial(tiny_base, experts, [1.0, 0.0, 0.0], 1000)
-    resident.choices = []
-    with pytest.raises(UserError, match="has a right answer"):
-        run("finetune-dev", experts, resident)
