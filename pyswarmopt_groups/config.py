@@ -65,6 +65,10 @@ class CouncilConfig:
     split_seed: SplitSeed = 0
     skip_bad_rows: SkipBad = False
     scoring: Scoring = "auto"
+    max_new_tokens: Annotated[
+        int | None,
+        Option("Longest reply in tokens (128, or what fits the window).", "N", least=1),
+    ] = None
     dtype: Dtype = "auto"
     device: Device = "auto"
     threads: Threads = None

@@ -21,14 +21,20 @@ from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
 from pyswarmopt_groups.summary import correct, verdict_lines
-from pyswarmopt_groups.validate import check_members, check_task, usable
+from pyswarmopt_groups.validate import check_members, check_task, room_for_replies, usable
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import compare_paired, interval, score_of
-from pyswarmopt_llm.scores.metrics.accuracy import TRIAL, TRIED, choose_scoring, possible_scorings
+from pyswarmopt_llm.scores.metrics.accuracy import (
+    MAX_NEW_TOKENS,
+    TRIAL,
+    TRIED,
+    choose_scoring,
+    possible_scorings,
+)
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.scoring.record import Store
@@ -78,7 +84,6 @@ class Group:
             UserError: bad input.
         """
         named = [load_strategy(name) for name in config.strategies]
-        items = (*task.dev, *task.test)
         check_task(config, task)
         check_options(config)
         members = open_members(
@@ -89,8 +94,15 @@ class Group:
             threads=config.threads,
         )
         voters(members, config, task)  # find a wrong name before anything is written
-        group = cls(config, task, members, *usable(named, config, items, members))
+        group = cls(config, task, members, *usable(named, config, task, members))
         check_members(members, task, config.scoring, group.tolerant)
+        for member in members:
+            rooms = [
+                room_for_replies(strategy, member, task, len(members))
+                for strategy in group.strategies
+                if "texts" in strategy.needs
+            ]
+            member.reply_tokens = config.max_new_tokens or min([MAX_NEW_TOKENS, *rooms])
         return group
 
     @property

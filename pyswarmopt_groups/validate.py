@@ -8,15 +8,20 @@ from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.members.endpoint import EndpointMember
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member, Sampling
+from pyswarmopt_groups.negotiation.debate import first_turn, later_turn
+from pyswarmopt_groups.negotiation.societies import TRAITS
 from pyswarmopt_groups.registry import Strategy
 from pyswarmopt_groups.voting.selection import embedding_member
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.extras import missing_extra
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
 from pyswarmopt_llm.scores.metrics.metric import ACCURACY
 from pyswarmopt_llm.scores.metrics.objectives import check_window
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Task
+from pyswarmopt_llm.scores.tasks.types import SPLITS, Task
 from pyswarmopt_llm.tokens.members import check_templates, has_template
 
+DEBATES = ("negotiation.refinement:refine", "negotiation.societies:society")
+SHORTEST = 8  # tokens of a reply that can hold an answer
 _PROBE = "Reply with the word: ready"
 
 
@@ -73,10 +78,27 @@ def check_members(
             check_window(task, scoring, member.base.engine, model=member.name)
 
 
+def room_for_replies(strategy: Strategy, member: Member, task: Task, speakers: int) -> int:
+    """Most tokens of a reply, so that the longest turn of a strategy fits a member's context window.
+
+    In a debate a turn holds everybody's latest replies beside the question, and the next one follows.
+    """
+    items = (*task.dev, *task.test)
+    turns = [first_turn(item, task.prompt) for item in items]
+    replies = 1
+    if strategy.function in DEBATES:
+        trait = TRAITS["e"] if strategy.arguments else ""
+        speakers = len(str(strategy.arguments[0])) if strategy.arguments else speakers
+        turns = [f"{trait}\n{later_turn(item, task.prompt, '', [''])}" for item in items]
+        replies = 1 + speakers
+    room = member.room(turns) if isinstance(member, LocalMember) else None
+    return MAX_NEW_TOKENS if room is None else room // replies
+
+
 def usable(
     strategies: Sequence[Strategy],
     config: CouncilConfig,
-    items: Sequence[Item],
+    task: Task,
     members: Sequence[Member],
 ) -> tuple[list[Strategy], dict[str, str]]:
     """The strategies supported by these items and members, and why the others are skipped.
@@ -86,7 +108,7 @@ def usable(
     """
     reasons: dict[str, str] = {}
     for strategy in strategies:
-        first = next(_reasons(strategy, config, items, members), None)
+        first = next(_reasons(strategy, config, task, members), None)
         why = first or missing_extra(strategy.module)
         if why is not None:
             reasons[strategy.name] = why
@@ -100,11 +122,12 @@ def usable(
 def _reasons(
     strategy: Strategy,
     config: CouncilConfig,
-    items: Sequence[Item],
+    task: Task,
     members: Sequence[Member],
 ) -> Iterator[str]:
     """Why a strategy cannot be used, each with the remedy."""
     needs = strategy.needs
+    items = (*task.dev, *task.test)
     if "reward" in needs and not strategy.value("model"):
         yield f"needs a reward model; write {strategy.usage}, or remove the strategy"
     if config.epsilon is not None and {"texts", "likelihoods", "embeddings"}.intersection(needs):
@@ -119,6 +142,16 @@ def _reasons(
             "chooses among options, which not all examples have; give others, or all that can: all"
         )
     yield from _unable(strategy, members)
+    for member in members if "texts" in needs else ():
+        room = room_for_replies(strategy, member, task, len(members))
+        if room < (config.max_new_tokens or SHORTEST):
+            what = f"set `max_new_tokens` to at most {room}"
+            if room < SHORTEST:
+                what = "choose another strategy, or a model with a larger window"
+            yield (
+                f"needs room for the longest example and everybody's replies, which the context "
+                f"window of {member.name} does not have; {what}"
+            )
 
 
 def _unable(strategy: Strategy, members: Sequence[Member]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any, TypeVar
 
 from pyswarmopt_groups.members.protocol import (
@@ -40,6 +40,7 @@ class CachedMember(Member):
         self.member = member
         self._store = store
         self.gives_likelihoods = member.gives_likelihoods
+        self.reply_tokens = member.reply_tokens
         self.count = member.count  # type: ignore[method-assign]
 
     def answer(
@@ -53,6 +54,7 @@ class CachedMember(Member):
 
     def generate(self, prompts: Sequence[str], how: Sampling = GREEDY) -> list[Texts]:
         """See `Member`."""
+        how = replace(how, max_new_tokens=self.longest(how))
         requests = [["generate", prompt, *astuple(how)] for prompt in prompts]
         return self._cached(prompts, requests, lambda some: self.member.generate(some, how), Texts)
 

@@ -73,7 +73,7 @@ class EndpointMember(Member):
         Raises:
             MemberDown: the server refuses, or does not respond.
         """
-        options: dict[str, Any] = {"max_tokens": how.max_new_tokens}
+        options: dict[str, Any] = {"max_tokens": self.longest(how)}
         draws = [options]
         if how.temperature:
             draws = [

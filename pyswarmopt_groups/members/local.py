@@ -66,6 +66,15 @@ class LocalMember(Member):
         engines = (base.engine, *base.engine.members.values())
         self.models = [engine for engine in engines if isinstance(engine, TransformersEngine)]
 
+    def room(self, turns: Sequence[str]) -> int | None:
+        """Tokens of its context window beside the longest of these user turns; None if unknown."""
+        rooms = [
+            model.window - max(model.count_tokens(model.chat(turn)) for turn in turns)
+            for model in self.models
+            if model.window is not None
+        ]
+        return min(rooms, default=None)
+
     def use_day(self, day: str) -> None:
         """See `Member.use_day`."""
         use_day(self.base.engine, day)
@@ -97,14 +106,14 @@ class LocalMember(Member):
         chats = [engine.chat(prompt) for prompt in prompts]
         written: list[tuple[str, ...]]
         if how.temperature == 0.0:
-            written = [(text,) for text in engine.generate(chats, how.max_new_tokens)]
+            written = [(text,) for text in engine.generate(chats, self.longest(how))]
         elif engine not in self.models:
             raise UserError(
                 f"{self.name}: a mixture writes greedily only; remove it, or set `temperature` 0"
             )
         else:
             draws = Draws(how.temperature, how.n, how.seed)
-            samples = draws.replies(engine, chats, how.max_new_tokens)
+            samples = draws.replies(engine, chats, self.longest(how))
             written = list(zip(*samples, strict=True))
         replies = []
         for texts, prompt in zip(written, prompts, strict=True):

@@ -84,12 +84,14 @@ def shared_cost(likelihoods: Sequence[Likelihood]) -> int:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Settings of generation: `n` texts per prompt; at temperature 0 a greedy one."""
+    """Settings of generation: `n` texts per prompt; at temperature 0 a greedy one. Texts are never
+    longer than a member's `reply_tokens`.
+    """
 
     n: int = 1
     temperature: float = 0.0
     seed: int = 0
-    max_new_tokens: int = MAX_NEW_TOKENS
+    max_new_tokens: int | None = None
 
 
 GREEDY = Sampling()
@@ -104,9 +106,11 @@ class Member:
 
     Attributes:
         gives_likelihoods: whether `likelihoods` is available.
+        reply_tokens: longest text that it writes, in tokens.
     """
 
     gives_likelihoods = False
+    reply_tokens = MAX_NEW_TOKENS
 
     def __init__(self, name: str, fingerprint: str) -> None:
         self.name = name
@@ -115,6 +119,10 @@ class Member:
     def refuse(self) -> NoReturn:
         """Raise an error that says why there is no response."""
         raise NotImplementedError
+
+    def longest(self, how: Sampling) -> int:
+        """Most tokens of a text."""
+        return min(how.max_new_tokens or self.reply_tokens, self.reply_tokens)
 
     def use_day(self, day: str) -> None:
         """Use this day, in ISO format, as today's; ignored by members without prompts."""

@@ -44,7 +44,8 @@ def skipped(
     items = quiz("AB", 1) if options else [Item("0", "Question 0?", None, "x")]
     config = CouncilConfig(("a", "b"), task=task, skip=skip)
     strategies = [load_strategy(name) for name in names] or EVERY
-    return usable(strategies, config, items, [Scripted("a"), Scripted("b")])[1]
+    task_of = Task("t", (), tuple(items))
+    return usable(strategies, config, task_of, [Scripted("a"), Scripted("b")])[1]
 
 
 def test_what_a_strategy_needs_decides_whether_it_is_skipped() -> None:

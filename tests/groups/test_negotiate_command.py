@@ -54,6 +54,18 @@ def test_all_negotiations_by_one_command(
     assert debating == reflecting
 
 
+def test_replies_are_as_long_as_the_window_has_room_for_and_too_long_ones_are_refused(
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is asked; the example's models have windows of 256 tokens."""
+    out = tmp_path / "run"
+    for length, said in ((1000, "--strategy refine: needs room"), (5, "")):
+        words = ["--strategy", "refine", "--max-new-tokens", length, "--out", out]
+        code, _, err = swarm_llm(capsys, "negotiate", *given, *words)
+        assert code == (2 if said else 0) and said in err
+        assert out.exists() is not bool(said)
+
+
 # Distillation
 
 

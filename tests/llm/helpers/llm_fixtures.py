@@ -326,7 +326,7 @@ def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = LocalMember.generate
 
     def cut(self: Any, prompts: Any, how: Sampling = GREEDY) -> Any:
-        return whole(self, prompts, replace(how, max_new_tokens=min(how.max_new_tokens, 10)))
+        return whole(self, prompts, replace(how, max_new_tokens=min(how.max_new_tokens or 10, 10)))
 
     monkeypatch.setattr(LocalMember, "generate", cut)
 
