@@ -100,7 +100,9 @@ def show(found: Found, heading: str, seeds: int) -> None:
     )
     ranks = mean_ranks(found)
     if len(found) > 1 and len(ranks) > 1:
-        told = ", ".join(f"{name} {ranks[name]:.2g}" for name in sorted(ranks, key=ranks.__getitem__))
+        told = ", ".join(
+            f"{name} {ranks[name]:.2g}" for name in sorted(ranks, key=ranks.__getitem__)
+        )
         console.print(f"mean rank over {counted(len(found), 'function')}: {told}")
 
 

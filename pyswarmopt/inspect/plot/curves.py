@@ -90,7 +90,9 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def front(result: MultiResult, ax: Axes | None = None, objectives: tuple[int, int] = (0, 1)) -> Axes:
+def front(
+    result: MultiResult, ax: Axes | None = None, objectives: tuple[int, int] = (0, 1)
+) -> Axes:
     """The front of a search with several objectives, over all evaluated points if they were kept.
 
     Args:

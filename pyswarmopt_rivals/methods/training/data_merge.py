@@ -40,19 +40,23 @@ def schedule(
     Raises:
         InvalidOption: a value is not given, and not the same in all cards.
     """
-    found = set()
-    for expert in experts:
-        card = expert.path / "README.md"
-        text = card.read_text(encoding="utf-8") if card.is_file() else ""
-        match = CARD.search(text)
-        found.add((float(match["lr"]), float(match["epochs"])) if match else None)
-    if None in (lr, epochs) and (len(found) > 1 or None in found):
+    cards = {_of_card(expert) for expert in experts}
+    card_lr, card_epochs = cards.pop() if len(cards) == 1 else (None, None)
+    lr = card_lr if lr is None else lr
+    epochs = card_epochs if epochs is None else epochs
+    if lr is None or epochs is None:
         why = "the adapters' cards do not say one rate and number of epochs for all"
         raise InvalidOption("data_lr", lr, f"{why}; set `data_lr` and `data_epochs` as they were")
-    for of_card in found - {None}:
-        lr = of_card[0] if lr is None else lr
-        epochs = of_card[1] if epochs is None else epochs
     return TrainingOptions(lr=lr, epochs=epochs, heldout=0)
+
+
+def _of_card(expert: AdapterInfo) -> tuple[float | None, float | None]:
+    """Peak learning rate and epochs, as an adapter's card says."""
+    card = expert.path / "README.md"
+    match = CARD.search(card.read_text(encoding="utf-8")) if card.is_file() else None
+    if match is None:
+        return None, None
+    return float(match["lr"]), float(match["epochs"])
 
 
 def execute(settings: Settings) -> Merged:
