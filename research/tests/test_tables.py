@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from laboratory import ROOT, script
 from scipy import stats
@@ -17,6 +18,7 @@ chart = script("chart")
 experts_tables = script("experts_tables")
 evidence = script("outcomes")
 tables = script("tables")
+trial_tables = script("trial_tables")
 written_tables = script("written_tables")
 
 MARKED = [page for page in tables.pages() if "<!-- table: " in page.read_text(encoding="utf-8")]
@@ -78,6 +80,24 @@ def test_the_faq_names_the_differences_of_the_outcomes() -> None:
         pair = compare_paired(*read.pairs(tables.SEARCH, tables.BASE, tasks))
         assert sentence.format(f"{100 * pair.difference:.1f}") in text
         assert f"({tables.p_value(pair.p_value)})" in text
+
+
+@pytest.mark.parametrize("form", ["choices", "written"])
+def test_the_front_leaves_no_stronger_control_out(form: str) -> None:
+    """Nothing in the trial that is not the search itself has more on the claimed tasks."""
+    scores: dict[str, dict[tuple[int, str], float]] = {}
+    for line in evidence.lines("trial"):
+        if line["form"] == form and line["task"] in ("t4", "t5", "t6") and line["build"] < 3:
+            right = np.mean([float(value) for value in line["test"]])
+            scores.setdefault(line["row"], {})[line["build"], line["task"]] = right
+    controls = {
+        row: np.mean(list(found.values()))
+        for row, found in scores.items()
+        if len(found) == 9 and not row.startswith("default")
+    }
+    assert {"best expert", "greedy-soup", "swarm delta segments", "data-merge"} <= set(controls)
+    shown = float(trial_tables.beside_strongest(form)[1].split(",")[0])
+    assert shown == pytest.approx(max(controls.values()), abs=0.0005)
 
 
 def test_the_chart_was_drawn_from_the_outcomes() -> None:

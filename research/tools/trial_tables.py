@@ -223,6 +223,35 @@ def difference(scores: Scores, first: str, second: str) -> str:
     return f"{text}, ahead on {ahead} of {len(gains)}"
 
 
+CLAIMED = ("t4", "t5", "t6")  # the tasks that nothing was chosen on
+OURS = "default"
+
+
+def beside_strongest(form: str) -> list[str]:
+    """Best expert, strongest of all controls, the search, and their difference, on the claimed tasks
+    of three builds; the interval and p are over the builds.
+    """
+    scores = read(form)
+    jobs = [(build, task) for build in ALL for task in CLAIMED]
+    tests = {
+        row: [found[job]["test"] for job in jobs]
+        for row, found in scores.items()
+        if all(job in found for job in jobs)
+    }
+    controls = {row: fmean(test) for row, test in tests.items() if not row.startswith(OURS)}
+    rival = max(controls, key=lambda row: controls[row])
+    gains = dict(zip(jobs, map(float.__sub__, tests[OURS], tests[rival]), strict=True))
+    low, high = interval(gains)
+    of_builds = [fmean(gains[build, task] for task in CLAIMED) for build in ALL]
+    p_value = stats.ttest_1samp(of_builds, 0).pvalue
+    return [
+        f"{fmean(tests[BEST]):.3f}",
+        f"{controls[rival]:.3f}, {LABELS[rival]}",
+        f"{fmean(tests[OURS]):.3f}",
+        f"{100 * fmean(of_builds):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}], p = {p_value:.2f}",
+    ]
+
+
 STARTS = ("base", "best expert", "mixture")
 EPOCHS = range(5)
 
