@@ -21,7 +21,7 @@ from pyswarmopt_llm.common.options import MACHINE, Option
 Memory = Annotated[
     str | None,
     Option(
-        "With a dry run: does it fit into 24GB, or how long takes an RTX4090?",
+        "With a dry run: does it fit into a GPU of this size, such as 24GB?",
         "SIZE",
         MACHINE,
         hidden=True,

@@ -14,10 +14,10 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
-import scipy  # its parts are loaded on use
+import scipy.stats
 
 from pyswarmopt.base.arrays import Floats
 
@@ -31,7 +31,6 @@ Questions = Sequence[Hashable]  # identity of each item's question
 LEVEL = 0.05  # level of tests; intervals have 95% unless stated
 POWER = 0.8
 PSEUDO = math.sqrt(0.5)  # share of the largest difference; the square of a full one is halved
-RANGE = 0.8  # confidence of a range of numbers of items
 # share of the largest difference; smaller differences are rounding errors of sums
 ROUNDING = 1e-9
 NO_ENDS = (-math.inf, math.inf)
@@ -191,28 +190,18 @@ def interval(
     """
     values = by_question(score_of(per_item).per_item, questions)
     if np.isin(values, (0.0, 1.0)).all() and (scale is None or scale == (0.0, 1.0)):
-        method = _wilson if confidence <= 1 - LEVEL else _clopper_pearson
-        return method(int(values.sum()), values.size, confidence)
+        method: Literal["wilson", "exact"] = "wilson" if confidence <= 1 - LEVEL else "exact"
+        return _share(int(values.sum()), values.size, confidence, method)
     sample = np.append(values, scale or assumed_scale(per_item))
     if scale is None:
         scale = (0.0, 1.0) if 0.0 <= min(per_item) <= max(per_item) <= 1.0 else NO_ENDS
     return estimate(float(sample.mean()), [sample]).interval(1 - confidence, scale)
 
 
-def _wilson(hits: int, n: int, confidence: float) -> Ends:
-    z = float(scipy.special.ndtri((1 + confidence) / 2))
-    share = hits / n
-    weight = z * z / n
-    half = math.sqrt(weight * (share * (1 - share) + weight / 4))
-    low, high = ((share + weight / 2 + side) / (1 + weight) for side in (-half, half))
-    return (low if hits else 0.0), (high if hits < n else 1.0)
-
-
-def _clopper_pearson(hits: int, n: int, confidence: float) -> Ends:
-    tail = (1 - confidence) / 2
-    low = float(scipy.special.betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
-    high = float(scipy.special.betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
-    return low, high
+def _share(hits: int, n: int, confidence: float, method: Literal["wilson", "exact"]) -> Ends:
+    """The interval of a share; its ends are exactly 0 without hits, and 1 without misses."""
+    low, high = scipy.stats.binomtest(hits, n).proportion_ci(confidence, method)
+    return (float(low) if hits else 0.0), (float(high) if hits < n else 1.0)
 
 
 def assumed_scale(values: Sequence[float] | Floats) -> Ends:
@@ -352,13 +341,13 @@ def _mcnemar(signs: Floats, level: float) -> PairedTest:
     """
     differ = signs[signs != 0]
     share = differ.size / signs.size
-    shares = _wilson(differ.size, signs.size, 1 - level)
+    shares = _share(differ.size, signs.size, 1 - level, "wilson")
     if not differ.size:
         return PairedTest(1.0, (-shares[1], shares[1]))
     gained = int((differ > 0).sum())
     mean = float(differ.mean())
-    low, high = _clopper_pearson(gained, differ.size, 1 - level)
-    p_value = min(1.0, 2 * scipy.special.bdtr(min(gained, differ.size - gained), differ.size, 0.5))
+    low, high = _share(gained, differ.size, 1 - level, "exact")
+    p_value = scipy.stats.binomtest(gained, differ.size).pvalue
     lower = -_product_end(-mean, 1 - 2 * low, share, shares)
     upper = _product_end(mean, 2 * high - 1, share, shares)
     return PairedTest(float(p_value), (lower, upper))
@@ -373,25 +362,20 @@ def _product_end(mean: float, end: float, share: float, shares: Ends) -> float:
     return min(farthest, share * mean + error)
 
 
-Needed = tuple[int, int | None]  # least and most items
-
-
 def items_needed(
     differences: Sequence[float] | Floats, questions: Questions | None = None
-) -> Needed | None:
-    """The range of the number of items needed for a significant difference with probability
-    `POWER`, by the normal approximation, which is good from 50 items on.
+) -> int | None:
+    """The number of items with which a difference as large as the mean of these is significant with
+    probability `POWER`, by the normal approximation, which is good from 50 items on.
 
-    Simulated with 50 and 200 items, the range contains the number for the true difference in 75% to
-    85% of samples: its ends are the numbers for both ends of an 80% interval of the difference.
+    The true difference may be another: the number says what it takes to show the observed one.
 
     Returns:
-        Least and greatest number; the greatest is None if the difference may be 0. None for a
-        difference of 0 (up to rounding), or fewer than two items.
+        None for a difference of 0 (up to rounding), or fewer than two items.
 
     Example:
-        >>> items_needed([1.0] * 10 + [0.0] * 90), items_needed([1.0] * 10 + [-1.0] * 9 + [0.0] * 81)
-        ((37, 192), (341, None))
+        >>> items_needed([1.0] * 10 + [0.0] * 90), items_needed([1.0] * 2 + [-1.0] + [0.0] * 97)
+        (72, 2371)
         >>> items_needed([0.1, 0.2, -0.3])  # whose sum is 5.6e-17
     """
     d = by_question(differences, questions)
@@ -400,17 +384,12 @@ def items_needed(
     return needed(estimate(float(d.mean()), [d]), len(differences))
 
 
-def needed(found: Estimate, n: int) -> Needed | None:
+def needed(found: Estimate, n: int) -> int | None:
     """`items_needed` for a difference estimated from n items."""
     if not found.value or not found.error:
         return None
-    low, high = found.interval(1 - RANGE)
-    nearest, farthest = sorted((abs(low), abs(high)))
-    factor = (
-        n * ((scipy.special.ndtri(1 - LEVEL / 2) + scipy.special.ndtri(POWER)) * found.error) ** 2
-    )
-    most = math.ceil(factor / nearest**2) if low * high > 0 else None
-    return math.ceil(factor / farthest**2), most
+    quantiles = scipy.special.ndtri(1 - LEVEL / 2) + scipy.special.ndtri(POWER)
+    return math.ceil(n * (quantiles * found.error / found.value) ** 2)
 
 
 def chance_bound(option_counts: Sequence[int], level: float) -> float:
@@ -443,8 +422,8 @@ class Comparison:
         n: number of items.
         gained: items on which the first is better.
         lost: items on which the second is better.
-        items_needed: least and most items needed for a difference of this size to be significant at
-            5% with 80% probability, see `items_needed`; None without a difference.
+        items_needed: items needed for a difference of this size to be significant at 5% with 80%
+            probability, see `items_needed`; None without a difference.
     """
 
     difference: float
@@ -453,7 +432,7 @@ class Comparison:
     n: int
     gained: int
     lost: int
-    items_needed: Needed | None
+    items_needed: int | None
 
     @property
     def sign(self) -> int:
@@ -463,8 +442,7 @@ class Comparison:
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
-        needed = self.items_needed and list(self.items_needed)
-        return {**asdict(self), "interval": list(self.interval), "items_needed": needed}
+        return {**asdict(self), "interval": list(self.interval)}
 
 
 def compare_paired(

@@ -128,7 +128,7 @@ def _origin(found: Findings) -> str:
         trained = "It was then fine-tuned on the dev examples."
     if found.result.best.trained and found.result.expert_iteration is not None:
         trained = "It was then trained on its own best replies (expert iteration)."
-    evaluations = counted(found.result.cost.evaluations, "evaluation")
+    evaluations = counted(found.result.evaluations, "evaluation")
     search = f"found in {evaluations} by {plain(method(about))}"
     experts = f"{of}{counted(len(weights), 'expert')}, {search}. {trained}"
     return about.kind.description.format(base=code(about.base), experts=experts)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from pyswarmopt.base.words import counted, cut
 from pyswarmopt_llm.common.config import search_command
-from pyswarmopt_llm.common.events import duration
+from pyswarmopt_llm.common.events import duration, listed
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.commands import next_steps, with_relative_paths
 from pyswarmopt_llm.report.phrases import mixture_name, one_line, score_text, tested
@@ -294,14 +294,14 @@ def notes(result: Result) -> Iterator[str]:
         task = f"{one_line(name)}: " if result.several_tasks else ""
         yield f"{task}{changes(pair)}"
     yield from _named_scores(result)
-    for name, use in result.cost.judge.items():
+    for name, use in result.judge.items():
         tokens = counted(use.prompt_tokens + use.completion_tokens, "token")
         cost = "" if use.cost is None else f", cost {use.cost:.4g}"
         yield f"{one_line(name)}: {counted(use.requests, 'request')}, {tokens}{cost}."
     if result.graph is not None:
         yield f"Graph: {one_line(result.graph)}."
-    if result.cost.workers and result.cost.workers.failures:
-        failures = result.cost.workers.failures.items()
+    if result.workers and result.workers.failures:
+        failures = result.workers.failures.items()
         each = ", ".join(f"{one_line(kind)} {count}" for kind, count in failures)
         yield f"Workers that failed were replaced, and no result was lost: {each}."
 
@@ -314,7 +314,10 @@ def _notes_on_training(result: Result) -> Iterator[str]:
     elif gain := result.lead("mixture"):
         before = _test_of(result, "mixture")
         yield f"Without training it scores {before:.3f} on test; training: {tested(gain)}."
-    if result.expert_iteration and result.expert_iteration.spare:
+    learnt = [name for name in result.learnt if result.coefficients.get(name)]
+    if learnt:
+        yield f"Its dev score is not held out: {listed(learnt)} had learnt some of the examples."
+    elif result.expert_iteration and result.expert_iteration.spare:
         yield "On dev it is scored on prompts that it was not trained on."
     else:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
@@ -328,7 +331,7 @@ def _notes_on_dev(result: Result) -> Iterator[str]:
     if test and dev.interval[0] > max(test.difference, 0):
         yield (
             f"The gain on dev, {dev.difference:+.3f}, does not hold on test: the mixture was "
-            f"selected from {counted(result.cost.evaluations, 'evaluation')}."
+            f"selected from {counted(result.evaluations, 'evaluation')}."
         )
     if warning := few(dev.n):
         yield warning
@@ -382,22 +385,21 @@ def _named_scores(result: Result) -> Iterator[str]:
 
 def costs(result: Result) -> dict[str, str]:
     """Cost -> its value, in words."""
-    cost = result.cost
-    share = cost.seconds_scoring / cost.seconds if cost.seconds else 0.0
+    share = result.seconds_scoring / result.seconds if result.seconds else 0.0
     found = {
-        "Evaluations": f"{cost.evaluations:,}",
-        "Examples scored": f"{cost.item_evaluations:,}",
+        "Evaluations": f"{result.evaluations:,}",
+        "Examples scored": f"{result.item_evaluations:,}",
         "Scoring": one_line(result.scoring),
-        "Time": f"{duration(cost.seconds)} ({share:.0%} scoring)",
-        "Peak memory": f"{cost.peak_memory_bytes / 2**30:.1f} GiB",
+        "Time": f"{duration(result.seconds)} ({share:.0%} scoring)",
+        "Peak memory": f"{result.peak_memory_bytes / 2**30:.1f} GiB",
         "Stopped by": ", ".join(f"{name} {one_line(value)}" for name, value in result.stop.items()),
     }
     if use := result.expert_iteration:
         rounds = counted(use.rounds, "round")
         found["Expert iteration"] = f"{rounds}, {use.replies:,} replies, {use.tokens:,} tokens"
-    if cost.passes_rivals is not None:
-        time = duration(cost.seconds_rivals or 0)
-        found["Controls"] = f"{cost.passes_rivals:,} forward passes, {time}, counted separately"
+    if result.passes_rivals is not None:
+        time = duration(result.seconds_rivals or 0)
+        found["Controls"] = f"{result.passes_rivals:,} forward passes, {time}, counted separately"
     return found
 
 

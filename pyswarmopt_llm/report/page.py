@@ -11,7 +11,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import SMALL, split_small_weights
+from pyswarmopt_llm.common.events import SMALL, mixture_text, split_small_weights
 from pyswarmopt_llm.report.commands import usage, with_relative_paths
 from pyswarmopt_llm.report.findings import combination, costs, findings, macro_f1, method
 from pyswarmopt_llm.report.pages import TextTable, render
@@ -165,16 +165,14 @@ def _task_tables(result: Result) -> Iterator[TextTable]:
 
 def _front_tables(result: Result) -> Iterator[TextTable]:
     """The points of the Pareto front."""
-    if result.front is None or not result.front.points:
+    if not result.front:
         return
     tasks = list(result.best.dev.tasks)
-    columns = [(task, split) for task in tasks for split in SPLITS]
     rows = []
-    for point in result.front.points:
-        cells = [score_text(point.get(split, {}).get(task)) for task, split in columns]
-        rows.append([point["folder"], *cells])
-    headings = ["", *(f"{task}, {split}" for task, split in columns)]
-    yield TextTable("The Pareto front", headings, rows)
+    for point in result.front:
+        scores = [score_text(point.dev[task]) for task in tasks]
+        rows.append([mixture_text(point.coefficients), *scores])
+    yield TextTable("The Pareto front", ["mixture", *(f"{task}, dev" for task in tasks)], rows)
 
 
 def heat(errors: LabelErrors) -> list[list[int]]:

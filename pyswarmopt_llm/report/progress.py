@@ -288,6 +288,10 @@ def planned(plan: PlannedCost) -> Iterator[str]:
     yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an example"
     machine = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
     yield f"at most {duration(plan.seconds)} on this machine ({machine}), from one timed batch"
+    yield "of these " + ", ".join(
+        f"{name.replace('rivals', 'controls')} {duration(spent)}"
+        for name, spent in plan.phases.items()
+    )
     free = "" if plan.free_bytes is None else f"; {gib(plan.free_bytes)} are free"
     yield f"memory: {gib(plan.memory_bytes)}{free}"
     yield from map(one_line, plan.notes)

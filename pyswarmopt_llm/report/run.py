@@ -13,7 +13,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.common.files.regular import refuse_link, write_text
+from pyswarmopt_llm.common.files.regular import refuse_link, user_path, write_text
 from pyswarmopt_llm.common.own import named
 from pyswarmopt_llm.report.card import licence_of, model_card
 from pyswarmopt_llm.report.findings import verdict
@@ -51,7 +51,9 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         0.62
     """
     with _listening(on_event) as listener:
-        return _judged(job.search(config, listener, write_for_people))
+        found = job.search(config, listener)
+    write_for_people(found)
+    return _judged(found)
 
 
 def resume(
@@ -80,8 +82,11 @@ def resume(
     from pyswarmopt_llm.searching import resuming
 
     names = [named(each) for each in allowed]
+    finished = Run(user_path(run)).result is not None
     with _listening(on_event) as listener:
-        return _judged(resuming.resume(run, listener, names, write_for_people))
+        found = resuming.resume(run, listener, names)
+    write_for_people(found, missing=finished)
+    return _judged(found)
 
 
 @contextmanager
@@ -104,23 +109,24 @@ def _judged(found: SearchResult) -> SearchResult:
     return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
 
 
-def write_for_people(run: Run, result: Result, tasks: Mapping[str, Task] | None) -> None:
+def write_for_people(found: SearchResult, missing: bool = False) -> None:
     """Write the model card and the report; a failure is only logged.
 
     Card and report depend on strangers' files and on libraries; the result, written earlier, does
     not.
 
     Args:
-        run: run directory.
-        result: result of the run.
-        tasks: name -> task; None if the run was already finished: only missing files are written.
+        found: a finished search.
+        missing: whether to write only missing files.
     """
+    run = Run(found.run)
+    result = Result.from_json(found.result)
     card = run.path / "best" / "README.md"
     page = run.path / "report.html"
-    if tasks is not None or not card.exists():
+    if not (missing and card.exists()):
         _in_spite(card, run, partial(write_card, run, result))
-    if tasks is not None or not page.exists():
-        _in_spite(page, run, lambda: write_page(run, result, unchanged_tasks(run, tasks)))
+    if not (missing and page.exists()):
+        _in_spite(page, run, lambda: write_page(run, result, unchanged_tasks(run)))
 
 
 def _in_spite(file: Path, run: Run, write: Callable[[], object]) -> None:
@@ -133,10 +139,8 @@ def _in_spite(file: Path, run: Run, write: Callable[[], object]) -> None:
         log.warning("%s: not written (%s); the result is complete: %s writes it", file, why, again)
 
 
-def unchanged_tasks(run: Run, tasks: Mapping[str, Task] | None = None) -> Mapping[str, Task]:
-    """The given tasks, or else the run's tasks with unchanged files."""
-    if tasks is not None:
-        return tasks
+def unchanged_tasks(run: Run) -> Mapping[str, Task]:
+    """The run's tasks with unchanged files."""
     try:
         tasks = load_split(run.config)
     except UserError as error:

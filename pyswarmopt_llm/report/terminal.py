@@ -101,7 +101,7 @@ def _below_scores(run: Path, findings: Findings) -> Iterator[str]:
     yield from findings.notes[:NOTES]
     if len(result.coefficients) > 1:
         yield f"Mixture: {mixture_text(result.coefficients)}"
-    yield f"Cost: {result.cost.evaluations:,} evaluations, {duration(result.cost.seconds)}"
+    yield f"Cost: {result.evaluations:,} evaluations, {duration(result.seconds)}"
     more = len(findings.notes) - NOTES
     notes = f", with {more} more notes" if more > 0 else ""
     yield f"Files: {run}/best; report: {run}/report.html{notes}"

@@ -33,6 +33,7 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
         drawn = job.with_settings(settings=settings, draws=1, **budgets)
         name = f"draw-{number:02d}"
         run.begin()
+        run.draw = number
         best = find(drawn, run, tell, name).chosen.value
         new = [row for row in run.rows if (row.phase, row.key) not in seen]
         seen |= {(row.phase, row.key) for row in new}
@@ -49,6 +50,7 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
         "examples."
     )
     run.begin()
+    run.draw = 1 + list(draws).index(chosen)
     return replace(draws[chosen], notes={**job.notes, "grid": text})
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
 from pyswarmopt.base.optimizer import Point
+from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.plan import Budget
+from pyswarmopt_llm.searching.progress import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
 
@@ -50,11 +52,17 @@ class Proposer(Protocol):
     def stop(self) -> dict[str, float]:
         """The reasons to stop, as in ``result.json``."""
 
+    def close(self) -> None:
+        """Release what the proposer holds."""
 
-Tell = Callable[[Batch, Sequence[Row]], None]  # called after each batch
 
-
-def explore(proposer: Proposer, scorer: Scorer, budget: Budget, tell: Tell) -> dict[str, float]:
+def explore(
+    proposer: Proposer,
+    scorer: Scorer,
+    budget: Budget,
+    archive: Archive | None = None,
+    progress: Progress | None = None,
+) -> dict[str, float]:
     """Score what a proposer suggests until the proposer or the budget ends the search.
 
     The starting points are scored whatever they cost. A later batch beyond the budget is not begun.
@@ -70,5 +78,8 @@ def explore(proposer: Proposer, scorer: Scorer, budget: Budget, tell: Tell) -> d
                 return over
         rows = scorer.score(list(batch.positions), batch.iteration, batch.numbers)
         proposer.tell(batch.positions, rows)
-        tell(batch, rows)
+        if archive is not None:
+            archive.add(batch.positions, rows)
+        if progress is not None:
+            progress.on_iteration(batch.iteration)
     return proposer.stop()

@@ -187,11 +187,10 @@ def trained_row(
     weights = job.pool.space.coefficients(position)
     weights = torch.cat([weights, torch.ones_like(weights[:1])])
     key = position_key(weights)
-
-    def named() -> Row:
-        return replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist())
-
     what = found.scorer.called(TRAINED)
-    row = run.store.row(what, key, job.objectives.names, named)
+    row = run.store.find_row(what, key, job.objectives.names)
+    if row is None:
+        row = replace(new(), phase=TRAINED, key=key, coefficients=weights.tolist())
+        run.store.add(what, key, row.to_json())
     found.scorer.tell(what, row)
     return row

@@ -10,7 +10,6 @@ margins' standard deviation. Candidates are proposed where the expected width is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,25 +26,10 @@ from pyswarmopt_llm.common.gaussian import (
     likeliest,
 )
 from pyswarmopt_llm.searching.scoring.record import Margins
-from pyswarmopt_llm.searching.surrogate import Candidate, CandidateModel, Surrogate
 
 NOISES = (1e-6, 1e-4, 1e-2)  # tried for the kernel
 SOFTNESS = 0.4
 BEYOND = 1.0  # candidates may lie this far beyond the scored range, as a share of it
-
-
-@dataclass
-class ItemModel(Surrogate):
-    """The default: experts, base, average and sum, then candidates from a model of the items.
-
-    It estimates the noise of the scores from the margins.
-    """
-
-    def _fit(self, seen: Sequence[Candidate]) -> CandidateModel:
-        return MarginProcess(
-            np.stack([candidate.position for candidate in seen]),
-            [candidate.margins for candidate in seen],
-        )
 
 
 class MarginProcess:
@@ -93,7 +77,7 @@ class MarginProcess:
         return self._width(self._seen)
 
     def propose(self, seed: int, count: int = 1) -> Sequence[Tensor]:
-        """The position, (D,) float64, of the greatest expected width.
+        """The position, (D,) float64, with the greatest expected width.
 
         It returns one whatever `count` is: the width does not reward uncertainty, so a second one
         would lie beside the first.

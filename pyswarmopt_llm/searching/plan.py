@@ -22,7 +22,6 @@ from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
 OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
-FRONT = 5  # points of the Pareto front saved beside the best
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` reserved for it
 
 
@@ -298,13 +297,8 @@ class Plan(Request):
             "training": other * (self._training_passes if self.trains else 0),
             PART_PLAIN: other * plain,
             "rivals": (dev + test) * self.rivals,
-            "result": dev * (2 + self.trains) + test * (3 + self.trains + self._front),
+            "result": dev * (2 + self.trains) + test * (3 + self.trains),
         }
-
-    @property
-    def _front(self) -> int:
-        """The most points of the front that are scored on test."""
-        return FRONT if len(self.objectives.names) > 1 else 0
 
     @property
     def passes(self) -> dict[str, int]:

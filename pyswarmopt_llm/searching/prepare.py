@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
 from pyswarmopt_llm.common.own import fingerprint, is_function
 from pyswarmopt_llm.engine.chat import use_day
@@ -27,6 +28,7 @@ from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
+from pyswarmopt_llm.searching.training.examples import learnt_items
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class Job:
         pool: the experts, and the space over them.
         engine: runs candidates.
         notes: topic -> what a user should know, such as how dev and test were drawn.
+        learnt: expert -> number of dev examples that it was trained on, by its card.
     """
 
     plan: Plan
     pool: Pool
     engine: Engine
     notes: Mapping[str, str] = field(default_factory=dict)
+    learnt: dict[str, int] = field(default_factory=dict)
 
     @property
     def objectives(self) -> Objectives:
@@ -191,12 +195,32 @@ def open_job(plan: Plan) -> Job:
         if task.note and task.note not in notes.values():
             notes[name] = task.note
     notes |= plan.why
+    learnt = _learnt(plan, pool)
+    items = plan.distinct("dev")
+    for name, count in learnt.items():
+        notes[f"learnt by {name}"] = (
+            f"{name} was trained on {count} of the {items} dev examples: its score on dev is not "
+            "held out, nor is that of a mixture with it"
+        )
     return Job(
         plan=plan.with_settings(**engine.decided),
         pool=pool,
         engine=engine,
+        learnt=learnt,
         notes={**notes, **pool.notes},
     )
+
+
+def _learnt(plan: Plan, pool: Pool) -> dict[str, int]:
+    """Expert -> the dev examples that it was trained on, by its card; without experts that know
+    none.
+    """
+    learnt = {}
+    for spec, name in zip(plan.config.experts, pool.space.expert_names, strict=True):
+        counts = [learnt_items(user_path(spec), task) for task in plan.objectives.tasks.values()]
+        if any(counts):
+            learnt[name] = max(counts) if plan.objectives.alike else sum(counts)
+    return learnt
 
 
 def _fingerprints(objectives: Objectives) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import UserError
@@ -13,16 +12,15 @@ from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
-from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
+from pyswarmopt_llm.searching.scoring.scorer import Questions
 from pyswarmopt_llm.searching.scoring.unchanged import check_fingerprints
-from pyswarmopt_llm.searching.search import Publish, SearchResult, work
+from pyswarmopt_llm.searching.search import SearchResult, complete
 
 
 def resume(
     run: str | Path,
     on_event: OnEvent | None = None,
     allowed: Collection[str] = (),
-    publish: Publish | None = None,
 ) -> SearchResult:
     """Continue a run, with the same result as without interruption; of a finished run, return its
     result.
@@ -32,7 +30,6 @@ def resume(
         on_event: called with progress.
         allowed: parts of its configuration that may run code, as given at the start; see
             `named_again.require`.
-        publish: see `search`.
 
     Raises:
         UserError: not a run, a run that would execute disallowed code, or base, experts or data
@@ -41,14 +38,12 @@ def resume(
     opened = Run(user_path(run))
     if (finished := opened.result) is not None:
         result = finished.to_json()
-        if publish is not None:
-            publish(opened, finished, None)
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
     require(opened.config, allowed, opened.path)
     job = checked(opened, reopen(opened.config, opened.about.given))
-    return work(job, opened, on_event, publish)
+    return complete(job, opened, on_event)
 
 
 def checked(run: Run, job: Job) -> Job:
@@ -73,13 +68,11 @@ def checked(run: Run, job: Job) -> Job:
 def _check_values(run: Run, job: Job, name: str) -> None:
     """Score the first expert on a task again, if the store has its values."""
     vertex = job.pool.space.vertices()[0]
-    known = ("search", position_key(vertex))
-    if known not in run.store:
+    row = run.store.find_row("search", position_key(vertex), job.objectives.names)
+    if row is None:
         return
     scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
     evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
-    score = partial(evaluator.evaluate, Request(vertex))
-    row = run.store.row(*known, job.objectives.names, score)
     job.engine.load(job.pool.space.realise(vertex))
     now = evaluator.utilities[name](job.engine).per_item
     for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
@@ -87,5 +80,5 @@ def _check_values(run: Run, job: Job, name: str) -> None:
             raise UserError(
                 f"{run.path}: the score of {name} changed since the run began: it gives prompt "
                 f"{item.id} {new:g} in place of {old:g} (expert {job.pool.space.expert_names[0]}); put "
-                "it back, or begin a new run"
+                "it back, or start a new run"
             )

@@ -12,7 +12,7 @@ smooth functions of the coefficients, while a harmonic mean or a minimum of them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from pyswarmopt_llm.common.gaussian import (
 )
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.surrogate import Candidate, CandidateModel, Surrogate
+from pyswarmopt_llm.searching.scoring.record import Margins
 
 NOISES = (1e-4, 1e-2, 0.1, 0.3)  # tried for the kernel; outcomes of written answers jump
 BEYOND = 0.5  # candidates may lie this far beyond the scored range, as a share of it
@@ -40,18 +40,21 @@ _NO_ERROR = 1e-12
 _NO_NOISE = 1e-6  # in units of the values' variance: enough for the solver
 
 
-@dataclass
-class ScoreModel(Surrogate):
-    """Experts, base, average and sum, then candidates from a model of the tasks' scores.
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate with all items scored.
 
     Attributes:
-        noisy: whether rescoring a candidate may give another score.
+        position: (D,).
+        scores: score of each task, item scores included.
+        value: combined score, which the search maximises.
+        margins: margins of the items of all tasks, if rows hold them.
     """
 
-    noisy: bool = False
-
-    def _fit(self, seen: Sequence[Candidate]) -> CandidateModel:
-        return ScoreProcess(seen, self.combine, self.noisy, self._learnt)
+    position: Floats
+    scores: Sequence[Score]
+    value: float
+    margins: Margins = field(default_factory=list)
 
 
 class ScoreProcess:
@@ -152,8 +155,8 @@ class ScoreProcess:
         return self.predict(self._candidates)[0]
 
     def propose(self, seed: int, count: int = 1) -> Sequence[Tensor]:
-        """The positions, (D,) float64, of the greatest expected improvement; each
-        is chosen as if earlier predictions had come true.
+        """The positions, (D,) float64, with the greatest expected improvement; each is chosen as if
+        earlier predictions had come true.
         """
         starts = self._candidates[np.argsort(-self.expected(), kind="stable")]
         bounds = box_around(self._candidates[: self._begun], BEYOND)
@@ -161,8 +164,7 @@ class ScoreProcess:
         for number in range(count):
             if positions:
                 self.believe(positions[-1].numpy())
-            found = highest(self.improvement, starts, bounds, seed + number)
-            positions.append(found)
+            positions.append(highest(self.improvement, starts, bounds, seed + number))
         return positions
 
     def _fit_tasks(self) -> None:

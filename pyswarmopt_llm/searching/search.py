@@ -8,7 +8,7 @@ everything expensive, so resuming means repeating.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,17 +18,11 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.prepare import Job, Training, prepare
-from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Fingerprints, Run, check_new
-
-# Writes a run's report for people. Without tasks the run was already finished: only missing parts
-# are written.
-Publish = Callable[[Run, Result, Mapping[str, Task] | None], None]
 
 
 @dataclass(frozen=True)
@@ -55,11 +49,12 @@ class SearchResult:
             >>> SearchResult(Path("runs/a"), scores)
             SearchResult(run='runs/a', best_dev=0.625, best_test=0.600, best_single_test=0.550)
         """
-        named = ("best_dev", "best_test", "best_single_test")
-        scores = [
-            f"{name}={value:.3f}" for name in named if (value := self.result.get(name)) is not None
-        ]
-        return f"SearchResult({', '.join([f'run={str(self.run)!r}', *scores])})"
+        parts = [f"run={str(self.run)!r}"]
+        for name in ("best_dev", "best_test", "best_single_test"):
+            value = self.result.get(name)
+            if value is not None:
+                parts.append(f"{name}={value:.3f}")
+        return f"SearchResult({', '.join(parts)})"
 
     @property
     def table(self) -> list[dict[str, Any]]:
@@ -78,15 +73,12 @@ class SearchResult:
         return in_html(self.table, self.verdict, repr(self))
 
 
-def search(
-    config: SearchConfig, on_event: OnEvent | None = None, publish: Publish | None = None
-) -> SearchResult:
+def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
     """Find a better mixture of experts and train it; with a grid, for several sets of coefficients.
 
     Args:
         config: what to search, where and how long.
         on_event: called with progress.
-        publish: called with the finished run, after ``result.json`` is written.
 
     Returns:
         The finished run. Its scores are measured on the files in ``best/``, read back.
@@ -98,29 +90,29 @@ def search(
     path = user_path(config.out)
     check_new(path)
     job = prepare(config)
-    return work(job, Run.create(path, about(job)), on_event, publish)
+    return complete(job, Run.create(path, about(job)), on_event)
 
 
 def about(job: Job) -> About:
     """Content of ``run.json`` for a search."""
     tasks = job.tasks.items()
     return About(
-        job.plan.config,
-        cast(Fingerprints, job.fingerprints),
-        job.pool.base_name,
-        versions(),
-        job.notes,
-        job.plan.given,
-        {name: form_of(task) for name, task in tasks},
-        {name: task.left for name, task in tasks if task.left is not None},
+        config=job.plan.config,
+        fingerprints=cast(Fingerprints, job.fingerprints),
+        base_name=job.pool.base_name,
+        versions=versions(),
+        notes=job.notes,
+        given=job.plan.given,
+        forms={name: form_of(task) for name, task in tasks},
+        left={name: task.left for name, task in tasks if task.left is not None},
     )
 
 
-def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) -> SearchResult:
+def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResult:
     """Search, train, and write the result; with a grid of coefficients, first search with each
-    draw.
+    draw. Known results are taken from the run.
     """
-    tell = on_event or (lambda event: None)
+    tell = on_event or _ignore
     with run.locked():
         if job.plan.config.is_grid:
             from pyswarmopt_llm.searching.draws import choose_draw
@@ -139,11 +131,13 @@ def work(job: Job, run: Run, on_event: OnEvent | None, publish: Publish | None) 
         result = finish(job, run, found, training, start)
         run.keep_best()
         content = result.to_json()
-        run.finish(content)  # now the search is over, whatever happens to card and report
-        if publish is not None:
-            publish(run, result, job.tasks)
+        run.finish(content)
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
+
+
+def _ignore(event: Event) -> None:
+    """Nobody listens."""
 
 
 def _check_base(job: Job, run: Run) -> None:
@@ -159,5 +153,5 @@ def _check_base(job: Job, run: Run) -> None:
         if now != job.fingerprints["base"]:
             raise UserError(
                 f"{run.path}: the files of {config.base} changed while the search ran, and its "
-                "scores may be of both; begin a new run"
+                "scores may be of both; start a new run"
             )

@@ -8,10 +8,8 @@ little else, and proposes nothing useful.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,47 +18,22 @@ from torch import Tensor
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.blas import one_thread
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
 from pyswarmopt_llm.searching.explore import Batch
-from pyswarmopt_llm.searching.scoring.record import Margins, Row
+from pyswarmopt_llm.searching.item_model import MarginProcess
+from pyswarmopt_llm.searching.score_model import Candidate, ScoreProcess
+from pyswarmopt_llm.searching.scoring.record import Row
 
 ERRORS = 2.5  # a harmful expert is worse than the base by this many standard errors
 LEAST = 3  # candidates a model needs: one degree of freedom more than its mean takes
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A candidate with all items scored.
-
-    Attributes:
-        position: (D,).
-        scores: score of each task, item scores included.
-        value: combined score, which the search maximises.
-        margins: margins of the items of all tasks, if rows hold them.
-    """
-
-    position: Floats
-    scores: Sequence[Score]
-    value: float
-    margins: Margins = field(default_factory=list)
-
-
-class CandidateModel(Protocol):
-    """A model of the scored candidates."""
-
-    def expected(self) -> Floats:
-        """The expected quality of each candidate, (N,), in any unit."""
-
-    def propose(self, seed: int, count: int) -> Sequence[Tensor]:
-        """The most promising positions, (D,) float64: one to `count`."""
-
-
 @dataclass
-class Surrogate(ABC):
+class Surrogate:
     """Proposes the starting points, then candidates from a surrogate model.
 
     Attributes:
+        method: ``items`` (a model of their margins) or ``scores`` (of each task's scores).
         starts: the first candidates, (N, D) float64.
         experts: names of the experts.
         tasks: names of the tasks.
@@ -70,11 +43,13 @@ class Surrogate(ABC):
         numbers: particle numbers of the starting points; None: from 0 on.
         at_once: candidates scored side by side, and so proposed together.
         floor: value of the best expert; the returned candidate is not below it.
+        noisy: whether rescoring a candidate may give another score.
         remarks: what a user should know about the proposals.
         left_out: numbers of the experts in no proposal: those that a race dropped, then also those
             clearly worse than the base. The model ignores candidates that contain them.
     """
 
+    method: str
     starts: Tensor
     experts: Sequence[str]
     tasks: Sequence[str]
@@ -84,8 +59,9 @@ class Surrogate(ABC):
     numbers: Sequence[int] | None = None
     at_once: int = 1
     floor: float = -math.inf
-    remarks: list[str] = field(default_factory=list, init=False)
     left_out: Sequence[int] = ()
+    noisy: bool = False
+    remarks: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Begin with the starting points."""
@@ -132,9 +108,15 @@ class Surrogate(ABC):
         left_out = list(self.left_out)
         return [c for c in self._seen.values() if not c.position[left_out].any()]
 
-    @abstractmethod
-    def _fit(self, seen: Sequence[Candidate]) -> CandidateModel:
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _fit(self, seen: Sequence[Candidate]) -> MarginProcess | ScoreProcess:
         """A model of these candidates, the first `_learnt` of which bound its region."""
+        if self.method == "items":
+            positions = np.stack([candidate.position for candidate in seen])
+            return MarginProcess(positions, [candidate.margins for candidate in seen])
+        return ScoreProcess(seen, self.combine, self.noisy, self._learnt)
 
     def _in_turn(self) -> Iterator[Batch]:
         """The batches in turn; each is scored before the next is proposed.

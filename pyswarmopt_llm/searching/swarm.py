@@ -98,3 +98,8 @@ class SwarmProposer:
     def stop(self) -> dict[str, float]:
         """The optimizer's reasons to stop."""
         return self._optimizer.stop()
+
+    def close(self) -> None:
+        """Release the optimizer, if it holds anything (see `NevergradOptimizer.close`)."""
+        if hasattr(self._optimizer, "close"):
+            self._optimizer.close()

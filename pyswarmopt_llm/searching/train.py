@@ -1,9 +1,9 @@
 """The last step of a search: training models further on dev (`train`).
 
 With options, the base, the best expert and a mixture ahead of it by more than a standard error are
-all cross-fitted, and the best is trained on all items. With a test split, base and best expert are
-trained on all items whatever they score on dev, to show what plain fine-tuning gives. With written
-and scored replies, the mixture is trained on the best replies.
+all cross-fitted, and the best is trained on all items. With a test split, base or best expert is
+trained on all items as well, both if the folds cannot tell them from the best, to show what plain
+fine-tuning gives. With written and scored replies, the mixture is trained on the best replies.
 
 The result is an ordinary patch: the start, plus a LoRA trained on all items. Cross-fitted scores on
 dev come from LoRAs trained without the item's fold (see `trainer.folds`). Every other score is the
@@ -46,6 +46,7 @@ from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 
+APART = 2.0  # the folds tell two models apart by more than this many standard errors, paired
 FAVOUR = 1 / 3  # the best expert may be behind as a start by this many standard errors
 
 
@@ -124,20 +125,51 @@ def train_on_labels(
     starts = _starts(untrained, job.pool.space.vertices()[found.single], most)
     if folder is None or not folder.exists():
         announce(job, starts.values(), tell)
-    plain = {BASE, EXPERT} & starts.keys() if job.plan.tests_plain else set[str]()
-    fittings = _fittings(job, found, starts, len(plain), folder, tell)
+    fittings = _fittings(job, found, starts, folder, tell)
     rows = _cross_fitted(job, run, found, fittings, starts)
-    best, kept = _best_and_kept(job, found, untrained, starts, rows)
-    (before,) = found.scorer.score([starts[best]], 0)
+    (row,) = found.scorer.score([untrained], 0)
+    *trained, before = expected([*rows.values(), row], job.objectives)
+    values = dict(zip(rows, trained, strict=True))
+    best = best_start(values)
+    kept = not_worse(values[best], before, BEHIND)
+    if not kept:
+        best = next(name for name, start in starts.items() if start.equal(untrained))
+    whole = trained_whole(values, best, job.plan.tests_plain)
     tuned = {}
     for name, fitting in fittings.items():
-        patch = fitting.whole() if name in {best, *plain} else None
+        patch = fitting.whole() if name in whole else None
         tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
-    mixture = Contestant(starts[best], dev=before, value=before.value)
+    (before_row,) = found.scorer.score([starts[best]], 0)
+    mixture = Contestant(starts[best], dev=before_row, value=before_row.value)
     models = {"mixture": mixture, "trained": tuned[best]}
-    models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
-    passes = sum(f.passes(tuned[name].patch is not None) for name, f in fittings.items())
+    for name in (BASE, EXPERT):
+        if name in tuned:
+            models[f"{name}_tuned"] = tuned[name]
+    passes = sum(fitting.passes(name in whole) for name, fitting in fittings.items())
     return Training(models, "trained" if kept else "mixture", passes)
+
+
+def trained_whole(values: Mapping[str, Score], best: str, tests_plain: bool) -> set[str]:
+    """The starts to train on all items: the best, and for a comparison on test the plain one that
+    is ahead in the folds, both if the folds cannot tell them from the best.
+
+    Args:
+        values: start -> its cross-fitted score after training.
+        best: the start of the result.
+        tests_plain: whether plain fine-tunings are scored on test.
+
+    Example:
+        >>> values = {"base": score_of([0.0, 0.1] * 20), "expert": score_of([0.5, 0.4] * 20)}
+        >>> values["mixture"] = score_of([0.9, 0.8] * 20)
+        >>> sorted(trained_whole(values, "mixture", True)), trained_whole(values, "expert", True)
+        (['expert', 'mixture'], {'expert'})
+    """
+    if not tests_plain:
+        return {best}
+    plain = [name for name in (BASE, EXPERT) if name in values]
+    ahead = max(plain, key=lambda name: values[name].value)
+    close = {name for name in plain if not_worse(values[name], values[best], APART)}
+    return {best, ahead, *close}
 
 
 def _untrained(job: Job, found: Found) -> Tensor:
@@ -163,20 +195,13 @@ def _starts(untrained: Tensor, expert: Tensor, most: int) -> dict[str, Tensor]:
 
 
 def _fittings(
-    job: Job,
-    found: Found,
-    starts: Mapping[str, Tensor],
-    plain: int,
-    folder: Path | None,
-    tell: OnEvent,
+    job: Job, found: Found, starts: Mapping[str, Tensor], folder: Path | None, tell: OnEvent
 ) -> dict[str, Fitting]:
-    """Name -> the training of each start; the best one and the `plain` ones will also be trained on
-    all items.
-    """
+    """Name -> the training of each start; some will also be trained on all items."""
     items = job.choices(found.scorings)
     schedule = labelled(len(items))
-    whole = min(plain + 1, len(starts)) * schedule.whole_passes(len(items))
-    meter = Meter(len(starts) * schedule.fold_passes(len(items)) + whole, tell)
+    folds = len(starts) * schedule.fold_passes(len(items))
+    meter = Meter(folds + schedule.whole_passes(len(items)), tell)
     return {
         name: Fitting(
             job.engine,
@@ -206,25 +231,6 @@ def _cross_fitted(
         new = partial(_by_folds, fitting, evaluator, job.objectives.items)
         rows[name] = trained_row(job, run, found, starts[name], new)
     return rows
-
-
-def _best_and_kept(
-    job: Job,
-    found: Found,
-    untrained: Tensor,
-    starts: Mapping[str, Tensor],
-    rows: Mapping[str, Row],
-) -> tuple[str, bool]:
-    """Name of the best start, and whether its trained model is kept; if not, the name of the start
-    to use untrained.
-    """
-    (row,) = found.scorer.score([untrained], 0)
-    *trained, before = expected([*rows.values(), row], job.objectives)
-    values = dict(zip(rows, trained, strict=True))
-    best = best_start(values)
-    if not_worse(values[best], before, BEHIND):
-        return best, True
-    return next(name for name, start in starts.items() if start.equal(untrained)), False
 
 
 def best_start(values: Mapping[str, Score]) -> str:

@@ -29,7 +29,7 @@ TRAINED = "trained"  # phase of the rows of trained models
 RESULTS = "results.jsonl"  # in a run directory
 # a value, its standard error (possibly NaN), and a count
 _Value = tuple[float, Annotated[float, AllowInfNan(True)], NonNegativeInt]
-_SOMETIMES = ("values", "named", "margins", "answers")  # optional columns
+_SOMETIMES = ("draw", "values", "named", "margins", "answers")  # optional columns
 REMEDY = "restore it, or remove this line and those after it"
 
 
@@ -47,6 +47,7 @@ class Row:
         n: number of items scored in this evaluation.
         seconds: time of this evaluation.
         items: task name -> packed values of its items.
+        draw: number of the draw of coefficients, from 1; 0 without a grid.
         values: value, standard error and count of each task whose score is not the mean of its
             items.
         named: task name -> further numbers from a score function.
@@ -70,6 +71,7 @@ class Row:
     n: NonNegativeInt
     seconds: NonNegativeFloat
     items: Annotated[Mapping[str, Packed], Field(min_length=1)]
+    draw: NonNegativeInt = 0
     values: Mapping[str, _Value] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     margins: Mapping[str, Margins] = field(default_factory=dict)
@@ -159,6 +161,14 @@ class Row:
             value, stderr, n = self.values[task]
             return Score(value, items, n, stderr)
         return score_of([value for value in items if not math.isnan(value)])
+
+    def least_score(self, task: str) -> Score:
+        """A task's score if items that were not scored count as wrong."""
+        from pyswarmopt_llm.common.statistics import score_of
+
+        if task in self.values:
+            return self.score(task)
+        return score_of(np.nan_to_num(self.item_values(task)))
 
 
 def pack(per_item: Sequence[float]) -> Packed:
@@ -277,24 +287,28 @@ class Store:
             return self.add(what, who, compute())
         content = self.known[what, who]
         if (what, who) in self.earlier and (field := wrong(content)):
-            raise UserError(
-                f"{self._path}: {what} of {who[:40]}: {field} is missing or of a wrong type; "
-                f"{REMEDY}"
-            )
+            raise self.damaged(what, who, f"{field} is missing or of a wrong type")
         return content
 
-    def row(self, what: str, who: str, tasks: Collection[str], score: Callable[[], Row]) -> Row:
-        """Return a candidate's stored row on these tasks; else score and store it.
+    def find_row(self, what: str, who: str, tasks: Collection[str]) -> Row | None:
+        """A candidate's stored row on these tasks; None if there is none.
 
         Raises:
             UserError: the stored row is damaged, or has other tasks.
         """
+        content = self.known.get((what, who))
+        if content is None:
+            return None
+        field = wrong_in_row(content)
+        if field is None and content["items"].keys() != set(tasks):
+            field = "items"
+        if field is not None:
+            raise self.damaged(what, who, f"{field} is missing or of a wrong type")
+        return Row.from_json(content)
 
-        def wrong(content: dict[str, Any]) -> str | None:
-            field = wrong_in_row(content)
-            return field or (None if content["items"].keys() == set(tasks) else "items")
-
-        return Row.from_json(self.get(what, who, lambda: score().to_json(), wrong))
+    def damaged(self, what: str, who: str, why: str) -> UserError:
+        """The error of a damaged line."""
+        return UserError(f"{self._path}: {what} of {who[:40]}: {why}; {REMEDY}")
 
     def all(self, what: str) -> list[Mapping[str, Any]]:
         """All stored results of this kind."""

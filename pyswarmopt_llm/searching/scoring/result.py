@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -24,14 +24,6 @@ RIVALS = ("best_single", "base", "base_tuned", "expert_tuned", "mixture", "commo
 PLAIN = ("base_tuned", "expert_tuned")  # plain fine-tunings among them
 _LIMITS = frozenset(
     {"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"}
-)
-_FLAT_COST = (
-    "evaluations",
-    "item_evaluations",
-    "passes",
-    "seconds",
-    "seconds_scoring",
-    "peak_memory_bytes",
 )
 
 
@@ -151,32 +143,6 @@ class JudgeUse:
     cost: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """The cost of a search.
-
-    Attributes:
-        evaluations: evaluated candidates, without letter trials and trained models.
-        item_evaluations: scored items.
-        passes: forward passes per item, training included (a backward pass counts as 1.5).
-        passes_rivals, seconds_rivals: cost of the baselines, counted nowhere else; None without
-            baselines.
-        seconds, seconds_scoring, peak_memory_bytes: on this machine.
-        workers, judge: use of several workers, and of each judge.
-    """
-
-    evaluations: int
-    item_evaluations: int
-    seconds: float
-    seconds_scoring: float
-    peak_memory_bytes: int
-    passes: int = 0
-    passes_rivals: int | None = None
-    seconds_rivals: float | None = None
-    workers: WorkerUse | None = None
-    judge: dict[str, JudgeUse] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Iterated:
     """Outcome of expert iteration.
@@ -199,11 +165,16 @@ class Iterated:
 
 
 @dataclass(frozen=True)
-class Front:
-    """The saved points of the Pareto front, and the size of the front."""
+class FrontPoint:
+    """A mixture that no other leads on all tasks.
 
-    points: list[Any]
-    size: int = 0
+    Attributes:
+        dev: task -> score on dev.
+        coefficients: weight of each expert.
+    """
+
+    dev: dict[str, float]
+    coefficients: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,14 +189,22 @@ class Result:
             the majority-class baseline (label most frequent on dev).
         objectives: task -> how it is scored.
         best_single: name of the best single expert.
-        cost: cost of the search.
+        evaluations: evaluated candidates, without letter trials and trained models.
+        item_evaluations: scored items.
+        passes: forward passes per item, training included (a backward pass counts as 1.5).
+        seconds, seconds_scoring, peak_memory_bytes: on this machine.
         stop: reason -> value.
+        passes_rivals, seconds_rivals: cost of the baselines, counted nowhere else; None without
+            baselines.
+        workers, judge: use of several workers, and of each judge.
         combine: combination of the tasks' scores, see `find_combine`.
         alike: whether all tasks have the same items.
         experts: name -> expert on dev; on part of the items if it dropped out of a race.
+        learnt: expert -> number of dev examples that it was trained on.
         space: space of the mixtures.
         graph: the result in words, if it is a graph.
-        expert_iteration, front: where a search does it.
+        expert_iteration: where a search does it.
+        front: the Pareto front of several tasks on dev.
         by_label: task -> errors of ``best`` on test, where options are compared.
         alarms: signs that the score was gamed: a gain that the replies do not show.
         notes: remarks for readers of the scores.
@@ -234,15 +213,25 @@ class Result:
     models: dict[str, Model]
     objectives: dict[str, Objective]
     best_single: str
-    cost: Cost
+    evaluations: int
+    item_evaluations: int
+    passes: int = 0
+    seconds: float
+    seconds_scoring: float
+    peak_memory_bytes: int
     stop: dict[str, Any]
+    passes_rivals: int | None = None
+    seconds_rivals: float | None = None
+    workers: WorkerUse | None = None
+    judge: dict[str, JudgeUse] = field(default_factory=dict)
     combine: str = "harmonic"
     alike: bool = False
     experts: dict[str, Model] = field(default_factory=dict)
+    learnt: dict[str, int] = field(default_factory=dict)
     space: str | None = None
     graph: str | None = None
     expert_iteration: Iterated | None = None
-    front: Front | None = None
+    front: list[FrontPoint] = field(default_factory=list)
     by_label: dict[str, LabelErrors] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -284,19 +273,51 @@ class Result:
             raise WrongType("alike")
 
     @classmethod
-    def from_json(cls, data: object) -> Result:
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
         """Read a result from ``result.json``; keys from later versions are dropped.
 
         Raises:
             WrongType: names the part that `to_json` would not write.
         """
+        front = data.get("front")
+        if isinstance(front, dict):  # written by an earlier version, with its size
+            data = {**data, "front": front.get("points")}
         result: Result = typed(data, cls)
         return result
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``result.json``: the fields, and `flat_names`."""
-        content: dict[str, Any] = _json(self)
-        return {**content, **flat_names(self)}
+        """The content of ``result.json``: the fields, and names that tools read without nesting."""
+        from pydantic import TypeAdapter
+
+        content: dict[str, Any] = TypeAdapter(Result).dump_python(
+            self, mode="json", exclude_none=True
+        )
+        return {**content, **self._flat()}
+
+    def _flat(self) -> dict[str, Any]:
+        """MODEL_SPLIT with intervals, the mixture, the comparisons with the best expert, tasks."""
+        scores: dict[str, Scores] = {}
+        for name, model in self.models.items():
+            for split in SPLITS:
+                if (found := model.on(split)) is not None:
+                    scores[f"{name}_{split}"] = found
+        flat: dict[str, Any] = {key: found.value for key, found in scores.items()}
+        flat["intervals"] = {key: found.interval for key, found in scores.items()}
+        flat["coefficients"] = self.coefficients
+        flat["scoring"] = self.scoring
+        flat["trained"] = self.best.trained
+        flat["lead"] = {}
+        for split in SPLITS:
+            if (lead := self.lead(split=split)) is not None:
+                flat["lead"][split] = lead.record()
+        if self.several_tasks:
+            flat["tasks"] = {}
+            for task, objective in self.objectives.items():
+                flat["tasks"][task] = {"scoring": objective.scoring}
+                for key, found in scores.items():
+                    if task in found.tasks:
+                        flat["tasks"][task][key] = found.tasks[task].value
+        return flat
 
     @property
     def best(self) -> Model:
@@ -446,61 +467,6 @@ class Result:
         return {name: n for name, n in counts.items() if n < max(counts.values())}
 
 
-def _json(value: Any) -> Any:
-    """JSON values of dataclasses, tuples and their contents; empty fields are dropped."""
-    if is_dataclass(value):
-        return {
-            f.name: _json(part) for f in fields(value) if _says(f, part := getattr(value, f.name))
-        }
-    if isinstance(value, dict):
-        return {key: _json(part) for key, part in value.items()}
-    return [_json(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def _says(at: Field[Any], value: Any) -> bool:
-    """Whether a field is written; None in a field without a default is an outcome."""
-    if value is None:
-        return at.default is not None
-    return bool(value) or at.default_factory is MISSING
-
-
-def flat_names(result: Result) -> dict[str, Any]:
-    """The flat names that readers of ``result.json`` rely on, beside its nested content:
-    MODEL_SPLIT with intervals, the mixture, the comparisons with the best expert, tasks and costs.
-    """
-    scores = {
-        f"{name}_{split}": found
-        for name, model in result.models.items()
-        for split in SPLITS
-        if (found := model.on(split)) is not None
-    }
-    leads = {split: result.lead(split=split) for split in SPLITS}
-    cost: dict[str, Any] = _json(result.cost)
-    flat = {
-        **{key: found.value for key, found in scores.items()},
-        "intervals": {key: _json(found.interval) for key, found in scores.items()},
-        "coefficients": result.coefficients,
-        "scoring": result.scoring,
-        "trained": result.best.trained,
-        "lead": {split: lead.record() for split, lead in leads.items() if lead is not None},
-        **{name: cost[name] for name in _FLAT_COST if name in cost},
-    }
-    return flat | ({"tasks": _flat_tasks(result, scores)} if result.several_tasks else {})
-
-
-def _flat_tasks(result: Result, scores: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
-    """Task -> its answer format and scores."""
-    return {
-        task: {
-            "scoring": objective.scoring,
-            **{
-                key: found.tasks[task].value for key, found in scores.items() if task in found.tasks
-            },
-        }
-        for task, objective in result.objectives.items()
-    }
-
-
 def read_result(path: Path) -> Result | None:
     """The result of the run at `path`; None while the run or its adapter is incomplete.
 
@@ -511,7 +477,10 @@ def read_result(path: Path) -> Result | None:
     if not file.exists() or not (path / "best").is_dir():
         return None
     try:
-        return Result.from_json(read_json(file))
+        content = read_json(file)
+        if not isinstance(content, dict):
+            raise WrongType("an object")
+        return Result.from_json(content)
     except (UserError, OSError, WrongType) as error:
         what = str(error).removeprefix(f"{file}: ").removesuffix("; restore the file")
         raise UserError(

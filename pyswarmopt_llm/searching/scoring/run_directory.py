@@ -99,6 +99,7 @@ class Journal:
 
     Attributes:
         replayed_seconds: seconds of evaluations made by earlier processes.
+        draw: number of the draw of coefficients that is searched, from 1; 0 without a grid.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -106,6 +107,7 @@ class Journal:
         self._file = None if path is None else path / "history.jsonl"
         self._history = AppendLog(self._file, REMEDY, wrong_in_row)
         self.replayed_seconds = 0.0
+        self.draw = 0
         self._behind = self._file  # set while the file lacks rows
 
     @cached_property
@@ -147,6 +149,7 @@ class Journal:
 
     def append(self, row: Row, known: bool = False) -> None:
         """Add a row to the history; `known` if an earlier process evaluated it."""
+        row = replace(row, draw=self.draw)
         self.rows.append(row)
         self.replayed_seconds += row.seconds if known else 0.0
         if self._behind is None:
@@ -471,6 +474,10 @@ def read_about(path: Path) -> About:
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
     _settings(content["config"], "config", file)
+    if content.get("seeds") != {"search": about.config.seed}:
+        raise UserError(
+            f"{file}: seed {about.config.seed} is not that of `seeds`; restore the file"
+        )
     return replace(about, given=_settings(about.given, "given", file))
 
 

@@ -260,19 +260,38 @@ class Scorer:
 
     def _stored(self, request: Request) -> Row | UndefinedModelError:
         """A candidate's row, from the store or evaluated now."""
-
-        def score() -> Row:
-            row = self._evaluate(request)
-            return replace(
-                row, phase=self._phase, iteration=request.iteration, particle=request.particle
-            )
-
+        known = self._run.store.find_row(request.what, request.key, self._evaluator.utilities)
+        if known is not None:
+            self._check(request, known)
+            return known
         try:
-            return self._run.store.row(request.what, request.key, self._evaluator.utilities, score)
+            row = self._evaluate(request)
         except UndefinedModelError as error:  # later counts as the worst row before it
             return error
         except NotFiniteError as error:
             raise UserError(f"{request.text}: {error}; correct it and resume") from error
+        row = replace(
+            row,
+            phase=self._phase,
+            iteration=request.iteration,
+            particle=request.particle,
+            draw=self._run.draw,
+        )
+        self._run.store.add(request.what, request.key, row.to_json())
+        return row
+
+    def _check(self, request: Request, row: Row) -> None:
+        """Refuse a stored row whose value is not that of its items."""
+        scores = [row.least_score(name) for name in self._evaluator.utilities]
+        value = self._evaluator.combine(scores).value
+        if not math.isclose(row.value, value, rel_tol=1e-6, abs_tol=1e-9):
+            why = f"value {row.value:g} is not that of its items, {value:g}"
+            raise self._run.store.damaged(request.what, request.key, why)
+
+    def known(self, position: Tensor) -> Row | None:
+        """The complete row of a position, if it has been scored."""
+        row = self._latest.get(position_key(position))
+        return row if row is not None and row.complete else None
 
     def _take_in(self, request: Request, stored: Row | UndefinedModelError) -> None:
         """Count a row in place of the position's previous row."""

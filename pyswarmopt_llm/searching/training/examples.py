@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import open_regular
 from pyswarmopt_llm.common.options import Option, Threads
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.columns import Reading
 from pyswarmopt_llm.scores.tasks.load import read_whole
 from pyswarmopt_llm.scores.tasks.table import json_lines
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
-from pyswarmopt_llm.scores.tasks.types import TEST, Task
+from pyswarmopt_llm.scores.tasks.types import TEST, Scoring, Task
 
 BUILTIN = "builtin:"
 _DATA = "- data:"  # start of a line in an adapter's card
+_MOST_CARD = 2**24  # bytes of a card that are read
 BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
 
@@ -135,6 +140,48 @@ def learnt_from(adapter: str, task: str) -> bool:
         return False
     told = next((line for line in lines if line.startswith(_DATA)), "")
     return f" {task}, " in told or f"/{Path(task).name}, " in told
+
+
+def digest_of(question: str) -> str:
+    """A digest of a question, whatever its case and spaces.
+
+    Example:
+        >>> digest_of("Who is it?") == digest_of("who  is it? ")
+        True
+    """
+    plain = " ".join(question.casefold().split())
+    return blake2b(plain.encode("utf-8", "replace"), digest_size=5).hexdigest()
+
+
+def questions_in_card(examples: Sequence[Any]) -> str:
+    """The digests of the questions of `Item`s or chats, for a card; not shown to readers."""
+    texts = [
+        example.question if isinstance(example, Item) else example["messages"][-2]["content"]
+        for example in examples
+    ]
+    return f"<!-- questions: {' '.join(sorted({*map(digest_of, texts)}))} -->"
+
+
+def learnt_questions(adapter: Path) -> frozenset[str]:
+    """The digests of the questions that an adapter was trained on, by its card."""
+    try:
+        with open_regular(adapter / "README.md", sys.maxsize) as file:
+            text = file.read(_MOST_CARD).decode("utf-8", "replace")
+    except (OSError, UserError):
+        return frozenset()
+    found = re.search(r"<!-- questions: ([0-9a-f ]+) -->", text)
+    return frozenset(found[1].split()) if found else frozenset()
+
+
+def learnt_items(adapter: Path, task: Task) -> int:
+    """Number of a task's dev items whose questions an adapter was trained on."""
+    learnt = learnt_questions(adapter)
+    count = 0
+    for item in task.dev if learnt else ():
+        how: Scoring = "likelihood" if item.choices else "generate"
+        asked = (item.question, render_prompt(item, how, task.prompt))
+        count += not learnt.isdisjoint(map(digest_of, asked))
+    return count
 
 
 def described(data: Mapping[str, int], whole: bool) -> str:

@@ -28,7 +28,7 @@ from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.scoring.parents import may_be_on_hub
-from pyswarmopt_llm.searching.training.examples import TrainingOptions
+from pyswarmopt_llm.searching.training.examples import TrainingOptions, questions_in_card
 from pyswarmopt_llm.searching.training.trainer import Lora, OnRound, shuffled, train
 
 
@@ -148,6 +148,7 @@ def train_expert(
         dropped=given.dropped,
     )
     card = _card(result, base.name, f"{data or 'not described'}; loss of {loss}", options)
+    card += f"\n{questions_in_card(examples)}\n"
     _write(out, lora, base.name, options, card)
     return result
 

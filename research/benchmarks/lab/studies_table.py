@@ -14,15 +14,7 @@ from scipy import stats
 from pyswarmopt_llm.report.page import searched
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import (
-    Cost,
-    Model,
-    Objective,
-    Outcome,
-    Result,
-    Scores,
-    flat_names,
-)
+from pyswarmopt_llm.searching.scoring.result import Model, Objective, Outcome, Result, Scores
 
 Line = Mapping[str, Any]  # a line of the file
 Key = tuple[str, int]  # task and seed
@@ -45,9 +37,11 @@ def outcome(rows: Sequence[Row], coefficients: Mapping[str, float]) -> Result:
         models={"best": model(best), "best_single": experts[single]},
         objectives={task: Objective("letter")},
         best_single=single,
-        cost=Cost(
-            evaluations=0, item_evaluations=0, seconds=0.0, seconds_scoring=0.0, peak_memory_bytes=0
-        ),
+        evaluations=0,
+        item_evaluations=0,
+        seconds=0.0,
+        seconds_scoring=0.0,
+        peak_memory_bytes=0,
         stop={},
         experts=experts,
     )
@@ -90,7 +84,7 @@ def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
         if (file.parent / "grid.json").exists():
             continue  # its draws are in grid.json
         run, result = read_run(file.parent)
-        task, flat = Path(run.config.tasks[0]).stem, flat_names(result)
+        task, flat = Path(run.config.tasks[0]).stem, result.to_json()
         yield {
             "variant": " ".join(run.config.settings) or EVERY_ITEM,
             "task": task,
@@ -99,8 +93,8 @@ def outcomes_of(runs: Path) -> Iterator[dict[str, Any]]:
             "test": flat.get("best_test"),  # of the draws the best alone is scored on test
             "best_expert_dev": flat["best_single_dev"],
             "best_expert_test": flat.get("best_single_test"),
-            "evaluations": result.cost.evaluations,
-            "items": result.cost.item_evaluations,
+            "evaluations": result.evaluations,
+            "items": result.item_evaluations,
             **analysed(task, [row for row in run.rows if row.phase == "search"], result),
         }
 

@@ -68,6 +68,23 @@ def test_p_values_of_equals_are_uniform() -> None:
     assert stats.kstest(found, "uniform").pvalue > 0.01
 
 
+@pytest.mark.parametrize(("gained", "lost", "expected"), [(2, 1, 2400), (12, 4, 190)])
+def test_with_the_items_needed_the_difference_is_found_in_80_of_100_samples(
+    gained: int, lost: int, expected: int
+) -> None:
+    """By simulation, with the difference that was observed."""
+    observed = [1.0] * gained + [-1.0] * lost + [0.0] * (100 - gained - lost)
+    count = items_needed(observed)
+    assert count == pytest.approx(expected, rel=0.05)
+    rng = np.random.default_rng(8)
+    shares = [gained / 100, lost / 100, 1 - (gained + lost) / 100]
+    found = [
+        paired_test(rng.choice([1.0, -1.0, 0.0], size=count, p=shares)).p_value < 0.05
+        for _ in range(400)
+    ]
+    assert 0.74 < np.mean(found) < 0.86
+
+
 def test_what_rounding_leaves_is_no_difference() -> None:
     """0.1 + 0.2 is not 0.3 in floating point."""
     found = compare_paired([0.1 + 0.2] * 12, [0.3] * 12)

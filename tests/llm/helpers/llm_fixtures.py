@@ -273,16 +273,16 @@ def own_cache(tmp_path: Path, environ: MutableMapping[str, str]) -> Path:
 @pytest.fixture
 def noises(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each model of the scores that is made, whether it takes them for noisy."""
-    from pyswarmopt_llm.searching import score_model
+    from pyswarmopt_llm.searching import surrogate
 
-    made = score_model.ScoreModel
+    made = surrogate.ScoreProcess
     told: list[bool] = []
 
-    def seen(*arguments: Any, noisy: bool, **more: Any) -> Any:
+    def seen(candidates: Any, combine: Any, noisy: bool, begun: int) -> Any:
         told.append(noisy)
-        return made(*arguments, noisy=noisy, **more)
+        return made(candidates, combine, noisy, begun)
 
-    monkeypatch.setattr(score_model, "ScoreModel", seen)
+    monkeypatch.setattr(surrogate, "ScoreProcess", seen)
     return told
 
 

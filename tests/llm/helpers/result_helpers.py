@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import Comparison
-from pyswarmopt_llm.searching.scoring.result import RIVALS, Cost, Result
+from pyswarmopt_llm.searching.scoring.result import RIVALS, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 CONFIG: dict[str, Any] = {
@@ -27,7 +27,6 @@ MODELS = (
     *("best", "best_single", "uniform", "mixture", "trained"),
     *("base", "base_tuned", "expert_tuned", "commonest"),
 )
-COSTS = [cost.name for cost in fields(Cost)]
 Pairs = Mapping[str, Mapping[str, Any]]  # split -> task -> a comparison as JSON values
 
 
@@ -71,7 +70,7 @@ def result_of(
         leads: of the result and another model; (name, split) -> comparison.
         ahead: of the best expert and the second.
         changes: MODEL_SPLIT, ``items``: MODEL_SPLIT -> packed items, ``experts``: name -> score on
-            dev or packed items, and fields of `Result` and `Cost`.
+            dev or packed items, and fields of `Result`.
     """
     result = Result.from_json(nested({**RESULT, **changes}))
     fields = {name: getattr(result, name) for name in Result.__dataclass_fields__}
@@ -132,8 +131,7 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
         for name, task in tasks.items()
     }
     experts = {name: expert(name, found) for name, found in flat.get("experts", {}).items()}
-    cost = {name: flat[name] for name in COSTS if name in flat}
-    parts = {"models": models, "objectives": objectives, "experts": experts, "cost": cost}
+    parts = {"models": models, "objectives": objectives, "experts": experts}
     return {**flat, **parts}
 
 
@@ -142,7 +140,7 @@ def pair(
     half: float,
     p: float,
     n: int = 200,
-    needed: list[int | None] | None = None,
+    needed: int | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """A comparison of `n` items, as JSON values."""

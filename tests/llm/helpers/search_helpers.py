@@ -94,8 +94,7 @@ def lasting(result: Mapping[str, Any]) -> Json:
     its workers.
     """
     passing = ("seconds", "seconds_scoring", "seconds_rivals", "peak_memory_bytes", "workers")
-    kept = {name: value for name, value in result.items() if name not in passing}
-    return {n: lasting(v) if n == "cost" else v for n, v in kept.items()}
+    return {name: value for name, value in result.items() if name not in passing}
 
 
 def files(folder: Path) -> dict[str, bytes]:

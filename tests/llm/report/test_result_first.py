@@ -7,13 +7,11 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from search_helpers import MakeSearch, lasting, louder, search_words, swarm_llm
+from search_helpers import MakeSearch, lasting, louder, search_words, stop_at, swarm_llm
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -85,24 +83,15 @@ def test_a_card_that_no_reader_understands_costs_no_result(
     assert (run / "result.json").is_file() and "ant" in (run / "best" / "README.md").read_text()
 
 
-def written_in_vain(settings: SearchConfig) -> Callable[..., None]:
-    """Write card and report, which have become impossible when the search itself is over."""
-
-    def publish(*what: Any) -> None:
-        config = Path(settings.base) / "config.json"
-        config.rename(config.with_suffix(".away"))
-        (Path(settings.out) / "report.html").mkdir()
-        report.write_for_people(*what)
-
-    return publish
-
-
 def test_what_cannot_be_written_for_people_is_told_and_written_later(
     settings: SearchConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     base = Path(shutil.copytree(settings.base, tmp_path / "own-base"))
     settings = replace(settings, base=str(base))
-    found = job.search(settings, publish=written_in_vain(settings))
+    found = job.search(settings)
+    (base / "config.json").rename(base / "config.away")
+    (found.run / "report.html").mkdir()
+    report.write_for_people(found)
     assert json.loads((found.run / "result.json").read_text()) == found.result
     card, page = (record.getMessage() for record in caplog.records[-2:])
     assert "best/README.md: not written (" in card and "report.html: not written (" in page
@@ -123,11 +112,8 @@ def test_what_cannot_be_written_for_people_is_told_and_written_later(
 def test_a_search_that_is_stopped_while_it_writes_for_people_has_its_result(
     settings: SearchConfig,
 ) -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        job.search(settings, publish=stop)
+        report.search(settings, stop_at(1, "done"))
     run = Path(settings.out)
     assert (run / "result.json").is_file() and not (run / "report.html").exists()
     report.resume(run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -77,27 +76,6 @@ def test_folds_are_of_items_whatever_their_prompts(rows: list[Any], seed: int) -
         assert all(len(home) == 1 for home in homes.values()) and all(found)
     else:
         assert max(map(len, found)) - min(map(len, found)) <= 1
-
-
-@pytest.mark.parametrize("n", [10, 60, 200])
-def test_folds_of_one_question_are_balanced_in_size_and_by_answer(n: int) -> None:
-    """Two options in turns that differ from item to item by a third, so that none is there twice."""
-    items = [
-        Choices((("Which?", " yes"), ("Which?", " no"), ("Which?", f" {i}")), (1.0,) * 3, i % 2)
-        for i in range(n)
-    ]
-    found = folds(items, 0)
-    assert max(map(len, found)) - min(map(len, found)) <= 1
-    for answer in (0, 1):
-        counts = [Counter(items[place].right for place in fold)[answer] for fold in found]
-        assert max(counts) - min(counts) <= 1
-
-
-def test_items_are_known_by_what_is_given() -> None:
-    """Prompts with the replies that are trained on: the first and the last are one item."""
-    replies = [Choices((("Why?", f" {k}"),), (1.0,), 0) for k in range(10)]
-    found = folds(replies, 1, identities=[*range(9), 0])
-    assert any({0, 9} <= set(fold) for fold in found)
 
 
 @pytest.mark.parametrize(

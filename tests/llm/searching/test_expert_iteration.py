@@ -5,21 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
-from statistics import fmean, pstdev
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from search_helpers import (
     Json,
     MakeSearch,
@@ -37,13 +31,12 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.report.findings import about_dev, score_rows, verdict
+from pyswarmopt_llm.report.findings import about_dev
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores import choices
 from pyswarmopt_llm.scores.choices import FULL
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
-from pyswarmopt_llm.scores.metrics.objectives import load_objectives
 from pyswarmopt_llm.scores.metrics.written import ReplyMetric
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import Budget
@@ -53,13 +46,8 @@ from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.training import trainer
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
-from pyswarmopt_llm.searching.written.expert_iteration import (
-    ExpertIteration,
-    complementary,
-    greedy_cover,
-    train_on_replies,
-)
-from pyswarmopt_llm.searching.written.replies import cut_off, storable, warnings_about
+from pyswarmopt_llm.searching.written.expert_iteration import complementary
+from pyswarmopt_llm.searching.written.replies import storable, warnings_about
 from pyswarmopt_llm.searching.written.reply_log import (
     Answerer,
     Reply,
@@ -67,7 +55,6 @@ from pyswarmopt_llm.searching.written.reply_log import (
     best_reply,
     gains,
     weights,
-    without_rounding,
 )
 from pyswarmopt_llm.searching.written.samples import TEACHERS
 from pyswarmopt_llm.tools.analyse import without_experts
@@ -128,15 +115,6 @@ def unfinished(finished: Finished, tmp_path: Path) -> SearchConfig:
     return replace(finished.config, out=str(run))
 
 
-def decided_again(config: SearchConfig) -> dict[str, Any]:
-    """The result of a resume that may hand over another model: none was scored on test."""
-    file = Path(config.out) / "results.jsonl"
-    rows = file.read_text().splitlines(keepends=True)
-    file.write_text("".join(row for row in rows if '"what": "model test"' not in row))
-    result: Any = resume(config.out).result
-    return dict(result)
-
-
 def without_rounds(config: SearchConfig, *patterns: str) -> None:
     """Forget these rounds of the training, so that they are made again if they are wanted."""
     for pattern in patterns:
@@ -188,32 +166,11 @@ def test_the_best_reply_to_a_prompt_is_kept(
     assert (None if best is None else best.text) == expected
 
 
-@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0, 5.0], [-3.0, 0.0], [0.7, 0.7, 0.1, 0.2, 0.9]])
-def test_a_reply_counts_by_the_standard_deviations_that_its_value_is_above_the_mean(
-    values: list[float],
-) -> None:
-    counts = [math.exp((x - fmean(values)) / pstdev(values)) for x in values]
-    assert weights(values) == pytest.approx([count / fmean(counts) for count in counts])
-    assert weights([9 - 2 * x for x in values]) == pytest.approx(weights([-x for x in values]))
-
-
 def test_no_reply_counts_twenty_times_as_much_as_the_mean_one() -> None:
     values = [0.0] * 99 + [1.0]  # the last is 9.9 standard deviations above the mean
     low = math.exp(-1 / math.sqrt(99))
     assert weights(values)[-1] / weights(values)[0] == pytest.approx(20 / low)
     assert weights([0.1] * 7) == [1.0] * 7 and weights([3.0]) == [1.0] and weights([]) == []
-
-
-@given(st.lists(st.integers(-20, 20), min_size=1, max_size=12), st.randoms())
-def test_rounding_decides_nothing(tenths: list[int], rng: random.Random) -> None:
-    """Values of equal numbers, summed in another order, count alike and are not better."""
-    exact = [tenth / 10 for tenth in tenths]
-    parts = [[0.1, 0.2, 0.4, -0.7, tenth / 10] for tenth in tenths]
-    summed = [sum(rng.sample(numbers, len(numbers))) for numbers in parts]
-    assert weights(summed) == pytest.approx(weights(exact), abs=1e-9)
-    for one, other in zip(summed, exact, strict=True):
-        kept = [Reply("", without_rounding(value)) for value in (one, other)]
-        assert best_reply(kept[:1], kept[1].value) is best_reply(kept[1:], kept[0].value) is None
 
 
 def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
@@ -224,45 +181,6 @@ def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchCon
     items = log.training_items(replies)
     trained_on = [item.pairs[0][1] for item in items.values()]
     assert trained_on == ["the same", *["the same<|im_end|>"] * (DEV - 1)]
-
-
-def test_which_replies_were_cut_off_is_stored_as_it_was_written(
-    config: SearchConfig, tmp_path: Path
-) -> None:
-    """Bytes that are no text are read as three others: the texts have more tokens than replies."""
-    engine, (utility,) = opened(config)
-    engine.thinking, file = 3, tmp_path / "replies.jsonl"
-    engine.model.generation_config.eos_token_id = [*range(0, engine.model.config.vocab_size, 16)]
-
-    def cut() -> list[bool]:
-        log = ReplyLog(engine, {"a": utility}, arithmetic, Store(file), seed=0)
-        return [reply.cut for reply in log.greedy("base", Answerer(Patch()))]
-
-    written = [each.cut for each in engine.write([text for _, text, _ in utility.texts()], 8)]
-    assert cut() == written == cut() and {*written} == {True, False}
-    (row,) = [json.loads(line) for line in file.read_text().splitlines()]
-    assert row.pop("cut") == written
-    file.write_text(json.dumps(row) + "\n")  # as earlier versions stored it
-    tokens = [engine.tokenizer(text, add_special_tokens=False) for text in row["replies"]]
-    assert cut() == [len(each["input_ids"]) >= 11 for each in tokens]
-    assert cut() != written
-
-
-def test_each_tasks_replies_are_weighed_among_themselves(config: SearchConfig) -> None:
-    """The values of the second task are a thousand times as large."""
-    engine, (utility,) = opened(config)
-    other = ReplyMetric("other", few_letters, needs="nothing", new_tokens=8).on(
-        utility.items[::-1], "generate", engine.chat, None
-    )
-    log = ReplyLog(engine, {"a": utility, "b": other}, arithmetic, Store(None), seed=0)
-    values = [float(place % 3) for place in range(DEV)]
-    replies: list[Reply | None] = [Reply("yes", value) for value in values]
-    replies += [None, *(Reply("no", 1000 * value) for value in values[1:])]
-    items = list(log.training_items(replies).values())
-    expected = [*weights(values), *weights(values[1:])]
-    assert [item.weight for item in items] == pytest.approx(expected)
-    prompts = [prompt for _, prompt, _ in utility.texts()]
-    assert [item.pairs[0][0] for item in items] == [*prompts, *prompts[-2::-1]]
 
 
 def more_letters(items: Any, texts: Any) -> list[float]:
@@ -516,25 +434,6 @@ def train_folder(config: SearchConfig) -> Path:
     return Path(config.out) / "trained"
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_the_mixture_is_handed_over_where_it_is_better_on_dev(
-    unfinished: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
-) -> None:
-    config = unfinished
-    keep_trained(monkeypatch, kept)
-    result = decided_again(config)
-    plain: Any = search(replace(config, train="off", out=f"{config.out}-off")).result
-    assert not (Path(f"{config.out}-off") / "trained").exists() and "expert_iteration" not in plain
-    assert result["trained"] is kept
-    for split in ("dev", "test"):
-        assert result[f"mixture_{split}"] == plain[f"best_{split}"]
-        assert result[f"best_{split}"] == result[f"{'trained' if kept else 'mixture'}_{split}"]
-    runs = [Path(config.out), Path(f"{config.out}-off")]
-    weights = [(run / "best" / "adapter_model.safetensors").read_bytes() for run in runs]
-    assert (weights[0] == weights[1]) is not kept
-    assert ("(expert iteration)" in (Path(config.out) / "best" / "README.md").read_text()) is kept
-
-
 def test_a_search_tells_how_far_its_training_is(finished: Finished) -> None:
     result, events = finished.result, finished.events
     assert events[0].data["training"] == "training on the best replies to the 10 dev prompts"
@@ -561,68 +460,6 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
     resume(run)
     ends_as(run, whole)
     assert without_seconds(run) == without_seconds(whole)
-
-
-def test_dev_that_the_base_has_answered_is_not_asked_again_for_the_rivals(
-    finished: Finished,
-) -> None:
-    config, result = finished.config, finished.result
-    # on test: the base, and what was trained on its replies
-    assert result["cost"]["passes_rivals"] == 2 * 6
-    assert "base" in result["models"] and "expert_tuned" not in result["models"]
-    of_base, dev = (row["value"] for row in history(Path(config.out)) if row["phase"] == "trained")
-    assert result["models"]["base_tuned"]["dev"]["value"] == of_base < dev == result["best_dev"]
-    assert "base model, self-trained" in score_rows(Result.from_json(result))
-
-
-def test_the_base_is_handed_over_where_its_own_replies_teach_more(
-    unfinished: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Here the mixture's teach nothing."""
-    config, once = unfinished, ExpertIteration.run
-    without_rounds(config, "round-*")
-
-    def run(self: ExpertIteration, *args: Any) -> list[expert_iteration.Round]:
-        of_base = self.first > self.samples
-        return once(self, *args) if of_base else []
-
-    monkeypatch.setattr(ExpertIteration, "run", run)
-    keep_trained(monkeypatch)
-    result = decided_again(config)
-    assert result["trained"] and not any(result["coefficients"].values())
-    assert not list(train_folder(config).glob("round-*"))
-    models = result["models"]
-    assert (
-        models["base_tuned"] == models["best"]
-        and models["mixture"]["weights"] == models["base"]["weights"]
-    )
-    job = prepare(replace(config, out="unused"))
-    best = job.pool.space.read(Path(config.out) / "best")
-    number = result["expert_iteration"]["round"]
-    lora = load_factors(read_adapter(train_folder(config) / f"base-round-{number}" / "all"))
-    assert best.low_rank.keys() == lora.keys()
-    for name, change in lora.items():
-        torch.testing.assert_close(best.low_rank[name].dense(), change.dense())
-    assert "base model" in verdict(Result.from_json(result)).sentence
-    card = (Path(config.out) / "best" / "README.md").read_text()
-    assert "trained on its own best replies" in card
-    again = without_experts(Run(Path(config.out)), Result.from_json(result), lambda text: None)
-    assert again["all"]["words"]["test"] == result["best_test"]
-
-
-def test_a_search_that_found_the_base_trains_it_alone(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def of_base(job: Any, run: Run, found: Any, *rest: Any) -> Any:
-        base = replace(found.chosen, position=torch.zeros_like(found.chosen.position))
-        return train_on_replies(job, run, replace(found, chosen=base), *rest)
-
-    monkeypatch.setattr(expert_iteration, "train_on_replies", of_base)
-    monkeypatch.setattr(expert_iteration, "ROUNDS", 1)
-    events = told(config)[1]
-    assert {place.name[:5] for place in train_folder(config).iterdir()} == {"base-"}
-    assert not any(row["model"] == "start" for row in lines(config.out))
-    assert "starting from the base" in " ".join(notes(events))
 
 
 @pytest.mark.parametrize(("gaining", "rounds"), [(True, 3), (False, 2)])
@@ -690,15 +527,6 @@ def test_without_replies_that_are_better_nothing_is_trained(config: SearchConfig
     assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
 
 
-def test_of_equal_rounds_the_last_is_handed_over() -> None:
-    def done(name: str, value: float) -> expert_iteration.Round:
-        return expert_iteration.Round(name, Answerer(Patch()), 1, (), value)
-
-    rounds = [done("one", 0.5), done("two", 0.75), done("three", 0.75), done("four", 0.6)]
-    best = expert_iteration.best_round(rounds)
-    assert best is not None and best.name == "three"
-
-
 # Replies that cheat the score
 
 
@@ -729,85 +557,6 @@ def test_a_result_that_repeats_itself_where_no_other_model_does_is_said() -> Non
     assert warnings_about([shown(base=[SENSE], best=[AGAIN], result=[SENSE])]) == []
 
 
-@pytest.mark.parametrize(
-    ("base", "expert", "result", "said"),
-    [
-        ((100, 0.5), (120, 0.6), (240, 0.7), "240 characters, the others 100 to 120"),
-        ((100, 0.5), (120, 0.6), (50, 0.7), "50 characters, the others 100 to 120"),
-        ((100, 0.5), (120, 0.6), (239, 0.7), ""),  # less than twice the longest
-        ((100, 0.5), (120, 0.6), (51, 0.7), ""),
-        ((100, 0.5), (120, 0.7), (240, 0.7), ""),  # the score does not rise
-        ((120, 0.9), (100, 0.5), (300, 0.7), ""),
-    ],
-)
-def test_a_score_that_rises_with_the_length_is_said(
-    base: tuple[int, float], expert: tuple[int, float], result: tuple[int, float], said: str
-) -> None:
-    models = {"base": base, "best expert, x": expert, "result": result}
-    replies = [
-        {"model": model, "text": "".join(random.Random(n).choices("abcdefgh", k=n)), "value": value}
-        for model, (n, value) in models.items()
-    ]
-    row = {"prompt": "Why?", "replies": replies}
-    lines = warnings_about([{"task": "wishes", "prompts": [row] * 5}])
-    assert len(lines) == bool(said)
-    assert all(line.startswith("wishes: ") and f"({said})" in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"), [([3, 3, 4, 2, 1], "3 of the 5"), ([3, 3, 2, 2, 1], "")]
-)
-def test_replies_that_end_because_they_may_have_no_more_tokens_are_said(
-    words: list[int], said: str
-) -> None:
-    """Three tokens are allowed, one of them for thoughts; the first of each text is the
-    tokenizer's own.
-    """
-    engine: Any = SimpleNamespace(count_tokens=lambda text: 1 + len(text.split()), thinking=1)
-    utility: Any = SimpleNamespace(texts=lambda: iter([(None, "Why?", 2)] * 5))
-    rows = [{"replies": [{"text": "so " * 9}, {"text": "so " * count}]} for count in words]
-    lines = cut_off(engine, "wishes", utility, rows)
-    assert [line.partition(" replies")[0] for line in lines] == [f"wishes: {said}"] * bool(said)
-    assert all("end after 3 tokens" in line and "`max_new_tokens`" in line for line in lines)
-
-
-def test_the_number_of_spare_prompts(config: SearchConfig, tmp_path: Path) -> None:
-    """Four for each dev prompt, none if there are fewer than these, or as many as are asked for."""
-    config = replace(config, combine="arithmetic")
-    file = open_task(tmp_path / "open.json", 30)
-
-    def spare(dev: int, **more: Any) -> int:
-        objectives = load_objectives(replace(config, tasks=(str(file),), dev=dev, **more))
-        assert objectives.spare == bool(objectives.tasks["open"].spare)
-        return len(objectives.tasks["open"].spare)
-
-    assert [spare(dev) for dev in (5, 15, 16, 30)] == [20, 15, 0, 0]
-    assert [spare(5, spare=count) for count in (0, 3, 25)] == [0, 3, 25]
-    with pytest.raises(
-        UserError, match=r"spare 26: open has 25 dev examples .* beyond its 5 of dev"
-    ):
-        spare(5, spare=26)
-    labelled = replace(config, tasks=(str(write_labelled(tmp_path)),), dev=2, spare=1)
-    with pytest.raises(UserError, match="spare 1: words has 0"):
-        load_objectives(labelled)
-
-
-def write_labelled(folder: Path) -> Path:
-    """The task of `config` again."""
-    return write_task(folder / "words.json", questions(DEV, 1), questions(6, 2), metric="few")
-
-
-def test_half_of_the_budget_is_kept_for_the_training(config: SearchConfig) -> None:
-    timed = replace(config, budget_minutes=1.0)
-    with_training, without = (
-        prepare(replace(timed, train=train)).plan.budget for train in ("on", "off")
-    )
-    left = 60 - 5 - 0.5 * with_training.closing_items  # half a second an item
-    assert with_training.left(10, 5.0) == left == 33.0
-    assert not with_training.exceeded(10, 5.0, 6) and with_training.exceeded(10, 5.0, 7)
-    assert not without.exceeded(10, 5.0, 60)
-
-
 def row(number: int, items: Mapping[str, Packed], bounds: list[float] | None = None) -> Row:
     coefficients, scored = [float(number), 0.5], sum(map(len, items.values()))
     return Row("search", 0, number, str(number), coefficients, 0.0, scored, 0.1, items, bounds)
@@ -826,37 +575,3 @@ def test_each_adds_most_to_those_before() -> None:
     # Beside 0: 2 has three new ones, then 3 the last one; 1 and 4 have nothing left to add.
     assert numbers(rows, chosen=0) == [2, 3]
     assert numbers(rows, chosen=0, count=1) == [2]
-
-
-def test_a_mixture_that_is_not_among_the_rows_counts_for_nothing() -> None:
-    rows = [row(1, {"t": "1100"}), row(2, {"t": "0111"})]
-    assert numbers(rows, chosen=9) == [2, 1]
-    assert numbers([], chosen=9) == []
-
-
-def test_tasks_count_alike() -> None:
-    rows = [
-        row(0, {"few": "00", "many": "00000000"}),
-        row(1, {"few": "10", "many": "00000000"}),  # half of one task
-        row(2, {"few": "00", "many": "11100000"}),  # three eighths of the other
-    ]
-    assert numbers(rows, chosen=0, tasks=("few", "many")) == [1, 2]
-
-
-@given(
-    st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=1, max_size=7),
-    st.lists(st.integers(0, 3), min_size=5, max_size=5),
-)
-def test_greedy_is_within_its_bound_of_the_best_choice(
-    values: list[list[int]], known: list[int]
-) -> None:
-    """Nemhauser, Wolsey & Fisher 1978: at least 1 - 1/e of the most that so many can gain."""
-    table, start = np.array(values, dtype=float), np.array(known, dtype=float)
-    chosen = greedy_cover(table, start, 2)
-
-    def gain(picked: Sequence[int]) -> float:
-        return float(np.vstack([start, table[list(picked)]]).max(axis=0).sum() - start.sum())
-
-    most = max(map(gain, combinations(range(len(table)), min(2, len(table)))))
-    assert gain(chosen) >= (1 - 1 / np.e) * most - 1e-9
-    assert len(set(chosen)) == len(chosen) and all(gain([number]) > 0 for number in chosen)

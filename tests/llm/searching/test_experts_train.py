@@ -5,7 +5,6 @@ global is touched.
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ import peft
 import pytest
 import torch
 import torch.nn.functional as F
-from search_helpers import Shell, questions, write_task
+from search_helpers import MakeSearch, Shell, questions, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -27,15 +26,14 @@ from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.scores.tasks.columns import parse_reading
+from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.training.examples import (
     TrainingOptions,
     load_examples,
     training_items,
 )
-from pyswarmopt_llm.searching.training.expert import chat_items, target_shapes, train_expert
+from pyswarmopt_llm.searching.training.expert import target_shapes, train_expert
 from pyswarmopt_llm.searching.training.trainer import Lora, choice_loss, warmup_cosine
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:
@@ -56,17 +54,6 @@ EXAMPLES = [
 @pytest.fixture(scope="module")
 def base(tiny_base: Path) -> BaseModel:
     return resolve_base(str(tiny_base))
-
-
-def test_an_item_is_the_prompt_and_the_answer_with_its_end(base: BaseModel) -> None:
-    engine = TransformersEngine(*load_model(base, torch.float32))
-    (item,), cut = chat_items(engine, [chat("hi", "yes")], 100)
-    prompt = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
-    assert item.pairs == ((prompt, "yes<|im_end|>"),) and item.weight == 1 / 4 and cut == 0
-    length = len(engine.encode(prompt)) + 4
-    (item,), cut = chat_items(engine, [chat("hi", "yes")], length - 2)
-    assert item.pairs[0][1] == "ye" and cut == 1
-    assert chat_items(engine, [chat("hi", "yes")], length - 4) == ([], 0)
 
 
 def ids_of(tokenizer: Any, example: dict[str, Any]) -> tuple[torch.Tensor, int]:
@@ -104,14 +91,6 @@ def test_a_reply_is_framed_as_the_chat_template_has_it(
     tokenizer.chat_template = template
     opening, ending = frame
     assert reply_frame(tokenizer) == (opening, ending or tokenizer.eos_token)
-
-
-def test_schedule() -> None:
-    factors = [warmup_cosine(step, 100) for step in range(100)]
-    assert factors[:5] == [0.2, 0.4, 0.6, 0.8, 1.0]  # 5% of the steps
-    assert factors[5:] == sorted(factors[5:], reverse=True)
-    assert factors[5] == 1.0 and 0.05 < factors[-1] < 0.052
-    assert warmup_cosine(0, 1) == 1.0
 
 
 def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
@@ -229,37 +208,6 @@ def test_going_on_from_an_adapter_is_going_on_with_peft(
     assert "trained further from" in (out / "README.md").read_text()
 
 
-def test_chats_that_are_cut_or_left_out_are_counted_and_said(
-    base: BaseModel, tmp_path: Path, shell: Shell
-) -> None:
-    data = tmp_path / "chats.jsonl"
-    long = [chat("hi", "ha " * 300), chat("ha " * 300, "yes"), *EXAMPLES[:6]]
-    data.write_text("".join(json.dumps(example) + "\n" for example in long))
-    words = ["train-expert", "--base", base.spec, "--data", data, "--epochs", 1, "--rank", 2]
-    out = shell(*words, "--threads", 1, "--out", tmp_path / "a")
-    assert f"{data}: 8 rows" in out
-    assert "1 are cut to 448" in out and "--max-len N" in out
-    out = shell(*words, "--threads", 1, "--out", tmp_path / "b", "--max-len", 2000)
-    assert "cut to" not in out
-
-
-def test_rows_of_a_table_are_trained_on_as_chats(
-    base: BaseModel, tmp_path: Path, shell: Shell
-) -> None:
-    data = tmp_path / "export 2026.csv"
-    data.write_text("Ticket,Team\n" + "".join(f"Where is it {i}?,post\n" for i in range(9)))
-    reading = parse_reading(("question=Ticket", "answer=Team"))
-    examples = load_examples(str(data), None, 0, reading, whole=True).examples
-    assert sorted(example["messages"][0]["content"] for example in examples) == [
-        f"Question: Where is it {i}?" for i in range(9)
-    ]
-    assert {example["messages"][1]["content"] for example in examples} == {"post"}
-    words = ["train-expert", "--base", base.spec, "--data", data, "--rank", 2, "--epochs", 1]
-    words += ["--columns", "question=Ticket,answer=Team", "--threads", 1, "--out", tmp_path / "a"]
-    done = shell.json(*words, "--split", "all")
-    assert done["examples"] + done["heldout"] == 9
-
-
 def test_rows_that_eval_tests_are_not_learnt_unless_asked_for(
     base: BaseModel, tmp_path: Path, shell: Shell, here: Path
 ) -> None:
@@ -291,31 +239,6 @@ def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path:
         return (tmp_path / name / "adapter_model.safetensors").read_bytes()
 
     assert weights("one", 0) == weights("two", 0) != weights("three", 1)
-
-
-def test_what_is_not_scored_is_not_merged_into_the_base(
-    base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A merge would take memory beside what training took."""
-    loaded: list[str] = []
-    monkeypatch.setattr(
-        TransformersEngine, "load", lambda self, patch: loaded.extend(patch.low_rank)
-    )
-    options = TrainingOptions(max_tokens=200, heldout=0)
-    train_expert(base, EXAMPLES, tmp_path / "out", options)
-    assert not loaded
-    train_expert(base, EXAMPLES, tmp_path / "scored", replace(options, heldout=2))
-    assert loaded
-
-
-def test_budget_of_tokens(base: BaseModel, tmp_path: Path) -> None:
-    options = TrainingOptions(max_tokens=500, batch_tokens=200, heldout=0)
-    result = train_expert(base, EXAMPLES, tmp_path / "out", options)
-    assert result.steps == 3 and result.tokens < 500  # what chats have in common counts once
-    assert result.heldout == 0 and math.isnan(result.heldout_loss_base)
-    assert any(
-        change.b.abs().max() > 0 for change in load_factors(read_adapter(tmp_path / "out")).values()
-    )
 
 
 # A LoRA that is trained to choose: `train-expert --loss options`
@@ -373,38 +296,21 @@ def test_builtin_tasks_train_on_their_training_part_only() -> None:
     assert not {item.question for item in items} & {item.question for item in task.dev + task.test}
 
 
-def test_the_command_trains_on_a_task_file_and_says_what_it_wrote(
-    tiny_base: Path, tmp_path: Path, shell: Shell
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(12, 1), questions(4, 2))
-    words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", task]
-    words += ["--examples", "10", "--rank", "2", "--epochs", "2", "--out", tmp_path / "a"]
-    record = shell.json(*words, "--quiet")
-    assert (record["examples"], record["steps"], record["heldout_loss_base"]) == (10, 2, None)
-    assert evaluate_model(str(tiny_base), str(tmp_path / "a"), str(task)).n == 4
-
-
-def test_a_table_without_split_is_trained_on_but_for_what_eval_tests(
-    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path, shell: Shell
-) -> None:
-    """Columns are named as for a search; it goes on from an adapter."""
-    table = tmp_path / "export 2026.csv"
-    rows = "".join(f"Is it here {i}?,{'yes' if i % 3 else 'no'}\n" for i in range(12))
-    table.write_text(f"Ticket,Team\n{rows},no\n")  # the last row is blank
-    words = ["train-expert", "--base", tiny_base, "--loss", "options", "--data", table]
-    words += ["--columns", "question=Ticket,label=Team", "--epochs", 1]
-    words += ["--from", make_expert("ant", 1), "--out", tmp_path / "a"]
-    assert "--set skip-bad-rows" in shell.refused(*words)
-    words += ["--set", "skip-bad-rows"]
-    said = shell(*words, "--threads", 1)
-    assert f"{table}: 4 rows" in said
-    assert "left out (line 14)" in said
-    assert read_adapter(tmp_path / "a").modules["model.layers.0.self_attn.k_proj"].rank == 4
-    assert "--rank 2: is that" in shell.refused(*words, "--rank", 2)
-
-
 def test_items_without_answers_are_refused(base: BaseModel, tmp_path: Path) -> None:
     file = write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2))
     unanswered = [replace(item, answer=None) for item in load_task(str(file)).dev]
     with pytest.raises(UserError, match="has a right answer"):
         on_options(base, unanswered, tmp_path / "a", OPTIONS)
+
+
+def test_a_search_knows_what_an_expert_has_learnt(words_search: MakeSearch, tmp_path: Path) -> None:
+    """Trained on eight of the dev examples: their digests are in its card."""
+    config = words_search(12, 4)
+    task = load_task(config.tasks[0])
+    options = TrainingOptions(rank=2, epochs=1, threads=1)
+    base = resolve_base(config.base)
+    train_expert(base, task.dev[:8], tmp_path / "learnt", options, loss="options")
+    others = config.experts[:2]
+    job = prepare(replace(config, experts=(*others, str(tmp_path / "learnt"))))
+    assert job.learnt == {"learnt": 8}
+    assert any("learnt was trained on 8 of the 12" in note for note in job.notes.values())

@@ -18,7 +18,9 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.explore import Batch, explore
+from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.plan import Budget
+from pyswarmopt_llm.searching.progress import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Journal
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
@@ -70,33 +72,17 @@ def test_each_batch_is_scored_told_and_written_down_under_its_numbers() -> None:
     batches = [draws(4, 0), draws(2, 1), draws(0, 2), draws(1, 3)]
     proposer = Listed(*batches)
     scored = scorer()
-    heard: list[tuple[int, int]] = []
-    stop = explore(
-        proposer, scored, UNLIMITED, lambda batch, rows: heard.append((batch.iteration, len(rows)))
-    )
-    assert stop == {"listed": 4.0} and heard == [(0, 4), (1, 2), (2, 0), (3, 1)]
+    heard: list[int] = []
+    progress = Progress(7, lambda event: heard.append(event.data["iteration"]))
+    archive = Archive(["t"])
+    stop = explore(proposer, scored, UNLIMITED, archive, progress)
+    assert stop == {"listed": 4.0} and heard == [0, 1, 2, 3]
     for (positions, values), batch in zip(proposer.told, batches, strict=True):
         assert positions.equal(batch)
         expected = [1 / (1 + float(((x - GOAL) ** 2).sum())) for x in batch]
         assert values == pytest.approx(expected)
     numbers = [(row.iteration, row.particle) for row in scored.rows]
     assert numbers == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 10), (1, 11), (3, 30)]
-
-
-@pytest.mark.parametrize(
-    ("budget", "batches"),
-    [(Budget(None, 60), 2), (Budget(None, 59), 1), (Budget(None, 1), 1), (Budget(0.0, None), 1)],
-)
-def test_the_start_is_always_scored_and_a_batch_that_costs_too_much_is_not_begun(
-    budget: Budget, batches: int
-) -> None:
-    """Batches of four, two and one candidates of ten items."""
-    proposer = Listed(draws(4, 0), draws(2, 1), draws(1, 3))
-    scored = scorer()
-    stop = explore(proposer, scored, budget, lambda *_: None)
-    assert len(proposer.told) == batches and scored.item_evaluations == [40, 60][batches - 1]
-    limit = "budget_items" if budget.items is not None else "budget_minutes"
-    assert [*stop] == [limit]
 
 
 def moved(seed: int = 0, **recipe: Any) -> pso.Swarm:
@@ -116,7 +102,7 @@ def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
         by_hand.tell(x, [1 / (1 + float(((one - GOAL) ** 2).sum())) for one in x])
     proposer = SwarmProposer(moved(), Dropout(0.0, 0.0, 0), Checkpoint(tmp_path / "swarm.npz"))
     scored = scorer()
-    stop = explore(proposer, scored, UNLIMITED, lambda *_: None)
+    stop = explore(proposer, scored, UNLIMITED)
     assert stop == by_hand.stop() == {"max_iter": 8}
     assert proposer.best().x.equal(by_hand.best.x) and proposer.iteration == 9
     assert proposer.best().value == pytest.approx(by_hand.best.value)
@@ -127,13 +113,13 @@ def test_a_swarm_is_asked_and_told_as_if_by_hand(tmp_path: Path) -> None:
 def test_what_dropout_leaves_out_is_not_scored_and_the_others_keep_their_numbers() -> None:
     drawn = Dropout(0.3, 0.4, seed=2)
     proposer = SwarmProposer(moved(patience=100), Dropout(0.3, 0.4, seed=2))
-    batches: list[Batch] = []
-    explore(proposer, scorer(), UNLIMITED, lambda batch, rows: batches.append(batch))
-    found = [(batch.iteration, number) for batch in batches for number in batch.numbers]
+    scored = scorer()
+    explore(proposer, scored, UNLIMITED)
+    found = [(row.iteration, row.particle) for row in scored.rows]
     expected = []
     for iteration in range(9):
         dropped = drawn.dropped(iteration, 6)
         expected += [(iteration, number) for number in range(6) if not dropped[number]]
-    assert found == expected and len(batches) == 9
-    assert any(not len(batch.positions) for batch in batches)  # a whole iteration
+    assert found == expected and proposer.iteration == 9
+    assert len({iteration for iteration, _ in found}) < 9  # a whole iteration is left out
     assert not math.isnan(proposer.best().value)

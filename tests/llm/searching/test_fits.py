@@ -19,8 +19,8 @@ import pyswarmopt_llm.engine.memory as memory
 import pyswarmopt_llm.engine.transformers as load
 from pyswarmopt_llm.engine.memory import Sizes, batch_for, copies, decide
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.dry_run import Timed, dry_run_search
+from pyswarmopt_llm.searching.prepare import Job
 
 # Numbers of the published configurations: hidden, inner, vocabulary; layers, heads, key-value heads
 SIZES = "hidden_size intermediate_size vocab_size num_hidden_layers num_attention_heads".split()
@@ -108,29 +108,7 @@ def test_7b_in_bf16_fits_a_card_of_24_gb_at_run_time_and_not_merged(
 
 def test_what_does_not_fit_says_why(shapes: Callable[..., list[object]], shell: Shell) -> None:
     out = shell(*shapes(QWEN_7B), "--memory", "12GB")
-    assert all(word in out for word in ("12GB", "does not fit", "too many", "nf4:"))
-
-
-def test_the_time_on_a_named_card_is_two_operations_a_weight_and_token(
-    tiny_base: Path, tiny_experts: list[Path], shell: Shell, tmp_path: Path
-) -> None:
-    """Prompts of equally many tokens, replies of seven: passes are those of a plain dry run."""
-    (tmp_path / "prompts.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(10)))
-    (tmp_path / "mine.py").write_text("def size(reply):\n    return len(reply)\n")
-    words = ["search", "--base", tiny_base, "--experts", *tiny_experts, "--dry-run"]
-    words += ["--prompts", tmp_path / "prompts.txt", "--metric", f"{tmp_path / 'mine.py'}:size"]
-    words += ["--max-new-tokens", 7, "--threads", 1, "--out", tmp_path / "run"]
-    engine = load.load_engine(resolve_base(str(tiny_base)), "auto", "cpu", 1)
-    lengths = {len(engine.encode(engine.chat(f"Tell me of {n}."))) for n in range(10)}
-    weights = sum(each.numel() for each in engine.model.parameters())
-    (tokens,) = lengths
-    passes = shell.json(*words)["passes"]
-    operations = 2 * weights * passes * (tokens + 7)
-    low, high = shell.json(*words, "--memory", "H100")["seconds"]
-    assert [low, high] == pytest.approx([operations / (share * 989e12) for share in (0.08, 0.04)])
-    slower = shell.json(*words, "--memory", "rtx 4090")["seconds"]
-    assert slower == pytest.approx([low * 989 / 165, high * 989 / 165])
-    assert "RTX4090" in shell.refused(*words, "--memory", "RTX4091")
+    assert all(word in out for word in ("12GB", "does not fit", "short", "nf4:"))
 
 
 def test_four_bits_fit_a_card_of_8_gb(shapes: Callable[..., list[object]], shell: Shell) -> None:
@@ -206,11 +184,27 @@ def test_a_plan_has_the_time_of_the_test_split(
 ) -> None:
     """A second an item: only what is scored takes time, test with as much as it has."""
 
-    def timed(engine: Any, task: Task, *_: Any) -> Timed:
-        return Timed(task.name, len(task.dev), len(task.test), "likelihood", 1.0)
+    def timed(job: Job, name: str) -> Timed:
+        task = job.tasks[name]
+        return Timed(name, len(task.dev), len(task.test), "likelihood", 1.0)
 
-    monkeypatch.setattr("pyswarmopt_llm.searching.dry_run.time_items", timed)
+    monkeypatch.setattr("pyswarmopt_llm.searching.dry_run._time_task", timed)
     plans = [dry_run_search(words_search(12, test)) for test in (10, 30)]
     none = dry_run_search(replace(words_search(12, 30), test=0))
     assert none.seconds < plans[0].seconds < plans[1].seconds
     assert (plans[1].seconds - plans[0].seconds) % 20 == 0
+
+
+def test_rows_that_cost_most_are_named(words_search: MakeSearch) -> None:
+    """Two questions hold a pasted log."""
+    config = words_search(12, 4)
+    file = Path(config.tasks[0])
+    task = json.loads(file.read_text())
+    for number in (3, 7):
+        task["dev"][number]["question"] *= 12
+    file.write_text(json.dumps(task))
+    plan = dry_run_search(config)
+    ids = tuple(task["dev"][number]["id"] for number in (3, 7))
+    assert plan.tasks[0].longest == ids
+    assert any(ids[0] in note and ids[1] in note for note in plan.notes)
+    assert sum(plan.phases.values()) == pytest.approx(plan.seconds, abs=0.3)

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from search_helpers import swarm_llm
 
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.searching.decide import make_plan
-from pyswarmopt_llm.searching.find import outside
 
 
 @pytest.mark.parametrize(("metric", "said"), [("judge", True), ("exact-match", False)])
@@ -37,23 +35,6 @@ def test_a_plan_says_where_a_model_rates_the_replies(
         metrics=(metric,),
     )
     assert ("gamed" in make_plan(config).why) == said
-
-
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        ([1.0, 0.0, 0.0], []),
-        ([0.2, 0.3, 0.5], []),
-        ([2.0, 2.0, 2.0], ["6.00", "2.00"]),  # a scale, which no average has
-        ([1.5, -0.5, 0.0], ["1.00", "-0.50", "1.50"]),  # their sum is that of an average
-    ],
-)
-def test_a_mixture_beyond_the_experts_is_told_by_its_weights(
-    weights: list[float], words: list[str]
-) -> None:
-    told = outside(torch.tensor(weights, dtype=torch.float64))
-    assert bool(told) == bool(words)
-    assert all(word in " ".join(told) for word in words)
 
 
 def test_a_judge_s_price_and_why_nothing_is_trained_are_said_beforehand(

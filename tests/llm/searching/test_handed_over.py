@@ -26,7 +26,6 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix.coefficients import AdapterSpace
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.report.card import model_card
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.scoring.parents import Parent, parents_of
 
 TOKENS = torch.tensor([[3, 5, 7, 11, 13]])
@@ -96,36 +95,6 @@ def test_what_is_saved_loads_by_itself_and_holds_no_expert_of_weight_0(
     assert not rows & others and (used or not any(t.any() for t in saved.values()))
 
 
-def test_a_module_that_only_experts_of_weight_0_change_is_not_in_it(
-    strangers: list[Path], tiny_base: Path, tmp_path: Path
-) -> None:
-    first, second = strangers[:2]
-    for expert, kept in ((first, "q_proj"), (second, "v_proj")):
-        file = expert / "adapter_config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), "target_modules": [kept]}))
-    space = space_of([first, second], tiny_base)
-    space.save(torch.tensor([1.0, 0.0], dtype=torch.float64), tmp_path / "best")
-    saved = load_file(tmp_path / "best" / "adapter_model.safetensors")
-    assert saved and all(".q_proj." in name for name in saved)
-    assert torch.allclose(
-        logits(AutoPeftModelForCausalLM.from_pretrained(tmp_path / "best", dtype=torch.float32)),
-        by_hand(tiny_base, [first], [1.0]),
-        atol=1e-4,
-    )
-
-
-def test_best_names_the_base_of_the_run(
-    make_search: MakeSearch, strangers: list[Path], tmp_path: Path
-) -> None:
-    config = make_search(tmp_path, 6, 6, particles=3, max_iter=1)
-    config = replace(config, experts=tuple(map(str, strangers)))
-    run = search(config).run
-    named = json.loads((run / "best" / "adapter_config.json").read_text())
-    assert named["base_model_name_or_path"] == str(Path(config.base).resolve())
-    model = AutoPeftModelForCausalLM.from_pretrained(run / "best", dtype=torch.float32)
-    assert logits(model).isfinite().all()
-
-
 # The card
 
 
@@ -133,16 +102,6 @@ def card_of(coefficients: dict[str, float], parents: Sequence[Parent] = (), **mo
     single = max(coefficients, key=lambda name: coefficients[name])
     result = result_of(best_single=single, coefficients=coefficients, **more)
     return model_card(about_of(experts=tuple(coefficients)), result, parents)
-
-
-def test_the_card_of_one_expert_speaks_of_one_expert() -> None:
-    tuned = card_of({"math": 1.0, "code": 0.0}, trained=True)
-    assert "# A fine-tuned adapter" in tuned and "swarm of experts" not in tuned
-    assert "expert `math`, trained" in tuned
-    assert "a new one" in card_of({"math": 0.0, "code": 0.0}, trained=True)
-    assert "expert `math`, unchanged" in card_of({"math": 1.0, "code": 0.0})
-    three = card_of({"a": 0.4, "b": 0.3, "c": 0.0})
-    assert "2 of 3 experts" in three and "swarm of experts" in three
 
 
 def test_licences_are_those_of_what_is_in_it_and_agree(

@@ -4,14 +4,10 @@ decisions.
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors.torch
@@ -138,69 +134,3 @@ def group(answered: Path, tmp_path: Path) -> Path:
     """A copy of the group's directory."""
     shutil.copytree(answered, tmp_path / "group")
     return tmp_path / "group"
-
-
-def first_of_most(ballots: Sequence[str], weights: Sequence[float]) -> str:
-    """The answer with the greatest weight; a tie goes to the answer given first."""
-    sums: Counter[str] = Counter()
-    for ballot, weight in zip(ballots, weights, strict=True):
-        sums[ballot] += weight  # type: ignore[assignment]
-    return max(dict.fromkeys(ballots), key=lambda answer: round(sums[answer], 9))
-
-
-def test_votes_are_counted_again_without_each_member_and_without_a_model(
-    group: Path, shell: Shell, opens: Callable[[Any], None]
-) -> None:
-    opens(None)
-    before = files(group)
-    found = left_out(shell, group)
-    result = json.loads((group / "result.json").read_text())
-    verdicts = [json.loads(line) for line in (group / "verdicts.jsonl").read_text().splitlines()]
-    ballots = [row["ballots"] for row in verdicts if row["strategy"] == "majority"]
-    items = questions(20, 2)
-    accuracies = [result["members"][name]["dev"] for name in NAMES]
-    # one item at chance, 4 options
-    odds = [math.log(3 * (24 * p + 0.25) / (24 * (1 - p) + 0.75)) for p in accuracies]
-    for strategy, weights in (("majority", [1.0] * 3), ("weighted", odds)):
-        row = found["strategies"][strategy]
-        whole = [first_of_most(own, weights) for own in ballots]
-        assert whole == [row["answer"] for row in verdicts if row["strategy"] == strategy]
-        assert row["test"] == result["strategies"][strategy]["test"]
-        for k, name in enumerate(NAMES):
-            left = [j for j in range(3) if j != k]
-            answers = [
-                first_of_most([own[j] for j in left], [weights[j] for j in left]) for own in ballots
-            ]
-            right = [answer == item["answer"] for answer, item in zip(answers, items, strict=True)]
-            own = row["members"][name]
-            assert own["test"] == pytest.approx(sum(right) / 20)
-            assert own["paired"]["difference"] == pytest.approx(row["test"] - sum(right) / 20)
-            pairs = zip(items, whole, answers, strict=True)
-            assert own["decided"] == [
-                item["id"] for item, with_it, without in pairs if with_it != without
-            ]
-    assert set(found["strategies"]) == {"majority", "weighted", "borda"} and set(
-        found["left_out"]
-    ) == {"nearest"}
-    assert {
-        name: content for name, content in files(group).items() if "analysis" not in name
-    } == before
-
-
-@pytest.mark.parametrize(
-    ("file", "change"),
-    [
-        ("about.json", {"format": 7}),
-        ("about.json", {"config": {"members": ["a"], "task": 3}}),
-        ("about.json", {"config": {"members": ["a"], "task": "t", "seed": -1}}),
-        ("about.json", {"config": {"members": ["a"], "task": "t", "epsilon": "x"}}),
-        ("about.json", {"fingerprints": {"members": ["a"]}}),
-        ("result.json", {"scoring": "evil"}),
-    ],
-)
-def test_damaged_files_of_a_group_are_one_line(
-    file: str, change: Json, group: Path, shell: Shell
-) -> None:
-    content = json.loads((group / file).read_text())
-    (group / file).write_text(json.dumps(content | change))
-    shell.refused("analyse", group)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -53,21 +52,6 @@ def test_each_searches_from_the_experts_and_ends(name: str) -> None:
         assert all(any(torch.allclose(x, vertex) for x in seen[0][:6]) for vertex in VERTICES)
 
 
-def test_threads_that_nevergrad_started_are_gone() -> None:
-    before = threading.active_count()
-    with released(
-        make_optimizer("nevergrad:Cobyla", VERTICES, population=6, max_iter=9, patience=3, seed=0)
-    ) as optimizer:
-        x = optimizer.ask()
-        assert x.shape == (1, 4)  # one point at a time
-        optimizer.tell(x, [value(x[0])])
-        optimizer.tell(optimizer.ask(), [0.0])
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
-            thread.join(timeout=60)
-    assert threading.active_count() <= before
-
-
 # In a search
 
 
@@ -80,22 +64,6 @@ def bare():
 def asks(more):
     return mine
 """
-
-
-def test_a_recipe_of_a_file_is_refused_where_it_is_none(
-    words_search: MakeSearch, tmp_path: Path, here: Path
-) -> None:
-    (tmp_path / "mine.py").write_text(MINE)
-    for name, said in (
-        ("mine.py:other", "is no recipe"),
-        ("their.py:mine", "there is no file"),
-        ("mine.py", "names nothing in that file"),
-        ("mine.py:mine2", r"did you mean mine\?"),
-        ("mine.py:bare", r"mine\.py:bare: TypeError: terms\[1\] is a function"),
-        ("mine.py:asks", r"mine\.py:asks: TypeError: asks\(\) missing 1"),
-    ):
-        with pytest.raises(UserError, match=said):
-            search(words_search(6, 6, optimizer=name))
 
 
 @pytest.mark.parametrize("name", ["nevergrad:CMA", "pycma", "mine.py:mine"])

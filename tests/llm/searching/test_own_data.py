@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from search_helpers import WORDS, Shell, swarm_llm
+from search_helpers import WORDS, Shell
 
 NOTE = (
     "names no split: 12 dev and 24 test examples drawn from its 36 rows with split seed 0, "
@@ -69,35 +69,6 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
     hits = sum(errors["counts"][k][k] for k in range(3))
     assert hits / 24 == result["best_test"] and [*map(sum, errors["counts"])] == [8, 8, 8]
     assert "errors by label" in (run / "report.html").read_text()
-
-
-def test_an_evaluation_of_a_run_says_that_its_file_changed(
-    words: list[object], mood: Path, tmp_path: Path, shell: Shell
-) -> None:
-    run = tmp_path / "run"
-    shell("search", *words, "--out", run, "--particles", "4", "--max-iter", "0", *BY_TEXTS)
-    assert "changed" not in shell.json("eval", "--run", run)["note"]
-    with mood.open("a", encoding="utf-8") as stream:
-        stream.writelines(f"another {number};bad\n" for number in range(9))
-    said = f"{mood} changed since the search: the examples may be among those that it saw"
-    assert said in shell.json("eval", "--run", run)["note"]
-    assert said in shell.json("eval", "--run", run, "--against", "base")["note"]
-
-
-def test_compare_ensemble_and_merge_read_the_same_table(
-    words: list[object], tmp_path: Path, shell: Shell, capsys: pytest.CaptureFixture[str]
-) -> None:
-    methods = ["--methods", "best-single,uniform-soup", "--seeds", "1", *BY_TEXTS, "--quiet"]
-    assert NOTE in shell.json("compare", *words, *methods, "--out", tmp_path / "c")["notes"][0]
-    assert NOTE in (tmp_path / "c" / "compare.md").read_text()
-    members = ["--members" if word == "--experts" else word for word in words]
-    decided = shell.json("ensemble", *members, *BY_TEXTS, "--quiet")
-    assert NOTE in decided["note"] and decided["test_items"] == 24
-    merge = [word for word in words if word not in ("--threads", "1")]
-    out_words = ["--out", tmp_path / "m", "--method", "greedy-soup", "--budget-items", "300"]
-    code, _, said = swarm_llm(capsys, "merge", *merge, *out_words)
-    assert code == 0 and NOTE in said
-    assert "--columns question=body,label=feeling" in (tmp_path / "m" / "README.md").read_text()
 
 
 # Tables as people have them

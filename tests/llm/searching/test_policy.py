@@ -4,7 +4,6 @@ evaluations, proposals and budgets.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +19,6 @@ from hypothesis import strategies as st
 from search_helpers import Hull, MakeSearch, Position, history
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
@@ -28,13 +26,11 @@ from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
 from pyswarmopt_llm.scores.metrics.several import of_the_same_items
 from pyswarmopt_llm.searching import race as race_module
 from pyswarmopt_llm.searching.explore import explore
-from pyswarmopt_llm.searching.item_model import ItemModel
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.race import Start, begin, draw_shares, eliminated, race
-from pyswarmopt_llm.searching.score_model import ScoreModel
-from pyswarmopt_llm.searching.scoring.result import Result
+from pyswarmopt_llm.searching.race import Start, begin, draw_shares, eliminated
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.surrogate import Surrogate
 from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
@@ -62,14 +58,6 @@ def test_a_candidate_drops_out_by_the_paired_difference_and_what_is_left_of_the_
     # of 40 items in all the error is sqrt(15 / 40) of that
     assert eliminated(values, leader, 40) is (3 * error * (15 / 40) ** 0.5 < 0.28) is True
     assert not eliminated(leader, leader, 25)
-
-
-def test_few_items_that_agree_do_not_decide() -> None:
-    """The variance of sixteen equal differences is that of one more item, 1 / 17: 3 standard errors
-    are 0.182.
-    """
-    ones = np.ones(16)
-    assert [eliminated(ones - gap, ones, 10**6) for gap in (0.18, 0.185)] == [False, True]
 
 
 class Skills:
@@ -114,37 +102,9 @@ def scorer_of(run: Journal, utility: Skills) -> Scorer:
     return Scorer(run, Evaluator(Hull(3), Position(), {"t": utility}, harmonic, margins=True))  # type: ignore[arg-type]
 
 
-def test_a_race_drops_who_is_behind_and_scores_nobody_further_once_one_is_left() -> None:
-    """By brute force: who is behind after each share, from all the values."""
-    utility = Skills((0.9, 0.4, 0.5))
-    scorer = scorer_of(Journal(), utility)
-    shares = draw_shares({"t": 100}, 3)
-    experts = torch.eye(3, dtype=torch.float64)
-    whole = [np.array(utility._knows[:, number], dtype=float) for number in range(3)]
-    racing, counts = [0, 1, 2], [0, 0, 0]
-    for share in shares:
-        if len(racing) == 1:
-            break
-        own = {number: whole[number][share["t"]] for number in racing}
-        for number in racing:
-            counts[number] = own[number].size
-        leader = max(own.values(), key=np.mean)
-        racing = [number for number in racing if not eliminated(own[number], leader, 100)]
-    found = race(scorer, experts, shares)
-    assert [*found.staying] == racing == [0] and found.decided
-    assert [found.rows[number].score("t").n for number in range(3)] == counts
-    assert scorer.item_evaluations == sum(counts)
-
-
-def test_without_shares_nobody_races() -> None:
-    scorer = scorer_of(Journal(), Skills((0.9, 0.4, 0.5)))
-    found = race(scorer, torch.eye(3, dtype=torch.float64), [])
-    assert not found.decided and [*found.staying] == [0, 1, 2] and not scorer.item_evaluations
-
-
 def fly(
     run: Path, known: Sequence[float], races: bool = True
-) -> tuple[Start, ItemModel, Scorer, Skills]:
+) -> tuple[Start, Surrogate, Scorer, Skills]:
     """A default search over three experts that know these shares of 100 items."""
     utility, seed = Skills(known), 3
     config = SearchConfig("b", ("x", "y"), ("t",), "r", seed=seed, method="items")
@@ -154,17 +114,17 @@ def fly(
     starts = torch.cat([torch.eye(3), torch.tensor(_SUMS)]).double()
     shares = draw_shares({"t": 100}, seed) if races else []
     start = begin(scorer, Hull(3).vertices(), starts, shares)
-    proposer = ItemModel(
+    proposer = Surrogate(
+        "items",
         starts[[*start.numbers]],
         Hull(3).expert_names,
         ["t"],
         harmonic,
         0 if start.decided else 6,
-        seed=seed,
         numbers=start.numbers,
         floor=start.value,
     )
-    explore(proposer, scorer, Budget(None, None), lambda *_: None)
+    explore(proposer, scorer, Budget(None, None))
     return start, proposer, scorer, utility
 
 
@@ -223,7 +183,8 @@ def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
     complete = [number for number, row in enumerate(start.experts) if row.complete]
     assert len(complete) == 4 and not {*complete} & {*start.dropped}
     assert {*start.numbers} == {*complete, 12}  # with the base; average and sum have all experts
-    proposer = ItemModel(
+    proposer = Surrogate(
+        "items",
         starts[[*start.numbers]],
         Hull(12).expert_names,
         ["t"],
@@ -233,36 +194,11 @@ def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
         floor=start.value,
         left_out=start.dropped,
     )
-    explore(proposer, scorer, Budget(None, None), lambda *_: None)
+    explore(proposer, scorer, Budget(None, None))
     proposed = [row for row in scorer.rows if row.iteration == 1]
     assert len(proposed) == 6
     for row in proposed:
         assert not any(row.coefficients[number] for number in start.dropped)
-
-
-def test_a_decided_run_says_on_how_many_items_each_expert_was_scored(
-    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(race_module, "ERRORS", 0.0)  # whoever is behind drops out
-    more = {"space": "delta", "method": "items", "train": "off", "dtype": "float32"}
-    config = words_search(24, 12, max_iter=None, **more)
-    said: list[str] = []
-    left: list[int] = []
-
-    def listen(event: Event) -> None:
-        said.append(event.data.get("text", ""))
-        left.append(event.data.get("evaluations_left", -1))
-
-    done: Any = search(config, listen).result
-    assert [number for number in left if number >= 0][-1] == 0
-    dropped = Result.from_json(done).dropped
-    assert len(dropped) == 2 and done["best_single"] not in dropped
-    assert set(dropped.values()) == {16} and done["stop"] == {"proposals": 0}
-    outcome = next(text for text in said if "is ahead of every other expert" in text)
-    assert outcome.startswith(done["best_single"]) and "after 16 of 24" in outcome
-    assert outcome in done["notes"]
-    report = (tmp_path / "run" / "report.html").read_text()
-    assert all(f"{name}, on 16" in report for name in dropped)
 
 
 # Drops and budgets
@@ -275,17 +211,6 @@ def test_dropped_evaluations_are_as_frequent_as_asked_for_and_spare_the_start() 
     whole = table[1:].all(axis=1)
     assert abs(whole.mean() - 0.3) < 0.04
     assert abs(table[1:][~whole].mean() - 0.2) < 0.01
-
-
-def test_a_dropped_iteration_moves_on_without_a_single_evaluation(
-    words_search: MakeSearch,
-) -> None:
-    config = words_search(8, 4, max_iter=6, drop_k=0.5, seed=1)
-    dropout = Dropout(0.5, 0.0, config.seed)
-    expected = [k for k in range(7) if not dropout.dropped(k, 5).any()]
-    found = search(config)
-    assert sorted({row["iteration"] for row in history(found.run)}) == expected
-    assert 1 < len(expected) < 7 and found.result["stop"] == {"max_iter": 6}
 
 
 def test_each_particle_is_told_its_own_value_where_others_are_dropped() -> None:
@@ -321,32 +246,20 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> 
     starts = torch.cat([torch.eye(4), torch.full((3, 4), 0.25) * torch.arange(3)[:, None]]).double()
     asked: list[int] = []
 
-    class Watched(ScoreModel):
+    class Watched(Surrogate):
         def ask(self) -> Any:
             asked.append(utilities["t0"].asked // 100)
             return super().ask()
 
     names = Hull(4).expert_names
-    proposer = Watched(starts, names, ["t0", "t1"], harmonic, 6, seed=1, at_once=at_once)
-    stop = explore(proposer, scorer, Budget(None, (7 + 5) * 200), lambda *_: None)
+    proposer = Watched("scores", starts, names, ["t0", "t1"], harmonic, 6, at_once=at_once)
+    stop = explore(proposer, scorer, Budget(None, (7 + 5) * 200))
     whole = {1: 5, 2: 4, 5: 5}[at_once]  # a batch that the budget does not cover is not begun
     assert proposer.stop() == {"proposals": whole}
     assert [*stop] == ["proposals" if at_once == 5 and whole == 6 else "budget_items"]
     assert asked[1 : 1 + whole // at_once] == list(range(7, 7 + whole, at_once))
     rows = [row for row in scorer.rows if row.particle >= 7]
     assert [row.particle for row in rows] == list(range(7, 7 + whole))
-
-
-@given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(1, 400))
-def test_the_item_budget_is_kept_if_iterations_do_not_grow(steps: list[int], budget: int) -> None:
-    steps = sorted(steps, reverse=True)
-    totals = list(itertools.accumulate(steps))
-    stop = next(
-        (k for k, step in enumerate(steps) if Budget(None, budget).exceeded(totals[k], 1.0, step)),
-        len(steps) - 1,
-    )
-    assert totals[stop] <= max(budget, steps[0])
-    assert stop == len(steps) - 1 or totals[stop] + steps[stop] > budget
 
 
 def test_a_search_keeps_within_its_budget_and_says_so(words_search: MakeSearch) -> None:

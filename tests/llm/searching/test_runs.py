@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import struct
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from result_helpers import RESULT as FLAT
@@ -19,10 +15,9 @@ from result_helpers import nested
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.scoring.record import Row, Store, pack, unpack
+from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import About, Run, position_key
-from pyswarmopt_llm.searching.written.replies import read_replies
+from pyswarmopt_llm.searching.scoring.run_directory import About, Run
 
 CONFIG = SearchConfig(
     base="b", experts=("x", "y"), tasks=("t.json",), out="r", seed=5, space="delta", dev=7
@@ -33,35 +28,10 @@ ROW: dict[str, Any] = {
     **{"value": 0.5, "n": 2, "seconds": 0.1, "items": {"t": "10"}},
 }
 RESULT = nested({**FLAT, "items": {"best_dev": "10?"}})
-DOUBLES = st.lists(st.floats(allow_nan=False), min_size=1, max_size=4)
 
 
 def new_run(path: Path) -> Run:
     return Run.create(path, About(CONFIG, FINGERPRINTS, versions={"torch": "0"}))
-
-
-@given(st.lists(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)), min_size=1))
-def test_values_per_item_survive_the_journal(values: list[float]) -> None:
-    packed = pack(tuple(values))
-    assert unpack(json.loads(json.dumps(packed))) == values
-    assert isinstance(packed, str) == (set(values) <= {0.0, 1.0})
-
-
-@given(one=DOUBLES, other=DOUBLES)
-def test_keys_are_equal_where_the_bits_are(one: list[float], other: list[float]) -> None:
-    keys = [position_key(torch.tensor(x, dtype=torch.float64)) for x in (one, other)]
-    bits = [struct.pack(f"{len(x)}d", *x) for x in (one, other)]
-    assert (keys[0] == keys[1]) == (bits[0] == bits[1])
-
-
-def test_a_run_is_read_back_as_it_was_created(tmp_path: Path) -> None:
-    new_run(tmp_path / "deep" / "r")
-    run = Run(tmp_path / "deep" / "r")
-    assert run.about.config == CONFIG
-    assert run.config == replace(CONFIG, out=str(run.path)), "a run may have been moved"
-    assert run.about.versions == {"torch": "0"} and run.config.seed == 5
-    assert run.rows == [] and run.result is None
-    assert sorted(os.listdir(run.path)) == ["checkpoint", "run.json"]
 
 
 def test_a_run_is_created_whole_or_not_at_all_where_nothing_is(tmp_path: Path) -> None:
@@ -87,18 +57,6 @@ def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
     again = Run(tmp_path / "r")
     assert again.rows == run.rows == [Row.from_json(row), Row.from_json(ROW)]
     assert str(again.rows[0].coefficients) == str(row["coefficients"])  # -0.0 too
-
-
-def test_replies_are_those_of_their_file_if_there_is_one(tmp_path: Path) -> None:
-    run = new_run(tmp_path / "r")
-    assert read_replies(run) == []
-    replies = [{"model": "base", "text": "So.", "value": 1.0}]
-    tasks = [{"task": "t", "prompts": [{"prompt": "Why?", "replies": replies}]}]
-    (run.path / "replies.json").write_text(json.dumps({"tasks": tasks}))
-    assert read_replies(run) == tasks
-    (run.path / "replies.json").write_text('{"tasks": 1}')
-    with pytest.raises(UserError, match="is damaged"):
-        read_replies(run)
 
 
 @given(st.data())
@@ -140,26 +98,6 @@ def test_the_history_is_written_again_once_there_is_more(tmp_path: Path) -> None
     assert late.replayed_seconds == ROW["seconds"]
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "null", "\x00\x00", "\udcff"])
-def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
-    run = new_run(tmp_path / "r")
-    good = json.dumps(ROW)
-    text = f"{good}\n{line}\n{good}\n".encode(errors="surrogateescape")
-    (run.path / "history.jsonl").write_bytes(text)
-    with pytest.raises(UserError, match=r"history\.jsonl: line 2: damaged"):
-        _ = Run(run.path).rows
-    (run.path / "history.jsonl").rename(run.path / "results.jsonl")
-    with pytest.raises(UserError, match=r"line 1: what is missing"):
-        _ = Run(run.path).store
-
-
-def test_a_standard_error_that_is_not_known_is_read_again(tmp_path: Path) -> None:
-    run, unknown = new_run(tmp_path / "r"), {"t": [0.5, math.nan, 1]}
-    (run.path / "history.jsonl").write_text(json.dumps({**ROW, "values": unknown}) + "\n")
-    (row,) = Run(run.path).rows
-    assert row.score("t").value == 0.5 and math.isnan(row.score("t").stderr)
-
-
 WRONG: dict[str, list[Any]] = {
     **{"phase": [1], "iteration": [-1], "particle": [True], "key": [None], "value": ["0.5"]},
     **{"n": [1.5, -1], "seconds": [-0.1], "coefficients": ["1"], "items": [{}, {"t": "12"}, 5]},
@@ -180,7 +118,7 @@ def test_a_column_of_another_type_is_named(column: str, value: object, tmp_path:
     stored = {"what": "search", "who": "k", **ROW, column: value}
     (run.path / "results.jsonl").write_text(json.dumps(stored) + "\n")
     with pytest.raises(UserError, match=rf"results\.jsonl: search of k: {column}( t)? is missing"):
-        Run(run.path).store.row("search", "k", ["t"], lambda: pytest.fail("scored again"))
+        Run(run.path).store.find_row("search", "k", ["t"])
 
 
 def test_a_result_counts_only_with_its_adapter(tmp_path: Path) -> None:
@@ -223,22 +161,6 @@ def test_tasks_of_the_same_items_have_as_many_scores_as_questions(
             _ = run.result
     else:
         assert run.result and run.result.lead(split="dev").n == 3
-
-
-def test_a_result_of_which_no_item_was_scored_is_damaged(tmp_path: Path) -> None:
-    run = new_run(tmp_path / "r")
-    (run.path / "best").mkdir()
-    for items, message in {
-        "?1?": None,
-        "???": r"models best items of \w+ is missing or of",
-    }.items():
-        result = nested({**FLAT, "items": {"best_dev": items}})
-        (run.path / "result.json").write_text(json.dumps(result))
-        if message is None:
-            assert run.result is not None
-        else:
-            with pytest.raises(UserError, match=message):
-                _ = run.result
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no limits of resources")

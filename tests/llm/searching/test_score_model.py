@@ -8,16 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from kriging import covariance, kriged
+from kriging import kriged
 from scipy import integrate, stats
 
-from pyswarmopt_llm.common.gaussian import Kernel, box_around, kernels_for
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.gaussian import Kernel, box_around
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.score_model import BEYOND, NOISES, ScoreModel, ScoreProcess
+from pyswarmopt_llm.searching.score_model import BEYOND, Candidate, ScoreProcess
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate import Candidate
+from pyswarmopt_llm.searching.surrogate import Surrogate
 
 
 def candidates(
@@ -53,10 +52,10 @@ def proposals(
     return list(ScoreProcess(seen, harmonic, begun=begun).propose(seed, count))
 
 
-def told(seen: list[Candidate], floor: float = 0.0) -> ScoreModel:
+def told(seen: list[Candidate], floor: float = 0.0) -> Surrogate:
     """A proposer that has been told of these candidates."""
     starts = torch.from_numpy(positions_of(seen))
-    proposer = ScoreModel(starts, ["e"] * starts.shape[1], ["t"], harmonic, 6, floor=floor)
+    proposer = Surrogate("scores", starts, ["e"] * starts.shape[1], ["t"], harmonic, 6, floor=floor)
     rows = []
     for key, one in enumerate(seen):
         (score,) = one.scores
@@ -114,36 +113,6 @@ def test_the_expected_improvement_is_its_integral() -> None:
         assert improvement == pytest.approx(integral, rel=1e-6)
 
 
-def evidence(kernel: Kernel, x: np.ndarray, columns: np.ndarray) -> float:
-    """Log marginal likelihood of columns, (N, K), with flat priors on their means and log
-    variances, but a constant.
-    """
-    n = len(x)
-    inverse = np.linalg.inv(covariance(kernel, x))
-    total = inverse.sum()
-    logs = []
-    for y in columns.T:
-        rest = y - inverse.sum(0) @ y / total
-        logs.append(-0.5 * np.linalg.slogdet(covariance(kernel, x))[1] - 0.5 * math.log(total))
-        logs.append(-0.5 * (n - 1) * math.log(rest @ inverse @ rest))
-    return sum(logs)
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_the_items_choose_the_length_and_the_values_the_noise(seed: int) -> None:
-    seen = candidates(14, 2, seed)
-    x = positions_of(seen)
-    items = np.stack([candidate.scores[0].per_item for candidate in seen])
-    values = np.array([[candidate.value] for candidate in seen])
-    varying = items[:, items.std(0) > 0]
-    grid = kernels_for(x, NOISES, 3)
-    length = max(grid, key=lambda kernel: evidence(kernel, x, varying)).length
-    at_length = [kernel for kernel in grid if kernel.length == length]
-    assert ScoreProcess(seen, harmonic).kernels[0] == max(
-        at_length, key=lambda kernel: evidence(kernel, x, values)
-    )
-
-
 def best_proposed(function: int, dim: int, budget: int) -> float:
     """The best value of a search's start and the proposals that follow it."""
     starts = [*np.eye(dim), np.zeros(dim), np.full(dim, 1 / dim), np.ones(dim)]
@@ -167,20 +136,6 @@ def test_proposals_find_what_the_same_number_of_random_candidates_does_not() -> 
     assert proposed >= np.quantile(by_chance, 0.95)
 
 
-def test_the_choice_is_not_the_luckiest() -> None:
-    """Of two within a standard error, that whose neighbours are good, too; never one below the
-    floor.
-    """
-    x = np.linspace(0, 1, 20)
-    values = np.round(0.7 - (x - 0.4) ** 2 + 0.03 * np.cos(np.arange(20) * np.pi), 2)
-    values[-1] = 0.74  # where its neighbours have 0.4
-    right = [np.arange(100) < 100 * value for value in values]
-    seen = [of(np.array([p]), items) for p, items in zip(x, right, strict=True)]
-    assert 0.3 < told(seen).best().x.item() < 0.5
-    assert told(seen, floor=0.735).best().x.tolist() == [1.0]
-    assert told(seen, floor=0.9).best().x.tolist() == [1.0]
-
-
 def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
     """The means at what was scored are the same; the errors are those of a process with noise, not
     nothing.
@@ -193,33 +148,6 @@ def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
     np.testing.assert_allclose(noisy, exact, atol=1e-4)
     assert (no_error < 1e-2 * error).all()
     assert (ScoreProcess(seen, harmonic, noisy=True).improvement(x) > 0).all()
-
-
-def test_all_alike() -> None:
-    alike = [of(np.array([p, 1 - p]), np.ones(4)) for p in (0.0, 0.4, 1.0)]
-    (position,) = proposals(alike, 0)
-    assert torch.isfinite(position).all()
-
-
-def test_it_learns_what_was_scored_in_full_and_proposes_as_many_as_asked() -> None:
-    def proposals_of(at_once: int) -> list[list[list[float]]]:
-        starts = torch.tensor([[float(i), 1.0 - i] for i in range(4)], dtype=torch.float64)
-        proposer = ScoreModel(starts, ["a", "b"], ["t"], harmonic, 3, at_once=at_once)
-        proposer.ask()
-        rows = [
-            Row("search", 0, 0, str(i), (), items.count("1") / 4, 4, 0.1, {"t": items})
-            for i, items in enumerate(["1100", "1110", "0100", "111?"])
-        ]
-        proposer.tell(starts, rows)
-        assert proposer.best().x.tolist() == [1.0, 0.0]
-        batches = []
-        while (batch := proposer.ask()) is not None:
-            batches.append(batch.positions.tolist())
-        return batches
-
-    assert [len(batch) for batch in proposals_of(1)] == [1, 1, 1]
-    assert proposals_of(1) == proposals_of(1)
-    assert [len(batch) for batch in proposals_of(2)] == [2, 1]
 
 
 def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> None:
@@ -242,21 +170,6 @@ def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> N
     assert error == pytest.approx(expected**2 / 2 * np.hypot(of_a / a**2, of_b / b**2))
 
 
-@pytest.mark.parametrize("sizes", [(0, 0), (2, 3)])
-def test_a_function_without_items_of_its_own_is_modelled_by_its_values(
-    sizes: Sequence[int],
-) -> None:
-    """It gives none, or now more and now fewer."""
-    seen = []
-    for i, p in enumerate(np.linspace(0, 1, 9)):
-        value, n = 1 - (p - 0.6) ** 2, sizes[i % 2]
-        score = Score(value, (float(value),) * n, n, math.nan)
-        seen.append(Candidate(np.array([p]), [score], value))
-    (position,) = proposals(seen, 0)
-    assert float(position) == pytest.approx(0.6, abs=0.05)
-    assert told(seen).best().value == max(candidate.value for candidate in seen)
-
-
 def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     """The second of two is that of a model to which the first one's prediction is given as a
     value.
@@ -274,18 +187,3 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     # it has learnt nothing but where it was
     assert again == pytest.approx(expected, abs=1e-4) and narrower < wider
     assert float((first - second).abs().max()) > 0.05
-
-
-@pytest.mark.parametrize("seed", [1, 4])
-def test_surprises_do_not_end_the_search(seed: int) -> None:
-    """All that is proposed is bad: with a long length that is noise, and one corner is proposed
-    again and again.
-    """
-    rng = np.random.default_rng(seed)
-    start = [*np.eye(5), np.zeros(5), np.full(5, 0.2), np.ones(5)]
-    seen = [of(x, rng.random(20) < 0.4) for x in start]
-    begun = len(seen)
-    for number in range(8):
-        (position,) = proposals(seen, number, begun=begun)
-        assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 0.1
-        seen.append(of(position.numpy(), rng.random(20) < 0.1))

@@ -10,16 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import (
-    MakeSearch,
-    Shell,
-    ends_as,
-    files,
-    history,
-    lasting,
-    search_words,
-    stopped,
-)
+from search_helpers import DEFAULT, MakeSearch, ends_as, files, history, lasting, stopped
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -29,11 +20,12 @@ from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.search import search
 
 SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0")
+OWN_GRID: dict[str, Any] = {"settings": SETTINGS, "start": "segments", **DEFAULT, "space": "factor"}
 
 
 @pytest.fixture(scope="module")
 def setting(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> SearchConfig:
-    return make_search(tmp_path_factory.mktemp("grid"), 24, 8, settings=SETTINGS)
+    return make_search(tmp_path_factory.mktemp("grid"), 24, 8, **OWN_GRID)
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +76,6 @@ def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(
     assert all("restart_patience=3" in settings for settings in draws(1, "restart-patience=3"))
 
 
-def test_a_grid_that_is_smaller_than_the_draws_is_tried_whole(setting: SearchConfig) -> None:
-    expected = {
-        (f"inertia={i}", f"step={s}", "repel=0") for i in ("0.1", "0.9") for s in ("0.5", "1.0")
-    }
-    draws = make_grid(setting).waiting
-    assert len(draws) == 4 and set(draws) == expected
-
-
 # The searches
 
 
@@ -132,22 +116,6 @@ def test_a_candidate_is_scored_once_and_the_totals_count_what_was_scored(
     assert tested == ["best", "best_single", "uniform", "base"]
 
 
-def test_what_the_chosen_draw_found_is_trained(words_search: MakeSearch, tmp_path: Path) -> None:
-    more: dict[str, Any] = {"space": "delta", "train": "on", "max_iter": 1, "no_rivals": True}
-    result = search(words_search(8, 4, settings=("inertia=0.1,0.9",), **more)).result
-    assert result["trained_dev"] >= 0 and [*(tmp_path / "run" / "trained").glob("*/all")]
-
-
-def test_a_budget_is_for_all_draws_together_in_equal_shares(
-    setting: SearchConfig, tmp_path: Path
-) -> None:
-    start = 5 * 24
-    budget = start + 4 * 2 * start  # two rounds for each of four draws, beside the start
-    config = replace(setting, out=str(tmp_path / "run"), budget_items=budget)
-    draws = read_grid(search(config).run).draws
-    assert [draw.item_evaluations for draw in draws] == [3 * start, *[2 * start] * 3]
-
-
 # Interruptions
 
 
@@ -177,34 +145,4 @@ def test_a_damaged_grid_is_refused_in_one_line(damage: str, tmp_path: Path) -> N
         read_grid(tmp_path)
 
 
-def test_a_grid_that_names_code_is_not_resumed_unless_that_is_allowed(
-    setting: SearchConfig, tmp_path: Path
-) -> None:
-    run = stopped(replace(setting, out=str(tmp_path / "run")), 3)
-    about = json.loads((run / "run.json").read_text())
-    about["config"]["metrics"] = ["evil.py:score"]
-    (run / "run.json").write_text(json.dumps(about))
-    with pytest.raises(UserError, match=r"add allow evil\.py:score"):
-        resume(run)
-
-
 # The command
-
-
-def test_the_command_prints_the_draws_and_resume_goes_on(
-    setting: SearchConfig, tmp_path: Path, shell: Shell
-) -> None:
-    out = tmp_path / "run"
-    words = search_words(replace(setting, out=str(out), max_iter=1))
-    words += ["--set", "inertia=0.1,0.9"]
-    shown = shell(*words, "--dry-run")
-    assert not out.exists()
-    assert "2 searches, draws from" in shown and "15 evaluations" in shown
-    shown = shell(*words)
-    chosen = read_grid(out).chosen
-    assert f"{chosen} *" in shown and "Draws from the grid" in shown
-    (out / "result.json").unlink()
-    assert f"{chosen} *" in shell("resume", out, "--quiet")
-    refused = [*search_words(replace(setting, out=f"{out}2")), "--set", "draws=3"]
-    expected = "--set draws=3: nothing to draw from; give several values"
-    assert expected in shell.refused(*refused)

@@ -252,7 +252,7 @@ def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> No
     passes = events[told].data["passes"]
     start = next(event for event in events if event.kind == "start")
     assert passes == sum(start.data["passes"].values())
-    assert result["passes"] + result["cost"]["passes_rivals"] <= passes
+    assert result["passes"] + result["passes_rivals"] <= passes
     first = events[kinds.index("evaluation")].data
     for part in ("experts", "mixtures"):
         at_its_pace = start.data["passes"][part] * first["seconds"] / first["n"]

@@ -29,7 +29,6 @@ from search_helpers import (
 import pyswarmopt as pso
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
@@ -116,25 +115,6 @@ def test_every_space_resumes(more: dict[str, Any], config: SearchConfig) -> None
         ends_as(Path(OUT), Path("../a") / OUT)
 
 
-def test_time_spent_before_the_stop_counts(config: SearchConfig) -> None:
-    stopped(config, 5)
-    journal = Path(OUT) / "results.jsonl"
-    rows = [json.loads(line) for line in journal.read_text().splitlines()]
-    journal.write_text("".join(json.dumps({**row, "seconds": 1000.0}) + "\n" for row in rows))
-    found = resume(OUT).result
-    assert found["seconds"] > found["seconds_scoring"] > 1000 * len(rows)
-
-
-def test_a_finished_run_is_left_as_it_is(reference: Path) -> None:
-    run = copy(reference)
-    before = files(run)
-    events: list[Event] = []
-    found = resume(OUT, events.append)
-    assert files(run) == before
-    assert found.result == json.loads((run / "result.json").read_text())
-    assert [event.kind for event in events] == ["done"]
-
-
 # What may not change between start and resume
 
 
@@ -182,14 +162,6 @@ def test_a_run_does_not_go_on_with_other_files(
     change()
     assert f"{name} changed since" in shell.refused("resume", begun, "--quiet")
     assert files(begun) == before
-
-
-def test_files_that_come_back_are_welcome(begun: Path) -> None:
-    flip_last_byte(BEE)
-    with pytest.raises(UserError, match="experts bee changed"):
-        resume(begun)
-    flip_last_byte(BEE)
-    assert resume(begun).result["evaluations"] > 6
 
 
 def test_a_replay_that_differs_from_the_checkpoint_is_refused(config: SearchConfig) -> None:

@@ -7,18 +7,16 @@ from __future__ import annotations
 import json
 import math
 import random
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import peft
 import pytest
 import torch
-from search_helpers import Json, MakeSearch, files, history, lasting, questions, small, write_task
+from search_helpers import MakeSearch, files, history, lasting, questions, write_task
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -27,14 +25,9 @@ from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.report.run import SearchResult, search
-from pyswarmopt_llm.scores.metrics import accuracy
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, Task, load_task
-from pyswarmopt_llm.searching import search as job
-from pyswarmopt_llm.searching.find import point_to_writing
+from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
-from pyswarmopt_llm.searching.use.exam import EvalResult
-from pyswarmopt_llm.searching.use.from_run import run_scoring
 
 
 @pytest.fixture(scope="module")
@@ -85,25 +78,6 @@ def test_the_result_is_the_score_of_best_merged_by_plain_peft(
         assert by_peft(config, split, scoring, getattr(torch, dtype)) == found[f"best_{split}"]
 
 
-def test_the_best_single_expert_is_the_best_of_the_experts_evaluated_alone(
-    finished: SearchResult, config: SearchConfig
-) -> None:
-    how: Json = {"scoring": "likelihood", "threads": 1}
-    alone = {
-        Path(expert).name: {
-            split: evaluate_model(config.base, expert, *config.tasks, split, **how).score.value
-            for split in ("dev", "test")
-        }
-        for expert in config.experts
-    }
-    # otherwise there is nothing to choose
-    assert len({scores["dev"] for scores in alone.values()}) > 1
-    result = finished.result
-    assert result["best_single_dev"] == max(scores["dev"] for scores in alone.values())
-    assert alone[result["best_single"]]["dev"] == result["best_single_dev"]
-    assert alone[result["best_single"]]["test"] == result["best_single_test"]
-
-
 # What a run writes down
 
 
@@ -125,18 +99,6 @@ def test_the_result_agrees_with_the_journal(finished: SearchResult) -> None:
     best = next(row for row in rows if row["value"] == result["best_dev"])
     assert list(result["coefficients"].values()) == best["coefficients"]
     assert list(result["coefficients"]) == ["ant", "bee", "cat"]
-
-
-def test_card_and_report_are_written_by_whoever_runs_the_search(
-    finished: SearchResult, config: SearchConfig, tmp_path: Path
-) -> None:
-    scores = [f"{finished.result[f'best_{split}']:.3f}" for split in ("dev", "test")]
-    for file in ("best/README.md", "report.html"):
-        text = (finished.run / file).read_text(encoding="utf-8")
-        assert all(word in text for word in ("ant", "bee", "cat", "words.json", *scores))
-    alone = job.search(replace(config, out=str(tmp_path / "run")))
-    assert lasting(alone.result) == lasting(finished.result)
-    assert not {"best/README.md", "report.html"} & files(alone.run).keys()
 
 
 def test_events_tell_every_evaluation_once(config: SearchConfig, tmp_path: Path) -> None:
@@ -240,42 +202,6 @@ def test_auto_asks_for_letters_where_an_expert_knows_them(
     assert found.result["evaluations"] == len(rows) - 3  # those of the trial are no candidates
 
 
-def test_auto_asks_for_texts_where_letters_are_at_chance_and_says_when_all_is_chance(
-    config: SearchConfig, tmp_path: Path
-) -> None:
-    events: list[Event] = []
-    found = search(replace(config, scoring="auto", out=str(tmp_path / "r")), events.append)
-    assert found.result["scoring"] == "likelihood"
-    choice, warning = note_texts(events)
-    assert "no better than guessing" in choice and "probability of each option" in choice
-    assert "better than guessing" in warning
-
-
-@pytest.mark.parametrize(
-    ("scoring", "chosen", "others", "library", "told"),
-    [
-        ("auto", "likelihood", "ab", "peft", True),
-        ("auto", "letter", "ab", "peft", True),
-        ("auto", "generate", "ab", "peft", False),
-        ("likelihood", "likelihood", "ab", "peft", False),
-        ("auto", "likelihood", "xy", "peft", False),
-        ("auto", "likelihood", "ab", "", False),
-    ],
-    ids=["labels", "letters", "it writes", "asked for", "no labels", "not to be served"],
-)
-def test_a_search_for_labels_points_to_replies_that_can_be_served(
-    scoring: str, chosen: Any, others: str, library: str, told: bool
-) -> None:
-    first = Item("1", "q", {"A": "a", "B": "b"}, "A")
-    second = Item("2", "r", dict(zip("AB", others, strict=True)), "A")
-    plan = SimpleNamespace(config=SimpleNamespace(scoring=scoring))
-    plan.kind = SimpleNamespace(library=library)
-    job: Any = SimpleNamespace(tasks={"t": Task("t", (first, second), (first,))}, plan=plan)
-    events: list[Event] = []
-    point_to_writing(job, {"t": chosen}, events.append)
-    assert ["`scoring` generate" in text for text in note_texts(events)] == [True] * told
-
-
 # Several tasks
 
 
@@ -311,22 +237,6 @@ def test_two_tasks_are_weighed_by_their_harmonic_mean(
         assert task["scoring"] == "likelihood"
 
 
-@pytest.mark.usefixtures("short_replies")
-def test_tasks_may_be_asked_in_different_ways(words_search: MakeSearch, tmp_path: Path) -> None:
-    items = [
-        {"question": f"Say {word}.", "answer": word}
-        for word in ("amber", "birch", "cedar", "delta")
-    ]
-    opened = write_task(tmp_path / "open.json", items[:2], items[2:])
-    found = search(with_task(words_search(12, 12, scoring="auto", max_iter=1), opened))
-    assert found.result["scoring"] == "mixed"
-    assert found.result["tasks"]["words"]["scoring"] in ("letter", "likelihood")
-    assert found.result["tasks"]["open"]["scoring"] == "generate"
-    on_test = found.result["models"]["best"]["test"]["tasks"]
-    for name, flat in found.result["tasks"].items():
-        assert flat["best_test"] == on_test[name]["value"]
-
-
 # Spaces
 
 
@@ -345,53 +255,4 @@ def test_experts_of_unequal_rank_work_in_delta_and_factor_says_so(
     assert by_peft(config, "test", "likelihood") == found.result["best_test"]
 
 
-def test_eval_asks_a_runs_adapter_as_the_run_did(
-    words_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By itself the adapter might look better than chance at letters: then eval would contradict
-    result.json.
-    """
-    config = words_search(12, 12)
-    found = search(config)
-    monkeypatch.setattr(accuracy, "knows_letters", lambda items, scores: True)
-
-    def evaluated(adapter: Path, task: Path | str) -> EvalResult:
-        return evaluate_model(config.base, str(adapter), str(task), threads=1)
-
-    best, (task,) = found.run / "best", config.tasks
-    ours = evaluated(best, task)
-    assert ours.scoring == "likelihood" and ours.score.value == found.result["best_test"]
-    copied = Path(shutil.copytree(best, tmp_path / "elsewhere"))
-    assert evaluated(copied, task).scoring == "letter"
-    other = write_task(tmp_path / "other.json", questions(12, 3), questions(12, 4))
-    assert evaluated(best, other).scoring == "letter"
-    (found.run / "run.json").write_text("{}")
-    assert run_scoring(best, "words") is None
-
-
 # Wrong input that only the library can be given, and how long an item may be
-
-
-def test_a_search_without_experts_is_refused() -> None:
-    with pytest.raises(UserError, match="experts: 0 given"):
-        search(small("b", [], [Path("words.json")], "run"))
-
-
-def test_the_longest_item_that_fits_is_not_refused(words_search: MakeSearch) -> None:
-    config = words_search(1, 2, particles=4, max_iter=1)
-
-    def fits(length: int) -> bool:
-        item = {"question": "a" * length, "choices": {"A": "x", "B": "y"}, "answer": "A"}
-        write_task(Path(*config.tasks), [item], questions(2, 2))
-        try:
-            search(config)
-        except UserError as error:
-            assert "tokens" in str(error)
-            return False
-        return True
-
-    # The template: one special token, "user\nQuestion: ", the text, one, "\n", one, "assistant\n",
-    # the option.
-    overhead = 1 + len("user\nQuestion: ") + 1 + 1 + 1 + len("assistant\n") + 1
-    assert not fits(1024 - overhead + 1) and not Path(config.out).exists()
-    assert fits(1024 - overhead)

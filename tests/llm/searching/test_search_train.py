@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import MakeSearch, ends_as, hand_over, history, keep_trained, stopped
+from search_helpers import MakeSearch, ends_as, hand_over, history, stopped
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.report.findings import score_rows
-from pyswarmopt_llm.report.phrases import mixture_name
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching import train
-from pyswarmopt_llm.searching.scoring.result import Result
 
 
 @pytest.fixture
@@ -60,16 +56,6 @@ def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
     assert ("model test", "best") in known and ("model dev", "best") not in known
 
 
-def test_a_search_that_trains_scores_all_its_proposals(config: SearchConfig) -> None:
-    """As one that does not: which of them gains is known only when they have been scored."""
-    asked = replace(config, method="items", max_iter=None, proposals=None)
-    trained, untrained = (
-        Result.from_json(search(replace(asked, out=f"{config.out}-{train}", train=train)).result)
-        for train in ("on", "off")
-    )
-    assert trained.stop == untrained.stop == {"proposals": 6}
-
-
 @pytest.mark.parametrize(("behind", "kept"), [(1.5, True), (2.5, False)])
 def test_training_is_declined_where_it_is_behind_by_more_than_two_standard_errors(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, behind: float, kept: bool
@@ -82,34 +68,6 @@ def test_training_is_declined_where_it_is_behind_by_more_than_two_standard_error
 
     monkeypatch.setattr(train, "expected", scores)
     assert search(config).result["trained"] is kept
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_the_result_has_what_was_found_before_and_after_training(
-    config: SearchConfig, monkeypatch: pytest.MonkeyPatch, kept: bool
-) -> None:
-    keep_trained(monkeypatch, kept)
-    found: Any = search(config).result
-    plain: Any = search(replace(config, train="off", out=f"{config.out}-plain")).result
-    assert found["trained"] is kept and not plain["trained"]
-    for split in ("dev", "test"):
-        assert found[f"mixture_{split}"] == plain[f"best_{split}"]
-        assert found[f"best_{split}"] == found[f"{'trained' if kept else 'mixture'}_{split}"]
-        difference = found[f"trained_{split}"] - found[f"mixture_{split}"]
-        lead = Result.from_json(found).lead("mixture", split, of="trained")
-        assert lead is not None
-        assert lead.difference == pytest.approx(difference)
-    assert (
-        found["coefficients"] == plain["coefficients"]
-        and found["best_single"] == plain["best_single"]
-    )
-    assert found["uniform_test"] == plain["uniform_test"] and found["experts"] == plain["experts"]
-    name = mixture_name(Result.from_json(found))
-    names = {f"{name}, fine-tuned", f"{name} (result)"}
-    if kept:
-        names = {f"{name}, before training", f"{name}, fine-tuned (result)"}
-    labels = {f"best adapter ({found['best_single']})", "uniform average", *names}
-    assert {*score_rows(Result.from_json(found))} == labels
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(

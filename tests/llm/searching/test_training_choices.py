@@ -16,13 +16,11 @@ from engine_reference import load_tiny
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pyswarmopt_llm.common.errors import NoRoomError
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.searching.training.trainer import (
     Lora,
     checkpointed_layers,
-    choice_loss,
     choice_losses,
     shuffled,
     train,
@@ -47,25 +45,6 @@ ITEMS = [
 @pytest.fixture
 def engine(tiny_base: Path) -> TransformersEngine:
     return TransformersEngine(*load_tiny(tiny_base), batch_tokens=64)
-
-
-def mean_loss(engine: TransformersEngine) -> float:
-    """From the engine's own log-likelihoods, by the definition."""
-    total = 0.0
-    for item in ITEMS:
-        logits = [
-            16 / 3 * v / n
-            for v, n in zip(engine.loglikelihood(item.pairs), item.lengths, strict=True)
-        ]
-        total += math.log(sum(map(math.exp, logits))) - logits[item.right]
-    return total / len(ITEMS)
-
-
-def test_an_items_weight_multiplies_its_loss() -> None:
-    for pairs, lengths in ([(("q", "a"),), (3.0,)], [(("q", "a"), ("q", "b")), (1.0, 1.0)]):
-        totals = torch.tensor([-2.5, -1.0][: len(pairs)])
-        plain = choice_loss(Choices(pairs, lengths, 0), totals)
-        assert choice_loss(Choices(pairs, lengths, 0, 0.25), totals) == plain / 4 > 0
 
 
 def test_a_new_lora_begins_as_pefts_does() -> None:
@@ -106,51 +85,6 @@ def steps() -> Iterator[list[Step]]:
     watching = register_optimizer_step_pre_hook(note)
     yield taken
     watching.remove()
-
-
-def test_the_loss_is_that_of_the_definition(engine: TransformersEngine) -> None:
-    losses = [choice_loss(item, torch.tensor(engine.loglikelihood(item.pairs))) for item in ITEMS]
-    assert float(sum(losses)) / len(ITEMS) == pytest.approx(mean_loss(engine), rel=1e-5)
-
-
-@pytest.mark.parametrize("scale", [0.01, 50.0])
-def test_a_step_follows_the_mean_gradient_at_most_1_long(
-    scale: float, engine: TransformersEngine, steps: list[Step]
-) -> None:
-    """Seven items are one step of AdamW."""
-    lora = Lora.new(MODULES, rank=2, scale=scale, seed=3)
-    with training(engine.model, lora.additions()):
-        total = torch.zeros((), dtype=torch.float64)
-        for values in choice_losses(engine, ITEMS[:7]):
-            total = total + values.sum()
-        slopes = torch.autograd.grad(total / 7, list(lora.tensors))
-    length = math.sqrt(sum(float((slope.double() ** 2).sum()) for slope in slopes))
-    assert (length > 1) == (scale > 1), "one of the two is clipped"
-    train(engine, lora, shuffled(ITEMS[:7], 1, seed=0), 0.5)
-    (step,) = steps
-    assert step.kind is torch.optim.AdamW
-    assert (step.rate, step.betas, step.decay) == (0.5, (0.9, 0.98), 0.0)
-    for found, slope in zip(step.gradients, slopes, strict=True):
-        torch.testing.assert_close(found, slope / max(1.0, length), rtol=1e-3, atol=1e-6)
-
-
-def test_sixteen_items_are_a_step(engine: TransformersEngine, steps: list[Step]) -> None:
-    """20 items are two steps an epoch: the rate falls over six steps of three epochs."""
-    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=3)
-    train(engine, lora, shuffled(ITEMS, 3, seed=0), 2.0)
-    # One step of warm-up at the whole rate; then from 1 to .05 along half a cosine of five steps.
-    cosine = [0.05 + 0.95 * (1 + math.cos(math.pi * k / 5)) / 2 for k in range(5)]
-    assert [step.rate for step in steps] == pytest.approx([2.0, *(2.0 * value for value in cosine)])
-
-
-def test_stopping_early_leaves_what_the_longer_run_had_then(engine: TransformersEngine) -> None:
-    seen: list[Tensor] = []
-    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
-    after = lambda *_: seen.append(torch.cat([t.detach().flatten().clone() for t in lora.tensors]))  # noqa: E731
-    train(engine, lora, shuffled(ITEMS, 3, seed=0), 1e-3, on_round=after)
-    lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
-    train(engine, lora, shuffled(ITEMS, 3, seed=0), 1e-3, last=2)
-    assert torch.equal(torch.cat([t.detach().flatten() for t in lora.tensors]), seen[1])
 
 
 def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_batches(
@@ -248,21 +182,3 @@ def test_a_step_without_room_is_made_again_with_checkpointing_then_smaller(
     torch.testing.assert_close(trained(engine), expected, atol=2e-5, rtol=0)
     assert engine.batch_tokens == batch_tokens and len(sizes) > 2
     assert "forward" not in vars(layer)
-
-
-def test_what_never_fits_is_an_error_and_leaves_the_model_alone(
-    engine: TransformersEngine,
-) -> None:
-    short_of(engine, lambda: False)
-    with pytest.raises(NoRoomError, match="out of memory"):
-        trained(engine)
-    assert not any("forward" in vars(m) for m in engine.model.modules())
-
-
-def test_another_error_is_not_repeated(engine: Any) -> None:
-    def broken(*_: object) -> Tensor:
-        raise RuntimeError("shapes differ")
-
-    engine.passes.logits = broken
-    with pytest.raises(RuntimeError, match="shapes differ"):
-        trained(engine)

@@ -11,18 +11,14 @@ from pathlib import Path
 import pytest
 from search_helpers import questions, small, stopped, swarm_llm, write_task
 
-from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.chat import DAY
-from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.search import search
-from pyswarmopt_llm.searching.use.config import EvalConfig, Machine
-from pyswarmopt_llm.searching.use.from_run import with_run
+from pyswarmopt_llm.searching.use.config import Machine
 from pyswarmopt_llm.searching.use.opening import model_of, open_model
 
 DATED = (
@@ -75,15 +71,6 @@ def test_all_commands_on_a_run_tell_its_models_the_day_on_which_it_began(
     assert alone.startswith(date.fromisoformat(DAY).strftime("%d %b %Y"))
 
 
-def test_a_search_takes_the_day_on_which_it_begins(
-    dated: Path, tiny_experts: list[Path], tmp_path: Path
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(6, 1), questions(6, 2))
-    before = date.today().isoformat()
-    path = stopped(small(dated, tiny_experts, [task], tmp_path / "run"))
-    assert before <= str(Run(path).config.day) <= date.today().isoformat()
-
-
 def other_template(run: Path) -> None:
     (run.parent / "base" / "chat_template.jinja").write_text(DATED.replace("day }}", "day }}!"))
 
@@ -132,33 +119,6 @@ def test_what_changed_in_place_is_not_used(
     assert said in err.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("added_tokens.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
-        *("vocab.txt", "tokenizer.model", "chat_template.jinja", "generation_config.json"),
-        *("sentencepiece.bpe.model", "tekken.json"),
-    ],
-)
-def test_every_file_that_decides_over_tokens_is_in_a_bases_fingerprint(
-    tiny_base: Path, tmp_path: Path, name: str
-) -> None:
-    base = shutil.copytree(tiny_base, tmp_path / "base")
-    found = {resolve_base(str(base)).fingerprint}
-    for text in ('{"eos_token_id": 1}', '{"eos_token_id": 2}'):
-        (base / name).write_text(text)
-        found.add(resolve_base(str(base)).fingerprint)
-    assert len(found) == 3
-
-
-def test_who_wrote_a_generation_config_does_not_matter(tiny_base: Path, tmp_path: Path) -> None:
-    base, found = shutil.copytree(tiny_base, tmp_path / "base"), set()
-    for version in ("4.52.1", "5.23.0"):
-        (base / "generation_config.json").write_text(json.dumps({"transformers_version": version}))
-        found.add(resolve_base(str(base)).fingerprint)
-    assert len(found) == 1
-
-
 def test_a_search_whose_base_is_replaced_while_it_runs_ends_with_that(
     tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
 ) -> None:
@@ -190,28 +150,6 @@ def test_a_run_does_not_go_on_with_another_metric(
     assert resume(path).result["evaluations"] > 3
 
 
-def test_a_judge_is_known_by_its_endpoint_its_model_and_its_rubric(
-    tmp_path: Path, judge_at: Callable[..., None]
-) -> None:
-    rubric, found = tmp_path / "rubric.txt", list[str]()
-
-    def identity() -> None:
-        found.append(find_metric(f"judge:{rubric}").identity)
-
-    judge_at()
-    rubric.write_text("Be kind.")
-    identity()
-    identity()
-    rubric.write_text("Be strict.")
-    identity()
-    judge_at(model="n")
-    identity()
-    judge_at("http://127.0.0.1:10/v1", "n")
-    identity()
-    assert found[0] == found[1] and len({*found}) == 4
-    assert not any("127.0.0.1" in one for one in found)
-
-
 def test_a_score_on_what_was_trained_on_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
@@ -228,22 +166,3 @@ def test_a_score_on_what_was_trained_on_says_so(
         assert code == 0 and f"cross-fitted it has {known:.3f}" in (out + err)
         code, out, err = swarm_llm(capsys, "eval", *words.split(), "--threads", "1")
         assert code == 0 and "trained on these" not in out + err
-
-
-def test_a_system_turn_of_the_search_is_told_or_its_lack_is_said(
-    run: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    about = json.loads((run / "run.json").read_text())
-    about["config"] |= {"system": "Be brief.", "thinking": 4}
-    (run / "run.json").write_text(json.dumps(about))
-    other = write_task(run.parent / "other.json", questions(3, 5), questions(3, 6))
-    told = with_run(EvalConfig(run=str(run), task=str(other)))
-    assert (told.system, told.thinking) == ("Be brief.", 4)
-    model = model_of(about["config"]["base"], str(run))
-    for system, said in (("Be brief.", 0), ("", 1)):
-        caplog.clear()
-        open_model(model, Machine(), system=system, thinking=4)
-        assert len([m for m in caplog.messages if "system turn, which is" in m]) == said
-    caplog.clear()
-    open_members([str(run)])
-    assert sum("left out here" in message for message in caplog.messages) == 2

@@ -31,7 +31,7 @@ def test_one_and_seven_workers_write_the_same_journal(crew_config: SearchConfig)
     # with seven every candidate is shared: there are five
     found = search(replace(crew_config, out="seven", workers="7"))
     same_end("seven", "one")
-    assert found.result["cost"]["workers"] == {"asked": "7", "failures": {}}
+    assert found.result["workers"] == {"asked": "7", "failures": {}}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_two_find_the_same_with_drops(crew_config: SearchConfig) -> None:
     search(replace(settings, out="one"))
     found = search(replace(settings, out="two", workers="2"))
     same_end("two", "one")
-    assert found.result["cost"]["workers"]["failures"] == {}
+    assert found.result["workers"]["failures"] == {}
 
 
 def test_every_fault_is_made_good_and_counted(
@@ -58,7 +58,7 @@ def test_every_fault_is_made_good_and_counted(
     found = search(replace(fragile, out="war", workers="2"))
     plan(fragile, {})
     same_end("war", "peace")
-    failures = found.result["cost"]["workers"]["failures"]
+    failures = found.result["workers"]["failures"]
     assert failures.pop("timeout") >= 1  # a busy machine may be too slow besides
     assert failures == {"died": 2}
 
