@@ -19,13 +19,13 @@ from pyswarmopt.base.device import kind_of, mover
 from pyswarmopt.base.in_flight import InFlight, Ticket
 from pyswarmopt.base.inputs import as_limit, as_mask, as_seed, as_values, matrix
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.random_bits import generator_of
+from pyswarmopt.base.random import generator_of
 from pyswarmopt.base.record import check
 from pyswarmopt.base.spelling import answered
 from pyswarmopt.base.storage import copied, empty
-from pyswarmopt.engine import reference
-from pyswarmopt.engine.choose import Update
+from pyswarmopt.engine import steps
 from pyswarmopt.engine.first_state import box_of, first_state
+from pyswarmopt.engine.update import Update
 from pyswarmopt.parts.stopping import reasons
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ class Swarm:
             raise ValueError("this swarm is in asynchronous mode: tell the tickets of ask_one()")
         cost = float(self._costs(value, ()))
         first = in_flight.complete(ticket.particle, ticket.number)
-        reference.remember_one(self._state, in_flight, ticket.particle, cost, first)
+        steps.remember_one(self._state, in_flight, ticket.particle, cost, first)
         in_flight.paused = False
         self._update.restart()
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.base.arrays import Array
-from pyswarmopt.base.random_bits import normal
+from pyswarmopt.base.random import normal
 from pyswarmopt.parts.initialise import at_rest
 from pyswarmopt.parts.topology import named
 from pyswarmopt.parts.velocity import Snapshot

@@ -8,7 +8,6 @@ import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.base.arrays import Array, Floats, Ints, beside, is_tensor
-from pyswarmopt.base.random_bits import uniform
 from pyswarmopt.base.state import EXEMPLARS, State
 from pyswarmopt.base.storage import copied
 from pyswarmopt.parts.schedule import Linear
@@ -72,8 +71,8 @@ def draw_exemplars(due: Ints, costs: Floats, dim: int, generator: np.random.Gene
     itself = np.broadcast_to(due[:, None], (m, dim))
     if n == 1:
         return itself.copy()
-    u = uniform(generator, (m, dim, 3))
-    forced = uniform(generator, (m, 2))
+    u = generator.random((m, dim, 3))
+    forced = generator.random((m, 2))
     first = _other(itself, u[..., 1], n)
     second = _other(itself, u[..., 2], n)
     winner = np.where(costs[second] < costs[first], second, first)

@@ -8,7 +8,6 @@ import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.base.arrays import Array, dtype_name, like, namespace
-from pyswarmopt.base.random_bits import uniform
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.topology import BetterInformants
@@ -35,7 +34,7 @@ class EigenFactors:
 
     def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         x = snapshot.x
-        factors = like(uniform(generator, (2, *x.shape)), x)
+        factors = like(generator.random((2, *x.shape)), x)
         return self.given(snapshot, factors)
 
     def given(self, s: Snapshot, factors: Array) -> Array:

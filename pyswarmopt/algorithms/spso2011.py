@@ -11,7 +11,7 @@ import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
 from pyswarmopt.base.arrays import Array, like, namespace
-from pyswarmopt.base.random_bits import normal, uniform
+from pyswarmopt.base.random import normal
 from pyswarmopt.parts import boundary, initialise
 from pyswarmopt.parts.topology import RandomInformants
 from pyswarmopt.parts.velocity import Snapshot
@@ -33,7 +33,7 @@ class Hypersphere:
     def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         x = snapshot.x
         towards = normal(generator, x)
-        radius = like(uniform(generator, (len(x), 1)), x)
+        radius = like(generator.random((len(x), 1)), x)
         return self.given(snapshot, towards, radius)
 
     def given(self, s: Snapshot, towards: Array, radius: Array) -> Array:

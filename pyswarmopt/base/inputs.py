@@ -158,6 +158,8 @@ def as_target(target: float, maximize: bool) -> float:
 
 def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     """A copied real float64 array of exactly that shape (nothing is broadcast)."""
+    if type(data) is np.ndarray and data.dtype == np.float64 and data.shape == shape:
+        return data.copy()  # the usual case
     given = np.asarray(untensored(data))
     _refuse_complex("values", given)
     if not holds_numbers(given):

@@ -86,7 +86,7 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(max=SEED, metavar="S", help="Random seed.")] = 0,
     animate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="New animation, .gif or .html.")
+        Path | None, typer.Option(metavar="FILE", help="New animation, .gif.")
     ] = None,
     as_json: Json = False,
 ) -> None:

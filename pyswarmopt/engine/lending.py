@@ -1,4 +1,4 @@
-"""Positions for the user: a copy if small, the swarm's own memory if large."""
+"""The positions of a large swarm for the user: the swarm's own memory, not a copy."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ class Lender:
         self._former_held: Callable[[], Numbers | None] = _nobody
 
     def hand_out(self, x: Array, array: Numbers) -> Array:
-        """A copy of x, whose memory is the array's, or x itself."""
-        if array.size < LENT_FROM:
-            return beside(array.copy(), x)
+        """x itself, whose memory is the array's."""
         view = self._held() if self._lent is x else None
         if view is None:
             # The base of a view of a view is the end of the chain, unless that is no array: so the

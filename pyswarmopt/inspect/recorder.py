@@ -1,7 +1,6 @@
 """Records a swarm's moves: the pull of each velocity term at every move, as the swarm computed it.
 
-A recorder wraps the recipe's velocity rule, passes every call on, and repeats it for each term with
-the other terms' coefficients at 0. It changes nothing: the same seed gives the same search,
+A recorder wraps the recipe's velocity rule and changes nothing: the same seed gives the same search,
 recorded or not. It is meant for small swarms that people watch.
 """
 
@@ -13,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.algorithms.registry import as_recipe
@@ -69,46 +67,11 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
     return steps
 
 
-def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
-    notes.forget()
-    origin = _copy(s.positions)
-    x = s.ask()
-    v = _copy(s.velocities)
-    values = fun(x)
-    p = _copy(s.personal_bests)
-    p_values = s.personal_best_values
-    s.tell(x, values)
-    evaluated = _copy(x)
-    after = _copy(s.positions)
-    same_swarm = after.shape == evaluated.shape
-    if same_swarm:  # else these are bests of a new population
-        p = _copy(s.personal_bests)
-        p_values = s.personal_best_values
-    step = Step(
-        number=number,
-        x=evaluated,
-        v=v,
-        values=s.values if same_swarm else _copy(values),
-        p=p,
-        p_values=p_values,
-        best=s.best.value,
-        restarted=(after != evaluated).any(axis=1) if same_swarm else np.full(len(x), True),
-        forces=notes.forces,
-        factors=notes.factors,
-        length=notes.length,
-    )
-    if notes.seen is None:
-        return step
-    g = np.broadcast_to(notes.seen.g, evaluated.shape)
-    return replace(step, origin=origin, g=g, w=notes.seen.w[0])
-
-
 class Notes:
     """Record of the latest move."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self.move = 0
         self.forget()
 
     def forget(self) -> None:
@@ -120,13 +83,12 @@ class Notes:
 
     def schedule(self, move: int) -> float:
         """The recipe's step length, recorded."""
-        self.move = move
         self.length = float(self._recipe.schedule(move))
         return self.length
 
     def watch(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         """The recipe's velocities, recorded with their inputs."""
-        self.seen = _seen(snapshot)
+        self.seen = snapshot
         return self._recipe.velocity(snapshot, move, generator)
 
 
@@ -136,39 +98,57 @@ class _WatchedSum(SumOfTerms):
 
     notes: Notes = field(kw_only=True)
 
-    def on(self, block: Snapshot, coefficients: Any) -> Any:
+    def on(self, block: Snapshot, coefficients: list[Any]) -> Any:
         notes = self.notes
-        notes.seen = _seen(block)
-        notes.forces = {}
-        notes.factors = {}
-        # C differs between coordinates if a factor does.
-        mixed = self.normalise and bool(self.per_coordinate)
-        for k, term in enumerate(self.terms):
-            notes.forces[term.name] = _copy(super().on(block, _only(coefficients, k)))
-            weight = as_schedule(term.weight)(notes.move)
-            by_coordinate = mixed or term.random == "element"
-            share = _copy(coefficients[k] if by_coordinate else coefficients[k][:, :1])
-            notes.factors[term.name] = share / weight if weight else np.zeros_like(share)
+        notes.seen = block
+        for term, c in zip(self.terms, coefficients, strict=True):
+            notes.forces[term.name] = _copy(c * term.direction(block))
+            weight = as_schedule(term.weight)(block.move)
+            factor = np.zeros_like(c) if weight == 0 else as_array(c) / weight
+            notes.factors[term.name] = _by_particle(factor, len(block.x))
         return super().on(block, coefficients)
 
 
-def _only(coefficients: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
-    """The coefficients of a move, with all but term k's set to 0."""
-    alone = np.zeros_like(coefficients)
-    alone[k] = coefficients[k]
-    return alone
-
-
-def _seen(snapshot: Snapshot) -> Snapshot:
-    """A copy of a snapshot's points."""
-    return Snapshot(
-        x=_copy(snapshot.x),
-        v=_copy(snapshot.v),
-        p=_copy(snapshot.p),
-        g=_copy(snapshot.g),
-        w=_copy(snapshot.w),
+def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
+    notes.forget()
+    origin = _copy(s.positions)
+    x = s.ask()
+    v = _copy(s.velocities)
+    values = fun(x)
+    p = _copy(s.personal_bests)
+    p_values = s.personal_best_values
+    known = notes.seen
+    g = None if known is None else _copy(np.broadcast_to(as_array(known.g), x.shape))
+    w = None if known is None else _copy(known.w[0])
+    s.tell(x, values)
+    evaluated = _copy(x)
+    after = _copy(s.positions)
+    same_swarm = after.shape == evaluated.shape
+    if same_swarm:  # else these are bests of a new population
+        p = _copy(s.personal_bests)
+        p_values = s.personal_best_values
+    return Step(
+        number=number,
+        x=evaluated,
+        v=v,
+        values=s.values if same_swarm else _copy(values),
+        p=p,
+        p_values=p_values,
+        best=s.best.value,
+        restarted=(after != evaluated).any(axis=1) if same_swarm else np.full(len(x), True),
+        origin=None if known is None else origin,
+        length=notes.length,
+        g=g,
+        w=w,
+        forces=notes.forces,
+        factors=notes.factors,
     )
 
 
 def _copy(x: Array) -> Floats:
     return np.array(as_array(x), dtype=np.float64)
+
+
+def _by_particle(factor: Any, n: int) -> Floats:
+    """A number for each of n particles, (N, 1), unless there are some."""
+    return _copy(factor) if np.ndim(factor) else np.full((n, 1), float(factor))

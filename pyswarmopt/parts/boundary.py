@@ -18,7 +18,6 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Array, DType, as_array, largest_number, like, namespace
 from pyswarmopt.base.blocks import blocks
-from pyswarmopt.base.random_bits import uniform
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.parts.bounds import check_widths, sides
 
@@ -61,7 +60,7 @@ class Box:
         for rows, columns in blocks(*out.shape):
             low = self.low[columns]
             high = self.high[columns]
-            u = like(uniform(generator, tuple(out[rows, columns].shape)), low)
+            u = like(generator.random(tuple(out[rows, columns].shape)), low)
             out[rows, columns] = (low + u * (high - low)).clip(low, high)
         return out
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Array, beside, like
 from pyswarmopt.base.blocks import blocks
-from pyswarmopt.base.random_bits import uniform as uniform_numbers
 from pyswarmopt.parts.boundary import Box
 
 # (starting points (n, D) or None, rows (m, D) to fill, box or None, generator)
@@ -63,7 +62,7 @@ class Interpolate:
                 f"{count} particles are to be added between {n} position; give at least 2, or "
                 "bounds"
             )
-        u = uniform_numbers(generator, (count, 3))
+        u = generator.random((count, 3))
         parents = n + np.arange(count) * self.from_added
         a = (u[:, 0] * parents).astype(np.int64)
         b = (a + 1 + (u[:, 1] * (parents - 1)).astype(np.int64)) % parents  # any but a
@@ -143,7 +142,7 @@ class TowardsPartner:
         if n < 2:
             out[:] = 0.0
             return
-        u = uniform_numbers(generator, (n,))
+        u = generator.random(n)
         partner = beside((np.arange(n) + 1 + (u * (n - 1)).astype(np.int64)) % n, positions)
         for rows, columns in blocks(*out.shape):
             part = positions[:, columns]

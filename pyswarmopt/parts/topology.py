@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Array, Ints, as_array, beside
-from pyswarmopt.base.random_bits import uniform, whole
+from pyswarmopt.base.arrays import Array, Ints, as_array, beside, is_tensor
 from pyswarmopt.base.state import State
 
 Topology = Callable[[State, np.random.Generator], Array]
@@ -42,7 +41,8 @@ class ByInformants(ABC):
 
     def __call__(self, state: State, generator: np.random.Generator) -> Array:
         best = state.best_positions
-        return best[beside(self.informants(state, generator), best)]
+        informants = self.informants(state, generator)
+        return best[beside(informants, best)] if is_tensor(best) else best.take(informants, axis=0)
 
 
 class Lattice(ByInformants):
@@ -187,7 +187,7 @@ class RandomInformants(ByInformants):
         n = len(state.best_costs)
         links = state.memory.get("links")
         if links is None or (state.leader_stagnation > 0 and not _drawn_in_this_round(state)):
-            links = whole(generator, n, (n, self.k))
+            links = generator.integers(n, size=(n, self.k))
             state.memory["links"] = links
             state.memory[LINKS_OF] = np.array(state.generation)
         order = state.best_costs.argsort(kind="stable")  # best first
@@ -236,7 +236,7 @@ class BetterInformants(ByInformants):
     def informants(self, state: State, generator: np.random.Generator) -> Ints:
         order = state.best_costs.argsort(kind="stable")  # best first
         rank = order.argsort()
-        u = uniform(generator, (len(order),))
+        u = generator.random(len(order))
         return order[(u * self.share * (rank + 1)).astype(np.int64)]
 
 

@@ -17,11 +17,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Array, Ints, like
 from pyswarmopt.base.inputs import require_function, require_shape
-from pyswarmopt.base.random_bits import FULL_SCALE, RandomBits, uniform
+from pyswarmopt.base.random import FULL_SCALE, sixteen_bits
 from pyswarmopt.parts.schedule import Schedule, as_schedule, planned
 
 Randomness = Literal["none", "scalar", "element"]
@@ -207,8 +206,8 @@ class SumOfTerms:
 
     The factors r ~ U(0, 1) per particle are float64 numbers from the swarm's generator, (N, scalar
     terms) for each move, in the order of the terms, whatever D and dtype: a swarm on n coefficients
-    and one on a million weights see the same random numbers. Factors per coordinate are 16-bit
-    numbers of a `RandomBits` stream.
+    and one on a million weights see the same random numbers. Factors per coordinate, drawn after
+    them, have 16 bits.
 
     Attributes:
         terms: the terms, in the order of their random draws.
@@ -277,38 +276,41 @@ class SumOfTerms:
         return [k for k, term in enumerate(self.terms) if term.random == "element"]
 
     def __call__(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Any:
-        n, dim = snapshot.x.shape
-        c = np.ones((len(self.terms), n, dim if self.per_coordinate else 1))
+        weights = self.weights(len(snapshot.x), move, generator)
+        return self.on(snapshot, self.coefficients(snapshot.x, weights, generator))
+
+    def weights(self, n: int, move: int, generator: np.random.Generator) -> list[Any]:
+        """The weight of each term at a move, times its factors per particle: a number, or (N, 1)."""
+        weights: list[Any] = []
+        for term in self.terms:
+            weights.append(float(term.weight(move)) if callable(term.weight) else term.weight)
+        if self.per_particle:
+            factors = generator.random((n, len(self.per_particle)))
+            for column, k in enumerate(self.per_particle):
+                weights[k] = weights[k] * factors[:, column, None]
+        return weights
+
+    def coefficients(
+        self, x: Array, weights: list[Any], generator: np.random.Generator
+    ) -> list[Any]:
+        """The coefficient of each term for particles at x, (N, D): `weights` times factors per
+        coordinate, divided by C to normalise; a number, or an array of x's kind, (N, 1) or (N, D).
+        """
+        c = list(weights)
         if self.per_coordinate:
-            stream = RandomBits(generator)
-            c[self.per_coordinate] = stream.take((len(self.per_coordinate), n, dim)) / FULL_SCALE
-        r = uniform(generator, (n, len(self.per_particle)))
-        c[self.per_particle] = r.T[..., None]
-        for k, term in enumerate(self.terms):
-            c[k] *= as_schedule(term.weight)(move)
-        return self.on(snapshot, self.normalised(c))
+            bits = sixteen_bits(generator, (len(self.per_coordinate), *x.shape))
+            dtype = np.float32 if x.dtype == np.float32 else np.float64
+            for k, factor in zip(self.per_coordinate, bits, strict=True):
+                c[k] = np.multiply(factor, c[k] / FULL_SCALE, dtype=dtype)
+        if self.normalise:
+            c = _normalised(c)
+        for k, each in enumerate(c):
+            if isinstance(each, np.ndarray) and each.dtype != x.dtype:
+                c[k] = like(each, x)
+        return c
 
-    def normalised(self, c: npt.NDArray[Any], axis: int = 0) -> npt.NDArray[Any]:
-        """Coefficients r * weight divided by C, their sum along the terms' axis; unchanged without
-        `normalise`.
-
-        If all draws are exactly 0 the velocity is 0 instead of 0 / 0.
-        """
-        if not self.normalise:
-            return c
-        total = c.sum(axis=axis, keepdims=True)
-        np.putmask(total, total == 0, 1.0)
-        return c / total
-
-    def on(self, block: Snapshot, coefficients: Any) -> Any:
-        """Velocities of a block, in the block's array kind: the sum of coefficient * direction.
-
-        Args:
-            block: (rows, columns) of the swarm.
-            coefficients: for each term, coefficients that broadcast to the block's shape.
-        """
-        if isinstance(coefficients, np.ndarray):  # otherwise they belong to a block
-            coefficients = like(coefficients, block.x)
+    def on(self, block: Snapshot, coefficients: list[Any]) -> Any:
+        """The sum of coefficient * direction over the terms, for a swarm or for a block of it."""
         velocity: Any = None
         shape = block.x.shape
         for term, c in zip(self.terms, coefficients, strict=True):
@@ -321,6 +323,16 @@ class SumOfTerms:
             else:
                 velocity += pull
         return velocity if self.limit is None else velocity.clip(-self.limit, self.limit)
+
+
+def _normalised(c: list[Any]) -> list[Any]:
+    """Coefficients divided by their sum; where all are 0, so is the velocity."""
+    total = sum(c)
+    if isinstance(total, np.ndarray):
+        np.putmask(total, total == 0, 1.0)
+    elif total == 0:
+        total = 1.0
+    return [each / total for each in c]
 
 
 __all__ = [

@@ -357,7 +357,7 @@
     const pressing = event.key === " " && event.target.closest("button, summary");
     if (busy || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
     const chapter = Number(event.key) - 1;
-    const action = DATA.chapters[chapter] ? () => open(chapter) : KEYS[event.key] || KEYS[event.key.toLowerCase()];
+    const action = DATA.chapters[chapter] ? () => (open(chapter), scrollTo(0, 0)) : KEYS[event.key] || KEYS[event.key.toLowerCase()];
     if (!action) return;
     event.preventDefault();
     action();
@@ -397,7 +397,7 @@
   Write.build();
   $("ownBox").onsubmit = (event) => (event.preventDefault(), minimise());
   DATA.chapters.forEach((chapter, k) => {
-    const button = element("button", { type: "button", textContent: `${k + 1}  ${chapter.title}` });
+    const button = element("button", { type: "button", ariaLabel: `${k + 1} ${chapter.title}` }, `${k + 1} `, element("span", { textContent: chapter.title }));
     button.onclick = () => open(k);
     $("chapters").append(element("li", {}, button));
   });

@@ -3,7 +3,7 @@
 
 const Panel = (() => {
   const { DATA, $, WORDS, element, shown, pair } = Dom;
-  const DIFFERENCE = { inertia: "v", cognitive: "p − x", social: "g − x", repel: "x − w" };
+  const DIFFERENCE = { inertia: "v", cognitive: "p − x", social: "g − x", repel: "x − worst" };
   const SYMBOL = { inertia: "w", cognitive: "c₁ r₁", social: "c₂ r₂", repel: "c₃ r₃" };
 
 
@@ -27,7 +27,7 @@ const Panel = (() => {
       ["→", "inertia", "inertia"], ["→", "cognitive", "cognitive"], ["→", "social", "social"], ["⇢", "sum", "sum: the move"],
       ["★", "ink", "best point (they do not know it)"],
     ];
-    if (model.settings.repel > 0) entries.splice(6, 0, ["→", "repel", "repel"], ["×", "repel", "worst seen, w"]);
+    if (model.settings.repel > 0) entries.splice(6, 0, ["→", "repel", "repel"], ["×", "repel", "worst seen"]);
     if (model.settings.experts.length) entries.push(["□", "ink", "experts"]);
     $("legend").replaceChildren(...entries.map(([mark, paint, text]) =>
       element("li", {}, element("i", { textContent: mark, style: `color: var(--${paint})` }), text)));

@@ -44,22 +44,24 @@ const Write = (() => {
   // Each term of the right line by its weight: what it is, and how a reader would know it.
   const TERMS = { w: "inertia, w*v", c1: "the pull to p, c1*r1*(p - x)", c2: "the pull to g, c2*r2*(g - x)", c3: "the push, c3*r3*(x - worst)" };
 
-  // What is wrong with a line: terms of the right one that it has with the other sign, or not at all. "" where that is
-  // not the difference. Both are tried at random numbers.
+  // What is wrong with a line: terms of the right one that it has with the other sign, without their weight, or not at
+  // all. "" where that is not the difference. Both are tried at random numbers.
   const fault = (text, right) => {
     const yours = velocity(text), whole = velocity(right), random = Swarm.generator(1);
     const weights = Object.keys(TERMS).filter((weight) => new RegExp(`\\b${weight}\\b`).test(right));
     const points = Array.from({ length: 12 }, () => Object.fromEntries(KINDS.velocity.names.map((name) => [name, random()])));
     const alone = (weight, s) => whole({ ...s, ...Object.fromEntries(weights.map((other) => [other, other === weight ? s[other] : 0])) });
-    const same = (signs) => points.every((s) => {
-      const sum = weights.reduce((total, weight, k) => total + signs[k] * alone(weight, s), 0);
+    const changed = { right: alone, negative: (weight, s) => -alone(weight, s), bare: (weight, s) => alone(weight, { ...s, [weight]: 1 }), missing: () => 0 };
+    const same = (faults) => points.every((s) => {
+      const sum = weights.reduce((total, weight, k) => total + changed[faults[k]](weight, s), 0);
       return Math.abs(sum - yours(s)) < 1e-9;
     });
-    const all = weights.reduce((lists) => lists.flatMap((list) => [1, -1, 0].map((sign) => [...list, sign])), [[]]);
-    const signs = all.find(same);
-    if (!signs) return "";
-    const where = (sign) => weights.filter((_, k) => signs[k] === sign).map((weight) => TERMS[weight]).join("; ");
-    return [where(-1) && `Wrong sign: ${where(-1)}.`, where(0) && `Missing: ${where(0)}.`].filter(Boolean).join(" ");
+    const all = weights.reduce((lists) => lists.flatMap((list) => Object.keys(changed).map((fault) => [...list, fault])), [[]]);
+    const found = all.find(same);
+    if (!found) return "";
+    const told = { negative: "Wrong sign", bare: "Without its weight", missing: "Missing" };
+    const where = (fault) => weights.filter((_, k) => found[k] === fault).map((weight) => TERMS[weight]).join("; ");
+    return Object.keys(told).filter(where).map((fault) => `${told[fault]}: ${where(fault)}.`).join(" ");
   };
 
   // The first particle that hears from others than on the right line.
@@ -166,7 +168,7 @@ const Write = (() => {
       box.className = right ? "right" : "wrong";
       box.disabled = true;
       box.querySelector(".why").hidden = false;
-      box.querySelector(".why").innerHTML = `${right ? "Right. " : ""}${why}`;
+      box.querySelector(".why").innerHTML = `${right ? "Right. " : "Not so. "}${why}`;
     });
     const right = first.filter((choice, k) => choice === DATA.test[k].answer).length;
     const open = first.filter((choice) => choice === null).length;

@@ -2,9 +2,8 @@
 
 The transcription works on Python floats and lists and shares nothing with the library. Where a run
 is random, both sides get the same numbers: given exact positions and velocities the library draws
-only `torch.rand((N, 4), generator=g, dtype=torch.float64)` once per iteration, columns inertia,
-cognitive, social, repel, from `torch.Generator().manual_seed(seed)`; `scalars` makes the very same
-draws from its own generator.
+only `random((N, 4))` of NumPy's generator once per iteration, columns inertia, cognitive, social,
+repel; `scalars` makes the very same draws from its own generator.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import Literal
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transcription import Compat, Point, Settings, Snapshot, algorithm_1
@@ -67,15 +65,12 @@ OBJECTIVES: dict[str, tuple[Objective, int]] = {
 
 def scalars(randomness: Randomness, population: int, seed: int) -> Iterator[float]:
     """The r of step 1 as the library draws them (see the top of this file)."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.default_rng(seed)
     while True:
         if randomness == "none":
             yield 1.0
         else:
-            for row in torch.rand(
-                (population, 4), generator=generator, dtype=torch.float64
-            ).tolist():
-                yield from row
+            yield from generator.random((population, 4)).ravel().tolist()
 
 
 def start(population: int, dim: int, seed: int) -> tuple[list[Point], list[Point]]:

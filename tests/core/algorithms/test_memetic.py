@@ -20,7 +20,6 @@ from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
-from pyswarmopt.base.random_bits import uniform
 from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest, _next
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
 from pyswarmopt.hybrid.descent import QuasiNewton, RepeatedCall
@@ -538,7 +537,7 @@ def test_eigen_factors_are_what_they_say():
     rule = EigenFactors(0.7, 1.4, 1.6, damping=0.3)
     np.testing.assert_allclose(rule.given(s, factors), expected, rtol=1e-9, atol=1e-12)
     draws, same = np.random.default_rng(1), np.random.default_rng(1)
-    np.testing.assert_array_equal(rule(s, 0, draws), rule.given(s, uniform(same, (2, 5, 3))))
+    np.testing.assert_array_equal(rule(s, 0, draws), rule.given(s, same.random((2, 5, 3))))
     assert draws.random() == same.random()  # two numbers for each coordinate, and no more
 
 

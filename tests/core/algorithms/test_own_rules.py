@@ -10,7 +10,6 @@ import pytest
 from test_recipes_literal import assert_same, start, swarm_run, valley
 
 import pyswarmopt as pso
-from pyswarmopt.base.random_bits import generator_of
 from pyswarmopt.inspect.diagnostics import stability
 
 # "column" moves in NumPy, "all" in torch
@@ -150,7 +149,7 @@ def test_a_topology_of_ones_own_says_whose_best_attracts():
     start = [[0.0], [1.0], [2.0], [3.0], [4.0]]
     swarm = pso.Swarm(positions=start, velocities=np.zeros((5, 1)), recipe=recipe, seed=4)
     swarm.tell(swarm.ask(), [0.0, 1.0, 2.0, 3.0, 4.0])
-    drawn = generator_of(4).integers(5, size=5)
+    drawn = np.random.default_rng(4).integers(5, size=5)
     expected = [min(i, int(other)) for i, other in enumerate(drawn)]
     assert swarm.ask().flatten().tolist() == expected != [0, 1, 2, 3, 4]
 

@@ -25,8 +25,6 @@ from transcription import Settings, algorithm_1
 
 import pyswarmopt as pso
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.engine import random_factors
-from pyswarmopt.parts import initialise
 
 Run = dict[str, npt.NDArray[Any]]
 TOLERANCE = 1e-12
@@ -69,23 +67,18 @@ def settings(run: Run) -> Settings:
 
 
 class Draws:
-    """Uniform numbers from which a swarm makes the recorded draws."""
+    """A generator whose numbers make a swarm draw what was recorded."""
 
     def __init__(self, run: Run) -> None:
         self._run, self._moves = run, 0
 
-    def __call__(self, generator: np.random.Generator, size: tuple[int, ...]) -> Floats:
-        if len(size) == 1:
-            n = size[0]
-            return _other(np.arange(n), self._run["partner"], np.full(n, n))
+    def random(self, size: Any) -> Floats:
+        if isinstance(size, int):
+            return _other(np.arange(size), self._run["partner"], np.full(size, size))
         if size[-1] == 3:
             return self._added(size[0])
-        # (moves drawn for at once, N, 4), or 0 for 4 without randomness
-        found = np.zeros(size)
-        factors = self._run["factors"][self._moves : self._moves + size[0], :, : size[2]]
-        found[: len(factors)] = factors
-        self._moves += size[0]
-        return found
+        self._moves += 1
+        return self._run["factors"][self._moves - 1]
 
     def _added(self, count: int) -> Floats:
         # that a and b are drawn from, experts and added
@@ -126,9 +119,7 @@ def assert_close(actual: Any, wanted: npt.NDArray[Any], what: str) -> None:
 def test_a_swarm_equals_the_released_script(
     run: Run, dtype: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draws = Draws(run)
-    monkeypatch.setattr(initialise, "uniform_numbers", draws)
-    monkeypatch.setattr(random_factors, "uniform", draws)
+    monkeypatch.setattr("pyswarmopt.swarm.generator_of", lambda seed: Draws(run))
     swarm = swarm_of(run, dtype)
     last = len(run["value"]) - 1
     for k in range(last + 1):

@@ -15,19 +15,9 @@ from scipy import stats
 from swarm_runs import bowls
 
 import pyswarmopt as pso
-from pyswarmopt.base.random_bits import (
-    RandomBits,
-    generator_at,
-    generator_of,
-    normal,
-    saved_generator,
-    uniform,
-    whole,
-)
-from pyswarmopt.engine import lending
+from pyswarmopt.base.random import generator_of, normal, sixteen_bits
+from pyswarmopt.engine import update
 from pyswarmopt.engine.lending import Lender
-from pyswarmopt.engine.random_factors import RandomFactors
-from pyswarmopt.parts.velocity import SumOfTerms
 
 KINDS = pytest.mark.parametrize("kind", [np, torch], ids=["arrays", "tensors"])
 
@@ -72,7 +62,7 @@ def test_positions_that_were_asked_for_stay_as_they_are_and_are_told_as_edited(k
 @pytest.fixture
 def lends(monkeypatch):
     """Swarms of any size lend their positions."""
-    monkeypatch.setattr(lending, "LENT_FROM", 0)
+    monkeypatch.setattr(update, "LENT_FROM", 0)
 
 
 @KINDS
@@ -140,30 +130,13 @@ def test_nothing_else_writes_to_positions_that_are_held(asynchronous, kind, lend
     assert np.array_equal(x, before) and not np.array_equal(swarm.positions, before)
 
 
-# --- 16 bits ---
+# --- random numbers ---
 
 
-def test_the_stream_is_that_of_published_numbers():
-    """The first ones of SplitMix64 from 1234567, as S. Vigna's reference code in C gives them."""
-    bits = RandomBits.from_state(np.array([1234567]))
-    numbers = np.concatenate([bits.take((2, 4)), bits.take((3, 4))]).view(np.uint64)[:, 0].tolist()
-    assert numbers[:3] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    assert numbers[3:] == [4593380528125082431, 16408922859458223821]
-
-
-@pytest.mark.parametrize("seed", [0, 7, 2**40 + 3])
-def test_a_seed_gives_the_numbers_of_torchs_generator(seed):
-    ours, theirs = generator_of(seed), torch.Generator().manual_seed(seed)
-    for shape in ((3,), (40, 9), (700,)):
-        drawn = torch.rand(shape, generator=theirs, dtype=torch.float64)
-        assert uniform(ours, shape).tolist() == drawn.tolist()
-        assert (
-            whole(ours, 40, shape).tolist() == torch.randint(40, shape, generator=theirs).tolist()
-        )
-    saved = theirs.get_state()
-    drawn = torch.rand(3, generator=theirs, dtype=torch.float64).tolist()
-    for state in (saved, saved_generator(ours)):
-        assert uniform(generator_at(state), (3,)).tolist() == drawn
+def test_sixteen_bits_are_those_of_the_generator_four_by_four():
+    words = np.random.default_rng(7).bit_generator.random_raw(3).tolist()
+    expected = [word >> shift & 0xFFFF for word in words for shift in (0, 16, 32, 48)]
+    assert sixteen_bits(generator_of(7), (2, 5)).ravel().tolist() == expected[:10]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, torch.float64, torch.float32])
@@ -176,22 +149,3 @@ def test_normal_numbers_are_normal(dtype):
     drawn = np.array([np.asarray(row).ravel() for row in rows])
     assert abs(np.corrcoef(drawn.T) - np.eye(5)).max() < 0.06
     assert stats.kstest(drawn.ravel(), "norm").pvalue > 0.01
-
-
-# --- factors drawn ahead ---
-
-
-def test_factors_go_on_from_their_state_between_two_draws():
-    rule = SumOfTerms((pso.inertia(0.7, "scalar"), pso.social(2.0, "element")), normalise=True)
-    generator = generator_of(1)
-    factors = RandomFactors(rule, (3, 5), generator)
-    for move in range(70):  # more than are drawn at once
-        factors.next(move)
-    saved, at = factors.state(), saved_generator(generator)
-    expected = [factors.next(move).copy() for move in range(70, 200)]
-    resumed = RandomFactors(rule, (3, 5), generator_at(at))
-    resumed.load(saved)
-    np.testing.assert_array_equal([resumed.next(move) for move in range(70, 200)], expected)
-    assert (np.array(expected).sum(axis=1) == pytest.approx(1.0)) and len(
-        np.unique(expected)
-    ) > 130 * 3

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import inspect
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -20,17 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.algorithms.recipe import Recipe, compose
-from pyswarmopt.engine import reference
 from pyswarmopt.inspect.recorder import record
 from pyswarmopt.inspect.step import Step
 from pyswarmopt.parts import boundary as boundaries
-from pyswarmopt.parts import restart, schedule, topology, velocity
+from pyswarmopt.parts import topology, velocity
 from pyswarmopt.parts.initialise import Interpolate, TowardsPartner, uniform
 from pyswarmopt.parts.restart import RestartAtBest
 from pyswarmopt.parts.schedule import Exponential
 from pyswarmopt.parts.topology import named
 from pyswarmopt.parts.velocity import Randomness
-from pyswarmopt.teaching import lesson
+from pyswarmopt.teaching import algorithm1, lesson
 from pyswarmopt.teaching.functions.functions import ALL, ToyFunction
 from pyswarmopt.teaching.functions.wrappers import shifted
 
@@ -171,17 +171,19 @@ def numbers(array: npt.NDArray[np.float64]) -> Any:
 
 # ---- what is stored ----
 
-# Part of the step that the page highlights -> what to show of it.
+# Part of the step that the page highlights -> the lines of `algorithm1.run` from one text up to
+# another, or a part of a recipe that the paper does not have.
+STEP_1 = ("# Step 1.", "# Step 2.")
 PARTS: dict[str, tuple[Any, ...]] = {
-    "inertia": (velocity.inertia, velocity.along),
-    "cognitive": (velocity.cognitive, velocity.to_own_best),
-    "social": (velocity.social, velocity.to_known_best),
-    "repel": (velocity.repel, velocity.from_worst),
-    "velocity": (velocity.SumOfTerms.on, velocity.SumOfTerms.normalised),
-    "position": (reference.move, reference.step),
-    "step length": (schedule.Exponential,),
-    "memory": (reference.remember, reference.remember_extremes),
-    "restart": (restart.RestartAtBest.__call__, reference.send_back),
+    "inertia": STEP_1,
+    "cognitive": STEP_1,
+    "social": STEP_1,
+    "repel": STEP_1,
+    "velocity": STEP_1,
+    "position": ("# Step 2.", "y = np.array"),
+    "memory": ("better = ", "# Restart"),
+    "restart": ("# Restart", "# Step 3."),
+    "step length": ("# Step 3.", "return"),
     "topology: everybody": (topology.Global,),
     "topology: ring": (topology.Ring, topology.Lattice.informants),
     "topology: lattice": (topology.VonNeumann,),
@@ -218,7 +220,25 @@ def _recorded(chapter: dict[str, Any]) -> dict[str, Any]:
 
 def excerpts() -> dict[str, list[dict[str, Any]]]:
     """For each part its pieces of source: file and text."""
-    return {part: [_excerpt(thing) for thing in things] for part, things in PARTS.items()}
+    found = {}
+    for part, things in PARTS.items():
+        if isinstance(things[0], str):
+            found[part] = [_lines(*things)]
+        else:
+            found[part] = [_excerpt(thing) for thing in things]
+    return found
+
+
+def _lines(first: str, after: str) -> dict[str, Any]:
+    """The lines of Algorithm 1 from the one that holds a text of its loop up to another."""
+    source = inspect.getsource(algorithm1.run)
+    loop = source[source.index("    for _ in range(s.K)") :]
+    start = loop.rindex("\n", 0, loop.index(first)) + 1
+    end = loop.rindex("\n", 0, loop.index(after, start)) + 1
+    return {
+        "file": "pyswarmopt/teaching/algorithm1.py",
+        "text": textwrap.dedent(loop[start:end]).rstrip(),
+    }
 
 
 def _excerpt(thing: Callable[..., Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 Point = list[float]
 Fun = Callable[[Point], float]
@@ -48,54 +47,31 @@ def begin(x: list[Point], v: list[Point], fun: Fun) -> Run:
     )
 
 
-def uniform(shape: tuple[int, ...], generator: torch.Generator) -> list:
-    return torch.rand(shape, generator=generator, dtype=torch.float64).tolist()
-
-
-class SplitMix:
-    """SplitMix64 in whole numbers of Python (Steele, Lea & Flood 2014)."""
+class Draws:
+    """The swarm's random numbers, in the order in which it draws them."""
 
     def __init__(self, seed: int) -> None:
-        self.state = seed
-
-    def next(self) -> int:
-        self.state = (self.state + 0x9E3779B97F4A7C15) % 2**64
-        z = self.state
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
-        return z ^ (z >> 31)
-
-
-def factors(terms: int, n: int, dim: int, source: SplitMix) -> list:
-    """A random factor per term, particle and coordinate: 16 bits, four out of a draw of 64, the
-    lowest first.
-    """
-    draws = [source.next() for _ in range(math.ceil(terms * n * dim / 4))]
-    words = iter([(draw >> shift) % 2**16 / 2**16 for draw in draws for shift in (0, 16, 32, 48)])
-    return [[[next(words) for _ in range(dim)] for _ in range(n)] for _ in range(terms)]
-
-
-def source_of_factors(generator: torch.Generator) -> SplitMix:
-    """It is made when the first factors are needed, its seed drawn from the swarm's generator."""
-    return SplitMix(int(torch.randint(2**63 - 1, (1,), generator=generator)))
-
-
-class Twister:
-    """The same generator where numbers are normal, too: those are NumPy's."""
-
-    def __init__(self, seed: int) -> None:
-        self.numpy = np.random.Generator(np.random.MT19937())
-        self.numpy.bit_generator.state = np.random.RandomState(seed).get_state(legacy=False)
+        self.numpy = np.random.default_rng(seed)
 
     def whole(self, below: int, shape: tuple[int, ...]) -> list:
-        return (self.numpy.integers(2**32, size=shape, dtype=np.uint32) % below).tolist()
+        return self.numpy.integers(below, size=shape).tolist()
 
     def uniform(self, shape: tuple[int, ...]) -> list:
-        words = self.numpy.integers(2**64, size=shape, dtype=np.uint64)
-        return (words % np.uint64(2**53) / 2**53).tolist()
+        return self.numpy.random(shape).tolist()
 
     def normal(self, shape: tuple[int, ...]) -> list:
         return self.numpy.standard_normal(shape).tolist()
+
+    def factors(self, terms: int, n: int, dim: int) -> list:
+        """A random factor per term, particle and coordinate: 16 bits, four out of a draw of 64, the
+        lowest first.
+        """
+        count = math.ceil(terms * n * dim / 4)
+        draws = [int(draw) for draw in self.numpy.bit_generator.random_raw(count)]
+        words = iter(
+            [(draw >> shift) % 2**16 / 2**16 for draw in draws for shift in (0, 16, 32, 48)]
+        )
+        return [[[next(words) for _ in range(dim)] for _ in range(n)] for _ in range(terms)]
 
 
 def first_best(costs: list[float], among: list[int]) -> int:
@@ -108,12 +84,11 @@ def first_best(costs: list[float], among: list[int]) -> int:
 
 def constriction(x, v, fun: Fun, seed: int, rounds: int, ring: bool) -> Run:
     """Clerc & Kennedy 2002, equations 3 and 4."""
-    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    run, generator = begin(x, v, fun), Draws(seed)
     n, dim = len(x), len(x[0])
-    source = source_of_factors(generator)
     chi = 2 / abs(2 - 4.1 - math.sqrt(4.1**2 - 4 * 4.1))
     for _ in range(rounds):
-        r1, r2 = factors(2, n, dim, source)
+        r1, r2 = generator.factors(2, n, dim)
         old, old_f = [list(row) for row in run.p], list(run.fp)
         for i in range(n):
             best = first_best(old_f, [i, (i - 1) % n, (i + 1) % n] if ring else [i, *range(n)])
@@ -130,12 +105,11 @@ def inertia_weight(x, v, fun: Fun, seed: int, rounds: int, horizon: int, v_max: 
     """Shi & Eberhart 1998: v = w v + c1 r1 (p - x) + c2 r2 (g - x), |v| <= V_max, w from .9 to .4,
     c1 = c2 = 2.
     """
-    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    run, generator = begin(x, v, fun), Draws(seed)
     n, dim = len(x), len(x[0])
-    source = source_of_factors(generator)
     for t in range(rounds):
         w = 0.9 - 0.5 * t / horizon if t < horizon else 0.4
-        r1, r2 = factors(2, n, dim, source)
+        r1, r2 = generator.factors(2, n, dim)
         g = list(run.p[first_best(run.fp, list(range(n)))])
         for i in range(n):
             for d in range(dim):
@@ -154,12 +128,11 @@ def inertia_weight(x, v, fun: Fun, seed: int, rounds: int, horizon: int, v_max: 
 def fips(x, v, fun: Fun, seed: int, rounds: int, neighbours: Callable[[int], list[int]]) -> Run:
     """Mendes, Kennedy & Neves 2004: phi_k = U(0, phi/|N|), P = sum phi_k p_k / sum phi_k,
     v = chi (v + sum phi_k (P - x)): the paper's form with the weighted middle P."""
-    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    run, generator = begin(x, v, fun), Draws(seed)
     n, dim = len(x), len(x[0])
     size = len(neighbours(0))
-    source = source_of_factors(generator)
     for _ in range(rounds):
-        r = factors(size, n, dim, source)
+        r = generator.factors(size, n, dim)
         old = [list(row) for row in run.p]
         for i in range(n):
             near = neighbours(i)
@@ -179,17 +152,16 @@ def clpso(x, v, fun: Fun, seed: int, rounds: int, horizon: int, gap: int) -> Run
     """Liang, Qin, Suganthan & Baskar 2006: v = w v + c r (p_f - x), exemplars f renewed after `gap`
     flat moves.
     """
-    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    run, generator = begin(x, v, fun), Draws(seed)
     n, dim = len(x), len(x[0])
     flag = [0] * n
     exemplar = [[-1] * dim for _ in range(n)]
-    source = None
     for t in range(rounds):
         w = 0.9 - 0.5 * t / horizon if t < horizon else 0.4
         due = [i for i in range(n) if t == 0 or flag[i] >= gap]
         if due:
-            u = uniform((len(due), dim, 3), generator)
-            forced = uniform((len(due), 2), generator)
+            u = generator.uniform((len(due), dim, 3))
+            forced = generator.uniform((len(due), 2))
             for row, i in enumerate(due):
                 flag[i] = 0
                 run.seen["renewed"] += t > 0
@@ -208,8 +180,7 @@ def clpso(x, v, fun: Fun, seed: int, rounds: int, horizon: int, gap: int) -> Run
                     exemplar[i][math.floor(forced[row][0] * dim)] = others[
                         math.floor(forced[row][1] * (n - 1))
                     ]
-        source = source or source_of_factors(generator)
-        (r,) = factors(1, n, dim, source)
+        (r,) = generator.factors(1, n, dim)
         old = [list(row) for row in run.p]
         for i in range(n):
             for d in range(dim):
@@ -224,16 +195,16 @@ def clpso(x, v, fun: Fun, seed: int, rounds: int, horizon: int, gap: int) -> Run
 
 def spso2011(x, v, fun: Fun, seed: int, rounds: int, low: Point, high: Point) -> Run:
     """Clerc 2012, all particles at once, in the box from `low` to `high`."""
-    run, twister = begin(x, v, fun), Twister(seed)
+    run, generator = begin(x, v, fun), Draws(seed)
     n, dim = len(x), len(x[0])
     w, c = 1 / (2 * math.log(2)), 0.5 + math.log(2)
     informs: list[list[int]] = []
     best_improved = False
     for _ in range(rounds):
         if not best_improved:
-            informs = twister.whole(n, (n, 3))
+            informs = generator.whole(n, (n, 3))
             run.seen["links drawn"] += 1
-        gauss, radii = twister.normal((n, dim)), twister.uniform((n, 1))
+        gauss, radii = generator.normal((n, dim)), generator.uniform((n, 1))
         old, old_f = [list(row) for row in run.p], list(run.fp)
         for i in range(n):
             informants = [j for j in range(n) if j == i or i in informs[j]]
@@ -263,10 +234,10 @@ def spso2011(x, v, fun: Fun, seed: int, rounds: int, low: Point, high: Point) ->
 
 def bare_bones(x, fun: Fun, seed: int, rounds: int) -> Run:
     """Kennedy 2003 on a ring: x ~ N((p + g) / 2, |p - g|) in each coordinate."""
-    run, twister = begin(x, [[0.0] * len(x[0]) for _ in x], fun), Twister(seed)
+    run, generator = begin(x, [[0.0] * len(x[0]) for _ in x], fun), Draws(seed)
     n, dim = len(x), len(x[0])
     for _ in range(rounds):
-        gauss = twister.normal((n, dim))
+        gauss = generator.normal((n, dim))
         old, old_f = [list(row) for row in run.p], list(run.fp)
         for i in range(n):
             best = first_best(old_f, [i, (i - 1) % n, (i + 1) % n])
@@ -285,12 +256,11 @@ def fitness_distance_ratio(x, v, fun: Fun, seed: int, rounds: int) -> Run:
     """Peram, Veeramachaneni & Mohan 2003, IEEE SIS: each coordinate is drawn to that of another
     particle's best with the most gained per distance in that coordinate. Weights 1, 1, 2, w = .6.
     """
-    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    run, generator = begin(x, v, fun), Draws(seed)
     n, dim = len(x), len(x[0])
-    source = source_of_factors(generator)
     fx = list(run.fp)
     for _ in range(rounds):
-        r1, r2, r3 = factors(3, n, dim, source)
+        r1, r2, r3 = generator.factors(3, n, dim)
         old, old_x = [list(row) for row in run.p], [list(row) for row in run.x]
         g = old[first_best(run.fp, list(range(n)))]
         for i in range(n):
@@ -318,10 +288,10 @@ def weighted_fips(x, v, fun: Fun, seed: int, rounds: int) -> Run:
     """Mendes, Kennedy & Neves 2004, wFIPS on a ring: W is the goodness of a neighbour's best, here
     1 / (1 + what it is behind the best one); P = sum W phi p / sum W phi.
     """
-    run, generator = begin(x, v, fun), np.random.RandomState(seed)
+    run, generator = begin(x, v, fun), Draws(seed)
     n, dim = len(x), len(x[0])
     for _ in range(rounds):
-        r = generator.random_sample((n, 2, dim)).tolist()
+        r = generator.uniform((n, 2, dim))
         old, best = [list(row) for row in run.p], min(run.fp)
         for i in range(n):
             near = [(i - 1) % n, (i + 1) % n]
@@ -343,11 +313,10 @@ def ranked_inertia(x, v, fun: Fun, seed: int, rounds: int) -> Run:
     """Panigrahi, Pandi & Das 2008, Energy Convers. Manage. 49: w = .4 + (.9 - .4) rank / N, the
     best particle has rank 1; c1 = c2 = 1.5.
     """
-    run, generator = begin(x, v, fun), torch.Generator().manual_seed(seed)
+    run, generator = begin(x, v, fun), Draws(seed)
     n, dim = len(x), len(x[0])
-    source = source_of_factors(generator)
     for _ in range(rounds):
-        r1, r2 = factors(2, n, dim, source)
+        r1, r2 = generator.factors(2, n, dim)
         old, old_f = [list(row) for row in run.p], list(run.fp)
         g = old[first_best(old_f, list(range(n)))]
         for i in range(n):

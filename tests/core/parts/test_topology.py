@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import pyswarmopt as pso
-from pyswarmopt.base.random_bits import generator_of
 from pyswarmopt.base.state import State
-from pyswarmopt.engine import reference
+from pyswarmopt.engine import steps
 from pyswarmopt.parts import topology
 
 
@@ -19,14 +17,13 @@ def state_with(costs: list[float], dim: int = 1) -> State:
     """Particle i sits, and has its best, at (i, i, ...)."""
     x = np.repeat(np.arange(float(len(costs)))[:, None], dim, axis=1)
     state = State.start(x, np.zeros_like(x), maximize=False)
-    x, v, p, g, w = reference.arrays(state)
-    at = pso.Snapshot(x, v, p, g[None], w[None])
-    reference.remember(state, pso.recipes.constriction(), at, np.array(costs))
+    p = state.best_positions
+    steps.remember(state, pso.recipes.constriction(), x, p, np.array(costs))
     return state
 
 
 def heard(rule: topology.Topology, state: State, seed: int = 0) -> list[int]:
-    g = np.broadcast_to(rule(state, generator_of(seed)), state.positions.shape)
+    g = np.broadcast_to(rule(state, np.random.default_rng(seed)), state.positions.shape)
     return [int(i) for i in g[:, 0]]
 
 
@@ -67,8 +64,8 @@ def test_a_von_neumann_neighbour_is_one_step_away_on_the_lattice():
         for i, row in enumerate(topology.VonNeumann().neighbours(n).tolist()):
             assert len(set(row)) == 4
             inside = 0 < i % width < width - 1 and width <= i < n - width
-            steps = [abs(i // width - j // width) + abs(i % width - j % width) for j in row]
-            assert steps == [1, 1, 1, 1] or not inside
+            away = [abs(i // width - j // width) + abs(i % width - j % width) for j in row]
+            assert away == [1, 1, 1, 1] or not inside
 
 
 @given(costs=costs, k=st.integers(1, 4), seed=st.integers(0, 999))
@@ -76,7 +73,7 @@ def test_random_informants_by_brute_force(costs, k, seed):
     n = len(costs)
     state = state_with(costs)
     found = heard(topology.RandomInformants(k), state, seed)
-    links = torch.randint(n, (n, k), generator=torch.Generator().manual_seed(seed)).tolist()
+    links = np.random.default_rng(seed).integers(n, size=(n, k)).tolist()
     for i in range(n):
         informants = [j for j in range(n) if j == i or i in links[j]]
         assert found[i] == min(informants, key=lambda j: (costs[j], j))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 import pyswarmopt as pso
-from pyswarmopt.teaching.algorithm1 import Setting, algorithm1, run
+from pyswarmopt.teaching.algorithm1 import Setting, algorithm1
 
 
 def ripples(x: np.ndarray) -> float:
@@ -62,12 +61,7 @@ def test_it_goes_where_the_engine_goes(f, s):
             asked.append(x.copy())
             return f(x)
 
-        generator = torch.Generator().manual_seed(seed)
-
-        def draw(shape, generator=generator):
-            return torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
-
-        g, value = run(utility, experts, s, draw)
+        g, value = algorithm1(utility, experts, s, seed)
         points, best, best_value, count = points_of_the_engine(f, experts, s, seed)
         np.testing.assert_allclose(np.array(asked), points, rtol=0, atol=1e-12)
         np.testing.assert_allclose(g, best, rtol=0, atol=1e-12)

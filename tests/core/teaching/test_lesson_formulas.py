@@ -235,7 +235,7 @@ ANSWERS = [
     (0, "c1*r1*(p - x) + c2*r2*(g - x) - w*v", "Wrong sign: inertia", "differ"),
     (0, "w*v + c1*r1*(p - x)", "Missing: the pull to g", "differ"),
     (0, "w*v + c1*r1*(x - p)", "Wrong sign: the pull to p", "Missing: the pull to g"),
-    (0, "v + c1*r1*(p - x) + c2*r2*(g - x)", "Your swarm and the right one differ", "step 1"),
+    (0, "v + c1*r1*(p - x) + c2*r2*(g - x)", "Without its weight: inertia, w*v.", "step 1"),
     (0, "0,73*v + c1*r1*(p - x) + c2*r2*(g - x)", "Right", ""),  # w is 0.73 here
     (1, "i - 1, i + 1", "Right", ""),
     (1, "i+1,i-1", "Right", ""),

@@ -1,0 +1,60 @@
+"""Random numbers of a swarm, all from one NumPy generator: its seed, its state, and factors of
+16 bits.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyswarmopt.base.arrays import Array, dtype_name, like
+from pyswarmopt.base.record import DAMAGE
+
+FULL_SCALE = 65536.0  # a factor is 16 random bits / FULL_SCALE, in [0, 1)
+
+
+def generator_of(seed: int | None) -> np.random.Generator:
+    """A swarm's own generator; None takes a seed from the operating system."""
+    return np.random.default_rng(seed)
+
+
+def sixteen_bits(generator: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.uint16]:
+    """Whole numbers below `FULL_SCALE`, four out of each 64 bits: faster than any distribution."""
+    size = math.prod(shape)
+    words = generator.bit_generator.random_raw((size + 3) // 4)
+    return words.view(np.uint16)[:size].reshape(shape)
+
+
+def normal(generator: np.random.Generator, like_these: Array) -> Array:
+    """Normally distributed numbers with the shape, kind and precision of `like_these`."""
+    precise = dtype_name(like_these) == "float64"
+    shape = tuple(like_these.shape)
+    return like(generator.standard_normal(shape, np.float64 if precise else np.float32), like_these)
+
+
+def saved_generator(generator: np.random.Generator) -> str:
+    """The state of a generator, as JSON."""
+    return json.dumps(generator.bit_generator.state)
+
+
+def generator_at(saved: Any) -> np.random.Generator:
+    """A generator with a saved state.
+
+    Raises:
+        ValueError: not a generator's state.
+
+    Example:
+        >>> generator = generator_of(0)
+        >>> generator_at(saved_generator(generator)).random() == generator.random()
+        True
+    """
+    generator = np.random.default_rng(0)
+    try:
+        generator.bit_generator.state = json.loads(saved)
+    except (*DAMAGE, ValueError) as error:
+        raise ValueError("not the state of a random generator") from error
+    return generator

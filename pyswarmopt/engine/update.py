@@ -1,0 +1,360 @@
+"""The update of one swarm: its moves, its memory and its restarts."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pyswarmopt.algorithms.recipe import Recipe
+from pyswarmopt.base.arrays import Array, Bools, Floats, as_array, beside, dtype_name, is_tensor
+from pyswarmopt.base.blocks import BLOCK, EVERY
+from pyswarmopt.base.inputs import matrix, take_over
+from pyswarmopt.base.random import generator_at, saved_generator
+from pyswarmopt.base.record import check
+from pyswarmopt.base.state import State
+from pyswarmopt.base.storage import copied, empty
+from pyswarmopt.engine import steps
+from pyswarmopt.engine.lending import LENT_FROM, Lender
+from pyswarmopt.parts import boundary
+from pyswarmopt.parts.boundary import Box
+from pyswarmopt.parts.topology import ByInformants, Lattice
+from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
+
+LARGE = 2**18  # from this many numbers on a sum of terms moves block by block
+
+
+class Update:
+    """The update of one swarm; its state is changed in place.
+
+    A sum of terms in float32 or float64 on the CPU moves in NumPy, tensors too; anything else moves
+    in the kind of arrays that the swarm has.
+    """
+
+    def __init__(
+        self, recipe: Recipe, state: State, box: Box | None, generator: np.random.Generator
+    ) -> None:
+        self.state = state
+        self._recipe = recipe
+        self._generator = generator
+        self._bounds = box
+        self._box = None if recipe.boundary is boundary.none else box
+        x = state.positions
+        self._tensors = is_tensor(x)
+        on_cpu = not self._tensors or x.device.type == "cpu"
+        self._on_arrays = on_cpu and dtype_name(x) in ("float64", "float32")
+        rule = recipe.velocity
+        self._sum = rule if isinstance(rule, SumOfTerms) and rule.looks_at != "all" else None
+        self._in_numpy = self._on_arrays and (self._sum is not None or not self._tensors)
+        self._begin_population()
+
+    def _begin_population(self) -> None:
+        n, dim = self.state.positions.shape
+        topology = self._recipe.topology
+        self._large = n * dim >= LENT_FROM
+        self._by_blocks = self._in_numpy and self._sum is not None and n * dim >= LARGE
+        self._links = topology.neighbours(n) if isinstance(topology, Lattice) else None
+        self._lender = Lender()
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, saved: Mapping[str, Any], owned: Callable[[Array], Array]
+    ) -> Update:
+        """The update of a saved state; `owned` converts a saved array or tensor to the state's own.
+
+        Raises:
+            ValueError: not a swarm's state, or the state of another recipe.
+        """
+        state = State.from_dict(saved, owned)
+        box = None
+        if "low" in saved:
+            side = dtype_name(state.positions), "D"
+            check(saved, {"low": side, "high": side}, {"D": state.positions.shape[1]})
+            box = Box(owned(saved["low"]), owned(saved["high"]))
+        return cls(recipe, state, box, generator_at(saved.get("generator")))
+
+    def saved(self) -> dict[str, Any]:
+        """State for resuming, not copied: the state, the generator and the box."""
+        saved = self.state.to_dict()
+        saved["generator"] = saved_generator(self._generator)
+        if self._bounds is not None:
+            saved |= {"low": self._bounds.low, "high": self._bounds.high}
+        return saved
+
+    # ---- move ----
+
+    def move(self) -> None:
+        """Move all particles once, using p, g and w of the previous iteration."""
+        st = self.state
+        k = st.age - 1
+        if self._by_blocks and self._sum is not None:
+            self._move_by_blocks(self._sum, k)
+            return
+        g = steps.attractors(st, self._recipe.topology, self._generator)
+        s = self._snapshot(g, k)
+        x, v = self._moved(s.x, self._recipe.velocity(s, k, self._generator), k)
+        st.positions = beside(x, st.positions) if self._tensors else x
+        st.velocities = beside(v, st.positions) if self._tensors else v
+
+    def _snapshot(self, g: Array, k: int) -> Snapshot:
+        """The input of the k-th move, with attractors g, (N, D) or (1, D)."""
+        st = self.state
+        large = st.positions, st.velocities, st.best_positions, g, st.worst_position[None]
+        fx: Any = st.costs
+        fp: Any = st.best_costs
+        if self._tensors and self._in_numpy:
+            large = tuple(map(as_array, large))  # type: ignore[assignment]
+        elif self._tensors:
+            fx = _on_device(fx, st.positions)
+            fp = _on_device(fp, st.positions)
+        return Snapshot(*large, fx, fp, k, self._links)
+
+    def _moved(self, x: Array, v: Array, k: int) -> tuple[Array, Array]:
+        """``x <- x + lambda v``, then the walls; lambda after k times ``lambda <- phi_lambda lambda``."""
+        v = steps.fitted(v, x)
+        step = self._recipe.schedule(k)
+        x = x + (v if step == 1 else step * v)
+        if self._box is None:
+            return x, v
+        return steps.walled(x, v, self._recipe.boundary, self._box, self._generator)
+
+    def _move_by_blocks(self, rule: SumOfTerms, k: int) -> None:
+        """The same of a large swarm, in blocks that fit the cache: no temporary has the swarm's
+        size, and each number crosses the memory bus once.
+        """
+        st = self.state
+        recipe = self._recipe
+        generator = self._generator
+        room = self._lender.next_after(st.positions)
+        out = as_array(room)
+        informants = None
+        g = st.leader_position[None]
+        if isinstance(recipe.topology, ByInformants):
+            informants = recipe.topology.informants(st, generator)
+        else:
+            g = steps.attractors(st, recipe.topology, generator)
+        s = self._snapshot(g, k)
+        step = recipe.schedule(k)
+        weights = rule.weights(len(out), k, generator)
+        for rows, columns in blocks_of(*out.shape, rule.looks_at):
+            x, v, p, g, w, fx, fp, _, links = s
+            own = p[rows, columns]
+            if informants is not None:
+                g = p[informants[rows], columns]
+            else:
+                g = g[rows, columns] if len(g) > 1 else g[:, columns]
+            part = Snapshot(
+                x[rows, columns], v[rows, columns], own, g, w[:, columns], fx[rows], fp[rows], k,
+                None if links is None else links[rows],
+            )  # fmt: skip
+            mine = [each if isinstance(each, float | int) else each[rows] for each in weights]
+            new_v = rule.on(part, rule.coefficients(part.x, mine, generator))
+            new_x = part.x + step * new_v
+            if self._box is not None:
+                steps.walled(new_x, new_v, recipe.boundary, self._box, generator, columns)
+            out[rows, columns] = new_x
+            v[rows, columns] = new_v
+        st.positions = room
+
+    def move_one(self, i: int) -> None:
+        """Move only particle i, with the schedules of the present round's move and coefficients
+        drawn for this move; topologies renew only its links.
+        """
+        st = self.state
+        recipe = self._recipe
+        k = max(st.age - 1, 0)
+        row = slice(i, i + 1)
+        others = np.arange(len(st.stagnation)) != i
+        seen_by = replace(st, stagnation=np.where(others, 0, st.stagnation))
+        topology = recipe.topology
+        rule = recipe.velocity
+        alone = isinstance(rule, SumOfTerms) and rule.looks_at == "element"
+        if alone and isinstance(topology, ByInformants):  # without the others' attractors
+            g = st.best_positions[[int(topology.informants(seen_by, self._generator)[i])]]
+        else:
+            g = steps.attractors(seen_by, topology, self._generator)
+            g = g[row] if alone and len(g) > 1 else g
+        s = self._snapshot(g, k)
+        mine = row
+        if alone:
+            x, v, p, g, w, fx, fp, _, links = s
+            links = None if links is None else links[row]
+            s = Snapshot(x[row], v[row], p[row], g, w, fx[row], fp[row], k, links)
+            mine = EVERY
+        v = steps.fitted(rule(s, k, self._generator), s.x)
+        new_x, new_v = self._moved(s.x[mine], v[mine], k)
+        st.positions[row] = beside(new_x, st.positions)
+        st.velocities[row] = beside(new_v, st.positions)
+
+    # ---- positions and costs ----
+
+    def hand_out(self) -> Array:
+        """The positions for the user: a copy, or a loan if a copy would be large."""
+        x = self.state.positions
+        if self._large and self._on_arrays:
+            return self._lender.hand_out(x, as_array(x))
+        return copied(x) if self._tensors else x.copy()
+
+    def own_positions(self) -> None:
+        """Move the positions to memory that the user does not hold, so that they may be edited."""
+        x = self.state.positions
+        room = self._lender.next_after(x)
+        if room is not x:
+            room[:] = x
+            self.state.positions = room
+
+    def adopt(self, told: Any, repaired: bool) -> None:
+        """Take over positions, (N, D), told by the user: the present ones, unless repaired.
+
+        Raises:
+            ValueError: other positions without `repaired`, or another shape.
+        """
+        x = self.state.positions
+        if _alike(told, x) and (
+            (self._large and _same_memory(told, x)) or _same_numbers(told, x)
+        ):
+            return  # the usual case
+        source = matrix("positions", told, tuple(x.shape))
+        taken = take_over("positions", source, empty(tuple(x.shape), x.dtype, x.device))
+        if repaired:
+            self.state.positions = taken
+        elif not _same_numbers(taken, x):
+            raise ValueError(
+                "tell() must be given the positions that ask() returned; if you repaired them, "
+                "say repaired=True"
+            )
+
+    def remember(self, costs: Floats, evaluated: Bools | None) -> None:
+        """Store the costs of one iteration, (N,); see `steps.remember`."""
+        x, p = self._views(self.state.positions, self.state.best_positions)
+        steps.remember(self.state, self._recipe, x, p, costs, evaluated)
+
+    def _views(self, x: Array, p: Array) -> tuple[Array, Array]:
+        """Both as arrays, if possible."""
+        return (as_array(x), as_array(p)) if self._tensors and self._on_arrays else (x, p)
+
+    def revalue(self, best_costs: Floats, best_cost: float) -> None:
+        """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
+
+        `best_cost` is the cost of the best of all, for the case that no p is there and none is
+        better.
+        """
+        st = self.state
+        i = int(best_costs.argmin())
+        st.best_costs = best_costs
+        st.leader_cost = float(best_costs[i])
+        st.leader_position = copied(st.best_positions[i])
+        elsewhere = not any((p == st.best_position).all() for p in st.best_positions)
+        if elsewhere and best_cost <= st.leader_cost:
+            st.best_cost = best_cost
+        else:
+            st.best_cost = st.leader_cost
+            st.best_position = st.leader_position
+
+    # ---- restart ----
+
+    def restart(self) -> None:
+        """Let the recipe's policies send particles, or the whole swarm, elsewhere."""
+        for policy in self._recipe.restart:
+            policy(self.state, self)
+
+    def send_back(self, rows: Bools) -> None:
+        """x <- p, v <- 0 for some particles, (N,) mask: those whose p has not changed for c_r
+        iterations; those being evaluated stay.
+        """
+        rows = self._idle(rows)
+        self.own_positions()
+        st = self.state
+        x, p = self._views(st.positions, st.best_positions)
+        steps.copy_rows(p, x, rows)
+        st.velocities[beside(rows, st.velocities)] = 0.0
+
+    def scatter(self, rows: Bools) -> None:
+        """New x and v, drawn as at the start, for some particles, (N,) mask, which keep their p;
+        particles under evaluation stay.
+        """
+        rows = self._idle(rows)
+        count = int(np.count_nonzero(rows))
+        if count == 0:
+            return
+        x, v = self._drawn(count)
+        self.own_positions()
+        self.state.positions[rows] = x
+        self.state.velocities[rows] = v
+
+    def _idle(self, rows: Bools) -> Bools:
+        """The particles of a mask, (N,), that are not under evaluation."""
+        in_flight = self.state.in_flight
+        return rows if in_flight is None else rows & ~in_flight.pending
+
+    def _drawn(self, count: int) -> tuple[Array, Array]:
+        """Positions and velocities of `count` particles, as started by the recipe."""
+        like = self.state.positions
+        x = empty((count, like.shape[1]), like.dtype, like.device)
+        v = empty((count, like.shape[1]), like.dtype, like.device)
+        self._recipe.populate(None, x, self._bounds, self._generator)
+        self._recipe.launch(x, v, self._bounds, self._generator)
+        return x, v
+
+    def repopulate(self, count: int) -> None:
+        """Replace the population by a new one; the best and the worst of all are kept.
+
+        With pending evaluations, only dispatch is paused: the policy is called again after each of
+        them.
+        """
+        st = self.state
+        x, v = self._drawn(count)
+        # the draw above counts, for repeatable runs
+        if st.in_flight is not None and st.in_flight.pending.any():
+            st.in_flight.paused = True
+            return
+        st.repopulate(State.start(x, v, st.maximize))
+        self._begin_population()
+
+
+@functools.lru_cache(maxsize=32)
+def blocks_of(n: int, dim: int, looks_at: str) -> list[tuple[slice, slice]]:
+    """Rows and columns of blocks: some particles, a part of one, or some columns if a term looks at
+    columns.
+    """
+    if looks_at == "column":
+        return [(EVERY, columns) for columns in _parts(dim, n)]
+    if dim <= BLOCK:
+        return [(rows, EVERY) for rows in _parts(n, dim)]
+    return [(slice(i, i + 1), columns) for i in range(n) for columns in _parts(dim, 1)]
+
+
+def _parts(count: int, size: int) -> Iterator[slice]:
+    """Cut `count` lines of `size` numbers into parts of equal length, up to one."""
+    parts = math.ceil(count / max(BLOCK // size, 1))
+    for k in range(parts):
+        yield slice(count * k // parts, count * (k + 1) // parts)
+
+
+def _on_device(costs: Floats, x: Array) -> Array:
+    """Costs on x's device; float32 if the device may lack float64."""
+    return beside(costs if x.device.type == "cpu" else costs.astype(np.float32), x)
+
+
+def _alike(told: Any, x: Array) -> bool:
+    """Whether an object has an array's kind, shape, dtype and device."""
+    if type(told) is not type(x) or told.shape != x.shape:
+        return False
+    return bool(told.dtype == x.dtype and told.device == x.device)
+
+
+def _same_numbers(told: Array, x: Array) -> bool:
+    return told.equal(x) if is_tensor(x) else not np.count_nonzero(told != x)
+
+
+def _same_memory(told: Array, x: Array) -> bool:
+    """Whether two such arrays share all their memory."""
+    if is_tensor(x):
+        return bool(told.data_ptr() == x.data_ptr() and told.stride() == x.stride())
+    ours = x.__array_interface__
+    theirs = told.__array_interface__
+    return bool(ours["data"] == theirs["data"] and ours["strides"] == theirs["strides"])
