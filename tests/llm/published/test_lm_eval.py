@@ -77,16 +77,6 @@ def theirs(engine: Any, folder: Path, name: str) -> dict[int, float]:
     return {sample["doc_id"]: sample["acc"] for sample in found["samples"][name]}
 
 
-def test_our_number_is_the_harness_own(tiny_base: Path, tmp_path: Path, harness_task: Any) -> None:
-    engine = load_engine(resolve_base(str(tiny_base)), "float32", "cpu", 1)
-    task = LmEvalTask(str(harness_task({"validation": 15, "test": 24})))
-    found = task(engine, "test")
-    expected = theirs(engine, tmp_path, "toy_2")
-    assert found.per_item == tuple(expected[i] for i in range(24)) and 0 < found.value < 1
-    assert task(engine, "dev").n == 15
-    assert task.name == "toy_2"
-
-
 @pytest.mark.parametrize("text", ["Question: {{question}}\nAnswer:", "{{question}}:\n", ""])
 def test_a_chat_model_whose_tokenizer_adds_bos_has_it_as_in_the_harness(
     tiny_base: Path, tmp_path: Path, harness_task: Any, text: str
@@ -191,17 +181,6 @@ def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
     task = LmEvalTask(str(file))
     assert task(Engine(), "test").per_item == (1.0,) * 6  # type: ignore[arg-type]
     assert {n for _, n in received} == {7}
-
-
-def test_sampled_replies_are_said_to_be_greedy(
-    harness_task: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    exact = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}
-    more = {"output_type": "generate_until", "doc_to_choice": None, "metric_list": [exact]}
-    for sampled in (False, True):
-        how = {"until": ["."], "do_sample": sampled, "temperature": float(sampled)}
-        LmEvalTask(str(harness_task({"test": 9}, generation_kwargs=how, **more)))
-        assert [("do_sample" in message) for message in caplog.messages] == [True] * sampled
 
 
 def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, MutableMapping
@@ -231,19 +230,6 @@ def test_a_key_that_the_server_repeats_is_not_shown(
     with pytest.raises(UserError, match=r"\*\*\*") as error:
         client(serve(lambda prompt, n: reply).url)(["x"])
     assert "hush" not in str(error.value)
-
-
-@pytest.mark.parametrize("usage", [{"prompt_tokens": -5, "completion_tokens": "7"}, None, [3]])
-def test_counts_that_are_none_cost_nothing(usage: Any, serve: Serve) -> None:
-    body = {"choices": [{"message": {"content": "x"}}], "usage": usage}
-    complete = client(serve(lambda prompt, n: (200, {}, json.dumps(body).encode())).url)
-    complete(["x"])
-    assert complete.usage == {"requests": 1, "prompt_tokens": 0, "completion_tokens": 0}
-
-
-def test_a_model_that_only_thought_says_nothing(serve: Serve) -> None:
-    body = b'{"choices": [{"message": {"content": null, "reasoning_content": "8?"}}]}'
-    assert client(serve(lambda prompt, n: (200, {}, body)).url)(["x"]) == [""]
 
 
 def test_halves_of_unicode_pairs(serve: Serve, tmp_path: Path) -> None:

@@ -42,12 +42,6 @@ def test_truthfulness_is_the_share_of_probability() -> None:
     ).value == pytest.approx(1 / (1 + math.e))
 
 
-def test_a_right_letter_that_no_option_has_is_one_line() -> None:
-    item = Item("q", "?", {"A": "x", "B": "y"}, "A", {"right": "AC"})
-    with pytest.raises(UserError, match='example q: "right" names C, which no option has'):
-        truthfulness([item], "likelihood", str)
-
-
 def test_inverse_perplexity_against_the_models_own_loss(engine: Any) -> None:
     item = Item("1", "Where?", None, "In a café.")
     prompt = engine.chat("Question: Where?")
@@ -175,22 +169,6 @@ def test_verbose_and_concise_contradict_each_other(reward_folder: Path) -> None:
         assert v == pytest.approx((squashed + share) / 2) and c == pytest.approx(
             (squashed + 1 - share) / 2
         )
-
-
-@pytest.mark.parametrize(("zero", "warnings"), [(-40.0, 1), (40.0, 1), (0.0, 0)])
-def test_rewards_whose_zero_is_elsewhere_are_said_to_tell_nothing(
-    reward_folder: Path,
-    caplog: pytest.LogCaptureFixture,
-    zero: float,
-    warnings: int,
-) -> None:
-    model: Any = load_reward(str(reward_folder))
-    model.scores = lambda items, texts: [zero - 1.0, zero, zero + 1.0]
-    for score in (model.verbose, model.concise):
-        score(PROMPTS, ["a", "b", "c"])
-    assert [record.getMessage()[:29] for record in caplog.records] == [
-        "the rewards are all far from "
-    ] * warnings
 
 
 def test_models_that_are_no_rewards(tiny_base: Path, tmp_path: Path) -> None:

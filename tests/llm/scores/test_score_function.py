@@ -5,7 +5,6 @@ report.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import math
 import textwrap
@@ -15,25 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
-from search_helpers import DEFAULT, history, lasting, louder, small, swarm_llm, write_task
+from search_helpers import history, lasting, louder, small, swarm_llm, write_task
 
-from pyswarmopt_llm.cli.running import resuming, show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.report.commands import with_relative_paths
-from pyswarmopt_llm.report.findings import combination, findings
+from pyswarmopt_llm.report.findings import combination
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.metrics.external.score_function import ScoreFunction, means
 from pyswarmopt_llm.scores.metrics.objectives import find_metrics, load_objectives
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About, Run, read_about
+from pyswarmopt_llm.searching.scoring.run_directory import Run, read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.from_run import with_run
 
@@ -160,11 +154,6 @@ def by_transformers(config: SearchConfig, expert: str | None, prompts: Sequence[
     return found
 
 
-def test_the_hint_how_to_resume_names_the_function_again(config: SearchConfig) -> None:
-    run = Run.create(Path(config.out), About(config, {}, base_name="", versions={}))
-    assert resuming(run.path).endswith(f"swarm-llm resume {run.path} --allow mine.py:letters")
-
-
 def test_its_values_are_those_of_the_replies_that_transformers_writes(config: SearchConfig) -> None:
     config = replace(config, dtype="float32")
     job = prepare(config)
@@ -178,56 +167,6 @@ def test_its_values_are_those_of_the_replies_that_transformers_writes(config: Se
             config, config.experts[number], [item.question for item in task.dev]
         )
         assert list(utility(job.engine).per_item) == [-len(set(reply)) / 100 for reply in replies]
-
-
-def test_a_search_has_statistics_the_base_notes_and_replies_in_its_report(
-    config: SearchConfig,
-) -> None:
-    events: list[Event] = []
-    result = search(config, events.append).result
-    texts = [event.data["text"] for event in events if event.kind == "note"]
-    drawn = (
-        "asks.txt names no split: 6 dev and 6 test examples drawn from its 12 prompts with split "
-        "seed 0"
-    )
-    assert drawn in texts and result["notes"] == [drawn]
-    assert [event.data["passes"] for event in events if event.kind == "price"] == [102]
-    assert (
-        result["objectives"]["asks"]["metric"] == "mine.py:letters"
-        and result["scoring"] == "generate"
-    )
-    assert result["lead"]["test"]["n"] == 6 and result["intervals"]["best_test"] is not None
-    assert "base" in result["models"] and "base_tuned" not in result["models"]
-    assert not any("the same on each of" in text for text in texts)
-
-
-def test_its_replies_are_in_the_report_and_escaped(config: SearchConfig, mine: Path) -> None:
-    trap = "<script>alert(1)</script>"
-    (mine / "asks.txt").write_text("\n".join(f"{name} {trap}" for name in NAMES))
-    result = search(replace(config, particles=8, max_iter=3)).result
-    run = Path(config.out)
-    (found,) = json.loads((run / "replies.json").read_text())["tasks"]
-    assert found["task"] == "asks" and 1 <= len(found["prompts"]) <= 5
-    names = ["base", f"best expert, {result['best_single']}", "result"]
-    for row in found["prompts"]:
-        assert row["prompt"].endswith(trap)
-        assert [reply["model"] for reply in row["replies"]] == names
-        assert all(reply["value"] == -len(set(reply["text"])) / 100 for reply in row["replies"])
-        before, after = (row["replies"][k]["value"] for k in (1, 2))
-        assert before != after
-    found["prompts"][0]["replies"][0]["text"] = f"Hello {trap}"
-    found["prompts"][0]["replies"][0]["marks"] = {"short": 0.25, trap: 1.0}
-    (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
-    from pyswarmopt_llm.report.run import write_report
-
-    page = write_report(run).read_text()
-    assert "short 0.25, &lt;script&gt;" in page
-    assert "Hello &lt;script&gt;alert(1)&lt;/script&gt;" in page and "<script>alert" not in page
-    assert "prompts that changed most" in page
-    found["prompts"][0]["replies"][0].pop("value")
-    (run / "replies.json").write_text(json.dumps({"tasks": [found]}))
-    with pytest.raises(UserError, match=r"replies\.json: is damaged"):
-        write_report(run)
 
 
 def test_named_numbers_are_reported_beside_their_mean(
@@ -308,21 +247,6 @@ def test_replies_that_several_metrics_score_are_as_long_as_the_longest_of_their_
     assert limits(plain, "toxicity", "mine.py:letters", "numeric") == [20, 256, 256]
 
 
-def test_a_score_that_cannot_tell_candidates_apart_is_said_before_the_first_iteration(
-    config: SearchConfig,
-) -> None:
-    events: list[tuple[str, str]] = []
-    search(
-        replace(config, metrics=("mine.py:alike",)),
-        lambda event: events.append((event.kind, event.data.get("text", ""))),
-    )
-    before = events[: next(i for i, (kind, _) in enumerate(events) if kind == "iteration")]
-    (text,) = (text for _, text in before if "the same on each of" in text)
-    assert text.startswith(
-        "asks: the score of every expert and the base is 1.000, the same on each of the 6 dev"
-    )
-
-
 def test_items_with_answers_go_to_the_function(config: SearchConfig, mine: Path) -> None:
     items = [{"question": f"Colour {i}?", "answer": "", "kind": "colour"} for i in range(9)]
     task = write_task(
@@ -379,76 +303,6 @@ def test_after_an_error_in_the_first_evaluation_a_corrected_function_goes_on(
 # Its size
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({}, (6, 0, 40)),
-        ({"particles": 20}, (20, 0, 40)),
-        ({"particles": 4}, (6, 0, 40)),
-        ({"max_iter": 50}, (20, 50, 1020)),
-        ({"particles": 30, "max_iter": 2}, (30, 2, 90)),
-        ({"budget_items": 900}, (6, 0, 40)),
-    ],
-)
-def test_without_a_budget_at_most_40_candidates_are_planned(
-    config: SearchConfig, given: dict[str, Any], expected: tuple[int, int, int]
-) -> None:
-    auto = replace(config, **{**DEFAULT, "particles": None, "max_iter": None, **given})
-    plan = make_plan(auto)
-    found = plan.config
-    assert (found.population, found.iterations, plan.evaluations) == expected
-    assert found.method == ("swarm" if "max_iter" in given else "scores") and found.train == "off"
-
-
-@pytest.mark.parametrize(
-    ("prompts", "given", "train"),
-    [
-        (80, {}, "on"),
-        (78, {}, "off"),
-        (64, {"dev": 16}, "on"),  # 16 more are spare
-        (62, {"dev": 16}, "off"),
-        (64, {"dev": 15}, "off"),
-        (12, {}, "off"),
-        (64, {"dev": 16, "train": "off"}, "off"),
-    ],
-)
-def test_it_trains_from_40_dev_prompts_on_and_from_16_beside_spare_ones(
-    config: SearchConfig, mine: Path, prompts: int, given: dict[str, Any], train: str
-) -> None:
-    (mine / "asks.txt").write_text("".join(f"Tell me of {n}.\n" for n in range(prompts)))
-    auto = replace(config, **{**DEFAULT, "particles": None, "max_iter": None, **given})
-    found = make_plan(auto)
-    assert found.config.train == train
-    why = found.why.get(UNTRAINED, "")
-    assert bool(why) == (train == "off" and "train" not in given)
-    assert ("use `train on`" in why) == (bool(why) and prompts != 12)
-
-
-def test_a_limit_of_time_keeps_the_method_and_stops_it(config: SearchConfig) -> None:
-    auto = replace(config, **DEFAULT, max_iter=None, budget_minutes=1e-6)
-    result = search(auto).result
-    assert list(result["stop"]) == ["budget_minutes"] and result["evaluations"] == 6
-
-
-def test_where_too_few_prompts_are_there_to_train_the_reason_and_the_remedy_stand_everywhere(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str]
-) -> None:
-    auto = replace(config, **DEFAULT, max_iter=None, proposals=1)
-    notes: list[str] = []
-    found = search(auto, lambda event: notes.append(event.data.get("text", "")))
-    (why,) = (text for text in notes if "too few to train on" in text)
-    assert why.startswith("6 dev prompts, ") and "from 40 on" in why and "`dev` 16" in why
-    about = read_about(found.run)
-    known = findings(about, Result.from_json(found.result))
-    assert known.notes[0] == f"Nothing was trained: {why}."
-    assert why not in known.notes
-    assert known.steps[0][0] == "train the result, too, with more examples"
-    out = io.StringIO()
-    show_result(Console(file=out, width=200), found.run, found.result)
-    assert out.getvalue().count("too few to train on") == 1 and "--dev 16" in out.getvalue()
-    assert f"--out {with_relative_paths(about.config).out}-more" in known.steps[0][1]
-
-
 # Commands
 
 
@@ -476,21 +330,6 @@ def test_the_command_line_searches_and_evaluates_the_run_again(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:letters", "--json"
     )
     assert code == 0 and json.loads(out)["value"] == result["best_test"]
-
-
-def test_eval_and_compare_take_it(
-    config: SearchConfig, capsys: pytest.CaptureFixture[str], mine: Path, tmp_path: Path
-) -> None:
-    (mine / "asks.txt").write_text("\n".join(f"{name} {i}" for i in range(3) for name in NAMES))
-    code, out, err = swarm_llm(capsys, "eval", *words(config, "--max-new-tokens 8 --json"))
-    assert code == 0, err
-    assert json.loads(out)["n"] == 18 and json.loads(out)["metric"] == "mine.py:letters"
-    more = "--methods best-single,uniform-soup,model-swarms --seeds 1 --budget-items 60"
-    more += f" --max-new-tokens 8 --dev 10 --out {tmp_path / 'table'}"
-    code, out, err = swarm_llm(capsys, "compare", *words(config, f"{experts(config)} {more}"))
-    assert code == 0, err
-    table = json.loads((tmp_path / "table" / "compare.json").read_text())
-    assert {"best-single", "uniform-soup", "model-swarms"} <= table["methods"].keys()
 
 
 def test_the_example_of_facts_by_hand() -> None:

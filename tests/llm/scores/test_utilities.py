@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from search_helpers import questions
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import chance_bound, interval, score_interval, score_of
+from pyswarmopt_llm.common.statistics import chance_bound, score_interval, score_of
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, beats_chance, knows_letters, one_letter
 from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, find_combine, harmonic
@@ -96,12 +96,6 @@ def test_a_model_that_gives_no_numbers_is_never_right(broken: dict[str, float]) 
     engine = FakeEngine(broken)
     for answer in ("A", "B"):
         assert Accuracy([item(answer, A="x", B="y")], "letter", engine.chat)(engine).value == 0.0
-
-
-def test_generated_answers_are_read() -> None:
-    items = [Item("1", "2+3?", None, "5"), Item("2", "2+4?", None, "6"), item("B", A="x", B="y")]
-    engine = FakeEngine(texts={"2+3?": "It is 5.", "2+4?": "It is 5.", "Which?": "(B)"})
-    assert Accuracy(items, "generate", engine.chat)(engine).per_item == (1.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -190,34 +184,7 @@ def test_score_of_by_hand(values: list[float]) -> None:
     assert score.per_item == tuple(values) and score.n == len(values)
 
 
-@pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
-def test_score_of_refuses(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="at least one example, and finite"):
-        score_of(values)
-
-
-@given(n=st.integers(1, 300), data=st.data())
-def test_interval_is_wilsons(n: int, data: st.DataObject) -> None:
-    right = data.draw(st.integers(0, n))
-    low, high = interval([1.0] * right + [0.0] * (n - right))
-    # Wilson 1927: the p for which (p_hat - p)^2 = z^2 p (1 - p) / n; here solved as that quadratic.
-    p = right / n
-    a, b, c = 1 + Z**2 / n, -(2 * p + Z**2 / n), p**2
-    root = math.sqrt(max(b**2 - 4 * a * c, 0.0))
-    assert math.isclose(low, (-b - root) / (2 * a), abs_tol=1e-9)
-    assert math.isclose(high, (-b + root) / (2 * a), abs_tol=1e-9)
-
-
 # Several tasks
-
-
-def test_harmonic_by_hand() -> None:
-    scores = [Score(0.5, (1.0, 0.0), 2, 0.1), Score(0.25, (1.0,) + (0.0,) * 3, 4, 0.2)]
-    found = harmonic(scores)
-    assert math.isclose(found.value, 1 / 3, rel_tol=1e-15)  # 2 / (2 + 4)
-    assert (found.n, found.per_item) == (6, (1.0, 0.0, 1.0, 0.0, 0.0, 0.0))
-    # dH/da = (1/9) / (2 * 1/4) = 2/9, dH/db = (1/9) / (2 * 1/16) = 8/9
-    assert math.isclose(found.stderr, math.hypot(0.1 * 2 / 9, 0.2 * 8 / 9), rel_tol=1e-12)
 
 
 @given(st.lists(st.tuples(st.floats(0.05, 1.0), st.floats(0.0, 0.3)), min_size=2, max_size=5))
