@@ -15,33 +15,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyswarmopt import interop
-    from pyswarmopt._compare import Comparison, Paired, compare
+    from pyswarmopt._compare import Comparison, compare
+    from pyswarmopt._compare import Paired as Paired
     from pyswarmopt._minimize import maximize, minimize
     from pyswarmopt.algorithms import registry as recipes
     from pyswarmopt.algorithms.recipe import Recipe, compose
     from pyswarmopt.base.flat_view import FlatView
-    from pyswarmopt.base.in_flight import Ticket
-    from pyswarmopt.base.optimizer import Optimizer, Point
-    from pyswarmopt.driver.history import History, ParticleRecord, Record
+    from pyswarmopt.base.in_flight import Ticket as Ticket
+    from pyswarmopt.base.optimizer import Optimizer
+    from pyswarmopt.base.optimizer import Point as Point
+    from pyswarmopt.driver.history import History
+    from pyswarmopt.driver.history import ParticleRecord as ParticleRecord
+    from pyswarmopt.driver.history import Record as Record
     from pyswarmopt.driver.multi import pareto
     from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
     from pyswarmopt.driver.multi.study import MultiStudy
-    from pyswarmopt.driver.problem.space import (
-        Fixed,
-        Integer,
-        Real,
-        Space,
-        When,
-        fixed,
-        integer,
-        log,
-        ordered,
-        when,
-    )
+    from pyswarmopt.driver.problem.space import Fixed as Fixed
+    from pyswarmopt.driver.problem.space import Integer as Integer
+    from pyswarmopt.driver.problem.space import Real as Real
+    from pyswarmopt.driver.problem.space import Space, fixed, integer, log, ordered, when
+    from pyswarmopt.driver.problem.space import When as When
     from pyswarmopt.driver.result import Result
     from pyswarmopt.driver.study import Study, Trial
-    from pyswarmopt.hybrid.memetic import MemeticSwarm
-    from pyswarmopt.inspect import diagnostics, plot
+    from pyswarmopt.hybrid.memetic import MemeticSwarm as MemeticSwarm
+    from pyswarmopt.inspect import diagnostics as diagnostics
+    from pyswarmopt.inspect import plot
     from pyswarmopt.inspect.diagnostics import Diagnosis, diagnose
     from pyswarmopt.inspect.recorder import record
     from pyswarmopt.inspect.step import Step
@@ -112,24 +110,17 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+# Types that nobody builds are left out; they can be imported all the same.
 __all__ = [
     "Box",
     "Comparison",
     "Diagnosis",
-    "Fixed",
     "FlatView",
     "History",
-    "Integer",
-    "MemeticSwarm",
     "MultiResult",
     "MultiStudy",
     "Optimizer",
-    "Paired",
-    "ParticleRecord",
-    "Point",
-    "Real",
     "Recipe",
-    "Record",
     "Result",
     "Snapshot",
     "Space",
@@ -137,16 +128,13 @@ __all__ = [
     "Study",
     "Swarm",
     "Term",
-    "Ticket",
     "Trial",
-    "When",
     "__version__",
     "boundary",
     "cognitive",
     "compare",
     "compose",
     "diagnose",
-    "diagnostics",
     "fixed",
     "functions",
     "inertia",

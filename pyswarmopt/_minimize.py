@@ -43,7 +43,7 @@ def minimize(
             and with models of cost and constraints beside for up to 20. With noise a Gaussian
             process proposes all points, if ``max_evals`` is at most 500, for up to 20 parameters
             without constraints; else it is `recipes.covariant`, and above 100 coordinates
-            `recipes.constriction`. `Result.algorithm` says what ran: "memetic", or the recipe's name.
+            `recipes.constriction`. `Result.algorithm` says what ran: "default", or the recipe's name.
         population: particles; the algorithm stays the same. Default: the recipe's;
             `MemeticSwarm` chooses its own, and an asynchronous swarm has at least as many as
             workers. A recipe has no fewer than the starting points in `x0`. The Gaussian process

@@ -72,7 +72,7 @@ class Result(Mapping[str, Any]):
         n_best: number of draws averaged in `fun`.
         maxcv: the largest amount by which x breaks a constraint. An equality counts as met within
             ``equality_tolerance``, and `maxcv` says by how much it is missed.
-        algorithm: what ran: "memetic" for `MemeticSwarm`, else the name of the recipe.
+        algorithm: what ran: "default" for the search of ``recipe=None``, else the name of the recipe.
         params: with ``space=``, the best parameters by name, as plain Python values; else None. `x`
             is their coordinates: logarithms on logarithmic scales, indices of choices.
         space: the searched `Space`, if any.

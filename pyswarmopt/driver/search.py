@@ -43,7 +43,7 @@ class Search(Loop[Result]):
     def __init__(self, arguments: Options, maximize: bool) -> None:
         super().__init__(arguments)
         recipe = algorithm(self._options, self._problem)
-        self._algorithm = "memetic" if recipe is None else recipe.name
+        self._algorithm = "default" if recipe is None else recipe.name
         self._recipe = "" if recipe is None else str(recipe)
         self._options = options = _with_limit(self._options, self._problem, recipe)
         # lower costs are better

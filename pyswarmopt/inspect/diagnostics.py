@@ -223,3 +223,7 @@ def _say_limit(recipe: Recipe, move: int) -> str:
 
 
 __all__ = ["Diagnosis", "Stability", "diagnose", "stability"]
+
+
+def __dir__() -> list[str]:
+    return __all__

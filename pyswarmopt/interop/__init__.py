@@ -19,3 +19,7 @@ def __getattr__(name: str) -> Any:
         )
     with needing_torch(f"{__name__}.{name}"):
         return importlib.import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    return __all__

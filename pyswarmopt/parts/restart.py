@@ -151,3 +151,7 @@ class RestartSwarm:
 
 
 __all__ = ["Restart", "RestartAtBest", "RestartSwarm", "Restartable"]
+
+
+def __dir__() -> list[str]:
+    return __all__

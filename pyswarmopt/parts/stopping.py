@@ -203,3 +203,7 @@ __all__ = [
     "extent",
     "reasons",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

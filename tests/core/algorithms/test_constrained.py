@@ -96,7 +96,7 @@ def test_problems_with_known_optima_are_solved(name):
                       "fun": problem.zero}] if problem.zero(np.ones(4)) else problem.below,
                       integrality=[i in problem.integers for i in range(len(problem.bounds))],
     )  # fmt: skip
-    assert r.success and r.algorithm == "memetic" and r.nfev <= 6000
+    assert r.success and r.algorithm == "default" and r.nfev <= 6000
     assert (problem.rules(r.x) <= 0).all()
     assert r.fun >= problem.best - 1e-6 * abs(problem.best)
 

@@ -134,7 +134,7 @@ def test_labels_alone_with_a_constraint():
     best = min(cost(**p) for p in every if weak(**p) <= 0)
     space = {name: list(parts) for name in names}
     r = pso.minimize(cost, space=space, constraints=weak, max_evals=60, seed=0)
-    assert (r.algorithm, r.feasible) == ("memetic", True)
+    assert (r.algorithm, r.feasible) == ("default", True)
     assert r.fun <= best + 2
 
 

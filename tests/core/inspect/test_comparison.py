@@ -63,7 +63,7 @@ def test_distances_are_to_the_optimum_where_it_is_known():
         lambda x: float((x**2).sum()) + 3.0, BOX, {"a": None, "b": "fips"}, 2, 3.0, max_evals=40
     )
     assert found.finals("a")[0] == found.results["a"][0].fun - 3.0
-    assert found.results["a"][0].algorithm == "memetic"
+    assert found.results["a"][0].algorithm == "default"
     assert "range" in str(found) and "95%" not in str(found)  # of two seeds
 
 
