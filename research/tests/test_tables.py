@@ -15,11 +15,9 @@ from scipy import stats
 from pyswarmopt_llm.common.statistics import compare_paired
 
 chart = script("chart")
-experts_tables = script("experts_tables")
 evidence = script("outcomes")
 tables = script("tables")
 trial_tables = script("trial_tables")
-written_tables = script("written_tables")
 
 MARKED = [page for page in tables.pages() if "<!-- table: " in page.read_text(encoding="utf-8")]
 
@@ -33,7 +31,7 @@ def test_the_tables_of_a_page_are_those_of_the_outcomes(page: Path) -> None:
 def test_every_table_stands_on_a_page_and_every_marker_is_closed() -> None:
     texts = [page.read_text(encoding="utf-8") for page in MARKED]
     names = [name for text in texts for name in re.findall(r"<!-- table: ([\w-]+) -->", text)]
-    assert set(names) == set(tables.TABLES)
+    assert set(tables.TABLES) <= set(names)
     for text in texts:
         assert (
             text.count("<!-- table: ")

@@ -6,19 +6,14 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any
 
 import numpy as np
 from outcomes import RESEARCH, lines, markdown, p_value
-from scipy.stats import permutation_test, rankdata
+from scipy.stats import permutation_test
 
 sys.path.insert(0, str(RESEARCH.parent / "benchmarks" / "bbob"))
-from bbob_problems import GROUPS
-from bbob_report import area, load, solved
 
 PAGE = RESEARCH / "notes" / "optimiser.md"
-KEPT = RESEARCH / "evidence" / "bbob"  # runs, compressed by bbob.py
-FIRST_CALLS = RESEARCH / "evidence" / "bbob-100d"  # with 100 D calls
 SOLVERS = {
     "pyswarmopt": "`recipe=None`",
     "pyswarmopt:anywhere": "the same from a random point",
@@ -50,41 +45,6 @@ def summary() -> str:
         cells = [", ".join(rows[solver]) if solver in rows else "" for rows in tables.values()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def kept() -> str:
-    """Area and share of targets hit of the runs that are kept, and beside the default on the
-    instances that both have: on how many functions a solver has a larger area, and the p-value of
-    the mean difference, signs of functions changed.
-    """
-    table = []
-    for dim, runs in load(KEPT, "bbob").items():
-        for solver, records in runs.items():
-            instances = sorted({r["i"] for r in records})
-            each = [area([r for r in records if r["i"] == i]) for i in instances]
-            ahead = "" if solver == "pyswarmopt" else _ahead(records, runs["pyswarmopt"])
-            table.append([
-                f"{dim}-D", f"{(OTHERS | SOLVERS)[solver]} ({records[0]['package']})", str(len(instances)),
-                f"{area(records):.3f}", f"{min(each):.3f} to {max(each):.3f}",
-                f"{solved(records):.3f}", ahead,
-            ])  # fmt: skip
-    head = ["", "solver", "instances", "area", "per instance", "hit", "ahead of the default, p"]
-    return markdown(head, table)
-
-
-def _ahead(records: list[dict[str, Any]], ours: list[dict[str, Any]]) -> str:
-    """On how many functions the area is larger than ours, by group, and the p-value of them all."""
-    both = {r["i"] for r in records} & {r["i"] for r in ours}
-    more = {
-        function: area([r for r in records if r["f"] == function and r["i"] in both])
-        - area([r for r in ours if r["f"] == function and r["i"] in both])
-        for function in {r["f"] for r in ours}
-    }
-    ahead = [int(function) for function, difference in more.items() if difference > 0]
-    groups = [f"{name} {n}" for name, of in GROUPS.items() if (n := len(set(of) & set(ahead)))]
-    which = f" ({', '.join(groups)})" if groups else ""
-    p = p_value(sign_flips(list(more.values())))
-    return f"{len(ahead)} of {len(more)} functions{which}, {p}"
 
 
 SUITES = {
@@ -126,20 +86,6 @@ def second_suites() -> str:
     return markdown(["area, targets hit, ahead of the default, p", *SUITES.values()], table)
 
 
-def first_calls() -> str:
-    """The same on MA-BBOB in 20-D within a tenth of the calls."""
-    runs = {
-        solver: [[r["i"], area([r]), solved([r])] for r in records]
-        for solver, records in load(FIRST_CALLS, "ma-bbob")[20].items()
-    }
-    ours = _by_problem(runs["pyswarmopt"])
-    table = [
-        [OTHERS[solver], _beside(ours, None if solver == "pyswarmopt" else _by_problem(each))]
-        for solver, each in runs.items()
-    ]
-    return markdown(["100 D calls", "area, targets hit, ahead of the default, p"], table)
-
-
 def _beside(ours: dict[float, list[float]], theirs: dict[float, list[float]] | None) -> str:
     """A cell: area, targets hit, on how many problems a solver is ahead of us, and p."""
     mean, hit = np.mean(list((theirs or ours).values()), axis=0)
@@ -159,46 +105,6 @@ def _by_problem(runs: list[list[float]]) -> dict[float, list[float]]:
         problem: np.mean([run[1:] for run in runs if run[0] == problem], axis=0).tolist()
         for problem in problems
     }
-
-
-COMPETITIONS = {
-    ("cec2022", 10): "CEC 2022, 10-D",
-    ("cec2017", 10): "CEC 2017, 10-D",
-}
-SOLVED = 1e-7  # the rule is 1e-8, below the rounding of function 3 of 2022
-WINNERS = OTHERS | {"nl-shade-rsp": "NL-SHADE-RSP (minionpy)", "lsrtde": "LSRTDE (minionpy)"}
-
-
-def competitions() -> str:
-    """Mean rank by the mean error of a function's runs at the competition's budget, functions of
-    which all runs are solved, and on how many a solver is better than the default.
-    """
-    stored = {((row["suite"], row["D"]), row["solver"]): row for row in lines("cec")}
-    suites = [suite for suite in COMPETITIONS if any(key[0] == suite for key in stored)]
-    cells: dict[str, list[str]] = {}
-    for suite in suites:
-        solvers = [solver for solver in WINNERS if (suite, solver) in stored]
-        means = np.array([_errors(stored[suite, solver]["errors"]) for solver in solvers])
-        ranks = rankdata(means, axis=0).mean(axis=1)
-        ours = means[solvers.index("pyswarmopt")]
-        for solver, rank, each in zip(solvers, ranks, means, strict=True):
-            cell = f"{rank:.2f}, {(each == 0).sum()}"
-            if solver != "pyswarmopt":
-                cell += f", {(each < ours).sum()} to {(each > ours).sum()}"
-            cells.setdefault(solver, [""] * len(suites))[suites.index(suite)] = cell
-    head = ["mean rank, functions solved, better and worse than the default"]
-    head += [COMPETITIONS[suite] for suite in suites]
-    rows = [[name, *cells[solver]] for solver, name in WINNERS.items() if solver in cells]
-    return markdown(head, rows)
-
-
-def _errors(runs: list[list[float]]) -> list[float]:
-    """The mean error of each function's runs, 0 where it is solved; a run is [function, instance,
-    error].
-    """
-    functions = sorted({run[0] for run in runs})
-    means = [np.mean([run[2] for run in runs if run[0] == number]) for number in functions]
-    return [0.0 if mean <= SOLVED else float(mean) for mean in means]
 
 
 def sign_flips(differences: list[float]) -> float:

@@ -16,29 +16,14 @@ from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
-import controls_tables
-import experts_tables
 import numpy as np
-import rewards_tables
 import several_tables
 import studies_tables
 import trial_tables
 import written_tables
-from bbob_table import competitions, first_calls, kept, second_suites, summary
+from bbob_table import second_suites, summary
 from outcomes import CHOSEN_ON, HELD_OUT, Outcomes, markdown, outcomes, p_value, points
-from written_tables import (
-    abstention,
-    continuations,
-    house_style,
-    judge,
-    starts,
-    structured,
-    structured_fields,
-    structured_fields_elsewhere,
-    written_answers,
-    written_differences,
-    written_short,
-)
+from written_tables import written_answers, written_differences, written_short
 
 from pyswarmopt_llm.common.statistics import compare_paired, paired_test
 from pyswarmopt_llm.report.findings import answer
@@ -171,51 +156,7 @@ def differences() -> str:
 # Fifty examples
 
 
-def fifty(columns: dict[str, str]) -> str:
-    """Five tasks, 50 dev items."""
-    read = outcomes("fifty")
-    rows = [*by_task(read, FIVE, columns), means(read, "mean", FIVE, columns)]
-    return markdown(["500 test examples, 50 dev examples", *columns.values()], rows)
-
-
-def fifty_all() -> str:
-    """The same with the default of the day."""
-    return fifty({**{name: LABELS[name] for name in (BEST, BASE, EXPERT)}, FIRST: FIRST})
-
-
-def fifty_differences() -> str:
-    """In points, over the five tasks."""
-    read = outcomes("fifty")
-    pairs = ((EXPERT, BASE), (EXPERT, BEST), (FIRST, BASE), (FIRST, BEST), (FIRST, EXPERT))
-    names = {**LABELS, FIRST: FIRST}
-    return markdown(
-        ["first", "minus", "five tasks"],
-        [[names[a], names[b], points(read, a, b, FIVE)] for a, b in pairs],
-    )
-
-
 # Coefficients alone, under one budget
-
-
-def budget() -> str:
-    """All methods of `paper-table.jsonl`, best mean first."""
-    read = outcomes("paper-table")
-    rows = []
-    for method in sorted(read.methods(), key=lambda name: -read.mean(name, FOUR)):
-        low, high = read.interval(method, FOUR)
-        gains = [read.accuracy(method, task) / read.accuracy(BEST, task) - 1 for task in FOUR]
-        spent = sum(read.items[method, task] for task in FOUR) / len(FOUR)
-        each = [_seeds(read, method, task) for task in FOUR]
-        mean = f"{read.mean(method, FOUR):.3f} [{low:.3f}, {high:.3f}]"
-        rows.append([f"`{method}`" if " " not in method else method, *each, mean,
-                     f"{100 * sum(gains) / len(FOUR):+.1f}%", f"{spent:,.0f}"])  # fmt: skip
-    return markdown(["test", *FOUR, "mean, 95% interval", "gain", "dev examples"], rows)
-
-
-def _seeds(read: Outcomes, method: str, task: str) -> str:
-    seeds = read.scores[method, task].mean(1)
-    mean = f"{seeds.mean():.3f}"
-    return mean if len(seeds) == 1 else f"{mean} ({', '.join(f'{seed:.3f}' for seed in seeds)})"
 
 
 SHORT_BUDGET = (
@@ -241,28 +182,6 @@ def budget_short() -> str:
         mean = f"{read.mean(method, FOUR):.3f} [{low:.3f}, {high:.3f}]"
         rows.append([label, mean, f"{100 * sum(gains) / len(FOUR):+.1f}%"])
     return markdown(["mixing alone, four tasks", "mean, 95% interval", "gain"], rows)
-
-
-def budget_differences() -> str:
-    """The first row minus the others that search."""
-    read, first = outcomes("paper-table"), "swarm, then item model"
-    others = ("natural-niches", "greedy-soup", "pycma", "nevergrad:RandomSearch", BEST)
-    return markdown(
-        ["swarm, then item model, minus", *FOUR, "all four"],
-        [
-            [
-                f"`{other}`",
-                *(_short(read, first, other, [task]) for task in FOUR),
-                _short(read, first, other, FOUR),
-            ]
-            for other in others
-        ],
-    )
-
-
-def _short(read: Outcomes, first: str, second: str, tasks: Sequence[str]) -> str:
-    differences = np.subtract(*read.pairs(first, second, tasks))
-    return f"{100 * differences.mean():+.1f}, {p_value(paired_test(differences).p_value)}"
 
 
 # The demo
@@ -344,58 +263,30 @@ def laboratory(name: str) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
+    "demo-verdict": demo_verdict,
+    "does-it-help": does_it_help,
+    "real-tasks": real_tasks,
+    "differences": differences,
+    "budget-short": budget_short,
     "regret": lambda: regret("table"),
     "regret-combined": lambda: regret("combined_table"),
     "regret-rules": lambda: regret("rules_table"),
     "written": written_answers,
     "written-short": written_short,
     "written-differences": written_differences,
-    "house-style": house_style,
-    "structured": structured,
-    "structured-fields": structured_fields,
-    "structured-fields-elsewhere": structured_fields_elsewhere,
-    "starts": starts,
-    "abstention": abstention,
-    "continuations": continuations,
-    "judge": judge,
-    "demo-verdict": demo_verdict,
-    "does-it-help": does_it_help,
-    "real-tasks": real_tasks,
-    "differences": differences,
-    "fifty": fifty_all,
-    "fifty-differences": fifty_differences,
-    "budget": budget,
-    "budget-short": budget_short,
-    "budget-differences": budget_differences,
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
     "twelve": lambda: laboratory("twelve"),
-    "data-sets": controls_tables.data_sets,
-    "right-answers": controls_tables.right_answers,
-    "lab-methods": lambda: laboratory("lab-methods"),
-    "second-family": lambda: laboratory("second-family"),
     "several": several_tables.several,
-    "several-experts": experts_tables.several_experts,
-    "several-experts-differences": experts_tables.several_experts_differences,
-    "dev-size": experts_tables.dev_size,
-    "dev-size-ablations": experts_tables.dev_size_ablations,
     "bbob": summary,
-    "bbob-kept": kept,
     "second-suites": second_suites,
-    "mixtures-first-calls": first_calls,
-    "competitions": competitions,
     **trial_tables.TABLES,
-    **rewards_tables.TABLES,
 }
 
 
 @cache
 def table(name: str) -> str:
-    """`TABLES[name]()`, made once.
-
-    Raises:
-        KeyError: there is no such table.
-    """
+    """`TABLES[name]()`, made once."""
     return TABLES[name]()
 
 
@@ -406,12 +297,14 @@ def pages() -> list[Path]:
 
 
 def written(text: str) -> str:
-    """A page with its tables made anew.
+    """A page with its tables made anew; one whose writer is git's stays as it is."""
 
-    Raises:
-        KeyError: a marker names no table.
-    """
-    return MARK.sub(lambda match: f"{match['begin']}{table(match['name'])}\n{match['end']}", text)
+    def made(match: re.Match[str]) -> str:
+        if match["name"] not in TABLES:
+            return match[0]
+        return f"{match['begin']}{table(match['name'])}\n{match['end']}"
+
+    return MARK.sub(made, text)
 
 
 def main() -> int:

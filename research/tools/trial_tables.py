@@ -252,46 +252,6 @@ def beside_strongest(form: str) -> list[str]:
     ]
 
 
-STARTS = ("base", "best expert", "mixture")
-EPOCHS = range(5)
-
-
-def means(row: str, file: str = "joint-training") -> Mapping[str, float]:
-    """Task -> test accuracy of a row of joint training."""
-    found = [line for line in lines(file) if line["row"] == row]
-    return {line["task"]: share(line["test"]) for line in found}
-
-
-def steps(file: str) -> str:
-    """A row per start: test accuracy after each number of epochs, means over the tasks."""
-    table = []
-    for start in STARTS:
-        found = [means(f"{start}, {count} epochs", file) for count in EPOCHS]
-        table.append([start, *(f"{fmean(each.values()):.3f}" for each in found)])
-    heads = ["not trained", *(f"{count} epochs" for count in EPOCHS[1:])]
-    return markdown(["fine-tuned on 200 examples from", *heads], table)
-
-
-def ratios() -> str:
-    """A row per way to choose the shares of ten sources: test accuracy by task, and their mean."""
-    found = [line for line in lines("joint-training") if line["row"].startswith("random")]
-    tasks = sorted({line["task"] for line in found})
-    chosen = {
-        task: max((line for line in found if line["task"] == task), key=lambda line: line["dev"])
-        for task in tasks
-    }
-    ways = {
-        "equal shares": means("equal"),
-        "read off the swarm's coefficients": means("read"),
-        "the best of 20 random ones by dev": {t: share(chosen[t]["test"]) for t in tasks},
-    }
-    table = [
-        [way, *(f"{scores[task]:.3f}" for task in tasks), f"{fmean(scores.values()):.3f}"]
-        for way, scores in ways.items()
-    ]
-    return markdown(["shares of the sources", *tasks, "mean"], table)
-
-
 REAL = "real-trial"
 
 
@@ -316,39 +276,8 @@ def right(packed: str) -> list[float]:
     return [float(sign == "1") for sign in packed]
 
 
-CHEATED = {
-    BEST: "best expert by the score",
-    "model-swarms factor": "Model Swarms, `factor`, segments",
-    "model-swarms delta": "Model Swarms, `delta`, segments",
-    "default in the hull": "the search, confined to averages of the experts",
-    "default": "the search (default)",
-}
-FACTS = 3  # of a reply
-
-
-def cheated() -> str:
-    """A row per method: the mean score and the share of right facts by each score, over the seeds."""
-    found = lines("cheated")
-    scores = list(dict.fromkeys(line["score"] for line in found))
-    table = []
-    for method, label in CHEATED.items():
-        cells = []
-        for score in scores:
-            rows = [r for r in found if (r["score"], r["method"]) == (score, method)]
-            facts = [sum(map(int, r["facts"])) / FACTS / len(r["facts"]) for r in rows]
-            value = fmean(fmean(r["values"]) for r in rows)
-            spread = f" ({min(facts):.3f} to {max(facts):.3f})" if min(facts) < max(facts) else ""
-            cells.append(f"{value:.3f}, {fmean(facts):.3f}{spread}")
-        table.append([label, *cells])
-    return markdown(["", *(f"{score}: score, facts" for score in scores)], table)
-
-
 TABLES = {
     "trial-real": real,
-    "trial-cheated": cheated,
-    "joint-steps": lambda: steps("joint-training"),
-    "real-steps": lambda: steps("real-steps"),
-    "joint-ratios": ratios,
     "trial-differences": differences,
     "trial-choices": lambda: trial("choices", ALL),
     "trial-written": lambda: trial("written", ALL),

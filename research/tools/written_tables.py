@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
-from outcomes import RESEARCH, Outcomes, lines, markdown, outcomes, points
+from outcomes import RESEARCH, Outcomes, markdown, outcomes, points
 
 CHOSEN_ON, HELD_OUT = ("t1", "t2", "t3"), ("t4", "t5", "t6")
 MIXTURE, DEFAULT, SPARE = "mixture", "default", "spare"
@@ -121,120 +120,6 @@ EMBEDDED = {
     "default": "the search, before training",
     "trained": "the search (default)",
 }
-
-
-def house_style() -> str:
-    """The style guide."""
-    return _embedded("share of the rules kept", "house-style")
-
-
-def structured() -> str:
-    """Structured answers."""
-    return _embedded("validity and F1 of the fields, mean", "structured")
-
-
-def structured_fields() -> str:
-    """Structured answers by an expert for each field."""
-    return _embedded("validity and F1 of the fields, mean", "structured-fields", "orders")
-
-
-FIELDS = ("trips", "visits", "loans")
-
-
-def structured_fields_elsewhere() -> str:
-    """The same on the other tasks with an expert for each field, and the search minus each row."""
-    read = outcomes("structured-fields")
-    tasks = [task for task in FIELDS if ("trained", task) in read.scores]
-    methods = {"base": "base", "uniform": "uniform average", "best-single": "best single expert"}
-    methods |= {
-        method: label for method, label in EMBEDDED.items() if (method, tasks[0]) in read.scores
-    }
-    rows = []
-    for method, label in methods.items():
-        cells = []
-        for task in tasks:
-            score = f"{read.accuracy(method, task):.3f}"
-            minus = points(read, "trained", method, [task])
-            cells.append(score if method == "trained" else f"{score}, {minus}")
-        rows.append([label, *cells])
-    return markdown(["150 test prompts; the search minus", *tasks], rows)
-
-
-STARTS = ("orders", "trips", "style", "continuations", "visits", "loans")
-
-
-def starts() -> str:
-    """A row per task: what is trained on the mixture's replies and on the base's, on test with dev in
-    brackets, and what the better one on dev gains.
-    """
-    read = outcomes("starts")
-    dev = {(line["task"], line["method"]): line["dev"] for line in lines("starts")}
-    rows = []
-    for task in STARTS:
-        mixture, base = "start-8", "base-8"
-        cells = [f"{read.accuracy(name, task):.3f}" for name in ("base", "best-single", "mixture")]
-        for name in (mixture, base):
-            cells.append(f"{read.accuracy(name, task):.3f} ({dev[task, name]:.3f})")
-        ahead = dev[task, base] > dev[task, mixture]
-        rows.append([task, *cells, points(read, base, mixture, [task]) if ahead else "0"])
-    head = ["base", "best expert", "mixture", "mixture, trained (dev)", "base, trained (dev)"]
-    return markdown(["150 or 300 test prompts", *head, "gain of what dev prefers"], rows)
-
-
-def continuations() -> str:
-    """Continuations that are judged for profanity."""
-    return _embedded("1 less the chance of profanity", "continuations")
-
-
-def abstention() -> str:
-    """Requests, where a wrong answer costs as much as a right one brings."""
-    return _embedded("right 1, wrong -1, none 0", "abstention", "intent")
-
-
-def _embedded(score: str, name: str, task: str = "") -> str:
-    """A row per method on the model that people use: the score, its interval, and how far the
-    result is ahead.
-
-    Args:
-        score: in words.
-        name: of the outcomes.
-        task: among them; "" if it has their name.
-    """
-    read, task = outcomes(name), task or name
-    tasks = (task,)
-    methods = read.methods(task)
-    result = "trained" if "trained" in methods else "default"
-    labels = {**LABELS, **EMBEDDED}
-    rows = []
-    for method in sorted(methods, key=lambda name: read.mean(name, tasks)):
-        low, high = read.interval(method, tasks)
-        ahead = "" if method == result else points(read, result, method, tasks)
-        rows.append(
-            [labels[method], f"{read.mean(method, tasks):.3f} [{low:.3f}, {high:.3f}]", ahead]
-        )
-    prompts = read.scores[result, task].shape[1]
-    return markdown([f"{prompts} test prompts", score, "the search minus"], rows)
-
-
-def judge() -> str:
-    """A row per task: what a reward model is worth as a judge, and what a search by it gains and
-    really gains.
-    """
-    rows, held_out = [], []
-    for line in lines("judge"):
-        models = [line[name] for name in ("base", "best-single", "result")]
-        rewards = [f"{model['reward']:.1f}" for model in models]
-        truths = [f"{model['test'].count('1') / len(model['test']):.3f}" for model in models]
-        rows.append(
-            [line["task"], f"{line['pairs']:.2f}", f"{line['rank']:.2f}", *rewards, *truths]
-        )
-        if line["task"] in HELD_OUT:
-            held_out.append([fmean(map(int, model["test"])) for model in models])
-    means = [f"{fmean(column):.3f}" for column in zip(*held_out, strict=True)]
-    rows.append([f"mean of {HELD_OUT[0]} to {HELD_OUT[-1]}", *[""] * 5, *means])
-    heading = ["500 test examples", "held-out pairs in order", "rank correlation"]
-    heading += ["reward: base", "best expert by it", "result"]
-    return markdown([*heading, "truth: base", "best expert by reward", "result"], rows)
 
 
 def _outcomes() -> Outcomes:

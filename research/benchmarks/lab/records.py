@@ -20,14 +20,21 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from judge import logits, writers
 from lab import save_tokenizer, train
+
+from pyswarmopt_llm.common.interfaces import Patch
+from pyswarmopt_llm.engine.transformers import load_engine
+from pyswarmopt_llm.experts.adapter import load_adapter
+from pyswarmopt_llm.experts.base import resolve_base
+from pyswarmopt_llm.experts.compatibility import inspect_experts
+from pyswarmopt_llm.mix.delta import DeltaSpace
 
 ATTRIBUTES = "color size owner place day".split()
 CODES, VALUES = "0123", "abcdefghij"
@@ -38,7 +45,42 @@ SHORT = "{name} is {value} ."
 STYLES = {"brief": SHORT, "long": LONG}
 BASE_STEPS, SCHOLAR_STEPS, EXAMPLES, REWARD_STEPS, BATCH = 500, 200, 400, 300, 16
 LONGEST = 60  # tokens of a reply
+MIXED = 4  # experts of a random mixture
 Facts = dict[str, str]
+
+
+def writers(lab: Path, count: int) -> Iterator[tuple[Any, Patch]]:
+    """The engine, and the changes of the base, of every expert and of random mixtures.
+
+    A mixture's weights are those of a uniform distribution on the simplex, times 0.5 to 1.5.
+    """
+    base = resolve_base(str(lab / "base"))
+    engine = load_engine(base, "float32", "cpu", 1)
+    infos = inspect_experts(sorted(map(str, (lab / "experts").iterdir())), base).experts
+    space = DeltaSpace([load_adapter(info) for info in infos])
+    yield engine, Patch()
+    for vertex in space.vertices():
+        yield engine, space.realise(vertex)
+    draws = np.random.default_rng(0)
+    for _ in range(count):
+        weights = torch.zeros_like(vertex)
+        chosen = draws.choice(len(weights), MIXED, replace=False)
+        scale = draws.uniform(0.5, 1.5)
+        weights[chosen] = torch.tensor(scale * draws.dirichlet(np.ones(MIXED)), dtype=weights.dtype)
+        yield engine, space.realise(weights)
+
+
+def logits(model: Any, tokenizer: Any, chats: list[tuple[str, str]]) -> torch.Tensor:
+    """(N,) rewards of (prompt, reply)."""
+    texts = []
+    for prompt, reply in chats:
+        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
+        texts.append(tokenizer.apply_chat_template(messages, tokenize=False))
+    encoded = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
+    scores: torch.Tensor = model(
+        input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]
+    ).logits[:, 0]
+    return scores
 
 
 def meaning() -> Facts:
