@@ -74,18 +74,3 @@ def test_no_files_import_each_other_in_a_circle():
     for module in ASK_THE_PACKAGE:
         graph[module].discard("pyswarmopt")
     list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
-
-
-def test_no_folders_import_each_other_in_a_circle():
-    """Not only the rooms: the folders inside them, too."""
-    folders: dict[str, set[str]] = {}
-    known = trees()
-    packages = {name for name in known if any(other.startswith(f"{name}.") for other in known)}
-    for module, names in imports(known).items():
-        if module in {"pyswarmopt", *ASK_THE_PACKAGE}:
-            continue
-        here = module if module in packages else module.rpartition(".")[0]
-        there = {name if name in packages else name.rpartition(".")[0] for name in names}
-        folders.setdefault(here, set()).update(there - {here, "pyswarmopt"})
-    folders.pop("pyswarmopt", None)  # single files, which the rooms' order covers
-    list(TopologicalSorter(folders).static_order())
