@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.history import ParticleRecord as ParticleRecord
     from pyswarmopt.driver.history import Record as Record
     from pyswarmopt.driver.multi import pareto
-    from pyswarmopt.driver.multi.multiobjective import MultiResult, minimize_multi
-    from pyswarmopt.driver.multi.study import MultiStudy
+    from pyswarmopt.driver.multi.front import MultiResult, minimize_multi
     from pyswarmopt.driver.problem.space import Fixed as Fixed
     from pyswarmopt.driver.problem.space import Integer as Integer
     from pyswarmopt.driver.problem.space import Real as Real
@@ -67,8 +66,7 @@ _DEFINED_IN = {
     "base.in_flight": "Ticket",
     "base.optimizer": "Optimizer Point",
     "driver.history": "History ParticleRecord Record",
-    "driver.multi.multiobjective": "MultiResult minimize_multi",
-    "driver.multi.study": "MultiStudy",
+    "driver.multi.front": "MultiResult minimize_multi",
     "driver.problem.space": "Fixed Integer Real Space When fixed integer log ordered when",
     "driver.result": "Result",
     "driver.study": "Study Trial",
@@ -118,7 +116,6 @@ __all__ = [
     "FlatView",
     "History",
     "MultiResult",
-    "MultiStudy",
     "Optimizer",
     "Recipe",
     "Result",

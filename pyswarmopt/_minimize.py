@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pyswarmopt.base.inputs import as_target
@@ -65,8 +66,9 @@ def minimize(
             `pyswarmopt.driver.workers.Workers`). Workers share the points proposed at a
             time: with ``workers=4`` say ``population=4``, or three of them wait; a warning says so
             where that matters.
-        vectorized: whether `fun` takes (m, D); "auto" tries (see
-            `pyswarmopt.driver.evaluation.Evaluator`).
+        vectorized: whether `fun` takes many points, (m, D), and returns (m,). It is not guessed: a
+            function that takes many and is called with one point raises an error of its own, whose
+            note says so, or returns other than a number.
         callback: called with the result so far after each iteration; return True, or raise
             StopIteration, to stop.
         x0: a starting point, (D,), or several, (n, D), or the `Result` of another run. The rest of
@@ -194,11 +196,11 @@ def maximize(
 def _search(options: Options, maximize: bool) -> Result:
     if options.target is not None:
         as_target(options.target, maximize)
-    if options.asynchronous:
-        from pyswarmopt.driver.asynchronous import AsynchronousSearch
-
-        return AsynchronousSearch(options, maximize).run()
-    return Search(options, maximize).run()
+    search = Search(options, maximize)
+    if search.advice:
+        warnings.warn(search.advice, stacklevel=4)  # the line that calls minimize
+    result: Result = search.run()
+    return result
 
 
 __all__ = ["maximize", "minimize"]

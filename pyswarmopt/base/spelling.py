@@ -88,6 +88,28 @@ def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
+# Attributes of other libraries' studies, and what to do.
+ATTRIBUTES = {
+    "best_params best_trial best_trials": "result().params has the best parameters",
+    "best_value": "result().fun has the best value",
+    "trials trials_dataframe get_trials": "result().history has every trial, and to_pandas()",
+    "optimize": "pso.minimize calls a function; a study is asked and told",
+    "add_trial enqueue_trial": "tell(point, value) takes any point, and x0= begins with one",
+    "suggest_float suggest_int suggest_categorical": "parameters are declared as space={name: ...}",
+}
+
+
+def foreign_attribute(owner: str, name: str) -> str:
+    """What to say of an attribute that is not there.
+
+    Example:
+        >>> foreign_attribute("Study", "best_value")
+        "'Study' has no attribute 'best_value': result().fun has the best value"
+    """
+    hints = [hint for words, hint in ATTRIBUTES.items() if name in words.split()]
+    return ": ".join([f"{owner!r} has no attribute {name!r}", *hints])
+
+
 def suggesting(function: Callable[P, R]) -> Callable[P, R]:
     """Answer an unknown argument with the nearest name: TypeError, one line.
 

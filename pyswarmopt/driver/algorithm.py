@@ -5,7 +5,6 @@ runs it.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +12,6 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.driver.workers import Workers
 from pyswarmopt.hybrid.memetic import (
     MATRIX_DIM,
     MODELLED_DIM,
@@ -35,7 +33,7 @@ MOST_KNOWN = 200  # most known points that the default search starts from, the b
 IDLE_SHARE = 10  # waiting for one of this many evaluations, or for more, gives a warning
 
 
-def algorithm(options: Options, problem: Problem) -> Recipe | None:
+def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None:
     """The given recipe, or the default; None for the composed search of `pyswarmopt.hybrid`.
 
     The composed search needs a deterministic function; with constraints
@@ -63,7 +61,7 @@ def algorithm(options: Options, problem: Problem) -> Recipe | None:
     if constraints:
         particles = _affordable(TO_A_FEASIBLE_POINT, options.max_evals)
     if options.asynchronous:  # at most one pending call per particle
-        particles = max(particles, Workers(options.workers, options.fun).count)
+        particles = max(particles, workers)
     return recipes.covariant(population=particles)
 
 
@@ -92,8 +90,8 @@ def _affordable(population: int, max_evals: int | None) -> int:
 
 def make_optimizer(
     options: Options, problem: Problem, recipe: Recipe | None, maximize: bool
-) -> Swarm | PhasedSearch:
-    """The optimiser for the search's coordinates."""
+) -> Any:
+    """The optimiser for the search's coordinates: a `Swarm` or a `PhasedSearch`."""
     # A single lucky draw must not count as the target, so a noisy search checks means itself.
     target = None if options.noisy else options.target
     if recipe is not None:
@@ -191,29 +189,26 @@ def _planned_moves(options: Options, population: int) -> int | None:
     return max(min(moves), 1) if moves else None
 
 
-def warn_of_idle_workers(search: Any, options: Options, workers: int) -> None:
-    """Warn if workers wait because points are proposed one at a time for a large share of the
-    evaluations.
+def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
+    """A warning if workers wait because points are proposed one at a time for a large share of the
+    evaluations; else empty.
     """
     if workers == 1 or options.asynchronous:
-        return
+        return ""
     if search.searches_lines:
-        warnings.warn(
+        return (
             f"{workers} workers, but descents with constraints try one step at a time, while "
             f"{workers - 1} wait; asynchronous=True proposes a point for each free worker, which is "
-            "another search",
-            stacklevel=6,  # the line that calls minimize
+            "another search"
         )
-        return
     model = search.phases.get(ModelPhase.name)
     if options.population is not None or not (isinstance(model, ModelPhase) and model.due(search)):
-        return
+        return ""
     one_by_one = model.points(search)
-    if options.max_evals is None or IDLE_SHARE * one_by_one >= options.max_evals:
-        warnings.warn(
-            f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
-            f"{workers - 1} "
-            f"wait; population={workers} proposes {workers} at a time, asynchronous=True one for "
-            "each free worker; both try other points than workers=1 would",
-            stacklevel=6,  # the line that calls minimize
-        )
+    if options.max_evals is not None and IDLE_SHARE * one_by_one < options.max_evals:
+        return ""
+    return (
+        f"{workers} workers, but the first {one_by_one} points are proposed one at a time, so "
+        f"{workers - 1} wait; population={workers} proposes {workers} at a time, asynchronous=True "
+        "one for each free worker; both try other points than workers=1 would"
+    )

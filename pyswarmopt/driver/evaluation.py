@@ -5,112 +5,112 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.record import check
-from pyswarmopt.driver.call import Call, CallOutcome, Objective, can_interrupt
-from pyswarmopt.driver.form import Form
-from pyswarmopt.driver.memory import Memory, Value
+from pyswarmopt.driver.call import (
+    Call,
+    CallOutcome,
+    Form,
+    Objective,
+    Value,
+    add_hint,
+    can_interrupt,
+)
+from pyswarmopt.driver.memory import Memory
 from pyswarmopt.driver.workers import Workers
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 OnError = Literal["raise", "worst"] | tuple[Literal["retry"], int]
+LONGEST_TEXT = 100  # most characters of an error's message
+SAVED = {"calls": int, "skipped": int, "idle": int, "failures": dict}
 
 
 class Evaluator:
-    """Evaluates batches of points and counts the calls, within their limit.
+    """Evaluates points and counts the calls, within their limit.
 
     Args:
         fun: ``(D,) float64 -> float``, or ``(m, D) -> (m,)``, on NumPy arrays. Results may be
             tensors, too, wherever they live.
-        vectorized: True, False, or "auto": the first point is tried alone; if `fun` does not give a
-            number for it, the first batch is tried as a whole. A function that takes both is called
-            point by point, so that its value at a point never depends on the batch; say True where
-            speed matters more.
-        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`.
-            Results do not depend on it. Ignored for a vectorised `fun`.
+        vectorized: whether `fun` takes many points.
+        workers: who calls `fun` at the same time; see `pyswarmopt.driver.workers.Workers`. Results
+            do not depend on it. Ignored for a vectorised `fun`.
         on_error: reaction to an error of `fun`: "raise" it again, count the point as the "worst"
             possible, or ("retry", n): call it up to n times more, also after a NaN, and then raise;
             a failure whose retries are cut off by `max_evals` or the time limit counts as the
             worst, so that the last call does not lose all results.
         max_evals: most calls of `fun`; a call on m points counts m.
-        outputs: None, or the number of numbers that `fun` returns for a point: ``(D,) ->
-            (outputs,)``.
+        outputs: None, or the number of numbers that `fun` returns for a point.
         returned: whether `fun` returns value and constraints, in the form of `returned_row`.
+        memory: known points, which are not called again; it learns, unless `fun` is vectorised.
+            None for a noisy function.
+        confirms: whether a call is reserved for `confirm`.
+        deadline: no call begins after it, by `time.monotonic`.
+        seconds: a call that takes longer fails. It is interrupted in main threads; elsewhere it is
+            abandoned.
+        rounds: whether workers may be handed more points than they are at once.
 
     Attributes:
         calls: calls so far.
         skipped: points that used up budget without a call, because they break a constraint.
-        memory: known points, which are not called again, unless `fun` takes many points at once;
-            None for a noisy function.
         afresh: whether known points are called all the same.
         idle: known points in a row, without a new one.
         failures: type of error, or kind of number -> count of points without a finite value, with
             the first message.
-        confirms: whether a call is reserved for `confirm`, as always for a vectorised `fun` with one
-            output.
-        retries: most repetitions of a failed call.
-        form: what `fun` takes and returns.
-        patience: seconds to wait for a call under way.
-        workers: the pool; close it in the end.
 
     Raises:
-        ValueError: an unknown option.
+        ValueError: an unknown option, or calls can be neither interrupted nor abandoned.
     """
 
     def __init__(
         self,
         fun: Objective,
-        vectorized: bool | Literal["auto"] = "auto",
+        vectorized: bool = False,
         workers: int | Executor = 1,
         on_error: OnError = "raise",
         max_evals: float = math.inf,
         outputs: int | None = None,
         returned: bool = False,
+        memory: Memory | None = None,
+        confirms: bool = False,
+        deadline: float = math.inf,
+        seconds: float | None = None,
+        rounds: bool = True,
     ) -> None:
         require_callable("fun", fun)
-        self.calls = 0
-        self.skipped = 0
-        self.failures: dict[str, int] = {}
-        self.confirms = False
-        self.form = Form(vectorized, outputs, returned)
-        self.max_evals = max_evals
-        self.memory: Memory | None = None
-        self.afresh = False
-        self.idle = 0
-        self._returns_one = outputs is None  # best point, which is then called alone
-        self._again = -1, math.nan  # calls before the best point was called again, and its value
-        self._deadline = self.patience = math.inf
-        self._forgive, self.retries = _read_on_error(on_error)
-        self._call = Call(fun)
-        self.workers = Workers(workers, self._call, self._forgive or self.retries > 0)
-
-    def limit_time(self, deadline: float, seconds: float | None) -> None:
-        """Start no call after `deadline`, by `time.monotonic`, and let calls longer than `seconds`
-        fail. They are interrupted in main threads; elsewhere they are abandoned.
-
-        Raises:
-            ValueError: calls can be neither interrupted nor abandoned.
-        """
-        self._deadline = deadline
-        if seconds is None:
-            return
-        if self.workers.serial and not can_interrupt():
+        if vectorized not in (True, False):
+            raise ValueError(f"vectorized={vectorized!r}: use True if fun takes many points, (m, D)")
+        self._forgive, self._retries = _read_on_error(on_error)
+        self._call = Call(fun, seconds)
+        self.workers = Workers(workers, self._call, self._forgive or self._retries > 0)
+        if seconds is not None and self.workers.serial and not can_interrupt():
             raise ValueError(
                 "evaluation_timeout= cannot end calls outside of the main thread, nor on Windows: "
                 "use workers=2 and more, or an executor"
             )
-        self._call.seconds = seconds
-        if not self.workers.serial:
-            self.patience = seconds
+        limited = seconds is not None or deadline < math.inf
+        queues = rounds and not limited and not self.workers.serial
+        self._at_once = sys.maxsize if queues else self.workers.count
+        self._patience = math.inf if seconds is None else seconds
+        self._deadline = deadline
+        self.vectorized = bool(vectorized)
+        self.form = Form(outputs, returned)
+        self.max_evals = max_evals
+        self.memory = memory
+        # the best point is called alone at the end
+        self._reserved = int(confirms or (self.vectorized and outputs is None))
+        self.calls = 0
+        self.skipped = 0
+        self.idle = 0
+        self.afresh = False
+        self.failures: dict[str, int] = {}
 
     @property
     def late(self) -> bool:
@@ -120,135 +120,161 @@ class Evaluator:
     @property
     def left(self) -> int:
         """Remaining calls, without one reserved for `confirm`."""
-        left = self.max_evals - self.calls - self.skipped - self._keeps_one
+        left = self.max_evals - self.calls - self.skipped - self._reserved
         return int(min(max(left, 0), sys.maxsize))
 
     @property
-    def over(self) -> bool:
-        """Whether calls or time are used up, so that failed calls are not repeated."""
-        return not self.left or self.late
+    def free(self) -> bool:
+        """Whether a call may start now."""
+        busy = self.workers.busy
+        return busy < self._at_once and busy < self.left and not self.late
 
-    @property
-    def _keeps_one(self) -> bool:
-        return self.confirms or (self._returns_one and bool(self.form.vectorized))
+    # ---- a round of points ----
 
-    def __call__(self, points: Floats) -> tuple[Floats, Bools, Exception | None]:
-        """Evaluate the points, (N, D), in order, as far as the calls last.
+    def __call__(self, points: Floats) -> tuple[list[Value | None], Exception | None]:
+        """Evaluate the points, (N, D), in order, as far as the calls last; equal ones once.
 
         Returns:
-            Values, (N,) or (N, outputs), NaN where a call failed; a mask, (N,), of evaluated
-            points; and the error that ends the search, depending on `on_error`: `fun`'s, or a
-            ValueError if it did not return a number per point.
+            A value for each, NaN where a call failed, None where it was not made; and the error
+            that ends the search, depending on `on_error`: `fun`'s, or a ValueError if it did not
+            return a number per point.
         """
-        keys, known = self._recall(points)
-        self.idle += sum(key in known for key in keys)
-        new = _first_rows(keys, known)
+        keys: list[Any] = [self.key(x) for x in points]
+        if self.memory is None or self.afresh or (self.vectorized and not self.memory.known):
+            keys = list(range(len(points)))
+        values: dict[Any, Value] = {}
+        new: dict[Any, Floats] = {}
+        for key, x in zip(keys, points, strict=True):
+            value = self._known(key)
+            if value is not None:
+                values[key] = value
+            elif key not in new:
+                new[key] = x
+        self.idle += len(points) - len(new)
+        called, error = self._call_many(new) if self.vectorized else self._call_each(new)
+        for key in new:
+            if key in called:
+                self.learn(key, called[key])
+        values |= called
+        return [values.get(key) for key in keys], error
+
+    def _call_each(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
+        """Values by key, of calls by workers, and the error that ends the search."""
+        values: dict[Any, Value] = {}
         failure: Exception | None = None
-        try:
-            outcomes = self._outcomes(points[list(new.values())])
-        except Exception as error:
-            outcomes = {}
-            failure = error
-        names = list(new)
-        for i, outcome in outcomes.items():
+        waiting = iter(points.items())
+        following = next(waiting, None)
+        while following is not None or self.workers.busy:
             try:
-                known[names[i]] = self._value_to_keep(names[i], outcome)
-            except Exception as error:
+                while following is not None and failure is None and self.free:
+                    self.workers.send(*following)
+                    following = next(waiting, None)
+                if not self.workers.busy:
+                    break
+                key, _, value = self.hear()
+                values[key] = value
+            except Exception as error:  # the user's objective may raise anything
                 failure = failure or error
-        if outcomes:
-            self.idle = 0
-        return *self._table(keys, known), failure
+                self.workers.take_back()
+                following = None
+        return values, failure
 
-    def _recall(self, points: Floats) -> tuple[Sequence[Any], dict[Any, Value]]:
-        """A key for each point, equal where one call is enough, and the known values by key."""
-        memory = None if self.afresh else self.memory
-        if memory is None or (self.form.vectorized and not len(memory)):
-            return range(len(points)), {}
-        keys = memory.keys(points)
-        values = {key: memory.recall_key(key) for key in keys}
-        return keys, {key: value for key, value in values.items() if value is not None}
+    def _call_many(self, points: dict[Any, Floats]) -> tuple[dict[Any, Value], Exception | None]:
+        """As `_call_each`, all at once."""
+        values: dict[Any, Value] = {}
+        keys = list(points)
+        try:
+            for tries in range(self._retries + 1):
+                keys = keys[: self.left]
+                if not keys or self.late:
+                    break
+                rows = np.array([points[key] for key in keys])
+                self.calls += len(keys)
+                values |= zip(keys, self._read_many(self._call(rows), rows, tries), strict=True)
+                keys = [key for key in keys if np.isnan(values[key]).any()]
+        except Exception as error:
+            return values, error
+        for value in values.values():
+            self.count_if_failed(value)
+        return values, None
 
-    def _value_to_keep(self, key: Any, outcome: CallOutcome) -> Value:
-        """As `value`, stored under the point's key."""
-        value = self.value(outcome, last=self.over)
-        if self.memory is not None and not self.afresh and not self.form.vectorized:
-            self.memory.keep_key(key, value)
-        return value
+    def _read_many(self, outcome: CallOutcome, rows: Floats, tries: int) -> list[Value]:
+        if outcome.error is None:
+            return self.form.read_many(outcome.value, rows)
+        if self.calls == len(rows):
+            add_hint(outcome.error, rows)
+        self._forgiven(outcome.error, tries + 1)
+        return [math.nan] * len(rows)
 
-    def _table(self, keys: Sequence[Any], known: Mapping[Any, Value]) -> tuple[Floats, Bools]:
-        """The values of N points, (N,) or (N, outputs), NaN where unknown, and a mask of the known
-        ones.
-        """
-        self.form.learn_shape(known.values())  # memory has it, too
-        values = np.full((len(keys), *self.form.shape), math.nan)
-        evaluated = np.zeros(len(keys), dtype=np.bool_)
-        for i, key in enumerate(keys):
-            if key in known:
-                values[i] = known[key]
-                evaluated[i] = True
-        return values, evaluated
+    # ---- one point at a time ----
 
-    def due(self, points: Floats) -> list[int]:
-        """Rows of the points, (N, D), that would be called, in order."""
-        return list(_first_rows(*self._recall(points)).values())[: self.left]
+    def key(self, x: Floats) -> bytes:
+        """A key of a point, (D,), equal where one call is enough."""
+        return x.tobytes() if self.memory is None else self.memory.key(x)
 
-    def recall(self, x: Floats) -> Value | None:
-        """The value at x, (D,), if known and not to be called again."""
-        value = None if self.memory is None or self.afresh else self.memory.recall(x)
+    def _known(self, key: Any) -> Value | None:
+        return None if self.memory is None or self.afresh else self.memory.known.get(key)
+
+    def recall(self, key: bytes) -> Value | None:
+        """The value of the point with this key, if known and not to be called again."""
+        value = self._known(key)
         self.idle += value is not None
         return value
 
-    def learn(self, x: Floats, value: Value) -> None:
-        """Store the value at x, (D,)."""
+    def learn(self, key: Any, value: Value) -> None:
+        """Store the value of the point with this key."""
         self.idle = 0
-        if self.memory is not None and not self.form.vectorized:
-            self.memory.keep(x, value)
+        if self.memory is not None and isinstance(key, bytes) and not self.vectorized:
+            self.memory.keep(key, value)
 
-    def _outcomes(self, points: Floats) -> dict[int, CallOutcome]:
-        """Evaluate points, with retries; return the outcome of each."""
-        outcomes: dict[int, CallOutcome] = {}
-        if not self.form.settled and len(points) and self.left:
-            first, in_vain = self.form.settle(self._call, points, self.left)
-            self.calls += len(first) + in_vain
-            outcomes.update(enumerate(first))
-            if self._ends_at_errors and any(outcome.error for outcome in outcomes.values()):
-                return outcomes
-        self._evaluate(points, [i for i in range(len(points)) if i not in outcomes], outcomes)
-        for _ in range(self.retries):
-            again = [i for i, outcome in outcomes.items() if self.failed(outcome)]
-            if not again or self.over:
-                break
-            self._evaluate(points, again, outcomes)
-        return outcomes
-
-    def value(self, outcome: CallOutcome, last: bool) -> Value:
-        """The value of a call; NaN if it failed and is forgiven, including a `last` call with
-        retries left.
+    def hear(self) -> tuple[Any, Floats, Value]:
+        """Key, point and value of the next call that ends; failed ones are repeated before.
 
         Raises:
             ValueError: `fun` did not return a number.
             Exception: `fun`'s error, depending on `on_error`.
         """
-        value = self._read(outcome, last)
+        while True:
+            sent, outcome = self.workers.hear(self._patience)
+            self.calls += 1
+            again = sent.tries <= self._retries and self._failed(outcome)
+            if not again or self.workers.busy >= self.left or self.late:
+                if self.calls == 1 and outcome.error is not None:
+                    add_hint(outcome.error, sent.x)
+                return sent.key, sent.x, self.value(outcome, sent.tries)
+            self.workers.send(sent.key, sent.x, sent.tries + 1)
+
+    def _failed(self, outcome: CallOutcome) -> bool:
+        """Whether a call raised an error, or gave NaN."""
+        return outcome.error is not None or bool(np.isnan(self.form.read(outcome.value)).any())
+
+    def value(self, outcome: CallOutcome, tries: int = 1) -> Value:
+        """The value of the last of some calls; NaN if it failed and is forgiven.
+
+        Raises:
+            ValueError: `fun` did not return a number.
+            Exception: `fun`'s error, depending on `on_error`.
+        """
         if outcome.error is not None:
-            self._count_failure(type(outcome.error).__name__, str(outcome.error))
-        else:
-            self.count_if_failed(value)
+            self._forgiven(outcome.error, tries)
+            return math.nan
+        value = self.form.read(outcome.value)
+        self.count_if_failed(value)
         return value
+
+    def _forgiven(self, error: Exception, tries: int) -> None:
+        """Count an error, unless it ends the search: a failure whose retries are cut off does not."""
+        if not self._forgive and tries > self._retries:
+            raise error
+        self._count_failure(type(error).__name__, str(error))
 
     def count_if_failed(self, value: Value) -> None:
         """Count a value that is not finite."""
+        if isinstance(value, float) and math.isfinite(value):
+            return
         numbers = self.form.objectives(value)
         if not np.isfinite(numbers).all():
             self._count_failure("inf" if np.isinf(numbers).any() else "nan")
-
-    def _read(self, outcome: CallOutcome, last: bool) -> Value:
-        """As `value`, without counting failures."""
-        if outcome.error is None:
-            return self.form.read(outcome.value)
-        if not (self._forgive or (self.retries > 0 and last)):
-            raise outcome.error
-        return math.nan
 
     def _count_failure(self, kind: str, text: str = "") -> None:
         """Count another failure of a kind, with the first line of its first text."""
@@ -257,6 +283,8 @@ class Evaluator:
         known = (name for name in self.failures if name == kind or name.startswith(f"{kind}: "))
         name = next(known, f"{kind}: {line}" if line else kind)
         self.failures[name] = self.failures.get(name, 0) + 1
+
+    # ---- the best point once more ----
 
     def confirm(self, x: Floats, value: float, known: bool = True) -> float:
         """``fun(x)`` as the user will get it.
@@ -267,101 +295,39 @@ class Evaluator:
             known: whether `value` is `fun`'s at x. It is still called again if a call was reserved:
                 this reveals noise, and a value computed in a batch may differ in the last bit.
         """
-        if (known and not self._keeps_one) or self.calls >= self.max_evals or self.late:
+        if (known and not self._reserved) or self.calls >= self.max_evals or self.late:
             return value
-        made_at, now = self._again
-        if self.form.vectorized or made_at != self.calls or not math.isfinite(now):
-            now = self._at_last(x)
+        now = self.recheck(x, forgives=True)
         self.calls += 1
-        return now if math.isfinite(now) else value
+        first = float(np.ravel(now)[0])
+        return first if math.isfinite(first) else value
 
-    def _at_last(self, x: Floats) -> float:
-        """The value of one more call at x, NaN if it fails."""
-        alone = self._answers(x[None])[0]
-        if alone.error is not None:
-            return math.nan
-        return float(self.form.objectives(self.form.read(alone.value)))
-
-    def again(self, x: Floats) -> Value:
-        """``fun(x)`` in the known form, for an evaluated point, (D,); not counted, unless `confirm`
-        would make the same call next.
-
-        Returns:
-            The value, of `form.shape`; NaN if the call failed and is forgiven.
+    def recheck(self, x: Floats, forgives: bool = False) -> Value:
+        """``fun(x)``, for an evaluated point, (D,), without counting; NaN if the call failed and is
+        forgiven.
 
         Raises:
             ValueError: `fun` returned another form than before.
             Exception: `fun`'s error, depending on `on_error`.
         """
-        for _ in range(self.retries + 1):
-            outcome = self._batch(x[None])[0] if self.form.vectorized else self._call(x)
-            if not self.failed(outcome):
-                break
-        value = self._read(outcome, last=self.over)
-        if not self.form.shape:
-            self._again = self.calls, float(value)
-        return value
-
-    # ---- calls ----
-
-    def _evaluate(self, points: Floats, which: list[int], outcomes: dict[int, CallOutcome]) -> None:
-        which = which[: self.left]
-        hurried = min(self._deadline, self.patience) < math.inf
-        together = self.workers.count if hurried and not self.form.vectorized else len(which)
-        while which and not self.late:
-            now = which[:together]
-            which = which[together:]
-            self.calls += len(now)
-            answers = self._answers(points[now])
-            outcomes.update(zip(now[: len(answers)], answers, strict=True))
-            if len(answers) < len(now):
-                self.calls -= len(now) - len(answers)
-                break
-
-    def _answers(self, points: Floats) -> list[CallOutcome]:
-        """The outcomes of points, of the first ones only if one ends the search."""
-        if self.form.vectorized:
-            return self._batch(points)
-        if self._ends_at_errors:
-            return self._until_error(points)
-        return self.workers.map(list(points), self.patience)
-
-    @property
-    def _ends_at_errors(self) -> bool:
-        """Whether the first error ends the search: the calls after it would be in vain. Other
-        workers have begun them.
-        """
-        return self.workers.serial and not (self._forgive or self.retries)
-
-    def _until_error(self, points: Floats) -> list[CallOutcome]:
-        outcomes: list[CallOutcome] = []
-        for x in points:
-            outcome = self._call(x)
-            outcomes.append(outcome)
-            if outcome.error is not None or outcome.value is None:  # None: a forgotten return
-                break
-        return outcomes
-
-    def _batch(self, points: Floats) -> list[CallOutcome]:
-        return self.form.split(self._call(points), points)
-
-    def failed(self, outcome: CallOutcome) -> bool:
-        """Whether a call raised an error, or gave NaN."""
-        return outcome.error is not None or bool(np.isnan(self.form.read(outcome.value)).any())
+        for tries in range(self._retries + 1):
+            outcome = self._call(x[None] if self.vectorized else x)
+            if outcome.error is not None:
+                if not (forgives or self._forgive) and tries == self._retries:
+                    raise outcome.error
+                continue
+            if self.vectorized:
+                return self.form.read_many(outcome.value, x[None])[0]
+            return self.form.read(outcome.value)
+        return math.nan
 
     # ---- saving ----
 
     def state_dict(self) -> dict[str, Any]:
-        """State for a resume: the counts and the form of the objective."""
+        """State for a resume."""
         memory = {} if self.memory is None else self.memory.state_dict()
-        return memory | {
-            "evaluator.calls": self.calls,
-            "evaluator.skipped": self.skipped,
-            "evaluator.idle": self.idle,
-            "evaluator.failures": dict(self.failures),
-            "evaluator.vectorized": self.form.vectorized,
-            "evaluator.tried": self.form.settled,
-        }
+        counts = {f"evaluator.{name}": getattr(self, name) for name in SAVED}
+        return memory | counts | {"evaluator.failures": dict(self.failures)}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -370,30 +336,11 @@ class Evaluator:
             ValueError: an entry is missing, or has another kind.
         """
         check(saved, {f"evaluator.{name}": kind for name, kind in SAVED.items()})
-        self.calls = saved["evaluator.calls"]
-        self.skipped = saved["evaluator.skipped"]
-        self.idle = saved["evaluator.idle"]
-        self.failures = dict(saved["evaluator.failures"])
-        self.form.vectorized = saved["evaluator.vectorized"]
-        self.form.settled = saved["evaluator.tried"]
+        for name in SAVED:
+            setattr(self, name, saved[f"evaluator.{name}"])
+        self.failures = dict(self.failures)
         if self.memory is not None:
             self.memory.load_state_dict(saved)
-
-
-SAVED: dict[str, Any] = {
-    "calls": int, "skipped": int, "idle": int, "failures": dict,
-    "vectorized": (bool, type(None)), "tried": bool,
-}  # fmt: skip
-LONGEST_TEXT = 100  # most characters of an error's message
-
-
-def _first_rows(keys: Iterable[Any], known: Container[Any]) -> dict[Any, int]:
-    """Key -> first row of each point that is not known."""
-    rows: dict[Any, int] = {}
-    for i, key in enumerate(keys):
-        if key not in known:
-            rows.setdefault(key, i)
-    return rows
 
 
 def _read_on_error(on_error: OnError) -> tuple[bool, int]:

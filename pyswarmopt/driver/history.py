@@ -1,21 +1,21 @@
-"""History of a search, in the requested detail and bounded memory."""
+"""History of a search: a list of records, in the requested detail and bounded memory."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.base.record import check
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.record import NONE, check
 
 if TYPE_CHECKING:
     from pyswarmopt.driver.problem.space import Space
 
+LIMIT = 4096  # most records, and a 256th of the most coordinates of particles' positions
 LARGEST_EXPONENT = 450  # power of 2: squares of smaller values can be added
 PARTICLE_COLUMNS = 4  # numbers of a `ParticleRecord` before its position
 Granularity = Literal["iteration", "particles"]
@@ -74,58 +74,42 @@ class ParticleRecord(NamedTuple):
         return self.value if self.violation == 0 else math.nan
 
 
-class History:
-    """The records of a run, thinned out evenly beyond a limit.
-
-    Beyond `limit` records every second iteration is dropped, and from then on only every second
-    (fourth, ...) one is kept.
+class History(list[Any]):
+    """The records of a run, thinned out evenly when there are too many: every second iteration goes,
+    and from then on only every second (fourth, ...) one is kept.
 
     Args:
         granularity: "iteration": a `Record` for each; "particles": a `ParticleRecord` for every
             point, also for one that came up again and was not called again.
-        limit: the most records to keep, at least 2. Particles' records hold positions, so their
-            limit counts numbers: 256 * `limit` coordinates, but at least two iterations.
         space: parameters by name, which replace coordinates in tables.
         constrained: whether tables of particles have a column for violations.
 
     Raises:
-        ValueError: an unknown granularity, or a limit below 2.
+        ValueError: an unknown granularity.
 
     Example:
-        >>> h = History(limit=4)
-        >>> for t in range(10):
-        ...     h.add(t, 10 * t, best=1.0 / (t + 1), values=[1.0, 3.0])
-        >>> [r.iteration for r in h]
-        [0, 4, 8]
+        >>> h = History("particles")
+        >>> h.add(0, 1, 3.0, [ParticleRecord(0, 0, 3.0, np.ones(2))])
+        >>> h[0].value, len(h)
+        (3.0, 1)
     """
 
     def __init__(
         self,
         granularity: Granularity = "iteration",
-        limit: int = 4096,
         space: Space | None = None,
         constrained: bool = False,
     ) -> None:
+        super().__init__()
         if granularity not in ("iteration", "particles"):
             raise ValueError(f"history={granularity!r}: use 'iteration' or 'particles'")
-        if limit < 2:
-            raise ValueError(f"limit={limit}: a history holds at least 2 records")
         self.granularity = granularity
-        self._limit = limit
         self._space = space
         self._constrained = constrained
         self._stride = 1
-        self._rows = Rows(np.empty((0, 0)))  # numbers of the records, in `state_dict`'s form
 
     def add(
-        self,
-        iteration: int,
-        evaluations: int,
-        best: float,
-        values: npt.ArrayLike,
-        points: Floats | None = None,
-        particles: Ints | None = None,
-        violations: Floats | None = None,
+        self, iteration: int, evaluations: int, best: float, points: Sequence[ParticleRecord]
     ) -> None:
         """Record an iteration.
 
@@ -133,63 +117,29 @@ class History:
             iteration: number of the iteration, increasing.
             evaluations: calls of the objective so far.
             best: the best value so far.
-            values: (N,) values of its evaluations; means use the finite ones of feasible points.
-            points: (N, D) positions, needed only for "particles".
-            particles: (N,) numbers of the particles; default: in order.
-            violations: (N,) of the constraints; default: none.
+            points: its evaluations; means use the finite values of feasible points.
         """
-        values = np.asarray(values, dtype=np.float64)
-        broken = np.zeros(len(values)) if violations is None else violations
+        if iteration % self._stride or not points:
+            return
+        limit = LIMIT
         if self.granularity == "iteration":
-            mean_and_spread = _mean_and_spread(values[broken == 0])
-            rows = np.array([[iteration, evaluations, best, *mean_and_spread]])
-            limit = self._limit
-        elif points is None:
-            raise ValueError("a history of particles needs their positions: add(..., points=...)")
+            mean, spread = _mean_and_spread([point.feasible_value for point in points])
+            self.append(Record(iteration, evaluations, best, mean, spread))
         else:
-            numbers = np.arange(len(values)) if particles is None else particles
-            number = np.full(len(values), float(iteration))
-            rows = np.column_stack([number, numbers, values, broken, points])
-            limit = max(2 * len(rows), 256 * self._limit // points.shape[1])
-        while iteration % self._stride == 0 and 0 < len(self) > limit - len(rows):
+            limit = max(2 * len(points), 256 * LIMIT // len(points[0].x))
+            self += points
+        while len(self) > limit:
             self._stride *= 2
-            kept = self._rows.all
-            self._rows = Rows(kept[kept[:, 0] % self._stride == 0])
-        if iteration % self._stride == 0 and len(rows):
-            self._rows.add(rows)
+            self[:] = [record for record in self if record.iteration % self._stride == 0]
 
     def first_value(self) -> float:
         """The best value, or the first particle's if feasible, in the first record; NaN without
         records.
         """
-        if not len(self):
+        if not self:
             return math.nan
         first = self[0]
         return first.best if isinstance(first, Record) else first.feasible_value
-
-    def __len__(self) -> int:
-        return len(self._rows.all)
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self._record, self._rows.all)
-
-    def __getitem__(self, index: int | slice) -> Any:
-        rows = self._rows.all[index]
-        return list(map(self._record, rows)) if isinstance(index, slice) else self._record(rows)
-
-    def _record(self, row: Floats) -> Record | ParticleRecord:
-        # The same NaN object as `math`'s: tuples compare it by identity, so equal histories are
-        # equal.
-        first, second, *values = (math.nan if math.isnan(n) else n for n in row[:5].tolist())
-        if self.granularity == "iteration":
-            return Record(int(first), int(second), *values)
-        return ParticleRecord(int(first), int(second), values[0], row[4:].copy(), values[1])
-
-    @property
-    def dim(self) -> int | None:
-        """Number of coordinates, if there are particles' positions."""
-        particles = self.granularity == "particles" and len(self)
-        return self._rows.all.shape[1] - PARTICLE_COLUMNS if particles else None
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` with a column per field.
@@ -208,27 +158,30 @@ class History:
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if self.granularity != "particles":
-            return list(Record._fields), [list(r) for r in self]
+            return list(Record._fields), [list(record) for record in self]
         header = ["iteration", "particle", "value", *["violation"] * self._constrained]
-        records = list(self)
-        first = [[getattr(record, name) for name in header] for record in records]
-        if self._space is None:
-            names: Sequence[str] = [f"x{i}" for i in range(self.dim or 0)]
-            points = [list(record.x) for record in records]
-        else:
-            names = self._space.names
-            named = (self._space.decode(record.x) for record in records)
-            points = [[params.get(name) for name in names] for params in named]
-        rows = [left + right for left, right in zip(first, points, strict=True)]
+        dim = len(self[0].x) if self else 0
+        names = [f"x{i}" for i in range(dim)] if self._space is None else list(self._space.names)
+        rows = []
+        for record in self:
+            row = [getattr(record, name) for name in header]
+            if self._space is None:
+                rows.append(row + list(record.x))
+            else:
+                params = self._space.decode(record.x)
+                rows.append(row + [params.get(name) for name in names])
         return [*header, *names], rows
 
     def state_dict(self) -> dict[str, Any]:
-        """Arrays and plain values for `load_state_dict`; the array is neither copied nor changed."""
-        return {
-            "history.granularity": self.granularity,
-            "history.stride": self._stride,
-            "history.rows": self._rows.all,
-        }
+        """Arrays and plain values for `load_state_dict`."""
+        rows = NONE.reshape(0, 0)
+        if self and self.granularity == "iteration":
+            rows = np.array(self, dtype=np.float64)
+        elif self:
+            numbers = [(r.iteration, r.particle, r.value, r.violation) for r in self]
+            rows = np.column_stack([np.array(numbers), np.array([r.x for r in self])])
+        saved = {"granularity": self.granularity, "stride": self._stride, "rows": rows}
+        return {f"history.{name}": value for name, value in saved.items()}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -242,16 +195,34 @@ class History:
                 f"history={self.granularity!r}, but the saved one has "
                 f"{saved['history.granularity']!r}: use that"
             )
-        self._stride = max(saved["history.stride"], 1)
         rows = saved["history.rows"]
-        self._rows = Rows(np.empty((0, 0)))
+        records: list[Any] = []
         if len(rows):
             by_iteration = self.granularity == "iteration"
             sizes = {"c": len(Record._fields)} if by_iteration else {}
             check(saved, {"history.rows": ("float64", "nc")}, sizes)
             if rows.shape[1] <= PARTICLE_COLUMNS or not np.isfinite(rows[:, :2]).all():
                 raise ValueError("history.rows holds no records")
-            self._rows = Rows(rows.copy())
+            read = _iteration_of if by_iteration else _particle_of
+            records = [read(row) for row in rows]
+        self._stride = max(saved["history.stride"], 1)
+        self[:] = records
+
+
+def _iteration_of(row: Floats) -> Record:
+    iteration, evaluations, *values = row.tolist()
+    return Record(int(iteration), int(evaluations), *map(plain, values))
+
+
+def _particle_of(row: Floats) -> ParticleRecord:
+    iteration, particle, value, violation = row[:PARTICLE_COLUMNS].tolist()
+    x = row[PARTICLE_COLUMNS:].copy()
+    return ParticleRecord(int(iteration), int(particle), plain(value), x, violation)
+
+
+def plain(value: float) -> float:
+    """A value with `math`'s NaN: tuples compare it by identity, so equal histories are equal."""
+    return math.nan if math.isnan(value) else float(value)
 
 
 def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
@@ -264,43 +235,9 @@ def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[A
         writer.writerows(rows)
 
 
-class Rows:
-    """Growing rows of numbers, (n, c), in memory that at least doubles when full: earlier results
-    of `all` stay valid.
-    """
-
-    def __init__(self, rows: Floats) -> None:
-        self._memory = rows
-        self._count = len(rows)
-
-    @property
-    def all(self) -> Floats:
-        return self._memory[: self._count]
-
-    def add(self, rows: Floats) -> None:
-        end = self._count + len(rows)
-        if end > len(self._memory):
-            memory = np.empty((max(end, 2 * self._count), rows.shape[1]))
-            if self._count:
-                memory[: self._count] = self.all
-            self._memory = memory
-        self._memory[self._count : end] = rows
-        self._count = end
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rows, for `load_state_dict`."""
-        return {"rows": self.all}
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        check(saved, {"rows": ("float64", "nc")}, {"c": self._memory.shape[1]})
-        self._memory = saved["rows"].copy()
-        self._count = len(self._memory)
-
-
-def _mean_and_spread(values: Floats) -> tuple[float, float]:
+def _mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     """Mean and standard deviation of the finite values, however large; `math.nan` without any."""
-    finite = values[np.isfinite(values)]
+    finite = np.array([value for value in values if math.isfinite(value)])
     if not finite.size:
         return math.nan, math.nan
     unit = 2.0 ** max(math.frexp(np.abs(finite).max())[1] - LARGEST_EXPONENT, 0)

@@ -3,55 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Bools, Floats
+from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.record import NONE, StateRecord, array, given
+from pyswarmopt.base.record import NONE, StateRecord, check
+from pyswarmopt.driver.call import Value
 from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.options import Problem
-from pyswarmopt.driver.problem.constraints import Breach, ranked, total
+from pyswarmopt.driver.problem.constraints import Breach, ranked
 from pyswarmopt.driver.start import same_but_rounding
-from pyswarmopt.hybrid.search import PhasedSearch
 
 # searches aim at this share of an equality's tolerance: aiming at zero from both sides would give
 # two contradicting limits, and curved ones could only be crept along. The equilibrium of White,
 # Johnson & Dantzig 1958 on a log scale, 500 calls: -47.72 of -47.76, and -46.92 with zero.
 AIM = 0.1
+SMALL = 1e-8  # gains below this share of the total gain do not count
 NOISE = (
     "; fun gave {:.6g} at x and {:.6g} when it was called there again, so it has noise and its least "
     "value is luck: say noisy=True"
 )
 
 
-class Judged(NamedTuple):
-    """Evaluations of some points, (N, D).
+class Evaluated(NamedTuple):
+    """A point, and what is known of it.
 
     Attributes:
-        costs: (N,), lower is better.
-        violations: (N,) sums of the amounts by which constraints are broken, else 0.
-        evaluated: (N,) mask of the points that count: whose cost was requested, or whose violation
-            suffices.
-        error: the error that ended the evaluation early.
-        amounts: (N, K) constraints returned by `fun`, if it returns any.
-        rows: (N, 1 + K) costs and constraints for a search with constraints.
+        x: the point, (D,), as the objective sees it.
+        cost: lower is better; (M,) of several objectives; NaN if the call failed or was not made.
+        violation: sum of the amounts by which it breaks constraints, beyond their slack.
+        amounts: constraints as the search sees them, (K,), at most 0 if met.
+        counts: whether it was called, or breaks a constraint so that it need not be.
     """
 
-    costs: Floats
-    violations: Floats
-    evaluated: Bools
-    error: Exception | None = None
-    amounts: Floats | None = None
-    rows: Floats | None = None
+    x: Floats
+    cost: Any = math.nan
+    violation: float = 0.0
+    amounts: Floats = NONE
+    counts: bool = True
 
     @property
-    def valued(self) -> Bools:
-        """(N,) mask of the evaluated points that break no constraint."""
-        return self.evaluated & (self.violations == 0)
+    def rank(self) -> tuple[bool, float, float]:
+        """Deb's order: a missing value is worst, then comes the violation, then the cost of
+        feasible points.
+
+        Violations and costs are compared separately: their sum could overflow.
+        """
+        finite = math.isfinite(self.cost)
+        cost = self.cost if finite else math.inf
+        return not finite, self.violation, 0.0 if self.violation > 0 else cost
 
 
 class Worth(NamedTuple):
@@ -63,162 +67,156 @@ class Worth(NamedTuple):
     note: str = ""
 
 
-@dataclass(repr=False, eq=False)
-class Incumbent(StateRecord):
-    """The best point so far by Deb's rules: the feasible point with least cost, else the one with
-    least violation; a point without finite cost only if there is no other.
-
-    Violations and costs are compared separately: their sum could overflow.
-
-    Attributes:
-        x: the point, (D,), as the objective sees it.
-        cost: lower is better; infinite if the value is not finite, NaN if the point was not
-            evaluated.
-        violation: 0 if feasible.
-        calls: number of calls behind it. An interrupt at any moment sees point and calls in
-            agreement.
-        amounts: constraints returned by `fun`, (K,), if it returns any.
-
-    Example:
-        >>> points, costs = np.array([[1.0], [2.0], [3.0]]), np.array([0.0, 1e301, 1.7e308])
-        >>> judged = Judged(costs, np.array([1e-9, 0.0, 0.0]), np.array([True, True, True]))
-        >>> Incumbent(np.zeros(1), math.inf, math.inf).or_better(points, judged).x.tolist()
-        [2.0]
-    """
-
-    x: Floats = given("D")
-    cost: float = math.inf
-    violation: float = 0.0
-    calls: int = field(default=0, metadata={"saved": False})
-    amounts: Floats = array("K")
-
-    def or_better(self, points: Floats, judged: Judged, calls: int = 0) -> Incumbent:
-        """The first best of the points, (n, D), that count, if strictly better than this one;
-        `calls` is the number of calls by then.
-        """
-        same = replace(self, calls=calls)
-        rows = np.flatnonzero(judged.evaluated)
-        if not rows.size:
-            return same
-        failed, violations, costs = _rank(judged.costs[rows], judged.violations[rows])
-        first = int(np.lexsort((costs, violations, failed))[0])
-        mine = _rank(np.array([self.cost]), np.array([self.violation]))
-        if [part[first] for part in (failed, violations, costs)] >= [part[0] for part in mine]:
-            return same
-        i = rows[first]
-        cost = float(judged.costs[i])
-        violation = float(judged.violations[i])
-        amounts = NONE if judged.amounts is None or failed[first] else judged.amounts[i]
-        return Incumbent(points[i].copy(), cost, violation, calls, amounts)
-
-
-def _rank(costs: Floats, violations: Floats) -> tuple[Bools, Floats, Floats]:
-    """Sorting keys of points, each (n,), in order of precedence: missing finite cost, violation,
-    cost of feasible points.
-    """
-    finite = np.isfinite(costs)
-    return ~finite, violations, np.where(violations > 0, 0.0, _worst_if_not_finite(costs))
-
-
-def _worst_if_not_finite(costs: Floats) -> Floats:
-    return np.where(np.isfinite(costs), costs, math.inf)
-
-
-class ByOrder:
-    """For searches that only compare points: infeasible points are not evaluated.
-
-    They use up budget all the same: a search without feasible points must end, too.
+class Judge:
+    """Evaluates points by constraints and objective, tells the search, and keeps the best.
 
     Args:
-        search: receives an order of points, negated if it maximises.
+        search: receives values.
         problem: gives constraints, and maps the search's positions to points.
         evaluator: calls the objective.
         sign: -1 for maximisation.
+        by_amounts: whether the search uses cost and constraints of every point. Else it receives an
+            order of the points, and infeasible ones are not called; they use up budget all the
+            same, for a search without feasible points must end, too.
+
+    Attributes:
+        best: the best point so far by `Evaluated.rank`.
+        calls: calls behind it: an interrupt at any moment sees point and calls in agreement.
     """
 
     noisy = False
 
     def __init__(
-        self, search: Any, problem: Problem, evaluator: Evaluator, sign: float = 1.0
+        self,
+        search: Any,
+        problem: Problem,
+        evaluator: Evaluator,
+        sign: float = 1.0,
+        by_amounts: bool = False,
     ) -> None:
         self._search = search
         self._evaluator = evaluator
         self._sign = sign
         self._constraints = problem.constraints
         self._coding = problem.coding
-        self.best = Incumbent(self._best_position(), math.inf, math.inf, evaluator.calls)
+        self._by_amounts = by_amounts
+        self._returned = problem.constraints.returned
+        self._calls_all = by_amounts or self._returned or not problem.constraints
+        self.calls = evaluator.calls
+        self.best = Evaluated(self._best_position(), math.inf, math.inf)
 
-    def draw(self, points: Floats) -> tuple[Floats, Bools]:
-        """Costs of points, (n, D), and a mask of evaluated ones: two arrays (n,)."""
-        values, evaluated, error = self._evaluator(points)
+    # ---- evaluation ----
+
+    def draft(self, x: Floats) -> Evaluated:
+        """A point, (D,), before its call, with its constraints unless `fun` returns them."""
+        if self._returned or not self._constraints:
+            return Evaluated(x)
+        amounts, slack = self._constraints.outside(x)
+        violation = float(np.maximum(amounts - slack, 0.0).sum())
+        return Evaluated(x, math.nan, violation, amounts - AIM * slack)
+
+    def needs_call(self, draft: Evaluated) -> bool:
+        """Whether a point is to be called."""
+        return self._calls_all or draft.violation == 0
+
+    def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
+        """A point with its value from the evaluator; None: it was not called."""
+        if value is None:
+            return draft._replace(counts=False)
+        if not self._returned:
+            return draft._replace(cost=self._sign * value)
+        row = np.atleast_1d(value)
+        cost = self._sign * float(row[0])
+        amounts = np.nan_to_num(row[1:], nan=math.inf, posinf=math.inf)
+        violation = math.inf if math.isnan(cost) else float(np.maximum(amounts, 0.0).sum())
+        return draft._replace(cost=cost, violation=violation, amounts=amounts)
+
+    def judge(self, points: Floats) -> tuple[list[Evaluated], Exception | None]:
+        """Evaluate points, (N, D); the error is the one that ends the search."""
+        judged = [self.draft(x) for x in points]
+        rows = [i for i, draft in enumerate(judged) if self.needs_call(draft)]
+        values, error = self._evaluator(points[rows])
+        for i, value in zip(rows, values, strict=True):
+            judged[i] = self.read(judged[i], value)
+        self._evaluator.skipped += len(points) - len(rows)
+        broken = any(each.violation > 0 for each in judged)
+        if error is not None and broken and self._by_amounts and not self._returned:
+            error.add_note(
+                "fun may have been called where a constraint is broken; "
+                "NonlinearConstraint(g, -inf, 0, keep_feasible=True) keeps it from there"
+            )
+        return judged, error
+
+    def draw(self, points: Floats) -> Floats:
+        """Costs of points, (n, D), called again: (n,), NaN where that failed."""
+        values, error = self._evaluator(points)
         if error is not None:
             raise error
-        return self._sign * values, evaluated
+        return np.array([math.nan if v is None else self._sign * float(v) for v in values])
 
-    def needless(self, points: Floats) -> Floats:
-        """Violations, (n,), of points, (n, D); above 0 the point need not be called."""
-        return self._constraints.violations(points)
+    # ---- telling ----
 
-    def judge_one(self, point: Floats, value: Floats | float) -> Judged:
-        """The point, (D,), with its outcome."""
-        return Judged(np.array([self._sign * value]), np.zeros(1), np.ones(1, np.bool_))
+    def tell(self, positions: Any, judged: Sequence[Evaluated]) -> None:
+        """Pass a round's outcomes to the search, and keep the best."""
+        dropped = np.array([not each.counts for each in judged])
+        self._search.tell(positions, self._values(judged), dropped=dropped, **self._rows(judged))
+        self.keep(judged)
 
-    def judge(self, points: Floats) -> Judged:
-        """Evaluate points, (N, D)."""
-        violations = self._constraints.violations(points)
-        judged = self._evaluated(points, violations, violations == 0)
-        self._evaluator.skipped += int((violations > 0).sum())
-        return judged
+    def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
+        """Pass one point's outcome to the search that handed it out, and keep the best."""
+        self._search.tell(ticket, float(self._values([judged])[0]), **self._rows([judged]))
+        self.keep([judged])
 
-    def _evaluated(self, points: Floats, violations: Floats, chosen: Bools) -> Judged:
-        """Evaluate the chosen points."""
-        costs = np.full((len(points), *self._evaluator.form.shape), math.nan)
-        evaluated = ~chosen
-        values, evaluated[chosen], error = self._evaluator(points[chosen])
-        costs[chosen] = self._sign * values
-        return Judged(costs, violations, evaluated, error)
+    def take_in(self, judged: Evaluated) -> None:
+        """Pass the outcome of an unrequested point to the search, if it accepts it."""
+        if hasattr(self._search, "take_in"):
+            position = self._coding.encode(judged.x[None])
+            self._search.take_in(position, self._values([judged]), **self._rows([judged]))
+        self.keep([judged])
 
-    def salvage(self, points: Floats, judged: Judged) -> None:
-        """Keep the best of the points evaluated before an exception."""
-        self.keep(points, judged)
+    def _values(self, judged: Sequence[Evaluated]) -> Floats:
+        """A number for each point, (N,), in the user's sense."""
+        costs = np.array([each.cost for each in judged])
+        if not self._constraints:
+            return self._sign * costs
+        order = ranked(costs, np.array([each.violation for each in judged]))
+        if self._calls_all:  # a missing cost is worst
+            order = np.where(np.isfinite(costs), order, math.inf)
+        return self._sign * order
 
-    def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
-        """Pass the points' outcomes to the search, and keep the best."""
-        values = self._sign * self.order(judged)
-        self._search.tell(positions, values, dropped=~judged.evaluated, **self._rows(judged))
-        self.keep(points, judged)
-
-    def tell_one(self, ticket: Ticket, judged: Judged) -> None:
-        """Pass one point's outcome to the search that handed it out."""
-        value = self._sign * float(self.order(judged)[0])
-        self._search.tell(ticket, value, **self._rows(judged))
-
-    def take_in(self, positions: Floats, judged: Judged) -> None:
-        """Pass the outcomes of unrequested points to the search, if it accepts them."""
-        if isinstance(self._search, PhasedSearch):
-            values = self._sign * self.order(judged)
-            self._search.take_in(positions, values, **self._rows(judged))
-
-    def _rows(self, judged: Judged) -> dict[str, Any]:
-        """Costs and constraints, for a search that uses them."""
-        return {}
-
-    def order(self, judged: Judged) -> Floats:
-        """A number for each point, (N,), lower is better."""
-        return ranked(judged.costs, judged.violations) if self._constraints else judged.costs
+    def _rows(self, judged: Sequence[Evaluated]) -> dict[str, Any]:
+        """Costs and constraints, (N, 1 + K), for a search that uses them."""
+        if not self._by_amounts:
+            return {}
+        width = max(len(each.amounts) for each in judged)
+        rows = np.full((len(judged), 1 + width), math.inf)
+        for row, each in zip(rows, judged, strict=True):
+            row[0] = each.cost if each.counts else math.inf
+            row[1 : 1 + len(each.amounts)] = each.amounts
+        return {"rows": np.where(np.isfinite(rows), rows, math.inf)}
 
     # ---- the result so far ----
 
-    def keep(self, points: Floats, judged: Judged) -> None:
-        """Keep the best of all points and of these, (n, D)."""
-        self.best = self.best.or_better(points, judged, self._evaluator.calls)
+    def keep(self, judged: Sequence[Evaluated]) -> None:
+        """Keep the best of all points and of these."""
+        best = min((each for each in judged if each.counts), key=_rank, default=self.best)
+        if best.rank < self.best.rank:
+            self.best = best._replace(x=best.x.copy())
+        self.calls = self._evaluator.calls
+
+    def salvage(self, judged: Sequence[Evaluated]) -> None:
+        """Keep the best of the points evaluated before an exception."""
+        self.keep(judged)
 
     def _best_position(self) -> Floats:
-        """The best point in the search's coordinates, (D,)."""
+        """The search's best point, (D,), as the objective sees it."""
         return self._coding.decode(np.asarray(self._search.best.x)[None])[0]
 
     def breach(self) -> Breach:
         """How far the best point breaks constraints."""
+        if self._returned:
+            amounts = NONE if self.best.rank[0] else self.best.amounts
+            return Breach.of(amounts, np.zeros(len(amounts)))
         return self._constraints.breach(self.best.x, self.best.violation)
 
     @property
@@ -252,72 +250,64 @@ class ByOrder:
 
     def state_dict(self) -> dict[str, Any]:
         """The best point."""
-        return self.best.state_dict("incumbent")
+        best = self.best
+        numbers = {"cost": float(best.cost), "violation": best.violation}
+        saved = {"x": best.x.copy(), "amounts": best.amounts.copy(), **numbers}
+        return {f"incumbent.{name}": value for name, value in saved.items()}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored."""
-        self.best = Incumbent.from_state(saved, "incumbent", {}, calls=self._evaluator.calls)
+        arrays = {"incumbent.x": ("float64", "D"), "incumbent.amounts": ("float64", "K")}
+        check(saved, arrays, {"D": len(self.best.x)})
+        check(saved, {"incumbent.cost": float, "incumbent.violation": float})
+        self.best = Evaluated(
+            saved["incumbent.x"].copy(),
+            float(saved["incumbent.cost"]),
+            float(saved["incumbent.violation"]),
+            saved["incumbent.amounts"].copy(),
+        )
+        self.calls = self._evaluator.calls
 
 
-class ByAmounts(ByOrder):
-    """As `ByOrder`, for a search that uses every point's cost and constraints."""
-
-    def needless(self, points: Floats) -> Floats:
-        return np.zeros(len(points))
-
-    def judge(self, points: Floats) -> Judged:
-        """Evaluate points, (N, D)."""
-        amounts, slack = self._constraints.amounts(points)
-        violations = total(amounts, slack)
-        judged = self._evaluated(points, violations, np.ones(len(points), np.bool_))
-        if judged.error is not None:
-            if (violations > 0).any():
-                judged.error.add_note(
-                    "fun may have been called where a constraint is broken; "
-                    "NonlinearConstraint(g, -inf, 0, keep_feasible=True) keeps it from there"
-                )
-            return judged
-        return self._shown(judged, amounts - AIM * slack)
-
-    def judge_one(self, point: Floats, value: Floats | float) -> Judged:
-        amounts, slack = self._constraints.amounts(point[None])
-        judged = super().judge_one(point, value)._replace(violations=total(amounts, slack))
-        return self._shown(judged, amounts - AIM * slack)
-
-    def _shown(self, judged: Judged, amounts: Floats) -> Judged:
-        """`judged` with costs and constraints, (N, K), as shown to the search."""
-        costs = np.where(judged.evaluated, _worst_if_not_finite(judged.costs), math.inf)
-        rows = np.column_stack([costs, amounts])
-        return judged._replace(costs=costs, rows=np.where(np.isfinite(rows), rows, math.inf))
-
-    def _rows(self, judged: Judged) -> dict[str, Any]:
-        # swarms only use the order
-        return {"rows": judged.rows} if isinstance(self._search, PhasedSearch) else {}
-
-    def order(self, judged: Judged) -> Floats:
-        """A number for each point, (N,), lower is better; a missing cost is worst."""
-        return np.where(np.isfinite(judged.costs), super().order(judged), math.inf)
+def _rank(judged: Evaluated) -> tuple[bool, float, float]:
+    return judged.rank
 
 
-class ByReturned(ByAmounts):
-    """As `ByAmounts`, for an objective that returns its constraints; for any search."""
+@dataclass(repr=False, eq=False)
+class Gains(StateRecord):
+    """The latest gain, and the total gain before it.
 
-    def judge(self, points: Floats) -> Judged:
-        values, evaluated, error = self._evaluator(points)
-        return self._read(values.reshape(len(points), -1), evaluated, error)
+    Attributes:
+        first: the first finite cost at a feasible point.
+        best: the cost at the latest gain.
+        violation: violation of the best point at the latest gain.
+        calls: calls made by then.
 
-    def judge_one(self, point: Floats, value: Floats | float) -> Judged:
-        if not np.ndim(value):  # a failed call has no constraints
-            value = np.full(self._evaluator.form.shape or (1,), value)
-        return self._read(np.reshape(value, (1, -1)), np.ones(1, np.bool_), None)
+    Example:
+        >>> gains = Gains()
+        >>> bests = [Evaluated(np.zeros(1), cost) for cost in (5.0, 3.0, 3.0 - 1e-9)]
+        >>> [gains.idle(best, calls, 20) for best, calls in zip(bests, (1, 10, 30))]
+        [False, False, True]
+    """
 
-    def breach(self) -> Breach:
-        return Breach.of(self.best.amounts, np.zeros(len(self.best.amounts)))
+    first: float = math.nan
+    best: float = math.inf
+    violation: float = math.inf
+    calls: int = 0
 
-    def _read(self, rows: Floats, evaluated: Bools, error: Exception | None) -> Judged:
-        """Judge values together with constraints, (N, 1 + K)."""
-        costs = self._sign * rows[:, 0]
-        amounts = np.nan_to_num(rows[:, 1:], nan=math.inf, posinf=math.inf)
-        violations = np.where(np.isnan(costs), math.inf, total(amounts, np.zeros(amounts.shape[1])))
-        judged = Judged(costs, violations, evaluated, error, amounts)
-        return judged if error is not None else self._shown(judged, amounts)
+    def idle(self, best: Evaluated, calls: int, patience: int) -> bool:
+        """Take in the best point after `calls` calls; return whether nothing was gained in
+        `patience` of them.
+        """
+        if self._is_gain(best):
+            self.best = best.cost
+            self.violation = best.violation
+            self.calls = calls
+            if math.isnan(self.first) and best.violation == 0:
+                self.first = best.cost
+        return calls - self.calls >= patience
+
+    def _is_gain(self, best: Evaluated) -> bool:
+        if best.violation > 0 or math.isnan(self.first):
+            return (best.violation, best.cost) < (self.violation, self.best)
+        return self.best - best.cost > SMALL * (self.first - best.cost)

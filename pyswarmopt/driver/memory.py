@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import NONE, check
+from pyswarmopt.driver.call import Value
 
 NUMBERS = 2**16  # most coordinates and values kept
-Value = Floats | float
 
 
 class Memory:
@@ -24,57 +24,35 @@ class Memory:
 
     Example:
         >>> memory = Memory()
-        >>> memory.keep(np.array([0.0, 1.0]), 3.0)
-        >>> memory.recall(np.array([-0.0, 1.0])), memory.recall(np.array([1.0, 1.0]))
-        (3.0, None)
+        >>> memory.keep(memory.key(np.array([0.0, 1.0])), 3.0)
+        >>> memory.known.get(memory.key(np.array([-0.0, 1.0])))
+        3.0
     """
 
     def __init__(self, canonical: Callable[[Floats], Floats] | None = None) -> None:
         self._canonical = canonical
-        self._known: dict[bytes, Value] = {}
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def keys(self, points: Floats) -> list[bytes]:
-        """A key for each point, (n, D), equal for points that the objective cannot distinguish."""
-        same = points if self._canonical is None else np.array(list(map(self._canonical, points)))
-        return [x.tobytes() for x in same + 0.0]  # -0 is 0
+        self.known: dict[bytes, Value] = {}
 
     def key(self, x: Floats) -> bytes:
-        """The key of a point, (D,)."""
-        return self.keys(x[None])[0]
+        """A key of a point, (D,), equal for points that the objective cannot distinguish."""
+        same = x if self._canonical is None else self._canonical(x)
+        return (same + 0.0).tobytes()  # -0 is 0
 
-    def recall(self, x: Floats) -> Value | None:
-        """The value at x, (D,); NaN for a failed call, None if unknown."""
-        return self.recall_key(self.key(x))
-
-    def recall_key(self, key: bytes) -> Value | None:
-        """As `recall`, for the point with this key."""
-        return self._known.get(key)
-
-    def keep(self, x: Floats, value: Value) -> None:
-        """Store the value at x, (D,), replacing the oldest if there are too many."""
-        self.keep_key(self.key(x), value)
-
-    def keep_key(self, key: bytes, value: Value) -> None:
-        """As `keep`, for the point with this key."""
-        known = self._known
+    def keep(self, key: bytes, value: Value) -> None:
+        """Store the value of the point with this key, NaN if the call failed; the oldest goes if
+        there are too many.
+        """
+        known = self.known
         known[key] = value
         if len(known) * (len(key) // 8 + 1) > NUMBERS:
             del known[next(iter(known))]
 
-    def keep_all(self, points: Floats, values: Iterable[Value]) -> None:
-        """Store many, (n, D)."""
-        for x, value in zip(points, values, strict=True):
-            self.keep(x, value)
-
     def state_dict(self) -> dict[str, Any]:
         """Arrays for `load_state_dict`."""
-        points = (
-            np.frombuffer(b"".join(self._known)).reshape(len(self), -1) if self._known else NONE
-        )
-        return {"memory.points": points, "memory.values": _rows(list(self._known.values()))}
+        points: Floats = NONE
+        if self.known:
+            points = np.frombuffer(b"".join(self.known)).reshape(len(self.known), -1)
+        return {"memory.points": points, "memory.values": _rows(list(self.known.values()))}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`; other entries of `saved` are ignored.
@@ -88,17 +66,15 @@ class Memory:
         if len(values):
             check(saved, {"memory.points": ("float64", "nD")}, {"n": len(values)})
         rows = values[:, 0].tolist() if values.shape[1] == 1 else list(values.copy())
-        self._known = dict(zip((x.tobytes() for x in points), rows, strict=True))
+        self.known = dict(zip((x.tobytes() for x in points), rows, strict=True))
 
 
 def _rows(values: Sequence[Value]) -> Floats:
     """Values, (n, v), padded with NaN where one has fewer numbers, as after a failed call."""
-    if {*map(type, values)} <= {float, np.float64}:  # the usual case, a hundred times faster
-        return np.array(values, dtype=np.float64).reshape(len(values), 1)
-    alike: Any = values
-    if {*map(type, values)} == {np.ndarray} and len({value.shape for value in alike}) == 1:
-        return np.array(values, dtype=np.float64).reshape(len(values), -1)
-    rows = np.full((len(values), max(map(np.size, values))), math.nan)
-    for row, value in zip(rows, values, strict=True):
-        row[: np.size(value)] = value
-    return rows
+    try:
+        return np.array(values, dtype=np.float64).reshape(len(values), -1 if values else 1)
+    except ValueError:  # of several lengths
+        rows = np.full((len(values), max(map(np.size, values))), math.nan)
+        for row, value in zip(rows, values, strict=True):
+            row[: np.size(value)] = value
+        return rows

@@ -8,7 +8,7 @@ import numbers
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,7 @@ from pyswarmopt.base.inputs import as_limit, as_seed
 from pyswarmopt.driver.call import Objective
 from pyswarmopt.driver.evaluation import OnError
 from pyswarmopt.driver.history import Granularity
-from pyswarmopt.driver.problem.constraints import (
-    EQUALITY_TOLERANCE,
-    Constraints,
-    returned_row,
-    total,
-)
+from pyswarmopt.driver.problem.constraints import EQUALITY_TOLERANCE, Constraints, returned_row
 from pyswarmopt.driver.problem.encoding import Coding, check_inside, make_coding
 from pyswarmopt.driver.start import Known, KnownPoints, Start, known_points, starting_points
 from pyswarmopt.parts.bounds import read_bounds
@@ -62,12 +57,11 @@ class CallArguments(ProblemArguments, total=False):
     """Those of `minimize` and `minimize_multi`, which call the function."""
 
     workers: int | Executor
-    vectorized: bool | Literal["auto"]
+    vectorized: bool
     callback: Callback | None
     on_error: OnError
     checkpoint: str | os.PathLike[str] | None
     noisy: bool
-    history: Granularity | None
     timeout: float | None
     evaluation_timeout: float | None
 
@@ -76,6 +70,7 @@ class Arguments(GoalArguments, CallArguments, total=False):
     """Those of `minimize` and `maximize`, beside fun, bounds, recipe and population."""
 
     max_iter: int | None
+    history: Granularity | None
     progress: bool
     asynchronous: bool
     args: tuple[Any, ...]
@@ -99,7 +94,7 @@ class Options:
     target: float | None = None
     seed: int | np.random.Generator | None = None
     workers: int | Executor = 1
-    vectorized: bool | Literal["auto"] = "auto"
+    vectorized: bool = False
     callback: Callback | None = None
     x0: Start | None = None
     progress: bool = False
@@ -175,8 +170,7 @@ class Problem:
             return points
         rows = values.reshape(len(points), -1)
         costs = -rows[:, 0] if maximize else rows[:, 0]
-        amounts = rows[:, 1:]
-        violations = total(amounts, np.zeros(amounts.shape[1]))
+        violations = np.maximum(rows[:, 1:], 0.0).sum(axis=1)
         if not self.constraints.returned:
             violations = self.constraints.violations(points)
         order = np.lexsort((costs, violations))
@@ -198,20 +192,20 @@ def read_problem(arguments: Options) -> tuple[Options, Problem]:
         TypeError: see `Space`.
         ValueError: see `Space`; or inconsistent options.
     """
+    if callable(arguments.bounds) and not callable(arguments.fun):
+        raise ValueError("fun and bounds are exchanged: use minimize(fun, bounds)")
     options, space = _in_coordinates(arguments)
     start = None if options.x0 is None else starting_points(options.x0, space)
     bounds = read_bounds(options.bounds, None if start is None else start.shape[1])
     if start is not None:
         check_inside(start, *bounds)
-    known = known_points(options.known, space, len(bounds[0]))
-    check_inside(known.points, *bounds, "known[0]")
-    if len(known.points) and options.noisy:
-        raise ValueError("noisy=True and known=: single draws are no means; begin at them by x0=")
     tolerance = float(options.equality_tolerance)
     constraints = Constraints(options.constraints, len(bounds[0]), space, tolerance)
     if constraints.returned:
         options = _with_returned(options)
-    known = known.with_constraints(constraints.returned)
+    known = known_points(options.known, space, bounds, constraints.returned)
+    if len(known.points) and options.noisy:
+        raise ValueError("noisy=True and known=: single draws are no means; begin at them by x0=")
     rounded = None if space is None else space.rounded
     coding = make_coding(bounds, options.integrality, options.categorical, rounded)
     identity = {
@@ -235,9 +229,9 @@ def _with_returned(options: Options) -> Options:
             "noisy=True and constraints='returned': bests are means, but constraints have none; give "
             "constraints without noise as functions"
         )
-    if options.vectorized is True:
+    if options.vectorized:
         raise ValueError("constraints='returned' and vectorized=True: fun takes one point then")
-    return replace(options, fun=functools.partial(returned_row, options.fun), vectorized=False)
+    return replace(options, fun=functools.partial(returned_row, options.fun))
 
 
 def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
@@ -263,15 +257,15 @@ def _in_coordinates(options: Options) -> tuple[Options, Space | None]:
     from pyswarmopt.driver.problem.space import Space
 
     space = Space(options.space)
-    many = options.vectorized is True
-    on_dicts = functools.partial(_call_on_dicts, options.fun, space)
+    fun: Objective = functools.partial(_call_on_dicts, options.fun, space)
+    if not options.vectorized:
+        fun = space.named(options.fun)
     return replace(
         options,
-        fun=on_dicts if many else space.named(options.fun),
+        fun=fun,
         bounds=space.bounds,
         integrality=space.integrality,
         categorical=space.categorical,
-        vectorized=many,
     ), space
 
 

@@ -11,7 +11,7 @@ Johnston & Zhang 2014, Swarm Evol. Comput. 17, compare the variants.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import check
-from pyswarmopt.driver.judge import ByOrder, Incumbent, Judged, Worth
+from pyswarmopt.driver.judge import Evaluated, Judge, Worth
 from pyswarmopt.driver.problem.constraints import INFEASIBLE
 
 # most evaluations for choosing the result of a noisy search, and for reporting it
@@ -106,13 +106,13 @@ def allocate(means: Floats, variances: Floats, counts: Ints, budget: int) -> Int
     return whole
 
 
-class ByMeans(ByOrder):
-    """As `ByOrder`, for a swarm on a noisy objective: its bests are sample means, kept for one
+class ByMeans(Judge):
+    """As `Judge`, for a swarm on a noisy objective: its bests are sample means, kept for one
     population.
 
     Args:
         swarm: swarm with the bests.
-        more: arguments of `ByOrder`.
+        more: arguments of `Judge`.
         target: value to stop at; None: no target.
     """
 
@@ -130,32 +130,36 @@ class ByMeans(ByOrder):
         """Evaluations of the point x, (D,)."""
         return self._samples.get(x.tobytes()) or Sample(x.copy())
 
-    def judge(self, points: Floats) -> Judged:
+    def judge(self, points: Floats) -> tuple[list[Evaluated], Exception | None]:
         """Take a first draw of each new point, draw some again, and give the swarm its bests'
         means.
         """
-        judged = super().judge(points)
-        if judged.error is not None:
-            return judged
-        candidates = judged.valued
+        judged, error = super().judge(points)
+        if error is not None:
+            return judged, error
         bests = self._bests()
-        self._take(points[candidates], judged.costs[candidates])  # beside the last round's bests
+        for each in judged:  # beside the last round's bests
+            if each.counts and each.violation == 0:
+                self._take(each.x[None], [each.cost])
         try:
             self._spend(math.ceil(SHARE_AGAIN * len(points)))
         except Exception as error:  # the user's objective may raise anything
-            return judged._replace(error=error)
+            return judged, error
         self._revise(bests)
-        means = np.array([self.sample(x).mean for x in points])
-        return judged._replace(costs=np.where(candidates, means, judged.costs))
+        means = [self.sample(each.x) for each in judged]
+        return [
+            each._replace(cost=sample.mean) if sample.n else each
+            for each, sample in zip(judged, means, strict=True)
+        ], None
 
-    def keep(self, points: Floats, judged: Judged) -> None:
+    def keep(self, judged: Sequence[Evaluated]) -> None:
         """Draw the best until the target is certain, then keep the samples of the swarm's bests."""
         self._decide()
         self._look()
         kept = {x.tobytes() for x in [*self._bests(), self._best_position()]}
         self._samples = {key: sample for key, sample in self._samples.items() if key in kept}
 
-    def salvage(self, points: Floats, judged: Judged) -> None:
+    def salvage(self, judged: Sequence[Evaluated]) -> None:
         """Leave the best unchanged: single draws say little."""
 
     def _look(self) -> None:
@@ -166,7 +170,8 @@ class ByMeans(ByOrder):
         if self._constraints and cost > INFEASIBLE:
             cost = math.nan
             violation = float(self._constraints.violations(x[None])[0])
-        self.best = Incumbent(x, cost, violation, self._evaluator.calls)
+        self.best = Evaluated(x, cost, violation)
+        self.calls = self._evaluator.calls
 
     def _decide(self) -> None:
         """Draw a best that seems to reach the target until that is certain; a small swarm draws
@@ -208,8 +213,8 @@ class ByMeans(ByOrder):
             return super().final_worth(scale)
         x = self.best.x
         sample = Sample(x)
-        costs, evaluated = self.draw(np.tile(x, (self._final_draws(), 1)))
-        for cost in costs[evaluated & np.isfinite(costs)]:
+        costs = self.draw(np.tile(x, (self._final_draws(), 1)))
+        for cost in costs[np.isfinite(costs)]:
             sample = sample.add(float(cost))
         return self._mean(sample if sample.n > 1 else self.sample(x))
 
@@ -232,14 +237,14 @@ class ByMeans(ByOrder):
     def _bests(self) -> Floats:
         return self._coding.decode(np.asarray(self._search.personal_bests))
 
-    def _take(self, points: Floats, costs: Floats) -> None:
+    def _take(self, points: Floats, costs: Sequence[float] | Floats) -> None:
         for x, cost in zip(points, costs, strict=True):
             self._samples[x.tobytes()] = self.sample(x).add(float(cost))
 
     def _take_again(self, points: Floats) -> None:
         """Draw known points once more; a failed draw says nothing about the mean of the others."""
-        costs, evaluated = self.draw(points)
-        drawn = evaluated & np.isfinite(costs)
+        costs = self.draw(points)
+        drawn = np.isfinite(costs)
         self._take(points[drawn], costs[drawn])
 
     def _spend(self, budget: int) -> None:
@@ -301,11 +306,12 @@ class ByProcess(ByMeans):
     def _look(self) -> None:
         x = self._best_position()
         sample = self.sample(x)
-        self.best = Incumbent(x, sample.mean if sample.n else math.inf, 0.0, self._evaluator.calls)
+        self.best = Evaluated(x, sample.mean if sample.n else math.inf)
+        self.calls = self._evaluator.calls
 
-    def _take(self, points: Floats, costs: Floats) -> None:
+    def _take(self, points: Floats, costs: Sequence[float] | Floats) -> None:
         super()._take(points, costs)
-        self._search.take_draws(self._coding.encode(points), costs)
+        self._search.take_draws(self._coding.encode(points), np.asarray(costs))
 
     def _revise(self, bests: Floats) -> None:
         """Do nothing: the search knows the draws."""

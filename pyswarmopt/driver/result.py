@@ -12,7 +12,6 @@ import numpy as np
 from pyswarmopt import __version__
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import counted
-from pyswarmopt.driver.form import FIRST_TRY
 from pyswarmopt.driver.history import History, ParticleRecord
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.parts import stopping
@@ -42,6 +41,7 @@ MESSAGES = {
 STATUSES = {
     stopping.Target.reason: "target",
     "callback": "callback",
+    TIMEOUT: "time",
     stopping.Patience.reason: "converged",
     EXHAUSTED: "exhausted",
 }
@@ -82,8 +82,8 @@ class Result(Mapping[str, Any]):
         seed: the search's seed; None if none was given.
         version: version of pyswarmopt.
         status: how the search stands, in a word. "target": that was reached. "converged": nothing
-            was gained any more. "exhausted": every point was evaluated. "budget": evaluations,
-            iterations or time were used up, and more might gain something. "infeasible": no
+            was gained any more. "exhausted": every point was evaluated. "budget", "time":
+            evaluations or iterations, or the time, were used up, and more might gain something. "infeasible": no
             feasible point was found. "failed": no finite value was. "callback", "interrupted"
             (Ctrl-C), "exception": what ended it. "running": it goes on.
         failures: calls that raised an error which `on_error` forgave, by its type and first message,
@@ -136,6 +136,14 @@ class Result(Mapping[str, Any]):
         if self.space is None:
             return np.array([r.x for r in records]), values
         return [self.space.decode(r.x) for r in records], values
+
+    def known(self) -> tuple[Any, Floats]:
+        """The evaluated points and values, for ``known=`` of another search; only the best one if
+        the others were not kept.
+        """
+        if self.history.granularity == "particles":
+            return self.evaluated(feasible=False)
+        return [self.x] if self.params is None else [self.params], np.array([self.fun])
 
     def coordinates(self) -> Floats:
         """The coordinates of the evaluated points, (n, D), as searched: logarithms, indices of
@@ -228,7 +236,7 @@ def lines(values: Mapping[str, Any]) -> str:
 def keep_in(error: Exception, result: Any) -> None:
     """Attach the result so far to an exception, as its `result`."""
     vars(error)["result"] = result
-    if result.nfev > FIRST_TRY or np.isfinite(result.fun).any():
+    if result.nfev > 1 or np.isfinite(result.fun).any():
         error.add_note(
             f"the search so far, {result.nfev} evaluations, is the attribute `result` of this "
             "exception"

@@ -1,136 +1,378 @@
-"""One search, behind `minimize` and `maximize`: its algorithm, limits and result."""
+"""One search: ask, evaluate, tell, record, call back, until there is a reason to stop.
+
+`minimize`, `maximize` and `Study` run on it; `pyswarmopt.driver.multi` has the one for fronts.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import sys
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats, Ints
+from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.words import counted, without_addresses
-from pyswarmopt.driver.algorithm import algorithm, make_optimizer, warn_of_idle_workers
-from pyswarmopt.driver.gains import Gains
-from pyswarmopt.driver.history import Granularity, History
-from pyswarmopt.driver.judge import ByAmounts, ByOrder, ByReturned, Judged
-from pyswarmopt.driver.loop import Loop, Reasons
-from pyswarmopt.driver.options import Options, Problem
-from pyswarmopt.driver.result import FAILED, INTERRUPTED, Result, failed_calls, message, status
+from pyswarmopt.driver.algorithm import algorithm, idle_workers, make_optimizer
+from pyswarmopt.driver.call import Value
+from pyswarmopt.driver.evaluation import Evaluator
+from pyswarmopt.driver.history import History, ParticleRecord, plain
+from pyswarmopt.driver.judge import Evaluated, Gains, Judge
+from pyswarmopt.driver.memory import Memory
+from pyswarmopt.driver.options import Options, Problem, read_problem
+from pyswarmopt.driver.result import (
+    EXHAUSTED,
+    FAILED,
+    INTERRUPTED,
+    TIMEOUT,
+    Result,
+    failed_calls,
+    keep_in,
+    message,
+    status,
+    wants_to_stop,
+)
 from pyswarmopt.driver.start import ROUNDING, check_value
-from pyswarmopt.hybrid.search import PhasedSearch
+from pyswarmopt.driver.workers import number_of_workers
 from pyswarmopt.parts.stopping import Patience
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pyswarmopt.algorithms.recipe import Recipe
+    from pyswarmopt.base.checkpoint import Writer
 
+Reasons = dict[str, float]
 CONFIRMED_FROM = 50  # from this many evaluations on, one is reserved for the result
+IDLE = 1000  # after this many known points in a row nothing new is expected
+AGAIN = 1.0  # seconds; a second Ctrl-C within them ends the program, not only its search
 BAR = 20  # characters in the progress bar
+UNASKED = -1  # particle number of an unrequested point
 LINES = 10  # of progress in a file, which does not go back to the start of its line
+_interrupted = {"at": -math.inf}  # by `time.monotonic`, the latest Ctrl-C
 
 
-class Search(Loop[Result]):
+class Search:
     """One search; all options are checked before the first evaluation.
 
+    The result so far is never lost: exceptions carry it, Ctrl-C returns it.
+
+    Args:
+        arguments: of `minimize`.
+        maximize: whether larger values are better.
+        told: whether values are told, and there is no function to call.
+
+    Attributes:
+        advice: what the user should know before it runs; empty if there is nothing.
+
     Raises:
-        ValueError: invalid options.
+        ValueError: options that do not make sense.
     """
 
-    def __init__(self, arguments: Options, maximize: bool) -> None:
-        super().__init__(arguments)
-        recipe = algorithm(self._options, self._problem)
-        self._algorithm = "default" if recipe is None else recipe.name
-        self._recipe = "" if recipe is None else str(recipe)
-        self._options = options = _with_limit(self._options, self._problem, recipe)
-        # lower costs are better
-        self._maximize = maximize
-        self._sign = -1.0 if maximize else 1.0
-        self._history = self._make_history()
+    def __init__(
+        self, arguments: Options, maximize: bool = False, told: bool = False
+    ) -> None:
+        self._began = time.monotonic()
+        self._told = told
+        self._options, self.problem = read_problem(arguments)
+        timeout = self._options.timeout
+        self._timeout = math.inf if timeout is None else timeout
+        self._sign = -1.0 if maximize else 1.0  # lower costs are better
+        self._identity = dict(self.problem.identity)
+        self._distinct = self.problem.coding.count  # points
+        self._checkpoint: Writer | None = None
+        if self._options.checkpoint is not None:
+            # imported on use: it takes as long as a short search
+            from pyswarmopt.base.checkpoint import Writer, checked_path
+
+            self._checkpoint = Writer(checked_path(self._options.checkpoint))
         self._gains = Gains()
         self._lines = 0  # of progress, so far
+        self._record: list[ParticleRecord] = []  # of the iteration under way
+        self._pending: dict[Any, list[Ticket]] = {}  # calls under way, by their points' keys
+        self._again: list[Ticket] = []  # under way when the checkpoint was written
+        self.advice = ""
+        self._make(maximize)
+        if told:
+            self._identity["study"] = True
+        if self._options.asynchronous:
+            self._check_asynchronous()
+
+    def _make(self, maximize: bool) -> None:
+        """Algorithm, evaluator, judge and history."""
+        workers = number_of_workers(self._options.workers)
+        recipe = algorithm(self._options, self.problem, workers)
+        default = recipe is None
+        self._phased = default
+        self._algorithm = "default" if recipe is None else recipe.name
+        self._recipe = "" if recipe is None else str(recipe)
+        self._options = options = _with_limit(self._options, self.problem, recipe)
         limit = math.inf if options.max_evals is None else options.max_evals
-        self._evaluator = self._make_evaluator(limit)
         # not for a named recipe: a swarm's last iteration would be cut
-        unsure = recipe is None and not options.noisy
-        self._evaluator.confirms = unsure and limit >= CONFIRMED_FROM
-        self._swarm = make_optimizer(options, self._problem, recipe, maximize)
-        if recipe is None:
-            warn_of_idle_workers(self._swarm, options, self._evaluator.workers.count)
-        self._judge = self._make_judge(by_order=recipe is not None)
+        confirms = default and not options.noisy and limit >= CONFIRMED_FROM and not self._told
+        self.evaluator = self._make_evaluator(limit, confirms)
+        self._swarm: Any = make_optimizer(options, self.problem, recipe, maximize)
+        if default:
+            self.advice = idle_workers(self._swarm, options, workers)
+        self._judge = self._make_judge()
+        space = self.problem.space
+        granularity = options.history or ("iteration" if space is None else "particles")
+        self._history = History(granularity, space, bool(self.problem.constraints))
         self._identity |= {
             "recipe": self._algorithm,
-            "population": options.population if recipe is None else len(self._swarm.positions),
+            "population": options.population if default else len(self._swarm.positions),
             "maximize": maximize,
             "noisy": options.noisy,
         }
         if recipe is not None and recipe.options is None:  # two user recipes may have the same name
             self._identity["parts"] = without_addresses(self._recipe)
 
-    def _make_history(self) -> History:
-        """History of every evaluation, if requested or if parameters have names."""
-        space = self._problem.space
-        usual: Granularity = "iteration" if space is None else "particles"
-        constrained = bool(self._problem.constraints)
-        return History(self._options.history or usual, space=space, constrained=constrained)
+    def _make_evaluator(
+        self, max_evals: float, confirms: bool = False, outputs: int | None = None
+    ) -> Evaluator:
+        options = self._options
+        memory = None if options.noisy else Memory(self.problem.canonical)
+        if memory is not None:
+            for x, value in zip(*self.problem.known, strict=True):
+                memory.keep(memory.key(x), value)
+        return Evaluator(
+            options.fun,
+            options.vectorized,
+            options.workers,
+            options.on_error,
+            max_evals,
+            outputs,
+            self.problem.constraints.returned,
+            memory,
+            confirms,
+            self._began + self._timeout,
+            options.evaluation_timeout,
+            rounds=not options.asynchronous,
+        )
 
-    def _make_judge(self, by_order: bool) -> ByOrder:
-        given = self._swarm, self._problem, self._evaluator, self._sign
+    def _make_judge(self) -> Judge:
+        given = self._swarm, self.problem, self.evaluator, self._sign
         if self._options.noisy:
             # imported on use, for a faster start of searches
             from pyswarmopt.driver.resampling import ByMeans, ByProcess
 
-            judge = ByProcess if isinstance(self._swarm, PhasedSearch) else ByMeans
+            judge = ByProcess if self._phased else ByMeans
             return judge(*given, target=self._options.target)
-        if self._problem.constraints.returned:
-            return ByReturned(*given)
-        by_order = by_order or not self._problem.constraints
-        return ByOrder(*given) if by_order else ByAmounts(*given)
+        return Judge(*given, by_amounts=self._phased and bool(self.problem.constraints))
+
+    def _check_asynchronous(self) -> None:
+        if self._options.noisy:
+            raise ValueError(
+                "asynchronous=True cannot be noisy=True: bests are evaluated again after whole "
+                "iterations"
+            )
+        if self._options.vectorized:
+            raise ValueError(
+                "asynchronous=True evaluates one point at a time: fun cannot be vectorized=True"
+            )
+        self._identity["asynchronous"] = True
 
     # ---- the loop ----
 
-    def _ask(self) -> Any:
-        self._iteration = self._swarm.rounds
-        x = super()._ask()
-        self._evaluator.afresh = self._calls_again
-        return x
+    def run(self) -> Any:
+        """Search until there is a reason to stop, Ctrl-C included; the result."""
+        try:
+            if self._checkpoint is not None and os.path.lexists(self._checkpoint.path):
+                self.load(self._checkpoint.path)
+                self._check_objective(self._checkpoint.path)
+            return self._run()
+        except KeyboardInterrupt:
+            self._show_progress(end="\n")
+            now = time.monotonic()
+            if now - _interrupted["at"] < AGAIN:
+                raise
+            _interrupted["at"] = now
+            self.evaluator.calls = self._judge.calls
+            return self._result({INTERRUPTED: 1.0})
+        finally:
+            if self._checkpoint is not None:
+                self._checkpoint.flush()
 
-    @property
-    def _calls_again(self) -> bool:
-        """Whether to call the requested points although they are known."""
-        return isinstance(self._swarm, PhasedSearch) and self._swarm.calls_again
+    def _run(self) -> Any:
+        callback = self._options.callback
+        try:
+            with self.evaluator.workers:
+                stop = self.reasons()
+                while not stop:
+                    self._iterate()
+                    stop = self.reasons()
+                    if callback is not None and wants_to_stop(callback, self._result(stop)):
+                        stop = {**stop, "callback": 1.0}
+                result = self._result(self._finish(stop), final=True)
+                self._show_progress(end="\n")
+                return result
+        except Exception as error:
+            self._write_record(self._swarm.rounds)
+            keep_in(error, self._result({FAILED: 1.0}))
+            raise
 
-    def _note(self, points: Floats, judged: Judged) -> None:
-        rows = np.flatnonzero(judged.evaluated)
-        values = self._sign * judged.costs[rows]
-        self._add(self._iteration, values, points[rows], rows, judged.violations[rows])
+    def _iterate(self) -> None:
+        """One iteration, in a round or one by one."""
+        if self._options.asynchronous:
+            self._one_by_one()
+            return
+        iteration = self._swarm.rounds
+        x = self._swarm.ask()
+        points = self.problem.coding.decode(np.array(x))
+        self.evaluator.afresh = self._swarm.calls_again if self._phased else False
+        judged, error = self._judge.judge(points)
+        for row, each in enumerate(judged):
+            self._note(row, each)
+        if error is not None:
+            self._judge.salvage(judged)
+            self._write_record(iteration)
+            raise error
+        self._judge.tell(x, judged)
+        self._write_record(iteration)
+        self._write_down()
 
-    def _add(
-        self, iteration: int, values: Floats, points: Floats, particles: Ints, violations: Floats
-    ) -> None:
-        calls = self._evaluator.calls
-        best = self._judge.value
-        # without a finite value an infeasible point was not called
-        called = np.where((violations == 0) | np.isfinite(values), values, math.nan)
-        self._history.add(iteration, calls, best, called, points, particles, violations)
+    def _one_by_one(self) -> None:
+        """As many evaluations as there are particles, of any particles: a free worker gets a point
+        at once. Calls under way at the end continue into the next iteration.
+        """
+        swarm = self._swarm
+        began = swarm.rounds
+        while swarm.rounds == began and not swarm.stop():
+            ticket = self.next_ticket() if self.evaluator.free else None
+            if ticket is not None:
+                x = self.problem.coding.decode(np.asarray(ticket.x)[None])[0]
+                if not self.answers(ticket, x) and self.hand_out(ticket, x):
+                    self.evaluator.workers.send(self.evaluator.key(x), x)
+            elif self.evaluator.workers.busy:
+                self._hear()
+            else:
+                break  # budget or time is used up
+
+    def next_ticket(self) -> Ticket | None:
+        ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
+        return ticket
+
+    def answers(self, ticket: Ticket, x: Floats) -> bool:
+        """Whether the point, (D,), needs no call; it is then told."""
+        draft = self._judge.draft(x)
+        self.evaluator.afresh = self._swarm.calls_again if self._phased else False
+        if not self._judge.needs_call(draft):
+            self.evaluator.skipped += 1
+            self._tell_one(ticket, draft)
+            return True
+        known = self.evaluator.recall(self.evaluator.key(x))
+        if known is not None:
+            self._tell_one(ticket, self._judge.read(draft, known))
+        return known is not None
+
+    def hand_out(self, ticket: Ticket, x: Floats) -> bool:
+        """Note that a point is under way; whether it is the only one: equal ones are told together."""
+        alike = self._pending.setdefault(self.evaluator.key(x), [])
+        alike.append(ticket)
+        return len(alike) == 1
+
+    def _hear(self) -> None:
+        """Wait for one answer and take it in."""
+        key, x, value = self.evaluator.hear()
+        self.evaluator.learn(key, value)
+        judged = self._judge.read(self._judge.draft(x), value)
+        for ticket in self._pending.pop(key):
+            self._tell_one(ticket, judged)
+
+    def take(self, x: Floats, value: Value) -> list[Ticket]:
+        """Take in the value of a point, (D,), that was called elsewhere, asked for or not; the
+        tickets that it answers.
+        """
+        self.evaluator.calls += 1
+        key = self.evaluator.key(x)
+        self.evaluator.learn(key, value)
+        judged = self._judge.read(self._judge.draft(x), value)
+        tickets = self._pending.pop(key, [])
+        for ticket in tickets:
+            self._tell_one(ticket, judged)
+        if not tickets:
+            self._judge.take_in(judged)
+            self._note(UNASKED, judged)
+        self._write_record(self._swarm.rounds)
+        return tickets
+
+    def expect_together(self, count: int) -> None:
+        """Have the default search propose this many points at a time, if it proposes any itself."""
+        if self._phased:
+            self._swarm.expect_together(count)
+
+    def _tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
+        iteration = self._swarm.rounds
+        self._judge.tell_one(ticket, judged)
+        self._note(ticket.particle, judged)
+        if self._swarm.rounds > iteration:
+            self._write_record(iteration)
+            self._write_down()
+
+    def _finish(self, stop: Reasons) -> Reasons:
+        """Wait for calls under way, which are paid for; the reasons to stop afterwards."""
+        if not (self.evaluator.workers.busy or self._record):
+            return stop
+        while self.evaluator.workers.busy:
+            self._hear()
+        self._write_record(self._swarm.rounds)
+        self._write_down()
+        return {**self.reasons(), **stop}
 
     def reasons(self) -> Reasons:
+        """Reasons to stop; empty to go on."""
         reasons: Reasons = self._swarm.stop() | self._ends()
-        if self._options.max_evals is not None and self._evaluator.left == 0:
+        if self._options.max_evals is not None and self.evaluator.left == 0:
             reasons["max_evals"] = self._options.max_evals
-        if self._gains.idle(self._judge.best, self._evaluator.calls, self._options.patience):
-            reasons[Patience.reason] = self._options.patience or 0
+        patience = self._options.patience
+        if patience and self._gains.idle(self._judge.best, self.evaluator.calls, patience):
+            reasons[Patience.reason] = patience
         return reasons | self._judge.reached()
+
+    def _ends(self) -> Reasons:
+        """Reasons to stop common to all searches: no time, or no new points."""
+        reasons: Reasons = {}
+        elapsed = time.monotonic() - self._began
+        if elapsed >= self._timeout:
+            reasons[TIMEOUT] = elapsed
+        memory = self.evaluator.memory
+        knows_all = memory is not None and len(memory.known) >= self._distinct
+        if self.evaluator.idle >= IDLE or knows_all:
+            reasons[EXHAUSTED] = self.evaluator.calls
+        return reasons
+
+    # ---- what is shown and written ----
+
+    def _note(self, particle: int, judged: Evaluated) -> None:
+        """Keep an evaluation for the history."""
+        if judged.counts:
+            value = plain(self._sign * judged.cost)
+            record = ParticleRecord(0, particle, value, judged.x, judged.violation)
+            self._record.append(record)
+
+    def _write_record(self, iteration: int) -> None:
+        """Record the evaluations of an iteration."""
+        points = [record._replace(iteration=iteration) for record in self._record]
+        self._record = []
+        self._history.add(iteration, self.evaluator.calls, self._judge.value, points)
+
+    def _write_down(self) -> None:
+        """Save and show an iteration."""
+        if self._checkpoint is not None:
+            self._checkpoint.keep(self._state())
+        self._show_progress()
 
     def _show_progress(self, end: str = "") -> None:
         if not self._options.progress:
             return
         share = self._share()
-        best = f"evaluations {self._evaluator.calls}  best {self._judge.value:.6g}"
-        line = _bar(share, self._elapsed()) + best
+        best = f"evaluations {self.evaluator.calls}  best {self._judge.value:.6g}"
+        line = _bar(share, time.monotonic() - self._began) + best
         if sys.stderr.isatty():
             sys.stderr.write(f"\r{line:<78}{end}")
         elif int(share * LINES) > self._lines or (end and share < 1):
@@ -141,31 +383,35 @@ class Search(Loop[Result]):
     def _share(self) -> float:
         """Share of the nearest limit that is used up, from 0 to 1."""
         options = self._options
-        used = self._evaluator.calls + self._evaluator.skipped
-        share = self._elapsed() / self._timeout
+        used = self.evaluator.calls + self.evaluator.skipped
+        share = (time.monotonic() - self._began) / self._timeout
         for done, limit in (used, options.max_evals), (self._swarm.iteration, options.max_iter):
             share = max(share, done / limit if limit else 0.0)
         return min(share, 1.0)
 
     # ---- the result ----
 
-    def _result(self, stop: Reasons, final: bool = False) -> Result:
+    def result(self) -> Any:
+        """The result so far."""
+        return self._result(self.reasons())
+
+    def _result(self, stop: Reasons, final: bool = False) -> Any:
         judge = self._judge
-        space = self._problem.space
+        space = self.problem.space
         worth = judge.final_worth(self._history.first_value()) if final else judge.worth()
         x = judge.best.x
         fun = worth.fun
         breach = judge.breach()
         finite = math.isfinite(fun)
-        failures = dict(self._evaluator.failures)
+        failures = dict(self.evaluator.failures)
         result = Result(
             x=x.copy(),  # a callback may change it
             fun=fun,
-            nfev=self._evaluator.calls,
+            nfev=self.evaluator.calls,
             nit=self._swarm.iteration,
             success=finite and breach.feasible and self._succeeded(stop, fun),
             message=message(stop, finite, breach)
-            + failed_calls(failures, self._evaluator.calls)
+            + failed_calls(failures, self.evaluator.calls)
             + self._digits(fun)
             + worth.note,
             stop=stop,
@@ -176,7 +422,7 @@ class Search(Loop[Result]):
             algorithm=self._algorithm,
             params=None if space is None else space.decode(x),
             space=space,
-            maximize=self._maximize,
+            maximize=self._sign < 0,
             feasible=breach.feasible,
             recipe=self._recipe,
             seed=self._options.seed if isinstance(self._options.seed, int) else None,
@@ -189,7 +435,7 @@ class Search(Loop[Result]):
 
     def _digits(self, fun: float) -> str:
         """A sentence on how many digits the values have, if few."""
-        if not isinstance(self._swarm, PhasedSearch) or not math.isfinite(fun):
+        if not self._phased or not math.isfinite(fun):
             return ""
         digits = self._swarm.resolution.digits_of(fun)
         return f"; values have about {counted(digits, 'digit')}" if digits else ""
@@ -207,12 +453,42 @@ class Search(Loop[Result]):
     # ---- saving ----
 
     def _saved(self) -> tuple[Any, ...]:
-        return *super()._saved(), self._history, self._gains
+        """What holds the state, in the order of restoring."""
+        return self._swarm, self.evaluator, self._judge, self._history
+
+    def _state(self) -> dict[str, Any]:
+        """Everything needed for resuming."""
+        import json  # imported on use, for a faster start of searches
+
+        state: dict[str, Any] = {"problem": json.dumps(self._identity)}
+        for part in self._saved():
+            state |= part.state_dict()
+        return state | self._gains.state_dict("gains")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything needed for resuming."""
+        from pyswarmopt.base.checkpoint import checked_path, write
+
+        write(checked_path(path), self._state())
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Go on from the file of a search for the same problem."""
+        from pyswarmopt.base.checkpoint import checked_path, read_search, taking_over
+
+        file = checked_path(path)
+        saved = read_search(file, self._identity)
+        with taking_over(file):
+            self._restore(saved)
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        super()._restore(saved)
-        if self._history.dim not in (None, self._problem.dim):
+        for part in self._saved():
+            part.load_state_dict(saved)
+        self._gains = Gains.from_state(saved, "gains", {})
+        first = next(iter(self._history), None)
+        if isinstance(first, ParticleRecord) and len(first.x) != self.problem.dim:
             raise ValueError("a history of other coordinates")
+        self._pending = {}
+        self._again = self._swarm.tickets() if self._options.asynchronous else []
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate the best point once more: objective or constraints may have changed.
@@ -220,15 +496,14 @@ class Search(Loop[Result]):
         Skipped under noise, where another value means nothing.
         """
         best = self._judge.best
-        value = self._judge.value
         violation = best.violation
-        if not self._problem.constraints.returned:
-            violation = float(self._problem.constraints.violations(best.x[None])[0])
+        if not self.problem.constraints.returned:
+            violation = self._judge.draft(best.x).violation
         if best.violation > 0 or violation > 0:
             check_value(path, best.violation, violation, 0.0, "constraints were broken by")
-        elif math.isfinite(value) and not self._judge.noisy:
-            again = np.ravel(self._evaluator.again(best.x))[0]
-            check_value(path, value, again, self._history.first_value())
+        elif math.isfinite(self._judge.value) and not self._judge.noisy:
+            again = np.ravel(self.evaluator.recheck(best.x))[0]
+            check_value(path, self._judge.value, again, self._history.first_value())
 
 
 def _log(result: Result) -> None:

@@ -1,14 +1,15 @@
-"""Start of a search, and the check that a checkpoint belongs to the same objective.
+"""Where a search starts: points to begin with, evaluations known before, and the check that a
+checkpoint belongs to the same objective.
 
 A search continued with another function would report the old one's value. So the best point is
 evaluated once more when a checkpoint is read; this call is not counted, uses none of the search's
-random numbers and is made in this process. If the search had ended, it is also the call needed for
-its result.
+random numbers and is made in this process.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ROUNDING = 1e-9
 Start = npt.ArrayLike | Result | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Known = tuple[Any, npt.ArrayLike] | tuple[Any, npt.ArrayLike, npt.ArrayLike] | Result
+FORMS = "(points, values), (points, values, constraints) or the Result of another run"
 
 
 class KnownPoints(NamedTuple):
@@ -39,77 +41,113 @@ class KnownPoints(NamedTuple):
     points: Floats
     values: Floats
 
-    def with_constraints(self, returned: bool) -> KnownPoints:
-        """The same, checked: constraints belong to the values exactly if `fun` returns them.
 
-        Raises:
-            ValueError: constraints are missing or superfluous.
-        """
-        several = self.values.ndim > 1
-        if len(self.points) and returned and not several:
-            raise ValueError(
-                "known=(points, values): with constraints='returned' give (points, values, "
-                "constraints); a Result has none, so go on from its checkpoint="
-            )
-        if several and not returned:
-            raise ValueError(
-                "known=(points, values, constraints): the constraints are called for; say "
-                "constraints='returned' if fun returns them, else give (points, values)"
-            )
-        return self
+def starting_points(x0: Any, space: Space | None = None, name: str = "x0") -> Floats:
+    """Points, (n, D), from one or several: numbers, parameters by name, a data frame or a result.
 
-
-def starting_points(x0: Start, space: Space | None = None) -> Floats:
-    """Starting points, (n, D).
+    Args:
+        x0: the points.
+        space: parameters by name, if any.
+        name: of the argument, for messages.
 
     Raises:
-        ValueError: not one or several points or a result, or unknown parameters.
+        ValueError: something else, or unknown parameters.
     """
     if isinstance(x0, Result):
         return x0.x[None]
-    named: Any = x0 if isinstance(x0, list) and x0 else [x0]
-    if space is not None and all(isinstance(params, Mapping) for params in named):
-        return np.array([space.encode(params) for params in named])
+    named = _rows_by_name(x0, space)
+    if named is not None and space is not None:
+        return np.array([space.encode(params, name) for params in named])
     try:
         points = as_array(x0) if is_tensor(x0) else x0
         start = np.atleast_2d(np.asarray(points, dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"x0={x0!r}: use a point, several or the Result of another run") from None
+        raise ValueError(
+            f"{name}={x0!r}: use a point, several or the Result of another run"
+        ) from None
     if start.ndim != 2 or start.size == 0:
-        raise ValueError(f"x0 must have shape (D,) or (n, D), got {start.shape}")
+        raise ValueError(f"{name} must have shape (D,) or (n, D), got {start.shape}")
     return start
 
 
-def known_points(known: Known | None, space: Space | None, dim: int) -> KnownPoints:
-    """Read previously evaluated points with their values.
+def _rows_by_name(points: Any, space: Space | None) -> list[Mapping[str, Any]] | None:
+    """Points as dicts of parameters; None if they are numbers only."""
+    if space is None:
+        return None
+    if hasattr(points, "to_dict") and hasattr(points, "columns"):  # empty cells are inactive
+        rows = points.to_dict("records")
+        return [{n: v for n, v in row.items() if v is not None and v == v} for row in rows]
+    several = points if isinstance(points, list) and points else [points]
+    return several if all(isinstance(params, Mapping) for params in several) else None
+
+
+def known_points(
+    known: Known | None, space: Space | None, bounds: tuple[Floats, Floats], returned: bool
+) -> KnownPoints:
+    """Read previously evaluated points; those outside the bounds are left out, with a warning.
+
+    Args:
+        known: the argument.
+        space: parameters by name, if any.
+        bounds: low and high, (D,) each.
+        returned: whether `fun` returns constraints, which belong to the values then.
 
     Raises:
-        ValueError: not as many values as points.
+        ValueError: not as many values as points, or constraints are missing or superfluous.
     """
+    low, high = bounds
     if known is None:
-        return KnownPoints(np.empty((0, dim)), np.empty(0))
+        return KnownPoints(np.empty((0, len(low))), np.empty(0))
     if isinstance(known, Result):
-        known = known.evaluated(feasible=False)
+        known = known.known()
     if not isinstance(known, tuple) or len(known) not in (2, 3):
+        raise ValueError(f"known={type(known).__name__}: use {FORMS}")
+    points, *numbers = known
+    values = _numbers(numbers)
+    if len(known) == 2 and returned and len(values):
         raise ValueError(
-            f"known={type(known).__name__}: use (points, values), (points, values, constraints) or "
-            "the Result of another run"
+            "known=(points, values): with constraints='returned' use (points, values, constraints); "
+            "a Result has none, so continue from its checkpoint="
         )
-    points = starting_points(known[0], space)
+    if len(known) == 3 and not returned:
+        raise ValueError(
+            "known=(points, values, constraints): the constraints are called for; say "
+            "constraints='returned' if fun returns them, else use (points, values)"
+        )
+    named = _rows_by_name(points, space)
+    if named is not None and space is not None:
+        allowed = np.array([space.allows(params, "known") for params in named])
+        points = [params for params, inside in zip(named, allowed, strict=True) if inside]
+        rows = starting_points(points, space, "known") if points else np.empty((0, len(low)))
+    else:
+        rows = starting_points(points, space, "known")
+        if rows.shape != (len(values), len(low)):
+            raise ValueError(
+                f"known has points of shape {rows.shape} and {len(values)} values; use "
+                f"(n, {len(low)}) and n"
+            )
+        allowed = np.all((rows >= low) & (rows <= high), axis=1)
+        rows = rows[allowed]
+    if len(allowed) != len(values):
+        raise ValueError(f"known has {len(allowed)} points and {len(values)} values")
+    if not allowed.all():
+        warnings.warn(
+            f"{(~allowed).sum()} of {len(allowed)} known points lie outside the bounds and are left "
+            "out",
+            stacklevel=2,
+        )
+    return KnownPoints(rows, values[allowed])
+
+
+def _numbers(columns: Sequence[Any]) -> Floats:
+    """Values, (k,), or values and constraints, (k, 1 + K)."""
     try:
-        values = np.asarray(untensored(known[1]), dtype=np.float64)
-        if len(known) == 3:
-            more = np.asarray(untensored(known[2]), dtype=np.float64)
-            values = np.column_stack([values, more])
+        read = [np.asarray(untensored(column), dtype=np.float64) for column in columns]
+        return read[0] if len(read) == 1 else np.column_stack(read)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
             "known: values and constraints must be numbers, a row for each point"
         ) from None
-    if points.shape != (len(values), dim):
-        raise ValueError(
-            f"known has points of shape {points.shape} and {len(values)} values; use (n, {dim}) and n"
-        )
-    return KnownPoints(points, values)
 
 
 def check_value(
@@ -136,8 +174,7 @@ def check_value(
     if not (np.isnan(after).any() or same_but_rounding(before, after, scale)):
         raise ValueError(
             f"{path}: the checkpoint of another objective: at its best point {what} "
-            f"{before.tolist()} there, "
-            f"{after.tolist()} now; give another path"
+            f"{before.tolist()} there, {after.tolist()} now; use another path"
         )
 
 

@@ -14,22 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Floats, untensored
-from pyswarmopt.base.in_flight import Ticket
-from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.asynchronous import AsynchronousSearch
-from pyswarmopt.driver.call import CallOutcome
-from pyswarmopt.driver.form import Form, WrongShapeError
+from pyswarmopt.base.inputs import as_count
+from pyswarmopt.base.spelling import answered, foreign_attribute
+from pyswarmopt.driver.call import CallOutcome, Value
 from pyswarmopt.driver.options import GoalArguments, Options
 from pyswarmopt.driver.problem.constraints import returned_row
 from pyswarmopt.driver.problem.encoding import check_inside
-from pyswarmopt.driver.result import Result
+from pyswarmopt.driver.search import Search
 from pyswarmopt.driver.start import starting_points
 
 if TYPE_CHECKING:
     from pyswarmopt.algorithms.recipe import Recipe
 
 MOST_REPEATS = 100  # after this many known or pending proposals it waits for values
-UNASKED = -1  # particle number of an unrequested point
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,21 +58,16 @@ class Study:
     pickled, with its pending trials.
 
     Args:
-        bounds: see `pyswarmopt.minimize`, as for the other arguments. Either this or `space`.
-        recipe: see there.
-        population: see there.
-        max_evals: the end of the search, used in its plan.
-        target: see there.
-        seed: see there.
-        x0: see there.
-        integrality: see there.
-        constraints: see there; "returned": each value is told with its constraints.
-        categorical: see there.
-        space: see there.
-        equality_tolerance: see there.
-        known: see there.
-        patience: see there.
+        bounds: see `pyswarmopt.minimize`, as for the arguments that are not described here. Either
+            this or `space`.
+        recipe: see there; of several objectives see `pyswarmopt.minimize_multi`.
+        population: see there. If it is not given, the default search takes the number of trials
+            that are pending when the first value is told.
         maximize: whether larger values are better.
+        objectives: how many numbers each value has. With several, all are minimised, and `result` is
+            a `MultiResult`.
+        options: `max_evals` is the end of the search, used in its plan; with
+            ``constraints="returned"`` each value is told with its constraints.
 
     Raises:
         ValueError: arguments that do not make sense.
@@ -89,6 +81,14 @@ class Study:
         ...     study.tell(trial, abs(trial.params["rate"] - 0.01) + (trial.params["kind"] == "b"))
         >>> study.result().params["kind"], study.result().nfev
         ('a', 60)
+
+        Two objectives:
+
+        >>> study = pso.Study([(-9, 9)], objectives=2, max_evals=300, seed=1)
+        >>> while trial := study.ask():
+        ...     study.tell(trial, [trial.x[0] ** 2, (trial.x[0] - 2) ** 2])
+        >>> round(study.result().hypervolume([4, 4]), 1), study.result().nfev
+        (13.3, 300)
     """
 
     @answered(GoalArguments)
@@ -98,22 +98,47 @@ class Study:
         recipe: str | Recipe | None = None,
         population: int | None = None,
         maximize: bool = False,
+        objectives: int = 1,
         **options: Unpack[GoalArguments],
     ) -> None:
-        options_of_search = Options(
-            _called_elsewhere,
-            bounds,
-            recipe,
-            population,
-            **options,
-            history="particles",
+        given = Options(
+            _called_elsewhere, bounds, recipe, population, **options, history="particles",
             asynchronous=True,
-        )
-        self._search = _Told(options_of_search, maximize)
+        )  # fmt: skip
+        self._search = self._make_search(given, maximize, as_count("objectives", objectives, 1))
+        self._points: dict[int, Floats] = {}  # of the pending trials
+        self._adapts = population is None and objectives == 1 and recipe is None
+
+    def _make_search(self, options: Options, maximize: bool, objectives: int) -> Search:
+        if objectives == 1:
+            return Search(options, maximize, told=True)
+        if maximize:
+            raise ValueError("maximize=True: several objectives are minimised; negate the others")
+        # imported on use, for a faster start of searches
+        from pyswarmopt.driver.multi.front import FrontSearch
+
+        return FrontSearch(options, objectives, told=True)
 
     def ask(self) -> Trial | None:
         """The next point to evaluate; None while waiting for values, and at the end."""
-        return self._search.next_trial()
+        search = self._search
+        repeats = 0
+        while repeats < MOST_REPEATS or not self._points:
+            repeats += 1
+            if search.reasons() or len(self._points) >= search.evaluator.left:
+                return None
+            ticket = search.next_ticket()
+            if ticket is None:
+                return None
+            x = search.problem.coding.decode(np.asarray(ticket.x)[None])[0]
+            if search.answers(ticket, x):
+                continue
+            self._points[ticket.number] = x
+            if search.hand_out(ticket, x):
+                space = search.problem.space
+                params = None if space is None else space.decode(x)
+                return Trial(ticket.number, x.copy(), params)
+        return None
 
     def tell(
         self,
@@ -126,8 +151,8 @@ class Study:
         Args:
             point: a trial from `ask`; or any point, (D,), or parameters by name, even if not
                 requested.
-            value: the function's value there, a number, or an array or tensor of one; None, or a
-                non-finite number, for a failure.
+            value: the function's value there, a number, or an array or tensor of one; with several
+                objectives one number for each. None, or a number that is not finite, for a failure.
             constraints: with ``constraints="returned"``, the constraints there, at most 0 where
                 allowed.
 
@@ -135,14 +160,55 @@ class Study:
             ValueError: a trial already told, or of another study; a point out of bounds; missing or
                 superfluous constraints.
         """
-        self._search.take(point, value, constraints)
+        search = self._search
+        x = self._read_point(point)
+        row = self._read_value(value, constraints)
+        if self._adapts and len(self._points) > 1:
+            search.expect_together(len(self._points))
+        self._adapts = False
+        alike = search.take(x, row)
+        for ticket in alike:
+            del self._points[ticket.number]
+
+    def _read_point(self, point: Any) -> Floats:
+        if isinstance(point, Trial):
+            if point.number not in self._points:
+                raise ValueError(
+                    f"tell: trial {point.number} was told already, or is not of this study"
+                )
+            return self._points[point.number]
+        problem = self._search.problem
+        points = starting_points(point, problem.space, "tell: point")
+        if points.shape != (1, problem.dim):
+            raise ValueError(f"tell: a point has shape ({problem.dim},), not {np.shape(point)}")
+        check_inside(points, problem.coding.low, problem.coding.high, "tell: point")
+        return points[0]
+
+    def _read_value(self, value: Any, constraints: Any) -> Value:
+        """The value, followed by its constraints."""
+        search = self._search
+        returned = search.problem.constraints.returned
+        told: Any = math.nan if value is None else untensored(value)
+        if value is None or (returned and constraints is None and _is_missing(told)):
+            search.evaluator.count_if_failed(math.nan)
+            return math.nan
+        if returned == (constraints is None):
+            raise ValueError(
+                "tell: constraints= is given with each value where the study has "
+                "constraints='returned', and only there"
+            )
+        row = told if constraints is None else returned_row(lambda x: (told, constraints), None)
+        try:
+            return search.evaluator.value(CallOutcome(row, None))
+        except ValueError as error:
+            raise ValueError(f"tell: value={value!r} is no number ({error})") from None
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop, as `Result.stop`; empty to go on."""
         return self._search.reasons()
 
-    def result(self) -> Result:
-        """The result so far."""
+    def result(self) -> Any:
+        """The `Result` so far; the `MultiResult` with several objectives."""
         return self._search.result()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -160,111 +226,27 @@ class Study:
             ValueError: not a study's file, or another study's.
         """
         self._search.load(path)
+        self._points = {}
+        self._adapts = False
         return self
 
+    def __getattr__(self, name: str) -> Any:
+        """Answer other libraries' names by ours."""
+        raise AttributeError(foreign_attribute("Study", name))
+
     def __repr__(self) -> str:
-        """Evaluations and the best value, in a line."""
+        """Evaluations and the best value, or the size of the front, in a line."""
         found = self.result()
-        return f"<Study: {found.nfev} evaluations, best {found.fun:.6g}, {found.status}>"
+        best = f"best {found.fun:.6g}" if np.ndim(found.fun) == 0 else f"{len(found.x)} points"
+        return f"<Study: {found.nfev} evaluations, {best}, {found.status}>"
 
 
-def _number(value: Any) -> float:
-    """A told value, read as `minimize` reads what a function returns."""
+def _is_missing(value: Any) -> bool:
+    """Whether a told value is a number that is not finite."""
     try:
-        return float(Form(False, None, False).read(untensored(value)))
-    except WrongShapeError:
-        raise ValueError(f"tell: value={value!r} is no number") from None
-
-
-class _Told(AsynchronousSearch):
-    """The search behind a `Study`."""
-
-    def __init__(self, options: Options, maximize: bool) -> None:
-        super().__init__(options, maximize)
-        self._evaluator.confirms = False  # there is no function to call
-        self._evaluator.form.vectorized = False
-        self._evaluator.form.settled = True
-        self._points: dict[int, Floats] = {}  # of the pending trials
-        self._pending: dict[bytes, list[Ticket]] = {}  # by point: equal ones are told together
-        self._identity["study"] = True
-
-    def next_trial(self) -> Trial | None:
-        for _ in range(MOST_REPEATS):
-            ticket = self._next_ticket()
-            if ticket is None:
-                return None
-            point = self._problem.coding.decode(np.asarray(ticket.x)[None])[0]
-            if self._answers(ticket, point):
-                continue
-            self._points[ticket.number] = point
-            alike = self._pending.setdefault(self._key(point), [])
-            alike.append(ticket)
-            if len(alike) == 1:
-                space = self._problem.space
-                params = None if space is None else space.decode(point)
-                return Trial(ticket.number, point.copy(), params)
-        return None
-
-    def _next_ticket(self) -> Ticket | None:
-        if self.reasons() or len(self._points) >= self._evaluator.left:
-            return None
-        ticket: Ticket | None = self._again.pop(0) if self._again else self._swarm.ask_one()
-        return ticket
-
-    def _key(self, x: Floats) -> bytes:
-        memory = self._evaluator.memory
-        return x.tobytes() if memory is None else memory.key(x)
-
-    def take(self, point: Any, value: Any, constraints: Any) -> None:
-        told = point if isinstance(point, Trial) else None
-        if told is not None and told.number not in self._points:
-            raise ValueError(f"trial {told.number} was told already, or is not of this study")
-        x = self._read_point(point) if told is None else self._points[told.number]
-        row = self._read_value(value, constraints)
-        self._evaluator.calls += 1
-        self._evaluator.learn(x, row)
-        alike = self._pending.pop(self._key(x), [])
-        if not alike:
-            self._take_unasked(x, row)
-        for ticket in alike:
-            del self._points[ticket.number]
-            self._tell(ticket, x, row)
-        self._note_part()
-
-    def _read_point(self, point: Any) -> Floats:
-        points = starting_points(point, self._problem.space)
-        low = self._problem.coding.low
-        high = self._problem.coding.high
-        if points.shape != (1, len(low)):
-            raise ValueError(f"tell: a point has shape ({len(low)},), not {np.shape(point)}")
-        check_inside(points, low, high, "point")
-        return points[0]
-
-    def _read_value(self, value: Any, constraints: Any) -> Floats | float:
-        """The value, followed by its constraints."""
-        number = math.nan if value is None else _number(value)
-        if value is None or (constraints is None and not math.isfinite(number)):
-            self._evaluator.count_if_failed(number)
-            return math.nan
-        if self._problem.constraints.returned == (constraints is None):
-            raise ValueError(
-                "tell: constraints= is given with each value where the study has "
-                "constraints='returned', and only there"
-            )
-        told: Any = number
-        if constraints is not None:
-            told = returned_row(lambda x: (number, constraints), None)
-        return self._evaluator.value(CallOutcome(told, None), last=True)
-
-    def _take_unasked(self, x: Floats, row: Floats | float) -> None:
-        judged = self._judge.judge_one(x, row)
-        self._judge.take_in(self._problem.coding.encode(x[None]), judged)
-        self._remember(UNASKED, x, judged)
-
-    def load(self, path: str | os.PathLike[str]) -> None:
-        super().load(path)
-        self._points = {}
-        self._pending = {}
+        return not math.isfinite(value)
+    except TypeError:
+        return False
 
 
 __all__ = ["Study", "Trial"]

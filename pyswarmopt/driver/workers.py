@@ -6,20 +6,32 @@ import math
 import os
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.call import CallOutcome
 
 if TYPE_CHECKING:  # imported on use: this thread alone needs none of it
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Executor
 
 TURN = 0.5  # seconds; Python sees an interrupt before or after a wait, not always within it
 HANGS = (
     "a call of fun hangs in its thread, and Python ends only after it: a ProcessPoolExecutor as "
     "workers= can be killed"
 )
+
+
+class Sent(NamedTuple):
+    """A call under way: whose it is, its point, how many were made for it, and when it began."""
+
+    key: Any
+    x: Floats
+    tries: int
+    began: float
+    future: Any
 
 
 class Workers:
@@ -50,73 +62,84 @@ class Workers:
         self._call = call
         self._forgives = forgives
         self._executor: Any = None
-        self.owned = not hasattr(spec, "submit")
-        cores = os.cpu_count() or 1
-        if not self.owned:
+        self._made: deque[tuple[Sent, CallOutcome]] = deque()  # by this thread
+        self._sent: dict[int, Sent] = {}  # by the identity of its future
+        self._answered: Any = None  # a queue of finished futures; a `Study` has none, and pickles
+        self._owned = isinstance(spec, int)
+        if not self._owned:
             self._executor = spec
-            size: Any = getattr(spec, "_max_workers", None)
-            self.count = size if type(size) is int and size > 0 else cores
-        elif type(spec) is int and (spec >= 1 or spec == -1):
-            self.count = cores if spec == -1 else spec
-        else:
-            raise ValueError(
-                f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, or an executor, "
-                "such as concurrent.futures.ProcessPoolExecutor(4)"
-            )
-        self.serial = self.owned and self.count == 1
+        self.count = number_of_workers(spec)
+        self.serial = self._owned and self.count == 1
 
-    def map(self, items: list[Floats], seconds: float = math.inf) -> list[CallOutcome]:
-        """The outcomes for `items`, in order; each is abandoned after `seconds`."""
-        if self.serial:
-            return [self._call(item) for item in items]
-        end = time.monotonic() + seconds
-        futures = [self.submit(item) for item in items]
-        try:
-            return [self.answer(future, end) for future in futures]
-        except BaseException:
-            for future in futures:
-                _cancel(future)
-            raise
+    @property
+    def busy(self) -> int:
+        """Number of calls under way."""
+        return len(self._made) + len(self._sent)
 
-    def submit(self, item: Floats) -> Future[CallOutcome]:
-        """Start a call without waiting; this thread makes it at once.
+    def send(self, key: Any, x: Floats, tries: int = 1) -> None:
+        """Start a call; this thread makes it at once.
 
         Raises:
             ValueError: an executor returns no future.
         """
         if self.serial:
-            from concurrent.futures import Future
-
-            made: Future[CallOutcome] = Future()
-            made.set_result(self._call(item))
-            return made
+            self._made.append((Sent(key, x, tries, 0.0, None), self._call(x)))
+            return
+        if self._answered is None:
+            self._answered = SimpleQueue()
         if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
             self._executor = ThreadPoolExecutor(self.count)
-        future: Future[CallOutcome] = self._executor.submit(self._call, item)
+        future = self._executor.submit(self._call, x)
         if not hasattr(future, "result"):
             raise ValueError(
                 f"workers=: submit() of {type(self._executor).__name__} gave "
                 f"{type(future).__name__}; it must give a future, with result()"
             )
-        return future
+        self._sent[id(future)] = Sent(key, x, tries, time.monotonic(), future)
+        if hasattr(future, "add_done_callback"):
+            future.add_done_callback(self._answered.put)
 
-    def answer(self, future: Future[CallOutcome], end: float = math.inf) -> CallOutcome:
-        """The outcome of a call, abandoned at `end`, by `time.monotonic`.
+    def hear(self, seconds: float = math.inf) -> tuple[Sent, CallOutcome]:
+        """The next call that has ended, or the oldest if it took `seconds`; with its outcome.
 
         Raises:
             ValueError: the worker gave something else.
         """
+        if self.serial:
+            return self._made.popleft()
+        oldest = next(iter(self._sent.values()))
+        future = oldest.future
+        if hasattr(future, "add_done_callback"):
+            future = self._next_answered(oldest.began + seconds)
+        if future is None:
+            self._give_up(self._sent.pop(id(oldest.future)).future)
+            late = TimeoutError(f"fun took longer than evaluation_timeout={seconds} s")
+            return oldest, CallOutcome(None, late)
+        return self._sent.pop(id(future)), self._outcome(future)
+
+    def _next_answered(self, end: float) -> Any:
+        """The next finished future; None if there is none by `end`, by `time.monotonic`."""
+        while True:
+            left = end - time.monotonic()
+            try:
+                future = self._answered.get(timeout=max(min(left, TURN), 0.0))
+            except Empty:
+                if left <= TURN:
+                    return None
+                continue
+            if id(future) in self._sent:  # otherwise abandoned
+                return future
+
+    def _outcome(self, future: Any) -> CallOutcome:
         from concurrent.futures import BrokenExecutor
 
         try:
-            outcome = _result(future, end)
+            outcome = future.result()
         except BrokenExecutor:
             raise
         except Exception as error:
-            if isinstance(error, TimeoutError) and time.monotonic() >= end:
-                self.give_up(future)
             if not self._forgives:
                 raise
             return CallOutcome(None, error)
@@ -127,15 +150,20 @@ class Workers:
             )
         return outcome
 
-    def give_up(self, future: Any) -> None:
-        """Stop waiting for a call; a hanging thread of ours is left behind with its pool."""
-        if not _cancel(future) and self.owned:
-            warnings.warn(HANGS, stacklevel=2)
-            self.close(wait=False)
+    def take_back(self) -> None:
+        """Cancel the calls that have not begun."""
+        for name, sent in list(self._sent.items()):
+            if _cancel(sent.future):
+                del self._sent[name]
 
-    def close(self, wait: bool = True) -> None:
-        """End our own threads; calls under way are awaited or not, queued ones never start."""
-        if self.owned and self._executor is not None:
+    def _give_up(self, future: Any) -> None:
+        """Stop waiting for a call; a hanging thread of ours is left behind with its pool."""
+        if not _cancel(future) and self._owned:
+            warnings.warn(HANGS, stacklevel=2)
+            self._close(wait=False)
+
+    def _close(self, wait: bool) -> None:
+        if self._owned and self._executor is not None:
             self._executor.shutdown(wait, cancel_futures=True)
             self._executor = None
 
@@ -143,29 +171,26 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        self.close(wait=kind is not KeyboardInterrupt)
+        """End our own threads; after an interrupt calls under way are not awaited."""
+        self._close(wait=kind is not KeyboardInterrupt)
 
 
-def _result(future: Future[CallOutcome], end: float) -> Any:
-    """A call's result, awaited in turns until `end`, by `time.monotonic`.
+def number_of_workers(spec: int | Executor) -> int:
+    """How many calls are made at a time: of an executor that does not say so, one per core.
 
     Raises:
-        TimeoutError: there is none by then.
+        ValueError: neither a number nor an executor.
     """
-    from concurrent.futures import Future
-
-    if not isinstance(future, Future):  # others may accept no timeout
-        left = () if end == math.inf else (max(end - time.monotonic(), 0.0),)
-        return future.result(*left)
-    while True:
-        remaining = max(end - time.monotonic(), 0.0)
-        try:
-            return future.result(min(remaining, TURN))
-        except TimeoutError:
-            if future.done():  # now, or with an error of its own
-                return future.result(0)
-            if remaining <= TURN:
-                raise
+    cores = os.cpu_count() or 1
+    if hasattr(spec, "submit"):
+        size: Any = getattr(spec, "_max_workers", None)
+        return size if type(size) is int and size > 0 else cores
+    if type(spec) is int and (spec >= 1 or spec == -1):
+        return cores if spec == -1 else spec
+    raise ValueError(
+        f"workers={spec!r}: use a number >= 1 of threads, -1 for all cores, or an executor, such as "
+        "concurrent.futures.ProcessPoolExecutor(4)"
+    )
 
 
 def _cancel(future: Any) -> bool:

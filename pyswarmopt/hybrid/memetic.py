@@ -119,6 +119,10 @@ class ModelPhase(Phase):
         affordable = population if s.max_evals is None else min(population, s.max_evals)
         return min(affordable, max(last, BESIDE))
 
+    def resize(self, s: PhasedSearch) -> None:
+        if self.run is not None:
+            self.run.at_once = self._at_once(s, self.run.last)
+
     def propose(self, s: PhasedSearch) -> Floats:
         if self.run is not None:
             self.run.under_way = s.unit_under_way()

@@ -90,6 +90,9 @@ class Phase(StateRecord, ABC):
     def hear(self, s: Any, points: Floats, costs: Floats) -> None:
         """Learn starting points and points outside rounds, (n, free coordinates), and their costs."""
 
+    def resize(self, s: Any) -> None:
+        """Take over that the population has changed."""
+
     def dim(self, kinds: Kinds) -> int:
         """Coordinates of its runs."""
         return len(kinds.levels)
@@ -336,6 +339,12 @@ class PhasedSearch:
         row = len(asked) if beside else int(waiting[0])
         x = self.box.decode(self._beside()[None])[0] if beside else asked[row].copy()
         return self.under_way.send(x, row, beside)
+
+    def expect_together(self, count: int) -> None:
+        """Take this number of pending points for the population."""
+        self.progress.population = count
+        for phase in self.phases.values():
+            phase.resize(self)
 
     def tickets(self) -> list[Ticket]:
         """The pending tickets of `ask_one`, oldest first; a point outside the round counts as its

@@ -19,7 +19,7 @@ ROOMS = (
 )  # fmt: skip
 # The package itself imports the rooms; these ask it for its version.
 ASK_THE_PACKAGE = {
-    "pyswarmopt.cli.app", "pyswarmopt.driver.result", "pyswarmopt.driver.multi.multiobjective",
+    "pyswarmopt.cli.app", "pyswarmopt.driver.result", "pyswarmopt.driver.multi.front",
     "pyswarmopt.teaching.lesson",
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ MINIMIZE = [
     ({"x0": [HUGE, 0.0]}, "use a point"),
     ({"patience": 1.5}, "patience"),
     ({"equality_tolerance": float("nan")}, "equality_tolerance"),
+    ({"bounds": bowl, "fun": BOX}, "fun and bounds are exchanged"),
     ({"known": 3}, r"use \(points, values\)"),
     ({"constraints": LinearConstraint([[1, 2]], 0, 1)}, "2 columns"),
     ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),

@@ -10,21 +10,24 @@ papers, and their mutation that dies out, swarms often collapse into a corner of
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
-from pyswarmopt.base.record import check
+from pyswarmopt.base.in_flight import Ticket
+from pyswarmopt.base.record import NONE, check
 from pyswarmopt.base.storage import too_large
-from pyswarmopt.driver.judge import Judged
+from pyswarmopt.driver.judge import Evaluated
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt.parts.velocity import Snapshot
 
 # Nebro et al. 2009, section III: w, and the range of both c1 and c2
 INERTIA = 0.1
 ACCELERATION = 1.5, 2.5
+ARCHIVE = 100  # points to follow; the most crowded ones go first
 MUTANTS = 0.15  # share of particles that mutate
 MUTATION_INDEX = 20.0  # eta of the polynomial mutation: larger means smaller steps
 # the swarm's arrays, with a letter for each axis
@@ -40,7 +43,6 @@ class MultiSwarm:
     Args:
         bounds: low and high, (M,) each.
         population: particles.
-        size: the most points in the archive.
         objectives: K.
         seed: seed of the swarm's own generator.
         start: positions of the first particles, (n, M).
@@ -58,7 +60,6 @@ class MultiSwarm:
         self,
         bounds: tuple[Floats, Floats],
         population: int,
-        size: int,
         objectives: int,
         seed: int | np.random.Generator | None,
         start: Floats,
@@ -66,8 +67,8 @@ class MultiSwarm:
     ) -> None:
         self._random = np.random.default_rng(seed)
         self._low, self._high = bounds
-        self._size = size
         self._recipe = recipe
+        self._objectives = objectives
         shape = population, len(self._low)
         try:
             self.x = self._random.uniform(self._low, self._high, shape)
@@ -85,6 +86,46 @@ class MultiSwarm:
         self.archive_values = self.p_values
         self.violation = math.inf
         self.iteration = 0
+        self.rounds = 0
+        self._handed_out = 0  # tickets so far
+        self._asked: Floats = NONE  # a round's positions while they are told one by one
+        self._told: dict[int, Evaluated] = {}
+        self._before: dict[str, Any] = {}  # the state before that round
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a round is being told one by one."""
+        return len(self._asked) > 0
+
+    def stop(self) -> dict[str, float]:
+        """No reasons of its own to stop."""
+        return {}
+
+    def ask_one(self) -> Ticket | None:
+        """The next position of the round; None while the others' values are missing."""
+        if not self.is_open:
+            self._before = self.state_dict()
+            self._asked = self.ask().copy()
+            self._row = 0
+            self._told = {}
+        if self._row == len(self._asked):
+            return None
+        ticket = Ticket(self._asked[self._row].copy(), self._row, self._handed_out)
+        self._row += 1
+        self._handed_out += 1
+        return ticket
+
+    def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
+        """Take in a position's outcome; the last one completes the round."""
+        self._told[ticket.particle] = judged
+        if len(self._told) == len(self._asked):
+            judged_in_order = [self._told[row] for row in range(len(self._asked))]
+            self._asked = NONE
+            self.tell(judged_in_order)
+
+    def tickets(self) -> list[Ticket]:
+        """None: a restored swarm hands out its round once more."""
+        return []
 
     def ask(self) -> Floats:
         """Positions to evaluate, (N, M): first the starting ones, then moved ones, with walls and
@@ -149,14 +190,22 @@ class MultiSwarm:
         moved = np.clip(self.x + step * (self._high - self._low), self._low, self._high)
         self.x = np.where(chosen, moved, self.x)
 
-    def tell(self, judged: Judged) -> None:
-        """Update personal bests and archive; costs are (N, K)."""
-        violations = judged.violations
-        valued = judged.valued & np.isfinite(judged.costs).all(-1)
-        values = np.where(valued[:, None], judged.costs, math.inf)
-        seen = valued | (violations > 0)
+    def tell(self, judged: Sequence[Evaluated]) -> None:
+        """Update personal bests and archive; costs are (K,) each."""
+        self.rounds += 1
+        values, violations, seen = self._read(judged)
         self._remember_personal(values, violations, seen)
-        self.remember_front(self.x, values, violations, seen)
+        self.remember_front(self.x, judged)
+
+    def _read(self, judged: Sequence[Evaluated]) -> tuple[Floats, Floats, Bools]:
+        """Objectives, (N, K), infinite if missing; violations, (N,); and a mask of the points that
+        count.
+        """
+        violations = np.array([each.violation for each in judged])
+        costs = np.array([np.broadcast_to(each.cost, self._objectives) for each in judged])
+        counts = np.array([each.counts for each in judged])
+        valued = counts & (violations == 0) & np.isfinite(costs).all(axis=1)
+        return np.where(valued[:, None], costs, math.inf), violations, valued | (violations > 0)
 
     def _remember_personal(self, values: Floats, violations: Floats, seen: Bools) -> None:
         if not len(self.p_values):
@@ -174,10 +223,11 @@ class MultiSwarm:
         self.p_values[better] = values[better]
         self.p_violations[better] = violations[better]
 
-    def remember_front(self, x: Floats, values: Floats, violations: Floats, seen: Bools) -> None:
+    def remember_front(self, x: Floats, judged: Sequence[Evaluated]) -> None:
         """Keep feasible non-dominated points, (n, M); before any, the point with the smallest
         violation.
         """
+        values, violations, seen = self._read(judged)
         if not seen.any():
             return
         least = float(violations[seen].min())
@@ -199,7 +249,7 @@ class MultiSwarm:
         keep = non_dominated(v)
         x = x[keep]
         v = v[keep]
-        while len(v) > self._size:
+        while len(v) > ARCHIVE:
             most_crowded = int(crowding_distance(v).argmin())
             x = np.delete(x, most_crowded, axis=0)
             v = np.delete(v, most_crowded, axis=0)
@@ -207,11 +257,15 @@ class MultiSwarm:
         self.archive_values = v
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed for resuming."""
+        """Everything needed for resuming; while a round is told one by one, as before it."""
+        if self.is_open:
+            return self._before
         return {
             **{name: getattr(self, name).copy() for name in SAVED},
             "violation": self.violation,
             "iteration": self.iteration,
+            "rounds": self.rounds,
+            "handed_out": self._handed_out,
             "random": self._random.bit_generator.state,
         }
 
@@ -223,7 +277,10 @@ class MultiSwarm:
         """
         sizes = dict(zip("PMK", (*self.x.shape, self.p_values.shape[1]), strict=True))
         check(saved, {name: ("float64", axes) for name, axes in SAVED.items()}, sizes)
-        check(saved, {"violation": float, "iteration": int, "random": dict})
-        for name in (*SAVED, "violation", "iteration"):
+        counts = {"iteration": int, "rounds": int, "handed_out": int}
+        check(saved, {"violation": float, "random": dict, **counts})
+        for name in (*SAVED, "violation", "iteration", "rounds"):
             setattr(self, name, saved[name])
+        self._handed_out = saved["handed_out"]
+        self._asked = NONE
         self._random.bit_generator.state = saved["random"]

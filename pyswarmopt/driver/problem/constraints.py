@@ -149,28 +149,24 @@ class Constraints:
         """
         return any(c.strict for c in self._constraints)
 
-    def amounts(self, points: Floats) -> tuple[Floats, Floats]:
-        """How far points, (n, D), are outside each bound, (n, K), at most 0 if allowed; and the
-        allowed distance, (K,), above 0 only for equalities.
-        """
-        pairs = [self._outside(x) for x in points]
-        return np.array([amounts for amounts, _ in pairs]), pairs[0][1]
-
     def violations(self, points: Floats) -> Floats:
         """Total violation at each point, (n, D): (n,), 0 if feasible."""
         if not (self._constraints and len(points)):
             return np.zeros(len(points))
-        return total(*self.amounts(points))
+        pairs = [self.outside(x) for x in points]
+        return np.array([float(np.maximum(a - slack, 0.0).sum()) for a, slack in pairs])
 
     def breach(self, x: Floats, violation: float) -> Breach:
         """How far x, (D,), of a known total violation, violates constraints."""
         try:
-            return Breach.of(*self._outside(x))
+            return Breach.of(*self.outside(x))
         except Exception:  # the constraint that ended the search may fail here, too
             return Breach.of(np.array([violation]), np.zeros(1))
 
-    def _outside(self, x: Floats) -> tuple[Floats, Floats]:
-        """`_Constraint.outside` of all constraints, concatenated."""
+    def outside(self, x: Floats) -> tuple[Floats, Floats]:
+        """How far x, (D,), is outside each bound, (K,), at most 0 if allowed; and the allowed
+        distance, (K,), above 0 only for equalities.
+        """
         pairs = [constraint.outside(x) for constraint in self._constraints]
         amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(amounts), np.concatenate(slack)
@@ -197,12 +193,6 @@ def returned_row(fun: Callable[[Any], Any], x: Any) -> Any:
     if np.size(pair[0]) != 1 or amounts.ndim > 1 or not holds_numbers(amounts):
         return answer
     return np.concatenate([np.ravel(pair[0]), np.ravel(amounts)]).astype(np.float64)
-
-
-def total(amounts: Floats, slack: Floats) -> Floats:
-    """Total violation for amounts, (n, K), of which slack, (K,), is allowed: (n,)."""
-    violations: Floats = np.maximum(amounts - slack, 0.0).sum(axis=1)
-    return violations
 
 
 def _by_name(fun: Any, space: Space | None) -> Any:

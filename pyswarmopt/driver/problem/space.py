@@ -408,21 +408,33 @@ class Space:
         """Whether several points can have the same parameters."""
         return any(self.rounded) or any(self._conditions.values())
 
-    def encode(self, params: Mapping[str, Any]) -> Floats:
+    def allows(self, params: Mapping[str, Any], argument: str = "x0") -> bool:
+        """Whether all parameters have values that they may have.
+
+        Raises:
+            ValueError: an unknown name, with the argument that has it.
+        """
+        for name in params:
+            if name not in self._parameters:
+                raise ValueError(
+                    f"{argument}: {name!r} is not in the space, which has "
+                    f"{', '.join(self._parameters)}"
+                )
+        return all(self._parameters[name].allows(value) for name, value in params.items())
+
+    def encode(self, params: Mapping[str, Any], argument: str = "x0") -> Floats:
         """The point, (D,), with these parameters; missing ones are in the middle of their range.
 
         Raises:
             ValueError: an unknown name, a forbidden value, or a missing active parameter.
         """
-        for name, value in params.items():
-            if name not in self._parameters:
-                raise ValueError(
-                    f"x0: {name!r} is not in the space, which has {', '.join(self._parameters)}"
-                )
-            if not self.parameter(name).allows(value):
-                raise ValueError(
-                    f"x0: {name}={value!r} is not in the space, where it is {self._given[name]}"
-                )
+        if not self.allows(params, argument):
+            for name, value in params.items():
+                if not self._parameters[name].allows(value):
+                    raise ValueError(
+                        f"{argument}: {name}={value!r} is not in the space, where it is "
+                        f"{self._given[name]}"
+                    )
         x = np.array([sum(bounds) / 2 for bounds in self.bounds])
         x[self.categorical] = 0.0
         x[self.integrality] = np.floor(x[self.integrality])
@@ -431,7 +443,7 @@ class Space:
                 x[i] = parameter.encode(params[name])
         missing = sorted(self.decode(x).keys() & set(self.names) - params.keys())
         if missing:
-            raise ValueError(f"x0 has no {', '.join(missing)}")
+            raise ValueError(f"{argument} has no {', '.join(missing)}")
         return x
 
     def named(

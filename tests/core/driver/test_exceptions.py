@@ -83,8 +83,7 @@ def test_no_call_follows_an_exception_or_a_forgotten_return(how, error):
     assert len(calls) == caught.value.result.nfev == 39
 
 
-@pytest.mark.parametrize("limit", [1, 2])
-def test_a_function_that_fails_at_once_is_called_no_more_often_than_the_limit_says(limit):
+def test_a_function_that_fails_at_once_is_called_once():
     calls = []
 
     def fails(x):
@@ -92,8 +91,8 @@ def test_a_function_that_fails_at_once_is_called_no_more_often_than_the_limit_sa
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        pso.minimize(fails, BOX, max_evals=limit)
-    assert len(calls) == limit  # with one point, and with some at once
+        pso.minimize(fails, BOX, max_evals=5)
+    assert len(calls) == 1
 
 
 def no(x):
@@ -105,7 +104,7 @@ def no(x):
     ("fun", "constraints"), [(no, None), (lambda x: "no", None), (bowl, no), (bowl, str)]
 )
 def test_an_exception_at_the_first_call_has_a_result_without_a_value(fun, constraints, how):
-    with pytest.raises(ValueError, match=r"not with me|returned") as caught:
+    with pytest.raises(ValueError, match=r"not with me|return") as caught:
         pso.minimize(fun, BOX, constraints=constraints, max_evals=10, seed=0, **how)
     r = caught.value.result
     assert (r.fun, r.success, r.status, r.nit) == (np.inf, False, "exception", 0)

@@ -6,7 +6,6 @@ import math
 import subprocess
 import sys
 import threading
-from concurrent import futures
 from functools import partial
 
 import numpy as np
@@ -15,7 +14,7 @@ from swarm_runs import Fails, same_result
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
-from pyswarmopt.driver import asynchronous as asynchronously
+from pyswarmopt.driver import workers
 
 BOX = [(-4.0, 4.0)] * 3
 
@@ -44,6 +43,20 @@ def test_the_result_so_far_is_given_back_and_the_search_goes_on_from_its_checkpo
     assert resumed.success and resumed.nfev == 120 and "max_evals" in resumed.stop
     if how.get("workers", 1) == 1:
         assert same_result(resumed, pso.minimize(bowl, **arguments))
+
+
+def test_a_second_interrupt_within_a_second_ends_the_program(monkeypatch):
+    def interrupted():
+        return pso.minimize(Fails(bowl, 5, KeyboardInterrupt), BOX, seed=0, max_evals=20)
+
+    now = [100.0]
+    monkeypatch.setattr(search.time, "monotonic", lambda: now[0])
+    assert interrupted().status == "interrupted"
+    now[0] += 0.9
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    now[0] += 5
+    assert interrupted().status == "interrupted"
 
 
 class Drawn:
@@ -147,11 +160,7 @@ def test_a_wait_for_a_worker_ends_every_second(asynchronous, monkeypatch):
             ended.set()
         return wait(*args, **options)
 
-    wait = futures.Future.result
-    monkeypatch.setattr(
-        futures.Future, "result", lambda future, timeout=None: seen(wait, future, timeout)
-    )
-    queue = asynchronously.SimpleQueue
+    queue = workers.SimpleQueue
 
     class Watched:
         def __init__(self):
@@ -159,7 +168,7 @@ def test_a_wait_for_a_worker_ends_every_second(asynchronous, monkeypatch):
             self.put = self.queue.put
             self.get = partial(seen, self.queue.get)
 
-    monkeypatch.setattr(asynchronously, "SimpleQueue", Watched)
+    monkeypatch.setattr(workers, "SimpleQueue", Watched)
     found = pso.minimize(
         fun, [(-1, 1)] * 2, recipe="constriction", population=4, max_evals=8, seed=0, workers=2,
         asynchronous=asynchronous,

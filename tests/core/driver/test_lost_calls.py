@@ -111,5 +111,5 @@ def test_a_point_is_called_again_until_a_call_succeeds(failures):
             raise ValueError("not yet")
         return float(len(calls))
 
-    evaluator = Evaluator(fun, False, on_error=("retry", 2))
-    assert evaluator.again(np.zeros(2)) == len(calls) == failures + 1
+    evaluator = Evaluator(fun, on_error=("retry", 2))
+    assert evaluator.recheck(np.zeros(2)) == len(calls) == failures + 1

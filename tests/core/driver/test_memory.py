@@ -11,7 +11,6 @@ from swarm_runs import bowl, steps_of
 
 import pyswarmopt as pso
 from pyswarmopt.driver.memory import Memory
-from pyswarmopt.hybrid.axis_search import AxisSearch
 
 BOX = [(-5.0, 5.0)] * 2
 GRID = {"a": [3, 1, 2], "b": pso.integer(-2, 2), "c": ["x", "y"]}
@@ -45,32 +44,18 @@ def test_no_point_of_a_grid_is_called_twice_and_the_search_ends_when_all_are_kno
     assert (r.fun, r.status) == (0, "exhausted")
 
 
-def test_saving_what_is_known_takes_no_step_of_python_for_each_point():
+@pytest.mark.parametrize("several", [False, True])  # as a search for a front keeps them
+def test_saving_what_is_known_takes_no_step_of_python_for_each_point(several):
     """Else a checkpoint costs more than the iteration that it keeps."""
 
     def steps(count):
         memory = Memory()
-        memory.keep_all(np.arange(2.0 * count).reshape(count, 2), np.arange(float(count)))
-        axes = AxisSearch(np.zeros(3))
-        axes.points = [[0.5] * count for _ in range(3)]
-        taken, saved = steps_of(lambda: memory.state_dict() | axes.state_dict("axes"))
-        assert saved["memory.values"].tolist() == [[float(n)] for n in range(count)]
-        assert saved["axes.points"] == axes.points
-        assert saved["axes.points"][1] is not axes.points[1]
-        return taken
-
-    assert steps(500) == steps(5)
-
-
-def test_saving_several_values_a_point_takes_no_step_of_python_for_each_point():
-    """As a search for a front, or with returned constraints, keeps them."""
-
-    def steps(count):
-        memory = Memory()
         points = np.arange(2.0 * count).reshape(count, 2)
-        memory.keep_all(points, points + 1)
+        values = points + 1 if several else points[:, :1]
+        for x, value in zip(points, values, strict=True):
+            memory.keep(memory.key(x), value if several else float(value[0]))
         taken, saved = steps_of(memory.state_dict)
-        assert saved["memory.values"].tolist() == (points + 1).tolist()
+        assert saved["memory.values"].tolist() == values.tolist()
         return taken
 
     assert steps(500) == steps(5)
@@ -163,7 +148,6 @@ def test_the_result_of_another_run_is_known():
         ([[0.0, 0.0]], "use .points, values."),
         (([[0.0, 0.0]], [1.0, 2.0]), "2 values"),
         (([[0.0, 0.0, 0.0]], [1.0]), r"use \(n, 2\)"),
-        (([[0.0, 9.0]], [1.0]), r"known\[0\]\[0\]\[1\] = 9"),
         (([[0.0, 0.0]], ["a"]), "must be numbers"),
         (([[0.0, 0.0]], [1.0], [[0.0]]), "constraints='returned'"),
     ],
@@ -171,6 +155,34 @@ def test_the_result_of_another_run_is_known():
 def test_what_is_not_known_is_refused(known, says):
     with pytest.raises(ValueError, match=says):
         pso.minimize(bowl, BOX, max_evals=5, known=known)
+
+
+def test_known_points_may_be_a_data_frame():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": [1, 3], "b": [0, 1], "c": ["x", "y"]})
+    values = [on_grid(1, 0, "x"), on_grid(3, 1, "y")]
+    fun = Called(on_grid)
+    pso.minimize(fun, space=GRID, max_evals=20, seed=0, known=(frame, values))
+    assert not {(1, 0, "x"), (3, 1, "y")} & {*fun.points[:-1]}
+    corner = pd.DataFrame([[0.01, 0.0]])
+    r = pso.minimize(bowl, BOX, max_evals=5, seed=0, known=(corner, [bowl(np.array([0.01, 0.0]))]))
+    assert r.fun <= bowl(np.array([0.01, 0.0]))
+
+
+def test_a_result_that_kept_no_positions_is_known_by_its_best_point():
+    before = pso.minimize(bowl, BOX, max_evals=40, seed=0)
+    fun = Called(bowl)
+    assert pso.minimize(fun, BOX, max_evals=9, seed=1, known=before).fun <= before.fun
+    assert tuple(before.x.tolist()) not in fun.points[:-1]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_known_points_outside_the_bounds_are_left_out_with_a_warning(named):
+    points = [{"a": a} for a in (0.5, 9.0)] if named else [[0.5], [9.0]]
+    where = {"space": {"a": (0.0, 1.0)}} if named else {"bounds": [(0.0, 1.0)]}
+    with pytest.warns(UserWarning, match="1 of 2 known points"):
+        r = pso.minimize(lambda a: 5.0, max_evals=3, seed=0, known=(points, [1.0, -7.0]), **where)
+    assert r.fun == 1.0 and float(r.x[0]) == 0.5
 
 
 # ---- constraints with the value ----
@@ -223,8 +235,8 @@ def test_a_call_that_fails_has_no_constraints():
 @pytest.mark.parametrize(
     ("fun", "options", "says"),
     [
-        (lambda x: 1.0, {}, r"it must give \(value, constraints\)"),
-        (lambda x: (1.0, ["a"]), {}, r"it must give \(value, constraints\)"),
+        (lambda x: 1.0, {}, r"must return \(value, constraints\)"),
+        (lambda x: (1.0, ["a"]), {}, r"must return \(value, constraints\)"),
         (lambda x: (1.0, [1.0, 2.0]), {"constraints": None}, "constraints='returned'"),
         (sums, {"vectorized": True}, "one point"),
         (sums, {"noisy": True}, "noisy"),

@@ -51,19 +51,6 @@ def rows(x):
     return np.sum((x - 1.0) ** 2, axis=1)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 40])
-def test_a_vectorised_objective_is_recognised(dim):
-    calls = []
-
-    def fun(x):
-        calls.append(np.shape(x))
-        return rows(x)
-
-    r = pso.minimize(fun, [(-5, 5)] * dim, "constriction", population=40, max_evals=2000, seed=0)
-    assert max(len(shape) for shape in calls) == 2 and len(calls) < 60
-    assert r.fun == rows(r.x[None])[0] and r.nfev <= 2000
-
-
 def test_fun_of_x_is_the_result_even_if_batches_round_differently():
     def fun(x):  # another last bit when it is one of many
         return np.sum(x**2, axis=-1) * (1 + 1e-15 if np.ndim(x) == 2 else 1)

@@ -89,15 +89,6 @@ def test_a_rotation_keeps_distances_to_the_optimum(seed, dim):
     assert np.allclose(ellipse(torch.tensor(points)).numpy(), ellipse(points))
 
 
-def test_a_column_of_values_is_explained():
-    def column(x):
-        return (x**2).sum(1, keepdims=True)
-
-    with pytest.raises(Exception, match="axis 1 is out of bounds") as caught:
-        pso.minimize(column, BOX, "constriction", population=8, seed=0)
-    assert "(2, 1)" in caught.value.__notes__[0] and "(2,)" in caught.value.__notes__[0]
-
-
 # --- hostile arguments ---
 
 

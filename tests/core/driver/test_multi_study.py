@@ -1,17 +1,14 @@
-"""`MultiStudy` against `minimize_multi`: the same points, whoever calls the objectives."""
+"""`Study` of several objectives against `minimize_multi`: the same points, whoever calls them."""
 
 from __future__ import annotations
 
-import copy
 import math
-import pickle
 
 import pytest
 
 import pyswarmopt as pso
 
 BOX = [(-5.0, 5.0)] * 2
-SPACE = {"x": (0.0, 10.0), "kind": ["good", "bad"], "n": pso.integer(0, 4)}
 
 
 def both(x):
@@ -19,25 +16,16 @@ def both(x):
     return [math.nan if x[0] > 4 else float(x @ x), float((x - 2) @ (x - 2))]
 
 
-def named(x, kind, n):
-    return [x + n, (kind == "bad") - x + 2 * n]
-
-
-def told(study, answer, path=None):
-    """The result of a study told by `answer`; with a path, of the latest copy from there."""
+def told(study, answer, path):
+    """The result of a study told by `answer`, saved and loaded after each value."""
     here = study()
-    while trials := here.ask():
-        if path is not None:
-            here.save(path)
-            here = study().load(path)
-            assert [t.x.tolist() for t in here.ask()] == [t.x.tolist() for t in trials]
-        here.tell([answer(trial) for trial in trials])
+    while trial := here.ask():
+        here.save(path)
+        here = study().load(path)
+        again = here.ask()
+        assert (again.number, again.x.tolist()) == (trial.number, trial.x.tolist())
+        here.tell(again, answer(again))
     return here.result()
-
-
-def same(a, b):
-    assert a.x.tolist() == b.x.tolist() and a.fun.tolist() == b.fun.tolist()
-    assert (a.nfev, a.nit, a.message, a.failures) == (b.nfev, b.nit, b.message, b.failures)
 
 
 @pytest.mark.parametrize(
@@ -51,61 +39,31 @@ def same(a, b):
     ],
     ids=["models", "swarm", "constraints", "integers", "recipe"],
 )
-def test_a_study_saved_at_each_step_finds_what_minimize_multi_finds(problem, tmp_path):
+def test_a_study_saved_at_each_value_finds_what_minimize_multi_finds(problem, tmp_path):
     expected = pso.minimize_multi(both, seed=3, **problem)
-    path = tmp_path / "study.npz"
-    found = told(lambda: pso.MultiStudy(seed=3, **problem), lambda trial: both(trial.x), path)
-    same(found, expected)
+    found = told(
+        lambda: pso.Study(seed=3, objectives=2, **problem),
+        lambda trial: both(trial.x),
+        tmp_path / "study.npz",
+    )
+    assert found.x.tolist() == expected.x.tolist() and found.fun.tolist() == expected.fun.tolist()
+    assert (found.nfev, found.message, found.failures) == (
+        expected.nfev, expected.message, expected.failures,
+    )  # fmt: skip
     assert len(found.x) > 3
 
 
-def test_parameters_have_names():
-    expected = pso.minimize_multi(named, space=SPACE, max_evals=40, seed=1)
-    study = pso.MultiStudy(space=SPACE, max_evals=40, seed=1)
-    found = told(lambda: study, lambda trial: named(**trial.params))
-    same(found, expected)
-    assert found.params == expected.params
+def test_values_of_another_shape_are_refused_and_cost_nothing():
+    study = pso.Study(BOX, objectives=2, max_evals=30, seed=0)
+    trial = study.ask()
+    for wrong in (1.0, [1.0], ["a", "b"], [1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match="2 numbers"):
+            study.tell(trial, wrong)
+    study.tell(trial, both(trial.x))
+    assert study.result().nfev == 1
 
 
-def test_trials_are_numbered_and_stay_until_they_are_told():
-    study = pso.MultiStudy(BOX, max_evals=30, seed=0)
-    first = study.ask()
-    assert [trial.number for trial in first] == [*range(len(first))]
-    first.clear()
-    again = study.ask()
-    assert again
-    study.tell([both(trial.x) for trial in again])
-    assert study.ask()[0].number == len(again) == study.result().nfev
-
-
-@pytest.mark.parametrize("wrong", [[1.0], [[1.0, 2.0]], [["a", "b"]], [[1.0], [1.0, 2.0]]])
-def test_values_of_another_shape_are_refused_and_cost_nothing(wrong):
-    study = pso.MultiStudy(BOX, max_evals=30, seed=0)
-    trials = study.ask()
-    with pytest.raises(ValueError, match=rf"tell: .*\({len(trials)}, 2\)"):
-        study.tell(wrong)
-    study.tell([both(trial.x) for trial in trials])
-    assert study.result().nfev == len(trials)
-
-
-def test_values_without_points_are_refused():
-    with pytest.raises(ValueError, match="ask"):
-        pso.MultiStudy(BOX, seed=0).tell([[1.0, 2.0]])
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda study: pickle.loads(pickle.dumps(study))])
-def test_a_copied_or_pickled_study_goes_on_as_the_first(copied):
-    study = pso.MultiStudy(BOX, max_evals=50, seed=1)
-    while trials := study.ask():
-        other = copied(study)
-        study.tell([both(trial.x) for trial in trials])
-        other.tell([both(trial.x) for trial in trials])
-        assert [t.x.tolist() for t in other.ask()] == [t.x.tolist() for t in study.ask()]
-    same(study.result(), other.result())
-
-
-def test_another_studys_file_is_refused(tmp_path):
-    path = tmp_path / "study.npz"
-    pso.MultiStudy(BOX, max_evals=30, seed=0).save(path)
-    with pytest.raises(ValueError, match="another"):
-        pso.MultiStudy(BOX, n_objectives=3, max_evals=30, seed=0).load(path)
+def test_what_belongs_to_one_objective_is_refused():
+    for argument in ({"target": 1.0}, {"patience": 3}, {"maximize": True}):
+        with pytest.raises(ValueError, match=next(iter(argument))):
+            pso.Study(BOX, objectives=2, **argument)

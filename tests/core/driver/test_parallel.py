@@ -45,16 +45,14 @@ def test_processes_make_the_same_search():
 
 
 def test_threads_do_work_at_the_same_time():
-    together, calls = threading.Barrier(3), []
+    together = threading.Barrier(3)
 
     def fun(x):
-        calls.append(1)
-        if len(calls) > 1:  # the first one, the trial, is alone
-            together.wait(timeout=60)  # passes only if three calls are under way at once
+        together.wait(timeout=60)  # passes only if three calls are under way at once
         return bowl(x)
 
-    found = pso.minimize(fun, BOX, "constriction", population=7, max_evals=7, seed=0, workers=3)
-    assert found.nfev == 7
+    found = pso.minimize(fun, BOX, "constriction", population=6, max_evals=6, seed=0, workers=3)
+    assert found.nfev == 6
 
 
 def test_the_pool_ends_with_the_search_and_after_an_error():
@@ -79,9 +77,7 @@ def torch_batches(x):
     return torch.sum(torch.square(torch.from_numpy(x) - 1.0), dim=1)
 
 
-@pytest.mark.parametrize(
-    ("fun", "vectorized"), [(torch_bowl, "auto"), (torch_bowl, False), (torch_batches, True)]
-)
+@pytest.mark.parametrize(("fun", "vectorized"), [(torch_bowl, False), (torch_batches, True)])
 def test_values_may_be_tensors(fun, vectorized):
     r = pso.minimize(fun, BOX, max_evals=500, seed=1, vectorized=vectorized)
     assert r.nfev == 500 and r.fun < 0.1

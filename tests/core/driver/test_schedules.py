@@ -15,7 +15,7 @@ from swarm_runs import bowl, events
 from watched import Watched
 
 import pyswarmopt as pso
-from pyswarmopt.driver import asynchronous, evaluation, workers
+from pyswarmopt.driver import evaluation, workers
 
 SCHEDULES = range(100)
 BOX = [(-5.0, 5.0)] * 3
@@ -42,7 +42,7 @@ class Executor:
         return self.now
 
     def submit(self, function, item):
-        future = Answer(self)
+        future = Answer()
         self.waiting.append((future, function, item))
         return future
 
@@ -85,24 +85,16 @@ class ByPoint(Executor):
 
 
 class Answer(Future):
-    """Waits by letting the schedule go on; if there is nothing to come, until the time is over."""
-
-    def __init__(self, executor: Executor) -> None:
-        super().__init__()
-        self.executor = executor
+    """Is asked for its result only when it has one."""
 
     def result(self, timeout=None):
-        while not self.done() and self.executor.waiting:
-            self.executor.step()
-        if not self.done():
-            assert timeout is not None, "waits for ever"
-            self.executor.now += timeout
-            raise TimeoutError
         return super().result(0)
 
 
 class Answered:
-    """The queue of answers of an asynchronous search, by the same clock."""
+    """The queue of answers, by the same clock: it lets the schedule go on; if there is nothing to come,
+    until the time is over.
+    """
 
     def __init__(self, executor: Executor) -> None:
         self.executor, self.there = executor, SimpleQueue()
@@ -123,9 +115,9 @@ class Answered:
 @pytest.fixture
 def simulated(monkeypatch):
     def simulate(executor: Executor) -> Executor:
-        for module in (asynchronous, evaluation, workers):
+        for module in (evaluation, workers):
             monkeypatch.setattr(module, "time", executor)
-        monkeypatch.setattr(asynchronous, "SimpleQueue", lambda: Answered(executor))
+        monkeypatch.setattr(workers, "SimpleQueue", lambda: Answered(executor))
         return executor
 
     return simulate

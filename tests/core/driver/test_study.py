@@ -60,6 +60,34 @@ def test_values_may_come_in_any_order():
     assert r.fun < 20
 
 
+@pytest.mark.parametrize("population", [4, None])
+def test_four_pending_are_the_proposals_of_a_population_of_four(population):
+    """Without a population, the number of trials that are pending at the first value is it."""
+    box = [(-5.0, 5.0)] * 3
+    called = []
+    pso.minimize(
+        lambda x: called.append(x.tolist()) or bowl(x), box, population=4, max_evals=12, seed=2
+    )
+    study = pso.Study(box, population=population, max_evals=12, seed=2)
+    asked = []
+    while not study.stop():
+        trials = [study.ask() for _ in range(4)]
+        asked += [trial.x.tolist() for trial in trials]
+        for trial in trials:
+            study.tell(trial, bowl(trial.x))
+    assert asked == called
+
+
+def test_names_of_other_libraries_are_answered():
+    study = pso.Study(BOX, seed=0)
+    for name, says in {"best_params": r"result\(\)\.params", "optimize": "pso.minimize"}.items():
+        with pytest.raises(AttributeError, match=f"{name}.*{says}"):
+            getattr(study, name)
+    with pytest.raises(ValueError, match=r"^tell: point='a'"):
+        study.tell("a", 1.0)
+    assert not hasattr(study, "anything")
+
+
 def test_a_trial_costs_the_same_however_many_are_pending():
     """Each looked at all of them, so a thousand at once took a million steps."""
 
@@ -180,8 +208,8 @@ def test_values_and_constraints_may_be_tensors_that_have_a_gradient():
     study = pso.Study(BOX, constraints="returned", seed=0)
     study.tell(study.ask(), loss * 2, [loss - 3.0, -loss])
     assert (study.result().fun, study.result().feasible) == (5.0, True)
-    front = pso.MultiStudy(BOX, seed=0)
-    front.tell([(loss, 2 * loss.bfloat16()) for _ in front.ask()])
+    front = pso.Study(BOX, objectives=2, seed=0)
+    front.tell(front.ask(), (loss, 2 * loss.bfloat16()))
     assert front.result().fun[0].tolist() == [2.5, 5.0]
     swarm = pso.Swarm(2, bounds=BOX, population=4, seed=0)
     swarm.tell(swarm.ask(), [loss, 2 * loss, 3 * loss, 4 * loss])

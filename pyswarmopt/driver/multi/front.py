@@ -1,34 +1,40 @@
-"""`minimize_multi`: the Pareto front of several objectives in one call."""
+"""`minimize_multi`: the Pareto front of several objectives in one call; and the search behind it."""
 
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt import __version__
-from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Floats
+from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.inputs import as_count
+from pyswarmopt.base.record import NONE, check
 from pyswarmopt.base.spelling import answered
-from pyswarmopt.driver.call import Objective
-from pyswarmopt.driver.history import Rows, write_csv
-from pyswarmopt.driver.judge import ByOrder, Judged
-from pyswarmopt.driver.loop import Loop, Reasons
-from pyswarmopt.driver.multi.modelled import AT_ONCE, MODELLED, ModelledSwarm
+from pyswarmopt.driver.call import Objective, Value
+from pyswarmopt.driver.history import History, write_csv
+from pyswarmopt.driver.judge import Evaluated, Judge
+from pyswarmopt.driver.multi.front_model import AT_ONCE, MODELLED, ModelledSwarm
 from pyswarmopt.driver.multi.pareto import hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
 from pyswarmopt.driver.options import CallArguments, Options
 from pyswarmopt.driver.problem.constraints import Breach
 from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, message, status
+from pyswarmopt.driver.search import Reasons, Search
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
 from pyswarmopt.parts.topology import Global, Lattice
 from pyswarmopt.parts.velocity import SumOfTerms
+
+if TYPE_CHECKING:
+    from pyswarmopt.algorithms.recipe import Recipe
 
 MAX_EVALS = 10_000
 # evaluations per particle; with constraints more particles see more of the feasible region
@@ -46,8 +52,8 @@ class MultiResult:
     """The front found by a search.
 
     Attributes:
-        x: (K, D) float64, mutually non-dominated points; without a feasible point, the one that
-            breaks the constraints least.
+        x: (K, D) float64, all points seen that no other dominates; without a feasible point, the one
+            that breaks the constraints least.
         fun: (K, M) their objectives, sorted by the first; infinite without a feasible point.
         nfev: calls of the objective; a call on m points counts m.
         nit: moves of the swarm.
@@ -85,17 +91,13 @@ class MultiResult:
     algorithm: str = MODELLED_SMPSO
     seed: int | None = None
     version: str = __version__
-    _seen: tuple[Any, Floats] | None = None
+    _seen: tuple[Any, Floats] = ((), np.empty((0, 0)))
 
     def evaluated(self) -> tuple[Any, Floats]:
-        """The evaluated points, (n, D), or with ``space=`` a dict of parameters for each; and their
-        objectives, (n, M).
-
-        Raises:
-            ValueError: they were not kept.
+        """The evaluated points with objectives that meet the constraints, (n, D), or with ``space=`` a
+        dict of parameters for each; and their objectives, (n, M). One that came up again, without a
+        second call, is there again.
         """
-        if self._seen is None:
-            raise ValueError("this search kept no points: minimize_multi(..., history='particles')")
         return self._seen
 
     def to_pandas(self) -> Any:
@@ -144,7 +146,6 @@ def minimize_multi(
     bounds: Any = None,
     n_objectives: int = 2,
     population: int | None = None,
-    archive: int = 100,
     recipe: str | Recipe | None = None,
     **options: Unpack[CallArguments],
 ) -> MultiResult:
@@ -162,7 +163,6 @@ def minimize_multi(
         n_objectives: M.
         population: particles, by default a 25th of `max_evals`, with constraints a tenth, from 10 to
             100; and points that the processes propose at a time, by default 5.
-        archive: the most points of the front to keep; the most crowded ones go first.
         max_evals: the most calls of `fun`, and of points that break a constraint.
         seed: as in `pyswarmopt.minimize`.
         workers: as in `pyswarmopt.minimize`, and so are `vectorized`, `on_error`, `integrality`,
@@ -183,8 +183,6 @@ def minimize_multi(
             afresh: `MultiResult.fun` has the means of these draws, `fun_stderr` their standard errors,
             and points whose mean another one's dominates are left out, which makes the others a
             little too good. A front of more points than these evaluations allow is thinned out.
-        history: "particles" keeps every point for `MultiResult.evaluated`; one that came up again,
-            without a second call, is there again.
         timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
         recipe: velocity terms, by the name of a recipe or as `pso.compose` makes them, in place of the
@@ -215,11 +213,10 @@ def minimize_multi(
         >>> {params["kind"] for params in r.params}
         {'a'}
     """
-    if options.get("history") not in (None, "particles"):
-        raise ValueError(f"history={options['history']!r}: use 'particles' or None")
-    options = {"max_evals": MAX_EVALS, **options}
+
     given = Options(fun, bounds, recipe, population, **options)
-    return MultiSearch(given, n_objectives, archive, given.history is not None).run()
+    found: MultiResult = FrontSearch(given, as_count("n_objectives", n_objectives, 1)).run()
+    return found
 
 
 def _with_terms(recipe: str | Recipe | None, moves: int) -> Recipe | None:
@@ -256,92 +253,126 @@ def _means(drawn: Floats) -> tuple[Floats, Floats]:
     return means, np.where(n > 1, errors, np.inf)
 
 
-class ByFront(ByOrder):
-    """As `ByOrder`, for a swarm that keeps its best points itself.
+class FrontJudge(Judge):
+    """As `Judge`, for a swarm that keeps its best points itself.
 
     Attributes:
-        seen: evaluated points and objectives, one row each, if kept.
+        seen: evaluated points that count for a front, each with its objectives, (D + M,).
     """
 
-    seen: Rows | None = None
+    def __init__(self, objectives: int, *given: Any) -> None:
+        self._objectives = objectives
+        self.seen: list[Floats] = []
+        super().__init__(*given)
 
-    def tell(self, positions: Any, points: Floats, judged: Judged) -> None:
+    def read(self, draft: Evaluated, value: Value | None) -> Evaluated:
+        if value is None:
+            return draft._replace(counts=False)
+        return draft._replace(cost=np.broadcast_to(value, self._objectives))
+
+    def tell(self, positions: Any, judged: Sequence[Evaluated]) -> None:
         self._search.tell(judged)
-        if self.seen is not None:
-            self.seen.add(np.column_stack([points, judged.costs])[judged.valued])
-        self.best = replace(self.best, calls=self._evaluator.calls)
+        self.keep(judged)
 
-    def salvage(self, points: Floats, judged: Judged) -> None:
-        valued = np.isfinite(judged.costs).all(-1)
-        positions = self._coding.encode(points)
-        self._search.remember_front(positions, judged.costs, judged.violations, valued)
+    def tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
+        self._search.tell_one(ticket, judged)
+        self.keep([judged])
+
+    def take_in(self, judged: Evaluated) -> None:
+        self.salvage([judged])
+
+    def salvage(self, judged: Sequence[Evaluated]) -> None:
+        self._search.remember_front(self._coding.encode(np.array([e.x for e in judged])), judged)
+        self.keep(judged)
+
+    def keep(self, judged: Sequence[Evaluated]) -> None:
+        for each in judged:
+            if each.counts and each.violation == 0 and np.isfinite(each.cost).all():
+                self.seen.append(np.concatenate([each.x, each.cost]))
+        self.calls = self._evaluator.calls
+
+    def front(self) -> tuple[Floats, Floats]:
+        """Points that none dominates, (K, D), and their objectives, (K, M), sorted."""
+        dim = len(self.best.x)
+        rows = np.array(self.seen).reshape(len(self.seen), dim + self._objectives)
+        values, first = np.unique(rows[:, dim:], axis=0, return_index=True)
+        best = non_dominated(values)
+        return rows[first[best], :dim], values[best]
 
     def _best_position(self) -> Floats:
         return self._coding.low
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that was seen."""
+        return {"seen": np.array(self.seen) if self.seen else NONE}
 
-class MultiSearch(Loop[MultiResult]):
+    def load_state_dict(self, saved: Any) -> None:
+        """The inverse of `state_dict`; other entries of `saved` are ignored."""
+        if len(saved.get("seen", NONE)):
+            check(saved, {"seen": ("float64", "nc")}, {"c": len(self.best.x) + self._objectives})
+        self.seen = list(saved["seen"])
+        self.calls = self._evaluator.calls
+
+
+class FrontSearch(Search):
     """One search for a front; all options are checked before the first evaluation."""
 
     _swarm: MultiSwarm
+    _judge: FrontJudge
 
-    def __init__(
-        self, arguments: Options, n_objectives: int, archive: int, keeps_all: bool = False
-    ) -> None:
-        n_objectives = as_count("n_objectives", n_objectives, 1)
+    def __init__(self, arguments: Options, objectives: int, told: bool = False) -> None:
+        self._objectives = objectives
         if isinstance(arguments.constraints, str):
             raise ValueError(
                 f"constraints={arguments.constraints!r}: with several objectives they are "
                 "functions, at most 0 where x is allowed"
             )
-        if archive < 2:
-            raise ValueError(f"archive={archive}: a front has at least 2 points")
-        super().__init__(arguments)
+        for name in ("target", "known", "patience"):
+            if getattr(arguments, name) is not None:
+                raise ValueError(f"{name}= is for one objective; a front has none")
+        super().__init__(arguments, told=told)
+
+    def _make(self, maximize: bool) -> None:
         options = self._options
-        limit = options.max_evals or 0
+        limit = options.max_evals or MAX_EVALS
         population = self._population(limit)
-        self._evaluator = self._make_evaluator(limit, n_objectives)
-        recipe = _with_terms(options.recipe, limit // population)
+        self.evaluator = self._make_evaluator(limit, outputs=self._objectives)
         self._reserve = limit // FINAL_SHARE if options.noisy else 0
-        self._evaluator.max_evals -= self._reserve
-        self._algorithm, self._swarm = self._make_swarm(
-            recipe, limit, population=population, size=archive, objectives=n_objectives
-        )
-        problem = self._problem
-        self._judge: ByFront = ByFront(self._swarm, problem, self._evaluator)
-        if keeps_all:
-            self._judge.seen = Rows(np.empty((0, problem.dim + n_objectives)))
+        self.evaluator.max_evals -= self._reserve
+        self._phased = False
+        self._history = History()  # empty: the judge keeps all points
+        self._algorithm, self._swarm = self._make_swarm(limit, population)
+        self._judge = FrontJudge(self._objectives, self._swarm, self.problem, self.evaluator)
         self._identity |= {
-            "objectives": n_objectives,
+            "objectives": self._objectives,
             "population": population,
-            "archive": archive,
             "noisy": options.noisy,
             "recipe": self._algorithm,
-            "history": keeps_all,
         }
 
     def _population(self, limit: int) -> int:
         """Particles for this many evaluations, at least one for each starting point."""
         if self._options.population:
             return self._options.population
-        share = CONSTRAINED_SHARE if self._problem.constraints else PARTICLE_SHARE
-        start = self._problem.start
+        share = CONSTRAINED_SHARE if self.problem.constraints else PARTICLE_SHARE
+        start = self.problem.start
         usual = int(np.clip(limit // share, *PARTICLES))
         return max(usual, 0 if start is None else len(start))
 
-    def _make_swarm(
-        self, recipe: Recipe | None, limit: int, **sizes: int
-    ) -> tuple[str, MultiSwarm]:
+    def _make_swarm(self, limit: int, population: int) -> tuple[str, MultiSwarm]:
         """The name of the algorithm, and its swarm."""
-        bounds = self._problem.coding.bounds()
-        kinds = self._problem.coding.kinds
-        start = self._problem.start
+        coding = self.problem.coding
+        bounds = coding.bounds()
+        kinds = coding.kinds
+        start = self.problem.start
         common: dict[str, Any] = {
             "bounds": bounds,
+            "population": population,
+            "objectives": self._objectives,
             "seed": self._options.seed,
             "start": bounds[0][None][:0] if start is None else start,
-            **sizes,
         }
+        recipe = _with_terms(self._options.recipe, limit // population)
         if recipe is not None:
             return f"{recipe.name}, front of smpso", MultiSwarm(**common, recipe=recipe)
         if kinds.count > MODELLED_DIM or len(kinds.levels) > MODELLED_NUMBERS:
@@ -349,46 +380,69 @@ class MultiSearch(Loop[MultiResult]):
         at_once = self._options.population or AT_ONCE
         return MODELLED_SMPSO, ModelledSwarm(kinds, at_once, min(limit, MODELLED), **common)
 
+    def next_ticket(self) -> Ticket | None:
+        if not self._swarm.is_open:
+            self._before = {f"evaluator.{n}": getattr(self.evaluator, n) for n in ("skipped", "idle")}
+        return super().next_ticket()
+
     def reasons(self) -> Reasons:
-        limit = (
-            {} if self._evaluator.left else {"max_evals": self._evaluator.max_evals + self._reserve}
-        )
-        return self._ends() | limit
+        """Reasons to stop; empty to go on."""
+        reasons = self._ends()
+        if not self.evaluator.left:
+            reasons["max_evals"] = self.evaluator.max_evals + self._reserve
+        return reasons
+
+    def _note(self, particle: int, judged: Evaluated) -> None:
+        """The judge keeps all points."""
+
+    def _write_record(self, iteration: int) -> None:
+        """A front has no history by iterations."""
 
     def _saved(self) -> tuple[Any, ...]:
-        seen = self._judge.seen
-        return super()._saved() if seen is None else (*super()._saved(), seen)
+        return self._swarm, self.evaluator, self._judge
+
+    def _state(self) -> dict[str, Any]:
+        """As before the round whose points are pending; known ones need no second call."""
+        state = super()._state()
+        return state | self._before if self._swarm.is_open else state
 
     def _result(self, stop: Reasons, final: bool = False) -> MultiResult:
-        swarm = self._swarm
-        problem = self._problem
-        points = problem.coding.decode(swarm.archive)
-        means = swarm.archive_values
-        errors = np.zeros_like(means)
-        if final and self._options.noisy and len(points) and not swarm.violation:
-            points, means, errors = self._drawn_afresh(points, means)
-        order = np.lexsort(means.T[::-1])
-        x = points[order]
-        values = means[order]
-        breaches = [problem.constraints.breach(point, swarm.violation) for point in x]
+        problem = self.problem
+        space = problem.space
+        x, values = self._judge.front()
+        violation = 0.0
+        if not len(x) and len(self._swarm.archive):
+            x = problem.coding.decode(self._swarm.archive)
+            values = np.full((len(x), self._objectives), math.inf)
+            violation = self._swarm.violation
+        errors = np.zeros_like(values)
+        if final and self._options.noisy and len(x) and not violation:
+            x, values, errors = self._drawn_afresh(x, values)
+        breaches = [problem.constraints.breach(point, violation) for point in x]
         worst = max(breaches, key=lambda b: (not b.feasible, b.most), default=Breach(0.0, True, ""))
         found = len(x) > 0 and worst.feasible
-        failures = dict(self._evaluator.failures)
+        failures = dict(self.evaluator.failures)
+        width = problem.dim + self._objectives
+        seen = np.array(self._judge.seen).reshape(len(self._judge.seen), width)
+        points = seen[:, : problem.dim]
         return MultiResult(
             x=x,
             fun=values,
-            nfev=self._evaluator.calls,
-            nit=swarm.iteration,
+            nfev=self.evaluator.calls,
+            nit=self._swarm.iteration,
             success=found and not stop.keys() & {INTERRUPTED, FAILED},
-            message=message(stop, found, worst) + failed_calls(failures, self._evaluator.calls),
+            message=message(stop, found, worst) + failed_calls(failures, self.evaluator.calls),
             maxcv=worst.most,
-            params=None if problem.space is None else [problem.space.decode(point) for point in x],
+            params=None if space is None else [space.decode(point) for point in x],
             status=status(stop, found, worst.feasible),
             failures=failures,
             algorithm=self._algorithm,
-            fun_stderr=errors[order],
+            fun_stderr=errors,
             seed=self._options.seed if isinstance(self._options.seed, int) else None,
-            _seen=self._evaluated(),
+            _seen=(
+                points if space is None else [space.decode(point) for point in points],
+                seen[:, problem.dim :],
+            ),
         )
 
     def _drawn_afresh(self, points: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
@@ -396,44 +450,33 @@ class MultiSearch(Loop[MultiResult]):
         points whose mean is dominated; each gets an equal share of the remaining calls. A front
         with too many points for these is thinned out: values that were not drawn afresh are luck.
         """
-        evaluator = self._evaluator
+        evaluator = self.evaluator
         evaluator.max_evals += self._reserve
         self._reserve = 0
         count = min(len(points), max(evaluator.left // FEWEST_DRAWS, 1))
         draws = evaluator.left // count
         if not draws:
             return points, values, np.full_like(values, np.inf)
-        evenly = np.linspace(0, len(points) - 1, count).round().astype(np.int64)
-        rows = np.lexsort(values.T[::-1])[evenly]
+        rows = np.linspace(0, len(points) - 1, count).round().astype(np.int64)
         points = points[rows]
-        values = values[rows]
-        values_again, evaluated, error = evaluator(np.repeat(points, draws, axis=0))
+        drawn, error = evaluator(np.repeat(points, draws, axis=0))
         if error is not None:
             raise error
-        if not evaluated.all():  # the time is up
-            return points, values, np.full_like(values, np.inf)
-        means, errors = _means(values_again.reshape(count, draws, -1))
-        front = non_dominated(means)
+        known = [value for value in drawn if value is not None]
+        if len(known) < len(drawn):  # the time is up
+            return points, values[rows], np.full_like(values[rows], np.inf)
+        again = np.array([np.broadcast_to(value, self._objectives) for value in known])
+        means, errors = _means(again.reshape(count, draws, -1))
+        front = np.flatnonzero(non_dominated(means))
+        front = front[np.lexsort(means[front].T[::-1])]
         return points[front], means[front], errors[front]
-
-    def _evaluated(self) -> tuple[Any, Floats] | None:
-        seen = self._judge.seen
-        space = self._problem.space
-        dim = self._problem.dim
-        if seen is None:
-            return None
-        points = seen.all[:, :dim].copy()
-        values = seen.all[:, dim:].copy()
-        return points if space is None else [space.decode(x) for x in points], values
 
     def _check_objective(self, path: Path) -> None:
         """Evaluate a point of the front once more."""
-        swarm = self._swarm
-        if len(swarm.archive) and not swarm.violation:
-            x = swarm.archive
-            scale = np.abs(swarm.archive_values).max(axis=0)
-            again = self._evaluator.again(self._problem.coding.decode(x)[0])
-            check_value(path, swarm.archive_values[0], again, scale)
+        x, values = self._judge.front()
+        if len(x):
+            scale = np.abs(values).max(axis=0)
+            check_value(path, values[0], self.evaluator.recheck(x[0]), scale)
 
 
 __all__ = ["MultiResult", "minimize_multi"]
