@@ -31,11 +31,20 @@ if TYPE_CHECKING:
     from pyswarmopt.driver.multi.front import MultiResult, minimize_multi
     from pyswarmopt.driver.problem.space import Fixed as Fixed
     from pyswarmopt.driver.problem.space import Integer as Integer
+    from pyswarmopt.driver.problem.space import (
+        Permutation,
+        Shares,
+        Space,
+        Subset,
+        fixed,
+        integer,
+        log,
+        ordered,
+        when,
+    )
     from pyswarmopt.driver.problem.space import Real as Real
-    from pyswarmopt.driver.problem.space import Space, fixed, integer, log, ordered, when
     from pyswarmopt.driver.problem.space import When as When
     from pyswarmopt.driver.result import Result
-    from pyswarmopt.driver.study import Study, Trial
     from pyswarmopt.hybrid.memetic import MemeticSwarm as MemeticSwarm
     from pyswarmopt.inspect import diagnostics as diagnostics
     from pyswarmopt.inspect import plot
@@ -53,6 +62,7 @@ if TYPE_CHECKING:
     )
     from pyswarmopt.parts.boundary import Box
     from pyswarmopt.parts.velocity import Snapshot, Term, cognitive, inertia, repel, social
+    from pyswarmopt.study import Study, Trial
     from pyswarmopt.swarm import Swarm
     from pyswarmopt.teaching.functions import functions, wrappers
 
@@ -67,9 +77,9 @@ _DEFINED_IN = {
     "base.optimizer": "Optimizer Point",
     "driver.history": "History ParticleRecord Record",
     "driver.multi.front": "MultiResult minimize_multi",
-    "driver.problem.space": "Fixed Integer Real Space When fixed integer log ordered when",
+    "driver.problem.space": "Fixed Integer Permutation Real Shares Space Subset When fixed integer log ordered when",
     "driver.result": "Result",
-    "driver.study": "Study Trial",
+    "study": "Study Trial",
     "hybrid.memetic": "MemeticSwarm",
     "_compare": "Comparison Paired compare",
     "inspect.diagnostics": "Diagnosis diagnose",
@@ -117,12 +127,15 @@ __all__ = [
     "History",
     "MultiResult",
     "Optimizer",
+    "Permutation",
     "Recipe",
     "Result",
+    "Shares",
     "Snapshot",
     "Space",
     "Step",
     "Study",
+    "Subset",
     "Swarm",
     "Term",
     "Trial",

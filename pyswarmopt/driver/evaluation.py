@@ -86,7 +86,9 @@ class Evaluator:
     ) -> None:
         require_callable("fun", fun)
         if vectorized not in (True, False):
-            raise ValueError(f"vectorized={vectorized!r}: use True if fun takes many points, (m, D)")
+            raise ValueError(
+                f"vectorized={vectorized!r}: use True if fun takes many points, (m, D)"
+            )
         self._forgive, self._retries = _read_on_error(on_error)
         self._call = Call(fun, seconds)
         self.workers = Workers(workers, self._call, self._forgive or self._retries > 0)

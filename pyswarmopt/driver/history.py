@@ -161,7 +161,7 @@ class History(list[Any]):
             return list(Record._fields), [list(record) for record in self]
         header = ["iteration", "particle", "value", *["violation"] * self._constrained]
         dim = len(self[0].x) if self else 0
-        names = [f"x{i}" for i in range(dim)] if self._space is None else list(self._space.names)
+        names = [f"x{i}" for i in range(dim)] if self._space is None else self._space.searched
         rows = []
         for record in self:
             row = [getattr(record, name) for name in header]

@@ -156,7 +156,7 @@ class Result(Mapping[str, Any]):
         if self.space is None:
             return x
         decoded = [self.space.decode(point) for point in x]
-        active = np.array([[name in params for params in decoded] for name in self.space.names])
+        active = np.array([[name in params for params in decoded] for name in self.space.owners])
         return np.where(active.T, x, np.nan)
 
     def _particles(self, feasible: bool = True) -> list[ParticleRecord]:

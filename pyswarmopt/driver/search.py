@@ -74,9 +74,7 @@ class Search:
         ValueError: options that do not make sense.
     """
 
-    def __init__(
-        self, arguments: Options, maximize: bool = False, told: bool = False
-    ) -> None:
+    def __init__(self, arguments: Options, maximize: bool = False, told: bool = False) -> None:
         self._began = time.monotonic()
         self._told = told
         self._options, self.problem = read_problem(arguments)

@@ -382,7 +382,9 @@ class FrontSearch(Search):
 
     def next_ticket(self) -> Ticket | None:
         if not self._swarm.is_open:
-            self._before = {f"evaluator.{n}": getattr(self.evaluator, n) for n in ("skipped", "idle")}
+            self._before = {
+                f"evaluator.{n}": getattr(self.evaluator, n) for n in ("skipped", "idle")
+            }
         return super().next_ticket()
 
     def reasons(self) -> Reasons:

@@ -8,7 +8,7 @@ import functools
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,6 +162,141 @@ class Ordered(Choice):
 
 
 @dataclass(frozen=True)
+class Subset:
+    """Some of several items, for `space=`; in the order in which they are given.
+
+    The search moves a key for each item, and the items with the largest keys are chosen (the random
+    keys of Bean 1994, ORSA J. Computing 6(2)).
+
+    Attributes:
+        items: what may be chosen, each once.
+        k: how many.
+
+    Example:
+        >>> Subset(["a", "b", "c"], 2).decode([0.9, 0.1, 0.5])
+        ['a', 'c']
+    """
+
+    items: Sequence[Any]
+    k: int
+    repeats = True  # whether several points have the same value
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", _different(self.items))
+        if not (isinstance(self.k, int) and 0 < self.k <= len(self.items)):
+            raise ValueError(f"k={self.k!r}: use a whole number from 1 to {len(self.items)}")
+
+    @property
+    def sides(self) -> list[tuple[float, float]]:
+        """Least and largest coordinates of the search."""
+        return [(0.0, 1.0)] * len(self.items)
+
+    def decode(self, x: Sequence[float]) -> list[Any]:
+        """The value at its coordinates."""
+        largest = np.argsort(-np.asarray(x), kind="stable")[: self.k]
+        return [self.items[i] for i in sorted(largest.tolist())]
+
+    def encode(self, value: Any) -> list[float]:
+        """The coordinates of a value."""
+        return [float(_among(item, value)) for item in self.items]
+
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        return _is_list(value) and len(value) == self.k == sum(self.encode(value))
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """All of several items in an order, for `space=`; by keys, as `Subset`.
+
+    Attributes:
+        items: what is ordered, each once.
+
+    Example:
+        >>> Permutation(["a", "b", "c"]).decode([0.9, 0.1, 0.5])
+        ['b', 'c', 'a']
+    """
+
+    items: Sequence[Any]
+    repeats = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", _different(self.items))
+
+    @property
+    def sides(self) -> list[tuple[float, float]]:
+        """Least and largest coordinates of the search."""
+        return [(0.0, 1.0)] * len(self.items)
+
+    def decode(self, x: Sequence[float]) -> list[Any]:
+        """The value at its coordinates."""
+        return [self.items[i] for i in np.argsort(np.asarray(x), kind="stable")]
+
+    def encode(self, value: Any) -> list[float]:
+        """The coordinates of a value."""
+        places = [next(i for i, v in enumerate(value) if _same(v, item)) for item in self.items]
+        return [place / max(len(self.items) - 1, 1) for place in places]
+
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        known = _is_list(value) and len(value) == len(self.items)
+        return known and all(_among(item, value) for item in self.items)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Numbers from 0 on that sum to 1, such as a mixture, for `space=`.
+
+    The search breaks a stick: each coordinate says which part of the rest comes next, on a scale on
+    which all mixtures are equally likely.
+
+    Attributes:
+        n: how many, at least 2.
+
+    Example:
+        >>> [round(share, 3) for share in Shares(3).decode([0.75, 0.5])]
+        [0.5, 0.25, 0.25]
+    """
+
+    n: int
+    repeats = False
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.n, int) and self.n >= 2):
+            raise ValueError(f"n={self.n!r}: use a whole number from 2 on")
+
+    @property
+    def sides(self) -> list[tuple[float, float]]:
+        """Least and largest coordinates of the search."""
+        return [(0.0, 1.0)] * (self.n - 1)
+
+    def decode(self, x: Sequence[float]) -> list[float]:
+        """The value at its coordinates."""
+        shares = []
+        rest = 1.0
+        for i, u in enumerate(x):
+            kept = rest * (1.0 - u) ** (1.0 / (self.n - 1 - i))
+            shares.append(rest - kept)
+            rest = kept
+        return [*shares, rest]
+
+    def encode(self, value: Any) -> list[float]:
+        """The coordinates of a value."""
+        x = []
+        rest = 1.0
+        for i, share in enumerate(value[:-1]):
+            kept = max(rest - share, 0.0)
+            x.append(1.0 - (kept / rest) ** (self.n - 1 - i) if rest > 0 else 0.5)
+            rest = kept
+        return x
+
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value."""
+        shares = _is_list(value) and len(value) == self.n and all(map(_is_number, value))
+        return shares and min(value) >= 0 and abs(sum(value) - 1.0) < 1e-6
+
+
+@dataclass(frozen=True)
 class Fixed:
     """A value that is not searched.
 
@@ -208,7 +343,8 @@ class When:
         return known and any(_same(params[self.name], value) for value in self.values)
 
 
-Parameter = Real | Integer | Choice | Fixed | When
+Several = Subset | Permutation | Shares  # with a coordinate for each item or share
+Parameter = Real | Integer | Choice | Several | Fixed | When
 
 
 def log(low: float, high: float) -> Real:
@@ -315,11 +451,14 @@ class Space:
 
     Args:
         given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
-            `ordered`, `log`, `integer`, `fixed`, `when`, SciPy's ``uniform(...)``, ``loguniform(...)`` or
+            `ordered`, `log`, `integer`, `fixed`, `when`, `Subset`, `Permutation`, `Shares`, SciPy's
+            ``uniform(...)``, ``loguniform(...)`` or
             ``randint(...)``, or a plain number, string, truth value or None, which is fixed.
 
     Attributes:
-        names: names of the searched parameters, one per coordinate.
+        names: names of the coordinates: that of a parameter, or ``order[0]``, ``order[1]``, ...
+        searched: names of the searched parameters.
+        owners: for each coordinate, the parameter that it belongs to.
         bounds: (low, high) of each coordinate.
         integrality: mask of integers.
         rounded: mask of logarithms of integers.
@@ -344,7 +483,7 @@ class Space:
             )
         self._given = {name: _read(name, parameter) for name, parameter in given.items()}
         # each parameter, when active, and its condition
-        self._parameters: dict[str, Real | Choice | Fixed] = {}
+        self._parameters: dict[str, Real | Choice | Several | Fixed] = {}
         self._conditions: dict[str, list[When]] = {}
         for name, parameter in self._given.items():
             conditions = []
@@ -354,20 +493,31 @@ class Space:
                 parameter = parameter.parameter
             self._parameters[name] = parameter
             self._conditions[name] = conditions
-        self._searched = {
+        self._searched: dict[str, Real | Choice | Several] = {
             name: p for name, p in self._parameters.items() if not isinstance(p, Fixed)
         }
         if not self._searched:
             raise ValueError(
                 "space= holds no parameter that may vary, as (low, high) or a list of choices"
             )
-        self.names = list(self._searched)
-        self.bounds = [p.bounds for p in self._searched.values()]
-        self.integrality = [_is_whole(p) for p in self._searched.values()]
-        self.rounded = [isinstance(p, Integer) and p.log for p in self._searched.values()]
-        self.categorical = [type(p) is Choice for p in self._searched.values()]
+        self.searched = list(self._searched)
+        self.names: list[str] = []
+        self.owners: list[str] = []
+        self.bounds: list[tuple[float, float]] = []
+        self.integrality: list[bool] = []
+        self.rounded: list[bool] = []
+        self.categorical: list[bool] = []
+        for name, p in self._searched.items():
+            several = isinstance(p, Several)
+            sides = p.sides if isinstance(p, Several) else [p.bounds]
+            self.bounds += sides
+            self.owners += [name] * len(sides)
+            self.names += [f"{name}[{i}]" for i in range(len(sides))] if several else [name]
+            self.integrality += [_is_whole(p)] * len(sides)
+            self.rounded += [_is_rounded(p)] * len(sides)
+            self.categorical += [type(p) is Choice] * len(sides)
 
-    def parameter(self, name: str) -> Real | Choice | Fixed:
+    def parameter(self, name: str) -> Real | Choice | Several | Fixed:
         """Kind of an active parameter."""
         return self._parameters[name]
 
@@ -386,22 +536,20 @@ class Space:
     def decode(self, x: Iterable[float]) -> dict[str, Any]:
         """The active parameters at a point, (D,), as plain Python values."""
         params: dict[str, Any] = {}
-        coordinates = dict(zip(self.names, (float(value) for value in x), strict=True))
+        coordinates: dict[str, list[float]] = {name: [] for name in self._parameters}
+        for name, value in zip(self.owners, x, strict=True):
+            coordinates[name].append(float(value))
         for name, parameter in self._parameters.items():
             conditions = self._conditions[name]
             if not conditions or all(condition.holds(params) for condition in conditions):
-                params[name] = parameter.decode(coordinates.get(name, 0.0))
+                params[name] = _decoded(parameter, coordinates[name])
         return params
 
     def canonical(self, x: Floats) -> Floats:
         """The representative of all points with the same parameters as x, (D,)."""
         params = self.decode(x)
-        return np.array(
-            [
-                p.encode(params[name]) if name in params else np.nan
-                for name, p in self._searched.items()
-            ]
-        )
+        inactive = np.full(len(self.names), np.nan)
+        return self._filled(inactive, params)
 
     @property
     def repeats(self) -> bool:
@@ -438,12 +586,19 @@ class Space:
         x = np.array([sum(bounds) / 2 for bounds in self.bounds])
         x[self.categorical] = 0.0
         x[self.integrality] = np.floor(x[self.integrality])
-        for i, (name, parameter) in enumerate(self._searched.items()):
-            if name in params:
-                x[i] = parameter.encode(params[name])
-        missing = sorted(self.decode(x).keys() & set(self.names) - params.keys())
+        x = self._filled(x, params)
+        missing = sorted(self.decode(x).keys() & self._searched.keys() - params.keys())
         if missing:
             raise ValueError(f"{argument} has no {', '.join(missing)}")
+        return x
+
+    def _filled(self, x: Floats, params: Mapping[str, Any]) -> Floats:
+        """The point x, (D,), with the coordinates of some parameters."""
+        x = x.copy()
+        for name in self._searched.keys() & params.keys():
+            parameter = self._searched[name]
+            mine = [i for i, owner in enumerate(self.owners) if owner == name]
+            x[mine] = parameter.encode(params[name])
         return x
 
     def named(
@@ -484,7 +639,11 @@ class Space:
 
     def _check_condition(self, name: str, condition: When) -> None:
         parent = self._parameters.get(condition.name)  # values of earlier parameters
-        if parent is None or type(parent) is Real or not all(map(parent.allows, condition.values)):
+        if (
+            parent is None
+            or type(parent) in (Real, Shares)
+            or not all(map(parent.allows, condition.values))
+        ):
             raise ValueError(
                 f"space[{name!r}]: when({condition.name!r}, ...) must name choices or an "
                 "integer before this one, and values that it may have, several as a list"
@@ -512,6 +671,12 @@ def _read(name: str, spec: Any) -> Parameter:
         if isinstance(spec, np.ndarray | np.generic):
             spec = spec.tolist()
         if isinstance(spec, list):
+            if len(spec) > 1 and all(isinstance(each, tuple) and _is_range(each) for each in spec):
+                raise ValueError(
+                    f"{spec!r}: a list is a choice, here of pairs. For {len(spec)} numbers name each, "
+                    f"'{name}0': {spec[0]}, ...; for shares that sum to 1 use pso.Shares({len(spec)}); "
+                    "for a choice among pairs write them as lists, [[low, high], ...]"
+                )
             return Choice(tuple(spec))
         if hasattr(spec, "dist") and callable(getattr(spec, "support", None)):
             return _range_of(spec)
@@ -540,7 +705,43 @@ def _range_of(distribution: Any) -> Real:
     )
 
 
-def _is_whole(parameter: Real | Choice | Fixed) -> bool:
+def _decoded(parameter: Any, x: list[float]) -> Any:
+    """The value of a parameter at its coordinates; a fixed one has none."""
+    if isinstance(parameter, Several):
+        return parameter.decode(x)
+    return parameter.decode(x[0] if x else 0.0)
+
+
+def _different(items: Iterable[Any]) -> tuple[Any, ...]:
+    """Items, each once."""
+    found = tuple(items)
+    if not found:
+        raise ValueError("[]: there are no items")
+    if any(_among(item, found[:i]) for i, item in enumerate(found)):
+        raise ValueError(f"{list(found)}: each item must be there once")
+    return found
+
+
+def _among(item: Any, values: Iterable[Any]) -> bool:
+    return any(_same(item, value) for value in values)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | np.ndarray)
+
+
+def _is_range(pair: tuple[Any, ...]) -> bool:
+    return len(pair) == 2 and all(map(_is_number, pair))
+
+
+def _is_rounded(parameter: Any) -> bool:
+    """Whether several coordinates have the same value, and the search does not round them."""
+    if isinstance(parameter, Several):
+        return parameter.repeats
+    return isinstance(parameter, Integer) and parameter.log
+
+
+def _is_whole(parameter: Real | Choice | Several) -> bool:
     """Whether the coordinate is an ordered whole number."""
     return isinstance(parameter, Ordered) or (isinstance(parameter, Integer) and not parameter.log)
 

@@ -16,7 +16,7 @@ from pyswarmopt.inspect.plot.trace import Trace, trace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from pyswarmopt.driver.multi.multiobjective import MultiResult
+    from pyswarmopt.driver.multi.front import MultiResult
 
 SMALLEST = 1e-16  # drawn instead of 0 on a logarithmic axis
 

@@ -14,7 +14,7 @@ from swarm_runs import Fails, same_result
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
-from pyswarmopt.driver import workers
+from pyswarmopt.driver import search, workers
 
 BOX = [(-4.0, 4.0)] * 3
 
