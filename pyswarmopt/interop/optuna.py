@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from pyswarmopt.driver import study as ours
+from pyswarmopt import study as ours
 from pyswarmopt.driver.problem.space import Space, integer, log, ordered
 
 LATEST = 5  # trials that must agree on a parameter before it is searched
