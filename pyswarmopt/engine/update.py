@@ -214,9 +214,7 @@ class Update:
             ValueError: other positions without `repaired`, or another shape.
         """
         x = self.state.positions
-        if _alike(told, x) and (
-            (self._large and _same_memory(told, x)) or _same_numbers(told, x)
-        ):
+        if _alike(told, x) and ((self._large and _same_memory(told, x)) or _same_numbers(told, x)):
             return  # the usual case
         source = matrix("positions", told, tuple(x.shape))
         taken = take_over("positions", source, empty(tuple(x.shape), x.dtype, x.device))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from pyswarmopt.base.words import counted, cut, one_line
 from pyswarmopt.cli.terminal import echo, open_console
@@ -140,6 +139,8 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     """The verdict, then members and strategies with test scores, intervals and costs; societies
     with their metrics.
     """
+    import pandas as pd
+
     from pyswarmopt_llm.report.against import against_text
 
     plain: dict[str, Any] = {"markup": False, "highlight": False}
@@ -153,34 +154,36 @@ def print_tables(console: Console, result: Mapping[str, Any]) -> None:
     )
     if "note" in result:
         console.print(with_flags(result["note"]), **plain, soft_wrap=True)
-    members = _table("member", "dev", "test", "tokens/example", "silent")
-    for name, row in result["members"].items():
-        members.add_row(name, f"{row['dev']:.3f}", *_scored(row), str(row["silent"]))
-    strategies = _table("strategy", "test", "tokens/example", "agree", "against best member")
-    measured = _table("society", "conformity", "different answers by round")
-    for name, row in result["strategies"].items():
-        against = against_text(row["against_single"])
-        strategies.add_row(name, *_scored(row), f"{row['agreement']:.2f}", against)
-        if "consensus" in row:
-            conformity = "-" if row["conformity"] is None else f"{row['conformity']:.2f}"
-            different = [f"{value:.2f}" for value in row["consensus"]]
-            measured.add_row(name, conformity, " ".join(different))
-    for table in (members, strategies, measured):
-        if table.row_count:
-            console.print()
-            console.print(table)
+    members = {
+        name: {"dev": f"{row['dev']:.3f}", **_scored(row), "silent": str(row["silent"])}
+        for name, row in result["members"].items()
+    }
+    strategies = {
+        name: {
+            **_scored(row),
+            "agree": f"{row['agreement']:.2f}",
+            "against best member": against_text(row["against_single"]),
+        }
+        for name, row in result["strategies"].items()
+    }
+    societies = {
+        name: {
+            "conformity": "-" if row["conformity"] is None else f"{row['conformity']:.2f}",
+            "different answers by round": " ".join(f"{value:.2f}" for value in row["consensus"]),
+        }
+        for name, row in result["strategies"].items()
+        if "consensus" in row
+    }
+    for head, rows in (("member", members), ("strategy", strategies), ("society", societies)):
+        if rows:
+            table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(head, axis=1)
+            console.print(f"\n{table.to_string()}", **plain, soft_wrap=True)
     for name, why in result["left_out"].items():
         console.print(f"left out: {name}: {with_flags(why)}", **plain, soft_wrap=True)
 
 
-def _scored(row: Mapping[str, Any]) -> tuple[str, str]:
+def _scored(row: Mapping[str, Any]) -> dict[str, str]:
     from pyswarmopt_llm.report.phrases import score_text
 
-    return score_text(row["test"], row["test_interval"]), f"{row['tokens']:,.0f}"
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    return table
+    score = score_text(row["test"], row["test_interval"])
+    return {"test": score, "tokens/example": f"{row['tokens']:,.0f}"}
