@@ -17,11 +17,13 @@ from pyswarmopt_groups.locked_directory import Directory
 from pyswarmopt_groups.members.adverse import PrivateMember, with_liar
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.load import open_members
+from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Member
 from pyswarmopt_groups.registry import Strategy, load_strategy
 from pyswarmopt_groups.responses import Responses, is_right
 from pyswarmopt_groups.summary import correct, verdict_lines
 from pyswarmopt_groups.validate import check_members, check_task, room_for_replies, usable
+from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.files.regular import user_path, write_json, write_text
@@ -227,12 +229,23 @@ def _report(group: Group, store: Store, out: Path | None, on_step: OnStep) -> di
         store.get("strategy", name, compute, lambda row: wrong_field(row, _SHAPE))
         decided = store.all("strategy")
         result["strategies"] = _rows(task.test, decided, right)
-        result["verdict"] = list(verdict_lines(result))
+        result["verdict"] = [*verdict_lines(result), *token_mixture(group)]
         if out is not None:  # an interrupted call keeps its results so far
             write_json(out / RESULT, result)
             write_text(out / VERDICTS, _lines(decided))
         on_step(done + 1, total, name, result["strategies"][name])
     return result
+
+
+def token_mixture(group: Group) -> list[str]:
+    """The command that mixes whole models' next-token distributions, which votes cannot do."""
+    local = [member for member in group.members if isinstance(member, LocalMember)]
+    bases = {id(member.base) for member in local}
+    if len(local) < len(group.members) or len(bases) < max(len(local), 2):
+        return []
+    config = group.config
+    search = command("search", space="token", experts=config.members, task=config.task, out="mixed")
+    return [f"A mixture of these models, token by token, often beats their votes: {search}"]
 
 
 def _lines(decided: Sequence[Mapping[str, Any]]) -> str:

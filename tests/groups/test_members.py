@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from search_helpers import questions, small, swarm_llm, write_task
 from serving import Server, answer
 from tokens_helpers import byte_level, model_for, save_member, sentence_piece
 
+from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_groups.members.cache import CachedMember
 from pyswarmopt_groups.members.endpoint import KEY, EndpointMember
 from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Sampling
+from pyswarmopt_groups.run import Group, token_mixture
 from pyswarmopt_groups.validate import check_members
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -155,6 +158,13 @@ def test_members_with_tokenizers_of_their_own_write_what_each_model_writes_alone
     alone = [TransformersEngine(model_for(words, kind), words) for kind, words in kinds.items()]
     expected = [tuple(engine.generate([engine.chat("Hi")], 4)) for engine in alone]
     assert texts == expected and texts[0] != texts[1]
+    # whole models of several bases are pointed to token mixtures
+    group = Group(CouncilConfig(tuple(folders), task="t.json"), Task("t", (), ()), opened, [], {})
+    (said,) = token_mixture(group)
+    assert said.endswith(
+        f"search --space token --experts {' '.join(folders)} --task t.json --out mixed"
+    )
+    assert token_mixture(replace(group, members=opened[:1])) == []
 
 
 # Endpoints
