@@ -125,3 +125,20 @@ def test_links_are_followed_and_can_be_copied(tmp_path: Path) -> None:
     assert seen["stepped"] == [f"Chapter 3 of 5, step 8 of {moves[2]}", "#3.8"]
     # stepping adds nothing to the history
     assert seen["chapter"] == "#2.0" and seen["after"] == seen["entries"]
+
+
+def test_a_key_opens_a_chapter_at_its_top_and_a_wrong_answer_is_called_so(tmp_path: Path) -> None:
+    script = """<script>addEventListener("load", () => {
+      scrollTo(0, 1500);
+      document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "4", bubbles: true }));
+      const wrong = document.querySelector('#test input[value="0"]');
+      wrong.checked = true;
+      document.getElementById("testMark").click();
+      const told = document.querySelector("#test .why").textContent;
+      const legend = document.getElementById("legend").textContent;
+      document.documentElement.dataset.seen = JSON.stringify([scrollY, told, legend]);
+    })</script>"""
+    path = tmp_path / "lesson.html"
+    path.write_text(lesson.page().replace("<body>", f"<body>{script}"), encoding="utf-8")
+    at, told, legend = read(visit(path.as_uri(), tmp_path / "profile", "--dump-dom"))
+    assert at == 0 and told.startswith("Not so. ") and "worst seen" in legend

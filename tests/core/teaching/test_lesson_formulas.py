@@ -133,24 +133,6 @@ def test_a_wrong_formula_says_what_is_wrong(text: str, said: str, js: Any) -> No
     assert found == said
 
 
-@pytest.mark.parametrize("text", ["x + z", "constructor", "__proto__"])
-def test_an_unknown_name_is_told_with_the_known_ones(text: str, js: Any) -> None:
-    said = call(
-        js, "(t) => { try { Formula.parse(t, ['x']); } catch (e) { return e.message; } }", text
-    )
-    name = text.split()[-1]
-    assert f"“{name}” is unknown" in said and "tan" in said and "ln" in said
-
-
-def test_two_formulas_are_not_one_but_a_list_holds_them(js: Any) -> None:
-    refuse = "(t) => { try { Formula.parse(t, ['x']); } catch (e) { return e.message; } }"
-    for text in ("x, x", "0, 73*x", "1,x"):
-        assert "One formula" in call(js, refuse, text)
-    both = "(t, s) => Formula.parseAll(t, ['i', 'n']).map((f) => f(s))"
-    assert call(js, both, "0,73", {}) == [0, 73]
-    assert call(js, both, "(i - 1) % n, (i + 1) % n", {"i": 0, "n": 9}) == [8, 1]
-
-
 @pytest.mark.parametrize(
     ("text", "share", "low", "high", "bottomless"),
     [
