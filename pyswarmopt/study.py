@@ -60,7 +60,7 @@ class Study:
     Args:
         bounds: see `pyswarmopt.minimize`, as for the arguments that are not described here. Either
             this or `space`.
-        recipe: see there; of several objectives see `pyswarmopt.minimize_multi`.
+        recipe: see there; not with several objectives.
         population: see there. If it is not given, the default search takes the number of trials
             that are pending when the first value is told.
         maximize: whether larger values are better.

@@ -104,6 +104,7 @@ class Judge:
         self._calls_all = by_amounts or self._returned or not problem.constraints
         self.calls = evaluator.calls
         self.best = Evaluated(self._best_position(), math.inf, math.inf)
+        self._rank = self.best.rank
 
     # ---- evaluation ----
 
@@ -124,7 +125,7 @@ class Judge:
         if value is None:
             return draft._replace(counts=False)
         if not self._returned:
-            return draft._replace(cost=self._sign * value)
+            return Evaluated(draft.x, self._sign * value, draft.violation, draft.amounts)
         row = np.atleast_1d(value)
         cost = self._sign * float(row[0])
         amounts = np.nan_to_num(row[1:], nan=math.inf, posinf=math.inf)
@@ -199,9 +200,11 @@ class Judge:
 
     def keep(self, judged: Sequence[Evaluated]) -> None:
         """Keep the best of all points and of these."""
-        best = min((each for each in judged if each.counts), key=_rank, default=self.best)
-        if best.rank < self.best.rank:
-            self.best = best._replace(x=best.x.copy())
+        for each in judged:
+            rank = each.rank
+            if each.counts and rank < self._rank:
+                self.best = each._replace(x=each.x.copy())
+                self._rank = rank
         self.calls = self._evaluator.calls
 
     def salvage(self, judged: Sequence[Evaluated]) -> None:
@@ -266,11 +269,8 @@ class Judge:
             float(saved["incumbent.violation"]),
             saved["incumbent.amounts"].copy(),
         )
+        self._rank = self.best.rank
         self.calls = self._evaluator.calls
-
-
-def _rank(judged: Evaluated) -> tuple[bool, float, float]:
-    return judged.rank
 
 
 @dataclass(repr=False, eq=False)

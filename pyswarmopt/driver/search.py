@@ -225,7 +225,7 @@ class Search:
         self.evaluator.afresh = self._swarm.calls_again if self._phased else False
         judged, error = self._judge.judge(points)
         for row, each in enumerate(judged):
-            self._note(row, each)
+            self._note(iteration, row, each)
         if error is not None:
             self._judge.salvage(judged)
             self._write_record(iteration)
@@ -295,7 +295,7 @@ class Search:
             self._tell_one(ticket, judged)
         if not tickets:
             self._judge.take_in(judged)
-            self._note(UNASKED, judged)
+            self._note(self._swarm.rounds, UNASKED, judged)
         self._write_record(self._swarm.rounds)
         return tickets
 
@@ -307,7 +307,7 @@ class Search:
     def _tell_one(self, ticket: Ticket, judged: Evaluated) -> None:
         iteration = self._swarm.rounds
         self._judge.tell_one(ticket, judged)
-        self._note(ticket.particle, judged)
+        self._note(iteration, ticket.particle, judged)
         if self._swarm.rounds > iteration:
             self._write_record(iteration)
             self._write_down()
@@ -346,18 +346,17 @@ class Search:
 
     # ---- what is shown and written ----
 
-    def _note(self, particle: int, judged: Evaluated) -> None:
+    def _note(self, iteration: int, particle: int, judged: Evaluated) -> None:
         """Keep an evaluation for the history."""
         if judged.counts:
             value = plain(self._sign * judged.cost)
-            record = ParticleRecord(0, particle, value, judged.x, judged.violation)
+            record = ParticleRecord(iteration, particle, value, judged.x, judged.violation)
             self._record.append(record)
 
     def _write_record(self, iteration: int) -> None:
         """Record the evaluations of an iteration."""
-        points = [record._replace(iteration=iteration) for record in self._record]
+        self._history.add(iteration, self.evaluator.calls, self._judge.value, self._record)
         self._record = []
-        self._history.add(iteration, self.evaluator.calls, self._judge.value, points)
 
     def _write_down(self) -> None:
         """Save and show an iteration."""

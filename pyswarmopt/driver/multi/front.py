@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +30,6 @@ from pyswarmopt.driver.result import FAILED, INTERRUPTED, failed_calls, lines, m
 from pyswarmopt.driver.search import Reasons, Search
 from pyswarmopt.driver.start import check_value
 from pyswarmopt.hybrid.memetic import MODELLED_DIM, MODELLED_NUMBERS
-from pyswarmopt.parts.topology import Global, Lattice
-from pyswarmopt.parts.velocity import SumOfTerms
-
-if TYPE_CHECKING:
-    from pyswarmopt.algorithms.recipe import Recipe
 
 MAX_EVALS = 10_000
 # evaluations per particle; with constraints more particles see more of the feasible region
@@ -65,8 +60,8 @@ class MultiResult:
         status: the state of the search, in a word, as in `pyswarmopt.Result`.
         failures: calls that failed, as in `pyswarmopt.Result`.
         fun_stderr: (K, M) standard errors of `fun`; 0 unless ``noisy=True``.
-        algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), "smpso" with
-            more than 20 parameters, or the name of a recipe.
+        algorithm: what ran: "sms-ego, smpso" (Ponweiser et al. 2008, then Nebro et al. 2009), or "smpso" with
+            more than 20 parameters.
         seed: the search's seed; None if none was given.
         version: version of pyswarmopt.
 
@@ -146,7 +141,6 @@ def minimize_multi(
     bounds: Any = None,
     n_objectives: int = 2,
     population: int | None = None,
-    recipe: str | Recipe | None = None,
     **options: Unpack[CallArguments],
 ) -> MultiResult:
     """Find points of a box that are best in several objectives, each in its own way (a Pareto
@@ -185,10 +179,6 @@ def minimize_multi(
             little too good. A front of more points than these evaluations allow is thinned out.
         timeout: as in `pyswarmopt.minimize`, and so is `evaluation_timeout`.
         evaluation_timeout: seconds after which a call fails.
-        recipe: velocity terms, by the name of a recipe or as `pso.compose` makes them, in place of the
-            processes and SMPSO's: a particle's attractor g is its leader, a less crowded point of the
-            front, and w the personal best with the worst ranks. Of the recipe only terms and schedule
-            are used; archive, walls and mutation stay SMPSO's.
 
     Returns:
         The points of the front, and how they were found.
@@ -214,30 +204,9 @@ def minimize_multi(
         {'a'}
     """
 
-    given = Options(fun, bounds, recipe, population, **options)
+    given = Options(fun, bounds, population=population, **options)
     found: MultiResult = FrontSearch(given, as_count("n_objectives", n_objectives, 1)).run()
     return found
-
-
-def _with_terms(recipe: str | Recipe | None, moves: int) -> Recipe | None:
-    """A recipe with a sum of velocity terms, planned for `moves` moves.
-
-    Raises:
-        ValueError: not a sum of terms, or an unknown name.
-    """
-    if recipe is None:
-        return None
-    # imported on use, for a faster start of searches
-    from pyswarmopt.algorithms.registry import as_recipe
-
-    known = as_recipe(recipe)
-    sums = isinstance(known.velocity, SumOfTerms)
-    if not (sums and isinstance(known.topology, Global | Lattice)):
-        raise ValueError(
-            f"recipe={known.name!r}: a front needs a sum of velocity terms, such as constriction, "
-            "model_swarms or pso.compose([...])"
-        )
-    return known.planned(max(moves, 1))
 
 
 def _means(drawn: Floats) -> tuple[Floats, Floats]:
@@ -327,7 +296,7 @@ class FrontSearch(Search):
                 f"constraints={arguments.constraints!r}: with several objectives they are "
                 "functions, at most 0 where x is allowed"
             )
-        for name in ("target", "known", "patience"):
+        for name in ("target", "known", "patience", "recipe"):
             if getattr(arguments, name) is not None:
                 raise ValueError(f"{name}= is for one objective; a front has none")
         super().__init__(arguments, told=told)
@@ -372,9 +341,6 @@ class FrontSearch(Search):
             "seed": self._options.seed,
             "start": bounds[0][None][:0] if start is None else start,
         }
-        recipe = _with_terms(self._options.recipe, limit // population)
-        if recipe is not None:
-            return f"{recipe.name}, front of smpso", MultiSwarm(**common, recipe=recipe)
         if kinds.count > MODELLED_DIM or len(kinds.levels) > MODELLED_NUMBERS:
             return SMPSO, MultiSwarm(**common)
         at_once = self._options.population or AT_ONCE
@@ -394,7 +360,7 @@ class FrontSearch(Search):
             reasons["max_evals"] = self.evaluator.max_evals + self._reserve
         return reasons
 
-    def _note(self, particle: int, judged: Evaluated) -> None:
+    def _note(self, iteration: int, particle: int, judged: Evaluated) -> None:
         """The judge keeps all points."""
 
     def _write_record(self, iteration: int) -> None:

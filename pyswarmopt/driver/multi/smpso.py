@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.algorithms.recipe import Recipe
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, check
 from pyswarmopt.base.storage import too_large
 from pyswarmopt.driver.judge import Evaluated
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
-from pyswarmopt.parts.velocity import Snapshot
 
 # Nebro et al. 2009, section III: w, and the range of both c1 and c2
 INERTIA = 0.1
@@ -46,7 +44,6 @@ class MultiSwarm:
         objectives: K.
         seed: seed of the swarm's own generator.
         start: positions of the first particles, (n, M).
-        recipe: recipe whose velocities replace SMPSO's; None: SMPSO's.
 
     Attributes:
         archive: non-dominated points, (A, M); before any feasible point, the one with least
@@ -63,11 +60,9 @@ class MultiSwarm:
         objectives: int,
         seed: int | np.random.Generator | None,
         start: Floats,
-        recipe: Recipe | None = None,
     ) -> None:
         self._random = np.random.default_rng(seed)
         self._low, self._high = bounds
-        self._recipe = recipe
         self._objectives = objectives
         shape = population, len(self._low)
         try:
@@ -133,28 +128,13 @@ class MultiSwarm:
         """
         if not len(self.p_values):
             return self.x
-        x, v = self._step() if self._recipe is None else self._step_of(self._recipe)
+        x, v = self._step()
         # At a wall a particle stops and turns round.
         self.x = np.clip(x, self._low, self._high)
         self.v = np.where(self.x == x, v, -v)
         self._mutate()
         self.iteration += 1
         return self.x
-
-    def _step_of(self, recipe: Recipe) -> tuple[Floats, Floats]:
-        """Positions and velocities of a recipe's next move, with each particle's leader as the best
-        of its neighbourhood.
-        """
-        leaders = self._leaders(len(self.x))
-        s = Snapshot(self.x, self.v, self.p, leaders, self._worst()[None], move=self.iteration)
-        v = np.asarray(recipe.velocity(s, self.iteration, self._random))
-        return self.x + recipe.schedule(self.iteration) * v, v
-
-    def _worst(self) -> Floats:
-        """The personal best with the greatest sum of ranks in the objectives, (D,)."""
-        ranks = self.p_values.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
-        worst: Floats = self.p[int(ranks.sum(axis=1).argmax())]
-        return worst
 
     def _step(self) -> tuple[Floats, Floats]:
         """Positions and velocities of the next move by equations 1 to 6 of Nebro et al. 2009."""

@@ -111,8 +111,8 @@ def _of_result(result: Result) -> Trace:
         return found
     names = []
     options = {}
-    for name in result.space.names:
-        parameter = result.space.parameter(name)
+    for name, owner in zip(result.space.names, result.space.owners, strict=True):
+        parameter = result.space.parameter(owner)
         names.append(f"log({name})" if getattr(parameter, "log", False) else name)
         if isinstance(parameter, Choice):
             options[name] = parameter.options

@@ -48,22 +48,6 @@ def test_an_exception_has_the_result_so_far(tmp_path, how, search):
         assert resumed.fun == whole.fun and list(resumed.history) == list(whole.history)
 
 
-@pytest.mark.parametrize("how", WAYS)
-@pytest.mark.parametrize("at", [37, 40])  # with noise a new point, and one that is drawn again
-def test_the_history_of_a_search_that_failed_holds_all_points_that_it_was_told(how, at):
-    how = {"population": 8} | how | {"history": "particles"}
-    fun = Fails(bowl, at, ConnectionError)
-    with pytest.raises(ConnectionError) as caught:
-        pso.minimize(fun, BOX, max_evals=100, seed=3, **how)
-    records = list(caught.value.result.history)
-    rows = {(r.iteration, r.particle) for r in records}
-    assert len(rows) == len(records)
-    held = {r.x.tobytes() for r in records if np.isfinite(r.value)}
-    lost = [x for x in fun.points if "constraints" not in how or x[0] <= 0]
-    lost = [x for x in lost if x.tobytes() not in held]
-    assert not lost and records[-1].iteration == max(r.iteration for r in records)
-
-
 @pytest.mark.parametrize("error", [ConnectionError, None])
 @pytest.mark.parametrize("how", [how for how in WAYS if "workers" not in how])
 def test_no_call_follows_an_exception_or_a_forgotten_return(how, error):
@@ -138,15 +122,6 @@ def test_a_constraint_that_fails_for_good_leaves_the_result_so_far(how, met):
     r = caught.value.result
     assert (r.feasible, r.success) == (met, False)
     assert r.maxcv == pytest.approx(0.0 if met else r.x[0] + 5)
-
-
-def test_a_constraint_that_fails_for_good_leaves_the_front_so_far():
-    limit = unlicensed_after(60, lambda x: x[0] - 5)
-    with pytest.raises(ConnectionError, match="no licence") as caught:
-        pso.minimize_multi(
-            lambda x: (x[0] ** 2, (x[0] - 2) ** 2), BOX, 2, constraints=limit, max_evals=100, seed=1
-        )
-    assert len(caught.value.result.x) > 0
 
 
 def unlicensed_after(calls, limit):

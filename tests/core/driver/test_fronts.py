@@ -23,17 +23,6 @@ LINE = 6 * np.linspace(0.0, 2.0, 10_001) ** 2
 FRONT = pso.pareto.hypervolume(np.column_stack([LINE, LINE[::-1]]), [24, 24])
 
 
-@pytest.mark.parametrize(("max_evals", "particles"), [(260, 10), (500, 20), (3000, 100)])
-def test_the_population_is_a_25th_of_the_budget(max_evals, particles):
-    """Beyond 20 parameters there are no models: the first batch is the population."""
-    firsts = []
-    pso.minimize_multi(
-        both, [(-5.0, 5.0)] * 21, max_evals=max_evals, seed=0,
-        callback=lambda r: firsts.append(r.nfev) or True,
-    )  # fmt: skip
-    assert firsts == [particles]
-
-
 def test_models_reach_a_front_that_is_a_thin_curve():
     """Between two centres, (0, ..., 0) and (2, ..., 2); with 80 calls a swarm is far away (0 to 0.46)."""
     r = pso.minimize_multi(both, [(-5.0, 5.0)] * 6, max_evals=80, seed=0)
@@ -142,26 +131,6 @@ def test_a_front_is_a_table(tmp_path):
     assert [[float(row["fun0"]), float(row["fun1"])] for row in rows] == front.fun.tolist()
     for row, params in zip(rows, front.params, strict=True):
         assert row["kind"] == params["kind"] and row["size"] == str(params.get("size", ""))
-
-
-def test_the_velocity_terms_of_a_recipe_move_a_front():
-    """One term that jumps to the leader: all that are not mutated are where the front was."""
-    jump = pso.Term("jump", 1.0, lambda s: s.g - s.x, random="none", looks_at="element")
-    r = pso.minimize_multi(
-        both, BOX, population=20, max_evals=900, seed=0,
-        recipe=pso.compose([jump], name="jump"), callback=lambda r: r.nit >= 1,
-    )  # fmt: skip
-    points = [tuple(x) for x in r.evaluated()[0].round(9).tolist()]
-    assert len(set(points[20:]) - set(points[:20])) <= 6
-    assert (r.algorithm, len(points)) == ("jump, front of smpso", 40)
-
-
-def test_a_recipe_that_is_no_sum_of_terms_has_no_front():
-    with pytest.raises(ValueError, match="'spso2011': a front"):
-        pso.minimize_multi(both, BOX, max_evals=40, recipe="spso2011")
-    with pytest.raises(ValueError, match="recipe is called 'constrction'; did"):
-        pso.minimize_multi(both, BOX, max_evals=40, recipe="constrction")
-    assert pso.minimize_multi(both, BOX, max_evals=200, seed=0, recipe="constriction").success
 
 
 @pytest.mark.parametrize("max_evals", [20, 100, 300])

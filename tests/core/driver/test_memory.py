@@ -61,17 +61,6 @@ def test_saving_what_is_known_takes_no_step_of_python_for_each_point(several):
     assert steps(500) == steps(5)
 
 
-def test_points_that_failed_are_remembered_too():
-    def fragile(a, b, c):
-        if b < 0:
-            raise RuntimeError("no mesh")
-        return on_grid(a, b, c)
-
-    fun = Called(fragile)
-    pso.minimize(fun, space=GRID, max_evals=500, seed=1, on_error="worst")
-    assert len(fun.points) == len(set(fun.points)) + 1
-
-
 def test_parameters_that_look_alike_are_one_point():
     """A momentum that is not there, and logarithms of one whole number."""
 
@@ -132,14 +121,6 @@ def test_known_runs_of_named_parameters_leave_the_rest_to_be_found():
     )
     assert {c for _, _, c in fun.points[:-1]} == {"y"}
     assert r.params == {"a": 2, "b": 1, "c": "y"}
-
-
-def test_the_result_of_another_run_is_known():
-    before = pso.minimize(bowl, BOX, max_evals=30, seed=0, history="particles")
-    fun = Called(bowl)
-    r = pso.minimize(fun, BOX, max_evals=12, seed=1, known=before)
-    assert r.fun <= before.fun
-    assert r.nfev == len(fun.points) <= 12
 
 
 @pytest.mark.parametrize(

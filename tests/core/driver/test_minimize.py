@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 
 import numpy as np
@@ -110,18 +109,6 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, vectorized):
         # a finished search calls fun for its best point alone: is it the same function, and what is
         # its value by itself
         assert same_result(search(checkpoint=path), whole) and calls == 1 + vectorized
-
-
-@pytest.mark.parametrize("function", [pso.minimize, pso.maximize])
-def test_every_argument_is_passed_on(function):
-    """One that is left out would be its default, silently: each is refused by its name."""
-    names = list(inspect.signature(function).parameters)
-    assert names == list(inspect.signature(pso.minimize).parameters)
-    for name in names:
-        given = {"fun": bowl, "bounds": BOX, "max_evals": 30, name: object()}
-        said = "PathLike" if name == "checkpoint" else name
-        with pytest.raises((TypeError, ValueError), match=said):
-            function(**given)
 
 
 def test_a_checkpoint_of_another_search_is_refused(tmp_path):

@@ -35,9 +35,9 @@ def told(study, answer, path):
         {"bounds": [(-5.0, 5.0)] * 21, "max_evals": 40},
         {"bounds": BOX, "max_evals": 60, "constraints": lambda x: 1 - x[0]},
         {"bounds": [(-2, 2)] * 2, "max_evals": 60, "integrality": [True, True]},  # 25 points in all
-        {"bounds": BOX, "max_evals": 60, "recipe": "constriction", "x0": [[1, 1], [2, 2]]},
+        {"bounds": BOX, "max_evals": 60, "x0": [[1, 1], [2, 2]]},
     ],
-    ids=["models", "swarm", "constraints", "integers", "recipe"],
+    ids=["models", "swarm", "constraints", "integers", "starts"],
 )
 def test_a_study_saved_at_each_value_finds_what_minimize_multi_finds(problem, tmp_path):
     expected = pso.minimize_multi(both, seed=3, **problem)
@@ -64,6 +64,6 @@ def test_values_of_another_shape_are_refused_and_cost_nothing():
 
 
 def test_what_belongs_to_one_objective_is_refused():
-    for argument in ({"target": 1.0}, {"patience": 3}, {"maximize": True}):
+    for argument in ({"target": 1.0}, {"patience": 3}, {"maximize": True}, {"recipe": "fips"}):
         with pytest.raises(ValueError, match=next(iter(argument))):
             pso.Study(BOX, objectives=2, **argument)

@@ -140,12 +140,6 @@ def test_a_deterministic_function_costs_one_call_and_says_nothing():
     assert np.array_equal(fun.points[-1], r.x) and r.fun < 1e-6
 
 
-def test_a_recipe_by_name_ends_with_whole_iterations():
-    fun = with_noise(0, 0.3)
-    r = pso.minimize(fun, BOX, "constriction", population=20, max_evals=200, seed=1)
-    assert r.nfev == len(fun.points) == 200 and r.nit == 9 and "noisy" not in r.message
-
-
 def test_draws_that_fail_cost_neither_the_result_nor_the_best_point():
     """The truth is known: 0 at the origin; two calls of a hundred fail."""
     for seed in range(2):

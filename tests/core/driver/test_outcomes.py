@@ -68,12 +68,6 @@ def test_failed_calls_are_counted_and_named():
     assert f"{raised} of 49 calls failed" in r.message
 
 
-def test_values_that_are_no_numbers_count_as_failed_calls():
-    r = pso.minimize(lambda x: math.nan if x[0] > 1 else bowl(x), BOX, max_evals=49, seed=0)
-    assert set(r.failures) == {"nan"}
-    assert pso.minimize(bowl, BOX, max_evals=49, seed=0).failures == {}
-
-
 def test_failures_survive_a_checkpoint(tmp_path):
     fun = Watched(fragile)
     path = tmp_path / "search.npz"

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from swarm_runs import Fails
 
-import pyswarmopt as pso
 from pyswarmopt.driver.multi.front import minimize_multi
 from pyswarmopt.driver.multi.pareto import crowding_distance, hypervolume, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
@@ -145,21 +144,6 @@ def test_the_front_of_zdt(problem, area, seed):
     assert np.diff(r.fun[:, 0]).max() < 0.15
 
 
-def test_the_forms_and_workers_make_the_same_search():
-    def rows(x):
-        return np.stack([x[:, 0] ** 2, (x[:, 0] - 2) ** 2 + x[:, 1] ** 2], axis=1)
-
-    def point(x):
-        return [x[0] ** 2, (x[0] - 2) ** 2 + x[1] ** 2]
-
-    first, *others = (
-        minimize_multi(fun, [(-4, 4)] * 2, 2, population=20, max_evals=80, seed=3, **how)
-        for fun, how in ((point, {}), (point, {"workers": 3}), (rows, {"vectorized": True}))
-    )
-    assert np.array_equal(first.x, others[0].x)
-    assert others[1].nfev <= 80 and np.allclose(others[1].x[0], first.x[0], atol=0.2)
-
-
 def test_constraints_integers_and_failures():
     def fun(x):
         return (math.nan, math.nan) if x[0] == 3 else (x[0], (x[0] - 6) ** 2)
@@ -208,26 +192,6 @@ def test_a_killed_search_goes_on_to_the_bit(tmp_path, at, how):
     assert search(costs, max_evals=90, checkpoint=path).nit > whole.nit
     with pytest.raises(ValueError, match="population="):
         search(costs, population=21, checkpoint=path)
-
-
-def test_parameters_by_name_are_the_coordinates_search_with_names():
-    space = {"rate": pso.log(1e-3, 1.0), "layers": pso.integer(1, 5), "kind": ["a", "b"]}
-
-    def costs(rate, layers, kind):
-        return [rate, abs(layers - 3) + 1 - rate + (kind == "a")]
-
-    def plain(x):
-        return costs(min(max(math.exp(x[0]), 1e-3), 1.0), x[1], "ab"[int(x[2])])
-
-    options = {"max_evals": 60, "seed": 3, "constraints": None}
-    named = minimize_multi(costs, space=space, **options)
-    box = [(math.log(1e-3), 0.0), (1, 5), (0, 1)]
-    other = minimize_multi(plain, box, 2, integrality=[0, 1, 0], categorical=[0, 0, 1], **options)
-    assert np.array_equal(named.x, other.x) and np.array_equal(named.fun, other.fun)
-    assert other.params is None
-    assert [costs(**params) for params in named.params] == named.fun.tolist()
-    with pytest.raises(ValueError, match="the space says it all"):
-        minimize_multi(costs, box, space=space)
 
 
 @given(

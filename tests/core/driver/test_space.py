@@ -201,13 +201,3 @@ def test_tables_and_points_have_names_and_units(tmp_path):
     assert again["lr"].tolist() == table["lr"].tolist() and again["opt"].notna().equals(
         table["opt"].notna()
     )
-
-
-def test_importance_of_a_conditional_parameter_is_that_where_it_is_active():
-    r = pso.minimize(loss, space=SPACE, max_evals=300, seed=0)
-    points = r.coordinates()
-    active = ~np.isnan(points[:, r.space.names.index("momentum")])
-    assert (
-        active == (points[:, r.space.names.index("opt")] == 1)
-    ).all() and 0 < active.sum() < len(active)
-    assert set(r.importance()) == {"lr", "layers", "units", "opt", "momentum"}

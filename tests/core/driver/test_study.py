@@ -152,14 +152,6 @@ def test_a_saved_study_goes_on_as_if_nothing_had_happened(tmp_path):
     assert len(ends[0].history) == len(ends[1].history) > 0
 
 
-def test_points_that_nobody_asked_for_count_with_their_constraints():
-    study = pso.Study(BOX, constraints=lambda x: 1 - x.sum(), seed=0)
-    for x in ([0.1, 0.1], [3.0, 3.0], [2.0, -2.0]):
-        study.tell(x, bowl(np.array(x)))
-    r = study.result()
-    assert (r.x.tolist(), r.fun, r.maxcv, r.feasible) == ([3.0, 3.0], 8.0, 0.0, True)
-
-
 def test_returned_constraints_are_told_with_the_value():
     study = pso.Study(BOX, constraints="returned", seed=0, max_evals=80)
     while not study.stop():
@@ -202,22 +194,6 @@ def test_a_value_is_read_as_minimize_reads_it():
             study.tell(study.ask(), value)
             found = study.result()
             assert (found.fun, found.nfev, found.failures) == (r.fun, 1, r.failures)
-
-
-def test_values_and_constraints_may_be_tensors_that_have_a_gradient():
-    torch = pytest.importorskip("torch")
-    loss = torch.tensor(2.5, requires_grad=True)
-    study = pso.Study(BOX, constraints="returned", seed=0)
-    study.tell(study.ask(), loss * 2, [loss - 3.0, -loss])
-    assert (study.result().fun, study.result().feasible) == (5.0, True)
-    front = pso.Study(BOX, objectives=2, seed=0)
-    front.tell(front.ask(), (loss, 2 * loss.bfloat16()))
-    assert front.result().fun[0].tolist() == [2.5, 5.0]
-    swarm = pso.Swarm(2, bounds=BOX, population=4, seed=0)
-    swarm.tell(swarm.ask(), [loss, 2 * loss, 3 * loss, 4 * loss])
-    assert swarm.best.value == 2.5
-    known = ([[1.0, 1.0]], [loss])
-    assert pso.minimize(lambda x: 9.0, BOX, known=known, max_evals=2, seed=0).fun == 2.5
 
 
 @pytest.mark.parametrize(
