@@ -13,7 +13,6 @@ from pyswarmopt.base.words import COUNT, SEED, counted
 from pyswarmopt.cli.terminal import (
     complain,
     echo,
-    open_console,
     run_app,
     tame_warnings,
     unreadable,
@@ -151,7 +150,7 @@ def compare(
 
     Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,mine.py:mine
     """
-    from pyswarmopt.cli.compare import entries, mean_ranks, named, search_all, show
+    from pyswarmopt.cli.compare import entries, mean_ranks, named, search_all
 
     found = search_all(
         functions, named(recipes), dim, seeds, hidden=as_json,
@@ -161,8 +160,11 @@ def compare(
         about = {"dim": dim, "max_evals": max_evals, "seeds": seeds, "outcomes": entries(found)}
         typer.echo(json.dumps({**about, "mean_ranks": mean_ranks(found)}))
         return
-    sizes = counted(dim, "dimension"), counted(max_evals, "evaluation"), counted(seeds, "seed")
-    show(found, ", ".join(["distance to the optimum", *sizes]), seeds)
+    for function, comparison in found.items():
+        echo(f"{function}, {counted(dim, 'dimension')}, {counted(max_evals, 'evaluation')}")
+        echo(f"{comparison}\n")
+    ranks = sorted(mean_ranks(found).items(), key=lambda item: item[1])
+    echo("mean ranks: " + ", ".join(f"{name} {rank:.2g}" for name, rank in ranks))
 
 
 @app.command(name="list")
@@ -187,18 +189,15 @@ def show_list(
     if as_json:
         typer.echo(json.dumps({"functions": functions, "recipes": recipes}))
         return
-    console = open_console(highlight=False, markup=False)
     for entry in functions:
         low, high = entry["domain"]
         optimum = ", ".join(f"{x:.6g}" for x in entry["optimum"])
-        console.print(entry["name"], style="bold")
-        console.print(f"  {entry['formula']}")
-        console.print(f"  optimum {entry['optimal_value']:.6g} at ({optimum})")
-        console.print(f"  domain [{low:g}, {high:g}]; dimensions: {entry['dimensions']}")
-        console.print(f"  {entry['source']}")
+        echo(f"{entry['name']}\n  {entry['formula']}")
+        echo(f"  optimum {entry['optimal_value']:.6g} at ({optimum})")
+        echo(f"  domain [{low:g}, {high:g}]; dimensions: {entry['dimensions']}")
+        echo(f"  {entry['source']}")
     for entry in recipes:
-        console.print(entry["name"], style="bold")
-        console.print(f"  {entry['title']}\n  {entry['equation']}")
+        echo(f"{entry['name']}\n  {entry['title']}\n  {entry['equation']}")
 
 
 def _about(function: Any) -> dict[str, Any]:

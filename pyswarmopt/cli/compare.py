@@ -1,21 +1,17 @@
-"""`pyswarmopt compare`: the searches, and their table."""
+"""`pyswarmopt compare`: recipes by name, their searches and ranks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.progress import Progress
-from rich.table import Table
 
 from pyswarmopt._compare import Comparison, compare
 from pyswarmopt.algorithms import registry
 from pyswarmopt.algorithms.own_file import made_recipe
 from pyswarmopt.base.own_file import object_of
-from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import open_console
-from pyswarmopt.inspect.plot.curves import interval_name
 from pyswarmopt.teaching.functions.problems import problem
 
 if TYPE_CHECKING:
@@ -79,46 +75,6 @@ def entries(found: Found) -> list[dict[str, Any]]:
             }
             told.append(entry)
     return told
-
-
-def show(found: Found, heading: str, seeds: int) -> None:
-    """Print the table, and the mean ranks over several functions."""
-    first = next(iter(next(iter(found.values())).results))
-    console = open_console()
-    console.print(heading)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in "function", "recipe":
-        table.add_column(column, no_wrap=True)
-    for column in "median", interval_name(seeds), "wins", "p":
-        table.add_column(column, justify="right")
-    for function, comparison in found.items():
-        _add_rows(table, function, comparison)
-        table.add_section()
-    console.print(table)
-    console.print(
-        f"*: best median; wins: seeds on which a recipe beats {first}; p: sign test, Holm-corrected"
-    )
-    ranks = mean_ranks(found)
-    if len(found) > 1 and len(ranks) > 1:
-        told = ", ".join(
-            f"{name} {ranks[name]:.2g}" for name in sorted(ranks, key=ranks.__getitem__)
-        )
-        console.print(f"mean rank over {counted(len(found), 'function')}: {told}")
-
-
-def _add_rows(table: Table, function: str, comparison: Comparison) -> None:
-    paired = comparison.paired()
-    best = min(comparison.median(name) for name in comparison.results)
-    for name in comparison.results:
-        median = comparison.median(name)
-        low, high = comparison.interval(name)
-        star = " *" if median == best else "  "
-        row = [function, name, f"{median:.3g}{star}", f"{low:.2g} to {high:.2g}"]
-        if name in paired:
-            pair = paired[name]
-            row += [f"{pair.better} of {pair.better + pair.worse}", f"{pair.p:.2g}"]
-        table.add_row(*row)
-        function = ""  # it stands in its first row
 
 
 def mean_ranks(found: Found) -> dict[str, float]:

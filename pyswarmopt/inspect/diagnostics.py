@@ -207,13 +207,12 @@ def _say_stability(recipe: Recipe, move: int, radii: Stability | None) -> str:
 def _say_limit(recipe: Recipe, move: int) -> str:
     """The closed form, if it applies: v <- w v + c1 r1 (p - x) + c2 r2 (g - x), c1 = c2."""
     rule = recipe.velocity
-    if not isinstance(rule, SumOfTerms):
+    if not isinstance(rule, SumOfTerms) or rule.normalise or recipe.schedule(move) != 1:
         return ""
-    kinds = [(term.name, term.random == "none") for term in rule.terms]
-    if kinds != [("inertia", True), ("cognitive", False), ("social", False)]:
+    if [term.name for term in rule.terms] != ["inertia", "cognitive", "social"]:
         return ""
     w, c1, c2 = (as_schedule(term.weight)(move) for term in rule.terms)
-    if rule.normalise or recipe.schedule(move) != 1 or c1 != c2:
+    if c1 != c2 or rule.terms[0].random != "none" or "none" in (t.random for t in rule.terms[1:]):
         return ""
     limit = 24 * (1 - w**2) / (7 - 5 * w)
     return (
