@@ -22,20 +22,16 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-import argparse
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
+from resumed import arguments, medians, outcomes
 
 import pyswarmopt as pso
 
-SEEDS = (0, 1, 2)
 CALLS = 40  # for each parameter
 FORMS = ("constraints", "penalty")
 
@@ -504,58 +500,30 @@ def weight_of(design: Design) -> float:
     return abs(float(np.median([design.fun(**space.decode(x)) for x in points])))
 
 
-def run(name: str, form: str, seed: int) -> dict[str, Any]:
-    """The best feasible value that a search has seen."""
-    design = DESIGNS[name]
-    weight = weight_of(design)
+def run(design: str, form: str, seed: int) -> float | None:
+    """The best feasible value that a search has seen; None if none was feasible."""
+    given = DESIGNS[design]
+    weight = weight_of(given)
     seen = []
 
     def fun(**p):
-        value, amounts = design.fun(**p), design.rules(**p)
+        value, amounts = given.fun(**p), given.rules(**p)
         seen.append((max(amounts) <= 0, value))
         if form == "penalty":
             return value + weight * sum(max(amount, 0.0) for amount in amounts)
         return value, amounts
 
     options = {"constraints": "returned"} if form == "constraints" else {}
-    result = pso.minimize(fun, space=design.space, max_evals=design.calls, seed=seed, **options)
-    best = min((value for feasible, value in seen if feasible), default=None)
-    return {"design": name, "form": form, "seed": seed, "best": best, "calls": result.nfev}
-
-
-def table(runs: list[dict[str, Any]]) -> str:
-    lines = ["| design (calls) | constraints | penalty |", "|---|---:|---:|"]
-    for group, designs in ("chosen on", CHOSEN), ("claimed", CLAIMED):
-        for name, design in designs.items():
-            cells = []
-            for form in FORMS:
-                mine = [r["best"] for r in runs if (r["design"], r["form"]) == (name, form)]
-                found = [best for best in mine if best is not None]
-                none = f" ({len(mine) - len(found)} none)" if len(found) < len(mine) else ""
-                worst = [math.inf if best is None else best for best in mine]
-                cells.append(f"{median(worst):.5g}{none}" if mine else "-")
-            lines.append(f"| {name}, {group} ({design.calls}) | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines)
+    pso.minimize(fun, space=given.space, max_evals=given.calls, seed=seed, **options)
+    return min((value for feasible, value in seen if feasible), default=None)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--designs", nargs="*", default=list(DESIGNS))
-    parser.add_argument("--table", action="store_true")
-    given = parser.parse_args()
-    lines = given.out.read_text().splitlines() if given.out.exists() else []
-    runs = [json.loads(line) for line in lines]
-    if given.table:
-        print(table(runs))
-        return
-    done = {(r["design"], r["form"], r["seed"]) for r in runs}
-    todo = [(n, f, s) for s in SEEDS for n in given.designs for f in FORMS if (n, f, s) not in done]
-    for case in todo:
-        outcome = run(*case)
-        with given.out.open("a") as file:
-            file.write(json.dumps(outcome) + "\n")
-        print(*case, outcome["best"], flush=True)
+    args = arguments(__doc__, seeds=3).parse_args()
+    seeds = range(0 if args.table else args.seeds)
+    wanted = ((design, form, seed) for seed in seeds for design in DESIGNS for form in FORMS)
+    rows = outcomes(args.out, ("design", "form", "seed"), wanted, "best", run)
+    print(medians(rows, "design", ("form",), "best"))
 
 
 if __name__ == "__main__":

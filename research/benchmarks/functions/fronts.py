@@ -25,12 +25,11 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from resumed import arguments, outcomes, suggested
+from resumed import arguments, medians, outcomes, suggested
 
 import pyswarmopt as pso
 
@@ -247,26 +246,6 @@ def _optuna(given: Problem, watched: Watched, budget: int, seed: int, solver: st
     study.optimize(objective, n_trials=budget)
 
 
-def table(rows: list[dict[str, Any]], names: list[str]) -> str:
-    """A line for each problem: medians of the share of the hypervolume."""
-    lines = [
-        "| problem | " + " | ".join(f"{b} calls: {s}" for b in BUDGETS for s in SOLVERS) + " |"
-    ]
-    lines.append("|---" + "|---:" * (len(BUDGETS) * len(SOLVERS)) + "|")
-    for name in names:
-        cells = []
-        for budget, solver in itertools.product(BUDGETS, SOLVERS):
-            found = [
-                row["share"]
-                for row in rows
-                if (row["problem"], row["budget"], row["solver"]) == (name, budget, solver)
-            ]
-            cells.append(f"{median(found):.3f}" if found else "")
-        claimed = ", claimed" if name in CLAIMED else ""
-        lines.append(f"| {name}{claimed} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = arguments(__doc__, seeds=3)
     parser.add_argument("--problems", choices=PROBLEMS, default="all")
@@ -276,7 +255,7 @@ def main() -> None:
     seeds = range(0 if args.table else args.seeds)
     wanted = itertools.product(args.budgets, seeds, PROBLEMS[args.problems], args.solvers)
     rows = outcomes(args.out, ("budget", "seed", "problem", "solver"), wanted, "share", run)
-    print(table(rows, list(PROBLEMS[args.problems])))
+    print(medians(rows, "problem", ("budget", "solver"), "share"))
 
 
 if __name__ == "__main__":

@@ -16,11 +16,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import itertools
 import math
 import zlib
-from statistics import median
 from typing import Any
 
 import numpy as np
-from resumed import arguments, outcomes, suggested
+from resumed import arguments, medians, outcomes, suggested
 
 import pyswarmopt as pso
 
@@ -121,20 +120,6 @@ def _tpe(fun, space, random, budget, seed):
     return found[study.best_trial.number]
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """A line for each problem: medians."""
-    heads = [f"{budget} calls: {solver}" for budget, solver in itertools.product(BUDGETS, SOLVERS)]
-    lines = ["| system | " + " | ".join(heads) + " |", "|---" + "|---:" * len(heads) + "|"]
-    for problem in PROBLEMS:
-        cells = []
-        for budget, solver in itertools.product(BUDGETS, SOLVERS):
-            key = budget, problem, solver
-            found = [r["mean"] for r in rows if (r["budget"], r["problem"], r["solver"]) == key]
-            cells.append(f"{median(found):.4g}" if found else "")
-        lines.append(f"| {problem} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     args = arguments(__doc__, seeds=8).parse_args()
     wanted = (
@@ -143,7 +128,7 @@ def main() -> None:
         for budget, problem, solver in itertools.product(BUDGETS, PROBLEMS, SOLVERS)
     )
     rows = outcomes(args.out, ("budget", "problem", "solver", "seed"), wanted, "mean", run)
-    print(table(rows))
+    print(medians(rows, "problem", ("budget", "solver"), "mean"))
 
 
 if __name__ == "__main__":

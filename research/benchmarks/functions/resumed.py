@@ -1,4 +1,6 @@
-"""What the benchmarks of functions share: runs that go on where they were stopped, and optuna's draws."""
+"""What the benchmarks of functions share: runs that go on where they were stopped, their table, and
+optuna's draws.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 
 def arguments(about: str | None, seeds: int) -> argparse.ArgumentParser:
@@ -50,6 +54,21 @@ def outcomes(
             file.write(json.dumps(row) + "\n")
             file.flush()
     return rows
+
+
+def medians(rows: Sequence[dict[str, Any]], row: str, columns: Sequence[str], outcome: str) -> str:
+    """A table of medians over the seeds; a run that found nothing counts as infinite.
+
+    Args:
+        rows: as of `outcomes`.
+        row: name of what has a line each.
+        columns: names of what has a column each.
+        outcome: name of the figure.
+    """
+    frame = pd.DataFrame(rows)
+    frame[outcome] = frame[outcome].astype(float).fillna(float("inf"))
+    table = frame.pivot_table(outcome, row, list(columns), aggfunc="median", sort=False)
+    return table.to_string(float_format="{:.4g}".format, na_rep="")
 
 
 def suggested(trial: Any, name: str, kind: Any) -> Any:

@@ -19,14 +19,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import contextlib
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from statistics import median
 from typing import Any
 
 import designs
 import numpy as np
-from resumed import arguments, outcomes, suggested
+from resumed import arguments, medians, outcomes, suggested
 
 import pyswarmopt as pso
 
@@ -295,18 +294,6 @@ def _chance(watched: Watched, space: dict[str, Any], seed: int) -> None:
 SOLVE = dict(zip(SOLVERS, (_default, _tpe, _pycma, _de, _ngopt, _chance), strict=True))
 
 
-def table(rows: list[dict[str, Any]], jobs: Sequence[str]) -> str:
-    """A line for each job: medians of the best feasible value; infinite where most have none."""
-    lines = ["| job (calls) | " + " | ".join(SOLVERS) + " |", "|---" + "|---:" * len(SOLVERS) + "|"]
-    for job in jobs:
-        cells = []
-        for solver in SOLVERS:
-            found = [r["best"] for r in rows if (r["job"], r["solver"]) == (job, solver)]
-            cells.append(f"{median(found):.4g}" if found else "")
-        lines.append(f"| {job} ({Watched(job).limit}) | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = arguments(__doc__, seeds=5)
     parser.add_argument("--jobs", choices=GROUPS, default="first")
@@ -316,7 +303,7 @@ def main() -> None:
     seeds = range(0 if args.table else args.seeds)
     wanted = itertools.product(seeds, jobs, args.solvers)
     rows = outcomes(args.out, ("seed", "job", "solver"), wanted, "best", run)
-    print(table(rows, jobs))
+    print(medians(rows, "job", ("solver",), "best"))
 
 
 if __name__ == "__main__":
