@@ -130,7 +130,7 @@ class Study:
             ticket = search.next_ticket()
             if ticket is None:
                 return None
-            x = search.problem.coding.decode(np.asarray(ticket.x)[None])[0]
+            x = search.problem.decode(ticket.x[None])[0]
             if search.answers(ticket, x):
                 continue
             self._points[ticket.number] = x

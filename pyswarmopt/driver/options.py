@@ -163,6 +163,18 @@ class Problem:
         """D."""
         return len(self.coding.low)
 
+    def decode(self, positions: Any) -> Floats:
+        """The objective's points, (n, D), for positions of the search, (n, M), as an array of their
+        own; integers are moved to where they meet declared linear constraints.
+        """
+        coding = self.coding
+        points = coding.decode(np.array(positions))
+        if self.constraints.linear is None or not coding.integers.any():
+            return points
+        return np.array(
+            [self.constraints.repair(x, coding.integers, coding.low, coding.high) for x in points]
+        ).reshape(points.shape)
+
     def best_known(self, most: int, maximize: bool) -> Floats:
         """The best known points with values, (k, D): by constraints, then by value."""
         points, values = self.known

@@ -221,7 +221,7 @@ class Search:
             return
         iteration = self._swarm.rounds
         x = self._swarm.ask()
-        points = self.problem.coding.decode(np.array(x))
+        points = self.problem.decode(x)
         self.evaluator.afresh = self._swarm.calls_again if self._phased else False
         judged, error = self._judge.judge(points)
         for row, each in enumerate(judged):
@@ -243,7 +243,7 @@ class Search:
         while swarm.rounds == began and not swarm.stop():
             ticket = self.next_ticket() if self.evaluator.free else None
             if ticket is not None:
-                x = self.problem.coding.decode(np.asarray(ticket.x)[None])[0]
+                x = self.problem.decode(ticket.x[None])[0]
                 if not self.answers(ticket, x) and self.hand_out(ticket, x):
                     self.evaluator.workers.send(self.evaluator.key(x), x)
             elif self.evaluator.workers.busy:

@@ -37,6 +37,7 @@ class _Constraint:
     high: Floats
     strict: bool = False
     tolerance: float = EQUALITY_TOLERANCE
+    matrix: Floats | None = None  # of a linear one, (J, D)
     _known: dict[int, tuple[Bools, Floats]] = field(default_factory=dict)
 
     def outside(self, x: Floats) -> tuple[Floats, Floats]:
@@ -111,7 +112,8 @@ class Constraints:
             `NonlinearConstraint` and `LinearConstraint`, or anything with `lb`, `ub` and `fun` or
             `A`; or SciPy's dicts, with the opposite sign: ``{"type": "ineq", "fun": g, "args":
             ()}`` for g(x) >= 0, "eq" for g(x) = 0. With ``keep_feasible``, an attribute or an
-            entry, the objective is not called at infeasible points.
+            entry, the objective is not called at infeasible points; as in SciPy it has no effect on
+            equalities.
         dim: D.
         space: parameters by name, passed to the constraints, if any.
         tolerance: allowed violation of an equality (lb == ub).
@@ -138,6 +140,7 @@ class Constraints:
         given = [] if constraints is None or self.returned else several
         read = [_read(constraint, dim, space) for constraint in given]
         self._constraints = [replace(constraint, tolerance=tolerance) for constraint in read]
+        self.linear = _stacked([c for c in read if c.matrix is not None])
 
     def __bool__(self) -> bool:
         return self.returned or bool(self._constraints)
@@ -163,6 +166,37 @@ class Constraints:
         except Exception:  # the constraint that ended the search may fail here, too
             return Breach.of(np.array([violation]), np.zeros(1))
 
+    def repair(self, x: Floats, integers: Bools, low: Floats, high: Floats) -> Floats:
+        """Change the integers of x, (D,), by whole steps until it meets the linear constraints, as
+        long as each step breaks them less. Equal steps are chosen by lot, the same for the same x.
+
+        Args:
+            x: a point.
+            integers: (D,) mask.
+            low: (D,) bounds.
+            high: (D,) bounds.
+        """
+        if self.linear is None:
+            return x
+        columns = np.flatnonzero(integers)
+        matrix, least, most = self.linear
+        which = np.concatenate([columns, columns])
+        steps = np.repeat([-1.0, 1.0], len(columns))
+        changes = matrix[:, which] * steps
+        x = x.copy()
+        lots = np.random.default_rng(np.frombuffer((x + 0.0).tobytes(), np.uint32))
+        broken = float(_broken((matrix @ x)[:, None], least, most)[0])
+        while broken > 0:
+            after = _broken((matrix @ x)[:, None] + changes, least, most)
+            moved = x[which] + steps
+            after[(moved < low[which]) | (moved > high[which])] = math.inf
+            if after.min() >= broken:
+                break
+            broken = float(after.min())
+            move = lots.choice(np.flatnonzero(after == broken))
+            x[which[move]] += steps[move]
+        return x
+
     def outside(self, x: Floats) -> tuple[Floats, Floats]:
         """How far x, (D,), is outside each bound, (K,), at most 0 if allowed; and the allowed
         distance, (K,), above 0 only for equalities.
@@ -170,6 +204,22 @@ class Constraints:
         pairs = [constraint.outside(x) for constraint in self._constraints]
         amounts, slack = zip(*pairs, strict=True) if pairs else ((np.empty(0),), (np.empty(0),))
         return np.concatenate(amounts), np.concatenate(slack)
+
+
+def _stacked(linear: list[_Constraint]) -> tuple[Floats, Floats, Floats] | None:
+    """The rows of linear constraints, (J, D), and their bounds, (J, 1) each; None without any."""
+    if not linear:
+        return None
+    rows = [c.matrix for c in linear if c.matrix is not None]
+    low = [np.broadcast_to(c.low, len(c.matrix)) for c in linear if c.matrix is not None]
+    high = [np.broadcast_to(c.high, len(c.matrix)) for c in linear if c.matrix is not None]
+    return np.concatenate(rows), np.concatenate(low)[:, None], np.concatenate(high)[:, None]
+
+
+def _broken(values: Floats, low: Floats, high: Floats) -> Floats:
+    """By how much values, (J, n), are outside their bounds, (J, 1) each, in all: (n,)."""
+    total: Floats = np.maximum(np.maximum(low - values, values - high), 0.0).sum(axis=0)
+    return total
 
 
 def returned_row(fun: Callable[[Any], Any], x: Any) -> Any:
@@ -209,7 +259,7 @@ def _read_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
             f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
         )
     args = tuple(constraint.get("args", ()))
-    strict = bool(constraint.get("keep_feasible"))
+    strict = bool(constraint.get("keep_feasible")) and kind == "ineq"
     high = np.asarray(np.inf if kind == "ineq" else 0.0)
     called = _by_name(fun, space)
     return _Constraint(lambda x: called(x, *args), np.asarray(0.0), high, strict)
@@ -220,7 +270,9 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
         return _read_dict(constraint, space)
     if hasattr(constraint, "lb") and hasattr(constraint, "ub"):
         low, high = (np.asarray(side, dtype=np.float64) for side in (constraint.lb, constraint.ub))
-        strict = bool(np.any(getattr(constraint, "keep_feasible", False)))
+        strict = bool(
+            np.any(np.asarray(getattr(constraint, "keep_feasible", False)) & (low != high))
+        )
         if hasattr(constraint, "A"):
             if space is not None:
                 raise ValueError(
@@ -235,7 +287,7 @@ def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
                     f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} "
                     "coordinates"
                 )
-            return _Constraint(lambda x: matrix @ x, low, high, strict)
+            return _Constraint(lambda x: matrix @ x, low, high, strict, matrix=matrix)
         if callable(getattr(constraint, "fun", None)):
             return _Constraint(_by_name(constraint.fun, space), low, high, strict)
     if callable(constraint):

@@ -74,3 +74,32 @@ def test_the_result_says_by_how_much_an_equality_is_missed(recipe):
     # it pays to miss it by the tolerance
     assert r.maxcv == abs(r.x.sum() - 1) and 0 < r.maxcv <= 1e-4
     assert r.feasible and r.success and "feasible" not in r.message
+
+
+@pytest.mark.parametrize("n", [40, 100])
+def test_declared_linear_constraints_on_integers_are_met_by_the_first_call(n):
+    """At most k of n items, and at least two of the first ten: none of the calls breaks them."""
+    worth = np.random.default_rng(n).random(n)
+    matrix = np.stack([np.ones(n), np.arange(n) < 10])
+    rule = LinearConstraint(matrix, [0, 2], [5, np.inf])
+    called = []
+
+    def loss(x):
+        called.append(x.copy())
+        return -float(worth @ x)
+
+    r = pso.minimize(loss, [(0, 1)] * n, integrality=True, constraints=rule, max_evals=60, seed=0)
+    sums = np.array(called) @ matrix.T
+    assert (sums[:, 0] <= 5).all() and (sums[:, 1] >= 2).all() and r.feasible
+    assert len(np.unique(called, axis=0)) > 40
+
+
+def test_an_equality_is_not_kept_and_so_it_can_be_found():
+    """As SciPy says of keep_feasible; it left one call of sixty."""
+    line = {"type": "eq", "fun": lambda x: x[0] + x[1] - 1, "keep_feasible": True}
+    linear = LinearConstraint([[1, 1]], 1, 1, keep_feasible=True)
+    for constraint in line, linear:
+        r = pso.minimize(
+            lambda x: float(x @ x), [(-5, 5)] * 2, constraints=constraint, max_evals=60, seed=0
+        )
+        assert r.nfev == 60 and r.feasible and r.fun == pytest.approx(0.5, abs=1e-3)
