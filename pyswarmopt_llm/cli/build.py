@@ -32,7 +32,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Check": {
         "eval": f"{_CLI}.evaluate:command",
         "inspect": f"{_CLI}.inspect:command",
-        "check": f"{_TOOLS}:check",
+        "check": f"{_CLI}.inspect:check",
     },
     "Compare and combine": {
         "train-expert": f"{_CLI}.train_expert:command",

@@ -1,4 +1,4 @@
-"""`swarm-llm inspect`: whether experts fit together, and outliers."""
+"""`swarm-llm inspect`: whether experts fit together; `check`: whether each one is applied."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
+from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.config import command as command_text
-from pyswarmopt_llm.common.options import TASK, Option
+from pyswarmopt_llm.common.options import TASK, Device, Option, Threads
+from pyswarmopt_llm.common.other_options import Base
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import PreflightReport
@@ -38,16 +40,15 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether experts can be mixed, and who stands out; exit code 2 if no space can mix
-    them.
+    """Say whether experts can be mixed; exit code 2 if no space can mix them.
 
     Example: swarm-llm inspect adapters/* --base embedded:smollm2-135m
     """
     from pyswarmopt_llm.experts.base import resolve_base
-    from pyswarmopt_llm.experts.compatibility import SPACES, inspect_experts, inspect_weights
+    from pyswarmopt_llm.experts.compatibility import SPACES, check_weights, inspect_experts
 
     report = inspect_experts(experts, None if base is None else resolve_base(base))
-    report = inspect_weights(report, base)
+    report = check_weights(report)
     rows = report.rows
     errors = {space: len(report.errors(space)) for space in sorted(SPACES, reverse=True)}
     best = recommended(errors)
@@ -66,6 +67,29 @@ def command(
         problem = report.errors(DEFAULT)[0]
         echo(with_flags(f"error: no space can mix these experts; {problem}"), err=True)
         raise typer.Exit(2)
+
+
+def check(
+    adapters: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
+    base: Base,
+    device: Device = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Check that adapters apply, whole and at their scale.
+
+    No examples are needed. Exit code 1 if something is wrong with one of them.
+
+    Example: swarm-llm check adapters/* --base embedded:smollm2-135m
+    """
+    from pyswarmopt_llm.tools.check import check
+
+    report = check(adapters, base, device, threads)
+    rows = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
+    record = {"base": report.base, "adapters": rows, "ok": report.ok}
+    print_either(record, map(str, report.adapters), as_json)
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 def recommended(errors: dict[str, int]) -> str | None:
@@ -129,8 +153,6 @@ def differing(rows: Sequence[ExpertRow]) -> tuple[str, dict[str, list[str]]]:
         **{name: [getattr(row, name) for row in rows] for name in WORDS},
         "parameters": [f"{row.parameters:,}" if row.parameters else "-" for row in rows],
         "MB": [f"{row.bytes / 1e6:.1f}" if row.bytes else "-" for row in rows],
-        "norm": ["-" if row.norm is None else f"{row.norm:.2f}" for row in rows],
-        "top share": ["-" if row.top_share is None else f"{row.top_share:.2f}" for row in rows],
     }
     several = len(rows) > 1
     shared = [name for name in [*columns][1:] if several and len({*columns[name]}) == 1]

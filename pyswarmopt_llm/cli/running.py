@@ -52,15 +52,17 @@ def check_files(config: Any, specs: Sequence[str]) -> None:
 
 @contextmanager
 def interruptible(advice: Callable[[], str]) -> Iterator[None]:
-    """Turn Ctrl-C, and SIGTERM, into exit code 130 and advice."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Turn Ctrl-C, SIGTERM and SIGHUP into exit code 130 and advice."""
+    ends = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(end, signal.default_int_handler) for end in ends]
     try:
         yield
     except KeyboardInterrupt:
         echo(f"\ninterrupted; {advice()}", err=True)
         raise typer.Exit(130) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for end, handler in zip(ends, before, strict=True):
+            signal.signal(end, handler)
 
 
 def resuming(run: Path) -> str:
@@ -74,6 +76,11 @@ def resuming(run: Path) -> str:
         options = map(with_flags, to_name_again(read_about(run).config))
         return f"resume with: {' '.join([command, *options])}"
     return f"resume with: {command}" if (run / GRID).is_file() else "nothing has been written"
+
+
+def nothing_written() -> str:
+    """The hint after a command that writes all or nothing."""
+    return "nothing was written; repeat the command"
 
 
 def repeating() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +13,10 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Again, Json
-from pyswarmopt_llm.cli.running import items_bar, print_either
+from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written, print_either
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Device, Option, Threads
-from pyswarmopt_llm.common.other_options import Base
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.report.phrases import one_line, score_text, signed
 from pyswarmopt_llm.searching.use.config import EvalConfig
@@ -94,29 +92,6 @@ def _contribution(pair: Mapping[str, Any]) -> str:
     return f"contribution {signed(pair['difference'])} {ends}, {changed}"
 
 
-def check(
-    adapters: Annotated[list[str], typer.Argument(metavar="DIR...", help="LoRA adapters.")],
-    base: Base,
-    device: Device = "auto",
-    threads: Threads = None,
-    as_json: Json = False,
-) -> None:
-    """Check that adapters apply, whole and at their scale.
-
-    No examples are needed. Exit code 1 if something is wrong with one of them.
-
-    Example: swarm-llm check adapters/* --base embedded:smollm2-135m
-    """
-    from pyswarmopt_llm.tools.check import check
-
-    report = check(adapters, base, device, threads)
-    rows = [{**asdict(adapter), "ok": adapter.ok} for adapter in report.adapters]
-    record = {"base": report.base, "adapters": rows, "ok": report.ok}
-    print_either(record, map(str, report.adapters), as_json)
-    if not report.ok:
-        raise typer.Exit(1)
-
-
 def export(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="Finished run, adapter, or model directory.")
@@ -148,7 +123,8 @@ def export(
     """
     from pyswarmopt_llm.tools.export import export_model, rank_in_words
 
-    done = export_model(source, out, form, base=base, rank=rank)
+    with interruptible(nothing_written):
+        done = export_model(source, out, form, base=base, rank=rank)
     record: dict[str, Any] = {"source": source, "out": out, "format": form}
     record |= {"files": dict(done.files), "rank": rank if rank is None or rank < 1 else int(rank)}
     record |= {"relative_error": done.loss and done.loss.whole}

@@ -10,7 +10,7 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
-from pyswarmopt_llm.cli.running import items_bar, print_either
+from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Device, Dtype, Option, SkipBad
 from pyswarmopt_llm.common.other_options import Base
@@ -87,7 +87,7 @@ def command(
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert
 
-    with items_bar(quiet, "loss -") as show:
+    with interruptible(nothing_written), items_bar(quiet, "loss -") as show:
         done = train_expert(
             resolve_base(base),
             [example for source in sources.values() for example in source.examples],

@@ -1,8 +1,8 @@
 """Reads PEFT LoRA adapters: config and header only, or also the weights.
 
-PEFT itself reads adapter_config.json; kinds that cannot be mixed are refused. A LoRA layer adds
-``scale * B @ A`` to a weight, with ``scale = alpha / r`` (Hu et al. 2021, arXiv 2106.09685, section
-4.1) or ``alpha / sqrt(r)`` with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732).
+Kinds that cannot be mixed are refused. A LoRA layer adds ``scale * B @ A`` to a weight, with ``scale
+= alpha / r`` (Hu et al. 2021, arXiv 2106.09685, section 4.1) or ``alpha / sqrt(r)`` with rsLoRA
+(Kalajdzievski 2023, arXiv 2312.03732).
 """
 
 from __future__ import annotations
@@ -10,28 +10,26 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
-from copy import copy
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import torch
 from torch import Tensor
-from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.config import command
-from pyswarmopt_llm.common.errors import UserError, first_line
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.files import PREFIX, inside, local_directory, read_json
-from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
 from pyswarmopt_llm.experts.tensor_names import refuse_wrapped
 
+T = TypeVar("T")
 # PEFT options of adapters that are not plain LoRA.
 _MERGED = {
     "use_dora": "is DoRA, which does not add up linearly",
@@ -71,12 +69,12 @@ _OTHER_KINDS = (
     "ADALORA",
     "FOURIERFT",
 )  # kinds that PEFT can merge
-_BEGINS_AS_BASE = ("gaussian", "mica")  # initialisations with B A = 0, besides the default
-# Initialisations that change the base's own weights.
-_BASE_CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
+# Initialisations (``init_lora_weights``) by what they do to the base's own weights. PEFT repeats
+# those of the second line on loading, by the base alone; all others need numbers that no file holds.
+KEEPS_BASE = frozenset({"true", "false", "gaussian", "eva", "orthogonal", "mica"})
+CHANGES_BASE = frozenset({"pissa", "olora"})
+BEGINS_AS_BASE = frozenset({"true", "gaussian", "mica"})  # B A = 0
 _WEIGHTS = "adapter_model.safetensors"
-_PLAIN = re.compile(r"[\w.-]*")  # a pattern that is always fast
-_PATTERNS = ["target_modules", "exclude_modules", "layers_pattern", "rank_pattern", "alpha_pattern"]
 ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 
@@ -99,37 +97,31 @@ class NotPlain(UserError):
 Translate = Callable[["AdapterConfig", Collection[str]], Mapping[str, str]]
 
 
-class _Settings(TypedDict, total=False):
-    """The types of the settings in use, which PEFT does not check."""
-
-    base_model_name_or_path: str | None
-    r: int
-    lora_alpha: float
-    use_rslora: bool | None
-    target_modules: str | list[str] | None
-    exclude_modules: str | list[str] | None
-    layers_to_transform: int | list[int] | None
-    layers_pattern: str | list[str] | None
-    rank_pattern: dict[str, int] | None
-    alpha_pattern: dict[str, float] | None
-
-
 @dataclass(frozen=True)
 class AdapterConfig:
-    """The settings of an adapter, interpreted by PEFT's rules.
+    """The settings of an adapter, with PEFT's names, defaults and rules.
 
     Attributes:
         file: adapter_config.json.
-        peft: PEFT's ``LoraConfig``.
     """
 
-    file: Path
-    peft: Any
+    base_model_name_or_path: str | None = None
+    r: int = 8
+    lora_alpha: float = 8
+    use_rslora: bool | None = None
+    init_lora_weights: bool | str = True
+    target_modules: str | list[str] | None = None
+    exclude_modules: str | list[str] | None = None
+    layers_to_transform: int | list[int] | None = None
+    layers_pattern: str | list[str] | None = None
+    rank_pattern: dict[str, int] = field(default_factory=dict)
+    alpha_pattern: dict[str, float] = field(default_factory=dict)
+    file: Path = Path()
 
     @property
     def all_linear(self) -> bool:
         """Whether all linear layers except the output are targets."""
-        targets = self.peft.target_modules
+        targets = self.target_modules
         return isinstance(targets, str) and targets.lower() == "all-linear"
 
     @property
@@ -137,8 +129,7 @@ class AdapterConfig:
         """Whether modules missing in the file change nothing; otherwise PEFT initialises them at
         random.
         """
-        start = self.peft.init_lora_weights
-        return start is True or str(start).lower() in _BEGINS_AS_BASE
+        return _spelled(self.init_lora_weights) in BEGINS_AS_BASE
 
     def selected(self, modules: Collection[str], output: str | None = None) -> frozenset[str]:
         """The linear layers that PEFT adapts, of these.
@@ -148,46 +139,75 @@ class AdapterConfig:
             output: name of the output layer, which "all-linear" excludes.
 
         Raises:
-            UserError: a pattern is malformed or takes too long.
+            UserError: a pattern is malformed.
         """
-        from peft.tuners.tuners_utils import check_target_module_exists
+        with self._patterns():
+            left = [module for module in modules if not _names(self.exclude_modules, module)]
+            if self.all_linear:
+                return frozenset(left) - {output or ""}
+            return frozenset(module for module in left if self._targets(module))
 
-        self.check_patterns(modules)
-        settings = copy(self.peft)
-        if self.all_linear:
-            settings.target_modules = set(modules) - {output}
-        return frozenset(m for m in modules if check_target_module_exists(settings, m))
+    def _targets(self, module: str) -> bool:
+        """Whether a module is a target; whole names are one in any layer."""
+        targets = self.target_modules
+        if isinstance(targets, list) and module in targets:
+            return True
+        return _names(targets, module) and self._in_layer(module)
+
+    def _in_layer(self, module: str) -> bool:
+        """Whether a module is in one of the layers to adapt."""
+        layers = self.layers_to_transform
+        if layers is None or layers == []:
+            return True
+        numbers = [layers] if isinstance(layers, int) else layers
+        lists = (
+            [self.layers_pattern] if isinstance(self.layers_pattern, str) else self.layers_pattern
+        )
+        patterns = [rf"(?:^|.*?\.){name}" for name in lists or ()] or [r".*?\.[^.]*"]
+        for pattern in patterns:
+            found = re.match(rf"{pattern}\.(?P<layer>\d+)\.", module)
+            if found is not None:
+                return int(found["layer"]) in numbers
+        return False
 
     def rank_of(self, module: str) -> int:
         """The configured rank of a module."""
-        return self._by_pattern(self.peft.rank_pattern, module, self.peft.r)
+        return self._by_pattern(self.rank_pattern, module, self.r)
 
     def scale_of(self, module: str, rank: int) -> float:
         """The factor of ``B @ A`` for a module of rank `rank`."""
-        alpha = self._by_pattern(self.peft.alpha_pattern, module, self.peft.lora_alpha)
-        return alpha / (math.sqrt(rank) if self.peft.use_rslora else rank)
+        alpha = self._by_pattern(self.alpha_pattern, module, self.lora_alpha)
+        return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
-    def _by_pattern(self, patterns: Mapping[str, Any], module: str, default: Any) -> Any:
-        from peft.utils.other import get_pattern_key
+    def _by_pattern(self, patterns: Mapping[str, T], module: str, default: T) -> T:
+        with self._patterns():
+            for pattern, value in patterns.items():
+                if re.match(rf"(.*\.)?({pattern})$", module):
+                    return value
+        return default
 
-        return patterns.get(get_pattern_key(patterns.keys(), module), default)
-
-    def check_patterns(self, modules: Collection[str]) -> None:
-        """Refuse patterns that are malformed or too slow on these names, see `patterns`.
+    @contextmanager
+    def _patterns(self) -> Iterator[None]:
+        """Match patterns of the file.
 
         Raises:
-            UserError: a pattern is malformed or takes too long.
+            UserError: a pattern is malformed.
         """
-        settings = vars(self.peft)
-        texts = [
-            text
-            for value in map(settings.get, _PATTERNS)
-            for text in ([value] if isinstance(value, str) else value or ())
-        ]
-        if not all(map(_PLAIN.fullmatch, texts)):
-            from pyswarmopt_llm.experts.patterns import prove_patterns
+        try:
+            yield
+        except (re.error, RecursionError, OverflowError) as error:
+            raise UserError(f"{self.file}: a pattern cannot be matched ({error})") from error
 
-            prove_patterns(self.file, settings, modules)
+
+def _names(targets: str | list[str] | None, module: str) -> bool:
+    """Whether a pattern, or one of several names or their ends, means a module."""
+    if isinstance(targets, str):
+        return re.fullmatch(targets, module) is not None
+    return any(module == name or module.endswith(f".{name}") for name in targets or ())
+
+
+def _spelled(start: object) -> str:
+    return str(start).lower()
 
 
 def read_config(path: Path, plain: bool = True) -> AdapterConfig:
@@ -207,33 +227,39 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
             raise UserError(f"{path}: {option} is set (the adapter {what}); {remedy}")
     if plain:
         _refuse_other_kinds(path, content)
+    known = {name: value for name, value in content.items() if value is not None and name != "file"}
     try:
-        typed(content, _Settings)
+        config: AdapterConfig = typed(known, AdapterConfig)
     except WrongType as error:
         raise UserError(f"{path}: {error}; export the adapter again") from error
-    if not (content.get("base_model_name_or_path") or "").isprintable():
+    _refuse_lost_base(path, config.init_lora_weights)
+    if not (config.base_model_name_or_path or "").isprintable():
         raise UserError(f"{path}: base_model_name_or_path is no name; name the base model there")
-    if not (content.get("target_modules") or content.get("target_parameters")):
+    if not (config.target_modules or content.get("target_parameters")):
         raise UserError(f"{path}: has no target_modules; list the modules that it changes there")
-    settings = {name: value for name, value in content.items() if value is not None}
-    return AdapterConfig(path, _by_peft(path, settings))
+    layers = config.layers_to_transform is not None
+    if (layers and isinstance(config.target_modules, str)) or (
+        config.layers_pattern and not layers
+    ):
+        raise UserError(
+            f"{path}: PEFT reads no layers_to_transform beside a pattern, and no layers_pattern "
+            "without layers_to_transform; list the modules in target_modules"
+        )
+    return replace(config, file=path)
 
 
-def _by_peft(path: Path, settings: Mapping[str, Any]) -> Any:
-    """The settings as PEFT reads them; unknown ones are dropped.
+def _refuse_lost_base(path: Path, start: bool | str) -> None:
+    """Refuse an adapter on base weights that neither its files nor the base give.
 
     Raises:
-        UserError: PEFT refuses the settings.
+        UserError: names the initialisation.
     """
-    quiet_bitsandbytes()  # peft imports it if installed
-    from peft import PeftConfig
-
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return PeftConfig.from_peft_type(**settings)
-    except Exception as error:  # any error that a configuration causes
-        why = first_line(error)
-        raise UserError(f"{path}: PEFT does not read it ({why}); export it again") from error
+    if _spelled(start) not in KEEPS_BASE | CHANGES_BASE:
+        raise UserError(
+            f"{path}: init_lora_weights is {start!r}, which changes the base's weights by numbers "
+            "that its files do not hold; convert it where it was trained, by PEFT's "
+            "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+        )
 
 
 def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
@@ -253,7 +279,7 @@ def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
     if (config.get("bias") or "none") != "none":
         raise NotPlain(path, f"bias is {config['bias']!r}")
     start = config.get("init_lora_weights", True)
-    if isinstance(start, str) and start.lower().startswith(_BASE_CHANGING):
+    if _spelled(start) in CHANGES_BASE:
         raise NotPlain(path, f"init_lora_weights is {start!r}, which changes the base's weights")
 
 
@@ -297,21 +323,19 @@ class AdapterInfo:
     @property
     def base_model_name(self) -> str | None:
         """The base that the adapter states, if any."""
-        return self.config.peft.base_model_name_or_path or None
+        return self.config.base_model_name_or_path or None
 
     @property
     def target_modules(self) -> tuple[str, ...]:
         """Suffixes that select these modules in the base, sorted; full names if the targets are a
         pattern or depend on layers.
         """
-        peft = self.config.peft
-        if (
-            peft.layers_to_transform not in (None, [])
-            or peft.exclude_modules
-            or isinstance(peft.target_modules, str)
-        ):
+        config = self.config
+        if config.layers_to_transform not in (None, []) or config.exclude_modules:
             return tuple(self.modules)
-        return tuple(sorted(peft.target_modules))
+        if isinstance(config.target_modules, list):
+            return tuple(sorted(set(config.target_modules)))
+        return tuple(self.modules)
 
     @property
     def weights_file(self) -> Path:
@@ -444,7 +468,7 @@ def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, Module
     with readable(file), file.open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256")
     scales = [(module, shape.rank, shape.scale) for module, shape in modules.items()]
-    digest.update(canonical([config.peft.base_model_name_or_path or None, *scales]))
+    digest.update(canonical([config.base_model_name_or_path or None, *scales]))
     return digest.hexdigest()
 
 

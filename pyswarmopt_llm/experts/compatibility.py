@@ -1,31 +1,20 @@
 """Preflight: whether experts can be mixed, with each other and on this base, by configs and
-headers; and outliers in a pool: changes too large, too small, or in one direction.
-
-An outlier may mean damage, another training recipe or manipulation, but proves none: detectors of
-backdoors in LoRA adapters are classifiers of such spectra (arXiv 2602.15195), which need labelled
-adapters of the same base. The bounds here are rules of thumb: in two pools of 12 and 8 clean
-experts the extreme ratios of norms were 3.3 and 0.48, the largest excess share 0.04.
+headers.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, canonical, read_text, user_path
-from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.experts.adapter import AdapterConfig, AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, empty_model, resolve_base, skeleton
 from pyswarmopt_llm.experts.base_names import same_model
@@ -37,10 +26,7 @@ if TYPE_CHECKING:
 
 _LAYER = re.compile(r"(layers|h|blocks)\.\d+\..+$")  # from the list of layers on
 SPACES = frozenset({"factor", "delta"})
-LEAST = 3  # least number of adapters for detecting an outlier
-RATIO = 5.0  # most ratio between norms of a module
 IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
-EXCESS = 0.15  # most excess of the first singular value's share, median over modules
 
 
 @dataclass(frozen=True)
@@ -71,7 +57,6 @@ class PreflightReport:
         names: names of the experts, in the order given.
         problems: errors and warnings, in the order of the experts.
         experts: readable experts; all of them if `require` passes.
-        spectra: spectra of each expert's weight changes, by module, see `inspect_weights`.
 
     Example:
         >>> report = inspect_experts(["adapters/math", "adapters/science"])  # doctest: +SKIP
@@ -82,14 +67,13 @@ class PreflightReport:
     names: tuple[str, ...]
     problems: tuple[ExpertProblem, ...]
     experts: tuple[AdapterInfo, ...]
-    spectra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def rows(self) -> tuple[ExpertRow, ...]:
         """The table of the experts, in the given order."""
         from pyswarmopt_llm.experts.table import rows_of
 
-        return rows_of(self.names, self.experts, self.spectra)
+        return rows_of(self.names, self.experts)
 
     def errors(self, space: str) -> list[ExpertProblem]:
         """The problems that prevent mixing in `space`; every space needs at least what delta needs."""
@@ -247,7 +231,7 @@ class BaseFiles:
         """Module in a file -> its name in this base, if PEFT translates it."""
         if all(f"{module}.weight" in self.skeleton.shapes for module in modules):
             return {}
-        return renamed_by_peft(empty_model(self._base), config.peft, modules)
+        return renamed_by_peft(empty_model(self._base), config.file.parent, modules)
 
     def problems(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """Misfits between an expert and this base: shapes are errors, names are warnings."""
@@ -382,117 +366,23 @@ def _template(path: Path) -> Any:
     return template.strip() if isinstance(template, str) else template
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """The spectrum of one module's weight change.
-
-    Attributes:
-        norm: Frobenius norm.
-        share: share of the squared norm in the first singular value, 1 / rank to 1; 0 for a zero
-            change.
-        rank: rank of the factors.
-    """
-
-    norm: float
-    share: float
-    rank: int
-
-
-Spectra = Mapping[str, Spectrum]  # by module
-
-
-def spectrum(change: LowRank) -> Spectrum:
-    """The spectrum of ``b @ a``, by QR of the factors; the product is never formed.
-
-    Example:
-        >>> import torch
-        >>> spectrum(LowRank(b=torch.tensor([[3.0, 0.0], [0.0, 4.0]]), a=torch.eye(2)))
-        Spectrum(norm=5.0, share=0.64, rank=2)
-    """
-    left = torch.linalg.qr(change.b.double()).R
-    right = torch.linalg.qr(change.a.double().T).R
-    squares = torch.linalg.svdvals(left @ right.T) ** 2
-    total = float(squares.sum())
-    return Spectrum(
-        math.sqrt(total), float(squares[0]) / total if total else 0.0, change.a.shape[0]
-    )
-
-
-def inspect_weights(report: PreflightReport, base: str | None = None) -> PreflightReport:
-    """The report with spectra, an error for each damaged adapter, and warnings of outliers.
+def check_weights(report: PreflightReport) -> PreflightReport:
+    """The report with an error for each adapter with damaged weights, and a warning for each that
+    changes nothing.
 
     Args:
         report: what `inspect_experts` returns.
-        base: name given by the user, for commands in warnings.
     """
-    pool: dict[str, Spectra] = {}
     problems = list(report.problems)
     for info in report.experts:
         try:
             changes = load_factors(info)
         except UserError as error:
             problems.append(ExpertProblem(info.name, error.text))
-        else:
-            pool[info.name] = {name: spectrum(change) for name, change in changes.items()}
-    each = [pair for spectra in pool.values() for pair in spectra.items()]
-    norms = _medians((module, spectrum.norm) for module, spectrum in each)
-    # only equal ranks are compared, since a lower rank raises the share
-    shares = _medians(((module, spectrum.rank), spectrum.share) for module, spectrum in each)
-    for info in report.experts:
-        spectra = pool.get(info.name, {})
-        if not any(spectrum.norm for spectrum in spectra.values()):
-            words = [IDLE] if spectra else []
-        elif words := [*_unusual_norms(spectra, norms), *_unusual_shares(spectra, shares)]:
-            models = {"base": base or "BASE", "adapter": info.path, "against": "base"}
-            seen = command("eval", **models, task="TASK.json")
-            words.append(f"see what it does ({seen}), or remove it")
-        if words:
-            problems.append(ExpertProblem(info.name, "; ".join(words), "warning"))
-    return replace(report, problems=tuple(problems), spectra=pool)
-
-
-def _medians(found: Iterable[tuple[Hashable, float]]) -> dict[Hashable, float]:
-    """The median of each key's numbers, where enough adapters have one."""
-    numbers: dict[Hashable, list[float]] = defaultdict(list)
-    for key, number in found:
-        numbers[key].append(number)
-    return {key: median(some) for key, some in numbers.items() if len(some) >= LEAST}
-
-
-def _unusual_norms(spectra: Spectra, norms: Mapping[Hashable, float]) -> Iterator[str]:
-    """A remark on an adapter whose changes are larger or smaller than its pool's."""
-    ratios = {
-        module: spectrum.norm / norms[module]
-        for module, spectrum in spectra.items()
-        if norms.get(module)
-    }
-    loud = {module: ratio for module, ratio in ratios.items() if ratio > RATIO}
-    quiet = {module: ratio for module, ratio in ratios.items() if ratio < 1 / RATIO}
-    for odd, worst, bound in (
-        (loud, max, f"over {RATIO:g} times"),
-        (quiet, min, f"under 1/{RATIO:g}"),
-    ):
-        if odd:
-            module = worst(odd, key=odd.__getitem__)
-            yield (
-                f"changes {module.removesuffix('.weight')} {odd[module]:.3g} times as much as the "
-                f"median of the pool ({len(odd)} of {len(spectra)} modules {bound})"
-            )
-
-
-def _unusual_shares(spectra: Spectra, shares: Mapping[Hashable, float]) -> Iterator[str]:
-    """A remark on an adapter whose changes lie more in one direction than its pool's."""
-    excesses = [
-        spectrum.share - shares[module, spectrum.rank]
-        for module, spectrum in spectra.items()
-        if (module, spectrum.rank) in shares
-    ]
-    if excesses and median(excesses) > EXCESS:
-        share = median(spectrum.share for spectrum in spectra.values())
-        yield (
-            f"has {share:.0%} of its change in one direction per module, {median(excesses):.0%} "
-            "more than the median of the pool"
-        )
+            continue
+        if not any(change.b.any() and change.a.any() for change in changes.values()):
+            problems.append(ExpertProblem(info.name, IDLE, "warning"))
+    return replace(report, problems=tuple(problems))
 
 
 _ONLY_FACTOR = frozenset({"factor"})

@@ -4,14 +4,17 @@ adapters in peft's format: adapter_config.json and adapter_model.safetensors. Im
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
+import logging
 import os
 import re
 import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,7 @@ from pyswarmopt_llm.common.files.regular import user_path
 if TYPE_CHECKING:
     from torch import Tensor
 
+log = logging.getLogger(__name__)
 EMBEDDED = "embedded:"  # prefix of a base name
 GGUF = ".gguf"  # suffix of a base name
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")  # directories renamed by `atomic_directory`
@@ -126,8 +130,10 @@ def check_free(out: Path) -> None:
 def atomic_directory(out: Path) -> Iterator[Path]:
     """A temporary directory that is renamed to `out` when the block succeeds and removed otherwise.
 
+    It is locked by its writer: what a killed process left beside `out` is named and removed.
+
     Raises:
-        UserError: `out` already exists or cannot be created.
+        UserError: `out` already exists or cannot be written.
 
     Example:
         >>> import tempfile
@@ -139,19 +145,64 @@ def atomic_directory(out: Path) -> Iterator[Path]:
     """
     out = Path(os.path.abspath(out))
     check_free(out)
-    try:
+    folder = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+    with _writing(out, folder):
         out.parent.mkdir(parents=True, exist_ok=True)
-        folder = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
+        _remove_leftovers(out)
         folder.mkdir()
-    except OSError as error:
-        raise UserError(
-            f"{out}: cannot be created ({error.strerror}); choose another place"
-        ) from error
     try:
-        yield folder
-        os.replace(folder, out)
+        with _writing(out, folder), _locked(folder):
+            yield folder
+            check_free(out)
+            os.replace(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _writing(out: Path, folder: Path) -> Iterator[None]:
+    """Name the directory in errors of writing it, such as of a full disk.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        place = getattr(error, "filename", None)
+        if place is not None and not Path(place).is_relative_to(folder):
+            raise
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise UserError(
+            f"{out}: cannot be written ({why}); make room, or choose another place"
+        ) from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a directory; the system releases it when this process ends.
+
+    Raises:
+        BlockingIOError: another process has it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove what killed processes left of earlier attempts at writing `out`, and say so."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.*"):
+        if not _TEMPORARY.fullmatch(path.name) or not path.is_dir():
+            continue
+        with suppress(OSError), _locked(path):
+            shutil.rmtree(path)
+            log.warning("%s: removed, an interrupted command had left it", path)
 
 
 def remove_abandoned(folder: Path) -> None:
@@ -183,19 +234,44 @@ def write_adapter(
     alpha: float | None = None,
     card: str | None = None,
 ) -> None:
-    """Write one LoRA adapter directory atomically.
+    """Write one LoRA adapter directory atomically; see `fill_adapter`.
 
     Args:
         out: the directory to create; it must not exist or be empty.
+        card: text of README.md; default: no card.
+
+    Raises:
+        UserError: `out` already exists or cannot be created.
+    """
+    with atomic_directory(out) as folder:
+        fill_adapter(
+            folder,
+            factors,
+            base_model_name=base_model_name,
+            target_modules=target_modules,
+            alpha=alpha,
+        )
+        if card is not None:
+            (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def fill_adapter(
+    folder: Path,
+    factors: Mapping[str, tuple[Tensor, Tensor]],
+    *,
+    base_model_name: str,
+    target_modules: Iterable[str],
+    alpha: float | None = None,
+) -> None:
+    """Write the files of a LoRA adapter.
+
+    Args:
+        folder: an empty directory of ours.
         factors: module name (such as ``model.layers.0.self_attn.q_proj``) -> (b, a) with shapes
             (out, r) and (r, in), in the dtype to be stored. Ranks may differ between modules.
         base_model_name: the id or directory of the base model.
         target_modules: suffixes or full names that select these modules in the base.
         alpha: LoRA alpha; the default is each module's own rank, so that the scale alpha / r is 1.
-        card: text of README.md; default: no card.
-
-    Raises:
-        UserError: `out` already exists or cannot be created.
     """
     ranks = {module: a.shape[0] for module, (_, a) in factors.items()}
     rank = Counter(ranks.values()).most_common(1)[0][0]
@@ -222,10 +298,7 @@ def write_adapter(
     for module, (b, a) in factors.items():
         tensors[f"{PREFIX}{module}.lora_A.weight"] = a.contiguous()
         tensors[f"{PREFIX}{module}.lora_B.weight"] = b.contiguous()
-    with atomic_directory(out) as folder:
-        text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-        (folder / "adapter_config.json").write_text(text, encoding="utf-8")
-        data = save(tensors, metadata={"format": "pt"})
-        (folder / "adapter_model.safetensors").write_bytes(data)
-        if card is not None:
-            (folder / "README.md").write_text(card, encoding="utf-8")
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (folder / "adapter_config.json").write_text(text, encoding="utf-8")
+    data = save(tensors, metadata={"format": "pt"})
+    (folder / "adapter_model.safetensors").write_bytes(data)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import Any
 
 from pyswarmopt_llm.experts.adapter import AdapterInfo
 
 
 @dataclass(frozen=True)
 class ExpertRow:
-    """A row; dashes for an unreadable expert.
-
-    `norm` and `top_share` describe its weight changes; None: not computed.
-    """
+    """A row; dashes for an unreadable expert."""
 
     expert: str
     base: str = "-"
@@ -27,17 +22,11 @@ class ExpertRow:
     dtype: str = "-"
     parameters: int = 0
     bytes: int = 0
-    norm: float | None = None
-    top_share: float | None = None
 
 
-def rows_of(
-    names: Sequence[str], experts: Sequence[AdapterInfo], spectra: Mapping[str, Mapping[str, Any]]
-) -> tuple[ExpertRow, ...]:
-    """The table of the experts, in the order of `names`; for the norms see
-    `compatibility.inspect_weights`.
-    """
-    read = {info.name: _row(info, spectra.get(info.name)) for info in experts}
+def rows_of(names: Sequence[str], experts: Sequence[AdapterInfo]) -> tuple[ExpertRow, ...]:
+    """The table of the experts, in the order of `names`."""
+    read = {info.name: _row(info) for info in experts}
     return tuple(read.get(name, ExpertRow(name)) for name in names)
 
 
@@ -46,19 +35,16 @@ def weight_count(info: AdapterInfo) -> int:
     return sum(math.prod(tensor.shape) for tensor in info.tensors.values())
 
 
-def _row(info: AdapterInfo, spectra: Mapping[str, Any] | None) -> ExpertRow:
+def _row(info: AdapterInfo) -> ExpertRow:
     ranks = sorted({shape.rank for shape in info.modules.values()})
-    found = [] if spectra is None else list(spectra.values())
     return ExpertRow(
         expert=info.name,
         base=info.base_model_name or "-",
         rank=", ".join(map(str, ranks)),
-        alpha=f"{info.config.peft.lora_alpha:g}",
-        kind="rsLoRA" if info.config.peft.use_rslora else "LoRA",
+        alpha=f"{info.config.lora_alpha:g}",
+        kind="rsLoRA" if info.config.use_rslora else "LoRA",
         targets=", ".join(sorted({module.rsplit(".", 1)[-1] for module in info.modules})),
         dtype=", ".join(sorted({tensor.dtype for tensor in info.tensors.values()})),
         parameters=weight_count(info),
         bytes=info.weights_file.stat().st_size,
-        norm=math.hypot(*(spectrum.norm for spectrum in found)) if found else None,
-        top_share=median(spectrum.share for spectrum in found) if found else None,
     )

@@ -14,6 +14,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.files import PREFIX
+from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 
 # Prefixes of torch.compile, FSDP, activation checkpointing, DDP, and PEFT's name of an adapter.
 _ADDED = (
@@ -47,23 +48,26 @@ def refuse_wrapped(file: Path, keys: Iterable[str]) -> None:
             )
 
 
-def renamed_by_peft(model: Any, settings: Any, modules: Collection[str]) -> dict[str, str]:
+def renamed_by_peft(model: Any, adapter: Path, modules: Collection[str]) -> dict[str, str]:
     """Module in a file -> its name in this model.
 
     PEFT translates names from earlier versions of transformers, such as Gemma 3's before 4.52.
 
     Args:
         model: base, possibly without values.
-        settings: PEFT's settings.
+        adapter: directory with PEFT's settings.
         modules: names in the file.
     """
+    quiet_bitsandbytes()  # peft imports it if installed
     try:
+        from peft import PeftConfig
         from peft.utils import transformers_weight_conversion as conversion
     except ImportError:  # earlier versions translate nothing
         return {}
     keys = {f"{PREFIX}{module}.lora_A.weight": module for module in modules}
     tensors = {key: torch.empty(0, device="meta") for key in keys}
     try:
+        settings = PeftConfig.from_pretrained(adapter)
         found = conversion.convert_peft_adapter_state_dict_for_transformers(
             model, settings, tensors
         )

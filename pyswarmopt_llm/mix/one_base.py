@@ -12,8 +12,8 @@ from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo, changed_weights
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
 from pyswarmopt_llm.experts.compatibility import (
     as_notes,
+    check_weights,
     inspect_experts,
-    inspect_weights,
     same_weights,
 )
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
@@ -42,7 +42,7 @@ def find_adapters(
     Raises:
         UserError: an adapter does not fit.
     """
-    report = inspect_weights(inspect_experts(config.experts, base), config.base)
+    report = check_weights(inspect_experts(config.experts, base))
     report.require(config.space)
     return report.experts, as_notes(report.warnings)
 

@@ -1,4 +1,4 @@
-"""Checks that each adapter is applied, completely, at its own scale, and also in bfloat16.
+"""Checks that each adapter is applied, completely, and at its own scale.
 
 An adapter that is loaded but ignored raises no error anywhere (lm-eval issue 2432, unsloth issues
 869 and 2142), and PEFT issue 3761 loses part of an adapter by a wrong scale. The change of weights
@@ -8,12 +8,10 @@ is compared with PEFT's; log-probabilities show that it reaches the model.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
@@ -21,18 +19,17 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo, changed_weights, load_factors
-from pyswarmopt_llm.experts.base import BaseModel, Skeleton, resolve_base, skeleton
+from pyswarmopt_llm.experts.base import BaseModel, Skeleton, empty_model, resolve_base, skeleton
 from pyswarmopt_llm.experts.compatibility import (
+    check_weights,
     ignored_in_words,
     in_words,
     inspect_experts,
-    inspect_weights,
 )
-from pyswarmopt_llm.experts.files import local_directory, refuse_unmatched
+from pyswarmopt_llm.experts.files import local_directory
 from pyswarmopt_llm.experts.truncate import squared_norm
 from pyswarmopt_llm.tools.flatten import check_flat, is_plain, load_by_peft
 
-LEAST_KEPT = 0.5  # least share of an adapter's change kept in bfloat16
 PROMPTS = (
     "What is the capital of France?",
     "Write one sentence about the sea.",
@@ -52,14 +49,12 @@ class AdapterCheck:
         path: path given by the user.
         problems: faults, each with a remedy; empty: none.
         warnings: oddities, as in `inspect`.
-        numbers: measurements; None: the adapter could not be loaded.
     """
 
     adapter: str
     path: str
     problems: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    numbers: Numbers | None = None
 
     @property
     def ok(self) -> bool:
@@ -96,31 +91,8 @@ class CheckReport:
         return all(adapter.ok for adapter in self.adapters)
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """Measurements of an adapter.
-
-    Attributes:
-        norm: norm of the change of weights (Frobenius, all modules together).
-        peft_norm: norm of PEFT's change.
-        from_peft: norm of the difference between both, relative to the larger one.
-        change: largest change of a log-probability, in nats.
-        bfloat16_kept: share of the change kept in bfloat16, by projection; 1 for a packed base,
-            whose weights stay unchanged.
-    """
-
-    norm: float
-    peft_norm: float
-    from_peft: float
-    change: float
-    bfloat16_kept: float
-
-
 def check(
-    adapters: Sequence[str | Path],
-    base: str,
-    device: str = "auto",
-    threads: int | None = None,
+    adapters: Sequence[str | Path], base: str, device: str = "auto", threads: int | None = None
 ) -> CheckReport:
     """Load each adapter as in a search and as in PEFT, and compare.
 
@@ -133,7 +105,7 @@ def check(
         threads: CPU threads; None: PyTorch's choice.
 
     Returns:
-        The problems and measurements of each adapter.
+        The problems of each adapter.
 
     Raises:
         UserError: an adapter is missing, or the base cannot be used. Problems of an adapter itself
@@ -145,49 +117,35 @@ def check(
         math: ok
         science: ok
     """
-    if not adapters:
-        raise UserError("no adapters given; name their directories")
-    refuse_unmatched(adapters)
+    resolved = resolve_base(base)
+    report = inspect_experts(adapters, resolved)
     for path in adapters:
         local_directory(path, ADAPTER_FILES)
-    resolved = resolve_base(base)
-    report = inspect_weights(inspect_experts(adapters, resolved), base)
+    report = check_weights(report)
     errors = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
     readable = [info for info in report.experts if info.name not in errors]
-    found = _all_measured(readable, resolved, device, threads) if readable else {}
+    found = _faults(readable, resolved, device, threads) if readable else {}
     checks = []
     for name, path in zip(report.names, adapters, strict=True):
-        odd = tuple(problem.text for problem in report.warnings if problem.expert == name)
-        if name in found:
-            problems, numbers = found[name]
-        else:
-            problems, numbers = [_refusal(path, resolved, errors[name])], None
-        checks.append(AdapterCheck(name, str(path), tuple(problems), odd, numbers))
+        problems = found[name] if name in found else [_refusal(path, resolved, errors[name])]
+        odd = [problem.text for problem in report.warnings if problem.expert == name]
+        checks.append(AdapterCheck(name, str(path), tuple(problems), tuple(odd)))
     return CheckReport(base, tuple(checks))
 
 
-Measured = tuple[list[str], Numbers | None]  # problems of an adapter, and its measurements
-
-
-def _all_measured(
+def _faults(
     infos: Sequence[AdapterInfo], base: BaseModel, device: str, threads: int | None
-) -> dict[str, Measured]:
-    """Measure adapters by name on the base, loaded once."""
+) -> dict[str, list[str]]:
+    """Adapter -> its faults on the base, which is loaded once."""
     modules = skeleton(base)
     engine = load_engine(base, "auto", device, threads, changed=changed_weights(infos))
-    return {info.name: _measured(engine, base, info, modules) for info in infos}
-
-
-def _measured(
-    engine: TransformersEngine, base: BaseModel, info: AdapterInfo, modules: Skeleton
-) -> Measured:
-    """The problems of an adapter that can be loaded, and its measurements."""
-    try:
-        numbers = measure(engine, base, info)
-        selected = info.config.selected(modules.linear, modules.output) & modules.read
-        return [*_coverage(info, selected), *_results(numbers)], numbers
-    except UserError as error:
-        return [str(error)], None
+    found = {}
+    for info in infos:
+        try:
+            found[info.name] = [*_coverage(info, modules), *_differences(engine, base, info)]
+        except UserError as error:
+            found[info.name] = [str(error)]
+    return found
 
 
 def _refusal(path: str | Path, base: BaseModel, error: str) -> str:
@@ -200,10 +158,11 @@ def _refusal(path: str | Path, base: BaseModel, error: str) -> str:
     return error
 
 
-def _coverage(info: AdapterInfo, selected: frozenset[str]) -> Iterator[str]:
+def _coverage(info: AdapterInfo, modules: Skeleton) -> Iterator[str]:
     """Unused tensors, and modules that the config selects but the file lacks."""
     if info.ignored:
         yield f"{ignored_in_words(info)}; select them there, or export it again"
+    selected = info.config.selected(modules.linear, modules.output) & modules.read
     if lacks := sorted(selected - info.modules.keys()):
         yield (
             f"its adapter_config.json selects {in_words(lacks)}, which its file lacks: the base's "
@@ -211,27 +170,8 @@ def _coverage(info: AdapterInfo, selected: frozenset[str]) -> Iterator[str]:
         )
 
 
-def _results(numbers: Numbers) -> Iterator[str]:
-    """The verdict on the measured differences; NaN is never within a bound."""
-    if max(numbers.norm, numbers.peft_norm) <= 0:
-        yield "changes nothing, in PEFT neither; train it, or export it again"
-        return
-    if not numbers.from_peft <= ROUNDING:
-        yield (
-            "weight 1 is not the adapter that PEFT loads: its changes of the weights differ by "
-            f"{numbers.from_peft:.1%}; {REPORT}"
-        )
-    if not numbers.bfloat16_kept >= LEAST_KEPT:
-        yield (
-            f"in bfloat16 {max(numbers.bfloat16_kept, 0.0):.0%} of its change is left, the rest is "
-            "lost in rounding the weights; use it in float32"
-        )
-    elif numbers.change <= 0:
-        yield f"is not applied: log-probabilities with it are those of the base; {REPORT}"
-
-
-def measure(engine: TransformersEngine, base: BaseModel, info: AdapterInfo) -> Numbers:
-    """Measure an adapter's change, as loaded by the engine and by PEFT.
+def _differences(engine: TransformersEngine, base: BaseModel, info: AdapterInfo) -> Iterator[str]:
+    """Differences between an adapter in this engine and in PEFT; NaN is never within a bound.
 
     Raises:
         UserError: PEFT does not load it, or log-probabilities are not numbers.
@@ -239,17 +179,21 @@ def measure(engine: TransformersEngine, base: BaseModel, info: AdapterInfo) -> N
     changes = load_factors(info)
     applied = next_tokens(engine, changes)
     bare = next_tokens(engine, {})  # removes it again
-    by_peft = factors_by_peft(engine.model, info.path)
-    norm = _norm(changes.values())
-    peft_norm = _norm(by_peft.values())
-    apart = [_less(changes, by_peft, name) for name in changes | by_peft]
-    return Numbers(
-        norm=norm,
-        peft_norm=peft_norm,
-        from_peft=_norm(apart) / (max(norm, peft_norm) or 1.0),
-        change=float((applied - bare).abs().max()),
-        bfloat16_kept=1.0 if base.packing else kept_in_bfloat16(engine.model, changes),
-    )
+    by_peft = factors_by_peft(base, info.path)
+    apart = {name: _less(changes, by_peft, name) for name in changes | by_peft}
+    norm = max(_norm(changes), _norm(by_peft))
+    if norm <= 0:
+        yield "changes nothing, in PEFT neither; train it, or export it again"
+    elif not _norm(apart) <= ROUNDING * norm:
+        yield (
+            "weight 1 is not the adapter that PEFT loads: its changes of the weights differ by "
+            f"{_norm(apart) / norm:.1%}; {REPORT}"
+        )
+    elif not float((applied - bare).abs().max()) > 0:
+        yield (
+            "is not applied: log-probabilities with it are those of the base: its change may be "
+            f"lost in rounding the weights (use it in float32); else {REPORT}"
+        )
 
 
 def next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> Tensor:
@@ -263,9 +207,9 @@ def next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> T
     return next_token_logprobs(engine, [engine.chat(prompt) for prompt in PROMPTS])
 
 
-def _norm(changes: Iterable[LowRank]) -> float:
+def _norm(changes: Mapping[str, LowRank]) -> float:
     """The Frobenius norm of several weights' changes together."""
-    squares = math.fsum(float(squared_norm(change.b, change.a)) for change in changes)
+    squares = math.fsum(float(squared_norm(change.b, change.a)) for change in changes.values())
     return math.sqrt(max(squares, 0.0))
 
 
@@ -277,40 +221,21 @@ def _less(first: Mapping[str, LowRank], second: Mapping[str, LowRank], name: str
     return first[name].plus(minus) if name in first else minus
 
 
-def kept_in_bfloat16(model: Any, changes: Mapping[str, LowRank]) -> float:
-    """The share of a change kept by weights rounded to bfloat16: the projection onto the change."""
-    left = whole = 0.0
-    for name, change in changes.items():
-        weight = model.get_parameter(name).detach().to("cpu", torch.float32)
-        added = change.dense()
-        moved = (weight + added).bfloat16().float() - weight.bfloat16().float()
-        left += float((moved * added).sum())
-        whole += float((added * added).sum())
-    return left / whole if whole else 1.0
-
-
-def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
-    """Weight -> its change by an adapter loaded with PEFT; the model stays unchanged.
+def factors_by_peft(base: BaseModel, folder: Path) -> dict[str, LowRank]:
+    """Weight -> its change by an adapter that PEFT loads on a base without values.
 
     Raises:
         UserError: PEFT does not load it.
     """
     from peft.tuners.lora import LoraLayer
-    from peft.tuners.tuners_utils import BaseTunerLayer
 
+    model = empty_model(base)
+    load_by_peft(model, folder, low_cpu_mem_usage=True)
     factors = {}
-    try:
-        load_by_peft(model, folder)
-        for name, layer in model.named_modules():
-            if isinstance(layer, LoraLayer):
-                (adapter,) = layer.active_adapters
-                b = layer.lora_B[adapter].weight.detach()
-                a = layer.lora_A[adapter].weight.detach()
-                factors[f"{name}.weight"] = LowRank(b=b.cpu() * layer.scaling[adapter], a=a.cpu())
-    finally:  # restore the layers, even after a failure
-        wrapped = [n for n, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]
-        for name in wrapped:
-            model.set_submodule(name, model.get_submodule(name).get_base_layer())
-        if hasattr(model, "peft_config"):
-            del model.peft_config
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer):
+            (adapter,) = layer.active_adapters
+            b = layer.lora_B[adapter].weight.detach().float()
+            a = layer.lora_A[adapter].weight.detach().float()
+            factors[f"{name}.weight"] = LowRank(b=b * layer.scaling[adapter], a=a)
     return factors

@@ -23,7 +23,7 @@ from pyswarmopt_llm.experts.base import (
     scheme_of,
 )
 from pyswarmopt_llm.experts.compatibility import inspect_experts
-from pyswarmopt_llm.experts.files import atomic_directory, check_free, write_adapter
+from pyswarmopt_llm.experts.files import atomic_directory, check_free, fill_adapter
 from pyswarmopt_llm.experts.full_model import copy_companions, write_model
 from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
@@ -155,7 +155,7 @@ def _write(origin: Source, form: str, folder: Path) -> None:
             name.removesuffix(".weight"): (change.b, change.a)
             for name, change in origin.changes.items()
         }
-        write_adapter(
+        fill_adapter(
             folder, factors, base_model_name=origin.base_name, target_modules=origin.targets
         )
 
@@ -297,6 +297,6 @@ def rank_in_words(rank: float | None) -> str:
 
 
 def _flattened(adapter: str, base: BaseModel, rank: float) -> Source:
-    flat = flatten(adapter, base, rank)
-    targets = tuple(weight.removesuffix(".weight") for weight in flat.changes)
-    return Source(base, flat.changes, adapter, base.name, targets, loss=flat.loss)
+    changes, loss = flatten(adapter, base, rank)
+    targets = tuple(weight.removesuffix(".weight") for weight in changes)
+    return Source(base, changes, adapter, base.name, targets, loss=loss)

@@ -1,7 +1,8 @@
 """Approximates an adapter of any kind that PEFT can merge by the nearest plain LoRA.
 
-PEFT's change of the base's modules decides. Each changed module is applied (cut by SVD), counted as
-lost, or refused by name: nothing of an adapter is ignored silently.
+PEFT's merged weights minus the base's decide: PEFT's own `convert_to_lora` drops DoRA's magnitudes and
+what PiSSA takes from the base. Each changed parameter is applied (cut by SVD), counted as lost, or
+refused by name.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from pyswarmopt_llm.experts.base import (
     refuse_quantised,
     skeleton,
 )
-from pyswarmopt_llm.experts.compatibility import in_digits, in_words
+from pyswarmopt_llm.experts.compatibility import in_words
 from pyswarmopt_llm.experts.files import PREFIX
 from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
@@ -56,19 +57,6 @@ class Loss:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Flat:
-    """A plain LoRA, and its loss.
-
-    Attributes:
-        changes: weight -> its change, scale included.
-        loss: loss from the rank, and from changes that no LoRA can hold.
-    """
-
-    changes: Mapping[str, LowRank]
-    loss: Loss
-
-
 def is_plain(spec: str) -> bool:
     """Whether an adapter is plain LoRA; other faults are found later."""
     try:
@@ -80,28 +68,30 @@ def is_plain(spec: str) -> bool:
     return True
 
 
-def flatten(spec: str, base: BaseModel, rank: float) -> Flat:
+def flatten(spec: str, base: BaseModel, rank: float) -> tuple[dict[str, LowRank], Loss]:
     """The nearest plain LoRA with a given rank to an adapter of any kind that PEFT can merge.
 
     PEFT's weights minus the base's weights are cut by SVD (see `truncate`), one layer at a time in
-    float32, besides the base as stored.
+    float32; memory holds the base twice.
 
     Args:
         spec: an adapter's directory or hub id.
         base: base with plain weights.
         rank: rank of each module; for a share see `truncate_dense`.
 
+    Returns:
+        Weight -> its change, scale included; and the loss.
+
     Raises:
         UserError: see `check_flat`.
     """
     modules = check_flat(spec, base)
-    folder = adapter_folder(spec)
-    stored = StoredTensors(base.weight_files)
-    model, _ = load_model(base, stored_dtype(stored))
-    before = _Original(model, stored)
-    load_by_peft(model, folder)
+    model, _ = load_model(base, stored_dtype(StoredTensors(base.weight_files)))
+    parameters = model.named_parameters(remove_duplicate=False)
+    before = {name: value.detach().clone() for name, value in parameters}
+    load_by_peft(model, adapter_folder(spec))
     changes: dict[str, LowRank] = {}
-    left_out: list[str] = []
+    left_out = []
     lost = total = 0.0
     for name, change in _changes(model, before):
         square = float(change.square().sum(dtype=torch.float64))
@@ -114,7 +104,7 @@ def flatten(spec: str, base: BaseModel, rank: float) -> Flat:
         lost += cut
     if not changes:
         raise UserError(f"{spec}: changes no linear layer of {base.spec}; {OTHER_WAY}")
-    return Flat(changes, Loss(math.sqrt(lost / total), tuple(left_out)))
+    return changes, Loss(math.sqrt(lost / total), tuple(left_out))
 
 
 def stored_dtype(stored: StoredTensors) -> torch.dtype:
@@ -135,76 +125,19 @@ def check_flat(spec: str, base: BaseModel) -> Skeleton:
     """
     refuse_quantised(base)
     folder = adapter_folder(spec)
-    config = read_config(folder / "adapter_config.json", plain=False)
+    read_config(folder / "adapter_config.json", plain=False)
+    adapter_headers(folder)
     modules = skeleton(base)
-    config.check_patterns(modules.linear | modules.others.keys())
-    _refuse_other_sizes(folder, base, modules)
     model = empty_model(base)
     unplaced = load_by_peft(model, folder, low_cpu_mem_usage=True)
     if unplaced:
-        task = str(getattr(config.peft.task_type, "value", config.peft.task_type))
-        why = "" if task in ("CAUSAL_LM", "None") else f" (its task_type is {task})"
         raise UserError(
-            f"{spec}: {base.spec} has no {in_words(unplaced)}, which it changes{why}: PEFT leaves "
-            "that out; give the model that it was trained on, or remove those tensors from its file"
+            f"{spec}: {base.spec} has no {in_words(unplaced)}, which it changes: PEFT leaves that "
+            "out; give the model that it was trained on, or remove those tensors from its file"
         )
     if not any(path in modules.linear for path, _ in _adapted(model)):
         raise UserError(f"{spec}: changes no linear layer of {base.spec}; {OTHER_WAY}")
     return modules
-
-
-def _refuse_other_sizes(folder: Path, base: BaseModel, modules: Skeleton) -> None:
-    """Refuse whole weights whose size differs in this base, for example because of added tokens.
-
-    Raises:
-        UserError: names the first one.
-    """
-    for key, header in adapter_headers(folder).items():
-        name = key.removeprefix(PREFIX).replace(".base_layer.", ".")
-        module = name.rpartition(".")[0]
-        here = modules.shapes.get(name) or modules.shapes.get(f"{module}.weight")
-        if ".lora_" in name or here is None or not name.endswith(".weight") or here == header.shape:
-            continue
-        sizes = f"{in_digits(header.shape)}, in {base.spec} {in_digits(here)}"
-        raise UserError(
-            f"{folder}: has {name} of shape {sizes}: the vocabularies (first numbers) or sizes "
-            "differ; give the model that it was trained on, with its added tokens "
-            "(resize_token_embeddings, then save_pretrained)"
-        )
-
-
-class _Original:
-    """The base's parameters by name, float32.
-
-    Parameters that its files hold under the same name with the same values are read from there; the
-    others (other names, fused experts, another dtype) are copied.
-    """
-
-    def __init__(self, model: Any, stored: StoredTensors) -> None:
-        self._stored = stored
-        first = {id(parameter): name for name, parameter in model.named_parameters()}
-        every = model.named_parameters(remove_duplicate=False)
-        self._names = {name: first[id(parameter)] for name, parameter in every}
-        self._copies = {
-            name: parameter.detach().clone()
-            for name, parameter in model.named_parameters()
-            if not _is_stored(name, parameter, stored)
-        }
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._names
-
-    def __getitem__(self, name: str) -> Tensor:
-        own = self._names[name]  # a shared parameter has its first name
-        value = self._copies[own] if own in self._copies else self._stored[own]
-        return value.float()
-
-
-def _is_stored(name: str, parameter: Tensor, stored: StoredTensors) -> bool:
-    """Whether the base's files hold a parameter under its name, bit for bit."""
-    if name not in stored.shapes or stored.dtype(name) != parameter.dtype:
-        return False
-    return torch.equal(stored[name], parameter)
 
 
 def _adapted(model: Any) -> Iterator[tuple[str, Any]]:
@@ -220,7 +153,7 @@ def _adapted(model: Any) -> Iterator[tuple[str, Any]]:
             yield path, module
 
 
-def _changes(model: Any, before: _Original) -> Iterator[tuple[str, Tensor]]:
+def _changes(model: Any, before: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """Parameter -> its non-zero change by the adapter, float32.
 
     Modules are merged as copies: if two share a parameter, each has its own change, as in PEFT.
@@ -239,10 +172,12 @@ def _changes(model: Any, before: _Original) -> Iterator[tuple[str, Tensor]]:
             yield from _change(f"{path}.{key}", parameter, before)
 
 
-def _change(name: str, parameter: Tensor, before: _Original) -> Iterator[tuple[str, Tensor]]:
+def _change(
+    name: str, parameter: Tensor, before: Mapping[str, Tensor]
+) -> Iterator[tuple[str, Tensor]]:
     change = parameter.detach().float()
     if name in before:
-        change = change - before[name]
+        change = change - before[name].float()
     elif not name.endswith(".bias"):
         raise UserError(f"{name}: the adapter adds it to the base, which no LoRA can hold")
     if change.any():
@@ -290,7 +225,10 @@ def load_by_peft(model: Any, folder: Path, **options: Any) -> list[str]:
     except Exception as error:  # any error that a configuration causes
         if out_of_memory(error):
             raise
-        raise UserError(f"PEFT does not load it ({_reason(error)}); export it again") from error
+        raise UserError(
+            f"PEFT does not load it ({_reason(error)}); export it again, or give the model that it "
+            "was trained on, with its added tokens"
+        ) from error
     return [key.removeprefix(PREFIX) for key in found.unexpected_keys]
 
 

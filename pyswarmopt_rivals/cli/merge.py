@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.cli.options import Json, names_block
-from pyswarmopt_llm.cli.running import print_either
+from pyswarmopt_llm.cli.running import interruptible, nothing_written, print_either
 from pyswarmopt_rivals.merge_config import MergeConfig
 from pyswarmopt_rivals.methods import METHODS, SEARCHING
 
@@ -12,7 +12,8 @@ from pyswarmopt_rivals.methods import METHODS, SEARCHING
 def command(config: MergeConfig, as_json: Json = False) -> None:
     from pyswarmopt_rivals.merge import merge
 
-    done = merge(config)
+    with interruptible(nothing_written):
+        done = merge(config)
     record = {
         "out": config.out,
         "method": config.method,

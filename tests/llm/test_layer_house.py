@@ -27,7 +27,8 @@ SIDE = ("tokens", "servers", "published", "tools")
 # What the main road takes from the side rooms: file -> modules. The import stands in the function
 # that uses it, so that a search loads no room that it has not chosen.
 ASIDE = {
-    "cli.tools": {"tools.analyse", "tools.check", "tools.export"},
+    "cli.inspect": {"tools.check"},
+    "cli.tools": {"tools.analyse", "tools.export"},
     "mix": {"tokens.space"},
     "scores.metrics.by_name": {
         "published.abstention",

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from changed_copies import changed_copy, each
 from search_helpers import swarm_llm
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.experts.compatibility import (
-    PreflightReport,
-    inspect_experts,
-    inspect_weights,
-    spectrum,
-)
+from pyswarmopt_llm.experts.compatibility import PreflightReport, check_weights, inspect_experts
 
 
 def only_problem(report: PreflightReport) -> tuple[str, str, set[str]]:
@@ -162,7 +154,7 @@ def test_names_are_unique(tiny_experts: list[Path], tmp_path: Path) -> None:
 
 
 def inspected(*experts: Path) -> PreflightReport:
-    return inspect_weights(inspect_experts(experts), "my/base")
+    return check_weights(inspect_experts(experts))
 
 
 def warnings(report: PreflightReport) -> dict[str, str]:
@@ -171,28 +163,9 @@ def warnings(report: PreflightReport) -> dict[str, str]:
     }
 
 
-def test_norm_and_share_are_those_of_the_dense_change(tiny_experts: list[Path]) -> None:
-    info = read_adapter(tiny_experts[0])
-    factors = load_adapter(info).factors
-    (row, *_) = inspected(*tiny_experts).rows
-    norms, shares = [], []
-    for name, change in load_factors(info).items():
-        own = factors[name.removesuffix(".weight")]
-        dense = own.scale * own.b.numpy().astype(float) @ own.a.numpy().astype(float)
-        values = np.linalg.svd(dense, compute_uv=False)
-        found = spectrum(change)
-        assert found.norm == pytest.approx(np.linalg.norm(dense), rel=1e-5)
-        assert found.share == pytest.approx(values[0] ** 2 / (values**2).sum(), rel=1e-5)
-        norms.append(found.norm)
-        shares.append(found.share)
-    assert row.norm == pytest.approx(math.hypot(*norms)) and row.top_share == pytest.approx(
-        np.median(shares)
-    )
-
-
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(math.nan, "NaN or infinite"), (1e38, "so large that its change overflows"), (1e15, "")],
+    [(math.nan, "NaN or infinite"), (1e38, "so large that its change overflows")],
 )
 def test_weights_that_are_huge_or_no_numbers_are_answered(
     size: float,
@@ -207,32 +180,7 @@ def test_weights_that_are_huge_or_no_numbers_are_answered(
     answer = json.loads(out)
     (problem,) = (problem for problem in answer["problems"] if problem["expert"] == "huge")
     assert said in problem["text"] and "\n" not in problem["text"]
-    *_, last = answer["experts"]
-    if said:
-        assert (code, problem["severity"], answer["recommended"]) == (2, "error", None)
-        assert last["norm"] is None and answer["experts"][0]["norm"] > 0
-    else:
-        assert (code, problem["severity"]) == (0, "warning") and last["norm"] > size**2
-
-
-def test_one_loud_module_is_found_and_named_with_what_to_do(
-    tiny_experts: list[Path], tmp_path: Path
-) -> None:
-    def louder(name: str, value: Tensor) -> Tensor:
-        return 40 * value if "layers.1.self_attn.v_proj.lora_B" in name else value
-
-    loud = changed_copy(tiny_experts[0], tmp_path / "loud", each(louder))
-    found = warnings(inspected(*tiny_experts, loud))
-    assert found.keys() == {"loud"}
-    assert (
-        "changes model.layers.1.self_attn.v_proj " in found["loud"]
-        and "(1 of 8 modules" in found["loud"]
-    )
-    remedy = found["loud"].split("(")[-1].partition(")")[0]
-    assert shlex.split(remedy) == [
-        *("swarm-llm", "eval", "--base", "my/base", "--adapter", str(loud), "--against", "base"),
-        *("--task", "TASK.json"),
-    ]
+    assert (code, problem["severity"], answer["recommended"]) == (2, "error", None)
 
 
 def test_an_adapter_that_changes_nothing_is_found(tiny_experts: list[Path], tmp_path: Path) -> None:
@@ -241,23 +189,6 @@ def test_an_adapter_that_changes_nothing_is_found(tiny_experts: list[Path], tmp_
     found = warnings(report)
     assert found.keys() == {"empty"} and found["empty"].startswith("changes nothing")
     assert warnings(inspected(empty)) == found  # alone, too
-    row = report.rows[-1]
-    assert (row.norm, row.top_share) == (0.0, 0.0)
-
-
-def test_a_change_in_a_single_direction_is_found_at_an_ordinary_norm(
-    tiny_experts: list[Path], tmp_path: Path
-) -> None:
-    def one_direction(name: str, value: Tensor) -> Tensor:
-        if "lora_A" not in name:
-            return value
-        flat = value[:1].repeat(len(value), 1) + 1e-3 * value
-        return flat * value.norm() / flat.norm()
-
-    flat = changed_copy(tiny_experts[0], tmp_path / "flat", each(one_direction))
-    report = inspected(*tiny_experts, flat)
-    found = warnings(report)
-    assert found.keys() == {"flat"} and found["flat"].startswith("has 100% of its")
 
 
 @pytest.mark.parametrize("in_file", [True, False])

@@ -116,7 +116,7 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
     assert {tensor.dtype for tensor in info.tensors.values()} == {"BF16"}
     assert info.base_model_name == base.name
     assert "base_model:" not in (tmp_path / "laugh/README.md").read_text()  # a folder is no id
-    assert (info.config.peft.r, info.config.peft.lora_alpha) == (2, 4.0)
+    assert (info.config.r, info.config.lora_alpha) == (2, 4.0)
     model, tokenizer = load_model(base, torch.float32)
     model = peft.PeftModel.from_pretrained(model, tmp_path / "laugh")
     # The loss that the result claims is that of the files, read back by peft (rounded to bf16 when

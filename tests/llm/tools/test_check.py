@@ -13,10 +13,9 @@ from changed_copies import Edit, edited
 from search_helpers import swarm_llm
 
 import pyswarmopt_llm as sl
-from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.experts.adapter import AdapterConfig
-from pyswarmopt_llm.tools.check import AdapterCheck, check, kept_in_bfloat16
+from pyswarmopt_llm.tools.check import AdapterCheck, check
 
 Tensors = dict[str, torch.Tensor]
 LAYER_0 = "base_model.model.model.layers.0"
@@ -58,11 +57,6 @@ def test_a_healthy_adapter_is_ok(
 ) -> None:
     result = only(make_expert("ant", 1, **KINDS[kind]), tiny_base)
     assert result.ok and str(result) == "ant: ok"
-    numbers = result.numbers
-    assert numbers is not None
-    assert numbers.from_peft < 1e-6 < 0.01 < numbers.change
-    assert numbers.norm == pytest.approx(numbers.peft_norm)
-    assert numbers.bfloat16_kept == pytest.approx(1, abs=0.2)
 
 
 def enormous(tensors: Tensors) -> None:
@@ -115,7 +109,7 @@ def test_a_wrong_scale_of_our_own_is_found(
     adapter = make_expert("ant", 1, use_rslora=True)
     assert only(adapter, tiny_base).ok
     monkeypatch.setattr(
-        AdapterConfig, "scale_of", lambda self, module, rank: self.peft.lora_alpha / rank
+        AdapterConfig, "scale_of", lambda self, module, rank: self.lora_alpha / rank
     )
     (problem,) = only(adapter, tiny_base).problems
     assert problem.startswith("weight 1 is not")
@@ -128,20 +122,6 @@ def test_an_adapter_that_our_loading_ignores_is_found(
     monkeypatch.setattr(PatchedWeights, "load", lambda self, patch: None)
     (problem,) = only(adapter, tiny_base).problems
     assert problem.startswith("is not applied")
-
-
-def test_changes_that_bfloat16_rounds_away_are_found(
-    tiny_base: Path, make_expert: Callable[..., Path]
-) -> None:
-    def smaller(tensors: Tensors) -> None:
-        for name in tensors:
-            if "lora_B" in name:
-                tensors[name] *= 3e-3
-
-    result = only(edited(make_expert("ant", 1), smaller), tiny_base)
-    (problem,) = result.problems
-    assert problem.startswith("in bfloat16 ") and "use it in float32" in problem
-    assert result.numbers is not None and result.numbers.bfloat16_kept < 0.5
 
 
 def test_a_failure_of_peft_leaves_the_base_as_it_was(
@@ -157,7 +137,8 @@ def test_a_failure_of_peft_leaves_the_base_as_it_was(
 
     monkeypatch.setattr(peft.PeftModel, "load_adapter", failing)
     ant, bee, cat = check(tiny_experts, str(tiny_base), "cpu", 1).adapters
-    assert ant.problems == ("PEFT does not load it (no such key); export it again",)
+    (problem,) = ant.problems
+    assert problem.startswith("PEFT does not load it (no such key); export it again")
     assert bee.ok and cat.ok
 
 
@@ -175,18 +156,9 @@ def test_an_adapter_of_the_output_over_the_vocabulary_is_checked_too(
     assert only(by_hand("ant", {"lm_head": (b, a)}), untied).problems == ()
 
 
-def test_what_bfloat16_keeps_is_the_projection_of_what_rounding_leaves() -> None:
-    """At 1 the next bfloat16 is 1 + 1/128: of two changes the smaller one is rounded away."""
-    model = torch.nn.Sequential(torch.nn.Linear(1, 2, bias=False))
-    torch.nn.init.ones_(model[0].weight)
-    change = LowRank(b=torch.tensor([[3 / 128], [1 / 512]]), a=torch.ones(1, 1))
-    expected = (3 / 128) ** 2 / ((3 / 128) ** 2 + (1 / 512) ** 2)
-    assert kept_in_bfloat16(model, {"0.weight": change}) == pytest.approx(expected)
-
-
 def test_a_packed_base_stays_packed(tiny_base: Path, make_expert: Callable[..., Path]) -> None:
     result = only(make_expert("ant", 1), Path(f"nf4:{tiny_base}"))
-    assert result.ok and result.numbers is not None and result.numbers.bfloat16_kept == 1.0
+    assert result.ok
 
 
 def test_no_adapters_are_refused(tiny_base: Path) -> None:

@@ -22,7 +22,6 @@ from engine_reference import load_tiny
 from search_helpers import files, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts import patterns
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.files import PREFIX
 from pyswarmopt_llm.experts.full_model import write_tensors
@@ -275,6 +274,7 @@ KINDS: dict[str, Any] = {
     "saved module": peft.LoraConfig(**LORA, modules_to_save=["o_proj"]),
     "embedding": peft.LoraConfig(**{**LORA, "target_modules": ["v_proj", "embed_tokens"]}),
     "pissa": peft.LoraConfig(**LORA, init_lora_weights="pissa"),
+    "olora": peft.LoraConfig(**LORA, init_lora_weights="olora"),
     "loha": peft.LoHaConfig(**LORA),
     "ia3": peft.IA3Config(
         target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"],
@@ -404,7 +404,7 @@ def test_sizes_of_another_vocabulary_are_named(tiny_base: Path, tmp_path: Path) 
         tensors[name] = torch.cat([tensors[name], tensors[name][:2]])
 
     edited(adapter, two_more)
-    with pytest.raises(UserError, match=rf"{rows + 2} x \d+, in .* {rows} x \d+: .*added tokens"):
+    with pytest.raises(UserError, match=rf"\[{rows + 2}, .*\[{rows}, .*added tokens"):
         export_model(str(adapter), tmp_path / "out", "peft", base=str(tiny_base), rank=4)
 
 
@@ -413,14 +413,11 @@ def test_what_is_no_change_of_weights_or_hostile_is_not_given_to_peft(
 ) -> None:
     adapter = other_kind(tiny_base, tmp_path / "adapter", KINDS["dora"])
     monkeypatch.setattr(peft.PeftModel, "from_pretrained", lambda *_, **__: pytest.fail("given"))
-    monkeypatch.setattr(patterns, "SECONDS", 1.0)
     file = adapter / "adapter_config.json"
     settings = json.loads(file.read_text())
     for change, words in (
         ({"layer_replication": [[0, 1], [1, 2]]}, "layer_replication is set"),
         ({"megatron_config": {"a": 1}, "megatron_core": "antigravity"}, "megatron_config is set"),
-        ({"target_modules": "(q_proj"}, "a pattern cannot be matched"),
-        ({"rank_pattern": {"(?:.|..|...)*(?<![a-z0-9])": 2}}, "takes too long to match"),
     ):
         file.write_text(json.dumps({**settings, **change}))
         with pytest.raises(UserError, match=words):
