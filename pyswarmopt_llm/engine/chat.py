@@ -1,18 +1,16 @@
-"""Conversations in a model's chat template, which is a stranger's program: it may fail, never end,
-or write to the terminal; and an engine's tokenizer.
+"""Conversations in a model's chat template, a stranger's program that transformers runs in a
+sandbox; and an engine's tokenizer.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.engine.batching import TokenPair, encode_pair
@@ -22,14 +20,7 @@ log = logging.getLogger(__name__)
 TOKENS = 2**23  # tokens of texts that an engine keeps, of 36 bytes each
 _LONGEST = 10_000_000  # characters
 DAY = "2024-07-26"  # default day for templates such as Llama 3's that name the day
-_SIGNS = (*"aAbBcdHIjmMpSUwWxXyYzZfFTDuVGe", *(f"-{sign}" for sign in "dmHIMSjy"))
-_BEGIN = "{% macro strftime_now(format) %}{% set parts = "
-_END = "{% endmacro %}\n"
-# The first part has no sign before it; a sign may follow a dash.
-_MACRO = (
-    " %}{% for part in format.split('%') %}{% set length = 2 if part[:1] == '-' else 1 %}"
-    "{{ part if loop.first else parts[part[:length]] + part[length:] }}{% endfor %}"
-)
+_DAYS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # tokenizer -> today in its template
 _TAKEN: dict[tuple[str, int], bool] = {}  # template, turn of `_TRIAL` -> whether it renders that
 
 Message = Mapping[str, str]
@@ -79,19 +70,15 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
             they answer, unless `enable_thinking` is set.
 
     Raises:
-        UserError: the template fails, does not end, or gives nothing or far too much.
+        UserError: the template fails, or gives nothing or far too much.
     """
     where = f"{tokenizer.name_or_path or 'the tokenizer'}: its chat template"
-    variables = {"enable_thinking": False, **options}
     try:
-        template = _dated(tokenizer.get_chat_template())
-        _refuse_endless(template, tuple(tokenizer.special_tokens_map.items()))
+        template = tokenizer.get_chat_template()
         turns = list(messages)
         if turns[0]["role"] == "system" and not _takes(tokenizer, template, 0):
             turns = _without_system_turn(turns)
-        text = tokenizer.apply_chat_template(
-            turns, chat_template=template, tokenize=False, **variables
-        )
+        text = _render(tokenizer, template, turns, **{"enable_thinking": False, **options})
     except Exception as error:  # a template may raise any error, with any text
         raise UserError(f"{where} fails ({first_line(error)}); use that of another copy") from error
     if len(text) > _LONGEST or not text.strip():
@@ -102,25 +89,20 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
     return str(text)
 
 
-@lru_cache
-def _refuse_endless(template: str, specials: tuple[tuple[str, str], ...]) -> None:
-    """Try a template on a short conversation, in a process of its own.
-
-    Raises:
-        TimeoutError: the template does not end.
-    """
-    variables = {"messages": _TRIAL, "add_generation_prompt": True, **dict(specials)}
-    from pyswarmopt_llm.engine import template_trial
-
-    done = subprocess.run(
-        [sys.executable, "-I", template_trial.__file__],
-        input=json.dumps({"template": template, "variables": variables}),
-        capture_output=True,
-        text=True,
-        check=False,
+def _render(tokenizer: Any, template: str, turns: Turns, **variables: Any) -> str:
+    """Turns in a template, which takes a fixed day for today's."""
+    if "strftime_now" in template and tokenizer not in _DAYS:
+        _DAYS[tokenizer] = DAY
+        log.warning("the chat template names today: without a run that is %s", DAY)
+    noon = datetime.fromisoformat(f"{_DAYS.get(tokenizer, DAY)}T12:00:00")
+    text: str = tokenizer.apply_chat_template(
+        list(turns),
+        chat_template=template,
+        tokenize=False,
+        strftime_now=noon.strftime,
+        **variables,
     )
-    if done.returncode != 0:
-        raise TimeoutError("it does not end")
+    return text
 
 
 def _takes(tokenizer: Any, template: str, turn: int) -> bool:
@@ -137,7 +119,7 @@ def _takes(tokenizer: Any, template: str, turn: int) -> bool:
 
 def _writes(tokenizer: Any, template: str, turns: Turns) -> bool:
     try:
-        text = tokenizer.apply_chat_template(list(turns), chat_template=template, tokenize=False)
+        text = _render(tokenizer, template, turns)
     except Exception:  # any error means that the template refuses these turns
         return False
     return turns[0]["content"] in text
@@ -151,39 +133,6 @@ def _without_system_turn(turns: Turns) -> list[Message]:
         return others
     asked = f"{system['content']}\n\n{others[first]['content']}"
     return [*others[:first], {**others[first], "content": asked}, *others[first + 1 :]]
-
-
-@lru_cache
-def _dated(template: str) -> str:
-    """The template with a fixed day in place of today's, if it asks for the day."""
-    if "strftime_now" not in template or template.startswith(_BEGIN):
-        return template
-    log.warning("the chat template names today: without a run that is %s", DAY)
-    return on_day(template, DAY)
-
-
-def on_day(template: str, day: str) -> str:
-    """A chat template that takes another day for today's.
-
-    `strftime_now` is a function of transformers; a macro of the same name hides it, and writes the
-    requested parts of the day.
-
-    Args:
-        template: a tokenizer's template, possibly with a day already.
-        day: day in ISO format.
-
-    Example:
-        >>> from jinja2 import Environment
-        >>> dated = on_day("{{ strftime_now('%d %b %Y') }}", "2026-11-03")
-        >>> Environment(trim_blocks=True).from_string(dated).render()
-        '03 Nov 2026'
-    """
-    bare = template.partition(_END)[2] if template.startswith(_BEGIN) else template
-    if "strftime_now" not in bare:
-        return bare
-    noon = datetime.fromisoformat(f"{day}T12:00:00")
-    parts = {sign: noon.strftime(f"%{sign}") for sign in _SIGNS}
-    return f"{_BEGIN}{json.dumps(parts)}{_MACRO}{_END}{bare}"
 
 
 class PromptTokenizer:
@@ -212,12 +161,12 @@ class PromptTokenizer:
         self._lead = leading_specials(tokenizer)
         # A race scores a different subset of the same pairs each time.
         self.pairs: Kept[TokenPair] = Kept(lambda _, pair: sum(map(len, pair)), TOKENS)
-        self._heads: dict[tuple[str, str], tuple[str, ...]] = {}  # by template and system turn
+        # by template, system turn and day
+        self._heads: dict[tuple[str, str, str], tuple[str, ...]] = {}
 
     def use_day(self, day: str) -> None:
         """Use this day, in ISO format, as today's in chat templates that name the day."""
-        if isinstance(self.tokenizer.chat_template, str):
-            self.tokenizer.chat_template = on_day(self.tokenizer.chat_template, day)
+        _DAYS[self.tokenizer] = day
 
     def tell(self, done: int, count: int) -> None:
         """Report the texts read so far, if anyone listens."""
@@ -248,7 +197,8 @@ class PromptTokenizer:
 
     def _is_chat(self, text: str) -> bool:
         """Whether the chat template rendered a text, by its start."""
-        told = (str(self.tokenizer.chat_template), self.system)
+        day = _DAYS.get(self.tokenizer, DAY)
+        told = (str(self.tokenizer.chat_template), self.system, day)
         if told not in self._heads:
             self._heads[told] = chat_heads(self.tokenizer, self.system)
         return text.startswith(self._heads[told])

@@ -71,9 +71,9 @@ _OTHER_KINDS = (
 )  # kinds that PEFT can merge
 # Initialisations (``init_lora_weights``) by what they do to the base's own weights. PEFT repeats
 # those of the second line on loading, by the base alone; all others need numbers that no file holds.
-KEEPS_BASE = frozenset({"true", "false", "gaussian", "eva", "orthogonal", "mica"})
+KEEPS_BASE = frozenset({"none", "true", "false", "gaussian", "eva", "orthogonal", "mica"})
 CHANGES_BASE = frozenset({"pissa", "olora"})
-BEGINS_AS_BASE = frozenset({"true", "gaussian", "mica"})  # B A = 0
+BEGINS_AS_BASE = frozenset({"none", "true", "gaussian", "mica"})  # B A = 0
 _WEIGHTS = "adapter_model.safetensors"
 ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
@@ -109,13 +109,13 @@ class AdapterConfig:
     r: int = 8
     lora_alpha: float = 8
     use_rslora: bool | None = None
-    init_lora_weights: bool | str = True
+    init_lora_weights: bool | str | None = True
     target_modules: str | list[str] | None = None
     exclude_modules: str | list[str] | None = None
     layers_to_transform: int | list[int] | None = None
     layers_pattern: str | list[str] | None = None
-    rank_pattern: dict[str, int] = field(default_factory=dict)
-    alpha_pattern: dict[str, float] = field(default_factory=dict)
+    rank_pattern: dict[str, int] | None = None
+    alpha_pattern: dict[str, float] | None = None
     file: Path = Path()
 
     @property
@@ -172,11 +172,11 @@ class AdapterConfig:
 
     def rank_of(self, module: str) -> int:
         """The configured rank of a module."""
-        return self._by_pattern(self.rank_pattern, module, self.r)
+        return self._by_pattern(self.rank_pattern or {}, module, self.r)
 
     def scale_of(self, module: str, rank: int) -> float:
         """The factor of ``B @ A`` for a module of rank `rank`."""
-        alpha = self._by_pattern(self.alpha_pattern, module, self.lora_alpha)
+        alpha = self._by_pattern(self.alpha_pattern or {}, module, self.lora_alpha)
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
     def _by_pattern(self, patterns: Mapping[str, T], module: str, default: T) -> T:
@@ -227,7 +227,7 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
             raise UserError(f"{path}: {option} is set (the adapter {what}); {remedy}")
     if plain:
         _refuse_other_kinds(path, content)
-    known = {name: value for name, value in content.items() if value is not None and name != "file"}
+    known = {name: value for name, value in content.items() if name != "file"}
     try:
         config: AdapterConfig = typed(known, AdapterConfig)
     except WrongType as error:
@@ -242,13 +242,13 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
         config.layers_pattern and not layers
     ):
         raise UserError(
-            f"{path}: PEFT reads no layers_to_transform beside a pattern, and no layers_pattern "
-            "without layers_to_transform; list the modules in target_modules"
+            f"{path}: PEFT does not read it: layers_to_transform goes with a list of "
+            "target_modules, layers_pattern with layers_to_transform; correct it"
         )
     return replace(config, file=path)
 
 
-def _refuse_lost_base(path: Path, start: bool | str) -> None:
+def _refuse_lost_base(path: Path, start: bool | str | None) -> None:
     """Refuse an adapter on base weights that neither its files nor the base give.
 
     Raises:

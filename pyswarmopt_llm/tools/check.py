@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo, changed_weights, load_factors
-from pyswarmopt_llm.experts.base import BaseModel, Skeleton, empty_model, resolve_base, skeleton
+from pyswarmopt_llm.experts.base import BaseModel, Skeleton, resolve_base, skeleton
 from pyswarmopt_llm.experts.compatibility import (
     check_weights,
     ignored_in_words,
@@ -142,7 +143,7 @@ def _faults(
     found = {}
     for info in infos:
         try:
-            found[info.name] = [*_coverage(info, modules), *_differences(engine, base, info)]
+            found[info.name] = [*_coverage(info, modules), *_differences(engine, info)]
         except UserError as error:
             found[info.name] = [str(error)]
     return found
@@ -170,7 +171,7 @@ def _coverage(info: AdapterInfo, modules: Skeleton) -> Iterator[str]:
         )
 
 
-def _differences(engine: TransformersEngine, base: BaseModel, info: AdapterInfo) -> Iterator[str]:
+def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]:
     """Differences between an adapter in this engine and in PEFT; NaN is never within a bound.
 
     Raises:
@@ -179,7 +180,7 @@ def _differences(engine: TransformersEngine, base: BaseModel, info: AdapterInfo)
     changes = load_factors(info)
     applied = next_tokens(engine, changes)
     bare = next_tokens(engine, {})  # removes it again
-    by_peft = factors_by_peft(base, info.path)
+    by_peft = factors_by_peft(engine.model, info.path)
     apart = {name: _less(changes, by_peft, name) for name in changes | by_peft}
     norm = max(_norm(changes), _norm(by_peft))
     if norm <= 0:
@@ -221,21 +222,28 @@ def _less(first: Mapping[str, LowRank], second: Mapping[str, LowRank], name: str
     return first[name].plus(minus) if name in first else minus
 
 
-def factors_by_peft(base: BaseModel, folder: Path) -> dict[str, LowRank]:
-    """Weight -> its change by an adapter that PEFT loads on a base without values.
+def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
+    """Weight -> its change by an adapter loaded with PEFT; the model stays unchanged.
 
     Raises:
         UserError: PEFT does not load it.
     """
     from peft.tuners.lora import LoraLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    model = empty_model(base)
-    load_by_peft(model, folder, low_cpu_mem_usage=True)
     factors = {}
-    for name, layer in model.named_modules():
-        if isinstance(layer, LoraLayer):
-            (adapter,) = layer.active_adapters
-            b = layer.lora_B[adapter].weight.detach().float()
-            a = layer.lora_A[adapter].weight.detach().float()
-            factors[f"{name}.weight"] = LowRank(b=b * layer.scaling[adapter], a=a)
+    try:
+        load_by_peft(model, folder)
+        for name, layer in model.named_modules():
+            if isinstance(layer, LoraLayer):
+                (adapter,) = layer.active_adapters
+                b = layer.lora_B[adapter].weight.detach().cpu()
+                a = layer.lora_A[adapter].weight.detach().cpu()
+                factors[f"{name}.weight"] = LowRank(b=b * layer.scaling[adapter], a=a)
+    finally:  # restore the layers, even after a failure
+        wrapped = [n for n, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]
+        for name in wrapped:
+            model.set_submodule(name, model.get_submodule(name).get_base_layer())
+        if hasattr(model, "peft_config"):
+            del model.peft_config
     return factors

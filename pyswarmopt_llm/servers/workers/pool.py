@@ -1,7 +1,7 @@
-"""Pools of workers: each evaluates one candidate after another, and is replaced on failure.
+"""Workers that evaluate candidates: processes on this machine, or actors of a Ray cluster, both
+executors of `concurrent.futures`.
 
-A failed worker is killed, so that no candidate runs in a process of unknown state. Results do not
-depend on the worker.
+Results do not depend on the worker. A candidate whose worker fails is evaluated again.
 """
 
 from __future__ import annotations
@@ -9,53 +9,104 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.searching.prepare import Job
-from pyswarmopt_llm.searching.rules import MOST, RAY
+from pyswarmopt_llm.searching.rules import RAY
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import Crew, Questions, Request
-from pyswarmopt_llm.servers.workers import local
-from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Load, Order, Reply
+from pyswarmopt_llm.servers.workers.worker import (
+    Failure,
+    Handler,
+    Load,
+    Order,
+    Reply,
+    begin,
+    carry_out,
+)
 
 log = logging.getLogger(__name__)
 
-TRIES = 3  # workers tried for one candidate
-_LOOK = 1.0  # seconds between checks of the possible number of workers
+TRIES = 3  # evaluations of one candidate
+LONGEST = 6 * 3600.0  # most seconds of an evaluation: slower ones make no search
 
 
-class RayCluster:
-    """Starts actors, as many as fit on the cluster: one per GPU, or one per group of cores.
+class Processes(ProcessPoolExecutor):
+    """Processes on this machine; each loads the search itself.
+
+    Args:
+        config: configuration of the search; its `threads` are for each worker.
+        load: function of a module that loads a configuration in a worker.
+
+    Attributes:
+        size: number of processes.
+    """
+
+    def __init__(self, config: SearchConfig, load: Load) -> None:
+        self.size = config.processes
+        context = get_context("spawn")
+        slots = context.Value("i", 0)
+        super().__init__(self.size, context, begin, (load, config, slots))
+
+    def order(self, order: Order) -> Future[Reply]:
+        """Let a process carry out an order."""
+        return self.submit(carry_out, order)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory of the processes."""
+        return sum(map(memory_of, list(self._processes or ())))
+
+    def end(self) -> None:
+        """End all processes at once."""
+        processes = list((self._processes or {}).values())
+        self.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
+
+class Actors(ThreadPoolExecutor):
+    """Actors of a Ray cluster, one per GPU or per group of cores, each asked by a thread.
 
     Every node reads base, experts and tasks from the search's paths; an actor that finds other
     files is refused.
 
     Args:
-        address: ``ray`` (the connected cluster, the one on this machine, or a new one here) or
-            ``ray://HOST[:PORT]``.
-        config: configuration of the search.
+        config: configuration of the search; its `workers` is ``ray`` (the connected cluster, the
+            one on this machine, or a new one here) or ``ray://HOST[:PORT]``.
         load: function of a module that loads a configuration in a worker.
 
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
 
     Attributes:
+        size: number of actors.
         memory: 0, since actors may be anywhere.
     """
 
     memory = 0
 
-    def __init__(self, address: str, config: SearchConfig, load: Load) -> None:
-        ray = optional("ray", f"`workers` {address}")
-        self._ray: Any = ray
+    def __init__(self, config: SearchConfig, load: Load) -> None:
+        address = config.workers
+        ray: Any = optional("ray", f"`workers` {address}")
+        self._ray = ray
         self._ours = not ray.is_initialized()
         if self._ours:
             try:
@@ -65,88 +116,69 @@ class RayCluster:
                     logging_level=logging.ERROR,
                 )
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                reason = str(error).strip().partition("\n")[0]
-                raise InvalidOption(
-                    "workers", address, f"the cluster does not answer ({reason}); check it"
-                ) from error
-        self._config = config
-        self._load = load
-        self._cores = config.threads or 1
-        self._on_gpus = config.device != "cpu" and self._total("GPU") > 0
+                why = f"the cluster does not answer ({first_line(error)}); check it"
+                raise InvalidOption("workers", address, why) from error
+        room = ray.cluster_resources()
+        cores = config.threads or 1
+        gpus = int(room.get("GPU", 0)) if config.device != "cpu" else 0
+        self.size = max(gpus or int(room.get("CPU", 0) // cores), 1)
+        options = {"num_cpus": cores, "num_gpus": int(gpus > 0), "max_restarts": 0}
+        self._start = partial(ray.remote(**options)(Handler).remote, load, config)
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self.size):
+            self._free.put(self._start())
+        super().__init__(self.size)
 
-    def size(self) -> int:
-        """Number of actors that now fit on the cluster; nodes may join and leave."""
-        return max(
-            int(self._total("GPU") if self._on_gpus else self._total("CPU") // self._cores), 1
-        )
+    def order(self, order: Order) -> Future[Reply]:
+        """Let an actor carry out an order."""
+        return self.submit(self._asked, order)
 
-    def start(self, slot: int) -> RayWorker:
-        """Start an actor where there is room, without waiting."""
-        options = {"num_cpus": self._cores, "num_gpus": int(self._on_gpus), "max_restarts": 0}
-        actor = self._ray.remote(**options)(Handler).remote(self._load, self._config)
-        return RayWorker(self._ray, actor)
+    def _asked(self, order: Order) -> Reply:
+        """Wait for a free actor and its reply; another actor takes the place of a dead one."""
+        actor = self._free.get()
+        try:
+            reply: Reply = self._ray.get(actor.answer.remote(order))
+        except self._ray.exceptions.RayError as error:
+            self._ray.kill(actor)
+            actor = self._start()
+            reply = Failure("died", first_line(error))
+        self._free.put(actor)
+        return reply
 
-    def close(self) -> None:
-        """Leave the cluster, if it was joined here."""
+    def end(self) -> None:
+        """End the actors, and leave the cluster if it was joined here."""
+        self.shutdown(wait=False, cancel_futures=True)
+        while not self._free.empty():
+            self._ray.kill(self._free.get())
         if self._ours:
             self._ray.shutdown()
 
-    def _total(self, resource: str) -> float:
-        return float(self._ray.cluster_resources().get(resource, 0.0))
 
-
-class RayWorker:
-    """An actor that carries out orders.
-
-    Args:
-        ray: module `ray`.
-        actor: remote `Handler`.
-    """
-
-    def __init__(self, ray: Any, actor: Any) -> None:
-        self._ray = ray
-        self._actor = actor
-
-    def ask(self, order: Order) -> Reply:
-        """Wait for the actor to be placed, and let it evaluate a candidate."""
-        try:
-            reply: Reply = self._ray.get(self._actor.answer.remote(order))
-        except self._ray.exceptions.RayError as error:
-            return Failure("died", str(error).strip().partition("\n")[0])
-        return reply
-
-    def close(self) -> None:
-        """End the actor."""
-        self._ray.kill(self._actor)
-
-
-Host = local.ForkServer | RayCluster
-Worker = local.LocalWorker | RayWorker
+Workers = Processes | Actors
 
 
 class Pool:
     """Workers that evaluate candidates. Close the pool at the end.
 
     Args:
-        host: starts the workers; the pool grows with its size, and shrinks as workers fail.
+        start: starts workers, at first and after their death.
         fingerprints: fingerprints of the files that workers must load.
         on_failure: called with kind and text of each failure, one at a time.
     """
 
     def __init__(
         self,
-        host: Host,
+        start: Callable[[], Workers],
         fingerprints: Mapping[str, Any],
         on_failure: Callable[[str, str], None] = lambda kind, text: None,
     ) -> None:
-        self._host = host
+        self._start = start
         self._fingerprints = dict(fingerprints)
         self._on_failure = on_failure
-        self._changed = threading.Condition()
-        self._workers: dict[int, Worker] = {}  # slot -> worker
-        self._free: list[int] = []
+        self._lock = threading.RLock()
         self._closed = False
-        self._threads = ThreadPoolExecutor(MOST, "worker")
+        self._workers = start()
+        self._threads = ThreadPoolExecutor(self._workers.size, "worker")
 
     def crew(self, questions: Questions) -> Crew:
         """The crew that evaluates candidates on these questions."""
@@ -156,14 +188,12 @@ class Pool:
         """Evaluate a candidate on a worker.
 
         Raises:
-            UserError: `TRIES` workers failed, or one reports an error of the user's.
+            UserError: `TRIES` evaluations failed, or a worker reports an error of the user's.
             CancelledError: the pool was closed.
         """
+        why = ""
         for tried in range(1, TRIES + 1):
-            order = Order(questions, request, self._fingerprints, last=tried == TRIES)
-            slot, worker = self._hire()
-            reply = worker.ask(order)
-            self._release(slot, reply)
+            reply = self._ask(Order(questions, request, self._fingerprints, last=tried == TRIES))
             if isinstance(reply, UserError):
                 raise reply
             if isinstance(reply, Row):
@@ -174,32 +204,37 @@ class Pool:
             "is kept: correct it and resume"
         )
 
-    def _hire(self) -> tuple[int, Worker]:
-        """A free or new worker, and its slot."""
-        with self._changed:
-            while not self._closed:
-                if self._free:
-                    slot = self._free.pop()
-                    return slot, self._workers[slot]
-                for slot in range(self._host.size()):
-                    if slot not in self._workers:
-                        worker = self._workers[slot] = self._host.start(slot)
-                        return slot, worker
-                self._changed.wait(_LOOK)
-        raise CancelledError
-
-    def _release(self, slot: int, reply: Reply) -> None:
-        """Free a worker after its reply; end it if it failed."""
-        with self._changed:
-            self._changed.notify()
-            if not isinstance(reply, Failure):
-                self._free.append(slot)
-                return
-            self._workers.pop(slot).close()
+    def _ask(self, order: Order) -> Reply:
+        """The reply of a worker, or its failure."""
+        with self._lock:
             if self._closed:
                 raise CancelledError
-            self._on_failure(reply.kind, reply.text)
-            log.warning("a worker failed (%s): %s", reply.kind, reply.text)
+            workers = self._workers
+        try:
+            reply = workers.order(order).result(LONGEST)
+        except TimeoutError:
+            return self._renew(workers, Failure("timeout", f"no answer in {LONGEST:g} seconds"))
+        except BrokenExecutor:
+            return self._renew(workers, Failure("died", "its process ended"))
+        if isinstance(reply, Failure):
+            self._note(reply)
+        return reply
+
+    def _renew(self, workers: Workers, failure: Failure) -> Failure:
+        """Start new workers in place of broken ones: all of a pool break together."""
+        with self._lock:
+            if self._closed:
+                raise CancelledError
+            if workers is self._workers:
+                workers.end()
+                self._workers = self._start()
+                self._note(failure)
+        return failure
+
+    def _note(self, failure: Failure) -> None:
+        with self._lock:
+            self._on_failure(failure.kind, failure.text)
+            log.warning("a worker failed (%s): %s", failure.kind, failure.text)
 
     def close(self) -> int:
         """End all workers at once; unfinished candidates are not evaluated.
@@ -207,20 +242,15 @@ class Pool:
         Returns:
             Bytes of memory that workers on this machine used.
         """
-        with self._changed:
+        with self._lock:
             self._closed = True
-            # no worker may start while they are counted
-            memory = self._host.memory
-            workers = list(self._workers.values())
-            self._changed.notify_all()
-        for worker in workers:
-            worker.close()
+            memory = self._workers.memory
+            self._workers.end()
         self._threads.shutdown(cancel_futures=True)
-        self._host.close()
         return memory
 
 
-def open_pool(job: Job, run: Run, load: Callable[..., Job]) -> Pool:
+def open_pool(job: Job, run: Run, load: Load) -> Pool:
     """The workers of a search.
 
     Args:
@@ -228,15 +258,20 @@ def open_pool(job: Job, run: Run, load: Callable[..., Job]) -> Pool:
         run: records failures.
         load: loads the job in a worker.
     """
-    return Pool(host_of(job, load), job.fingerprints, run.note_failure)
-
-
-def host_of(job: Job, load: Callable[..., Job]) -> Host:
-    """The host that starts a search's workers."""
     # decided here: another process or machine might choose differently
     dtype = str(job.engine.dtype).removeprefix("torch.")
     config = replace(job.plan.config, dtype=dtype)
     if not config.processes:
-        return RayCluster(config.workers, config, load)
-    device = "cpu" if pick_device(config.device).type == "cpu" else config.device
-    return local.ForkServer(replace(config, device=device), load, config.processes)
+        return Pool(partial(Actors, config, load), job.fingerprints, run.note_failure)
+    if pick_device(config.device).type == "cpu":
+        config = replace(config, device="cpu")
+    return Pool(partial(Processes, config, load), job.fingerprints, run.note_failure)
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of a process's memory, including its part of shared pages (Linux; elsewhere 0)."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:  # already gone, or another system
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

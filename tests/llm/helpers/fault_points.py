@@ -5,8 +5,7 @@ each way.
 
 A search is run once to count its fault points: each opening, read, write, flush to disk, renaming,
 removal and new folder below its directory, each file of base, experts and task that is read, and
-each batch of the engine; of a search with workers each order, wait and
-answer. Then each of them fails, in a fork of this process, where everything is imported. After that
+each batch of the engine. Then each of them fails, in a fork of this process, where everything is imported. After that
 the command must have said one line (a plain exception, which stands for a bug, may be a traceback),
 no worker may be left behind, and the resumed run must end as the one that never failed, bit for
 bit. Between two points nothing is written, so a death anywhere leaves what one of them leaves.
@@ -38,7 +37,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -51,10 +49,8 @@ Json = dict[str, Any]
 
 FILES = ("i/o", "full", "memory", "exception", "death")
 ENGINE = ("memory", "gpu memory", "memory, again", "exception", "death")
-ORDER = ("i/o", "memory", "exception", "death")  # to a worker
-ANSWER = ("died", "died, again", *ORDER)  # of a worker
 # these go on until the process ends
-LASTING = ("memory, again", "died, again")
+LASTING = ("memory, again",)
 DEAD = 137
 SCORE = "def score(reply):\n    return len(set(reply)) / 100\n"
 EXPERTS = "--base {f}/base --experts {f}/experts/ant {f}/experts/bee {f}/experts/cat"
@@ -67,8 +63,6 @@ SEARCHES = {
     "--set train=on",
     "score": f"search {BASE} {SMALL} --prompts {{here}}/prompts.txt --dev 8 --test 2 --metric score.py:score "
     "--max-new-tokens 2 --set train=on",
-    "workers": f"search {BASE} {SMALL} --task {{f}}/words.json --dev 8 --test 2 --scoring likelihood "
-    "--workers 2",
     "compare": f"compare {EXPERTS} --methods best-single,greedy-soup,model-swarms --seeds 1 "
     "--budget-items 60 --threads 1 --quiet --out {here}/run --task {f}/words.json --dev 8 --test 2 "
     "--scoring likelihood",
@@ -115,15 +109,8 @@ def fail(fault: str) -> None:
         "memory": MemoryError(),
         "memory, again": torch.OutOfMemoryError("CUDA out of memory"),
         "gpu memory": torch.OutOfMemoryError("CUDA out of memory"),
-        "died": EOFError(),
-        "died, again": EOFError(),
-        "late": TooLate(),
         "exception": RuntimeError("a fault"),
     }[fault]
-
-
-class TooLate(Exception):
-    """Of a wait that ends without an answer."""
 
 
 class Watched:
@@ -164,11 +151,9 @@ class Watched:
 
 def watch(points: Points, places: Sequence[Path]) -> None:
     """Make fault points of whatever this process does from now on with files at or below these
-    places, with models and with workers; it cannot be undone.
+    places, and with models; it cannot be undone.
     """
     from transformers import LlamaModel
-
-    from pyswarmopt_llm.servers.workers import local
 
     tops = tuple(map(str, places))
 
@@ -182,15 +167,12 @@ def watch(points: Points, places: Sequence[Path]) -> None:
         if what and ours(values[0]):
             points.pass_by(what)
 
-    def before(module: Any, name: str, what: str, late: Any = None) -> None:
+    def before(module: Any, name: str, what: str) -> None:
         inner = getattr(module, name)
 
         @functools.wraps(inner)
         def outer(*args: Any, **more: Any) -> Any:
-            try:
-                points.pass_by(what)
-            except TooLate:
-                return late
+            points.pass_by(what)
             return inner(*args, **more)
 
         setattr(module, name, outer)
@@ -207,9 +189,6 @@ def watch(points: Points, places: Sequence[Path]) -> None:
     io.open = builtins.open = watched(io.open)
     before(os, "fsync", "fsync")
     before(LlamaModel, "forward", "batch")
-    before(local, "_send", "order")
-    before(local, "_receive", "answer")
-    before(local.Connection, "poll", "wait", late=False)
 
 
 EVENTS = {
@@ -223,14 +202,9 @@ EVENTS = {
 }
 
 
-CREW = ("order", "wait", "answer")  # the other points are those of a search without workers
-
-
 def faults_of(what: str) -> Sequence[str]:
     """How a kind of point may fail."""
-    ways: dict[str, Sequence[str]] = {"batch": ENGINE}
-    ways |= {"order": ORDER, "answer": ANSWER, "wait": ("late",)}
-    return ways.get(what, FILES)
+    return ENGINE if what == "batch" else FILES
 
 
 # Commands in forks
@@ -331,7 +305,6 @@ class Search:
         self.again = ["resume", run, "--quiet", *AGAIN.get(own, "").split()]
         if own == "compare":
             self.again = self.words
-        self._crew = "--workers" in self.words
         self._middle = MIDDLE
         self.file = out / f"{name}.jsonl"
         self._ends: dict[str, str] = {}  # what a failed run left behind -> how its resume ended
@@ -345,7 +318,7 @@ class Search:
         seen, self.reference = whole["seen"], ended(self.folder / "run")
         if self._twice:
             seen = self._died(seen)
-        counts = Counter(kind for kind in seen if kind in CREW or not self._crew)
+        counts = Counter(seen)
         return [
             (number, what, fault)
             for what, count in counts.items()
@@ -395,7 +368,7 @@ class Search:
         left = state(self.folder / "run")
         if left not in self._ends:
             self._ends[left] = self._resumed(failed["code"] == 0)
-        problem = self._problem(fault, failed) or self._ends[left] or left_behind()
+        problem = self._problem(fault, failed) or self._ends[left]
         case = {"number": number, "what": what, "fault": fault, "code": failed["code"]}
         return {**case, "said": failed["said"][-2000:], "problem": problem}
 
@@ -436,7 +409,7 @@ def table(cases: Sequence[Json]) -> str:
     """Kinds of points against kinds of faults: cases, and in brackets those that failed."""
     counts = Counter((case["what"], case["fault"]) for case in cases)
     bad = Counter((case["what"], case["fault"]) for case in cases if case["problem"])
-    faults = list(dict.fromkeys([*FILES, *ENGINE, *ANSWER, "late"]))
+    faults = list(dict.fromkeys([*FILES, *ENGINE]))
     lines = ["| point | " + " | ".join(faults) + " |", "|---" * (len(faults) + 1) + "|"]
     for what in sorted({what for what, _ in counts}):
         cells = [
@@ -478,7 +451,6 @@ def warm_up(folder: Path, names: Sequence[str]) -> None:
     """Import what these searches import, in this process."""
     from pyswarmopt_llm.cli.app import main as swarm_llm
 
-    keep_fork_server()
     for name in names:
         search = Search(name, folder)
         search._clean()
@@ -492,37 +464,6 @@ def warm_up(folder: Path, names: Sequence[str]) -> None:
         finally:
             sys.stdout = stdout
             os.chdir(HERE)
-
-
-KEPT: list[Any] = []  # the fork server, if there are workers
-
-
-def left_behind() -> str:
-    """Which workers are still there a minute after the search that had them."""
-    import psutil
-
-    for _ in range(1200 if KEPT else 0):
-        if not (found := psutil.Process(KEPT[0].pid).children()):
-            return ""
-        time.sleep(0.05)
-    return f"left behind: {found}" if KEPT else ""
-
-
-def keep_fork_server() -> None:
-    """Workers of this process and of its forks come from one fork server, which loads once."""
-    from pyswarmopt_llm.servers.workers import local, pool
-
-    assert pool  # it reads the class when it is imported
-
-    class Kept(local.ForkServer):
-        def close(self) -> None:
-            """It ends with this process."""
-
-    def fork_server(*given: Any) -> Kept:
-        KEPT[:] = KEPT or [Kept(*given)]
-        return KEPT[0]
-
-    local.ForkServer = fork_server  # type: ignore[assignment,misc]
 
 
 def outcomes(search: Search, cases: Sequence[tuple[int, str, str]]) -> list[Json]:

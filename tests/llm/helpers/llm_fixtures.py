@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from search_helpers import Shell
 
     from pyswarmopt_llm.common.config import SearchConfig
-    from pyswarmopt_llm.servers.workers.local import ForkServer
-    from pyswarmopt_llm.servers.workers.worker import Load
 
 SHARED = Path(__file__).parents[4] / "shared"
 TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -358,42 +356,3 @@ def crew_config(
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         yield small(tiny_base, experts, [task], "run", max_iter=2, batch_tokens=256, scoring="auto")
-
-
-@pytest.fixture(scope="session")
-def fork_servers() -> Iterator[dict[object, ForkServer]]:
-    """What is searched -> the fork server of all such searches: loading takes seconds, forking does
-    not.
-    """
-    from pyswarmopt_llm.servers.workers.local import ForkServer
-
-    opened: dict[object, ForkServer] = {}
-    yield opened
-    for fork_server in opened.values():
-        ForkServer.close(fork_server)
-
-
-@pytest.fixture
-def shared_fork_server(
-    fork_servers: dict[object, ForkServer],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    here: Path,
-) -> None:
-    """Searches in the test's own directory fork their workers from fork servers that stay."""
-    from pyswarmopt_llm.servers.workers import local, pool
-    from pyswarmopt_llm.servers.workers.local import ForkServer
-
-    assert pool  # it reads the class when it is imported
-
-    class Shared(ForkServer):
-        def close(self) -> None:
-            """Left open for the next search."""
-
-    def fork_server(config: SearchConfig, load: Load, count: int) -> ForkServer:
-        return fork_servers.setdefault(
-            (config.metrics, config.tasks, count),
-            Shared(replace(config, out="unused"), load, count),
-        )
-
-    monkeypatch.setattr(local, "ForkServer", fork_server)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fault_points.py"
 # how many faults of each, half of them of the engine
-CASES = {"score+resume": 4, "labels+resume": 3, "workers": 2}
-DEATHS = ("labels+resume", "workers")
+CASES = {"score+resume": 4, "labels+resume": 3}
+DEATHS = ("labels+resume",)
 
 
 def test_each_fault_is_one_line_and_the_resumed_run_the_same(tmp_path: Path) -> None:

@@ -5,10 +5,8 @@ own leaks.
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +15,11 @@ from typing import Any
 import pytest
 import torch
 from search_helpers import Shell
-from workers_helpers import same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.searching.search import search
-from pyswarmopt_llm.servers.workers import local, pool
-from pyswarmopt_llm.servers.workers.worker import Order
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +36,6 @@ def copy(finished: Path, tmp_path: Path, here: Path) -> Path:
     return Path("run")
 
 
-def test_workers_that_load_for_themselves_write_the_same_journal(
-    crew_config: SearchConfig, finished: Path, monkeypatch: pytest.MonkeyPatch, here: Path
-) -> None:
-    """As on GPUs, which a forked process cannot share: here the search takes the CPU for one."""
-    monkeypatch.setattr(pool, "pick_device", lambda name: torch.device("cuda"))
-    found = search(replace(crew_config, out="two", workers="2", device="auto"))
-    same_end("two", finished)
-    assert found.result["workers"]["failures"] == {}
 
 
 @pytest.mark.parametrize(
@@ -69,9 +56,7 @@ def test_a_run_of_a_version_that_is_not_understood_is_refused(
     assert message in shell.refused("resume", copy, "--quiet")
 
 
-def test_workers_and_hundreds_of_evaluations_leave_nothing_behind(
-    crew_config: SearchConfig, shared_fork_server: None
-) -> None:
+def test_hundreds_of_evaluations_leave_nothing_behind(crew_config: SearchConfig) -> None:
     config = replace(crew_config, scoring="likelihood")
     job = prepare(config)
     evaluator = job.evaluator(Questions("dev", (("words", "likelihood"),)))
@@ -86,23 +71,6 @@ def test_workers_and_hundreds_of_evaluations_leave_nothing_behind(
     ask(160)
     assert descriptors() == before[1]
     assert resident() - before[0] < 6e6  # a candidate is 50 kB: not even one in two may stay
-    fork_server = local.ForkServer(replace(config, device="cpu"), prepare, 4)
-    order = Order(Questions("dev", ()), Request(torch.zeros(3)), {})
-    pids = []
-    for slot in range(3):
-        worker = fork_server.start(slot)
-        worker.ask(order)
-        pids.append(worker.pid)
-        worker.close()
-        del worker
-        gc.collect()
-        # the first one opens the fork server
-        before = before if slot else (resident(), descriptors())
-    assert descriptors() <= before[1]
-    deadline = time.monotonic() + 120
-    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def resident() -> int:

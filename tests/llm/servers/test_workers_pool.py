@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
-import socket
 import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,48 +13,45 @@ import torch
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
-from pyswarmopt_llm.servers.workers import local
+from pyswarmopt_llm.servers.workers import pool as pools
 from pyswarmopt_llm.servers.workers.pool import TRIES, Pool
 from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Order, Reply
 
 QUESTIONS = Questions("dev", (("t", "letter"),))
 
 
-class Fake:
-    """A worker whose replies a test scripts: order -> reply."""
-
-    def __init__(self, ask: Callable[[Order], Reply]) -> None:
-        self.ask, self.closed = ask, threading.Event()
-
-    def close(self) -> None:
-        self.closed.set()
-
-
-class Hosting:
-    """Where fake workers run: replies by the number of the worker that was started."""
+class Workers(ThreadPoolExecutor):
+    """Threads whose replies a test scripts: order -> reply."""
 
     memory = 7
+    size = 3
 
-    def __init__(self, reply: Callable[[int, Order], Reply], size: int = 1) -> None:
-        self._reply, self.there = reply, size
-        self.started: list[Fake] = []
-        self.closed = False
+    def __init__(self, reply: Callable[[Order], Reply]) -> None:
+        super().__init__(self.size)
+        self._reply = reply
+        self.ended = False
 
-    def size(self) -> int:
-        return self.there
+    def order(self, order: Order) -> Future[Reply]:
+        return self.submit(self._reply, order)
 
-    def start(self, slot: int) -> Fake:
-        number = len(self.started)
-        self.started.append(Fake(lambda order: self._reply(number, order)))
-        return self.started[-1]
-
-    def close(self) -> None:
-        self.closed = True
+    def end(self) -> None:
+        self.ended = True
+        self.shutdown(wait=False, cancel_futures=True)
 
 
-def found(number: int, order: Order) -> Row:
+def found(order: Order) -> Row:
     value = float(order.request.position[0])
     return Row("", 0, 0, "k", (), value, 1, 0.0, {"t": "1"})
+
+
+def opened(reply: Callable[[Order], Reply], *more: Any) -> tuple[Any, list[Workers]]:
+    started: list[Workers] = []
+
+    def start() -> Any:
+        started.append(Workers(reply))
+        return started[-1]
+
+    return Pool(start, *more), started
 
 
 def submitted(pool: Pool, *values: float) -> list[Future[Row]]:
@@ -67,20 +60,32 @@ def submitted(pool: Pool, *values: float) -> list[Future[Row]]:
     return [crew.threads.submit(crew.evaluate, request) for request in requests]
 
 
-def test_a_candidate_that_fails_goes_to_another_worker_and_the_failed_one_is_ended() -> None:
+def test_workers_that_break_are_replaced_and_count_as_one_failure() -> None:
     failures: list[tuple[str, str]] = []
-    host = Hosting(lambda n, order: found(n, order) if n else Failure("died", "x"))
-    pool = Pool(host, {}, lambda kind, text: failures.append((kind, text)))
+    together, broken = threading.Barrier(3), threading.Event()
+
+    def reply(order: Order) -> Reply:
+        if not broken.is_set():
+            together.wait(60)
+            broken.set()
+            raise BrokenExecutor
+        return found(order)
+
+    pool, started = opened(reply, {}, lambda kind, text: failures.append((kind, text)))
     assert [future.result(60).value for future in submitted(pool, 3, 1, 2)] == [3, 1, 2]
-    pool.close()
-    assert failures == [("died", "x")] and len(host.started) == 2
-    assert all(worker.closed.is_set() for worker in host.started) and host.closed
+    assert pool.close() == 7
+    assert len(started) == 2 and all(workers.ended for workers in started)
+    assert [kind for kind, _ in failures] == ["died"]
 
 
 def test_the_last_try_is_told_so_and_after_it_the_candidate_is_given_up() -> None:
     orders: list[Order] = []
-    full = Failure("out of memory", "full")
-    pool = Pool(Hosting(lambda n, order: orders.append(order) or full, 2), {"base": "files"})  # type: ignore[func-returns-value]
+
+    def reply(order: Order) -> Reply:
+        orders.append(order)
+        return Failure("out of memory", "full")
+
+    pool, _ = opened(reply, {"base": "files"})
     with pytest.raises(UserError, match=f"{TRIES} workers failed at one candidate.*memory: full"):
         submitted(pool, 0)[0].result(60)
     assert [order.last for order in orders] == [False] * (TRIES - 1) + [True]
@@ -90,110 +95,46 @@ def test_the_last_try_is_told_so_and_after_it_the_candidate_is_given_up() -> Non
 
 @pytest.mark.parametrize("error", [UserError("correct it"), UndefinedModelError("no numbers")])
 def test_what_the_user_can_correct_is_said_at_once(error: UserError) -> None:
-    host = Hosting(lambda n, order: error)
-    pool = Pool(host, {})
+    pool, started = opened(lambda order: error, {})
     with pytest.raises(type(error), match=str(error)):
         submitted(pool, 0)[0].result(60)
     pool.close()
-    assert len(host.started) == 1
+    assert len(started) == 1
 
 
-def test_it_grows_and_shrinks_with_what_there_is() -> None:
-    together, at_work, begun = threading.Barrier(4), list[int](), list[Order]()
-    peak, lock = [0], threading.Lock()
+def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "LONGEST", 0.2)
+    first, failures = threading.Event(), list[str]()
+    release = threading.Event()
 
-    def reply(number: int, order: Order) -> Reply:
-        with lock:
-            at_work.append(number)
-            peak[0] = max(peak[0], len(at_work))
-            begun.append(order)
-            waits = host.there == 4 or 13 < len(begun) <= 17  # those that fail below, once
-        if waits:
-            together.wait(60)  # passes only if four are at work at once
-        with lock:
-            at_work.remove(number)
-        failed = order.request.position[0] == 99 and not order.last
-        return Failure("died", "node") if failed else found(number, order)
+    def reply(order: Order) -> Reply:
+        if not first.is_set():
+            first.set()
+            release.wait(60)
+        return found(order)
 
-    host = Hosting(reply)
-    pool = Pool(host, {})
-    assert submitted(pool, 0)[0].result(60).value == 0 and peak == [1]
-    host.there = 4
-    assert sorted(f.result(60).value for f in submitted(pool, *range(12))) == list(range(12))
-    assert peak == [4] and len(host.started) == 4
-    host.there = 1
-    for future in submitted(pool, 99, 99, 99, 99):  # workers that are too many are not replaced
-        future.result(60)
-    peak[0] = 0
-    for future in submitted(pool, *range(4)):
-        future.result(60)
-    assert peak == [1] and sum(not worker.closed.is_set() for worker in host.started) == 1
-    pool.close()
-
-
-def test_a_failure_that_cannot_be_written_down_is_an_error_and_no_hang() -> None:
-    def full(kind: str, text: str) -> None:
-        raise OSError(28, "No space left on device")
-
-    pool = Pool(Hosting(lambda n, order: Failure("died", "x")), {}, full)
-    with pytest.raises(OSError):
-        submitted(pool, 0)[0].result(60)
+    pool, started = opened(reply, {}, lambda kind, text: failures.append(kind))
+    assert submitted(pool, 5)[0].result(60).value == 5
+    assert failures == ["timeout"] and started[0].ended
+    release.set()
     pool.close()
 
 
 def test_closing_leaves_nobody_waiting() -> None:
-    begun, ended = threading.Event(), list[bool]()
+    begun, release = threading.Event(), threading.Event()
 
-    def stuck(number: int, order: Order) -> Reply:
+    def stuck(order: Order) -> Reply:
         begun.set()
-        ended.append(host.started[number].closed.wait(60))
-        return Failure("died", "closed")
+        release.wait(60)
+        raise BrokenExecutor
 
-    host = Hosting(stuck)
-    pool = Pool(host, {})
-    futures = submitted(pool, 0, 1, 2)
+    pool, started = opened(stuck, {})
+    futures = submitted(pool, *range(6))
     assert begun.wait(60)
+    threading.Timer(0.2, release.set).start()
     pool.close()
-    assert ended == [True] and all(f.exception(0) is not None for f in futures)
-    assert len(host.started) == 1
-
-
-def test_no_worker_starts_while_those_of_a_pool_that_closes_are_counted() -> None:
-    class Counted(Hosting):
-        @property
-        def memory(self) -> int:  # type: ignore[override]
-            submitted(pool, 0)
-            time.sleep(0.2)  # enough for it to start, if it could
-            return 7
-
-    host = Counted(found)
-    pool = Pool(host, {})
-    assert pool.close() == 7 and host.started == []
-
-
-def test_a_fork_server_that_could_not_be_started_is_tried_once_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Process:
-        """In place of the fork server: it keeps its end of the line."""
-
-        def __init__(self, words: list[str], pass_fds: list[int], **more: object) -> None:
-            if not tries:
-                tries.append("refused")
-                raise BlockingIOError(11, "Resource temporarily unavailable")
-            self.stdin, self.line = io.BytesIO(), socket.socket(fileno=os.dup(pass_fds[0]))
-            tries.append(self)
-
-    tries: list[Any] = []
-    monkeypatch.setattr(local.subprocess, "Popen", Process)
-    load: Any = print  # it goes by name
-    config: Any = None
-    worker = local.ForkServer(config, load, 1).start(3)
-    _, started = tries
-    slot, sockets, _, _ = socket.recv_fds(started.line, 4, 1)
-    assert int.from_bytes(slot, "big") == 3 and len(sockets) == 1
-    os.close(sockets[0])
-    assert worker.ask(Order(QUESTIONS, Request(torch.zeros(1)), {})).kind == "died"  # type: ignore[union-attr]
+    assert all(future.exception(60) is not None for future in futures if not future.cancelled())
+    assert len(started) == 1
 
 
 class Resident:
@@ -210,7 +151,7 @@ class Resident:
         if self._error is not None:
             raise self._error
         self.batch_tokens -= self._shrinks
-        return found(0, Order(QUESTIONS, request, {}))
+        return found(Order(QUESTIONS, request, {}))
 
 
 @pytest.mark.parametrize(
@@ -221,12 +162,20 @@ class Resident:
         (Resident(shrinks=True), "out of memory"),
     ],
 )
-def test_what_a_worker_raises_or_rounds_otherwise_is_a_failure(
+def test_after_what_a_worker_raises_or_rounds_otherwise_it_loads_anew(
     resident: Resident, kind: str
 ) -> None:
+    loaded: list[Resident] = []
+
+    def load(config: object) -> Resident:
+        loaded.append(Resident() if loaded else resident)
+        return loaded[-1]
+
     order = Order(QUESTIONS, Request(torch.zeros(1)), {"base": "files"})
-    reply = Handler(lambda config: resident, None).answer(order)  # type: ignore[arg-type, return-value]
+    handler = Handler(load, None)  # type: ignore[arg-type]
+    reply = handler.answer(order)
     assert isinstance(reply, Failure) and reply.kind == kind
+    assert isinstance(handler.answer(order), Row) and len(loaded) == 2
 
 
 def test_a_worker_that_cannot_load_or_has_other_files_says_so() -> None:

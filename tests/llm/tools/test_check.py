@@ -162,5 +162,5 @@ def test_a_packed_base_stays_packed(tiny_base: Path, make_expert: Callable[..., 
 
 
 def test_no_adapters_are_refused(tiny_base: Path) -> None:
-    with pytest.raises(sl.UserError, match="no adapters given"):
+    with pytest.raises(sl.UserError, match="no experts given"):
         sl.check([], str(tiny_base))
