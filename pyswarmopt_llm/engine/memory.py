@@ -37,6 +37,11 @@ def free_memory(device: torch.device) -> int | None:
     return 1024 * int(available[0].split()[1]) if available else None
 
 
+def whole_memory(device: torch.device) -> int | None:
+    """Bytes of a GPU, used or not; None for a CPU."""
+    return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Sizes of a model that determine the memory of a token.
@@ -99,7 +104,7 @@ def copies(model: Any, changed: Collection[str]) -> tuple[int, int]:
 
 
 def batch_for(sizes: Sizes, free: int | None) -> int:
-    """Padded tokens of a batch: the least number, doubled while it fits into free memory.
+    """Padded tokens of a batch: the least number, doubled while it fits into this memory.
 
     Example:
         >>> small = Sizes(hidden=8, inner=16, keys=8, layers=1, vocabulary=16, itemsize=2)
@@ -115,7 +120,9 @@ def batch_for(sizes: Sizes, free: int | None) -> int:
 def decide(
     model: Any, mix: str, changed: Collection[str], batch_tokens: int | None
 ) -> tuple[dict[str, Any], str]:
-    """Choose how candidates are mixed in, and the batch size, by the memory of the model's device.
+    """Choose how candidates are mixed in, by the free memory of the model's device, and the batch
+    size by all of its memory: other programs never move a score, which in half precision depends
+    on the batch in its last digits.
 
     Returns:
         The settings mix and batch_tokens, and why candidates are not merged ("" if they are, or if
@@ -134,7 +141,10 @@ def decide(
                 f"{(free or 0) / 1e9:.1f} GB are free"
             )
     if batch_tokens is None:
-        left = free if free is None or mix == "runtime" else free - kept
+        left = whole_memory(model.device)
+        if left is not None:
+            weights = sum(p.numel() for p in model.parameters()) * model.dtype.itemsize
+            left -= weights if mix == "runtime" else weights + kept
         batch_tokens = batch_for(sizes, left)
     # candidates without known changed weights have no `mix`
     return {"batch_tokens": batch_tokens, **({"mix": mix} if changed else {})}, why

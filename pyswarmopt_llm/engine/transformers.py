@@ -53,7 +53,11 @@ def within_memory(
                     raise
             if not engine.halve_batches():
                 raise NoRoomError
-            log.warning("out of memory: going on with %d tokens a batch", engine.batch_tokens)
+            log.warning(
+                "out of memory: continuing with %d tokens a batch, in which the last digits of "
+                "scores may differ; to repeat them, set `batch_tokens` to that from the start",
+                engine.batch_tokens,
+            )
 
     return repeated
 

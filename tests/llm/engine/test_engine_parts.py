@@ -93,9 +93,8 @@ def test_out_of_memory_halves_the_batch_and_says_so_once(
     with caplog.at_level(logging.WARNING):
         assert engine.loglikelihood(PAIRS) == pytest.approx(expected, abs=1e-4)
         assert engine.generate(PROMPTS, 4) == texts
-    assert [record.message for record in caplog.records] == [
-        f"out of memory: going on with {tokens} tokens a batch" for tokens in SIZES
-    ]
+    said = [record.message.partition(",")[0] for record in caplog.records]
+    assert said == [f"out of memory: continuing with {tokens} tokens a batch" for tokens in SIZES]
     assert engine.batch_tokens == SIZES[-1]
 
 
