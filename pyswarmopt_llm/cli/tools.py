@@ -50,13 +50,10 @@ def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
     """The leave-one-out lines of ``analysis.json``: experts of a search (on test if possible), the
     most important first; or members of a group, by strategy.
     """
-    for task, splits in record.get("all", {}).items():
-        split = "test" if "test" in splits else "dev"
-        yield (
-            f"leave one out, {one_line(task)} {split}: {score_text(splits[split])} with all "
-            "experts that the result contains"
-        )
-        yield from _without_experts(record["experts"], task, split)
+    for task, score in record.get("all", {}).items():
+        whole = f"{score_text(score)} with all experts that the result contains"
+        yield f"leave one out, {one_line(task)} {record['split']}: {whole}"
+        yield from _without_experts(record["experts"], task)
     for strategy, row in record.get("strategies", {}).items():
         yield f"leave one out, {strategy}: test {score_text(row['test'])} with all members"
         yield from _without_members(row["members"])
@@ -64,13 +61,13 @@ def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"left out: {strategy}: {one_line(why)}"
 
 
-def _without_experts(experts: Mapping[str, Any], task: str, split: str) -> Iterator[str]:
+def _without_experts(experts: Mapping[str, Any], task: str) -> Iterator[str]:
     scored = {name: row for name, row in experts.items() if task in row["scores"]}
-    for name in sorted(scored, key=lambda name: scored[name]["scores"][task][split]):
+    for name in sorted(scored, key=lambda name: scored[name]["scores"][task]):
         row = scored[name]
-        pair = row["paired"].get(task, {}).get(split)
+        pair = row["paired"].get(task)
         paired = f", {_contribution(pair)}" if pair else ""
-        score = score_text(row["scores"][task][split])
+        score = score_text(row["scores"][task])
         yield f"  without {one_line(name)} (coefficient {row['coefficient']:.2f}): {score}{paired}"
 
 

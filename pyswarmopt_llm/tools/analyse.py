@@ -14,7 +14,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
 from pyswarmopt_llm.common.registry import plugins
-from pyswarmopt_llm.common.statistics import compare_tasks
+from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.scores.metrics.external.named_again import require
@@ -22,13 +22,12 @@ from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.fitting import ALL as WHOLE
 from pyswarmopt_llm.searching.fitting import BASE, EXPERT, FOLDER, MIXTURE
 from pyswarmopt_llm.searching.prepare import Job, reopen
-from pyswarmopt_llm.searching.scoring.result import Objective, Result
+from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.unchanged import check_best, check_fingerprints
 from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
 
-LORA = "trained-on-dev"  # stands for the trained LoRA among the experts
-Scores = Mapping[str, Mapping[str, Score]]  # task -> split -> score of a candidate
+Scores = Mapping[str, Score]  # task -> score of a candidate
 
 
 def analyse(
@@ -47,33 +46,25 @@ def analyse(
     """
     analyses = (point.load() for point in plugins("analyses").values())
     group = next((analysis for analysis in analyses if analysis.holds(path)), None)
+    if out == path / "analysis":
+        refuse_link(out)  # in a run, perhaps a stranger's
     if group is not None:
         left_out = group.without_members(path, tell)
-        _make(out, path)
     else:
         run, result = read_run(path)
         require(run.config, allowed, path)
-        _make(out, path)
         left_out = without_experts(run, result, tell)
     record = {"leave_one_out": left_out}
+    out.mkdir(parents=True, exist_ok=True)
     write_json(out / "analysis.json", record)
     return record
 
 
-def _make(out: Path, run: Path) -> None:
-    """Create the output directory; in a run, perhaps a stranger's, it must not be a link."""
-    if out == run / "analysis":
-        refuse_link(out)
-    out.mkdir(parents=True, exist_ok=True)
-
-
 def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Score the result again, and without each of its experts, on dev and test.
+    """Score the result again, and without each of its experts, on test (on dev without test items).
 
-    A LoRA trained on dev is left out like an expert, and scored only on test.
-
-    The other coefficients are kept; a mixture of distributions is rescaled to sum to 1. Nothing is
-    added to the journal.
+    The other coefficients are kept, and so is a LoRA trained on dev; a mixture of distributions is
+    rescaled to sum to 1. Nothing is added to the journal.
 
     Args:
         run: a finished run.
@@ -81,9 +72,9 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
         tell: called with a line before every candidate.
 
     Returns:
-        ``all``: task -> split -> score. ``experts``: expert -> its ``coefficient``, its ``scores``
-        as of ``all``, and ``paired``: task -> split -> `Comparison` of all experts against all but
-        this one.
+        ``split``; ``all``: task -> score; ``experts``: expert -> its ``coefficient``, its
+        ``scores`` as of ``all``, and ``paired``: task -> `Comparison` of all experts against all
+        but this one.
 
     Raises:
         UserError: base, experts or data changed since the run, its space has no coefficient per
@@ -92,81 +83,48 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     job = reopen(replace(run.config, workers="1"))
     check_fingerprints(run, job.fingerprints)
     check_best(run.path, run.about)
-    position = _position(job, run, result)
-    utilities = _utilities(job, run, result)
-    coefficients = job.weights(position)
-    lora = _trained(run, result) if result.best.trained else Patch()
-    candidates = _without_one(coefficients, position, lora)
-    if result.best.trained:
-        coefficients[LORA] = 1.0
-        candidates[LORA] = (position, Patch())
-    tell("leave one out: all experts")
-    everyone = _scored(job, position, lora, utilities)
-    experts = {}
-    for name, candidate in candidates.items():
-        tell(f"leave one out: without {name}")
-        if without := _scored(job, *candidate, utilities):
-            experts[name] = {
-                "coefficient": coefficients[name],
-                "scores": _values(without),
-                "paired": {
-                    task: _paired(result.objectives[task], everyone[task], without[task])
-                    for task in everyone
-                },
-            }
-    return {"all": _values(everyone), "experts": experts}
-
-
-def _position(job: Job, run: Run, result: Result) -> Tensor:
-    """The result's position, (D,).
-
-    Raises:
-        UserError: the space has no coefficient per expert, or the result has other coefficients.
-    """
+    names = job.pool.space.expert_names
     if not job.plan.kind.averages:
         raise UserError(
             f"{run.path}: its space has no coefficient per expert that could be set to 0"
         )
-    names = job.pool.space.expert_names
-    weights = result.coefficients
-    if set(weights) != set(names):
+    if set(result.coefficients) != set(names):
         raise UserError(
-            f"{run.path / 'result.json'}: its coefficients are not those of this run; restore the "
-            "file"
+            f"{run.path / 'result.json'}: its coefficients are not those of this run; restore it"
         )
-    return torch.tensor([weights[name] for name in names], dtype=torch.float64)
-
-
-def _without_one(
-    names: Collection[str], position: Tensor, lora: Patch
-) -> dict[str, tuple[Tensor, Patch]]:
-    """Expert in the mixture -> the position without it, and the LoRA."""
-    found = {}
+    split = "dev" if result.best.test is None else "test"
+    if split == "dev" and result.best.trained:
+        raise UserError(f"{run.path}: was trained on its dev examples, and has no others to score")
+    position = torch.tensor([result.coefficients[name] for name in names], dtype=torch.float64)
+    utilities = job.utilities(split, _scorings(job, run, result))
+    lora = _trained(run, result) if result.best.trained else Patch()
+    tell("leave one out: all experts")
+    whole = _scored(job, position, lora, utilities)
+    experts = {}
     for k, name in enumerate(names):
-        if position[k]:
-            others = position.clone()
-            others[k] = 0.0
-            found[name] = (others, lora)
-    return found
+        if not position[k]:
+            continue
+        tell(f"leave one out: without {name}")
+        others = position.clone()
+        others[k] = 0.0
+        if without := _scored(job, others, lora, utilities):
+            experts[name] = {
+                "coefficient": result.coefficients[name],
+                "scores": _values(without),
+                "paired": _paired(result, split, whole, without),
+            }
+    return {"split": split, "all": _values(whole), "experts": experts}
 
 
-def _utilities(job: Job, run: Run, result: Result) -> Mapping[str, Mapping[str, Utility]]:
-    """Split -> task -> scoring function, for splits that the result was not trained on."""
+def _scorings(job: Job, run: Run, result: Result) -> dict[str, Scoring]:
+    """Task -> answer format of the search."""
     scorings: dict[str, Scoring] = {}
     for name in job.tasks:
         scoring = result.objectives[name].answer_format if name in result.objectives else None
         if scoring is None:
             raise UserError(f"{run.path / 'result.json'}: {name} has no scoring; restore the file")
         scorings[name] = scoring
-    splits = ["dev", "test"]
-    iteration = result.expert_iteration
-    if result.best.trained and (iteration is None or not iteration.spare):
-        splits = ["test"]
-        if result.best.test is None:
-            raise UserError(
-                f"{run.path}: was trained on its dev examples, and has no others to score"
-            )
-    return {split: job.utilities(split, scorings) for split in splits}
+    return scorings
 
 
 def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
@@ -191,37 +149,28 @@ def _trained(run: Run, result: Result) -> Patch:
     return Patch(low_rank=load_factors(read_adapter(run.path / FOLDER / name / WHOLE)))
 
 
-def _scored(
-    job: Job, position: Tensor, added: Patch, utilities: Mapping[str, Mapping[str, Utility]]
-) -> Scores:
+def _scored(job: Job, position: Tensor, added: Patch, utilities: Mapping[str, Utility]) -> Scores:
     """The scores of a candidate with a further change; empty if nothing is left to mix."""
     try:
         patch = job.pool.space.realise(position)
     except ValueError:  # a mixture of distributions without positive weights
         return {}
     job.engine.load(patch.with_low_rank(added.low_rank) if added.low_rank else patch)
-    scores: dict[str, dict[str, Score]] = {name: {} for name in job.tasks}
-    for split, tasks in utilities.items():
-        for name, utility in tasks.items():
-            scores[name][split] = utility(job.engine)
-    return scores
+    return {name: utility(job.engine) for name, utility in utilities.items()}
 
 
-def _paired(
-    objective: Objective, everyone: Mapping[str, Score], without: Mapping[str, Score]
-) -> dict[str, Any]:
-    """Split -> comparison of all experts with all but one, as JSON values."""
-    first, second = (
-        {split: score.per_item for split, score in scores.items()} for scores in (everyone, without)
-    )
-    scales = dict.fromkeys(first, objective.scale)
-    pairs = compare_tasks(first, second, scales, objective.questions)
-    return {split: pair.record() for split, pair in pairs.items()}
+def _paired(result: Result, split: str, whole: Scores, without: Scores) -> dict[str, Any]:
+    """Task -> comparison of all experts with all but one, as JSON values."""
+    found = {}
+    for task, score in whole.items():
+        objective = result.objectives[task]
+        asked = objective.questions.get(split)
+        if score.n > 1:
+            others = without[task].per_item
+            pair = compare_paired(score.per_item, others, objective.scale, asked)
+            found[task] = pair.record()
+    return found
 
 
-def _values(scores: Scores) -> dict[str, dict[str, float]]:
-    """Task -> split -> score."""
-    values = {}
-    for name, splits in scores.items():
-        values[name] = {split: score.value for split, score in splits.items()}
-    return values
+def _values(scores: Scores) -> dict[str, float]:
+    return {name: score.value for name, score in scores.items()}

@@ -62,27 +62,26 @@ def test_each_score_is_that_of_an_adapter_averaged_by_hand_without_the_expert(
     journal = files(tmp_path / "run")["history.jsonl"]
     found = left_out(shell, tmp_path / "run")
     weights = result["coefficients"]
-    assert found["all"] == {"words": {"dev": result["best_dev"], "test": result["best_test"]}}
+    assert (found["split"], found["all"]) == ("test", {"words": result["best_test"]})
     assert set(found["experts"]) == {name for name in NAMES if weights[name]} != set()
     for name, row in found["experts"].items():
         adapter = averaged(config.experts, {**weights, name: 0.0}, tmp_path / f"without-{name}")
         assert row["coefficient"] == result["coefficients"][name]
-        for split in ("dev", "test"):
-            best, without = (
-                evaluate_model(
-                    config.base, str(path), config.tasks[0], split, scoring="likelihood", threads=1
-                ).score
-                for path in (tmp_path / "run" / "best", adapter)
-            )
-            assert row["scores"]["words"][split] == pytest.approx(without.value)
-            gained = [a > b for a, b in zip(best.per_item, without.per_item, strict=True)]
-            paired = row["paired"]["words"][split]
-            assert paired["difference"] == pytest.approx(best.value - without.value)
-            assert (paired["gained"], paired["n"]) == (sum(gained), len(gained))
+        best, without = (
+            evaluate_model(
+                config.base, str(path), config.tasks[0], scoring="likelihood", threads=1
+            ).score
+            for path in (tmp_path / "run" / "best", adapter)
+        )
+        assert row["scores"]["words"] == pytest.approx(without.value)
+        gained = [a > b for a, b in zip(best.per_item, without.per_item, strict=True)]
+        paired = row["paired"]["words"]
+        assert paired["difference"] == pytest.approx(best.value - without.value)
+        assert (paired["gained"], paired["n"]) == (sum(gained), len(gained))
     assert files(tmp_path / "run")["history.jsonl"] == journal
 
 
-def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
+def test_what_was_trained_on_dev_stays_when_experts_are_left_out(
     words_search: MakeSearch,
     tmp_path: Path,
     shell: Shell,
@@ -94,12 +93,9 @@ def test_an_expert_that_was_trained_on_dev_is_left_out_as_the_others_are(
     more = {"space": "delta", "train": "on", "no_rivals": True}
     result = search(words_search(8, 6, max_iter=1, **more)).result
     found = left_out(shell, tmp_path / "run")
-    assert found["all"]["words"] == {"test": result["best_test"]}  # it was trained on dev
+    assert found["all"]["words"] == result["best_test"]
     used = {name for name, weight in result["coefficients"].items() if weight}
-    assert result["trained"] and set(found["experts"]) == {*used, "trained-on-dev"}
-    own = found["experts"]["trained-on-dev"]
-    assert own["coefficient"] == 1.0
-    assert own["scores"]["words"] == {"test": result["mixture_test"]}
+    assert result["trained"] and set(found["experts"]) == used
     shutil.rmtree(tmp_path / "run" / "trained")
     code, _, err = swarm_llm(capsys, "analyse", tmp_path / "run")
     assert code == 2 and "trained" in err.splitlines()[-1]
