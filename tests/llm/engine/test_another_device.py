@@ -4,10 +4,8 @@ devices, and no waiting in a loop.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,8 +19,6 @@ from pyswarmopt_llm.engine.by_token import distributions, next_token_logprobs, s
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.mixing import Mixing, PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.choices import Choices
-from pyswarmopt_llm.searching.training.trainer import Lora, shuffled, train
 
 NAMES = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 SHAPES = {NAMES[0]: (32, 32), NAMES[1]: (32, 64)}
@@ -89,36 +85,6 @@ def test_scores_and_replies_are_those_of_the_cpu(
         )
         assert score_tokens(engine, PAIRS)[0].tokens == score_tokens(plain, PAIRS)[0].tokens
         assert len(distributions(engine, PAIRS)) == len(PAIRS)
-
-
-def trained(base: Path, mix: str, on_card: bool) -> tuple[list[float], list[list[float]]]:
-    """The losses of training steps, and the change that they make."""
-    items = [
-        Choices(tuple((f"Question {i}?", w) for w in (" left", " right")), (4.0, 5.0), i % 2)
-        for i in range(4)
-    ]
-    with with_card():
-        engine = engine_on(base, mix, card() if on_card else "cpu")
-        engine.load(patch(1))
-        lora = Lora.new(SHAPES, 2, 2.0, seed=3, device=engine.model.device)
-        losses = train(engine, lora, shuffled(items, 1, seed=0), 1e-2)
-        change = lora.patch().low_rank[f"{NAMES[0]}.weight"]
-        assert isinstance(lora.tensors[0], OnCard) == on_card
-        assert not isinstance(change.b, OnCard)
-    return losses, change.dense().tolist()
-
-
-def test_training_steps_are_those_of_the_cpu(tiny_base: Path) -> None:
-    """In a process of its own: autograd knows the devices that there are at its first step."""
-    mixes = ("merged", "runtime")
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-        there = [fresh.submit(trained, tiny_base, mix, True).result() for mix in mixes]
-    for mix, (losses_there, change_there) in zip(mixes, there, strict=True):
-        losses, change = trained(tiny_base, mix, on_card=False)
-        assert losses_there == pytest.approx(losses, abs=1e-4)
-        torch.testing.assert_close(
-            torch.tensor(change_there), torch.tensor(change), rtol=1e-2, atol=1e-4
-        )
 
 
 def test_nothing_waits_for_the_device_but_results(tiny_base: Path, waits: Counter[str]) -> None:

@@ -162,31 +162,6 @@ def test_a_patch_that_does_not_fit_changes_nothing(
     assert_same_bits(weights(tiny[0]), alone[0])
 
 
-def test_an_interrupted_load_can_be_taken_out(
-    tiny: tuple[Any, Any],
-    patches: list[Patch],
-    alone: list[dict[str, Tensor]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dense, calls = LowRank.dense, []
-
-    def interrupted(change: LowRank) -> Tensor:
-        calls.append(change)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return dense(change)
-
-    engine = TransformersEngine(*tiny)
-    engine.load(patches[5])
-    with monkeypatch.context() as patched:
-        patched.setattr(LowRank, "dense", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            engine.load(patches[1])
-    assert any(not torch.equal(value, alone[0][name]) for name, value in weights(tiny[0]).items())
-    engine.load(Patch())
-    assert_same_bits(weights(tiny[0]), alone[0])
-
-
 def test_bfloat16_is_never_chosen_where_the_cpu_emulates_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

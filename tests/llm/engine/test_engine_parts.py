@@ -25,8 +25,6 @@ from torch import Tensor
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.batching import build_plan
-from pyswarmopt_llm.engine.by_token import distributions, next_token_logprobs, score_tokens
-from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.searching.resuming import resume
@@ -170,29 +168,6 @@ def test_a_base_without_numbers_is_one_line(
     code, out, err = swarm_llm(capsys, *(word.format(**known) for word in words))
     last = err.splitlines()[-1]
     assert (code, out) == (2, "") and str(bases[kind]) in last and said in last, err
-
-
-def test_every_call_of_the_engine_refuses_a_candidate(tiny_base: Path) -> None:
-    """And the base, which is itself again afterwards, is scored as before."""
-    engine = TransformersEngine(*load_tiny(tiny_base))
-    pairs = [("Which one?", " left"), ("Which one?", " right")]
-    calls: dict[str, Any] = {
-        "loglikelihood": lambda: engine.loglikelihood(pairs),
-        "score_tokens": lambda: score_tokens(engine, pairs),
-        "distributions": lambda: distributions(engine, pairs),
-        "next_token_logprobs": lambda: next_token_logprobs(engine, ["A"]),
-        "generate": lambda: engine.generate(["A"], 4),
-        "sample": lambda: engine.generate(["A"], 4, Draw(1.0, (1,))),
-    }
-    change = LowRank(b=torch.full((32, 1), torch.nan), a=torch.ones(1, 32))
-    broken = Patch({"model.layers.0.self_attn.q_proj.weight": change})
-    before = engine.loglikelihood(pairs)
-    for name, call in calls.items():
-        engine.load(broken)
-        with pytest.raises(UndefinedModelError, match="the base with what is added to it: its log"):
-            call()
-        engine.load(Patch())
-        assert call() is not None and engine.loglikelihood(pairs) == before, name
 
 
 def test_a_step_of_a_reply_that_overflows_is_refused(tiny_base: Path) -> None:

@@ -73,25 +73,6 @@ def test_each_token_attends_to_the_prefix_and_its_own_row(
     torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=0)
 
 
-def test_training_keeps_what_goes_in_and_has_the_gradients_of_the_formula() -> None:
-    packing, inputs, mask = a_batch(torch.float64)
-    inputs = [x.requires_grad_() for x in inputs]
-    sizes = list[int]()
-
-    def keep(tensor: Tensor) -> Tensor:
-        sizes.append(tensor.numel())
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        attended, _ = packed.packed_attention(LAYER, *inputs, mask, packing=packing)
-    factors = draw(*attended.shape)
-    found = torch.autograd.grad((attended * factors).sum(), inputs)
-    expected = torch.autograd.grad((by_hand(*inputs) * factors).sum(), inputs)
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
-    assert HEADS * mask.numel() not in sizes  # the scores of all tokens and keys
-
-
 def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:
     engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=1000)
     pairs = [

@@ -288,13 +288,12 @@ def test_a_search_says_what_is_odd_about_its_experts(
             tiny_experts[0], tmp_path / "odd", base_model_name_or_path="anna/Huge-Llama-3-8B"
         ),
         scaled(tiny_experts[1], "zeros", 0),
-        scaled(tiny_experts[2], "loud", 122),
     ]
     task = write_task(tmp_path / "t.json", questions(8, 1), questions(4, 2))
     notes = prepare(small(named, experts, [task], tmp_path / "run", space="delta")).notes.values()
     _, inspected, _ = swarm_llm(capsys, "inspect", *experts, "--base", named)
     _, checked, _ = swarm_llm(capsys, "check", *experts, "--base", named, "--threads", 1)
-    for words in ("odd: was trained on", "zeros: changes nothing", "loud: changes model.layers"):
+    for words in ("odd: was trained on", "zeros: changes nothing"):
         (note,) = (note for note in notes if note.startswith(words))
         assert f"warning: {note}" in inspected
         if not note.startswith("zeros"):  # there it is more than a warning

@@ -16,13 +16,10 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import Adapter, read_adapter
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.full_model import inspect_models
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
-from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.mix.full import FullSpace
-from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.search import search
 
@@ -86,22 +83,6 @@ def test_a_candidate_is_the_weighted_sum_and_comes_out_again(
     assert all(torch.equal(w, before[name]) for name, w in model.named_parameters())
 
 
-def test_a_stored_value_that_is_not_the_resident_one_is_not_used(
-    tiny_base: Path, tiny_experts: list[Path]
-) -> None:
-    model, tokenizer = load_tiny(tiny_base, torch.bfloat16)
-    stored = dict(StoredTensors(resolve_base(str(tiny_base)).weight_files))
-    name = "model.layers.0.self_attn.q_proj.weight"
-    stored[name] = stored[name] + 1
-    engine = TransformersEngine(model, tokenizer, mixing=PatchedWeights(model, stored))
-    space = build_space("delta", [Adapter(read_adapter(p)) for p in tiny_experts])
-    before = weights_of(tiny_base)
-    engine.load(space.realise(torch.tensor([0.5, 0.5, 0.0])))
-    assert set(engine._mixing._copies) == {name}
-    engine.load(Patch())
-    assert all(torch.equal(w, before[n]) for n, w in model.named_parameters())
-
-
 def test_saved_candidates_load_as_models_and_read_back_to_the_bit(
     tiny_base: Path, models: list[Path], tmp_path: Path
 ) -> None:
@@ -120,18 +101,6 @@ def test_saved_candidates_load_as_models_and_read_back_to_the_bit(
             assert torch.equal(realised[name], read[name]) and torch.equal(read[name], loaded[name])
         with pytest.raises(UserError, match="exists already"):
             space.save(position, out)
-
-
-@pytest.mark.parametrize("space", ["full", "token"])
-def test_a_model_that_is_given_twice_is_told(
-    space: str, tiny_base: Path, models: list[Path], tmp_path: Path
-) -> None:
-    copied = shutil.copytree(models[0], tmp_path / "copied")
-    task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
-    given = [*models[:2], Path(copied)]
-    job = prepare(small(tiny_base, given, [task], tmp_path / "run", space=space))
-    (told,) = [text for text in job.notes.values() if "same weights" in text]
-    assert "copied" in told and "one" in told
 
 
 def test_a_search_over_whole_models(tiny_base: Path, models: list[Path], tmp_path: Path) -> None:
@@ -195,18 +164,3 @@ def test_a_weight_that_the_base_lacks_is_not_dropped(
 
 
 # Granularity
-
-
-def test_experts_are_read_one_at_a_time(
-    tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pyswarmopt_llm.experts import adapter as room
-
-    files = [Adapter(read_adapter(path)) for path in tiny_experts]
-    reads: list[str] = []
-    load = room.load_adapter
-    monkeypatch.setattr(room, "load_adapter", lambda info: reads.append(info.name) or load(info))
-    for name in ("factor", "delta"):
-        build_space(name, files)
-        assert reads == ["ant", "bee", "cat"]
-        reads.clear()

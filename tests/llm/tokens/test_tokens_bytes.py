@@ -125,25 +125,6 @@ tokens_of_two_letters = st.lists(
 )
 
 
-@given(tokens_of_two_letters, st.text("abc", max_size=5).map(str.encode), st.randoms())
-def test_ranges_of_the_sorted_vocabulary(tokens: list[bytes], prefix: bytes, random: Any) -> None:
-    """Against a scan of the list; equal tokens under different ids included."""
-    vocabulary = Vocabulary([*tokens, None, b"a"], ends=[len(tokens)])
-    everything = [*tokens, b"a"]
-    mass = np.array([random.random() for _ in vocabulary.texts])
-    inside = [k for k, text in enumerate(vocabulary.texts) if text.startswith(prefix)]
-    assert len(vocabulary.texts) == len(everything)
-    assert list(vocabulary.beginning(prefix)) == inside
-    assert [vocabulary.texts[k] for k in vocabulary.complete(prefix)] == [
-        t for t in everything if t == prefix
-    ]
-    expected = np.zeros(256)
-    for k in inside:
-        if vocabulary.texts[k] != prefix:
-            expected[vocabulary.texts[k][len(prefix)]] += mass[k]
-    assert vocabulary.next_bytes(prefix, mass) == pytest.approx(expected)
-
-
 @given(tokens_of_two_letters, st.text("ab", max_size=8).map(str.encode))
 def test_a_cut_spells_the_text(tokens: list[bytes], text: bytes) -> None:
     ids = Vocabulary(tokens, ends=[]).cut(text)

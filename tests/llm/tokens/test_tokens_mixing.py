@@ -17,7 +17,7 @@ from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import find_members, load_members
-from pyswarmopt_llm.tokens.mixing import IMPOSSIBLE, ask_members, log_mixture, mixing_weights
+from pyswarmopt_llm.tokens.mixing import IMPOSSIBLE, ask_members, log_mixture
 
 PAIRS = [("the one", "another"), ("the one", "a"), ("on and on", "then"), ("x", "no one")]
 
@@ -43,13 +43,6 @@ def test_one_member_alone_is_itself_to_the_bit(logprobs: list[float], data: st.D
     assert float(log_mixture(torch.tensor(logprobs, dtype=torch.float64), weights)) == logprobs[one]
 
 
-def test_contrast_by_hand() -> None:
-    logprobs = torch.tensor([[0.5, 0.2], [0.1, 0.9]], dtype=torch.float64).log()
-    found = log_mixture(logprobs, torch.tensor([1.5, -0.5], dtype=torch.float64))
-    assert float(found[0]) == pytest.approx(math.log(1.5 * 0.5 - 0.5 * 0.2))
-    assert float(found[1]) == IMPOSSIBLE  # 0.15 - 0.45 is below 0
-
-
 @pytest.mark.parametrize("kind", ["members", "base"])
 def test_models_are_loaded_with_the_threads_that_are_asked_for(kind: str, tmp_path: Path) -> None:
     folder, before = save_member(tmp_path / "one", byte_level()), torch.get_num_threads()
@@ -67,22 +60,6 @@ def test_models_are_loaded_with_the_threads_that_are_asked_for(kind: str, tmp_pa
             assert torch.get_num_threads() == expected
     finally:
         torch.set_num_threads(before)
-
-
-@given(st.lists(st.floats(-3, 3), min_size=1, max_size=6))
-def test_weights_of_coefficients(coefficients: list[float]) -> None:
-    position = torch.tensor(coefficients, dtype=torch.float64)
-    if sum(max(c, 0.0) for c in coefficients) <= 0.0:
-        with pytest.raises(ValueError, match="no positive"):
-            mixing_weights(position)
-        return
-    weights = mixing_weights(position)
-    assert float(weights.sum()) == pytest.approx(1.0)
-    assert bool((weights >= 0).all())
-    # What is positive is scaled by one number (and may then vanish), the rest is 0.
-    total = math.fsum(c for c in coefficients if c > 0.0)
-    by_hand = [c / total if c > 0.0 else 0.0 for c in coefficients]
-    assert weights.tolist() == pytest.approx(by_hand, rel=1e-12, abs=1e-300)
 
 
 def by_hand(engine: MixtureEngine, weights: list[float], context: str, continuation: str) -> float:

@@ -26,10 +26,8 @@ from search_helpers import (
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching.decide import make_plan
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 
 @pytest.fixture(scope="module")
@@ -85,29 +83,6 @@ def test_a_pool_has_a_base_where_its_members_share_one(
 ) -> None:
     pool = prepare(small_token(mixed[:count], task, tmp_path / "run")).pool
     assert bool(pool.base_name) == shared
-
-
-@pytest.mark.parametrize(("scoring", "free"), [("likelihood", True), ("generate", False)])
-def test_a_mixture_is_priced_at_nothing_where_its_members_are_known(
-    scoring: str, free: bool, mixed: list[Path], task: Path, tmp_path: Path
-) -> None:
-    plan = make_plan(small_token(mixed, task, tmp_path / "run", scoring=scoring))
-    assert plan.passes["experts"] == len(mixed) * 12
-    assert (plan.passes["mixtures"] == 0) == free
-
-
-def test_the_first_particles_are_the_members_by_themselves(
-    done: Path, mixed: list[Path], tiny_base: Path, task: Path
-) -> None:
-    """As `swarm-llm eval` scores each of them on dev."""
-    first = [row.value for row in Run(done).rows[:4]]
-    own = [(str(tiny_base), str(path)) for path in mixed[:2]] + [
-        (str(path), None) for path in mixed[2:]
-    ]
-    found = [
-        evaluate_model(base, expert, str(task), "dev", scoring="likelihood") for base, expert in own
-    ]
-    assert first == [one.score.value for one in found]
 
 
 def test_no_report_says_that_a_weight_of_a_model_subtracts(done: Path) -> None:

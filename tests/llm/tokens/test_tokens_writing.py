@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -21,7 +20,6 @@ from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
 from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.sampled import sampled_pieces
-from pyswarmopt_llm.tokens.vocabulary import token_bytes
 
 USERS = ["the one", "on and on", "another question of some length?"]
 
@@ -173,39 +171,6 @@ def test_sampled_texts_have_the_mixture_s_probabilities() -> None:
     assert counts.keys() <= expected.keys()
     observed = [counts[text] for text in expected]
     assert chisquare(observed, [20_000 * p for p in expected.values()]).pvalue > 0.001
-
-
-def test_a_sampled_mixture_runs_one_member_a_token_and_reads_what_it_missed() -> None:
-    """Each token against a plain forward pass of a member over everything so far."""
-    members = [member(byte_level(), "llama"), member(byte_level(), "gpt2", 1)]
-    passes: list[int] = []
-    for one in members:
-        one.model.register_forward_hook(lambda *_: passes.append(1))
-    engine = MixtureEngine({"a": members[0], "b": members[1]}, "sampled", seed=3)
-    engine.load(Patch(mixture=(0.5, 0.5)))
-    engine.generate(USERS[:1], 1)  # how a member has to be run is tried once
-    passes.clear()
-    (text,) = engine.generate(USERS[:1], 12)
-    assert len(passes) <= 12 and text == engine.generate(USERS[:1], 12)[0]
-    draws = random.Random(f"3 {USERS[0]}")
-    texts = token_bytes(members[0].tokenizer)
-    order = sorted((t, i) for i, t in enumerate(texts) if t and i not in members[0].stops())
-    ids: list[int] = []
-    for _ in range(12):
-        (turn,) = draws.choices(range(2), [0.5, 0.5])
-        one = members[turn]
-        prompt = one.encode_prompt(one.chat(USERS[0]))
-        shares = naive_logprobs(one.model, [*prompt, *ids])[-1].double().exp()
-        within = np.cumsum([float(shares[i]) for _, i in order])
-        total = within[-1] + sum(float(shares[i]) for i in members[0].stops())
-        place = int(np.searchsorted(within, draws.random() * total, side="right"))
-        if place == len(order):
-            break
-        ids.append(order[place][1])
-    assert text == b"".join(texts[i] or b"" for i in ids).decode(errors="replace")
-    engine.load(Patch(mixture=(1.5, -0.5)))
-    with pytest.raises(UserError, match="one is negative"):
-        engine.generate(USERS[:1], 2)
 
 
 def test_auto_is_exact_where_it_can_be() -> None:

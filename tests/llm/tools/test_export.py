@@ -350,38 +350,6 @@ def test_the_change_of_shared_weights_is_counted_as_lost_and_named(
     assert {"lm_head.weight", "model.embed_tokens.weight"} & {*loss.left_out}
 
 
-def test_a_base_of_several_dtypes_is_no_change(exact_base: Path, tmp_path: Path) -> None:
-    """Matrices in bfloat16 beside norms in float32, which are rounded on loading."""
-
-    def mixed(tensors: dict[str, torch.Tensor]) -> None:
-        for name, value in tensors.items():
-            tensors[name] = value.float() * 1.001 if "norm" in name else value.bfloat16()
-
-    base = changed_copy(exact_base, tmp_path / "mixed", mixed)
-    adapter = other_kind(base, tmp_path / "adapter", KINDS["dora"])
-    loss = export_model(str(adapter), tmp_path / "out", "peft", base=str(base), rank=32).loss
-    assert loss is not None and loss.left_out == () and loss.whole < 1e-5
-
-
-def test_biases_of_layers_without_one_are_counted_as_lost(exact_base: Path, tmp_path: Path) -> None:
-    config = peft.LoraConfig(**LORA, lora_bias=True)
-    adapter = other_kind(exact_base, tmp_path / "adapter", config)
-    tensors = safetensors.torch.load_file(adapter / "adapter_model.safetensors")
-    scale = config.lora_alpha / config.r
-    biases = {name: scale * value for name, value in tensors.items() if name.endswith(".bias")}
-    weights = [
-        scale
-        * tensors[name.replace(".bias", ".weight")]
-        @ tensors[name.replace("_B.bias", "_A.weight")]
-        for name in biases
-    ]
-    lost, kept = (sum(float(x.square().sum()) for x in xs) for xs in (biases.values(), weights))
-    loss = export_model(str(adapter), tmp_path / "flat", "peft", base=str(exact_base), rank=3).loss
-    assert loss is not None and loss.whole == pytest.approx((lost / (lost + kept)) ** 0.5, rel=1e-3)
-    named = {name.removeprefix(PREFIX).replace(".lora_B", "") for name in biases}
-    assert named == {*loss.left_out}
-
-
 def test_what_has_no_place_in_the_base_is_refused_by_name(
     tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
