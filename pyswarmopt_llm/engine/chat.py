@@ -4,11 +4,13 @@ sandbox; and an engine's tokenizer.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 TOKENS = 2**23  # tokens of texts that an engine keeps, of 36 bytes each
 _LONGEST = 10_000_000  # characters
 DAY = "2024-07-26"  # default day for templates such as Llama 3's that name the day
+_TODAY = re.compile(r"strftime_now\(\s*(['\"])(?P<form>.*?)\1\s*\)")
 _DAYS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # tokenizer -> today in its template
 _TAKEN: dict[tuple[str, int], bool] = {}  # template, turn of `_TRIAL` -> whether it renders that
 
@@ -90,19 +93,27 @@ def rendered(tokenizer: Any, messages: Turns, **options: Any) -> str:
 
 
 def _render(tokenizer: Any, template: str, turns: Turns, **variables: Any) -> str:
-    """Turns in a template, which takes a fixed day for today's."""
+    """Turns in a template, in which a fixed day stands for today."""
     if "strftime_now" in template and tokenizer not in _DAYS:
         _DAYS[tokenizer] = DAY
         log.warning("the chat template names today: without a run that is %s", DAY)
-    noon = datetime.fromisoformat(f"{_DAYS.get(tokenizer, DAY)}T12:00:00")
+    dated = on_day(template, _DAYS.get(tokenizer, DAY))
     text: str = tokenizer.apply_chat_template(
-        list(turns),
-        chat_template=template,
-        tokenize=False,
-        strftime_now=noon.strftime,
-        **variables,
+        list(turns), chat_template=dated, tokenize=False, **variables
     )
     return text
+
+
+@lru_cache
+def on_day(template: str, day: str) -> str:
+    """A chat template with a day, in ISO format, in place of its calls for today.
+
+    Example:
+        >>> on_day("{{ strftime_now('%d %b %Y') }}", "2026-11-03")
+        '{{ "03 Nov 2026" }}'
+    """
+    noon = datetime.fromisoformat(f"{day}T12:00:00")
+    return _TODAY.sub(lambda call: json.dumps(noon.strftime(call["form"])), template)
 
 
 def _takes(tokenizer: Any, template: str, turn: int) -> bool:

@@ -36,10 +36,11 @@ ASIDE = {
         "published.judge",
         "published.nlgraph",
     },
-    "scores.metrics.external.objectives": {"published.lm_eval"},
+    "scores.metrics.objectives": {"published.lm_eval"},
     "scores.tasks.load": {"published.builtin", "published.datasets"},
     "searching.find": {"servers.workers.pool"},
     "searching.training.examples": {"published.builtin"},
+    "searching.use.evaluate": {"published.lm_eval"},
     "searching.use.opening": {"tokens.space"},
 }
 
