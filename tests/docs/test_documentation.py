@@ -251,16 +251,19 @@ HELP = {"--help", "--help-all"}
 
 def options_of(app: typer.Typer) -> dict[str, set[str]]:
     group: Any = typer.main.get_command(app)
+    context = group.context_class(group)
+    commands = {name: group.get_command(context, name) for name in group.list_commands(context)}
     return {
         name: {
             option for param in command.params for option in (*param.opts, *param.secondary_opts)
         }
-        for name, command in group.commands.items()
+        for name, command in commands.items()
     } | {"": {option for param in group.params for option in param.opts} | HELP}
 
 
 OPTIONS = {"swarm-llm": options_of(swarm_llm_app), "pyswarmopt": options_of(pyswarmopt_app)}
-OTHERS = {"--lora", "--no-deps", "--quick", "--torch-backend"}  # llama.cpp's, pip's, uv's
+# of llama.cpp, vLLM, pip and uv
+OTHERS = {"--lora", "--max-lora-rank", "--no-deps", "--quick", "--torch-backend"}
 
 
 @cache
