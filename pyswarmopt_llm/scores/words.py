@@ -6,6 +6,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+_RULE = (
+    "case and punctuation around words are ignored, signs, decimal points and C++ count; "
+    "evaluate:squad has SQuAD's rule"
+)
+RULES = {"exact-match": _RULE, "f1": _RULE}  # metric -> what stands beside its score
 _DASHES = re.compile(r"[\u2010-\u2013\ufe63\uff0d](?=\.?\d)|\u2212")
 _QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
 _MEANT = "%#@&/\\_"  # punctuation to Unicode, but part of a word: 50%, C#, R&D, __init__

@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.report.against import score_lines
 from pyswarmopt_llm.scores.metrics import text as text_scores
 from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of, metric_specs
 from pyswarmopt_llm.scores.metrics.combine import arithmetic, find_combine, harmonic
 from pyswarmopt_llm.scores.metrics.several import metric_labels
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.words import same_words, words
+from pyswarmopt_llm.searching.use.exam import EvalResult
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)
 
@@ -291,3 +294,10 @@ def test_no_such_metric_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"metric evaluate:.*empty"):
         EvaluateMetric(str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(("metric", "told"), [("exact-match", True), ("f1", True), ("bleu", False)])
+def test_the_rule_of_a_score_stands_beside_it(metric: str, told: bool) -> None:
+    score = score_of([1.0, 0.0])
+    found = EvalResult("quiz", score, (0.1, 0.9), "generate", metric)
+    assert any("signs" in line for line in score_lines(found, "dev")) == told

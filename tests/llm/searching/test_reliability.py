@@ -36,8 +36,6 @@ def copy(finished: Path, tmp_path: Path, here: Path) -> Path:
     return Path("run")
 
 
-
-
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
