@@ -60,16 +60,6 @@ def test_every_evaluated_point_can_be_kept(tmp_path):
     assert np.allclose(values, [both(x) for x in points])
 
 
-def test_the_record_goes_on_from_a_checkpoint(tmp_path):
-    options = {"max_evals": 90, "seed": 0}
-    whole = pso.minimize_multi(both, BOX, **options)
-    path = tmp_path / "front.npz"
-    pso.minimize_multi(both, BOX, **options, checkpoint=path, callback=lambda r: r.nfev >= 40)
-    r = pso.minimize_multi(both, BOX, **options, checkpoint=path)
-    assert r.evaluated()[0].tolist() == whole.evaluated()[0].tolist()
-    assert r.fun.tolist() == whole.fun.tolist()
-
-
 def test_time_ends_a_search_and_a_call():
     def slow(x):
         time.sleep(0.02 if x[0] < 4 else 30)

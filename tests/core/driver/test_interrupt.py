@@ -85,21 +85,6 @@ def test_a_noisy_search_goes_on_with_the_draws_of_each_point(tmp_path):
     assert same_result(resumed, pso.minimize(Drawn(), **arguments))
 
 
-def test_a_front_is_given_back_and_goes_on(tmp_path):
-    def front(x):
-        return x[0] ** 2, (x[0] - 2) ** 2
-
-    arguments = {"population": 10, "max_evals": 100, "seed": 1, "checkpoint": tmp_path / "c.npz"}
-    r = pso.minimize_multi(Fails(front, 55, KeyboardInterrupt), BOX, 2, **arguments)
-    dim = len(BOX)
-    whole_batches = 2 * dim + 1 + 10 * ((54 - 2 * dim - 1) // 10)  # the design, then ten at a time
-    assert (r.success, r.message, r.nfev) == (False, "interrupted", whole_batches) and len(r.x)
-    resumed, whole = (
-        pso.minimize_multi(front, BOX, 2, **{**arguments, **k}) for k in ({}, {"checkpoint": None})
-    )
-    assert np.array_equal(resumed.fun, whole.fun) and resumed.success
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
 def test_workers_that_are_processes_are_not_waited_for(tmp_path):

@@ -63,12 +63,6 @@ def test_all_labels_are_equally_likely_at_first(kind):
 # --- starts ---
 
 
-def test_start_from_a_result():
-    first = pso.minimize(bowl, BOX, max_evals=400, seed=0)
-    second = pso.minimize(bowl, BOX, max_evals=40, seed=1, x0=first)
-    assert second.history[0].best <= first.fun and second.fun <= first.fun
-
-
 # --- wrapped functions ---
 
 

@@ -121,15 +121,6 @@ def test_the_tolerance_of_equalities_is_an_argument():
         pso.minimize(bowl, BOX, equality_tolerance=-1)
 
 
-def test_a_front_has_a_status_and_failures():
-    def both(x):
-        return fragile(x), float(np.abs(x - 2).sum())
-
-    front = pso.minimize_multi(both, BOX, max_evals=200, population=20, seed=0, on_error="worst")
-    assert front.status == "budget"
-    assert sum(front.failures.values()) > 0
-
-
 @pytest.mark.parametrize("max_evals", [1, 2, 3, 60])
 @pytest.mark.parametrize("recipe", [None, "constriction"])
 def test_every_call_of_a_function_of_many_points_counts(max_evals, recipe):
