@@ -101,7 +101,8 @@ class Judge:
         self._coding = problem.coding
         self._by_amounts = by_amounts
         self._returned = problem.constraints.returned
-        self._calls_all = by_amounts or self._returned or not problem.constraints
+        self._drafts = bool(problem.constraints) and not self._returned  # constraints are functions
+        self._calls_all = by_amounts or not self._drafts
         self.calls = evaluator.calls
         self.best = Evaluated(self._best_position(), math.inf, math.inf)
         self._rank = self.best.rank
@@ -110,7 +111,7 @@ class Judge:
 
     def draft(self, x: Floats) -> Evaluated:
         """A point, (D,), before its call, with its constraints unless `fun` returns them."""
-        if self._returned or not self._constraints:
+        if not self._drafts:
             return Evaluated(x)
         amounts, slack = self._constraints.outside(x)
         violation = float(np.maximum(amounts - slack, 0.0).sum())
@@ -140,8 +141,8 @@ class Judge:
         for i, value in zip(rows, values, strict=True):
             judged[i] = self.read(judged[i], value)
         self._evaluator.skipped += len(points) - len(rows)
-        broken = any(each.violation > 0 for each in judged)
-        if error is not None and broken and self._by_amounts and not self._returned:
+        unkept = self._by_amounts and not self._returned
+        if error is not None and unkept and any(each.violation > 0 for each in judged):
             error.add_note(
                 "fun may have been called where a constraint is broken; "
                 "NonlinearConstraint(g, -inf, 0, keep_feasible=True) keeps it from there"
