@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.table import ExpertRow
 
 DEFAULT = "delta"  # space of the default search
-_ENDLESS = 10_000  # columns of a screen that needs no folded cells
 WORDS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype")  # columns of the table
 
 
@@ -123,19 +120,9 @@ def folder_of(experts: Sequence[str]) -> Path | None:
 
 
 def _show(report: PreflightReport, rows: Sequence[ExpertRow], errors: dict[str, int]) -> None:
-    """Print common properties of the experts, the rest as a table (or paragraphs if it does not
-    fit), the problems, and the spaces, each with its own problems.
-    """
+    """Print the experts as a table, the problems, and the spaces, each with its own problems."""
     console = open_console()
-    common, columns = differing(rows)
-    table = _table(columns)
-    echo(common)
-    unbound = console.options.update(max_width=_ENDLESS)
-    if console.measure(table, options=unbound).maximum <= console.width:
-        console.print(table)
-    else:
-        for line in paragraphs(columns, console.width):
-            echo(line)
+    console.print(_table(rows))
     everywhere = [each for each in report.problems if DEFAULT in each.spaces]
     for problem in everywhere:
         echo(with_flags(f"{problem.severity}: {problem}"))
@@ -147,48 +134,14 @@ def _show(report: PreflightReport, rows: Sequence[ExpertRow], errors: dict[str, 
                 echo(with_flags(f"  {problem}"))
 
 
-def differing(rows: Sequence[ExpertRow]) -> tuple[str, dict[str, list[str]]]:
-    """The experts' common properties in one line, and the columns in which they differ."""
-    columns = {
-        **{name: [getattr(row, name) for row in rows] for name in WORDS},
-        "parameters": [f"{row.parameters:,}" if row.parameters else "-" for row in rows],
-        "MB": [f"{row.bytes / 1e6:.1f}" if row.bytes else "-" for row in rows],
-    }
-    several = len(rows) > 1
-    shared = [name for name in [*columns][1:] if several and len({*columns[name]}) == 1]
-    common = ", ".join(f"{name} {columns[name][0]}" for name in shared)
-    experts = counted(len(rows), "expert")
-    kept = {name: cells for name, cells in columns.items() if name not in shared}
-    return f"{experts}, all with {common}" if shared else experts, kept
-
-
-def _table(columns: Mapping[str, Sequence[str]]) -> Table:
-    """The columns as a table."""
+def _table(rows: Sequence[ExpertRow]) -> Table:
+    """The experts as a table; cells are folded on a narrow screen."""
     table = Table()
-    for name in columns:
-        table.add_column(name, overflow="fold", justify="left" if name in WORDS else "right")
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*map(escape, cells))
+    for name in WORDS:
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "MB"):
+        table.add_column(name, overflow="fold", justify="right")
+    for row in rows:
+        sizes = (f"{row.parameters:,}", f"{row.bytes / 1e6:.1f}")
+        table.add_row(*(escape(getattr(row, name)) for name in WORDS), *sizes)
     return table
-
-
-def paragraphs(columns: Mapping[str, Sequence[str]], width: int) -> Iterator[str]:
-    """The table for a narrow screen: each expert, with its properties indented below.
-
-    Example:
-        >>> print(*paragraphs({"expert": ["shop"], "rank": ["4"], "norm": ["-"]}, 80), sep="\\n")
-        shop
-          rank 4
-    """
-    for name, *cells in zip(*columns.values(), strict=True):
-        yield name
-        known = [pair for pair in zip([*columns][1:], cells, strict=True) if pair[1] != "-"]
-        text = "; ".join(f"{heading} {cell}" for heading, cell in known) or "cannot be read"
-        yield from textwrap.wrap(
-            text,
-            width,
-            initial_indent="  ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )

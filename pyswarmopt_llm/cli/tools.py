@@ -13,16 +13,14 @@ from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Again, Json
-from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written, print_either
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.cli.running import interruptible, nothing_written, print_either
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.report.phrases import one_line, score_text, signed
-from pyswarmopt_llm.searching.use.config import EvalConfig
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.scoring.result import Result
+    pass
 
 
 def analyse(
@@ -128,7 +126,7 @@ def export(
     record |= {"left_out": done.loss.left_out if done.loss else ()}
     lines = [*_written(done, out, rank_in_words(rank))]
     if form == "peft" and base is None:
-        lines += _scored_again(source.rstrip("/"), out, rank is not None, record, as_json)
+        lines.append(_scoring(source.rstrip("/"), out))
     if done.chooses:
         lines.append("It selects among answer choices by probability, which a chat cannot do.")
     lines += (
@@ -137,47 +135,18 @@ def export(
     print_either(record, lines, as_json)
 
 
-def _scored_again(
-    run: str, out: str, smaller: bool, record: dict[str, Any], quiet: bool
-) -> Iterator[str]:
-    """The score of a run's result before and after shrinking it, also added to `record`; or the
-    command for it, if scoring fails now.
+def _scoring(run: str, out: str) -> str:
+    """The command that compares a copy with a run's result; it names a metric that `eval` does not
+    take from the run: one of several, or code.
     """
     from pyswarmopt_llm.searching.scoring.result import read_result
 
+    words = ["swarm-llm", "eval", "--run", run, "--adapter", out, "--against", f"{run}/best"]
     result = read_result(user_path(run))
-    words = ["swarm-llm", "eval", "--run", run, "--adapter", out, *_metric_of(result)]
-    if not smaller:
-        yield _to("score it again", *words)
-        return
-    from pyswarmopt_llm.report.against import between
-    from pyswarmopt_llm.searching.use.against import evaluate_against
-    from pyswarmopt_llm.searching.use.from_run import with_run
-
-    best = f"{run}/best"
-    split = "dev" if result is None or result.best.test is None else "test"
-    try:
-        config = with_run(EvalConfig(run=run, adapter=out, against=best, split=split))
-        with items_bar(quiet) as on_items:
-            found = evaluate_against(config, on_items)
-    except UserError as error:
-        yield f"Not scored before and after: {with_flags(error.text)}"
-        yield _to("score it before and after", *words, "--against", best)
-        return
-    after, before = (result.score.value for result in found.results)
-    record["scores"] = {"before": before, "after": after, "paired": found.paired.record()}
-    names = ("the copy", "the original")
-    yield f"Score before {before:.3f}, after {after:.3f} on {found.paired.n} {split} examples"
-    yield between(names, (after, before), found.paired, split).sentence
-
-
-def _metric_of(result: Result | None) -> list[str]:
-    """The option for a metric that `eval` does not take from the run: one of several metrics, or
-    code.
-    """
     metrics = [] if result is None else [each.metric for each in result.objectives.values()]
-    ask = len(set(metrics)) > 1 or any(is_own("metric", metric) for metric in metrics)
-    return ["--metric", metrics[0]] if ask else []
+    if len(set(metrics)) > 1 or any(is_own("metric", metric) for metric in metrics):
+        words += ["--metric", metrics[0]]
+    return _to("compare it with the original", *words)
 
 
 def _written(done: Any, out: str, rank: str) -> Iterator[str]:

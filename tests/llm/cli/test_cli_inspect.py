@@ -26,7 +26,7 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     # 2 layers; A is (4, in), B is (out, 4); hidden 32, q and o 32 x 32, k and v 16 x 32.
     parameters = 2 * (2 * (4 * 32 + 32 * 4) + 2 * (4 * 32 + 16 * 4))
     lines = out.splitlines()
-    assert lines[0].startswith("3 experts, all") and f"parameters {parameters:,}" in lines[0]
+    assert sum(f" {parameters:,} " in line for line in lines) == 3
     assert [line.split()[1] for line in lines if line.startswith("│")] == ["ant", "bee", "cat"]
     assert "--space factor: these experts can" in out
     assert "--space delta: these experts can" in out
@@ -36,7 +36,7 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     assert f"--experts {tiny_experts[0].parent}/* " in last
 
 
-def test_a_narrow_screen_shows_a_paragraph_each_and_factor_alone_is_no_error(
+def test_a_narrow_screen_folds_the_table_and_factor_alone_is_no_error(
     tiny_experts: list[Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -51,11 +51,8 @@ def test_a_narrow_screen_shows_a_paragraph_each_and_factor_alone_is_no_error(
     assert exit_code("inspect", tiny_experts[0], loud, broken) == 2
     out = capsys.readouterr().out
     lines = out.splitlines()
-    assert max(len(line) for line in lines[: lines.index("broken")]) <= 80 and "┃" not in out
-    told = lines[lines.index("bee") + 1 : lines.index("broken")]
-    assert "alpha 16;" in " ".join(" ".join(told).split())  # the path of the base decides on lines
-    assert all(line.startswith("  ") for line in told)
-    assert lines[lines.index("broken") + 1] == "  cannot be read"
+    table = [line for line in lines if line.startswith(("┃", "│"))]
+    assert table and max(map(len, table)) <= 80
     assert [line for line in lines if line.startswith("error: ") and "broken" not in line] == []
     about = lines[lines.index("--space factor: blocked") + 1]
     assert about.startswith("  bee: has rank 4")
