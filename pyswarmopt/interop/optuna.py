@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from pyswarmopt.driver.problem.space import Space, integer, log, ordered
 
 LATEST = 5  # trials that must agree on a parameter before it is searched
 COMPLETE = (TrialState.COMPLETE,)
+# optuna calls a sampler from all `n_jobs` threads; a lock inside it could not be pickled
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class SwarmSampler(BaseSampler):
@@ -69,13 +72,14 @@ class SwarmSampler(BaseSampler):
         if not search_space:
             return {}
         searched = study.study_name, search_space
-        if searched != self._searched:
-            self._restart(study, search_space)
-            self._searched = searched
-        asked = self._search.ask()
-        if asked is None or asked.params is None:
-            return {}
-        self._pending[trial.number] = asked
+        with _ONE_AT_A_TIME:
+            if searched != self._searched:
+                self._restart(study, search_space)
+                self._searched = searched
+            asked = self._search.ask()
+            if asked is None or asked.params is None:
+                return {}
+            self._pending[trial.number] = asked
         return asked.params
 
     def _restart(self, study: Study, search_space: dict[str, BaseDistribution]) -> None:
@@ -101,9 +105,10 @@ class SwarmSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
         """Tell the search the trial's value."""
-        asked = self._pending.pop(trial.number, None)
-        if asked is not None:
-            self._search.tell(asked, values[0] if values else None)
+        with _ONE_AT_A_TIME:
+            asked = self._pending.pop(trial.number, None)
+            if asked is not None:
+                self._search.tell(asked, values[0] if values else None)
 
 
 def _parameter(distribution: BaseDistribution) -> Any:

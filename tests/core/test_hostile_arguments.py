@@ -84,3 +84,9 @@ def test_what_is_no_number_is_refused_by_tell(value):
     swarm = pso.Swarm(bounds=[(0, 1)], population=1)
     with pytest.raises(ValueError):
         swarm.tell(swarm.ask(), [value])
+
+
+@pytest.mark.parametrize("given", [{"inertia": -0.1}, {"randomness": "some"}, {"compat": "code"}])
+def test_a_coefficient_or_mode_that_model_swarms_does_not_have_is_refused(given):
+    with pytest.raises(ValueError, match=next(iter(given))):
+        pso.recipes.model_swarms(**given)
