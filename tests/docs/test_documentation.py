@@ -263,7 +263,7 @@ def options_of(app: typer.Typer) -> dict[str, set[str]]:
 
 OPTIONS = {"swarm-llm": options_of(swarm_llm_app), "pyswarmopt": options_of(pyswarmopt_app)}
 # of llama.cpp, vLLM, pip and uv
-OTHERS = {"--lora", "--max-lora-rank", "--no-deps", "--quick", "--torch-backend"}
+OTHERS = {"--jinja", "--lora", "--max-lora-rank", "--no-deps", "--quick", "--torch-backend"}
 
 
 @cache
