@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -54,7 +56,6 @@ AGAIN = 1.0  # seconds; a second Ctrl-C within them ends the program, not only i
 BAR = 20  # characters in the progress bar
 UNASKED = -1  # particle number of an unrequested point
 LINES = 10  # of progress in a file, which does not go back to the start of its line
-_interrupted = {"at": -math.inf}  # by `time.monotonic`, the latest Ctrl-C
 
 
 class Search:
@@ -179,6 +180,7 @@ class Search:
 
     def run(self) -> Any:
         """Search until there is a reason to stop, Ctrl-C included; the result."""
+        interrupts = Interrupts()
         try:
             if self._checkpoint is not None and os.path.lexists(self._checkpoint.path):
                 self.load(self._checkpoint.path)
@@ -186,13 +188,12 @@ class Search:
             return self._run()
         except KeyboardInterrupt:
             self._show_progress(end="\n")
-            now = time.monotonic()
-            if now - _interrupted["at"] < AGAIN:
+            if interrupts.again:
                 raise
-            _interrupted["at"] = now
             self.evaluator.calls = self._judge.calls
             return self._result({INTERRUPTED: 1.0})
         finally:
+            interrupts.close()
             if self._checkpoint is not None:
                 self._checkpoint.flush()
 
@@ -501,6 +502,35 @@ class Search:
         elif math.isfinite(self._judge.value) and not self._judge.noisy:
             again = np.ravel(self.evaluator.recheck(best.x))[0]
             check_value(path, self._judge.value, again, self._history.first_value())
+
+
+class Interrupts:
+    """Notes the times of Ctrl-C during a search in the main thread, unless the program has a handler
+    of its own.
+
+    Attributes:
+        again: whether the latest came within `AGAIN` after the one before, of any search.
+    """
+
+    latest: ClassVar[float] = -math.inf  # by `time.monotonic`
+
+    def __init__(self) -> None:
+        self.again = False
+        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        self._handles = usual and threading.current_thread() is threading.main_thread()
+        if self._handles:
+            signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: Any) -> None:
+        now = time.monotonic()
+        self.again = now - Interrupts.latest < AGAIN
+        Interrupts.latest = now
+        raise KeyboardInterrupt
+
+    def close(self) -> None:
+        """Put the usual handler back."""
+        if self._handles:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _log(result: Result) -> None:

@@ -169,7 +169,7 @@ def test_a_front_is_drawn_over_the_evaluated_points() -> None:
     def fun(x):
         return [x[0] ** 2, (x[0] - 2) ** 2]
 
-    result = pso.minimize_multi(fun, [(-9, 9)], max_evals=60, seed=1, history="particles")
+    result = pso.minimize_multi(fun, [(-9, 9)], max_evals=60, seed=1)
     evaluated, front = pso.plot.front(result, objectives=(1, 0)).lines
     np.testing.assert_array_equal(front.get_xydata(), result.fun[:, ::-1])
     assert len(evaluated.get_xdata()) == len(result.evaluated()[1])
