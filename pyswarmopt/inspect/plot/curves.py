@@ -93,7 +93,7 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
 def front(
     result: MultiResult, ax: Axes | None = None, objectives: tuple[int, int] = (0, 1)
 ) -> Axes:
-    """The front of a search with several objectives, over all evaluated points if they were kept.
+    """The front of a search with several objectives, over all evaluated points.
 
     Args:
         result: result of `pyswarmopt.minimize_multi`.
@@ -114,11 +114,8 @@ def front(
     """
     i, j = objectives
     ax = axes_or_new(ax)
-    try:
-        values = result.evaluated()[1]
-        ax.plot(values[:, i], values[:, j], ".", color="0.8", label="evaluated", zorder=1)
-    except ValueError:  # they were not kept
-        pass
+    values = result.evaluated()[1]
+    ax.plot(values[:, i], values[:, j], ".", color="0.8", label="evaluated", zorder=1)
     ax.plot(result.fun[:, i], result.fun[:, j], "o", color="#2560c9", label="front")
     ax.set(xlabel=f"objective {i}", ylabel=f"objective {j}")
     ax.legend(frameon=False)
