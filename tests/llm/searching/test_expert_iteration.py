@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from search_helpers import (
     Json,
     MakeSearch,
@@ -46,17 +45,8 @@ from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.training import trainer
 from pyswarmopt_llm.searching.written import expert_iteration, reply_log
-from pyswarmopt_llm.searching.written.expert_iteration import complementary
-from pyswarmopt_llm.searching.written.replies import storable, warnings_about
-from pyswarmopt_llm.searching.written.reply_log import (
-    Answerer,
-    Reply,
-    ReplyLog,
-    best_reply,
-    gains,
-    weights,
-)
-from pyswarmopt_llm.searching.written.samples import TEACHERS
+from pyswarmopt_llm.searching.written.replies import storable
+from pyswarmopt_llm.searching.written.reply_log import Answerer, Reply, ReplyLog, best_reply
 from pyswarmopt_llm.tools.analyse import without_experts
 
 DEV, SAMPLES = 10, 8
@@ -166,13 +156,6 @@ def test_the_best_reply_to_a_prompt_is_kept(
     assert (None if best is None else best.text) == expected
 
 
-def test_no_reply_counts_twenty_times_as_much_as_the_mean_one() -> None:
-    values = [0.0] * 99 + [1.0]  # the last is 9.9 standard deviations above the mean
-    low = math.exp(-1 / math.sqrt(99))
-    assert weights(values)[-1] / weights(values)[0] == pytest.approx(20 / low)
-    assert weights([0.1] * 7) == [1.0] * 7 and weights([3.0]) == [1.0] and weights([]) == []
-
-
 def test_a_reply_that_was_cut_off_is_trained_on_without_an_end(config: SearchConfig) -> None:
     """It went on: an end there would teach the model to stop in the middle."""
     engine, (utility,) = opened(config)
@@ -224,14 +207,6 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
     again.sampled("start", Answerer(Patch()), 2)
     assert engine.tokens_fed == before + 2 * of_one
     assert alone.tokens == again.tokens == log.tokens
-
-
-def test_a_gain_is_more_than_a_standard_error_of_the_differences() -> None:
-    """Differences 0, 0, 0, 4: mean 1, standard deviation 2, standard error 1."""
-    before = [Reply("", value) for value in (1.0, 2.0, 3.0, 4.0)]
-    after = [Reply("", value) for value in (1.0, 2.0, 3.0, 8.0)]
-    assert not gains(before, after)
-    assert gains(before, [Reply("", 2.0), *after[1:]])  # 1, 0, 0, 4: mean 1.25, standard error .946
 
 
 @dataclass(frozen=True)
@@ -462,20 +437,6 @@ def test_a_run_that_was_stopped_between_two_files_ends_as_one_that_was_not(
     assert without_seconds(run) == without_seconds(whole)
 
 
-@pytest.mark.parametrize(("gaining", "rounds"), [(True, 3), (False, 2)])
-def test_rounds_go_on_while_dev_gains_up_to_a_number(
-    unfinished: SearchConfig, monkeypatch: pytest.MonkeyPatch, gaining: bool, rounds: int
-) -> None:
-    """The last that has to be there is made again."""
-    monkeypatch.setattr(expert_iteration, "ROUNDS", 3)
-    monkeypatch.setattr(expert_iteration, "gains", lambda before, after: gaining)
-    without_rounds(unfinished, f"*round-[{rounds}-9]")
-    resume(unfinished.out)
-    trained = {place.name for place in train_folder(unfinished).iterdir()}
-    expected = {f"{start}round-{k}" for start in ("", "base-") for k in range(1, rounds + 1)}
-    assert trained == expected
-
-
 def test_rounds_end_with_the_time(
     config: SearchConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -530,48 +491,6 @@ def test_without_replies_that_are_better_nothing_is_trained(config: SearchConfig
 # Replies that cheat the score
 
 
-def shown(**replies: list[str]) -> dict[str, Any]:
-    """A task of ``replies.json``: model -> its replies."""
-    rows: list[dict[str, Any]] = []
-    for texts in zip(*replies.values(), strict=True):
-        each = [
-            {"model": model, "text": text, "value": 0.5}
-            for model, text in zip(replies, texts, strict=True)
-        ]
-        rows.append({"prompt": "Why?", "replies": each})
-    return {"task": "wishes", "prompts": rows}
-
-
-SENSE = "When it comes to brainstorming an essay, several methods are effective: talk to a friend."
-AGAIN = "KeyNot" * 80
-
-
-def test_a_result_that_repeats_itself_where_no_other_model_does_is_said() -> None:
-    (line,) = warnings_about([shown(base=[SENSE] * 5, result=[AGAIN, AGAIN, SENSE, AGAIN, SENSE])])
-    assert line.startswith("wishes: the result's replies")
-    assert (
-        warnings_about([shown(base=[SENSE] * 5, result=[AGAIN, AGAIN, SENSE, SENSE, SENSE])]) == []
-    )
-    assert warnings_about([shown(base=[AGAIN] * 5, result=[AGAIN] * 5)]) == []
-    assert warnings_about([shown(base=[SENSE] * 5, result=["No. " * 9] * 5)]) == []  # short
-    assert warnings_about([shown(base=[SENSE], best=[AGAIN], result=[SENSE])]) == []
-
-
 def row(number: int, items: Mapping[str, Packed], bounds: list[float] | None = None) -> Row:
     coefficients, scored = [float(number), 0.5], sum(map(len, items.values()))
     return Row("search", 0, number, str(number), coefficients, 0.0, scored, 0.1, items, bounds)
-
-
-def numbers(
-    rows: Sequence[Row], chosen: int, tasks: Sequence[str] = ("t",), count: int = TEACHERS
-) -> list[int]:
-    position = torch.tensor([float(chosen), 0.5], dtype=torch.float64)
-    return [int(teacher[0]) for teacher in complementary(rows, position, tasks, count)]
-
-
-def test_each_adds_most_to_those_before() -> None:
-    answers = ["11110000", "11111000", "00001110", "00000001", "11110000"]
-    rows = [row(number, {"t": items}) for number, items in enumerate(answers)]
-    # Beside 0: 2 has three new ones, then 3 the last one; 1 and 4 have nothing left to add.
-    assert numbers(rows, chosen=0) == [2, 3]
-    assert numbers(rows, chosen=0, count=1) == [2]

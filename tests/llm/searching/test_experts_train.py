@@ -16,9 +16,8 @@ import peft
 import pytest
 import torch
 import torch.nn.functional as F
-from search_helpers import MakeSearch, Shell, questions, write_task
+from search_helpers import MakeSearch, questions, write_task
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.engine.turns import reply_frame, split_chat
@@ -27,11 +26,7 @@ from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.training.examples import (
-    TrainingOptions,
-    load_examples,
-    training_items,
-)
+from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.expert import target_shapes, train_expert
 from pyswarmopt_llm.searching.training.trainer import Lora, choice_loss, warmup_cosine
 
@@ -208,28 +203,6 @@ def test_going_on_from_an_adapter_is_going_on_with_peft(
     assert "trained further from" in (out / "README.md").read_text()
 
 
-def test_rows_that_eval_tests_are_not_learnt_unless_asked_for(
-    base: BaseModel, tmp_path: Path, shell: Shell, here: Path
-) -> None:
-    """Of 12 rows without a split, four are dev as everywhere; an adapter that learnt them all is
-    named where it is tested.
-    """
-    rows = "".join(f"What is {i}?,{'ab'[i % 2]}\n" for i in range(12))
-    Path("tickets.csv").write_text(f"question,answer\n{rows}")
-    dev = {item.question for item in load_task("tickets.csv").dev}
-    examples = load_examples("tickets.csv", None, 0).examples
-    learnt = {example["messages"][0]["content"] for example in examples}
-    assert len(dev) == 4 and learnt == {f"Question: {question}" for question in dev}
-    train = ["train-expert", "--base", base.spec, "--data", "tickets.csv", "--rank", 2]
-    train += ["--epochs", 1, "--threads", 1]
-    assert "4 rows; the rest, 8" in shell(*train, "--out", "a")
-    shell(*train, "--out", "b", "--split", "all", "--quiet")
-    score = ["eval", "--base", base.spec, "--task", "tickets.csv", "--threads", 1]
-    score += ["--metric", "exact-match", "--max-new-tokens", 1]
-    assert "on rows of test, too" not in shell.json(*score, "--adapter", "a")["note"]
-    assert "on all of tickets.csv" in shell.json(*score, "--adapter", "b")["note"]
-
-
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:
     def weights(name: str, seed: int) -> bytes:
         torch.rand(seed + 1)  # the state of the global generator must not matter
@@ -282,25 +255,6 @@ def test_the_files_choose_as_the_adapter_did_that_was_trained(
     assert mean_loss(Patch(low_rank=load_factors(read_adapter(out)))) < 0.7 * mean_loss(Patch())
     card = (out / "README.md").read_text()
     assert "loss of options" in card and "24 training examples" in card
-
-
-def test_builtin_tasks_train_on_their_training_part_only() -> None:
-    items = training_items("builtin:requests-bank:1", 90, seed=5).examples
-    other = training_items("builtin:requests-bank", 90, seed=1).examples
-    assert items == other
-    chats = [*load_examples("builtin:requests-bank", 96, 1).examples]
-    chats += load_examples("builtin:requests-bank", 96, 2).examples
-    trained = {chat["messages"][0]["content"] for chat in chats}
-    assert {f"Question: {item.question}" for item in items} <= trained
-    task = load_task("builtin:requests", dev=192, test=320)
-    assert not {item.question for item in items} & {item.question for item in task.dev + task.test}
-
-
-def test_items_without_answers_are_refused(base: BaseModel, tmp_path: Path) -> None:
-    file = write_task(tmp_path / "words.json", questions(4, 1), questions(2, 2))
-    unanswered = [replace(item, answer=None) for item in load_task(str(file)).dev]
-    with pytest.raises(UserError, match="has a right answer"):
-        on_options(base, unanswered, tmp_path / "a", OPTIONS)
 
 
 def test_a_search_knows_what_an_expert_has_learnt(words_search: MakeSearch, tmp_path: Path) -> None:

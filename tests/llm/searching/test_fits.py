@@ -17,7 +17,7 @@ from search_helpers import MakeSearch, Shell, search_words
 
 import pyswarmopt_llm.engine.memory as memory
 import pyswarmopt_llm.engine.transformers as load
-from pyswarmopt_llm.engine.memory import Sizes, batch_for, copies, decide
+from pyswarmopt_llm.engine.memory import Sizes, copies, decide
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.searching.dry_run import Timed, dry_run_search
 from pyswarmopt_llm.searching.prepare import Job
@@ -165,18 +165,6 @@ def test_auto_adds_at_run_time_where_copies_exceed_what_is_free(
     # What is told stays, and so it is when a run goes on with less memory.
     free(0)
     assert decide(model, "merged", changed, 2048)[0] == {"mix": "merged", "batch_tokens": 2048}
-
-
-def test_batches_stay_on_a_cpu_and_grow_on_a_gpu(
-    tiny_base: Path, free: Callable[[int], None]
-) -> None:
-    free(2**40)
-    engine = load.load_engine(resolve_base(str(tiny_base)), "auto", "cpu", 1)
-    assert (engine.batch_tokens, dict(engine.decided)) == (1024, {})
-    sizes = Sizes.of(engine.model)
-    sixth = sizes.scoring(4096)
-    assert batch_for(sizes, int(sixth / 0.8) + 1) == 4096
-    assert batch_for(sizes, int(sixth / 0.8) - 1) == 2048
 
 
 def test_a_plan_has_the_time_of_the_test_split(

@@ -23,7 +23,6 @@ from pyswarmopt_llm.cli.options import read_config as read_options
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import DEEPEST
 from pyswarmopt_llm.experts.adapter import read_adapter
-from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.published.datasets import read_rows
 from pyswarmopt_llm.report.run import search
@@ -114,16 +113,6 @@ def test_a_hostile_file_is_one_line_that_names_it(
     with not_for_ever(), pytest.raises(UserError) as raised:
         read(path)
     assert path.name in str(raised.value) and len(str(raised.value)) < 500
-
-
-@pytest.mark.parametrize("kind", ["pipe", "device"])
-def test_weights_of_a_base_that_are_no_file_are_not_read(
-    kind: str, tiny_base: Path, tmp_path: Path
-) -> None:
-    base = shutil.copytree(tiny_base, tmp_path / "base")
-    KINDS[kind](base / "more.safetensors")
-    with not_for_ever(20), pytest.raises(UserError, match=r"more\.safetensors: not a"):
-        resolve_base(str(base))
 
 
 # ---------------------------------------------------------------- runs

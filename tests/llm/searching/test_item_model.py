@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.gaussian import Kernel
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.item_model import MarginProcess
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate import Surrogate, harmful
+from pyswarmopt_llm.searching.surrogate import Surrogate
 
 WIGGLY, SMOOTH = Kernel(0.4, 1e-4), Kernel(2.0, 1e-2)
 
@@ -187,34 +187,3 @@ def test_proposals_are_those_of_a_pool_without_it(of: str) -> None:
     asked(smaller)
     smaller.tell(inside, [row(key, seen.value) for key, seen in enumerate(proposer.scored)])
     np.testing.assert_array_equal(asked(proposer)[0, :-1], asked(smaller)[0])
-
-
-@pytest.mark.parametrize("of", ["items", "scores"])
-def test_particles_are_numbered_on_and_proposals_are_one_iteration(of: str) -> None:
-    proposer = Surrogate(
-        of, torch.eye(6, dtype=torch.float64), NAMES, ["t"], harmonic, 3, at_once=2
-    )
-    first = proposer.ask()
-    assert first is not None and (first.iteration, [*first.numbers]) == (0, [*range(6)])
-    proposer.tell(first.positions, [row(key, 0.3) for key in range(6)])
-    later = []
-    while (batch := proposer.ask()) is not None:
-        later += [(batch.iteration, number) for number in batch.numbers]
-        proposer.tell(batch.positions, [row((number, "p"), 0.3) for number in batch.numbers])
-    assert later == [(1, 6), (1, 7), (1, 8)]
-
-
-@pytest.mark.parametrize("of", ["items", "scores"])
-def test_two_candidates_are_too_few_for_a_model(of: str) -> None:
-    proposer = Surrogate(of, torch.eye(2, dtype=torch.float64), NAMES[:2], ["t"], harmonic, 3)
-    proposer.tell(torch.from_numpy(asked(proposer)), [row("a", 0.2), row("b", 0.6)])
-    assert proposer.ask() is None and proposer.stop() == {"proposals": 0}
-    assert proposer.best().x.tolist() == [0.0, 1.0] and proposer.best().value == 0.6
-
-
-def test_nobody_is_left_out_without_a_base_or_after_iterations() -> None:
-    values, errors = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.0]), np.full(6, 0.01)
-    assert harmful(np.eye(6), values, errors) == []
-    moved = np.random.default_rng(1).random((20, 6))
-    everything: list[Any] = [np.stack([*START, *moved]), [*values, 0.5, 0.5, 0.5, *[0.5] * 20]]
-    assert harmful(everything[0], np.array(everything[1]), np.full(29, 0.01)) == []

@@ -4,11 +4,9 @@ evaluations, proposals and budgets.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,7 +29,7 @@ from pyswarmopt_llm.searching.race import Start, begin, draw_shares, eliminated
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import Surrogate
-from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
+from pyswarmopt_llm.searching.swarm import Dropout
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 
@@ -154,19 +152,6 @@ def test_where_one_expert_is_far_ahead_the_others_drop_out_and_nothing_is_propos
         assert [{**row, "seconds": 0} for row in again] == [{**row, "seconds": 0} for row in whole]
 
 
-def test_where_experts_are_close_the_search_is_that_without_a_race(tmp_path: Path) -> None:
-    known = (0.6, 0.6, 0.55)
-    start, raced, scorer, utility = fly(tmp_path / "raced", known)
-    _, plain, all_items, whole = fly(tmp_path / "plain", known, races=False)
-    assert not start.decided and raced.stop() == plain.stop() != {"proposals": 0}
-    assert utility.asked == whole.asked
-    assert raced.best().x.equal(plain.best().x)
-    rows = {row.key: row for row in scorer.rows}
-    assert list(rows) == [row.key for row in all_items.rows]
-    assert all(rows[row.key].items == row.items for row in all_items.rows)
-    assert all(rows[row.key].margins == row.margins for row in all_items.rows)
-
-
 def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -211,29 +196,6 @@ def test_dropped_evaluations_are_as_frequent_as_asked_for_and_spare_the_start() 
     whole = table[1:].all(axis=1)
     assert abs(whole.mean() - 0.3) < 0.04
     assert abs(table[1:][~whole].mean() - 0.2) < 0.01
-
-
-def test_each_particle_is_told_its_own_value_where_others_are_dropped() -> None:
-    """Six particles at 0 to 5, worth their place."""
-    told: list[tuple[list[float], list[bool] | None]] = []
-    optimizer: Any = SimpleNamespace(
-        stop=dict,
-        ask=lambda: torch.arange(6.0)[:, None],
-        tell=lambda positions, values, dropped: told.append((values, dropped)),
-    )
-    proposer, dropout = SwarmProposer(optimizer, Dropout(0.0, 0.5, 0)), Dropout(0.0, 0.5, 0)
-    for iteration in range(6):
-        batch = proposer.ask()
-        assert batch is not None and batch.positions[:, 0].tolist() == list(batch.numbers)
-        rows: Any = [SimpleNamespace(value=float(place)) for place in batch.numbers]
-        proposer.tell(batch.positions, rows)
-        dropped = dropout.dropped(iteration, 6).tolist()
-        assert list(batch.numbers) == [i for i in range(6) if not dropped[i]]
-        values, said = told[iteration]
-        assert values == pytest.approx(
-            [math.nan if dropped[i] else i for i in range(6)], nan_ok=True
-        )
-        assert said == (dropped if any(dropped) else None)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])

@@ -74,16 +74,6 @@ def test_published_procedures_have_their_grid_unless_one_set_of_coefficients_is_
             planned(paper=True, **refused)
 
 
-def test_the_published_search_says_that_a_location_has_two_readings(config: SearchConfig) -> None:
-    """Weights, as the paper's text has it, or factors, as the released code has it."""
-    plain = replace(config, paper=True, max_iter=None)
-    plan = make_plan(plain)
-    assert plan.config.space == "delta" and "space" in plan.why
-    assert "space" not in make_plan(replace(plain, space="factor")).why
-    released = make_plan(replace(plain, paper=False, reference=True))
-    assert released.config.space == "factor" and "space" not in released.why
-
-
 def test_from_65_experts_on_a_race_leaves_those_of_which_mixtures_are_proposed(
     config: SearchConfig,
 ) -> None:
@@ -93,18 +83,6 @@ def test_from_65_experts_on_a_race_leaves_those_of_which_mixtures_are_proposed(
     assert [plan.evaluations for plan in plans] == [73, 74, 209]
     assert {plan.config.method for plan in plans} == {"items"}
     assert ["race" in plan.why for plan in plans] == [False, True, True]
-
-
-def test_workers_resume_and_analyses_read_the_plan_and_decide_nothing(
-    config: SearchConfig,
-) -> None:
-    """A preset that would decide otherwise now is not asked."""
-    decided = make_plan(replace(config, max_iter=None, particles=None))
-    assert decided.config.method == "items"
-    stored = replace(decided.config, method="scores", proposals=2)
-    again = stored_plan(stored, decided.given)
-    assert again.config == stored and again.given == decided.given
-    assert reopen(stored).plan.config == stored
 
 
 def test_a_job_has_the_day_of_its_run(config: SearchConfig, tmp_path: Path) -> None:
@@ -143,26 +121,6 @@ def test_the_command_of_a_run_has_what_was_given_and_nothing_that_was_chosen(
     words = search_command(about(prepare(config)).typed).split()
     assert {"--particles", "--max-iter", "--task", "--experts"} <= {*words}
     assert not {"--space", "--patience", "--optimizer", "--train"} & {*words}
-
-
-def test_a_run_says_and_stores_what_was_chosen(config: SearchConfig) -> None:
-    events: list[Event] = []
-
-    def stop(event: Event) -> None:
-        events.append(event)
-        if event.kind == "evaluation":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        search(config, stop)
-    assert decided(events) == (
-        "this search: space delta, 5 particles, at most 1 iteration, then training on the 40 "
-        "dev examples; given: particles 5, max-iter 1"
-    )
-    about = json.loads((Path(config.out) / "run.json").read_text())
-    assert about["given"] == {"particles": 5, "max_iter": 1}
-    expected = {"space": "delta", "patience": 10, "optimizer": "model-swarms", "train": "on"}
-    assert about["config"].items() >= expected.items()
 
 
 def test_resuming_takes_what_is_stored_not_what_the_procedure_would_choose(

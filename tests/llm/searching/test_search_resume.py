@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,37 @@ def test_a_run_stopped_at_every_second_evaluation(config: SearchConfig, referenc
         resume(OUT)
         ends_as(Path(OUT), reference)
         shutil.rmtree(OUT)
+
+
+class Death(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), Death()])
+def test_what_fails_or_dies_at_any_write_is_resumed(
+    error: BaseException,
+    config: SearchConfig,
+    reference: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sample of the places where a file is made durable."""
+    written = len((reference / "results.jsonl").read_text().splitlines())
+    for number in random.Random(3).sample(range(1, written), 4):
+        left = iter(range(number))
+
+        def fsync(file: int, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise error
+
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with contextlib.chdir(folder):
+            with monkeypatch.context() as patched, pytest.raises((UserError, Death)):
+                patched.setattr(os, "fsync", fsync)
+                search(config)
+            resume(OUT)
+            ends_as(Path(OUT), reference)
 
 
 def test_a_run_without_its_checkpoint(config: SearchConfig, reference: Path) -> None:

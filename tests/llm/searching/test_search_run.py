@@ -4,10 +4,9 @@ not see.
 
 from __future__ import annotations
 
-import json
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from search_helpers import MakeSearch, files, history, lasting, questions, write
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.load import open_model
@@ -160,17 +158,6 @@ def test_a_search_leaves_the_global_random_states_alone(
 # 5. The test split is never seen
 
 
-def test_other_test_items_change_nothing_in_the_search(words_search: MakeSearch) -> None:
-    config = words_search(24, 20, scoring="auto")
-    one = search(config)
-    write_task(Path(*config.tasks), questions(24, 1), questions(7, 3, options=2))
-    two = search(replace(config, out=f"{config.out}-two"))
-    assert history(one.run) == history(two.run)
-    assert one.result["coefficients"] == two.result["coefficients"]
-    assert one.result["best_dev"] == two.result["best_dev"]
-    assert one.result["intervals"]["best_test"] != two.result["intervals"]["best_test"]
-
-
 # How tasks are asked
 
 
@@ -238,21 +225,6 @@ def test_two_tasks_are_weighed_by_their_harmonic_mean(
 
 
 # Spaces
-
-
-def test_experts_of_unequal_rank_work_in_delta_and_factor_says_so(
-    words_search: MakeSearch, make_expert: Callable[..., Path]
-) -> None:
-    unequal = [make_expert("small", 1, rank=2, alpha=24), make_expert("large", 2, rank=4, alpha=48)]
-    config = replace(words_search(24, 20), experts=tuple(map(str, unequal)))
-    with pytest.raises(UserError, match=r"large.*space delta"):
-        search(config)
-    assert not Path(config.out).exists()
-    config = replace(config, space="delta")
-    found = search(config)
-    adapter = json.loads((found.run / "best" / "adapter_config.json").read_text())
-    assert adapter["r"] == 6  # 2 + 4
-    assert by_peft(config, "test", "likelihood") == found.result["best_test"]
 
 
 # Wrong input that only the library can be given, and how long an item may be
