@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.searching.find import find
-from pyswarmopt_llm.searching.grid import GridDraw, make_grid, save_grid
+from pyswarmopt_llm.searching.grid import GridDraw, make_grid, read_grid, save_grid
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, Run
@@ -52,6 +52,11 @@ def choose_draw(job: Job, run: Run, tell: OnEvent) -> Job:
     run.begin()
     run.draw = 1 + list(draws).index(chosen)
     return replace(draws[chosen], notes={**job.notes, "grid": text})
+
+
+def chosen_number(run: Run) -> int:
+    """The number of the draw that a run continues with."""
+    return int(read_grid(run.path).chosen.removeprefix("draw-") or 0)
 
 
 def _share(plan: Plan, draws: int) -> dict[str, float]:

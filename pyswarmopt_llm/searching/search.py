@@ -22,7 +22,7 @@ from pyswarmopt_llm.scores.tasks.types import form_of
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.prepare import Job, Training, prepare
-from pyswarmopt_llm.searching.scoring.run_directory import About, Fingerprints, Run, check_new
+from pyswarmopt_llm.searching.scoring.run_directory import GRID, About, Fingerprints, Run, check_new
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,10 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
 
             job = choose_draw(job, run, tell)
             run.write_about(about(job))  # no grid from here on
+        elif (run.path / GRID).is_file():
+            from pyswarmopt_llm.searching.draws import chosen_number
+
+            run.draw = chosen_number(run)
         start = time.perf_counter()
         found = find(job, run, tell)
         training = Training()

@@ -351,15 +351,6 @@ class Result:
         values = {name: test.value for name, test in scored.items() if test is not None}
         return sorted(values, key=lambda name: -values[name]) if self.best.test else []
 
-    @property
-    def outdone_by(self) -> str | None:
-        """The better plain fine-tuning, if significantly better than the result on test."""
-        for name in self.plain[:1]:
-            lead = self.lead(name)
-            if lead is not None and lead.sign < 0:
-                return name
-        return None
-
     def lead(
         self, over: str = "best_single", split: str = "test", of: str = "best"
     ) -> Comparison | None:

@@ -55,8 +55,16 @@ UNTRAINED = "untrained"  # key of the note that says why nothing is trained, and
 FOLDERS = ("checkpoint", "best", "front")  # files and folders of a run
 OWNER = ".owner"  # names the process holding the lock
 _SETTINGS = get_type_hints(SearchConfig)
-# settings of earlier versions
-_GONE = {"confirm", "preset", "compat", "grid", "engine", "server_folder", "server_slots"}
+# Settings of earlier versions: what they decided is stored beside them, or they left the search as
+# it is now at these values.
+_DECIDED = {"preset", "compat", "grid", "server_slots"}
+_GONE: dict[str, Any] = {
+    "confirm": None,
+    "engine": "transformers",
+    "labels": None,
+    "server_folder": None,
+    "utilities": [],
+}
 # Storage errors during a search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = frozenset(
     (
@@ -483,7 +491,11 @@ def read_about(path: Path) -> About:
 
 def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any]:
     """Settings of a `SearchConfig`, with checked types; settings from later versions are refused."""
-    stored = {name: value for name, value in stored.items() if name not in _GONE}
+    stored = {
+        name: value
+        for name, value in stored.items()
+        if name not in _DECIDED and (name not in _GONE or _GONE[name] != value)
+    }
     if unknown := sorted(stored.keys() - _SETTINGS.keys()):
         raise UserError(
             f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with "

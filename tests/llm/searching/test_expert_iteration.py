@@ -479,11 +479,12 @@ def test_damaged_replies_are_named(unfinished: SearchConfig) -> None:
             resume(unfinished.out)
 
 
-def test_without_replies_that_are_better_nothing_is_trained(config: SearchConfig) -> None:
-    def level(reply: str) -> float:
-        return 1.0
-
-    result, events = told(replace(config, metrics=(level,), max_new_tokens=8))
+def test_without_replies_that_are_better_nothing_is_trained(
+    config: SearchConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "level.py").write_text("def level(reply):\n    return 1.0\n")
+    metric = f"{tmp_path / 'level.py'}:level"
+    result, events = told(replace(config, metrics=(metric,), max_new_tokens=8))
     assert any("0 of 10 prompts" in note for note in notes(events))
     assert not result["trained"] and math.isclose(result["best_dev"], 1.0)
 

@@ -265,6 +265,6 @@ def test_a_search_knows_what_an_expert_has_learnt(words_search: MakeSearch, tmp_
     base = resolve_base(config.base)
     train_expert(base, task.dev[:8], tmp_path / "learnt", options, loss="options")
     others = config.experts[:2]
-    job = prepare(replace(config, experts=(*others, str(tmp_path / "learnt"))))
+    job = prepare(replace(config, space="delta", experts=(*others, str(tmp_path / "learnt"))))
     assert job.learnt == {"learnt": 8}
     assert any("learnt was trained on 8 of the 12" in note for note in job.notes.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import Json, Shell, history
+from search_helpers import Json, Shell
 
 FROZEN = Path(__file__).parents[2] / "frozen"
 RUNS = sorted(path.name for path in (FROZEN / "runs").iterdir())
@@ -30,33 +30,6 @@ def named(option: str, values: list[str]) -> list[str]:
 
 
 # what later versions score in more searches
-RIVALS = ("base", "base_tuned")
-
-
-def kept(run: str) -> Json:
-    """What does not depend on the last bits of a machine's arithmetic, nor on the statistics, which
-    later versions compute otherwise; without the rivals.
-    """
-    result = json.loads((Path(run) / "result.json").read_text(encoding="utf-8"))
-    names = ("best_single", "stop", "objectives", "space")
-    models = result["models"].items()
-    scores = {name: model["dev"]["value"] for name, model in models if name not in RIVALS}
-    experts = {name: without_interval(model) for name, model in result["experts"].items()}
-    return {**{name: result[name] for name in names}, "scores": scores, "experts": experts}
-
-
-def without_interval(model: Json) -> Json:
-    """A model on dev, whose score lies in the interval that is left out."""
-    dev = dict(model["dev"])
-    low, high = dev.pop("interval")
-    assert low <= dev["value"] <= high
-    return {**model, "dev": dev}
-
-
-def stored(run: str) -> int:
-    """Lines of the run's log that are not of the rivals."""
-    rows = map(json.loads, Path(run, "results.jsonl").read_text().splitlines())
-    return sum(row["who"] not in RIVALS for row in rows)
 
 
 def gained_and_lost(result: Json, split: str) -> tuple[int, int]:
@@ -81,19 +54,6 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(part) for part in value]
     return pytest.approx(value, rel=1e-3, abs=1e-3) if isinstance(value, float) else value
-
-
-@pytest.mark.parametrize("allowed", RUNS, indirect=True)
-def test_a_half_finished_run_is_resumed_to_the_finished_one(
-    allowed: list[str], shell: Shell
-) -> None:
-    before = stored("half")
-    shell("resume", "half", "--quiet", *named("--allow", allowed))
-    assert kept("half") == rounded(kept("finished"))
-    assert history(Path("half")) == rounded(history(Path("finished")))
-    assert "overflowed" not in Path("half/result.json").read_text()  # a note on what did not happen
-    # later versions score more: the points of a front on test
-    assert before < stored("half") >= stored("finished")
 
 
 @pytest.mark.parametrize("allowed", RUNS, indirect=True)

@@ -186,4 +186,5 @@ def test_proposals_are_those_of_a_pool_without_it(of: str) -> None:
     smaller = Surrogate(of, inside, NAMES[:-1], ["t"], harmonic, 2)
     asked(smaller)
     smaller.tell(inside, [row(key, seen.value) for key, seen in enumerate(proposer.scored)])
-    np.testing.assert_array_equal(asked(proposer)[0, :-1], asked(smaller)[0])
+    # the search for the maximum ends where rounding errors decide
+    np.testing.assert_allclose(asked(proposer)[0, :-1], asked(smaller)[0], atol=1e-4)

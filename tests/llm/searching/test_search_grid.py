@@ -66,7 +66,9 @@ def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(
     setting: SearchConfig,
 ) -> None:
     def draws(seed: int, *settings: str) -> tuple[tuple[str, ...], ...]:
-        return make_grid(replace(setting, settings=settings, seed=seed, paper=True)).waiting
+        return make_grid(
+            replace(setting, settings=settings, seed=seed, paper=True, draws=10)
+        ).waiting
 
     assert draws(1) == draws(1) != draws(2) and len(draws(1)) == 10
     assert all(
@@ -92,7 +94,10 @@ def test_a_draw_finds_what_its_settings_find_alone_and_the_best_is_handed_over(
     values = [draw.best_dev for draw in grid.draws]
     best = grid.draws[values.index(max(values))]
     assert len(set(values)) > 1 and grid.chosen == best.name
-    assert history(finished) == history(alone[best.name])
+    rows = history(finished)
+    number = int(best.name.removeprefix("draw-"))
+    assert {row.pop("draw") for row in rows} == {number}
+    assert rows == history(alone[best.name])
     mine, same = (
         json.loads((run / "result.json").read_text()) for run in (finished, alone[best.name])
     )

@@ -179,10 +179,6 @@ def test_no_more_is_scored_than_was_said(words_search: MakeSearch, more: dict[st
     scored = [event.data for event in events if event.kind == "evaluation"]
     first = {data["particle"] for data in scored if not data["iteration"]}
     assert len(first) == start["particles"]
-    said = decided(events)
-    assert f"raised to {start['particles']}, since" in said
-    rows = [row["coefficients"] for row in history(Path(config.out)) if not row["iteration"]]
-    assert ("the base, their average" in said) == ([0.0] * 3 in rows)
 
 
 def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: SearchConfig) -> None:
@@ -190,7 +186,6 @@ def test_quick_fine_tunes_the_best_of_base_and_experts_and_no_more(config: Searc
     quick = replace(config, max_iter=None, particles=None, quick=True, train="on", dev=8)
     result: Any = search(quick, events.append)
     run = result.run
-    assert "quick: a race" in decided(events)
     (start,) = [folder.name for folder in (run / "trained").iterdir() if folder.is_dir()]
     rows = list({row["key"]: row for row in history(run) if row["phase"] == "search"}.values())
     scored = [row["coefficients"] for row in rows]
@@ -215,5 +210,5 @@ def test_the_price_is_said_first_and_is_not_exceeded(config: SearchConfig) -> No
     for part in ("experts", "mixtures"):
         at_its_pace = start.data["passes"][part] * first["seconds"] / first["n"]
         assert events[told].data["seconds"][part] == pytest.approx(at_its_pace)
-    for part in ("experts", "mixtures", "training", "baselines", "result"):
+    for part in ("experts", "mixtures", "training", "controls", "result"):
         assert re.search(rf"{part} [0-9:]+:", price(events[told].data))
