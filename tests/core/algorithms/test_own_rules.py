@@ -7,10 +7,17 @@ from __future__ import annotations
 import literal_recipes as literal
 import numpy as np
 import pytest
-from test_recipes_literal import assert_same, start, swarm_run, valley
+from test_recipes_literal import KIND, assert_same, start, swarm_run, valley
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.diagnostics import stability
+
+
+@pytest.fixture(autouse=True)
+def arrays(monkeypatch):
+    """Whatever the recipes' tests ran on last."""
+    monkeypatch.setitem(KIND, "dtype", np.float64)
+
 
 # "column" moves in NumPy, "all" in torch
 SCOPES = pytest.mark.parametrize("looks_at", ["column", "all"])
