@@ -64,17 +64,6 @@ def test_texts_are_those_of_one_prompt_at_a_time(
     assert replies == texts(tiny_forever[1], expected)
 
 
-def test_a_text_is_cut_off_if_no_stop_token_was_written(tiny: tuple[Any, Any]) -> None:
-    model, _ = tiny
-    ids = reference(*tiny, PROMPTS)
-    model.generation_config.eos_token_id = [ids[0][-1], ids[1][2]]
-    stops = {*model.generation_config.eos_token_id, tiny[1].eos_token_id}
-    expected = [not stops & {*of_prompt} for of_prompt in ids]
-    assert {*expected} == {True, False}
-    written = TransformersEngine(*tiny).write(PROMPTS, NEW)
-    assert [each.cut for each in written] == expected
-
-
 def test_what_prompts_have_in_common_and_equal_prompts_are_computed_once(
     tiny_forever: tuple[Any, Any],
 ) -> None:

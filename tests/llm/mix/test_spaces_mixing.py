@@ -279,30 +279,6 @@ def test_peft_merges_the_very_same_weights(
         assert torch.equal(read[parameter].a, change.a) and torch.equal(read[parameter].b, change.b)
 
 
-def test_delta_of_unequal_experts(
-    tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
-) -> None:
-    """Ranks 4, 2 and 3; the second adapts other modules: ranks of the result differ between
-    modules.
-    """
-    paths = [
-        make_expert("a", 1),
-        make_expert("b", 2, rank=2, alpha=3, target_modules=["q_proj", "down_proj"]),
-        make_expert("c", 3, rank=3, use_rslora=True),
-    ]
-    space = build_space("delta", [load_adapter(read_adapter(path)) for path in paths])
-    space.save(COEFFICIENTS, tmp_path / "best")
-    assert_peft_agrees_to_the_bit(tiny_base, tmp_path / "best", space.realise(COEFFICIENTS))
-    ranks = {m.rsplit(".")[-1]: s.rank for m, s in read_adapter(tmp_path / "best").modules.items()}
-    assert ranks == {
-        "q_proj": 4 + 2 + 3,
-        "k_proj": 4 + 3,
-        "v_proj": 4 + 3,
-        "o_proj": 4 + 3,
-        "down_proj": 2,
-    }
-
-
 def test_the_base_is_named_by_whichever_expert_names_it(
     by_hand: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -120,20 +120,6 @@ def test_a_tokenizer_that_cannot_write_what_others_write(other: Any, words: str)
         require_common_alphabet({"good": byte_level(), "odd": other})
 
 
-tokens_of_two_letters = st.lists(
-    st.text("ab", min_size=1, max_size=4).map(str.encode), min_size=1, max_size=12
-)
-
-
-@given(tokens_of_two_letters, st.text("ab", max_size=8).map(str.encode))
-def test_a_cut_spells_the_text(tokens: list[bytes], text: bytes) -> None:
-    ids = Vocabulary(tokens, ends=[]).cut(text)
-    if ids is not None:
-        assert b"".join(tokens[i] for i in ids) == text
-    if {b"a", b"b"} <= set(tokens):
-        assert ids is not None
-
-
 # Texts
 
 
@@ -238,14 +224,6 @@ def test_paths_that_died_are_cut_anew() -> None:
     for byte in b"abcabbacab":
         beam.push(byte)
         assert beam.next_bytes().sum() == pytest.approx(1.0)
-
-
-def test_a_byte_that_a_member_cannot_write_silences_it() -> None:
-    beam = ByteBeam(Text(TextModel.of(member(letters("ab", []), "gpt2")), (0,)))
-    beam.push(ord("z"))
-    assert beam.next_bytes().sum() == 0.0
-    beam.push(ord("a"))
-    assert beam.next_bytes().sum() == 0.0
 
 
 # Mixtures

@@ -19,7 +19,6 @@ from pyswarmopt_llm.tokens.fusion import (
     TOKEN_FUSIONS,
     RelativeRepresentations,
     Union,
-    relative_representations,
     search,
     shared_tokens,
 )
@@ -39,15 +38,6 @@ def choose(fusion: Any, weights: list[float], *decoders: Any, **options: Any) ->
 
 
 FIRST = decoder({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
-
-
-@pytest.mark.parametrize(
-    ("weights", "expected"),
-    # cat .5 w, dog .3 w + .6 v, ca .35 v
-    [([1.0, 0.0], b"cat"), ([0.5, 0.5], b"dog"), ([0.8, 0.2], b"cat"), ([0.7, 0.3], b"dog")],
-)
-def test_union_adds_up_equal_texts(weights: list[float], expected: bytes) -> None:
-    assert choose(Union, weights, FIRST, decoder({"dog": 0.6, "ca": 0.35}, end=0.05)) == expected
 
 
 @pytest.mark.parametrize(
@@ -114,25 +104,6 @@ def test_the_search_is_five_steps_of_adamw_on_the_logits(seed: int, rate: float)
         *map(torch.from_numpy, (start, aim, relative)), **({} if rate == 0.15 else {"rate": rate})
     )
     assert found.numpy() == pytest.approx(adamw(start, aim, relative, rate, 5), rel=1e-3)
-
-
-def test_the_search_stays_where_it_is_right() -> None:
-    """What rounding leaves of the gradient would be whole steps of AdamW."""
-    relative = torch.rand(900, 60, generator=torch.Generator().manual_seed(0)).softmax(-1)
-    start = torch.rand(900, generator=torch.Generator().manual_seed(1)).softmax(-1)
-    aim = 0.3 * (start @ relative) + 0.7 * (start @ relative)
-    assert torch.equal(search(start, aim, relative), start)
-
-
-def test_relative_representations_are_those_of_the_equations() -> None:
-    text_model = TextModel.of(member(byte_level(), "gpt2"))
-    texts = text_model.vocabulary.texts
-    weight = text_model.engine.model.get_input_embeddings().weight.detach().double().numpy()
-    anchors = [texts.index(text) for text in (b"the", b"a", b"on", b"x")]
-    found = relative_representations(text_model, [texts[k] for k in anchors])
-    assert found.numpy() == pytest.approx(
-        representations(weight[text_model.vocabulary.ids], anchors), abs=1e-5
-    )
 
 
 @pytest.mark.parametrize(("rate", "changes"), [(0.15, False), (0.3, True)])

@@ -12,20 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from changed_copies import stopped_copy
-from search_helpers import (
-    ends_as,
-    history,
-    louder,
-    questions,
-    search_words,
-    small,
-    swarm_llm,
-    write_task,
-)
+from search_helpers import louder, questions, search_words, small, swarm_llm, write_task
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
-from pyswarmopt_llm.report.run import resume, search
+from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
@@ -121,17 +111,6 @@ def test_generate_writes_from_the_mixture(done: Path, capsys: pytest.CaptureFixt
     assert (code, "stands for several models" in err) == (2, True)
 
 
-def test_a_run_cut_short_ends_the_same(
-    done: Path, mixed: list[Path], task: Path, tmp_path: Path
-) -> None:
-    again = search(small_token(mixed, task, tmp_path / "again")).run
-    assert history(again) == history(done)  # the same seed, the same run
-    run = stopped_copy(done, tmp_path / "run", rows=7)
-    (run / "checkpoint" / "swarm.npz").unlink()
-    resume(run)
-    ends_as(run, done)
-
-
 def test_contrast_keeps_negative_weights(mixed: list[Path], task: Path, tmp_path: Path) -> None:
     search(small_token(mixed, task, tmp_path / "run", contrast=True, seed=2))
     rows = [row.coefficients for row in Run(tmp_path / "run").rows]
@@ -173,17 +152,6 @@ def test_members_that_cannot_be_mixed(
     ):
         config = small_token([mixed[2], tmp_path / name], task, tmp_path / "run")
         assert f"{name}: {said}" in refused(capsys, config)
-
-
-def test_an_item_too_long_for_one_member(
-    mixed: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The adapters' base holds 1024 tokens, the GPT-2 512."""
-    items = questions(4, 5)
-    items[2]["question"] = "q" * 700
-    task = write_task(tmp_path / "long.json", items, questions(2, 6))
-    line = refused(capsys, small_token([mixed[0], mixed[2]], task, tmp_path / "run"))
-    assert "example 5-2" in line and "gpt2's context window" in line
 
 
 def test_a_mixture_whose_member_has_changed(
