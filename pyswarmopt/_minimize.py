@@ -85,8 +85,9 @@ def minimize(
         constraints: one or several: callables g with g(x) <= 0 where x is allowed, SciPy's
             `LinearConstraint` and `NonlinearConstraint`, and SciPy's dicts, where "ineq" means g(x)
             >= 0; see `pyswarmopt.driver.problem.constraints`. "returned": `fun` returns ``(value,
-            constraints)`` or ``{"fun": value, "constraints": ...}``, a number or a vector, at most
-            0 where x is allowed. The default search calls `fun` where one is broken, too, up to 100
+            constraints)`` or ``{"fun": value, "constraints": ...}``, at most 0 where x is allowed.
+            Return a number for each limit, not the largest of them: ``max`` has kinks, which
+            descents do not pass. The default search calls `fun` where one is broken, too, up to 100
             coordinates and unless there is noise or ``keep_feasible=True``; values that are not
             finite do no harm there. Otherwise it is called there once, for the result, if no
             feasible point was found at all.

@@ -410,7 +410,7 @@ class Search:
             success=finite and breach.feasible and self._succeeded(stop, fun),
             message=message(stop, finite, breach)
             + failed_calls(failures, self.evaluator.calls)
-            + self._digits(fun)
+            + self._remarks(fun)
             + worth.note,
             stop=stop,
             history=self._history,
@@ -431,12 +431,13 @@ class Search:
             _log(result)
         return result
 
-    def _digits(self, fun: float) -> str:
-        """A sentence on how many digits the values have, if few."""
+    def _remarks(self, fun: float) -> str:
+        """Remarks on the function: how many digits its values have, if few, and kinks."""
         if not self._phased or not math.isfinite(fun):
             return ""
         digits = self._swarm.resolution.digits_of(fun)
-        return f"; values have about {counted(digits, 'digit')}" if digits else ""
+        few = f"; values have about {counted(digits, 'digit')}" if digits else ""
+        return few + self._swarm.remark
 
     def _succeeded(self, stop: Reasons, fun: float) -> bool:
         """Whether the search ended by itself, and at the target if there is one, judged by `fun`,

@@ -42,6 +42,9 @@ HARDER = 1.5  # growth of weights of constraints that the swarm's best breaks
 HEAVIEST = 1e250
 LARGEST_COST = 1e300  # in units of their first spread
 FIRST_DESCENT = 40  # evaluations per dimension reserved for the first descent
+IDLE = 5  # evaluations per dimension without a new best point after which others have their turn
+BESIDE = 0.02  # first step size of the swarm in their place, as a share of the box
+SHARE_IDLE = 0.125  # evaluations of descents for each of the others, as long as they find nothing
 MODELLED = 60  # evaluations for the models' proposals
 LAST = 0.1  # share of evaluations reserved for feasibility if nothing is feasible
 NEAR = 0.8  # share of the best point's neighbours among the starts of later descents on a grid
@@ -55,6 +58,8 @@ class ProgramDescent(Phase):
     name = "descent"
     kinds = (ConstrainedDescent, GridDescent)
     granted: int = 0  # evaluations before the other phases began
+    idle: int = 0  # evaluations without a new best point
+    reached: float = math.inf  # best cost after the latest evaluations
     tried: float = math.inf  # best cost when the latest descent began
     from_best: bool = False  # its starting point
 
@@ -68,11 +73,17 @@ class ProgramDescent(Phase):
 
     def _has_turn(self, s: ConstrainedSearch) -> bool:
         """Whether it is the first descent, or later ones have had fewer evaluations than the
-        others.
+        others, an eighth of them while they find nothing.
         """
-        alone = not self._others(s) and self.spent < FIRST_DESCENT * s.box.dim
+        stuck = self.is_stuck(s)
+        alone = not stuck and not self._others(s) and self.spent < FIRST_DESCENT * s.box.dim
         first = self.run is None or (alone and not self.run.done)
-        return first or self._others(s) > self.spent - self.granted
+        share = SHARE_IDLE if stuck else 1.0
+        return first or share * self._others(s) > self.spent - self.granted
+
+    def is_stuck(self, s: ConstrainedSearch) -> bool:
+        """Whether descents find nothing better."""
+        return self.idle > IDLE * s.box.dim
 
     def _others(self, s: ConstrainedSearch) -> int:
         """Evaluations of all other phases."""
@@ -109,6 +120,10 @@ class ProgramDescent(Phase):
         here = self.run.values if len(self.run.values) else s.rows[0]
         self.run.error = s.resolution.error(float(here[0]))
         super().learn(s, s.aims())
+        self.idle = 0 if s.progress.best_cost < self.reached else self.idle + len(costs)
+        self.reached = s.progress.best_cost
+        if self.is_stuck(s) and self.run.kinked.any():
+            s.kept.kinked = self.run.kinked
         if not self._others(s):
             self.granted = self.spent
 
@@ -149,9 +164,14 @@ class PenaltySwarm(SwarmPhase):
     weights: Floats = array("J")  # scale of the violations; none before the swarm's first values
     worst: Floats = array("J")  # largest finite violations in the swarm's values
 
-    def begin(self, s: PhasedSearch) -> CovarianceSwarm:
+    def begin(self, s: Any) -> CovarianceSwarm:
         self.weights = self.worst = NONE
-        return super().begin(s)
+        first = not self.population
+        run = super().begin(s)
+        if first and s.phase(ProgramDescent).is_stuck(s):
+            run.mean = s.best_unit()
+            run.sigma = BESIDE
+        return run
 
     def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
         super().learn(s, self.merits(s.aims()))
@@ -192,6 +212,7 @@ class Kept(StateRecord):
     told: Floats = array("mr")  # cost and constraints of the round's told points
     best: Floats = array("b")  # cost and constraints of the best point
     rescuing: bool = False  # whether only feasibility counts
+    kinked: Floats = array("J")  # 1 for constraints whose slopes jumped where descents were stuck
 
 
 class ConstrainedSearch(PhasedSearch):
@@ -245,6 +266,17 @@ class ConstrainedSearch(PhasedSearch):
         if rows is not None:
             self.rows = rows
         super().take_in(positions, values)
+
+    @property
+    def remark(self) -> str:
+        """How to help descents over kinks, where they find nothing."""
+        if not self.kept.kinked.any():
+            return ""
+        count = len(self.kept.kinked)
+        which = f" {int(self.kept.kinked.argmax()) + 1} of {count}" if count > 1 else ""
+        return (
+            f"; constraint{which} has kinks: return its parts as a vector, a number for each limit"
+        )
 
     def _needs_rescue(self) -> bool:
         best = self.kept.best

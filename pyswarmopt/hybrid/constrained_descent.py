@@ -2,8 +2,10 @@
 
 Nocedal & Wright 2006, Numerical Optimization, chapter 18: a quadratic program with the Lagrangian's
 damped BFGS Hessian and the linearised constraints gives the step, an exact penalty its length. One
-batch of D points gives the gradients of the objective and of all constraints. The target lies
-slightly inside the constraints, so that the end is strictly feasible.
+batch of D points gives the gradients of the objective and of all constraints. A step that ends
+outside is pulled in by one call, along the slopes that are known (the second-order correction of
+section 18.3). The target lies slightly inside the constraints, so that the end is strictly
+feasible.
 """
 
 from __future__ import annotations
@@ -21,15 +23,22 @@ from pyswarmopt.hybrid.run import EPS, Run
 
 DIFFERENCE = 1e-7  # first difference, as a share of the box's side
 COARSE_DIFFERENCE = 0.05  # largest difference for values with few digits
+# price of breaking a constraint in the quadratic program, for gradients of length 1; a wall's
+PRICE = 1e5
+WALL = 1e6
 # largest multiplier, for gradients of length 1: contradicting limits have no finite ones
 LARGEST = 1e3
+NEW_WEIGHT = 0.5  # share of the new multipliers in the weights, if these were larger
 MARGIN = 1e-11  # target distance from a constraint, as a share of the box
-FARTHEST = 1.0  # of the box: a constraint that seems to be farther away is approached by this much
-SOFTNESS = 1e-8  # softness of contradicting constraints, for gradients of length 1
+NEARLY = 1e-4  # a step that ends outside by less, as a share of the box, is pulled in at once
+FAR = 0.1  # of the box: no step may break a constraint by more, unless it started farther outside
+BESIDE = 0.05  # distance, as a share of the box, within which slopes should not jump
+JUMP = 0.5  # a larger change is a jump, as a share of both sizes
+STRAIGHT = 0.01  # change of slopes, as a share of the first Hessian's, of next to linear functions
+FLATTEST = 1e-4  # least share of the first Hessian that such functions leave
 ENOUGH_GAIN = 1e-4  # least share of the first-order gain (equation 18.28)
 TRIVIAL_GAIN = 1e-12  # gain of the merit, three times in a row: the end
 SMALLEST_STEP = 1e-12  # as a share of the box
-NEW_WEIGHT = 0.5  # share of the new multipliers in the weights, if these were larger
 ROUNDINGS = 8  # roundings of a step
 TESTED = 2  # most promising roundings, which are evaluated
 REPEATS = 4  # further measurements of slopes of which a point has failed
@@ -51,11 +60,15 @@ class ConstrainedDescent(Run):
     values: Floats = array("R")  # cost and constraints at x
     slopes: Floats = array("RT")  # their gradients
     hessian: Floats = array("SS")  # Hessian of the Lagrangian
-    multipliers: Floats = array("m")  # multipliers of constraints and walls
-    weights: Floats = array("J")  # weights of the penalty
+    multipliers: Floats = array("J")  # of the constraints
+    weights: Floats = array("J")  # of the penalty
+    farthest: float = math.inf  # a constraint may be broken by this share of the box
+    measured: Floats = array("S")  # the moving coordinates where the slopes hold
     scaled: bool = False  # whether the Hessian has the curvature's scale
     mode: str = "gradient"
     direction: Floats = array("S")
+    outside: Floats = array("D")  # end of a step that breaks constraints, to be pulled in
+    outside_values: Floats = array("R")  # cost and constraints there
     gain: float = 0.0  # slope of the merit per unit of t, to first order
     t: float = 1.0
     tries: int = 0
@@ -65,12 +78,15 @@ class ConstrainedDescent(Run):
     found: Floats = array("UQ")  # slopes at x so far by coordinate, NaN where a point failed
     repeats: int = 0  # measurements of those that failed
     error: float = 0.0  # error of the cost beyond double's rounding
+    kinked: Floats = array("J")  # 1 for constraints whose slopes jump, else 0
 
     def check(self) -> None:
         if not ((self.smooth >= 0) & (self.smooth < len(self.x))).all():
             raise ValueError("coordinates that there are not")
-        if self.mode == "line" and not len(self.direction):
+        if self.mode in ("line", "pull") and not len(self.direction):
             raise ValueError("a line search without a direction")
+        if self.mode == "pull" and not len(self.outside):
+            raise ValueError("nothing to pull in")
 
     @property
     def started(self) -> bool:
@@ -80,6 +96,8 @@ class ConstrainedDescent(Run):
     def propose(self, random: np.random.Generator) -> Floats:
         if self.mode == "line":
             return np.array([self._moved(step) for step in self._steps(random)])
+        if self.mode == "pull":
+            return self._pulled_in()[None]
         self.moves = self._differences(random)
         lacking = self._lacking()
         axes = self.smooth[lacking]
@@ -90,6 +108,8 @@ class ConstrainedDescent(Run):
     def learn(self, costs: Floats) -> None:
         if self.mode == "line":
             self._learn_line(costs)
+        elif self.mode == "pull":
+            self._learn_pulled(costs[0])
         else:
             self._learn_slopes(costs)
 
@@ -124,8 +144,7 @@ class ConstrainedDescent(Run):
         if not len(self.values):
             self.values = costs[0]
             costs = costs[1:]
-            self.weights = np.zeros(len(self.values) - 1)
-            self.multipliers = np.zeros(len(self.weights) + 2 * len(self.smooth))
+            self.weights = self.multipliers = self.kinked = np.zeros(len(self.values) - 1)
         if not self.started:
             self.done = True
             return
@@ -138,10 +157,21 @@ class ConstrainedDescent(Run):
             return
         slopes = self.found.T
         self._end_measuring()
-        if len(self.direction):
-            self._update(self.t * self.direction, slopes)
+        here = self.x[self.smooth]
+        if len(self.measured):
+            self._look_for_kinks(slopes, float(np.abs(here - self.measured).max()))
+            self._update(here - self.measured, slopes)
         self.slopes = slopes
+        self.measured = here
         self._head()
+
+    def _look_for_kinks(self, slopes: Floats, distance: float) -> None:
+        """Compare slopes, (R, S), with those that were measured at a distance from here."""
+        if distance > BESIDE:
+            return
+        change = np.linalg.norm(slopes - self.slopes, axis=1)
+        sizes = np.linalg.norm(slopes, axis=1) + np.linalg.norm(self.slopes, axis=1)
+        self.kinked = np.maximum(self.kinked, (change > JUMP * sizes)[1:])
 
     def _lacking(self) -> Ints:
         """The moving coordinates without slopes at x."""
@@ -163,15 +193,13 @@ class ConstrainedDescent(Run):
 
     def _update(self, s: Floats, slopes: Floats) -> None:
         """Damped BFGS, procedure 18.2; before the first update the scale is set."""
-        y = (slopes - self.slopes).T @ np.concatenate(
-            [[1.0], self.multipliers[: len(self.weights)]]
-        )
+        y = (slopes - self.slopes).T @ np.concatenate([[1.0], self.multipliers])
         sy = float(s @ y)
         ss = float(s @ s)
         if not (np.isfinite(y).all() and ss > 0):
             return
-        if not self.scaled and sy > 0:
-            self.hessian = np.eye(len(s)) * float(y @ y) / sy
+        if not self.scaled:
+            self._set_scale(y, sy, float(np.linalg.norm(y)) / math.sqrt(ss))
             self.scaled = True
         bs = self.hessian @ s
         sbs = float(s @ bs)
@@ -181,69 +209,98 @@ class ConstrainedDescent(Run):
         if np.isfinite(updated).all():
             self.hessian = updated
 
+    def _set_scale(self, y: Floats, sy: float, bend: float) -> None:
+        """Set the Hessian's scale to the curvature met; slopes that hardly change are a plane's."""
+        first = float(self.hessian[0, 0])
+        if bend < STRAIGHT * first:
+            self.hessian = self.hessian * max(bend / first, FLATTEST)
+        elif sy > 0:
+            self.hessian = np.eye(len(y)) * float(y @ y) / sy
+
     # ---- direction ----
 
     def _head(self) -> None:
         """Choose the direction; without one, or if it does not lead downhill, the descent ends."""
+        here = self.x[self.smooth]
+        low = np.maximum(-here, -LONGEST_STEP)
+        high = np.minimum(1 - here, LONGEST_STEP)
         try:
-            direction = self._direction()
+            self.direction = self._direction(low, high)
         except np.linalg.LinAlgError:
             self.done = True
             return
-        longest = float(np.abs(direction).max())
-        self.direction = direction * min(1.0, LONGEST_STEP / max(longest, 1e-300))
         self.gain = self._predicted_gain()
         self.t = 1.0
         self.tries = 0
         self.mode = "line"
-        self.done = not (longest > SMALLEST_STEP and self.gain < 0)
+        moves = float(np.abs(self.direction).max()) > SMALLEST_STEP
+        trivial = TRIVIAL_GAIN * abs(float(self.values[0])) if self._is_feasible(self.values) else 0
+        self.done = not (moves and self.gain < -trivial)
 
-    def _direction(self) -> Floats:
-        here = self.x[self.smooth]
-        direction, self.multipliers = self._program(-here, 1 - here)
-        latest = self.multipliers[: len(self.weights)]
+    def _direction(self, low: Floats, high: Floats) -> Floats:
+        """The step between bounds, (S,) each; it changes the multipliers and the weights."""
+        step, multipliers = self._program(low, high)
+        lengths = self._lengths()
+        self.multipliers = np.minimum(multipliers, LARGEST * lengths[0] / lengths[1:])
+        if math.isinf(self.farthest):
+            self.farthest = max(FAR, self._farthest_outside(self.values))
+        latest = self.multipliers
         self.weights = np.maximum(latest, NEW_WEIGHT * (self.weights + latest))  # Powell 1978
-        return np.clip(here + direction, 0.0, 1.0) - here
-
-    def _program(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        """The quadratic program's step between bounds, (S,) each, and its multipliers.
-
-        It is solved in units in which the gradients of the cost and of each constraint have length
-        1.
-        """
-        lengths = np.linalg.norm(self.slopes, axis=1)
-        lengths = np.where(lengths > 0, lengths, 1.0)
-        if not len(self.hessian):
-            self.hessian = np.eye(len(self.smooth)) * (lengths[0] / FIRST_STEP)
-        units = self.slopes / lengths[:, None]
-        eye = np.eye(len(self.smooth))
-        rows = np.concatenate([units[1:], eye, -eye])
-        distances = np.minimum(self.values[1:] / lengths[1:] + MARGIN, FARTHEST)
-        limits = np.concatenate([-distances, high, -low])
-        scales = np.concatenate([lengths[1:], np.ones(2 * len(eye))]) / lengths[0]
-        latest = self.multipliers * scales
-        direction, multipliers = quadratic_program(
-            self.hessian / lengths[0], units[0], rows, limits, latest, SOFTNESS
-        )
-        return direction, np.minimum(multipliers, LARGEST) / scales
+        return step
 
     def _predicted_gain(self) -> float:
         """First-order change of the merit; weights are raised until reducing violations pays
         (equation 18.36).
         """
         linear = self.values + self.slopes @ self.direction
-        rise = linear[0] - self.values[0]
-        drop = self._penalty(self.values) - self._penalty(linear)
-        if not drop > 0:  # contradicting limits: use weights of their squares
-            self.weights = np.maximum(self.values[1:], 0.0) / np.maximum(
-                (self.slopes[1:] ** 2).sum(axis=1), 1e-300
-            )
-            drop = self._penalty(self.values) - self._penalty(linear)
+        rise = float(linear[0] - self.values[0])
         bend = max(0.5 * float(self.direction @ self.hessian @ self.direction), 0.0)
+        drop = self._penalty(self.values) - self._penalty(linear)
         if drop > 0 and rise + bend > 0.5 * drop:
             self.weights = self.weights * (2 * (rise + bend) / drop)
             drop = 2 * (rise + bend)
-        return float(rise - drop)
+        return rise - drop
+
+    def _lengths(self) -> Floats:
+        """Lengths of the gradients of cost and constraints, (R,); 1 where there is none."""
+        lengths = np.linalg.norm(self.slopes, axis=1)
+        return np.where(lengths > 0, lengths, 1.0)
+
+    def _program(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+        """The quadratic program's step between bounds, (S,) each, and its multipliers."""
+        lengths = self._lengths()
+        if not len(self.hessian):
+            self.hessian = np.eye(len(self.smooth)) * (lengths[0] / FIRST_STEP)
+        hessian = self.hessian / lengths[0]
+        step, multipliers = self._solve(
+            hessian, self.slopes[0] / lengths[0], self.values, low, high
+        )
+        return step, multipliers * lengths[0] / lengths[1:]
+
+    def _solve(
+        self, hessian: Floats, gradient: Floats, values: Floats, low: Floats, high: Floats
+    ) -> tuple[Floats, Floats]:
+        """A step from a point with these values, (R,), and its multipliers, in units in which the
+        gradients of the cost and of each constraint have length 1.
+        """
+        lengths = self._lengths()[1:]
+        eye = np.eye(len(low))
+        rows = np.concatenate([self.slopes[1:] / lengths[:, None], eye, -eye])
+        limits = np.concatenate([-values[1:] / lengths - MARGIN, high, -low])
+        prices = np.full(len(rows), WALL)
+        prices[: len(lengths)] = PRICE
+        step, multipliers = quadratic_program(hessian, gradient, rows, limits, prices)
+        return np.clip(step, low, high), multipliers[: len(lengths)]
+
+    def _farthest_outside(self, values: Floats) -> float:
+        """The largest violation, as the distance along its slope; 0 for a feasible point."""
+        return float((values[1:] / self._lengths()[1:]).max(initial=0.0))
+
+    def _is_feasible(self, values: Floats) -> bool:
+        return bool((values[1:] <= 0).all())
+
+    def _merit(self, values: Floats) -> float:
+        return float(values[0]) + self._penalty(values)
 
     def _penalty(self, values: Floats) -> float:
         return float(self.weights @ np.maximum(values[1:], 0.0))
@@ -251,14 +308,46 @@ class ConstrainedDescent(Run):
     # ---- the line search ----
 
     def _learn_line(self, rows: Floats) -> None:
+        self.tries += 1
         values = rows[0]
+        if self.tries == 1 and self._is_to_pull_in(values):
+            self.outside = self.batch[0].copy()
+            self.outside_values = values
+            self.mode = "pull"
+        else:
+            self._judge(self.batch[0], values)
+
+    def _is_to_pull_in(self, values: Floats) -> bool:
+        """Whether constraints are broken, either hardly or so that the merit is no better."""
+        if not np.isfinite(values).all() or self._is_feasible(values):
+            return False
+        return self._farthest_outside(values) < NEARLY or not self._is_better(values)
+
+    def _pulled_in(self) -> Floats:
+        """The nearest point to the step's end that keeps the constraints, to first order, (D,)."""
+        here = self.outside[self.smooth]
+        size = len(here)
+        values = self.outside_values
+        back, _ = self._solve(np.eye(size), np.zeros(size), values, -here, 1 - here)
+        x = self.outside.copy()
+        x[self.smooth] = np.clip(here + back, 0.0, 1.0)
+        return x
+
+    def _learn_pulled(self, values: Floats) -> None:
+        """Take the better one of the step's end and the point that it was pulled to."""
+        self.mode = "line"
+        if np.isfinite(values).all() and self._merit(values) <= self._merit(self.outside_values):
+            self._judge(self.batch[0], values)
+        else:
+            self._judge(self.outside, self.outside_values)
+
+    def _judge(self, x: Floats, values: Floats) -> None:
+        """Move to x, (D,), if its merit is enough lower; else try a shorter step."""
         before = self._merit(self.values)
         merit = self._merit(values)
-        self.tries += 1
-        allowed = before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before)
-        if np.isfinite(values).all() and merit <= allowed:
+        if self._is_better(values):
             trivial = max(TRIVIAL_GAIN * abs(before), self.error)
-            self._accept(0, values, before - merit <= trivial)
+            self._accept(x, values, before - merit <= trivial)
         elif self.tries < TRIES:
             bend = merit - before - self.t * self.gain
             vertex = -self.gain * self.t / (2 * bend) if bend > 0 and math.isfinite(bend) else 0.1
@@ -268,14 +357,18 @@ class ConstrainedDescent(Run):
             self.done = self.failures >= 2
             self._forget()  # once more, as at the start
 
-    def _merit(self, values: Floats) -> float:
-        return float(values[0]) + self._penalty(values)
+    def _is_better(self, values: Floats) -> bool:
+        """Whether the merit is enough lower, and no constraint broken by far more than at the start."""
+        before = self._merit(self.values)
+        allowed = before + ENOUGH_GAIN * self.t * self.gain + 4 * EPS * abs(before)
+        near = self._farthest_outside(values) <= self.farthest
+        return bool(np.isfinite(values).all() and near and self._merit(values) <= allowed)
 
-    def _accept(self, i: int, values: Floats, small: bool) -> None:
-        """Move to the batch's i-th point; a third small gain in a row is the end."""
+    def _accept(self, x: Floats, values: Floats, small: bool) -> None:
+        """Move to x, (D,); a third small gain in a row is the end."""
         self.trivial = self.trivial + 1 if small else 0
         self.done = self.trivial >= 3
-        self.x = self.batch[i].copy()
+        self.x = x.copy()
         self.values = values
         self.mode = "gradient"
         self.failures = 0
@@ -284,7 +377,7 @@ class ConstrainedDescent(Run):
         """Measure anew, without the learnt curvature."""
         self._end_measuring()
         self.hessian = NONE
-        self.direction = NONE
+        self.measured = NONE
         self.scaled = False
         self.mode = "gradient"
 
@@ -318,8 +411,8 @@ class GridDescent(ConstrainedDescent):
         self.smooth = self.smooth[self.units == 0]
         self.units = NONE
         self.done = not (len(self.smooth) and self.started)
-        self.multipliers = np.zeros(max(len(self.values) - 1, 0) + 2 * len(self.smooth))
         self._forget()
+        self.direction = NONE
         self.failures = self.trivial = 0
 
     # ---- steps on the grid ----
@@ -350,7 +443,7 @@ class GridDescent(ConstrainedDescent):
 
     def _step_between(self, low: Floats, high: Floats) -> Floats:
         try:
-            return np.clip(self._program(low, high)[0], low, high)
+            return self._program(low, high)[0]
         except np.linalg.LinAlgError:
             return np.clip(self.t * self.direction, low, high)
 
@@ -370,7 +463,9 @@ class GridDescent(ConstrainedDescent):
         if i < len(merits) and merits[i] < before - 4 * EPS * abs(before):
             self.direction = (self.batch[i] - self.x)[self.smooth]
             self.t = 1.0
-            self._accept(i, rows[i], before - merits[i] <= GRID_TRIVIAL_GAIN * abs(before))
+            self._accept(
+                self.batch[i], rows[i], before - merits[i] <= GRID_TRIVIAL_GAIN * abs(before)
+            )
         else:
             self.t *= SHORTER
             self.done = self.tries >= LENGTHS

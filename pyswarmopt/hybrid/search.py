@@ -410,6 +410,11 @@ class PhasedSearch:
         return False
 
     @property
+    def remark(self) -> str:
+        """What a user should know about the function, to be appended to a message; mostly empty."""
+        return ""
+
+    @property
     def turn(self) -> str:
         """The name of the phase in turn; `START` before the first."""
         return self.progress.turn
