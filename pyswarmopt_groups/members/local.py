@@ -22,6 +22,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.written import Sampling as Draws
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
+from pyswarmopt_llm.searching.written.replies import storable
 
 
 class SharedBase:
@@ -117,6 +118,7 @@ class LocalMember(Member):
             written = list(zip(*samples, strict=True))
         replies = []
         for texts, prompt in zip(written, prompts, strict=True):
+            texts = tuple(map(storable, texts))
             tokens = len(texts) * self._turn_tokens(prompt) + sum(map(self.count, texts))
             replies.append(Texts(texts, tokens))
         return replies

@@ -167,6 +167,15 @@ def test_members_with_tokenizers_of_their_own_write_what_each_model_writes_alone
     assert token_mixture(replace(group, members=opened[:1])) == []
 
 
+def test_a_text_that_no_file_can_hold_is_kept_with_a_mark(
+    members: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model may write NUL, which the store of responses refuses."""
+    monkeypatch.setattr(TransformersEngine, "generate", lambda self, chats, most: ["a\0b"])
+    cached = CachedMember(members[0], Store(None))
+    assert cached.generate(["Hi"])[0].text == "a\ufffdb"
+
+
 # Endpoints
 
 

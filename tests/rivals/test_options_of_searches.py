@@ -28,7 +28,7 @@ OF_CODE = {"prompts", "day"}  # another name of a task, or from Python alone
 LONGER = {"paper", "reference", "draws", "quick", "method", "optimizer", "proposals", "patience"}
 LONGER |= {"particles", "start", "max_iter", "drop_n", "train", "no_rivals", "spare"}
 LONGER |= {"budget_minutes", "budget_items", "contrast", "epsilon", "liar", "data", "examples"}
-LONGER |= {"data_epochs", "data_lr"}
+LONGER |= {"data_epochs", "data_lr"} | {"max_new_tokens"}  # of groups: test_negotiate_command.py
 EXPERTS = ("adapters/a", "adapters/b")
 READING: dict[str, Json] = {
     "dev": {"dev": 5},
