@@ -16,6 +16,7 @@ REMOVED = {
     "--data-heldout": "nothing of --data is held out",
     "--preset": "use --paper or --reference, --draws 1 for one swarm",
     "--compat": "use --paper or --reference",
+    "--grid": "use --paper for its grid, --draws 1 for one set of coefficients",
     "--engine": SERVER,
     "--server-folder": SERVER,
     "--server-slots": SERVER,
