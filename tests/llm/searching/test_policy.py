@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from search_helpers import Hull, MakeSearch, Position, history
 
 from pyswarmopt_llm.common.config import SearchConfig
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.report.run import search
@@ -232,3 +233,14 @@ def test_a_search_keeps_within_its_budget_and_says_so(words_search: MakeSearch) 
     found = search(replace(config, out=f"{config.out}-timed", budget_minutes=1e-6))
     assert list(found.result["stop"]) == ["budget_minutes"]
     assert {row["iteration"] for row in history(found.run)} == {0}  # the start is always evaluated
+
+
+def test_a_stored_value_that_is_not_that_of_its_items_is_refused() -> None:
+    """An accuracy of 2.33, edited into results.jsonl."""
+    journal, utility = Journal(), Skills((0.9, 0.4, 0.5))
+    x = Hull(3).vertices()[0]
+    (row,) = scorer_of(journal, utility).score([x], 0)
+    assert scorer_of(journal, utility).score([x], 0) == [row]
+    journal.store.known["search", row.key] = {**row.to_json(), "value": 2.33}
+    with pytest.raises(UserError, match=r"value 2\.33 is not that of its items"):
+        scorer_of(journal, utility).score([x], 0)

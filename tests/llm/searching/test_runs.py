@@ -182,3 +182,13 @@ def test_nothing_is_written_after_a_line_that_is_half_written(tmp_path: Path) ->
     with pytest.raises(OSError, match="too large"):  # another thread, to which nothing has happened
         store.add("search", "c", {"value": 3.0})
     assert [row["who"] for row in Store(file).all("search")] == ["a"]
+
+
+def test_another_seed_in_run_json_is_refused(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "r")
+    file = run.path / "run.json"
+    content = json.loads(file.read_text())
+    content["config"]["seed"] = 9
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"run\.json: seed 9 is not that of"):
+        Run(run.path)
