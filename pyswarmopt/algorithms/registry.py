@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,10 +28,11 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "spso2011": spso2011,
 }
 
+# Names that will go, and the recipe that runs.
+DEPRECATED = {"surrogate": "covariant"}
 # Names that are not those of recipes, and what is meant.
 NO_RECIPES = {
     "memetic": "that is minimize's default, recipe=None, and pso.MemeticSwarm",
-    "surrogate": "covariant is nearest; minimize's default, recipe=None, has a model of the values",
     "pso": "the usual ones are constriction and inertia_weight",
 }
 
@@ -53,6 +55,11 @@ def get(name: str, **options: Any) -> Recipe:
         'model_swarms'
     """
     known = name.replace("-", "_").lower()
+    if known in DEPRECATED:
+        runs = DEPRECATED[known]
+        told = f"the recipe {known!r} was removed and {runs!r} runs; use recipe=None, or {runs!r}"
+        warnings.warn(told, DeprecationWarning, stacklevel=3)
+        known = runs
     if known not in RECIPES:
         there_are = f"there are {', '.join(sorted(RECIPES))}"
         hint = NO_RECIPES.get(known) or did_you_mean(known, RECIPES, there_are)
