@@ -302,7 +302,10 @@ class Result:
                 if (found := model.on(split)) is not None:
                     scores[f"{name}_{split}"] = found
         flat: dict[str, Any] = {key: found.value for key, found in scores.items()}
-        flat["intervals"] = {key: found.interval for key, found in scores.items()}
+        flat["intervals"] = {
+            key: None if found.interval is None else list(found.interval)
+            for key, found in scores.items()
+        }
         flat["coefficients"] = self.coefficients
         flat["scoring"] = self.scoring
         flat["trained"] = self.best.trained
