@@ -156,7 +156,8 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
     parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    command.__doc__ = inspect.cleandoc(function.__doc__ or "")
+    summary, gap, more = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
+    command.__doc__ = " ".join(summary.split()) + gap + more
     return command
 
 

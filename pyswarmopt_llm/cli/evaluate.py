@@ -15,7 +15,7 @@ from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.searching.training.examples import learnt_from
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems, check_model, check_run
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.exam import EvalResult
@@ -125,6 +125,10 @@ def evaluated(
     # a run knows how to read its tasks
     if options.task and options.run is None:
         check_files(options, [options.task])
+    if options.run is not None:
+        check_run(user_path(options.run))
+    for name in (options.base, options.adapter, options.against):
+        check_model(name)
     from pyswarmopt_llm.searching.use.from_run import with_run
 
     config = with_run(options)

@@ -19,9 +19,10 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
 from pyswarmopt_llm.common.config import MIXTURE
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
-from pyswarmopt_llm.searching.use.config import Machine
+from pyswarmopt_llm.searching.use.config import Machine, check_model, check_run, check_table_out
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.use.predict import Prediction
@@ -61,6 +62,11 @@ def predict(
         raise InvalidOption("out", None, "missing; name the file to write")
     if text is not None and out is not None:
         raise InvalidOption("out", str(out), "is for a file of rows; remove it")
+    check_run(user_path(run))
+    if out is not None:
+        check_table_out(user_path(out))
+    if file is not None and not user_path(file).is_file():
+        raise UserError(f"{file}: no such file; check the path")
     from pyswarmopt_llm.searching.use.predict import predict
 
     options = {**vars(machine), "task": task, "columns": columns}
@@ -119,6 +125,10 @@ def generate(
 
     Example: swarm-llm generate --run runs/first "Which planet is the largest?"
     """
+    if run is not None:
+        check_run(user_path(run))
+    check_model(base)
+    check_model(adapter)
     from pyswarmopt_llm.report.commands import chooses
     from pyswarmopt_llm.searching.use.generate import answer_turn
     from pyswarmopt_llm.searching.use.wording import worded

@@ -149,7 +149,11 @@ class SearchConfig:
         ),
     ] = "auto"
     space: Annotated[
-        str, Option("delta, factor (the paper's), full, token, graph or FILE.py:NAME.", "S")
+        str,
+        Option(
+            "delta (weights), factor (the released code's), full, token, graph or FILE.py:NAME.",
+            "S",
+        ),
     ] = "auto"
     optimizer: Annotated[
         str,

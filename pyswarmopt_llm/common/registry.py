@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pyswarmopt.base.spelling import nearest
@@ -82,9 +83,18 @@ def plugins(kind: str) -> dict[str, EntryPoint]:
     """
     group = entry_points(group=f"swarm_llm.{kind}")
     # metadata outlive a deleted folder
-    return {
-        point.name: point for point in sorted(group) if is_there(point.module.partition(".")[0])
-    }
+    return {point.name: point for point in sorted(group) if _has_file(point.module)}
+
+
+def _has_file(module: str) -> bool:
+    """Whether a module's file is there, found without importing its packages."""
+    package, *names = module.split(".")
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder, *names)
+        if path.is_dir() or path.with_suffix(".py").is_file():
+            return True
+    return False
 
 
 def is_there(module: str) -> bool:

@@ -12,12 +12,11 @@ from pyswarmopt_llm.common.config import search_command
 from pyswarmopt_llm.common.events import duration, listed
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.commands import next_steps, with_relative_paths
-from pyswarmopt_llm.report.phrases import mixture_name, one_line, score_text, tested
+from pyswarmopt_llm.report.phrases import few, mixture_name, one_line, score_text, tested
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
 
 KINDS = {1: "better", 0: "level", -1: "worse"}
-FEW = 20  # dev examples below which one of them moves a score by more than 0.05
 # What a result has to beat to be worth its search.
 CONTROLS = ("best_single", "base", "base_tuned", "expert_tuned", "uniform", "commonest")
 _MODELS = {"items": "the margins of the answers", "scores": "the scores"}
@@ -335,19 +334,6 @@ def _notes_on_dev(result: Result) -> Iterator[str]:
         )
     if warning := few(dev.n):
         yield warning
-
-
-def few(items: int) -> str:
-    """A warning of too few dev examples; "" if there are enough, or none are known.
-
-    Example:
-        >>> few(3).partition(":")[0], few(20), few(0)
-        ('Only 3 dev examples', '', '')
-    """
-    if not 0 < items < FEW:
-        return ""
-    examples = counted(items, "dev example")
-    return f"Only {examples}: the best candidate on so few may win by luck; use at least 100."
 
 
 def changes(pair: Comparison) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pyswarmopt.base.words import counted
+
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.statistics import Comparison, Ends
     from pyswarmopt_llm.searching.scoring.result import Result, Scores
 
+FEW = 20  # dev examples below which one of them moves a score by more than 0.05
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
 
 
@@ -122,3 +125,16 @@ def about_weights(space: str, contrast: bool) -> str:
     if space in ("delta", "factor", "full"):
         return "A weight scales what an expert contributes; a negative one subtracts it."
     return "A weight scales what an expert contributes."
+
+
+def few(items: int) -> str:
+    """A warning of too few dev examples; "" if there are enough, or none are known.
+
+    Example:
+        >>> few(3).partition(":")[0], few(20), few(0)
+        ('Only 3 dev examples', '', '')
+    """
+    if not 0 < items < FEW:
+        return ""
+    examples = counted(items, "dev example")
+    return f"Only {examples}: the best candidate on so few may win by luck; use at least 100."

@@ -13,8 +13,7 @@ from rich.table import Column
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import PART_PLAIN, Event, OnEvent, duration
-from pyswarmopt_llm.report.findings import few
-from pyswarmopt_llm.report.phrases import one_line, score_text
+from pyswarmopt_llm.report.phrases import few, one_line, score_text
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost

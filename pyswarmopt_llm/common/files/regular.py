@@ -1,22 +1,14 @@
-"""Files in untrusted directories: only regular files of bounded size, never through links.
-
-Invalid content raises a one-line error; writing replaces a whole file or appends to it. Logs of
-JSON lines may have been damaged by a crash or a stranger. Fingerprints and versions show a resumed
-run whether files and packages have changed.
-"""
+"""Files of runs and of users: read with a limit, written whole or not at all, appended line by line."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import re
 import secrets
-import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -30,9 +22,7 @@ from pyswarmopt_llm.common.files.json_types import parse_json
 JSON_LIMIT = 2**26  # most bytes of a run's file that is parsed as one JSON value
 INPUT_LIMIT = 2**29  # most bytes of a task file or a tokenizer
 LINES_LIMIT = 2**30  # most bytes of a file of lines
-_PART = re.compile(r"\.\d+-[0-9a-f]{8}\.part")  # a temporary name: process and random number
-_ABANDONED = 3600.0  # seconds; no write takes that long
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
+_PART = re.compile(r"\.(\d+)-[0-9a-f]{8}\.part")  # a temporary name: process and random number
 
 
 # Reading
@@ -46,14 +36,14 @@ def open_regular(path: Path, limit: int = JSON_LIMIT) -> Iterator[IO[bytes]]:
         UserError: the file is a pipe, a device, a directory, or too large.
         OSError: the file is missing, or may not be read.
     """
-    # Without O_NONBLOCK, opening a named pipe would block.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with _regular(descriptor, "rb", path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > limit:
-            raise UserError(
-                f"{path}: {size:,} bytes, more than the {limit:,} that are read; restore the file"
-            )
+    size = path.stat().st_size
+    if not path.is_file():
+        raise UserError(f"{path}: not a regular file; remove it")
+    if size > limit:
+        raise UserError(
+            f"{path}: {size:,} bytes, more than the {limit:,} that are read; restore the file"
+        )
+    with open(path, "rb") as file:
         yield file
 
 
@@ -124,40 +114,51 @@ def refuse_links(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file open for writing that replaces `path` if the block succeeds.
-
-    It is made inside the opened directory, so neither `path` nor the temporary name can be a link
-    elsewhere. Each writer has its own temporary name; the last writer wins.
+    """A file open for writing that replaces `path` if the block succeeds; the last writer wins.
 
     Raises:
         UserError: `path` is a link, or not a regular file.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; it names `path`.
     """
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    part = f".{os.getpid()}-{secrets.token_hex(4)}.part"
+    _refuse_other(path)
+    _remove_leftovers(path.parent)
+    part = path.with_name(part_name())
     try:
-        _refuse_other(path, folder)
-        _remove_parts(folder)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(part, flags, 0o666, dir_fd=folder), "wb") as file:
+        with open(part, "xb") as file:  # which follows no link
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        with suppress(OSError):
-            os.unlink(part, dir_fd=folder)
-        os.close(folder)
+        part.unlink(missing_ok=True)
 
 
-def _remove_parts(folder: int) -> None:
-    """Remove temporary files of killed processes; links are removed, not followed."""
-    for part in os.listdir(folder):
-        if _PART.fullmatch(part):
-            with suppress(FileNotFoundError):
-                written = os.stat(part, dir_fd=folder, follow_symlinks=False).st_mtime
-                if time.time() - written > _ABANDONED:
-                    os.unlink(part, dir_fd=folder)
+def part_name() -> str:
+    """A temporary name for a file that this process is writing."""
+    return f".{os.getpid()}-{secrets.token_hex(4)}.part"
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the files that killed processes were writing; links are removed, not followed."""
+    for path in folder.iterdir():
+        found = _PART.fullmatch(path.name)
+        if found is None or _is_running(int(found[1])):
+            continue
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -193,27 +194,17 @@ def truncate(path: Path, size: int) -> None:
 @contextmanager
 def open_to_change(path: Path, flags: int = 0) -> Iterator[IO[bytes]]:
     """A file open for appending; raises as `append`."""
-    refuse_link(path)  # for its message; O_NOFOLLOW is the actual protection
-    always = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with _regular(os.open(path, always | flags, 0o666), "ab", path) as file:
+    _refuse_other(path)
+    always = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, always | flags, 0o666), "ab") as file:
         yield file
 
 
-def _regular(descriptor: int, mode: str, path: Path) -> IO[bytes]:
-    """The open file; it is closed and refused if it is a pipe, a device or a directory."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UserError(f"{path}: not a regular file; remove it")
-    return os.fdopen(descriptor, mode)
-
-
-def _refuse_other(path: Path, folder: int) -> None:
+def _refuse_other(path: Path) -> None:
     """Refuse an existing target other than a regular file."""
-    with suppress(FileNotFoundError):
-        mode = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode
-        refuse_link(path)
-        if not stat.S_ISREG(mode):
-            raise UserError(f"{path}: not a regular file; remove it")
+    refuse_link(path)
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not a regular file; remove it")
 
 
 def user_path(spec: str | Path) -> Path:
@@ -234,7 +225,7 @@ def user_path(spec: str | Path) -> Path:
         path = Path(spec).expanduser()
         os.lstat(path)
     except OSError as error:
-        if error.errno in _NOT_THERE:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
             return path
         raise UserError(
             f"{spec}: cannot be reached ({error.strerror}); choose another path"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.config import PROMPTS
-from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.regular import refuse_link, user_path
 from pyswarmopt_llm.common.options import Option, documented
 from pyswarmopt_llm.common.own import use_names
+from pyswarmopt_llm.scores.tasks.table import SUFFIXES
 
 BARE = "base"  # as an adapter: no adapter
 OnItems = Callable[[int, int], None]  # items done so far, and in total
@@ -93,3 +96,53 @@ class EvalConfig:
                 )
             object.__setattr__(self, "task", f"{PROMPTS}{self.prompts}")
             object.__setattr__(self, "prompts", None)
+
+
+THERE = "is there already; remove it, or give another file"
+
+
+def check_table_out(out: Path) -> None:
+    """Refuse an output table that cannot be written, before a model is loaded.
+
+    Raises:
+        UserError: wrong file type, existing file, missing folder, or a link.
+    """
+    if out.suffix.lower() not in SUFFIXES:
+        endings = ", ".join(SUFFIXES)
+        raise InvalidOption("out", out, f"not a table; use a file that ends in {endings}")
+    if not out.parent.is_dir():
+        raise InvalidOption("out", out, f"no folder {out.parent}; make it, or use another file")
+    refuse_link(out)
+    if out.exists() and not progress_file(out).exists():
+        raise InvalidOption("out", out, THERE)
+
+
+def progress_file(out: Path) -> Path:
+    """The file beside an output table that keeps finished rows until it is complete."""
+    return out.with_name(f"{out.name}.progress")
+
+
+def check_run(run: Path) -> None:
+    """Refuse what is not a run with a result, before a model is loaded.
+
+    Raises:
+        UserError: there is no run, or it has not ended.
+    """
+    if not (run / "run.json").is_file():
+        raise UserError(f"{run}: not a run directory (it has no run.json); check the path")
+    if not (run / "best").is_dir():
+        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
+
+
+def check_model(name: str | None) -> None:
+    """Refuse a model that is neither there nor the name of something on the hub, before a model is
+    loaded.
+
+    Raises:
+        UserError: there is no such directory.
+    """
+    if not name or name == BARE or ":" in name:
+        return
+    path = user_path(name)
+    if not path.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+        raise UserError(f"{name}: no such directory; check path and folder")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -23,24 +23,29 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.lock import locked
-from pyswarmopt_llm.common.files.regular import digest, refuse_link, user_path, write_text
+from pyswarmopt_llm.common.files.regular import digest, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.new_rows import new_items
-from pyswarmopt_llm.scores.tasks.table import DELIMITED, SUFFIXES, Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
+from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import digests, read_about
-from pyswarmopt_llm.searching.use.config import Machine, OnItems
-from pyswarmopt_llm.searching.use.from_run import run_scoring
+from pyswarmopt_llm.searching.use.config import (
+    THERE,
+    Machine,
+    OnItems,
+    check_table_out,
+    progress_file,
+)
 from pyswarmopt_llm.searching.use.opening import Model, open_model, result_of
 from pyswarmopt_llm.searching.use.wording import named_task
 
 LABEL = "predicted"  # a new column
 PROBABILITIES = "probabilities"
-_THERE = "is there already; remove it, or give another file"
 _ROUNDING = 1e-6
 CHUNK = 128  # questions between two points from which an interrupted job can resume
 Questions = str | Path | Sequence[str | Mapping[str, Any]]
@@ -91,14 +96,7 @@ def check_out(out: Path, names: Sequence[str], labels: Sequence[str]) -> None:
     Raises:
         UserError: wrong file type, existing file, missing folder, or a column that the input has.
     """
-    if out.suffix.lower() not in SUFFIXES:
-        endings = ", ".join(SUFFIXES)
-        raise InvalidOption("out", out, f"not a table; give a file that ends in {endings}")
-    if not out.parent.is_dir():
-        raise InvalidOption("out", out, f"no folder {out.parent}; make it, or give another file")
-    refuse_link(out)
-    if out.exists() and not _progress(out).exists():
-        raise InvalidOption("out", out, _THERE)
+    check_table_out(out)
     new = {LABEL, PROBABILITIES, *map(_column, labels)}
     taken = next((name for name in names if name in new), None)
     if taken is not None:
@@ -120,11 +118,11 @@ def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
     if out is None:
         yield Store(None)
         return
-    path = _progress(out)
+    path = progress_file(out)
     with locked(path):
         if out.exists():  # another process has just finished it
             path.unlink()
-            raise InvalidOption("out", out, _THERE)
+            raise InvalidOption("out", out, THERE)
         store = Store(path)
         if store.known and all(whose != inputs for _, whose in store.known):
             why = "is of other inputs; remove the file to begin anew, or give another `out`"
@@ -196,10 +194,6 @@ def _sums_to_one(row: Sequence[float | None]) -> bool:
 def _column(label: str) -> str:
     """Name of the column with a label's probability."""
     return f"p({label})"
-
-
-def _progress(out: Path) -> Path:
-    return out.with_name(f"{out.name}.progress")
 
 
 def _as_json(table: Table, predictions: Sequence[Prediction], by_line: bool) -> str:
@@ -419,14 +413,17 @@ def _source(run: Path, name: str | None) -> _Source:
     model = result_of(run)
     chosen = named_task(about, run, name)
     form = (about.forms or {}).get(chosen)
-    scoring = run_scoring(user_path(model[1] or model[0]), chosen)
+    result = read_result(run)
+    if result is None:
+        raise UserError(f"{run}: has no result.json; finish it with: swarm-llm resume {run}")
+    scoring = result.objectives[chosen].answer_format if chosen in result.objectives else None
     if form is None or form.written or scoring not in ("letter", "likelihood"):
         raise UserError(
             f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm "
             "generate"
         )
     prints = {**about.fingerprints, "best": digests(run / "best")}
-    return _Source(about.config, form, cast(Scoring, scoring), model, prints)
+    return _Source(about.config, form, scoring, model, prints)
 
 
 def _table(questions: Questions, form: Form) -> Table:

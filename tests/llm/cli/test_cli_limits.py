@@ -25,7 +25,8 @@ def integer_options() -> Iterator[Any]:
     """
     for app, main in APPS:
         group: Any = typer.main.get_command(app)
-        for name, command in group.commands.items():
+        for name in group.list_commands(None):
+            command = group.get_command(None, name)
             needed: list[str] = []
             for param in command.params:
                 if param.required:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
+import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +13,13 @@ import pytest
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.lock import locked
-from pyswarmopt_llm.common.files.regular import AppendLog, replacing, versions, write_text
+from pyswarmopt_llm.common.files.regular import (
+    AppendLog,
+    part_name,
+    replacing,
+    versions,
+    write_text,
+)
 
 SIZE = 200_000
 
@@ -47,22 +52,19 @@ def test_a_file_that_two_write_is_always_whole(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
-    treasure = tmp_path / "treasure"
-    treasure.write_text("mine")
-    old, link, new, other = (
-        tmp_path / name
-        for name in (".1-0a1b2c3d.part", ".2-0a1b2c3d.part", ".3-0a1b2c3d.part", ".mine.part")
-    )
-    for path in (old, new, other):
-        path.write_text("half")
-    link.symlink_to(treasure)
-    hours_ago = time.time() - 2 * 3600
-    for path in (old, link, other):
-        os.utime(path, (hours_ago, hours_ago), follow_symlinks=False)
+    script = """
+import os, signal
+from pathlib import Path
+from pyswarmopt_llm.common.files.regular import replacing
+with replacing(Path("file")):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path)
+    (killed,) = tmp_path.iterdir()
+    other = tmp_path / part_name()
+    other.write_text("another thread's")
     write_text(tmp_path / "file", "whole")
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"treasure", "file", ".3-0a1b2c3d.part", ".mine.part"}
-    assert treasure.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"file", other.name} != {killed.name}
 
 
 def test_a_block_that_fails_leaves_the_file(tmp_path: Path) -> None:
