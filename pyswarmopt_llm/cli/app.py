@@ -18,7 +18,7 @@ from pyswarmopt_llm.cli.build import COMMANDS, SECTIONS, as_command, as_flag
 from pyswarmopt_llm.cli.options import SwarmCommand
 from pyswarmopt_llm.cli.removed import refuse_removed
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.registry import load
+from pyswarmopt_llm.common.registry import load, unknown
 
 REPEAT = "put that right, and resume the run or repeat the command"
 NO_ROOM = f"out of memory; end other programs, or use a smaller base or fewer workers; {REPEAT}"
@@ -33,10 +33,14 @@ class Commands(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name; None: there is none."""
+        """The command of this name.
+
+        Raises:
+            UserError: there is none, with the nearest name.
+        """
         if cmd_name not in COMMANDS:
             refuse_removed([cmd_name], COMMANDS)
-            return None
+            raise unknown("command", cmd_name, COMMANDS)
         section = next(name for name, commands in SECTIONS.items() if cmd_name in commands)
         function = as_command(load(COMMANDS[cmd_name]))
         single = typer.Typer(add_completion=False)

@@ -16,7 +16,7 @@ from pyswarmopt_llm.cli.removed import REMOVED, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
-from pyswarmopt_llm.common.registry import lookup
+from pyswarmopt_llm.common.registry import lookup, unknown
 
 
 def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
@@ -117,6 +117,9 @@ class SwarmCommand(TyperCommand):
         single = [name for name in flags if not getattr(flags[name], "multiple", False)]
         words = spell_set(args, switches)
         refuse_removed(words, flags)
+        if "--set" in words and "--set" not in flags:
+            setting = words[words.index("--set") + 1].partition("=")[0]
+            raise unknown("settings", setting, [name.removeprefix("--") for name in flags])
         refuse_empty(words, [name for name in flags if not switches[name]])
         refuse_repeated(words, {"--task", "--metric"}.intersection(single))
         return super().parse_args(
@@ -177,9 +180,10 @@ def words_of_config(
         return []
     path = Path(found[-1])
     settings: list[str] = []
+    known = {name: flag for name, flag in flags.items() if name not in ("--config", "--help")}
     for key, value in read_config(path).items():
         refuse_removed([f"--{key}"], flags)
-        lookup(f"{path}: option", f"--{key}", flags)
+        lookup(f"{path}: option", f"--{key}", known)
         if f"--{key}" not in {name for name, _, _ in typed}:
             settings += _option_words(path, key, value, switches[f"--{key}"])
     return spell_set(settings, switches)

@@ -129,7 +129,9 @@ def check_run(run: Path) -> None:
         UserError: there is no run, or it has not ended.
     """
     if not (run / "run.json").is_file():
-        raise UserError(f"{run}: not a run directory (it has no run.json); check the path")
+        outer = run.resolve().parent
+        hint = f"did you mean {outer}?" if (outer / "run.json").is_file() else "check the path"
+        raise UserError(f"{run}: not a run directory (it has no run.json); {hint}")
     if not (run / "best").is_dir():
         raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
 
@@ -144,5 +146,9 @@ def check_model(name: str | None) -> None:
     if not name or name == BARE or ":" in name:
         return
     path = user_path(name)
-    if not path.exists() and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+    if (
+        path.suffix != ".gguf"
+        and not path.exists()
+        and (name.count("/") != 1 or name.startswith((".", "/", "~")))
+    ):
         raise UserError(f"{name}: no such directory; check path and folder")

@@ -123,5 +123,5 @@ def test_a_note_is_printed_once(
     install(search=search)
     assert exit_code(*SEARCH, str(tmp_path), *quiet) == 0
     captured = capsys.readouterr()
-    assert (captured.out + captured.err).count("t.csv names no split; see --set") == 1
+    assert (captured.out + captured.err).count("t.csv names no split; see --split-seed") == 1
     assert captured.out.count("fewer") == 1

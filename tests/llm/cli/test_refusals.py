@@ -85,8 +85,13 @@ def test_a_command_is_refused_as_the_corpus_says(
             before = state(place)
             code, out, err = swarm_llm(capsys, *shlex.split(case["words"]))
             assert (code, out) == (2, "") and state(place) == before, err
-            assert err.startswith("error: ") and err.count("\n") == 1 and case["says"] in err, err
+            assert err.startswith("error: ") and err.count("\n") == 1 and case["says"] in err, (
+                case["words"],
+                case["says"],
+                err,
+            )
         finally:
+            shutil.rmtree("new", ignore_errors=True)  # where a command was not refused
             for path in written:
                 path.unlink()
             for path in folders:
