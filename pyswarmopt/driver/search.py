@@ -398,7 +398,7 @@ class Search:
         space = self.problem.space
         worth = judge.final_worth(self._history.first_value()) if final else judge.worth()
         x = judge.best.x
-        fun = worth.fun
+        fun = float(worth.fun)
         breach = judge.breach()
         finite = math.isfinite(fun)
         failures = dict(self.evaluator.failures)

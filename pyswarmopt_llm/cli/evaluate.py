@@ -57,7 +57,7 @@ def command(
 
 def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
     """Replies of two models for people to judge."""
-    from pyswarmopt_llm.searching.use.blind import key_of, write_pairs
+    from pyswarmopt_llm.tools.blind import key_of, write_pairs
 
     path = user_path(file)
     written = write_pairs(config, path, on_items)
@@ -78,7 +78,7 @@ def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
 def _count(files: Sequence[str], as_json: bool) -> None:
     """Print the verdict of votes, the rate of wins and the test."""
     from pyswarmopt_llm.report.phrases import score_text
-    from pyswarmopt_llm.searching.use.blind import count_votes
+    from pyswarmopt_llm.tools.blind import count_votes
 
     votes = count_votes(files)
     first, second = votes.names

@@ -85,7 +85,7 @@ def summary_lines(result: Json) -> Iterator[str]:
     if seeds == 2:
         yield (
             "Two seeds cannot show a difference: an interval over them has 12.7 standard errors on "
-            "either side (Student's t); use --seeds 3, better 5."
+            "either side (Student's t); use three, better five."
         )
     metrics = [f"{name} by {table['metric']}" for name, table in by_task(result).items()]
     yield f"Scores: {', '.join(metrics)}."

@@ -27,6 +27,7 @@ SIDE = ("tokens", "servers", "published", "tools")
 # What the main road takes from the side rooms: file -> modules. The import stands in the function
 # that uses it, so that a search loads no room that it has not chosen.
 ASIDE = {
+    "cli.evaluate": {"tools.blind"},
     "cli.inspect": {"tools.check"},
     "cli.tools": {"tools.analyse", "tools.export"},
     "mix": {"tokens.space"},
@@ -175,7 +176,6 @@ SPELL_OPTIONS = {
     "report/against.py": "says on a terminal where the rest of a list is",
     "report/commands.py": "builds the commands that reports and model cards give",
     "report/progress.py": "says on a terminal which option makes a search cheaper",
-    "report/remarks.py": "says in a card which search writes its answers",
     "experts/quantised/embedded.py": "an option of pip",
 }
 PACKAGES = [

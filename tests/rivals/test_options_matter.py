@@ -17,9 +17,9 @@ from options_helpers import Known, answer, changed_or_refused, write_files
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
 from pyswarmopt_llm.searching.use.against import evaluate_against
-from pyswarmopt_llm.searching.use.blind import write_pairs
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.evaluate import evaluate
+from pyswarmopt_llm.tools.blind import write_pairs
 
 Way = Callable[[EvalConfig, Path], Any]
 # They say where a model runs, name others of these, or accept what is refused without them.

@@ -24,7 +24,6 @@ from pyswarmopt_llm.scores.tasks.load import load_task_of, with_templates
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Scoring, Task
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.published.lm_eval import LmEvalTask
     from pyswarmopt_llm.scores.metrics.written import Sampling
 
 
@@ -46,7 +45,7 @@ class Objectives:
 
     tasks: Mapping[str, Task]
     metrics: Mapping[str, Metric]
-    externals: Mapping[str, LmEvalTask]
+    externals: Mapping[str, Any]
     combine: Combine
     combined_by: str = "harmonic"
     tested: bool = True
@@ -155,7 +154,7 @@ def load_objectives(config: SearchConfig) -> Objectives:
     return objectives
 
 
-def _harness_tasks(config: SearchConfig, specs: Sequence[str]) -> dict[str, LmEvalTask]:
+def _harness_tasks(config: SearchConfig, specs: Sequence[str]) -> dict[str, Any]:
     """Name -> task of lm-evaluation-harness.
 
     Raises:
@@ -163,7 +162,7 @@ def _harness_tasks(config: SearchConfig, specs: Sequence[str]) -> dict[str, LmEv
     """
     from pyswarmopt_llm.published.lm_eval import LmEvalTask
 
-    tasks: dict[str, LmEvalTask] = {}
+    tasks = {}
     for spec in specs:
         task = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
         if task.name in tasks:

@@ -154,7 +154,7 @@ def test_a_failed_draw_costs_a_noisy_front_no_point():
     assert np.isfinite(front.fun).all()
 
 
-@pytest.mark.parametrize("how", [{}, {"noisy": True}, {"recipe": "constriction"}])
+@pytest.mark.parametrize("how", [{}, {"noisy": True}])
 def test_a_function_of_many_points_is_called_for_all_of_the_budget(how):
     """No call is kept back: the front's values are those of its calls."""
     calls = []

@@ -108,7 +108,7 @@ def test_complex_values_and_positions_are_refused():
         swarm.tell(x + 1j, [1.0] * 3)
     with pytest.raises(ValueError, match="complex"):
         swarm.tell(swarm.tickets()[0], 2j)
-    with pytest.raises(ValueError, match="returned complex"):
+    with pytest.raises(ValueError, match="got complex"):
         pso.minimize(lambda x: complex(x[0]), [(-1, 1)], max_evals=9)
     assert swarm.evaluations == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from search_helpers import Json, ends_as, history, louder, questions, small, write_task
 
 import pyswarmopt_llm as sl
-from pyswarmopt_llm.cli.running import show_result
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.leaders import Archive
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.search import search
-from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 FLAKY = """
 calls = 0
@@ -49,51 +45,27 @@ def scored(key: str, a: int, b: int, left: str = "") -> Row:
     return Row("search", 0, 0, key, [1.0], value=0.0, n=20, seconds=0.0, items=items)
 
 
-def test_the_front_and_its_spread_by_hand() -> None:
+def test_the_front_by_hand() -> None:
     archive = Archive(("a", "b"))
     front = [(1, 9), (2, 8), (3, 7), (5, 6), (6, 4), (7, 3), (9, 1)]
     for number, (a, b) in enumerate([*front, (5, 5), (3, 6), (1, 1)]):
-        archive.add(torch.tensor([a, b]), scored(str(number), a, b))
-    archive.add(torch.tensor([0, 0]), scored("the same point again", 5, 6))
-    archive.add(torch.tensor([0, 0]), scored("not scored in full", 9, 9, left="?"))
-    assert [tuple(point.position.tolist()) for point in archive.front] == front
-    # (2, 8) is nearest to its neighbours, 2/8 and 2/8 apart, then (6, 4), 2/8 and 3/8
-    spread = [tuple(point.position.tolist()) for point in archive.spread(without=None)]
-    assert spread == [(1, 9), (3, 7), (5, 6), (7, 3), (9, 1)]
+        archive.add(torch.tensor([[a, b]]), [scored(str(number), a, b)])
+    rows = [scored("the same scores", 5, 6), scored("not scored in full", 9, 9, left="?")]
+    archive.add(torch.zeros(2, 2), rows)
+    found = [tuple(round(10 * value) for value in point.dev.values()) for point in archive.front("x")]
+    assert found == front
 
 
 def test_the_front(setting: SearchConfig, tmp_path: Path) -> None:
-    found = sl.search(replace(setting, dev=8))
-    result = found.result
-    # No point of the front dominates another, and every one has its files.
-    front = json.loads((tmp_path / "run" / "front" / "front.json").read_text())
-    points = [tuple(point.values()) for point in front["all"]]
+    result = sl.search(replace(setting, dev=8)).result
+    points = [tuple(point["dev"].values()) for point in result["front"]]
     assert not any(
         a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in points for b in points
     )
-    for point in front["points"]:
-        folder = tmp_path / "run" / point["folder"]
-        scored = {
-            name: evaluate_model(
-                setting.base, str(folder), str(task), "dev", scoring="likelihood", dev=8, threads=1
-            )
-            for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
-        }
-        assert {name: found.score.value for name, found in scored.items()} == point["dev"]
-        on_test = {
-            name: evaluate_model(
-                setting.base, str(folder), str(task), "test", scoring="likelihood", threads=1
-            )
-            for name, task in zip(("t1", "t2"), setting.tasks, strict=True)
-        }
-        assert {name: found.score.value for name, found in on_test.items()} == point["test"]
-    shown = io.StringIO()
-    show_result(Console(file=shown, width=120), found.run, result)
-    lines = shown.getvalue().splitlines()
-    for point in front["points"]:
-        (line,) = (line for line in lines if point["folder"] in line)
-        for task in ("t1", "t2"):
-            assert f"{point['dev'][task]:.3f}" in line and f"{point['test'][task]:.3f}" in line
+    lines = (tmp_path / "run" / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    scored_at = [json.loads(line)["coefficients"] for line in lines]
+    for point in result["front"]:
+        assert list(point["coefficients"].values()) in scored_at
     assert set(result["tasks"]) == {"t1", "t2"} == set(result["objectives"])
 
 

@@ -13,8 +13,8 @@ from search_helpers import Json, exit_code, swarm_llm
 
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 from pyswarmopt_llm.searching.use.against import Turns
-from pyswarmopt_llm.searching.use.blind import Key, count_votes, write_pairs
 from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.tools.blind import Key, count_votes, write_pairs
 
 N = 12
 
