@@ -124,7 +124,7 @@ class History(list[Any]):
         limit = LIMIT
         if self.granularity == "iteration":
             mean, spread = _mean_and_spread([point.feasible_value for point in points])
-            self.append(Record(iteration, evaluations, best, mean, spread))
+            self.append(Record(iteration, evaluations, float(best), mean, spread))
         else:
             limit = max(2 * len(points), 256 * LIMIT // len(points[0].x))
             self += points

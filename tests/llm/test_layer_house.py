@@ -177,6 +177,7 @@ SPELL_OPTIONS = {
     "report/commands.py": "builds the commands that reports and model cards give",
     "report/progress.py": "says on a terminal which option makes a search cheaper",
     "experts/quantised/embedded.py": "an option of pip",
+    "tools/blind.py": "names the command that wrote a key",
 }
 PACKAGES = [
     (pyswarmopt_llm, set(SPELL_OPTIONS)),

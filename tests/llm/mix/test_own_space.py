@@ -74,7 +74,7 @@ def test_it_is_searched_saved_described_and_resumed(
     # the files, read back, score as the candidate did
     assert result["best_dev"] == max(row["value"] for row in rows)
     card = (tmp_path / "run" / "best" / "README.md").read_text()
-    assert f"`{CONVEX}`" in card and "library_name: peft" in card
+    assert f"--space {CONVEX}" in card and "library_name: peft" in card
     # of a mixture, whichever won here
     weights = dict(zip(result["coefficients"], (0.5, 0.25, 0.25), strict=True))
     found = Result.from_json(result)

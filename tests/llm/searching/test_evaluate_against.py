@@ -104,9 +104,7 @@ def test_the_first_sentence_is_a_verdict_and_some_items_are_shown(
     found = compared(shell, *words)
     lines = shell("eval", *words, *QUICK).splitlines()
     assert lines[0] == found["verdict"]["sentence"]
-    assert (
-        sum(line.startswith(f"{found['task']}: of {found['n']} examples ") for line in lines) == 1
-    )
+    assert f" on {found['n']} test examples" in lines[0]
     assert any(line.startswith(f"Gained (3 of {len(found['gained'])};") for line in lines)
     first = found["gained"][0]
     start = lines.index(f"  {first['question']}")
