@@ -72,8 +72,8 @@ def test_the_faq_names_the_differences_of_the_outcomes() -> None:
     read = evidence.outcomes("present")
     text = " ".join((ROOT / "docs" / "explanation" / "faq.md").read_text(encoding="utf-8").split())
     for tasks, sentence in (
-        ((*evidence.HELD_OUT, *evidence.CHOSEN_ON), "{} points ahead of"),
-        (evidence.HELD_OUT, "{} (p"),
+        ((*evidence.HELD_OUT, *evidence.CHOSEN_ON), "scores {} points more than"),
+        (evidence.HELD_OUT, "the difference is {} points"),
     ):
         pair = compare_paired(*read.pairs(tables.SEARCH, tables.BASE, tasks))
         assert sentence.format(f"{100 * pair.difference:.1f}") in text

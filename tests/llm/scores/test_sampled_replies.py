@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from changed_copies import stopped_copy
 from engine_reference import load_tiny
-from search_helpers import ends_as, history
+from search_helpers import DEFAULT, ends_as, history
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.generation import Draw
@@ -39,13 +39,18 @@ def engine(tiny_base: Path) -> TransformersEngine:
     return TransformersEngine(*load_tiny(tiny_base))
 
 
-@pytest.fixture
-def config(words_search: Callable[..., SearchConfig]) -> SearchConfig:
-    def kinds(reply: str) -> float:
-        return float(len(set(reply)))
+KINDS = """
+def kinds(reply):
+    return float(len(set(reply)))
+"""
 
+
+@pytest.fixture
+def config(words_search: Callable[..., SearchConfig], tmp_path: Path) -> SearchConfig:
+    metric = tmp_path / "kinds.py"
+    metric.write_text(KINDS)
     more: dict[str, Any] = {"scoring": "auto", "dtype": "float32", "max_iter": 1, "space": "delta"}
-    more |= {"metrics": (kinds,), "max_new_tokens": 6}
+    more |= {"metrics": (f"{metric}:kinds",), "max_new_tokens": 6}
     return words_search(8, 6, temperature=1.0, samples=3, seed=3, **more)
 
 
@@ -104,6 +109,6 @@ def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
 def test_a_model_of_sampled_scores_does_not_interpolate(
     temperature: float, config: SearchConfig, noises: list[bool]
 ) -> None:
-    proposing = replace(config, method="scores", max_iter=None, proposals=1)
+    proposing = replace(config, **{**DEFAULT, "method": "scores", "max_iter": None, "proposals": 1})
     search(replace(proposing, temperature=temperature, samples=1))
     assert noises == [temperature > 0]

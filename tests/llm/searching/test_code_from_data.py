@@ -150,6 +150,14 @@ def hostile_place(folder: Path, names: list[str]) -> Path:
     return folder
 
 
+# Worker processes import the script that started them.
+GUARDED = """
+from pyswarmopt_llm.cli.app import main
+if __name__ == "__main__":
+    main({words!r})
+"""
+
+
 def python_at(here: Path, script: str) -> str:
     """What a script prints that is run as an installed command is: its own directory is on the
     path, not `here`; nothing there may be imported.
@@ -174,7 +182,7 @@ def test_workers_do_not_import_from_the_current_directory(
         tmp_path / "here", ["filelock", "struct", "multiprocessing", "safetensors", "yaml", "torch"]
     )
     words = [*search_words(words_search(6, 6, max_iter=1, particles=3)), "--workers", "2"]
-    python_at(here, f"from pyswarmopt_llm.cli.app import main\nmain({words!r})\n")
+    python_at(here, GUARDED.format(words=words))
 
 
 # Every place of that kind in both packages

@@ -72,7 +72,7 @@ def test_the_code_of_the_card_labels_as_predict_does(
     run, result = read_run(runs[scoring])
     write_card(run, result)
     card = (run.path / "best" / "README.md").read_text(encoding="utf-8")
-    part = card.partition("## Label with PEFT, transformers or vLLM\n")[2].partition("\n## ")[0]
+    part = card.partition("<summary>Label with PEFT</summary>\n")[2].partition("</details>")[0]
     code = textwrap.dedent(part).replace("THIS_DIRECTORY", str(run.path / "best"))
     library = {"AutoPeftModelForCausalLM": "peft", "AutoModelForCausalLM": "transformers"}[loader]
     line = next(line for line in code.splitlines() if line.startswith("from peft"))
