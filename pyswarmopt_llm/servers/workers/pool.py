@@ -140,10 +140,20 @@ class Actors(ThreadPoolExecutor):
             reply: Reply = self._ray.get(actor.answer.remote(order))
         except self._ray.exceptions.RayError as error:
             self._ray.kill(actor)
-            actor = self._start()
-            reply = Failure("died", first_line(error))
+            threading.Thread(target=self._replace, daemon=True).start()
+            return Failure("died", first_line(error))
         self._free.put(actor)
         return reply
+
+    def _replace(self) -> None:
+        """Start an actor, which is free once a node has room for it."""
+        actor = self._start()
+        try:
+            self._ray.get(actor.__ray_ready__.remote())
+        except self._ray.exceptions.RayError as error:
+            log.warning("an actor did not start: %s", first_line(error))
+        else:
+            self._free.put(actor)
 
     def end(self) -> None:
         """End the actors, and leave the cluster if it was joined here."""
