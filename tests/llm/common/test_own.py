@@ -95,7 +95,7 @@ def installed(importable: Callable[[Path], None], tmp_path: Path) -> Iterator[No
 
 
 @pytest.mark.usefixtures("installed")
-def test_packages_add_names(tmp_path: Path) -> None:
+def test_packages_add_names(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """By the entry points in their metadata."""
     (tmp_path / "their_package.py").write_text(
         "import pyswarmopt as pso\n"
@@ -109,6 +109,8 @@ def test_packages_add_names(tmp_path: Path) -> None:
         "[swarm_llm.metrics]\npolite = their_package:polite\n"
         "[swarm_llm.optimizers]\ncalm = their_package:calm\n"
     )
+    plugins.cache_clear()  # read once in a process
+    request.addfinalizer(plugins.cache_clear)
     metric = find_metric("polite")
     assert metric.rate(["?"], ["please, please"], [Item("1", "?", None, None)]) == [{"": 2.0}]
     check_other("calm")

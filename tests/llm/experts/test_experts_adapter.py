@@ -207,6 +207,7 @@ import signal, sys, time
 from pathlib import Path
 from pyswarmopt_llm.cli.running import interruptible, nothing_written
 from pyswarmopt_llm.experts.files import atomic_directory
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
 with interruptible(nothing_written), atomic_directory(Path(sys.argv[1])) as folder:
     (folder / "half").write_text("x")
     print("writing", flush=True)
