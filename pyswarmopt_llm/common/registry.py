@@ -90,7 +90,9 @@ def _has_file(module: str) -> bool:
     """Whether a module's file is there, found without importing its packages."""
     package, *names = module.split(".")
     spec = find_spec(package)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
+    if spec is None or not names:
+        return spec is not None
+    for folder in spec.submodule_search_locations or ():
         path = Path(folder, *names)
         if path.is_dir() or path.with_suffix(".py").is_file():
             return True

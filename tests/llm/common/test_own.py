@@ -95,7 +95,9 @@ def installed(importable: Callable[[Path], None], tmp_path: Path) -> Iterator[No
 
 
 @pytest.mark.usefixtures("installed")
-def test_packages_add_names(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_packages_add_names(
+    tmp_path: Path, importable: Callable[[Path], None], request: pytest.FixtureRequest
+) -> None:
     """By the entry points in their metadata."""
     (tmp_path / "their_package.py").write_text(
         "import pyswarmopt as pso\n"
@@ -109,6 +111,7 @@ def test_packages_add_names(tmp_path: Path, request: pytest.FixtureRequest) -> N
         "[swarm_llm.metrics]\npolite = their_package:polite\n"
         "[swarm_llm.optimizers]\ncalm = their_package:calm\n"
     )
+    importable(tmp_path)
     plugins.cache_clear()  # read once in a process
     request.addfinalizer(plugins.cache_clear)
     metric = find_metric("polite")
