@@ -97,16 +97,3 @@ def _has_file(module: str) -> bool:
         if path.is_dir() or path.with_suffix(".py").is_file():
             return True
     return False
-
-
-def is_there(module: str) -> bool:
-    """Whether a module, possibly of a missing package, can be imported.
-
-    Example:
-        >>> is_there("math"), is_there("no_such_package.module")
-        (True, False)
-    """
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
