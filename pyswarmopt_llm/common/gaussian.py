@@ -86,18 +86,14 @@ class Posterior:
         volume = np.log(np.diag(self._root)).sum() + 0.5 * np.log(self._ones @ self._ones)
         return float(-0.5 * free * np.log(self._variance).sum() - width * volume)
 
-    def predict(self, points: Floats, noise: float = 0.0) -> tuple[Floats, Floats]:
-        """(means (M, K), standard errors (M, K)) by Student's t with n - 1 degrees of freedom.
-
-        Args:
-            points: (M, D).
-            noise: variance of new values besides the smooth part, in units of the column's
-                variance.
+    def predict(self, points: Floats) -> tuple[Floats, Floats]:
+        """(means (M, K), standard errors (M, K)) of the smooth part at points, (M, D), by Student's
+        t with n - 1 degrees of freedom.
         """
         k = solve_triangular(self._root, self.kernel(self._positions, points), lower=True)
         mean = self._level + k.T @ self._residual
         off = 1 - self._ones @ k
-        share = 1 + noise - (k**2).sum(0) + off**2 / (self._ones @ self._ones)
+        share = 1 - (k**2).sum(0) + off**2 / (self._ones @ self._ones)
         return mean, np.sqrt(np.maximum(share, _TINY)[:, None] * self._variance)
 
 

@@ -40,7 +40,7 @@ from pyswarmopt_llm.searching.fitting import (
     not_worse,
     trained_row,
 )
-from pyswarmopt_llm.searching.item_model import SOFTNESS
+from pyswarmopt_llm.searching.surrogate import SOFTNESS
 from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
