@@ -1,4 +1,5 @@
-"""Turns a request into a plan: a procedure chooses, given settings win.
+"""Turns requested settings into a plan: a procedure chooses, given settings win; settings that do not
+go together, or not with the tasks, are refused.
 
 There are three procedures. The default is the best method in this project's tables for the task:
 weight changes (``delta``), candidates proposed by a model of the items' margins in place of
@@ -8,6 +9,7 @@ authors' released scripts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -29,23 +31,22 @@ from pyswarmopt_llm.common.config import (
     SearchConfig,
     given_settings,
 )
-from pyswarmopt_llm.common.optimizers import is_swarm
-from pyswarmopt_llm.mix import use_own
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
+from pyswarmopt_llm.common.options import check_options
+from pyswarmopt_llm.experts.files import inside, refuse_unmatched
+from pyswarmopt_llm.mix import space_kind, use_own
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
-from pyswarmopt_llm.searching.plan import Method, Plan, Request
-from pyswarmopt_llm.searching.rules import (
-    check_costs,
-    check_settings,
-    check_tasks,
-    threads_of,
-    why_no_model,
-    why_no_training,
-)
+from pyswarmopt_llm.searching.grid import make_grid
+from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
+RAY = "ray"
+MOST = 4096  # workers on one machine
 DRAWS = 10  # sets of coefficients drawn from a grid
 CANDIDATES = 40  # evaluations per search if nothing else limits the iterations
 WRITING = 10  # particles if replies are written, so that `CANDIDATES` make several iterations
+OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
 # The authors' four shell scripts set the restart patience of search.py to .67 times its patience (a
 # particle goes back after 6 evaluations without a new best: `restart_patience` 7 in the recipe's
 # ``compat="reference"``) and draw the other coefficients from the paper's grid. search.py's own
@@ -84,9 +85,9 @@ def make_plan(config: SearchConfig) -> Plan:
     # The harness may write replies.
     thinking = 0 if objectives.externals else config.thinking
     check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
-    request = Request(asked, objectives, given)
+    request = Plan(asked, objectives, given)
     check_tasks(request)
-    plan = _planned(request, choose_method(request))
+    plan = _chosen(request)
     check_costs(plan)
     return plan
 
@@ -101,20 +102,25 @@ def stored_plan(config: SearchConfig, given: Mapping[str, Any] | None = None) ->
     Raises:
         UserError: the settings are not those of a plan, or do not fit the tasks any more.
     """
-    given = given or {}
     use_own(config.space)
-    check_settings(config, given)
-    plan = Plan(config, load_objectives(config), given)
+    check_settings(config, given or {})
+    plan = Plan(config, load_objectives(config), given or {})
     check_tasks(plan)
     return plan
 
 
 def filled_in(config: SearchConfig) -> SearchConfig:
-    """The requested settings, with space, draws and day filled in."""
+    """The requested settings, with space, draws and day filled in: by default a search has one set
+    of coefficients, unless there is a grid.
+    """
     space = space_of(config)
     use_own(space)
-    day = config.day or date.today().isoformat()
-    return replace(config, space=space, draws=_draws(config), day=day)
+    draws = config.draws
+    own = any("," in setting for setting in config.settings)
+    published = config.published and config.optimizer in ("auto", MODEL_SWARMS)
+    if draws is None and (own or published):
+        draws = DRAWS
+    return replace(config, space=space, draws=draws, day=config.day or date.today().isoformat())
 
 
 def space_of(config: SearchConfig) -> str:
@@ -126,91 +132,61 @@ def space_of(config: SearchConfig) -> str:
     return "delta" if config.base else "token"
 
 
-def choose_method(request: Request) -> Method:
-    """The method of the requested procedure, with the given settings in place of its own."""
-    method = _published(request) if request.config.published else _default(request)
-    chosen = method.chosen
-    given = {name: value for name, value in request.given.items() if name in chosen}
-    given.pop("settings", None)  # a procedure adds to them
-    if method.method in MODELS:
-        given.pop("max_iter", None)  # `max_iter` 0 asks for no iterations
-    return replace(method, **given)
+# What a procedure chooses
 
 
-def _planned(request: Request, method: Method) -> Plan:
-    """The plan of a request that this method answers."""
+def _chosen(request: Plan) -> Plan:
+    """The plan that answers a request: a procedure's settings, with the given ones in their place."""
     config = request.config
     objectives = request.objectives
-    why = dict(method.why)
-    combine = config.combine
-    if combine == "auto" and objectives.combined_by != "harmonic":
-        combine = objectives.combined_by
+    why: dict[str, str] = {}
+    if config.published:
+        chosen = _published(request, why)
+    elif config.quick:
+        chosen = _by_model("items", len(config.experts) + SUMS["base"], "base", 0)
+        chosen["train"] = "on"
+    else:
+        chosen = _proposing(request)
+        chosen["train"] = _training(request, why)
+    given = {name: value for name, value in request.given.items() if name in chosen}
+    given.pop("settings", None)  # a procedure adds to them
+    if chosen["method"] in MODELS:
+        given.pop("max_iter", None)  # `max_iter` 0 asks for no iterations
+    chosen |= given
+    if config.combine == "auto" and objectives.combined_by != "harmonic":
+        chosen["combine"] = objectives.combined_by
         why["combine"] = (
             f"{', '.join(objectives.names)}: the mean of the scores is maximised (`combine` "
             "arithmetic), since they may be negative"
         )
     if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
         why["gamed"] = f"{', '.join(gamed)}: {GAMED}"
-    if method.method == "items" and request.size > MOST_COEFFICIENTS:
+    experts = len(config.experts)
+    if chosen["method"] == "items" and request.kind.size(experts) > MOST_COEFFICIENTS:
         why["race"] = (
-            f"a model learns from at most {MOST_COEFFICIENTS} coefficients, here are {request.size}: "
-            f"a race leaves at most {MOST_COEFFICIENTS} experts, and mixtures of those are proposed"
+            f"a model learns from at most {MOST_COEFFICIENTS} coefficients, here are {experts}: a "
+            f"race leaves at most {MOST_COEFFICIENTS} experts, and mixtures of those are proposed"
         )
-    threads = config.threads
-    if threads is None and not request.alone:
-        threads = threads_of(config.processes)
-    config = replace(config, **method.chosen, combine=combine, threads=threads)
-    return Plan(config, objectives, request.given, why)
+    if config.threads is None:
+        chosen["threads"] = threads_of(config.processes)
+    return replace(request, config=replace(config, **chosen), why=why)
 
 
-def _draws(config: SearchConfig) -> int | None:
-    """Sets of coefficients to search with: by default one, unless there is a grid."""
-    own = any("," in setting for setting in config.settings)
-    published = config.published and config.optimizer in ("auto", MODEL_SWARMS)
-    if config.draws is None and (own or published):
-        return DRAWS
-    return config.draws
-
-
-def _published(request: Request) -> Method:
+def _published(request: Plan, why: dict[str, str]) -> dict[str, Any]:
     """The published procedure, or that of the authors' scripts."""
     config = request.config
-    method = _swarm(request)
+    chosen = _by_swarm("segments")
     if config.reference and config.optimizer in ("auto", MODEL_SWARMS):
         values = _OF_SCRIPTS if config.is_grid else {**_OF_SEARCH_PY, **_OF_SCRIPTS}
         names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
-        added = tuple(f"{name}={value}" for name, value in values.items() if name not in names)
-        return replace(method, max_iter=_MOST_RELEASED, settings=(*added, *config.settings))
-    if config.space == "delta" and "space" not in request.given:
-        return replace(method, why={"space": READINGS})
-    return method
+        added = [f"{name}={value}" for name, value in values.items() if name not in names]
+        chosen |= {"max_iter": _MOST_RELEASED, "settings": (*added, *config.settings)}
+    elif config.space == "delta" and "space" not in request.given:
+        why["space"] = READINGS
+    return chosen
 
 
-def _default(request: Request) -> Method:
-    """The best known method for the tasks."""
-    config = request.config
-    if config.quick:
-        particles = len(config.experts) + SUMS["base"]
-        return Method("items", particles, start="base", train="on")
-    method = _proposing(request)
-    if why_no_training(request):
-        return method
-    if request.paid_metric:
-        return _untrained(request, method, "train", UNPAID)
-    few = _too_few(request)
-    if few:
-        return _untrained(request, method, UNTRAINED, few)
-    return replace(method, train="on")
-
-
-def _untrained(request: Request, method: Method, topic: str, why: str) -> Method:
-    """The method, with the reason why nothing is trained, unless that was asked for."""
-    if request.config.train != "auto":
-        return method
-    return replace(method, why={topic: why})
-
-
-def _proposing(request: Request) -> Method:
+def _proposing(request: Plan) -> dict[str, Any]:
     """The proposer, with its particles and candidates, or with a budget for iterations.
 
     Without a setting for iterations there are none: a surrogate's candidates do better in fewer
@@ -218,80 +194,290 @@ def _proposing(request: Request) -> Method:
     candidates. Iterations without a stopping rule get a budget; else they may take hours.
     """
     config = request.config
-    experts = len(config.experts)
-    start = "even" if request.kind.linear else "segments"
-    method = _proposer(request)
+    linear = request.kind.linear
+    costly = request.objectives.writes or request.objectives.user_scored
+    method = _proposer(request, costly)
+    particles = len(config.experts) + SUMS["even"]
     if method == "items":
-        return Method(method, experts + SUMS["even"], start, proposals=ALONE)
+        return _by_model(method, particles, "even" if linear else "segments", ALONE)
     if method == "scores":
-        particles = max(config.particles or 0, experts + SUMS["even"])
-        return Method(method, particles, start, proposals=max(CANDIDATES - particles, ALONE))
-    swarm = replace(_swarm(request), start=_sums(request))
+        particles = max(config.particles or 0, particles)
+        proposals = max(CANDIDATES - particles, ALONE)
+        return _by_model(method, particles, "even" if linear else "segments", proposals)
+    start = "segments"
+    if linear and (config.optimizer == "auto" or is_swarm(config.optimizer)):
+        start = "even" if config.max_iter == 0 else "sums"
+    chosen = _by_swarm(start)
     if config.max_iter is not None or config.budget_items is not None:
-        return swarm
+        return chosen
     if not why_no_model("items", request):
-        return replace(swarm, budget_items=max(CANDIDATES, config.population) * request.items)
-    if not request.costly:
-        return swarm
-    particles = config.particles or max(WRITING, experts)
-    rounds = max(1, CANDIDATES // config.population_of(particles) - 1)
-    return replace(swarm, particles=particles, max_iter=rounds)
+        chosen["budget_items"] = max(CANDIDATES, config.population) * request.items
+    elif costly:
+        particles = config.particles or max(WRITING, len(config.experts))
+        rounds = max(1, CANDIDATES // config.population_of(particles) - 1)
+        chosen |= {"particles": particles, "max_iter": rounds}
+    return chosen
 
 
-def _proposer(request: Request) -> str:
+def _proposer(request: Plan, costly: bool) -> str:
     """The proposer: a surrogate where one can learn, unless iterations are requested."""
-    config = request.config
-    if config.method != "auto":
-        return config.method
-    if request.iterates:
+    if request.config.method != "auto":
+        return request.config.method
+    if iterations_given(request.given):
         return "swarm"
     if not why_no_model("items", request):
         return "items"
-    if request.kind.several_models and not request.costly:
+    if request.kind.several_models and not costly:
         return "swarm"  # a member's predictions are read once, for all mixtures
     return "swarm" if why_no_model("scores", request) else "scores"
 
 
-def _swarm(request: Request) -> Method:
-    """A swarm with the plain default of every setting."""
-    return Method(
-        "swarm",
-        PARTICLES,
-        start="segments",
-        settings=request.config.settings,
-        optimizer=MODEL_SWARMS,
-        max_iter=MAX_ITER,
-        patience=PATIENCE,
-        drop_k=0.0,
-        drop_n=0.0,
-    )
+def _by_model(method: str, particles: int, start: str, proposals: int) -> dict[str, Any]:
+    """The settings of a search whose candidates a model proposes."""
+    return {
+        "method": method,
+        "particles": particles,
+        "start": start,
+        "proposals": proposals,
+        "max_iter": None,
+    }
 
 
-def _sums(request: Request) -> str:
-    """How a swarm over weight changes starts: from sums of experts. Baselines start from the
-    experts.
+def _by_swarm(start: str) -> dict[str, Any]:
+    """The settings of a swarm, each with its plain default."""
+    return {
+        "method": "swarm",
+        "particles": PARTICLES,
+        "start": start,
+        "proposals": 0,
+        "optimizer": MODEL_SWARMS,
+        "max_iter": MAX_ITER,
+        "patience": PATIENCE,
+        "drop_k": 0.0,
+        "drop_n": 0.0,
+        "train": "off",
+    }
+
+
+def _training(request: Plan, why: dict[str, str]) -> str:
+    """Whether the default trains, ``on`` or ``off``; if not, why tells the reason and the remedy."""
+    objectives = request.objectives
+    if why_no_training(request):
+        return "off"
+    if request.paid_metric:
+        topic, reason = "train", UNPAID
+    else:
+        topic, reason = UNTRAINED, ""
+        least = LEAST_DEV_BESIDE_SPARE if objectives.spare else LEAST_DEV
+        items = request.distinct("dev")
+        if items < least:
+            what = "prompt" if objectives.written else "example"
+            reason = (
+                f"{counted(items, f'dev {what}')}, too few to train on: a search trains from "
+                f"{LEAST_DEV} on; add {what}s"
+            )
+            if objectives.written:
+                reason += (
+                    f", or set `dev` {LEAST_DEV_BESIDE_SPARE} and add as many more to train on"
+                )
+            if items >= LEAST_TRAINED:
+                reason += " or use `train on`"
+    if not reason:
+        return "on"
+    if request.config.train == "auto":
+        why[topic] = reason
+    return "off"
+
+
+def threads_of(processes: int) -> int | None:
+    """Threads of each of several workers: the cores, divided among them; None for one worker.
+
+    ``run.json`` stores it: the last bits of a score may depend on the number of threads.
+
+    Args:
+        processes: processes on this machine; 0: Ray's.
     """
-    optimizer = request.config.optimizer
-    own = optimizer == "auto" or is_swarm(optimizer)
-    if not (own and request.kind.linear):
-        return "segments"
-    return "even" if request.config.max_iter == 0 else "sums"
+    if processes == 1:
+        return None
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    return max(1, cores // processes) if processes else 1
 
 
-def _too_few(request: Request) -> str:
-    """Why the default does not train on the dev items, and the remedy; "" if there are enough."""
-    least = LEAST_DEV_BESIDE_SPARE if request.objectives.spare else LEAST_DEV
-    items = request.distinct("dev")
-    if items >= least:
-        return ""
-    remedy = " or use `train on`" if items >= LEAST_TRAINED else ""
-    name = "example"
-    beside = ""
-    if request.objectives.written:
-        name = "prompt"
-        least = LEAST_DEV_BESIDE_SPARE
-        beside = f", or set `dev` {least} and add as many more to train on"
-    return (
-        f"{counted(items, f'dev {name}')}, too few to train on: a search trains from {LEAST_DEV} "
-        f"on; add {name}s{beside}{remedy}"
-    )
+def iterations_given(given: Mapping[str, Any]) -> list[str]:
+    """The user's settings of iterations; none with `max_iter` 0."""
+    if given.get("max_iter") == 0:
+        return []
+    return [name for name in OF_ITERATIONS if name in given]
+
+
+# What is refused
+
+
+def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
+    """Refuse settings that are out of range, unknown, or in conflict.
+
+    Args:
+        config: requested or decided settings.
+        given: settings given by the user.
+
+    Raises:
+        UserError: names the first one.
+    """
+    kind = space_kind(config.space)
+    refuse_unmatched(config.experts)
+    if len(config.experts) < 2:
+        hints = "".join(inside(spec, "adapter_config.json") for spec in config.experts)
+        why = f"{len(config.experts)} given, a search mixes at least 2"
+        more = "; name more of them, or train one further: swarm-llm train-expert --from"
+        raise InvalidOption("experts", None, why + (hints or more))
+    check_options(config)
+    kind.check(config)
+    by_model = config.method in MODELS
+    iterations = iterations_given(given)
+    several = any("," in setting for setting in config.settings)
+    address = config.workers.partition("ray://")[2]
+    on_ray = config.workers == RAY or (address and config.workers == f"ray://{address}")
+    conflicts = [
+        ("paper", config.paper and config.reference, "contradicts `reference`; remove one of them"),
+        (
+            "method",
+            config.published and by_model,
+            "a swarm proposes in the published procedures; remove it",
+        ),
+        (
+            "quick",
+            config.published and config.quick,
+            "is no part of the published procedures; remove it",
+        ),
+        (
+            "method",
+            by_model and iterations,
+            f"proposes without iterations; remove {', '.join(iterations[:1])}",
+        ),
+        (
+            "optimizer",
+            not is_swarm(config.optimizer) and (config.drop_k or config.drop_n),
+            "needs every value; remove `drop_k` and `drop_n`",
+        ),
+        (
+            "workers",
+            not on_ray and not 1 <= config.processes <= MOST,
+            "give a number from 1 on, ray, or ray://HOST",
+        ),
+        (
+            "workers",
+            kind.several_models and config.processes != 1,
+            f"space {kind.name} has several models in one process; remove it",
+        ),
+        (
+            "temperature",
+            kind.several_models and config.temperature,
+            f"`space` {kind.name} writes greedy replies only; remove it",
+        ),
+        (
+            "draws",
+            config.is_grid and not (several or config.published),
+            "nothing to draw from; use several values of a coefficient, or `paper`",
+        ),
+        (
+            "start",
+            config.start in SUMS and not kind.adapters,
+            f"sums weight changes by coefficients, which `space` {kind.name} does not have; remove it",
+        ),
+    ]
+    for setting, conflict, why in conflicts:
+        if conflict:
+            raise InvalidOption(setting, getattr(config, setting), why)
+    optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
+    settings = make_grid(config).waiting[0] if config.is_grid else config.settings
+    check_optimizer(optimizer, settings, kind.size(len(config.experts)), config.population)
+
+
+def check_tasks(request: Plan) -> None:
+    """Refuse settings that do not suit the tasks.
+
+    Raises:
+        UserError: names the first one.
+    """
+    config = request.config
+    untrained = why_no_training(request)
+    unmodelled = why_no_model(config.method, request) if config.method in MODELS else ""
+    options = request.without_options
+    conflicts = [
+        (
+            "quick",
+            config.quick and options,
+            f"a race needs the scores of options, {options}; remove it",
+        ),
+        ("quick", config.quick and untrained, f"it trains, and training {untrained}"),
+        ("train", config.train == "on" and untrained, untrained),
+        ("method", unmodelled, unmodelled),
+        (
+            "workers",
+            request.paid_metric and not request.alone,
+            "a metric that is paid for counts and limits its requests in one process; remove it",
+        ),
+        (
+            "space",
+            request.kind.several_models and request.objectives.externals,
+            "a harness task scores one model, not several; use task files",
+        ),
+    ]
+    for setting, conflict, why in conflicts:
+        if conflict:
+            raise InvalidOption(setting, getattr(config, setting), why)
+
+
+def why_no_training(request: Plan) -> str:
+    """Why nothing can be trained; "" if it can. Few items count only where training was requested: by
+    default too few are no fault.
+    """
+    if not request.kind.linear:
+        return f"goes with `space` delta only, not with {request.kind.name}; remove it"
+    if not request.alone:
+        return "goes with one worker; remove it, or remove `workers`"
+    if not request.objectives.written and (why := request.without_options):
+        where = "from the scores of options, or where all tasks have scores of written replies"
+        return f"learns {where}, {why}; remove it"
+    asked = request.config.train == "on" or request.config.quick
+    if asked and request.items < LEAST_TRAINED:
+        return f"{request.items} dev examples are too few to train on; remove it"
+    return ""
+
+
+def why_no_model(method: str, request: Plan) -> str:
+    """Why a model of the items or of the scores cannot propose; "" if it can."""
+    if method == "items" and request.kind.several_models:
+        return f"`space` {request.kind.name} scores all examples at once; remove it"
+    if method == "items" and (why := request.without_options):
+        return f"learns from the scores of options, {why}; remove it"
+    size = request.kind.size(len(request.config.experts))
+    if method == "scores" and size > MOST_COEFFICIENTS:
+        return (
+            f"learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}; "
+            "use swarm"
+        )
+    return ""
+
+
+def check_costs(plan: Plan) -> None:
+    """Refuse a decided plan with impossible proposals or an impossible budget.
+
+    Raises:
+        UserError: proposals of a model where a swarm proposes, or a budget that the starting points
+            exceed.
+    """
+    if plan.proposals and plan.config.method not in MODELS:
+        why = "a swarm proposes its own candidates; remove it"
+        if given := " ".join(f"`{name}`" for name in iterations_given(plan.given)):
+            why += f", or {given}"
+        raise InvalidOption("proposals", plan.proposals, why)
+    budget = plan.config.budget_items
+    needed = plan.config.population * plan.items
+    if budget is not None and budget < needed:
+        why = f"the starting swarm alone takes {plan.config.population} x {plan.items} = {needed}"
+        raise InvalidOption(
+            "budget_items", budget, f"{why}; raise it, or lower `particles` or `dev`"
+        )

@@ -122,7 +122,11 @@ def explored(
 def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
     """Score the experts, by racing where the plan says so."""
     experts = job.pool.space.vertices()
-    shares = draw_shares(job.objectives.items, job.plan.config.seed) if job.plan.races else []
+    shares = (
+        draw_shares(job.objectives.items, job.plan.config.seed)
+        if job.plan.config.method == "items"
+        else []
+    )
     # the first expert's cost, in a race on the first share of items, sets the pace
     (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
     tell_price(job, first, progress.tell)

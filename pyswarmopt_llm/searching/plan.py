@@ -1,5 +1,4 @@
-"""The plan of a search: the request, and the method that answers it; and its work: the number of
-items, the greatest cost, and the budget.
+"""The plan of a search: its settings, its greatest cost, and its budget.
 
 A plan is decided once (`decide`), printed, priced and stored in ``run.json``. Resuming, workers and
 analyses read it and decide nothing again.
@@ -8,8 +7,7 @@ analyses read it and decide nothing again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from pyswarmopt.base.words import counted
@@ -21,128 +19,7 @@ from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.accuracy import TRIED, trial_items
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 
-OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
 EXPERT_ITERATION = 0.5  # share of `budget_minutes` reserved for it
-
-
-@dataclass(frozen=True)
-class Method:
-    """How candidates are found: the settings that a procedure chooses, named as in `SearchConfig`.
-    None means that a setting does not apply or has no limit.
-
-    Attributes:
-        why: topic -> why something was not chosen.
-    """
-
-    method: str
-    particles: int
-    start: str
-    proposals: int = 0
-    train: str = "off"
-    settings: tuple[str, ...] = ()
-    optimizer: str = "auto"
-    max_iter: int | None = None
-    patience: int | None = None
-    drop_k: float | None = None
-    drop_n: float | None = None
-    budget_items: int | None = None
-    why: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def chosen(self) -> dict[str, Any]:
-        """Setting -> its value."""
-        chosen = asdict(self)
-        del chosen["why"]
-        return chosen
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for.
-
-    Attributes:
-        config: the requested settings.
-        objectives: tasks and scores.
-        given: settings given by the user.
-    """
-
-    config: SearchConfig
-    objectives: Objectives
-    given: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def kind(self) -> SpaceKind:
-        """The kind of space."""
-        return space_kind(self.config.space)
-
-    @property
-    def size(self) -> int:
-        """Number of coefficients of a candidate."""
-        return self.kind.size(len(self.config.experts))
-
-    @property
-    def alone(self) -> bool:
-        """Whether the search's own process does everything."""
-        return self.config.processes == 1
-
-    @property
-    def iterates(self) -> bool:
-        """Whether the user asked for iterations; `max_iter` 0 asks for none."""
-        return bool(iterations_given(self.given))
-
-    @property
-    def items(self) -> int:
-        """Dev items of all tasks."""
-        return sum(len(task.dev) for task in self.objectives.tasks.values())
-
-    @property
-    def test_items(self) -> int:
-        """Test items of all tasks."""
-        return sum(len(task.test) for task in self.objectives.tasks.values())
-
-    @property
-    def trained_items(self) -> int:
-        """Training items: dev items, or spare ones; prompts shared by several scores count once."""
-        return self.distinct("spare" if self.objectives.spare else "dev")
-
-    @property
-    def costly(self) -> bool:
-        """Whether an evaluation writes replies or calls a user's function."""
-        return self.objectives.writes or self.objectives.user_scored
-
-    @property
-    def paid_metric(self) -> str:
-        """The metric that costs money per request, or ""."""
-        for metric in self.objectives.metrics.values():
-            if metric.usage is not None:
-                return metric.name
-        return ""
-
-    def distinct(self, split: str) -> int:
-        """Items of a split; items shared by all tasks count once."""
-        counts = [len(task.split(split)) for task in self.objectives.tasks.values()]
-        return counts[0] if self.objectives.alike else sum(counts)
-
-    @property
-    def without_options(self) -> str:
-        """An objective that is not decided by option scores, and how it is decided; "" if there is
-        none.
-        """
-        for name in self.objectives.externals:
-            return f"{name} is scored by its own score"
-        for name, metric in self.objectives.metrics.items():
-            if metric.name != "accuracy":
-                return f"{name} is scored by {metric.name}"
-            if "generate" in self.objectives.scorings(name, self.config.scoring):
-                return f"{name} is answered by writing"
-        return ""
-
-
-def iterations_given(given: Mapping[str, Any]) -> list[str]:
-    """The user's settings of iterations; none with `max_iter` 0."""
-    if given.get("max_iter") == 0:
-        return []
-    return [name for name in OF_ITERATIONS if name in given]
 
 
 @dataclass(frozen=True)
@@ -185,10 +62,6 @@ class Budget:
     def left(self, total: int, seconds: float, more: int = 0) -> float | None:
         """Seconds left after the next items and the closing ones, at the pace so far; None: no
         limit.
-
-        Example:
-            >>> Budget(60.0, None, closing_items=100).left(200, 10.0)
-            45.0
         """
         if self.seconds is None:
             return None
@@ -197,14 +70,19 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Plan(Request):
-    """A decided search.
+class Plan:
+    """A search, requested or decided.
 
     Attributes:
-        config: every setting with its value.
+        config: its settings; every one has its value once the plan is decided.
+        objectives: tasks and scores.
+        given: settings given by the user.
         why: topic -> why something was chosen, or was not, for the user.
     """
 
+    config: SearchConfig
+    objectives: Objectives
+    given: Mapping[str, Any] = field(default_factory=dict)
     why: Mapping[str, str] = field(default_factory=dict)
 
     def with_settings(self, **values: Any) -> Self:
@@ -212,19 +90,14 @@ class Plan(Request):
         return replace(self, config=replace(self.config, **values))
 
     @property
-    def trains(self) -> bool:
-        """Whether the search ends with training."""
-        return self.config.train == "on"
+    def kind(self) -> SpaceKind:
+        """The kind of space."""
+        return space_kind(self.config.space)
 
     @property
-    def proposals(self) -> int:
-        """The most candidates that a surrogate proposes."""
-        return self.config.proposals or 0
-
-    @property
-    def races(self) -> bool:
-        """Whether the experts race: they do if a model of the items will propose mixtures of them."""
-        return self.config.method == "items"
+    def alone(self) -> bool:
+        """Whether the search's own process does everything."""
+        return self.config.processes == 1
 
     @property
     def side_by_side(self) -> int:
@@ -232,24 +105,73 @@ class Plan(Request):
         return max(self.config.processes, 1)
 
     @property
+    def trains(self) -> bool:
+        """Whether the search ends with training."""
+        return self.config.train == "on"
+
+    @property
+    def items(self) -> int:
+        """Dev items of all tasks."""
+        return sum(len(task.dev) for task in self.objectives.tasks.values())
+
+    @property
+    def test_items(self) -> int:
+        """Test items of all tasks."""
+        return sum(len(task.test) for task in self.objectives.tasks.values())
+
+    @property
+    def trained_items(self) -> int:
+        """Training items: dev items, or spare ones; prompts shared by several scores count once."""
+        return self.distinct("spare" if self.objectives.spare else "dev")
+
+    def distinct(self, split: str) -> int:
+        """Items of a split; items shared by all tasks count once."""
+        counts = [len(task.split(split)) for task in self.objectives.tasks.values()]
+        return counts[0] if self.objectives.alike else sum(counts)
+
+    @property
+    def paid_metric(self) -> str:
+        """The metric that costs money per request, or ""."""
+        paid = [m.name for m in self.objectives.metrics.values() if m.usage is not None]
+        return paid[0] if paid else ""
+
+    @property
+    def without_options(self) -> str:
+        """An objective that is not decided by option scores, and how it is decided; "" if there is
+        none.
+        """
+        for name in self.objectives.externals:
+            return f"{name} is scored by its own score"
+        for name, metric in self.objectives.metrics.items():
+            if metric.name != "accuracy":
+                return f"{name} is scored by {metric.name}"
+            if "generate" in self.objectives.scorings(name, self.config.scoring):
+                return f"{name} is answered by writing"
+        return ""
+
+    @property
+    def proposals(self) -> int:
+        """The most candidates that a surrogate proposes."""
+        return self.config.proposals or 0
+
+    @property
     def evaluations(self) -> int:
         """Evaluations if nothing stops the search early."""
         return self.config.population * (self.config.iterations + 1) + self.proposals
-
-    @property
-    def training(self) -> str:
-        """The training at the end, in words."""
-        if self.objectives.written:
-            kind = "training" if self.objectives.spare else "dev"
-            prompts = counted(self.trained_items, f"{kind} prompt")
-            return f"training on the best replies to the {prompts}"
-        return f"training on the {counted(self.items, 'dev example')}"
 
     def affordable(self, evaluations: int) -> int:
         """How many of these evaluations the item budget covers."""
         if self.config.budget_items is None:
             return evaluations
         return min(evaluations, max(self.config.budget_items // max(self.items, 1), 1))
+
+    @property
+    def training(self) -> str:
+        """The training at the end, in words."""
+        if not self.objectives.written:
+            return f"training on the {counted(self.items, 'dev example')}"
+        kind = "training prompt" if self.objectives.spare else "dev prompt"
+        return f"training on the best replies to the {counted(self.trained_items, kind)}"
 
     @property
     def rivals(self) -> int:
@@ -265,7 +187,7 @@ class Plan(Request):
         """Whether plain fine-tunings of base and best expert are scored on test."""
         return self.rivals == 3
 
-    @cached_property
+    @property
     def budget(self) -> Budget:
         """The budget of the search."""
         minutes = self.config.budget_minutes
@@ -289,9 +211,13 @@ class Plan(Request):
         scored = self.affordable(self.evaluations)
         if self.kind.remembers and not self.without_options:
             scored = experts
+        tried = 0
+        for name, task in self.objectives.tasks.items():
+            possible = self.objectives.scorings(name, self.config.scoring)
+            tried += trial_items(len(task.dev), possible)
         plain = 2 * labelled(self.items).whole_passes(self.items) if self.tests_plain else 0
         return {
-            "option letters": other * self._tried_items * min(experts, TRIED),
+            "option letters": other * tried * min(experts, TRIED),
             "experts": dev * min(experts, scored),
             "mixtures": dev * max(scored - experts, 0),
             "training": other * (self._training_passes if self.trains else 0),
@@ -315,9 +241,9 @@ class Plan(Request):
             other: seconds of any other pass of an item.
         """
         taken = self.cost(dev, test, other)
+        bounded = ["option letters", "experts", "mixtures", "result"]
         for name in ("experts", "mixtures"):
             taken[name] /= self.side_by_side
-        bounded = [name for name in taken if name not in ("training", PART_PLAIN, "rivals")]
         most = sum(taken[name] for name in bounded)
         minutes = self.config.budget_minutes
         if minutes is not None and most > 60 * minutes:
@@ -334,30 +260,9 @@ class Plan(Request):
                 task = self.objectives.tasks[name]
                 replies = int(sum(self.cost(len(task.dev), len(task.test), 0).values()))
                 if self.trains:
-                    replies += self._replies
+                    replies += self._training_passes
                 found[metric.name] = found.get(metric.name, 0) + replies
         return found
-
-    @property
-    def _tried_items(self) -> int:
-        """Items on which letters are tried."""
-        tried = 0
-        for name, task in self.objectives.tasks.items():
-            possible = self.objectives.scorings(name, self.config.scoring)
-            tried += trial_items(len(task.dev), possible)
-        return tried
-
-    @property
-    def _spare(self) -> int:
-        """Spare prompts used for training."""
-        return self.trained_items if self.objectives.spare else 0
-
-    @property
-    def _replies(self) -> int:
-        """Replies written for training."""
-        from pyswarmopt_llm.searching.written.samples import planned_replies
-
-        return planned_replies(self.distinct("dev"), self._spare)
 
     @property
     def _training_passes(self) -> int:
@@ -365,7 +270,8 @@ class Plan(Request):
         if self.objectives.written:
             from pyswarmopt_llm.searching.written.samples import planned_passes
 
-            return planned_passes(self.distinct("dev"), self._spare)
+            spare = self.trained_items if self.objectives.spare else 0
+            return planned_passes(self.distinct("dev"), spare)
         starts = 1 if self.config.quick else MOST_STARTS
         schedule = labelled(self.items)
         return starts * schedule.fold_passes(self.items) + schedule.whole_passes(self.items)
