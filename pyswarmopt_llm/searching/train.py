@@ -40,11 +40,11 @@ from pyswarmopt_llm.searching.fitting import (
     not_worse,
     trained_row,
 )
-from pyswarmopt_llm.searching.surrogate import SOFTNESS
 from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
+from pyswarmopt_llm.searching.surrogate import SOFTNESS
 
 APART = 2.0  # the folds tell two models apart by more than this many standard errors, paired
 FAVOUR = 1 / 3  # the best expert may be behind as a start by this many standard errors

@@ -27,8 +27,8 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.decide import RAY
+from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.scoring.scorer import Crew, Questions, Request
