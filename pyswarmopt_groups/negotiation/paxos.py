@@ -1,30 +1,27 @@
-"""Consensus by single-decree Paxos: agreement even if members fail, messages get lost, or leaders
-compete.
+"""Consensus by single-decree Paxos: agreement even if members fail or messages get lost.
 
 Sources: Lamport 1998, "The part-time parliament"; 2001, "Paxos made simple", section 2.2. One
 addition: a leader proposes its own candidate only if a quorum approves of it.
 
-1. A leader sends `prepare` with its candidate. The others promise to ignore lower rounds, and
-   report what they have accepted so far and whether they approve of the candidate.
+1. A leader asks all to promise to ignore lower rounds. Each reports what it has accepted so far and
+   whether it approves of the leader's candidate.
 2. With promises from a quorum, the leader proposes the answer accepted in the highest round
    reported, if there is one, since it may be decided already; else its candidate, if a quorum
    approves.
 3. Members accept unless they have promised a higher round. What a quorum accepts in one round is
-  decided.
+   decided.
 
-Safety: no two answers are ever decided, however messages are lost, delayed, repeated or reordered
-and whoever stops and restarts, provided that members keep their state and do not lie. Liveness: an
-answer is decided if from some time on a quorum can communicate, approves of the candidate of one of
-its members, and that member leads without competition.
+Safety: no two answers are ever decided, whichever calls or replies are lost and however rounds
+overlap, provided that members keep their state and do not lie. Liveness: an answer is decided once
+a quorum hears each other, approves of the candidate of one of its members, and that member leads.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyswarmopt_groups.context import GroupContext, Verdict, verdict_for
 from pyswarmopt_groups.members.protocol import Member, MemberDown, Sampling, shared_cost
@@ -35,141 +32,101 @@ from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["prepare", "promise", "propose", "accept", "decided"]
 Approves = Callable[[int, str], bool]
+Reaches = Callable[[int, int], bool]  # whether a call or a reply from one member reaches another
+
+
+@dataclass
+class Voter:
+    """What a member must remember, even through a crash.
+
+    Attributes:
+        promised: highest round that it has promised to; -1 for none.
+        accepted_in: latest round in which it accepted an answer; -1 for none.
+        accepted: that answer.
+    """
+
+    promised: int = -1
+    accepted_in: int = -1
+    accepted: str | None = None
+
+    def promise(self, number: int) -> bool:
+        """Promise to ignore lower rounds, unless a higher one was promised."""
+        if number <= self.promised:
+            return False
+        self.promised = number
+        return True
+
+    def accept(self, number: int, answer: str) -> bool:
+        """Accept an answer, unless a higher round was promised."""
+        if number < self.promised:
+            return False
+        self.promised = self.accepted_in = number
+        self.accepted = answer
+        return True
 
 
 @dataclass(frozen=True)
-class Message:
-    """A message between members, which are numbered from 0.
+class Round:
+    """One leader's attempt. No two leaders have rounds of the same number.
 
     Attributes:
-        kind: step of the protocol.
-        sender: number of the sender.
-        receiver: number of the receiver.
-        round: round of the message.
-        answer: candidate (prepare), previously accepted answer (promise), or proposed, accepted or
-            decided answer.
-        accepted_round: in a promise, the round in which `answer` was accepted; -1 for none.
-        approves: in a promise, whether the sender approves of the candidate.
+        number: number of the round.
+        leader: number of the leading member.
+        voters: all members, the leader included.
+        quorum: members needed for a decision.
+        reaches: which calls and replies arrive.
     """
 
-    kind: Kind
-    sender: int
-    receiver: int
-    round: int
-    answer: str | None = None
-    accepted_round: int = -1
-    approves: bool = False
+    number: int
+    leader: int
+    voters: Sequence[Voter]
+    quorum: int
+    reaches: Reaches
 
-
-class Participant:
-    """Leader of its own rounds, voter in all rounds, and listener for the decision.
-
-    `lead` and `receive` return the messages to send, some of them to itself.
-
-    Attributes:
-        index: number of the member.
-        decided: the answer it knows to be decided, or None.
-    """
-
-    def __init__(
-        self, index: int, answers: Sequence[str | None], approves: Approves, quorum: int
-    ) -> None:
-        self.index = index
-        self.decided: str | None = None
-        self._n = len(answers)
-        self._candidate = answers[index]
-        self._approves = approves
-        self._quorum = quorum
-        # Voter: highest promised round, latest accepted round and answer. These must survive a
-        # crash.
-        self._promised = -1
-        self._accepted_round = -1
-        self._accepted: str | None = None
-        # Leader: current round, its promises, its proposal, and who accepted it.
-        self._round = -1
-        self._promises: dict[int, Message] = {}
-        self._proposed: str | None = None
-        self._acceptors: set[int] = set()
-
-    def lead(self) -> list[Message]:
-        """Start a round higher than any known one; returns no messages without a candidate."""
-        if self._candidate is None:
-            return []
-        # Rounds index, index + n, index + 2 n ...: no two members lead the same round.
-        latest = max(self._promised, self._round)
-        self._round = self.index + self._n * ((latest - self.index) // self._n + 1)
-        self._promises = {}
-        self._proposed = None
-        self._acceptors = set()
-        return self._to_all("prepare", self._candidate)
-
-    def receive(self, message: Message) -> list[Message]:
-        """Process a message, in any order and even if repeated; return the replies."""
-        stale = message.round != self._round
-        match message.kind:
-            case "prepare" if message.round > self._promised and message.answer is not None:
-                self._promised = message.round
-                return [
-                    Message(
-                        "promise",
-                        self.index,
-                        message.sender,
-                        message.round,
-                        answer=self._accepted,
-                        accepted_round=self._accepted_round,
-                        approves=self._approves(self.index, message.answer),
-                    )
-                ]
-            case "promise" if not stale and self._proposed is None:
-                self._promises[message.sender] = message
-                self._proposed = self._proposal()
-                return [] if self._proposed is None else self._to_all("propose", self._proposed)
-            case "propose" if message.round >= self._promised:
-                self._promised = self._accepted_round = message.round
-                self._accepted = message.answer
-                return [replace(message, kind="accept", sender=self.index, receiver=message.sender)]
-            case "accept" if not stale and len(self._acceptors) < self._quorum:
-                self._acceptors.add(message.sender)
-                if len(self._acceptors) == self._quorum:
-                    self.decided = self._proposed
-                    return self._to_all("decided", self._proposed)
-            case "decided":
-                self.decided = message.answer
-        return []
-
-    def _proposal(self) -> str | None:
-        """The answer allowed by the promises so far, or None."""
-        promises = self._promises.values()
-        if len(promises) < self._quorum:
+    def prepare(self, candidate: str, approves: Approves) -> str | None:
+        """Collect promises; the answer to propose, or None without a quorum."""
+        latest = Voter()
+        promises = approvals = 0
+        for k, voter in enumerate(self.voters):
+            if not self.reaches(self.leader, k) or not voter.promise(self.number):
+                continue
+            approved = approves(k, candidate)
+            if not self.reaches(k, self.leader):
+                continue
+            promises += 1
+            approvals += approved
+            latest = max(latest, voter, key=lambda one: one.accepted_in)
+        if promises < self.quorum:
             return None
-        last = max(promises, key=lambda promise: promise.accepted_round)
-        approved = sum(promise.approves for promise in promises) >= self._quorum
-        return last.answer if last.answer is not None else self._candidate if approved else None
+        if latest.accepted is not None:
+            return latest.accepted
+        return candidate if approvals >= self.quorum else None
 
-    def _to_all(self, kind: Kind, answer: str | None) -> list[Message]:
-        return [
-            Message(kind, self.index, receiver, self._round, answer) for receiver in range(self._n)
-        ]
+    def propose(self, answer: str) -> bool:
+        """Whether the leader learns that a quorum has accepted the answer."""
+        heard = 0
+        for k, voter in enumerate(self.voters):
+            if self.reaches(self.leader, k) and voter.accept(self.number, answer):
+                heard += self.reaches(k, self.leader)
+        return heard >= self.quorum
 
 
 class Decision(NamedTuple):
-    """The decided answer and the leader of its round (None without a quorum), number of rounds, and
-    messages sent.
+    """The decided answer and the leader of its round (both None without a decision), and the number
+    of rounds.
     """
 
     answer: str | None
     leader: int | None
     rounds: int
-    messages: int
 
 
 def agree(
     answers: Sequence[str | None],
     approves: Approves = lambda member, answer: True,
     *,
-    delivers: Callable[[Message], bool] = lambda message: True,
+    reaches: Reaches = lambda sender, receiver: True,
     quorum: int | None = None,
 ) -> Decision:
     """Let members lead in turn, the first-listed first, until an answer is decided or all have led
@@ -178,36 +135,29 @@ def agree(
     Args:
         answers: each member's candidate; None for a member that votes but proposes nothing.
         approves: `approves(member, answer)`, called once in each round that reaches the member.
-        delivers: whether a message arrives. For an unavailable member none arrives, in or out.
+        reaches: `reaches(sender, receiver)`, whether a call or a reply arrives. For an unavailable
+            member none does, in or out.
         quorum: members needed for a decision; default: more than half.
 
     Example:
         >>> agree(["A", "B", "B"], approves=lambda member, answer: answer == "B" or member == 0).answer
         'B'
         >>> crashed = 0
-        >>> agree(["A", "B", "B"], delivers=lambda m: crashed not in (m.sender, m.receiver))
-        Decision(answer='B', leader=1, rounds=2, messages=16)
+        >>> agree(["A", "B", "B"], reaches=lambda sender, receiver: crashed not in (sender, receiver))
+        Decision(answer='B', leader=1, rounds=2)
     """
-    members = make_members(answers, approves, quorum)
-    sent = 0
-    for turn, leader in enumerate([*members, *members], start=1):
-        queue = deque(leader.lead())
-        while queue:
-            message = queue.popleft()
-            sent += 1
-            if delivers(message):
-                queue.extend(members[message.receiver].receive(message))
-        if leader.decided is not None:
-            return Decision(leader.decided, leader.index, turn, sent)
-    return Decision(None, None, 2 * len(members), sent)
-
-
-def make_members(
-    answers: Sequence[str | None], approves: Approves, quorum: int | None = None
-) -> list[Participant]:
-    """The members for `agree`, or for a user's own network that calls `lead` and `receive`."""
-    quorum = len(answers) // 2 + 1 if quorum is None else quorum
-    return [Participant(i, answers, approves, quorum) for i in range(len(answers))]
+    n = len(answers)
+    voters = [Voter() for _ in answers]
+    for number in range(2 * n):
+        leader = number % n
+        candidate = answers[leader]
+        if candidate is None:
+            continue
+        attempt = Round(number, leader, voters, quorum or n // 2 + 1, reaches)
+        proposed = attempt.prepare(candidate, approves)
+        if proposed is not None and attempt.propose(proposed):
+            return Decision(proposed, leader, number + 1)
+    return Decision(None, None, 2 * n)
 
 
 # Among a group's members
@@ -250,12 +200,11 @@ def consensus(context: GroupContext, items: Sequence[Item], quorum: int) -> list
         decision = agree(
             ballots,
             approves,
-            delivers=lambda message: not {message.sender, message.receiver} & failed,
+            reaches=lambda sender, receiver: not {sender, receiver} & failed,
             quorum=quorum or None,
         )
         notes = {
             "rounds": decision.rounds,
-            "messages": decision.messages,
             "leader": None if decision.leader is None else context.members[decision.leader].name,
             "failed": [context.members[k].name for k in sorted(failed)],
         }

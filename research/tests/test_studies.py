@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +9,6 @@ import numpy as np
 import pytest
 import torch
 from laboratory import script
-
-from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.searching.decide import space_of
 
 studies = script("studies")
 
@@ -46,14 +42,6 @@ def test_a_variant_lacks_the_part_of_its_name() -> None:
     assert [len(swarm_of(name).ask()) for name in sizes] == [10, 15, 20, 40]
 
 
-def test_starting_velocities_are_zero_or_point_to_the_best() -> None:
-    assert not swarm_of("velocity zero").velocities.any()
-    swarm = swarm_of("velocity best", lambda x: [float(i == 13) for i in range(len(x))])
-    x = swarm.ask()
-    assert torch.equal(x, swarm_of("full").ask())
-    assert torch.equal(x + swarm.velocities, x[13].expand(20, -1))
-
-
 def test_copies_are_equal_and_the_weaker_half_is_weaker() -> None:
     bench = SimpleNamespace(
         vertices=torch.eye(10), experts=np.array([5, 9, 1, 8, 2, 7, 3, 6, 4, 0])
@@ -64,18 +52,3 @@ def test_copies_are_equal_and_the_weaker_half_is_weaker() -> None:
     drawn = [start(bench, "2 x 5", seed)[:2].argmax(dim=1).tolist() for seed in range(40)]
     assert {number for pair in drawn for number in pair} == set(range(10))
     assert torch.nonzero(start(bench, "weaker half", 0))[:, 1].tolist() == [2, 4, 6, 8, 9]
-
-
-def test_the_space_is_that_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever `--paper` takes a location for today."""
-
-    class Asked(Exception):
-        pass
-
-    def prepare(config: SearchConfig) -> None:
-        raise Asked(space_of(config))
-
-    (tmp_path / "experts").mkdir()
-    monkeypatch.setattr(studies, "prepare", prepare)
-    with pytest.raises(Asked, match="factor"):
-        studies.Bench(tmp_path, "t1", 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import json
 import re
 from pathlib import Path
 
@@ -57,29 +55,6 @@ def test_a_difference_is_that_of_items_gained_and_lost_and_its_p_that_of_a_sign_
     assert pair.difference == pytest.approx((231 - 166) / 2500)
 
 
-def test_answers_that_readme_and_results_call_the_same_are_the_same() -> None:
-    read = evidence.outcomes("present")
-    tasks = (*evidence.HELD_OUT, *evidence.CHOSEN_ON)
-    differ = [read.differ("item-model+dev", "finetune-best-once", task) for task in tasks]
-    mixture = [read.differ("item-model", "best-single", task) for task in tasks]
-    assert differ.count(0) == 4 and mixture.count(0) == 5
-    for name in ("README.md", "docs/explanation/results.md"):
-        text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
-        assert re.search("four of (the )?six (real )?tasks", text), name
-
-
-def test_the_faq_names_the_differences_of_the_outcomes() -> None:
-    read = evidence.outcomes("present")
-    text = " ".join((ROOT / "docs" / "explanation" / "faq.md").read_text(encoding="utf-8").split())
-    for tasks, sentence in (
-        ((*evidence.HELD_OUT, *evidence.CHOSEN_ON), "scores {} points more than"),
-        (evidence.HELD_OUT, "the difference is {} points"),
-    ):
-        pair = compare_paired(*read.pairs(tables.SEARCH, tables.BASE, tasks))
-        assert sentence.format(f"{100 * pair.difference:.1f}") in text
-        assert f"({tables.p_value(pair.p_value)})" in text
-
-
 @pytest.mark.parametrize("form", ["choices", "written"])
 def test_the_front_leaves_no_stronger_control_out(form: str) -> None:
     """Nothing in the trial that is not the search itself has more on the claimed tasks."""
@@ -96,12 +71,3 @@ def test_the_front_leaves_no_stronger_control_out(form: str) -> None:
     assert {"best expert", "greedy-soup", "swarm delta segments", "data-merge"} <= set(controls)
     shown = float(trial_tables.beside_strongest(form)[1].split(",")[0])
     assert shown == pytest.approx(max(controls.values()), abs=0.0005)
-
-
-def test_the_chart_was_drawn_from_the_outcomes() -> None:
-    pytest.importorskip("matplotlib")
-    expected = chart.accuracies()
-    for theme in ("light", "dark"):
-        picture = (ROOT / "docs" / "pictures" / f"results-{theme}.svg").read_text(encoding="utf-8")
-        (drawn,) = re.findall(r"<dc:description>(.*?)</dc:description>", picture, flags=re.DOTALL)
-        assert json.loads(html.unescape(drawn)) == expected, "pictures.py chart draws it"

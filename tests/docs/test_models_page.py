@@ -23,7 +23,6 @@ from browser import needs_browser, refers_to_nothing, visit
 import pyswarmopt_llm as sl
 from pyswarmopt.teaching import lesson
 from pyswarmopt.teaching.algorithm1 import Setting
-from pyswarmopt_llm.common.gaussian import Kernel, Posterior
 
 ROOT = Path(__file__).parents[2]
 LETTERS = ROOT / "examples" / "letters"
@@ -166,27 +165,6 @@ def merged(kind: str, folder: Path) -> Any:
 # ---- the readers' scores ----
 
 
-@needs_node
-def test_a_point_of_the_plane_is_a_mixture_and_back(node: Node) -> None:
-    told = node(
-        """() => {
-          const corners = [2, 6, 9], point = [1.25, -0.5], shares = Mixtures.candidateAt(point, corners, 10);
-          return {
-            shares, back: Mixtures.pointOf(shares, corners), inside: Mixtures.inPlane(shares, corners),
-            expert: Mixtures.pointOf(Mixtures.unit(10, 6), corners), base: Mixtures.inPlane(Array(10).fill(0), corners),
-            height: Mixtures.surface([[0, 1], [2, 3]], -1, 1)([0.5, -0.5]),
-          };
-        }"""
-    )
-    assert sum(told["shares"]) == pytest.approx(1)
-    assert {k for k, share in enumerate(told["shares"]) if share} == {2, 6, 9}
-    assert told["back"] == pytest.approx([1.25, -0.5]) and told["inside"] and not told["base"]
-    assert told["expert"] == pytest.approx([3.4, -2.4])
-    assert told["height"] == pytest.approx(
-        0.75 * 1 + 0.25 * 2
-    )  # a quarter up, three quarters across
-
-
 # ---- the race ----
 
 # A score of ten numbers in the place of models: highest, 0, at .8 of each of three experts.
@@ -238,20 +216,6 @@ def worst_of(frames: list[dict[str, Any]], last: dict[str, Any]) -> np.ndarray:
     seen = frames[: frames.index(last) + 1]
     pairs = [(f, x) for frame in seen for f, x in zip(frame["f"], frame["x"], strict=True)]
     return np.array(max(pairs, key=lambda pair: pair[0])[1])
-
-
-@needs_node
-def test_the_model_of_the_scores_predicts_as_that_of_swarm_llm(node: Node) -> None:
-    draws = np.random.default_rng(0)
-    points, values, asked = draws.random((12, 10)), draws.random(12), draws.random((5, 10))
-    told = node(
-        f"""() => {{
-          const model = Race.gaussian({points.tolist()}, {values.tolist()}, 1.4, 0.01);
-          return {asked.tolist()}.map(model);
-        }}"""
-    )
-    mean, error = Posterior(Kernel(1.4, 0.01), points, values[:, None]).predict(asked)
-    np.testing.assert_allclose(told, np.hstack([mean, error]), rtol=1e-9)
 
 
 # ---- what the page says is so ----

@@ -68,15 +68,6 @@ def test_the_reference_has_every_public_name_and_every_command(site: Path) -> No
     assert "--patience" in commands and "--samples" in commands
 
 
-def test_equations_are_drawn_by_the_browser_itself(site: Path) -> None:
-    pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
-    # an equation that was left as LaTeX
-    assert not [path for path, text in pages.items() if "arithmatex" in text]
-    algorithm = pages[site / "explanation" / "algorithm.html"]
-    (move, *_) = re.findall(r'<div class="equation">(.*?)</div>', algorithm, flags=re.DOTALL)
-    assert re.sub(r"<[^>]+>|\s", "", html.unescape(move)) == "vi←wvi+c1r1(pi−xi)+c2r2(g−xi)"
-
-
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:
     asked = re.compile(
         r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//",

@@ -168,24 +168,3 @@ def test_the_demos_find_their_files_in_the_clone_that_is_installed(
     names = [path.name for pool in pools for path in pool]
     unlike = ["llama", "gpt2", "gemma3", "task.json"]
     assert [path.name for path in files] == [*names, "prompts.jsonl", "check.py", *unlike]
-
-
-def test_a_type_checker_finds_the_types_of_an_editable_install(clone: Path, tmp_path: Path) -> None:
-    """As README installs it; a script elsewhere, checked by mypy, which does not run import
-    hooks.
-    """
-    pytest.importorskip("mypy", reason="needs mypy (extra: test)")
-    python = clone.with_name("venv") / "bin" / "python"
-    user = tmp_path / "user"
-    user.mkdir()
-    # Large packages are skipped: they take most of the time and say nothing here.
-    (user / "mypy.ini").write_text(
-        "[mypy]\n[mypy-torch.*,numpy.*,scipy.*]\nfollow_imports = skip\n"
-    )
-    script = (
-        "import pyswarmopt as pso\nr = pso.minimize(abs, [(-5, 5)], "
-        "max_evals=80)\nreveal_type(r.fun)\n"
-    )
-    (user / "script.py").write_text(script)
-    told = run(python, "-m", "mypy", "--follow-imports=silent", "script.py", where=user)
-    assert 'Revealed type is "float"' in told

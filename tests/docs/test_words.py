@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 
 from doc_blocks import ROOT
 
@@ -29,17 +28,6 @@ def test_each_error_in_troubleshooting_ends_as_one_in_the_code() -> None:
             r"--(?:set )?([a-z-]+)", lambda option: f"`{option[1].replace('-', '_')}`", ending
         )
         assert any(text.rstrip('"') in joined for text in (ending, named)), message
-
-
-def test_the_glossary_explains_each_word_once() -> None:
-    text = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
-    words = [
-        word
-        for cell in re.findall(r"^\| ([^|]+) \|", text, flags=re.MULTILINE)
-        for word in cell.split(", ")
-    ]
-    twice = {word for word, n in Counter(words).items() if n > 1} - {"word", "---"}
-    assert len(words) > 40 and not twice
 
 
 def test_the_files_that_the_readme_names_are_in_a_checkout() -> None:

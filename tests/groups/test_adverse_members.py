@@ -51,15 +51,6 @@ def test_a_vote_is_kept_as_often_as_epsilon_allows_and_the_others_are_alike(epsi
         assert chance[0] <= math.exp(epsilon) * chance[1] * (1 + 1e-12)
 
 
-def test_nothing_but_votes_is_shared() -> None:
-    member = PrivateMember(Scripted("ann", writes=lambda prompt: "secret"), 1.0)
-    assert not member.gives_likelihoods
-    asked = {"generate": ["?"], "likelihoods": [("?", "A")], "count": "x"}
-    for name, what in asked.items():
-        with pytest.raises(InvalidOption, match="ann shares nothing"):
-            getattr(member, name)(what)
-
-
 def test_a_liar_gives_its_second_choice_with_the_confidence_of_its_first() -> None:
     scores = [[0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.2, 0.5, 0.3]]
     asked = quiz("AAB", 0, 3)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
-from pyswarmopt_groups.negotiation.stackelberg import bargain, stackelberg
+from pyswarmopt_groups.negotiation.stackelberg import stackelberg
 
 
 @given(
@@ -38,31 +38,6 @@ def test_stackelberg_beats_every_other_commitment(leader: np.ndarray, follower: 
             best = np.flatnonzero(x @ follower >= (x @ follower).max() - 1e-9)
             values.append((x @ leader)[best].max())
     assert plan.leader_value == pytest.approx(max(values), abs=1e-7)
-
-
-@given(arrays(np.int64, (2, 4), elements=st.integers(1, 40), unique=True))
-def test_a_leader_prevails_where_the_follower_believes_half_as_much(beliefs: np.ndarray) -> None:
-    """Of the answers in which the follower believes at least half as much as in its own best the
-    leader gets the one it likes best; none of the drawn beliefs is half of another one.
-    """
-    leader, follower = beliefs.astype(float) + 1 / 3
-    bearable = [k for k in range(4) if 2 * follower[k] > follower.max()]
-    assert bargain(leader, follower).response == max(bearable, key=lambda k: leader[k])
-    assert bargain(follower, follower).response == follower.argmax()
-
-
-@pytest.mark.parametrize(
-    ("belief", "delivered", "values"), [(0.22, 0, (0.7, 0.22)), (0.18, 1, (0.2, 0.4))]
-)
-def test_a_follower_that_believes_less_than_half_delivers_its_own_best(
-    belief: float, delivered: int, values: tuple[float, float]
-) -> None:
-    """By hand: the leader announces the first answer; the follower gets its belief for it, and half
-    of 0.4 for its own.
-    """
-    plan = bargain([0.7, 0.2, 0.1], [belief, 0.4, 0.1])
-    assert plan.response == delivered
-    assert (plan.leader_value, plan.follower_value) == pytest.approx(values)
 
 
 # The consensus game.

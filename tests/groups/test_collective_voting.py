@@ -80,12 +80,6 @@ def test_equivalent_answers(a: str, b: str, same: bool) -> None:
     assert voting.cluster([a, b]) == [a.strip(), a.strip() if same else b.strip()]
 
 
-def test_weighted_by_hand() -> None:
-    outcome = voting.weighted(["A", "B", "b", None], [2.5, 1.0, 1.0, 9.0])
-    assert (outcome.answer, outcome.agreement) == ("A", 0.25)
-    assert dict(outcome.scores) == {"A": 2.5, "B": 2.0}
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -129,16 +123,6 @@ def test_log_odds_weights_choose_the_most_probable_answer(
         decided += 1
         assert voting.weighted(profile, weights).answer == best
     assert decided > options
-
-
-def test_log_odds_by_hand() -> None:
-    # 9 of 10 right and half an item each way: log(9.5 / 1.5); of four options a quarter right:
-    # log(3 * 9.25 / 1.75)
-    assert voting.log_odds([0.9], items=10)[0] == pytest.approx(math.log(9.5 / 1.5))
-    of_four = voting.log_odds([0.9], items=10, options=4)
-    assert of_four[0] == pytest.approx(math.log(3 * 9.25 / 1.75))
-    assert voting.log_odds([0.25, 0.5], items=8, options=4)[0] == pytest.approx(0.0)
-    assert all(map(math.isfinite, voting.log_odds([0.0, 1.0], items=1)))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.floats(-3, 2))

@@ -144,23 +144,6 @@ def test_strategies_can_be_added_later_and_other_settings_are_refused(
     assert code == 2 and "--seed: " in err and "begun with another (0)" in err
 
 
-def test_all_on_open_questions_leaves_out_what_chooses(
-    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [{"id": str(i), "question": f"How many are {i}?", "answer": str(i)} for i in range(8)]
-    task = write_task(tmp_path / "open.json", rows[:4], rows[4:])
-    given[given.index("--task") + 1] = str(task)
-    words = [*given, "--strategy", "all,fuse:ant", "--json"]
-    code, out, err = swarm_llm(capsys, "ensemble", *words)
-    assert code == 0, err
-    result = json.loads(out)
-    assert set(result["left_out"]) == {*("attention", "cascade", "confidence", "reward", "stacked")}
-    assert result["scoring"] == "generate"
-    assert set(result["strategies"]) == set(VOTES) - set(result["left_out"]) | {"fuse:ant"}
-    code, _, err = swarm_llm(capsys, "ensemble", *given, "--strategy", "cascade")
-    assert code == 2 and "--strategy cascade: chooses" in err
-
-
 @pytest.mark.parametrize("command", ["ensemble", "negotiate"])
 def test_a_question_of_the_users_is_answered(
     command: str, tiny_base: Path, experts: list[Path], capsys: pytest.CaptureFixture[str]

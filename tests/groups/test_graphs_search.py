@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import ends_as, history, questions, search_words, small, swarm_llm, write_task
+from search_helpers import ends_as, history, questions, small, swarm_llm, write_task
 from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
@@ -174,52 +174,3 @@ def test_a_run_cut_short_ends_the_same(
 
 
 # Wrong input: one line, nothing written
-
-
-def refused(capsys: pytest.CaptureFixture[str], config: Any, *more: str) -> str:
-    words = search_words(config)
-    at = words.index("--base")
-    code, out, err = swarm_llm(capsys, *words[:at], *words[at + 2 :], "--space", "graph", *more)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert not Path(config.out).exists()
-    return err
-
-
-def test_wrong_input(
-    mixed: list[Path], task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "run"
-    few = refused(capsys, small_graph(mixed, task, out, particles=3))
-    assert "--particles 3" in few
-    assert "more particles than experts" in few
-    items = questions(3, 5)
-    items[1]["question"] = "q" * 478  # with a message of 6 tokens more than the GPT-2's window
-    long = write_task(tmp_path / "long.json", items, questions(2, 6))
-    assert "gpt2's context window" in refused(capsys, small_graph(mixed, long, out))
-
-
-def test_a_damaged_graph(
-    done: Path, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    good = json.loads((done / "best" / "graph.json").read_text())
-
-    def why(**changed: Any) -> str:
-        (tmp_path / "graph.json").write_text(json.dumps({**good, **changed}))
-        code, _, err = swarm_llm(capsys, "eval", "--base", tmp_path, "--task", task)
-        assert (code, err.count("\n")) == (2, 1)
-        return err
-
-    assert "graph.json: damaged" in why(nodes=[])
-    assert "graph.json: damaged" in why(nodes=[{"reads": []}])
-    assert "graph.json: damaged" in why(nodes=[{"model": "gpt2", "reads": [0]}])
-    assert "graph.json: damaged" in why(nodes=[{"model": "wasp", "reads": []}])
-    assert "format 9" in why(format=9)
-    members = [dict(row) for row in good["members"]]
-    members[1]["fingerprint"] = "0" * 64
-    assert "is not what" in why(members=members)
-    for words, why_not in (
-        (f"generate --base {done / 'best'} --adapter {done} Which?", "stands for several models"),
-        (f"eval --base {done / 'best'} --task lm-eval:arc_easy", "holds several"),
-    ):
-        code, _, err = swarm_llm(capsys, *words.split())
-        assert (code, why_not in err) == (2, True)

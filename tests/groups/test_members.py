@@ -23,7 +23,6 @@ from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.members.local import LocalMember
 from pyswarmopt_groups.members.protocol import Sampling
 from pyswarmopt_groups.run import Group, token_mixture
-from pyswarmopt_groups.validate import check_members
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -203,24 +202,6 @@ def test_an_endpoint_writes_and_counts(
         member.likelihoods([("a", "b")])
 
 
-def test_silent_endpoints_are_refused_before_anything_is_asked(
-    serve: Callable[..., Server],
-) -> None:
-    server = serve(lambda prompt, n: answer("  "))
-    with pytest.raises(UserError, match="far: answers nothing to 'Reply with the word: ready'"):
-        check_members([endpoint(server)], Task("prompt", (), ()), "auto")
-
-
-def test_a_scoring_that_no_member_can_use_is_refused_before_anything_is_asked(
-    serve: Callable[..., Server],
-) -> None:
-    server = serve(lambda prompt, n: answer("ready"))
-    for scoring in ("letter", "likelihood"):
-        with pytest.raises(UserError, match=f"scoring {scoring}: no member gives likelihoods"):
-            check_members([endpoint(server)], Task("prompt", (), ()), scoring)
-    check_members([endpoint(server)], Task("prompt", (), ()), "generate")
-
-
 def test_a_quorum_decides_though_an_endpoint_is_down(
     serve: Callable[..., Server], tiny_base: Path, experts: list[Path], tmp_path: Path, capsys
 ) -> None:
@@ -240,13 +221,6 @@ def test_a_quorum_decides_though_an_endpoint_is_down(
 
 
 # What cannot share a task
-
-
-def test_a_missing_chat_template_is_named(tiny_base: Path, tmp_path: Path) -> None:
-    bare = save_member(tmp_path / "bare", byte_level(template=None))
-    opened = open_members([str(tiny_base), str(bare)], dtype="float32", threads=1)
-    with pytest.raises(UserError, match="bare: has no chat template"):
-        check_members(opened, Task("prompt", (), ()), "auto")
 
 
 # Memory

@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given as drawn
-from hypothesis import strategies as st
 from member_helpers import context_of
 from search_helpers import questions, swarm_llm, write_task
 
-from pyswarmopt_groups.distillation import COPIES, quotas, soft_chats
+from pyswarmopt_groups.distillation import COPIES, soft_chats
 from pyswarmopt_groups.registry import NEGOTIATIONS, society_names
 
 pytestmark = pytest.mark.usefixtures("short_texts")
@@ -108,14 +106,6 @@ def test_a_student_learns_what_the_group_says(
             values[letter] = sum(said) / len(text)
         right += max(values, key=lambda letter: values[letter]) == item["answer"]
     assert printed["student"]["test"] == right / 4
-
-
-@drawn(st.lists(st.floats(0.001, 1), min_size=1, max_size=6), st.integers(1, 30))
-def test_quotas_sum_up_and_are_nearest(shares: list[float], total: int) -> None:
-    counts = quotas(np.array(shares), total)
-    assert sum(counts) == total
-    for count, share in zip(counts, shares, strict=True):
-        assert abs(count - share / sum(shares) * total) < 1 + 1e-9
 
 
 def test_soft_labels_are_the_mean_of_all_members() -> None:

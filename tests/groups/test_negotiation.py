@@ -106,17 +106,6 @@ def test_what_is_passed_on_fits_and_is_somebody_elses(arguments, others, passed,
     assert len(everything) == expected
 
 
-def test_the_best_supported_and_the_most_different_by_hand() -> None:
-    others = [("A", "one two"), ("B", "three four"), ("B", "five"), ("C", "one six seven")]
-    shown = refinement.pass_on(("A", "one two"), others, "supported", 99, words)
-    assert shown == ["three four", "one two", "one six seven"]
-    # Distances from "one two": three four 1, five 1, one six seven 3/4; the same answer is not
-    # shown.
-    for budget in (5, 4):
-        shown = refinement.pass_on(("A", "one two"), others, "different", budget, words)
-        assert shown == ["three four", "five"]
-
-
 # Agreement by quorum, though members fail
 
 
@@ -277,10 +266,3 @@ def test_of_two_members_all_assignments_are_tried(useful: set[str], given: str) 
     (verdict,) = coalition.coalition(group, items[3:])
     assert verdict.notes["jobs"] == jobs and verdict.answer == "A" and verdict.tokens == 3 * TEXT
     assert verdict.ballots == ((None, "A") if jobs["answer"] == "bob" else ("A", None))
-
-
-def test_a_member_that_fails_ends_a_coalition_by_name() -> None:
-    answers_dev_alone = Failing("bob", "A", lasts=1)
-    group = context([yes_man("ann", "A"), answers_dev_alone])
-    with pytest.raises(MemberDown, match="member bob"):
-        coalition.coalition(group, quiz("B", 0, 3))

@@ -1,6 +1,5 @@
 """The example of Raft: an observer who sees all members after every step looks for the properties of
-the paper's figure 3, under drawn schedules of elections, losses, late repetitions and crashes. Members
-that break a rule of figure 2 are found by the same observer.
+the paper's figure 3, under drawn schedules of elections, losses, late repetitions and crashes.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ SCHEDULES = 1_000
 class Observer:
     """Members, the calls that they received, and what was seen of leaders and commits so far."""
 
-    def __init__(self, n: int, kind: Any, rng: random.Random, loss: float = 0.0) -> None:
+    def __init__(self, n: int, rng: random.Random, loss: float = 0.0) -> None:
         self.rng = rng
         self.loss = loss
-        self.members = [kind(name) for name in range(n)]
+        self.members = [Member(name) for name in range(n)]
         self.received: list[tuple[Any, tuple[Any, ...]]] = []
         for member in self.members:
             self.listen(member, "vote")
@@ -88,10 +87,10 @@ class Observer:
             assert first[: same[-1] + 1] == second[: same[-1] + 1], "log matching"
 
 
-def run_schedule(seed: int, kind: Any = Member, steps: int = 110) -> Observer:
+def run_schedule(seed: int, steps: int = 110) -> Observer:
     """A schedule with its own taste for chaos."""
     rng = random.Random(seed)
-    observer = Observer(rng.choice([3, 3, 5]), kind, rng, rng.uniform(0, 0.5))
+    observer = Observer(rng.choice([3, 3, 5]), rng, rng.uniform(0, 0.5))
     weights = [rng.uniform(0.05, 0.3), 1, 0.6, rng.uniform(0, 0.3), rng.uniform(0, 0.4)]
     for _ in range(steps):
         (action,) = rng.choices(["elect", "send", "submit", "crash", "repeat"], weights)
@@ -103,87 +102,6 @@ def test_the_properties_of_the_papers_figure_3_hold_under_a_thousand_schedules()
     finished = [run_schedule(seed) for seed in range(SCHEDULES)]
     assert sum(len(observer.decided) > 3 for observer in finished) > SCHEDULES / 2
     assert sum(len(observer.leaders) > 1 for observer in finished) > SCHEDULES / 2
-
-
-class VotesTwice(Member):
-    def vote(self, term: int, candidate: int, last: tuple[int, int]) -> bool:
-        self.voted_for = None
-        return bool(super().vote(term, candidate, last))
-
-
-class VotesForAnyLog(Member):
-    def vote(self, term: int, candidate: int, last: tuple[int, int]) -> bool:
-        return bool(super().vote(term, candidate, (term, 2**16)))
-
-
-class ForgetsItsVote(Member):
-    def restart(self) -> None:
-        super().restart()
-        self.voted_for = None
-
-
-class ForgetsItsLog(Member):
-    def restart(self) -> None:
-        super().restart()
-        self.log = []
-
-
-class AppendsAnywhere(Member):
-    def append(self, term: int, at: int, at_term: int, new: list[Any], committed: int) -> bool:
-        return bool(super().append(term, at, self.term_at(min(at, len(self.log))), new, committed))
-
-
-class KeepsItsOwn(Member):
-    def append(self, term: int, at: int, at_term: int, new: list[Any], committed: int) -> bool:
-        own = list(self.log)
-        accepted = super().append(term, at, at_term, new, committed)
-        self.log[: len(own)] = own
-        return bool(accepted)
-
-
-class DecidesAlone(Member):
-    def append(self, term: int, at: int, at_term: int, new: list[Any], committed: int) -> bool:
-        return bool(super().append(term, at, at_term, new, 2**16))
-
-
-BROKEN = [VotesTwice, VotesForAnyLog, ForgetsItsVote, ForgetsItsLog, AppendsAnywhere]
-BROKEN += [KeepsItsOwn, DecidesAlone]
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_a_member_that_breaks_a_rule_is_found(kind: Any) -> None:
-    with pytest.raises(AssertionError, match=r"safety|append-only|completeness|log matching"):
-        for seed in range(SCHEDULES):
-            run_schedule(seed, kind)
-
-
-def figure_8(begins_with_an_entry: bool) -> None:
-    """The paper's figure 8, (a) to (d): S1 stores an entry of term 2 on a majority in term 4, then
-    S5 is elected without it.
-    """
-    observer = Observer(5, Member, random.Random(0))
-    members = observer.members
-    s1, s5 = members[0], members[4]
-    s1.log, members[1].log, s5.log = [(2, "old")], [(2, "old")], [(3, "other")]
-    for member in members:
-        member.term = 3
-    RAFT["elect"](s1, members, lambda *pair: not {3, 4} & {*pair})
-    if not begins_with_an_entry:
-        s1.log.pop()
-        RAFT["send"](s1, members, lambda *pair: not {3, 4} & {*pair})
-    observer.look()
-    s1.restart()
-    s5.term = 4
-    RAFT["elect"](s5, members, lambda *pair: 0 not in pair)
-    RAFT["send"](s5, members, lambda *pair: 0 not in pair)
-    observer.look()
-    assert [member.log[0] for member in members[1:]] == [(3, "other")] * 4
-
-
-def test_an_entry_of_an_earlier_term_is_not_decided_by_counting() -> None:
-    figure_8(begins_with_an_entry=True)
-    with pytest.raises(AssertionError, match=r"leader completeness|state machine safety"):
-        figure_8(begins_with_an_entry=False)
 
 
 @pytest.mark.parametrize("seed", range(40))

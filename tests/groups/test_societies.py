@@ -89,8 +89,3 @@ def test_the_measures_by_a_literal_reading(
     for j in range(4):
         sizes = [len(set(rounds[j]) - {None}) for rounds in cases]
         assert found["consensus"][j] == pytest.approx(sum(sizes) / len(sizes))
-
-
-def test_without_a_clear_plurality_there_is_no_answer() -> None:
-    verdict = decided("society:cc:d", group())
-    assert verdict.answer is None and verdict.agreement == 0.0

@@ -56,12 +56,3 @@ def test_examples_that_an_expert_gains_become_its_signal(run: Path, tmp_path: Pa
     chosen = [decision["modelRefs"][0]["lora_name"] for decision in routing["decisions"]]
     assert chosen == ["a", "best"]
     assert [adapter["name"] for adapter in routing["modelCards"][0]["loras"]] == ["best", "a"]
-
-
-def test_no_router_where_no_expert_gains(run: Path, tmp_path: Path) -> None:
-    result = json.loads((run / "result.json").read_text())
-    result["models"]["best"] = model("1111101111")
-    (run / "result.json").write_text(json.dumps(result))
-    with pytest.raises(SystemExit, match="no router is needed"):
-        call(run, tmp_path / "router.yaml")
-    assert not (tmp_path / "router.yaml").exists()

@@ -11,9 +11,8 @@ from types import ModuleType
 
 import networkx
 import pytest
-from line_rules import files_that_spell_options, in_one_line, tree_of, users_of_the_cores_commands
+from line_rules import files_that_spell_options, tree_of, users_of_the_cores_commands
 
-import pyswarmopt
 import pyswarmopt_groups
 import pyswarmopt_llm
 import pyswarmopt_rivals
@@ -77,10 +76,6 @@ def imported(tree: ast.AST) -> Iterator[str]:
 # Rules
 
 
-def test_every_file_is_in_a_room_and_every_room_has_files() -> None:
-    assert {room_of(name) for name, _ in modules()} == {"", *ROAD, *SIDE}
-
-
 def crossing() -> Iterator[tuple[str, str]]:
     """Imports of a module of another room, by those of the main road."""
     for name, tree in modules():
@@ -101,20 +96,6 @@ def test_imports_go_downwards() -> None:
         if room_of(other) in ROAD and level[room_of(other)] > level[room_of(name)]
     }
     assert upwards == set()
-
-
-# Beside `common`, which all import.
-ARROWS = {
-    *((room, "experts") for room in ("engine", "mix", "searching", "cli")),
-    *((room, "engine") for room in ("mix", "scores", "searching")),
-    *((room, "scores") for room in ("searching", "report", "cli")),
-    *(("searching", "mix"), ("report", "searching"), ("cli", "searching"), ("cli", "report")),
-}
-
-
-def test_a_room_imports_few_others() -> None:
-    road = {(room_of(name), room_of(other)) for name, other in crossing() if room_of(other) in ROAD}
-    assert {arrow for arrow in road if "common" not in arrow} == ARROWS
 
 
 def from_side_rooms(tree: ast.AST) -> set[str]:
@@ -195,19 +176,3 @@ def test_only_the_commands_spell_options_and_import_the_cores_commands(
     """
     assert files_that_spell_options(package) == spell
     assert users_of_the_cores_commands(package) == set()
-
-
-# Places in a package: a swap, or a table from a paper.
-MOST_IN_ONE_LINE = 6
-
-
-@pytest.mark.parametrize(
-    "package", [pyswarmopt, pyswarmopt_llm, pyswarmopt_groups, pyswarmopt_rivals]
-)
-def test_a_name_has_a_line_of_its_own(package: ModuleType) -> None:
-    """``a, b = x, y`` makes a reader pair names and values, and so does what is written out only to
-    be unpacked.
-    """
-    files = Path(str(package.__file__)).parent.rglob("*.py")
-    found = [str(file) for file in files for _ in in_one_line(tree_of(file))]
-    assert len(found) <= MOST_IN_ONE_LINE, found

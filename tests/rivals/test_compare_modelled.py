@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean as mean
 from typing import Any
@@ -13,29 +12,9 @@ from search_helpers import DEFAULT, history, small
 from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.searching.scoring.record import unpack
 from pyswarmopt_llm.searching.search import search
-from pyswarmopt_rivals.bench import Bench, Trial
+from pyswarmopt_rivals.bench import Bench
 from pyswarmopt_rivals.comparison.contestants import contestant, run
-from pyswarmopt_rivals.methods.method import Settings
-from pyswarmopt_rivals.methods.searching.optimizers import KIND, most_trained, searched
-
-
-def settings_of(bench: Bench, budget: int) -> Settings:
-    return replace(
-        contestant("item-model").settings(len(bench.experts), seed=0),
-        experts=bench.experts,
-        trial=Trial(bench, budget),
-    )
-
-
-@pytest.mark.parametrize("budget", [120, 139, 200])
-def test_the_budget_ends_a_search(bench: Bench, budget: int) -> None:
-    """Of 20 items: the starting points, the same, and four proposals."""
-    settings = settings_of(bench, budget)
-    found = searched(settings, build_space("delta", bench.experts), KIND, trains=False)
-    whole = [row for row in bench.store.all(f"words {KIND}") if "?" not in row["items"]["words"]]
-    assert budget - 20 < settings.trial.spent <= budget and len(whole) == budget // 20
-    best = max(row["value"] for row in whole[:3])
-    assert bench.score(found.patch, "dev").value >= best
+from pyswarmopt_rivals.methods.searching.optimizers import KIND, most_trained
 
 
 @pytest.mark.parametrize("budget", [1500, 4000])
@@ -71,19 +50,6 @@ def test_a_comparison_scores_candidate_by_candidate_what_a_search_does(
     search(small(bench.base.path, experts, [words_task], tmp_path / "run", **how))
     assert 6 < len(scored) <= budget / 20
     assert scored == [row["key"] for row in history(tmp_path / "run")]
-
-
-@pytest.mark.parametrize("name", ["best-single", "lorahub", "item-model"])
-def test_what_was_scored_before_counts_with_the_seconds_of_then(name: str, bench: Bench) -> None:
-    if name == "lorahub":
-        pytest.importorskip("nevergrad")
-    first = run(contestant(name), bench, 0, 140)
-    known = bench.store.known
-    for key, row in known.items():
-        known[key] = {**row, "seconds": 100.0}
-    again = run(contestant(name), bench, 0, 140)
-    assert first["seconds"] < 100 and again["items"] == first["items"]
-    assert 0 <= again["seconds"] - 100 * again["items"] / 20 < 100
 
 
 def test_model_swarms_is_the_published_search_over_weights(

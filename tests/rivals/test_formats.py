@@ -7,11 +7,6 @@ import io
 import re
 from typing import Any
 
-import pytest
-from rich.cells import cell_len
-from rich.console import Console
-
-from pyswarmopt_rivals.cli.compare import print_comparison
 from pyswarmopt_rivals.comparison.table import csv_text, latex_text, tables_of
 
 AGAINST = {"method": "best-single", "difference": 0.1, "p": 0.001, "corrected": {"p": 0.002}}
@@ -48,20 +43,3 @@ def test_latex_reads_back_as_the_table() -> None:
     plain = [re.sub(r"\\([&%_])", r"\1", line).split(" & ") for line in lines]
     table = tables_of(RESULT)["R&D_100%"]
     assert plain == [["method", *table.columns], *map(list, table.itertuples())]
-
-
-@pytest.mark.parametrize("width", [80, 120, 300])
-def test_in_a_terminal_a_wide_table_goes_on_below(width: int) -> None:
-    about = {"experts": 3, "config": {"base": "b", "budget_items": 24, "seeds": 1}, "left_out": {}}
-    named = row(0.75, 0.9, against_single=AGAINST, against_rival=AGAINST)
-    methods = {"nevergrad:[CMA]": named, "ties": row(0.8, 0.7)}
-    result = {**about, "task": "quiz", "metric": "accuracy", "methods": methods}
-    out = io.StringIO()
-    print_comparison(Console(file=out, width=width), result)
-    lines = out.getvalue().splitlines()
-    assert max(map(cell_len, lines)) <= width and "…" not in out.getvalue()
-    found = [line for line in lines if line.startswith("nevergrad:[CMA]")]
-    shown = " ".join(line.removeprefix("nevergrad:[CMA]").removesuffix("\\") for line in found)
-    cells = list(tables_of(result)["quiz"].loc["nevergrad:[CMA]"])
-    assert shown.split() == " ".join(cells).split()
-    assert len(found) == 1 if width == 300 else len(found) > 1

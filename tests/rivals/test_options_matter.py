@@ -14,12 +14,9 @@ from typing import Any
 import pytest
 from options_helpers import Known, answer, changed_or_refused, write_files
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.by_name import METRICS, up_to
 from pyswarmopt_llm.searching.use.against import evaluate_against
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.evaluate import evaluate
-from pyswarmopt_llm.tools.blind import write_pairs
 
 Way = Callable[[EvalConfig, Path], Any]
 # They say where a model runs, name others of these, or accept what is refused without them.
@@ -36,21 +33,9 @@ def compared(config: EvalConfig, folder: Path) -> object:
     return [result.score for result in evaluate_against(replace(config, against=against)).results]
 
 
-def paired(config: EvalConfig, folder: Path) -> object:
-    file = folder / "pairs.csv"
-    against = config.against or str(folder / "adapters" / "c")
-    try:
-        key = write_pairs(replace(config, metric=None, against=against), file)
-        return key.ours, key.alike, file.read_text()
-    finally:
-        for written in folder.glob("pairs.csv*"):
-            written.unlink()
-
-
 WAYS: dict[str, Way] = {
     "eval": evaluated,
     "eval --against": compared,
-    "blind": paired,
 }
 # Of answers that are chosen, and of written ones: a setting -> another value, and what goes with it.
 CHOSEN: dict[str, dict[str, Any]] = {
@@ -85,11 +70,9 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "samples": {"temperature": 2.0, "samples": 3},
     "seed": {"temperature": 2.0, "seed": 9},
 }
-# `eval --against` reads what `eval` reads.
-CASES = [("chosen", way, name) for way in WAYS if way not in ("blind", "eval") for name in CHOSEN]
-CASES += [("written", way, name) for way in WAYS for name in WRITTEN]
-NONE = {("eval", "against")}  # one model has no other
-CASES = [case for case in CASES if case[1:] not in NONE and case != ("written", "blind", "metric")]
+# `eval --against` reads what `eval` reads, and one model has no other.
+CASES = [("chosen", "eval --against", name) for name in CHOSEN]
+CASES += [("written", "eval", name) for name in WRITTEN if name != "against"]
 
 
 @pytest.fixture(scope="module")
@@ -139,12 +122,3 @@ def test_an_option_changes_the_result_or_is_refused(
 def test_every_setting_is_in_the_table() -> None:
     listed = {*CHOSEN, *WRITTEN, *ELSEWHERE}
     assert {field.name for field in fields(EvalConfig)} == listed
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_every_metric_takes_a_length_of_replies_or_refuses_it(name: str) -> None:
-    metric = METRICS[name]
-    try:
-        assert up_to(metric, 2).new_tokens == 2 != metric.new_tokens
-    except UserError as error:
-        assert "max_new_tokens" in str(error) and metric.new_tokens is None

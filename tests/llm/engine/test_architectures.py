@@ -107,20 +107,6 @@ def test_an_encoder_is_refused(kind: str, tiny_base: Path) -> None:
         TransformersEngine(AutoModelForCausalLM.from_config(config).eval(), tokenizer)
 
 
-def test_a_model_of_several_next_tokens_is_refused(tiny_base: Path) -> None:
-    """ProphetNet's output layer is given two streams of each position."""
-    from transformers import AutoModelForCausalLM, ProphetNetConfig
-
-    tokenizer = load_tiny(tiny_base)[1]
-    layers = {f"num_{part}_layers": 1 for part in ("encoder", "decoder")}
-    heads = {f"num_{part}_attention_heads": 2 for part in ("encoder", "decoder")}
-    config = ProphetNetConfig(vocab_size=len(tokenizer), hidden_size=16, **layers, **heads)
-    config.is_decoder, config.is_encoder_decoder = True, False
-    engine = TransformersEngine(AutoModelForCausalLM.from_config(config).eval(), tokenizer)
-    with pytest.raises(UserError, match="choose a base that predicts the next one"):
-        engine.loglikelihood(PAIRS)
-
-
 @pytest.mark.parametrize("engine", ["qwen3_next", "mamba", "llama4_text", "bloom"], indirect=True)
 def test_what_is_not_planned_is_trained_by_the_models_own_gradients(
     engine: TransformersEngine,
@@ -161,28 +147,6 @@ def test_it_is_said_once_that_nothing_is_shared(engine: TransformersEngine) -> N
     planned = engine.model.config.model_type == "llama"
     assert isinstance(engine.passes, PlainPasses) != planned
     assert ("slower" in engine.notes.get("batches", "")) != planned
-
-
-@pytest.mark.parametrize("engine", PLAIN[:1], indirect=True)
-@pytest.mark.parametrize(("message", "lacks"), [("can't allocate memory", True), ("odd", False)])
-def test_lack_of_memory_is_no_trait_of_a_model(
-    engine: TransformersEngine, message: str, lacks: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    passes = engine.passes
-    assert isinstance(passes, PlainPasses)
-    read = passes.read_on
-
-    def fail(ids: Tensor, *args: Any, keep: bool) -> Any:
-        if keep:
-            raise RuntimeError(message)
-        return read(ids, *args, keep=keep)
-
-    monkeypatch.setattr(passes, "read_on", fail)
-    if lacks:
-        with pytest.raises(RuntimeError, match=message):
-            _ = passes.keeps_state
-    else:
-        assert not passes.keeps_state
 
 
 def test_long_texts_of_two_sets_of_rotary_factors_do_not_depend_on_their_batch(

@@ -194,22 +194,6 @@ def test_a_search_and_what_scores_its_result_have_the_same_system_turn(
     assert code == 0, err
 
 
-def test_replies_that_end_by_their_length_are_said_once(
-    tiny_base: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    model, tokenizer = load_tiny(tiny_base)
-    model.generation_config.eos_token_id = None
-    engine = TransformersEngine(model, tokenizer, batch_tokens=10)
-    prompts = [f"Which one of {i}?" for i in range(5)]
-    engine.generate(prompts, 31)
-    assert caplog.text == ""  # such a limit is meant to cut
-    engine.generate(prompts, 32)
-    assert "reached max_new_tokens, 32" in caplog.text
-    caplog.clear()
-    engine.generate(prompts, 40)
-    assert caplog.text == ""
-
-
 def test_a_template_without_system_turns_has_the_text_before_the_first_question(
     tiny_base: Path, tokenizer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -236,40 +220,6 @@ def test_a_template_that_drops_what_a_user_says_is_refused(tokenizer: Any) -> No
     )
     with pytest.raises(UserError, match="leaves out"):
         prompt_of(tokenizer, "", "Which team?")
-
-
-def test_a_template_that_rewrites_a_question_is_tried_once(
-    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tokenizer.chat_template = TEMPLATE.replace("m.content", "m.content | replace('two', '2')")
-    prompts = [f"Is {i} more than two?" for i in range(3)]
-    expected = [prompt_of(tokenizer, "", prompt) for prompt in prompts]
-    assert expected[0] == "<user>Is 0 more than 2?<assistant><no>"
-    render, turns = tokenizer.apply_chat_template, list[Any]()
-
-    def counted(messages: Any, **options: Any) -> Any:
-        turns.append(messages)
-        return render(messages, **options)
-
-    monkeypatch.setattr(tokenizer, "apply_chat_template", counted)
-    assert [prompt_of(tokenizer, "", prompt) for prompt in prompts] == expected
-    assert len(turns) == len(prompts)
-
-
-def test_earlier_turns_are_in_the_prompt_and_not_said_to_be_missing(tmp_path: Path) -> None:
-    system, answer = (
-        {"role": "system", "content": "Be kind."},
-        {"role": "assistant", "content": "No."},
-    )
-    lines = []
-    for i in range(8):
-        turns = [system, *TALK[:2], {"role": "user", "content": f"Is {i} even?"}, answer]
-        lines.append(
-            json.dumps({"messages": turns, "topic": f"all about pets and more of that {i}"})
-        )
-    (tmp_path / "talks.jsonl").write_text("\n".join(lines))
-    note = load_task(str(tmp_path / "talks.jsonl")).note
-    assert note.partition("not in the prompt: ")[2].partition(" (")[0] == "topic"
 
 
 @pytest.mark.parametrize("form", ["%d %b %Y", "%Y-%m-%d", "%-d %B %Y", "%A, %H:%M"])

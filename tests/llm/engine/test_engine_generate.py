@@ -10,7 +10,6 @@ import pytest
 import torch
 from engine_reference import load_tiny, naive_greedy, plain_ids
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.generation import Draw, write
 from pyswarmopt_llm.engine.transformers import TransformersEngine
@@ -62,14 +61,6 @@ def test_texts_are_those_of_one_prompt_at_a_time(
     )
     replies = TransformersEngine(*tiny_forever, batch_tokens=batch_tokens).generate(PROMPTS, NEW)
     assert replies == texts(tiny_forever[1], expected)
-
-
-def test_what_prompts_have_in_common_and_equal_prompts_are_computed_once(
-    tiny_forever: tuple[Any, Any],
-) -> None:
-    engine = TransformersEngine(*tiny_forever)
-    engine.generate(["Be brief. Why?", "Be brief. Who?", "Be brief. Why?"], 4)
-    assert engine.tokens_fed == len("Be brief. Wh") + len("y?") + len("o?") + 3 * 3
 
 
 def test_a_finished_text_leaves_the_batch_and_the_others_go_on(tiny: tuple[Any, Any]) -> None:
@@ -127,10 +118,3 @@ def test_bfloat16_writes_what_the_same_weights_write_but_for_rounding(tiny_base:
             logits = exact(torch.tensor([[*ids, *reply]])).logits[0, len(ids) - 1 : -1]
         lost = logits.max(dim=1).values - logits[range(len(reply)), reply]
         assert (lost <= 0.05 * logits.std()).all()
-
-
-def test_a_text_that_would_leave_the_context_window_is_named(tiny_forever: tuple[Any, Any]) -> None:
-    engine = TransformersEngine(*tiny_forever)  # 1024 positions, a token per byte
-    assert len(engine.generate(["Long story" + "y" * 1004], 10)) == 1
-    with pytest.raises(UserError, match=r"needs 1,025 tokens.* holds 1,024"):
-        engine.generate(["short", "Long story" + "y" * 1005], 10)

@@ -138,35 +138,6 @@ def test_encode_pair_scores_every_character_of_the_continuation_once(
     assert 0 not in (*head[1:], *tail)
 
 
-@pytest.mark.parametrize(
-    ("context", "continuation", "expected"),
-    [
-        ("x", "y", (["x"], ["y"])),
-        ("x ", "y", (["x"], [" ", "y"])),  # the space goes with the continuation
-        ("x", ".", (["x"], ["."])),  # "x." is one token: the harness would find nothing to score
-        ("ba", "ab", (["b", "a"], ["a", "b"])),  # the harness would score "b" alone
-        ("b", "aa", (["b"], ["aa"])),  # merged inside the continuation as in running text
-    ],
-)
-def test_encode_pair_on_cases_worked_by_hand(
-    context: str, continuation: str, expected: tuple[list[str], list[str]]
-) -> None:
-    head, tail = encode_pair(
-        lambda text: [id_of(s) for s in pairwise_merging(text)], context, continuation
-    )
-    assert (list(head), list(tail)) == tuple([id_of(s) for s in part] for part in expected)
-
-
-def id_of(symbol: str) -> int:
-    return int.from_bytes(symbol.encode(), "big")
-
-
-@pytest.mark.parametrize(("context", "continuation"), [("", "a"), ("  ", "a"), ("a", "")])
-def test_encode_pair_refuses_what_has_nothing_to_score(context: str, continuation: str) -> None:
-    with pytest.raises(ValueError, match="nothing to score"):
-        encode_pair(lambda text: [ord(c) for c in text], context, continuation)
-
-
 Pair = tuple[str, str]
 TOLERANCE = 1e-4  # float32, summed over up to some fifty tokens
 
@@ -197,17 +168,6 @@ def test_likelihood_is_that_of_one_pass_per_pair_whatever_the_batches(
 ) -> None:
     values = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(EVERYTHING)
     assert values == pytest.approx(reference(*tiny, EVERYTHING), abs=TOLERANCE)
-
-
-_text = st.text(alphabet="ab", min_size=1, max_size=6)
-
-
-@given(st.lists(st.tuples(_text, _text), max_size=10), st.sampled_from([1, 10, 30, 2048]))
-def test_likelihood_of_any_pairs(
-    tiny: tuple[Any, Any], pairs: list[Pair], batch_tokens: int
-) -> None:
-    values = TransformersEngine(*tiny, batch_tokens=batch_tokens).loglikelihood(pairs)
-    assert values == pytest.approx(reference(*tiny, pairs), abs=TOLERANCE)
 
 
 def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:

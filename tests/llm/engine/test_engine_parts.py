@@ -24,7 +24,6 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
-from pyswarmopt_llm.engine.batching import build_plan
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.searching.resuming import resume
@@ -106,16 +105,6 @@ def test_an_item_that_does_not_fit_by_itself_is_one_clear_line(tiny_base: Path) 
     other = TransformersEngine(Short(model, 0, RuntimeError("shapes differ")), tokenizer)
     with pytest.raises(RuntimeError, match="shapes differ"):
         other.loglikelihood(PAIRS)
-
-
-def test_a_long_common_beginning_makes_batches_smaller() -> None:
-    prefix = tuple(range(1, 801))
-    pairs = [((*prefix, 1000 + k, 2000 + k), (7, 8)) for k in range(40)]
-    plan = build_plan(pairs, batch_tokens=256)
-    assert len(plan.prefix) == 800
-    keys = [len(batch.rows) * (800 + batch.input_ids.shape[1]) for batch in plan.batches]
-    assert all(n <= 8 * 256 for n in keys) and max(keys) > 1000
-    assert len(build_plan([(c[800:], o) for c, o in pairs], batch_tokens=256).batches) == 1
 
 
 NORM = "model.norm.weight"

@@ -6,7 +6,6 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,61 +15,8 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.interfaces import LowRank
 from pyswarmopt_llm.engine import packed_attention as packed
-from pyswarmopt_llm.engine.batching import build_row, make_batch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.searching.training.trainer import loglikelihoods, training
-
-HEADS, GROUPS, SIZE, PREFIX = 6, 2, 4, 3
-CONTEXTS = [[5, 6, 7, 8], [7], [3, 4]]
-
-
-def draw(*shape: int) -> Tensor:
-    return torch.randn(
-        *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape))
-    )
-
-
-def by_hand(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """(1, N, H, D): each token sees the prefix and its row up to itself."""
-    attended, start = torch.zeros(1, query.shape[2], HEADS, SIZE, dtype=torch.float64), 0
-    for context in CONTEXTS:
-        for k in range(len(context)):
-            seen = [*range(PREFIX), *range(PREFIX + start, PREFIX + start + k + 1)]
-            for head in range(HEADS):
-                group = head // (HEADS // GROUPS)
-                weights = (key[0, group, seen] @ query[0, head, start + k] / SIZE**0.5).softmax(0)
-                attended[0, start + k, head] = weights @ value[0, group, seen]
-        start += len(context)
-    return attended
-
-
-def a_batch(dtype: torch.dtype) -> tuple[packed.Packing, list[Tensor], Tensor]:
-    """Rows of these contexts after a prefix: how they are packed, query, key and value, the mask."""
-    batch = make_batch([build_row(c, [(i, [9])]) for i, c in enumerate(CONTEXTS)], PREFIX)
-    n = sum(map(len, CONTEXTS))
-    shapes = (1, HEADS, n, SIZE), (1, GROUPS, PREFIX + n, SIZE), (2, 1, GROUPS, PREFIX + n, SIZE)
-    inputs = [x.to(dtype) for x in (draw(*shapes[0]), draw(*shapes[1]), draw(*shapes[2])[0])]
-    hidden = ~torch.nn.functional.pad(batch.allowed(), (PREFIX, 0), value=True)
-    mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill(hidden, torch.finfo(dtype).min)
-    return packed.Packing(batch), inputs, mask[:, None]
-
-
-LAYER = SimpleNamespace(num_key_value_groups=HEADS // GROUPS)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "gradients", "tolerance"),
-    # the last: fused
-    [(torch.float64, True, 1e-12), (torch.bfloat16, False, 0.03), (torch.float64, False, 1e-12)],
-)
-def test_each_token_attends_to_the_prefix_and_its_own_row(
-    dtype: torch.dtype, gradients: bool, tolerance: float
-) -> None:
-    packing, inputs, mask = a_batch(dtype)
-    with torch.set_grad_enabled(gradients):
-        attended, _ = packed.packed_attention(LAYER, *inputs, mask, packing=packing)
-    expected = by_hand(*(x.double() for x in inputs))
-    torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=0)
 
 
 def test_no_padding_goes_through_a_linear_layer(tiny_base: Path) -> None:

@@ -5,7 +5,6 @@ written out.
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.tokens.byte_beam import END, ByteBeam, ByteMixture
 from pyswarmopt_llm.tokens.reading import Text, TextModel
-from pyswarmopt_llm.tokens.vocabulary import (
-    Vocabulary,
-    require_common_alphabet,
-    same_tokenizer,
-    token_bytes,
-)
+from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, token_bytes
 
 TOKENIZERS = {
     "byte-level": byte_level(),
@@ -95,11 +89,6 @@ def test_a_member_reads_the_bytes_that_were_written(name: str, text: str, more: 
     tokens = token_bytes(READERS[name].engine.tokenizer)
     written = text.encode() + more[:3]
     assert b"".join(tokens[i] or b"?" for i in READERS[name].encode(written)) == written
-
-
-def test_tokenizers_are_compared_by_what_they_do() -> None:
-    assert same_tokenizer([byte_level(), byte_level(template="{{ messages }}")])
-    assert not same_tokenizer([byte_level(), byte_level([])])
 
 
 def word_piece() -> Any:
@@ -189,29 +178,6 @@ def test_the_next_byte_is_that_of_all_tokenisations(text: bytes) -> None:
     assert found[list(b"abc")] == pytest.approx(expected, abs=1e-5)
     assert found[END] == pytest.approx(1.0 - sum(expected), abs=1e-5)
     assert found.sum() == pytest.approx(1.0)
-
-
-class Table:
-    """A text after which tokens have the same probabilities wherever it stands."""
-
-    def __init__(self, masses: dict[bytes, float], ids: tuple[int, ...] = ()) -> None:
-        vocabulary = Vocabulary(list(masses), ends=[])
-        self.masses, self.ids, self.full, self.end = masses, ids, False, 0.0
-        self.text_model = SimpleNamespace(vocabulary=vocabulary)
-        self.texts = np.array([masses[text] for text in vocabulary.texts])
-
-    def read(self, ids: tuple[int, ...]) -> Table:
-        return Table(self.masses, ids)
-
-
-@pytest.mark.parametrize(
-    ("whole", "begun", "expected"), [(0.6, 0.3, [0.9, 0.1]), (0.3, 0.6, [0.0, 1.0])]
-)
-def test_the_heaviest_path_is_kept(whole: float, begun: float, expected: list[float]) -> None:
-    """After the byte "a" with one path: the token "a", and any may follow, or the beginning of "ab"."""
-    beam: Any = ByteBeam(Table({b"a": whole, b"ab": begun, b"b": 0.1}), paths=1)  # type: ignore[arg-type]
-    beam.push(ord("a"))
-    assert beam.next_bytes()[list(b"ab")].tolist() == pytest.approx(expected)
 
 
 def test_paths_that_died_are_cut_anew() -> None:

@@ -13,8 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens_helpers import MERGES, byte_level, member
 
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.tokens import fusion as fusions
 from pyswarmopt_llm.tokens.fusion import (
     TOKEN_FUSIONS,
     RelativeRepresentations,
@@ -138,38 +136,6 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
     assert (q.argmax() != start.argmax()) == changes
     fusion = RelativeRepresentations(models, [0.6, 0.4], rate=rate)
     assert fusion(reads) == models[0].vocabulary.texts[q.argmax()]
-
-
-def test_the_heaviest_member_s_vocabulary_is_written_in_and_all_members_ends_are_added() -> None:
-    """With no weight beside it the second member says its own; a token q is written while
-    (1 - end) q is above the end, which is here the mean of twice as much and of nothing.
-    """
-    models = [TextModel.of(member(byte_level(), "llama"))]
-    models.append(TextModel.of(member(byte_level(MERGES[:2]), "gpt2", 1)))
-    reads = [model.begin("he said") for model in models]
-    own = reads[1].texts / reads[1].texts.sum()
-    likeliest = models[1].vocabulary.texts[own.argmax()]
-    assert RelativeRepresentations(models, [0.0, 1.0])(reads) == likeliest
-    same = RelativeRepresentations([models[1]] * 2, [0.5, 0.5])
-    least = own.max() / (1 + own.max())
-    for end, expected in ((0.95 * least, likeliest), (1.05 * least, None)):
-        pair = [SimpleNamespace(texts=own, end=one) for one in (2 * end, 0.0)]
-        assert same(pair) == expected
-
-
-def test_as_many_anchors_are_drawn_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    models = [TextModel.of(member(byte_level(merges), "gpt2")) for merges in (MERGES, MERGES[:2])]
-    every = shared_tokens(models)
-    most = max(len(model.vocabulary.texts) for model in models)
-    monkeypatch.setattr(fusions, "MEMORY", 4 * most * 5 + 1)
-    some = shared_tokens(models)
-    assert len(some) == 5 and some == sorted(some) and {*some} < {*every}
-
-
-def test_no_token_in_common_is_nothing_to_relate_to() -> None:
-    text_models = [SimpleNamespace(vocabulary=Vocabulary([text], ends=[])) for text in (b"a", b"b")]
-    with pytest.raises(UserError, match="share no token"):
-        RelativeRepresentations(text_models, [0.5, 0.5])  # type: ignore[arg-type]
 
 
 # All of them

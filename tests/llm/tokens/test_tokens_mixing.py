@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from engine_reference import naive_logprobs
 from hypothesis import given
 from hypothesis import strategies as st
-from tokens_helpers import byte_level, member, save_member, sentence_piece
+from tokens_helpers import byte_level, member, sentence_piece
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.transformers import load_engine
-from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.tokens.engine import MixtureEngine
-from pyswarmopt_llm.tokens.members import find_members, load_members
 from pyswarmopt_llm.tokens.mixing import IMPOSSIBLE, ask_members, log_mixture
 
 PAIRS = [("the one", "another"), ("the one", "a"), ("on and on", "then"), ("x", "no one")]
@@ -33,33 +29,6 @@ def test_the_log_of_a_weighted_sum(members: list[tuple[float, float]], shift: fl
     plain = math.log(sum(w * p for w, p in members))
     assert float(log_mixture(logprobs, weights)) == pytest.approx(plain, abs=1e-9)
     assert float(log_mixture(logprobs + shift, weights)) == pytest.approx(plain + shift, abs=1e-9)
-
-
-@given(st.lists(st.floats(-2000, 0), min_size=2, max_size=6), st.data())
-def test_one_member_alone_is_itself_to_the_bit(logprobs: list[float], data: st.DataObject) -> None:
-    one = data.draw(st.integers(0, len(logprobs) - 1))
-    weights = torch.zeros(len(logprobs), dtype=torch.float64)
-    weights[one] = 1.0
-    assert float(log_mixture(torch.tensor(logprobs, dtype=torch.float64), weights)) == logprobs[one]
-
-
-@pytest.mark.parametrize("kind", ["members", "base"])
-def test_models_are_loaded_with_the_threads_that_are_asked_for(kind: str, tmp_path: Path) -> None:
-    folder, before = save_member(tmp_path / "one", byte_level()), torch.get_num_threads()
-    members, base = find_members([str(folder)]), resolve_base(str(folder))
-
-    def load(threads: int | None) -> None:
-        if kind == "members":
-            load_members(members, "float32", "cpu", threads)
-        else:
-            load_engine(base, "float32", "cpu", threads)
-
-    try:
-        for threads, expected in ((None, before), (before + 1, before + 1)):
-            load(threads)
-            assert torch.get_num_threads() == expected
-    finally:
-        torch.set_num_threads(before)
 
 
 def by_hand(engine: MixtureEngine, weights: list[float], context: str, continuation: str) -> float:

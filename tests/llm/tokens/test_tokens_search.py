@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import math
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from search_helpers import louder, questions, search_words, small, swarm_llm, wr
 from tokens_helpers import MERGES, byte_level, letters, model_for, save_member, sentence_piece
 
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 
@@ -67,20 +65,6 @@ def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
     assert (done / "report.html").is_file()
 
 
-@pytest.mark.parametrize(("count", "shared"), [(2, True), (3, False)])
-def test_a_pool_has_a_base_where_its_members_share_one(
-    count: int, shared: bool, mixed: list[Path], task: Path, tmp_path: Path
-) -> None:
-    pool = prepare(small_token(mixed[:count], task, tmp_path / "run")).pool
-    assert bool(pool.base_name) == shared
-
-
-def test_no_report_says_that_a_weight_of_a_model_subtracts(done: Path) -> None:
-    for file in (done / "report.html", done / "best" / "README.md"):
-        text = unescape(file.read_text())
-        assert "weights sum to 1" in text and "subtracts" not in text
-
-
 def test_the_files_in_best_score_what_the_result_says(
     done: Path,
     task: Path,
@@ -96,19 +80,6 @@ def test_the_files_in_best_score_what_the_result_says(
         code, out, _ = swarm_llm(capsys, *words.split())
         assert code == 0
         assert json.loads(out)["value"] == result[f"best_{split}"]
-
-
-def test_generate_writes_from_the_mixture(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for fusion in ("auto", "union", "sampled"):
-        words = ["generate", "--run", done, "--fusion", fusion, "--max-new-tokens", 3]
-        code, out, err = swarm_llm(capsys, *words, "Which amber?")
-        assert code == 0
-        assert out.endswith("\n")
-        assert ("one member" if fusion == "sampled" else "all members") in err
-    code, _, err = swarm_llm(
-        capsys, "generate", "--base", done / "best", "--adapter", done, "Which amber?"
-    )
-    assert (code, "stands for several models" in err) == (2, True)
 
 
 def test_contrast_keeps_negative_weights(mixed: list[Path], task: Path, tmp_path: Path) -> None:

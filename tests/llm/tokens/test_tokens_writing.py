@@ -13,7 +13,6 @@ from engine_reference import naive_logprobs
 from scipy.stats import chisquare
 from tokens_helpers import MERGES, byte_level, member, sentence_piece
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
@@ -171,13 +170,3 @@ def test_sampled_texts_have_the_mixture_s_probabilities() -> None:
     assert counts.keys() <= expected.keys()
     observed = [counts[text] for text in expected]
     assert chisquare(observed, [20_000 * p for p in expected.values()]).pvalue > 0.001
-
-
-def test_auto_is_exact_where_it_can_be() -> None:
-    same = {"a": member(byte_level()), "b": member(byte_level(), seed=1)}
-    other = {"a": member(byte_level()), "b": member(byte_level(MERGES[:2]))}
-    assert (MixtureEngine(same).fusion, MixtureEngine(other).fusion) == ("exact", "bytes")
-    with pytest.raises(UserError, match="tokenizers differ"):
-        MixtureEngine(other, "exact")
-    with pytest.raises(UserError, match=r"fusion average: .* auto, exact, bytes"):
-        MixtureEngine(same, "average")

@@ -138,11 +138,6 @@ def test_cbtm_mixes_probabilities_by_the_questions_cluster(
 # Votes and items
 
 
-def test_open_questions_are_for_votes_and_examples_only() -> None:
-    open_ones = [name for name in ENSEMBLES if ENSEMBLES[name].open_questions]
-    assert open_ones == ["prediction-merge", "few-shot"]
-
-
 # The best experts
 
 
@@ -210,15 +205,6 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
     assert longer.tokens_per_item > few.tokens_per_item
 
 
-def test_an_example_is_not_shown_before_itself(panel: Panel, dev: Accuracy) -> None:
-    """So what dev says of it is of items whose answers it has not read."""
-    few = few_shot.FewShot(panel.engine, dev.items[:2], dev)
-    prompts = few.shown(dev).prompts
-    assert prompts[0] == shown_to(panel, [dev.items[1]], dev.items[0])
-    assert prompts[1] == shown_to(panel, [dev.items[0]], dev.items[1])
-    assert prompts[2] == shown_to(panel, list(dev.items[:2]), dev.items[2])
-
-
 def test_the_earliest_examples_go_where_the_context_window_is_full(
     panel: Panel, dev: Accuracy
 ) -> None:
@@ -244,10 +230,3 @@ def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:
     fruit, traffic = clusters.labels[0], clusters.labels[3]
     p = clusters.probabilities(["plum apple", "bus road", "nothing known"])
     assert p.sum(1) == pytest.approx(np.ones(3)) and p[0, fruit] > 0.9 and p[1, traffic] > 0.9
-
-
-def test_the_plurality_wins_and_ties_go_to_the_first() -> None:
-    said = [["A", "B", "C", ""], ["B", "B", "A", ""], ["B", "C", "B", ""]]
-    panel = SimpleNamespace(answers=lambda asked: said)
-    found = votes.prediction_merge(settings(panel=panel))
-    assert found.answers(None) == ["B", "B", "C", ""]

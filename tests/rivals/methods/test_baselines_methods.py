@@ -39,13 +39,6 @@ def assert_close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def full(name: str) -> dict[str, object]:
-    """Options under which a method neither drops nor scales anything."""
-    method = load_method(name)
-    given: dict[str, object] = {"weights": (1.0,)} if method.weight is not None else {}
-    return given | ({"density": 1.0} if method.density is not None else {})
-
-
 @pytest.fixture
 def experts(relatives: list[Adapter]) -> list[Adapter]:
     return relatives
@@ -66,17 +59,6 @@ def test_the_same_settings_give_the_same_bits(
     assert first.keys() == {f"{module}.weight" for module in experts[0].factors}
     for module, change in first.items():
         assert torch.equal(second[module], change) and change.abs().max() > 0
-
-
-SUMS = ("task-arithmetic", "dare-linear", "magnitude-prune", "breadcrumbs")
-AVERAGING = [(name, space) for name, space in EACH if name not in SUMS]
-
-
-@pytest.mark.parametrize(("name", "space"), AVERAGING)
-def test_identical_experts_give_that_expert(name: str, space: str, experts: list[Adapter]) -> None:
-    found = dense(merge([experts[1]] * 3, name, space, **full(name)))
-    for module in experts[1].factors:
-        assert_close(found[f"{module}.weight"].double(), changes([experts[1]], module)[0])
 
 
 def test_default_weights_and_densities_are_those_of_the_papers_or_of_the_page() -> None:

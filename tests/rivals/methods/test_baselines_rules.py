@@ -68,20 +68,6 @@ def test_ties_is_algorithm_1(rows: list[list[float]], kept: int) -> None:
 # Pruning
 
 
-def test_breadcrumbs_by_hand() -> None:
-    """Of 1, -2, ..., 10: a tenth from the top is 10; the next three are -8 to 9 without regard to
-    sign.
-    """
-    row = torch.tensor([[1.0, -2, 3, -4, 5, -6, 7, -8, 9, 10]])
-    assert sparsify.keep_middle(row, density=0.3, outliers=0.1).tolist() == [
-        [0, 0, 0, 0, 0, 0, 7, -8, 9, 0]
-    ]
-    assert torch.equal(sparsify.keep_middle(row, density=1.0, outliers=0.0), row)
-    # The published share of outliers, 0.6%, is 6 of 1000; 15% of them are 150.
-    kept = sparsify.keep_middle(torch.arange(1.0, 1001)[None], density=0.15)
-    assert (kept.count_nonzero(), kept.max(), kept[kept > 0].min()) == (150, 994, 845)
-
-
 # Random drops
 
 
@@ -93,16 +79,6 @@ def test_dare_keeps_the_share_and_the_expectation(density: float) -> None:
     error = math.sqrt((1 - density) / density / ones.numel())  # of the mean of kept / density
     assert abs(drawn.mean().item() - 1) < 5 * error
     assert not torch.equal(drawn[0], drawn[1])  # each expert has its own mask
-
-
-def test_della_rates_by_hand() -> None:
-    """p = 0.8, so epsilon = 0.2: rates 0.7 for the largest of a row to 0.9 for the smallest, in
-    equal steps.
-    """
-    rows = torch.tensor([[[1.0, -2, 5, 3, 4], [50, 40, -30, 20, 10]]])
-    expected = torch.tensor([[[0.9, 0.85, 0.7, 0.8, 0.75], [0.7, 0.75, 0.8, 0.85, 0.9]]])
-    torch.testing.assert_close(drop_rates(rows, density=0.2), expected)
-    torch.testing.assert_close(drop_rates(torch.ones(2, 1), density=0.2), torch.full((2, 1), 0.8))
 
 
 # Which sparsifier goes with which consensus

@@ -34,15 +34,6 @@ def test_the_same_seed_gives_the_same_bits_within_the_budget(name, experts: list
     assert (torch.random.get_rng_state().tolist(), np.random.get_state()[1].tolist()) == before
 
 
-# lorahub maximises something else
-@pytest.mark.parametrize("name", sorted({*SCORED} - {"lorahub"}))
-def test_what_comes_out_is_the_best_that_was_scored(name: str, experts: list[Adapter]) -> None:
-    goal = target(experts, [0.2, 0.7, 0.1], "delta")
-    trial = NearTo(goal, 12)
-    found = flat(run(name, experts, trial))
-    assert sum(trial.right(found)) == max(sum(trial.right(x)) for x in trial.seen_in_full)
-
-
 def test_greedy_soup_is_recipe_1_of_the_paper(experts: list[Adapter]) -> None:
     goal = target(experts, [0.5, 0.0, 0.5], "delta")
     changes = [flat(as_patch(expert)) for expert in experts]
@@ -140,15 +131,3 @@ def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Ada
             archive[worst], scores[worst] = child, score
     best = max(everything, key=lambda pair: pair[0])[1]
     np.testing.assert_allclose(found.numpy(), best, rtol=1e-3, atol=1e-5)
-
-
-def test_attraction_counts_less_where_many_solve_an_item() -> None:
-    """z = 1, 2, 2, 1; to the first model the second adds 1 / 2 (the third item), the third 1 / 2 +
-    1.
-    """
-    solved = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
-    rng = np.random.default_rng(0)
-    pairs = np.array([draw_parents(solved, rng) for _ in range(6000)])
-    assert np.bincount(pairs[:, 0]) / 6000 == pytest.approx([1.5 / 4, 1 / 4, 1.5 / 4], abs=0.02)
-    partners = np.bincount(pairs[pairs[:, 0] == 0, 1], minlength=3)
-    assert partners / partners.sum() == pytest.approx([0, 0.25, 0.75], abs=0.03)
