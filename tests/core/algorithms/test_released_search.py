@@ -1,7 +1,7 @@
 """`compat="reference"` against runs of the authors' released `search.py` itself, position by
 position.
 
-`released_search.npz` is what `research/benchmarks/peers/authors_trajectories.py` recorded of that script:
+`released_search.npz` is what `authors_trajectories.py` (commit `77503a22`) recorded of that script:
 twelve runs of three utilities without random factors, and four more with them, with dropped
 evaluations and at the limits of the settings. The swarm is told the recorded values and draws the
 recorded numbers, so that nothing but the algorithm can differ. The transcription, which the other

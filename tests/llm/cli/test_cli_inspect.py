@@ -36,28 +36,6 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     assert f"--experts {tiny_experts[0].parent}/* " in last
 
 
-def test_a_narrow_screen_folds_the_table_and_factor_alone_is_no_error(
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    columns: Callable[[int], None],
-) -> None:
-    """Of two experts with other alphas and a third that cannot be read, at 80 columns."""
-    columns(80)
-    (loud,) = louder(tiny_experts[1:2], tmp_path, alpha=16)
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    (broken / "adapter_config.json").write_text("{")
-    assert exit_code("inspect", tiny_experts[0], loud, broken) == 2
-    out = capsys.readouterr().out
-    lines = out.splitlines()
-    table = [line for line in lines if line.startswith(("┃", "│"))]
-    assert table and max(map(len, table)) <= 80
-    assert [line for line in lines if line.startswith("error: ") and "broken" not in line] == []
-    about = lines[lines.index("--space factor: blocked") + 1]
-    assert about.startswith("  bee: has rank 4")
-
-
 def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
     assert (
         recommended({"factor": 0, "delta": 0}) == recommended({"factor": 2, "delta": 0}) == "delta"

@@ -15,13 +15,9 @@ from search_helpers import louder, questions, small, swarm_llm, write_task
 from pyswarmopt_groups.registry import VOTES
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import EXTRAS, missing_extra
-from pyswarmopt_llm.common.files.http import Json
-from pyswarmopt_llm.common.optimizers import check_optimizer
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.published.datasets import download, read_rows
-from pyswarmopt_llm.published.lm_eval import LmEvalTask
+from pyswarmopt_llm.published.datasets import read_rows
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_rivals.comparison.contestants import contestant
 from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
@@ -44,8 +40,6 @@ def test_the_closest_name_is_suggested_as_the_user_would_write_it(
 
 
 ROOT = Path(__file__).parents[3]
-METRICS = [("bleu", "sacrebleu"), ("chrf", "sacrebleu"), ("rouge-l", "rouge_score")]
-METRICS += [("toxicity", "profanity_check"), ("evaluate:rouge", "evaluate")]
 
 
 def packages(extra: str) -> set[str]:
@@ -72,25 +66,6 @@ def test_a_search_needs_no_extra(
     config = small(tiny_base, louder(tiny_experts, tmp_path / "loud"), [task], tmp_path / "run")
     assert search(config).result["evaluations"] > 0
     assert (tmp_path / "run" / "report.html").is_file()
-
-
-NEEDS: dict[str, tuple[str, Callable[[], object]]] = {
-    **{f"metric {name}": (module, lambda name=name: find_metric(name)) for name, module in METRICS},
-    "lm-eval:arc_easy": ("lm_eval", lambda: LmEvalTask("arc_easy")),
-    "hub:owner/data": ("datasets", lambda: download("owner/data", None)),
-    "pycma": ("cma", lambda: check_optimizer("pycma")),
-    "nevergrad:DE": ("nevergrad", lambda: check_optimizer("nevergrad:DE")),
-    "an endpoint": ("httpx", lambda: Json("http://127.0.0.1:9", "NO_KEY", "it", "")),
-}
-
-
-@pytest.mark.parametrize("what", NEEDS)
-def test_an_option_names_the_extra_that_it_needs(what: str, without: Callable[..., None]) -> None:
-    module, use = NEEDS[what]
-    without(module)
-    with pytest.raises(UserError) as caught:
-        use()
-    assert str(caught.value) == f'{what} needs {module}: install the extra "{EXTRAS[module]}"'
 
 
 def test_a_parquet_file_names_its_extra(tmp_path: Path, without: Callable[..., None]) -> None:
@@ -128,14 +103,3 @@ def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., No
     assert missing.keys() == expected.keys()
     assert all(f'the extra "{expected[name]}"' in why for name, why in missing.items())
     assert {name for name, one in VOTES.items() if one.module} == {"route-likelihood"}
-
-
-@pytest.mark.parametrize("url", ["ftp://host/", "file:///etc/passwd", "http://", "host:8000"])
-def test_only_http_with_a_host_is_an_address(url: str) -> None:
-    with pytest.raises(UserError, match="not a URL"):
-        Json(url, "NO_KEY", "the judge", "start it")
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "https://example.test/v1/"])
-def test_addresses_lose_the_slash_at_their_end(url: str) -> None:
-    assert Json(url, "NO_KEY", "the judge", "start it").url == url.rstrip("/")

@@ -17,7 +17,7 @@ from engine_reference import load_tiny
 from search_helpers import questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.engine.chat import prompt_of, rendered
+from pyswarmopt_llm.engine.chat import prompt_of
 from pyswarmopt_llm.experts.base import load_model, load_tokenizer, resolve_base, skeleton
 from pyswarmopt_llm.experts.base_names import same_model
 from pyswarmopt_llm.experts.compatibility import inspect_experts
@@ -210,15 +210,6 @@ def test_a_chat_template_that_fails_is_one_line_without_control_characters(
     assert said in text and text.isprintable(), text
 
 
-def test_a_long_conversation_and_arguments_by_name_are_no_error(tokenizer: Any) -> None:
-    turns = [{"role": "user", "content": "word " * 50}, {"role": "assistant", "content": "Yes."}]
-    plain = tokenizer.apply_chat_template(turns * 500, tokenize=False)
-    assert rendered(tokenizer, turns * 500) == plain
-    named = "{% macro f() %}{{ kwargs.a }}{% endmacro %}{{ f(**{'a': '**bold** 2 ** 3'}) }}"
-    tokenizer.chat_template = named + "{{ messages[-1].content }}"
-    assert rendered(tokenizer, turns) == "**bold** 2 ** 3Yes."
-
-
 # name in the adapter, name of the base, whether they are one model, by model cards
 NAMES = Path(__file__).with_name("base_names.jsonl").read_text(encoding="utf-8")
 PAIRS = [json.loads(line) for line in NAMES.splitlines()]
@@ -306,12 +297,6 @@ def test_code_for_attention_that_a_config_names_is_refused(
     for load in (skeleton, lambda base: load_model(base, torch.float32)):
         with pytest.raises(UserError, match=r"strange: .*org/kernel"):
             load(base)
-
-
-def test_attention_of_transformers_itself_is_accepted(tiny_base: Path, tmp_path: Path) -> None:
-    own = {"attn_implementation": "sdpa"}
-    base = resolve_base(str(changed_base(tiny_base, tmp_path / "own", own)))
-    assert load_model(base, torch.float32)[0].config._attn_implementation == "sdpa"
 
 
 def changed_base(base: Path, out: Path, settings: dict[str, Any]) -> Path:

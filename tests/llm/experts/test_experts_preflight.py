@@ -138,21 +138,6 @@ def test_unreadable_experts_are_rows_and_problems(tiny_experts: list[Path], tmp_
         report.require("delta")
 
 
-def test_names_are_unique(tiny_experts: list[Path], tmp_path: Path) -> None:
-    paths = [
-        changed_copy(e, tmp_path / place / "math")
-        for e, place in zip(tiny_experts, "abc", strict=True)
-    ]
-    report = inspect_experts([*paths, paths[0], tiny_experts[0]])
-    assert [row.expert for row in report.rows] == [
-        "a/math",
-        "b/math",
-        "c/math",
-        "a/math-2",
-        "ant",
-    ]
-
-
 def inspected(*experts: Path) -> PreflightReport:
     return check_weights(inspect_experts(experts))
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -110,22 +108,3 @@ def test_what_is_no_space_is_refused(example: Path) -> None:
     for name, said in (("half", "is no SpaceKind"), ("none", "has no none")):
         with pytest.raises(UserError, match=said):
             use_own(f"{example.name}:{name}")
-
-
-@pytest.mark.parametrize("name", ["delta", "factor"])
-def test_settings_of_another_space_are_refused_by_name(name: str) -> None:
-    with pytest.raises(UserError, match=f"contrast: .*not with {name}"):
-        space_kind(name).check(SearchConfig("b", ("x", "y"), (), "r", contrast=True))
-    space_kind("token").check(SearchConfig("", ("x", "y"), (), "r", contrast=True))
-
-
-def test_another_packages_kind_is_imported_when_it_is_chosen() -> None:
-    code = (
-        "import sys; from pyswarmopt_llm.mix import space_kind; "
-        "there = lambda: 'pyswarmopt_groups.graph.space' in sys.modules; "
-        "space_kind('factor'); before = there(); space_kind('graph'); print(before, there())"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert process.stdout.split() == ["False", "True"]

@@ -153,19 +153,6 @@ def test_a_swarm_on_the_flat_factors_goes_the_way_of_one_on_coefficients(
     assert ways[1][0].shape == (8, sum(math.prod(t.shape) for t in tiny[0].info.tensors.values()))
 
 
-@pytest.mark.parametrize("name", ["factor", "delta"])
-def test_patches_are_not_tied_to_the_position(name: str, tiny: list[Adapter]) -> None:
-    """The optimizer moves positions in place; a patch that an engine holds must not move with
-    them.
-    """
-    space = build_space(name, tiny)
-    position = space.vertices()[0]
-    patch = space.realise(position)
-    before = {name: change.dense() for name, change in patch.low_rank.items()}
-    position.zero_()
-    assert all(torch.equal(before[name], change.dense()) for name, change in patch.low_rank.items())
-
-
 @pytest.mark.parametrize(
     ("name", "combination"), [("factor", "linear"), ("delta", "cat"), ("delta", "svd")]
 )
@@ -201,11 +188,6 @@ def test_factor_refuses_unequal_experts(
     with pytest.raises(UserError, match=r"odd: .*use space delta"):
         build_space("factor", [tiny[0], *odd, *tiny[1:]])
     assert build_space("delta", [*tiny, *odd]).size == 4
-
-
-def test_whole_models_are_not_mixed_as_adapters(tiny: list[Adapter]) -> None:
-    with pytest.raises(UserError, match="mixes whole models"):
-        build_space("token", tiny)
 
 
 def test_positions_of_another_shape(tiny: list[Adapter]) -> None:

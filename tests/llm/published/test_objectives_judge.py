@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ from serving import Answer, Server, answer
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files import http
 from pyswarmopt_llm.common.files.http import Json
-from pyswarmopt_llm.published.judge import ChatClient, Judge, LocalJudge, load_judge
+from pyswarmopt_llm.published.judge import ChatClient, Judge, LocalJudge
 from pyswarmopt_llm.scores.tasks import Item
 
 pytest.importorskip("httpx")
@@ -118,42 +117,6 @@ def test_retries_end_after_the_stated_time(serve: Serve, clock: Clock) -> None:
     assert len(server.requests) == 3 and clock.now <= 124
 
 
-def test_patience_lasts_while_other_requests_are_answered(serve: Serve, clock: Any) -> None:
-    """A request that is refused eight times waits 1 + 2 + ... + 32 + 60 + 60 seconds, longer than
-    the patience, while another is answered in each of these pauses.
-    """
-    tries = []
-
-    def seldom(prompt: str, n: int) -> Any:
-        tries.append(prompt)
-        refused = prompt == "slow" and tries.count("slow") <= 8
-        return answer("", 429, **{"Retry-After": "1"}) if refused else GOOD
-
-    asked = client(serve(seldom).url)
-
-    def sleep(seconds: float) -> None:
-        clock.now += seconds
-        asked([f"another, at {clock.now}"])
-
-    clock.sleep = sleep
-    assert asked(["slow"]) == ["Rating: 5/10"]
-    assert tries.count("slow") == 9 and clock.now > 180
-
-
-def test_a_judge_that_never_answered_is_not_waited_for(serve: Serve, clock: Clock) -> None:
-    late = serve(lambda prompt, n: (time.sleep(0.3), GOOD)[1])
-    for url, said in (("http://127.0.0.1:9", "Connect"), (late.url, "Timeout")):
-        with pytest.raises(UserError, match=f"does not answer .*{said}.*start it first"):
-            client(url, timeout=0.1)(["x"])
-    assert not clock.waits
-
-
-def test_an_answer_that_never_ends_is_given_up(serve: Serve) -> None:
-    server = serve(lambda prompt, n: (200, {}, b"{" + 2**20 * b" "))
-    with pytest.raises(UserError, match="not end in 4 s"):
-        client(server.url, timeout=4.0)(["x"])
-
-
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
@@ -232,21 +195,6 @@ def test_a_key_that_the_server_repeats_is_not_shown(
     assert "hush" not in str(error.value)
 
 
-def test_halves_of_unicode_pairs(serve: Serve, tmp_path: Path) -> None:
-    half = (200, {}, b'{"choices": [{"message": {"content": "\\ud800 Rating: 5"}}]}')
-    cache = tmp_path / "judge.jsonl"
-    server = serve(lambda prompt, n: half)
-    assert client(server.url, cache)(["a\ud800"]) == ["? Rating: 5"]
-    assert client(server.url, cache)(["a\ud800"]) == ["? Rating: 5"] and len(server.requests) == 1
-
-
-def test_after_one_failure_the_others_are_not_waited_for(serve: Serve) -> None:
-    server = serve(lambda prompt, n: answer("", 400))
-    with pytest.raises(UserError, match="refuses"):
-        client(server.url)([f"question {k}" for k in range(2000)])
-    assert len(server.requests) < 500
-
-
 def test_win_rate_with_swapped_positions() -> None:
     def prefers_longer(prompts: Any) -> list[str]:
         return [
@@ -280,14 +228,3 @@ def test_a_local_judge_prefers_what_its_likelier_answer_names() -> None:
     engine: Any = SimpleNamespace(chat=lambda text: text, loglikelihood=loglikelihood)
     score = LocalJudge(engine).win_rate(ITEMS[:2], ["long", "x"], ["y", "long"])
     assert score.per_item == pytest.approx((0.9, 0.1))
-
-
-def test_the_environment(environ: MutableMapping[str, str], tmp_path: Path) -> None:
-    for name, value in (("URL", "http://127.0.0.1:1/v1"), ("MODEL", "m")):
-        environ.pop(f"SWARM_LLM_JUDGE_{name}", None)
-        with pytest.raises(UserError, match=f"SWARM_LLM_JUDGE_{name} is not set"):
-            load_judge()
-        environ[f"SWARM_LLM_JUDGE_{name}"] = value
-    load_judge()
-    with pytest.raises(UserError, match="cannot be read"):
-        load_judge(str(tmp_path / "no.txt"))

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.published.classifiers import Classifier, harmlessness, load_toxicity
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.tasks import Item
@@ -135,16 +134,6 @@ def test_the_first_line_is_judged_and_ten_characters_are_needed(
         assert (
             found == pytest.approx(1 - model.toxicity([same_as.split("\n")[0]])[0]) and found != 0.5
         )
-
-
-def test_folders_that_are_no_such_classifier(tiny_base: Path, tmp_path: Path) -> None:
-    path = save_classifier(tmp_path / "moods", tiny_base, ["sad", "glad"])
-    with pytest.raises(UserError, match="outputs sad, glad, none"):
-        find_metric(f"toxicity:{path}")
-    with pytest.raises(UserError, match="as a classifier"):
-        find_metric(f"toxicity:{tmp_path}")
-    with pytest.raises(UserError, match="lacks 1 weights"):
-        find_metric(f"toxicity:{tiny_base}")
 
 
 def test_harmlessness() -> None:

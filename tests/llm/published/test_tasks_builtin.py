@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 import itertools
 import json
-import random
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -239,19 +238,6 @@ def test_an_everyday_question_has_the_answer_that_the_list_gives_it() -> None:
     assert right == {}  # every question is used, once
     with pytest.raises(UserError, match="request fewer"):
         builtin_training_items("everyday", 1)
-
-
-def test_the_seed_decides_and_nothing_else() -> None:
-    before = random.getstate()
-    first, again, other = (load_task(f"builtin:requests:{seed}") for seed in (4, 4, 5))
-    assert random.getstate() == before
-    assert first == again
-    assert first.fingerprint != other.fingerprint
-    assert load_task("builtin:requests:4", dev=30).dev == first.dev[:30]
-    # in any process: strings are hashed anew in each
-    assert first.fingerprint[:8] == "97adaca8"
-    # what was scored on these questions is compared with what will be
-    assert load_task("builtin:mixture:0").fingerprint[:8] == "27498c40"
 
 
 def test_an_exhausted_skill_says_so() -> None:

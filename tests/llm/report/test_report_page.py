@@ -15,13 +15,9 @@ import pytest
 from browser import needs_browser, visit
 from result_helpers import about_of, pair, result_of
 
-import pyswarmopt_llm
 from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_rivals.comparison.table import render_page
-
-STYLESHEET = Path(pyswarmopt_llm.__file__).parent / "report" / "page.css"
 
 # Writes down what a reader could not do without: no errors, no requests, nothing wider than the
 # window.
@@ -86,28 +82,6 @@ def page(experts: int) -> str:
 # The stylesheet
 
 
-def luminance(colour: str) -> float:
-    """Relative luminance of #rrggbb (WCAG 2.2)."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-@pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
-def test_contrast_of_text_and_of_marks(theme: int) -> None:
-    blocks = re.findall(r":root \{(.*?)\}", STYLESHEET.read_text(), re.DOTALL)
-    assert len(blocks) == 3
-    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", blocks[theme]))
-
-    def contrast(a: str, b: str) -> float:
-        low, high = sorted((luminance(colours[a]), luminance(colours[b])))
-        return (high + 0.05) / (low + 0.05)
-
-    for text in ("ink", "muted", "accent", "good", "bad"):
-        for ground in ("paper", "panel"):
-            assert contrast(text, ground) >= 4.5, (text, ground)
-
-
 # The browser
 
 
@@ -136,38 +110,3 @@ def test_a_reader_finds_no_error_and_the_page_asks_for_nothing(
     assert not seen["cut"]
     assert len(seen["figures"]) == 1 and min(seen["figures"]) > 300
     assert seen["colours"] >= 8
-
-
-def compared() -> str:
-    """The page of a comparison with the longest names and figures that occur."""
-    names = (
-        "nevergrad:TwoPointsDE negotiate:consensus-game vote:weighted-majority best-single".split()
-    )
-    against = {"method": names[0], "difference": -0.021, "p": 0.0004}
-    row = {"dev": 0.75, "dev_interval": [0.6, 0.9], "test": 0.7, "test_interval": [0.6, 0.8]}
-    row |= {"seeds": 3, "gain": 0.123, "wins": 1, "item_evaluations": 17996.0, "seconds": 12345.6}
-    row |= {"models": 12, "tokens": 1480.0, "against_single": against, "against_rival": against}
-    methods = dict.fromkeys(names, row)
-    task = {"methods": methods, "metric": "accuracy"}
-    about = {"config": {"base": "b", "budget_items": 9, "seeds": 3}, "experts": 12, "left_out": {}}
-    return render_page({**about, "methods": methods, "tasks": {"intent": task, "demo": task}})
-
-
-@needs_browser
-@pytest.mark.slow
-# 500 is Chromium's narrowest; phones have the same layout
-@pytest.mark.parametrize("width", [1280, 700, 500])
-def test_no_column_of_a_comparison_is_cut(width: int, tmp_path: Path) -> None:
-    look = """<script>addEventListener("load", () => {
-      const hidden = (node) => node.scrollWidth > node.clientWidth;
-      const wide = [...document.querySelectorAll(".wide")];
-      document.documentElement.dataset.seen = JSON.stringify({
-        page: hidden(document.documentElement), cut: wide.some(hidden), tables: wide.length,
-        scroll: wide.every((node) => getComputedStyle(node).overflowX === "auto") });
-    })</script>"""
-    text = compared().replace("</body>", f"{look}</body>")
-    seen = seen_in(tmp_path / "compare.html", text, width)
-    assert seen["tables"] == 3 and not seen["page"]
-    # Between the two layouts a table scrolls, in a box that the keyboard reaches; else all of it is
-    # seen.
-    assert seen["scroll"] if width == 700 else not seen["cut"]

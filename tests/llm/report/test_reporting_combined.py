@@ -104,35 +104,3 @@ def test_the_interval_of_a_harmonic_mean_is_that_of_the_delta_method() -> None:
     assert result.difference == pytest.approx(totals[0].value - totals[1].value)
     assert np.ptp(result.interval) / 2 == pytest.approx(half, rel=0.1)
     assert np.mean(result.interval) == pytest.approx(result.difference, abs=0.1 * half)
-
-
-def test_where_all_items_are_alike_the_interval_is_that_of_few_items() -> None:
-    all_right, none = score_of([1.0] * 20), score_of([0.0] * 20)
-    result = combined_difference(
-        {"a": all_right, "b": all_right}, {"a": none, "b": none}, harmonic, alike=False
-    )
-    assert result is not None and 0.5 < result.interval[0] < result.difference == 1.0
-    same = combined_difference({"a": none, "b": none}, {"a": none, "b": none}, harmonic, False)
-    assert same is not None and (same.difference, same.sign, same.p_value) == (0, 0, 1)
-
-
-def test_of_two_models_that_never_differ_the_interval_is_of_the_greatest_difference() -> None:
-    right_and_wrong = score_of([1.0, 0.0] * 10)
-    both = dict.fromkeys("ab", right_and_wrong)
-    result = combined_difference(both, both, arithmetic, alike=True)
-    assert result is not None and result.p_value == 1 and result.sign == 0
-    assert result.interval[1] == -result.interval[0] > 0.05
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"a": score_of([0.5, 1.0])}, {"a": score_of([0.5, 0.0])}),  # a single task
-        ({}, {}),
-        ({"a": score_of([0.5, 1.0]), "b": Score(0.3, (), 1, 0.0)},) * 2,  # without items
-        ({"a": score_of([0.5, 1.0]), "b": Score(0.3, (0.5, 0.5), 2, 0.0)},) * 2,  # not their mean
-        ({"a": score_of([0.5, 1.0]), "b": score_of([1.0, 1.0])}, {"a": score_of([0.5, 1.0])}),
-    ],
-)
-def test_what_has_no_combined_difference(first: dict[str, Score], second: dict[str, Score]) -> None:
-    assert combined_difference(first, second, arithmetic, alike=False) is None

@@ -123,19 +123,6 @@ def test_only_an_id_of_the_hub_is_the_base_of_a_card(tmp_path: Path) -> None:
     assert front_matter(model_card(about_of(), result_of()))["base_model"] == "org/base"
 
 
-def test_a_folder_with_the_form_of_an_id_is_no_id(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "org/base").mkdir(parents=True)
-    assert "base_model" not in front_matter(model_card(about_of(), result_of()))
-
-
-def test_the_base_goes_by_its_public_name_where_it_has_one() -> None:
-    about = about_of({"base_name": "org/public"}, base="embedded:b")
-    assert front_matter(model_card(about, result_of()))["base_model"] == "org/public"
-
-
 def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
     tasks = {n: {"scoring": "letter", "best_test": x} for n, x in (("a", 0.5), ("b", 0.25))}
     for result, expected in (
@@ -174,15 +161,6 @@ def test_the_licence_of_the_card_is_that_of_base_and_experts(
     assert "parents" not in front_matter(alone)
 
 
-def test_a_mixture_of_whole_models_is_a_merge_of_all_of_them() -> None:
-    parents = [Parent("org/base", "mit"), Parent("org/a", "mit", on_hub=True)]
-    parents.append(Parent("dir/b", "mit"))
-    header = front_matter(model_card(about_of(space="full"), result_of(), parents))
-    assert header["base_model"] == ["org/base", "org/a"]
-    assert header["base_model_relation"] == "merge" and "lora" not in header["tags"]
-    assert (header["library_name"], header["license"]) == ("transformers", "mit")
-
-
 def test_the_card_states_scores_weights_data_and_command() -> None:
     given = {"given": {"particles": 4}}
     card = model_card(about_of(given, particles=4), result_of())
@@ -210,17 +188,6 @@ def test_a_hostile_name_stays_text_in_the_card() -> None:
     assert body.tags.count("h1") == 1
 
 
-# Bell, ESC, the C1 form of ESC [, and what writes backwards or hides.
-@pytest.mark.parametrize(
-    "sign", ["\x07", "\x1b", "\x9b", "\u202e", "\u2066", "\u200b", "\U000e0041"]
-)
-def test_no_sign_of_a_name_reaches_a_terminal_through_the_card(sign: str) -> None:
-    name = f"a{sign}[2Jb"
-    run = about_of(base=name, experts=(name,), tasks=(name,), out=name, system=name)
-    card = model_card(run, result_of(best_single=name, coefficients={name: 1.0}, scoring=name))
-    assert sign not in card and "base_model" not in front_matter(card)
-
-
 @pytest.mark.parametrize("rows", [[], HISTORY[:1], HISTORY, HISTORY[2:3]])
 def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list[Row]) -> None:
     page = render_report(about_of(), result_of(), rows)
@@ -231,15 +198,6 @@ def test_the_report_states_the_numbers_and_needs_nothing_from_outside(rows: list
     assert all(link.startswith("#") for link in elements.links)
     assert not re.search(r"https?:|@import|url\(", page)
     assert "default-src 'none'" in page
-
-
-def test_every_link_leads_to_a_section_and_every_name_to_an_element() -> None:
-    page = render_report(about_of(), result_of(), HISTORY)
-    ids = re.findall(r'id="([^"]*)"', page)
-    assert len(ids) == len(set(ids))
-    assert {link[1:] for link in Elements(page).links} <= set(ids)
-    assert set(re.findall(r'aria-labelledby="([^"]*)"', page)) <= set(ids)
-    assert page.count("<svg") == len(re.findall(r"<svg[^>]*role=.img.", page))
 
 
 def shown(dev: tuple[Item, ...] | None = DEV, **more: Any) -> str:
@@ -268,12 +226,6 @@ def test_items_gained_and_lost_by_hand() -> None:
     assert [number for number in range(1, 11) if f"Question {number} <b>?" in gained] == [7, 8, 9]
     assert [number for number in range(1, 11) if f"Question {number} <b>?" in lost] == [2]
     assert "right answer: yes" in gained
-
-
-@pytest.mark.parametrize("dev", [None, DEV[:3]], ids=["no file", "another by that name"])
-def test_without_the_task_file_items_are_counted_only(dev: tuple[Item, ...] | None) -> None:
-    text = shown(dev)
-    assert "Question" not in text and "Won: 3" in text and "Lost: 1" in text
 
 
 def test_a_hostile_name_stays_text_in_the_report() -> None:

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.events import PART_PLAIN, Event
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import SearchState, json_lines, progress
 from pyswarmopt_llm.searching.find import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -106,25 +106,6 @@ def test_time_left_is_the_mean_evaluation_times_what_is_left(
     assert state.seconds_left == pytest.approx(left * sum(seconds) / len(seconds))
 
 
-def test_a_budget_bounds_the_time_left() -> None:
-    rows = [row(i, 0, i, 0.5, seconds=6.0) for i in range(4)]
-    assert state_after(*rows, planned=104).seconds_left == 600
-    assert state_after(*rows, planned=104, budget_minutes=1).seconds_left == 36
-
-
-def test_training_controls_and_the_result_are_counted_from_the_start() -> None:
-    """At 8 items a second."""
-    passes = {"experts": 96, "mixtures": 48, "training": 720, PART_PLAIN: 80, "rivals": 80}
-    passes |= {"result": 160}
-    state = SearchState()
-    state.add(Event("start", {**START.data, "passes": passes}))
-    for event in events_of(row(0, 0, 0, 0.5, seconds=6.0))[1:]:
-        state.add(event)
-    assert state.seconds_left == 11 * 6 + 1040 / 8
-    state.add(Event("training", {"share": 0.5, "seconds": 60.0}))
-    assert state.seconds_left == 60 + 240 / 8 and "50%" in state.phase
-
-
 def test_a_replayed_journal_leaves_the_state_that_the_stopped_search_had() -> None:
     rows = [row(i, i // 4, i % 4, i / 12) for i in range(10)]
     resumed, events = SearchState(), RunEvents(12)
@@ -163,19 +144,6 @@ def test_elsewhere_than_in_a_terminal_there_are_lines() -> None:
     assert "letters" in trial and closing == "scoring the result"
     # ten evaluations left at (2 + 4) / 2 = 3 s each
     assert "0.750" in iteration and "0:30" in iteration
-
-
-def test_a_log_is_short_where_nothing_is_new() -> None:
-    """Iterations of 0.4 s are told of with a new best, or after a second."""
-    out = io.StringIO()
-    with progress(Console(file=out, width=40)) as on_event:
-        on_event(START)
-        events = RunEvents(12)
-        for number, gain in enumerate((0.0, 0.0, 0.0, 0.0, 0.1, 0.1)):
-            on_event(events.row(row(number, number, 0, 0.2 + gain, seconds=0.4)))
-            on_event(events.iteration(number))
-    told = [line.split(", ")[1] for line in out.getvalue().splitlines()[2:]]
-    assert told == ["1 evaluation", "4 evaluations", "5 evaluations"]
 
 
 def test_json_lines_are_the_events_to_the_letter() -> None:

@@ -7,7 +7,6 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
 from pyswarmopt_llm.common.statistics import interval
-from pyswarmopt_llm.report.against import label_lines
 from pyswarmopt_llm.scores.by_label import errors_by_label, label_errors
 from pyswarmopt_llm.scores.tasks import Item
 
@@ -52,18 +51,6 @@ def test_the_interval_of_macro_f1_is_that_of_a_bootstrap_over_items() -> None:
     assert label_errors(["a", "b"], [0, 1], [0, 1]).macro_f1_interval == (1.0, 1.0)
 
 
-def test_questions_that_are_repeated_are_drawn_together() -> None:
-    right, chosen = answers(40, 2)
-    once = label_errors(LABELS, right, chosen)
-    twice = label_errors(LABELS, right * 2, chosen * 2, [*range(40)] * 2)
-    assert twice.macro_f1_interval == pytest.approx(once.macro_f1_interval)
-    assert twice.recall_intervals[0] == pytest.approx(once.recall_intervals[0])
-    assert (
-        twice.macro_f1 == pytest.approx(once.macro_f1)
-        and twice.counts[0][0] == 2 * once.counts[0][0]
-    )
-
-
 def test_answers_are_letters_or_texts_that_name_an_option() -> None:
     choices = {"A": "card", "B": "loan"}
     items = [Item(str(k), f"q{k}", choices, letter) for k, letter in enumerate("AAB")]
@@ -84,12 +71,3 @@ def test_there_are_none_without_labels_that_all_items_share() -> None:
     assert errors_by_label([Item("1", "?", None, "x")], ["x"]) is None
     assert errors_by_label([Item("1", "?", one, "")], ["A"]) is None
     assert errors_by_label([Item("1", "?", one, "A")], []) is None
-
-
-@pytest.mark.parametrize(("labels", "last"), [(20, "19"), (22, "and 2 labels more")])
-def test_of_many_labels_the_commonest_are_shown_and_the_others_counted(
-    labels: int, last: str
-) -> None:
-    names = [f"team {i}" for i in range(labels)]
-    lines = list(label_lines(label_errors(names, range(labels), range(labels))))
-    assert len(lines) == 1 + min(labels, 20) + (labels > 20) and last in lines[-1]

@@ -52,7 +52,9 @@ def test_the_front_by_hand() -> None:
         archive.add(torch.tensor([[a, b]]), [scored(str(number), a, b)])
     rows = [scored("the same scores", 5, 6), scored("not scored in full", 9, 9, left="?")]
     archive.add(torch.zeros(2, 2), rows)
-    found = [tuple(round(10 * value) for value in point.dev.values()) for point in archive.front("x")]
+    found = [
+        tuple(round(10 * value) for value in point.dev.values()) for point in archive.front("x")
+    ]
     assert found == front
 
 

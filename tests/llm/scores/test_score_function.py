@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -111,12 +110,6 @@ def test_what_it_prints_is_kept_out_of_the_results(
     (mine / "loud.py").write_text(function)
     scores("loud.py:talks")
     assert capsys.readouterr() == ("", "loaded\ncalled\ncalled\n")
-
-
-def test_an_interrupt_is_passed_on(mine: Path) -> None:
-    (mine / "interrupted.py").write_text("def score(reply): raise KeyboardInterrupt\n")
-    with pytest.raises(KeyboardInterrupt):
-        scores("interrupted.py:score")
 
 
 def test_a_working_directory_that_it_changes_is_its_own(mine: Path) -> None:
@@ -325,22 +318,3 @@ def test_the_command_line_searches_and_evaluates_the_run_again(
         capsys, "eval", "--run", config.out, "--metric", "mine.py:letters", "--json"
     )
     assert code == 0 and json.loads(out)["value"] == result["best_test"]
-
-
-def test_the_example_of_facts_by_hand() -> None:
-    """The share of a reply's statements that hold; fewer than three pay for it."""
-    file = Path(__file__).parents[3] / "examples" / "objectives" / "facts.py"
-    function = ScoreFunction(f"{file}:score")
-    facts = json.dumps({"color": "d", "size": "a", "owner": "j"})
-    right = "color is d . size is a . owner is j ."
-    expected = {
-        right.upper(): 1.0,
-        "color is d . size is b . owner is c .": 1 / 3,
-        f"{right} sport is a .": 3 / 4,
-        "color is d . color is d .": math.exp(-2),  # one statement, made twice
-        "color is d . color is e .": math.exp(-1 / 2) / 2,
-        "nothing is": 0.0,
-    }
-    item = Item("1", "tell", None, "", {"facts": facts})
-    rows = function.parts(["tell"] * len(expected), list(expected), [item] * len(expected))
-    assert [row[""] for row in rows] == pytest.approx(list(expected.values()))

@@ -17,16 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
-from pyswarmopt_llm.scores.metrics.objectives import load_tasks
 from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
 from pyswarmopt_llm.scores.tasks.answers import is_correct
 from pyswarmopt_llm.scores.tasks.draw import draw_splits
-from pyswarmopt_llm.scores.tasks.new_rows import new_items
 from pyswarmopt_llm.scores.tasks.table import read_table
-from pyswarmopt_llm.scores.tasks.types import Form
 
 # A file or another spec, the options, and what `outcome` has to be: checked by eye when added.
 CORPUS = Path(__file__).with_name("task_files.jsonl").read_text(encoding="utf-8").splitlines()
@@ -233,28 +228,6 @@ def test_a_value_that_pandas_wrote_as_missing_is_none(tmp_path: Path) -> None:
         assert {item.answer for item in (*task.dev, *task.test)} == {"a"}
 
 
-def test_more_labels_than_letters_are_scored_by_likelihood(tmp_path: Path) -> None:
-    rows = [[f"message {i}", f"intent {i % 77:02}"] for i in range(231)]
-    task = load_task(table(tmp_path / "intents.csv", "text,label", rows))
-    assert {item.question: item.answer_text for item in task.dev + task.test} == dict(rows)
-    choices = task.dev[0].choices or {}
-    assert (len(choices), next(iter(choices)), list(choices)[-1]) == (77, "AA", "CY")
-    assert possible_scorings("auto", task.dev) == ("likelihood",)
-    with pytest.raises(UserError, match="77 options, of which 26"):
-        possible_scorings("letter", task.dev)
-
-
-def test_a_search_tells_once_of_a_column_that_its_prompt_leaves_out(tmp_path: Path) -> None:
-    rows = [[f"It rains on {i} days, they say.", f"Day {i} is wet.", "yn"[i % 2]] for i in range(9)]
-    spec = table(tmp_path / "nli.csv", "premise,question,label", rows)
-    config = SearchConfig("b", ("x", "y"), (spec,), "r")
-    task = load_tasks(config, config.tasks)["nli"]
-    assert task.note.count("not in the prompt: premise") == 1
-    both = replace(config, template=("{premise} {question}",))
-    task = load_tasks(both, config.tasks)["nli"]
-    assert task.prompt == "{premise} {question}" and "not in the prompt" not in task.note
-
-
 # The draw
 
 
@@ -292,18 +265,6 @@ def test_equal_questions_are_on_one_side_whatever_the_order_of_the_rows(
     assert dev and test and not {item.question for item in dev} & {item.question for item in test}
     again, *_ = draw_splits(data.draw(st.permutations(found)), seed, "f", 3)
     assert {item.id for item in again} == {item.id for item in dev}
-
-
-def test_domains_are_strata_and_one_question_about_other_options_is_many_items(
-    tmp_path: Path,
-) -> None:
-    rows = [[f"q{i}", f"a{i}", "law" if i < 6 else "art"] for i in range(60)]
-    task = load_task(table(tmp_path / "d.csv", "question,answer,domain", rows))
-    assert 1 <= Counter(item.meta["domain"] for item in task.dev)["law"] <= 3
-    assert "stratified by domain" in task.note
-    rows = [["Which is right?", f"u{i}", f"v{i}", "AB"[i % 2]] for i in range(12)]
-    task = load_task(table(tmp_path / "w.csv", "question,A,B,answer", rows))
-    assert (len(task.dev), len(task.test)) == (4, 8)
 
 
 def test_the_test_set_depends_on_the_split_seed_and_on_nothing_else(tmp_path: Path) -> None:
@@ -380,23 +341,6 @@ def test_public_files_load() -> None:
                 options = {k: v.strip() for k, v in row.get("choices", {}).items()}
                 assert (item.choices or {}).items() <= options.items()
                 assert sorted((item.choices or {}).values()) == sorted(set(options.values()))
-
-
-@pytest.mark.parametrize("question", [False, [], {}, ["a"]])
-def test_a_new_question_that_is_no_text_is_one_line(question: object, tmp_path: Path) -> None:
-    file = tmp_path / "new.jsonl"
-    file.write_text(json.dumps({"question": question}) + "\n")
-    form = Form("question", {"A": "few", "B": "many"}, None, "")
-    with pytest.raises(UserError, match="line 1: question"):
-        new_items(form, read_table(file))
-
-
-def test_several_right_answers_need_no_other_column(tmp_path: Path) -> None:
-    rows = [{"question": f"{n}?", "answers": ["NYC", f"city {n}"]} for n in range(6)]
-    task = load_task(write(tmp_path / "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
-    assert {item.question: item.references[1] for item in (*task.dev, *task.test)} == {
-        f"{n}?": f"city {n}" for n in range(6)
-    }
 
 
 CELLS = st.one_of(

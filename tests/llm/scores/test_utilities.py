@@ -19,14 +19,12 @@ from hypothesis import strategies as st
 from search_helpers import questions
 
 from pyswarmopt_llm.common.interfaces import Score
-from pyswarmopt_llm.common.statistics import chance_bound, score_interval, score_of
+from pyswarmopt_llm.common.statistics import chance_bound, score_of
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, beats_chance, knows_letters, one_letter
 from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, find_combine, harmonic
 from pyswarmopt_llm.scores.metrics.several import of_the_same_items
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
-
-Z = 1.959963984540054  # of the normal distribution at 97.5%
 
 
 def item(answer: str = "A", **choices: str) -> Item:
@@ -199,27 +197,6 @@ def test_harmonic_stderr_by_numerical_derivatives(pairs: list[tuple[float, float
             ends.append(len(pairs) / sum(1 / s.value for s in moved))
         parts.append((ends[0] - ends[1]) / (2 * step) * score.stderr)
     assert math.isclose(harmonic(scores).stderr, math.hypot(*parts), rel_tol=1e-5, abs_tol=1e-9)
-
-
-def test_harmonic_of_one_and_of_none_and_of_nothing() -> None:
-    one = Score(0.3, (1.0,), 1, 0.2)
-    assert harmonic([one]) is one
-    assert harmonic([one, Score(0.0, (0.0,), 1, 0.0)]).value == 0.0
-    with pytest.raises(ValueError, match="no scores"):
-        harmonic([])
-
-
-def test_a_kept_task_costs_ten_points_for_each_below_its_floor() -> None:
-    first, second = Score(0.5, (1.0, 0.0), 2, 0.04), Score(0.7, (0.7,), 1, 0.03)
-    keep = find_combine("keep:0.6", 3)
-    above = keep([first, second, Score(0.6, (0.6,), 1, 0.2)])
-    assert (above.value, above.stderr) == (0.6, math.hypot(0.02, 0.015)) and above.n == 4
-    below = keep([first, second, Score(0.57, (0.57,), 1, 0.2)])
-    assert math.isclose(below.value, 0.6 - 10 * 0.03)
-    assert math.isclose(below.stderr, math.hypot(0.02, 0.015, 2.0))
-    far = replace(below, value=-2.5)
-    ends = score_interval(far, 3)
-    assert ends is not None and math.isclose(ends[0] + ends[1], -5.0)  # not cut to 0 and 1
 
 
 @given(

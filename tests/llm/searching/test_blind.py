@@ -14,7 +14,7 @@ from search_helpers import Json, exit_code, swarm_llm
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 from pyswarmopt_llm.searching.use.against import Turns
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.tools.blind import Key, count_votes, write_pairs
+from pyswarmopt_llm.tools.blind import Key, count_votes
 
 N = 12
 
@@ -152,18 +152,6 @@ def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: 
     assert grouped == once and apart[0] == once[0] and apart[2] < once[2] / 100
 
 
-def test_the_key_has_the_numbers_of_repeated_questions(
-    tiny_base: Path, experts: list[Path], tmp_path: Path
-) -> None:
-    asks = ["Why is it?", "How?", "Why is it?"]
-    file = tmp_path / "asks.json"
-    rows = [{"id": str(place), "prompt": text} for place, text in enumerate(asks)]
-    file.write_text(json.dumps({"dev": [{"prompt": "Hello."}], "test": rows}))
-    shared: Json = {"adapter": str(experts[0]), "against": str(experts[1]), "threads": 1}
-    config = EvalConfig(str(tiny_base), str(file), max_new_tokens=4, **shared)
-    assert write_pairs(config, tmp_path / "pairs.csv").repeats == {"1": 0, "2": 1, "3": 0}
-
-
 def test_equal_replies_weigh_as_in_the_whole_split_however_few_pairs_are_judged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,24 +169,6 @@ def test_equal_replies_weigh_as_in_the_whole_split_however_few_pairs_are_judged(
     assert low < 0.7 < high and high - low > 0.25, "ten votes tell as much as ten votes"
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda file: vote(file, file, lambda *_: "left"), "the vote left is none"),
-        (lambda file: file, "no votes yet"),
-        (lambda file: file.with_name(f"{file.name}.key.json").unlink(), "key.json: missing"),
-        (lambda file: file.write_text("id,vote\nstranger,1\n"), "stranger is not in the key"),
-        (lambda file: file.with_name(f"{file.name}.key.json").write_text("{}"), "not a key"),
-    ],
-)
-def test_what_cannot_be_counted_is_one_line(
-    damage: Callable[[Path], object], message: str, pairs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    damage(pairs)
-    code, _, err = swarm_llm(capsys, "eval", "--votes", pairs)
-    assert code == 2 and message in err and len(err.strip().splitlines()) == 1
-
-
 def test_votes_are_not_overwritten_and_a_second_model_is_needed(
     pairs: Path, tiny_base: Path, experts: list[Path], prompts: Path, capsys
 ) -> None:
@@ -208,17 +178,3 @@ def test_votes_are_not_overwritten_and_a_second_model_is_needed(
     assert code == 2 and "exists" in err and pairs.read_bytes() == before
     code, _, err = swarm_llm(capsys, "eval", "--blind", *words)
     assert code == 2 and "--against" in err
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("--metric", "f1"), ("--scoring", "letter"), ("--samples", 2), ("--temperature", 0.5)],
-)
-def test_what_blind_cannot_do_it_says(
-    option: str, value: object, tiny_base: Path, experts: list[Path], prompts: Path,
-    tmp_path: Path, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    models = f"--base {tiny_base} --adapter {experts[0]} --against {experts[1]}".split()
-    words = [tmp_path / "p.csv", *models, "--task", prompts, option, value]
-    code, _, err = swarm_llm(capsys, "eval", "--blind", *words)
-    assert code == 2 and option in err and not (tmp_path / "p.csv").exists()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.searching.scoring.commonest import commonest_label
@@ -24,11 +22,3 @@ def test_the_label_is_that_of_dev_and_both_splits_are_scored() -> None:
     assert found.weights == {"x": 0.0, "y": 0.0} and not found.trained
     untested = commonest_label({"mail": mail}, harmonic, ("dev",), ("x",))
     assert untested is not None and untested.test is None
-
-
-def test_of_several_tasks_it_is_combined_as_their_scores_are() -> None:
-    tasks = {"a": Task("a", items("AAAB"), items("AB")), "b": Task("b", items("BBBA"), items("BB"))}
-    found = commonest_label(tasks, harmonic, ("dev", "test"), ("x",))
-    assert found is not None and found.test is not None
-    assert found.dev.value == pytest.approx(0.75)
-    assert found.test.value == pytest.approx(2 * 0.5 * 1 / 1.5)

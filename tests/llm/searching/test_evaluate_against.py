@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +12,10 @@ from search_helpers import Json, MakeSearch, Shell, swarm_llm, write_task
 import pyswarmopt_llm.searching.use.exam as exam
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import paired_test, score_of
-from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.scores.metrics.written import ReplyMetric
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
-from pyswarmopt_llm.searching.use.generate import generate_text
-from pyswarmopt_llm.searching.use.opening import result_of
 
 Capsys = pytest.CaptureFixture[str]
 QUICK = ("--threads", "1", "--scoring", "likelihood")
@@ -97,33 +93,6 @@ def test_forgetting_asks_everyday_questions_against_the_base(run: Path, shell: S
     assert "--task" in shell.refused("eval", "--run", run, "--forgetting", "--task", "x.json")
 
 
-def test_the_first_sentence_is_a_verdict_and_some_items_are_shown(
-    config: SearchConfig, pair: list[object], shell: Shell
-) -> None:
-    words = [*pair, "--task", *config.tasks]
-    found = compared(shell, *words)
-    lines = shell("eval", *words, *QUICK).splitlines()
-    assert lines[0] == found["verdict"]["sentence"]
-    assert f" on {found['n']} test examples" in lines[0]
-    assert any(line.startswith(f"Gained (3 of {len(found['gained'])};") for line in lines)
-    first = found["gained"][0]
-    start = lines.index(f"  {first['question']}")
-    ours, theirs = first["answers"]
-    shown = [f"right: {first['right']}", f"ant: {ours}", f"bee: {theirs}"]
-    assert [line.strip() for line in lines[start + 1 : start + 4]] == shown
-
-
-def test_the_base_is_compared_in_both_directions(config: SearchConfig, shell: Shell) -> None:
-    words = ["--base", config.base, "--task", *config.tasks]
-    there = compared(shell, *words, "--adapter", config.experts[0], "--against", "base")
-    back = compared(shell, *words, "--against", config.experts[0])
-    assert there["paired"]["difference"] == -back["paired"]["difference"]
-    assert there["against"]["adapter"] is None
-    gained, lost = ([row["id"] for row in rows] for rows in (there["gained"], back["lost"]))
-    assert gained == lost != []
-    assert "the base" in there["verdict"]["sentence"]
-
-
 def test_a_run_brings_its_model_its_task_and_how_it_was_read(
     run: Path, config: SearchConfig, shell: Shell
 ) -> None:
@@ -178,32 +147,3 @@ def test_a_run_that_names_code_is_not_believed(run: Path, tmp_path: Path, shell:
     (tmp_path / "run.json").write_text(json.dumps(about))
     err = shell.refused("eval", "--run", tmp_path)
     assert "names code to run" in err and "--metric evaluate:./evil.py" in err
-
-
-def test_each_model_is_checked_for_its_own_context_window(
-    config: SearchConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The second base is a copy that reads eight tokens."""
-    short = tmp_path / "short"
-    shutil.copytree(config.base, short)
-    settings = json.loads((short / "config.json").read_text())
-    settings["max_position_embeddings"] = 8
-    (short / "config.json").write_text(json.dumps(settings))
-    words = ["--base", config.base, "--against", short, "--task", *config.tasks, *QUICK]
-    code, _, err = swarm_llm(capsys, "eval", *words)
-    assert code == 2 and "context window" in err
-
-
-def test_what_a_run_says_of_system_turns_is_used_to_generate(run: Path, tmp_path: Path) -> None:
-    spoken = tmp_path / "spoken"
-    shutil.copytree(run, spoken)
-    about = json.loads((spoken / "run.json").read_text())
-    about["config"]["system"] = "Say amber."
-    (spoken / "run.json").write_text(json.dumps(about))
-    base, adapter = result_of(spoken)
-    system = open_model(base, adapter, threads=1, system="Say amber.")
-    assert system.chat("Hi") != open_model(base, adapter, threads=1).chat("Hi")
-    expected = "".join(system.stream(system.chat("Hi"), 12))
-    found = generate_text(base, adapter, "Hi", 12, threads=1, run=spoken)
-    assert "".join(found) == expected
-    assert "".join(generate_text(base, adapter, "Hi", 12, threads=1, run=run)) != expected

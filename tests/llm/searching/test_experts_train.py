@@ -8,7 +8,6 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,16 @@ import peft
 import pytest
 import torch
 import torch.nn.functional as F
-from search_helpers import MakeSearch, questions, write_task
+from search_helpers import MakeSearch
 
-from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.engine.turns import reply_frame, split_chat
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.training.examples import TrainingOptions
 from pyswarmopt_llm.searching.training.expert import target_shapes, train_expert
-from pyswarmopt_llm.searching.training.trainer import Lora, choice_loss, warmup_cosine
+from pyswarmopt_llm.searching.training.trainer import Lora, warmup_cosine
 
 
 def chat(question: str, answer: str) -> dict[str, Any]:
@@ -215,46 +211,6 @@ def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path:
 
 
 # A LoRA that is trained to choose: `train-expert --loss options`
-
-on_options = partial(train_expert, loss="options")
-OPTIONS = TrainingOptions(rank=4, alpha=8, targets=("q_proj", "v_proj"), lr=0.02, epochs=6)
-
-
-def test_the_files_choose_as_the_adapter_did_that_was_trained(
-    base: BaseModel, tmp_path: Path
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(24, 1), questions(2, 2))
-    items = load_task(str(task)).dev
-    rounds: list[tuple[int, int, float]] = []
-    out = tmp_path / "expert"
-    done = on_options(
-        base,
-        items,
-        out,
-        OPTIONS,
-        dtype="float32",
-        on_step=lambda *step: rounds.append(step),
-    )
-    assert [step[:2] for step in rounds] == [(step, 12) for step in range(1, 13)]
-    assert (done.examples, done.steps, done.name) == (24, 12, "expert")
-    losses = [loss for *_, loss in rounds]
-    assert done.train_loss_last == pytest.approx(sum(losses[-3:]) / 3, rel=1e-12)
-    assert done.train_loss_last < 0.7 * done.train_loss_first
-    # What the files hold lowers the loss of the very items, over all their options, by itself.
-    model, tokenizer = load_model(base, torch.float32)
-    engine = TransformersEngine(model, tokenizer)
-    choices = Accuracy(items, "likelihood", engine.chat).choices()
-
-    def mean_loss(patch: Patch) -> float:
-        engine.load(patch)
-        losses = [
-            choice_loss(item, torch.as_tensor(engine.loglikelihood(item.pairs))) for item in choices
-        ]
-        return float(sum(losses)) / len(losses)
-
-    assert mean_loss(Patch(low_rank=load_factors(read_adapter(out)))) < 0.7 * mean_loss(Patch())
-    card = (out / "README.md").read_text()
-    assert "loss of options" in card and "24 training examples" in card
 
 
 def test_a_search_knows_what_an_expert_has_learnt(words_search: MakeSearch, tmp_path: Path) -> None:

@@ -106,19 +106,6 @@ def test_7b_in_bf16_fits_a_card_of_24_gb_at_run_time_and_not_merged(
     assert not fit["training"]["checkpointing"]
 
 
-def test_what_does_not_fit_says_why(shapes: Callable[..., list[object]], shell: Shell) -> None:
-    out = shell(*shapes(QWEN_7B), "--memory", "12GB")
-    assert all(word in out for word in ("12GB", "does not fit", "short", "nf4:"))
-
-
-def test_four_bits_fit_a_card_of_8_gb(shapes: Callable[..., list[object]], shell: Shell) -> None:
-    fit = shell.json(*shapes(QWEN_7B, "nf4:"), "--memory", "8GiB")
-    packed = sum(out * into for out, into in linear(QWEN_7B).values())
-    embeddings = 2 * 2 * 152064 * 3584
-    assert fit["fits"] and fit["merged"] is None
-    assert fit["base"] == pytest.approx(packed * 4.13 / 8 + embeddings, rel=0.01)
-
-
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Say how much memory a device has left."""

@@ -209,23 +209,6 @@ def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
     (tmp_path / name).unlink()
 
 
-ODD: list[Any] = [None, True, -1, 5, 10**400, "\ud800", "??", [], {}, {"a": {}}]
-
-
-def variants(value: Any, depth: int = 0) -> Iterator[Any]:
-    """`value` with one of its parts, itself included, replaced or taken away."""
-    yield from ODD
-    if isinstance(value, dict) and depth < 4:
-        for key in value:
-            yield {k: v for k, v in value.items() if k != key}
-            for part in variants(value[key], depth + 1):
-                yield {**value, key: part}
-    if isinstance(value, list) and value and depth < 4:
-        yield value[:-1]
-        for part in variants(value[0], depth + 1):
-            yield [part, *value[1:]]
-
-
 # ---------------------------------------------------------------- links
 
 
@@ -266,15 +249,6 @@ def test_nothing_is_written_through_a_link(
     words = ["--quiet"] if command == "resume" else []
     shell.refused(command, run, *words)
     assert files(treasure) == before
-
-
-@pytest.mark.parametrize("name", ["checkpoint", "best", "front"])
-def test_a_pipe_in_place_of_a_directory_is_one_line(name: str, run: Path, shell: Shell) -> None:
-    unfinished(run)
-    shutil.rmtree(run / name, ignore_errors=True)
-    os.mkfifo(run / name)
-    with not_for_ever():
-        assert f"{name}: not a directory" in shell.refused("resume", run, "--quiet")
 
 
 # ---------------------------------------------------------------- code, secrets, names

@@ -74,45 +74,4 @@ def test_a_search_says_how_it_drew_and_resumes_to_the_same_items(
 # Tables as people have them
 
 
-def test_an_export_of_excel_is_evaluated_as_its_clean_copy_is(
-    tiny_base: Path, tmp_path: Path, shell: Shell
-) -> None:
-    written = ("Störung", "STÖRUNG ", "billing", "billing", "Billing!")
-    clean = ("Störung", "Störung", "billing", "billing", "billing")
-    texts = [f"{WORDS[i % 16]} – {WORDS[i // 16]} {i} Grüße" for i in range(40)]
-    export, copy = tmp_path / "Tickets Export.csv", tmp_path / "clean.csv"
-    rows = "".join(f'"{texts[i]}";{written[i % 5]}\r\n' for i in range(40))
-    export.write_bytes(f"body;team\r\n{rows}".encode("cp1252"))
-    rows = "".join(f'"{texts[i]}";{clean[i % 5]}\n' for i in range(40))
-    copy.write_text(f"body;team\n{rows}", encoding="utf-8")
-    words = ["eval", "--base", tiny_base, *BY_TEXTS, "--columns", "question=body,label=team"]
-    expected = shell.json(*words, "--task", copy)
-    found = shell.json(*words, "--task", export)
-    assert found["n"] == expected["n"] == 27 and found["value"] == expected["value"]
-    assert "billing 24, Störung 16" in found["note"]
-    assert sum(map(sum, found["by_label"]["counts"])) == 27
-    said = shell(*words, "--task", copy)
-    assert "macro-F1" in said and f"of {sum(found['by_label']['counts'][1])} right" in said
-
-
 # --dry-run
-
-
-def test_a_dry_run_of_a_search_counts_and_writes_nothing(
-    words: list[object], tmp_path: Path, shell: Shell
-) -> None:
-    before = sorted(tmp_path.rglob("*"))
-    sizes = ["--particles", "5", "--max-iter", "3", "--paper", "--set", "draws=1", "--dry-run"]
-    search = ["search", *words, "--out", tmp_path / "run", *sizes]
-    plan = shell.json(*search, *BY_TEXTS)
-    assert sorted(tmp_path.rglob("*")) == before
-    # The starting swarm and three iterations of five, on 12 dev items; then best, average
-    # and base on dev, and these and the best single expert on test.
-    assert (plan["evaluations"], plan["passes"]) == (20, 20 * 12 + 3 * 12 + 4 * 24)
-    assert plan["seconds"] > 0 and plan["memory_bytes"] > 2**20
-    out = shell(*search)  # and a trial of 3 experts by letters
-    assert "at most 20 evaluations: 408" in out
-    assert out.strip().endswith("nothing was written")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "x").write_text("")
-    assert "is not empty" in shell.refused(*search)

@@ -14,13 +14,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from search_helpers import Hull, MakeSearch, Position, history
+from search_helpers import Hull, Position, history
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
 from pyswarmopt_llm.scores.metrics.several import of_the_same_items
 from pyswarmopt_llm.searching import race as race_module
@@ -30,7 +29,6 @@ from pyswarmopt_llm.searching.race import Start, begin, draw_shares, eliminated
 from pyswarmopt_llm.searching.scoring.run_directory import About, Journal, Run
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.surrogate import Surrogate
-from pyswarmopt_llm.searching.swarm import Dropout
 
 _SUMS = [[0.0] * 3, [1 / 3] * 3, [1.0] * 3]
 
@@ -190,15 +188,6 @@ def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
 # Drops and budgets
 
 
-def test_dropped_evaluations_are_as_frequent_as_asked_for_and_spare_the_start() -> None:
-    dropout = Dropout(0.3, 0.2, seed=0)
-    table = np.array([dropout.dropped(iteration, 50) for iteration in range(2000)])
-    assert not table[0].any()
-    whole = table[1:].all(axis=1)
-    assert abs(whole.mean() - 0.3) < 0.04
-    assert abs(table[1:][~whole].mean() - 0.2) < 0.01
-
-
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> None:
     """Six of 100 items each, of two tasks; all of a batch are proposed before the first of it is
@@ -223,16 +212,6 @@ def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> 
     assert asked[1 : 1 + whole // at_once] == list(range(7, 7 + whole, at_once))
     rows = [row for row in scorer.rows if row.particle >= 7]
     assert [row.particle for row in rows] == list(range(7, 7 + whole))
-
-
-def test_a_search_keeps_within_its_budget_and_says_so(words_search: MakeSearch) -> None:
-    config = words_search(10, 4, max_iter=9)
-    found = search(replace(config, budget_items=170))
-    assert 50 < found.result["item_evaluations"] <= 170
-    assert found.result["stop"] == {"budget_items": found.result["item_evaluations"]}
-    found = search(replace(config, out=f"{config.out}-timed", budget_minutes=1e-6))
-    assert list(found.result["stop"]) == ["budget_minutes"]
-    assert {row["iteration"] for row in history(found.run)} == {0}  # the start is always evaluated
 
 
 def test_a_stored_value_that_is_not_that_of_its_items_is_refused() -> None:

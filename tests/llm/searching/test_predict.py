@@ -16,14 +16,12 @@ from typing import Any
 
 import pytest
 import torch
-from search_helpers import WORDS, MakeSearch, Shell, questions, swarm_llm, write_task
+from search_helpers import WORDS, MakeSearch, Shell
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use import predict as job
-from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.from_run import with_run
 from pyswarmopt_llm.searching.use.predict import Prediction, wrong_chunk
 
 LABELS = ("card lost", "loan", "öffnen")
@@ -267,45 +265,6 @@ def test_json_in_and_out(suffix: str, runs: dict[str, Path], tmp_path: Path) -> 
     assert [one.label for one in alone] == [row["predicted"] for row in found]
 
 
-def test_options_of_their_own(words_search: MakeSearch, tmp_path: Path) -> None:
-    """Where each question has its own choices, a new row brings them, in any of the forms of a
-    task.
-    """
-    config = words_search(8, 4, max_iter=0, scoring="letter")
-    run = search(config).run
-    Path(*config.tasks).unlink()  # the run remembers what it needs
-    new, table = questions(5, 3), tmp_path / "new.csv"
-    whole = sl.predict(run, new)
-    with table.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["question", *"ABCD"])
-        writer.writerows([row["question"], *row["choices"].values()] for row in new)
-    out = tmp_path / "out.csv"
-    assert sl.predict(run, table, out) == whole
-    rows = read(out, ",")
-    assert [row["predicted"] for row in rows] == [one.label for one in whole]
-    assert json.loads(rows[0]["probabilities"]).keys() == set("ABCD")
-    with pytest.raises(UserError, match="question 1: no choices"):
-        sl.predict(run, ["Which?"])
-
-
-def test_a_column_that_is_named_anew_takes_the_place_of_the_searchs(runs: dict[str, Path]) -> None:
-    rows = [{"body": "north", "wish": "amber fjord?"}]
-    anew = sl.predict(runs["letter"], rows, columns=("question=wish",))
-    assert anew == sl.predict(runs["letter"], ["amber fjord?"])
-
-
-def test_names_of_columns_keep_the_blanks_around_them(
-    runs: dict[str, Path], tmp_path: Path
-) -> None:
-    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
-    new.write_text('nr; body ;"Abteilung "\n1;amber;x\n')
-    sl.predict(runs["letter"], new, out)
-    head, row = out.read_text().splitlines()
-    assert head.startswith("nr; body ;Abteilung ;predicted;p(")
-    assert row.startswith("1;amber;x;")
-
-
 def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     runs: dict[str, Path], tmp_path: Path, shell: Shell, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -322,25 +281,6 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     assert float(rows[3]["p(loan)"]) == pytest.approx(alone[1].probabilities["loan"], abs=1e-5)
 
 
-def test_a_task_that_writes_points_to_generate(words_search: MakeSearch, tmp_path: Path) -> None:
-    items = [{"question": f"{i}?", "answer": str(i)} for i in range(6)]
-    task = write_task(tmp_path / "open.json", items[:4], items[4:])
-    config = words_search(1, 1, max_iter=0, scoring="generate", metrics=("f1",), max_new_tokens=2)
-    run = search(replace(config, tasks=(str(task),))).run
-    with pytest.raises(UserError, match="use swarm-llm generate"):
-        sl.predict(run, ["1?"])
-
-
-@pytest.mark.usefixtures("short_replies")
-def test_generate_says_that_a_result_for_labels_was_not_found_by_its_replies(
-    runs: dict[str, Path], words_search: MakeSearch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words, said = ("--max-new-tokens", "2", "Why?"), "found by its choices among options"
-    assert said in swarm_llm(capsys, "generate", "--run", runs["letter"], *words)[2]
-    written = search(words_search(4, 4, max_iter=0, scoring="generate")).run
-    assert said not in swarm_llm(capsys, "generate", "--run", written, *words)[2]
-
-
 def test_the_command(runs: dict[str, Path], tmp_path: Path, shell: Shell) -> None:
     words = ["predict", "--run", runs["letter"]]
     new, out = write_rows(tmp_path / "new.csv", 5, 5), tmp_path / "out.csv"
@@ -349,34 +289,3 @@ def test_the_command(runs: dict[str, Path], tmp_path: Path, shell: Shell) -> Non
     assert shell(*words, "--text", "amber").splitlines()[0] == one.label
     found = shell.json(*words, "--text", "amber")
     assert found == {"label": one.label, "probabilities": one.probabilities}
-
-
-def test_a_task_of_a_run_goes_by_its_name_or_by_what_the_search_was_given() -> None:
-    """To `eval` and to `predict`; what the run names is asked for permission, as without a name."""
-    run = Path(__file__).parents[2] / "frozen" / "runs" / "several" / "finished"
-    read = {with_run(EvalConfig(run=str(run), task=task)).task for task in ("more", "more.json")}
-    assert read == {"more.json"}
-    assert with_run(EvalConfig(run=str(run), task="new.json")).task == "new.json"
-    forms = [job._source(run, task).form for task in ("words", "words.json")]
-    assert forms[0] is not None and forms[0] == forms[1]
-    with pytest.raises(UserError, match="one of: words, more"):
-        job._source(run, "new.json")
-
-
-def test_two_metrics_of_an_evaluation_are_one_line() -> None:
-    with pytest.raises(UserError, match="one at a time"):
-        sl.evaluate("my/base", None, "t.json", metric=("f1", "accuracy"))
-
-
-@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig", "utf-8"])
-def test_excel_opens_what_was_labelled_of_its_tables(
-    encoding: str, runs: dict[str, Path], tmp_path: Path, shell: Shell
-) -> None:
-    new, out = tmp_path / "new.csv", tmp_path / "out.csv"
-    new.write_bytes('nr;body\r\n1;Grüße\r\n2;"two\nlines"\r\n'.encode(encoding))
-    shell("predict", "--run", runs["letter"], new, "--out", out)
-    data = out.read_bytes()
-    assert data.startswith(b"\xef\xbb\xbf") == (encoding != "utf-8")
-    text = data.decode("utf-8-sig")
-    assert text.startswith("nr;body;predicted;") and text.count("\r\n") == 3
-    assert "Grüße" in text and "two\nlines" in text

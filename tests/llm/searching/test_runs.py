@@ -84,20 +84,6 @@ def test_a_store_is_good_up_to_its_last_whole_line(
     assert again.get("search", "new", dict)["x"] == "y"
 
 
-def test_the_history_is_written_again_once_there_is_more(tmp_path: Path) -> None:
-    run = new_run(tmp_path / "r")
-    with run.locked():
-        run.append(Row.from_json(ROW))
-    late = Run(tmp_path / "r")
-    with late.locked():
-        assert late.rows == []
-        late.append(Row.from_json(ROW), known=True)
-        assert len(Run(run.path).rows) == 1
-        late.append(Row.from_json({**ROW, "particle": 1}))
-    assert Run(run.path).rows == late.rows and len(late.rows) == 2
-    assert late.replayed_seconds == ROW["seconds"]
-
-
 WRONG: dict[str, list[Any]] = {
     **{"phase": [1], "iteration": [-1], "particle": [True], "key": [None], "value": ["0.5"]},
     **{"n": [1.5, -1], "seconds": [-0.1], "coefficients": ["1"], "items": [{}, {"t": "12"}, 5]},

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.decide import make_plan, threads_of
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.search import search
-from pyswarmopt_llm.servers.workers.pool import memory_of
 
 
 @pytest.fixture
@@ -83,25 +80,3 @@ def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) ->
     two = replace(crew_config, threads=None, workers="2")
     assert make_plan(two).config.threads == threads_of(2)
     assert make_plan(replace(two, threads=3)).config.threads == 3
-
-
-@pytest.mark.skipif(
-    not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's count of a process's pages"
-)
-def test_the_memory_of_a_process_is_what_it_has_written_to() -> None:
-    script = (
-        "import sys; print(flush=True); sys.stdin.readline(); kept = bytearray(b'x') * (64 << 20); "
-        "print(flush=True); sys.stdin.readline()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-    ) as child:
-        assert child.stdin is not None and child.stdout is not None
-        child.stdout.readline()
-        before = memory_of(child.pid)
-        child.stdin.write(b"\n")
-        child.stdout.readline()
-        grown = memory_of(child.pid) - before
-        child.stdin.write(b"\n")
-    assert 62 << 20 < grown < 68 << 20
-    assert memory_of(child.pid) == 0  # it is gone

@@ -120,23 +120,6 @@ def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     pool.close()
 
 
-def test_closing_leaves_nobody_waiting() -> None:
-    begun, release = threading.Event(), threading.Event()
-
-    def stuck(order: Order) -> Reply:
-        begun.set()
-        release.wait(60)
-        raise BrokenExecutor
-
-    pool, started = opened(stuck, {})
-    futures = submitted(pool, *range(6))
-    assert begun.wait(60)
-    threading.Timer(0.2, release.set).start()
-    pool.close()
-    assert all(future.exception(60) is not None for future in futures if not future.cancelled())
-    assert len(started) == 1
-
-
 class Resident:
     """What a worker has loaded, with one engine that shrinks its batches."""
 
