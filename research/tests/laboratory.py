@@ -14,7 +14,7 @@ RESEARCH = ROOT / "research"
 BENCHMARKS = RESEARCH / "benchmarks"
 FOLDERS = [RESEARCH / "tools", BENCHMARKS, *filter(Path.is_dir, BENCHMARKS.iterdir())]
 PLACES = [*map(str, FOLDERS), str(ROOT / "benchmarks" / "bbob")]
-REMOVED = ("68774130", "77503a22")  # the commits that have what was deleted since
+REMOVED = ("68774130", "77503a22", "acc6d752")  # the commits that have what was deleted since
 sys.path += PLACES  # for what a script imports when a function of it is called
 
 
