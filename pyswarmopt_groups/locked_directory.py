@@ -10,20 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import (
-    canonical,
-    read_json,
-    refuse_links,
-    versions,
-    write_json,
-)
+from pyswarmopt_llm.common.files.regular import canonical, read_json, versions, write_json
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
+from pyswarmopt_llm.searching.scoring.run_directory import LOCK, exclusive
 
 ABOUT = "about.json"
-LOCK = ".lock"
 FORMAT = 2
 
 
@@ -98,21 +90,13 @@ class Directory:
         if path is None:
             yield Store(None)
             return
-        lock = FileLock(path / LOCK, timeout=0)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            refuse_links(path)
-            held = lock.acquire()
-        except Timeout as error:
-            noun = self.what.split()[-1]
-            raise UserError(
-                f"{path}: another process is at work on this {noun}; wait for it or stop it"
-            ) from error
         except OSError as error:
             raise UserError(
                 f"{path}: cannot write there ({error.strerror}); choose another `out`"
             ) from error
-        with held:
+        with exclusive(path, self.what.split()[-1]):
             self._describe(path, fingerprints)
             yield Store(path / RESULTS)
 

@@ -75,7 +75,7 @@ class CachedMember(Member):
         missing = {
             key: unit
             for key, unit in zip(keys, units, strict=True)
-            if (RESPONSE, key) not in self._store
+            if (RESPONSE, key) not in self._store.known
         }
         asked = list(missing)
         for start in range(0, len(asked), CHUNK):

@@ -27,7 +27,6 @@ from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.searching.decide import filled_in
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.progress import price_in_requests
 from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
 
 CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
@@ -409,7 +408,7 @@ def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
             notes.append(f"{task.name} is paid for by the request and is not in the time")
         if task.longest:
             notes.append(f"{task.name}: {_longest(task)}")
-    notes += price_in_requests(job)
+    notes += job.plan.prices
     if job.plan.trains and not (job.objectives.written or job.plan.config.quick):
         notes.append("faster: with `quick` only the best of base and experts is fine-tuned")
     patience = job.plan.config.patience or PATIENCE

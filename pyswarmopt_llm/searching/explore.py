@@ -2,65 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from pyswarmopt.base.optimizer import Point
-from pyswarmopt_llm.searching.leaders import Archive
+from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.progress import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Scorer
 
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.surrogate import Surrogate
+    from pyswarmopt_llm.searching.swarm import SwarmProposer
 
-@dataclass(frozen=True)
-class Batch:
-    """Candidates scored side by side.
-
-    Attributes:
-        positions: (n, D); n is 0 if all evaluations of an iteration are dropped.
-        numbers: particle numbers in the history, (n,).
-        iteration: 0 for the starting points.
-    """
-
-    positions: Tensor
-    numbers: Sequence[int]
-    iteration: int
+_SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
 
 
-class Proposer(Protocol):
-    """A way to propose candidates.
+@dataclass
+class Progress:
+    """Reports rows and batches.
 
     Attributes:
-        remarks: what a user should know about the proposals, complete once they have ended.
+        planned: evaluations if nothing stops the search early.
+        tell: called with events.
+
+    Example:
+        >>> progress = Progress(4, lambda event: print(event.kind, event.data["best"], event.data["evaluations_left"]))
+        >>> progress.on_row(Row("search", 0, 0, "k", [1.0], value=0.5, n=8, seconds=1.0, items={"t": "1"}))
+        evaluation 0.5 3
     """
 
-    remarks: list[str]
+    planned: int
+    tell: OnEvent
+    _best: float = field(default=-math.inf, init=False)
+    _keys: set[str] = field(default_factory=set, init=False)
 
-    def ask(self) -> Batch | None:
-        """The next candidates, the starting points first; None: no more candidates."""
+    def on_row(self, row: Row, known: bool = False) -> None:
+        """Report a row of the search, unless it is of another phase and was known before."""
+        data = {name: getattr(row, name) for name in _SHOWN}
+        if row.phase == "search":
+            self._best = max(self._best, row.value)
+            self._keys.add(row.key)
+            self.tell(Event("replayed" if known else "evaluation", {**data, **self._so_far()}))
+        elif not known:
+            self.tell(Event("trial", data))
 
-    def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
-        """Learn from the latest candidates, (n, D), and their rows."""
+    def on_iteration(self, iteration: int) -> None:
+        """Report an iteration, or a batch of proposals."""
+        self.tell(Event("iteration", {"iteration": iteration, **self._so_far()}))
 
-    def best(self) -> Point:
-        """The candidate to return, and its value."""
-
-    def stop(self) -> dict[str, float]:
-        """The reasons to stop, as in ``result.json``."""
-
-    def close(self) -> None:
-        """Release what the proposer holds."""
+    def _so_far(self) -> dict[str, float]:
+        done = len(self._keys)
+        return {"best": self._best, "evaluations": done, "evaluations_left": self.planned - done}
 
 
 def explore(
-    proposer: Proposer,
+    proposer: Surrogate | SwarmProposer,
     scorer: Scorer,
     budget: Budget,
-    archive: Archive | None = None,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """Score what a proposer suggests until the proposer or the budget ends the search.
@@ -78,8 +77,6 @@ def explore(
                 return over
         rows = scorer.score(list(batch.positions), batch.iteration, batch.numbers)
         proposer.tell(batch.positions, rows)
-        if archive is not None:
-            archive.add(batch.positions, rows)
         if progress is not None:
             progress.on_iteration(batch.iteration)
     return proposer.stop()

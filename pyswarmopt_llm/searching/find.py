@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+import torch
 
-from pyswarmopt_llm.common.events import OnEvent, note
+from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.events import Event, OnEvent, note
 from pyswarmopt_llm.common.optimizers import optimizer
+from pyswarmopt_llm.scores.metrics.accuracy import (
+    TRIED,
+    beats_chance,
+    choose_scoring,
+    one_letter,
+    option_counts,
+    trial_of,
+)
+from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.explore import Proposer, explore
-from pyswarmopt_llm.searching.formats import choose_scorings, warn_of_useless_scores
-from pyswarmopt_llm.searching.leaders import Archive
+from pyswarmopt_llm.searching.explore import Progress, explore
 from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
-from pyswarmopt_llm.searching.progress import Progress, tell_price, tell_start
 from pyswarmopt_llm.searching.race import Start, begin, draw_shares
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Journal, Run
-from pyswarmopt_llm.searching.scoring.scorer import Questions, Scorer
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions, Scorer
+from pyswarmopt_llm.searching.surrogate import Surrogate
+
+if TYPE_CHECKING:
+    from pyswarmopt_llm.searching.swarm import SwarmProposer
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,6 @@ class Found:
 
     Attributes:
         chosen: the chosen model; it is the result unless training changes it.
-        archive: candidates scored in full.
         experts: a row for each expert.
         single: number of the best expert.
         scorings: how each task is scored.
@@ -41,7 +49,6 @@ class Found:
     """
 
     chosen: Contestant
-    archive: Archive
     experts: Sequence[Row]
     single: int
     scorings: Mapping[str, Scoring]
@@ -62,19 +69,22 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
     """
     tell_start(job, str(run.path), tell)
     progress = Progress(job.plan.evaluations, tell)
-    pool = None
-    if not job.plan.alone:
-        from pyswarmopt_llm.servers.workers.pool import open_pool
+    if job.plan.alone:
+        scorings = choose_scorings(job, run, progress)
+        evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
+        scorer = Scorer(run, evaluator, on_row=progress.on_row)
+        return explored(job, run, scorer, scorings, progress, checkpoint)
+    from pyswarmopt_llm.servers.workers.pool import open_pool
 
-        pool = open_pool(job, run, reopen)
+    pool = open_pool(job, run, reopen)
     try:
-        scorings = choose_scorings(job, run, progress.on_row, tell)
+        scorings = choose_scorings(job, run, progress)
         questions = Questions("dev", tuple(scorings.items()))
-        crew = None if pool is None else pool.crew(questions)
+        crew = pool.crew(questions)
         scorer = Scorer(run, job.evaluator(questions), on_row=progress.on_row, crew=crew)
         found = explored(job, run, scorer, scorings, progress, checkpoint)
     finally:
-        memory = 0 if pool is None else pool.close()
+        memory = pool.close()
     return replace(found, memory=memory)
 
 
@@ -97,36 +107,58 @@ def explored(
         checkpoint: name of the swarm's checkpoint.
     """
     start = _score_experts(job, scorer, progress)
-    warn_of_useless_scores(job, start.experts, scorings, progress.tell)
-    archive = Archive(job.objectives.names)
-    with closing(make_proposer(job, run, start, checkpoint)) as proposer:
-        stop = explore(proposer, scorer, job.plan.budget, archive, progress)
+    _warn_of_useless_scores(job, start.experts, progress.tell)
+    proposer = _make_proposer(job, run, start, checkpoint)
+    try:
+        stop = explore(proposer, scorer, job.plan.budget, progress)
         best = proposer.best()
+    finally:
+        proposer.close()
     remarks = [*start.remarks(job.pool.space.expert_names, job.plan.items), *proposer.remarks]
-    if any(metric.gamed for metric in job.objectives.metrics.values()) and job.plan.kind.linear:
-        remarks += outside(best.x)
     for text in remarks:
         progress.tell(note(text))
-    return Found(
-        chosen=Contestant(best.x, value=best.value),
-        archive=archive,
-        experts=start.experts,
-        single=start.single,
-        scorings=scorings,
-        stop=stop,
-        remarks=remarks,
-        scorer=scorer,
-    )
+    chosen = Contestant(best.x, value=best.value)
+    return Found(chosen, start.experts, start.single, scorings, stop, remarks, scorer)
+
+
+def choose_scorings(job: Job, run: Run, progress: Progress) -> dict[str, Scoring]:
+    """The scoring of each task; ``auto`` tries letters on the first experts, and reports it."""
+    possible = {
+        name: job.objectives.scorings(name, job.plan.config.scoring, job.engine.likelihoods)
+        for name in job.tasks
+    }
+    scorings: dict[str, Scoring] = {name: allowed[0] for name, allowed in possible.items()}
+    tried = [name for name, allowed in possible.items() if len(allowed) > 1]
+    if not tried:
+        return scorings
+    trials = {name: trial_of(job.tasks[name], job.engine.chat) for name in tried}
+    combine = find_combine("harmonic", len(trials))
+    evaluator = Evaluator(job.pool.space, job.engine, trials, combine)
+    trial = Scorer(run, evaluator, "letter", progress.on_row)
+    rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
+    for name in tried:
+        scores = [row.score(name) for row in rows]
+        dev = job.tasks[name].dev
+        scorings[name] = choose_scoring(possible[name], dev, scores.copy)
+        better = "better" if scorings[name] == "letter" else "no better"
+        progress.tell(
+            note(
+                f"{name}: asked for the letter of an option, the best of "
+                f"{counted(len(scores), 'expert')} has {max(score.value for score in scores):.3f} "
+                f"on {counted(scores[0].n, 'dev example')}, one letter for all "
+                f"{one_letter(dev[: scores[0].n]):.3f}. That is {better} than guessing: "
+                f"{scorings[name]} scoring"
+            )
+        )
+    return scorings
 
 
 def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
-    """Score the experts, by racing where the plan says so."""
+    """Score the experts; they race if a model of the items will propose mixtures of them."""
     experts = job.pool.space.vertices()
-    shares = (
-        draw_shares(job.objectives.items, job.plan.config.seed)
-        if job.plan.config.method == "items"
-        else []
-    )
+    shares = []
+    if job.plan.config.method == "items":
+        shares = draw_shares(job.objectives.items, job.plan.config.seed)
     # the first expert's cost, in a race on the first share of items, sets the pace
     (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
     tell_price(job, first, progress.tell)
@@ -136,23 +168,29 @@ def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
     return start
 
 
-def make_proposer(job: Job, run: Journal, start: Start, checkpoint: str) -> Proposer:
-    """The proposer that a job's `method` names, to be closed after use.
+def _warn_of_useless_scores(job: Job, experts: Sequence[Row], tell: OnEvent) -> None:
+    """Warn if no expert is better than guessing, or all written replies score the same."""
+    for name, task in job.tasks.items():
+        metric = job.objectives.metrics[name]
+        scores = [row.score(name) for row in experts]
+        if metric.scoring == "generate" and len({score.per_item for score in scores}) == 1:
+            text = f"every expert has the same score on each of the {len(task.dev)} dev prompts"
+            tell(note(f"{name}: {text}; a search cannot tell candidates apart by it"))
+        guesses = metric.name == "accuracy" and option_counts(task.dev)
+        if guesses and not beats_chance(task.dev, scores):
+            tell(note(f"{name}: no expert is measurably better than guessing on dev"))
 
-    Args:
-        job: the search.
-        run: store and history of the search.
-        start: scores of the experts.
-        checkpoint: name of the swarm's checkpoint.
-    """
+
+def _make_proposer(
+    job: Job, run: Journal, start: Start, checkpoint: str
+) -> Surrogate | SwarmProposer:
+    """The proposer that a job's `method` names, to be closed after use."""
     config = job.plan.config
     if config.method == "swarm":
         from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
         drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
         return SwarmProposer(optimizer(config, job.starts), drops, run.checkpoint(checkpoint))
-    from pyswarmopt_llm.searching.surrogate import Surrogate
-
     return Surrogate(
         config.method,
         starts=job.starts[list(start.numbers)],
@@ -169,19 +207,36 @@ def make_proposer(job: Job, run: Journal, start: Start, checkpoint: str) -> Prop
     )
 
 
-def outside(position: Tensor) -> list[str]:
-    """How a mixture, (n,), differs from an average of the experts, in words; [] if it is one.
+def tell_start(job: Job, run: str, tell: OnEvent) -> None:
+    """Describe the search, with what a user should know about it."""
+    plan = job.plan
+    start = {
+        "run": run,
+        "experts": list(job.pool.space.expert_names),
+        "tasks": list(job.objectives.names),
+        "particles": plan.config.population,
+        "settings": asdict(plan.config),
+        "given": plan.given,
+        "training": plan.training if plan.trains else "",
+        "dev_items": plan.distinct("dev"),
+        "dtype": str(job.engine.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "evaluations_planned": plan.evaluations,
+        "passes": plan.passes,
+    }
+    tell(Event("start", start))
+    for text in (*job.notes.values(), *plan.prices):
+        tell(note(text))
 
-    Example:
-        >>> import torch
-        >>> outside(torch.tensor([0.25, 0.75]))
-        []
-        >>> outside(torch.tensor([1.5, -0.25]))
-        ['the mixture is no average of the experts: its weights sum to 1.25, from -0.25 to 1.50']
-    """
-    total = float(position.sum())
-    least = float(position.min())
-    if least >= 0 and math.isclose(total, 1.0, abs_tol=1e-6):
-        return []
-    text = "the mixture is no average of the experts: its weights sum to"
-    return [f"{text} {total:.2f}, from {least:.2f} to {float(position.max()):.2f}"]
+
+def tell_price(job: Job, first: Row, tell: OnEvent) -> None:
+    """Report the greatest cost of the search, at the pace of the first evaluation."""
+    plan = job.plan
+    item = first.seconds / first.n if first.n else 0.0
+    on_dev = first.seconds * (plan.items / first.n if first.n else 1)
+    taken = plan.seconds(on_dev, item * plan.test_items, item)
+    bounded_by = "" if plan.config.budget_minutes else "budget_minutes"
+    if plan.trains and not (plan.objectives.written or plan.config.quick):
+        bounded_by = "quick"
+    passes = sum(plan.passes.values())
+    tell(Event("price", {"passes": passes, "seconds": taken, "bounded_by": bounded_by}))

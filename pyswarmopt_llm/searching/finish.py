@@ -6,24 +6,29 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.hardware import peak_memory
 from pyswarmopt_llm.common.interfaces import Patch, Score
-from pyswarmopt_llm.common.statistics import Ends
+from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
-from pyswarmopt_llm.scores.tasks.types import SPLITS
+from pyswarmopt_llm.scores.metrics.objectives import Objectives
+from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.combined import combined_interval
-from pyswarmopt_llm.searching.scoring.commonest import commonest_label
-from pyswarmopt_llm.searching.scoring.record import Row
+from pyswarmopt_llm.searching.scoring.record import Row, pack
 from pyswarmopt_llm.searching.scoring.result import (
+    FrontPoint,
     JudgeUse,
     Model,
     Objective,
@@ -72,13 +77,20 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         else:
             models[name] = final.measure(name, contestant)
     apart = time.perf_counter() - begun
-    models |= _commonest(job, final)
-    alarms, doubts = _kept_replies(job, run, files, found, models)
+    if (commonest := commonest_label(job.objectives, job.pool.space.expert_names)) is not None:
+        models["commonest"] = commonest
+    alarms: list[str] = []
+    doubts: list[str] = []
+    if any(metric.new_tokens for metric in job.objectives.metrics.values()):
+        from pyswarmopt_llm.searching.written.replies import keep_replies
+
+        alarms, doubts = keep_replies(job, run, files, found, models)
     seconds = run.replayed_seconds / job.plan.side_by_side + time.perf_counter() - start - apart
+    names = job.pool.space.expert_names
     return Result(
         models=models,
         objectives=_objectives(job, found),
-        best_single=job.pool.space.expert_names[found.single],
+        best_single=names[found.single],
         **_cost(job, run, training, rivals),
         seconds=round(seconds, 3),
         peak_memory_bytes=peak_memory() + found.memory,
@@ -88,9 +100,9 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         experts=final.experts(),
         learnt=job.learnt,
         space=job.plan.kind.name,
-        graph=job.plan.kind.in_words(files, job.pool.space.expert_names),
+        graph=job.plan.kind.in_words(files, names),
         expert_iteration=training.iteration,
-        front=found.archive.front(job.pool.space.expert_names),
+        front=front_of(found.scorer.complete, job.objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
         notes=_notes(job, run, found, doubts),
@@ -115,42 +127,31 @@ class FinalScores:
             split: job.evaluator(Questions(split, asked), margins=False) for split in SPLITS
         }
 
-    @property
-    def splits(self) -> list[str]:
-        """The splits that are scored."""
-        return [split for split, evaluator in self._evaluators.items() if evaluator.utilities]
-
     def measure(self, name: str, contestant: Contestant) -> Model:
         """A model with its scores. One that was trained without being kept has none on test."""
         rows = {} if contestant.dev is None else {"dev": contestant.dev}
-        if contestant.patch is not None or not contestant.trained:
-            loaded = False
-            for split in self.splits:
-                if split in rows:
-                    continue
-                row = self._known(name, contestant, split)
-                if row is None:
-                    row = self._scored(name, contestant, split, load=not loaded)
-                    loaded = True
-                rows[split] = row
+        exists = contestant.patch is not None or not contestant.trained
+        loaded = False
+        for split, evaluator in self._evaluators.items():
+            if split in rows or not exists or not evaluator.utilities:
+                continue
+            row = self._known(name, contestant, split)
+            if row is None:
+                row = self._scored(name, contestant, split, load=not loaded)
+                loaded = True
+            rows[split] = row
         scores = {split: self._scores(row, split) for split, row in rows.items()}
         weights = self._job.weights(contestant.position)
-        return Model(
-            weights=weights,
-            dev=scores["dev"],
-            test=scores.get("test"),
-            trained=contestant.trained,
-        )
+        return Model(weights, scores["dev"], scores.get("test"), contestant.trained)
 
     def experts(self) -> dict[str, Model]:
         """The given experts on dev; all on every item, unless a race dropped some."""
         space = self._job.pool.space
         models = {}
-        for number, name in enumerate(space.expert_names):
-            weights = self._job.weights(space.vertices()[number])
-            models[name] = Model(
-                weights=weights, dev=self._scores(self._found.experts[number], "dev")
-            )
+        for name, vertex, row in zip(
+            space.expert_names, space.vertices(), self._found.experts, strict=True
+        ):
+            models[name] = Model(self._job.weights(vertex), self._scores(row, "dev"))
         return models
 
     def _known(self, name: str, contestant: Contestant, split: str) -> Row | None:
@@ -173,28 +174,81 @@ class FinalScores:
         return row
 
     def _scores(self, row: Row, split: str) -> Scores:
-        """Scores on a split, by task and combined."""
+        """Scores on a split, by task and combined, with their 95% interval."""
+        objectives = self._job.objectives
         scores = {task: row.score(task) for task in row.items}
-        total = self._job.objectives.combine(list(scores.values()))
         outcomes = {}
+        asked: dict[str, list[int]] = {}
         for name, score in scores.items():
             named = dict(row.named.get(name, {}))
-            outcomes[name] = Outcome(value=score.value, items=row.items[name], named=named)
-        return Scores(
-            value=total.value,
-            tasks=outcomes,
-            interval=self._interval(row, scores, split),
-            stderr=None if math.isnan(total.stderr) else total.stderr,
-        )
-
-    def _interval(self, row: Row, scores: Mapping[str, Score], split: str) -> Ends | None:
-        """The 95% interval of a score, or of several scores combined."""
-        objectives = self._job.objectives
+            outcomes[name] = Outcome(score.value, row.items[name], named)
+            questions = objectives.questions[name].get(split, [])
+            values = zip(questions, row.item_values(name), strict=False)
+            asked[name] = [number for number, value in values if value == value]
+        total = objectives.combine(list(scores.values()))
         scales = {name: metric.scale for name, metric in objectives.metrics.items()}
-        asked = {
-            name: row.known(name, objectives.questions[name].get(split, [])) for name in scores
-        }
-        return combined_interval(scores, objectives.combine, objectives.alike, scales, asked)
+        interval = combined_interval(scores, objectives.combine, objectives.alike, scales, asked)
+        stderr = None if math.isnan(total.stderr) else total.stderr
+        return Scores(total.value, outcomes, interval, stderr)
+
+
+def front_of(
+    rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]
+) -> list[FrontPoint]:
+    """The non-dominated candidates, sorted by the first task, one of several equal ones; [] for one
+    task.
+
+    Args:
+        rows: candidates with all items scored.
+        tasks: names of the tasks.
+        experts: names of the experts.
+    """
+    if len(tasks) < 2:
+        return []
+    points: dict[tuple[float, ...], Row] = {}
+    for row in rows:
+        points.setdefault(tuple(row.score(name).value for name in tasks), row)
+    efficient = non_dominated(-np.array(list(points)))
+    front = []
+    for values, is_in in sorted(zip(points, efficient.tolist(), strict=True)):
+        if is_in:
+            coefficients = dict(zip(experts, points[values].coefficients, strict=True))
+            front.append(FrontPoint(dict(zip(tasks, values, strict=True)), coefficients))
+    return front
+
+
+def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | None:
+    """The majority-class baseline: every question gets the label most frequent on dev.
+
+    Where labels are unbalanced its accuracy may be high, though it knows nothing; a result has to be
+    compared with it.
+
+    Args:
+        objectives: tasks and scores of a search.
+        experts: names of the experts, whose weights are all 0.
+
+    Returns:
+        None unless every score is the accuracy on labels that all questions of a task share.
+    """
+    tasks = objectives.tasks
+    plain = all(metric.name == "accuracy" for metric in objectives.metrics.values())
+    if objectives.externals or not plain or not all(form_of(t).choices for t in tasks.values()):
+        return None
+    found: dict[str, Scores] = {}
+    for split in SPLITS:
+        scores: dict[str, Score] = {}
+        for name, task in tasks.items():
+            counts = Counter(item.answer for item in task.dev)
+            label = min(counts, key=lambda answer: (-counts[answer], answer))
+            if items := task.split(split):
+                scores[name] = score_of([float(item.answer == label) for item in items])
+        if scores:
+            total = objectives.combine(list(scores.values()))
+            outcomes = {n: Outcome(score.value, pack(score.per_item)) for n, score in scores.items()}
+            asked = {name: objectives.questions[name].get(split) for name in scores}
+            interval = combined_interval(scores, objectives.combine, questions=asked)
+            found[split] = Scores(total.value, outcomes, interval)
+    return Model(dict.fromkeys(experts, 0.0), found["dev"], found.get("test"))
 
 
 def _write_best(job: Job, run: Run, chosen: Contestant) -> Patch:
@@ -241,50 +295,21 @@ def _rivals(job: Job, made: Mapping[str, Contestant]) -> dict[str, Contestant]:
     return rivals
 
 
-def _commonest(job: Job, final: FinalScores) -> dict[str, Model]:
-    """The majority-class baseline; {} unless the metric is accuracy on labels."""
-    metrics = {metric.name for metric in job.objectives.metrics.values()}
-    if job.objectives.externals or metrics != {"accuracy"}:
-        return {}
-    names = job.pool.space.expert_names
-    model = commonest_label(job.tasks, job.objectives.combine, final.splits, names)
-    return {} if model is None else {"commonest": model}
-
-
-def _kept_replies(
-    job: Job, run: Run, files: Patch, found: Found, models: Mapping[str, Model]
-) -> tuple[list[str], list[str]]:
-    """Keep the result's replies, if it writes any; return alarms and doubts about its score."""
-    if not any(metric.new_tokens for metric in job.objectives.metrics.values()):
-        return [], []
-    from pyswarmopt_llm.searching.written.replies import keep_replies
-
-    return keep_replies(job, run, files, found, models)
-
-
 def _by_label(job: Job, run: Run) -> dict[str, LabelErrors]:
     """Task -> the result's errors on test, where all items share the same labels."""
     answers: Mapping[str, Sequence[str]] = run.store.known.get(_RESULT, {}).get("answers", {})
-    found = {}
-    for name, chosen in answers.items():
-        errors = errors_by_label(job.tasks[name].test, chosen)
-        if errors is not None:
-            found[name] = errors
-    return found
+    found = {name: errors_by_label(job.tasks[name].test, given) for name, given in answers.items()}
+    return {name: errors for name, errors in found.items() if errors is not None}
 
 
 def _objectives(job: Job, found: Found) -> dict[str, Objective]:
     """How each task is scored."""
     objectives = {}
     for name, metric in job.objectives.metrics.items():
-        objectives[name] = Objective(
-            scoring=found.scorings[name],
-            metric=metric.name,
-            scale=metric.scale,
-            questions=job.objectives.questions[name],
-        )
+        questions = job.objectives.questions[name]
+        objectives[name] = Objective(found.scorings[name], metric.name, metric.scale, questions)
     for name in job.objectives.externals:
-        objectives[name] = Objective(scoring="own", metric=name)
+        objectives[name] = Objective("own", name)
     return objectives
 
 
@@ -302,7 +327,7 @@ def _cost(job: Job, run: Run, training: Training, rivals: Collection[str]) -> di
         if metric.usage is not None:
             cost["judge"][metric.name] = typed(metric.usage(), JudgeUse)
     if not job.plan.alone:
-        cost["workers"] = WorkerUse(asked=job.plan.config.workers, failures=run.failures)
+        cost["workers"] = WorkerUse(job.plan.config.workers, run.failures)
     if job.plan.rivals:
         rows = [row for split in SPLITS for row in run.store.all(f"model {split}")]
         spent = [row for row in rows if row["who"] in rivals]

@@ -252,17 +252,19 @@ class Plan:
         return taken
 
     @property
-    def requests(self) -> dict[str, int]:
-        """Metric that costs money per request -> most requests, one for each reply."""
-        found: dict[str, int] = {}
+    def prices(self) -> list[str]:
+        """A line for each task whose metric costs money per request, one for each reply."""
+        lines = []
         for name, metric in self.objectives.metrics.items():
             if metric.usage is not None:
                 task = self.objectives.tasks[name]
                 replies = int(sum(self.cost(len(task.dev), len(task.test), 0).values()))
                 if self.trains:
                     replies += self._training_passes
-                found[metric.name] = found.get(metric.name, 0) + replies
-        return found
+                lines.append(
+                    f"{metric.name}: at most {replies:,} requests, one for each reply that differs"
+                )
+        return lines
 
     @property
     def _training_passes(self) -> int:

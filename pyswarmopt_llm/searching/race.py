@@ -28,40 +28,6 @@ ERRORS = 3.0
 
 
 @dataclass(frozen=True)
-class Race:
-    """The outcome of a race.
-
-    Attributes:
-        rows: candidate number -> row; empty without shares.
-        staying: numbers of the surviving candidates.
-    """
-
-    rows: Mapping[int, Row]
-    staying: Sequence[int]
-
-    @property
-    def decided(self) -> bool:
-        """Whether one candidate is left before all items were scored."""
-        return bool(self.rows) and len(self.staying) == 1
-
-
-def race(scorer: Scorer, positions: Tensor, shares: Sequence[Share]) -> Race:
-    """Score candidates, (n, D), on one share of the items after another, until one is left, or
-    the first share has dropped nobody.
-    """
-    rows: dict[int, Row] = {}
-    racing = list(range(len(positions)))
-    for share in shares:
-        scored = scorer.score([positions[n] for n in racing], 0, racing, share)
-        latest = dict(zip(racing, scored, strict=True))
-        rows |= latest
-        racing = survivors(latest, share)
-        if len(racing) in (1, len(positions)):
-            break
-    return Race(rows, racing)
-
-
-@dataclass(frozen=True)
 class Start:
     """The beginning of a search.
 
@@ -121,23 +87,44 @@ def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Shar
         starts: (N, D), the experts first.
         shares: shares of the items; empty: no race.
     """
-    raced = race(scorer, experts, shares)
-    whole = list(range(len(experts)))
-    if raced.decided or len(experts) > MOST_COEFFICIENTS:
-        whole = list(raced.staying)
-    if len(whole) > MOST_COEFFICIENTS and raced.rows:
-        whole = _best(raced.rows, whole)
-    scored = scorer.score([experts[n] for n in whole], 0, whole)
-    rows = {**raced.rows, **dict(zip(whole, scored, strict=True))}
+    rows, whole = race(scorer, experts, shares)
+    decided = bool(rows) and len(whole) == 1
+    large = len(experts) > MOST_COEFFICIENTS
+    if large and rows:
+        whole = _best(rows, whole)
+    elif not decided:
+        whole = list(range(len(experts)))
+    rows |= dict(zip(whole, scorer.score([experts[n] for n in whole], 0, whole), strict=True))
     ordered = [rows[number] for number in range(len(experts))]
-    if raced.decided:
-        return Start(ordered, race(scorer, starts, shares).staying, decided=True)
-    if len(experts) <= MOST_COEFFICIENTS:
+    if decided:
+        return Start(ordered, race(scorer, starts, shares)[1], decided=True)
+    if not large:
         return Start(ordered, range(len(starts)))
     kept = _best(rows, whole)
     dropped = sorted(set(range(len(experts))) - set(kept))
     without = ~starts[:, dropped].any(dim=1)
     return Start(ordered, without.nonzero()[:, 0].tolist(), dropped=dropped)
+
+
+def race(
+    scorer: Scorer, positions: Tensor, shares: Sequence[Share]
+) -> tuple[dict[int, Row], list[int]]:
+    """Score candidates, (n, D), on one share of the items after another, until one is left, or
+    the first share has dropped nobody.
+
+    Returns:
+        Candidate number -> its row, without shares empty; and the numbers of the survivors.
+    """
+    rows: dict[int, Row] = {}
+    racing = list(range(len(positions)))
+    for share in shares:
+        scored = scorer.score([positions[n] for n in racing], 0, racing, share)
+        latest = dict(zip(racing, scored, strict=True))
+        rows |= latest
+        racing = survivors(latest, share)
+        if len(racing) in (1, len(positions)):
+            break
+    return rows, racing
 
 
 def _best(rows: Mapping[int, Row], numbers: Sequence[int]) -> list[int]:
@@ -191,11 +178,6 @@ def eliminated(values: Floats, leader: Floats, total: int) -> bool:
         values: values on the items so far, (n,).
         leader: the leader's values on the same items.
         total: number of all items.
-
-    Example:
-        >>> ones, half = np.ones(16), np.repeat([0.0, 1.0], 8)
-        >>> eliminated(half, ones, 100), eliminated(ones, half, 100), eliminated(half, ones[::-1] * half, 16)
-        (True, False, False)
     """
     difference = leader - values
     n = difference.size

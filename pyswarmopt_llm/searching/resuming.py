@@ -11,9 +11,8 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.metrics.external.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job, reopen
-from pyswarmopt_llm.searching.scoring.run_directory import Run, position_key
+from pyswarmopt_llm.searching.scoring.run_directory import Run, check_fingerprints, position_key
 from pyswarmopt_llm.searching.scoring.scorer import Questions
-from pyswarmopt_llm.searching.scoring.unchanged import check_fingerprints
 from pyswarmopt_llm.searching.search import SearchResult, complete
 
 

@@ -34,8 +34,8 @@ from pyswarmopt_llm.common.gaussian import (
 )
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics.combine import Combine
-from pyswarmopt_llm.searching.explore import Batch
 from pyswarmopt_llm.searching.scoring.record import Margins, Row
+from pyswarmopt_llm.searching.scoring.scorer import Batch
 
 ERRORS = 2.5  # a harmful expert is worse than the base by this many standard errors
 LEAST = 3  # candidates a model needs: one degree of freedom more than its mean takes

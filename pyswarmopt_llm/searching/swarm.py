@@ -11,9 +11,9 @@ from torch import Tensor
 
 import pyswarmopt as pso
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt_llm.searching.explore import Batch
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint
+from pyswarmopt_llm.searching.scoring.scorer import Batch
 
 
 class Dropout:

@@ -23,8 +23,7 @@ from pyswarmopt_llm.searching.fitting import ALL as WHOLE
 from pyswarmopt_llm.searching.fitting import BASE, EXPERT, FOLDER, MIXTURE
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.scoring.unchanged import check_best, check_fingerprints
+from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best, check_fingerprints
 from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
 
 Scores = Mapping[str, Score]  # task -> score of a candidate

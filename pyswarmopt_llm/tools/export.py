@@ -33,8 +33,7 @@ from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.report.commands import chooses
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
-from pyswarmopt_llm.searching.scoring.unchanged import check_best
+from pyswarmopt_llm.searching.scoring.run_directory import check_best, read_about
 from pyswarmopt_llm.searching.use.opening import is_whole_model, result_of
 from pyswarmopt_llm.tools.flatten import Loss, flatten, is_plain, stored_dtype
 

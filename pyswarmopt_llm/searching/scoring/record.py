@@ -89,6 +89,7 @@ class Row:
         """The row of all tasks' scores and their combination, not yet named; with `margins` it
         holds the items' margins, with `answers` their chosen options.
         """
+        optioned = {task: score for task, score in scores.items() if score.margins}
         return cls(
             phase="",
             iteration=0,
@@ -105,8 +106,12 @@ class Row:
                 if not score.per_item or score.value != np.nan_to_num(score.per_item).mean()
             },
             named={task: dict(score.named) for task, score in scores.items() if score.named},
-            margins=_margins_of(scores) if margins else {},
-            answers=_options_of(scores) if answers else {},
+            margins={
+                task: [_stored(of_item) for of_item in score.margins]
+                for task, score in optioned.items()
+                if margins
+            },
+            answers={task: [*score.answers] for task, score in optioned.items() if answers},
         )
 
     @classmethod
@@ -121,11 +126,8 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """The line of the journal."""
-        return {
-            f.name: value
-            for f in fields(self)
-            if (value := getattr(self, f.name)) or f.name not in _SOMETIMES
-        }
+        columns = {column.name: getattr(self, column.name) for column in fields(self)}
+        return {name: value for name, value in columns.items() if value or name not in _SOMETIMES}
 
     @property
     def complete(self) -> bool:
@@ -142,13 +144,8 @@ class Row:
         """Values of a task's items, NaN if not scored."""
         return unpack(self.items[task])
 
-    def known(self, task: str, of_items: Sequence[int]) -> list[int]:
-        """The entries of `of_items` for the scored items; empty if `of_items` is."""
-        pairs = zip(of_items, self.item_values(task), strict=False)
-        return [about for about, value in pairs if not math.isnan(value)]
-
-    def score(self, task: str) -> Score:
-        """A task's score on the scored items.
+    def score(self, task: str, least: bool = False) -> Score:
+        """A task's score on the scored items; `least`: on all, those not scored count as wrong.
 
         Raises:
             ValueError: no item was scored.
@@ -156,19 +153,11 @@ class Row:
         from pyswarmopt_llm.common.interfaces import Score
         from pyswarmopt_llm.common.statistics import score_of
 
-        items = tuple(self.item_values(task))
+        items = np.array(self.item_values(task))
         if task in self.values:
             value, stderr, n = self.values[task]
-            return Score(value, items, n, stderr)
-        return score_of([value for value in items if not math.isnan(value)])
-
-    def least_score(self, task: str) -> Score:
-        """A task's score if items that were not scored count as wrong."""
-        from pyswarmopt_llm.common.statistics import score_of
-
-        if task in self.values:
-            return self.score(task)
-        return score_of(np.nan_to_num(self.item_values(task)))
+            return Score(value, tuple(items.tolist()), n, stderr)
+        return score_of(np.nan_to_num(items) if least else items[~np.isnan(items)])
 
 
 def pack(per_item: Sequence[float]) -> Packed:
@@ -194,21 +183,7 @@ def unpack(items: Packed) -> list[float]:
     return [math.nan if value in ("?", None) else float(value) for value in items]
 
 
-def _margins_of(scores: Mapping[str, Score]) -> dict[str, Margins]:
-    """Task name -> margins of its items, for tasks with options."""
-    return {
-        name: [_stored_margins(margins) for margins in score.margins]
-        for name, score in scores.items()
-        if score.margins
-    }
-
-
-def _options_of(scores: Mapping[str, Score]) -> dict[str, list[str]]:
-    """Task name -> options chosen for its items, where options are compared."""
-    return {name: [*score.answers] for name, score in scores.items() if score.margins}
-
-
-def _stored_margins(margins: Sequence[float]) -> list[float] | None:
+def _stored(margins: Sequence[float]) -> list[float] | None:
     """Margins to six digits, more than a model's rounding leaves; non-finite margins count as
     unknown.
     """
@@ -249,7 +224,7 @@ class Store:
         >>> store = Store(None)
         >>> store.get("search", "x", lambda: {"value": 0.5})["value"]
         0.5
-        >>> store.get("search", "x", lambda: {"value": 0.7})["value"], ("search", "y") in store
+        >>> store.get("search", "x", lambda: {"value": 0.7})["value"], ("search", "y") in store.known
         (0.5, False)
     """
 
@@ -261,9 +236,6 @@ class Store:
         rows = self._log.repaired() if repair else self._log.read()
         self.known = {(row["what"], row["who"]): row for row in rows}
         self.earlier = frozenset(self.known)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.known
 
     def get(
         self,
@@ -283,9 +255,9 @@ class Store:
         Raises:
             UserError: the stored result is damaged.
         """
-        if (what, who) not in self.known:
+        content = self.known.get((what, who))
+        if content is None:
             return self.add(what, who, compute())
-        content = self.known[what, who]
         if (what, who) in self.earlier and (field := wrong(content)):
             raise self.damaged(what, who, f"{field} is missing or of a wrong type")
         return content

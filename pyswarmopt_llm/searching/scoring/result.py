@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import chain
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,10 +20,6 @@ from pyswarmopt_llm.searching.scoring.record import Packed, unpack
 
 # models compared with the result in one verdict
 RIVALS = ("best_single", "base", "base_tuned", "expert_tuned", "mixture", "commonest")
-PLAIN = ("base_tuned", "expert_tuned")  # plain fine-tunings among them
-_LIMITS = frozenset(
-    {"max_iter", "patience", "max_evals", "proposals", "budget_items", "budget_minutes"}
-)
 
 
 @dataclass(frozen=True)
@@ -88,15 +83,6 @@ class Model:
     def on(self, split: str) -> Scores | None:
         """The scores on ``dev`` or ``test``."""
         return self.dev if split == "dev" else self.test
-
-    @property
-    def unscored(self) -> str:
-        """A task with listed items but no scores; "" if there is none."""
-        tasks = (scores.tasks for scores in (self.dev, self.test) if scores is not None)
-        for name, outcome in chain.from_iterable(each.items() for each in tasks):
-            if outcome.items and all(value != value for value in outcome.per_item):
-                return name
-        return ""
 
     def same(self, other: Model) -> bool:
         """Whether both are the same model."""
@@ -237,38 +223,31 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in _LIMITS & self.stop.keys():
-            typed(self.stop[name], float, f"stop {name}")
+        """Refuse models, tasks and items that do not go together."""
         if missing := {"best", "best_single"} - self.models.keys():
             raise WrongType(f"models {min(missing)}")
         if self.best_single not in self.coefficients:
             raise WrongType("best_single")
-        if self.experts and self.best_single not in self.experts:
-            raise WrongType("experts")
-        tasks = self.objectives.keys()
-        experts = self.coefficients.keys()
         for name, model in [*self.models.items(), *self.experts.items()]:
-            unknown = {} if model.test is None else model.test.tasks.keys() - tasks
-            if model.dev.tasks.keys() != tasks or unknown or model.weights.keys() != experts:
+            same_tasks = model.dev.tasks.keys() == self.objectives.keys()
+            if not same_tasks or model.weights.keys() != self.coefficients.keys():
                 raise WrongType(f"models {name}")
             for split in SPLITS:
-                self._check_items(name, model.on(split), self._questions(split))
-        for name, model in self.models.items():
-            if empty := model.unscored:
-                raise WrongType(f"models {name} items of {empty}")
+                if (scores := model.on(split)) is not None:
+                    self._check_items(name, scores, split)
 
-    def _check_items(
-        self, name: str, scores: Scores | None, asked: Mapping[str, Sequence[int]]
-    ) -> None:
-        """Refuse item scores that do not match the number of questions, or another task with the
-        same items.
+    def _check_items(self, name: str, scores: Scores, split: str) -> None:
+        """Refuse other tasks, item scores that do not match the number of questions, or tasks with
+        the same items that differ in them.
         """
-        tasks = {} if scores is None else scores.tasks
-        shapes = {
-            (len(outcome.items), *asked[task]) for task, outcome in tasks.items() if outcome.items
-        }
-        if any(numbers and len(numbers) != count for count, *numbers in shapes):
-            raise WrongType(f"models {name} items")
+        shapes = set()
+        for task, outcome in scores.tasks.items():
+            if task not in self.objectives:
+                raise WrongType(f"models {name}")
+            asked = self._questions(split)[task]
+            if asked and outcome.items and len(asked) != len(outcome.items):
+                raise WrongType(f"models {name} items")
+            shapes.add((len(outcome.items), *asked))
         if self.alike and len(shapes) > 1:
             raise WrongType("alike")
 
@@ -301,18 +280,15 @@ class Result:
             for split in SPLITS:
                 if (found := model.on(split)) is not None:
                     scores[f"{name}_{split}"] = found
+        leads = {split: self.lead(split=split) for split in SPLITS}
         flat: dict[str, Any] = {key: found.value for key, found in scores.items()}
-        flat["intervals"] = {
-            key: None if found.interval is None else list(found.interval)
-            for key, found in scores.items()
+        flat |= {
+            "intervals": {key: found.interval for key, found in scores.items()},
+            "coefficients": self.coefficients,
+            "scoring": self.scoring,
+            "trained": self.best.trained,
+            "lead": {split: lead.record() for split, lead in leads.items() if lead is not None},
         }
-        flat["coefficients"] = self.coefficients
-        flat["scoring"] = self.scoring
-        flat["trained"] = self.best.trained
-        flat["lead"] = {}
-        for split in SPLITS:
-            if (lead := self.lead(split=split)) is not None:
-                flat["lead"][split] = lead.record()
         if self.several_tasks:
             flat["tasks"] = {}
             for task, objective in self.objectives.items():
@@ -343,21 +319,9 @@ class Result:
         kinds = {one.scoring for one in self.objectives.values() if one.answer_format} or {"own"}
         return kinds.pop() if len(kinds) == 1 else "mixed"
 
-    @property
-    def plain(self) -> list[str]:
-        """The plain fine-tunings other than the result, by score on test, best first."""
-        scored = {
-            name: self.models[name].test
-            for name in PLAIN
-            if name in self.models and not self.models[name].same(self.best)
-        }
-        values = {name: test.value for name, test in scored.items() if test is not None}
-        return sorted(values, key=lambda name: -values[name]) if self.best.test else []
-
-    def lead(
-        self, over: str = "best_single", split: str = "test", of: str = "best"
-    ) -> Comparison | None:
-        """A model minus another on the same items: the source of every statement on two models.
+    def lead(self, over: str = "best_single", split: str = "test") -> Comparison | None:
+        """The result minus another model on the same items: the source of every statement on two
+        models.
 
         Several tasks are compared by their combined scores. The result's comparisons with its
         baselines are read together, so they are corrected for their number (Holm 1979).
@@ -365,83 +329,60 @@ class Result:
         Args:
             over: the other model.
             split: dev or test.
-            of: the model to compare.
 
         Returns:
             None if one of them has no item scores.
         """
-        if of == "best" and over in self._leads[split]:
+        if over in self._leads[split]:
             return self._leads[split][over]
-        return self._difference(self.models.get(of), self.models.get(over), split)
+        return self._difference(over, split)
 
     def read_together(self, split: str) -> list[str]:
         """The baselines compared with the result on a split."""
         return list(self._leads[split])
 
-    def ahead(self) -> Comparison | None:
-        """The best expert minus the second best on dev, if all are scored on the same items."""
-        if self.dropped or len(self.ranking) < 2:
-            return None
-        first, second = (self.experts[name] for name in self.ranking[:2])
-        return self._difference(first, second, "dev")
-
     @cached_property
     def _leads(self) -> dict[str, dict[str, Comparison]]:
         """Split -> baseline -> the result minus the baseline, corrected."""
-        return {split: self._corrected(split) for split in SPLITS}
+        leads = {}
+        for split in SPLITS:
+            tests: dict[str, Comparison] = {}
+            for name in RIVALS:
+                pair = self._difference(name, split)
+                if pair and (name == "best_single" or not self.models[name].same(self.best)):
+                    tests[name] = pair
+            leads[split] = corrected(tests, partial(self._at_level, split, tests))
+        return leads
 
-    def _corrected(self, split: str) -> dict[str, Comparison]:
-        tests: dict[str, Comparison] = {}
-        for name in filter(self._is_rival, RIVALS):
-            if pair := self._difference(self.best, self.models[name], split):
-                tests[name] = pair
+    def _at_level(
+        self, split: str, tests: Mapping[str, Comparison], name: str, level: float
+    ) -> Comparison:
+        return self._difference(name, split, level) or tests[name]
 
-        def at_level(name: str, level: float) -> Comparison:
-            return self._difference(self.best, self.models[name], split, level) or tests[name]
-
-        return corrected(tests, at_level)
-
-    def _is_rival(self, name: str) -> bool:
-        """Whether the model exists and is not the result; the best expert always counts."""
-        model = self.models.get(name)
-        return model is not None and (name == "best_single" or not model.same(self.best))
-
-    def _difference(
-        self, ours: Model | None, theirs: Model | None, split: str, level: float = LEVEL
-    ) -> Comparison | None:
-        """A model minus another."""
-        first = ours and ours.on(split)
-        second = theirs and theirs.on(split)
-        if not first or not second:
+    def _difference(self, over: str, split: str, level: float = LEVEL) -> Comparison | None:
+        """The result minus another model."""
+        ours = self.best.on(split)
+        theirs = self.models[over].on(split) if over in self.models else None
+        if not ours or not theirs:
             return None
+        scales = {name: objective.scale for name, objective in self.objectives.items()}
+        asked = self._questions(split)
         if not self.several_tasks:
-            return next(iter(self._by_task(first, second, split, level).values()), None)
+            pairs = compare_tasks(ours.items, theirs.items, scales, asked, level)
+            return next(iter(pairs.values()), None)
         combine = find_combine(self.combine, len(self.objectives))
         return combined_difference(
-            first.tasks,
-            second.tasks,
-            combine,
-            self.alike,
-            self.scales,
-            self._questions(split),
-            level,
+            ours.tasks, theirs.tasks, combine, self.alike, scales, asked, level
         )
 
     def by_task(self, split: str = "test") -> dict[str, Comparison]:
         """Task -> the result minus the best expert, if both have item scores."""
         ours = self.best.on(split)
         theirs = self.models["best_single"].on(split)
-        return self._by_task(ours, theirs, split, LEVEL) if ours and theirs else {}
-
-    def _by_task(
-        self, ours: Scores, theirs: Scores, split: str, level: float
-    ) -> dict[str, Comparison]:
-        return compare_tasks(ours.items, theirs.items, self.scales, self._questions(split), level)
-
-    @property
-    def scales(self) -> dict[str, Ends | None]:
-        """Task -> the least and the greatest score of an item, where known."""
-        return {name: objective.scale for name, objective in self.objectives.items()}
+        scales = {name: objective.scale for name, objective in self.objectives.items()}
+        if not ours or not theirs:
+            return {}
+        return compare_tasks(ours.items, theirs.items, scales, self._questions(split), LEVEL)
 
     def _questions(self, split: str) -> dict[str, list[int]]:
         """Task -> question number of each item, where some repeat."""

@@ -10,12 +10,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import shlex
-import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +29,6 @@ from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
     AppendLog,
     read_json,
-    read_text,
     refuse_links,
     sample_digest,
     write_json,
@@ -53,7 +50,7 @@ GRID = "grid.json"
 REPLIES = "replies.json"
 UNTRAINED = "untrained"  # key of the note that says why nothing is trained, and what to do
 FOLDERS = ("checkpoint", "best", "front")  # files and folders of a run
-OWNER = ".owner"  # names the process holding the lock
+LOCK = ".lock"
 _SETTINGS = get_type_hints(SearchConfig)
 # Settings of earlier versions: what they decided is stored beside them, or they left the search as
 # it is now at these values.
@@ -66,19 +63,15 @@ _GONE: dict[str, Any] = {
     "utilities": [],
 }
 # Storage errors during a search: full, over quota, too large, read-only, removed, broken.
-_STORAGE = frozenset(
-    (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EFBIG,
-        errno.EROFS,
-        errno.EACCES,
-        errno.EPERM,
-        errno.ENOENT,
-        errno.EIO,
-        errno.EISDIR,
-    )
-)
+_STORAGE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.ENOENT,
+    errno.EIO,
+}
 
 
 def position_key(position: Tensor) -> str:
@@ -232,67 +225,29 @@ class Run(Journal):
     def locked(self) -> Iterator[None]:
         """Lock this run, and open its store.
 
-        The operating system releases the lock when its holder dies, so it is never stale.
-
         Raises:
             UserError: locked by another process, or the directory contains links or is not
                 writable, now or later.
         """
-        lock = self._acquire()
-        owner = self.path / OWNER
-        try:
-            with self._full_or_gone():
-                write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
+        with exclusive(self.path, "run"):
+            for folder in (self.path / name for name in FOLDERS):
+                if folder.is_dir():
+                    refuse_links(folder)
+                elif folder.exists():  # opening a pipe blocks
+                    raise UserError(f"{folder}: not a directory; remove it")
+            try:
                 remove_abandoned(self.path)
                 self.store = Store(self.path / RESULTS)
                 self.begin()
                 yield
-        finally:
-            with suppress(OSError):
-                owner.unlink(missing_ok=True)
-            lock.release()
-
-    def _acquire(self) -> FileLock:
-        lock = FileLock(self.path / ".lock", timeout=0)
-        owner = self.path / OWNER
-        try:
-            self._refuse_links()
-            lock.acquire()
-        except Timeout as error:
-            who = read_text(owner, limit=1000) if owner.exists() else "unknown"
-            raise UserError(
-                f"{self.path}: another process is at work on this run ({who}); wait for it or "
-                "stop it"
-            ) from error
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot write there ({error.strerror}); check its permissions"
-            ) from error
-        return lock
-
-    @contextmanager
-    def _full_or_gone(self) -> Iterator[None]:
-        """Turn errors of the storage into one line that says how to go on."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in _STORAGE:
-                raise
-            raise UserError(
-                f"{self.path}: cannot write there ({error.strerror}); every score so far is kept: "
-                f"put that right, then go on with `swarm-llm resume {shlex.quote(str(self.path))}`"
-            ) from error
-
-    def _refuse_links(self) -> None:
-        """Refuse links and pipes: an untrusted run may have links in place of files to be written,
-        and pipes in place of directories.
-        """
-        refuse_links(self.path)
-        for folder in (self.path / name for name in FOLDERS):
-            if folder.is_dir():
-                refuse_links(folder)
-            elif folder.exists():  # opening a pipe blocks
-                raise UserError(f"{folder}: not a directory; remove it")
+            except OSError as error:
+                if error.errno not in _STORAGE:
+                    raise
+                again = f"swarm-llm resume {shlex.quote(str(self.path))}"
+                raise UserError(
+                    f"{self.path}: cannot write there ({error.strerror}); every score so far is "
+                    f"kept: put that right, then go on with `{again}`"
+                ) from error
 
     def keep_best(self) -> None:
         """Record the digests of the result's files."""
@@ -357,6 +312,78 @@ def digests(folder: Path) -> dict[str, str]:
     return {file.name: sample_digest(file) for file in files}
 
 
+@contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock of a directory.
+
+    The operating system releases the lock when its holder dies, so it is never stale.
+
+    Args:
+        path: the directory.
+        what: what it holds, in a word.
+
+    Raises:
+        UserError: locked by another process, not writable, or with links, which an untrusted
+            directory may have in place of files to be written.
+    """
+    lock = FileLock(path / LOCK, timeout=0)
+    try:
+        refuse_links(path)
+        held = lock.acquire()
+    except Timeout as error:
+        raise UserError(
+            f"{path}: another process is at work on this {what}; wait for it or stop it"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot write there ({error.strerror}); check its permissions"
+        ) from error
+    with held:
+        yield
+
+
+def check_fingerprints(run: Run, now: Mapping[str, Any]) -> None:
+    """Refuse to go on if base, experts, data or metrics have changed.
+
+    Args:
+        run: the run, with the fingerprints of its beginning.
+        now: present fingerprints, by kind.
+
+    Raises:
+        UserError: names what changed.
+    """
+    before: Mapping[str, Any] = run.about.fingerprints
+    for kind, value in now.items():
+        old = before.get(kind)
+        if old == value or (kind == "metrics" and old is None):  # missing in earlier versions
+            continue
+        changed = kind
+        if isinstance(value, dict) and isinstance(old, dict):
+            names = [name for name in sorted({*value, *old}) if value.get(name) != old.get(name)]
+            changed = f"{kind} {', '.join(names)}"
+        raise UserError(
+            f"{run.path}: {changed} changed since the run began; put it back, or begin a new run"
+        )
+
+
+def check_best(run: Path, about: About) -> None:
+    """Refuse result files that the search did not write.
+
+    Raises:
+        UserError: names the first one.
+    """
+    before = about.fingerprints.get("best")
+    now = digests(run / "best")
+    if before is None:  # written by an earlier version
+        return
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            raise UserError(
+                f"{run / 'best' / name}: changed since the search; put it back, or copy the folder "
+                "and use it as an adapter or a model of its own"
+            )
+
+
 def check_new(path: Path) -> None:
     """Refuse a directory that is not empty.
 
@@ -364,17 +391,19 @@ def check_new(path: Path) -> None:
         UserError: the directory is not empty, or not readable.
     """
     try:
-        if (path / "run.json").exists():
-            raise UserError(
-                f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or "
-                "choose another `out`"
-            )
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"{path}: exists and is not empty; choose another `out`")
+        is_run = (path / "run.json").exists()
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
     except OSError as error:
         raise UserError(
             f"{path}: cannot be used ({error.strerror}); choose another `out`"
         ) from error
+    if is_run:
+        raise UserError(
+            f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or choose "
+            "another `out`"
+        )
+    if taken:
+        raise UserError(f"{path}: exists and is not empty; choose another `out`")
 
 
 class Fingerprints(TypedDict, total=False):

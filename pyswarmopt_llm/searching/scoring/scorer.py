@@ -43,6 +43,21 @@ class Questions:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Candidates scored side by side.
+
+    Attributes:
+        positions: (n, D); n is 0 if all evaluations of an iteration are dropped.
+        numbers: particle numbers in the history, (n,).
+        iteration: 0 for the starting points.
+    """
+
+    positions: Tensor
+    numbers: Sequence[int]
+    iteration: int
+
+
+@dataclass(frozen=True)
 class Request:
     """A candidate to evaluate.
 
@@ -214,6 +229,11 @@ class Scorer:
         """The rows of this phase, in order."""
         return [row for row in self._run.rows if row.phase == self._phase]
 
+    @property
+    def complete(self) -> list[Row]:
+        """The latest row of each position whose items were all scored."""
+        return [row for row in self._latest.values() if row.complete]
+
     def score(
         self,
         positions: Sequence[Tensor],
@@ -282,7 +302,7 @@ class Scorer:
 
     def _check(self, request: Request, row: Row) -> None:
         """Refuse a stored row whose value is not that of its items."""
-        scores = [row.least_score(name) for name in self._evaluator.utilities]
+        scores = [row.score(name, least=True) for name in self._evaluator.utilities]
         value = self._evaluator.combine(scores).value
         if not math.isclose(row.value, value, rel_tol=1e-6, abs_tol=1e-9):
             why = f"value {row.value:g} is not that of its items, {value:g}"

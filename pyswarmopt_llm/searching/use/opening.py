@@ -11,8 +11,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
-from pyswarmopt_llm.searching.scoring.unchanged import check_best
+from pyswarmopt_llm.searching.scoring.run_directory import check_best, read_about
 from pyswarmopt_llm.searching.use.config import BARE, Machine
 
 log = logging.getLogger(__name__)

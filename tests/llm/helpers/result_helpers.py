@@ -42,25 +42,20 @@ class Invented(Result):
 
     pairs: dict[tuple[str, str], dict[str, Comparison]] = field(default_factory=dict)
     leads: dict[tuple[str, str], Comparison] = field(default_factory=dict)
-    before_second: Comparison | None = None
 
     def by_task(self, split: str = "test") -> Any:
         return self.pairs.get(("best_single", split)) or super().by_task(split)
 
-    def lead(self, over: str = "best_single", split: str = "test", of: str = "best") -> Any:
-        return self.leads.get((over, split)) or super().lead(over, split, of)
+    def lead(self, over: str = "best_single", split: str = "test") -> Any:
+        return self.leads.get((over, split)) or super().lead(over, split)
 
     def read_together(self, split: str) -> list[str]:
         return [name for name in RIVALS if self.lead(name, split)]
-
-    def ahead(self) -> Comparison | None:
-        return self.before_second or super().ahead()
 
 
 def result_of(
     paired: Pairs | None = None,
     leads: Mapping[tuple[str, str], Any] | None = None,
-    ahead: Any = None,
     **changes: Any,
 ) -> Result:
     """A result of the names on which readers of ``result.json`` rely.
@@ -68,7 +63,6 @@ def result_of(
     Args:
         paired: of the result and the best single expert; split -> task -> comparison.
         leads: of the result and another model; (name, split) -> comparison.
-        ahead: of the best expert and the second.
         changes: MODEL_SPLIT, ``items``: MODEL_SPLIT -> packed items, ``experts``: name -> score on
             dev or packed items, and fields of `Result`.
     """
@@ -79,8 +73,7 @@ def result_of(
         for split, tasks in (paired or {}).items()
     }
     given = {key: _comparison(found) for key, found in (leads or {}).items()}
-    second = None if ahead is None else _comparison(ahead)
-    return Invented(**fields, pairs=compared, leads=given, before_second=second)
+    return Invented(**fields, pairs=compared, leads=given)
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:

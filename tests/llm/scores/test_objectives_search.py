@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from search_helpers import Json, ends_as, history, louder, questions, small, write_task
 
 import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.leaders import Archive
+from pyswarmopt_llm.searching.finish import front_of
 from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.search import search
@@ -39,22 +38,17 @@ def setting(tiny_base: Path, tiny_experts: list[Path], tmp_path: Path) -> Search
     return small(tiny_base, louder(tiny_experts, tmp_path), tasks, tmp_path / "run", particles=6)
 
 
-def scored(key: str, a: int, b: int, left: str = "") -> Row:
+def scored(key: str, a: int, b: int) -> Row:
     """A candidate with so many of ten items right in each of two tasks."""
-    items = {"a": "1" * a + "0" * (10 - a), "b": ("1" * b + "0" * (10 - b))[len(left) :] + left}
+    items = {"a": "1" * a + "0" * (10 - a), "b": "1" * b + "0" * (10 - b)}
     return Row("search", 0, 0, key, [1.0], value=0.0, n=20, seconds=0.0, items=items)
 
 
 def test_the_front_by_hand() -> None:
-    archive = Archive(("a", "b"))
     front = [(1, 9), (2, 8), (3, 7), (5, 6), (6, 4), (7, 3), (9, 1)]
-    for number, (a, b) in enumerate([*front, (5, 5), (3, 6), (1, 1)]):
-        archive.add(torch.tensor([[a, b]]), [scored(str(number), a, b)])
-    rows = [scored("the same scores", 5, 6), scored("not scored in full", 9, 9, left="?")]
-    archive.add(torch.zeros(2, 2), rows)
-    found = [
-        tuple(round(10 * value) for value in point.dev.values()) for point in archive.front("x")
-    ]
+    rows = [scored(str((a, b)), a, b) for a, b in [*front, (5, 5), (3, 6), (1, 1), (5, 6)]]
+    points = front_of(rows, ("a", "b"), "x")
+    found = [tuple(round(10 * value) for value in point.dev.values()) for point in points]
     assert found == front
 
 

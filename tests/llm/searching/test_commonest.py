@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pyswarmopt_llm.scores.metrics.combine import harmonic
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY
+from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Item, Task
-from pyswarmopt_llm.searching.scoring.commonest import commonest_label
-
-CHOICES = {"A": "fine", "B": "fraud"}
+from pyswarmopt_llm.searching.finish import commonest_label
 
 
-def items(answers: str, choices: dict[str, str] = CHOICES) -> tuple[Item, ...]:
+def items(answers: str) -> tuple[Item, ...]:
+    choices = {"A": "fine", "B": "fraud"}
     return tuple(Item(str(k), f"text {k}?", choices, answer) for k, answer in enumerate(answers))
 
 
-def test_the_label_is_that_of_dev_and_both_splits_are_scored() -> None:
-    mail = Task("mail", items("ABAA"), items("BBBA"))
-    found = commonest_label({"mail": mail}, harmonic, ("dev", "test"), ("x", "y"))
+def test_the_label_is_that_of_dev_and_both_splits_are_scored_and_combined() -> None:
+    tasks = {"a": Task("a", items("AAAB"), items("AB")), "b": Task("b", items("BBBA"), items("BB"))}
+    objectives = Objectives(tasks, dict.fromkeys(tasks, ACCURACY), {}, harmonic)
+    found = commonest_label(objectives, ("x", "y"))
     assert found is not None and found.test is not None
-    assert (found.dev.value, found.test.value) == (0.75, 0.25)
-    assert found.test.items == {"mail": [0.0, 0.0, 0.0, 1.0]}
+    assert found.test.items == {"a": [1.0, 0.0], "b": [1.0, 1.0]}
     assert found.weights == {"x": 0.0, "y": 0.0} and not found.trained
-    untested = commonest_label({"mail": mail}, harmonic, ("dev",), ("x",))
-    assert untested is not None and untested.test is None
+    assert found.dev.value == pytest.approx(0.75)
+    assert found.test.value == pytest.approx(2 * 0.5 * 1 / 1.5)

@@ -17,13 +17,11 @@ from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.explore import Batch, explore
-from pyswarmopt_llm.searching.leaders import Archive
+from pyswarmopt_llm.searching.explore import Progress, explore
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.progress import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Journal
-from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
+from pyswarmopt_llm.searching.scoring.scorer import Batch, Evaluator, Scorer
 from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
 GOAL = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
@@ -74,8 +72,7 @@ def test_each_batch_is_scored_told_and_written_down_under_its_numbers() -> None:
     scored = scorer()
     heard: list[int] = []
     progress = Progress(7, lambda event: heard.append(event.data["iteration"]))
-    archive = Archive(["t"])
-    stop = explore(proposer, scored, UNLIMITED, archive, progress)
+    stop = explore(proposer, scored, UNLIMITED, progress)
     assert stop == {"listed": 4.0} and heard == [0, 1, 2, 3]
     for (positions, values), batch in zip(proposer.told, batches, strict=True):
         assert positions.equal(batch)

@@ -242,5 +242,5 @@ def test_a_second_process_is_kept_off(config: SearchConfig, shell: Shell) -> Non
     assert "another process" in err
     assert files(Path(OUT)) == before
     whole = [json.loads(line) for line in journal.read_bytes().splitlines()[:-1]]
-    assert all((row["what"], row["who"]) in Run(Path(OUT)).store for row in whole)
+    assert all((row["what"], row["who"]) in Run(Path(OUT)).store.known for row in whole)
     resume(OUT)  # the lock died with its holder
