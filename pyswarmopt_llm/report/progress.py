@@ -294,7 +294,7 @@ def planned(plan: PlannedCost) -> Iterator[str]:
     free = "" if plan.free_bytes is None else f"; {gib(plan.free_bytes)} are free"
     yield f"memory: {gib(plan.memory_bytes)}{free}"
     yield from map(one_line, plan.notes)
-    yield f"would write {one_line(plan.out)}: {', '.join(plan.writes)}; nothing was written"
+    yield "nothing was written"
 
 
 def gib(number: int) -> str:

@@ -79,12 +79,10 @@ def resume(
         UserError: not a run, a run that would execute disallowed code, or base, experts or data
             have changed.
     """
-    from pyswarmopt_llm.searching import resuming
-
     names = [named(each) for each in allowed]
     finished = Run(user_path(run)).result is not None
     with _listening(on_event) as listener:
-        found = resuming.resume(run, listener, names)
+        found = job.resume(run, listener, names)
     write_for_people(found, missing=finished)
     return _judged(found)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from statistics import fmean, median
 from typing import Any
 
@@ -17,9 +16,8 @@ from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import peak_memory, pick_device, pick_dtype
-from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies
-from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights
+from pyswarmopt_llm.experts.adapter import changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
 from pyswarmopt_llm.experts.table import weight_count
 from pyswarmopt_llm.mix import space_kind
@@ -27,15 +25,14 @@ from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.searching.decide import filled_in
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.prepare import Job, prepare
-from pyswarmopt_llm.searching.scoring.run_directory import GRID, check_new
+from pyswarmopt_llm.searching.scoring.run_directory import check_new
 
 CONTEXT = 2**30  # bytes of a card that CUDA and fragmentation take
 _UNITS = {"": 10**9, "GB": 10**9, "MB": 10**6, "TB": 10**12, "GIB": 2**30, "MIB": 2**20}
 _BITS = {"nf4": 4.13, "int8": 8.1, INT8: 8.1}  # bits of a packed weight, with its scales
 _PACKED_BITS = 4.5  # bits in other formats
 _ADAM = 16  # bytes of a trained number: value, gradient and two moments, in float32
-_BATCHES = tuple(LEAST_TOKENS >> halvings for halvings in range(4))
-_WRITES = ("run.json", "results.jsonl", "history.jsonl", "checkpoint/", "best/", "result.json")
+_SMALL = LEAST_TOKENS // 8  # tokens of a batch where larger ones do not fit
 SAMPLE = 16  # items timed
 _LONG = 3  # rows this many times as long as the median are named
 
@@ -56,6 +53,10 @@ class Need:
     tokens: int = LEAST_TOKENS
     checkpointing: bool = False
 
+    def __str__(self) -> str:
+        how = " and gradient checkpointing" if self.checkpointing else ""
+        return f"{_gb(self.bytes)} ({self.mix}) with {self.tokens:,} tokens a batch{how}"
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -67,7 +68,6 @@ class Fit:
         base: bytes of the base's weights.
         scoring: need of scoring candidates: the first way that fits, or else the smallest.
         training: need of training, likewise; None without training.
-        merged: bytes of scoring with candidates merged into the base; None if the base is packed.
     """
 
     device: str
@@ -75,32 +75,24 @@ class Fit:
     base: int
     scoring: Need
     training: Need | None
-    merged: int | None
 
     @property
-    def fits(self) -> bool:
-        """Whether scoring and training fit."""
-        needs = (self.scoring, self.training)
-        return all(need is None or need.bytes <= self.free for need in needs)
+    def short(self) -> int:
+        """Bytes that are missing; 0 or less: it fits."""
+        return max(need.bytes for need in (self.scoring, self.training) if need) - self.free
 
     def lines(self) -> Iterator[str]:
         """The verdict, with its reasons."""
-        verdict = "fits" if self.fits else "does not fit"
+        verdict = "fits" if self.short <= 0 else "does not fit"
         yield f"{self.device}, {_gb(self.free)} free: {verdict} (arithmetic from shapes)"
-        yield f"the base takes {_gb(self.base)}; scoring {self._in_words(self.scoring)}"
-        if self.merged is not None and self.merged > self.free:
-            yield f"merged, candidates need {_gb(self.merged)}; they would be added at run time"
+        yield f"the base takes {_gb(self.base)}; scoring {self.scoring}"
         if self.training is not None:
-            yield f"training {self._in_words(self.training)}"
-        if not self.fits:
-            yield "put nf4: before the base (four bits), or take a smaller one"
-
-    def _in_words(self, need: Need) -> str:
-        how = f"{_gb(need.bytes)} with {need.tokens:,} tokens a batch"
-        if need.checkpointing:
-            how += " and gradient checkpointing"
-        missing = need.bytes - self.free
-        return how if missing <= 0 else f"{how}, {_gb(missing)} short"
+            yield f"training {self.training}"
+        if self.short > 0:
+            yield (
+                f"{_gb(self.short)} short: put nf4: before the base (four bits), or take a smaller "
+                "one"
+            )
 
 
 def _gb(number: int) -> str:
@@ -109,6 +101,9 @@ def _gb(number: int) -> str:
 
 def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     """Whether a search fits into free memory, or into that of another device.
+
+    On a CPU the base's values are read from its files, and the experts are kept beside it in
+    float32; on a GPU each worker has its own base.
 
     Args:
         config: the search's configuration; only the base's config.json and the adapters' headers
@@ -127,28 +122,57 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
         if memory is not None:
             raise InvalidOption("memory", memory, "says what one base needs; remove it")
         return None
+    device = pick_device(asked.device) if memory is None else torch.device("cuda")
     if memory is None:
-        device = pick_device(asked.device)
-        name = str(device)
         free = memory_of.free_memory(device)
-        if free is None:
-            return None
+        dtype = pick_dtype(asked.dtype, device)
     else:
-        device = torch.device("cuda")
-        name = f"a GPU of {memory}"
         free = bytes_of(memory) - CONTEXT
+        dtype = torch.bfloat16 if asked.dtype == "auto" else pick_dtype(asked.dtype, device)
+    if free is None:
+        return None
     base = resolve_base(asked.base, weights=False)
     experts = find_adapters(asked, base)[0] if kind.adapters else ()
-    elsewhere = memory is not None and asked.dtype == "auto"
-    dtype = torch.bfloat16 if elsewhere else pick_dtype(asked.dtype, device)
-    needs = _Needs(base, experts, dtype, device.type == "cpu", asked.processes or 1)
-    merges = not base.packing and asked.mix != "runtime"
-    scoring = _first(needs.scoring(merges, kind.adapters and asked.mix != "merged"), free)
+    model = empty_model(base, dtype=dtype)
+    sizes = Sizes.of(model)
+    held = weights_of(model, base)
+    factors = sum(map(weight_count, experts))
+    kept, merging = copies(model, changed_weights(experts))
+    beside = {"merged": kept + merging, "runtime": factors * dtype.itemsize}
+    times = asked.processes or 1
+    if device.type == "cpu":
+        beside = {"merged": merging + 4 * factors, "runtime": factors * (dtype.itemsize + 4)}
+        times = 1
+    ways = [
+        ("merged", LEAST_TOKENS, not base.packing and asked.mix != "runtime"),
+        ("runtime", LEAST_TOKENS, kind.adapters and asked.mix != "merged"),
+        ("runtime", _SMALL, kind.adapters and asked.mix != "merged"),
+        ("merged", _SMALL, True),
+    ]
+    scoring = _first(
+        [
+            Need(times * (held + beside[mix] + sizes.scoring(tokens)), mix, tokens)
+            for mix, tokens, possible in ways
+            if possible
+        ],
+        free,
+    )
     training = None
     if kind.linear and asked.train != "off":  # by default, if the task has the items
-        training = _first(needs.training(scoring.mix), free)
-    merged = None if base.packing else next(needs.scoring(True, False)).bytes
-    return Fit(name, free, needs.base, scoring, training, merged)
+        held_in_training = held + beside[scoring.mix] + _ADAM * weight_count(experts[0])
+        needs = []
+        for tokens, again in ((LEAST_TOKENS, False), (LEAST_TOKENS, True), (_SMALL, True)):
+            needed = held_in_training + sizes.training(tokens, again)
+            needs.append(Need(needed, scoring.mix, tokens, again))
+        training = _first(needs, free)
+    device_name = str(device) if memory is None else f"a GPU of {memory}"
+    return Fit(device_name, free, held, scoring, training)
+
+
+def _first(needs: Sequence[Need], free: int) -> Need:
+    """The first need that fits, or else the smallest."""
+    fitting = [need for need in needs if need.bytes <= free]
+    return fitting[0] if fitting else min(needs, key=lambda need: need.bytes)
 
 
 def bytes_of(memory: str) -> int:
@@ -162,69 +186,6 @@ def bytes_of(memory: str) -> int:
     if found is None or found[2].upper() not in _UNITS:
         raise InvalidOption("memory", memory, "not a size; write it like 24GB")
     return int(float(found[1]) * _UNITS[found[2].upper()])
-
-
-def _first(needs: Iterable[Need], free: int) -> Need:
-    """The first need that fits, or else the smallest."""
-    tried = []
-    for need in needs:
-        if need.bytes <= free:
-            return need
-        tried.append(need)
-    return min(tried, key=lambda need: need.bytes)
-
-
-class _Needs:
-    """The arithmetic for a base and its experts.
-
-    Args:
-        base: model; its config.json is read.
-        experts: adapters; their headers are read.
-        dtype: dtype of the weights.
-        on_cpu: whether the base runs on a CPU: there its values are read from its files, and the
-            experts are kept beside it in float32.
-        workers: processes, each with its own base on a GPU.
-    """
-
-    def __init__(
-        self,
-        base: BaseModel,
-        experts: Sequence[AdapterInfo],
-        dtype: torch.dtype,
-        on_cpu: bool,
-        workers: int,
-    ) -> None:
-        model = empty_model(base, dtype=dtype)
-        self._sizes = Sizes.of(model)
-        self._times = 1 if on_cpu else workers
-        self.base = weights_of(model, base)
-        factors = sum(map(weight_count, experts))
-        kept, merging = copies(model, changed_weights(experts))
-        if on_cpu:
-            self._mixed = {
-                "runtime": factors * (dtype.itemsize + 4),
-                "merged": merging + 4 * factors,
-            }
-        else:
-            self._mixed = {"runtime": factors * dtype.itemsize, "merged": merging + kept}
-        self._trained = _ADAM * weight_count(experts[0]) if experts else 0
-
-    def scoring(self, merges: bool, adds: bool) -> Iterator[Need]:
-        """Ways to score: merged, added at run time, then the last one with smaller batches."""
-        mix = "runtime" if adds else "merged"
-        ways = [(mix, tokens) for tokens in _BATCHES]
-        if merges and adds:
-            ways.insert(0, ("merged", LEAST_TOKENS))
-        for mix, tokens in ways:
-            needed = self.base + self._mixed[mix] + self._sizes.scoring(tokens)
-            yield Need(self._times * needed, mix, tokens)
-
-    def training(self, mix: str) -> Iterator[Need]:
-        """Ways to train: plain, with checkpointing, with checkpointing and smaller batches."""
-        held = self.base + self._mixed[mix] + self._trained
-        for checkpointing, tokens in [(False, LEAST_TOKENS), *((True, n) for n in _BATCHES)]:
-            needed = held + self._sizes.training(tokens, checkpointing)
-            yield Need(needed, mix, tokens, checkpointing)
 
 
 def weights_of(model: Any, base: BaseModel) -> int:
@@ -248,7 +209,6 @@ class Timed:
         dev, test: numbers of items.
         scoring: timed answer format; the slower one if a trial chooses between two.
         seconds_per_item: None: items cost money, so none was timed.
-        seconds_per_load: seconds to load a candidate.
         longest: ids of dev items much longer than the others.
     """
 
@@ -257,12 +217,7 @@ class Timed:
     test: int
     scoring: str
     seconds_per_item: float | None = None
-    seconds_per_load: float = 0.0
     longest: tuple[str, ...] = ()
-
-    def seconds(self, items: int, evaluations: int = 1) -> float:
-        """Seconds for some items, in some evaluations."""
-        return (self.seconds_per_item or 0.0) * items + self.seconds_per_load * evaluations
 
 
 @dataclass(frozen=True)
@@ -276,7 +231,6 @@ class PlannedCost:
         phases: part of the search -> its seconds.
         memory_bytes: memory of this process after a batch, times the number of workers.
         free_bytes: further free memory; None: unknown.
-        out, writes: the directory to write, and its files.
     """
 
     tasks: tuple[Timed, ...]
@@ -290,8 +244,6 @@ class PlannedCost:
     threads: int
     notes: tuple[str, ...]
     device: str
-    out: str
-    writes: tuple[str, ...]
 
 
 def dry_run_search(config: SearchConfig) -> PlannedCost:
@@ -302,26 +254,25 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
     """
     check_new(user_path(config.out))
     fit = fit_of(config)
-    if fit is not None and not fit.fits:
-        raise NoRoomError("; ".join(fit.lines()))
+    notes = [] if fit is None else [*fit.lines()]
+    if fit is not None and fit.short > 0:
+        raise NoRoomError("; ".join(notes))
     job = prepare(config)
     plan = job.plan
     timed = [_time_task(job, name) for name in job.tasks]
-    notes = [] if fit is None else [*fit.lines()]
-    writes = [*_WRITES, "report.html"]
-    if plan.trains:
-        writes.append("trained/")
-    draws = 1
+    dev = sum(task.dev * (task.seconds_per_item or 0.0) for task in timed)
+    test = sum(task.test * (task.seconds_per_item or 0.0) for task in timed)
+    phases = plan.seconds(dev, test, dev / max(plan.items, 1))
+    evaluations = once = plan.affordable(plan.evaluations)
     if plan.config.is_grid:
         grid = make_grid(plan.config)
         draws = len(grid.waiting)
-        writes.append(GRID)
         notes.append(f"{draws} searches, draws from {grid.size:,} combinations of coefficients")
-    # only the first draw scores the starting swarm
-    later = (draws - 1) * (plan.evaluations - plan.config.population)
-    evaluations = plan.affordable(plan.evaluations + later)
-    once = plan.affordable(plan.evaluations)
-    phases = _phases(job, timed, evaluations / max(once, 1))
+        # only the first draw scores the starting swarm
+        later = (draws - 1) * (plan.evaluations - plan.config.population)
+        evaluations = plan.affordable(plan.evaluations + later)
+        if plan.config.budget_minutes is None:
+            phases["mixtures"] += dev * (evaluations - once) / plan.side_by_side
     device = pick_device(config.device)
     return PlannedCost(
         tasks=tuple(timed),
@@ -335,21 +286,7 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         threads=torch.get_num_threads(),
         notes=(*notes, *_notes(job, timed)),
         device=str(device),
-        out=config.out,
-        writes=tuple(writes),
     )
-
-
-def _phases(job: Job, timed: Sequence[Timed], times: float) -> dict[str, float]:
-    """Part of the search -> its most seconds; candidates of several draws cost `times` as much."""
-    dev = sum(task.seconds(task.dev) for task in timed)
-    test = sum(task.seconds(task.test) for task in timed if task.test)
-    items = sum(task.dev for task in timed)
-    item = sum(task.seconds(task.dev, 0) for task in timed) / max(items, 1)
-    phases = job.plan.seconds(dev, test, item)
-    if job.plan.config.budget_minutes is None:
-        phases["mixtures"] += (times - 1) * (phases["experts"] + phases["mixtures"])
-    return phases
 
 
 def _time_task(job: Job, name: str) -> Timed:
@@ -369,9 +306,12 @@ def _time_task(job: Job, name: str) -> Timed:
         lengths[item.id] += len(text) + new
     sample = task.dev[:SAMPLE]
     batch = metric.on(sample, possible[-1], job.engine.chat, task.prompt)
-    vertices = job.pool.space.vertices()[:2]
-    candidates = [partial(job.pool.space.realise, vertex) for vertex in vertices]
-    load, seconds = _time_batch(job, batch, [*candidates, *candidates])
+    times = []
+    for vertex in (*job.pool.space.vertices()[:2],) * 2:
+        start = time.perf_counter()
+        job.engine.load(job.pool.space.realise(vertex))
+        batch(job.engine)
+        times.append(time.perf_counter() - start)
     typical = fmean(lengths[item.id] for item in sample) or 1.0
     long = _LONG * median(lengths.values())
     return Timed(
@@ -379,48 +319,26 @@ def _time_task(job: Job, name: str) -> Timed:
         len(task.dev),
         len(task.test),
         how,
-        seconds_per_item=seconds / len(sample) * fmean(lengths.values()) / typical,
-        seconds_per_load=load,
+        seconds_per_item=min(times[1:]) / len(sample) * fmean(lengths.values()) / typical,
         longest=tuple(item for item, length in lengths.items() if length > long > 0),
     )
 
 
-def _time_batch(
-    job: Job, batch: Callable[[Any], object], candidates: Sequence[Callable[[], Patch]]
-) -> tuple[float, float]:
-    """Seconds to load a candidate, and to score the batch: the fastest after the first."""
-    times = []
-    for candidate in candidates:
-        start = time.perf_counter()
-        job.engine.load(candidate())
-        loaded = time.perf_counter()
-        batch(job.engine)
-        times.append((loaded - start, time.perf_counter() - loaded))
-    return min(times[1:], key=sum)
-
-
-def _notes(job: Job, timed: Iterable[Timed]) -> list[str]:
+def _notes(job: Job, timed: Sequence[Timed]) -> list[str]:
+    plan = job.plan
     notes = [*job.notes.values()]
     for name in job.objectives.externals:
         notes.append(f"{name} has no examples and is not in the time")
     for task in timed:
-        if task.seconds_per_item is None:
-            notes.append(f"{task.name} is paid for by the request and is not in the time")
         if task.longest:
-            notes.append(f"{task.name}: {_longest(task)}")
-    notes += job.plan.prices
-    if job.plan.trains and not (job.objectives.written or job.plan.config.quick):
+            notes.append(
+                f"{task.name}: examples {', '.join(task.longest[:3])} are over {_LONG} times as "
+                f"long as most ({len(task.longest)} in all); shortened, they cost less"
+            )
+    notes += plan.prices
+    if plan.trains and not (job.objectives.written or plan.config.quick):
         notes.append("faster: with `quick` only the best of base and experts is fine-tuned")
-    patience = job.plan.config.patience or PATIENCE
-    if patience < job.plan.config.iterations:
+    patience = plan.config.patience or PATIENCE
+    if patience < plan.config.iterations:
         notes.append(f"the search stops early after {patience} iterations without a new best")
     return notes
-
-
-def _longest(task: Timed) -> str:
-    """The rows that cost most, in words."""
-    first = ", ".join(task.longest[:3])
-    more = f" and {len(task.longest) - 3} more" if len(task.longest) > 3 else ""
-    return (
-        f"examples {first}{more} are over {_LONG} times as long as most; shortened, they cost less"
-    )

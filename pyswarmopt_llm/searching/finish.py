@@ -192,9 +192,7 @@ class FinalScores:
         return Scores(total.value, outcomes, interval, stderr)
 
 
-def front_of(
-    rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]
-) -> list[FrontPoint]:
+def front_of(rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]) -> list[FrontPoint]:
     """The non-dominated candidates, sorted by the first task, one of several equal ones; [] for one
     task.
 
@@ -244,8 +242,10 @@ def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | N
                 scores[name] = score_of([float(item.answer == label) for item in items])
         if scores:
             total = objectives.combine(list(scores.values()))
-            outcomes = {n: Outcome(score.value, pack(score.per_item)) for n, score in scores.items()}
-            asked = {name: objectives.questions[name].get(split) for name in scores}
+            outcomes = {
+                n: Outcome(score.value, pack(score.per_item)) for n, score in scores.items()
+            }
+            asked = {name: objectives.questions[name].get(split, []) for name in scores}
             interval = combined_interval(scores, objectives.combine, questions=asked)
             found[split] = Scores(total.value, outcomes, interval)
     return Model(dict.fromkeys(experts, 0.0), found["dev"], found.get("test"))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from pyswarmopt.algorithms.model_swarms import GRID as PAPER
 from pyswarmopt_llm.common.config import SearchConfig
@@ -93,19 +95,12 @@ def make_grid(config: SearchConfig) -> Grid:
     numbers: Sequence[int] = range(grid.size)
     if count < grid.size:
         numbers = random.Random(config.seed).sample(numbers, count)
-    waiting = tuple(_combination(values, number) for number in numbers)
-    for settings in waiting:
-        recipe_options(settings)
-    return replace(grid, waiting=waiting)
-
-
-def _combination(values: Mapping[str, Sequence[str]], number: int) -> tuple[str, ...]:
-    """The combination with this number; the last coefficient varies fastest."""
-    settings = []
-    for name, texts in reversed(list(values.items())):
-        number, digit = divmod(number, len(texts))
-        settings.append(f"{name}={texts[digit]}")
-    return tuple(reversed(settings))
+    waiting = []
+    for number in numbers:  # the last coefficient varies fastest
+        digits = np.unravel_index(number, [len(texts) for texts in values.values()])
+        pairs = zip(values.items(), digits, strict=True)
+        waiting.append(tuple(f"{name}={texts[digit]}" for (name, texts), digit in pairs))
+    return replace(grid, waiting=tuple(waiting))
 
 
 def save_grid(path: Path, grid: Grid) -> None:

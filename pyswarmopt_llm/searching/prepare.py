@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from pyswarmopt_llm.searching.decide import make_plan, stored_plan
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Iterated
+from pyswarmopt_llm.searching.scoring.run_directory import Fingerprints
 from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Questions
 from pyswarmopt_llm.searching.training.examples import learnt_items
 
@@ -55,16 +56,23 @@ class Job:
         return self.plan.objectives
 
     @cached_property
-    def fingerprints(self) -> dict[str, Any]:
+    def fingerprints(self) -> Fingerprints:
         """Digests of base, experts, tasks and score functions."""
-        prints = {**self.pool.fingerprints, **_fingerprints(self.objectives)}
-        config = self.plan.config
-        own = {
-            spec: fingerprint(spec)
-            for spec in (config.optimizer, config.space)
-            if is_function(spec)
+        objectives = self.plan.objectives
+        tasks = {name: task_print(task) for name, task in objectives.tasks.items()}
+        tasks |= {name: external.fingerprint for name, external in objectives.externals.items()}
+        metrics = objectives.metrics
+        prints = {
+            **self.pool.fingerprints,
+            "tasks": tasks,
+            "metrics": {name: metric.identity for name, metric in metrics.items()},
         }
-        return {**prints, "own": own} if own else prints
+        if scores := {n: metric.fingerprint for n, metric in metrics.items() if metric.fingerprint}:
+            prints["scores"] = scores
+        specs = (self.plan.config.optimizer, self.plan.config.space)
+        if own := {spec: fingerprint(spec) for spec in specs if is_function(spec)}:
+            prints["own"] = own
+        return cast(Fingerprints, prints)
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -106,11 +114,11 @@ class Job:
     def starts(self) -> Tensor:
         """Starting positions; a swarm adds the rest of its population itself."""
         config = self.plan.config
-        count = config.population
-        starts = starting_points(self.pool.space, config.start, count, config.seed)
+        starts = starting_points(self.pool.space, config.start, config.population, config.seed)
         if config.method not in MODELS:
             return starts
-        return torch.cat([starts, between(starts, count - len(starts), config.seed)])
+        more = between(starts, config.population - len(starts), config.seed)
+        return torch.cat([starts, more])
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ def prepare(config: SearchConfig) -> Job:
     """Decide a search and load its tasks, experts and base; the first fault is a `UserError`, and
     nothing is written.
     """
-    return open_job(make_plan(config))
+    return _opened(make_plan(config))
 
 
 def reopen(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
@@ -174,64 +182,31 @@ def reopen(config: SearchConfig, given: Mapping[str, Any] | None = None) -> Job:
     Raises:
         UserError: base, experts or tasks cannot be loaded.
     """
-    return open_job(stored_plan(config, given))
+    return _opened(stored_plan(config, given))
 
 
-def open_job(plan: Plan) -> Job:
-    """Load everything that a plan names.
-
-    Raises:
-        UserError: base, experts and tasks do not go together.
-    """
+def _opened(plan: Plan) -> Job:
+    """Everything that a plan names, loaded."""
+    config = plan.config
     objectives = plan.objectives
-    pool, engine = make_pool(plan.kind, plan.config)
-    engine.thinking = plan.config.thinking
-    if plan.config.day is not None:
-        use_day(engine, plan.config.day)
+    pool, engine = make_pool(plan.kind, config)
+    engine.thinking = config.thinking
+    if config.day is not None:
+        use_day(engine, config.day)
     notes: dict[str, str] = {}
     for name, task in objectives.tasks.items():
-        metric = objectives.metrics[name]
-        check_window(task, plan.config.scoring, engine, metric=metric)
+        check_window(task, config.scoring, engine, metric=objectives.metrics[name])
         if task.note and task.note not in notes.values():
             notes[name] = task.note
     notes |= plan.why
-    learnt = _learnt(plan, pool)
-    items = plan.distinct("dev")
-    for name, count in learnt.items():
-        notes[f"learnt by {name}"] = (
-            f"{name} was trained on {count} of the {items} dev examples: its score on dev is not "
-            "held out, nor is that of a mixture with it"
-        )
-    return Job(
-        plan=plan.with_settings(**engine.decided),
-        pool=pool,
-        engine=engine,
-        learnt=learnt,
-        notes={**notes, **pool.notes},
-    )
-
-
-def _learnt(plan: Plan, pool: Pool) -> dict[str, int]:
-    """Expert -> the dev examples that it was trained on, by its card; without experts that know
-    none.
-    """
-    learnt = {}
-    for spec, name in zip(plan.config.experts, pool.space.expert_names, strict=True):
-        counts = [learnt_items(user_path(spec), task) for task in plan.objectives.tasks.values()]
+    learnt: dict[str, int] = {}
+    for spec, name in zip(config.experts, pool.space.expert_names, strict=True):
+        counts = [learnt_items(user_path(spec), task) for task in objectives.tasks.values()]
         if any(counts):
-            learnt[name] = max(counts) if plan.objectives.alike else sum(counts)
-    return learnt
-
-
-def _fingerprints(objectives: Objectives) -> dict[str, Any]:
-    """Fingerprints of tasks, metrics and the user's own scores, and of score functions' files."""
-    tasks = {name: task_print(task) for name, task in objectives.tasks.items()}
-    tasks |= {name: external.fingerprint for name, external in objectives.externals.items()}
-    scores = {
-        name: metric.fingerprint
-        for name, metric in objectives.metrics.items()
-        if metric.fingerprint
-    }
-    metrics = {name: metric.identity for name, metric in objectives.metrics.items()}
-    prints = {"tasks": tasks, "metrics": metrics}
-    return {**prints, "scores": scores} if scores else prints
+            learnt[name] = max(counts) if objectives.alike else sum(counts)
+            notes[f"learnt by {name}"] = (
+                f"{name} was trained on {learnt[name]} of the {plan.distinct('dev')} dev examples: "
+                "its score on dev is not held out, nor is that of a mixture with it"
+            )
+    decided = plan.with_settings(**engine.decided)
+    return Job(decided, pool, engine, {**notes, **pool.notes}, learnt)

@@ -1,28 +1,39 @@
 """The main job: a swarm of experts searches for a better one.
 
-A search is decided (`plan`), loaded (`prepare`), explored (`find`, `explore`), trained (`train`)
-and finished (`finish`). The caller writes card and report (`report.run`). The run directory stores
-everything expensive, so resuming means repeating.
+A search is decided (`decide`), loaded (`prepare`), explored (`find`), trained (`train`) and finished
+(`finish`). The caller writes card and report (`report.run`). The run directory stores everything
+expensive, so resuming means repeating: known results are replayed, then the search goes on.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.scores.tasks.types import form_of
+from pyswarmopt_llm.scores.metrics.external.named_again import require
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.finish import finish
-from pyswarmopt_llm.searching.prepare import Job, Training, prepare
-from pyswarmopt_llm.searching.scoring.run_directory import GRID, About, Fingerprints, Run, check_new
+from pyswarmopt_llm.searching.prepare import Job, Training, prepare, reopen
+from pyswarmopt_llm.searching.scoring.run_directory import (
+    GRID,
+    About,
+    Run,
+    check_fingerprints,
+    check_new,
+    position_key,
+)
+from pyswarmopt_llm.searching.scoring.scorer import Questions
 
 
 @dataclass(frozen=True)
@@ -62,15 +73,22 @@ class SearchResult:
         interval on each split (``dev``, ``dev_low``, ``dev_high``, ``test``, ...; None if missing),
         and ``trained``.
         """
-        from pyswarmopt_llm.searching.notebook import rows_of
-
-        return rows_of(self.result)
+        rows = []
+        for name, model in self.result["models"].items():
+            row = {"model": name}
+            for split in SPLITS:
+                scores = model.get(split) or {}
+                low, high = scores.get("interval") or (None, None)
+                row |= {split: scores.get("value"), f"{split}_low": low, f"{split}_high": high}
+            rows.append({**row, "trained": model["trained"]})
+        return rows
 
     def _repr_html_(self) -> str:
         """Verdict, summary line and table for a notebook."""
-        from pyswarmopt_llm.searching.notebook import in_html
+        import pandas as pd
 
-        return in_html(self.table, self.verdict, repr(self))
+        table = pd.DataFrame(self.table).to_html(index=False, na_rep="-", float_format="%.3f")
+        return f"<p>{escape(self.verdict)}</p><p><code>{escape(repr(self))}</code></p>{table}"
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -93,19 +111,34 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
     return complete(job, Run.create(path, about(job)), on_event)
 
 
-def about(job: Job) -> About:
-    """Content of ``run.json`` for a search."""
-    tasks = job.tasks.items()
-    return About(
-        config=job.plan.config,
-        fingerprints=cast(Fingerprints, job.fingerprints),
-        base_name=job.pool.base_name,
-        versions=versions(),
-        notes=job.notes,
-        given=job.plan.given,
-        forms={name: form_of(task) for name, task in tasks},
-        left={name: task.left for name, task in tasks if task.left is not None},
-    )
+def resume(
+    run: str | Path,
+    on_event: OnEvent | None = None,
+    allowed: Collection[str] = (),
+) -> SearchResult:
+    """Continue a run, with the same result as without interruption; of a finished run, return its
+    result.
+
+    Args:
+        run: run directory.
+        on_event: called with progress.
+        allowed: parts of its configuration that may run code, as given at the start; see
+            `named_again.require`.
+
+    Raises:
+        UserError: not a run, a run that would execute disallowed code, or base, experts or data
+            have changed.
+    """
+    opened = Run(user_path(run))
+    if (finished := opened.result) is not None:
+        result = finished.to_json()
+        if on_event is not None:
+            on_event(Event("done", {"result": result}))
+        return SearchResult(opened.path, result)
+    require(opened.config, allowed, opened.path)
+    job = reopen(opened.config, opened.about.given)
+    check_unchanged(opened, job)
+    return complete(job, opened, on_event)
 
 
 def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResult:
@@ -132,9 +165,8 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
             training = train_further(job, run, found, tell)
         tell(Event("closing"))
         _check_base(job, run)
-        result = finish(job, run, found, training, start)
+        content = finish(job, run, found, training, start).to_json()
         run.keep_best()
-        content = result.to_json()
         run.finish(content)
     tell(Event("done", {"result": content}))
     return SearchResult(run.path, content)
@@ -144,6 +176,21 @@ def _ignore(event: Event) -> None:
     """Nobody listens."""
 
 
+def about(job: Job) -> About:
+    """Content of ``run.json`` for a search."""
+    tasks = job.tasks.items()
+    return About(
+        config=job.plan.config,
+        fingerprints=job.fingerprints,
+        base_name=job.pool.base_name,
+        versions=versions(),
+        notes=job.notes,
+        given=job.plan.given,
+        forms={name: form_of(task) for name, task in tasks},
+        left={name: task.left for name, task in tasks if task.left is not None},
+    )
+
+
 def _check_base(job: Job, run: Run) -> None:
     """Refuse a base whose files changed during the search: on a CPU its weights are read from them
     repeatedly.
@@ -151,11 +198,47 @@ def _check_base(job: Job, run: Run) -> None:
     Raises:
         UserError: the base has changed.
     """
-    config = job.plan.config
-    if config.base and not job.plan.kind.several_models:
-        now = resolve_base(config.base).fingerprint
-        if now != job.fingerprints["base"]:
+    base = job.plan.config.base
+    several = job.plan.kind.several_models
+    if base and not several and resolve_base(base).fingerprint != job.fingerprints["base"]:
+        raise UserError(
+            f"{run.path}: the files of {base} changed while the search ran, and its scores may be "
+            "of both; start a new run"
+        )
+
+
+def check_unchanged(run: Run, job: Job) -> None:
+    """Refuse to continue a run whose base, experts, data or scores have changed.
+
+    A changed score function, say because the old one raised on a rare reply, is accepted if it
+    gives an already scored expert the same values, or if nothing is scored yet.
+
+    Raises:
+        UserError: names what changed.
+    """
+    now: dict[str, Any] = dict(job.fingerprints)
+    before = run.about.fingerprints.get("scores", {})
+    after = now.pop("scores", {})
+    check_fingerprints(run, now)
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            _check_values(run, job, name)
+
+
+def _check_values(run: Run, job: Job, name: str) -> None:
+    """Score the first expert on a task again, if the store has its values."""
+    vertex = job.pool.space.vertices()[0]
+    row = run.store.find_row("search", position_key(vertex), job.objectives.names)
+    if row is None:
+        return
+    scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
+    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
+    job.engine.load(job.pool.space.realise(vertex))
+    now = evaluator.utilities[name](job.engine).per_item
+    for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
+        if old != new:
             raise UserError(
-                f"{run.path}: the files of {config.base} changed while the search ran, and its "
-                "scores may be of both; start a new run"
+                f"{run.path}: the score of {name} changed since the run began: it gives prompt "
+                f"{item.id} {new:g} in place of {old:g} (expert {job.pool.space.expert_names[0]}); put "
+                "it back, or start a new run"
             )

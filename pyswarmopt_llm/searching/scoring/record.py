@@ -237,6 +237,9 @@ class Store:
         self.known = {(row["what"], row["who"]): row for row in rows}
         self.earlier = frozenset(self.known)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.known
+
     def get(
         self,
         what: str,

@@ -26,8 +26,7 @@ from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.mix.delta import DeltaSpace
-from pyswarmopt_llm.searching.resuming import resume
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.searching.search import resume, search
 
 PROMPTS = [f"Say {'very ' * k}well:" for k in range(7)]
 SIZES = [2048, 1024, 512, 256, 128, 64, 32, 16, 8]

@@ -14,9 +14,8 @@ import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.finish import front_of
-from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.searching.search import resume, search
 
 FLAKY = """
 calls = 0

@@ -20,8 +20,7 @@ from pyswarmopt_llm.scores.metrics.by_name import find_metric, up_to
 from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.resuming import resume
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.searching.search import resume, search
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.evaluate import evaluate
 from pyswarmopt_llm.searching.use.from_run import with_run

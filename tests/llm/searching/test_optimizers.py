@@ -12,8 +12,7 @@ from search_helpers import MakeSearch, history
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.optimizers import make_optimizer, released
 from pyswarmopt_llm.common.other_optimizers import optimizer_names
-from pyswarmopt_llm.searching.resuming import resume
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.searching.search import resume, search
 
 NAMES = [
     *optimizer_names(),

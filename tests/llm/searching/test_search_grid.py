@@ -16,8 +16,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.searching.grid import make_grid, read_grid
-from pyswarmopt_llm.searching.resuming import resume
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.searching.search import resume, search
 
 SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0")
 OWN_GRID: dict[str, Any] = {"settings": SETTINGS, "start": "segments", **DEFAULT, "space": "factor"}

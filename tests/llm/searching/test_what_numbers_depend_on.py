@@ -15,9 +15,8 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.engine.chat import DAY
 from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.resuming import resume
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.searching.search import resume, search
 from pyswarmopt_llm.searching.use.config import Machine
 from pyswarmopt_llm.searching.use.opening import model_of, open_model
 

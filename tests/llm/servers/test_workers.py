@@ -14,8 +14,7 @@ from workers_helpers import plan, same_end
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.decide import make_plan, threads_of
-from pyswarmopt_llm.searching.resuming import resume
-from pyswarmopt_llm.searching.search import search
+from pyswarmopt_llm.searching.search import resume, search
 
 
 @pytest.fixture
