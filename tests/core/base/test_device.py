@@ -7,7 +7,6 @@ from __future__ import annotations
 import pytest
 import torch
 from swarm_runs import bowls, drive
-from torch.overrides import TorchFunctionMode
 
 import pyswarmopt as pso
 
@@ -91,24 +90,3 @@ def test_numbers_of_another_device_are_asked_of_their_copy_here():
     swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="covariant", population=6, seed=0)
     swarm.tell(swarm.ask(), elsewhere(torch.arange(6.0)))
     assert swarm.best.value == 0.0
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_numbers_that_a_device_may_not_have_are_loaded_to_the_cpu(tmp_path, dtype):
-    """Of a swarm in float32, which MPS has, no float64 goes to the device."""
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="covariant", seed=0, dtype=dtype)
-    drive(swarm, bowls, 5).save(tmp_path / "s")
-    moved = []
-
-    class Watched(TorchFunctionMode):
-        def __torch_function__(self, function, types, args=(), kwargs=None):
-            if function == torch.Tensor.is_cpu.__get__:
-                return False  # as on a device: nothing is taken as it is
-            if function is torch.Tensor.to:
-                moved.append(args[0].dtype)
-            return function(*args, **(kwargs or {}))
-
-    with Watched():
-        again = pso.Swarm.load(tmp_path / "s", device="cpu")
-    assert set(moved) == {dtype}
-    assert torch.equal(drive(again, bowls, 3).positions, drive(swarm, bowls, 3).positions)

@@ -108,29 +108,6 @@ def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == [*sorted(kept), "swarm.npz"]
 
 
-def test_a_search_spends_a_tenth_of_its_time_on_its_checkpoint(tmp_path):
-    """By a clock of its own, on which a write takes a second."""
-    now, seen = 0.0, set()
-
-    def clock():
-        if (tmp_path / "c").exists():
-            seen.add(checkpoint.read(tmp_path / "c")["n"])
-        return now + len(seen)
-
-    writer, written = checkpoint.Writer(tmp_path / "c", clock=clock), []
-    for n in range(40):
-        writer.keep({"n": n})
-        written.append(checkpoint.read(tmp_path / "c")["n"])
-        now += 0.5
-    # a write at 0 s, then whenever nine seconds have gone by since the end of the last one
-    assert written == [0] * 18 + [18] * 18 + [36] * 4
-    writer.flush()
-    assert checkpoint.read(tmp_path / "c") == {"n": 39}
-    checkpoint.write(tmp_path / "c", {"n": -1})
-    writer.flush()  # nothing waits
-    assert checkpoint.read(tmp_path / "c") == {"n": -1}
-
-
 def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
     recipe = pso.compose(terms=(pso.inertia(0.7), pso.social(1.5)), name="mine")
     swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 2, recipe=recipe, seed=0), ripples, 5)
@@ -145,14 +122,3 @@ def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):
     other = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="constriction")
     with pytest.raises(ValueError, match="mine"):
         other.load_state_dict(swarm.state_dict())
-
-
-def test_arrays_are_loaded_as_tensors_where_a_device_is_given(tmp_path):
-    swarm = drive(pso.Swarm(bounds=[(-5, 5)] * 2, recipe="clpso", seed=1), ripples, 3)
-    swarm.save(tmp_path / "s")
-    there = pso.Swarm.load(tmp_path / "s", device="cpu")
-    x = there.ask()
-    assert isinstance(x, torch.Tensor) and np.array_equal(x, swarm.ask())
-    other = pso.Swarm(bounds=[(-5, 5)] * 2, recipe="clpso", seed=9)
-    other.load_state_dict(there.state_dict())
-    assert isinstance(other.ask(), np.ndarray) and np.array_equal(x, other.ask())

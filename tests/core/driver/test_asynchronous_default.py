@@ -75,12 +75,3 @@ def test_others_have_something_to_do_while_a_round_is_waited_for(dim):
         search.tell(ticket, valley(ticket.x))
     assert len(np.unique(points, axis=0)) == len(points)
     assert search.best.value < valley(points[0]) and len(search.tickets()) == 9
-
-
-def test_tickets_are_told_once():
-    search = pso.MemeticSwarm(BOX, positions=[[0.0, 0.0, 0.0]], seed=0)
-    ticket = search.ask_one()
-    assert np.array_equal(ticket.x, np.zeros(3)) and search.ask_one() is None
-    search.tell(ticket, 1.0)
-    with pytest.raises(ValueError, match=r"told already"):
-        search.tell(ticket, 1.0)

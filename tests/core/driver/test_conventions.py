@@ -8,12 +8,11 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from concurrent.futures import Executor, Future
 
 import numpy as np
 import pytest
 from executors import Bare, Client, Jobs
-from swarm_runs import bowl, steps_of
+from swarm_runs import bowl
 
 import pyswarmopt as pso
 
@@ -92,28 +91,6 @@ def test_progress_shows_the_share_and_the_time_left(monkeypatch, capsys, termina
 # ---- workers ----
 
 
-def test_calls_that_wait_are_taken_back_when_one_raises():
-    futures = []
-
-    class Queue(Executor):
-        def submit(self, function, item):
-            future = Future()
-            if not futures:
-                future.set_exception(RuntimeError("no licence"))
-            futures.append(future)
-            return future
-
-    with pytest.raises(RuntimeError, match="no licence"):
-        pso.minimize(bowl, BOX, "fips", max_evals=80, seed=0, workers=Queue())
-    assert len(futures) > 1 and all(future.cancelled() for future in futures[1:])
-
-    def fails(x):
-        raise RuntimeError("mine")
-
-    with pytest.raises(RuntimeError, match="mine"):  # its jobs cannot be cancelled
-        pso.minimize(fails, BOX, "fips", max_evals=80, seed=0, workers=Jobs())
-
-
 def test_asynchronous_searches_take_any_future():
     def search(workers):
         return pso.minimize(
@@ -173,58 +150,6 @@ def test_a_generator_is_a_seed(recipe, tmp_path):
     assert search(np.random.default_rng(1), 24, checkpoint=path).nfev == 24
     with pytest.raises(ValueError, match="seed="):
         search(np.random.default_rng(2), 24, checkpoint=path)
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_no_failed_call_is_made_again_after_the_timeout(monkeypatch, asynchronous):
-    """What is cut off counts as the worst, as where the number of calls is."""
-    clock, begun, good = Clock(monkeypatch), [], 20
-
-    def fails_late(x):
-        begun.append(clock.now)
-        value = clock(x)
-        if clock.now > good:
-            raise OSError("try again")
-        return value
-
-    options = {"population": 4, "seed": 0, "timeout": 25, "asynchronous": asynchronous}
-    r = pso.minimize(fails_late, BOX, "constriction", on_error=("retry", 100), **options)
-    assert begun == list(range(25)) and r.nfev == 25 and list(r.stop) == ["timeout"]
-    assert r.success and r.fun == bowl(r.x)
-    clock.now, good = 0.0, 4
-    with pytest.raises(OSError, match="try again"):  # all its tries are made
-        pso.minimize(fails_late, BOX, "constriction", on_error=("retry", 3), **options)
-
-
-def steps(**options):
-    """Calls and returns of functions in a search of 30 calls."""
-    count, r = steps_of(lambda: pso.minimize(bowl, BOX, max_evals=30, seed=0, **options))
-    assert r.nfev == 30
-    return count
-
-
-def test_many_values_of_a_constraint_cost_no_more_steps_than_few():
-    """They grew with their number: 1,000 took over 20 s."""
-
-    def same(count):
-        return lambda x: np.full(count, x[0] - 1)
-
-    steps(constraints=same(2))
-    assert steps(constraints=same(1000)) < 2 * steps(constraints=same(50))
-
-
-@pytest.mark.parametrize(
-    "values",
-    [["1.0", "2.0"], [b"1", b"2"], [None, 2.0], np.array(["2020-01-01"] * 2, "datetime64[D]")],
-    ids=["text", "bytes", "None", "dates"],
-)
-def test_many_values_are_numbers_as_single_ones_are(values):
-    def fun(x):
-        return np.resize(np.asarray(values), len(x))
-
-    for search in (pso.minimize, pso.maximize):
-        with pytest.raises(ValueError, match=r"fun returned .*number"):
-            search(fun, BOX, "constriction", vectorized=True, max_evals=60, seed=0)
 
 
 def test_vectorized_is_told_and_not_guessed():

@@ -89,25 +89,6 @@ def test_a_search_keeps_what_it_promises(problem):
 # --- what this found, one by one ---
 
 
-def test_mean_and_spread_of_values_whose_sum_overflows_are_numbers():
-    history = pso.minimize(
-        lambda x: math.copysign(1.7e308, x[0]), [(-5, 5)], recipe="constriction", seed=0
-    ).history
-    assert all(abs(record.mean) <= 1.7e308 and 0 <= record.spread <= 1.7e308 for record in history)
-
-
-@pytest.mark.parametrize("population", [1, 2])
-@pytest.mark.parametrize("recipe", [None, "constriction", "covariant"])
-def test_a_swarm_has_a_particle_for_each_starting_point(population, recipe):
-    asked = []
-    starts = [[0.0, 1.0], [1.0, 2.0], [2.0, 2.0]]
-    pso.minimize(
-        lambda x: asked.append(x.tolist()) or float(x @ x), [(-5, 5)] * 2, recipe=recipe,
-        population=population, x0=starts, max_evals=20, seed=0,
-    )  # fmt: skip
-    assert asked[:3] == starts
-
-
 @pytest.mark.parametrize("path", ["\0", "c" * 300, "c" * 250, "no such folder/c.npz"])
 @pytest.mark.parametrize("multi", [False, True])
 def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_call(

@@ -67,32 +67,8 @@ def test_no_call_follows_an_exception_or_a_forgotten_return(how, error):
     assert len(calls) == caught.value.result.nfev == 39
 
 
-def test_a_function_that_fails_at_once_is_called_once():
-    calls = []
-
-    def fails(x):
-        calls.append(x)
-        raise ConnectionError
-
-    with pytest.raises(ConnectionError):
-        pso.minimize(fails, BOX, max_evals=5)
-    assert len(calls) == 1
-
-
 def no(x):
     raise ValueError("not with me")
-
-
-@pytest.mark.parametrize("how", [{}, {"recipe": "constriction"}, {"asynchronous": True}])
-@pytest.mark.parametrize(
-    ("fun", "constraints"), [(no, None), (lambda x: "no", None), (bowl, no), (bowl, str)]
-)
-def test_an_exception_at_the_first_call_has_a_result_without_a_value(fun, constraints, how):
-    with pytest.raises(ValueError, match=r"not with me|return") as caught:
-        pso.minimize(fun, BOX, constraints=constraints, max_evals=10, seed=0, **how)
-    r = caught.value.result
-    assert (r.fun, r.success, r.status, r.nit) == (np.inf, False, "exception", 0)
-    assert not hasattr(caught.value, "__notes__")  # nothing to point at
 
 
 def test_what_is_wrong_before_the_search_has_no_result():

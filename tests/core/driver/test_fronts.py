@@ -92,23 +92,6 @@ def test_under_noise_the_front_has_means_of_fresh_draws():
     assert (lucky.fun_stderr == 0).all()
 
 
-def test_a_grid_that_is_known_ends_the_search():
-    r = pso.minimize_multi(
-        lambda a, b: [a + b, a - b],
-        space={"a": [1, 2, 3], "b": pso.integer(0, 3)},
-        max_evals=900,
-        seed=0,
-    )
-    assert (r.status, r.nfev) == ("exhausted", 12)
-    assert {params["a"] for params in r.params} == {1}
-
-
-def test_a_front_names_its_algorithm_seed_and_version():
-    r = pso.minimize_multi(both, BOX, max_evals=20, seed=7)
-    assert (r.algorithm, r.seed, r.version) == ("sms-ego, smpso", 7, pso.__version__)
-    assert "smpso" in repr(r)
-
-
 def test_a_front_is_a_table(tmp_path):
     """With a column for each parameter, empty where it is inactive, and for each objective."""
     space = {"kind": ["a", "b"], "size": pso.when("kind", "b", (0.0, 1.0))}
@@ -140,18 +123,6 @@ def test_no_value_of_a_noisy_front_is_one_that_the_search_chose(max_evals):
         misses.extend((front.fun - true).ravel())
         assert front.nfev <= max_evals
     assert abs(np.mean(misses)) < 0.5
-
-
-def test_a_failed_draw_costs_a_noisy_front_no_point():
-    rng = np.random.default_rng(0)
-
-    def noisy(x):
-        value = np.array([x[0] ** 2, (x[0] - 2) ** 2]) + 0.01 * rng.normal(size=2)
-        return value if rng.random() > 0.3 else value * math.nan
-
-    front = pso.minimize_multi(noisy, [(-3, 5)], max_evals=400, seed=1, noisy=True)
-    assert len(front.x) > 3
-    assert np.isfinite(front.fun).all()
 
 
 @pytest.mark.parametrize("how", [{}, {"noisy": True}])

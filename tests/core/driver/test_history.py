@@ -77,15 +77,3 @@ def test_history_stays_within_its_limit_and_evenly_spaced(rounds):
     kept = [record.iteration for record in history]
     assert kept[0] == 0 and len({b - a for a, b in pairwise(kept)}) <= 1
     assert rounds - kept[-1] <= max(1, 2 * rounds // 5 + 1)
-
-
-@given(particles=st.integers(1, 50), dim=st.integers(1, 900), rounds=st.integers(1, 60))
-def test_particles_are_thinned_by_whole_iterations(particles, dim, rounds):
-    x = np.zeros(dim)
-    with mock.patch("pyswarmopt.driver.history.LIMIT", 4):
-        history = pso.History("particles")
-        for t in range(rounds):
-            points = [pso.ParticleRecord(t, i, 0.0, x) for i in range(particles)]
-            history.add(t, t, 0.0, points)
-            assert len(history) * dim <= max(256 * 4, 2 * particles * dim)
-    assert len(history) % particles == 0 and history[0].iteration == 0

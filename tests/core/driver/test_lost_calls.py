@@ -13,7 +13,6 @@ import pytest
 from executors import Bare
 
 import pyswarmopt as pso
-from pyswarmopt.driver.evaluation import Evaluator
 from pyswarmopt.driver.workers import Workers
 
 BOX = [(-2.0, 2.0)] * 2
@@ -99,17 +98,3 @@ def test_values_at_the_end_of_float64_do_no_harm(options, seed, recwarn):
     r = pso.minimize(fun, BOX, max_evals=60, seed=seed, **options)
     assert r.success and r.fun == fun(r.x) and r.x[0] <= 0
     assert not [w for w in recwarn if "overflow" in str(w.message)]
-
-
-@pytest.mark.parametrize("failures", [0, 1, 2])
-def test_a_point_is_called_again_until_a_call_succeeds(failures):
-    calls = []
-
-    def fun(x):
-        calls.append(x)
-        if len(calls) <= failures:
-            raise ValueError("not yet")
-        return float(len(calls))
-
-    evaluator = Evaluator(fun, on_error=("retry", 2))
-    assert evaluator.recheck(np.zeros(2)) == len(calls) == failures + 1

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 import pytest
-from swarm_runs import bowl, steps_of
+from swarm_runs import bowl
 
 import pyswarmopt as pso
-from pyswarmopt.driver.memory import Memory
 
 BOX = [(-5.0, 5.0)] * 2
 GRID = {"a": [3, 1, 2], "b": pso.integer(-2, 2), "c": ["x", "y"]}
@@ -44,47 +42,6 @@ def test_no_point_of_a_grid_is_called_twice_and_the_search_ends_when_all_are_kno
     assert (r.fun, r.status) == (0, "exhausted")
 
 
-@pytest.mark.parametrize("several", [False, True])  # as a search for a front keeps them
-def test_saving_what_is_known_takes_no_step_of_python_for_each_point(several):
-    """Else a checkpoint costs more than the iteration that it keeps."""
-
-    def steps(count):
-        memory = Memory()
-        points = np.arange(2.0 * count).reshape(count, 2)
-        values = points + 1 if several else points[:, :1]
-        for x, value in zip(points, values, strict=True):
-            memory.keep(memory.key(x), value if several else float(value[0]))
-        taken, saved = steps_of(memory.state_dict)
-        assert saved["memory.values"].tolist() == values.tolist()
-        return taken
-
-    assert steps(500) == steps(5)
-
-
-def test_parameters_that_look_alike_are_one_point():
-    """A momentum that is not there, and logarithms of one whole number."""
-
-    def fun(layers, kind, momentum=0.0):
-        return layers + momentum
-
-    called = Called(fun)
-    space = {
-        "layers": pso.integer(1, 3, log=True),
-        "kind": ["sgd", "adam"],
-        "momentum": pso.when("kind", "sgd", [0.0, 0.5]),
-    }
-    r = pso.minimize(called, space=space, max_evals=200, seed=0)
-    assert len(called.points) - 1 <= 3 * 3
-    assert r.status == "exhausted"
-
-
-def test_with_noise_points_are_called_again():
-    rng = np.random.default_rng(0)
-    fun = Called(lambda a, b, c: on_grid(a, b, c) + rng.normal())
-    r = pso.minimize(fun, space=GRID, max_evals=120, seed=0, noisy=True)
-    assert r.nfev == len(fun.points) == 120 > len(set(fun.points))
-
-
 def test_a_search_with_memory_is_resumed_bit_for_bit(tmp_path):
     fun = Called(on_grid)
     options = {"space": GRID, "max_evals": 60, "seed": 0}
@@ -113,16 +70,6 @@ def test_known_points_cost_no_call_and_the_search_begins_from_them(recipe):
     assert r.fun <= bowl(known[1])
 
 
-def test_known_runs_of_named_parameters_leave_the_rest_to_be_found():
-    params = [{"a": a, "b": b, "c": "x"} for a in (1, 2, 3) for b in range(-2, 3)]
-    fun = Called(on_grid)
-    r = pso.minimize(
-        fun, space=GRID, max_evals=500, seed=0, known=(params, [on_grid(**p) for p in params])
-    )
-    assert {c for _, _, c in fun.points[:-1]} == {"y"}
-    assert r.params == {"a": 2, "b": 1, "c": "y"}
-
-
 @pytest.mark.parametrize(
     ("known", "says"),
     [
@@ -148,13 +95,6 @@ def test_known_points_may_be_a_data_frame():
     corner = pd.DataFrame([[0.01, 0.0]])
     r = pso.minimize(bowl, BOX, max_evals=5, seed=0, known=(corner, [bowl(np.array([0.01, 0.0]))]))
     assert r.fun <= bowl(np.array([0.01, 0.0]))
-
-
-def test_a_result_that_kept_no_positions_is_known_by_its_best_point():
-    before = pso.minimize(bowl, BOX, max_evals=40, seed=0)
-    fun = Called(bowl)
-    assert pso.minimize(fun, BOX, max_evals=9, seed=1, known=before).fun <= before.fun
-    assert tuple(before.x.tolist()) not in fun.points[:-1]
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -191,16 +131,6 @@ def test_constraints_that_fun_returns(form, options):
     assert (np.array(sums(r.x)[1]) <= 0).all()
 
 
-def test_constraints_that_are_returned_search_as_those_that_are_functions():
-    rules = [lambda x: 1 - x.sum(), lambda x: x[0] - 0.2]
-    apart = pso.minimize(bowl, BOX, constraints=rules, max_evals=60, seed=3)
-    together = pso.minimize(
-        lambda x: (bowl(x), [rule(x) for rule in rules]), BOX, constraints="returned",
-        max_evals=60, seed=3,
-    )  # fmt: skip
-    assert (together.fun, together.x.tolist()) == (apart.fun, apart.x.tolist())
-
-
 def test_a_call_that_fails_has_no_constraints():
     def fun(x):
         if x[0] < -1:
@@ -213,21 +143,6 @@ def test_a_call_that_fails_has_no_constraints():
     assert (dead.status, dead.failures) == ("failed", {"ZeroDivisionError: division by zero": 9})
 
 
-@pytest.mark.parametrize(
-    ("fun", "options", "says"),
-    [
-        (lambda x: 1.0, {}, r"must return \(value, constraints\)"),
-        (lambda x: (1.0, ["a"]), {}, r"must return \(value, constraints\)"),
-        (lambda x: (1.0, [1.0, 2.0]), {"constraints": None}, "constraints='returned'"),
-        (sums, {"vectorized": True}, "one point"),
-        (sums, {"noisy": True}, "noisy"),
-    ],
-)
-def test_what_is_not_returned_is_refused(fun, options, says):
-    with pytest.raises(ValueError, match=says):
-        pso.minimize(fun, BOX, **{"constraints": "returned", "max_evals": 9, **options})
-
-
 # ---- an early end ----
 
 
@@ -236,18 +151,3 @@ def test_patience_ends_a_search_that_gains_nothing_any_more():
     assert r.fun < 1e-9
     assert (r.status, r.nfev < 300) == ("converged", True)
     assert pso.minimize(bowl, BOX, max_evals=300, seed=0).status == "budget"
-
-
-def test_patience_waits_while_a_constraint_is_broken_less_and_less():
-    seen = []
-    pso.minimize(
-        lambda x: float(x.sum()), BOX, constraints=lambda x: math.hypot(*(x - 4)) - 0.01,
-        max_evals=300, patience=80, seed=0, callback=lambda r: seen.append((r.nfev, r.feasible)),
-    )  # fmt: skip
-    found = next(calls for calls, feasible in seen if feasible)
-    assert seen[-1][0] >= found + 79
-
-
-def test_workers_that_wait_beside_descents_with_constraints_are_warned_of():
-    with pytest.warns(UserWarning, match="asynchronous=True"):
-        pso.minimize(bowl, BOX, constraints=lambda x: 1 - x[0], max_evals=20, workers=3, seed=0)

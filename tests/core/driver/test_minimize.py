@@ -46,18 +46,6 @@ def test_a_callback_that_changes_its_result_changes_no_search(options):
 # --- forms of the objective ---
 
 
-def rows(x):
-    return np.sum((x - 1.0) ** 2, axis=1)
-
-
-def test_fun_of_x_is_the_result_even_if_batches_round_differently():
-    def fun(x):  # another last bit when it is one of many
-        return np.sum(x**2, axis=-1) * (1 + 1e-15 if np.ndim(x) == 2 else 1)
-
-    r = pso.minimize(fun, BOX, max_evals=500, seed=0, vectorized=True)
-    assert r.fun == fun(r.x)
-
-
 # --- failures ---
 
 

@@ -11,14 +11,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from swarm_runs import bowl
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
 from pyswarmopt.teaching.functions.wrappers import rotated, shifted
-
-BOX = [(-5.0, 5.0)] * 3
-
 
 # --- integers and categories ---
 
@@ -84,17 +80,3 @@ def test_a_rotation_keeps_distances_to_the_optimum(seed, dim):
 
 
 # --- hostile arguments ---
-
-
-def test_tensors_of_any_dtype_are_bounds_starts_and_values():
-    box, start = torch.tensor(BOX).bfloat16(), torch.zeros(3).bfloat16()
-    for bounds in (box, tuple(box.T), list(box)):
-        r = pso.minimize(lambda x: torch.tensor(bowl(x)).bfloat16(), bounds, x0=start, max_evals=9)
-        assert (r.nfev, r.history[0].best) == (9, 3.0)
-
-
-def test_seconds_may_be_numbers_of_numpy():
-    r = pso.minimize(
-        bowl, BOX, timeout=np.float32(60), evaluation_timeout=np.int64(60), max_evals=9
-    )
-    assert r.nfev == 9

@@ -51,19 +51,3 @@ def test_a_study_saved_at_each_value_finds_what_minimize_multi_finds(problem, tm
         expected.nfev, expected.message, expected.failures,
     )  # fmt: skip
     assert len(found.x) > 3
-
-
-def test_values_of_another_shape_are_refused_and_cost_nothing():
-    study = pso.Study(BOX, objectives=2, max_evals=30, seed=0)
-    trial = study.ask()
-    for wrong in (1.0, [1.0], ["a", "b"], [1.0, 2.0, 3.0]):
-        with pytest.raises(ValueError, match="2 numbers"):
-            study.tell(trial, wrong)
-    study.tell(trial, both(trial.x))
-    assert study.result().nfev == 1
-
-
-def test_what_belongs_to_one_objective_is_refused():
-    for argument in ({"target": 1.0}, {"patience": 3}, {"maximize": True}, {"recipe": "fips"}):
-        with pytest.raises(ValueError, match=next(iter(argument))):
-            pso.Study(BOX, objectives=2, **argument)

@@ -38,20 +38,6 @@ def test_status_is_a_word(status, options):
     assert status in repr(r)
 
 
-def test_a_search_that_goes_on_or_was_ended_says_so():
-    seen = []
-    pso.minimize(bowl, BOX, max_evals=40, seed=0, callback=lambda r: seen.append(r.status))
-    assert seen[0] == "running"
-
-    def end(x):
-        raise KeyboardInterrupt
-
-    assert pso.minimize(end, BOX, seed=0).status == "interrupted"
-    with pytest.raises(RuntimeError) as caught:
-        pso.minimize(fragile, BOX, max_evals=90, seed=0)
-    assert caught.value.result.status == "exception"
-
-
 def test_failed_calls_are_counted_and_named():
     raised = 0
 
@@ -107,20 +93,6 @@ def test_a_search_aims_well_inside_the_tolerance_of_equalities():
     assert r.success
 
 
-def test_the_tolerance_of_equalities_is_an_argument():
-    apart = {"type": "eq", "fun": lambda x: 0.01 + x[0] ** 2}
-    found = {
-        tolerance: pso.minimize(
-            bowl, BOX, constraints=apart, max_evals=60, seed=0, equality_tolerance=tolerance
-        )
-        for tolerance in (0.005, 0.02)
-    }
-    assert [r.status for r in found.values()] == ["infeasible", "budget"]
-    assert "more than 0.005" in found[0.005].message
-    with pytest.raises(ValueError, match="equality_tolerance=-1"):
-        pso.minimize(bowl, BOX, equality_tolerance=-1)
-
-
 @pytest.mark.parametrize("max_evals", [1, 2, 3, 60])
 @pytest.mark.parametrize("recipe", [None, "constriction"])
 def test_every_call_of_a_function_of_many_points_counts(max_evals, recipe):
@@ -132,18 +104,3 @@ def test_every_call_of_a_function_of_many_points_counts(max_evals, recipe):
 
     r = pso.minimize(many, BOX, recipe, max_evals=max_evals, seed=1, vectorized=True)
     assert r.nfev == sum(points) <= max_evals
-
-
-@pytest.mark.parametrize("on_error", ["worst", ("retry", 2)], ids=str)
-def test_every_call_of_a_function_that_fails_at_first_counts(on_error):
-    calls = []
-
-    def flaky(x):
-        calls.append(x.shape)
-        if len(calls) < 3:
-            raise RuntimeError("not yet")
-        return bowl(x)
-
-    result = pso.minimize(flaky, [(-5, 5)] * 3, max_evals=60, seed=1, on_error=on_error)
-    rows = sum(shape[0] if len(shape) == 2 else 1 for shape in calls)
-    assert result.nfev == rows <= 60

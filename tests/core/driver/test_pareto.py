@@ -5,7 +5,6 @@ known ones.
 from __future__ import annotations
 
 import math
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -209,15 +208,3 @@ def test_infinities_count_and_points_with_nan_do_not(values):
         for x in values
     ]
     assert non_dominated(values).tolist() == expected
-
-
-@pytest.mark.parametrize("objectives", [2, 3])
-def test_a_front_of_many_points_needs_no_memory_for_all_pairs(objectives):
-    """On a plane none dominates another; all pairs of 3,000 are 9 MB of truth values."""
-    values = np.random.default_rng(0).random((3000, objectives))
-    values[:, -1] = 1 - values[:, :-1].sum(axis=1)
-    tracemalloc.start()
-    kept = non_dominated(np.concatenate([values, values + 0.5]))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert kept.tolist() == [True] * 3000 + [False] * 3000 and peak < 3e6

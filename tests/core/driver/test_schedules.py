@@ -138,13 +138,6 @@ def test_a_search_is_that_of_one_process(simulated, faults):
         assert (r.nfev > alone.nfev) == bool({"lost", "hangs"} & {*executor.happened})
 
 
-def test_an_answer_that_is_lost_is_said(simulated):
-    for seed in SCHEDULES[:50]:
-        executor = simulated(Executor(seed, ("lost",)))
-        with pytest.raises(ConnectionError, match=r"^lost"):
-            search(workers=executor, max_evals=60)
-
-
 @pytest.mark.parametrize("faults", [(), ("twice",), ("lost", "twice"), ("hangs", "lost", "twice")])
 def test_an_asynchronous_search_counts_each_answer_once(simulated, faults):
     for seed in SCHEDULES[:40]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import types
 
 import numpy as np
 import pandas
@@ -54,39 +53,6 @@ def test_the_objective_gets_plain_values_by_name_that_the_space_allows():
         assert ("momentum" in p) == (p["opt"] == "sgd")
     assert r.params == min(seen, key=lambda p: loss(**p)) and r.fun == loss(**r.params)
     assert json.loads(json.dumps(r.params)) == r.params
-
-
-def _plus(x):
-    return x
-
-
-def _minus(x):
-    return -x
-
-
-def test_a_checkpoint_knows_a_space_by_what_it_is_and_not_by_how_it_is_printed(tmp_path):
-    """NumPy's numbers are Python's, a long array is more than its ends, and a function has another
-    address in the next process.
-    """
-    data = np.zeros(2000)
-
-    def run(name, low, tools, data):
-        space = {"x": (low, 1.0), "tool": tools, "data": pso.fixed(data)}
-        search = {"space": space, "max_evals": 20, "seed": 0, "checkpoint": tmp_path / name}
-        return pso.minimize(lambda x, tool, data: tool(x) + data.sum(), **search).fun
-
-    found = run("a", 0.1, [_plus, _minus], data)
-    changed = data.copy()
-    changed[1000] = 5.0
-    again = types.FunctionType(_minus.__code__, {}, "_minus")  # as in the next process
-    again.__qualname__ = "_minus"
-    assert run("a", np.float64(0.1), [_plus, again], data) == found
-    with pytest.raises(ValueError, match="space"):
-        run("a", 0.1, [_plus, _minus], changed)
-    with np.printoptions(precision=2, threshold=5):
-        assert run("a", 0.1, [_plus, _minus], data) == found
-        with pytest.raises(ValueError, match="space"):
-            run("a", 0.1001, [_plus, _minus], data)
 
 
 def test_x0_may_be_parameters_and_the_first_call_is_there():
@@ -172,15 +138,6 @@ def test_importance_is_the_variance_of_the_main_effects():
         variances.append(np.var([each.sum() / (len(each) + 1) for each in own]))
     shares = main_effects(grid, values, np.zeros(4), levels - 1.0, np.ones(4, dtype=bool))
     np.testing.assert_allclose(shares, np.array(variances) / sum(variances), atol=1e-12)
-
-
-def test_importance_is_not_taken_in_by_a_search_that_has_converged():
-    """Where a search goes all parameters come together; only one of these matters."""
-    r = pso.minimize(lambda a, b, c: (a - 1) ** 2 + 1e-3 * b**2 + 0 * c, recipe="constriction",
-                     space={"a": (-5, 5), "b": (-5, 5), "c": (-5, 5)}, max_evals=600,
-                     seed=0)  # fmt: skip
-    shares = r.importance()
-    assert next(iter(shares)) == "a" and shares["a"] > 0.8 and math.isclose(sum(shares.values()), 1)
 
 
 def test_tables_and_points_have_names_and_units(tmp_path):

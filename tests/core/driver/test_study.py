@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-from swarm_runs import bowl, steps_of
+from swarm_runs import bowl
 
 import pyswarmopt as pso
 
@@ -90,19 +90,6 @@ def test_names_of_other_libraries_are_answered():
     assert not hasattr(study, "anything")
 
 
-def test_a_trial_costs_the_same_however_many_are_pending():
-    """Each looked at all of them, so a thousand at once took a million steps."""
-
-    def steps(pending):
-        study = pso.Study(BOX, recipe="constriction", population=80, seed=0, max_evals=200)
-        trials = [study.ask() for _ in range(pending)]
-        count, _ = steps_of(lambda: study.tell(study.ask(), 1.0))
-        assert len({trial.number for trial in trials}) == pending
-        return count
-
-    assert steps(70) < 1.2 * steps(5)
-
-
 def test_points_that_were_not_asked_for_count():
     study = pso.Study(BOX, seed=0)
     study.tell([4.0, 3.0], 25.0)
@@ -122,13 +109,6 @@ def test_a_point_that_was_told_is_not_asked_for():
         study.tell(trial, float(trial.params["a"]))
     assert sorted(asked) == [1, 3]
     assert study.result().status == "exhausted"
-
-
-def test_no_more_trials_are_pending_than_calls_are_left():
-    study = pso.Study(BOX, seed=0, max_evals=6)
-    study.tell([1.0, 1.0], 3.0)
-    trials = [study.ask() for _ in range(8)]
-    assert sum(trial is not None for trial in trials) == 5
 
 
 def test_a_saved_study_goes_on_as_if_nothing_had_happened(tmp_path):
@@ -223,16 +203,3 @@ def test_a_copied_or_pickled_study_goes_on_as_the_first(options, copied):
         assert (asked is None) == (same is None)
         assert asked is None or (asked.number, *asked.x) == (same.number, *same.x)
     assert study.stop() == other.stop() and "max_evals" in study.stop()
-
-
-def test_a_file_of_another_study_is_refused(tmp_path):
-    pso.Study(BOX, seed=0).save(tmp_path / "study.npz")
-    with pytest.raises(ValueError, match="seed=0"):
-        pso.Study(BOX, seed=1).load(tmp_path / "study.npz")
-    with pytest.raises(TypeError, match=r"n_trials; .* max_evals="):
-        pso.Study(BOX, n_trials=5)
-
-
-def test_a_parameter_may_have_any_name():
-    study = pso.Study(space={"x": (0.0, 1.0), "params": ["a", "b"]}, max_evals=5, seed=0)
-    assert {*study.ask().params} == {"x", "params"}

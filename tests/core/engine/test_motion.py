@@ -17,7 +17,6 @@ from swarm_runs import bowls
 import pyswarmopt as pso
 from pyswarmopt.base.random import generator_of, normal, sixteen_bits
 from pyswarmopt.engine import update
-from pyswarmopt.engine.lending import Lender
 
 KINDS = pytest.mark.parametrize("kind", [np, torch], ids=["arrays", "tensors"])
 
@@ -82,21 +81,6 @@ def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, ki
     copies = run()
     request.getfixturevalue("lends")
     assert np.array_equal(np.stack(run()), np.stack(copies))
-
-
-@KINDS
-def test_in_a_loop_two_arrays_take_turns_and_one_does_when_nothing_is_held(kind, lends):
-    lender, x = Lender(), kind.zeros((2, 3))
-    addresses = set()
-    held = lender.hand_out(x, np.asarray(x))
-    for _ in range(6):
-        x = lender.next_after(x)
-        addresses.add(np.asarray(x).ctypes.data)
-        # as in `x = swarm.ask()`: the former one is let go now
-        held = lender.hand_out(x, np.asarray(x))
-    assert len(addresses) == 2 and np.shares_memory(held, x)
-    del held
-    assert lender.next_after(x) is x
 
 
 @KINDS

@@ -58,15 +58,6 @@ def test_the_table_has_a_row_for_each_recipe(found):
     assert f"{found.median('fips'):.3g}" in rows[2]
 
 
-def test_distances_are_to_the_optimum_where_it_is_known():
-    found = pso.compare(
-        lambda x: float((x**2).sum()) + 3.0, BOX, {"a": None, "b": "fips"}, 2, 3.0, max_evals=40
-    )
-    assert found.finals("a")[0] == found.results["a"][0].fun - 3.0
-    assert found.results["a"][0].algorithm == "default"
-    assert "range" in str(found) and "95%" not in str(found)  # of two seeds
-
-
 @pytest.mark.parametrize(
     ("recipes", "reason"),
     [([], "at least one"), (["fips", "fips"], "two recipes"), (["fip"], "did you mean fips")],
@@ -74,22 +65,3 @@ def test_distances_are_to_the_optimum_where_it_is_known():
 def test_bad_recipes_are_told_in_a_line(recipes, reason):
     with pytest.raises(ValueError, match=reason):
         pso.compare(pso.functions.sphere, BOX, recipes, seeds=1, max_evals=20)
-
-
-def test_curves_are_drawn_with_bands(found):
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("agg")
-    ax = found.convergence()
-    assert [line.get_label() for line in ax.lines] == list(found.results)
-    assert len(ax.collections) == 3
-    matplotlib.pyplot.close(ax.figure)
-
-
-def test_an_optimum_far_away_makes_no_ties():
-    found = pso.compare(
-        pso.functions.sphere, [(-5, 5)] * 2, ["constriction", "fips"], seeds=6, max_evals=60
-    )
-    far = pso.compare(
-        pso.functions.sphere, [(-5, 5)] * 2, ["constriction", "fips"], seeds=6, max_evals=60, optimum=-1e20
-    )  # fmt: skip
-    assert far.paired() == found.paired()

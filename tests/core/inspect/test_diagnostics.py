@@ -82,21 +82,3 @@ def test_what_is_not_a_sum_of_linear_terms_is_not_judged():
     for name in ("spso2011", "bare_bones"):
         assert stability(pso.recipes.get(name)) is None
         assert "not known" in str(pso.diagnose(pso.recipes.get(name)))
-
-
-def test_a_schedule_is_looked_at_at_its_move():
-    recipe = pso.recipes.inertia_weight(horizon=100)
-    assert stability(recipe, 0).order2 > 1 > stability(recipe, 100).order2
-    assert "24(1-w^2)/(7-5w) = 1.824" in str(pso.diagnose(recipe))
-    assert pso.diagnose(recipe, 100).stability == stability(recipe, 100)
-    assert "At move 100 the coefficients are stable" in str(pso.diagnose(recipe, 100))
-    clamped = pso.recipes.inertia_weight(horizon=100, max_velocity=1.0)
-    assert stability(clamped, 0) == stability(recipe, 0)
-
-
-def test_the_words_fit_the_numbers():
-    assert "order 1" in str(pso.diagnose(canonical(1.1, 1.0, 1.0)))
-    assert "order 2" in str(pso.diagnose(canonical(0.9, 2.0, 1.0))) and "24" not in str(
-        pso.diagnose(canonical(0.9, 2.0, 1.0))
-    )
-    assert "are stable" in str(pso.diagnose("constriction"))

@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("matplotlib", reason="plots need matplotlib (extra: toy)")
 
 import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.plot.curves import median_interval
@@ -43,15 +42,6 @@ def test_convergence_draws_the_history() -> None:
     assert line.get_ydata().tolist() == [r.best for r in result.history]
 
 
-def test_convergence_of_many_is_their_median_above_the_optimum() -> None:
-    results = [search(seed=s) for s in range(7)]
-    ax = pso.plot.convergence({"a": results, "b": search(seed=9)}, optimum=-1.0)
-    table = np.array([[r.best + 1 for r in result.history] for result in results])
-    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.median(table, axis=0))
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
-    assert ax.get_yscale() == "log" and len(ax.collections) == 1
-
-
 def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
     recipe = pso.recipes.constriction(population=6)
     steps = pso.record(ackley, recipe, 9, bounds=BOX, seed=3)
@@ -76,44 +66,6 @@ def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
     centre = steps[4].x.mean(axis=0)
     expected = np.mean([math.dist(x, centre) for x in steps[4].x])
     assert pso.plot.diversity(result).lines[0].get_ydata()[4] == pytest.approx(expected)
-
-
-def test_forces_lead_from_where_a_particle_was_to_where_it_went() -> None:
-    free = pso.compose(
-        [pso.inertia(0.7), pso.cognitive(1.5), pso.social(1.5)], boundary=pso.boundary.none
-    )
-    step = pso.record(pso.functions.sphere, free, 3, bounds=BOX, population=4, seed=1)[-1]
-    ax = pso.plot.forces(step, particles=[2])
-    tail = step.origin[2]
-    for arrow, force in zip(ax.collections, step.forces.values(), strict=True):
-        np.testing.assert_allclose(arrow.get_offsets(), [tail])
-        tail = tail + force[2]
-        np.testing.assert_allclose([arrow.U[0], arrow.V[0]], force[2])
-    np.testing.assert_allclose(tail, step.x[2])
-    np.testing.assert_allclose(ax.lines[1].get_xydata(), [step.origin[2], step.x[2]])
-
-
-def test_trajectories_of_many_dimensions_are_drawn_in_a_plane() -> None:
-    result = search("particles", dim=5)
-    ax = pso.plot.trajectory(result, particles=2)
-    assert "principal component 1" in ax.get_xlabel()
-    x = pso.plot.trace(result).positions()
-    ways = [trail for trail in ax.collections if len(trail.get_segments()) == 9]
-    for trail in ways:
-        shades = trail.get_colors()[:, 3]
-        assert (np.diff(shades) > 0).all() and shades[-1] == 1.0  # the oldest part is the faintest
-    spread = np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2
-    assert f"{spread[0] / spread.sum():.0%}" in ax.get_xlabel() and len(ways) == 2
-
-
-def test_a_trajectory_leads_through_the_positions_of_its_particle() -> None:
-    result = search("particles")
-    ax = pso.plot.trajectory(result, particles=3)
-    trails = [trail for trail in ax.collections if len(trail.get_segments()) > 1]
-    assert len(trails) == 3
-    for i, trail in enumerate(trails):
-        path = np.array([record.x for record in result.history if record.particle == i])
-        np.testing.assert_array_equal(trail.get_segments(), np.stack([path[:-1], path[1:]], axis=1))
 
 
 def run_of(folder: Path, names: list[str]) -> Path:
@@ -179,52 +131,6 @@ def test_landscape_marks_the_optimum_and_takes_any_function() -> None:
     ax = pso.plot.landscape(pso.functions.beale, points=30)
     assert ax.lines[0].get_xydata().tolist() == [[3.0, 0.5]]
     assert not pso.plot.landscape(lambda x: x.sum(-1), BOX, points=10).lines
-
-
-@pytest.mark.parametrize(
-    ("draw", "reason"),
-    [
-        (lambda: pso.plot.diversity(search()), "history='particles'"),
-        (lambda: pso.plot.convergence(3), "int cannot be plotted"),
-        (lambda: pso.plot.convergence([]), "nothing to plot"),
-        (lambda: pso.plot.convergence("nowhere"), "no history.jsonl"),
-        (lambda: pso.plot.landscape(len), "needs bounds"),
-        (lambda: pso.plot.landscape(len, [(0, 1)] * 3), "have 3"),
-        (lambda: pso.plot.landscape(lambda x: x[0] ** 2, BOX, points=9), r"\(2,\) for .*many at"),
-        (lambda: pso.plot.animate(search("particles", dim=3), "a.gif", ackley), "search has 3"),
-        (
-            lambda: pso.plot.forces(pso.record(ackley, pso.recipes.fips(), 0, bounds=BOX)[0]),
-            "no forces",
-        ),
-        (
-            lambda: pso.plot.forces(pso.record(ackley, pso.recipes.bare_bones(), 1, bounds=BOX)[1]),
-            "no forces",
-        ),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(draw, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        draw()
-    assert not plt.get_fignums()  # no empty picture in a notebook
-
-
-DRAWINGS = {
-    "convergence": lambda ax: pso.plot.convergence(search(), ax),
-    "diversity": lambda ax: pso.plot.diversity(search("particles"), ax),
-    "forces": lambda ax: pso.plot.forces(
-        pso.record(ackley, pso.recipes.constriction(), 1, bounds=BOX, seed=1)[1], ax
-    ),
-    "landscape": lambda ax: pso.plot.landscape(ackley, BOX, ax, points=10),
-    "trajectory": lambda ax: pso.plot.trajectory(search("particles"), ax),
-}
-
-
-@pytest.mark.parametrize("name", DRAWINGS)
-def test_a_plot_makes_a_figure_of_pyplots_or_draws_on_the_axes_it_is_given(name: str) -> None:
-    own = Figure().subplots()
-    assert DRAWINGS[name](own) is own and not plt.get_fignums()
-    ax = DRAWINGS[name](None)
-    assert plt.get_fignums() == [ax.figure.number]  # what plt.show() and notebooks show
 
 
 @pytest.mark.parametrize("n", [6, 9, 15, 30])

@@ -12,7 +12,6 @@ import pytest
 
 import pyswarmopt as pso
 from pyswarmopt.inspect.recorder import record
-from pyswarmopt.parts.restart import RestartSwarm
 
 BOX: dict[str, Any] = {"bounds": [(-5.0, 5.0)] * 3, "population": 7, "seed": 3}
 RECIPES = {
@@ -60,32 +59,3 @@ def test_factors_of_a_normalised_sum_are_shares_in_each_coordinate() -> None:
     for step in record(pso.functions.sphere, mixed, 8, **BOX)[1:]:
         assert step.factors["social"].shape == (7, 3)
         np.testing.assert_allclose(0.5 * step.factors["inertia"] + step.factors["social"], 1.0)
-
-
-def test_rules_that_are_no_sum_have_a_trajectory_but_no_forces() -> None:
-    step = record(pso.functions.sphere, "spso2011", 2, **BOX)[-1]
-    assert step.forces == {} and step.g is not None
-
-
-def test_a_new_population_has_restarted_whole() -> None:
-    restarts = (RestartSwarm(patience=2, growth=2.0),)
-    recipe = replace(pso.recipes.constriction(), restart=restarts, options=None)
-    steps = record(lambda x: np.ones(len(x)), recipe, 4, **BOX)
-    assert [len(step.x) for step in steps] == [7, 7, 7, 14, 14]
-    assert [set(step.restarted.tolist()) for step in steps[:4]] == [
-        {False},
-        {False},
-        {True},
-        {False},
-    ]
-    assert all(
-        step.p.shape == step.x.shape and step.values.tolist() == [1.0] * len(step.x)
-        for step in steps
-    )
-    assert [step.origin is None for step in steps] == [True, False, False, True, False]
-
-
-def test_recordings_of_large_swarms_are_refused() -> None:
-    with pytest.raises(ValueError, match="at most 65,536"):
-        wide = {"bounds": [(-1, 1)] * 40000, "population": 2}
-        record(pso.functions.sphere, pso.recipes.constriction(), 1, **wide)

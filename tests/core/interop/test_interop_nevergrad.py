@@ -142,42 +142,10 @@ def test_numpys_global_generator_stays_and_the_best_improves():
     assert optimizer.best.value < 0.1 * first
 
 
-def test_a_state_of_another_is_refused():
-    first = nevergrad.NevergradOptimizer("DE", [(-2, 3)] * 2, population=5, seed=0)
-    saved = drive(first, rounds=3).state_dict()
-    with pytest.raises(ValueError, match="name"):
-        nevergrad.NevergradOptimizer("CMA", [(-2, 3)] * 2, population=5).load_state_dict(saved)
-    with pytest.raises(ValueError, match="other positions"):
-        nevergrad.NevergradOptimizer("DE", [(-2, 9)] * 2, population=5).load_state_dict(saved)
-
-
 def test_ngopt_and_its_metamodels_work_with_this_numpy_and_can_be_let_go():
     optimizer = drive(nevergrad.NevergradOptimizer("NGOpt", [(-2, 3)] * 3, budget=400, seed=0))
     assert optimizer.stop() == {"max_evals": 400} and optimizer.best.value < 1e-3
     optimizer.close()
-
-
-def test_starting_positions_come_first_and_are_used():
-    start = [[0.7, 0.7], [5.0, 5.0], [4.0, -4.0]]
-    for name in ("CMA", "DE", "OnePlusOne"):
-        options = {"population": 2, "budget": 40, "seed": 0}
-        optimizer = nevergrad.NevergradOptimizer(name, positions=start, **options)
-        first = optimizer.ask()
-        optimizer.tell(first, [0.0, 36.98])
-        second = optimizer.ask()
-        assert first.tolist() == start[:2] and second[0].tolist() == start[2]
-        assert optimizer.best.value == 0.0
-
-
-def test_without_bounds_the_first_step_is_the_spread_of_the_positions():
-    steps, corners = [], np.array([[1.0, 1.0], [-1.0, -1.0]])
-    for scale in (1e-3, 1e3):
-        optimizer = nevergrad.NevergradOptimizer("CMA", positions=scale * corners, seed=0)
-        for _ in range(3):
-            x = optimizer.ask()
-            optimizer.tell(x, np.arange(len(x), dtype=float))
-        steps.append(float(abs(optimizer.ask()).max()))
-    assert steps[0] < 0.05 and steps[1] > 50
 
 
 @pytest.mark.parametrize(

@@ -63,20 +63,6 @@ def test_trials_may_run_side_by_side_and_fail():
     assert study.best_value < 0.01
 
 
-def test_trials_of_several_threads_are_told_once_each():
-    study = run(SwarmSampler(seed=1), lambda t: (t.suggest_float("x", -5, 5) - 1.7) ** 2, n_jobs=4)
-    assert len(study.trials) == 60 and study.best_value < 1e-6
-
-
-def test_parameters_that_only_some_trials_have_are_left_to_chance():
-    def objective(trial):
-        kind = trial.suggest_categorical("kind", ["a", "b"])
-        extra = trial.suggest_float("extra", 0, 1) if kind == "b" else 0.0
-        return trial.suggest_float("x", -5, 5) ** 2 + extra
-
-    assert run(SwarmSampler(seed=0), objective).best_value < 0.05
-
-
 def test_a_study_loaded_again_goes_on_and_another_study_starts_anew():
     sampler = SwarmSampler(seed=0)
     study = run(sampler, n_trials=30)

@@ -57,19 +57,3 @@ def test_a_saved_one_goes_on_to_the_bit():
         PycmaOptimizer(START, budget=9).load_state_dict(half.state_dict())
     with pytest.raises(ValueError, match="other positions"):
         PycmaOptimizer(START + 1).load_state_dict(half.state_dict())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"positions": START[:1]}, "two that differ"),
-        ({"positions": START[[0, 0]]}, "two that differ"),
-        ({"population": 0}, "population=0"),
-        ({"budget": 0}, "budget=0"),
-    ],
-)
-def test_bad_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        PycmaOptimizer(**{"positions": START, **arguments})
-    with pytest.raises(ValueError, match="without ask"):
-        PycmaOptimizer(START).tell(START, [0.0] * 3)

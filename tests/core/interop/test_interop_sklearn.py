@@ -9,11 +9,9 @@ import pytest
 
 pytest.importorskip("sklearn")
 from scipy.stats import loguniform
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
-from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
@@ -94,45 +92,3 @@ def test_a_candidate_whose_fits_all_fail_ends_nothing_unless_all_do():
         SwarmSearchCV(SVC(), {"C": [-1.0, -2.0]}, n_iter=4, cv=2, random_state=0).fit(x, y)
     with pytest.raises(ValueError, match="'C' parameter"):
         SwarmSearchCV(SVC(), space, n_iter=8, cv=2, random_state=0, error_score="raise").fit(x, y)
-
-
-def test_fewer_than_two_candidates_are_refused():
-    with pytest.raises(ValueError, match="n_iter=1: a search needs"):
-        SwarmSearchCV(SVC(), {"C": (1, 2)}, n_iter=1).fit(*load_iris(return_X_y=True))
-
-
-class Degree(int):
-    """Prints, compares and hashes like any other of its kind, and is another one."""
-
-    def __repr__(self):
-        return "Degree()"
-
-    def __eq__(self, other):
-        return isinstance(other, Degree)
-
-    __hash__ = int.__hash__
-
-
-@pytest.mark.parametrize(
-    "choices", [[1, 1.0], ["1", 1], [Degree(0), Degree(3)], [[1], [2]], [True, 1]]
-)
-def test_choices_that_print_or_compare_alike_are_fitted_each(choices):
-    """As `ParameterGrid` of scikit-learn has them."""
-    x, y = load_iris(return_X_y=True)
-    pipe = Pipeline([("as it is", Unchanged()), ("ridge", Ridge())])
-    search = SwarmSearchCV(pipe, {"as it is__kept": choices}, n_iter=8, cv=2, random_state=0)
-    tried = [params["as it is__kept"] for params in search.fit(x, y).cv_results_["params"]]
-    assert len(tried) == 2 and {id(choice) for choice in tried} == {id(c) for c in choices}
-
-
-class Unchanged(TransformerMixin, BaseEstimator):
-    """Keeps a parameter, of any kind."""
-
-    def __init__(self, kept=None):
-        self.kept = kept
-
-    def fit(self, x, y=None):
-        return self
-
-    def transform(self, x):
-        return x

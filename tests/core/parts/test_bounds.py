@@ -39,10 +39,3 @@ def test_two_vectors_in_a_list_are_sides_or_refused(kind):
         read_bounds([kind(LOW), kind(HIGH)])
     # these cannot be (low, high): the second vector is not above the first
     assert read_bounds([kind([3.0, 4.0]), kind([1.0, 2.0])])[0].tolist() == [3, 1]
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("outer", [list, tuple])
-def test_pairs_that_leave_nothing_to_search_are_told_so_in_any_dimension(count, outer):
-    with pytest.raises(ValueError, match="nothing to search"):
-        read_bounds(outer((i, i) for i in range(count)))

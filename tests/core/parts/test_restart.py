@@ -59,33 +59,6 @@ def test_sizes_follow_the_growth(patience, growth, population):
         expected = -int(-(expected * growth) // 1)
 
 
-def test_a_collapsed_swarm_restarts_before_its_patience_ends():
-    swarm = pso.Swarm(
-        bounds=BOUNDS, recipe=recipe(patience=10**6, collapse=1e-3, population=10), seed=0
-    )
-    extents = []
-    while len(swarm.positions) == 10:
-        x = swarm.ask()
-        extents.append(float(np.ptp(x, axis=0).max()))
-        swarm.tell(x, (x**2).sum(-1))
-    assert len(extents) < 400 and extents[-1] < 1e-3 * extents[0] <= min(extents[:-1])
-
-
-def test_a_particle_without_a_first_value_has_not_stagnated_yet():
-    """Patience 2: values after the first are flat, and the third round is the second without a
-    change.
-    """
-    restart = pso.restart.RestartAtBest(patience=2)
-    made = pso.compose([pso.social(1.0)], restart=[restart], population=2)
-    swarm = pso.Swarm(bounds=BOUNDS, recipe=made, seed=0)
-    counts = []
-    for _ in range(3):
-        x = swarm.ask()
-        swarm.tell(x, [np.nan, 1.0])
-        counts.append(swarm.state_dict()["stagnation"].tolist())
-    assert counts == [[0, 0], [1, 1], [0, 0]]
-
-
 # --- what is kept and what is new ---
 
 

@@ -25,16 +25,6 @@ def fresh(recipe="constriction", population=5, seed=3, **options) -> pso.Swarm:
     )
 
 
-def one_worker(swarm: pso.Swarm, count: int) -> list[pso.Ticket]:
-    tickets = []
-    for _ in range(count):
-        ticket = swarm.ask_one()
-        assert ticket is not None
-        swarm.tell(ticket, bowl(ticket.x))
-        tickets.append(ticket)
-    return tickets
-
-
 class Fleet:
     """Workers of unequal speed: which one answers next is drawn; remembers all that it was
     handed.
@@ -108,18 +98,6 @@ def test_without_random_numbers_a_move_is_that_of_the_whole_swarm(topology):
                 swarm.tell(x, [bowl(row) for row in x])
         alone = [one.ask_one().x for _ in range(7)]
         np.testing.assert_allclose(alone, all_.ask(), rtol=1e-12, atol=1e-12)
-
-
-def test_schedules_and_stop_rules_count_a_move_per_n_values():
-    steps = []
-    recipe = pso.compose([pso.inertia(0.5)], schedule=lambda move: steps.append(move) or 0.1)
-    swarm = fresh(replace(recipe, stop=(pso.stopping.MaxIter(3),)), population=4)
-    count = 0
-    while not swarm.stop():
-        one_worker(swarm, 1)
-        count += 1
-    assert count == 16 and swarm.stop() == {"max_iter": 3}
-    assert steps == [0] * 4 + [1] * 4 + [2] * 4
 
 
 @pytest.mark.parametrize("once", [True, False])
@@ -213,19 +191,6 @@ def test_a_swarm_that_restarts_waits_for_those_in_flight(workers, seed):
     assert max(particles[:16]) == 3 and max(particles[-5:]) > 7
 
 
-def test_a_restart_is_called_off_if_one_in_flight_brings_news():
-    recipe = replace(pso.recipes.constriction(population=3), restart=(RestartSwarm(patience=1),))
-    swarm = fresh(recipe, None)
-    late = swarm.ask_one()
-    for _ in range(6):
-        swarm.tell(swarm.ask_one(), 1.0)
-        if len(swarm.tickets()) == 1 and swarm.ask_one() is None:
-            break
-    assert swarm.ask_one() is None  # grounded
-    swarm.tell(late, 0.5)
-    assert len(swarm.positions) == 3 and swarm.ask_one() is not None
-
-
 # --- saving ---
 
 
@@ -258,41 +223,4 @@ def test_a_loaded_swarm_with_particles_in_flight_goes_on_as_if_nothing_had_happe
 # --- wrong use ---
 
 
-def test_wrong_calls_say_what_is_wrong():
-    swarm = fresh(population=3)
-    round_ticket = swarm.tickets()[0]
-    with pytest.raises(ValueError, match="no values yet"):
-        swarm.ask_one()
-    x = swarm.ask()
-    swarm.tell(x, [1.0, 2.0, 3.0])
-    ticket = swarm.ask_one()
-    with pytest.raises(ValueError, match="continue with ask_one"):
-        swarm.ask()
-    with pytest.raises(ValueError, match="tell the tickets"):
-        swarm.tell(x, [1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="not of this swarm"):
-        swarm.tell(round_ticket, 1.0)
-    with pytest.raises(ValueError, match=r"shape \(\)"):
-        swarm.tell(ticket, [1.0])
-    swarm.tell(ticket, 1.0)  # none of the failed calls was taken in
-    with pytest.raises(ValueError, match="told already"):
-        swarm.tell(ticket, 1.0)
-    assert swarm.evaluations == 4
-
-
 # --- what belongs to a round happens once a round ---
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_links_are_drawn_anew_once_a_round_that_found_nothing_better(workers):
-    """As in rounds: Clerc 2012 draws them after an iteration, not after an evaluation."""
-    swarm = fresh("spso2011", population=6)
-    fleet, seen = Fleet(swarm, workers, seed=0), []
-    for count in range(120):
-        fleet.run(1, lambda x: 1.0)  # nothing ever improves
-        fleet.fill()
-        links = swarm.state_dict().get("memory.links")
-        if links is not None and not (seen and np.array_equal(links, seen[-1][1])):
-            seen.append((count // 6, links))
-    rounds = [number for number, _ in seen]
-    assert len(set(rounds)) == len(rounds) and len(rounds) > 15

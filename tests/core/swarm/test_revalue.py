@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from swarm_runs import bowls, drive
 
 import pyswarmopt as pso
-from pyswarmopt.parts.restart import RestartSwarm
 
 
 def fresh(**options) -> pso.Swarm:
@@ -49,21 +47,6 @@ def test_the_swarm_follows_its_new_best():
     swarm.tell(swarm.ask(), [-9.0, 1.0])
     swarm.revalue([2.0, 1.0])
     assert swarm.ask().tolist() == [[4.0], [4.0]]
-
-
-@pytest.mark.parametrize(("value", "kept"), [(None, True), (0.25, True), (7.0, False)])
-def test_the_best_of_an_earlier_population_is_kept_while_it_is_best(value, kept):
-    recipe = replace(pso.recipes.constriction(), restart=(RestartSwarm(patience=1),))
-    swarm = pso.Swarm(positions=[[0.5], [4.0]], bounds=[(-5, 5)], recipe=recipe, seed=0)
-    swarm.tell(swarm.ask(), [0.0, 1.0])
-    swarm.tell(swarm.ask(), [2.0, 2.0])
-    x = swarm.ask()
-    swarm.tell(x, [3.0, 4.0, 5.0])  # the new population
-    swarm.revalue([3.5, 3.0, 5.0], best=value)
-    if kept:
-        assert swarm.best.x.item() == 0.5 and swarm.best.value == (0.0 if value is None else value)
-    else:
-        assert np.array_equal(swarm.best.x, x[1]) and swarm.best.value == 3.0
 
 
 def test_one_value_for_each_is_wanted():

@@ -98,21 +98,6 @@ def test_a_ticket_is_good_for_one_value_of_its_round():
 # --- what is not of this swarm ---
 
 
-def test_complex_values_and_positions_are_refused():
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=3, seed=0)
-    x = swarm.ask()
-    for values in ([1 + 2j, 0, 0], np.array([1j, 2, 3]), torch.tensor([1j, 2.0, 3.0])):
-        with pytest.raises(ValueError, match="complex"):
-            swarm.tell(x, values)
-    with pytest.raises(ValueError, match="complex"):
-        swarm.tell(x + 1j, [1.0] * 3)
-    with pytest.raises(ValueError, match="complex"):
-        swarm.tell(swarm.tickets()[0], 2j)
-    with pytest.raises(ValueError, match="got complex"):
-        pso.minimize(lambda x: complex(x[0]), [(-1, 1)], max_evals=9)
-    assert swarm.evaluations == 0
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_positions_come_back_in_any_container_but_as_they_were(dtype):
     for kind in ("clone", "numpy", "tolist", "contiguous"):
@@ -124,16 +109,6 @@ def test_positions_come_back_in_any_container_but_as_they_were(dtype):
             with pytest.raises(ValueError, match="positions that ask"):
                 swarm.tell(wrong, [1.0, 2.0, 3.0])
         assert torch.equal(swarm.ask(), x) and swarm.evaluations == 3
-
-
-@pytest.mark.parametrize("particle", [-1, 77, 1.5])
-@pytest.mark.parametrize("one_by_one", [False, True])
-def test_a_ticket_of_a_particle_that_is_not_there_is_refused(particle, one_by_one):
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 2, population=6, seed=0)
-    good = swarm.ask_one() if one_by_one else swarm.tickets()[0]
-    with pytest.raises(ValueError, match=f"particle {particle}"):
-        swarm.tell(pso.swarm.Ticket(good.x, particle, good.number), 1.0)
-    swarm.tell(good, 1.0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, torch.float32])
@@ -205,14 +180,3 @@ def test_arrays_and_tensors_move_alike(name):
     drive(here, bowls, 6), drive(there, bowls, 6)
     assert isinstance(there.ask(), torch.Tensor) and isinstance(here.ask(), np.ndarray)
     np.testing.assert_allclose(there.ask(), here.ask(), rtol=1e-8, atol=1e-8)
-
-
-def test_a_swarm_has_tensors_only_where_they_are_asked_for():
-    box = {"bounds": [(-5, 4)] * 3, "seed": 1}
-    for asked in ({}, {"dtype": "float32"}, {"positions": [[0.0] * 3]}):
-        assert isinstance(pso.Swarm(**box, **asked).ask(), np.ndarray)
-    start = torch.zeros(1, 3)
-    for asked in ({"dtype": torch.float32}, {"device": "cpu"}, {"positions": start}):
-        assert isinstance(pso.Swarm(**box, **asked).ask(), torch.Tensor)
-    for dtype in ("float32", np.float32):
-        assert pso.Swarm(positions=start, dtype=dtype, **box).ask().dtype == torch.float32

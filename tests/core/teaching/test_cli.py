@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-import webbrowser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
-
-from pyswarmopt.teaching.functions.problems import problem
 
 pytest.importorskip("typer", reason="the command needs typer and rich (extra: toy)")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)")
@@ -45,33 +41,6 @@ def test_run_is_minimize(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{same.fun:.6g}" in capsys.readouterr().out
 
 
-def test_the_lesson_is_opened_in_the_browser(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    opened: list[str] = []
-
-    class Browser(webbrowser.BaseBrowser):
-        def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
-            opened.append(url)
-            return True
-
-    webbrowser.register("noting", None, Browser(), preferred=True)
-    out = tmp_path / "lesson.html"
-    assert run("lesson", "--out", str(out)) == 0
-    said = capsys.readouterr()
-    assert opened == [out.as_uri()] and f"wrote {out}" in said.out and not said.err
-
-
-def test_animations_have_a_frame_per_round(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "swarm.gif"
-    words = f"run sphere --recipe constriction --particles 5 --max-evals 20 --animate {path}"
-    assert run(*words.split()) == 0
-    assert f"wrote {path}" in capsys.readouterr().out
-    assert pytest.importorskip("PIL.Image").open(path).n_frames == 4
-
-
 @pytest.mark.parametrize("words", ["run sphere --animate a.gif", "lesson --no-open --out a.html"])
 @pytest.mark.parametrize("link", [False, True])
 def test_no_file_is_overwritten(words, link, tmp_path, here, capsys) -> None:
@@ -103,23 +72,6 @@ def test_compare_takes_recipes_of_ones_own(tmp_path, here, capsys) -> None:
     assert found["recipe"] == "mine" and found["finals"] == [r.fun for r in alone]
 
 
-@pytest.mark.parametrize(
-    ("text", "name", "reason"),
-    [
-        (OWN, "number", "number is no recipe"),
-        (OWN, "other", "own.py has no other"),
-        ("mine = absent", "mine", "NameError"),
-    ],
-)
-def test_a_file_without_the_recipe_is_told_in_a_line(
-    text, name, reason, tmp_path, here, capsys
-) -> None:
-    (tmp_path / "own.py").write_text(text)
-    assert run("compare", "sphere", "--recipes", f"own.py:{name}") == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert reason in line
-
-
 def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "compare sphere shifted:ackley --recipes constriction,default --dim 2 --seeds 6 "
@@ -144,21 +96,6 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
     assert first["against_first"] is None and other["against_first"]["better"] == better
     assert run(*words.split()) == 0
     assert f"{first['median']:.3g}" in capsys.readouterr().out
-
-
-def test_list_knows_every_function_and_recipe(capsys: pytest.CaptureFixture[str]) -> None:
-    out = told(capsys, "list", "--json")
-    assert {entry["name"] for entry in out["functions"]} == set(pso.functions.ALL)
-    assert {entry["name"] for entry in out["recipes"]} == set(pso.recipes.RECIPES)
-    for entry in out["functions"]:
-        function = pso.functions.ALL[entry["name"]]
-        assert float(function(entry["optimum"])) == pytest.approx(entry["optimal_value"], abs=1e-9)
-        assert entry["formula"] and entry["source"]
-    for entry in out["recipes"]:
-        assert re.search("1998|20[0-2][0-9]", entry["title"])
-        assert "x" in entry["equation"] and len(entry["equation"]) > 20
-    assert run("list", "beale") == 0
-    assert "[-4.5, 4.5]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -187,13 +124,3 @@ def test_bad_input_is_one_line_and_writes_nothing(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1 and reason in error
     assert list(tmp_path.iterdir()) == []
-
-
-def test_wrapped_problems_keep_their_optimum_in_the_box() -> None:
-    for seed in range(5):
-        p = problem("shifted:rotated:rosenbrock", 4, seed)
-        where = p.function.optimum(4)
-        assert all(low <= x <= high for x, (low, high) in zip(where, p.bounds, strict=True))
-        assert p.function(where) == pytest.approx(p.optimum)
-        around = where + np.random.default_rng(0).normal(0, 0.01, (50, 4))
-        assert (p.function(around) > p.optimum).all()

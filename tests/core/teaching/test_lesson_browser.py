@@ -109,24 +109,6 @@ def test_on_a_phone_the_picture_stays_in_sight_while_anything_is_changed(tmp_pat
         assert phone["pressed"] == told | {"another": 1}
 
 
-def test_no_press_is_lost_however_fast(tmp_path: Path) -> None:
-    moves = lesson.CHAPTERS[0]["moves"]
-    expected = {"keys": 5, "clicks": 5, "back": 1, "home": 0, "chapter": 0, "paused": 3}
-    expected["ends"] = min(40, moves)
-    seen = seen_by(tmp_path, "hurried", "--virtual-time-budget=20000")
-    assert seen == {name: f"step {t} of {moves}" for name, t in expected.items()}
-
-
-def test_links_are_followed_and_can_be_copied(tmp_path: Path) -> None:
-    seen = seen_by(tmp_path, "links", "--virtual-time-budget=20000", where="#2.5")
-    moves = [chapter["moves"] for chapter in lesson.CHAPTERS]
-    assert seen["opened"] == f"Chapter 2 of 5, step 5 of {moves[1]}"
-    assert seen["followed"] == f"Chapter 3 of 5, step 7 of {moves[2]}"
-    assert seen["stepped"] == [f"Chapter 3 of 5, step 8 of {moves[2]}", "#3.8"]
-    # stepping adds nothing to the history
-    assert seen["chapter"] == "#2.0" and seen["after"] == seen["entries"]
-
-
 def test_a_key_opens_a_chapter_at_its_top_and_a_wrong_answer_is_called_so(tmp_path: Path) -> None:
     script = """<script>addEventListener("load", () => {
       scrollTo(0, 1500);
