@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PATIENCE, PYCMA, SearchConfig
+from pyswarmopt.base.spelling import did_you_mean
+from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA, SearchConfig
+from pyswarmopt_llm.common.errors import InvalidOption
+from pyswarmopt_llm.common.options import RARE, options_of
+
+# parameters of the recipe that have options of their own
+_OTHER_OPTIONS = ("patience", "max_iter", "compat")
 
 
 def is_swarm(name: str) -> bool:
@@ -36,14 +43,15 @@ def check_optimizer(
         Traceback (most recent call last):
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
-    if name != MODEL_SWARMS:
-        from pyswarmopt_llm.common.other_optimizers import check_other
-
-        check_other(name, settings, size, population)
-    elif settings:
-        from pyswarmopt_llm.common.swarm_settings import recipe_options
-
+    if name == MODEL_SWARMS:
         recipe_options(settings)
+        return
+    if settings:
+        why = f"sets coefficients of model-swarms, not of {name}; remove one"
+        raise InvalidOption("settings", settings[0], why)
+    from pyswarmopt_llm.common.other_optimizers import check_other
+
+    check_other(name, size, population)
 
 
 def make_optimizer(
@@ -72,37 +80,16 @@ def make_optimizer(
 
     Raises:
         UserError: nevergrad's optimiser does not support this population.
-
-    Example:
-        >>> import torch
-        >>> swarm = make_optimizer("constriction", torch.eye(3), population=5, max_iter=9, patience=4, seed=0)
-        >>> swarm.ask().shape
-        torch.Size([5, 3])
     """
-    if not is_swarm(name):
-        from pyswarmopt_llm.common.other_optimizers import make_other
+    if name == MODEL_SWARMS:
+        own: Any = {"compat": compat, **recipe_options(settings)}
+        recipe = pso.recipes.model_swarms(patience=patience, max_iter=max_iter, **own)
+    else:
+        from pyswarmopt_llm.common.other_optimizers import make_other, other_recipe
 
-        return make_other(name, vertices, population, max_iter, seed)
-    if name != MODEL_SWARMS:
-        from pyswarmopt_llm.common.other_optimizers import other_recipe
-
-        return swarm_of(other_recipe(name, max_iter, patience), vertices, population, seed)
-    options: dict[str, Any] = {}
-    if settings:
-        from pyswarmopt_llm.common.swarm_settings import recipe_options
-
-        options = recipe_options(settings)
-    recipe = pso.recipes.model_swarms(
-        patience=patience,
-        max_iter=max_iter,
-        compat="reference" if compat == "reference" else "paper",
-        **options,
-    )
-    return swarm_of(recipe, vertices, population, seed)
-
-
-def swarm_of(recipe: pso.Recipe, vertices: Tensor, population: int, seed: int) -> pso.Swarm:
-    """A recipe's swarm that maximises, starting from these positions, (n, D)."""
+        if not is_swarm(name):
+            return make_other(name, vertices, population, max_iter, seed)
+        recipe = other_recipe(name, max_iter, patience)
     return pso.Swarm(
         positions=vertices,
         population=population,
@@ -110,20 +97,6 @@ def swarm_of(recipe: pso.Recipe, vertices: Tensor, population: int, seed: int) -
         maximize=True,
         seed=seed,
         dtype=vertices.dtype,
-    )
-
-
-def optimizer(config: SearchConfig, vertices: Tensor) -> pso.Optimizer:
-    """The optimizer of a search, starting from these positions, (n, D) (see `Space.starts`)."""
-    return make_optimizer(
-        config.optimizer,
-        vertices,
-        population=max(config.population, len(vertices)),
-        max_iter=config.iterations,
-        patience=config.patience or PATIENCE,
-        seed=config.seed,
-        compat="reference" if config.reference else "paper",
-        settings=config.settings,
     )
 
 
@@ -135,3 +108,37 @@ def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
     finally:
         if hasattr(optimizer, "close"):
             optimizer.close()
+
+
+def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``NAME=VALUE``.
+
+    Raises:
+        UserError: no such coefficient, or a wrong value.
+
+    Example:
+        >>> recipe_options(["repel=0", "restart_patience=3"])
+        {'repel': 0.0, 'restart_patience': 3}
+    """
+    parameters = inspect.signature(pso.recipes.model_swarms).parameters
+    defaults = {name: parameters[name].default for name in parameters if name not in _OTHER_OPTIONS}
+    options: dict[str, Any] = {}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        name = name.replace("-", "_")
+        if name not in defaults:
+            rare = [field for field, one in options_of(SearchConfig).items() if one.group == RARE]
+            hint = did_you_mean(name, [*defaults, *rare], f"coefficients are {', '.join(defaults)}")
+            if name in _OTHER_OPTIONS:
+                hint = "it is an option of its own"
+            raise InvalidOption("settings", setting, f"no setting {name}; {hint}")
+        try:
+            options[name] = type(defaults[name])(text)
+        except ValueError as error:
+            why = f"{text!r} is not a number; write {name}={defaults[name]}"
+            raise InvalidOption("settings", setting, why) from error
+    try:
+        pso.recipes.model_swarms(**options)
+    except ValueError as error:
+        raise InvalidOption("settings", " ".join(settings), str(error)) from error
+    return options

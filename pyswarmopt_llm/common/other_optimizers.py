@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 OWN = "pso"  # the library's default without bounds, as needed for functions
 OPTIMIZER = "optimizer"  # name of the setting
-_OWN_RECIPE = "constriction"
 
 
 def module_of(name: str) -> str | None:
@@ -38,63 +36,50 @@ def optimizer_names() -> tuple[str, ...]:
     return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
 
 
-def check_other(
-    name: str, settings: Sequence[str] = (), size: int = 0, population: int = 1
-) -> None:
-    """Refuse an optimizer that `make_other` cannot make.
+def check_other(name: str, size: int = 0, population: int = 1) -> None:
+    """Refuse an optimizer that can be made neither by `make_other` nor from `other_recipe`.
 
     Args:
         name: ``pycma``, ``nevergrad:NAME``, or name of a swarm other than Model Swarms.
-        settings: coefficients, which it does not take.
         size: number of a candidate's coefficients, too few for some of nevergrad's optimisers; 0:
             unknown.
         population: positions per round.
 
     Raises:
-        UserError: no such optimizer, its extra is missing, or coefficients were given.
+        UserError: no such optimizer, or its extra is missing.
     """
-    if settings:
-        why = f"sets coefficients of model-swarms, not of {name}; remove one"
-        raise InvalidOption("settings", settings[0], why)
     if is_own(OPTIMIZER, name):
-        own_recipe(name)
+        other_recipe(name, 1, 1)
         return
     need_extra(module_of(name), name)
     if name.startswith(NEVERGRAD):
-        _one_at_a_time(name)
-        if size:
-            points = torch.eye(max(size, 2), size, dtype=torch.float64)
-            with closing(_nevergrad(name, points, population, 2 * population, 0)):
-                pass
+        size = max(size, 2)
+        points = torch.eye(size, dtype=torch.float64)
+        with closing(_nevergrad(name, points, population, 2 * population, 0)):
+            pass
     elif name not in optimizer_names():
         names = [*optimizer_names(), *of_packages(OPTIMIZER), f"{NEVERGRAD}NAME", "FILE.py:NAME"]
         raise unknown(OPTIMIZER, name, names)
-
-
-def own_recipe(name: str) -> pso.Recipe:
-    """The recipe of a user or another package; see `own`.
-
-    Raises:
-        UserError: no such file, or no such recipe in it.
-    """
-    try:
-        return made_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
     """The recipe of a swarm other than Model Swarms, without restarts of the whole swarm.
 
     Args:
-        name: name of the swarm, or of a user's recipe.
+        name: name of the swarm, or of a recipe of a user or another package; see `own`.
         max_iter: rounds after the first.
         patience: stop after this many rounds without a new best.
+
+    Raises:
+        UserError: no such file, or no such recipe in it.
     """
     if is_own(OPTIMIZER, name):
-        recipe = own_recipe(name)
+        try:
+            recipe = made_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
+        except ValueError as error:
+            raise UserError(str(error)) from error
     else:
-        recipe = pso.recipes.get(_OWN_RECIPE if name == OWN else name.replace("-", "_"))
+        recipe = pso.recipes.get("constriction" if name == OWN else name.replace("-", "_"))
     # Coefficients are unbounded, so a full restart has no region to draw from.
     restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
     recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
@@ -128,24 +113,14 @@ def _nevergrad(
     name: str, vertices: Tensor, population: int, evaluations: int, seed: int
 ) -> NevergradOptimizer:
     """See `make_other`."""
-    from pyswarmopt.interop.nevergrad import NevergradOptimizer
+    from pyswarmopt.interop.nevergrad import NevergradOptimizer, one_at_a_time
 
     kind = name.removeprefix(NEVERGRAD)
-    width = 1 if _one_at_a_time(name) else population
     try:
+        width = 1 if one_at_a_time(kind) else population
         return NevergradOptimizer(
             kind, None, vertices, width, evaluations, seed % 2**32, maximize=True
         )
-    # a few of nevergrad's optimisers take only one point at a time
-    except ValueError as error:
-        raise InvalidOption("optimizer", name, str(error)) from error
-
-
-def _one_at_a_time(name: str) -> bool:
-    """Whether a nevergrad optimiser takes one point at a time."""
-    from pyswarmopt.interop.nevergrad import one_at_a_time
-
-    try:
-        return one_at_a_time(name.removeprefix(NEVERGRAD))
+    # no such optimiser, or one of the few that take only one point at a time
     except ValueError as error:
         raise InvalidOption("optimizer", name, str(error)) from error

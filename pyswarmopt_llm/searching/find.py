@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pyswarmopt.base.words import counted
+from pyswarmopt_llm.common.config import PATIENCE
 from pyswarmopt_llm.common.events import Event, OnEvent, note
-from pyswarmopt_llm.common.optimizers import optimizer
+from pyswarmopt_llm.common.optimizers import make_optimizer
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
@@ -21,7 +23,7 @@ from pyswarmopt_llm.scores.metrics.accuracy import (
 )
 from pyswarmopt_llm.scores.metrics.combine import find_combine
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.explore import Progress, explore
+from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import Contestant, Job, reopen
 from pyswarmopt_llm.searching.race import Start, begin, draw_shares
 from pyswarmopt_llm.searching.scoring.record import Row
@@ -31,6 +33,46 @@ from pyswarmopt_llm.searching.surrogate import Surrogate
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.swarm import SwarmProposer
+
+_SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficients")
+
+
+@dataclass
+class Progress:
+    """Reports rows and batches.
+
+    Attributes:
+        planned: evaluations if nothing stops the search early.
+        tell: called with events.
+
+    Example:
+        >>> progress = Progress(4, lambda event: print(event.kind, event.data["best"], event.data["evaluations_left"]))
+        >>> progress.on_row(Row("search", 0, 0, "k", [1.0], value=0.5, n=8, seconds=1.0, items={"t": "1"}))
+        evaluation 0.5 3
+    """
+
+    planned: int
+    tell: OnEvent
+    _best: float = field(default=-math.inf, init=False)
+    _keys: set[str] = field(default_factory=set, init=False)
+
+    def on_row(self, row: Row, known: bool = False) -> None:
+        """Report a row of the search, unless it is of another phase and was known before."""
+        data = {name: getattr(row, name) for name in _SHOWN}
+        if row.phase == "search":
+            self._best = max(self._best, row.value)
+            self._keys.add(row.key)
+            self.tell(Event("replayed" if known else "evaluation", {**data, **self._so_far()}))
+        elif not known:
+            self.tell(Event("trial", data))
+
+    def on_iteration(self, iteration: int) -> None:
+        """Report an iteration, or a batch of proposals."""
+        self.tell(Event("iteration", {"iteration": iteration, **self._so_far()}))
+
+    def _so_far(self) -> dict[str, float]:
+        done = len(self._keys)
+        return {"best": self._best, "evaluations": done, "evaluations_left": self.planned - done}
 
 
 @dataclass(frozen=True)
@@ -121,6 +163,32 @@ def explored(
     return Found(chosen, start.experts, start.single, scorings, stop, remarks, scorer)
 
 
+def explore(
+    proposer: Surrogate | SwarmProposer,
+    scorer: Scorer,
+    budget: Budget,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Score what a proposer suggests until the proposer or the budget ends the search.
+
+    The starting points are scored whatever they cost. A later batch beyond the budget is not begun.
+
+    Returns:
+        The reasons to stop.
+    """
+    while (batch := proposer.ask()) is not None:
+        if batch.iteration > 0:
+            more = len(batch.positions) * scorer.items
+            over = budget.exceeded(scorer.item_evaluations, scorer.seconds, more)
+            if over:
+                return over
+        rows = scorer.score(list(batch.positions), batch.iteration, batch.numbers)
+        proposer.tell(batch.positions, rows)
+        if progress is not None:
+            progress.on_iteration(batch.iteration)
+    return proposer.stop()
+
+
 def choose_scorings(job: Job, run: Run, progress: Progress) -> dict[str, Scoring]:
     """The scoring of each task; ``auto`` tries letters on the first experts, and reports it."""
     possible = {
@@ -189,8 +257,18 @@ def _make_proposer(
     if config.method == "swarm":
         from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
+        optimizer = make_optimizer(
+            config.optimizer,
+            job.starts,
+            population=max(config.population, len(job.starts)),
+            max_iter=config.iterations,
+            patience=config.patience or PATIENCE,
+            seed=config.seed,
+            compat="reference" if config.reference else "paper",
+            settings=config.settings,
+        )
         drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
-        return SwarmProposer(optimizer(config, job.starts), drops, run.checkpoint(checkpoint))
+        return SwarmProposer(optimizer, drops, run.checkpoint(checkpoint))
     return Surrogate(
         config.method,
         starts=job.starts[list(start.numbers)],

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json, write_json
-from pyswarmopt_llm.common.swarm_settings import recipe_options
+from pyswarmopt_llm.common.optimizers import recipe_options
 from pyswarmopt_llm.searching.scoring.run_directory import GRID
 
 

@@ -27,8 +27,7 @@ from pyswarmopt_llm.scores.choices import MOST_STARTS, labelled
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.scores.metrics.objectives import Objectives
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.explore import Progress
-from pyswarmopt_llm.searching.find import explored
+from pyswarmopt_llm.searching.find import Progress, explored
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.run_directory import Journal

@@ -56,22 +56,3 @@ def _imports_commands(node: ast.AST) -> bool:
     if isinstance(node, ast.ImportFrom):
         names = [f"{node.module}.{alias.name}" for alias in node.names]
     return any(f"{name}.".startswith("pyswarmopt.cli.") for name in names)
-
-
-def in_one_line(tree: ast.Module) -> Iterator[ast.AST]:
-    """Where several things that have names stand in one line: ``a, b = x, y``, and what is written
-    out to be unpacked at once, ``*(x, y)``, ``**{"a": x}``.
-    """
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign):
-            several = any(isinstance(target, ast.Tuple | ast.List) for target in node.targets)
-            if several and isinstance(node.value, ast.Tuple | ast.List):
-                yield node
-        elif isinstance(node, ast.Starred) and isinstance(node.value, ast.Tuple | ast.List):
-            yield node
-        elif isinstance(node, ast.keyword) and node.arg is None:
-            if isinstance(node.value, ast.Dict):
-                yield node
-        elif isinstance(node, ast.Dict):
-            unpacked = (value for key, value in zip(node.keys, node.values, strict=True) if not key)
-            yield from (value for value in unpacked if isinstance(value, ast.Dict))

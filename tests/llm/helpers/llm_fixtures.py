@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from pyswarmopt_llm.common.config import SearchConfig
 
-SHARED = Path(__file__).parents[4] / "shared"
 TINY_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 _TEMPLATE = (
@@ -203,45 +202,6 @@ def serve() -> Iterator[Callable[[Callable[[str, int], Answer]], Server]]:
     yield start
     for server in servers:
         server.close()
-
-
-@pytest.fixture(scope="session")
-def shared_experts() -> list[Path]:
-    """Real experts of SmolLM2-135M-Instruct; the test is skipped where they are not at hand."""
-    folders = sorted(p.parent for p in (SHARED / "experts").glob("*/adapter_config.json"))
-    if not folders:
-        pytest.skip("needs the shared experts beside the checkout")
-    return folders
-
-
-@pytest.fixture(scope="session")
-def tiny_group(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Any:
-    """Three members on one resident `tiny_base` in float32, who answer differently."""
-    from search_helpers import louder
-
-    from pyswarmopt_groups.members.load import open_members
-
-    loud = louder(tiny_experts, tmp_path_factory.mktemp("group"))
-    return open_members(list(map(str, loud)), str(tiny_base), dtype="float32", threads=1)
-
-
-@pytest.fixture
-def tiny_context(tiny_group: Any) -> Any:
-    """`tiny_group` before eight dev and five test items with three options."""
-    from search_helpers import questions
-
-    from pyswarmopt_groups.context import GroupContext
-    from pyswarmopt_llm.scores.tasks import Item, Task
-
-    def items(n: int, seed: int) -> tuple[Item, ...]:
-        return tuple(
-            Item(q["id"], q["question"], q["choices"], q["answer"]) for q in questions(n, seed, 3)
-        )
-
-    task = Task("words", items(8, 1), items(5, 2))
-    return GroupContext(tiny_group, task, "likelihood")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from rich.console import Console
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import SearchState, json_lines, progress
-from pyswarmopt_llm.searching.explore import Progress
+from pyswarmopt_llm.searching.find import Progress
 from pyswarmopt_llm.searching.scoring.record import Row
 
 SETTINGS = SearchConfig(

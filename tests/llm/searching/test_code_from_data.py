@@ -182,11 +182,3 @@ def test_workers_do_not_import_from_the_current_directory(
     )
     words = [*search_words(words_search(6, 6, max_iter=1, particles=3)), "--workers", "2"]
     python_at(here, GUARDED.format(words=words))
-
-
-# Every place of that kind in both packages
-
-
-# Each line: a file, what is called, and why its name cannot come from a stranger, or what is done about it.
-_REASONS = Path(__file__).with_name("known_places.txt").read_text(encoding="utf-8")
-# These are `safe_files`' own where they are called by their bare names.

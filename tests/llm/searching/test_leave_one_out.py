@@ -23,8 +23,6 @@ from search_helpers import (
     write_task,
 )
 
-import pyswarmopt_groups.run as group_run
-from pyswarmopt_groups.config import CouncilConfig
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
@@ -111,22 +109,3 @@ def test_what_has_changed_is_refused_in_one_line(
 
 
 # Groups
-
-
-@pytest.fixture(scope="module")
-def answered(make_search: MakeSearch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("answered")
-    given = make_search(folder, 24, 20)
-    strategies, out = ("majority", "weighted", "borda", "nearest"), str(folder / "group")
-    machine: Json = {"scoring": "likelihood", "threads": 1}
-    group_run.decide_task(
-        CouncilConfig(given.experts, strategies, *given.tasks, out, given.base, **machine)
-    )
-    return folder / "group"
-
-
-@pytest.fixture
-def group(answered: Path, tmp_path: Path) -> Path:
-    """A copy of the group's directory."""
-    shutil.copytree(answered, tmp_path / "group")
-    return tmp_path / "group"

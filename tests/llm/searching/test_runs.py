@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from result_helpers import nested
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.scoring.record import Row, Store
+from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About, Run
 
@@ -147,27 +146,6 @@ def test_tasks_of_the_same_items_have_as_many_scores_as_questions(
             _ = run.result
     else:
         assert run.result and run.result.lead(split="dev").n == 3
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no limits of resources")
-def test_nothing_is_written_after_a_line_that_is_half_written(tmp_path: Path) -> None:
-    """The file cannot grow by a whole line, as on a full disk."""
-    import resource
-
-    file = tmp_path / "results.jsonl"
-    store = Store(file)
-    store.add("search", "a", {"value": 1.0})
-    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 20, most))
-        with pytest.raises(OSError, match="too large"):
-            store.add("search", "b", {"value": 2.0})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
-    assert not file.read_text().endswith("\n")
-    with pytest.raises(OSError, match="too large"):  # another thread, to which nothing has happened
-        store.add("search", "c", {"value": 3.0})
-    assert [row["who"] for row in Store(file).all("search")] == ["a"]
 
 
 def test_another_seed_in_run_json_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from search_helpers import DEFAULT, MakeSearch, ends_as, files, history, lasting, stopped
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.searching.grid import make_grid, read_grid
 from pyswarmopt_llm.searching.search import resume, search
@@ -140,13 +139,6 @@ def test_an_interrupted_grid_ends_as_one_that_was_not(
 
 
 # What is refused
-
-
-@pytest.mark.parametrize("damage", ["[]", "{", '{"values": {}, "draws": [3]}'])
-def test_a_damaged_grid_is_refused_in_one_line(damage: str, tmp_path: Path) -> None:
-    (tmp_path / "grid.json").write_text(damage)
-    with pytest.raises(UserError, match=r"grid\.json: "):
-        read_grid(tmp_path)
 
 
 # The command

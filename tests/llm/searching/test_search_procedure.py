@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from pyswarmopt_llm.report.progress import decided as words_of_start
 from pyswarmopt_llm.report.progress import price
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
-from pyswarmopt_llm.searching.prepare import prepare, reopen
+from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.search import about
 
 
@@ -83,14 +82,6 @@ def test_from_65_experts_on_a_race_leaves_those_of_which_mixtures_are_proposed(
     assert [plan.evaluations for plan in plans] == [73, 74, 209]
     assert {plan.config.method for plan in plans} == {"items"}
     assert ["race" in plan.why for plan in plans] == [False, True, True]
-
-
-def test_a_job_has_the_day_of_its_run(config: SearchConfig, tmp_path: Path) -> None:
-    base = shutil.copytree(config.base, tmp_path / "dated")
-    template = "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %} {{ m.content }}{% endfor %}"
-    (base / "chat_template.jinja").write_text(template)
-    stored = replace(make_plan(config).config, base=str(base), day="2020-02-03")
-    assert reopen(stored).engine.chat("Why?") == "2020-02-03 Why?"
 
 
 def test_a_search_without_iterations_scores_experts_sums_and_proposals(

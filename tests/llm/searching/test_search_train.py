@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search_helpers import MakeSearch, ends_as, hand_over, history, stopped
+from search_helpers import MakeSearch, ends_as, history, stopped
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.interfaces import Score
@@ -19,11 +19,6 @@ from pyswarmopt_llm.searching import train
 @pytest.fixture
 def config(words_search: MakeSearch) -> SearchConfig:
     return words_search(8, 12, space="delta", train="on", dtype="float32", no_rivals=True)
-
-
-@pytest.fixture(autouse=True)
-def found_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    hand_over(monkeypatch)
 
 
 def test_what_the_search_found_is_trained_and_its_files_are_what_is_scored(
