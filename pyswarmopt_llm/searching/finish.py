@@ -80,11 +80,10 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
     if (commonest := commonest_label(job.objectives, job.pool.space.expert_names)) is not None:
         models["commonest"] = commonest
     alarms: list[str] = []
-    doubts: list[str] = []
     if any(metric.new_tokens for metric in job.objectives.metrics.values()):
         from pyswarmopt_llm.searching.written.replies import keep_replies
 
-        alarms, doubts = keep_replies(job, run, files, found, models)
+        alarms = keep_replies(job, run, files, found, models)
     seconds = run.replayed_seconds / job.plan.side_by_side + time.perf_counter() - start - apart
     names = job.pool.space.expert_names
     return Result(
@@ -105,7 +104,7 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
         front=front_of(found.scorer.complete, job.objectives.names, names),
         by_label=_by_label(job, run),
         alarms=alarms,
-        notes=_notes(job, run, found, doubts),
+        notes=_notes(job, run, found),
     )
 
 
@@ -336,9 +335,9 @@ def _cost(job: Job, run: Run, training: Training, rivals: Collection[str]) -> di
     return cost
 
 
-def _notes(job: Job, run: Run, found: Found, doubts: Sequence[str]) -> list[str]:
+def _notes(job: Job, run: Run, found: Found) -> list[str]:
     """What a user should know about the result."""
-    notes = [*{**job.notes, **run.about.notes}.values(), *found.remarks, *doubts]
+    notes = [*{**job.notes, **run.about.notes}.values(), *found.remarks]
     count = run.failures.get(UNDEFINED, 0)
     if count:
         notes.append(

@@ -79,7 +79,8 @@ def round_name(start: str, number: int) -> str:
         >>> round_name(START, 1), round_name(BASE, 2)
         ('round-1', 'base-round-2')
     """
-    return f"{'' if start == START else f'{start}-'}round-{number}"
+    prefix = "" if start == START else f"{start}-"
+    return f"{prefix}round-{number}"
 
 
 def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
@@ -93,15 +94,14 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     if not (run.path / FOLDER).exists():
         announce(job, starts.values(), tell)
     replies = Replies(job, found.scorings, run.store)
-    meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.plan.trained_items), tell)
-    iterations = _iterated(job, run, replies, starts, meter)
-    trained = {
-        name: _trained(job, run, found, starts[name], best_round(rounds), replies)
-        for name, rounds in iterations.items()
-        if rounds
-    }
-    if not trained:
+    iterations = _iterated(job, run, replies, starts, tell)
+    if not iterations:
         return Training()
+    trained = {}
+    for name, rounds in iterations.items():
+        best = best_round(rounds)
+        row = trained_row(job, run, found, starts[name], partial(replies.row, best))
+        trained[name] = Contestant(starts[name], best.model.patch, True, row, row.value)
     own = max(reversed(trained), key=lambda name: trained[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
@@ -111,36 +111,32 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
-    trainings = [replies.schedule.passes(r.kept) for each in iterations.values() for r in each]
-    passes = replies.count + sum(trainings)
+    passes = replies.count
+    for rounds in iterations.values():
+        passes += sum(replies.schedule.passes(each.kept) for each in rounds)
     best_model = "trained" if kept else "mixture"
     return Training(models, best_model, passes, replies.use(iterations[own]))
 
 
-def _trained(
-    job: Job, run: Run, found: Found, start: Tensor, best: Round, replies: Replies
-) -> Contestant:
-    """The best round of a start; its scores on dev enter the run's history."""
-    row = trained_row(job, run, found, start, partial(replies.row, best))
-    return Contestant(start, best.model.patch, True, row, row.value)
-
-
 def _iterated(
-    job: Job, run: Run, replies: Replies, starts: Mapping[str, Tensor], meter: Meter
+    job: Job, run: Run, replies: Replies, starts: Mapping[str, Tensor], tell: OnEvent
 ) -> dict[str, list[Round]]:
-    """Train one start after the other, each within its share of the remaining time."""
+    """Train one start after the other, each within its share of the remaining time; the rounds of
+    those with any.
+    """
     searched = run.searched
     left = job.plan.budget.left(
         sum(row.n for row in searched), sum(row.seconds for row in searched)
     )
+    meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.plan.trained_items), tell)
     iterations: dict[str, list[Round]] = {}
     for number, (name, position) in enumerate(starts.items(), start=1):
-        iterations[name] = ExpertIteration(job, position, replies, run.path / FOLDER, name).run(
-            replies.teachers(searched, position) if name == START else (),
-            None if left is None else left * number / len(starts),
-            lambda text: meter.tell(note(text)),
-            meter.spend,
-        )
+        teachers = replies.teachers(searched, position) if name == START else ()
+        seconds = None if left is None else left * number / len(starts)
+        iteration = ExpertIteration(job, position, replies, run.path / FOLDER, name)
+        rounds = iteration.run(teachers, seconds, lambda text: tell(note(text)), meter.spend)
+        if rounds:
+            iterations[name] = rounds
     return iterations
 
 
@@ -176,23 +172,24 @@ class Replies:
         dev: replies to dev prompts, which measure models.
         schedule: schedule of training on replies.
         log: replies to the training prompts; the same as `dev` unless there are spare prompts.
+        logs: both.
+        spare: number of spare prompts.
     """
 
     def __init__(self, job: Job, scorings: Mapping[str, Scoring], store: Store) -> None:
         self._job = job
-        self.spare = job.objectives.spare
-        self.schedule = ON_SPARE if self.spare else FULL
-        settings = (job.objectives.combine, store, job.plan.config.seed)
+        self.schedule = FULL
         self._tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
+        settings = (job.objectives.combine, store, job.plan.config.seed)
         self.dev = self.log = ReplyLog(job.engine, self._tasks, *settings, REPLIES)
-        if self.spare:
+        self.logs = [self.dev]
+        self.spare = 0
+        if job.objectives.spare:
+            self.schedule = ON_SPARE
             written = cast(Mapping[str, Written], job.utilities("spare", scorings))
             self.log = ReplyLog(job.engine, written, *settings, SPARE)
-
-    @property
-    def logs(self) -> list[ReplyLog]:
-        """Both logs, or the one log that serves as both."""
-        return [self.dev, self.log] if self.spare else [self.dev]
+            self.logs.append(self.log)
+            self.spare = len(self.log.prompts)
 
     @property
     def count(self) -> int:
@@ -232,7 +229,7 @@ class Replies:
             kept=best.kept,
             replies=self.count,
             tokens=sum(log.tokens for log in self.logs),
-            spare=len(self.log.identities) if self.spare else 0,
+            spare=self.spare,
         )
 
     def _row(self, scores: Mapping[str, Score]) -> Row:
@@ -271,7 +268,9 @@ class ExpertIteration:
         self._folder = folder
         self._all = replies
         self._start = start
-        self._called = "training on best replies" + ", from the base" * (start == BASE)
+        self._called = "training on best replies"
+        if start == BASE:
+            self._called += ", from the base"
         models = {BASE: Answerer(Patch()), start: Answerer(job.pool.space.realise(position))}
         first = [replies.log.greedy(name, model) for name, model in models.items()]
         self._replies = [list(of_prompt) for of_prompt in zip(*first, strict=True)]
@@ -289,8 +288,7 @@ class ExpertIteration:
     ) -> list[Round]:
         """Train round by round, while the gain on dev exceeds a standard error.
 
-        A round begins if there is time for another like the latest (for the first, for writing its
-        samples sequentially). The first round is always followed by a second: it is compared with a
+        A round begins if there is time left. The first round is always followed by a second: it is compared with a
         mixture chosen on the same prompts, whose score is optimistic.
 
         Args:
@@ -302,30 +300,22 @@ class ExpertIteration:
         Returns:
             The rounds; none if too few replies were kept, or there was no time.
         """
-        latest = self.first * self._all.log.seconds_of_base
         for number in range(1, ROUNDS + 1):
             lead = f"{self._called}: round {number}: "
-            begun = self._all.elapsed
-            if seconds is not None and begun + latest > seconds:
+            if seconds is not None and self._all.elapsed > seconds:
                 say(f"{lead}no time is left for it")
                 break
             items = self.write(teachers if number == 1 else ())
             lead += f"{len(items)} of {len(self.floor)} prompts have a better reply"
-            if len(set(self.identities(items))) < LEAST_TRAINED:
+            if len(set(self._prompts(items))) < LEAST_TRAINED:
                 say(f"{lead}: too few to train on")
                 break
             before, after = self.train(items, spend)
-            latest = self._all.elapsed - begun
             gain = f"dev {before.value:.3f} to {after.value:.3f}"
             say(f"{lead} than before; trained on them, {gain}")
             if number > 1 and not gains(before.replies, after.replies):
                 break
         return self._done[1:]
-
-    @property
-    def first(self) -> int:
-        """Samples per prompt in the first round."""
-        return self.samples * (BARE if self._start == BASE else 1)
 
     def write(self, teachers: Sequence[Tensor]) -> dict[int, Choices]:
         """Let the teachers and the latest model write replies; prompt number -> best reply."""
@@ -334,20 +324,23 @@ class ExpertIteration:
         for number, position in enumerate(teachers, start=1):
             teacher = Answerer(self._job.pool.space.realise(position))
             self._add(log.greedy(f"teacher-{number}", teacher))
-        samples = self.samples if len(self._done) > 1 else self.first
-        for sample in log.sampled(latest.name, latest.model, max(samples - len(teachers), 0)):
+        count = self.samples
+        if latest.name == BASE:
+            count *= BARE
+        samples = range(1, count - len(teachers) + 1)
+        for sample in log.table(latest.name, latest.model, samples):
             self._add(sample)
         pairs = zip(self._replies, self.floor, strict=True)
         return log.training_items([best_reply(replies, floor) for replies, floor in pairs])
 
-    def identities(self, items: Mapping[int, Choices]) -> list[object]:
-        """Identity of each item."""
-        return [self._all.log.identities[prompt] for prompt in items]
+    def _prompts(self, items: Mapping[int, Choices]) -> list[str]:
+        """The prompt of each item."""
+        return [self._all.log.prompts[number] for number in items]
 
     def train(self, items: Mapping[int, Choices], spend: Spend) -> tuple[Round, Round]:
         """Train a new LoRA on these items; return the previous round and the new one."""
         name = round_name(self._start, len(self._done))
-        prompts = list(items)
+        numbers = list(items)
         fitting = Fitting(
             self._job.engine,
             self._done[0].model.patch,
@@ -356,10 +349,10 @@ class ExpertIteration:
             self._job.plan.config.seed,
             self._folder / name,
             self._all.schedule,
-            self.identities(items),
+            self._prompts(items),
             spend,
         )
-        unseen = [([prompts[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
+        unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         model = Answerer(fitting.whole(), unseen)
         replies = self._all.dev.greedy(name, model)
         if not self._all.spare:

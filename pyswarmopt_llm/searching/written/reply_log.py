@@ -1,39 +1,36 @@
-"""Replies to prompts, with their scores, in a run's store.
+"""Replies to prompts, with their scores, in a run's store: a line for each model's greedy reply, or
+sample, to all prompts of a split.
 
-The store holds each model's greedy and sampled replies to all prompts of a split. Tasks with
-identical prompts give several scores to one reply, which is written once.
+Tasks with identical prompts give several scores to one reply, which is written once.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyswarmopt_llm.common.files.json_types import fits, wrong_field
+from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.engine.generation import Continuation, Draw
+from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.engine.turns import reply_frame
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.written import Written
-from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.searching.fitting import BASE
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0
 MOST = 20.0  # greatest weight of a reply, before scaling
 GREEDY = 0  # number of the greedy reply; samples count from 1
-_SHAPE = {"replies": list[str], "values": dict[str, list[float]], "seconds": float}
-T = TypeVar("T")
+_SHAPE = {"replies": list[str], "cut": list[bool], "scores": list[list[float]], "seconds": float}
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Reply:
 
     text: str
     value: float
-    scores: tuple[float, ...] = ()
+    scores: Sequence[float] = ()
     cut: bool = False
 
 
@@ -98,7 +95,8 @@ class Answerer:
         """Each model with its share of these prompt numbers."""
         left = list(numbers)
         for own, patch in self.unseen:
-            if theirs := [number for number in left if number in own]:
+            theirs = [number for number in left if number in own]
+            if theirs:
                 yield patch, theirs
             left = [number for number in left if number not in own]
         if left:
@@ -131,36 +129,22 @@ def ask_the_same(tasks: Mapping[str, Written]) -> bool:
     return len(prompts) > 1 and all(other == prompts[0] for other in prompts)
 
 
-@dataclass(frozen=True, eq=False)
-class _Deck:
-    """Prompts, and the tasks that score replies to them.
+class Asked(NamedTuple):
+    """Prompts, and the tasks that score the replies to them.
 
     Attributes:
         tasks: name -> scoring function.
-        first: number of the first prompt, counted over all decks.
+        numbers: numbers of the prompts, counted over all tasks.
+        most: most tokens of a reply.
     """
 
     tasks: Mapping[str, Written]
-    first: int
+    numbers: range
+    most: int
 
-    @cached_property
-    def name(self) -> str:
-        """The first task's name."""
-        return next(iter(self.tasks))
 
-    @cached_property
-    def prompts(self) -> list[tuple[Item, str, int]]:
-        """Item, text and length limit of each prompt."""
-        return list(self.tasks[self.name].texts())
-
-    @property
-    def numbers(self) -> range:
-        """Numbers of the prompts, counted over all decks."""
-        return range(self.first, self.first + len(self.prompts))
-
-    def part(self, replies: Sequence[T]) -> Sequence[T]:
-        """The part for these prompts of replies to all prompts."""
-        return replies[self.first : self.first + len(self.prompts)]
+Write = Callable[[Asked, Sequence[int]], Sequence[Any]]
+"""Prompts and the numbers of some -> of each of these what the loaded model writes."""
 
 
 class ReplyLog:
@@ -173,6 +157,9 @@ class ReplyLog:
         store: store of the run.
         seed: seed of the samples.
         what: name of the replies in the store.
+
+    Attributes:
+        prompts: texts of all prompts.
 
     Raises:
         TypeError: the engine does not sample.
@@ -193,106 +180,104 @@ class ReplyLog:
         self._store = store
         self._seed = seed
         self._what = what
+        self._asked: list[Asked] = []
+        self.prompts: list[str] = []
         same = [tasks] if ask_the_same(tasks) else [{name: task} for name, task in tasks.items()]
-        self._decks: list[_Deck] = []
         for scored in same:
-            self._decks.append(_Deck(scored, sum(len(deck.prompts) for deck in self._decks)))
+            _, texts, limits = zip(*next(iter(scored.values())).texts(), strict=True)
+            first = len(self.prompts)
+            self.prompts += texts
+            self._asked.append(Asked(scored, range(first, len(self.prompts)), limits[0]))
         self._rows: dict[tuple[str, str], Mapping[str, Any]] = {}  # requested so far
         self._latest = time.monotonic()
 
     def greedy(self, model: str, who: Answerer) -> list[Reply]:
-        """The greedy reply to each prompt.
+        """The greedy reply to each prompt, as `table`."""
+        return self.table(model, who, [GREEDY])[0]
+
+    def table(self, model: str, who: Answerer, samples: Sequence[int]) -> list[list[Reply]]:
+        """The replies to all prompts, sample by sample; missing ones are written together.
 
         Args:
             model: name of the model in the store.
             who: the model.
+            samples: numbers of the samples, or `GREEDY`.
         """
-        (replies,) = self._replies(model, who, [GREEDY])
+        missing = [sample for sample in samples if (self._name(sample), model) not in self._store]
+        if missing:
+            written = self._by_model(who, partial(self._write, model, missing))
+            for sample, replies in zip(missing, zip(*written, strict=True), strict=True):
+                self._store.add(self._name(sample), model, self._judged(replies))
+        return [self._stored(self._name(sample), model) for sample in samples]
+
+    def _name(self, sample: int) -> str:
+        return f"{self._what} {sample}"
+
+    def _stored(self, what: str, model: str) -> list[Reply]:
+        """A line of the store as replies."""
+        row = self._store.get(what, model, dict, self._wrong)
+        self._rows[what, model] = row
+        replies = []
+        for text, scores, cut in zip(row["replies"], row["scores"], row["cut"], strict=True):
+            value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
+            replies.append(Reply(text, without_rounding(value), scores, cut))
         return replies
 
-    def sampled(self, model: str, who: Answerer, count: int) -> list[list[Reply]]:
-        """Samples, each a reply to each prompt; all are written together.
+    def _wrong(self, row: Mapping[str, Any]) -> str | None:
+        """The first field of a line that is not that of replies to these prompts."""
+        field = wrong_field(row, _SHAPE)
+        if field is not None:
+            return field
+        counts = [len(asked.tasks) for asked in self._asked for _ in asked.numbers]
+        same = len(row["replies"]) == len(row["cut"]) == len(counts)
+        return None if same and list(map(len, row["scores"])) == counts else "scores"
 
-        Args:
-            model: name of the model in the store.
-            who: the model.
-            count: number of samples.
-        """
-        return self._replies(model, who, range(1, count + 1))
-
-    def _replies(self, model: str, who: Answerer, samples: Sequence[int]) -> list[list[Reply]]:
-        """The replies to all prompts, sample by sample; missing ones are written."""
-        replies: list[list[Reply]] = [[] for _ in samples]
-        for deck in self._decks:
-            names = {sample: f"{self._what} {sample} {deck.name}" for sample in samples}
-            missing = [s for s, what in names.items() if (what, model) not in self._store]
-            if missing:
-                write = partial(self._write, model, missing, deck)
-                for sample, replied in zip(missing, self._ask(deck, who, write), strict=True):
-                    judged = self._judged(deck, replied)
-                    self._store.add(names[sample], model, judged)
-            for of_sample, what in zip(replies, names.values(), strict=True):
-                row = self._store.get(what, model, dict, partial(_wrong, deck))
-                self._rows[what, model] = row
-                scores = zip(*(row["values"][task] for task in deck.tasks), strict=True)
-                of_sample += map(self._reply, row["replies"], scores, self._cut(deck, row))
-        return replies
-
-    def _reply(self, text: str, scores: tuple[float, ...], cut: bool) -> Reply:
-        value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
-        return Reply(text, without_rounding(value), scores, cut)
-
-    def _cut(self, deck: _Deck, row: Mapping[str, Any]) -> list[bool]:
-        """Whether each reply was cut off; runs of older versions did not store it: there a reply
-        with the greatest number of tokens counts as cut off.
-        """
-        if "cut" in row:
-            return list(row["cut"])
-        most = deck.prompts[0][2] + self._engine.thinking
-        return [self._length(text) >= most for text in row["replies"]]
-
-    def _judged(self, deck: _Deck, replies: Sequence[Continuation]) -> dict[str, Any]:
+    def _judged(self, replies: Sequence[Any]) -> dict[str, Any]:
         """Replies with their scores, and the seconds since the previous replies."""
         texts = [storable(reply.text) for reply in replies]
-        cut = [reply.cut for reply in replies]
-        values = {name: [*map(float, task.judge(texts))] for name, task in deck.tasks.items()}
+        scores: list[list[float]] = []
+        for asked in self._asked:
+            part = [texts[number] for number in asked.numbers]
+            by_task = [map(float, task.judge(part)) for task in asked.tasks.values()]
+            scores += map(list, zip(*by_task, strict=True))
         begun = self._latest
         self._latest = time.monotonic()
         seconds = round(self._latest - begun, 3)
-        return {"replies": texts, "cut": cut, "values": values, "seconds": seconds}
+        cut = [reply.cut for reply in replies]
+        return {"replies": texts, "cut": cut, "scores": scores, "seconds": seconds}
 
     def _write(
-        self, model: str, samples: Sequence[int], deck: _Deck, own: Sequence[int]
-    ) -> list[list[Continuation]]:
-        """The loaded model's replies to part of a deck's prompts, sample by sample."""
+        self, model: str, samples: Sequence[int], asked: Asked, numbers: Sequence[int]
+    ) -> list[tuple[Any, ...]]:
+        """The loaded model's replies to some prompts, prompt by prompt."""
+        name = next(iter(asked.tasks))
         seeds: list[int] = []
         for sample in samples:
-            draws = random.Random(f"{self._seed} {model} {sample} {deck.name}")
-            of_sample = [draws.getrandbits(63) for _ in deck.prompts]
-            seeds += [of_sample[index] for index in own]
-        _, _, most = deck.prompts[0]
-        prompts = [deck.prompts[index][1] for index in own] * len(samples)
+            draws = random.Random(f"{self._seed} {model} {sample} {name}")
+            of_sample = {number: draws.getrandbits(63) for number in asked.numbers}
+            seeds += [of_sample[number] for number in numbers]
+        prompts = [self.prompts[number] for number in numbers] * len(samples)
         draw = None if samples == [GREEDY] else Draw(TEMPERATURE, tuple(seeds))
-        written = iter(self._engine.write(prompts, most, draw))
-        return [[next(written) for _ in own] for _ in samples]
+        written = self._engine.write(prompts, asked.most, draw)
+        return [tuple(written[place :: len(numbers)]) for place in range(len(numbers))]
 
-    def _ask(
-        self, deck: _Deck, who: Answerer, write: Callable[[Sequence[int]], list[list[T]]]
-    ) -> list[list[T]]:
-        """The replies to a deck's prompts, sample by sample; each model of `who` answers its share."""
-        replies: dict[int, tuple[T, ...]] = {}
-        for patch, numbers in who.shares(deck.numbers):
+    def _by_model(self, who: Answerer, write: Write) -> list[Any]:
+        """What `write` returns for each prompt; each model of `who` answers its share."""
+        replies: dict[int, Any] = {}
+        for patch, share in who.shares(range(len(self.prompts))):
             self._engine.load(patch)
-            texts = zip(*write([number - deck.first for number in numbers]), strict=True)
-            replies |= zip(numbers, texts, strict=True)
-        return [*map(list, zip(*(replies[number] for number in deck.numbers), strict=True))]
+            for asked in self._asked:
+                numbers = [number for number in share if number in asked.numbers]
+                if numbers:
+                    replies |= zip(numbers, write(asked, numbers), strict=True)
+        return [replies[number] for number in range(len(self.prompts))]
 
     def scores(self, replies: Sequence[Reply]) -> dict[str, Score]:
         """Task -> its score."""
         scores: dict[str, Score] = {}
-        for deck in self._decks:
-            by_task = zip(*(reply.scores for reply in deck.part(replies)), strict=True)
-            scores |= zip(deck.tasks, map(score_of, by_task), strict=True)
+        for asked in self._asked:
+            by_task = zip(*(replies[number].scores for number in asked.numbers), strict=True)
+            scores |= zip(asked.tasks, map(score_of, by_task), strict=True)
         return scores
 
     def final(self, replies: Sequence[Reply], who: Answerer) -> dict[str, Score]:
@@ -302,23 +287,20 @@ class ReplyLog:
             replies: greedy replies of `who`.
             who: the model; it answers again if the search scores samples.
         """
+        texts = [(reply.text,) for reply in replies]
+        if any(task.sampled for asked in self._asked for task in asked.tasks.values()):
+            texts = self._by_model(who, self._samples)
         scores: dict[str, Score] = {}
-        for deck in self._decks:
-            samples = [[reply.text for reply in deck.part(replies)]]
-            task = deck.tasks[deck.name]
-            if task.sampled:
-                samples = self._ask(deck, who, partial(task.samples, self._engine))
-            scores |= {name: task.score_samples(samples) for name, task in deck.tasks.items()}
+        for asked in self._asked:
+            samples = list(zip(*(texts[number] for number in asked.numbers), strict=True))
+            scores |= {name: task.score_samples(samples) for name, task in asked.tasks.items()}
         return scores
 
-    @cached_property
-    def identities(self) -> list[Hashable]:
-        """Identity of each prompt's item: prompt, options and answers."""
-        return [
-            (prompt, tuple(item.options), tuple(item.references))
-            for deck in self._decks
-            for item, prompt, _ in deck.prompts
-        ]
+    def _samples(self, asked: Asked, numbers: Sequence[int]) -> list[tuple[str, ...]]:
+        """The loaded model's replies that the search scores, prompt by prompt."""
+        task = next(iter(asked.tasks.values()))
+        samples = task.samples(self._engine, [number - asked.numbers[0] for number in numbers])
+        return list(zip(*samples, strict=True))
 
     def training_items(self, replies: Sequence[Reply | None]) -> dict[int, Choices]:
         """Prompt number -> its reply, if any, as a training item.
@@ -328,14 +310,16 @@ class ReplyLog:
         """
         opening, ending = reply_frame(self._engine.tokenizer)
         items = {}
-        for deck in self._decks:
-            of_prompts = zip(deck.numbers, deck.prompts, deck.part(replies), strict=True)
-            there = [(number, prompt, reply) for number, prompt, reply in of_prompts if reply]
-            counts = weights([reply.value for *_, reply in there])
-            for (number, (_, prompt, _), reply), count in zip(there, counts, strict=True):
-                text = opening + reply.text + ending * (not reply.cut)
+        for asked in self._asked:
+            part = [(number, replies[number]) for number in asked.numbers]
+            there = [(number, reply) for number, reply in part if reply is not None]
+            counts = weights([reply.value for _, reply in there])
+            for (number, reply), count in zip(there, counts, strict=True):
+                text = opening + reply.text
+                if not reply.cut:
+                    text += ending
                 if text:
-                    items[number] = Choices(((prompt, text),), (1.0,), 0, count)
+                    items[number] = Choices(((self.prompts[number], text),), (1.0,), 0, count)
         return items
 
     @property
@@ -349,28 +333,8 @@ class ReplyLog:
         return sum(row["seconds"] for row in self._rows.values())
 
     @property
-    def seconds_of_base(self) -> float:
-        """The part of these seconds spent on the base's greedy replies."""
-        names = {f"{self._what} {GREEDY} {deck.name}" for deck in self._decks}
-        return sum(self._rows[what, BASE]["seconds"] for what in names)
-
-    @property
     def tokens(self) -> int:
         """Number of tokens in all replies so far."""
-        return sum(sum(map(self._length, row["replies"])) for row in self._rows.values())
-
-    def _length(self, text: str) -> int:
-        return len(self._engine.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _wrong(deck: _Deck, row: Mapping[str, Any]) -> str | None:
-    """The first field of an entry that does not match a deck's prompts and tasks."""
-    if field := wrong_field(row, _SHAPE):
-        return field
-    if row["values"].keys() != deck.tasks.keys():
-        return "values"
-    if "cut" in row and not fits(row["cut"], list[bool]):
-        return "cut"
-    lengths = {len(deck.prompts), len(row["replies"]), *map(len, row["values"].values())}
-    lengths.add(len(row.get("cut", row["replies"])))
-    return "replies" if len(lengths) > 1 else None
+        texts = [text for row in self._rows.values() for text in row["replies"]]
+        tokenizer = self._engine.tokenizer
+        return sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
