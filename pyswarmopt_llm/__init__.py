@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.searching.search import SearchResult
     from pyswarmopt_llm.searching.training.examples import TrainingOptions
     from pyswarmopt_llm.searching.training.expert import TrainingResult, train_expert
+    from pyswarmopt_llm.searching.use.evaluate import EvalResult
     from pyswarmopt_llm.searching.use.evaluate import evaluate_model as evaluate
-    from pyswarmopt_llm.searching.use.exam import EvalResult
     from pyswarmopt_llm.searching.use.generate import generate_text as generate
     from pyswarmopt_llm.searching.use.predict import Prediction, predict
     from pyswarmopt_llm.tokens.engine import MixtureEngine
@@ -49,7 +49,7 @@ _HOME = {
     "BaseModel": "experts.base",
     "CheckReport": "tools.check",
     "Engine": "common.interfaces",
-    "EvalResult": "searching.use.exam",
+    "EvalResult": "searching.use.evaluate",
     "MixtureEngine": "tokens.engine",
     "Patch": "common.interfaces",
     "Prediction": "searching.use.predict",

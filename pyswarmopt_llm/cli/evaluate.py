@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -18,7 +17,7 @@ from pyswarmopt_llm.searching.training.examples import learnt_from
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems, check_model, check_run
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.use.exam import EvalResult
+    from pyswarmopt_llm.searching.use.evaluate import EvalResult
 
 WORSE = 3  # exit code
 GENERAL = "builtin:everyday"  # tests what a model may have forgotten
@@ -40,119 +39,53 @@ def command(
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
     if votes:
-        _count(votes, as_json)
+        lines, record, _ = _count(votes)
+        print_either(record, lines, as_json)
         return
-    options = _on_general(options) if forgetting else options
-    if blind is not None:
-        evaluated(options, partial(_pairs, blind), quiet, as_json)
-        return
+    if forgetting:
+        if options.task:
+            raise InvalidOption("forgetting", True, f"asks {GENERAL}; remove it, or `task`")
+        options = replace(options, task=GENERAL, against=options.against or BARE)
     if fail_if_worse and options.against is None:
         why = "compares two models; name the second one with --against"
         raise InvalidOption("fail_if_worse", True, why)
-    way = _single if options.against is None else _two
-    record = evaluated(options, way, quiet, as_json)
-    if fail_if_worse and record["paired"]["interval"][1] < 0:
-        raise typer.Exit(WORSE)
-
-
-def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
-    """Replies of two models for people to judge."""
-    from pyswarmopt_llm.tools.blind import key_of, write_pairs
-
-    path = user_path(file)
-    written = write_pairs(config, path, on_items)
-    pairs = len(written.ours)
-    alike = len(written.alike)
-    key = key_of(path)
-    lines = [
-        f"{counted(pairs, 'pair')} of replies in {file}, in random order; vote 1, 2 or tie in "
-        "the last column.",
-        f"Which is whose: {key} (keep it from those who vote).",
-        f"Then: swarm-llm eval --votes {file}",
-    ]
-    record = {"pairs": pairs, "alike": alike, "file": file, "key": str(key)}
-    note = f"{counted(alike, 'pair')} of equal replies, half a win for each" if alike else ""
-    return lines, record, note
-
-
-def _count(files: Sequence[str], as_json: bool) -> None:
-    """Print the verdict of votes, the rate of wins and the test."""
-    from pyswarmopt_llm.report.phrases import score_text
-    from pyswarmopt_llm.tools.blind import count_votes
-
-    votes = count_votes(files)
-    first, second = votes.names
-    paired = votes.paired
-    agreement = ""
-    if votes.agreement is not None:
-        agreement = f"; voters agree on {votes.agreement:.0%} of what two of them judged"
-    lines = [
-        votes.verdict.sentence,
-        *votes.verdict.reasons,
-        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, a tie being "
-        "half a win",
-        f"Of {counted(paired.n, 'pair')} {paired.gained} won, {paired.lost} lost, {votes.ties} "
-        f"tied{agreement}.",
-    ]
-    print_either(asdict(votes), lines, as_json)
-
-
-def _on_general(options: EvalConfig) -> EvalConfig:
-    """Evaluate the model on everyday questions, by default against the base.
-
-    Raises:
-        InvalidOption: another task is named.
-    """
-    if options.task:
-        raise InvalidOption("forgetting", True, f"asks {GENERAL}; remove it, or `task`")
-    return replace(options, task=GENERAL, against=options.against or BARE)
-
-
-def evaluated(
-    options: EvalConfig, way: Callable[[EvalConfig, OnItems], Shown], quiet: bool, as_json: bool
-) -> dict[str, Any]:
-    """Evaluate with the options and those of the run, and print the result.
-
-    Args:
-        options: options of the command.
-        way: evaluation.
-        quiet: whether to omit progress and note.
-        as_json: whether to print JSON.
-
-    Returns:
-        The result, as JSON values.
-    """
-    # a run knows how to read its tasks
-    if options.task and options.run is None:
-        check_files(options, [options.task])
-    if options.run is not None:
-        check_run(user_path(options.run))
-    for name in (options.base, options.adapter, options.against):
-        check_model(name)
-    from pyswarmopt_llm.searching.use.from_run import with_run
-
-    config = with_run(options)
+    config = _with_run(options)
     with items_bar(quiet or as_json) as on_items:
-        lines, record, note = way(config, on_items)
+        if blind is not None:
+            lines, record, note = _pairs(blind, config, on_items)
+        elif config.against is not None:
+            lines, record, note = _two(config, on_items)
+        else:
+            lines, record, note = _one(config, on_items)
     for adapter in (config.adapter, config.against):
         if config.split == "test" and adapter is not None and learnt_from(adapter, config.task):
             seen = f"{adapter} was trained on all of {config.task}, says its card: on rows of test, too"
             note = f"{note}; {seen}" if note else seen
     record |= {"note": note} if note else {}
     print_either(record, lines, as_json, "" if quiet else note)
-    return record
+    if fail_if_worse and blind is None and record["paired"]["interval"][1] < 0:
+        raise typer.Exit(WORSE)
 
 
-def _single(config: EvalConfig, on_items: OnItems) -> Shown:
-    from pyswarmopt_llm.searching.use.evaluate import evaluate
+def _with_run(options: EvalConfig) -> EvalConfig:
+    """The options and those of the run, which knows how to read its tasks; paths are checked first."""
+    if options.run is not None:
+        check_run(user_path(options.run))
+    elif options.task:
+        check_files(options, [options.task])
+    for name in (options.base, options.adapter, options.against):
+        check_model(name)
+    from pyswarmopt_llm.searching.use.opening import with_run
 
-    return scored(config, evaluate(config, on_items))
+    return with_run(options)
 
 
-def scored(config: EvalConfig, result: EvalResult) -> Shown:
+def _one(config: EvalConfig, on_items: OnItems) -> Shown:
     """The score of one model."""
     from pyswarmopt_llm.report.against import score_lines
+    from pyswarmopt_llm.searching.use.evaluate import evaluate
 
+    result = evaluate(config, on_items)
     record = {
         "base": config.base,
         "adapter": config.adapter,
@@ -175,8 +108,9 @@ def _score_record(result: EvalResult) -> dict[str, Any]:
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
+    """Two models on the same items."""
     from pyswarmopt_llm.report.against import against_lines, between
-    from pyswarmopt_llm.searching.use.against import evaluate_against
+    from pyswarmopt_llm.searching.use.evaluate import evaluate_against
 
     result = evaluate_against(config, on_items)
     one, other = result.results
@@ -197,7 +131,47 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
         "against": against,
         "paired": result.paired.record(),
         "verdict": {"kind": verdict.kind, "sentence": verdict.sentence},
-        "gained": [item.record() for item in result.gained],
-        "lost": [item.record() for item in result.lost],
+        "gained": result.gained,
+        "lost": result.lost,
     }
     return list(against_lines(result, verdict)), record, one.note
+
+
+def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
+    """Replies of two models for people to judge."""
+    from pyswarmopt_llm.tools.blind import key_of, write_pairs
+
+    path = user_path(file)
+    written = write_pairs(config, path, on_items)
+    pairs = len(written.ours)
+    alike = len(written.alike)
+    key = key_of(path)
+    lines = [
+        f"{counted(pairs, 'pair')} of replies in {file}, in random order; vote 1, 2 or tie in "
+        f"the last column ({alike} of equal replies are left out, half a win for each).",
+        f"Which is whose: {key} (keep it from those who vote).",
+        f"Then: swarm-llm eval --votes {file}",
+    ]
+    return lines, {"pairs": pairs, "alike": alike, "file": file, "key": str(key)}, ""
+
+
+def _count(files: Sequence[str]) -> Shown:
+    """The verdict of votes, the rate of wins and the test."""
+    from pyswarmopt_llm.report.phrases import score_text
+    from pyswarmopt_llm.tools.blind import count_votes
+
+    votes = count_votes(files)
+    first, second = votes.names
+    paired = votes.paired
+    agreement = ""
+    if votes.agreement is not None:
+        agreement = f"; voters agree on {votes.agreement:.0%} of what two of them judged"
+    lines = [
+        votes.verdict.sentence,
+        *votes.verdict.reasons,
+        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, a tie being "
+        "half a win",
+        f"Of {counted(paired.n, 'pair')} {paired.gained} won, {paired.lost} lost, {votes.ties} "
+        f"tied{agreement}.",
+    ]
+    return lines, asdict(votes), ""

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,9 +76,13 @@ def predict(
     if out is None:
         print_either(asdict(found[0]), _single(found[0]), as_json)
         return
-    labels = Counter(prediction.label for prediction in found if prediction.probabilities)
+    labels = Counter(prediction.label for prediction in found if prediction.label)
     counts = dict(labels.most_common())
-    print_either({"out": str(out), "labels": counts}, _many(counts, out), as_json)
+    lines = [
+        f"{counted(labels.total(), 'row')} labelled in {out}",
+        ", ".join(f"{count} {label}" for label, count in counts.items()),
+    ]
+    print_either({"out": str(out), "labels": counts}, lines, as_json)
 
 
 def _single(prediction: Prediction) -> Iterator[str]:
@@ -87,12 +91,6 @@ def _single(prediction: Prediction) -> Iterator[str]:
     best = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
     for label, probability in best[:_SHOWN]:
         yield f"  {probability:.3f}  {label}"
-
-
-def _many(counts: Mapping[str, int], out: Path) -> Iterator[str]:
-    """The output file, and the number of rows with each label."""
-    yield f"{counted(sum(counts.values()), 'row')} labelled in {out}"
-    yield ", ".join(f"{count} {label or 'undefined'}" for label, count in counts.items())
 
 
 def generate(
@@ -130,8 +128,7 @@ def generate(
     check_model(base)
     check_model(adapter)
     from pyswarmopt_llm.report.commands import chooses
-    from pyswarmopt_llm.searching.use.generate import answer_turn
-    from pyswarmopt_llm.searching.use.wording import worded
+    from pyswarmopt_llm.searching.use.generate import answer_turn, worded
 
     base, adapter = _source(run, base, adapter)
     asked, said = worded(run, prompt, task)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted, cut
@@ -14,12 +14,10 @@ from pyswarmopt_llm.scores.words import RULES
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
-    from pyswarmopt_llm.searching.use.against import Against, Changed
-    from pyswarmopt_llm.searching.use.exam import EvalResult
+    from pyswarmopt_llm.searching.use.evaluate import Against, EvalResult
 
 SHOWN = 3  # most items shown as gained, and as lost
-_LABEL = 30  # most characters of a label
-_TEXT = 160  # and of a question or answer
+_TEXT = 160  # most characters of a question or answer
 _MOST_LABELS = 20
 _SAID = {
     "better": "is better than",
@@ -96,16 +94,15 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
           card  2 of 3 right, 0.667 [0.208, 0.939]; taken for loan 1
           loan  1 of 1 right, 1.000 [0.207, 1.000]
     """
-    width = min(_LABEL, max(len(row.label) for row in errors.rows))
     yield macro_f1(errors.macro_f1, errors.macro_f1_interval)
     for row in errors.rows[:_MOST_LABELS]:
-        name = cut(one_line(row.label), _LABEL).ljust(width)
-        others = [f"{cut(one_line(label), _LABEL)} {count}" for label, count in row.taken_for[:3]]
-        wrong = f"; taken for {', '.join(others)}" if others else ""
-        yield f"  {name}  {row.found} of {row.n} right, {score_text(row.recall, row.interval)}{wrong}"
-    if len(errors.rows) > _MOST_LABELS:
-        more = counted(len(errors.rows) - _MOST_LABELS, "label")
-        yield f"  and {more} more; all of them with --json"
+        taken = ", ".join(f"{one_line(label)} {count}" for label, count in row.taken_for[:3])
+        wrong = f"; taken for {taken}" if taken else ""
+        found = f"{row.found} of {row.n} right, {score_text(row.recall, row.interval)}"
+        yield f"  {one_line(row.label)}  {found}{wrong}"
+    left = len(errors.rows) - _MOST_LABELS
+    if left > 0:
+        yield f"  and {counted(left, 'label')} more; all of them with --json"
 
 
 def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
@@ -117,19 +114,13 @@ def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
         score = score_text(result.score.value, result.interval)
         yield f"  {name.ljust(width)}  {result.metric} {score}"
     for heading, items in (("Gained", against.gained), ("Lost", against.lost)):
-        yield from _changed_lines(heading, against.names, items)
-
-
-def _changed_lines(heading: str, names: Sequence[str], items: Sequence[Changed]) -> Iterator[str]:
-    """The first items on which two models differ."""
-    shown = items[:SHOWN]
-    if shown:
-        yield f"{heading} ({len(shown)} of {len(items)}; all of them with --json):"
-    for changed in shown:
-        yield f"  {cut(one_line(changed.item.question), _TEXT)}"
-        if changed.item.references:
-            yield f"    right: {cut(one_line(changed.item.answer_text), _TEXT)}"
-        values = [f"{value:.3f}" for value in changed.values]
-        answers = [cut(one_line(answer), _TEXT) or "(no answer)" for answer in changed.answers]
-        for name, answer in zip(names, answers or values, strict=True):
-            yield f"    {name}: {answer}"
+        if items:
+            shown = min(SHOWN, len(items))
+            yield f"{heading} ({shown} of {len(items)}; all of them with --json):"
+        for item in items[:SHOWN]:
+            yield f"  {cut(one_line(item['question']), _TEXT)}"
+            if item["right"]:
+                yield f"    right: {cut(one_line(item['right']), _TEXT)}"
+            said = item["answers"] or [f"{value:.3f}" for value in item["values"]]
+            for name, text in zip(against.names, said, strict=True):
+                yield f"    {name}: {cut(one_line(text), _TEXT) or '(no answer)'}"

@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
@@ -22,13 +23,18 @@ from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interva
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
-from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling
+from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
-from pyswarmopt_llm.searching.use.against import Turns, names_in_words, two_models
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
-from pyswarmopt_llm.searching.use.exam import Exam, load_items
+from pyswarmopt_llm.searching.use.evaluate import (
+    Exam,
+    Turns,
+    load_items,
+    names_in_words,
+    two_models,
+)
 
 COLUMNS = ["id", "prompt", "reply 1", "reply 2", "vote"]
 FIRST = "1"
@@ -94,11 +100,8 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         UserError: bad input, in one line; existing files are not overwritten.
     """
     _check(config, file)
-    votes = up_to(
-        ReplyMetric("human votes", needs="nothing"),
-        config.max_new_tokens,
-        Sampling.of(config.temperature, config.samples, config.seed),
-    )
+    sampling = Sampling.of(config.temperature, config.samples, config.seed)
+    votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
     exam = Exam(load_items(config), config.split, votes)
     replies = _replies(config, exam, on_items)
     names = names_in_words(config)
@@ -134,11 +137,8 @@ def _replies(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> list[l
     for done, model in enumerate(models, start=1):
         engine = turns.engine(model)
         exam.check(engine, "generate")
-        utility = exam.metric.on(items, "generate", engine.chat, exam.task.prompt)
-        asked = list(utility.texts())
-        longest = max(tokens for _, _, tokens in asked)
-        said = engine.generate([prompt for _, prompt, _ in asked], longest)
-        replies.append([without_thoughts(reply) for reply in said])
+        utility = cast(Written, exam.metric.on(items, "generate", engine.chat, exam.task.prompt))
+        replies.append([without_thoughts(reply) for reply in utility.answers(engine)])
         if on_items is not None:
             on_items(done * len(items), 2 * len(items))
     return replies

@@ -1,4 +1,4 @@
-"""A model's answer to a prompt."""
+"""A model's answer to a prompt, which is worded as in the search of its run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,84 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from pyswarmopt.base.words import cut
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
+from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
+from pyswarmopt_llm.scores.tasks.types import Item, Scoring
+from pyswarmopt_llm.searching.scoring.run_directory import About, read_about
 from pyswarmopt_llm.searching.use.config import Machine
-from pyswarmopt_llm.searching.use.opening import open_model
-from pyswarmopt_llm.searching.use.wording import worded
+from pyswarmopt_llm.searching.use.opening import Model, open_model, run_scoring, specs_of
 
 log = logging.getLogger(__name__)
+_PREFIX = "Question: "  # of the default wording; a user may have typed it
+_SHOWN = 200  # most characters of a turn in a line
+
+
+def named_task(about: About, run: Path, name: str | None) -> str:
+    """A run's task by its name, or by its spec in the search; None: its only one.
+
+    Raises:
+        InvalidOption: no such task, or no choice among several.
+    """
+    tasks = about.task_names
+    chosen = tasks[0] if name is None and len(tasks) == 1 else name
+    chosen = {spec: task for task, spec in specs_of(about).items()}.get(chosen or "", chosen)
+    if chosen is None or chosen not in tasks:
+        problem = f"missing; {run} has several" if name is None else f"{run} has no such task"
+        raise InvalidOption("task", name, f"{problem}, choose one of: {', '.join(tasks)}")
+    return chosen
+
+
+def worded(run: str | Path | None, question: str, task: str | None = None) -> tuple[str, str]:
+    """The user turn that asks a question as the search did, and a line that says so.
+
+    If the search's wording is unknown, the turn is the question itself, and the line says so.
+
+    Args:
+        run: a finished run; None: the question is the turn.
+        question: text of a question; a leading ``Question:`` counts as wording.
+        task: one task of a search over several: its name, or its spec in the search.
+
+    Raises:
+        UserError: no such run or task.
+
+    Example:
+        >>> worded("runs/first", "Which planet is the largest?")[0]  # doctest: +SKIP
+        'Question: Which planet is the largest?'
+    """
+    if run is None:
+        if task is not None:
+            problem = "is for a run with several tasks; give `run`, or remove it"
+            raise InvalidOption("task", task, problem)
+        return question, ""
+    path = user_path(run)
+    about = read_about(path)
+    names = about.task_names if task is None else [named_task(about, path, task)]
+    turns = {_turn(about, path, name, question) for name in names}
+    turn = turns.pop() if len(turns) == 1 else None
+    if turn is not None:
+        line = cut(" | ".join(turn.splitlines()), _SHOWN)
+        return turn, "" if turn == question else f"{run}: asked as in the search: {line}"
+    why = "the search asked with more than a text"
+    if len(names) > 1:
+        why = f"its tasks ask differently; choose one with `task`: {', '.join(names)}"
+    return question, f"{run}: asked as typed, {why}" if names else ""
+
+
+def _turn(about: About, run: Path, name: str, question: str) -> str | None:
+    """The user turn for a question of a task; None if its wording is unknown."""
+    form = (about.forms or {}).get(name)
+    if form is None or (form.choices is None and not form.written):
+        return None
+    scoring: Scoring = "generate"
+    if not form.written:
+        scoring = run_scoring(run / "best", name) or "likelihood"
+    choices = dict(form.choices) if form.choices else None
+    item = Item("", question.removeprefix(_PREFIX), choices, "")
+    unknown = {*placeholders(form.prompt or "")} - {"question", "choices"}
+    return None if unknown else render_prompt(item, scoring, form.prompt)
 
 
 def generate_text(
@@ -64,7 +134,7 @@ def generate_text(
 
 
 def answer_turn(
-    source: tuple[str, str | None],
+    model: Model,
     turn: str,
     max_new_tokens: int,
     machine: Machine,
@@ -73,14 +143,13 @@ def answer_turn(
     seed: int,
 ) -> Iterator[str]:
     """As `generate_text`, for a user turn in its final wording to a base and its adapter."""
-    stored = None if run is None else read_about(user_path(run)).config
-    model = open_model(
-        source,
-        machine,
-        run=run,
-        system="" if stored is None else stored.system,
-        thinking=0 if stored is None else stored.thinking,
-        fusion=fusion,
-        seed=seed,
+    system = ""
+    thinking = 0
+    if run is not None:
+        stored = read_about(user_path(run)).config
+        system = stored.system
+        thinking = stored.thinking
+    engine = open_model(
+        model, machine, run=run, system=system, thinking=thinking, fusion=fusion, seed=seed
     )
-    return model.stream(model.chat(turn), max_new_tokens)
+    return engine.stream(engine.chat(turn), max_new_tokens)

@@ -24,7 +24,7 @@ from pyswarmopt_llm.scores.metrics.combine import arithmetic, find_combine, harm
 from pyswarmopt_llm.scores.metrics.several import metric_labels
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.words import same_words, words
-from pyswarmopt_llm.searching.use.exam import EvalResult
+from pyswarmopt_llm.searching.use.evaluate import EvalResult
 
 WORDS = st.lists(st.sampled_from("red green blue tree house".split()), min_size=1, max_size=6)
 

@@ -23,7 +23,7 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.search import resume, search
 from pyswarmopt_llm.searching.use.config import EvalConfig
 from pyswarmopt_llm.searching.use.evaluate import evaluate
-from pyswarmopt_llm.searching.use.from_run import with_run
+from pyswarmopt_llm.searching.use.opening import with_run
 
 ITEMS = [Item(str(i), f"Question {i}?", None, "") for i in range(3)]
 SAMPLING = Sampling(temperature=1.5, samples=4, seed=7)

@@ -28,7 +28,7 @@ from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run, read_about
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.from_run import with_run
+from pyswarmopt_llm.searching.use.opening import with_run
 
 FUNCTIONS = """
     import beside

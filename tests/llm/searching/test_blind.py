@@ -12,8 +12,8 @@ import pytest
 from search_helpers import Json, exit_code, swarm_llm
 
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
-from pyswarmopt_llm.searching.use.against import Turns
 from pyswarmopt_llm.searching.use.config import EvalConfig
+from pyswarmopt_llm.searching.use.evaluate import Turns
 from pyswarmopt_llm.tools.blind import Key, count_votes
 
 N = 12

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from search_helpers import Json, MakeSearch, Shell, swarm_llm, write_task
 
-import pyswarmopt_llm.searching.use.exam as exam
+import pyswarmopt_llm.searching.use.evaluate as exam
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import paired_test, score_of
 from pyswarmopt_llm.scores.metrics.written import ReplyMetric

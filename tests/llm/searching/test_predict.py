@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import random
 import shutil
 import textwrap
@@ -22,7 +21,6 @@ import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use import predict as job
-from pyswarmopt_llm.searching.use.predict import Prediction, wrong_chunk
 
 LABELS = ("card lost", "loan", "öffnen")
 
@@ -60,10 +58,9 @@ def runs(make_search: MakeSearch, folder: Path) -> dict[str, Path]:
     return found
 
 
-@pytest.mark.parametrize("loader", ["AutoPeftModelForCausalLM", "AutoModelForCausalLM"])
 @pytest.mark.parametrize("scoring", ["letter", "likelihood"])
 def test_the_code_of_the_card_labels_as_predict_does(
-    scoring: str, loader: str, runs: dict[str, Path], tmp_path: Path
+    scoring: str, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     from pyswarmopt_llm.report.run import read_run, write_card
 
@@ -72,12 +69,9 @@ def test_the_code_of_the_card_labels_as_predict_does(
     card = (run.path / "best" / "README.md").read_text(encoding="utf-8")
     part = card.partition("<summary>Label with PEFT</summary>\n")[2].partition("</details>")[0]
     code = textwrap.dedent(part).replace("THIS_DIRECTORY", str(run.path / "best"))
-    library = {"AutoPeftModelForCausalLM": "peft", "AutoModelForCausalLM": "transformers"}[loader]
-    line = next(line for line in code.splitlines() if line.startswith("from peft"))
-    code = code.replace(line, f"from {library} import {loader}")
     code = code.replace('dtype="auto"', "dtype=torch.float32")  # as the search had it
     names: dict[str, Any] = {}
-    exec(code.replace("AutoPeftModelForCausalLM.", f"{loader}."), names)
+    exec(code, names)
     write_rows(tmp_path / "new.csv", 11, 3, label=False)
     sl.predict(run.path, tmp_path / "new.csv", tmp_path / "labelled.csv")
     rows = read(tmp_path / "labelled.csv")
@@ -216,46 +210,25 @@ def test_two_at_once_do_not_write_one_file(runs: dict[str, Path], new: Path, who
     assert len(said) == 3 and out.read_bytes() == whole
 
 
-THIRD = [1 / 3] * 3
-# in the place of the probabilities of the first row, and of all rows
-ROWS = [[0.5, 0.5], ["a", "b", "c"], [THIRD] * 3, [9, 9, 9], [True, False, False], [1.5, -0.5, 0]]
-CHUNKS = [*([row] for row in [*ROWS, [None, 0.5, 0.5], [], None, [math.nan] * 3]), None, 7, "abc"]
-CHUNKS += [{"a": 1}, [THIRD] * 2]
-
-
-@pytest.mark.parametrize("rows", CHUNKS, ids=str)
-def test_probabilities_that_are_none_are_refused(rows: Any) -> None:
-    assert wrong_chunk([3], {"probabilities": rows}) == "probabilities"
-
-
 def test_a_damaged_progress_is_one_line(runs: dict[str, Path], new: Path) -> None:
     out = new.with_name("out.csv")
     progress = stopped(runs["letter"], new, out, 4)
     row = json.loads(progress.read_text())
-    progress.write_text(json.dumps({**row, "probabilities": [[9, 9, 9]] * 4}) + "\n")
+    progress.write_text(json.dumps({**row, "probabilities": [[9, 9]] * 4}) + "\n")
     with pytest.raises(UserError, match=r"rows 0 of .*: probabilities is missing") as error:
         sl.predict(runs["letter"], new, out)
     assert "\n" not in error.value.text
 
 
-def test_what_a_model_that_overflows_answers_is_kept_and_has_no_label() -> None:
-    assert wrong_chunk([3], {"probabilities": [[None] * 3]}) is None
-    assert Prediction.of(["a", "b", "c"], [math.nan] * 3).label == ""
-
-
-@pytest.mark.parametrize("suffix", ["json", "jsonl"])
-def test_json_in_and_out(suffix: str, runs: dict[str, Path], tmp_path: Path) -> None:
+def test_json_in_and_out(runs: dict[str, Path], tmp_path: Path) -> None:
     rows = [
         {"body": "amber fjord?", "more": [1, {"a": "ü"}]},
         {"body": "north", "team": "unheard of"},
     ]
-    new, out = tmp_path / f"new.{suffix}", tmp_path / f"out.{suffix}"
-    new.write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
+    new, out = tmp_path / "new.json", tmp_path / "out.jsonl"
+    new.write_text(json.dumps(rows))
     predictions = sl.predict(runs["letter"], new, out)
-    text = out.read_text(encoding="utf-8")
-    found = (
-        json.loads(text) if suffix == "json" else [json.loads(line) for line in text.splitlines()]
-    )
+    found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [
         {k: v for k, v in row.items() if k not in ("predicted", "probabilities")} for row in found
     ] == rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,11 @@ from search_helpers import MakeSearch, Shell, swarm_llm, write_task
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.searching.search import search
-from pyswarmopt_llm.searching.use.generate import generate_text
+from pyswarmopt_llm.searching.use.generate import generate_text, worded
 from pyswarmopt_llm.searching.use.opening import result_of
-from pyswarmopt_llm.searching.use.wording import worded
 
 PLANETS = [{"question": f"Which planet is number {i}?", "answer": str(i)} for i in range(6)]
 OPTIONS = [{**item, "choices": ["0", "1", "2", "3", "4", "5"]} for item in PLANETS]
-PROMPTS = [{"prompt": item["question"], "answer": item["answer"]} for item in PLANETS]
 TEXT = "Which planet is number 3?"
 
 
@@ -44,12 +41,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("items", "settings"),
     [
-        (PLANETS, {}),
         (PLANETS, {"template": ("Sky: {question} {{}}\nNumber:",), "system": "Say amber."}),
         (OPTIONS, {}),
-        (PROMPTS, {}),
     ],
-    ids=["table", "template", "options", "verbatim"],
+    ids=["template", "options"],
 )
 def test_a_result_is_asked_as_the_search_asked(
     items: list[dict[str, Any]],
@@ -65,7 +60,7 @@ def test_a_result_is_asked_as_the_search_asked(
     searched = {*asked}
     assert sum(TEXT in prompt for prompt in searched) == 1
     asked.clear()
-    for typed in (TEXT, f"Question: {TEXT}")[: 1 if items is PROMPTS else 2]:
+    for typed in (TEXT, f"Question: {TEXT}"):
         "".join(generate_text(*result_of(run), typed, 2, threads=1, run=run))
     assert asked and {*asked} <= searched
 
@@ -79,11 +74,6 @@ def test_generate_says_how_it_asks(
     words = ("generate", "--run", run, "--max-new-tokens", "2")
     assert f"asked as in the search: Sky: {TEXT} | Number:" in swarm_llm(capsys, *words, TEXT)[2]
     assert shell.json(*words, TEXT)["asked"] == f"Sky: {TEXT}\nNumber:"
-    about = json.loads((run / "run.json").read_text())
-    del about["forms"]["t"]  # as older versions wrote it
-    (run / "run.json").write_text(json.dumps(about))
-    assert "asked as typed" in swarm_llm(capsys, *words, TEXT)[2]
-    assert shell.json(*words, TEXT)["asked"] == TEXT
     base, adapter = result_of(run)
     alone = ("generate", "--base", base, "--adapter", adapter, "--max-new-tokens", "2", TEXT)
     assert shell.json(*alone)["asked"] == TEXT
@@ -100,9 +90,7 @@ def test_what_a_text_alone_cannot_ask_is_asked_as_typed(
     config = words_search(1, 1, max_iter=0, scoring="generate", metrics=("f1",), max_new_tokens=4)
     run = search(replace(config, tasks=tasks, template=template)).run
     assert worded(run, TEXT, "a")[0] == worded(run, TEXT, tasks[0])[0] == f"A: {TEXT}"
-    assert worded(run, TEXT, "b")[0] == TEXT and "columns" in worded(run, TEXT, "b")[1]
+    assert worded(run, TEXT, "b")[0] == TEXT and "asked as typed" in worded(run, TEXT, "b")[1]
     assert worded(run, TEXT)[0] == TEXT and "`task`: a, b" in worded(run, TEXT)[1]
     with pytest.raises(UserError, match="no such task"):
         worded(run, TEXT, "c")
-    same = search(replace(config, tasks=tasks, out=str(tmp_path / "same"))).run
-    assert worded(same, TEXT)[0] == f"Question: {TEXT}"
