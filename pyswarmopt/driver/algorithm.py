@@ -13,14 +13,13 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.options import Options, Problem
 from pyswarmopt.hybrid.memetic import (
-    MATRIX_DIM,
     MODELLED_DIM,
     MODELLED_NOISY,
     MODELLED_NUMBERS,
     MemeticSwarm,
     ModelPhase,
 )
-from pyswarmopt.hybrid.search import PhasedSearch
+from pyswarmopt.hybrid.phases import MATRIX_DIM, PhasedSearch
 from pyswarmopt.parts.stopping import MaxIter, Target
 
 if TYPE_CHECKING:
@@ -115,22 +114,14 @@ def make_optimizer(
 def _kind_of_search(options: Options, problem: Problem) -> type[PhasedSearch]:
     """The composed search for a problem; imported on use, for a faster start of searches without."""
     smooth = problem.coding.smooth.all()
-    if problem.constraints and smooth:
-        from pyswarmopt.hybrid.constrained import ConstrainedSearch
-
-        return ConstrainedSearch
     if problem.constraints:
-        from pyswarmopt.hybrid.constrained_mixed import ConstrainedMixedSearch
+        from pyswarmopt.hybrid import constrained
 
-        return ConstrainedMixedSearch
-    if options.noisy:
-        from pyswarmopt.hybrid.noisy_mixed import NoisySearch
+        return constrained.ConstrainedSearch if smooth else constrained.ConstrainedMixedSearch
+    if options.noisy or not smooth:
+        from pyswarmopt.hybrid import mixed
 
-        return NoisySearch
-    if not smooth:
-        from pyswarmopt.hybrid.mixed import MixedSearch
-
-        return MixedSearch
+        return mixed.NoisySearch if options.noisy else mixed.MixedSearch
     return MemeticSwarm
 
 
@@ -202,9 +193,9 @@ def idle_workers(search: PhasedSearch, options: Options, workers: int) -> str:
             "another search"
         )
     model = search.phases.get(ModelPhase.name)
-    if options.population is not None or not (isinstance(model, ModelPhase) and model.due(search)):
+    if options.population is not None or not (isinstance(model, ModelPhase) and model.due()):
         return ""
-    one_by_one = model.points(search)
+    one_by_one = model.points
     if options.max_evals is not None and IDLE_SHARE * one_by_one < options.max_evals:
         return ""
     return (

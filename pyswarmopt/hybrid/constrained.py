@@ -11,9 +11,10 @@ Its phases in their order are `ConstrainedSearch.PHASES`:
 3. `PenaltySwarm` on the cost plus a weighted sum of violations, whose weights grow as long as the
    best of the swarm breaks a constraint.
 
-With whole numbers the descents are `GridDescent`, which moves these as well; descents that do not
-start from the best point start from its neighbour or a random point, and the models come first
-(`pyswarmopt.hybrid.constrained_mixed`).
+With whole numbers or labels (`ConstrainedMixedSearch`) the models come first, for 200 points, and
+`EarlyMutate` mutates the best point. The descents are `GridDescent`, which moves whole numbers as
+well, from the best point if that is new, else from its neighbour or a random point; they have as many
+evaluations as all others while the best point is theirs, else a quarter.
 
 The best point follows Deb's rules: a feasible one is better than an infeasible one.
 """
@@ -21,7 +22,6 @@ The best point follows Deb's rules: a feasible one is better than an infeasible 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,9 +33,10 @@ from pyswarmopt.base.in_flight import Ticket
 from pyswarmopt.base.record import NONE, StateRecord, array
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
-from pyswarmopt.hybrid.constrained_proposals import ConstrainedProposals
+from pyswarmopt.hybrid.constrained_models import ConstrainedProposals
 from pyswarmopt.hybrid.memetic import ModelPhase, SwarmPhase
-from pyswarmopt.hybrid.search import Phase, PhasedSearch
+from pyswarmopt.hybrid.mixed import EarlyMutate, LongModel
+from pyswarmopt.hybrid.phases import Phase, PhasedSearch
 
 HARDER = 1.5  # growth of weights of constraints that the swarm's best breaks
 # largest weight: far below overflow, since infinity times a violation of 0 is no number
@@ -45,14 +46,17 @@ FIRST_DESCENT = 40  # evaluations per dimension reserved for the first descent
 IDLE = 5  # evaluations per dimension without a new best point after which others have their turn
 BESIDE = 0.02  # first step size of the swarm in their place, as a share of the box
 SHARE_IDLE = 0.125  # evaluations of descents for each of the others, as long as they find nothing
-MODELLED = 60  # evaluations for the models' proposals
 LAST = 0.1  # share of evaluations reserved for feasibility if nothing is feasible
 NEAR = 0.8  # share of the best point's neighbours among the starts of later descents on a grid
 WIDTHS = (1e-3, 0.3)  # their distance, as a share of the range
+# with whole numbers or labels: evaluations of descents for each other evaluation, while the best
+# point is theirs, and else
+SHARE_AHEAD = 1.0
+SHARE_BEHIND = 0.25
 
 
 @dataclass(repr=False, eq=False)
-class ProgramDescent(Phase):
+class ProgramDescent(Phase["ConstrainedSearch"]):
     """Descents that use costs and constraints."""
 
     name = "descent"
@@ -63,33 +67,37 @@ class ProgramDescent(Phase):
     tried: float = math.inf  # best cost when the latest descent began
     from_best: bool = False  # its starting point
 
-    def due(self, s: ConstrainedSearch) -> bool:
+    def due(self) -> bool:
         """Whether there are numbers to move, and a descent is to be begun or has its turn."""
+        s = self.search
         if not (s.kinds.smooth | s.kinds.whole).any():
             return False
         if s.kept.rescuing:
             return self.run is None or not self.run.done
-        return self._has_turn(s)
+        return self._has_turn()
 
-    def _has_turn(self, s: ConstrainedSearch) -> bool:
+    def _has_turn(self) -> bool:
         """Whether it is the first descent, or later ones have had fewer evaluations than the
         others, an eighth of them while they find nothing.
         """
-        stuck = self.is_stuck(s)
-        alone = not stuck and not self._others(s) and self.spent < FIRST_DESCENT * s.box.dim
-        first = self.run is None or (alone and not self.run.done)
-        share = SHARE_IDLE if stuck else 1.0
-        return first or share * self._others(s) > self.spent - self.granted
+        if self.run is None:
+            return True
+        others = self._others()
+        if self.is_stuck():
+            return SHARE_IDLE * others > self.spent - self.granted
+        first = not self.run.done and self.spent < FIRST_DESCENT * self.search.box.dim
+        return first if not others else others > self.spent - self.granted
 
-    def is_stuck(self, s: ConstrainedSearch) -> bool:
+    def is_stuck(self) -> bool:
         """Whether descents find nothing better."""
-        return self.idle > IDLE * s.box.dim
+        return self.idle > IDLE * self.search.box.dim
 
-    def _others(self, s: ConstrainedSearch) -> int:
+    def _others(self) -> int:
         """Evaluations of all other phases."""
-        return sum(phase.spent for phase in s.phases.values() if phase is not self)
+        return sum(phase.spent for phase in self.search.phases.values()) - self.spent
 
-    def begin(self, s: ConstrainedSearch) -> ConstrainedDescent:
+    def begin(self) -> ConstrainedDescent:
+        s = self.search
         cost = s.progress.best_cost
         unstarted = self.run is not None and not self.run.started
         self.from_best = self.run is None or (
@@ -97,16 +105,16 @@ class ProgramDescent(Phase):
         )
         self.tried = cost
         if not s.kinds.smooth.all():
-            return self._on_grid(s)
+            return self._on_grid()
         x = s.first_point()
         if not self.from_best:
             x = s.random.random(len(x))
         return ConstrainedDescent(x, np.arange(len(x)))
 
-    def _on_grid(self, s: ConstrainedSearch) -> GridDescent:
-        kinds = s.kinds
-        random = s.random
-        x = kinds.snap(s.first_point()[None])
+    def _on_grid(self) -> GridDescent:
+        kinds = self.search.kinds
+        random = self.search.random
+        x = kinds.snap(self.search.first_point()[None])
         if not self.from_best:
             width = WIDTHS[0] * (WIDTHS[1] / WIDTHS[0]) ** random.random(1)
             near = random.random() < NEAR
@@ -116,65 +124,57 @@ class ProgramDescent(Phase):
         units = np.where(levels > 0, 1 / np.maximum(levels, 1), 0.0)
         return GridDescent(x[0], moving, units=units)
 
-    def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
+    def learn(self, costs: Floats) -> None:
+        s = self.search
         here = self.run.values if len(self.run.values) else s.rows[0]
         self.run.error = s.resolution.error(float(here[0]))
-        super().learn(s, s.aims())
+        super().learn(s.aims())
         self.idle = 0 if s.progress.best_cost < self.reached else self.idle + len(costs)
         self.reached = s.progress.best_cost
-        if self.is_stuck(s) and self.run.kinked.any():
+        if self.is_stuck() and self.run.kinked.any():
             s.kept.kinked = self.run.kinked
-        if not self._others(s):
+        if not self._others():
             self.granted = self.spent
 
 
-class ConstrainedModel(ModelPhase):
+class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
     """Points proposed by models of cost and constraints."""
 
     kinds = (ConstrainedProposals,)
+    most = 60
 
-    def points(self, s: PhasedSearch) -> int:
-        return MODELLED
-
-    def begin(self, s: Any) -> ConstrainedProposals:
-        usual = super().begin(s)
-        return ConstrainedProposals(s.kinds, usual.first, usual.last, usual.at_once)
-
-    def propose(self, s: Any) -> Floats:
-        run = self.run
+    def propose(self) -> Floats:
+        s = self.search
         best = s.best_point()
         row = s.kept.best
-        if run is not None and len(row) and not (run.points == best).all(axis=1).any():
-            run.take_in_rows(best[None], row[None])
-        return super().propose(s)
+        if self.run is not None and len(row) and not (self.run.points == best).all(axis=1).any():
+            self.run.take_in_rows(best[None], row[None])
+        return super().propose()
 
-    def learn(self, s: Any, costs: Floats) -> None:
-        self.keep(s, self.run.batch, costs)
-        self.spent += len(costs)
-
-    def keep(self, s: Any, points: Floats, costs: Floats) -> None:
-        self.run.take_in_rows(points, s.rows)
+    def keep(self, points: Floats, costs: Floats) -> None:
+        self.run.take_in_rows(points, self.search.rows)
 
 
 @dataclass(repr=False, eq=False)
-class PenaltySwarm(SwarmPhase):
+class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
     """A swarm on the cost and a penalty."""
 
     unit: float = 1.0  # largest cost, so that adding violations does not overflow
     weights: Floats = array("J")  # scale of the violations; none before the swarm's first values
     worst: Floats = array("J")  # largest finite violations in the swarm's values
 
-    def begin(self, s: Any) -> CovarianceSwarm:
+    def begin(self) -> CovarianceSwarm:
+        s = self.search
         self.weights = self.worst = NONE
         first = not self.population
-        run = super().begin(s)
-        if first and s.phase(ProgramDescent).is_stuck(s):
+        run = super().begin()
+        if first and s.descent.is_stuck():
             run.mean = s.best_unit()
             run.sigma = BESIDE
         return run
 
-    def learn(self, s: ConstrainedSearch, costs: Floats) -> None:
-        super().learn(s, self.merits(s.aims()))
+    def learn(self, costs: Floats) -> None:
+        super().learn(self.merits(self.search.aims()))
 
     def merits(self, rows: Floats) -> Floats:
         """Cost plus weighted violations, (m,), in units of cost, for points' costs and constraints,
@@ -223,8 +223,10 @@ class ConstrainedSearch(PhasedSearch):
         kept: data kept from earlier points.
     """
 
-    PHASES: ClassVar[tuple[type[Phase], ...]] = (ProgramDescent, ConstrainedModel, PenaltySwarm)
+    PHASES: ClassVar = (ProgramDescent, ConstrainedModel, PenaltySwarm)
+    RECORDS: ClassVar = PhasedSearch.RECORDS | {"kept": Kept}
     searches_lines = True
+    descent: ProgramDescent
 
     def __init__(self, bounds: Any, **options: Any) -> None:
         super().__init__(bounds, **options)
@@ -256,7 +258,7 @@ class ConstrainedSearch(PhasedSearch):
         before = self.kept.rescuing
         self.kept.rescuing = self._needs_rescue()
         if self.kept.rescuing and not before and not len(self.progress.asked):
-            self.phase(ProgramDescent).run = None
+            self.descent.run = None
             self.progress.turn = self._next_turn()
 
     def take_in(
@@ -292,36 +294,44 @@ class ConstrainedSearch(PhasedSearch):
             self.kept.best = self.rows[here[0]].copy()
         super()._keep(x, cost, by)
 
-    def _tell_one(self, ticket: Ticket, value: float) -> None:
-        """Collect the rows of a round, too."""
-        sent = self.under_way.find(ticket)
-        if sent is not None and not sent.beside:
-            self._gather(ticket.particle)
-            if np.isnan(self.progress.told).sum() == 1:  # the last
-                self.rows = self.kept.told
-                self.kept.told = NONE
-        super()._tell_one(ticket, value)
-
-    def _gather(self, i: int) -> None:
-        """Keep the row of the round's i-th point."""
+    def _collect(self, row: int, value: float) -> None:
+        """Keep the costs and constraints, too."""
+        super()._collect(row, value)
         before = self.kept.told
-        width = max(self.rows.shape[1], before.shape[1] if len(before) else 0)
-        rows = np.full((len(self.progress.told), width), math.inf)
+        width = max(self.rows.shape[1], before.shape[-1])
+        told = np.full((len(self.progress.told), width), math.inf)
         if len(before):
-            rows[:, : before.shape[1]] = before
-        rows[i, : self.rows.shape[1]] = self.rows[0]
-        self.kept.told = rows
+            told[:, : before.shape[1]] = before
+        told[row, : self.rows.shape[1]] = self.rows[0]
+        self.kept.told = told
+        if not len(self.progress.open_rows()):
+            self.rows = told
+            self.kept.told = NONE
 
-    def _see(self, costs: Floats) -> None:
-        self.resolution.take_in(self.rows[:, 0])
+    def _returned(self, costs: Floats) -> Floats:
+        return self.rows[:, 0]
 
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | self.kept.state_dict("kept")
 
-    def _restore(self, saved: Mapping[str, Any]) -> None:
-        kept = Kept.from_state(saved, "kept", {})
-        super()._restore(saved)
-        self.kept = kept
+class MixedDescent(ProgramDescent):
+    """Descents beside a model and mutations."""
+
+    def _has_turn(self) -> bool:
+        others = self._others()
+        share = SHARE_AHEAD if self.search.progress.best_by == self.name else SHARE_BEHIND
+        return others > 0 and self.spent < share * others
+
+
+class LongConstrainedModel(ConstrainedModel):
+    """Points proposed by models before all other phases."""
+
+    most = LongModel.most
+
+
+class ConstrainedMixedSearch(ConstrainedSearch):
+    """A search of real numbers, integers and categories together, with constraints."""
+
+    PHASES: ClassVar = (MixedDescent, LongConstrainedModel, EarlyMutate, PenaltySwarm)
+    searches_lines = False
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:

@@ -18,8 +18,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats, Ints
 from pyswarmopt.base.record import NONE, array, given
 from pyswarmopt.hybrid.descent import FIRST_STEP, LONGEST_STEP, TRIES
-from pyswarmopt.hybrid.quadratic_program import quadratic_program
-from pyswarmopt.hybrid.run import EPS, Run
+from pyswarmopt.hybrid.phases import EPS, Run
 
 DIFFERENCE = 1e-7  # first difference, as a share of the box's side
 COARSE_DIFFERENCE = 0.05  # largest difference for values with few digits
@@ -469,3 +468,76 @@ class GridDescent(ConstrainedDescent):
         else:
             self.t *= SHORTER
             self.done = self.tries >= LENGTHS
+
+
+# ---- quadratic programs ----
+
+TOLERANCE = 1e-13  # of the gap between the program's value and its bound
+CENTRE = 0.1  # share of the gap that a step aims at
+SHORT_OF_WALLS = 0.995  # share of the way to the nearest number that must stay above 0
+STEPS = 100
+FIRST_ROOM = 0.1
+
+
+def quadratic_program(
+    hessian: Floats, gradient: Floats, rows: Floats, limits: Floats, weights: Floats
+) -> tuple[Floats, Floats]:
+    """The d that minimises gradient d + d hessian d / 2 + weights max(rows d - limits, 0), and the
+    rows' multipliers, between 0 and the weights.
+
+    A primal-dual interior-point method (Nocedal & Wright 2006, section 16.6) in which each row has
+    two distances, inside and beyond its limit. It is as fast with thousands of rows.
+
+    Args:
+        hessian: (D, D), positive semidefinite.
+        gradient: (D,).
+        rows: (J, D), of about unit length, as the gradient.
+        limits: (J,).
+        weights: (J,), above 0.
+
+    Raises:
+        LinAlgError: the program is unbounded.
+
+    Example:
+        >>> g, a = np.array([-2.0, 0.0]), np.array([[1.0, 1.0]])
+        >>> d, m = quadratic_program(np.eye(2), g, a, np.ones(1), np.full(1, 9.0))
+        >>> d.round(6).tolist(), m.round(6).tolist()
+        ([1.5, -0.5], [0.5])
+    """
+    d = np.zeros(len(gradient))
+    inside = np.maximum(limits, 0.0) + FIRST_ROOM
+    beyond = np.maximum(-limits, 0.0) + FIRST_ROOM
+    low = np.minimum(1.0, weights / 2)  # the multipliers: distances from 0 and from the weights
+    high = weights - low
+    for _ in range(STEPS):
+        gap = float(inside @ low + beyond @ high) / (2 * len(rows))
+        slope = gradient + hessian @ d + rows.T @ low
+        if gap <= TOLERANCE and np.abs(slope).max() <= np.sqrt(TOLERANCE):
+            break
+        aim = CENTRE * gap
+        stiff = 1 / (inside / low + beyond / high)
+        away = (aim / low - inside) - (aim / high - beyond)
+        normal = hessian + (rows.T * stiff) @ rows
+        try:
+            step = np.linalg.solve(normal, -slope - rows.T @ (stiff * away))
+        except np.linalg.LinAlgError:
+            if gap > np.sqrt(TOLERANCE):
+                raise
+            break
+        change = stiff * (rows @ step + away)
+        steps = [
+            (inside, aim / low - inside - inside / low * change),
+            (beyond, aim / high - beyond + beyond / high * change),
+            (low, change),
+            (high, -change),
+        ]
+        share = min(1.0, *(_share(values, moves) for values, moves in steps))
+        d = d + share * step
+        inside, beyond, low, high = (values + share * moves for values, moves in steps)
+    return d, low
+
+
+def _share(values: Floats, moves: Floats) -> float:
+    """The share of the moves after which all values are still above 0."""
+    falling = moves < 0
+    return SHORT_OF_WALLS * float((values[falling] / -moves[falling]).min(initial=np.inf))

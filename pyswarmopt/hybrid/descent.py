@@ -1,7 +1,7 @@
 """A descent by line searches and differences, as a run: BFGS with one Newton step.
 
 A subclass of `LineSearchDescent` defines the points for the gradient and the direction:
-`QuasiNewton` here, `pyswarmopt.hybrid.limited_memory` for many coordinates. The line search
+`QuasiNewton`, or `LimitedMemory` for many coordinates. The line search
 interpolates (Nocedal & Wright 2006, Numerical Optimization, section 3.5; equation numbers are
 theirs). A coordinate that the cost pushes against a wall stays there (projected Newton, Bertsekas
 1982). Every gradient is one batch of D points, so it can be evaluated in parallel.
@@ -17,7 +17,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats
 from pyswarmopt.base.record import NONE, array, given
-from pyswarmopt.hybrid.run import EPS, Run
+from pyswarmopt.hybrid.phases import BATCH, EPS, Run
 
 FIRST_DIFFERENCE = 1e-4  # share of the box's side, while no curvature is known
 LARGEST_DIFFERENCE = 1e-3
@@ -32,17 +32,14 @@ SLOW_AFTER = 10
 SLOW_GAIN = 0.005
 LITTLE = 0.15  # least share of the gain that slopes promise
 CLEAR = 1e3  # roundings of the cost; smaller promises do not count
-MISLED = 2  # lines in a row that keep less: slopes may be errors
-INSIDE = 1e-12  # most distance of a point from its line, unless a wall has cut the step
-PARABOLA = 0.1  # most relative difference between two curvatures of a parabola
-ANOTHER_SLOPE = 0.5  # difference of two slopes that cannot both be right, as a share of their sizes
-ANOTHER_BEND = 0.4  # likewise for two curvatures, relative to the larger
 PROBED = 6  # points beside x
 PROBE_SPACING = 3e-6  # distance between them, as a share of the box
 AGREE = 4  # factor within which three orders of differences agree on the error
 WITHOUT_GAIN = 4  # points of the first line search, none of them better
 # or the cost's change after the first step, as a share of the first differences' prediction
 DOUBTFUL = 0.1
+PAIRS = 50  # kept moves and changes of the gradient
+FLATTEST = 1e-10  # the smallest accepted curvature, as a share of the largest
 TRIVIAL_GAIN = 1e-14  # gain of the cost, three times in a row: the end
 
 
@@ -66,7 +63,7 @@ class LineSearchDescent(Run):
     doubtful: bool = False  # whether the first differences may not be slopes
     error: float = 0.0  # error of the values beyond double's rounding
     interrupted: bool = False  # whether points beside x have failed
-    misled: int = 0  # lines in a row that broke their slope's promise
+    misled: bool = False  # whether the latest line broke its slope's promise
     # the line search: x + t * direction
     direction: Floats = array("D")
     slope: float = 0.0
@@ -202,17 +199,11 @@ class LineSearchDescent(Run):
         self.mode = "newton" if self.newton else "gradient"
 
     def _compare_gain(self, t: float, gain: float) -> None:
-        """Count the lines in a row along which the cost falls far less than predicted (half the
-        slope at a parabola's vertex).
+        """Compare the fall of the cost along a line with what the slope promises (half of it at a
+        parabola's vertex); far less: the slopes may be errors.
         """
         promised = -t * self.slope
-        clear = promised > CLEAR * self.rounding()
-        self.misled = self.misled + 1 if clear and gain < LITTLE * promised else 0
-
-    @property
-    def suspect(self) -> bool:
-        """Whether its slopes may be errors."""
-        return self.misled >= MISLED
+        self.misled = promised > CLEAR * self.rounding() and gain < LITTLE * promised
 
 
 def either_side(x: Floats, a: Floats) -> Floats:
@@ -241,8 +232,6 @@ class QuasiNewton(LineSearchDescent):
     - After a few iterations the Hessian is measured once, (D + 1)(D + 2)/2 points: as much as D/2
       gradients, where BFGS needs D of them to learn as much. Its negative eigenvalues count by
       their size (Dauphin et al. 2014, "saddle-free").
-    - Where the cost along a line is a parabola, its slope at the end and its curvature are known
-      without differences. If differences say otherwise, the values have errors.
     """
 
     _: KW_ONLY
@@ -250,13 +239,6 @@ class QuasiNewton(LineSearchDescent):
     scaled: bool = False  # whether `inverse` has the curvature's scale
     points: Floats = array("kD")  # of its lines
     costs: Floats = array("k")  # theirs
-    line_slope: float = math.nan  # slope at the end of the latest line; NaN unless a parabola
-    measured_bend: float = math.nan  # curvature along the present line, by the measured Hessian
-    contradicted: bool = False  # whether differences contradicted a line
-
-    @property
-    def suspect(self) -> bool:
-        return self.contradicted or super().suspect
 
     def _points_around(self) -> Floats:
         return self._newton_points() if self.mode == "newton" else self._gradient_points()
@@ -303,7 +285,6 @@ class QuasiNewton(LineSearchDescent):
         if not 0 < size < math.inf:
             self.done = True
             return
-        self._compare_slopes(gradient)
         if not len(self.inverse):
             self.inverse = np.eye(len(self.x)) * (FIRST_STEP / size)
         elif len(self.before):
@@ -364,54 +345,132 @@ class QuasiNewton(LineSearchDescent):
         self.inverse = (axes / np.maximum(values, 1e-10 * values.max())) @ axes.T
         self.scaled = True
         self._head(gradient)
-        self.measured_bend = float(self.direction @ hessian @ self.direction)
 
-    # ---- lines that differences contradict ----
+    # ---- lines ----
 
     def _learn_line(self, cost: float) -> None:
         self.points = np.concatenate([self.points.reshape(-1, len(self.x)), self.batch])
         self.costs = np.append(self.costs, cost)
         super()._learn_line(cost)
 
-    def _accept(self) -> None:
-        gain = self.cost - self.best_cost
-        bend = self._bend() if gain > CLEAR * self.rounding() else math.nan
-        larger = max(abs(self.measured_bend), abs(bend))
-        self.contradicted |= abs(self.measured_bend - bend) > ANOTHER_BEND * larger
-        self.measured_bend = math.nan
-        self.line_slope = self.slope + self.best_t * bend
-        super()._accept()
-
-    def _fail(self) -> None:
-        self.measured_bend = math.nan
-        self.line_slope = math.nan
-        super()._fail()
-
-    def _bend(self) -> float:
-        """The curvature of the present line from its two shortest steps; NaN if they disagree, or a
-        wall has cut one.
-        """
-        steps = self.points[-self.tries :] - self.x
-        t = steps @ self.direction / (self.direction @ self.direction)
-        straight = np.allclose(steps, t[:, None] * self.direction, rtol=0.0, atol=INSIDE)
-        if self.tries < 2 or not straight:
-            return math.nan
-        bends = 2 * (self.costs[-self.tries :] - self.cost - t * self.slope) / t**2
-        first, second = bends[np.argsort(t)[:2]]
-        return float(first) if abs(second - first) <= PARABOLA * abs(first) else math.nan
-
-    def _compare_slopes(self, gradient: Floats) -> None:
-        """Compare the slope at the end of the latest line with the gradient's there."""
-        if not math.isnan(self.line_slope):
-            slope = float(gradient @ self.direction)
-            sizes = abs(self.slope) + abs(slope)
-            self.contradicted |= abs(slope - self.line_slope) > ANOTHER_SLOPE * sizes
-            self.line_slope = math.nan
-
     def _downhill(self, gradient: Floats, free: Bools) -> Floats:
         direction = np.zeros_like(gradient)
         direction[free] = -self.inverse[np.ix_(free, free)] @ gradient[free]
         return direction
+
+
+@dataclass(repr=False, eq=False)
+class LimitedMemory(LineSearchDescent):
+    """A descent for many coordinates: L-BFGS by differences, in memory of order D.
+
+    The two-loop recursion of Liu & Nocedal 1989, Math. Programming 45 (Nocedal & Wright 2006,
+    algorithm 7.4). A gradient costs D evaluations here and an update next to nothing, so more pairs
+    are kept than with cheap gradients; after a few iterations the Hessian's diagonal is measured by
+    central differences, 2 D points, to start the loops (as in Gilbert & Lemarechal 1989, Math.
+    Programming 45). Batches have at most `BATCH` numbers.
+    """
+
+    _: KW_ONLY
+    curvature: Floats = array("D")  # second derivatives along the coordinates
+    pairs: Floats = array("kpD")  # moves and changes of the gradient
+    measured: int = 0  # finished coordinates
+    found: Floats = array("pD")  # derivatives at x so far
+
+    # ---- differences ----
+
+    def _points_around(self) -> Floats:
+        part = self._part()
+        axes = np.arange(part.start, part.stop)
+        steps = self._moves()[: 2 if self.mode == "newton" else 1, part].ravel()
+        points = np.tile(self.x, (len(steps), 1))
+        points[np.arange(len(steps)), np.resize(axes, len(steps))] += steps
+        return points
+
+    def _part(self) -> slice:
+        """The coordinates in turn: as many as fit into a batch."""
+        size = max(1, BATCH // len(self.x))
+        return slice(self.measured, min(self.measured + size, len(self.x)))
+
+    def _moves(self) -> Floats:
+        """Two moves along each coordinate within the box, (2, D); a forward difference uses the
+        first.
+        """
+        x = self.x
+        a = np.full(len(x), FIRST_DIFFERENCE)
+        curvature = self.curvature
+        if not len(curvature) and len(self.pairs):
+            s, y = self.pairs[-1]
+            curvature = np.full(len(s), float(y @ y) / float(s @ y))
+        if len(curvature):
+            rise = self.clear_share() * abs(self.cost)
+            least = 1e-8
+            if self.mode == "gradient":
+                rise = self.coarseness**2 * (4 * self.rounding())
+                least = SMALLEST_DIFFERENCE
+            a = np.sqrt(rise / np.maximum(curvature, 1e-300))
+            a = np.clip(a, least, self.largest_difference())
+        return either_side(x, a)
+
+    def _learn_around(self, costs: Floats) -> None:
+        part = self._part()
+        if not self.measured:
+            self.found = np.zeros((2, len(self.x)))
+        self.found[:, part] = self._derivatives(costs - self.cost, part)
+        self.measured = part.stop
+        if part.stop == len(self.x):
+            self.measured = 0
+            self._take_in(*self.found)
+
+    def _derivatives(self, rises: Floats, part: slice) -> Floats:
+        """First and second derivatives along some coordinates, (2, k)."""
+        moves = self._moves()[:, part]
+        if self.mode == "newton":
+            return parabola(rises.reshape(2, -1), moves)
+        a = moves[0]
+        second = self.curvature[part] if len(self.curvature) else np.zeros(len(a))
+        return np.stack([rises / a - 0.5 * a * second, second])
+
+    def _take_in(self, gradient: Floats, curvature: Floats) -> None:
+        if not 0 < float(np.linalg.norm(gradient)) < math.inf:
+            self.done = True
+            return
+        if self.mode == "newton":
+            self.newton = False
+            size = np.abs(curvature)
+            self.curvature = np.maximum(size, FLATTEST * size.max()) if size.any() else NONE
+        if len(self.before):
+            self._remember(self.x - self.before[0], gradient - self.before[1])
+        self._head(gradient)
+
+    # ---- directions ----
+
+    def _remember(self, s: Floats, y: Floats) -> None:
+        if float(s @ y) > 1e-10 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+            pairs = self.pairs.reshape(-1, 2, len(s))
+            self.pairs = np.concatenate([pairs[-PAIRS + 1 :], [[s, y]]])
+
+    def _downhill(self, gradient: Floats, free: Bools) -> Floats:
+        """Algorithm 7.4 with a diagonal in the middle, scaled to the latest pair."""
+        q = np.where(free, gradient, 0.0)
+        sy = [float(s @ y) for s, y in self.pairs]
+        weights = []
+        for (s, y), product in zip(self.pairs[::-1], sy[::-1], strict=True):
+            weights.append(float(s @ q) / product)
+            q = q - weights[-1] * y
+        q = q * self._first_inverse(q)
+        for (s, y), product, weight in zip(self.pairs, sy, weights[::-1], strict=True):
+            q = q + (weight - float(y @ q) / product) * s
+        return np.where(free, -q, 0.0)
+
+    def _first_inverse(self, gradient: Floats) -> Floats:
+        """The inverse Hessian's diagonal before any pair is known, (D,)."""
+        inverse = 1 / self.curvature if len(self.curvature) else np.ones(len(self.x))
+        if len(self.pairs):
+            s, y = self.pairs[-1]
+            return inverse * (float(s @ y) / float(y @ (inverse * y)))
+        if len(self.curvature):
+            return inverse
+        return inverse * (FIRST_STEP / float(np.linalg.norm(gradient)))
 
 
 @dataclass(repr=False, eq=False)

@@ -8,9 +8,8 @@ Its phases in their order are `MemeticSwarm.PHASES`; the first that is due has i
    or four steps ever shorter find nothing better, the best point is evaluated again, and the model
    proposes as many points once more. If the cost was another one, the differences were noise: only
    the swarm continues. Else a descent starts from the best point then.
-   `Probe`: where the cost along two lines in a row falls far less than the slopes say, or a line is a
-   parabola but not that of the differences, six points close together show whether values have an
-   error, the latter up to three times.
+   `Probe`: where the cost along a line falls far less than the slope says, six points close together
+   show whether values have an error, up to three times.
 3. `Test`, once, after the first descent: whether the function is a sum of functions of one
    coordinate each. From 30 coordinates on, where no Hessian is affordable, it comes before.
 4. `Descent` from the best point so far, else from the middle of the box: smooth functions of one
@@ -37,32 +36,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest
+from pyswarmopt.base.record import array, given, known
+from pyswarmopt.hybrid.axes import AxisSearch, SeparabilityTest
+from pyswarmopt.hybrid.box import Kinds
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.descent import (
     FIRST_DIFFERENCE,
     PROBED,
+    LimitedMemory,
     LineSearchDescent,
     NoiseProbe,
     QuasiNewton,
     RepeatedCall,
 )
-from pyswarmopt.hybrid.limited_memory import LimitedMemory
-from pyswarmopt.hybrid.proposals import Mutations, Proposals
+from pyswarmopt.hybrid.gaussian import Proposals
+from pyswarmopt.hybrid.phases import MATRIX_DIM, Phase, PhasedSearch, Run, S
 from pyswarmopt.hybrid.regression import RegressionDescent
-from pyswarmopt.hybrid.search import Phase, PhasedSearch
 
 MODELLED_DIM = 20  # most parameters for a model of the costs
 MODELLED_NUMBERS = 1024  # most coordinates for a model, each label counted
 MODELLED_NOISY = 500  # most evaluations under noise for which a model proposes all points
-MATRIX_DIM = 100  # most coordinates for D x D matrices
-MODELLED = 5  # evaluations per dimension proposed by the model
 BESIDE = 200  # up to this many points the model also proposes while a round is pending, or at once
 ROUGH = 10  # in total, if the first descent's differences are no slopes
 FIRST_DESCENT = 100  # evaluations per dimension reserved for the first descent
@@ -73,8 +71,6 @@ LATE = 2000  # evaluations per dimension before mutations start
 SIGMA = 0.2  # first step size of the swarm, as a share of the box
 LEAST_POPULATION = 4
 GROWTH = 2  # growth of its population at a restart
-NEWTON_BUDGET = 0.25  # largest share of all evaluations for measuring one Hessian
-TEST_FIRST = 30  # coordinates from which on gradients are dear where no Hessian is affordable
 # evaluations per dimension of the first descent, if the axes can be searched next
 SEPARABLE_DESCENT = 10
 # difference between two costs of a point, as a share of the gradient's differences
@@ -86,127 +82,139 @@ NARROW = 1e-3  # widest standard deviation of a narrow swarm, as a share of the 
 LEAST_DESCENT = 3  # with fewer evaluations per dimension gradients are useless
 
 
-class ModelPhase(Phase):
+class ModelPhase(Phase[S]):
     """Points proposed by a Gaussian process, for few parameters."""
 
     name = "model"
     kinds = (Proposals,)
+    per_dim: ClassVar[int] = 5  # evaluations per dimension that the model proposes
+    most: ClassVar[int] = 0  # or in total
+    at_once: ClassVar[int] = 1  # points proposed at a time, if no population is given
 
-    def points(self, s: PhasedSearch) -> int:
+    @property
+    def points(self) -> int:
         """Number of evaluations that the model proposes."""
-        return MODELLED * s.box.dim
+        return self.most or self.per_dim * self.search.box.dim
 
-    def due(self, s: PhasedSearch) -> bool:
-        if self.run is None:
-            few_numbers = len(s.kinds.levels) <= MODELLED_NUMBERS
-            return s.kinds.count <= MODELLED_DIM and few_numbers
-        return not self.run.done
+    def due(self) -> bool:
+        if self.run is not None:
+            return not self.run.done
+        kinds = self.search.kinds
+        return kinds.count <= MODELLED_DIM and len(kinds.levels) <= MODELLED_NUMBERS
 
-    def over(self, s: PhasedSearch) -> bool:
+    def over(self) -> bool:
         return False
 
-    def begin(self, s: PhasedSearch) -> Proposals:
-        last = self.points(s) + s.known
+    def begin(self) -> Proposals:
+        s = self.search
+        last = self.points + s.known
         budget = last if s.max_evals is None else min(s.max_evals + s.known, last)
         first = min(max(4, s.kinds.count + 1), max(3, budget // 4))
-        return Proposals(s.kinds, first, last, self._at_once(s, last))
+        run: Proposals = self.kinds[0](s.kinds, first, last, self._together(last))
+        return run
 
-    def _at_once(self, s: PhasedSearch, last: int) -> int:
+    def _together(self, last: int) -> int:
         """Points proposed at a time: a population, within the remaining evaluations, and few enough
         to be proposed in minutes.
         """
-        population = s.progress.population or 1
-        affordable = population if s.max_evals is None else min(population, s.max_evals)
-        return min(affordable, max(last, BESIDE))
+        population = self.search.progress.population or self.at_once
+        return min(population, self.search.max_evals or population, max(last, BESIDE))
 
-    def resize(self, s: PhasedSearch) -> None:
+    def resize(self) -> None:
         if self.run is not None:
-            self.run.at_once = self._at_once(s, self.run.last)
+            self.run.at_once = self._together(self.run.last)
 
-    def propose(self, s: PhasedSearch) -> Floats:
+    def propose(self) -> Floats:
         if self.run is not None:
-            self.run.under_way = s.unit_under_way()
-        return super().propose(s)
+            self.run.under_way = self.search.unit_under_way()
+        return super().propose()
 
-    def beside(self, s: PhasedSearch) -> Floats | None:
-        under_way = s.unit_under_way()
+    def beside(self) -> Floats | None:
+        under_way = self.search.unit_under_way()
         if self.run is None or len(self.run.points) + len(under_way) >= BESIDE:
             return None
         self.run.under_way = under_way
-        point: Floats = self.run.propose(s.random)[0]
+        point: Floats = self.run.propose(self.search.random)[0]
         return point
 
-    def hear(self, s: PhasedSearch, points: Floats, costs: Floats) -> None:
-        if self.run is None and self.due(s):
-            self.run = self.begin(s)
-        if self.run is not None and len(self.run.points) < BESIDE:
-            self.keep(s, points, costs)
+    def learn(self, costs: Floats) -> None:
+        self.keep(self.run.batch, costs)
+        self.spent += len(costs)
 
-    def keep(self, s: PhasedSearch, points: Floats, costs: Floats) -> None:
+    def hear(self, points: Floats, costs: Floats) -> None:
+        if self.run is None and self.due():
+            self.run = self.begin()
+        if self.run is not None and len(self.run.points) < BESIDE:
+            self.keep(points, costs)
+
+    def keep(self, points: Floats, costs: Floats) -> None:
         """Give the model the costs, (n,), of points, (n, free coordinates)."""
         self.run.take_in(points, costs)
 
 
-class Check(Phase):
+class Check(Phase["MemeticSwarm"]):
     """A second call of the best point, if differences may be noise."""
 
     name = "repeat"
     kinds = (RepeatedCall,)
     calls_again = True
 
-    def due(self, s: MemeticSwarm) -> bool:
-        descent = s.phase(Descent).run
+    def due(self) -> bool:
+        descent = self.search.descent.run
         return self.run is None and descent is not None and descent.doubtful
 
-    def begin(self, s: MemeticSwarm) -> RepeatedCall:
-        slope = math.sqrt(float(np.mean(s.phase(Descent).run.gradient ** 2)))
+    def begin(self) -> RepeatedCall:
+        s = self.search
+        slope = math.sqrt(float(np.mean(s.descent.run.gradient**2)))
         return RepeatedCall(s.best_unit(), s.known_cost, NOISE * FIRST_DIFFERENCE * slope)
 
-    def learn(self, s: MemeticSwarm, costs: Floats) -> None:
+    def learn(self, costs: Floats) -> None:
         """Let the model, if any, continue, and then a new descent start from the best point."""
-        super().learn(s, costs)
-        model = s.phase(ModelPhase).run
-        if model is not None:
-            model.last = ROUGH * s.box.dim
-            model.done = False
-            s.phase(Descent).run = None
+        super().learn(costs)
+        s = self.search
+        if s.model.run is not None:
+            s.model.run.last = ROUGH * s.box.dim
+            s.model.run.done = False
+            s.descent.run = None
 
 
-class Probe(Phase):
+class Probe(Phase["MemeticSwarm"]):
     """A few points close to the best one, if a descent's slopes may be errors."""
 
     name = "probe"
     kinds = (NoiseProbe,)
 
-    def due(self, s: MemeticSwarm) -> bool:
-        descent = s.phase(Descent).run
-        unsure = self.spent < MOST_PROBED and not s.resolution.ripple
-        return descent is not None and descent.suspect and unsure
+    def due(self) -> bool:
+        descent = self.search.descent.run
+        unsure = self.spent < MOST_PROBED and not self.search.resolution.ripple
+        return descent is not None and descent.misled and unsure
 
-    def begin(self, s: MemeticSwarm) -> NoiseProbe:
-        descent = s.phase(Descent).run
+    def begin(self) -> NoiseProbe:
+        descent = self.search.descent.run
         return NoiseProbe(descent.x, descent.cost)
 
-    def learn(self, s: MemeticSwarm, costs: Floats) -> None:
-        super().learn(s, costs)
-        s.phase(Descent).run.misled = 0
+    def learn(self, costs: Floats) -> None:
+        super().learn(costs)
+        descent = self.search.descent.run
+        descent.misled = False
         error = self.run.error
-        rounding = s.phase(Descent).run.rounding()
-        if error > MEANT * rounding:
-            s.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
+        if error > MEANT * descent.rounding():
+            self.search.resolution.ripple = min(1.0, error / max(abs(self.run.cost), 1e-300))
 
 
-class Test(Phase):
+class Test(Phase["MemeticSwarm"]):
     """The separability test, on the first descent's function."""
 
     name = "test"
     kinds = (SeparabilityTest,)
 
-    def due(self, s: MemeticSwarm) -> bool:
-        begun = self.run is None and s.phase(Descent).run is not None and s.has_slopes
-        return begun and (gradients_are_dear(s) or not s.phase(Descent).alone(s))
+    def due(self) -> bool:
+        s = self.search
+        begun = self.run is None and s.descent.run is not None and s.has_slopes
+        return begun and (s.gradients_are_dear or not s.descent.alone())
 
-    def begin(self, s: MemeticSwarm) -> SeparabilityTest:
+    def begin(self) -> SeparabilityTest:
+        s = self.search
         return SeparabilityTest(s.best_unit(), s.known_cost, s.resolution.error(s.known_cost))
 
     @property
@@ -215,7 +223,7 @@ class Test(Phase):
 
 
 @dataclass(repr=False, eq=False)
-class Descent(Phase):
+class Descent(Phase["MemeticSwarm"]):
     """The first descent, and later ones beside the swarm."""
 
     name = "descent"
@@ -224,131 +232,153 @@ class Descent(Phase):
     interrupted: bool = False  # whether points beside a good one have failed
     regressed: float = math.inf  # best cost when the latest descent by regression started there
 
-    def due(self, s: MemeticSwarm) -> bool:
-        return s.has_slopes and (self.alone(s) or self._descent_due(s))
+    def due(self) -> bool:
+        return self.search.has_slopes and (self.alone() or self._has_turn())
 
-    def alone(self, s: MemeticSwarm) -> bool:
+    def alone(self) -> bool:
         """Whether the first descent has the search for itself: until its end, within its grant."""
+        s = self.search
         if self.run is None:
-            return s.phase(Test).run is None
-        if s.phase(Axes).run is not None or s.phase(SwarmPhase).run is not None:
+            return s.test.run is None
+        if self._others_began():
             return False
-        if self._is_misled(s):
-            return True
-        per_dim = (
-            SEPARABLE_DESCENT
-            if gradients_are_dear(s) and s.phase(Test).separable
-            else FIRST_DESCENT
-        )
-        ended = self.run.ended if gradients_are_dear(s) else self.run.done
-        return not ended and self.granted < per_dim * s.box.dim
+        dear = s.gradients_are_dear
+        per_dim = SEPARABLE_DESCENT if dear and s.test.separable else FIRST_DESCENT
+        ended = self.run.ended if dear else self.run.done
+        return self._is_misled() or (not ended and self.granted < per_dim * s.box.dim)
 
-    def _is_misled(self, s: MemeticSwarm) -> bool:
-        """Whether it descends by differences that are no slopes, or fail."""
-        return needs_regression(s) and not isinstance(self.run, RegressionDescent)
+    def _others_began(self) -> bool:
+        return self.search.axes.run is not None or self.search.swarm.run is not None
 
-    def _descent_due(self, s: MemeticSwarm) -> bool:
+    def _has_turn(self) -> bool:
         """Whether later descents have had less than their share."""
-        ended = gradients_are_dear(s) and self.run is not None and self.run.ended
+        s = self.search
+        ended = s.gradients_are_dear and self.run is not None and self.run.ended
         ahead = s.progress.best_by == self.name and not ended
         share = SHARE_AHEAD if ahead else SHARE_BEHIND
-        return share * s.phase(SwarmPhase).spent > self.spent - self.granted
+        return share * s.swarm.spent > self.spent - self.granted
 
-    def over(self, s: MemeticSwarm) -> bool:
-        if self._is_misled(s):
-            return True
-        superseded = (
-            gradients_are_dear(s)
-            and s.progress.best_by == s.phase(SwarmPhase).name
-            and self.run.ended
-        )
-        return self.run.done or superseded
+    def _needs_regression(self) -> bool:
+        """Whether differences are no slopes or fail, and the model is affordable."""
+        s = self.search
+        unusable = self.interrupted or s.resolution.error(s.known_cost) > 0
+        return unusable and s.box.dim <= MODELLED_DIM
 
-    def propose(self, s: MemeticSwarm) -> Floats:
+    def _is_misled(self) -> bool:
+        """Whether it descends by differences that are no slopes, or fail."""
+        return self._needs_regression() and not isinstance(self.run, RegressionDescent)
+
+    def over(self) -> bool:
+        superseded = self._follows_the_swarm() and self.run.ended
+        return self.run.done or superseded or self._is_misled()
+
+    def _follows_the_swarm(self) -> bool:
+        """Whether descents start from what the swarm has found."""
+        s = self.search
+        return s.gradients_are_dear and s.progress.best_by == s.swarm.name
+
+    def propose(self) -> Floats:
         if self.run is not None:
-            self.run.error = s.resolution.error(s.known_cost)
-        return super().propose(s)
+            self.run.error = self.search.resolution.error(self.search.known_cost)
+        return super().propose()
 
-    def begin(self, s: MemeticSwarm) -> LineSearchDescent | RegressionDescent:
+    def begin(self) -> LineSearchDescent | RegressionDescent:
         """Start from the first point, later from random ones, or with expensive gradients from the
         swarm's best.
         """
-        if needs_regression(s):
-            return self._by_regression(s)
+        s = self.search
+        if self._needs_regression():
+            return self._by_regression()
         first = self.run is None
         x = s.first_point() if first else s.random.random(s.box.dim)
         cost = math.inf
-        if first or (gradients_are_dear(s) and s.progress.best_by == s.phase(SwarmPhase).name):
+        if first or self._follows_the_swarm():
             cost = s.known_cost
             x = s.best_unit() if math.isfinite(cost) else x
         if s.box.dim > MATRIX_DIM:
             return LimitedMemory(x, cost)
-        return QuasiNewton(x, cost, affords_hessian(s))
+        return QuasiNewton(x, cost, s.affords_hessian)
 
-    def _by_regression(self, s: MemeticSwarm) -> RegressionDescent:
+    def _by_regression(self) -> RegressionDescent:
         """Start by regression from the best point if new, first with all the model's points, and by
         differences on its lines; else from a random point.
         """
+        s = self.search
         if not s.known_cost < self.regressed:
             return RegressionDescent(s.random.random(s.box.dim))
         self.regressed = s.known_cost
+        runs: list[Any] = []
+        if s.progress.best_by == s.model.name:
+            runs = [s.model.run]
+        elif isinstance(self.run, QuasiNewton) and len(self.run.points):
+            runs = [s.model.run, self.run]
+        points = [run.points for run in runs if run is not None]
+        costs = [run.costs for run in runs if run is not None]
         x = s.best_unit()
-        model = s.phase(ModelPhase).run
-        if model is not None and s.progress.best_by == s.phase(ModelPhase).name:
-            return RegressionDescent(x, model.points, model.costs)
-        if isinstance(self.run, QuasiNewton) and len(self.run.points):
-            return RegressionDescent(x, *self._on_lines(model))
-        return RegressionDescent(x, x[None], np.array([s.known_cost]))
+        if not points:
+            points, costs = [x[None]], [np.array([s.known_cost])]
+        return RegressionDescent(x, np.concatenate(points), np.concatenate(costs))
 
-    def _on_lines(self, model: Proposals | None) -> tuple[Floats, Floats]:
-        """Points, (n, D), and costs, (n,), of the model and of the present descent's lines."""
-        if model is None:
-            return self.run.points, self.run.costs
-        points = np.concatenate([model.points, self.run.points])
-        return points, np.concatenate([model.costs, self.run.costs])
-
-    def learn(self, s: MemeticSwarm, costs: Floats) -> None:
-        super().learn(s, costs)
-        self.interrupted |= self.run.interrupted and not s.cut_short
-        if s.phase(Axes).run is None and s.phase(SwarmPhase).run is None:
+    def learn(self, costs: Floats) -> None:
+        super().learn(costs)
+        self.interrupted |= self.run.interrupted and not self.search.cut_short
+        if not self._others_began():
             self.granted = self.spent
 
 
-class Axes(Phase):
+class Axes(Phase["MemeticSwarm"]):
     """A search along each axis, if the function is separable."""
 
     name = "axes"
     kinds = (AxisSearch,)
 
-    def due(self, s: MemeticSwarm) -> bool:
+    def due(self) -> bool:
+        s = self.search
         unsearched = self.run is None or not self.run.done
-        return s.has_slopes and s.phase(Test).separable and unsearched
+        return s.has_slopes and s.test.separable and unsearched
 
-    def begin(self, s: MemeticSwarm) -> AxisSearch:
-        return AxisSearch(s.best_unit(), s.known_cost)
+    def begin(self) -> AxisSearch:
+        return AxisSearch(self.search.best_unit(), self.search.known_cost)
 
 
-class Mutate(Phase):
+@dataclass(repr=False, eq=False)
+class Mutations(Run):
+    """Neighbours of the best point, with all widths; it moves to better ones."""
+
+    kinds: Kinds = known()
+    best: Floats = given("D")  # snapped
+    cost: float = math.inf
+
+    def propose(self, random: np.random.Generator) -> Floats:
+        return self.kinds.mutants(self.best, random)
+
+    def learn(self, costs: Floats) -> None:
+        i = int(costs.argmin())
+        if costs[i] <= self.cost:
+            self.best = self.batch[i].copy()
+            self.cost = float(costs[i])
+
+
+class Mutate(Phase[PhasedSearch]):
     """Mutations of the overall best point."""
 
     name = "mutations"
     kinds = (Mutations,)
 
-    def due(self, s: PhasedSearch) -> bool:
+    def due(self) -> bool:
+        s = self.search
         late = s.evaluations > LATE * s.box.dim and not s.noisy
-        return late and SHARE_BEHIND * s.phase(SwarmPhase).spent > self.spent
+        return late and SHARE_BEHIND * s.phases["swarm"].spent > self.spent
 
-    def begin(self, s: PhasedSearch) -> Mutations:
-        return Mutations(s.kinds, s.best_point(), s.known_cost)
+    def over(self) -> bool:
+        return self.search.known_cost < float(self.run.cost)
 
-    def propose(self, s: PhasedSearch) -> Floats:
-        if self.run is not None and s.known_cost < self.run.cost:
-            self.run = self.begin(s)
-        return super().propose(s)
+    def begin(self) -> Mutations:
+        return Mutations(self.search.kinds, self.search.best_point(), self.search.known_cost)
 
 
 @dataclass(repr=False, eq=False)
-class Scan(Phase):
+class Scan(Phase["MemeticSwarm"]):
     """A short search along each axis through the best point, once in each run of the swarm."""
 
     name = "scan"
@@ -358,37 +388,38 @@ class Scan(Phase):
     credit: str = ""  # phase that found its starting point, credited with its results
     origin: Floats = array("D")  # that point
 
-    def due(self, s: MemeticSwarm) -> bool:
-        begun = self.run is not None and not self.run.done
-        return begun or (
-            self._is_new(s) and s.phase(SwarmPhase).is_narrow and s.box.dim <= MATRIX_DIM
-        )
-
-    def _is_new(self, s: MemeticSwarm) -> bool:
-        """Whether neither this run of the swarm nor this best point has had a scan, nor every axis
-        its own search.
+    def due(self) -> bool:
+        """Whether one is under way, or the swarm is narrow, and neither this run of it nor this best
+        point has had one, nor every axis its own search.
         """
-        unseen = s.phase(SwarmPhase).population > self.beside_swarm and s.known_cost < self.tried
-        return unseen and s.has_slopes and not s.phase(Test).separable
+        s = self.search
+        if self.run is not None and not self.run.done:
+            return True
+        if s.box.dim > MATRIX_DIM or not s.has_slopes or s.test.separable:
+            return False
+        unseen = s.swarm.population > self.beside_swarm and s.known_cost < self.tried
+        return unseen and s.swarm.is_narrow
 
-    def begin(self, s: MemeticSwarm) -> AxisSearch:
-        self.beside_swarm = s.phase(SwarmPhase).population
+    def begin(self) -> AxisSearch:
+        s = self.search
+        self.beside_swarm = s.swarm.population
         self.tried = s.known_cost
         self.credit = s.progress.best_by
         self.origin = s.best_unit()
-        return AxisSearch(s.best_unit(), s.known_cost, SCANNED)
+        return AxisSearch(self.origin.copy(), s.known_cost, SCANNED)
 
-    def learn(self, s: MemeticSwarm, costs: Floats) -> None:
+    def learn(self, costs: Floats) -> None:
         """Let the next descent start where it has found another basin."""
-        super().learn(s, costs)
+        super().learn(costs)
+        s = self.search
         if s.progress.best_by == self.name:
             s.progress.best_by = self.credit
         if self.run.done and np.abs(s.best_unit() - self.origin).max() > NARROW:
-            s.phase(Descent).run = None
+            s.descent.run = None
 
 
 @dataclass(repr=False, eq=False)
-class SwarmPhase(Phase):
+class SwarmPhase(Phase[S]):
     """A swarm that adapts its covariance; each new one is larger."""
 
     name = "swarm"
@@ -400,37 +431,28 @@ class SwarmPhase(Phase):
         """Whether the present one has become narrow."""
         return self.run is not None and (self.run.done or self.run.width < NARROW)
 
-    def due(self, s: PhasedSearch) -> bool:
+    def due(self) -> bool:
         return True
 
-    def begin(self, s: PhasedSearch) -> CovarianceSwarm:
-        mean = None
+    def begin(self) -> CovarianceSwarm:
+        s = self.search
         dim = self.dim(s.kinds)
+        mean = None if self.population else self.start()
         if self.population:
             self.population *= GROWTH
         else:
-            mean = self.start(s)
-            self.population = self._first_population(s, dim)
+            given = s.progress.population
+            self.population = max(given, LEAST_POPULATION) if given else default_population(dim)
         if mean is None:
             mean = s.random.random(dim)
         kind = SeparableSwarm if s.box.dim > MATRIX_DIM else CovarianceSwarm
         return kind(mean, SIGMA, self.population)
 
-    def start(self, s: PhasedSearch) -> Floats | None:
+    def start(self) -> Floats | None:
         """Start of the first swarm: None, a random point, after a descent."""
-        known = len(s.progress.start) or gradients_are_dear(s) or s.noisy
+        s = self.search
+        known = len(s.progress.start) or s.gradients_are_dear or s.noisy
         return s.first_point() if known else None
-
-    def _first_population(self, s: PhasedSearch, dim: int) -> int:
-        """The given population, else the default; with many coordinates at most the evaluations
-        left.
-        """
-        if s.progress.population:
-            return max(s.progress.population, LEAST_POPULATION)
-        usual = default_population(dim)
-        if s.max_evals is None or dim <= MATRIX_DIM:
-            return usual
-        return min(usual, max(s.max_evals, LEAST_POPULATION))
 
 
 class MemeticSwarm(PhasedSearch):
@@ -467,34 +489,19 @@ class MemeticSwarm(PhasedSearch):
     """
 
     PHASES: ClassVar = (ModelPhase, Check, Probe, Test, Descent, Axes, Mutate, Scan, SwarmPhase)
+    model: ModelPhase[PhasedSearch]
+    test: Test
+    descent: Descent
+    axes: Axes
+    swarm: SwarmPhase[PhasedSearch]
 
     @property
     def noisy(self) -> bool:
-        check = self.phase(Check).run
+        check = self.phases[Check.name].run
         return check is not None and check.noisy
 
     @property
     def has_slopes(self) -> bool:
         """Whether differences are slopes, with enough evaluations for them."""
         few = self.max_evals is not None and self.max_evals < LEAST_DESCENT * self.box.dim
-        return not self.noisy and not (few and gradients_are_dear(self))
-
-
-def needs_regression(s: MemeticSwarm) -> bool:
-    """Whether descents use regression: differences are no slopes or fail, and the model is
-    affordable.
-    """
-    unusable = s.phase(Descent).interrupted or s.resolution.error(s.known_cost) > 0
-    return unusable and s.box.dim <= MODELLED_DIM
-
-
-def affords_hessian(s: PhasedSearch) -> bool:
-    """Whether a Hessian may be measured."""
-    points = (s.box.dim + 1) * (s.box.dim + 2) // 2
-    within = s.max_evals is None or points <= NEWTON_BUDGET * s.max_evals
-    return s.box.dim <= MATRIX_DIM and within
-
-
-def gradients_are_dear(s: PhasedSearch) -> bool:
-    """Whether there are many coordinates, and no affordable Hessian."""
-    return s.box.dim >= TEST_FIRST and not affords_hessian(s)
+        return not self.noisy and not (few and self.gradients_are_dear)

@@ -10,43 +10,46 @@ Its phases in their order are `MixedSearch.PHASES`:
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats
-from pyswarmopt.hybrid.kinds import Kinds
-from pyswarmopt.hybrid.memetic import SHARE_BEHIND, ModelPhase, Mutate, SwarmPhase
-from pyswarmopt.hybrid.search import PhasedSearch
+from pyswarmopt.base.optimizer import Point
+from pyswarmopt.hybrid.box import Kinds
+from pyswarmopt.hybrid.gaussian import GaussianProcess, Proposals, on_log_scale
+from pyswarmopt.hybrid.memetic import MODELLED_NOISY, SHARE_BEHIND, ModelPhase, Mutate, SwarmPhase
+from pyswarmopt.hybrid.phases import PhasedSearch, S, bounded
 
-MODELLED = 200  # evaluations
 SHARE_AHEAD = 1.0  # evaluations of mutations for each of the swarm's
+BESTS = 10  # points drawn again
 
 
-class LongModel(ModelPhase):
+class LongModel(ModelPhase[PhasedSearch]):
     """Points proposed by a Gaussian process."""
 
-    def points(self, s: PhasedSearch) -> int:
-        return MODELLED
+    most = 200
 
 
 class EarlyMutate(Mutate):
     """Mutations of the overall best point, from the start."""
 
-    def due(self, s: PhasedSearch) -> bool:
+    def due(self) -> bool:
         """Whether it has had at most its share, or nothing else can propose."""
+        s = self.search
         share = SHARE_BEHIND if s.progress.best_by == SwarmPhase.name else SHARE_AHEAD
-        return not s.kinds.ordered.any() or share * s.phase(SwarmPhase).spent >= self.spent
+        return not s.kinds.ordered.any() or share * s.phases["swarm"].spent >= self.spent
 
 
-class OrderedSwarm(SwarmPhase):
+class OrderedSwarm(SwarmPhase[S]):
     """A swarm of the ordered coordinates."""
 
-    def start(self, s: PhasedSearch) -> Floats:
-        return s.best_point()[s.kinds.ordered]
+    def start(self) -> Floats:
+        return self.search.best_point()[self.search.kinds.ordered]
 
-    def propose(self, s: PhasedSearch) -> Floats:
-        proposed = super().propose(s)
+    def propose(self) -> Floats:
+        s = self.search
+        proposed = super().propose()
         points = np.tile(s.best_point(), (len(proposed), 1))
         points[:, s.kinds.ordered] = proposed
         return points
@@ -59,3 +62,73 @@ class MixedSearch(PhasedSearch):
     """A search over real numbers, integers and categories together."""
 
     PHASES: ClassVar = (LongModel, EarlyMutate, OrderedSwarm)
+
+
+# ---- under noise ----
+
+
+class NoisyProposals(Proposals):
+    """As `Proposals`, using expectations at known points."""
+
+    def _believed(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
+        return process.predict(points)[0]
+
+    def bests(self) -> Floats:
+        """The points with the best expectations, (n, M), best first."""
+        finite = np.isfinite(self.costs)
+        if not finite.any():
+            return self.points[:BESTS]
+        process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
+        process.fit(self.points, on_log_scale(self.costs))
+        points = np.unique(self.points[finite], axis=0)
+        return points[np.argsort(process.predict(points)[0], kind="stable")[:BESTS]]
+
+
+class NoisyModel(ModelPhase["NoisySearch"]):
+    """Points proposed by the process: all. It learns draws one by one, by `NoisySearch.take_draws`."""
+
+    kinds = (NoisyProposals,)
+    most = MODELLED_NOISY
+    at_once = 4  # with one draw of a known point
+
+    def due(self) -> bool:
+        return True
+
+    def keep(self, points: Floats, costs: Floats) -> None:
+        """Do nothing: these are no draws."""
+
+
+class NoisySearch(PhasedSearch):
+    """A search under noise: a process that learns the noise proposes all points.
+
+    A point's value is the process's expectation, not a draw, so lucky draws are not followed. It
+    learns every draw of `pyswarmopt.driver.resampling`, repeated draws included.
+    """
+
+    PHASES: ClassVar = (NoisyModel,)
+    model: NoisyModel
+    _known: Any = None  # what `_bests` were computed from
+    _bests: Floats
+
+    def take_draws(self, positions: Floats, costs: Floats) -> None:
+        """Take in draws at points, (n, D)."""
+        if self.model.run is None:
+            self.model.run = self.model.begin()
+        self.model.run.take_in(self.box.encode(positions), bounded(costs))
+
+    @property
+    def personal_bests(self) -> Floats:
+        """The points with the best expectations, (n, D), best first."""
+        run: Any = self.model.run
+        if run is None or not len(run.points):
+            return self.progress.best_x[None]
+        known = run, len(run.points), run.theta.tobytes()
+        if known != self._known:
+            self._known = known
+            self._bests = self.box.decode(run.bests())
+        return self._bests
+
+    @property
+    def best(self) -> Point:
+        """The first of them, with a round's best cost."""
+        return Point(self.personal_bests[0], self.progress.sign * self.progress.best_cost)

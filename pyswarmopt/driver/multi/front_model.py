@@ -14,14 +14,13 @@ from pyswarmopt.base.record import array
 from pyswarmopt.driver.judge import Evaluated
 from pyswarmopt.driver.multi.pareto import crowding_distance, non_dominated
 from pyswarmopt.driver.multi.smpso import MultiSwarm
-from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.kinds import Kinds, UnitBox
-from pyswarmopt.hybrid.proposals import (
-    NARROWEST,
-    WIDEST,
+from pyswarmopt.hybrid.box import NARROWEST, WIDEST, Kinds, UnitBox
+from pyswarmopt.hybrid.gaussian import (
     WIDTHS,
+    GaussianProcess,
     SeveralProposals,
     below,
+    on_log_scale,
     with_neighbours,
 )
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyswarmopt.base.arrays import Bools, Floats, Ints
-from pyswarmopt.hybrid.kinds import Kinds
+from pyswarmopt.hybrid.box import Kinds
 
 
 @dataclass(frozen=True, repr=False, eq=False)

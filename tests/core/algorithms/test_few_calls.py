@@ -44,33 +44,3 @@ def test_workers_that_would_idle_are_warned_of():
     pso.minimize(bowl, [BOX] * 2, max_evals=101, seed=0, workers=3)  # warnings are errors
     pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers=3, population=3)
     pso.minimize(bowl, [BOX] * 2, max_evals=20, seed=0, workers=3, asynchronous=True)
-
-
-def jagged(x) -> float:
-    """A slope towards the wall with teeth: differences over 1e-3 of the range point the wrong way
-    everywhere.
-    """
-    z = np.asarray(x) / 10
-    return float((-z + 0.004 * np.mod(z / 0.0008, 1.0)).sum())
-
-
-def turns(fun, dim: int, n: int) -> list[str]:
-    search, seen = pso.MemeticSwarm([BOX] * dim, seed=0), []
-    while len(seen) < n:
-        x = search.ask()
-        seen.append(search.turn)
-        search.tell(x, [fun(row) for row in x])
-    return seen
-
-
-def test_where_differences_are_no_slopes_the_model_proposes_as_many_points_again():
-    seen = turns(jagged, 2, 40)
-    check = seen.index("repeat")
-    assert seen[check + 1 : check + 11] == ["model"] * 10 and seen[check + 11] == "descent"
-    points = rounds(jagged, 2, 40)
-    known = np.concatenate(points[: check + 11])
-    best = known[np.argmin([jagged(10 * u - 5) for u in known])]
-    # differences at the best point, no step of the former one
-    assert np.abs(points[check + 11] - best).max() <= 1e-3
-    assert pso.minimize(jagged, [BOX] * 2, max_evals=40, seed=0).fun < -0.98
-    assert "repeat" not in turns(bowl, 2, 40)

@@ -14,19 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
-from scipy.optimize import NonlinearConstraint
 from swarm_runs import bowl
 from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.algorithms.covariant import EigenFactors
-from pyswarmopt.hybrid.axis_search import AxisSearch, SeparabilityTest, _next
+from pyswarmopt.hybrid.axes import AxisSearch, SeparabilityTest
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, Rates, SeparableSwarm
-from pyswarmopt.hybrid.descent import QuasiNewton, RepeatedCall
-from pyswarmopt.hybrid.limited_memory import LimitedMemory
+from pyswarmopt.hybrid.descent import LimitedMemory, QuasiNewton
 from pyswarmopt.hybrid.memetic import MemeticSwarm
+from pyswarmopt.hybrid.phases import BATCH, Run
 from pyswarmopt.hybrid.regression import RegressionDescent
-from pyswarmopt.hybrid.run import BATCH, Run
 from pyswarmopt.parts.velocity import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks" / "bbob"))
@@ -62,62 +60,13 @@ def test_the_descent_solves_an_ill_conditioned_quadratic(dim, offset):
     assert phase.spent < 60 * dim
 
 
-@pytest.mark.parametrize("curvature", [0.02, 1.0, 9.0, 60.0])
-def test_the_second_point_of_a_line_is_the_lowest_of_its_parabola(curvature):
-    """Whether the first one is too short, too long, or no better than the start."""
-    a, start = np.diag([curvature, curvature / 3]), np.full(2, 0.5)
-    phase, random, line = QuasiNewton(start), np.random.default_rng(0), []
-    gradient = 2 * a @ (start - [0.9, 0.2])
-    while len(line) < 2:
-        on_line = phase.mode == "line"
-        x = phase.ask(random)
-        line += [x[0]] if on_line else []
-        phase.tell(np.array([1 + (row - [0.9, 0.2]) @ a @ (row - [0.9, 0.2]) for row in x]))
-    step = line[0] - start
-    lowest = -gradient @ step / (2 * step @ a @ step)
-    np.testing.assert_allclose(line[1] - start, lowest * step, rtol=1e-3)
-
-
-def test_at_a_wall_differences_are_taken_along_its_own_axis():
-    x, inverse = np.array([0.0, 0.5, 0.5]), spd(3, 10.0, seed=0)
-    moves = QuasiNewton(x, 1.0, inverse=inverse).ask(np.random.default_rng(0)) - x
-    assert (moves[1:, 1:] != 0).all()  # the others together, along the eigenvectors
-    assert moves[0, 0] > 0 and not moves[0, 1:].any() and not moves[1:, 0].any()
-
-
-def test_a_descent_ends_where_its_curvature_has_become_singular():
-    x = np.full(2, 0.5)
-    phase = QuasiNewton(x, bowl(x), inverse=np.diag([1.0, 0.0]))
-    assert run(phase, bowl, most=100).done and phase.spent == 2
-
-
-def test_the_measured_hessian_is_the_hessian():
-    a = spd(6, 1e4, seed=1)
-    phase = QuasiNewton(np.full(6, 0.5))
-    run(phase, lambda x: (x - 0.4) @ a @ (x - 0.4) / 2 + np.sum((x - 0.4) ** 4), most=10**5)
-    phase.x, phase.inverse, phase.newton, phase.mode, phase.done = (
-        np.full(6, 0.45),
-        np.eye(6),
-        True,
-        "newton",
-        False,
-    )
-    phase.cost = float(0.05**2 * a.sum() / 2)
-    phase.tell(
-        np.array([(x - 0.4) @ a @ (x - 0.4) / 2 for x in phase.ask(np.random.default_rng(0))])
-    )
-    # in each direction to a share of its own curvature, from 1 to 10^4
-    half = np.linalg.inv(np.linalg.cholesky(a))
-    np.testing.assert_allclose(half @ np.linalg.inv(phase.inverse) @ half.T, np.eye(6), atol=0.05)
-
-
 @pytest.mark.parametrize(
     ("descent", "batch"), [(QuasiNewton, 1), (LimitedMemory, 10**6), (LimitedMemory, 7)]
 )
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), dim=st.integers(1, 6))
 def test_at_the_walls_the_descent_ends_where_scipy_ends(monkeypatch, descent, batch, seed, dim):
-    monkeypatch.setattr("pyswarmopt.hybrid.limited_memory.BATCH", batch)
+    monkeypatch.setattr("pyswarmopt.hybrid.descent.BATCH", batch)
     a, best = spd(dim, 10.0, seed), np.random.default_rng(seed).uniform(-1, 2, dim)  # often outside
 
     def fun(x):
@@ -148,17 +97,6 @@ def test_a_noisy_function_has_one_point_evaluated_twice_and_no_differences_after
     gaps = np.abs(points[again + 1 :, None] - points[None]).max(axis=2)
     gaps[gaps == 0] = np.inf
     assert gaps.min() > 2e-3
-
-
-@pytest.mark.parametrize(
-    "fun", [lambda x: rastrigin(3 * x), lambda x: float(np.abs(x).sum()), lambda x: x[0] // 0.3]
-)
-def test_ruggedness_kinks_and_steps_are_no_noise(fun):
-    search = pso.MemeticSwarm([(-5, 5)] * 3, seed=1, max_evals=300)
-    while search.evaluations < 300:
-        x = search.ask()
-        search.tell(x, [fun(row) for row in x])
-        assert not search.noisy
 
 
 # --- calls that fail at random, as of a crashing solver ---
@@ -198,27 +136,6 @@ def test_a_search_whose_points_fail_goes_on_from_its_state():
     assert regressed
 
 
-@pytest.mark.parametrize("dropped", [True, False])
-def test_points_that_a_limit_cuts_off_have_not_failed(dropped):
-    search = MemeticSwarm([(-5, 5)] * 3, seed=1)
-    x = search.ask()
-    while search.turn != "descent" or len(x) == 1:
-        search.tell(x, [bowl(row) for row in x])
-        x = search.ask()
-    last = np.arange(len(x)) == len(x) - 1
-    costs = np.where(last, math.nan, [bowl(row) for row in x])
-    search.tell(x, costs, dropped=last if dropped else None)
-    assert search.phases["descent"].interrupted is not dropped
-
-
-def test_a_repeated_call_that_fails_is_no_noise():
-    for cost, noisy in ((math.inf, False), (1.5, True), (1.0, False)):
-        repeated = RepeatedCall(np.array([0.5]), 1.0, tolerance=0.1)
-        repeated.ask(np.random.default_rng(0))
-        repeated.tell(np.array([cost]))
-        assert repeated.noisy == noisy
-
-
 # --- separability and axes ---
 
 
@@ -250,12 +167,6 @@ def test_separable_functions_are_told_from_others(dim, name, separable):
 # --- the covariance ---
 
 
-def test_learning_rates_leave_a_share_of_the_covariance():
-    # With mu_eff far above D^2 equation 58 alone would be close to 2.
-    rates = Rates(2, 1000)
-    assert rates.c_1 + rates.c_mu == pytest.approx(1.0)
-
-
 @pytest.mark.parametrize(("dim", "population"), [(2, 6), (10, 10), (20, 100)])
 def test_weights_are_those_of_pycma(dim, population):
     weights = pytest.importorskip("cma.recombination_weights")
@@ -265,16 +176,6 @@ def test_weights_are_those_of_pycma(dim, population):
     np.testing.assert_allclose(r.weights[: r.mu], np.asarray(theirs)[: r.mu], rtol=1e-12)
     np.testing.assert_allclose(r.weights.sum(), np.asarray(theirs).sum(), rtol=1e-9)
     assert math.isclose(r.mu_eff, theirs.mueff) and r.mu == theirs.mu
-
-
-def test_the_rates_are_those_of_the_tutorial_by_hand():
-    """Hansen 2016, equations 55 to 57, for D = 10 and 10 points: mu_eff = 3.1673."""
-    r = Rates(10, 10)
-    assert r.mu_eff == pytest.approx(3.1673, abs=1e-4)
-    assert r.c_sigma == pytest.approx(5.1673 / 18.1673, abs=1e-4)
-    assert r.d_sigma == pytest.approx(1 + 5.1673 / 18.1673, abs=1e-4)
-    assert r.c_c == pytest.approx(4.31673 / 14.63346, abs=1e-4)
-    assert r.c_1 == pytest.approx(2 / 130.8573, abs=1e-5)
 
 
 def literal_generations(mean, sigma, points, values, r):
@@ -325,13 +226,6 @@ def test_generations_are_those_of_the_tutorial():
     assert math.isclose(swarm.sigma, sigma, rel_tol=1e-9)
 
 
-@pytest.mark.parametrize("points", [[[0.0, 5.1]], [[-5.1, 0.0]], [[0.0, 0.0, 0.0]], [[0.0]]])
-def test_unasked_points_out_of_bounds_or_of_another_dimension_are_refused(points):
-    search = MemeticSwarm([(-5, 5)] * 2, seed=0)
-    with pytest.raises(ValueError, match="2 coordinates within the bounds"):
-        search.take_in(points, [1.0])
-
-
 # --- the shares of the phases ---
 
 
@@ -369,16 +263,6 @@ def test_a_long_search_mutates_its_best_point_for_an_eighth_of_the_swarm_s_evalu
             one.tell(x, [fun(row) for row in x])
 
 
-def test_a_long_search_of_a_noisy_function_mutates_nothing():
-    search, noise = MemeticSwarm([(-5, 5)] * 2, seed=0), np.random.default_rng(0)
-    turns = set()
-    while search.evaluations < 4500:
-        x = search.ask()
-        turns.add(search.turn)
-        search.tell(x, [bowl(row) + noise.normal() for row in x])
-    assert search.noisy and "mutations" not in turns
-
-
 # --- what minimize makes of it ---
 
 
@@ -406,16 +290,6 @@ def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
     assert r.algorithm == name and r.nfev <= 150 and r.fun < 0.6
 
 
-@pytest.mark.parametrize(("workers", "particles"), [(1, 5), (3, 5), (9, 9)])
-def test_an_asynchronous_swarm_has_a_particle_for_every_worker(workers, particles):
-    r = pso.minimize(
-        bowl, [(-5, 5)] * 2, max_evals=50, asynchronous=True, seed=0, workers=workers,
-        constraints=NonlinearConstraint(lambda x: 1 - x.sum(), -np.inf, 0, keep_feasible=True),
-        history="particles",
-    )  # fmt: skip
-    assert {record.particle for record in r.history} == {*range(particles)}
-
-
 def test_many_coordinates_need_no_matrices():
     """Everything that a search of 3000 coordinates holds: some batches and vectors. A matrix has 72
     MB.
@@ -430,48 +304,10 @@ def test_many_coordinates_need_no_matrices():
     assert peak < 40e6 and x.size <= BATCH + 3000
 
 
-def test_a_straight_coordinate_has_a_ten_billionth_of_the_largest_curvature():
-    phase, random = LimitedMemory(np.full(3, 0.4)), np.random.default_rng(0)
-    slopes, best = np.array([1e3, 10.0, 0.0]), np.array([0.3, 0.7, 0.5])
-    while not len(phase.curvature):
-        x = phase.ask(random)
-        tilt = 0.01 * np.cosh(3 * x[:, 0]) + 1e-3 * x[:, 2]
-        phase.tell((slopes * (x - best) ** 2).sum(axis=1) + tilt)
-    assert phase.curvature[2] == pytest.approx(1e-10 * phase.curvature[0])
-    assert phase.curvature[1] == pytest.approx(20, rel=1e-3)
-
-
-def test_a_first_point_is_near_the_middle_on_all_sides():
-    away = pso.MemeticSwarm([(0.0, 1.0)] * 3000, seed=0).ask()[0] - 0.5
-    assert [away.min(), away.max()] == pytest.approx([-0.01, 0.01], abs=1e-4)
-
-
-def test_a_limited_memory_descent_takes_the_steps_of_bfgs_while_it_remembers_all():
-    """Against a transcription of BFGS with the same diagonal at first (Nocedal & Wright 2006,
-    equation 6.17).
-    """
-    phase, random = LimitedMemory(np.full(4, 0.5)), np.random.default_rng(1)
-    phase.curvature = np.array([1.0, 4.0, 9.0, 2.0])
-    inverse = np.diag(1 / phase.curvature)
-    for _ in range(3):
-        s = random.standard_normal(4)
-        y = spd(4, 30.0, seed=2) @ s
-        phase._remember(s, y)
-    s, y = phase.pairs[-1]
-    inverse *= float(s @ y) / float(y @ inverse @ y)
-    for s, y in phase.pairs:
-        turn = np.eye(4) - np.outer(s, y) / (s @ y)
-        inverse = turn @ inverse @ turn.T + np.outer(s, s) / (s @ y)
-    gradient = random.standard_normal(4)
-    np.testing.assert_allclose(
-        phase._downhill(gradient, np.ones(4, bool)), -inverse @ gradient, rtol=1e-9
-    )
-
-
 @pytest.mark.parametrize("batch", [10**6, 70])
 def test_axes_of_many_coordinates_know_the_cost_of_their_point(batch, monkeypatch):
     """By gains alone the tally of 100 axes was off by its own size after ten rounds."""
-    monkeypatch.setattr("pyswarmopt.hybrid.axis_search.BATCH", batch * 100)
+    monkeypatch.setattr("pyswarmopt.hybrid.axes.BATCH", batch * 100)
     best = np.random.default_rng(2).uniform(0.1, 0.9, 100)
 
     def fun(x):
@@ -491,15 +327,6 @@ def test_axes_whose_ends_fail_are_searched_between_them(seed):
 
     found = pso.minimize(fun, [(-5.12, 5.12)] * 2, max_evals=400, seed=seed)
     assert found.fun < 1e-6 and found.nfev == 400
-
-
-def test_an_axis_without_room_about_its_best_point_goes_on_where_there_is_some():
-    """The best three points are closer than two numbers that matter: the next one is elsewhere."""
-    t = np.array([0.0, 0.5, 0.5 + 2e-10, 0.5 + 4e-10, 1.0])
-    values = np.array([4.0, 1.0, 0.0, 1.0, 2.0])
-    wide = np.array([0.0, 0.4, 0.5, 0.6, 1.0])
-    assert not 0.4 < _next(t, values, refine=True) < 0.6
-    assert 0.4 < _next(wide, values, refine=True) < 0.6
 
 
 def test_variances_are_learnt_as_the_paper_of_sep_cma_says():
@@ -582,32 +409,3 @@ def test_a_basin_one_step_along_an_axis_away_is_found():
     for seed in (0, 1, 4, 6):
         r = pso.minimize(ackley_beside_its_centre, [(-10, -2.5)] * 5, max_evals=2000, seed=seed)
         assert on_diagonal.fun - 1e-9 < r.fun < 1.01 * on_diagonal.fun
-
-
-@pytest.mark.parametrize(
-    ("fun", "scans"),
-    [
-        (ackley_beside_its_centre, True),
-        (pso.functions.rastrigin, False),  # each axis has a search of its own
-    ],
-)
-def test_the_axes_are_looked_along_once_in_a_run_of_the_swarm(fun, scans):
-    search, runs, begun = MemeticSwarm([(-10, -2.5)] * 5, seed=0), set(), []
-    basins, start = [], None
-    while search.evaluations < 6000:
-        x = search.ask()
-        if search.turn == "swarm":
-            runs.add(search.phases["swarm"].population)
-        if search.turn == "scan" and search.phases["scan"].run.searched == 0:
-            begun.append((search.phases["swarm"].population, search.best.value))
-            start = search.best.x
-        turn = search.turn
-        search.tell(x, [fun(row) for row in x])
-        if turn == "scan" and search.phases["scan"].run.done:  # in another basin a descent begins
-            basins.append(np.abs(search.best.x - start).max() > 1e-3 * 7.5)
-            assert (search.phases["descent"].run is None) == basins[-1]
-    assert len(runs) > 1 and bool(begun) == scans
-    populations, costs = zip(*begun, strict=True) if begun else ((), ())
-    assert len(set(populations)) == len(populations) and set(populations) <= runs
-    assert list(costs) == sorted(set(costs), reverse=True)
-    assert search.phases["scan"].spent <= len(begun) * 16 * 6 and any(basins) == scans

@@ -11,10 +11,8 @@ from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.hybrid import proposals
-from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.mixed import MODELLED, MixedSearch
-from pyswarmopt.hybrid.proposals import Proposals, expected_improvement, most_promising
+from pyswarmopt.hybrid.gaussian import GaussianProcess, expected_improvement
+from pyswarmopt.hybrid.mixed import LongModel, MixedSearch
 
 # A real number, an integer from -1 to 3, a category of three labels.
 CODING = make_coding((np.array([-2.0, -1.0, 0.0]), np.array([2.0, 3.0, 2.0])), [0, 1, 0], [0, 0, 1])
@@ -39,13 +37,6 @@ def test_snapping_changes_nothing_that_the_objective_sees():
     assert (
         len(np.unique(snapped[:, 1:], axis=0)) == len(np.unique(decoded(unit)[:, 1:], axis=0)) == 15
     )
-
-
-def test_a_drawn_design_spreads_every_parameter_evenly():
-    x = decoded(KINDS.draw(15, np.random.default_rng(2)))
-    assert np.histogram(x[:, 0], bins=15, range=(-2, 2))[0].tolist() == [1] * 15
-    assert np.bincount(x[:, 1].astype(int) + 1).tolist() == [3] * 5
-    assert np.bincount(x[:, 2].astype(int)).tolist() == [5] * 3
 
 
 @pytest.mark.parametrize("width", [1e-3, 0.1, 2.0])
@@ -172,50 +163,6 @@ def test_a_saved_search_goes_on_as_if_nothing_had_happened():
         search.tell(x, costs)
 
 
-def test_a_point_proposed_beside_others_counts_as_what_is_expected_there(monkeypatch):
-    seen = []
-
-    def watched(merit, kinds, points, scores, random):
-        proposal = most_promising(merit, kinds, points, scores, random)
-        seen.append((points, scores, proposal))
-        return proposal
-
-    monkeypatch.setattr(proposals, "most_promising", watched)
-    points = some_points(20)
-    costs = np.array([mixed_bowl(x) for x in decoded(points)])
-    phase = Proposals(KINDS, first=5, last=99, at_once=3, points=points, costs=costs)
-    proposed = phase.ask(np.random.default_rng(0))
-    assert len(proposed) == 3
-    process = GaussianProcess(KINDS, phase.theta)
-    for (points, scores, proposal), (later, believed, _) in itertools.pairwise(seen):
-        process.fit(points, scores)
-        np.testing.assert_array_equal(later[-1], proposal)
-        assert believed[-1] == pytest.approx(process.predict(proposal[None])[0][0])
-
-
-def test_a_point_that_failed_counts_two_deviations_worse_than_the_others_let_expect():
-    points = some_points(20)
-    costs = np.array([mixed_bowl(x) for x in decoded(points)])
-    failed = np.arange(20) % 7 == 3
-    missing = np.where(failed, math.inf, costs)
-    phase = Proposals(KINDS, first=5, last=99, points=points, costs=missing)
-    process, scores = phase._modelled()
-    others = GaussianProcess(KINDS, process.theta)
-    others.fit(points[~failed], on_log_scale(costs[~failed]))
-    mean, deviation = others.predict(points[failed])
-    np.testing.assert_array_equal(scores[~failed], on_log_scale(costs[~failed]))
-    expected = np.maximum(mean + 2 * deviation, scores[~failed].min())
-    np.testing.assert_allclose(scores[failed], expected)
-
-
-@pytest.mark.parametrize("failed", [np.zeros(20, bool), np.ones(20, bool)], ids=["none", "all"])
-def test_where_none_or_all_points_have_failed_the_costs_alone_count(failed):
-    points = some_points(20)
-    costs = np.where(failed, math.inf, [mixed_bowl(x) for x in decoded(points)])
-    phase = Proposals(KINDS, first=5, last=99, points=points, costs=costs)
-    np.testing.assert_array_equal(phase._modelled()[1], on_log_scale(costs))
-
-
 @pytest.mark.parametrize("share", [0.1, 0.3])
 @pytest.mark.parametrize("seed", range(3))
 def test_with_whole_numbers_calls_that_fail_at_random_hide_no_minimum(share, seed):
@@ -237,10 +184,10 @@ def test_mutations_have_as_many_evaluations_as_the_swarm_but_an_eighth_while_the
     search = MixedSearch(CODING.bounds(), seed=0, population=6, kinds=CODING.kinds)
     sizes, best = {8: "mutations", 6: "swarm"}, 0.0  # of a round
     spent, random = {"mutations": 0, "swarm": 0}, np.random.default_rng(0)
-    while search.evaluations < MODELLED + 900:
+    while search.evaluations < LongModel.most + 900:
         x = search.ask()
         costs = 1 + random.random(len(x))
-        if search.evaluations >= MODELLED:  # before, the model proposes
+        if search.evaluations >= LongModel.most:  # before, the model proposes
             turn = sizes[len(x)]
             spent[turn] += len(x)
             if turn == leader:
@@ -266,20 +213,6 @@ def test_starting_points_are_known_to_the_model():
     assert model.costs.tolist() == [0.0, math.inf]
 
 
-def test_mutations_are_always_those_of_the_best_of_all():
-    search = MixedSearch(CODING.bounds(), seed=1, kinds=CODING.kinds)
-    while search.evaluations < 600:
-        x = search.ask()
-        if search.turn == "mutations":
-            mutations = search.phases["mutations"].run
-            assert mutations.cost == search.best.value
-            np.testing.assert_allclose(
-                decoded(mutations.best[None])[0], CODING.decode(search.best.x[None])[0]
-            )
-        search.tell(x, [mixed_bowl(point) for point in CODING.decode(x)])
-    assert search.phases["mutations"].spent and search.phases["swarm"].spent
-
-
 def test_a_population_is_proposed_at_once():
     search = MixedSearch(CODING.bounds(), seed=0, population=6, kinds=CODING.kinds)
     sizes = []
@@ -301,23 +234,3 @@ def test_no_point_of_a_small_grid_is_left_out_while_others_are_called_again(spac
         pso.minimize(fun, space=space, max_evals=24, seed=seed)
         called = [tuple(params.item().values()) for params in fun.points]
         assert len(set(called)) == len(set(called[:16])) == 12
-
-
-def test_a_large_population_is_not_proposed_beyond_what_may_be_called():
-    for dim, population, most, limit in (5, 1000, 40, 40), (2, 10_000, None, 200):
-        search = pso.MemeticSwarm([(-5, 5)] * dim, seed=0, population=population, max_evals=most)
-        sizes = []
-        while search.turn in ("start", "model") and search.evaluations < 40:
-            x = search.ask()
-            if search.turn == "model":
-                sizes.append(len(x))
-            search.tell(x, pso.functions.sphere(x))
-        assert max(sizes) == limit
-
-
-def test_thousands_of_labels_have_no_model():
-    for labels, turn in (3, "model"), (2000, "mutations"):
-        coding = make_coding((np.zeros(1), np.array([labels - 1.0])), None, [True])
-        search = MixedSearch(coding.bounds(), seed=0, kinds=coding.kinds)
-        search.ask()
-        assert search.turn == turn

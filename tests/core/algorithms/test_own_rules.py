@@ -43,36 +43,10 @@ def test_the_fitness_distance_ratio_is_that_of_peram_veeramachaneni_and_mohan(lo
     assert run.seen["neither its own nor the best"] > 50
 
 
-def weighted_fips(s: pso.Snapshot, move: int, generator: np.random.Generator):
-    """To the middle of the neighbours' bests, the better ones counting more."""
-    size, dim = s.links.shape[1], s.x.shape[1]
-    r = generator.random((len(s.x), size, dim))
-    phi = 4.1 / size * r
-    weights = phi / (1 + s.fp - s.fp.min())[s.links][..., None]
-    middle = (weights * s.p[s.links]).sum(1) / weights.sum(1)
-    return 0.7298 * (s.v + phi.sum(1) * (middle - s.x))
-
-
-def test_weighted_fips_is_that_of_mendes_kennedy_and_neves():
-    x, v = start(5)
-    mine = pso.compose(velocity=weighted_fips, topology=pso.topology.Ring())
-    assert_same(swarm_run(mine, x, v, 5, 20), literal.weighted_fips(x, v, valley, 5, 20))
-
-
 def by_rank(s: pso.Snapshot):
     """v, the more of it the worse the particle's best is."""
     rank = 1 + (s.fp[None] < s.fp[:, None]).sum(1)
     return 0.4 * s.v + rank[:, None] * s.v * (0.5 / len(s.x))
-
-
-@SCOPES
-def test_inertia_by_rank_is_that_of_panigrahi_pandi_and_das(looks_at):
-    ranked = pso.Term("by rank", 1.0, by_rank, "none", looks_at)
-    mine = pso.compose([ranked, pso.cognitive(1.5), pso.social(1.5)])
-    x, v = start(6)
-    run = literal.ranked_inertia(x, v, valley, 6, 20)
-    assert_same(swarm_run(mine, x, v, 6, 20), run)
-    assert len(run.seen) == len(x)
 
 
 @pytest.mark.parametrize("maximize", [False, True])
@@ -161,58 +135,7 @@ def test_a_topology_of_ones_own_says_whose_best_attracts():
     assert swarm.ask().flatten().tolist() == expected != [0, 1, 2, 3, 4]
 
 
-class Line(pso.topology.Lattice):
-    """Each particle hears of the one before it; the first of the last."""
-
-    size = 1
-
-    def neighbours(self, n):
-        return (np.arange(n)[:, None] - 1) % n
-
-
-def test_a_lattice_of_ones_own_has_links():
-    seen = []
-
-    def look(s):
-        seen.append(s.links.tolist())
-        return s.g - s.x
-
-    recipe = pso.compose([pso.Term("look", 1.0, look, "none")], topology=Line())
-    swarm = pso.Swarm(positions=[[0.0], [1.0], [2.0]], recipe=recipe, seed=0)
-    swarm.tell(swarm.ask(), [0.0, 1.0, 2.0])
-    assert swarm.ask().flatten().tolist() == [0.0, 0.0, 1.0]
-    assert seen == [[[2], [0], [1]]]
-
-
 def bounce(x, v, box, generator):
     """Back to the wall, as fast as it came."""
     inside = x.clip(box.low, box.high)
     return inside, np.where(inside == x, v, -v)
-
-
-@SCOPES
-def test_a_boundary_of_ones_own_acts_where_particles_leave(looks_at):
-    on = pso.Term("on", 1.0, lambda s: s.v, "none", looks_at)
-    recipe = pso.compose([on], boundary=bounce)
-    swarm = pso.Swarm(
-        positions=[[0.5, 0.5]], velocities=[[0.75, 0.25]], bounds=(0.0, 1.0), recipe=recipe, seed=0
-    )
-    course = []
-    for _ in range(4):
-        x = swarm.ask()
-        course.append(x[0].tolist())
-        swarm.tell(x, [0.0])
-    assert course == [[0.5, 0.5], [1.0, 0.75], [0.25, 1.0], [0.0, 1.0]]
-
-
-def test_a_schedule_of_ones_own_is_a_function_of_the_move():
-    recipe = pso.compose(
-        [pso.inertia(lambda move: 2.0 if move == 1 else 1.0)], schedule=lambda move: 1 / (1 + move)
-    )
-    swarm = pso.Swarm(positions=[[0.0]], velocities=[[1.0]], recipe=recipe, seed=0)
-    course = []
-    for _ in range(4):
-        x = swarm.ask()
-        course.append(x.item())
-        swarm.tell(x, [0.0])
-    assert course == pytest.approx([0.0, 1.0, 2.0, 2.0 + 2 / 3])

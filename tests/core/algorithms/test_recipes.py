@@ -109,8 +109,3 @@ def test_a_schedule_of_ones_own_is_that_of_the_run_too():
     )
     # four moves of 1, 3/4, 1/2 and 1/4
     assert r.evaluated()[0].ravel().tolist() == [0.5, 1.5, 2.25, 2.75, 3.0]
-
-
-def test_a_swarm_that_knows_no_budget_plans_a_thousand_moves():
-    weight = pso.recipes.clpso().velocity.terms[0].weight
-    assert [weight(500), weight(1000), weight(2000)] == pytest.approx([0.65, 0.4, 0.4])

@@ -65,15 +65,6 @@ def test_constriction_is_that_of_clerc_and_kennedy(topology):
     assert_same(swarm_run(pso.recipes.constriction(topology=topology), x, v, 3, 30), run)
 
 
-def test_a_composition_of_the_three_textbook_terms_is_the_textbook_swarm():
-    """One random number per particle and coordinate: Clerc & Kennedy 2002, coefficients by hand."""
-    x, v = start(4)
-    chi = 2 / (2.1 + math.sqrt(0.41))  # for phi = 4.1
-    terms = (pso.inertia(chi), pso.cognitive(2.05 * chi), pso.social(2.05 * chi))
-    run = literal.constriction(x, v, valley, seed=4, rounds=30, ring=False)
-    assert_same(swarm_run(pso.compose(terms), x, v, 4, 30), run)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_inertia_weight_is_that_of_shi_and_eberhart(seed):
     x, v = start(seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
@@ -76,37 +75,3 @@ def test_nothing_within_the_radius_is_lower_than_the_minimum(seed, dim, radius, 
     ball[:10000] *= radius / np.linalg.norm(ball[:10000], axis=1, keepdims=True)
     best = model_values(model, model.centre + ball @ model.axes.T).min()
     assert model_values(model, found[None])[0] <= best + 1e-6 * (1 + abs(best))
-
-
-@pytest.mark.parametrize(
-    ("dim", "points", "terms"),
-    [
-        (4, 5, "none"), (4, 6, "slopes"), (4, 9, "slopes"), (4, 10, "squares"), (4, 16, "squares"),
-        (4, 17, "products"), (32, 618, "products"), (33, 700, "squares"),
-    ],
-)  # fmt: skip
-def test_the_number_of_points_decides_what_is_fitted(dim, points, terms):
-    """1.1 of them for each unknown; products up to 32 coordinates."""
-    x = np.random.default_rng(0).standard_normal((points, dim))
-    model = fit(x, x[:, 0] * x[:, 1] + (x**2).sum(axis=1) + x[:, 2])
-    if terms == "none":
-        assert model is None
-        return
-    squares = np.diag(np.diag(model.hessian))
-    assert squares.any() == (terms != "slopes")
-    assert np.array_equal(model.hessian, squares) == (terms != "products")
-
-
-CLOUD = np.random.default_rng(0).standard_normal((30, 2))
-
-
-@pytest.mark.parametrize(
-    ("x", "values"),
-    [
-        (CLOUD, np.zeros(30)),
-        (CLOUD, np.array([-1.7e308, 1.7e308] * 15)),
-        (np.ones((30, 2)), CLOUD[:, 0]),  # one point
-    ],
-)
-def test_there_is_no_model_of_values_that_say_nothing(x, values):
-    assert fit(x, values) is None

@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,17 +162,3 @@ def test_the_transcription_equals_the_released_script(run: Run) -> None:
             assert found.restarted == np.flatnonzero(run["restarted"][k]).tolist(), (
                 f"restarted after round {k}"
             )
-
-
-@every_run
-def test_the_papers_own_algorithm_does_not_go_where_the_released_script_goes(run: Run) -> None:
-    """The control: from the same start, with the same numbers and values, other points."""
-    values = itertools.chain(run["value"][~run["dropped"]].tolist(), itertools.repeat(0.0))
-    drawn = run["factors"].ravel().tolist() if run["factors"].size else []
-    drops = [np.flatnonzero(dropped).tolist() for dropped in run["dropped"][1:]]
-    start = run["evaluated"][0].tolist(), run["velocity"][0].tolist()
-    paper = replace(settings(run), compat="paper")
-    scalars = itertools.chain(drawn, itertools.repeat(1.0))
-    rounds = algorithm_1(*start, lambda _x: next(values), paper, scalars, drops)
-    pairs = zip(rounds, run["evaluated"], strict=False)
-    assert max(np.abs(found.evaluated - wanted).max() for found, wanted in pairs) > 0.01

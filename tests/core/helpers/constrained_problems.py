@@ -1,8 +1,7 @@
 """Engineering designs and CEC 2006 problems with constraints, and the best values known for them.
 
-Sources: g05 to g07 from Liang et al. 2006 (CEC 2006), the designs as in Coello Coello & Mezura
-Montes 2002 (Adv. Eng. Inform. 16), the speed reducer in the form of Mezura-Montes & Coello Coello
-2005 with x5 from 7.3.
+Sources: g05 and g06 from Liang et al. 2006 (CEC 2006), the designs as in Coello Coello & Mezura
+Montes 2002 (Adv. Eng. Inform. 16).
 """
 
 from __future__ import annotations
@@ -87,26 +86,6 @@ def _spring_rules(x: Floats) -> list[float]:
     ]
 
 
-def _reducer(x: Floats) -> float:
-    a, b, c, d, e, f, g = x
-    faces = 0.7854 * a * b**2 * (3.3333 * c**2 + 14.9334 * c - 43.0934)
-    return float(
-        faces - 1.508 * a * (f**2 + g**2) + 7.4777 * (f**3 + g**3) + 0.7854 * (d * f**2 + e * g**2)
-    )
-
-
-def _reducer_rules(x: Floats) -> list[float]:
-    a, b, c, d, e, f, g = x
-    return [
-        27 / (a * b**2 * c) - 1, 397.5 / (a * b**2 * c**2) - 1,
-        1.93 * d**3 / (b * c * f**4) - 1, 1.93 * e**3 / (b * c * g**4) - 1,
-        sqrt((745 * d / (b * c)) ** 2 + 16.9e6) / (110 * f**3) - 1,
-        sqrt((745 * e / (b * c)) ** 2 + 157.5e6) / (85 * g**3) - 1,
-        b * c / 40 - 1, 5 * b / a - 1, a / (12 * b) - 1, (1.5 * f + 1.9) / d - 1,
-        (1.1 * g + 1.9) / e - 1,
-    ]  # fmt: skip
-
-
 def _g05_zero(x: Floats) -> list[float]:
     a, b, c, d = x
     return [
@@ -114,35 +93,6 @@ def _g05_zero(x: Floats) -> list[float]:
         1000 * np.sin(c - 0.25) + 1000 * np.sin(c - d - 0.25) + 894.8 - b,
         1000 * np.sin(d - 0.25) + 1000 * np.sin(d - c - 0.25) + 1294.8,
     ]
-
-
-def _g07(x: Floats) -> float:
-    a, b, c, d, e, f, g, h, i, j = x
-    value = (
-        a**2
-        + b**2
-        + a * b
-        - 14 * a
-        - 16 * b
-        + (c - 10) ** 2
-        + 4 * (d - 5) ** 2
-        + (e - 3) ** 2
-        + 2 * (f - 1) ** 2
-    )
-    return float(value + 5 * g**2 + 7 * (h - 11) ** 2 + 2 * (i - 10) ** 2 + (j - 7) ** 2 + 45)
-
-
-def _g07_rules(x: Floats) -> list[float]:
-    a, b, c, d, e, f, g, h, i, j = x
-    return [
-        -105 + 4 * a + 5 * b - 3 * g + 9 * h, 10 * a - 8 * b - 17 * g + 2 * h,
-        -8 * a + 2 * b + 5 * i - 2 * j - 12,
-        3 * (a - 2) ** 2 + 4 * (b - 3) ** 2 + 2 * c**2 - 7 * d - 120,
-        5 * a**2 + 8 * b + (c - 6) ** 2 - 2 * d - 40,
-        a**2 + 2 * (b - 2) ** 2 - 2 * a * b + 14 * e - 6 * f,
-        0.5 * (a - 8) ** 2 + 2 * (b - 4) ** 2 + 3 * e**2 - f - 30,
-        -3 * a + 6 * b + 12 * (i - 8) ** 2 - 7 * j,
-    ]  # fmt: skip
 
 
 PROBLEMS = {
@@ -162,11 +112,6 @@ PROBLEMS = {
             lambda x: float((x[2] + 2) * x[1] * x[0] ** 2), _spring_rules, 0.0126652328,
         ),
         Problem(
-            "speed reducer", [(2.6, 3.6), (0.7, 0.8), (17, 28), (7.3, 8.3), (7.3, 8.3), (2.9, 3.9),
-                              (5.0, 5.5)],
-            _reducer, _reducer_rules, 2994.471066,
-        ),
-        Problem(
             "g05", [(0, 1200), (0, 1200), (-0.55, 0.55), (-0.55, 0.55)],
             lambda x: float(3 * x[0] + 1e-6 * x[0] ** 3 + 2 * x[1] + 2e-6 / 3 * x[1] ** 3),
             lambda x: [x[2] - x[3] - 0.55, x[3] - x[2] - 0.55], 5126.4967, _g05_zero,
@@ -177,6 +122,5 @@ PROBLEMS = {
                        (x[0] - 6) ** 2 + (x[1] - 5) ** 2 - 82.81],
             -6961.813876,
         ),
-        Problem("g07", [(-10, 10)] * 10, _g07, _g07_rules, 24.30620907),
     )
 }  # fmt: skip

@@ -8,7 +8,6 @@ import hashlib
 import json
 import sys
 import tempfile
-from itertools import cycle
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -46,9 +45,6 @@ def resumed(folder: Path) -> dict[str, str]:
     return {"whole": digest(whole), "resumed": digest(back)}
 
 
-WALLS = ("none", "clip", "confine", "reflect", "periodic", "resample")
-
-
 def moved(swarm: pso.Swarm, path: Path) -> str:
     """Some moves at once, then one by one, with a stop in between."""
     for _ in range(12):
@@ -71,12 +67,7 @@ def swarms(folder: Path) -> dict[str, str]:
         for name, dtype in zip(pso.recipes.RECIPES, 9 * ["float64", "float32"], strict=False)
     }
     terms = [pso.inertia(0.7), pso.cognitive(1.5), pso.social(1.5, "scalar"), pso.repel(0.1)]
-    for (name, topology), wall in zip(cycle(pso.topology.TOPOLOGIES.items()), WALLS, strict=False):
-        mine = pso.compose(terms, topology, getattr(pso.boundary, wall), normalise=True)
-        found[f"{name}, {wall}"] = moved(pso.Swarm(recipe=mine, **box), path)
-    steps = pso.record(pso.functions.ackley, "fips", 5, **box)
-    found["recorded"] = hashlib.sha256(b"".join(s.x.tobytes() for s in steps)).hexdigest()
-    return found
+    return found | {"of terms": moved(pso.Swarm(recipe=pso.compose(terms), **box), path)}
 
 
 def searches() -> dict[str, str]:
@@ -86,16 +77,9 @@ def searches() -> dict[str, str]:
         for d in (1, 2, 10, 35, 110)
     }
     found |= {
-        "a test function": pso.minimize(pso.functions.ackley, [(-5, 4)] * 5, max_evals=900, seed=1),
         "workers": pso.minimize(waves, [(-5, 4)] * 4, max_evals=500, seed=1, workers=2),
         "one by one": pso.minimize(waves, [(-5, 4)] * 4, max_evals=60, seed=1, asynchronous=True),
-        "many at once": pso.maximize(
-            pso.functions.rastrigin, [(-5, 4)] * 2, max_evals=500, seed=1, vectorized=True
-        ),
         "parameters": pso.minimize(loss, space=space, max_evals=300, seed=2),
-        "population": pso.minimize(
-            waves, [(-5, 4)] * 3, max_evals=900, seed=1, population=12, x0=[1, 1, 1]
-        ),
         "constraints": pso.minimize(
             waves, [(-5, 4)] * 3, constraints=lambda x: 1 - x[0], max_evals=300, seed=2
         ),
@@ -103,17 +87,6 @@ def searches() -> dict[str, str]:
             waves, [(-5, 4)] * 3, integrality=[True, False, True], max_evals=60, seed=3
         ),
         "noise": pso.minimize(waves, [(-5, 4)] * 3, noisy=True, max_evals=120, seed=1),
-        "noise and choices": pso.minimize(
-            loss, space=space | {"seed": [1, 2]}, noisy=True, max_evals=120, seed=1
-        ),
-        "constraints one by one": pso.minimize(
-            waves,
-            [(-5, 4)] * 3,
-            constraints=lambda x: 1 - x[0],
-            max_evals=120,
-            seed=2,
-            asynchronous=True,
-        ),
         **{
             f"recipe {name}": pso.minimize(waves, [(-5, 4)] * 3, recipe=name, max_evals=90, seed=1)
             for name in pso.recipes.RECIPES

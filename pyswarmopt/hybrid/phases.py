@@ -1,5 +1,4 @@
-"""A search with phases that take turns in the unit box: ask and tell, best point, limits, and saved
-states.
+"""A search whose phases take turns in the unit box: ask and tell, best point, limits and saved states.
 
 Subclasses define the phases and their order: `pyswarmopt.hybrid.memetic`.
 """
@@ -11,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,68 +28,111 @@ from pyswarmopt.base.inputs import (
     as_values,
 )
 from pyswarmopt.base.optimizer import Point
-from pyswarmopt.base.record import DAMAGE, NONE, StateRecord, array, check, given
-from pyswarmopt.hybrid.kinds import Kinds, UnitBox
-from pyswarmopt.hybrid.proposals import Mutations
+from pyswarmopt.base.record import DAMAGE, NONE, StateRecord, array, check, given, known
+from pyswarmopt.hybrid.box import Kinds, UnitBox
 from pyswarmopt.hybrid.resolution import Resolution
-from pyswarmopt.hybrid.run import Run, bounded
-from pyswarmopt.hybrid.under_way import UnderWay
 from pyswarmopt.parts.bounds import read_bounds
 
 START = "start"  # the turn of the given points, before any phase
 UNASKED = "unasked"  # instead of a turn, for points told without being asked for
 OFF_CENTRE = 0.01  # share of the box: in the exact middle a symmetrical function has no slope
+MATRIX_DIM = 100  # most coordinates for D x D matrices
+NEWTON_BUDGET = 0.25  # largest share of all evaluations for measuring one Hessian
+TEST_FIRST = 30  # coordinates from which on gradients are dear where no Hessian is affordable
+BATCH = 2**18  # most numbers in a batch of differences, unless a single point has more
+EPS = float(np.finfo(np.float64).eps)
+HUGE = 2.0**1020  # differences of costs up to this do not overflow
+
+TICKET, ROW, BESIDE, POINT = range(4)  # columns of pending points
+
+S = TypeVar("S", bound="PhasedSearch")
 
 
-P = TypeVar("P", bound="Phase")
+def bounded(costs: Floats) -> Floats:
+    """The costs for phases, in the same order: excess beyond `HUGE` is divided by eight.
+
+    Example:
+        >>> [f"{cost:.1e}" for cost in bounded(np.array([-1.7e308, 1.0, 1.7e308, np.inf]))]
+        ['-3.1e+307', '1.0e+00', '3.1e+307', 'inf']
+    """
+    size = np.abs(costs)
+    return np.where(size > HUGE, np.copysign(HUGE + (size - HUGE) / 8, costs), costs)
 
 
 @dataclass(repr=False, eq=False)
-class Phase(StateRecord, ABC):
-    """A phase of a search: when it is due, the run it starts, and its counts.
-
-    Methods receive the search, including its other phases.
+class Run(StateRecord, ABC):
+    """One run of a method from start to end: it proposes points of the unit box and learns their
+    costs. All its data are fields, so it can be saved between any ask and tell.
     """
 
-    name: ClassVar[str]
-    kinds: ClassVar[tuple[type[Run], ...]]  # kind of its runs
+    _: KW_ONLY
+    done: bool = False
+    batch: Floats = array("nD")  # the latest proposed points in [0, 1]
+
+    def ask(self, random: np.random.Generator) -> Floats:
+        """Points to evaluate, (m, D), m >= 1."""
+        self.batch = self.propose(random)
+        return self.batch
+
+    def tell(self, costs: Floats) -> None:
+        """Take in the costs of the proposed points, (m,), lower is better, +inf if missing."""
+        # costs may have any size
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+            self.learn(costs)
+
+    @abstractmethod
+    def propose(self, random: np.random.Generator) -> Floats:
+        """Implementation of `ask`."""
+
+    @abstractmethod
+    def learn(self, costs: Floats) -> None:
+        """Implementation of `tell`."""
+
+
+@dataclass(repr=False, eq=False)
+class Phase(StateRecord, Generic[S], ABC):
+    """A phase of a search: when it is due, the run it starts, and its counts."""
+
+    name: ClassVar[str]  # also the search's attribute
+    kinds: ClassVar[tuple[type[Run], ...]]  # kinds of its runs
     calls_again: ClassVar[bool] = False  # whether its points are called even if known
+    search: S = known()
     run: Any = field(default=None, metadata={"saved": False})  # the present `Run`
     spent: int = 0  # evaluations of all runs
 
     @abstractmethod
-    def due(self, s: Any) -> bool:
+    def due(self) -> bool:
         """Whether the phase is due; an earlier phase has precedence."""
 
     @abstractmethod
-    def begin(self, s: Any) -> Run:
+    def begin(self) -> Run:
         """A new run."""
 
-    def over(self, s: Any) -> bool:
+    def over(self) -> bool:
         """Whether a new run replaces the present one."""
         return bool(self.run.done)
 
-    def propose(self, s: Any) -> Floats:
+    def propose(self) -> Floats:
         """Points of the unit box, (m, free coordinates)."""
-        if self.run is None or self.over(s):
-            self.run = self.begin(s)
-        points: Floats = self.run.ask(s.random)
+        if self.run is None or self.over():
+            self.run = self.begin()
+        points: Floats = self.run.ask(self.search.random)
         return points
 
-    def learn(self, s: Any, costs: Floats) -> None:
+    def learn(self, costs: Floats) -> None:
         """Learn the costs of the points, (m,)."""
         self.run.tell(costs)
         self.spent += len(costs)
 
-    def beside(self, s: Any) -> Floats | None:
+    def beside(self) -> Floats | None:
         """A point of the unit box that does not depend on the round's answers; None if there is
         none.
         """
 
-    def hear(self, s: Any, points: Floats, costs: Floats) -> None:
+    def hear(self, points: Floats, costs: Floats) -> None:
         """Learn starting points and points outside rounds, (n, free coordinates), and their costs."""
 
-    def resize(self, s: Any) -> None:
+    def resize(self) -> None:
         """Take over that the population has changed."""
 
     def dim(self, kinds: Kinds) -> int:
@@ -99,19 +141,22 @@ class Phase(StateRecord, ABC):
 
     def saved(self) -> dict[str, Any]:
         """The state of the phase and its run."""
-        kind = "" if self.run is None else type(self.run).__name__
-        run = {} if self.run is None else self.run.state_dict(f"{self.name}.run")
-        return {f"{self.name}.kind": kind, **self.state_dict(self.name), **run}
+        state = {f"{self.name}.kind": "", **self.state_dict(self.name)}
+        if self.run is not None:
+            state[f"{self.name}.kind"] = type(self.run).__name__
+            state |= self.run.state_dict(f"{self.name}.run")
+        return state
 
     def restored(self, saved: Mapping[str, Any], kinds: Kinds) -> Self:
         """The saved phase, with its run in a box of these coordinates."""
         name = self.name
-        run = None
         check(saved, {f"{name}.kind": str})
+        runs = {kind.__name__: kind for kind in self.kinds}
+        run = None
         if saved[f"{name}.kind"]:
-            kind = {kind.__name__: kind for kind in self.kinds}[saved[f"{name}.kind"]]
+            kind = runs[saved[f"{name}.kind"]]
             run = kind.from_state(saved, f"{name}.run", {"D": self.dim(kinds)}, kinds=kinds)
-        return self.from_state(saved, name, {}, run=run)
+        return self.from_state(saved, name, {}, search=self.search, run=run)
 
 
 @dataclass(repr=False, eq=False)
@@ -122,6 +167,9 @@ class Progress(StateRecord):
     high: Floats = given("D")
     start: Floats = given("nD")  # starting points
     best_x: Floats = given("D")
+    # points handed out one by one and pending, oldest first: ticket, row of the round, whether it
+    # is outside the round, and the point
+    sent: Floats = given("kS")
     _: KW_ONLY
     best_cost: float = math.inf
     best_by: str = ""  # phase that evaluated the best point
@@ -132,6 +180,20 @@ class Progress(StateRecord):
     told: Floats = array("m")  # their values, if told one by one; NaN before
     rounds: int = 0  # completed
     evaluations: int = 0  # completed, without dropped positions
+    tickets: int = 0  # handed out so far
+
+    def check(self) -> None:
+        read_bounds((self.low, self.high))
+        if len(self.told) not in (0, len(self.asked)):
+            raise ValueError("values that are not those of the requested points")
+
+    def open_rows(self) -> Ints:
+        """Rows of the round without a value."""
+        return np.flatnonzero(np.isnan(self.told))
+
+    def pending_rows(self) -> Floats:
+        """Rows of the round whose points are pending."""
+        return self.sent[self.sent[:, BESIDE] == 0, ROW]
 
 
 class PhasedSearch:
@@ -142,14 +204,17 @@ class PhasedSearch:
 
     Attributes:
         progress: findings and choices so far.
-        under_way: points handed out one by one.
-        phases: name -> phase.
+        phases: name -> phase; each is also an attribute.
         resolution: how many digits the values have.
         cut_short: whether the present round lacks positions that were not evaluated.
     """
 
     # most urgent first; the last is always due
-    PHASES: ClassVar[tuple[type[Phase], ...]]
+    PHASES: ClassVar[tuple[type[Phase[Any]], ...]]
+    RECORDS: ClassVar[dict[str, type[StateRecord]]] = {
+        "progress": Progress,
+        "resolution": Resolution,
+    }
     searches_lines: ClassVar[bool] = False  # one point at a time, for a large share of all
 
     def __init__(
@@ -171,8 +236,9 @@ class PhasedSearch:
         best = start[0].copy() if len(start) else (low + high) / 2
         count = as_limit("population", population, 1) or 0
         sign = -1.0 if maximize else 1.0
-        self.progress = Progress(low, high, start, best, sign=sign, population=count)
-        self.under_way = UnderWay(len(low))
+        sent = np.empty((0, POINT + len(low)))
+        self.progress = Progress(low, high, start, best, sent, sign=sign, population=count)
+        self.resolution = Resolution()
         self.random = np.random.default_rng(as_seed(seed))
         self.max_evals = as_limit("max_evals", max_evals, 1)
         self._max_iter = as_limit("max_iter", max_iter, 0)
@@ -180,22 +246,17 @@ class PhasedSearch:
         self._given_kinds = kinds
         self.known = known
         self.cut_short = False
-        self.resolution = Resolution()
-        self.box = UnitBox(low, high)
-        self.kinds = self._kinds_in(self.box)
-        self.phases: dict[str, Phase] = {phase.name: phase() for phase in self.PHASES}
+        self._take_box(UnitBox(low, high))
+        self._take_phases({phase.name: phase(self) for phase in self.PHASES})
 
-    def _kinds_in(self, box: UnitBox) -> Kinds:
-        """The kinds of the free coordinates."""
+    def _take_box(self, box: UnitBox) -> None:
         given = self._given_kinds
-        return Kinds.real(box.dim) if given is None else given.of(box.free)
+        self.box = box
+        self.kinds = Kinds.real(box.dim) if given is None else given.of(box.free)
 
-    def phase(self, kind: type[P]) -> P:
-        """The phase of this kind, or the one that replaces it."""
-        found = self.phases[kind.name]
-        if not isinstance(found, kind):
-            raise TypeError(f"{kind.name} is a {type(found).__name__}, not a {kind.__name__}")
-        return found
+    def _take_phases(self, phases: dict[str, Phase[Any]]) -> None:
+        self.phases = phases
+        vars(self).update(phases)
 
     # ---- the loop ----
 
@@ -209,17 +270,17 @@ class PhasedSearch:
                 if progress.turn == START:
                     progress.turn = self._next_turn()
                 with one_thread():
-                    progress.asked = self.box.decode(self.phases[progress.turn].propose(self))
+                    progress.asked = self.box.decode(self.phases[progress.turn].propose())
         return progress.asked.copy()
 
     @property
     def calls_again(self) -> bool:
         """Whether the requested points are called although their costs are known."""
-        return self.progress.turn != START and self.phases[self.progress.turn].calls_again
+        return self.turn != START and self.phases[self.turn].calls_again
 
     def _next_turn(self) -> str:
         """The first phase that is due."""
-        return next(phase.name for phase in self.phases.values() if phase.due(self))
+        return next(name for name, phase in self.phases.items() if phase.due())
 
     def tell(
         self,
@@ -247,9 +308,7 @@ class PhasedSearch:
             evaluated = ~as_mask(dropped, len(asked))
         costs[~evaluated] = math.inf
         self.cut_short = not evaluated.all()
-        self._see(costs)
-        i = int(costs.argmin())
-        self._keep(asked[i], float(costs[i]), progress.turn)
+        self._see(asked, costs, progress.turn)
         progress.rounds += 1
         progress.evaluations += int(evaluated.sum())
         progress.asked = NONE
@@ -258,7 +317,7 @@ class PhasedSearch:
             if progress.turn == START:
                 self._hear(asked, costs)
             else:
-                self.phases[progress.turn].learn(self, bounded(costs))
+                self.phases[progress.turn].learn(bounded(costs))
         progress.turn = self._next_turn()
 
     def take_in(self, positions: npt.ArrayLike, values: npt.ArrayLike) -> None:
@@ -274,27 +333,27 @@ class PhasedSearch:
             >>> search.best.value
             0.25
         """
-        progress = self.progress
+        low, high = self.progress.low, self.progress.high
         x = as_points("positions", positions)
-        if (
-            x.shape[1:] != progress.low.shape
-            or not ((x >= progress.low) & (x <= progress.high)).all()
-        ):
-            raise ValueError(
-                f"positions: not points of {len(progress.low)} coordinates within the bounds"
-            )
-        costs = as_costs(x, x, values, progress.sign)
-        self._see(costs)
-        i = int(costs.argmin())
-        self._keep(x[i], float(costs[i]), UNASKED)
+        if x.shape[1:] != low.shape or not ((x >= low) & (x <= high)).all():
+            raise ValueError(f"positions: not points of {len(low)} coordinates within the bounds")
+        costs = as_costs(x, x, values, self.progress.sign)
+        self._see(x, costs, UNASKED)
         self._hear(x, costs)
 
-    def _see(self, costs: Floats) -> None:
-        """Learn how many digits the values have."""
-        self.resolution.take_in(costs)
+    def _see(self, x: Floats, costs: Floats, by: str) -> None:
+        """Learn how many digits the values have; keep the best of the points, (n, D), if it is the
+        best so far.
+        """
+        self.resolution.take_in(self._returned(costs))
+        i = int(costs.argmin())
+        self._keep(x[i], float(costs[i]), by)
+
+    def _returned(self, costs: Floats) -> Floats:
+        """The costs, (n,), as the function returned them."""
+        return costs
 
     def _keep(self, x: Floats, cost: float, by: str) -> None:
-        """Keep a point, (D,), if it is the best so far."""
         progress = self.progress
         if cost < progress.best_cost:
             progress.best_cost = cost
@@ -305,7 +364,7 @@ class PhasedSearch:
         """Let the phases learn points, (n, D), that none of them proposed for a round."""
         points = self.box.encode(x)
         for phase in self.phases.values():
-            phase.hear(self, points, bounded(costs))
+            phase.hear(points, bounded(costs))
 
     def stop(self) -> dict[str, float]:
         """Reasons to stop, with their values; empty to continue."""
@@ -332,51 +391,68 @@ class PhasedSearch:
         asked = self.ask()
         if not len(self.progress.told):
             self.progress.told = np.full(len(asked), math.nan)
-        waiting = np.setdiff1d(_open_rows(self.progress), self.under_way.rows())
-        beside = not waiting.size
-        if beside and self.progress.turn == START:
+        waiting = np.setdiff1d(self.progress.open_rows(), self.progress.pending_rows())
+        if waiting.size:
+            row = int(waiting[0])
+            return self._send(asked[row], row, beside=False)
+        if self.turn == START:
             return None
-        row = len(asked) if beside else int(waiting[0])
-        x = self.box.decode(self._beside()[None])[0] if beside else asked[row].copy()
-        return self.under_way.send(x, row, beside)
+        return self._send(self.box.decode(self._beside()[None])[0], len(asked), beside=True)
+
+    def _send(self, x: Floats, row: int, beside: bool) -> Ticket:
+        progress = self.progress
+        ticket = Ticket(x.copy(), row, progress.tickets)
+        progress.sent = np.vstack([progress.sent, [ticket.number, row, beside, *x]])
+        progress.tickets += 1
+        return ticket
 
     def expect_together(self, count: int) -> None:
         """Take this number of pending points for the population."""
         self.progress.population = count
         for phase in self.phases.values():
-            phase.resize(self)
+            phase.resize()
 
     def tickets(self) -> list[Ticket]:
         """The pending tickets of `ask_one`, oldest first; a point outside the round counts as its
         last. Those of a restored search must be evaluated again.
         """
-        return self.under_way.tickets()
+        sent = self.progress.sent
+        return [Ticket(each[POINT:].copy(), int(each[ROW]), int(each[TICKET])) for each in sent]
 
     def _tell_one(self, ticket: Ticket, value: float) -> None:
-        beside = self.under_way.take(ticket).beside
-        cost = self.progress.sign * value if math.isfinite(value) else math.inf
-        self._keep(ticket.x, cost, "beside" if beside else self.progress.turn)
+        progress = self.progress
+        mine = progress.sent[:, TICKET] == ticket.number
+        if not mine.any():
+            raise ValueError(f"ticket {ticket.number} was told already, or is not of this search")
+        beside = progress.sent[mine, BESIDE].any()
+        progress.sent = progress.sent[~mine]
+        cost = progress.sign * value if math.isfinite(value) else math.inf
         if beside:
-            self.progress.evaluations += 1
-            self._see(np.array([cost]))
+            progress.evaluations += 1
+            self._see(ticket.x[None], np.array([cost]), "beside")
             self._hear(ticket.x[None], np.array([cost]))
             return
-        self.progress.told[ticket.particle] = self.progress.sign * cost
-        if not np.isnan(self.progress.told).any():
-            self.tell(self.progress.asked, self.progress.told)
+        self._keep(ticket.x, cost, progress.turn)
+        self._collect(ticket.particle, progress.sign * cost)
+        if not len(progress.open_rows()):
+            self.tell(progress.asked, progress.told)
+
+    def _collect(self, row: int, value: float) -> None:
+        """Keep the value of a row of the round."""
+        self.progress.told[row] = value
 
     def _beside(self) -> Floats:
         """Propose a point outside the round: a phase's, else a mutation of the best point."""
         with one_thread():
             for phase in self.phases.values():
-                point = phase.beside(self)
+                point = phase.beside()
                 if point is not None:
                     return point
-        return Mutations(self.kinds, self.best_point()).propose(self.random)[0]
+        return self.kinds.mutants(self.best_point(), self.random)[0]
 
     def unit_under_way(self) -> Floats:
         """The pending points in the unit box, (k, M), snapped."""
-        return self.kinds.snap(self.box.encode(self.under_way.points))
+        return self.kinds.snap(self.box.encode(self.progress.sent[:, POINT:]))
 
     # ---- results ----
 
@@ -387,7 +463,7 @@ class PhasedSearch:
 
     @property
     def known_cost(self) -> float:
-        """The best cost in the form for runs."""
+        """The best cost in the form for phases."""
         return float(bounded(np.asarray(self.progress.best_cost)))
 
     def best_unit(self) -> Floats:
@@ -408,6 +484,18 @@ class PhasedSearch:
     def noisy(self) -> bool:
         """Whether two calls at one point gave different costs."""
         return False
+
+    @property
+    def affords_hessian(self) -> bool:
+        """Whether a Hessian may be measured."""
+        points = (self.box.dim + 1) * (self.box.dim + 2) // 2
+        within = self.max_evals is None or points <= NEWTON_BUDGET * self.max_evals
+        return self.box.dim <= MATRIX_DIM and within
+
+    @property
+    def gradients_are_dear(self) -> bool:
+        """Whether there are many coordinates, and no affordable Hessian."""
+        return self.box.dim >= TEST_FIRST and not self.affords_hessian
 
     @property
     def remark(self) -> str:
@@ -438,12 +526,9 @@ class PhasedSearch:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed for resuming: arrays (copies), numbers and strings."""
-        saved: dict[str, Any] = {
-            "random": self.random.bit_generator.state,
-            **self.progress.state_dict("progress"),
-            **self.under_way.state_dict("under_way"),
-            **self.resolution.state_dict("resolution"),
-        }
+        saved: dict[str, Any] = {"random": self.random.bit_generator.state}
+        for name in self.RECORDS:
+            saved |= getattr(self, name).state_dict(name)
         for phase in self.phases.values():
             saved |= phase.saved()
         return saved
@@ -454,56 +539,37 @@ class PhasedSearch:
         Raises:
             ValueError: not a memetic swarm's state, or one that cannot be continued.
         """
+        read = copy.copy(self)
         try:
-            self._restore(saved)
+            read._restore(saved)
         except (*DAMAGE, ValueError) as error:
             raise ValueError(
                 f"the state of a memetic swarm that cannot be continued ({error})"
             ) from error
+        vars(self).update(vars(read))
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
-        """Read everything before taking it over."""
         dim = len(self.progress.low)
-        progress = Progress.from_state(saved, "progress", {"D": dim})
-        read_bounds((progress.low, progress.high))
-        under_way = UnderWay.from_state(saved, "under_way", dim)
-        resolution = Resolution.from_state(saved, "resolution", {})
+        sizes = {"D": dim, "S": POINT + dim}
+        for name, kind in self.RECORDS.items():
+            setattr(self, name, kind.from_state(saved, name, sizes))
         check(saved, {"random": dict})
-        random = np.random.default_rng(0)
-        random.bit_generator.state = copy.deepcopy(saved["random"])
-        box = UnitBox(progress.low, progress.high)
-        kinds = self._kinds_in(box)
-        phases = {name: phase.restored(saved, kinds) for name, phase in self.phases.items()}
-        _check_round(progress, phases)
-        _check_under_way(progress, under_way)
-        self.progress = progress
-        self.under_way = under_way
-        self.resolution = resolution
-        self.random = random
-        self.box = box
-        self.kinds = kinds
-        self.phases = phases
+        self.random = np.random.default_rng(0)
+        self.random.bit_generator.state = copy.deepcopy(saved["random"])
+        self._take_box(UnitBox(self.progress.low, self.progress.high))
+        phases = {name: phase.restored(saved, self.kinds) for name, phase in self.phases.items()}
+        self._take_phases(phases)
+        self._check_round()
 
-
-def _open_rows(progress: Progress) -> Ints:
-    """Rows of the round without a value."""
-    return np.flatnonzero(np.isnan(progress.told))
-
-
-def _check_round(progress: Progress, phases: Mapping[str, Phase]) -> None:
-    """Raise ValueError if the requested points do not belong to the phase in turn."""
-    batch = progress.start
-    if progress.turn != START:
-        run = phases[progress.turn].run
-        batch = NONE if run is None else run.batch
-    asked = len(progress.asked)
-    if asked not in (0, len(batch)) or len(progress.told) not in (0, asked):
-        raise ValueError("points that are not those of the phase whose turn it is")
-
-
-def _check_under_way(progress: Progress, under_way: UnderWay) -> None:
-    """Raise ValueError if the pending points do not belong to the round."""
-    points = under_way.points
-    inside = ((points >= progress.low) & (points <= progress.high)).all()
-    if not inside or not np.isin(under_way.rows(), _open_rows(progress)).all():
-        raise ValueError("points under way that are not those of its round")
+    def _check_round(self) -> None:
+        """Raise ValueError if requested or pending points do not belong to the phase in turn."""
+        progress = self.progress
+        batch = progress.start
+        if progress.turn != START:
+            run = self.phases[progress.turn].run
+            batch = NONE if run is None else run.batch
+        points = progress.sent[:, POINT:]
+        inside = ((points >= progress.low) & (points <= progress.high)).all()
+        known = np.isin(progress.pending_rows(), progress.open_rows()).all()
+        if len(progress.asked) not in (0, len(batch)) or not inside or not known:
+            raise ValueError("points that are not those of the phase whose turn it is")

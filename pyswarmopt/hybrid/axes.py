@@ -17,7 +17,8 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array, given
-from pyswarmopt.hybrid.run import BATCH, Run
+from pyswarmopt.hybrid.descent import parabola
+from pyswarmopt.hybrid.phases import BATCH, Run
 
 EXCHANGES = 2  # a non-separable function may pass one exchange by chance
 AGREEMENT = 1e-9  # share of the differences between costs, in addition to rounding
@@ -73,7 +74,7 @@ class AxisSearch(Run):
     cost: float = math.inf  # cost at x
     steps: int = STEPS
     _: KW_ONLY
-    points: list[list[float]] = field(default_factory=list)  # on each axis, ascending
+    points: list[list[float]] = field(default_factory=list)  # on each axis
     # the axis' part of the cost at each; infinite if the call failed
     values: list[list[float]] = field(default_factory=list)
     coordinates: Floats = array("a")
@@ -84,15 +85,14 @@ class AxisSearch(Run):
         self.values = [[0.0] for _ in self.points]
 
     def check(self) -> None:
-        axes = list(zip(self.x, self.points, self.values, strict=True))
-        if not all(len(points) == len(values) and x in points for x, points, values in axes):
+        axes = zip(self.x, self.points, self.values, strict=True)
+        if not all(len(points) == len(values) > 0 for _, points, values in axes):
             raise ValueError("points on the axes without values")
 
     def propose(self, random: np.random.Generator) -> Floats:
         refine = self.searched // len(self.x) % 2 == 0
         axes = self._part()
-        axes_so_far = ((np.array(self.points[i]), np.array(self.values[i])) for i in axes)
-        self.coordinates = np.array([_next(t, v, refine) for t, v in axes_so_far])
+        self.coordinates = np.array([_next(self.points[i], self.values[i], refine) for i in axes])
         batch = np.tile(self.x, (1 + len(axes), 1))
         batch[1 + np.arange(len(axes)), axes] = self.coordinates
         return batch
@@ -103,32 +103,31 @@ class AxisSearch(Run):
         return range(first, min(first + max(1, BATCH // len(self.x)), len(self.x)))
 
     def learn(self, costs: Floats) -> None:
-        gain = 0.0
         axes = self._part()
         self.searched += len(axes)
         if math.isfinite(costs[0]):
             self.cost = float(costs[0])
-        for cost, t, i in zip(costs[1:], self.coordinates.tolist(), axes, strict=True):
+        gain = 0.0
+        for cost, t, i in zip(costs[1:].tolist(), self.coordinates.tolist(), axes, strict=True):
             points = self.points[i]
             values = self.values[i]
-            here = values[points.index(self.x[i])]
+            before = min(values)
             if t not in points:
-                index = int(np.searchsorted(points, t))
-                points.insert(index, t)
-                failed = not math.isfinite(cost)
-                values.insert(index, math.inf if failed else here + float(cost - self.cost))
-            best = int(np.argmin(values))
-            gain += here - values[best]
-            self.x[i] = points[best]
+                points.append(t)
+                values.append(before + (cost - self.cost) if math.isfinite(cost) else math.inf)
+            gain += before - min(values)
+            self.x[i] = points[values.index(min(values))]
         self.cost -= gain
         self.done = self.searched >= self.steps * len(self.x)
 
 
-def _next(t: Floats, v: Floats, refine: bool) -> float:
-    """Next point on an axis, given the points so far, (k,) ascending, and their values.
+def _next(points: list[float], values: list[float], refine: bool) -> float:
+    """Next point on an axis, given the points so far and their values.
 
     A failed point counts as twice as bad as the others, so that it is not proposed again.
     """
+    t = np.sort(points)
+    v = np.array(values)[np.argsort(points)]
     worst = v[np.isfinite(v)].max()
     v = np.where(np.isfinite(v), v, worst + (worst - v.min() or 1.0))
     if len(t) < FIRST_POINTS:
@@ -136,10 +135,9 @@ def _next(t: Floats, v: Floats, refine: bool) -> float:
             return 0.0 if t[0] > 1 - t[-1] else 1.0
         k = int(np.diff(t).argmax())
         return float(t[k] + t[k + 1]) / 2
-    if refine:
-        vertex = _refined(t, v)
-        if vertex is not None:
-            return vertex
+    vertex = _refined(t, v) if refine else None
+    if vertex is not None:
+        return vertex
     target = v.min() - max(MARGIN * float(v.max() - v.min()), 1e-300)
     left = np.sqrt(v[:-1] - target)
     right = np.sqrt(v[1:] - target)
@@ -155,21 +153,15 @@ def _refined(t: Floats, v: Floats) -> float | None:
     room left.
     """
     k = int(v.argmin())
-    if k == 0 or k == len(t) - 1:
+    if k in (0, len(t) - 1):
         other = t[1] if k == 0 else t[-2]
         return float(t[k] + other) / 2 if abs(other - t[k]) > SMALLEST_INTERVAL else None
-    left, middle, right = t[k - 1 : k + 2]
+    left, best, right = t[k - 1 : k + 2]
     if right - left < SMALLEST_INTERVAL:
         return None
-    a = v[k - 1] - v[k]
-    b = v[k + 1] - v[k]
-    bend = a * (right - middle) + b * (middle - left)
-    vertex = (
-        middle + 0.5 * (a * (right - middle) ** 2 - b * (middle - left) ** 2) / bend
-        if bend > 0
-        else middle
-    )
-    if abs(vertex - middle) < 0.1 * SMALLEST_INTERVAL or not left < vertex < right:
-        wider = right if right - middle > middle - left else left  # to know the other side as well
-        return float(middle + 0.1 * (wider - middle))
+    slope, bend = parabola(v[[k - 1, k + 1]] - v[k], np.array([left, right]) - best)
+    vertex = best - slope / bend if bend > 0 else best
+    if abs(vertex - best) < 0.1 * SMALLEST_INTERVAL or not left < vertex < right:
+        wider = right if right - best > best - left else left  # to know the other side as well
+        return float(best + 0.1 * (wider - best))
     return float(vertex)

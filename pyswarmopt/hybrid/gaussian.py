@@ -1,4 +1,9 @@
-"""Points proposed by a model of the costs, and mutations of the best point, as runs."""
+"""A Gaussian process of few points, with expected costs and their uncertainty, and points that it
+proposes.
+
+Rasmussen & Williams 2006, "Gaussian Processes for Machine Learning". The kernel is Matern's with nu
+= 5/2 and a length per parameter; any two labels of a category are equally far apart.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
-from pyswarmopt.base.record import NONE, array, given, known
-from pyswarmopt.hybrid.gaussian_process import GaussianProcess, on_log_scale
-from pyswarmopt.hybrid.kinds import Kinds
-from pyswarmopt.hybrid.run import Run
+from pyswarmopt.base.arrays import Floats, median
+from pyswarmopt.base.record import NONE, array, known
+from pyswarmopt.hybrid.box import Kinds
+from pyswarmopt.hybrid.phases import Run
 
 Merit = Callable[[Floats], Floats]  # merit of points, (n, M): (n,)
 
@@ -25,10 +29,199 @@ AROUND = 5  # best points with neighbours as candidates
 WIDTHS = (0.3, 0.1, 0.03, 0.01)  # widths of the neighbours
 EACH = 24  # neighbours per point and width
 KEPT = 8  # best candidates around which further ones are tried
-MUTANTS = 8  # points of a round
 DOUBT = 2.0  # deviations by which a failed point counts worse than expected
-NARROWEST = 1e-4  # width of a mutation, as a share of the range
-WIDEST = 0.5
+TYPICAL_LENGTH = 0.3  # of the range, times the root of the number of parameters
+TYPICAL_NOISE = 1e-3  # noise variance, as a share of the costs'
+# prior standard deviations of the logarithms of lengths and noise
+SPREADS = (1.0, 2.0)
+LENGTHS = (-4.0, 3.0)  # least and greatest logarithm
+NOISES = (math.log(1e-6), 0.0)
+STEPS = 40  # steps of the search for lengths and noise
+JITTER = 1e-9
+SMALL = 32  # rows of a triangular matrix inverted at once
+CACHED = 2**14  # numbers of the kernel processed at a time, to fit a core's cache
+
+
+def on_log_scale(costs: Floats) -> Floats:
+    """The costs, (n,), in the process's scale: the logarithm of the distance from the least.
+
+    The distances' median is added first, so that the least are distinguished and outliers do not
+    matter. Infinite costs count as somewhat more than the greatest finite one. The mean is 0, the
+    variance 1.
+
+    Example:
+        >>> on_log_scale(np.array([5.0, 1e9, -2.0, math.inf])).round(2).tolist()
+        [-0.96, 1.0, -1.04, 1.0]
+    """
+    finite = np.isfinite(costs)
+    away = costs - costs[finite].min() if finite.any() else np.zeros(len(costs))
+    unit = (median(away[finite]) or float(away[finite].max()) or 1.0) if finite.any() else 1.0
+    away[~finite] = (float(away[finite].max()) if finite.any() else 0.0) + unit
+    scores = np.log1p(away / unit)
+    return (scores - scores.mean()) / (float(scores.std()) or 1.0)
+
+
+class GaussianProcess:
+    """The process on snapped points of the unit box.
+
+    Args:
+        kinds: kinds of the M coordinates.
+        theta: logarithms of the lengths, one per parameter, and of the noise's variance; None:
+            typical ones.
+    """
+
+    def __init__(self, kinds: Kinds, theta: Floats | None = None) -> None:
+        self._kinds = kinds
+        count = kinds.count
+        self._prior = np.append(
+            np.full(count, math.log(TYPICAL_LENGTH * math.sqrt(count))), math.log(TYPICAL_NOISE)
+        )
+        self._spread = np.append(np.full(count, SPREADS[0]), SPREADS[1])
+        self._low = np.append(np.full(count, LENGTHS[0]), NOISES[0])
+        self._high = np.append(np.full(count, LENGTHS[1]), NOISES[1])
+        self.theta = self._prior if theta is None else theta
+
+    def learn_lengths(self, points: Floats, scores: Floats) -> None:
+        """Learn lengths and noise of greatest posterior density, by resilient propagation
+        (Riedmiller & Braun 1993).
+        """
+        squares = self._squares(points)
+        theta = self.theta.copy()
+        step = np.full(len(theta), 0.1)
+        before = np.zeros(len(theta))
+        least = math.inf
+        best = theta
+        for _ in range(STEPS):
+            loss, slope = self._loss(theta, squares, scores)
+            if loss < least:
+                least = loss
+                best = theta.copy()
+            direction = np.sign(slope)
+            turned = direction * before
+            step[turned > 0] *= 1.2
+            step[turned < 0] *= 0.5
+            step = np.minimum(np.maximum(step, 1e-3), 1.0)
+            direction[turned < 0] = 0.0
+            before = direction
+            theta = np.minimum(np.maximum(theta - before * step, self._low), self._high)
+        self.theta = best
+
+    def fit(self, points: Floats, scores: Floats) -> None:
+        """Take in points, (n, M), and their scores, (n,)."""
+        self._mean = float(scores.mean())
+        unit = np.where(self._kinds.ordered, 1.0, math.sqrt(0.5))  # two labels are one length apart
+        self._units = math.sqrt(5) * unit * np.exp(-self.theta[self._kinds.parameter])
+        scaled = points * self._units
+        self._seen = np.vstack([scaled.T, np.ones(len(points)), (scaled**2).sum(axis=1)])
+        covariance = self._kernel(points)
+        covariance.flat[:: len(points) + 1] += math.exp(self.theta[-1]) + JITTER
+        self._root, _ = inverse_root(covariance)
+        self._weights = self._root.T @ (self._root @ (scores - self._mean))
+        self._variance = max(float((scores - self._mean) @ self._weights) / len(points), 1e-12)
+
+    def predict(self, points: Floats) -> tuple[Floats, Floats]:
+        """Mean and standard deviation at points, (n, M): two arrays (n,)."""
+        mean = np.empty(len(points))
+        explained = np.empty(len(points))
+        rows = max(1, CACHED // self._seen.shape[1])
+        for first in range(0, len(points), rows):
+            part = slice(first, first + rows)
+            kernel = self._kernel(points[part])
+            mean[part] = kernel @ self._weights
+            roots = kernel @ self._root.T
+            explained[part] = np.einsum("ij,ij->i", roots, roots)
+        mean += self._mean
+        return mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-12))
+
+    def _kernel(self, points: Floats) -> Floats:
+        """Covariances of points, (m, M), with the known ones: (m, n)."""
+        scaled = points * self._units
+        norms = (scaled**2).sum(axis=1)
+        ones = np.ones(len(points))
+        kernel = np.column_stack([-2 * scaled, norms, ones]) @ self._seen  # squared distances
+        _matern(np.maximum(kernel, 0.0, out=kernel))
+        return kernel
+
+    def _squares(self, points: Floats) -> Floats:
+        """Squared distances for each parameter, (parameters, n n), not scaled by lengths."""
+        n = len(points)
+        squares = np.zeros((self._kinds.count, n, n))
+        for j, parameter in enumerate(self._kinds.parameter):
+            share = 1.0 if self._kinds.ordered[j] else 0.5
+            squares[parameter] += share * (points[:, j, None] - points[:, j]) ** 2
+        return squares.reshape(self._kinds.count, n * n)
+
+    def _loss(self, theta: Floats, squares: Floats, scores: Floats) -> tuple[float, Floats]:
+        """Negative log posterior of theta, at the best variance, and its gradient; equations 5.8
+        and 5.9.
+        """
+        n = len(scores)
+        y = scores - scores.mean()
+        shares = 5 * np.exp(-2 * theta[:-1])
+        noise = math.exp(theta[-1])
+        covariance = np.dot(shares[None], squares).reshape(n, n)
+        r, decay = _matern(covariance)
+        covariance.flat[:: n + 1] += noise + JITTER
+        root, log_determinant = inverse_root(covariance)
+        inverse = root.T @ root
+        weights = inverse @ y
+        variance = max(float(y @ weights) / n, 1e-12)
+        away = (theta - self._prior) / self._spread
+        loss = 0.5 * (n * math.log(variance) + log_determinant + float(away @ away))
+        outer = np.outer(weights, weights)
+        outer /= variance
+        np.subtract(inverse, outer, out=outer)
+        outer *= 0.5
+        slope = away / self._spread
+        slope[-1] += noise * float(np.trace(outer))
+        r += 1
+        outer *= r
+        outer *= decay
+        slope[:-1] += shares / 3 * np.dot(squares, outer.reshape(-1, 1))[:, 0]
+        return loss, slope
+
+
+def inverse_root(matrix: Floats) -> tuple[Floats, float]:
+    """The inverse of the Cholesky factor of a positive definite matrix, W with W' W = its inverse,
+    and the logarithm of its determinant.
+
+    Raises:
+        numpy.linalg.LinAlgError: the matrix is not positive definite.
+    """
+    factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
+    return _inverse_of_lower(factor), 2 * float(np.log(factor.diagonal()).sum())
+
+
+def _inverse_of_lower(lower: Floats) -> Floats:
+    """Invert a lower triangular matrix by halves: NumPy has no triangular solver."""
+    n = len(lower)
+    half = len(lower) // 2
+    if n <= SMALL:
+        return np.asarray(np.linalg.inv(lower), dtype=np.float64)
+    inverse = np.zeros_like(lower)
+    top = _inverse_of_lower(lower[:half, :half])
+    bottom = _inverse_of_lower(lower[half:, half:])
+    inverse[:half, :half] = top
+    inverse[half:, half:] = bottom
+    inverse[half:, :half] = -bottom @ (lower[half:, :half] @ top)
+    return inverse
+
+
+def _matern(squares: Floats) -> tuple[Floats, Floats]:
+    """Replace five times the squared distances by (1 + r + r^2 / 3) exp(-r), with r their root;
+    return r and exp(-r).
+    """
+    r = np.sqrt(squares)
+    decay = np.negative(r)
+    np.exp(decay, out=decay)
+    squares *= 1 / 3
+    squares += r
+    squares += 1
+    squares *= decay
+    return r, decay
+
+
+# ---- proposals ----
 
 
 @dataclass(repr=False, eq=False)
@@ -203,22 +396,3 @@ def improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
 def below(z: Floats) -> Floats:
     """The normal distribution function."""
     return 0.5 * np.array(list(map(math.erfc, (-z / math.sqrt(2)).tolist())))
-
-
-@dataclass(repr=False, eq=False)
-class Mutations(Run):
-    """Neighbours of the best point, with all widths; it moves to better ones."""
-
-    kinds: Kinds = known()
-    best: Floats = given("D")  # snapped
-    cost: float = math.inf
-
-    def propose(self, random: np.random.Generator) -> Floats:
-        widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(MUTANTS)
-        return self.kinds.neighbours(np.tile(self.best, (MUTANTS, 1)), widths, random)
-
-    def learn(self, costs: Floats) -> None:
-        i = int(costs.argmin())
-        if costs[i] <= self.cost:
-            self.best = self.batch[i].copy()
-            self.cost = float(costs[i])

@@ -9,8 +9,14 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, median
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.gaussian_process import GaussianProcess
-from pyswarmopt.hybrid.proposals import Merit, SeveralProposals, below, improvement, most_promising
+from pyswarmopt.hybrid.gaussian import (
+    GaussianProcess,
+    Merit,
+    SeveralProposals,
+    below,
+    improvement,
+    most_promising,
+)
 
 SEPARATE = 8  # the most constraints with a process each; of more the one that is broken most has it
 LEAST = 1e-300  # least probability

@@ -13,6 +13,9 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Bools, Floats, Ints
 
+MUTANTS = 8  # mutations of a point
+NARROWEST = 1e-4  # width of a mutation, as a share of the range
+WIDEST = 0.5
 MUTATED = 1.5  # parameters changed in a neighbour, on average; at least one
 
 
@@ -170,6 +173,11 @@ class Kinds:
             moved[rows, block] = 0.0
             moved[rows, block.start + label] = 1.0
         return self._snap_integers(moved)
+
+    def mutants(self, point: Floats, random: np.random.Generator) -> Floats:
+        """Neighbours of a snapped point, (M,), with all widths, (8, M)."""
+        widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(MUTANTS)
+        return self.neighbours(np.tile(point, (MUTANTS, 1)), widths, random)
 
     @cached_property
     def _least(self) -> Floats:
