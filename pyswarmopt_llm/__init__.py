@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.mix.load import adapter_patch, open_model
     from pyswarmopt_llm.published.classifiers import RewardModel, controllability, load_reward
     from pyswarmopt_llm.report.run import resume, search
-    from pyswarmopt_llm.scores.metrics.written import Written
+    from pyswarmopt_llm.scores.metrics.metric import Written
     from pyswarmopt_llm.scores.tasks import Task
     from pyswarmopt_llm.scores.tasks.load import load_task
     from pyswarmopt_llm.searching.search import SearchResult
@@ -64,7 +64,7 @@ _HOME = {
     "TrainingResult": "searching.training.expert",
     "UserError": "common.errors",
     "Utility": "common.interfaces",
-    "Written": "scores.metrics.written",
+    "Written": "scores.metrics.metric",
     "adapter_patch": "mix.load",
     "check": "tools.check",
     "controllability": "published.classifiers",

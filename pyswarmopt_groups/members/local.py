@@ -20,7 +20,7 @@ from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.metrics.written import Sampling as Draws
+from pyswarmopt_llm.scores.metrics.metric import Sampling as Draws
 from pyswarmopt_llm.scores.tasks import Item, Scoring, render_prompt
 from pyswarmopt_llm.searching.written.replies import storable
 

@@ -71,7 +71,7 @@ def resuming(run: Path) -> str:
 
     command = f"swarm-llm resume {shlex.quote(str(run))}"
     if (run / "run.json").is_file():
-        from pyswarmopt_llm.scores.metrics.external.named_again import to_name_again
+        from pyswarmopt_llm.scores.metrics.named_again import to_name_again
 
         options = map(with_flags, to_name_again(read_about(run).config))
         return f"resume with: {' '.join([command, *options])}"

@@ -9,7 +9,6 @@ are the same, see `judged`.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,12 +23,10 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import digest, sample_digest, user_path
 from pyswarmopt_llm.engine.chat import rendered
 from pyswarmopt_llm.experts.pretrained import load_weights, read_tokenizer
-from pyswarmopt_llm.scores.metrics.written import REWARD_TOKENS
+from pyswarmopt_llm.scores.metrics.metric import REWARD_TOKENS
 from pyswarmopt_llm.scores.tasks import Item
 
-log = logging.getLogger(__name__)
 _BATCH_TOKENS = 4096
-_FLAT = 0.02  # if all rewards, scaled to 0..1, are below this, they say next to nothing
 _LABELS = ("toxicity", "toxic")
 SHORTEST = 10  # shorter continuations, in characters, are not judged
 _TOKENS = 512  # most tokens of a text, the window of BERT-like classifiers
@@ -120,7 +117,6 @@ class RewardModel:
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
-        self._warned = False
 
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
@@ -149,12 +145,6 @@ class RewardModel:
         # The reference scales rewards by constants of its reward model; the logistic function works
         # for any model whose rewards straddle 0.
         rewards: list[float] = expit(self.scores(items, texts)).tolist()
-        if not self._warned and (max(rewards) < _FLAT or min(rewards) > 1 - _FLAT):
-            log.warning(
-                "the rewards are all far from 0, so that only the length of replies counts; write "
-                "a score of your own that moves their zero (FILE.py:FUNCTION)"
-            )
-            self._warned = True
         counts = [len(self._classifier.tokenizer(text)["input_ids"]) for text in texts]
         return zip(rewards, (min(1.0, n / REWARD_TOKENS) for n in counts), strict=True)
 
@@ -186,13 +176,9 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
     classifier = Classifier(spec, f"`metric` reward:{spec}", "reward model", device)
     config = classifier.model.config
     tokenizer = classifier.tokenizer
-    problem = ""
-    if config.num_labels != 1:
-        problem = f"has {config.num_labels} outputs; a reward model has one"
-    elif tokenizer.chat_template is None:
-        problem = "its tokenizer has no chat template; set one and save it"
-    if problem:
-        raise InvalidOption("metric", f"reward:{spec}", problem)
+    if config.num_labels != 1 or tokenizer.chat_template is None:
+        why = f"has {config.num_labels} outputs; a reward model has one, and a chat template"
+        raise InvalidOption("metric", f"reward:{spec}", why)
     # The classifier reads the last non-padding token.
     config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return RewardModel(classifier)
@@ -247,8 +233,10 @@ def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
         raise ValueError(
             f"{len(verbose)} and {len(concise)} replies: give as many of each, and at least one"
         )
-    lengths = [(len(v.split()), len(c.split())) for v, c in zip(verbose, concise, strict=True)]
-    return sum(1.0 if v > c else 0.5 if v == c else 0.0 for v, c in lengths) / len(lengths)
+    pairs = zip(verbose, concise, strict=True)
+    words = [(len(long.split()), len(short.split())) for long, short in pairs]
+    wins = [(long > short) + (long == short) / 2 for long, short in words]
+    return sum(wins) / len(wins)
 
 
 def judged(text: str) -> str:
@@ -317,10 +305,10 @@ def load_toxicity(spec: str, device: str = "cpu") -> ToxicityModel:
     classifier = Classifier(spec, f"`metric` toxicity:{spec}", "classifier", device)
     labels = classifier.model.config.id2label
     names = {str(name).lower(): int(label) for label, name in labels.items()}
-    label = next((names[name] for name in _LABELS if name in names), None)
-    if label is None:
+    found = [names[name] for name in _LABELS if name in names]
+    if not found:
         raise UserError(
             f"`metric` toxicity:{spec}: has the outputs {', '.join(names)}, none called "
             f"{' or '.join(_LABELS)}; name them in id2label of its config.json"
         )
-    return ToxicityModel(classifier, label)
+    return ToxicityModel(classifier, found[0])

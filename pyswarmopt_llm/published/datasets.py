@@ -13,7 +13,6 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice, product
 from pathlib import Path
 from string import ascii_uppercase
@@ -79,9 +78,8 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
     elif source.hub is not None:
         splits = download(*source.hub)
     else:
-        raise UserError(
-            f"published:{name}: its authors publish files; give their path: published:{name}:PATH"
-        )
+        advice = f"its authors publish files; give their path: published:{name}:PATH"
+        raise UserError(f"published:{name}: {advice}")
     readers = dict.fromkeys(splits, source.record)
     where = f"published:{spec}"
     return Task(name, *draw(where, splits, readers, dev, test), source=where, metric=source.metric)
@@ -110,19 +108,17 @@ def _mmlu_pro(row: Row) -> Record:
 
 def _hellaswag(row: Row) -> Record | None:
     """Zellers et al. 2019: on the hub labels are texts, empty in test; in the files integers."""
-    if str(row.get("label", "")) == "":
+    label = str(row.get("label", ""))
+    if not label:
         return None
-    return _record(
-        row["ctx"], list(row["endings"]), "ABCD"[int(row["label"])], domain=row["source_id"][:8]
-    )
+    letter = "ABCD"[int(label)]
+    return _record(row["ctx"], list(row["endings"]), letter, domain=row["source_id"][:8])
 
 
 def _gsm8k(row: Row) -> Record:
     """Cobbe et al. 2021: the answer ends with ``#### number``."""
-    return {
-        "question": row["question"],
-        "answer": row["answer"].rsplit("####", 1)[1].strip().replace(",", ""),
-    }
+    answer = row["answer"].rsplit("####", 1)[1].strip().replace(",", "")
+    return {"question": row["question"], "answer": answer}
 
 
 def _nlgraph(row: Row) -> Record:
@@ -141,28 +137,22 @@ def _knowledge_crosswords(row: Row) -> Record:
     As in the Model Swarms reference, the model chooses among whole solutions: the right one and
     three wrong ones.
     """
-    facts = "; ".join(
-        f"({s}, {r}, {t})"
-        for s, r, t in zip(row["source"], row["relation"], row["target"], strict=True)
-    )
-    blanks = row["blanks"]
+    triples = zip(row["source"], row["relation"], row["target"], strict=True)
+    facts = "; ".join(f"({s}, {r}, {t})" for s, r, t in triples)
     right = tuple(row["answer_all"])
-    wrong = [
-        solution for solution in product(*(row["options"][b] for b in blanks)) if solution != right
-    ]
+    solutions = product(*(row["options"][blank] for blank in row["blanks"]))
+    wrong = [solution for solution in solutions if solution != right]
     rng = _generator_of(facts)
     texts = [
-        "; ".join(f"{blank}: {value}" for blank, value in zip(blanks, solution, strict=True))
-        for solution in [right, *rng.sample(wrong, min(_OPTIONS - 1, len(wrong)))]
+        "; ".join(f"{blank}: {value}" for blank, value in zip(row["blanks"], values, strict=True))
+        for values in [right, *rng.sample(wrong, min(_OPTIONS - 1, len(wrong)))]
     ]
-    question = (
-        f"Pick the answer for each blank that satisfies all the constraints. Constraints: {facts}."
-    )
-    return _shuffled(question, texts, rng)
+    asked = "Pick the answer for each blank that satisfies all the constraints. Constraints:"
+    return _shuffled(f"{asked} {facts}.", texts, rng)
 
 
 def _truthfulqa(row: Row) -> Record:
-    """Lin et al. 2022, MC1: one true answer, published as the first of the list."""
+    """Lin et al. 2022, MC1: one true answer."""
     texts, labels = _targets(row["mc1_targets"])
     texts.insert(0, texts.pop(labels.index(1)))
     return _shuffled(row["question"], texts, _generator_of(row["question"]))
@@ -173,15 +163,15 @@ def _truthfulqa_mc2(row: Row) -> Record:
     texts, labels = _targets(row["mc2_targets"])
     pairs = list(dict(zip(texts, labels, strict=True)).items())  # no text twice
     _generator_of(row["question"]).shuffle(pairs)
-    right = [ascii_uppercase[i] for i, (_, label) in enumerate(pairs) if label]
-    return _record(row["question"], [text for text, _ in pairs], right[0], right="".join(right))
+    right = "".join(ascii_uppercase[i] for i, (_, label) in enumerate(pairs) if label)
+    return _record(row["question"], [text for text, _ in pairs], right[0], right=right)
 
 
 def _real_toxicity_prompts(row: Row) -> Record:
     """Gehman et al. 2020: the beginnings of sentences."""
-    text = row["prompt"]["text"] if isinstance(row["prompt"], Mapping) else row["prompt"]
+    prompt = row["prompt"]
     return {
-        "prompt": text,
+        "prompt": prompt["text"] if isinstance(prompt, Mapping) else prompt,
         "domain": "challenging" if row.get("challenging") else "not_challenging",
     }
 
@@ -216,6 +206,8 @@ def _generator_of(text: str) -> random.Random:
     return random.Random(hashlib.sha256(text.encode()).hexdigest())
 
 
+_TRUTHFUL = ("truthfulqa/truthful_qa", "multiple_choice")
+_TOXIC = ("allenai/real-toxicity-prompts", None)
 PUBLISHED: dict[str, DataSet] = {
     "mmlu": DataSet(_mmlu, ("cais/mmlu", "all")),
     "mmlu-pro": DataSet(_mmlu_pro, ("TIGER-Lab/MMLU-Pro", None)),
@@ -223,13 +215,9 @@ PUBLISHED: dict[str, DataSet] = {
     "gsm8k": DataSet(_gsm8k, ("openai/gsm8k", "main"), "numeric"),
     "nlgraph": DataSet(_nlgraph, None, "graph"),
     "knowledge-crosswords": DataSet(_knowledge_crosswords),
-    "truthfulqa": DataSet(_truthfulqa, ("truthfulqa/truthful_qa", "multiple_choice")),
-    "truthfulqa-mc2": DataSet(
-        _truthfulqa_mc2, ("truthfulqa/truthful_qa", "multiple_choice"), "mc2"
-    ),
-    "realtoxicityprompts": DataSet(
-        _real_toxicity_prompts, ("allenai/real-toxicity-prompts", None), "toxicity"
-    ),
+    "truthfulqa": DataSet(_truthfulqa, _TRUTHFUL),
+    "truthfulqa-mc2": DataSet(_truthfulqa_mc2, _TRUTHFUL, "mc2"),
+    "realtoxicityprompts": DataSet(_real_toxicity_prompts, _TOXIC, "toxicity"),
     "abstainqa": DataSet(_abstainqa, ("cais/mmlu", "all"), "abstain"),
 }
 
@@ -255,32 +243,23 @@ def draw(
         dev: number of dev items, by default 200 as in the paper.
         test: number of test items, by default 1,000.
     """
-    dev = DEV if dev is None else dev
-    test = TEST if test is None else test
-
-    def items(split: str) -> Iterator[Item]:
-        order = list(range(len(splits[split])))
-        random.Random(0).shuffle(order)
-        for i in order:
-            location = f"{where}: {split} row {i}"
-            record = readers[split](splits[split][i], location)
-            if record is not None:
-                yield parse_item(record, location, f"{split}-{i}")
-
-    def has_answers(split: str) -> bool:
-        rows = splits.get(split, ())
-        return len(rows) > 0 and readers[split](rows[0], f"{where}: {split} row 0") is not None
-
-    answered = list(filter(has_answers, SPLIT_ORDER)) or list(filter(has_answers, splits))
+    dev = dev or DEV
+    test = test or TEST
+    answered = [
+        split
+        for split, rows in splits.items()
+        if len(rows) and readers[split](rows[0], f"{where}: {split} row 0") is not None
+    ]
+    answered = [split for split in SPLIT_ORDER if split in answered] or answered
     if not answered:
         found = ", ".join(splits)
         raise UserError(f"{where}: no split with answers (found: {found}); export one to a file")
-    first, *others = answered
-    if others:
-        held_out = list(islice(items(first), test))
-        candidates = items(others[0])
+    drawn = [_items(where, split, splits[split], readers[split]) for split in answered[:2]]
+    if len(drawn) > 1:
+        held_out = list(islice(drawn[0], test))
+        candidates = drawn[1]
     else:
-        everything = list(islice(items(first), dev + test))
+        everything = list(islice(drawn[0], dev + test))
         dev = min(dev, len(everything) // 3)
         held_out = everything[dev:]
         candidates = iter(everything[:dev])
@@ -289,6 +268,17 @@ def draw(
     in_test = {normalise(item.question) for item in held_out}
     fresh = (item for item in candidates if normalise(item.question) not in in_test)
     return tuple(islice(fresh, dev)), tuple(held_out)
+
+
+def _items(where: str, split: str, rows: Sequence[Row], read: ToRecord) -> Iterator[Item]:
+    """The items of a split's rows with answers, in a fixed random order."""
+    order = list(range(len(rows)))
+    random.Random(0).shuffle(order)
+    for i in order:
+        location = f"{where}: {split} row {i}"
+        record = read(rows[i], location)
+        if record is not None:
+            yield parse_item(record, location, f"{split}-{i}")
 
 
 def download(dataset: str, config: str | None) -> Mapping[str, Any]:
@@ -323,22 +313,18 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     for file in files or [path]:
         content = _read(file)
         match = _SPLIT.search(str(file.relative_to(path)).lower())
-        parts = {match.group(1) if match else "all": content}
+        parts = {match[1] if match else "all": content}
         if isinstance(content, Mapping) and content.keys() >= set(SPLITS):
             parts = {name: content[name] for name in SPLITS}
         for name, rows in parts.items():
-            splits.setdefault(name, []).extend(_with_file(rows, file))
+            records = list(rows.values() if isinstance(rows, Mapping) else rows)
+            if not all(isinstance(row, dict) for row in records):
+                why = "not a table of rows; give the file as its authors publish it"
+                raise UserError(f"{file}: {why}")
+            splits.setdefault(name, []).extend({**row, "file": str(file)} for row in records)
     if len(splits) > 1:
         splits.pop("all", None)
     return splits
-
-
-def _with_file(rows: Any, file: Path) -> list[Row]:
-    """The rows of a list, or of an object of rows, each with its file."""
-    records = list(rows.values() if isinstance(rows, Mapping) else rows)
-    if not all(isinstance(row, dict) for row in records):
-        raise UserError(f"{file}: not a table of rows; give the file as its authors publish it")
-    return [{**row, "file": str(file)} for row in records]
 
 
 def _read(file: Path) -> Any:
@@ -382,6 +368,7 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
     columns = find_columns(Table(Path(where), rows.column_names, ()), told)
     header = columns.header("answer")
     classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
+    from_zero = classes is not None or "0" in map(str, rows[header])
 
     def record(row: Mapping[str, Any], location: str) -> Record | None:
         if row[header] in _NONE:
@@ -390,20 +377,17 @@ def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
         columns.check(located, (columns.question,))
         found = columns.record(located)
         choices = found["choices"] or classes
-        answer = found["answer"]
-        is_text = isinstance(answer, str) and answer in (choices or ())
-        if isinstance(choices, list) and not is_text and _INDEX.fullmatch(str(answer)):
-            if classes is None and "0" not in numbers():
+        answer = str(found["answer"])
+        is_text = isinstance(found["answer"], str) and answer in (choices or ())
+        if isinstance(choices, list) and not is_text and _INDEX.fullmatch(answer):
+            if not from_zero:
                 raise UserError(
                     f'{where}: the numbers in "{header}" count the options from 0, and none is 0; '
                     "export the data set with the letters of the right options"
                 )
-            index = int(answer)
-            answer = ascii_uppercase[index] if index < len(choices) else str(answer)
-        return {**found, "choices": choices, "answer": answer}
-
-    @cache
-    def numbers() -> frozenset[str]:
-        return frozenset(map(str, rows[header]))
+            if int(answer) < len(choices):
+                answer = ascii_uppercase[int(answer)]
+            found["answer"] = answer
+        return {**found, "choices": choices}
 
     return record

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -31,6 +31,7 @@ from pyswarmopt_llm.scores.tasks.verdicts import preferred, rating
 
 RUBRIC = "1 is the worst, 10 the best: helpful, correct, clear, and to the point."
 
+T = TypeVar("T")
 _POINTS = {"A": 1.0, "tie": 0.5, "B": 0.0}
 Complete = Callable[[Sequence[str]], list[str]]
 _RATINGS = torch.arange(1, 11, dtype=torch.float64)
@@ -69,11 +70,29 @@ class Judge:
 
     def _rate(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """The rating in each answer."""
-        return list(map(_rating, self.complete(prompts), items))
+        return self._read(prompts, items, rating, "no rating from 1 to 10")
 
     def _prefer(self, prompts: Sequence[str], items: Sequence[Item]) -> list[float]:
         """1 if the answer prefers reply A, 0 for B, 0.5 for a tie."""
-        return list(map(_points, self.complete(prompts), items))
+        sides = self._read(prompts, items, preferred, "no better reply")
+        return [_POINTS[side] for side in sides]
+
+    def _read(
+        self,
+        prompts: Sequence[str],
+        items: Sequence[Item],
+        reader: Callable[[str], T | None],
+        missing: str,
+    ) -> list[T]:
+        """What `reader` finds in each answer."""
+        found = []
+        for item, answer in zip(items, self.complete(prompts), strict=True):
+            value = reader(answer)
+            if value is None:
+                why = f"the judge gave example {item.id} {missing} but {answer[:80]!r}"
+                raise UserError(f"{why}; use a better judge")
+            found.append(value)
+        return found
 
     def _rating_prompt(self, question: str, reply: str) -> str:
         return (
@@ -91,58 +110,12 @@ class Judge:
         )
 
 
-def load_judge(rubric: str | None = None, cache: Path | None = None) -> tuple[Judge, ChatClient]:
-    """The judge at ``SWARM_LLM_JUDGE_URL``, model ``SWARM_LLM_JUDGE_MODEL``, and its client.
-
-    Args:
-        rubric: a text file.
-        cache: see `ChatClient`.
-
-    Raises:
-        UserError: a variable or the file is missing.
-    """
-    text = RUBRIC
-    if rubric is not None:
-        try:
-            text = user_path(rubric).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidOption(
-                "metric", f"judge:{rubric}", f"cannot be read ({error}); give a text file"
-            ) from error
-    url = _variable("URL")
-    model = _variable("MODEL")
-    server = Json(url, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN)
-    client = ChatClient(server, model, cache)
-    return Judge(client, text), client
-
-
 def _variable(name: str) -> str:
     value = os.environ.get(f"{_PREFIX}{name}", "")
     if not value:
         why = f"{_PREFIX}{name} is not set; set it to the endpoint's {name.lower()}"
         raise InvalidOption("metric", "judge", why)
     return value
-
-
-def _rating(answer: str, item: Item) -> float:
-    value = rating(answer)
-    if value is None:
-        raise UserError(
-            f"the judge gave example {item.id} no rating from 1 to 10 but {answer[:80]!r}; use a "
-            "better judge"
-        )
-    return value
-
-
-def _points(answer: str, item: Item) -> float:
-    """1 if A is better, 0 if B is."""
-    side = preferred(answer)
-    if side is None:
-        raise UserError(
-            f"the judge named no better reply for example {item.id} but said {answer[:80]!r}; use a "
-            "better judge"
-        )
-    return _POINTS[side]
 
 
 class LocalJudge(Judge):
@@ -192,13 +165,30 @@ def load_local_judge(spec: str, device: str = "cpu") -> LocalJudge:
 
 
 def judge_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metrics ``judge`` and ``judge:RUBRIC.txt``; see `ReplyMetric.load`."""
-    judge, client = load_judge(spec.partition(":")[2] or None, cache)
+    """The metrics ``judge`` and ``judge:RUBRIC.txt``: the model ``SWARM_LLM_JUDGE_MODEL`` at
+    ``SWARM_LLM_JUDGE_URL``; see `ReplyMetric.load`.
+
+    Raises:
+        UserError: a variable or the file is missing.
+    """
+    file = spec.partition(":")[2]
+    rubric = RUBRIC
+    if file:
+        try:
+            rubric = user_path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"cannot be read ({error}); give a text file"
+            raise InvalidOption("metric", spec, why) from error
+    url = _variable("URL")
+    model = _variable("MODEL")
+    server = Json(url, f"{_PREFIX}KEY", "the judge", _WHEN_DOWN)
+    client = ChatClient(server, model, cache)
+    judge = Judge(client, rubric)
     return {
         "rate": judge.ratings,
         "compare": judge.win_rate,
         "usage": client.usage.copy,
-        "depends": digest([_variable("URL"), _variable("MODEL"), judge.rubric]),
+        "depends": digest([url, model, rubric]),
     }
 
 
@@ -267,13 +257,11 @@ class ChatClient:
         """
         distinct = list(dict.fromkeys(prompts))
         with ThreadPoolExecutor(max_workers=8) as pool:
+            answers = pool.map(lambda prompt: self._answer(prompt, options or {}), distinct)
             try:
-                answers = list(
-                    pool.map(lambda prompt: self._answer(prompt, options or {}), distinct)
-                )
+                replies = dict(zip(distinct, answers, strict=True))
             finally:  # after a failure, do not wait until all others have failed
                 pool.shutdown(cancel_futures=True)
-        replies = dict(zip(distinct, answers, strict=True))
         return [replies[prompt] for prompt in prompts]
 
     def _answer(self, prompt: str, options: Mapping[str, Any]) -> Completion:
@@ -289,36 +277,21 @@ class ChatClient:
             if key in self._completions:
                 return self._completions[key]
         reply = self._server.post("/chat/completions", body)
-        text, counts = self._read(reply)
-        with self._lock:
-            self._cache.append({"key": key, "text": text, "usage": counts})
-            return self._remember(key, text, counts)
-
-    def _read(self, reply: Any) -> tuple[str, list[int]]:
-        """The text of a response, and its tokens.
-
-        Raises:
-            UserError: the response lacks a text.
-        """
         try:
-            content = reply["choices"][0]["message"]["content"]
-            if content is None:  # thoughts alone
-                content = ""
-            # unpaired surrogates cannot be stored
-            return content.encode(errors="replace").decode(), _counts(reply.get("usage"))
-        except (LookupError, TypeError, AttributeError) as error:
+            content = reply["choices"][0]["message"]["content"] or ""  # "" for thoughts alone
+            text = content.encode(errors="replace").decode()  # unpaired surrogates cannot be stored
+            usage = reply.get("usage") or {}
+            counts = [max(int(usage.get(name) or 0), 0) for name in _COUNTS]
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise UserError(
                 f"{self._server.url} answers otherwise than documented: no text in choices, message, "
                 "content; use an endpoint that speaks OpenAI's protocol"
             ) from error
+        with self._lock:
+            self._cache.append({"key": key, "text": text, "usage": counts})
+            return self._remember(key, text, counts)
 
     def _remember(self, key: str, text: str, counts: Sequence[int]) -> Completion:
         for name, n in zip(self.usage, (1, *counts), strict=True):
             self.usage[name] += n
         return self._completions.setdefault(key, Completion(text, sum(counts)))
-
-
-def _counts(usage: object) -> list[int]:
-    """The tokens of prompt and completion; 0 if an endpoint reports none, or fewer than none."""
-    reported = usage if isinstance(usage, dict) else {}
-    return [0 if wrong_field(reported, {name: int}) else max(reported[name], 0) for name in _COUNTS]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import inspect
 import io
 import json
 import logging
@@ -22,7 +21,6 @@ from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST
 
-log = logging.getLogger(__name__)
 _KINDS = ("multiple_choice", "generate_until")
 
 
@@ -82,22 +80,18 @@ class LmEvalTask:
                 task.sampler.replace_df(shown)
 
     def _check(self, task: Any) -> None:
-        """Refuse a task of an unsupported kind, and warn of sampled replies."""
+        """Refuse a task of an unsupported kind."""
         if task.OUTPUT_TYPE not in _KINDS:
             raise UserError(
                 f"lm-eval:{self._spec}: is a task of {task.OUTPUT_TYPE}; supported: "
                 f"{' and '.join(_KINDS)}"
             )
-        if (task.get_config("generation_kwargs") or {}).get("do_sample"):
-            log.warning(
-                "lm-eval:%s: asks for sampled replies (do_sample); here they are greedy", self._spec
-            )
 
     def _digest(self) -> str:
-        """The digest of the tasks' configurations and code, and of the drawn documents."""
+        """The digest of the tasks' configurations, and of the drawn documents."""
         dumped = {key: task.dump_config() for key, task in self._tasks["test"].items()}
         configs = {key: without_addresses(repr(config)) for key, config in dumped.items()}
-        parts = [self._spec, self._documents, configs, *_sources(dumped)]
+        parts = [self._spec, self._documents, configs]
         described = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(described.encode()).hexdigest()
 
@@ -206,21 +200,6 @@ def _shuffled(asked: Sequence[str], aside: Collection[str]) -> list[int]:
     return random.Random(0).sample(indices, len(indices))
 
 
-def _sources(value: Any) -> Iterator[str]:
-    """The source of each function in nested values; the harness dumps only the outer ones."""
-    if callable(value):
-        try:
-            yield inspect.getsource(value)
-        except (TypeError, OSError):  # a partial, or without a file
-            yield without_addresses(repr(value))
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _sources(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _sources(part)
-
-
 def _task_name(file: Path) -> str:
     # Not with a YAML parser: the harness's files have tags (!function) that only it knows.
     match = re.search(
@@ -255,15 +234,15 @@ def _harness_model(engine: Engine) -> Any:
             raise NotImplementedError("perplexity tasks are refused")
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
-            replies: dict[int, str] = {}
             lengths = [int(request.args[1].get("max_gen_toks", 256)) for request in requests]
+            replies = [""] * len(requests)
             for length in set(lengths):
                 chosen = [k for k, own in enumerate(lengths) if own == length]
                 prompts = [requests[k].args[0] for k in chosen]
                 texts = engine.generate(prompts, max_new_tokens=length)
-                replies |= dict(zip(chosen, texts, strict=True))
-            stops = [request.args[1].get("until") or [] for request in requests]
-            return [_cut(replies[k], stops[k]) for k in range(len(requests))]
+                for k, text in zip(chosen, texts, strict=True):
+                    replies[k] = _cut(text, requests[k].args[1].get("until") or [])
+            return replies
 
     return Resident()
 

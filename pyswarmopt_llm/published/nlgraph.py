@@ -13,16 +13,8 @@ from collections.abc import Callable, Sequence
 
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.answers import extract_number, is_correct
-from pyswarmopt_llm.scores.tasks.stated import (
-    candidates,
-    explicit_parts,
-    first_sentence,
-    own_part,
-    plain,
-)
+from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
 from pyswarmopt_llm.scores.tasks.verdicts import spoken_verdict
-
-_Edges = dict[tuple[int, int], int]
 
 _PAIR = re.compile(r"\((\d+),\s*(\d+)\)")
 _WEIGHTED = re.compile(r"edge between node (\d+) and node (\d+) with weight (\d+)")
@@ -54,6 +46,7 @@ _ANNOUNCED = re.compile(
 )
 _ENDS = re.compile(r"(?:from|between) node (\d+) (?:to|and) node (\d+)")
 _YES = {"yes": True, "true": True, "no": False, "false": False}
+_BEGUN = re.compile(r"[\W\d_]*(?:yes|true|no|false)(?![a-z])", re.IGNORECASE)
 _DENIAL = re.compile(r"\bno\b|\bnot\b|n't\b|\bfalse\b|\bacyclic\b", re.IGNORECASE)
 _ASSENT = re.compile(
     r"\byes\b|\bthere (?:is|exists)\b|\btrue\b|\bcontains\b|\b(?:path|cycle) (?:exists|is present)\b"
@@ -92,24 +85,17 @@ def _says_yes(text: str) -> bool | None:
     """The verdict in a text's marked answer, its first word, its last conclusion, its first
     sentence, or the last one about paths or cycles.
     """
-    *marked, whole = candidates(text)
-    opened = [first_sentence(plain(part).strip().split("\n")[0]) for part in marked]
-    sentences = _sentences(whole)
-    first = sentences[:1]
-    begun = [sentence for sentence in first if _first_word(sentence) in _YES]
+    *marked, sentences = map(_sentences, candidates(text))
+    opened = [part[0] for part in marked if part]
+    begun = [sentence for sentence in sentences[:1] if _BEGUN.match(sentence)]
     concluded = [sentence for sentence in sentences if _CONCLUSION.match(sentence)]
     about = [sentence for sentence in sentences if _SUBJECT.search(sentence)]
-    order = (*opened, *begun, *reversed(concluded), *first, *reversed(about))
+    order = (*opened, *begun, *reversed(concluded), *sentences[:1], *reversed(about))
     return next((said for said in map(_sentence_says, order) if said is not None), None)
 
 
 def _sentences(text: str) -> list[str]:
-    lines = plain(text).splitlines()
-    return [part for line in lines for part in re.split(r"(?<=[.!?])\s+", line.strip()) if part]
-
-
-def _first_word(text: str) -> str:
-    return "".join(re.findall(r"[a-z]+", text.lower())[:1])
+    return [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n", plain(text)) if part.strip()]
 
 
 def _sentence_says(text: str) -> bool | None:
@@ -132,11 +118,10 @@ def _shortest_path(item: Item, text: str) -> bool:
     path = _stated_sequence(text)
     if ends is None or not path:
         return length is not None and _number(text) == length
-    edges = _weights(item.question)
-    steps = [edges.get(step) for step in itertools.pairwise(path)]
-    if (path[0], path[-1]) != (int(ends[1]), int(ends[2])) or None in steps:
-        return False
-    return sum(step for step in steps if step is not None) == length
+    edges = _edges(item.question)
+    steps = list(itertools.pairwise(path))
+    joined = (path[0], path[-1]) == ends.groups() and all(step in edges for step in steps)
+    return joined and sum(edges[step] for step in steps) == length
 
 
 def _flow(item: Item, text: str) -> bool:
@@ -158,38 +143,33 @@ def _hamilton(item: Item, text: str) -> bool:
     if not _says_yes(item.answer):
         return _says_yes(text) is False
     path = _stated_sequence(text)
-    edges = _both_ways(_PAIR.findall(item.question))
+    edges = _edges(item.question)
     nodes = {node for edge in edges for node in edge}
     return sorted(path) == sorted(nodes) and all(step in edges for step in itertools.pairwise(path))
 
 
 def _topology(item: Item, text: str) -> bool:
     """Checks for an order of all nodes that respects every "before"."""
-    rules = [(int(a), int(b)) for a, b in _BEFORE.findall(item.question)]
     order = _stated_sequence(text)
-    position = {node: i for i, node in enumerate(order)}
     if sorted(order) != sorted(_stated_sequence(item.answer)):
         return False
-    return all(position[a] < position[b] for a, b in rules)
+    return all(order.index(a) < order.index(b) for a, b in _BEFORE.findall(item.question))
 
 
 def _matching(item: Item, text: str) -> bool:
     """Checks for a matching of interested applicants and jobs, as large as the published one."""
-    interests = {(int(a), int(j)) for a, j in _INTEREST.findall(item.question)}
+    interests = set(_INTEREST.findall(item.question))
     size = len(set(_ASSIGNED.findall(item.answer)))
-    assigned = {(int(a), int(j)) for a, j in _ASSIGNED.findall(own_part(text))}
+    assigned = set(_ASSIGNED.findall(own_part(text)))
     if not assigned:
         return _number(text) == size
-    applicants = {a for a, _ in assigned}
-    jobs = {j for _, j in assigned}
+    applicants, jobs = map(set, zip(*assigned, strict=True))
     return assigned <= interests and len(assigned) == len(applicants) == len(jobs) == size
 
 
 def _embeddings(item: Item, text: str) -> bool:
-    embeddings = _EMBEDDING.findall(own_part(text))
-    return bool(embeddings) and sorted(set(embeddings)) == sorted(
-        set(_EMBEDDING.findall(item.answer))
-    )
+    right = set(_EMBEDDING.findall(item.answer))
+    return bool(right) and set(_EMBEDDING.findall(own_part(text))) == right
 
 
 def _number(text: str) -> int | None:
@@ -197,33 +177,26 @@ def _number(text: str) -> int | None:
     return int(number) if number is not None and number == int(number) else None
 
 
-def _stated_sequence(text: str) -> list[int]:
-    """The sequence that a text gives as its answer: the longest in the most explicit part that has
-    one.
+def _stated_sequence(text: str) -> list[str]:
+    """The sequence of nodes that a text gives as its answer: the longest in the most explicit part
+    that has one.
     """
     text = _ARROW.sub("->", own_part(text))
     announced = [match["rest"] for match in _ANNOUNCED.finditer(text)]
-    parts = [*explicit_parts(text), *reversed(announced), text]
-    listed = [int(node) for node in _STEP.findall(text)]
-    return next(filter(None, map(_longest_sequence, parts)), listed)
+    for part in (*explicit_parts(text), *reversed(announced), text):
+        sequences = [re.findall(r"\d+", run) for run in _SEQUENCE.findall(part)]
+        if sequences:
+            return max(sequences, key=len)
+    return _STEP.findall(text)
 
 
-def _longest_sequence(text: str) -> list[int]:
-    sequences = [[int(n) for n in re.findall(r"\d+", run)] for run in _SEQUENCE.findall(text)]
-    return max(sequences, key=len, default=[])
-
-
-def _weights(question: str) -> _Edges:
-    """Both directions of every edge -> its weight, in either of the two published wordings."""
-    edges = [(int(a), int(b), int(w)) for a, b, w in _WEIGHTED.findall(question)]
+def _edges(question: str) -> dict[tuple[str, str], int]:
+    """Both directions of every edge -> its weight (1 by default), in any of the published wordings."""
+    edges = _WEIGHTED.findall(question)
+    edges += [(a, b, "1") for a, b in _PAIR.findall(question)]
     for a, rest in _LISTED_NODE.findall(question):
-        edges += [(int(a), int(b), int(w)) for b, w in _LISTED_EDGE.findall(rest)]
-    return {edge: w for a, b, w in edges for edge in ((a, b), (b, a))}
-
-
-def _both_ways(pairs: Sequence[tuple[str, str]]) -> set[tuple[int, int]]:
-    edges = {(int(a), int(b)) for a, b in pairs}
-    return edges | {(b, a) for a, b in edges}
+        edges += [(a, b, weight) for b, weight in _LISTED_EDGE.findall(rest)]
+    return {edge: int(weight) for a, b, weight in edges for edge in ((a, b), (b, a))}
 
 
 # Phrase after "Q:", in lower case -> function that checks the answer.

@@ -140,7 +140,7 @@ def _metric(config: SearchConfig) -> str | None:
     """The metric that the command has to name again."""
     if not config.metrics:
         return None
-    from pyswarmopt_llm.scores.metrics.external.named_again import metric_to_name
+    from pyswarmopt_llm.scores.metrics.named_again import metric_to_name
 
     return metric_to_name(config)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.statistics import Ends, interval
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.types import Item
@@ -16,6 +17,7 @@ from pyswarmopt_llm.scores.tasks.types import Item
 RESAMPLES = 2000  # of the bootstrap
 SEED = 0
 MOST_COLUMNS = 12  # most labels of a matrix on a page
+Integers = NDArray[np.int64]
 
 
 class LabelRow(NamedTuple):
@@ -60,20 +62,14 @@ class LabelErrors:
     def rows(self) -> list[LabelRow]:
         """The labels with items, the commonest first."""
         rows = []
-        for k, label in enumerate(self.labels):
-            share = self.recall[k]
-            ends = self.recall_intervals[k]
+        columns = (self.labels, self.counts, self.unclear, self.recall, self.recall_intervals)
+        for label, counts, unclear, share, ends in zip(*columns, strict=True):
             if share is None or ends is None:
                 continue
-            found = self.counts[k][k]
-            others = [
-                (other, count)
-                for other, count in zip(self.labels, self.counts[k], strict=True)
-                if count and other != label
-            ]
-            taken_for = sorted(others, key=lambda pair: -pair[1])
-            n = sum(self.counts[k]) + self.unclear[k]
-            rows.append(LabelRow(label, found, n, share, ends, taken_for))
+            given = dict(zip(self.labels, counts, strict=True))
+            n = sum(counts) + unclear
+            found = given.pop(label)
+            rows.append(LabelRow(label, found, n, share, ends, (+Counter(given)).most_common()))
         return sorted(rows, key=lambda row: -row.n)
 
 
@@ -88,25 +84,17 @@ def errors_by_label(items: Sequence[Item], answers: Sequence[str]) -> LabelError
         None if items have no options, different options, or no answer.
     """
     choices = items[0].choices if items and answers else None
-    if not choices or any(item.choices != choices for item in items):
+    if not choices or any(item.choices != choices or not item.answer for item in items):
         return None
-    if any(item.answer not in choices for item in items):
-        return None
-    letters = list(choices)
-    places = {letter: place for place, letter in enumerate(letters)}
-    right = [places[item.answer] for item in items]
-    chosen = [_place(answer, choices, places) for answer in answers]
-    return label_errors(list(choices.values()), right, chosen, repeated(items))
-
-
-def _place(answer: str, choices: Mapping[str, str], places: Mapping[str, int]) -> int:
-    """The index of the option that an answer names; `len(choices)` if it names none."""
-    if answer in places:
-        return places[answer]
     from pyswarmopt_llm.scores.tasks.answers import extract_choice
 
-    letter = extract_choice(answer, choices)
-    return len(places) if letter is None else places[letter]
+    letters = list(choices)
+    right = [letters.index(item.answer) for item in items]
+    chosen = []
+    for answer in answers:
+        letter = answer if answer in choices else extract_choice(answer, choices)
+        chosen.append(len(letters) if letter is None else letters.index(letter))
+    return label_errors(items[0].options, right, chosen, repeated(items))
 
 
 def label_errors(
@@ -130,60 +118,45 @@ def label_errors(
         ([[2, 1], [0, 1]], 1.0, 0.733)
     """
     n = len(labels)
+    truth = np.array(right, dtype=int)
+    given = np.array(chosen, dtype=int)
+    asked = np.array(questions or range(len(truth)), dtype=int)
     counts = np.zeros((n, n + 1), dtype=int)
-    np.add.at(counts, (np.array(right, dtype=int), np.array(chosen, dtype=int)), 1)
+    np.add.at(counts, (truth, given), 1)
     recall: list[float | None] = []
     ends: list[Ends | None] = []
     for label in range(n):
-        own = [k for k, place in enumerate(right) if place == label]
-        found = [float(chosen[k] == label) for k in own]
-        asked = [questions[k] for k in own] if questions else None
+        own = truth == label
+        found = (given[own] == label).astype(float).tolist()
         recall.append(sum(found) / len(found) if found else None)
-        ends.append(interval(found, scale=(0.0, 1.0), questions=asked) if found else None)
-    sums = _sums(n, right, chosen, questions)
+        of_each = asked[own].tolist() if questions else None
+        ends.append(interval(found, scale=(0.0, 1.0), questions=of_each) if found else None)
+    low, high = np.quantile(_resampled(truth, given, asked, n), (0.025, 0.975))
     return LabelErrors(
         labels=list(labels),
         counts=counts[:, :n].tolist(),
         unclear=counts[:, n].tolist(),
         recall=recall,
         recall_intervals=ends,
-        macro_f1=float(_macro_f1(sums.sum(0, keepdims=True))[0]),
-        macro_f1_interval=_bootstrap(sums),
+        macro_f1=_macro_f1(truth, given, np.ones(len(truth), dtype=int), n),
+        macro_f1_interval=(float(low), float(high)),
     )
 
 
-def _sums(n: int, right: Sequence[int], chosen: Sequence[int], questions: Sequence[int]) -> Floats:
-    """For each question and label, counts of items answered correctly, with the label, and given
-    the label: (Q, 3, n).
-    """
-    groups = np.array(questions or range(len(right)), dtype=int)
-    sums = np.zeros((int(groups.max()) + 1, 3, n + 1))
-    is_right = np.array(right, dtype=int)
-    is_chosen = np.array(chosen, dtype=int)
-    hit = is_right == is_chosen
-    for row, (of, label) in enumerate(
-        ((groups[hit], is_right[hit]), (groups, is_right), (groups, is_chosen))
-    ):
-        np.add.at(sums[:, row], (of, label), 1)
-    return sums[:, :, :n]
-
-
-def _macro_f1(sums: Floats) -> Floats:
-    """Mean F1 of the labels that occur, from counts: (..., 3, n) -> (...)."""
-    hits = sums[..., 0, :]
-    right = sums[..., 1, :]
-    chosen = sums[..., 2, :]
-    total = right + chosen
+def _macro_f1(right: Integers, chosen: Integers, weights: Integers, n: int) -> float:
+    """Mean F1 of the labels that occur, of `n`, with a weight for each item."""
+    hits = np.bincount(right, weights * (right == chosen), n)[:n]
+    total = np.bincount(right, weights, n)[:n] + np.bincount(chosen, weights, n)[:n]
     occurs = total > 0
-    f1 = np.divide(2 * hits, total, out=np.zeros_like(hits), where=occurs)
-    labels: Floats = np.maximum(occurs.sum(-1), 1)
-    return f1.sum(-1) / labels
+    return float((2 * hits[occurs] / total[occurs]).mean()) if occurs.any() else 0.0
 
 
-def _bootstrap(sums: Floats) -> Ends:
-    """The 95% interval of macro-F1 over bootstrap samples of questions (Efron 1979)."""
-    n = len(sums)
-    draws = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    drawn = np.tensordot(draws.astype(np.float64), sums, axes=1)
-    low, high = np.quantile(_macro_f1(drawn), (0.025, 0.975))
-    return float(low), float(high)
+def _resampled(right: Integers, chosen: Integers, questions: Integers, n: int) -> list[float]:
+    """Macro-F1 of bootstrap samples of questions (Efron 1979)."""
+    rng = np.random.default_rng(SEED)
+    count = int(questions.max()) + 1
+    shares = np.full(count, 1 / count)
+    return [
+        _macro_f1(right, chosen, rng.multinomial(count, shares)[questions], n)
+        for _ in range(RESAMPLES)
+    ]

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path, versions
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.scores.metrics.external.named_again import require
+from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import find

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.run import read_run
-from pyswarmopt_llm.scores.metrics.external.named_again import require
+from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.fitting import ALL as WHOLE
 from pyswarmopt_llm.searching.fitting import BASE, EXPERT, FOLDER, MIXTURE

@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interva
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
-from pyswarmopt_llm.scores.metrics.written import ReplyMetric, Sampling, Written
+from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts

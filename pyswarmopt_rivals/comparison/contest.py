@@ -22,13 +22,13 @@ from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.files import refuse_unmatched
 from pyswarmopt_llm.mix import build_space
+from pyswarmopt_llm.scores.metrics.metric import Sampling
 from pyswarmopt_llm.scores.metrics.objectives import (
     check_answers,
     check_window,
     find_metrics,
     load_tasks,
 )
-from pyswarmopt_llm.scores.metrics.written import Sampling
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Packed, Store
 from pyswarmopt_llm.searching.training.examples import BUILTIN, TrainingOptions, load_examples

@@ -13,7 +13,9 @@ import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
+from string import ascii_uppercase
 
 from pyswarmopt.base.words import SEED
 from pyswarmopt_llm.common.errors import UserError
@@ -22,7 +24,6 @@ from pyswarmopt_llm.published.builtin import skills
 from pyswarmopt_llm.published.builtin.skills import Draft, Maker, Partition
 from pyswarmopt_llm.scores.tasks.types import Item, Task
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # Percentage of the questions; the rest is for training.
 _DEV_SHARE = 15
 _TEST_SHARE = 25
@@ -38,11 +39,11 @@ SKILLS: dict[str, Maker] = {
 }
 _BUSINESSES = ("bank", "travel", "home", "clinic", "library", "shop", "internet", "restaurant")
 DESKS: dict[str, Maker] = {
-    f"requests-{business}": skills.requests(business) for business in _BUSINESSES
+    f"requests-{business}": partial(skills.requests, business) for business in _BUSINESSES
 }
 _SUBJECTS = ("geography", "nature", "body", "words", "numbers", "things", "history")
 EVERYDAY: dict[str, Maker] = {
-    f"everyday-{subject}": skills.everyday(subject) for subject in _SUBJECTS
+    f"everyday-{subject}": partial(skills.everyday, subject) for subject in _SUBJECTS
 }
 
 
@@ -76,12 +77,6 @@ def builtin_names() -> tuple[str, ...]:
         ('five-desks', 'everyday')
     """
     return tuple(_BUILTINS)
-
-
-def task_of(spec: str, dev: int | None, test: int | None) -> Task:
-    """The task of ``builtin:NAME[:SEED]``; see `builtin_task`."""
-    name, seed = name_and_seed(spec)
-    return builtin_task(name, seed, dev, test)
 
 
 def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
@@ -120,13 +115,10 @@ def builtin_task(name: str, seed: int = 0, dev: int | None = None, test: int | N
         >>> len(task.dev), len(task.test), task.dev[0].meta["domain"]
         (5, 10, 'graph')
     """
-    builtin = _lookup(name)
-    return Task(
-        name=name,
-        dev=_items(name, builtin, "dev", builtin.dev if dev is None else dev, seed),
-        test=_items(name, builtin, "test", builtin.test if test is None else test, seed),
-        source=f"builtin:{name}:{seed}",
-    )
+    builtin = lookup("builtin:", name, _BUILTINS)
+    drawn = _items(name, "dev", dev or builtin.dev, seed)
+    held_out = _items(name, "test", test or builtin.test, seed)
+    return Task(name, drawn, held_out, source=f"builtin:{name}:{seed}")
 
 
 def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]:
@@ -144,22 +136,27 @@ def builtin_training_items(name: str, n: int, seed: int = 0) -> tuple[Item, ...]
         >>> builtin_training_items("requests-library", 1)[0].choices
         {'A': 'settle a fine', 'B': 'borrow digital media', 'C': 'extend a loan', 'D': 'reserve a title'}
     """
-    return _items(name, _lookup(name), "train", n, seed)
+    return _items(name, "train", n, seed)
 
 
-def _lookup(name: str) -> _Builtin:
-    return lookup("builtin:", name, _BUILTINS)
-
-
-def _items(
-    name: str, builtin: _Builtin, partition: Partition, n: int, seed: int
-) -> tuple[Item, ...]:
+def _items(name: str, partition: Partition, n: int, seed: int) -> tuple[Item, ...]:
+    """`n` items, round-robin from the domains: every prefix is balanced."""
+    makers = lookup("builtin:", name, _BUILTINS).makers
     order = random.Random(f"order of options:{name}:{partition}:{seed}")
-    drawn = interleaved(builtin.makers, partition, n, seed)
-    return tuple(
-        to_item(draft, f"{name}-{partition}-{i}", domain, order)
-        for i, (domain, draft) in enumerate(drawn)
-    )
+    streams = {
+        domain: drafts(domain, make, partition, random.Random(f"{domain}:{partition}:{seed}"))
+        for domain, make in makers.items()
+    }
+    items = []
+    for i, domain in enumerate(islice(cycle(makers), n)):
+        draft = next(streams[domain])
+        options = [draft.answer, *draft.distractors]
+        order.shuffle(options)
+        choices = dict(zip(ascii_uppercase, options, strict=False))
+        letter = ascii_uppercase[options.index(draft.answer)]
+        meta = {"domain": domain}
+        items.append(Item(f"{name}-{partition}-{i}", draft.question, choices, letter, meta))
+    return tuple(items)
 
 
 def partition_of(question: str) -> Partition:
@@ -192,26 +189,6 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
     raise UserError(
         f"builtin:{domain}: only {len(seen)} different {partition} questions; request fewer"
     )
-
-
-def interleaved(
-    makers: dict[str, Maker], partition: Partition, n: int, seed: int
-) -> list[tuple[str, Draft]]:
-    """`n` drafts, (domain, draft), round-robin: every prefix is balanced."""
-    streams = {
-        domain: drafts(domain, make, partition, random.Random(f"{domain}:{partition}:{seed}"))
-        for domain, make in makers.items()
-    }
-    return [(domain, next(streams[domain])) for domain in islice(cycle(makers), n)]
-
-
-def to_item(draft: Draft, item_id: str, domain: str, rng: random.Random) -> Item:
-    """The draft as a multiple-choice item, its options in random order."""
-    options = [draft.answer, *draft.distractors]
-    rng.shuffle(options)
-    choices = dict(zip(LETTERS, options, strict=False))
-    letter = LETTERS[options.index(draft.answer)]
-    return Item(item_id, draft.question, choices, letter, {"domain": domain})
 
 
 __all__ = [

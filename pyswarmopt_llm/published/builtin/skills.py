@@ -223,45 +223,33 @@ _TRAIN = 12
 _DEV = 3
 
 
-def requests(business: str) -> Maker:
-    """Questions to the service desk of a business; the options are its topics.
+def requests(business: str, rng: random.Random) -> Draft:
+    """A question to the service desk of a business; the options are its topics.
 
     Example:
-        >>> draft = requests("library")(random.Random(0))
+        >>> draft = requests("library", random.Random(0))
         >>> draft.answer, draft.distractors
         ('settle a fine', ('suggest a purchase', 'extend a loan', 'become a member'))
     """
-
-    def make(rng: random.Random) -> Draft:
-        topics: dict[str, list[str]] = table("requests")[business]
-        topic, *others = rng.sample(sorted(topics), 4)
-        index = rng.randrange(len(topics[topic]))
-        desk = _DESKS.get(business, business)
-        text = topics[topic][index]
-        question = f'What does this customer of the {desk} want? "{text}"'
-        return Draft(question, topic, tuple(others), _partition_at(index))
-
-    return make
+    topics: dict[str, list[str]] = table("requests")[business]
+    topic, *others = rng.sample(sorted(topics), 4)
+    index = rng.randrange(len(topics[topic]))
+    desk = _DESKS.get(business, business)
+    question = f'What does this customer of the {desk} want? "{topics[topic][index]}"'
+    partition: Partition = "train"
+    if index >= _TRAIN:
+        partition = "dev" if index < _TRAIN + _DEV else "test"
+    return Draft(question, topic, tuple(others), partition)
 
 
-def everyday(subject: str) -> Maker:
-    """Questions that most people can answer, written for this package: nothing is trained on them.
+def everyday(subject: str, rng: random.Random) -> Draft:
+    """A question that most people can answer, written for this package: nothing is trained on it.
 
     Example:
-        >>> everyday("numbers")(random.Random(0)).partition
+        >>> everyday("numbers", random.Random(0)).partition
         'test'
     """
-
-    def make(rng: random.Random) -> Draft:
-        questions: list[list[str]] = table("everyday")[subject]
-        index = rng.randrange(len(questions))
-        question, answer, *wrong = questions[index]
-        return Draft(question, answer, tuple(wrong), "dev" if index < _DEV else "test")
-
-    return make
-
-
-def _partition_at(index: int) -> Partition:
-    if index < _TRAIN:
-        return "train"
-    return "dev" if index < _TRAIN + _DEV else "test"
+    questions: list[list[str]] = table("everyday")[subject]
+    index = rng.randrange(len(questions))
+    question, answer, *wrong = questions[index]
+    return Draft(question, answer, tuple(wrong), "dev" if index < _DEV else "test")

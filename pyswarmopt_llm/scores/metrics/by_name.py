@@ -15,11 +15,17 @@ from pyswarmopt_llm.common.hardware import pick_device
 from pyswarmopt_llm.common.own import is_own
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.metrics import text
-from pyswarmopt_llm.scores.metrics.external.evaluate import evaluate_metric
-from pyswarmopt_llm.scores.metrics.external.score_function import function_metric
-from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Chat, ItemsUtility, Metric, OptionMetric
-from pyswarmopt_llm.scores.metrics.several import metric_labels
-from pyswarmopt_llm.scores.metrics.written import REWARD_TOKENS, Load, ReplyMetric, Sampling
+from pyswarmopt_llm.scores.metrics.external import evaluate_metric, function_metric
+from pyswarmopt_llm.scores.metrics.metric import (
+    ACCURACY,
+    REWARD_TOKENS,
+    Chat,
+    ItemsUtility,
+    Load,
+    Metric,
+    ReplyMetric,
+    Sampling,
+)
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 
 JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference
@@ -80,63 +86,35 @@ def _rating_model(spec: str, cache: Path | None, device: str) -> Mapping[str, An
     return loads[spec.partition(":")[0]](spec, cache, device)
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        ACCURACY,
-        OptionMetric(
-            "abstain",
-            _abstention,
-            needs="choices",
-            signed=True,
-            scale=(-1.0, 1.0),
-        ),
-        OptionMetric("mc2", text.truthfulness, scoring="likelihood", needs="choices"),
-        OptionMetric("perplexity", text.inverse_perplexity, scoring="likelihood", needs="answer"),
-        ReplyMetric("exact-match", text.exact_match),
-        ReplyMetric("numeric", text.numeric, needs="number", new_tokens=256),
-        ReplyMetric("graph", _graph_answers),
-        ReplyMetric("f1", text.token_f1),
-        ReplyMetric("bleu", text.bleu, module="sacrebleu"),
-        ReplyMetric("rouge-l", text.rouge_l, module="rouge_score"),
-        ReplyMetric("chrf", text.chrf, module="sacrebleu"),
-        ReplyMetric(
-            "toxicity",
-            _harmlessness,
-            module="profanity_check",
-            **_continued,
-        ),
-    )
-}
+_METRICS = (
+    ACCURACY,
+    Metric("abstain", question=_abstention, needs="choices", signed=True, scale=(-1.0, 1.0)),
+    Metric("mc2", question=text.truthfulness, scoring="likelihood", needs="choices"),
+    Metric("perplexity", question=text.inverse_perplexity, scoring="likelihood", needs="answer"),
+    ReplyMetric("exact-match", text.exact_match),
+    ReplyMetric("numeric", text.numeric, needs="number", new_tokens=256),
+    ReplyMetric("graph", _graph_answers),
+    ReplyMetric("f1", text.token_f1),
+    ReplyMetric("bleu", text.bleu, module="sacrebleu"),
+    ReplyMetric("rouge-l", text.rouge_l, module="rouge_score"),
+    ReplyMetric("chrf", text.chrf, module="sacrebleu"),
+    ReplyMetric("toxicity", _harmlessness, module="profanity_check", **_continued),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 # Metrics with an argument after a colon, by their form.
 FUNCTION = "FILE.py:FUNCTION"
-FAMILIES: dict[str, ReplyMetric] = {
-    metric.name: metric
-    for metric in (
-        ReplyMetric("evaluate:NAME", signed=True, load=evaluate_metric),
-        ReplyMetric(
-            "toxicity:MODEL",
-            load=_rating_model,
-            **_continued,
-        ),
-        ReplyMetric("reward:MODEL", signed=True, load=_rating_model, **_rewarded),
-        ReplyMetric("verbose:MODEL", load=_rating_model, **_rewarded),
-        ReplyMetric("concise:MODEL", load=_rating_model, **_rewarded),
-        ReplyMetric("judge", load=_rating_model, **_judged),
-        ReplyMetric("judge:RUBRIC.txt", load=_rating_model, **_judged),
-        ReplyMetric(
-            "local-judge:MODEL",
-            load=_rating_model,
-            **_judged,
-        ),
-        ReplyMetric(
-            FUNCTION,
-            needs="nothing",
-            signed=True,
-            load=function_metric,
-        ),
-    )
-}
+_FAMILIES = (
+    ReplyMetric("evaluate:NAME", signed=True, load=evaluate_metric),
+    ReplyMetric("toxicity:MODEL", load=_rating_model, **_continued),
+    ReplyMetric("reward:MODEL", signed=True, load=_rating_model, **_rewarded),
+    ReplyMetric("verbose:MODEL", load=_rating_model, **_rewarded),
+    ReplyMetric("concise:MODEL", load=_rating_model, **_rewarded),
+    ReplyMetric("judge", load=_rating_model, **_judged),
+    ReplyMetric("judge:RUBRIC.txt", load=_rating_model, **_judged),
+    ReplyMetric("local-judge:MODEL", load=_rating_model, **_judged),
+    ReplyMetric(FUNCTION, needs="nothing", signed=True, load=function_metric),
+)
+FAMILIES: dict[str, ReplyMetric] = {metric.name: metric for metric in _FAMILIES}
 
 
 def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
@@ -161,7 +139,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         need_extra(metric.module, f"`metric` {spec}")
     if not isinstance(metric, ReplyMetric) or metric.load is None:
         return metric
-    return replace(metric, name=spec, **metric.load(spec, cache, device))
+    return replace(metric, name=spec, **metric.load(spec, cache, str(pick_device(device))))
 
 
 def _known(spec: str) -> Metric | None:
@@ -194,19 +172,6 @@ def metric_of(task: Task) -> str:
     return task.metric
 
 
-def reply_limit(spec: str) -> int | None:
-    """Most tokens of a chat reply for a metric; None: the metric does not score chat replies.
-
-    Example:
-        >>> reply_limit("numeric"), reply_limit("reward:a/model"), reply_limit("toxicity")
-        (256, 200, None)
-    """
-    metric = _known(spec)
-    if not isinstance(metric, ReplyMetric) or metric.plain:
-        return None
-    return metric.new_tokens
-
-
 def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     """Task name -> metric, from ``NAME`` (for all tasks) and ``TASK=NAME``; several metrics for all
     tasks become tasks of their own, named by label.
@@ -225,42 +190,82 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
         labels = metric_labels(general)
         if list(labels) == list(tasks):
             return labels
-        raise InvalidOption(
-            "metric", general[1], f"a second metric for several tasks; write TASK={general[1]}"
-        )
-    own = [spec for spec in specs if spec not in general]
-    of_tasks = [spec.partition("=")[0] for spec in own]
-    for task, spec in zip(of_tasks, own, strict=True):
-        if task not in tasks:
+        why = f"a second metric for several tasks; write TASK={general[1]}"
+        raise InvalidOption("metric", general[1], why)
+    chosen = {task: general[0] for task in tasks if general}
+    own = set()
+    for spec in specs:
+        task, equals, metric = spec.partition("=")
+        if equals and task not in tasks:
             why = f"no task is called {task}; there is {', '.join(tasks) or 'none'}"
             raise InvalidOption("metric", spec, why)
-        if of_tasks.count(task) > 1:
+        if task in own:
             raise InvalidOption("metric", spec, f"{task} has another one; choose one")
-    metrics = {task: metric_given(specs, task) for task in tasks}
-    return {task: metric for task, metric in metrics.items() if metric is not None}
+        if equals:
+            own.add(task)
+            chosen[task] = metric
+    return chosen
+
+
+def metric_labels(specs: Sequence[str]) -> dict[str, str]:
+    """Label -> metric, for several metrics of one task: a function's name, or the metric's kind,
+    extended by its file or model if not unique.
+
+    Raises:
+        InvalidOption: a metric is given twice.
+
+    Example:
+        >>> metric_labels(["mine.py:short", "judge", "reward:a/kind", "reward:b/true"])
+        {'short': 'mine.py:short', 'judge': 'judge', 'reward-kind': 'reward:a/kind', 'reward-true': 'reward:b/true'}
+        >>> list(metric_labels(["a.py:score", "b.py:score"]))
+        ['a-score', 'b-score']
+    """
+    kinds = list(map(_label, specs))
+    labels: dict[str, str] = {}
+    for spec, kind in zip(specs, kinds, strict=True):
+        label = _label(spec, whole=kinds.count(kind) > 1)
+        if label in labels:
+            raise InvalidOption("metric", spec, f"a second metric that is called {label}")
+        labels[label] = spec
+    return labels
+
+
+def _label(spec: str, whole: bool = False) -> str:
+    """A function's name or the metric's kind; `whole`: with its file or model."""
+    if ".py:" in spec:
+        file, _, function = spec.rpartition(":")
+        return f"{Path(file).stem}-{function}" if whole else function
+    kind, _, argument = spec.partition(":")
+    return f"{kind}-{Path(argument).stem}" if whole and argument else kind
 
 
 def metric_given(specs: Sequence[str], task: str) -> str | None:
-    """The metrics of one task, as in `metric_specs`; None: the task's own.
+    """The metric of one task, as in `metric_specs`; None: the task's own.
 
     Example:
         >>> [metric_given(["f1", "math=numeric"], task) for task in ("math", "quiz")], metric_given([], "quiz")
         (['numeric', 'f1'], None)
     """
-    general = next(iter(for_all_tasks(specs)), None)
-    return dict(spec.split("=", 1) for spec in specs if "=" in spec).get(task, general)
+    own = dict(spec.split("=", 1) for spec in specs if "=" in spec)
+    return own.get(task, next(iter(for_all_tasks(specs)), None))
 
 
 def longest_reply(specs: Sequence[str]) -> int | None:
-    """The longest reply limit of several metrics, so that each reply is written once for all; None
+    """The longest chat reply of several metrics, so that each reply is written once for all; None
     unless there are several.
 
     Example:
         >>> longest_reply(["mine.py:short", "judge"]), longest_reply(["judge"])
         (512, None)
     """
-    limits = [limit for limit in map(reply_limit, specs) if limit is not None]
+    limits = [limit for limit in map(_reply_limit, specs) if limit is not None]
     return max(limits) if len(limits) > 1 else None
+
+
+def _reply_limit(spec: str) -> int | None:
+    """Most tokens of a chat reply for a metric; None: the metric does not score chat replies."""
+    metric = _known(spec)
+    return metric.new_tokens if isinstance(metric, ReplyMetric) and not metric.plain else None
 
 
 def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) -> Metric:
@@ -272,17 +277,18 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     if tokens is None and sampling is None:
         return metric
     if not isinstance(metric, ReplyMetric):
-        why = (
-            f"is for scores of written replies, not for {metric.name}; remove it, or set `metrics` "
-            "exact-match, f1 or numeric"
-        )
+        option: str = "max_new_tokens"
+        value: object = tokens
         if sampling is not None:
-            raise InvalidOption("temperature", sampling.temperature, why)
-        raise InvalidOption("max_new_tokens", tokens, why)
+            option, value = "temperature", sampling.temperature
+        why = (
+            f"is for scores of written replies, not for {metric.name}; remove it, or set `metrics`"
+        )
+        raise InvalidOption(option, value, f"{why} exact-match, f1 or numeric")
     return replace(metric, new_tokens=tokens or metric.new_tokens, sampling=sampling)
 
 
-def find_metrics(
+def named_metrics(
     tasks: Mapping[str, Task],
     specs: Sequence[str],
     cache: Path | None,
@@ -296,7 +302,6 @@ def find_metrics(
     together = longest_reply(for_all_tasks(specs))
     metrics = {}
     for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
-        tokens = new_tokens or (None if reply_limit(spec) is None else together)
-        metric = find_metric(spec, cache, str(pick_device(device)))
-        metrics[spec] = up_to(metric, tokens, sampling)
+        tokens = new_tokens or (together if _reply_limit(spec) else None)
+        metrics[spec] = up_to(find_metric(spec, cache, device), tokens, sampling)
     return {name: metrics[spec] for name, spec in names.items()}

@@ -1,52 +1,32 @@
 """Combines the scores of several tasks into one that increases with each, see
-`combine_of_several`; a single score stays as it is.
+`find_combine`; a single score stays as it is.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+
+import numpy as np
 
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.registry import unknown
+from pyswarmopt_llm.common.statistics import score_of
 
 Combine = Callable[[Sequence[Score]], Score]
 SHORT = 10.0  # penalty, in points of the value, for each point below the floor
 _STEP = 1e-6  # of a difference that stands for a slope
 
 
-def alone(scores: Sequence[Score]) -> Score:
-    """The score of the only task.
-
-    Example:
-        >>> alone([Score(0.5, (), 10, 0.0)]).value
-        0.5
-    """
-    (score,) = scores
-    return score
-
-
-def find_combine(spec: str, n_tasks: int) -> Combine:
-    """The combination with this name, for `n_tasks` tasks; see `combine_of_several`.
-
-    Raises:
-        UserError: the name is unknown, or its numbers do not match the tasks.
-
-    Example:
-        >>> find_combine("harmonic", 1) is alone
-        True
-    """
-    return alone if spec == "harmonic" and n_tasks == 1 else combine_of_several(spec, n_tasks)
-
-
 def combined_value(combine: Combine, scores: Sequence[float]) -> float:
     """The combined value of values, without items.
 
     Example:
-        >>> combined_value(alone, [0.25])
-        0.25
+        >>> combined_value(arithmetic, [0.25, 0.75])
+        0.5
     """
     return combine([Score(score, (score,), 1, 0.0) for score in scores]).value
 
@@ -67,7 +47,7 @@ def slopes(combine: Combine, values: Sequence[float]) -> list[float]:
     return [(moved(k, _STEP) - moved(k, -_STEP)) / (2 * _STEP) for k in range(len(values))]
 
 
-def combine_of_several(spec: str, n_tasks: int) -> Combine:
+def find_combine(spec: str, n_tasks: int) -> Combine:
     """``harmonic``, ``arithmetic``, ``weighted:2,1`` with a weight per task, or ``keep:0.62`` with
     a floor for the last task.
 
@@ -75,7 +55,7 @@ def combine_of_several(spec: str, n_tasks: int) -> Combine:
         UserError: the name is unknown, or its numbers do not match the tasks.
 
     Example:
-        >>> combine_of_several("arithmetic", 2) is arithmetic
+        >>> find_combine("arithmetic", 2) is arithmetic
         True
     """
     if spec in ("harmonic", "arithmetic"):
@@ -84,24 +64,18 @@ def combine_of_several(spec: str, n_tasks: int) -> Combine:
     if kind not in ("weighted", "keep"):
         raise unknown("combine", spec, ["harmonic", "arithmetic", "weighted:2,1", "keep:0.62"])
     try:
-        weights = [float(part) for part in rest.split(",")]
+        numbers = [float(part) for part in rest.split(",")]
     except ValueError:
-        weights = []
+        numbers = [math.nan]
     if kind == "keep":
-        if n_tasks < 2 or len(weights) != 1 or not math.isfinite(weights[0]):
-            raise InvalidOption(
-                "combine",
-                spec,
-                "give two tasks or more, and the least score of the last one: keep:0.62",
-            )
-        return partial(keeping, floor=weights[0])
-    if len(weights) != n_tasks or not all(math.isfinite(w) and w > 0 for w in weights):
-        raise InvalidOption(
-            "combine",
-            spec,
-            f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1",
-        )
-    return partial(weighted, weights=weights)
+        if n_tasks < 2 or len(numbers) != 1 or not math.isfinite(numbers[0]):
+            why = "give two tasks or more, and the least score of the last one: keep:0.62"
+            raise InvalidOption("combine", spec, why)
+        return partial(keeping, floor=numbers[0])
+    if len(numbers) != n_tasks or not all(0 < weight < math.inf for weight in numbers):
+        why = f"give one positive weight for each of the {n_tasks} tasks: weighted:2,1"
+        raise InvalidOption("combine", spec, why)
+    return partial(weighted, weights=numbers)
 
 
 def harmonic(scores: Sequence[Score]) -> Score:
@@ -155,11 +129,8 @@ def weighted(scores: Sequence[Score], weights: Sequence[float]) -> Score:
         )
     shares = [weight / math.fsum(weights) for weight in weights]
     value = math.fsum(share * score.value for share, score in zip(shares, scores, strict=True))
-    return together(
-        scores,
-        value,
-        math.hypot(*(s * score.stderr for s, score in zip(shares, scores, strict=True))),
-    )
+    errors = [share * score.stderr for share, score in zip(shares, scores, strict=True)]
+    return together(scores, value, math.hypot(*errors))
 
 
 def keeping(scores: Sequence[Score], floor: float) -> Score:
@@ -185,6 +156,28 @@ def keeping(scores: Sequence[Score], floor: float) -> Score:
         return together(scores, total.value, total.stderr)
     stderr = math.hypot(total.stderr, SHORT * kept.stderr)
     return together(scores, total.value - SHORT * short, stderr)
+
+
+def of_the_same_items(combine: Combine) -> Combine:
+    """The combination for several scores of the same items, which are not independent: its standard
+    error is that of the items' combined values (delta method).
+
+    Example:
+        >>> long = score_of([0.25, 0.5, 1.0])
+        >>> short = score_of([0.75, 0.5, 0.0])  # what one score gains the other loses
+        >>> arithmetic([long, short]).stderr > 0.1, of_the_same_items(arithmetic)([long, short]).stderr
+        (True, 0.0)
+    """
+    return partial(_of_the_same_items, combine)
+
+
+def _of_the_same_items(combine: Combine, scores: Sequence[Score]) -> Score:
+    total = combine(scores)
+    if len({len(score.per_item) for score in scores}) > 1 or len(scores[0].per_item) < 2:
+        return total
+    rises = slopes(combine, [score.value for score in scores])
+    parts = [slope * np.array(s.per_item) for slope, s in zip(rises, scores, strict=True)]
+    return replace(total, stderr=score_of(np.sum(parts, axis=0)).stderr)
 
 
 def together(scores: Sequence[Score], value: float, stderr: float) -> Score:

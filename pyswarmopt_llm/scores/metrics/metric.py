@@ -1,19 +1,31 @@
-"""A metric of one task: scores items, and states its requirements."""
+"""A metric of one task: scores items, and states its requirements; and written answers, greedy or
+sampled, scored by a function.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, Protocol
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal, Protocol, Self
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.interfaces import Engine, Score, Utility
-from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
-from pyswarmopt_llm.scores.tasks import Item, Scoring
+from pyswarmopt_llm.common.statistics import score_of
+from pyswarmopt_llm.scores.metrics.accuracy import MAX_NEW_TOKENS, Accuracy, at
+from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt, render_prompt
+from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
 Needs = Literal["nothing", "answer", "number", "choices"]
+# Most tokens of a reply for a reward model, as in the Model Swarms reference.
+REWARD_TOKENS = 200
 Chat = Callable[..., str]  # a user turn, with earlier turns
+ScoreTexts = Callable[..., Any]  # items and texts -> one value per item
+# the user's argument, file for a judge's answers, device -> fields of the metric
+Load = Callable[[str, Path | None, str], Mapping[str, Any]]
+Parts = list[dict[str, float]]
 Compare = Callable[[Sequence[Item], Sequence[str], Sequence[str]], Score]
 
 
@@ -27,13 +39,14 @@ class ItemsUtility(Utility, Protocol):
 
 
 @dataclass(frozen=True)
-class Metric(ABC):
+class Metric:
     """Scores the answers to a task: ``metric(engine, items)``.
 
-    `OptionMetric` compares options or references, `ReplyMetric` rates any written reply.
+    This class compares options or references, `ReplyMetric` rates any written reply.
 
     Attributes:
         name: name given by the user.
+        question: prepares items, scoring, chat and template as in `on`.
         scoring: its answer format; None: any, see ``--scoring``.
         needs: field that every item must have.
         signed: whether values may be zero or negative, which makes a harmonic mean undefined.
@@ -52,6 +65,7 @@ class Metric(ABC):
 
     name: str
     _: KW_ONLY
+    question: Callable[..., ItemsUtility] = Accuracy
     scoring: Scoring | None = None
     needs: Needs = "nothing"
     signed: bool = False
@@ -64,15 +78,11 @@ class Metric(ABC):
     gamed: bool = False
     depends: str = ""
 
-    @abstractmethod
     def on(
-        self,
-        items: Sequence[Item],
-        scoring: Scoring,
-        chat: Chat,
-        template: str | None,
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
     ) -> ItemsUtility:
         """The metric prepared for these items, to score many models."""
+        return self.question(items, scoring, chat, template)
 
     def __call__(
         self,
@@ -120,25 +130,203 @@ class Metric(ABC):
                 check_number(item, where)
 
 
+ACCURACY = Metric("accuracy", needs="answer")
+
+
 @dataclass(frozen=True)
-class OptionMetric(Metric):
-    """A metric based on options or references, not on written replies.
+class Sampling:
+    """How answers are sampled.
 
     Attributes:
-        question: prepares items, scoring, chat and template as in `on`.
+        temperature: above 0.
+        samples: answers per item.
+        seed: seed of the run.
     """
 
-    question: Callable[..., ItemsUtility]
+    temperature: float
+    samples: int
+    seed: int
 
-    def on(
+    @classmethod
+    def of(cls, temperature: float, samples: int, seed: int) -> Self | None:
+        """The sampling for these settings; None: one greedy answer.
+
+        Raises:
+            InvalidOption: several greedy answers are requested.
+        """
+        if temperature > 0:
+            return cls(temperature, samples, seed)
+        if samples > 1:
+            raise InvalidOption(
+                "samples", samples, "greedy replies are all the same; add `temperature`"
+            )
+        return None
+
+    def seeds(self, prompts: Sequence[str], sample: int) -> list[int]:
+        """Seeds of a sample's answers, equal for all candidates (common random numbers). Items with
+        the same prompt get different seeds.
+
+        Example:
+            >>> sampling = Sampling(1.0, 2, seed=0)
+            >>> sampling.seeds(["a", "b"], 0)[1] == sampling.seeds(["b"], 0)[0] != sampling.seeds(["b"], 1)[0]
+            True
+        """
+        draws = {prompt: random.Random(f"{self.seed} {sample} {prompt}") for prompt in prompts}
+        return [draws[prompt].getrandbits(63) for prompt in prompts]
+
+    def replies(
+        self,
+        engine: Engine,
+        prompts: Sequence[str],
+        max_new_tokens: int,
+        indices: Sequence[int] | None = None,
+    ) -> list[list[str]]:
+        """The loaded model's answers, sample by sample, to all prompts or those at `indices`.
+
+        Raises:
+            TypeError: the engine does not sample.
+        """
+        from pyswarmopt_llm.engine.generation import Draw
+        from pyswarmopt_llm.engine.transformers import on_transformers
+
+        indices = range(len(prompts)) if indices is None else indices
+        seeds: list[int] = []
+        for sample in range(self.samples):
+            of_sample = self.seeds(prompts, sample)
+            seeds += [of_sample[index] for index in indices]
+        draw = Draw(self.temperature, tuple(seeds))
+        repeated = [prompts[index] for index in indices] * self.samples
+        texts = on_transformers(engine, "replies are sampled").generate(
+            repeated, max_new_tokens, draw
+        )
+        starts = range(0, len(texts), len(indices))
+        return [texts[start : start + len(indices)] for start in starts]
+
+
+class Written:
+    """A `Utility`: written answers, greedy by default, scored one by one by a function.
+
+    Args:
+        items: questions.
+        score: function of items and texts, one value per item, higher is better.
+        chat: formats a user turn with the model's chat template; None: the model continues plain
+            text.
+        template: prompt of the task, see `render_prompt`.
+        max_new_tokens: maximum length of an answer.
+        sampling: how to sample several answers per item; None: one greedy answer.
+
+    Attributes:
+        turns: user turns, without a chat template.
+
+    Example:
+        >>> items = sl.load_task("prompts:prompts.txt").dev  # doctest: +SKIP
+        >>> engine = sl.open_model("my/base")  # doctest: +SKIP
+        >>> short = Written(items, lambda items, texts: [-len(text) for text in texts], engine.chat)  # doctest: +SKIP
+        >>> short(engine).value  # doctest: +SKIP
+        -41.5
+    """
+
+    def __init__(
         self,
         items: Sequence[Item],
-        scoring: Scoring,
-        chat: Chat,
-        template: str | None,
-    ) -> ItemsUtility:
+        score: ScoreTexts,
+        chat: Chat | None,
+        template: str | None = None,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        sampling: Sampling | None = None,
+    ) -> None:
+        self.items = tuple(items)
+        self._score = score
+        self._new = max_new_tokens
+        self._sampling = sampling
+        self.turns = [render_prompt(item, "generate", template) for item in self.items]
+        self._prompts = self.turns
+        if chat is not None:
+            self._prompts = [chat_prompt(item, "generate", chat, template) for item in self.items]
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the scored answers are sampled."""
+        return self._sampling is not None
+
+    def texts(self) -> Iterator[tuple[Item, str, int]]:
+        """Item, prompt, and most new tokens."""
+        for item, prompt in zip(self.items, self._prompts, strict=True):
+            yield item, prompt, self._new
+
+    def answers(self, engine: Engine, indices: Sequence[int] | None = None) -> list[str]:
+        """The model's greedy answers to all items, or those at `indices`."""
+        return engine.generate(at(self._prompts, indices), max_new_tokens=self._new)
+
+    def samples(self, engine: Engine, indices: Sequence[int] | None = None) -> list[list[str]]:
+        """The answers to score, sample by sample; without sampling, one greedy sample."""
+        if self._sampling is None:
+            return [self.answers(engine, indices)]
+        return self._sampling.replies(engine, self._prompts, self._new, indices)
+
+    def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
+        """Score all items, or those at `indices`; see `Utility`."""
+        samples = self.samples(engine, indices)
+        score = self.score_samples(samples, indices)
+        return score if self.sampled else replace(score, answers=tuple(samples[0]))
+
+    def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
+        """The named numbers of each answer, ignoring its thoughts; a single number is called ""."""
+        said = list(map(without_thoughts, answers))
+        return [{"": value} for value in self._score(at(self.items, indices), said)]
+
+    def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
+        """The value of each answer: the mean of its named numbers."""
+        return [sum(row.values()) / len(row) for row in self.parts(answers, indices)]
+
+    def score_samples(
+        self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
+    ) -> Score:
+        """The score of answers, sample by sample, to all items or those at `indices`."""
+        rows = [row for answers in samples for row in self.parts(answers, indices)]
+        values = [sum(row.values()) / len(row) for row in rows]
+        items = len(rows) // len(samples)
+        means = [fmean(values[item::items]) for item in range(items)]
+        named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
+        return replace(score_of(means), named=named)
+
+
+def _not_loaded(items: Sequence[Item], texts: Sequence[str]) -> Sequence[float]:
+    """Stands for a rating that `find_metric` has not loaded."""
+    raise ValueError("this metric rates nothing yet; see find_metric")
+
+
+@dataclass(frozen=True)
+class ReplyMetric(Metric):
+    """A metric of written replies, greedy or sampled; see `Written`.
+
+    Attributes:
+        rate: function of items and replies, one value per item.
+        replies: class of the prepared metric; a user's function has its own.
+        plain: whether replies continue plain text, without a chat template.
+        sampling: how to sample replies; None: greedily.
+        load: loads a metric with an argument after a colon; see `find_metric`.
+    """
+
+    rate: ScoreTexts = _not_loaded
+    _: KW_ONLY
+    scoring: Scoring | None = "generate"
+    needs: Needs = "answer"
+    new_tokens: int | None = MAX_NEW_TOKENS
+    replies: type[Written] = Written
+    plain: bool = False
+    sampling: Sampling | None = None
+    load: Load | None = None
+
+    def on(
+        self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
+    ) -> Written:
         """See `Metric`."""
-        return self.question(items, scoring, chat, template)
-
-
-ACCURACY = OptionMetric("accuracy", question=Accuracy, needs="answer")
+        return self.replies(
+            items,
+            self.rate,
+            None if self.plain else chat,
+            template,
+            max_new_tokens=self.new_tokens or MAX_NEW_TOKENS,
+            sampling=self.sampling,
+        )

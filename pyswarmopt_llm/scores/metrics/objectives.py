@@ -5,11 +5,13 @@ Metrics other than accuracy are in `by_name`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -17,15 +19,12 @@ from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Utility
 from pyswarmopt_llm.engine.chat import needed_tokens
 from pyswarmopt_llm.scores.metrics.accuracy import possible_scorings
-from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine
-from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric
+from pyswarmopt_llm.scores.metrics.combine import Combine, find_combine, of_the_same_items
+from pyswarmopt_llm.scores.metrics.metric import ACCURACY, Metric, Sampling
 from pyswarmopt_llm.scores.tasks.items import repeated
-from pyswarmopt_llm.scores.tasks.load import load_task_of, with_templates
+from pyswarmopt_llm.scores.tasks.load import load_task_of
+from pyswarmopt_llm.scores.tasks.templates import prompted
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item, Scoring, Task
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.scores.metrics.written import Sampling
-
 
 SPARE = 4  # most spare items per dev item
 
@@ -85,9 +84,8 @@ class Objectives:
         """Name -> split -> question number of each item, where some repeat."""
         found: dict[str, dict[str, list[int]]] = {name: {} for name in self.names}
         for name, task in self.tasks.items():
-            for split in SPLITS:
-                if numbers := repeated(task.split(split)):
-                    found[name][split] = numbers
+            numbers = {split: repeated(task.split(split)) for split in SPLITS}
+            found[name] = {split: asked for split, asked in numbers.items() if asked}
         return found
 
     @property
@@ -126,49 +124,30 @@ def load_objectives(config: SearchConfig) -> Objectives:
         UserError: an objective is wrong.
     """
     tasks = load_split(config)
-    harness = [spec for spec in config.tasks if spec.startswith(LM_EVAL)]
-    externals = _harness_tasks(config, harness) if harness else {}
+    externals = {}
+    for spec in config.tasks:
+        if spec.startswith(LM_EVAL):
+            from pyswarmopt_llm.published.lm_eval import LmEvalTask
+
+            task = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
+            externals[task.name] = task
     if not tasks and not externals:
         raise UserError("no task; give one with `task`, or `prompts` and `metric`")
-    sampling = None
-    if config.temperature or config.samples > 1:
-        from pyswarmopt_llm.scores.metrics.written import Sampling
-
-        sampling = Sampling.of(config.temperature, config.samples, config.seed)
-    cache = user_path(config.out) / "judge.jsonl"
     metrics = find_metrics(
         tasks,
         config.metrics,
-        cache,
+        user_path(config.out) / "judge.jsonl",
         config.device,
-        new_tokens=config.max_new_tokens,
-        sampling=sampling,
+        config.max_new_tokens,
+        Sampling.of(config.temperature, config.samples, config.seed),
     )
-    by = _combined_by(config.combine, metrics, len(metrics) + len(externals) > 1)
-    combine = find_combine(by, len(metrics) + len(externals))
+    count = len(metrics) + len(externals)
+    by = _combined_by(config.combine, metrics, count > 1)
+    combine = find_combine(by, count)
     objectives = Objectives(tasks, metrics, externals, combine, by, config.test != 0)
-    if objectives.alike:
-        from pyswarmopt_llm.scores.metrics.several import of_the_same_items
-
-        return replace(objectives, combine=of_the_same_items(combine))
-    return objectives
-
-
-def _harness_tasks(config: SearchConfig, specs: Sequence[str]) -> dict[str, Any]:
-    """Name -> task of lm-evaluation-harness.
-
-    Raises:
-        UserError: the harness has no such task, or two have the same name.
-    """
-    from pyswarmopt_llm.published.lm_eval import LmEvalTask
-
-    tasks = {}
-    for spec in specs:
-        task = LmEvalTask(spec.removeprefix(LM_EVAL), config.dev, config.test or None)
-        if task.name in tasks:
-            raise UserError(f"{spec}: another task is also called {task.name}; rename one")
-        tasks[task.name] = task
-    return tasks
+    return (
+        replace(objectives, combine=of_the_same_items(combine)) if objectives.alike else objectives
+    )
 
 
 def _combined_by(asked: str, metrics: Mapping[str, Metric], several: bool) -> str:
@@ -185,8 +164,7 @@ def _combined_by(asked: str, metrics: Mapping[str, Metric], several: bool) -> st
 def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Task]:
     """Name -> task; `config` and `other` as for `load_task_of`.
 
-    Several metrics of one task become several objectives: the task appears once per metric, named
-    by its label.
+    A task with several metrics appears once per metric, named by its label.
 
     Raises:
         UserError: a task is wrong, or two have the same name.
@@ -199,11 +177,11 @@ def load_tasks(config: Any, specs: Sequence[str], **other: Any) -> dict[str, Tas
                 "task", spec, f"another task is also called {task.name}; rename the file"
             )
         tasks[task.name] = task
-    tasks = dict(with_templates(tasks, config.template))
+    tasks = prompted(tasks, config.template)
     general = for_all_tasks(config.metrics)
     if len(general) < 2 or len(tasks) != 1:
         return tasks
-    from pyswarmopt_llm.scores.metrics.several import metric_labels
+    from pyswarmopt_llm.scores.metrics.by_name import metric_labels
 
     (task,) = tasks.values()
     return {label: replace(task, name=label) for label in metric_labels(general)}
@@ -257,15 +235,12 @@ def load_split(config: SearchConfig) -> dict[str, Task]:
     Raises:
         UserError: a task is wrong, or has too few items.
     """
-    specs = tuple(spec for spec in config.tasks if not spec.startswith(LM_EVAL))
+    specs = [spec for spec in config.tasks if not spec.startswith(LM_EVAL)]
     tasks = load_tasks(config, specs, dev=config.dev, test=config.test or None)
     for name, task in tasks.items():
-        tasks[name] = replace(
-            task,
-            test=() if config.test == 0 else task.test,
-            spare=_spare(task, config.spare),
-            fingerprint="",
-        )
+        test = () if config.test == 0 else task.test
+        spare = _spare(task, config.spare)
+        tasks[name] = replace(task, test=test, spare=spare, fingerprint="")
     return tasks
 
 
@@ -273,12 +248,11 @@ def _spare(task: Task, count: int | None) -> tuple[Item, ...]:
     """The spare items for training."""
     available = len(task.spare)
     if count is not None and count > available:
-        raise InvalidOption(
-            "spare",
-            count,
+        why = (
             f"{task.name} has {available} dev examples without options beyond its {len(task.dev)} of "
-            "dev; give fewer, or a lower `dev`",
+            "dev; give fewer, or a lower `dev`"
         )
+        raise InvalidOption("spare", count, why)
     if count is None:
         count = SPARE * len(task.dev) if available >= len(task.dev) else 0
     return task.spare[:count]
@@ -307,11 +281,11 @@ def find_metrics(
         UserError: a metric is unknown, or cannot score these items.
     """
     metrics: dict[str, Metric] = dict.fromkeys(tasks, ACCURACY)
-    of_files = any(task.metric is not None for task in tasks.values())
+    of_files = [task for task in tasks.values() if task.metric is not None]
     if specs or of_files or new_tokens is not None or sampling is not None:
-        from pyswarmopt_llm.scores.metrics import by_name
+        from pyswarmopt_llm.scores.metrics.by_name import named_metrics
 
-        metrics = by_name.find_metrics(tasks, specs, cache, device, new_tokens, sampling)
+        metrics = named_metrics(tasks, specs, cache, device, new_tokens, sampling)
     for name, task in tasks.items():
         for split in SPLITS:
             metrics[name].check(task.split(split), f"{task.source}: {split}")
@@ -336,25 +310,22 @@ def check_window(
     """
     for name, member in engine.members.items():
         check_window(task, scoring, member, splits, metric, name, engine.message_tokens)
-    if engine.members:
-        return
-    window = engine.window
-    for how in scorings_of(metric, scoring, task):
-        for split in splits:
-            try:
-                questions = metric.on(task.split(split), how, engine.chat, task.prompt)
-            except UserError as error:
-                raise UserError(f"{task.source}: {split} {error.text}") from error
-            for item, text, written in questions.texts():
-                new = max(written and written + engine.thinking, room)
-                # A token takes at least a byte of text (two in tokenizers that rewrite it), so only
-                # few long items need tokenising.
-                if window is None or 2 * len(text.encode()) + new <= window:
-                    continue
-                length = engine.count_tokens(text)
-                if length + new > window:
-                    raise UserError(
-                        f"{task.source}: {split} example {item.id}: {how} scoring needs "
-                        f"{needed_tokens(length, new)}, {model}'s context window holds {window:,}; "
-                        "shorten the example or remove it"
-                    )
+    window = math.inf if engine.members else engine.window or math.inf
+    for how, split in product(scorings_of(metric, scoring, task), splits):
+        try:
+            questions = metric.on(task.split(split), how, engine.chat, task.prompt)
+        except UserError as error:
+            raise UserError(f"{task.source}: {split} {error.text}") from error
+        for item, text, written in questions.texts():
+            new = max(written and written + engine.thinking, room)
+            # A token takes at least a byte of text (two in tokenizers that rewrite it), so only few
+            # long items need tokenising.
+            if 2 * len(text.encode()) + new <= window:
+                continue
+            length = engine.count_tokens(text)
+            if length + new > window:
+                raise UserError(
+                    f"{task.source}: {split} example {item.id}: {how} scoring needs "
+                    f"{needed_tokens(length, new)}, {model}'s context window holds {window:,}; "
+                    "shorten the example or remove it"
+                )

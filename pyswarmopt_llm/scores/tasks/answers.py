@@ -91,8 +91,11 @@ def _answers(reference: str, text: str) -> bool:
     answer = _words(gold)
     if answer in VERDICTS:
         return spoken_verdict(text) == answer
-    shown = [wording for candidate in candidates(text) for wording in _wordings(candidate)]
-    return any(same_words(gold, wording) for wording in shown)
+    return any(
+        same_words(gold, shown)
+        for part in candidates(text)
+        for shown in (part, plain(part), first_sentence(part))
+    )
 
 
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
@@ -105,14 +108,13 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
         >>> extract_choice("It is either A or B.", choices) is None
         True
     """
-    *marked, whole = candidates(text)
+    *marked, whole = map(plain, candidates(text))
     reasoned = [_REASON.split(part, maxsplit=1)[0] for part in marked]
-    for candidate in (*reasoned, *marked, _without_list(whole, choices)):
-        for shown in dict.fromkeys((candidate, plain(candidate))):
-            for find in (_exact_option, _leading_letter, _named_letter, _mentioned_option):
-                letter = find(shown, choices)
-                if letter is not None:
-                    return letter
+    for part in (*reasoned, *marked, _without_list(whole, choices)):
+        for find in (_exact_option, _leading_letter, _named_letter, _mentioned_option):
+            letter = find(part, choices)
+            if letter is not None:
+                return letter
     return None
 
 
@@ -179,20 +181,10 @@ def stated_answer(text: str) -> Quantity | str:
     return words if words in VERDICTS else _words(explicit) or text.strip()
 
 
-def _wordings(text: str) -> tuple[str, ...]:
-    """The wordings of an answer in a part of a reply: all of it, or its first sentence."""
-    return text, plain(text), first_sentence(text)
-
-
 def _without_list(text: str, choices: Mapping[str, str]) -> str:
     """A text without the list of options that it begins with."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    told = 0
-    for line, (letter, option) in zip(lines, choices.items(), strict=False):
-        if not re.fullmatch(rf"[\W_]*{letter}[\W_]+{re.escape(option.strip())}[\W_]*", line):
-            break
-        told += 1
-    return text if told < 2 else "\n".join(lines[told:])
+    lines = [rf"[\W_]*{letter}[\W_]+{re.escape(text)}[\W_]*" for letter, text in choices.items()]
+    return re.sub(rf"\A{''.join(lines[:2])}(?:{'|'.join(lines[2:]) or '$'})*", "", text)
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
@@ -200,10 +192,10 @@ def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
     bare = text.strip(EDGES)
     if bare in choices:
         return bare
-    for same in (str.strip, _words):
-        letters = [letter for letter, option in choices.items() if same(option) == same(bare)]
-        if letters:
-            return letters[0] if len(letters) == 1 else None
+    exact = [letter for letter, option in choices.items() if option.strip() == bare]
+    same = exact or [letter for letter, option in choices.items() if _words(option) == _words(bare)]
+    if same:
+        return same[0] if len(same) == 1 else None
     return bare.upper() if bare.upper() in choices else None
 
 
@@ -240,30 +232,14 @@ def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
     """The only option whose text occurs as whole words and is not denied; a longer option hides
     those inside it ("no path", "path").
     """
-    readings = (_words,) if _nested(choices) else (str.strip, _words)
-    for same in readings:
-        options = {letter: same(option) for letter, option in choices.items()}
-        mentioned = _mentions(same(text), set(options.values()))
-        letters = [letter for letter, option in options.items() if option in mentioned]
-        if letters:
-            return letters[0] if len(letters) == 1 else None
-    return None
-
-
-def _nested(choices: Mapping[str, str]) -> bool:
-    """Whether an option contains another."""
-    options = set(map(_words, choices.values()))
-    return any(a != b and a in b for a in options for b in options)
-
-
-def _mentions(rest: str, options: set[str]) -> list[str]:
-    mentioned = []
-    for option in sorted(options, key=len, reverse=True):
-        if option.casefold() in ("", "a", "i"):
-            continue
+    rest = _words(text)
+    options = {letter: _words(option) for letter, option in choices.items()}
+    mentioned = set()
+    for option in sorted(set(options.values()) - {"", "a", "i"}, key=len, reverse=True):
         pattern = rf"(?<!\w){re.escape(option)}(?!\w)"
         rest = re.sub(_DENIAL + pattern, "\0", rest, flags=re.IGNORECASE)
         if re.search(pattern, rest):
-            mentioned.append(option)
+            mentioned.add(option)
             rest = re.sub(pattern, "\0", rest)
-    return mentioned
+    letters = [letter for letter, option in options.items() if option in mentioned]
+    return letters[0] if len(letters) == 1 else None

@@ -20,12 +20,10 @@ QUESTION = ("question", "text", "sentence")
 ANSWER = ("answer", "label", "answerKey", "answers")
 
 
-LABEL = "label"
-
-
 _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
-
-
+_LETTER = re.compile("[A-Z]")
+# 1.0 is label 1: pandas writes it so in columns with gaps
+_NUMBER = re.compile(r"(-?[0-9]{1,6})(?:\.0+)?")
 T = TypeVar("T")
 
 
@@ -52,24 +50,20 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = N
         >>> parse_reading(["0=negative", "1=positive"]).labels
         {'0': 'negative', '1': 'positive'}
     """
-    names: dict[str, str] = {}
+    columns: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for spec in specs:
         name, _, column = (part.strip() for part in spec.partition("="))
+        number = _NUMBER.fullmatch(name)
         if not (name and column):
             raise InvalidOption("columns", spec, "write question=COLUMN,answer=COLUMN")
-        if name not in _OURS and not _LETTER.fullmatch(name) and not _NUMBER.fullmatch(name):
+        if not (number or name in _OURS or _LETTER.fullmatch(name)):
             raise unknown("columns", name, (*_OURS, "A", "B", "C"))
-        if name in names:
+        key = number[1] if number else name
+        found = labels if number else columns
+        if key in found:
             raise InvalidOption("columns", spec, f"{name} is given twice; give it once")
-        names[name] = column
-    labels = {}
-    columns = {}
-    for name, column in names.items():
-        number = _NUMBER.fullmatch(name)  # 1.0 is label 1: pandas writes it so in columns with gaps
-        if number is None:
-            columns[name] = column
-        else:
-            labels[number[1]] = column
+        found[key] = column
     return Reading(columns, seed, labels, skip_bad)
 
 
@@ -165,12 +159,16 @@ def find_columns(
     asked = "prompt" if verbatim else first_of(QUESTION, names)
     answers = sorted(ANSWER, key=lambda name: name not in given)  # first what the user named
     replied = first_of(("answer",) if verbatim else answers, names)
-    csv = table.path.suffix.lower() in DELIMITED
     missing = [] if asked else ["question"]
     if answered and not replied and not verbatim:
         missing.append("answer")
+    csv = table.path.suffix.lower() in DELIMITED
     if missing:
-        raise UserError(f"{table.path}: {_missing(names, missing, csv)}")
+        listed = ", ".join(filter(None, map(str, names))) or "nothing"
+        named = ",".join(f"{name}=COLUMN" for name in missing)
+        first = " (or add a first line with their names)" if csv and missing[1:] else ""
+        what = f"no column for the {' and the '.join(missing)} (found: {listed})"
+        raise UserError(f"{table.path}: {what}; give `columns` {named}{first}")
     letters = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
     split = told.get("split", "split") if "split" in names else ""
     question = "prompt" if verbatim else "question"
@@ -179,7 +177,7 @@ def find_columns(
     if replied:
         ours["answer"] = told.get(replied, replied)
     options = letters if letters[1:] else ()
-    return Columns(ours, question, replied == LABEL, options, split, csv or prompts)
+    return Columns(ours, question, replied == "label", options, split, csv or prompts)
 
 
 def in_other_case(headers: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
@@ -225,21 +223,3 @@ def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
         name: value for name, value in row.items() if name not in told and name not in told.values()
     }
     return {name: row[column] for name, column in told.items() if column in row} | others
-
-
-def _missing(names: Sequence[str], missing: Sequence[str], headed: bool) -> str:
-    """The existing columns, and how to name missing ones."""
-    listed = ", ".join(filter(None, map(str, names))) or "nothing"
-    it = "them" if missing[1:] else "it"
-    named = ",".join(f"{name}=COLUMN" for name in missing)
-    first = " (or add a first line with their names)" if headed and missing[1:] else ""
-    return (
-        f"no column for the {' and the '.join(missing)} (found: {listed}); name {it}: `columns` "
-        f"{named}{first}"
-    )
-
-
-_LETTER = re.compile("[A-Z]")
-
-
-_NUMBER = re.compile(r"(-?[0-9]{1,6})(?:\.0+)?")

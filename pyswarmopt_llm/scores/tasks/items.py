@@ -45,21 +45,24 @@ def parse_item(
     plain = "question" not in record
     column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
+    others = record.get("answers") or []
+    if not isinstance(others, list) or not all(isinstance(text, str) for text in others):
+        raise UserError(f'{location}: "answers" must be a list of texts, not {kind_of(others)}')
     answer = ""
-    others = _others(record.get("answers"), location)
     choices, letters = _choices(record.get("choices"), location)
     if answered and not (plain and record.get("answer") is None):
         first, *more = _right_answers(record["answer"])
         answer = _text(first, "answer", location)
         others = [*more, *others]
+        if choices is not None and more:
+            why = f"{len(more) + 1} answers, of which one option only is right; give its letter"
+            raise UserError(f"{location}: {why}")
         if choices is not None:
-            if more:
-                raise UserError(
-                    f"{location}: {len(more) + 1} answers, of which one option only is right; give its letter"
-                )
             answer = _right_letter(answer, choices, letters, location, isinstance(first, int))
-    if choices is not None:
-        choices, answer = _each_once(choices, answer)
+    if choices is not None:  # a text given twice is kept under its first letter
+        first_of = {text: letter for letter, text in reversed(choices.items())}
+        answer = answer and first_of[choices[answer]]
+        choices = {first_of[text]: text for text in choices.values()}
     if others:
         meta["answers"] = _meta(others)
     has_id = record.get("id") not in (None, "")
@@ -124,15 +127,6 @@ def _right_answers(value: object) -> list[Any]:
     return [value]
 
 
-def _others(value: object, where: str) -> list[str]:
-    """Further right answers."""
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise UserError(f'{where}: "answers" must be a list of texts, not {kind_of(value)}')
-    return value
-
-
 def _choices(raw: object, where: str) -> tuple[dict[str, str] | None, dict[str, str]]:
     """Letter -> text in alphabetical order, and label -> letter."""
     if raw is None:
@@ -161,12 +155,9 @@ def _labelled(raw: object, where: str) -> tuple[list[str], list[Any]]:
     if raw.keys() != {"text", "label"}:
         pairs = sorted(raw.items(), key=lambda pair: str(pair[0]).strip().upper())
         return [str(label) for label, _ in pairs], [text for _, text in pairs]
-    texts = raw["text"]
-    labels = raw["label"]
+    texts, labels = raw["text"], raw["label"]
     if not (isinstance(texts, list) and isinstance(labels, list) and len(texts) == len(labels)):
-        raise UserError(
-            f"{where}: choices: text and label must be two lists of one length; fix them there"
-        )
+        raise UserError(f"{where}: choices: text and label must be lists of one length; fix them")
     return list(map(str, labels)), texts
 
 
@@ -190,12 +181,6 @@ def _right_letter(
         f"{where}: the answer {shown} is not among the choices {', '.join(choices)}; "
         "give the letter or the exact text of the right one"
     )
-
-
-def _each_once(choices: dict[str, str], answer: str) -> tuple[dict[str, str], str]:
-    """The choices, a text given twice under its first letter only; and the right letter of these."""
-    first = {text: letter for letter, text in reversed(choices.items())}
-    return {first[text]: text for text in choices.values()}, answer and first[choices[answer]]
 
 
 def _text(value: object, what: str, where: str) -> str:

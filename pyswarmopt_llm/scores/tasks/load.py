@@ -1,5 +1,5 @@
 """Load and check the tasks of ``--task``: generated, from a data set, or a table: JSON in the Model
-Swarms reference's format, JSONL, CSV (`delimited`) or lines of text.
+Swarms reference's format, JSONL, CSV or lines of text.
 
 Six column names are known, a user gives others (question=text,label=mood,0=bad). Labels become
 choices; dev and test come from the file, or are drawn.
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.columns import Reading, parse_reading
-from pyswarmopt_llm.scores.tasks.items import content, normalise
-from pyswarmopt_llm.scores.tasks.rows import read_task
+from pyswarmopt_llm.scores.tasks.items import content
+from pyswarmopt_llm.scores.tasks.rows import read_prompts, read_task
 from pyswarmopt_llm.scores.tasks.templates import prompted
-from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Item, Task
+from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Task
 
 log = logging.getLogger(__name__)
 _LABELS_LEFT = 0.8  # warn if the first items have fewer labels than this share of a random sample's
@@ -58,7 +58,7 @@ def load_task(
         columns: other names of a file's columns: ``"question=text"``, ``"label=mood"``;
             ``"0=bad"`` names a label.
         template: the user turn, with ``{question}`` and perhaps ``{choices}`` or other columns; see
-            `templates.prompted`. None: `with_templates` will be called later.
+            `templates.prompted`. None: `prompted` will be called later.
         split_seed: draws dev (a third; half of prompts) and test from a file without splits; 200
             and 1,000 of them are used unless `dev` and `test` say otherwise.
         skip_bad_rows: skip unreadable rows of a file; `Task.note` lists them.
@@ -86,9 +86,9 @@ def load_task(
             f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
         )
     if kind == BUILTIN:
-        from pyswarmopt_llm.published.builtin import task_of
+        from pyswarmopt_llm.published.builtin import builtin_task, name_and_seed
 
-        task = task_of(spec, dev, test)
+        task = builtin_task(*name_and_seed(spec), dev, test)
     else:
         whole = read_whole(spec, dev, test, reading)
         for split in SPLITS:
@@ -98,24 +98,14 @@ def load_task(
     if template is None:
         return task
     templates = (template,) if isinstance(template, str) else template
-    return with_templates({task.name: task}, templates)[task.name]
-
-
-def with_templates(tasks: Mapping[str, Task], templates: Sequence[str]) -> Mapping[str, Task]:
-    """The tasks with custom prompts, and the prompts of their files; see `templates.prompted`."""
-    if not templates and not any(task.note or task.prompt is not None for task in tasks.values()):
-        return tasks
-    asking: Mapping[str, Task] = prompted(tasks, templates)
-    return asking
+    return prompted({task.name: task}, templates)[task.name]
 
 
 def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
     """All items of a file, without checks between them; of a data set, `dev` and `test` items."""
     kind, _, name = spec.partition(":")
     if kind == "prompts":
-        from pyswarmopt_llm.scores.tasks.new_rows import read_prompts
-
-        return read_prompts(name, dev, test, reading)
+        return read_prompts(name, reading)
     if kind in ("hub", "published"):
         from pyswarmopt_llm.published.datasets import read_hub, read_published
 
@@ -133,52 +123,39 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
     dev = dev or (DEV if drawn else len(task.dev))
     test = test or (TEST if drawn else len(task.test))
     spare = task.dev[dev:]
-    used = replace(
-        task,
-        dev=task.dev[:dev],
-        test=task.test[:test],
-        left=len(task.test[test:]),
-        spare=() if any(item.choices for item in spare) else spare,
-        fingerprint="",
-    )
+    if any(item.choices for item in spare):
+        spare = ()
+    used = replace(task, dev=task.dev[:dev], test=task.test[:test], spare=spare, fingerprint="")
     note = task.note and f"{task.source}: {task.note}"
-    return replace(used, note=_how_drawn(task, used, seed) if drawn else note)
-
-
-def _how_drawn(task: Task, used: Task, seed: int) -> str:
-    """How the items in use were drawn from a task's rows."""
-    strata = f", stratified by {task.strata}" if task.strata else ""
-    rows = "prompts" if task.column == "prompt" else "rows"
-    note = f"; {task.note}" if task.note else ""
-    return (
-        f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test examples "
-        f"drawn from its {len(task.dev) + len(task.test)} {rows} with split seed {seed}{strata}{note}"
-    )
+    if drawn:
+        strata = f", stratified by {task.strata}" if task.strata else ""
+        rows = "prompts" if task.column == "prompt" else "rows"
+        note = (
+            f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test examples "
+            f"drawn from its {len(task.dev) + len(task.test)} {rows} with split seed {seed}{strata}"
+        )
+        note = "; ".join(filter(None, (note, task.note)))
+    return replace(used, note=note, left=len(task.test[test:]))
 
 
 def _tell_of_missing(task: Task, split: str, count: int) -> None:
-    """Warn if a split has fewer items than this, or its first ones too few labels."""
-    available = len(task.split(split))
-    if count > available:
-        message = "%s: %d %s examples requested, only %d available"
-        log.warning(message, task.name, count, split, available)
-    else:
-        _tell_of_lost_labels(task, split, count)
-
-
-def _tell_of_lost_labels(task: Task, split: str, count: int) -> None:
-    """Warn if the first items of a split have fewer labels than a random sample would."""
+    """Warn if a split has fewer items than this, or its first ones fewer labels than a random sample
+    would have.
+    """
     items = task.split(split)
-    labels = Counter(item.answer for item in items)
-    if not all(item.choices == items[0].choices for item in items) or not items[0].choices:
-        return
-    found = len({item.answer for item in items[:count]})
-    expected = sum(1 - (1 - n / len(items)) ** count for n in labels.values())
-    if found < _LABELS_LEFT * expected:
-        message = (
-            "%s: the first %d %s examples have %d of its %d labels; shuffle the rows, or take more"
-        )
-        log.warning(message, task.name, count, split, found, len(labels))
+    if count > len(items):
+        message = "%s: %d %s examples requested, only %d available"
+        log.warning(message, task.name, count, split, len(items))
+    elif items[0].choices and all(item.choices == items[0].choices for item in items):
+        labels = Counter(item.answer for item in items)
+        found = len({item.answer for item in items[:count]})
+        expected = sum(1 - (1 - n / len(items)) ** count for n in labels.values())
+        if found < _LABELS_LEFT * expected:
+            message = (
+                "%s: the first %d %s examples have %d of its %d labels; shuffle the rows, or take "
+                "more"
+            )
+            log.warning(message, task.name, count, split, found, len(labels))
 
 
 def _check_split(task: Task, split: str) -> None:
@@ -187,7 +164,8 @@ def _check_split(task: Task, split: str) -> None:
     if not items:
         raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
     asked = len(set(map(content, items)))
-    if repeats := len(items) - asked:
+    repeats = len(items) - asked
+    if repeats:
         other = len({(content(item), item.answer) for item in items}) - asked
         unlike = f", {other} of them with another answer" if other else ""
         message = "%s: %d of %d %s examples repeat another%s"
@@ -195,10 +173,11 @@ def _check_split(task: Task, split: str) -> None:
 
 
 def _check_overlap(task: Task, allow_overlap: bool) -> None:
-    """Refuse questions in both splits, which make the test score misleading. With `allow_overlap`
-    only warn; only warn, too, if the options differ, as for a few in published data sets.
+    """Refuse questions in both splits, which make the test score misleading; with `allow_overlap`
+    only warn.
     """
-    shared = _shared(task, content)
+    held_out = set(map(content, task.test))
+    shared = [item for item in task.dev if content(item) in held_out]
     if shared:
         message = (
             f"{task.source}: {len(shared)} dev examples are also in test (the first has the id "
@@ -207,17 +186,3 @@ def _check_overlap(task: Task, allow_overlap: bool) -> None:
         if not allow_overlap:
             raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
         log.warning("%s; the test score will be optimistic", message)
-    more = len(_shared(task, _solved)) - len(shared)
-    if more > 0:
-        how = "with the same answer among other options or in another order"
-        log.warning("%s: %d dev examples are also in test, %s", task.source, more, how)
-
-
-def _shared(task: Task, key: Callable[[Item], tuple[str, ...]]) -> list[Item]:
-    """The dev items whose key also occurs in test."""
-    held_out = set(map(key, task.test))
-    return [item for item in task.dev if key(item) in held_out]
-
-
-def _solved(item: Item) -> tuple[str, str]:
-    return normalise(item.conversation), normalise(item.answer_text)

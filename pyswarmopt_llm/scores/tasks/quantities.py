@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -16,14 +14,17 @@ _NUMBER = re.compile(
     10(?:\s?\^\s?|\*\*|\s\*\*\s)\{?(?P<ten>[-\u2212]?[0-9]{1,3})\}?                # 10^6
     |(?:(?P<whole>[0-9]{1,6})[ \u2009]+)?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
       (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                        # 2 1/2
-    |(?P<digits>
-      [0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?                          # 1,234.50
+    |(?P<english>
+      (?!0,)[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?                    # 1,234.50
       |[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9,])                             # 1,00,000
-      |[0-9]{1,3}(?:[ \u00a0\u2009\u202f'\u2019][0-9]{3})+(?![0-9])(?:[.,][0-9]+)?  # 10 000
-      |[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+(?![0-9,])                              # 1.234,50
+    )|(?P<spaced>
+      [0-9]{1,3}(?:[ \u00a0\u2009\u202f'\u2019][0-9]{3})+(?![0-9])(?:[.,][0-9]+)?  # 10 000
+    )|(?P<european>
+      [0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+(?![0-9,])                              # 1.234,50
       |[0-9]{1,3}(?:\.[0-9]{3}){2,}(?![0-9.])                                  # 1.234.567
       |(?<![,(\[])(?:[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]+)(?![0-9]|,\s?[0-9])  # 3,5
-      |[0-9]++(?:\.[0-9]++)?+|\.[0-9]++
+    )|(?P<plain>
+      [0-9]++(?:\.[0-9]++)?+|\.[0-9]++
     )(?:[eE](?P<exponent>[+-]?[0-9]{1,3})(?![0-9])|\s?[×x*]\s?10(?:\s?\^\s?|\*\*|\s\*\*\s)\{?(?P<power>[-\u2212]?[0-9]{1,3})\}?|(?!e[+-]?[0-9]))
     )""",
     re.VERBOSE | re.IGNORECASE,
@@ -40,9 +41,6 @@ _LIST = re.compile(
     r"(?:\s*[^\W\d_]+\b)?\s*(?:$|[.;,)!?*]|(?:,?\s*(?:and|or)|[,;/&])\s)"
 )
 _EQUALS = re.compile(r"[=≈⇒→]|\b(?:equals|which is)\b")
-_CLAUSE_END = re.compile(
-    r"(?<=[\w%)*])(?:[.!?](?:\s|$)|\s\(|[,;]?\s(?:because|since|as|where)\b)|\n"
-)
 _DENIED = re.compile(r"[\s*_]*not\b(?:.*?\bbut\b(?P<rather>.*))?", re.IGNORECASE | re.DOTALL)
 _CURRENCY = re.compile("[€£¥]")
 _FACTORS = {"%": Fraction(1, 100), "percent": Fraction(1, 100), "dozen": Fraction(12)}
@@ -107,8 +105,8 @@ def stated_quantity(text: str) -> Quantity | None:
     first = written_quantity(alone["answer"]) if alone else None
     if first is not None:
         return first
-    numbers = list(_quantities(_readable(candidates(text)[-1])))
-    return numbers[-1] if numbers else None
+    numbers = map(_quantity, _NUMBER.finditer(_readable(candidates(text)[-1])))
+    return next(filter(None, reversed([*numbers])), None)
 
 
 def written_quantity(text: str) -> Quantity | None:
@@ -146,23 +144,12 @@ def _of_clause(text: str) -> Quantity | None:
     denied = _DENIED.match(text)
     if denied is not None:
         return None if denied["rather"] is None else _of_clause(denied["rather"])
-    clause = _clause(text.strip())
-    sides = _EQUALS.split(clause)
+    sides = _EQUALS.split(text.strip())
     if len(sides) == 1:
-        return _single(next(_NUMBER.finditer(clause), None))
+        return _single(next(_NUMBER.finditer(text), None))
     results = [_single(_NUMBER.match(side.strip("*_ \t"))) for side in sides]
-    if results[0] is not None:
-        return results[0]
-    return next((result for result in reversed(results) if result is not None), None)
-
-
-def _clause(text: str) -> str:
-    """The text up to the end of its first clause; a bracket ends it only after a number."""
-    for end in _CLAUSE_END.finditer(text):
-        before = text[: end.start()]
-        if not end[0].endswith("(") or any(_NUMBER.finditer(before)):
-            return before
-    return text
+    found = [result for result in (results[0], *reversed(results)) if result is not None]
+    return found[0] if found else None
 
 
 def _single(match: re.Match[str] | None) -> Quantity | None:
@@ -173,13 +160,6 @@ def _single(match: re.Match[str] | None) -> Quantity | None:
     if _OPERATION.match(rest) or _LIST.match(rest):
         return None
     return _quantity(match)
-
-
-def _quantities(text: str) -> Iterator[Quantity]:
-    for match in _NUMBER.finditer(text):
-        quantity = _quantity(match)
-        if quantity is not None:
-            yield quantity
 
 
 def _quantity(match: re.Match[str]) -> Quantity | None:
@@ -200,21 +180,18 @@ def _value(match: re.Match[str]) -> Fraction:
         value = int(match["whole"] or 0) + Fraction(int(match["top"]), int(match["bottom"]))
     else:
         power = (match["exponent"] or match["power"] or "0").replace("\u2212", "-")
-        value = Fraction(Decimal(_english(match["digits"]))) * Fraction(10) ** int(power)
+        value = Fraction(_digits(match)) * Fraction(10) ** int(power)
     after_a_number = match.string[: match.start()].rstrip()[-1:].isdigit()  # "5 minus 3"
     word = len(match["sign"] or "") > 1
     return -value if match["sign"] and not (word and after_a_number) else value
 
 
-def _english(digits: str) -> str:
-    """Digits with a decimal point and no thousands separators."""
-    digits = re.sub(r"[ \u00a0\u2009\u202f'\u2019]", "", digits)
-    if "." in digits and "," in digits:
-        thousands, decimal = (",", ".") if digits.rfind(".") > digits.rfind(",") else (".", ",")
-        return digits.replace(thousands, "").replace(decimal, ".")
-    if digits.count(".") > 1:
-        return digits.replace(".", "")
-    grouped = re.fullmatch(
-        r"[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}|[0-9]{1,3}(?:,[0-9]{3}){2,}", digits
-    )
-    return digits.replace(",", "" if grouped else ".")
+def _digits(match: re.Match[str]) -> str:
+    """The digits of a number with a decimal point, without thousands separators."""
+    if match["english"]:
+        return match["english"].replace(",", "")
+    if match["european"]:
+        return match["european"].replace(".", "").replace(",", ".")
+    if match["spaced"]:
+        return re.sub(r"[^0-9.,]", "", match["spaced"]).replace(",", ".")
+    return match["plain"]

@@ -6,7 +6,6 @@ csv names the line of a damaged row.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -30,8 +29,6 @@ DELIMITED = (".csv", ".tsv")
 SUFFIXES = (".json", ".jsonl", *DELIMITED)
 _TEXT = (".txt", "")
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_OTHERS = {"utf-16": "UTF-16", "cp1252": "Windows-1252, as Excel writes CSV"}
-_WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 _ROLES = ("system", "user", "assistant")
 Record = tuple[int, list[str]]  # last line, and values
 
@@ -88,10 +85,9 @@ def read_table(path: Path, text: str = "") -> Table:
     if not os.path.exists(path):  # also for too long names
         sources = "builtin:NAME, hub:DATASET, published:NAME or lm-eval:NAME"
         raise UserError(f"{path}: no such task file; check path and folder, or give {sources}")
-    _refuse_workbook(path)
     if not path.is_file() or path.suffix.lower() not in known:
         endings = ", ".join(filter(None, known))
-        raise UserError(f"{path}: not a table; give a file that ends in {endings}")
+        raise UserError(f"{path}: not a table; save it as a file that ends in {endings}")
     table = _table_at(path, text)
     if not table.rows:
         raise UserError(f"{path}: no rows; add some, below the names of the columns in CSV")
@@ -134,45 +130,25 @@ def read_marked(path: Path) -> tuple[str, str]:
     """The text of a file, and the start of a UTF-8 copy: Excel's byte order mark if the file has
     one or is in another encoding.
     """
-    _refuse_workbook(path)
     try:
         data = read_bytes(path, INPUT_LIMIT)
     except OSError as e:
         raise UserError(f"{path}: cannot be read ({e.strerror}); check the path") from e
-    encoding = _encoding(data)
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as e:
-        line = data[: e.start].count(b"\n") + 1
-        raise UserError(f"{path}: line {line}: not UTF-8 text; save the file as UTF-8") from e
-    if encoding in _OTHERS:
-        message = "%s: read as %s; if letters are wrong, save it as UTF-8"
-        log.warning(message, path, _OTHERS[encoding])
-    return text, "" if encoding == "utf-8" else MARK
-
-
-def _encoding(data: bytes) -> str:
-    """The encoding of a text file; cp1252 rather than UTF-8 with many errors."""
-    if data.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    text = data.decode("utf-8", "replace")
-    broken = text.count("\ufffd")
-    others = sum(letter > "\x7f" for letter in text)
-    if b"\0" in data or 2 * broken <= others:
-        return "utf-8"
-    try:
-        data.decode("cp1252")
-    except UnicodeDecodeError:
-        return "utf-8"
-    return "cp1252"
-
-
-def _refuse_workbook(path: Path) -> None:
-    if path.suffix.lower() in _WORKBOOKS:
-        advice = 'save its sheet as "CSV UTF-8", and give that file'
-        raise UserError(f"{path}: a workbook, of which no sheet is read; {advice}")
+    marked = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    encodings = ["utf-16" if marked else "utf-8-sig"]
+    loose = data.decode("utf-8", "replace")
+    if 2 * loose.count("\ufffd") > sum(letter > "\x7f" for letter in loose):
+        encodings.append("cp1252")  # and not UTF-8 with a few errors
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if encoding != "utf-8-sig":
+            log.warning("%s: read as %s; if letters are wrong, save it as UTF-8", path, encoding)
+        excel = encoding != "utf-8-sig" or data.startswith(MARK.encode())
+        return text, MARK if excel else ""
+    raise UserError(f"{path}: not UTF-8 text; save the file as UTF-8")
 
 
 def _table_at(path: Path, text: str) -> Table:
@@ -219,15 +195,11 @@ def _delimited(path: Path) -> Table:
 
 def _separator(text: str) -> str:
     """The separator of the header: a comma if there is one, else the one that gives most columns."""
-    counts = {separator: _header_columns(text, separator) for separator in _SEPARATORS}
+    counts = {}
+    for separator in _SEPARATORS:
+        header = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        counts[separator] = len(next(header, []))
     return "," if counts[","] > 1 else max(counts, key=lambda separator: counts[separator])
-
-
-def _header_columns(text: str, separator: str) -> int:
-    try:
-        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []))
-    except csv.Error:
-        return 0
 
 
 def _records(path: Path, text: str, separator: str) -> list[Record]:
@@ -265,14 +237,13 @@ def _parsed_csv(text: str, separator: str, quoting: Literal[0, 3]) -> list[Recor
     """
     source = io.StringIO(text, newline="")
     reader = csv.reader(source, strict=True, delimiter=separator, quoting=quoting)
-    good = 0  # last line of the last good row
-    records = []
+    records: list[Record] = []
     try:
         for values in reader:
-            good = reader.line_num
             if values:
-                records.append((good, values))
+                records.append((reader.line_num, values))
     except csv.Error as error:
+        good = records[-1][0] if records else 0  # last line of the last good row
         raise csv.Error(f"line {good + 1}: {error}") from error
     return records
 
@@ -309,23 +280,16 @@ def _with_splits(path: Path, content: object) -> Table:
             location = f"{path}: {split} example {i + 1}"
             values = {**_values(record, location), "split": split}
             rows.append(FileRow(location, f"{split}-{i}", values))
-    name, prompt, metric, example = (
-        _optional_text(content, key, path) for key in ("dataset", "prompt", "metric", "icl_prompt")
-    )
+    texts = {key: content.get(key) for key in ("dataset", "prompt", "metric", "icl_prompt")}
+    for key, value in texts.items():
+        if not isinstance(value, str | None):
+            raise UserError(f'{path}: "{key}" must be a text')
+        check_unicode(value or "", f'"{key}"', str(path))
+    name, prompt, metric, example = texts.values()
     if prompt is None and example is not None:  # as in the reference, before the default prompt
         escaped = example.replace("{", "{{").replace("}", "}}")
         prompt = f"{escaped}\nQuestion: {{question}}\n{{choices}}\nThe answer is"
     return Table(path, _names(rows), rows, True, "", name or "", prompt, metric)
-
-
-def _optional_text(content: Mapping[str, object], key: str, path: Path) -> str | None:
-    value = content.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise UserError(f'{path}: "{key}" must be a text')
-    check_unicode(value, f'"{key}"', str(path))
-    return value
 
 
 def _names(rows: Sequence[FileRow]) -> list[str]:
@@ -337,25 +301,14 @@ def _values(record: object, location: str) -> Mapping[Any, Any]:
     if not isinstance(record, Mapping):
         kind = kind_of(record)
         raise UserError(f"{location}: an example is an object with question and answer, not {kind}")
-    values = _with_nested(record)
-    if "messages" not in record or "question" in record or "prompt" in record:
-        return values
-    return _of_conversation(values, location)
-
-
-def _with_nested(record: Mapping[Any, Any]) -> dict[Any, Any]:
-    """A record in which labels.team is a column, too, if there is an object of labels.
-
-    Example:
-        >>> _with_nested({"text": "Hi", "labels": {"team": "card"}})["labels.team"]
-        'card'
-    """
     values = dict(record)
     for name in ("label", "labels", "answer", "answers"):
         nested = record.get(name)
-        if isinstance(nested, Mapping):
+        if isinstance(nested, Mapping):  # labels.team is a column, too
             values |= {f"{name}.{key}": value for key, value in nested.items()}
-    return values
+    if "messages" not in record or "question" in record or "prompt" in record:
+        return values
+    return _of_conversation(values, location)
 
 
 def _of_conversation(record: Mapping[Any, Any], location: str) -> dict[Any, Any]:
@@ -369,16 +322,15 @@ def _of_conversation(record: Mapping[Any, Any], location: str) -> dict[Any, Any]
     turns = record["messages"]
     fine = isinstance(turns, list) and all(map(_is_turn, turns))
     said = [{"role": turn["role"], "content": turn["content"]} for turn in turns] if fine else []
-    answer = said.pop() if said and said[-1]["role"] == "assistant" else None
+    others = {name: value for name, value in record.items() if name != "messages"}
+    if said and said[-1]["role"] == "assistant":
+        others = {"answer": said.pop()["content"], **others}
     if not said or said[-1]["role"] != "user":
         raise UserError(
             f'{location}: "messages" must be turns with "role" (system, user, assistant) and '
             '"content", the last one the user\'s, or the answer to it'
         )
-    others = {name: value for name, value in record.items() if name != "messages"}
-    prompt = said.pop()["content"]
-    answered = {} if answer is None else {"answer": answer["content"]}
-    return {**answered, **others, "prompt": prompt, "earlier": said}
+    return {**others, "prompt": said.pop()["content"], "earlier": said}
 
 
 def _is_turn(turn: object) -> bool:

@@ -32,33 +32,33 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
         >>> prompted({"mood": task}, ["{question}\\nMood:", "mood={question}\\n"])["mood"].prompt
         '{question}\\n'
     """
-    texts: dict[str | None, str] = {}  # task -> template; None: all other tasks
+    general: str | None = None
+    own: dict[str, str] = {}
     for template in templates:
         named = _TASK_TEMPLATE.match(template)
-        name, text = (None, template) if named is None else (named[1], named[2])
-        if name is None and None in texts:
-            raise InvalidOption(
-                "template", template, f"a second one for all tasks; write TASK={template}"
-            )
-        if name is not None and name not in tasks:
-            raise InvalidOption(
-                "template", template, f"no task is called {name}; choose one of: {', '.join(tasks)}"
-            )
-        texts[name] = text
-    return {
-        name: _with_prompt(task, texts.get(name, texts.get(None))) for name, task in tasks.items()
-    }
+        if named is None and general is not None:
+            why = f"a second one for all tasks; write TASK={template}"
+            raise InvalidOption("template", template, why)
+        if named is None:
+            general = template
+        elif named[1] not in tasks:
+            why = f"no task is called {named[1]}; choose one of: {', '.join(tasks)}"
+            raise InvalidOption("template", template, why)
+        else:
+            own[named[1]] = named[2]
+    return {name: _with_prompt(task, own.get(name, general)) for name, task in tasks.items()}
 
 
 def _with_prompt(task: Task, template: str | None) -> Task:
     """The task with its prompt, and a note on text columns missing from the prompt."""
     items = (*task.dev, *task.test)
     columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
-    prompt, where = (template, "`template`") if template is not None else (task.prompt, task.source)
+    prompt = task.prompt if template is None else template
     if prompt is not None:
+        where = task.source if template is None else "`template`"
         check_template(prompt, where, sorted(columns))
     # Earlier turns come before every prompt.
-    left_out = columns - {"question", "choices", "earlier", *placeholders(prompt or "")}
+    left_out = columns - {*_KNOWN, "earlier", *placeholders(prompt or "")}
     texts = [
         name
         for name in sorted(left_out)

@@ -39,7 +39,9 @@ _GIVEN = re.compile(
 )
 # "10/10 is what the reply demands" is no rating; a reason or a new sentence may follow one
 _NO_RATING = re.compile(
-    r"[*_\s\]]*\s(?!because\b|since\b|as\b|for\b|due\b|with\b|based\b|given\b)[a-z]"
+    r"[*_\s\]]*,?\s(?:as|since|because)\s+(?:the\s+)?(?:reply|response|answer|it)\s+"
+    r"(?:demands|requests|asks|orders|instructs|insists|says|wants|requires)\b"
+    r"|[*_\s\]]*\s(?!because\b|since\b|as\b|for\b|due\b|with\b|based\b|given\b)[a-z]"
 )
 _NO_CHOICE = re.compile(
     r"[*_)\]\"']*\s+(?:is|was)\s+(?:what|how|the\s+(?:order|demand|instruction|request))\b"

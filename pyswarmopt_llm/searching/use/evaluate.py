@@ -21,9 +21,8 @@ from pyswarmopt_llm.mix import saved_kind
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.accuracy import choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of, up_to
-from pyswarmopt_llm.scores.metrics.metric import Metric
+from pyswarmopt_llm.scores.metrics.metric import Metric, Sampling, Written
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, check_window, scorings_of
-from pyswarmopt_llm.scores.metrics.written import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of

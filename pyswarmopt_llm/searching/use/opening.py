@@ -17,7 +17,7 @@ from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
 from pyswarmopt_llm.scores.metrics.by_name import longest_reply, metric_given
-from pyswarmopt_llm.scores.metrics.external.named_again import require
+from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, check_best, read_about

@@ -29,7 +29,7 @@ from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
-from pyswarmopt_llm.scores.tasks.new_rows import new_items
+from pyswarmopt_llm.scores.tasks.rows import new_items
 from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store

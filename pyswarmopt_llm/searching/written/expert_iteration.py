@@ -40,7 +40,7 @@ from pyswarmopt_llm.common.events import OnEvent, note
 from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.scores.choices import FULL, Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
-from pyswarmopt_llm.scores.metrics.written import Written
+from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.fitting import (

@@ -19,7 +19,7 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.scores.metrics.written import Written
+from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.searching.find import Found
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.result import Model
@@ -181,12 +181,11 @@ def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[P
     for model, patch in models.items():
         job.engine.load(patch)
         replies = utility.answers(job.engine)
-        values = utility.judge(replies)
-        marks = utility.marks(replies)
-        for row, text, value, mark in zip(rows, replies, values, marks, strict=True):
-            reply: ModelReply = {"model": model, "text": storable(text), "value": float(value)}
-            if mark:
-                reply["marks"] = mark
+        for row, text, named in zip(rows, replies, utility.parts(replies), strict=True):
+            value = sum(named.values()) / len(named)
+            reply: ModelReply = {"model": model, "text": storable(text), "value": value}
+            if "" not in named:
+                reply["marks"] = named
             row["replies"].append(reply)
     return rows
 

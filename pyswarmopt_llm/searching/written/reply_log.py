@@ -23,7 +23,7 @@ from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.engine.turns import reply_frame
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
-from pyswarmopt_llm.scores.metrics.written import Written
+from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.written.replies import storable
 

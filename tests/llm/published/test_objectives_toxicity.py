@@ -110,32 +110,6 @@ def test_the_metric_continues_what_was_begun(folder: Path) -> None:
     assert score.per_item[0] != 0.5
 
 
-@pytest.mark.parametrize(
-    ("text", "same_as"),
-    [
-        ("go away now\nyou are kind", "go away now"),
-        ("\n  go away now  \n\nyou are kind", "go away now"),
-        ("123456789", None),
-        ("  123456789\n ", None),
-        ("1234567890", "1234567890"),
-        # the length is that of all lines, what is judged the first
-        ("ok\nthen go away", "ok\n" + 10 * " x"),
-    ],
-)
-def test_the_first_line_is_judged_and_ten_characters_are_needed(
-    text: str, same_as: str | None, folder: Path
-) -> None:
-    """As in the released code of Model Swarms, whose texts are stripped when they are decoded."""
-    model = load_toxicity(str(folder))
-    (found,) = model.harmlessness(ITEMS[:1], [text])
-    if same_as is None:
-        assert found == 0.5
-    else:
-        assert (
-            found == pytest.approx(1 - model.toxicity([same_as.split("\n")[0]])[0]) and found != 0.5
-        )
-
-
 def test_harmlessness() -> None:
     profanity_check = pytest.importorskip("profanity_check")
     lines = "what a lovely day it was", "you stupid fucking idiot"

@@ -62,12 +62,3 @@ def test_answers_are_letters_or_texts_that_name_an_option() -> None:
         [0, 1],
     )
     assert found.rows[0].taken_for == [("loan", 1)]
-
-
-def test_there_are_none_without_labels_that_all_items_share() -> None:
-    one, two = {"A": "x", "B": "y"}, {"A": "x", "B": "z"}
-    unlike = [Item("1", "?", one, "A"), Item("2", "!", two, "A")]
-    assert errors_by_label(unlike, ["A", "A"]) is None
-    assert errors_by_label([Item("1", "?", None, "x")], ["x"]) is None
-    assert errors_by_label([Item("1", "?", one, "")], ["A"]) is None
-    assert errors_by_label([Item("1", "?", one, "A")], []) is None

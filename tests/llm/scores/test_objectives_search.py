@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 from search_helpers import Json, ends_as, history, louder, questions, small, write_task
 
-import pyswarmopt_llm as sl
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.finish import front_of
@@ -49,19 +47,6 @@ def test_the_front_by_hand() -> None:
     points = front_of(rows, ("a", "b"), "x")
     found = [tuple(round(10 * value) for value in point.dev.values()) for point in points]
     assert found == front
-
-
-def test_the_front(setting: SearchConfig, tmp_path: Path) -> None:
-    result = sl.search(replace(setting, dev=8)).result
-    points = [tuple(point["dev"].values()) for point in result["front"]]
-    assert not any(
-        a != b and all(x >= y for x, y in zip(a, b, strict=True)) for a in points for b in points
-    )
-    lines = (tmp_path / "run" / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    scored_at = [json.loads(line)["coefficients"] for line in lines]
-    for point in result["front"]:
-        assert list(point["coefficients"].values()) in scored_at
-    assert set(result["tasks"]) == {"t1", "t2"} == set(result["objectives"])
 
 
 def test_a_metric_that_fails_midway_keeps_what_was_scored(

@@ -17,7 +17,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.metrics.by_name import find_metric, up_to
-from pyswarmopt_llm.scores.metrics.written import Sampling, Written
+from pyswarmopt_llm.scores.metrics.metric import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.prepare import prepare
 from pyswarmopt_llm.searching.search import resume, search

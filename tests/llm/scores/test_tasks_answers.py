@@ -61,16 +61,3 @@ def test_any_text_is_judged_without_an_error(text: str, gold: str) -> None:
 def test_the_right_answer_itself_is_right(text: str) -> None:
     assert is_correct(Item("1", "?", None, text), text)
     assert is_correct(Item("1", "?", None, text), f"  {text}\n")
-
-
-def test_choices_are_judged_by_the_option() -> None:
-    item = Item("1", "Capital of Ecuador?", CAPITALS, "B")
-    assert is_correct(item, "The answer is B")
-    assert not is_correct(item, "The answer is A")
-    assert not is_correct(item, "Lima or Quito")
-
-
-def test_each_of_several_right_answers_is_right() -> None:
-    item = Item("1", "Who wrote Faust?", None, "Goethe", {"answers": '["J. W. Goethe", "12"]'})
-    assert all(is_correct(item, text) for text in ("goethe", "The answer is J. W. Goethe.", "12.0"))
-    assert not is_correct(item, "Schiller")

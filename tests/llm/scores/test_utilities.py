@@ -22,8 +22,13 @@ from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import chance_bound, score_of
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy, beats_chance, knows_letters, one_letter
-from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, find_combine, harmonic
-from pyswarmopt_llm.scores.metrics.several import of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import (
+    Combine,
+    arithmetic,
+    find_combine,
+    harmonic,
+    of_the_same_items,
+)
 from pyswarmopt_llm.scores.tasks import Item, Scoring, chat_prompt
 
 
@@ -77,18 +82,6 @@ def test_letter_scoring_scores_letters_after_the_lettered_options() -> None:
     assert letter == "A" and "A: long long long\nB: y\nC: z\nThe answer is" in context
 
 
-@pytest.mark.parametrize(
-    ("likelihoods", "answer"),
-    [
-        ({"A": -1.0, "B": -1.0}, "A"),  # of equal scores the first
-        ({"A": -math.inf, "B": -50.0}, "B"),
-    ],
-)
-def test_the_larger_likelihood_is_the_answer(likelihoods: dict[str, float], answer: str) -> None:
-    engine = FakeEngine(likelihoods)
-    assert Accuracy([item(A="x", B="y")], "letter", engine.chat)(engine).answers == (answer,)
-
-
 @pytest.mark.parametrize("broken", [{"A": math.nan, "B": -1.0}, {"A": -1.0, "B": math.nan}])
 def test_a_model_that_gives_no_numbers_is_never_right(broken: dict[str, float]) -> None:
     engine = FakeEngine(broken)
@@ -115,20 +108,6 @@ def test_items_are_trained_on_as_they_are_scored_and_those_without_a_right_answe
 
 
 # Choice of the scoring
-
-
-def test_guessers_rarely_beat_chance_and_those_who_know_do() -> None:
-    rng = np.random.default_rng(0)
-    items = [item(A="x", B="y", C="z", D="u")] * 60 + [item(A="x", B="y")] * 40
-    p = np.array([0.25] * 60 + [0.5] * 40)
-    beaten = 0
-    for _ in range(2000):
-        guesses = (rng.random((8, 100)) < p).astype(float)
-        beaten += beats_chance(items, [score_of(g.tolist()) for g in guesses])
-    assert beaten / 2000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
-    assert beaten / 2000 > 0.005  # a bound that never lets anyone through would be no test
-    knows = score_of([1.0] * 60 + [0.0] * 40)
-    assert beats_chance(items, [score_of([0.0] * 100)] * 7 + [knows])
 
 
 def test_experts_that_name_the_same_letter_for_all_items_do_not_pass_for_knowing_them() -> None:
@@ -168,18 +147,6 @@ def test_chance_bound_against_enumeration(counts: list[int], percent: int) -> No
 
 
 # Statistics
-
-
-@given(st.lists(st.floats(-5, 5), min_size=2, max_size=30))
-def test_score_of_by_hand(values: list[float]) -> None:
-    score = score_of(values)
-    mean = math.fsum(values) / len(values)
-    assert math.isclose(score.value, mean, rel_tol=1e-12, abs_tol=1e-12)
-    variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
-    assert math.isclose(
-        score.stderr, math.sqrt(variance / len(values)), rel_tol=1e-9, abs_tol=1e-12
-    )
-    assert score.per_item == tuple(values) and score.n == len(values)
 
 
 # Several tasks

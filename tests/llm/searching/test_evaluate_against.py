@@ -12,7 +12,7 @@ from search_helpers import Json, MakeSearch, Shell, swarm_llm, write_task
 import pyswarmopt_llm.searching.use.evaluate as exam
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.statistics import paired_test, score_of
-from pyswarmopt_llm.scores.metrics.written import ReplyMetric
+from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model

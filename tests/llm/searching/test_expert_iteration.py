@@ -36,7 +36,7 @@ from pyswarmopt_llm.scores import choices
 from pyswarmopt_llm.scores.choices import FULL
 from pyswarmopt_llm.scores.metrics.by_name import METRICS
 from pyswarmopt_llm.scores.metrics.combine import arithmetic
-from pyswarmopt_llm.scores.metrics.written import ReplyMetric
+from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.searching.dry_run import dry_run_search
 from pyswarmopt_llm.searching.plan import Budget
 from pyswarmopt_llm.searching.prepare import prepare

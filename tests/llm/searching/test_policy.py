@@ -18,8 +18,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic
-from pyswarmopt_llm.scores.metrics.several import of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic, of_the_same_items
 from pyswarmopt_llm.searching import race as race_module
 from pyswarmopt_llm.searching.find import explore
 from pyswarmopt_llm.searching.plan import Budget

@@ -1,4 +1,6 @@
-"""A user's Python functions that score written replies (``--metric FILE.py:FUNCTION``)."""
+"""Scores from elsewhere: a user's Python function (``--metric FILE.py:FUNCTION``), and the metrics
+of the Hugging Face `evaluate` library.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +8,21 @@ import inspect
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, redirect_stdout
-from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt.base.own_file import raised
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.interfaces import Score
+from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
+from pyswarmopt_llm.common.extras import optional
+from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.own import fingerprint, own
-from pyswarmopt_llm.common.statistics import LARGEST, score_of
+from pyswarmopt_llm.common.statistics import LARGEST
 from pyswarmopt_llm.scores.metrics.accuracy import at
-from pyswarmopt_llm.scores.metrics.written import Written, means_of_items
+from pyswarmopt_llm.scores.metrics.metric import Parts, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
@@ -28,7 +30,6 @@ ONE = ("prompt", "reply", "item")
 BATCH = ("prompts", "replies", "items")
 _SHOWN = 40  # most characters of a prompt in a message
 _SHOWN_OF_REPLY = 160  # most characters of a reply, which may show what to correct
-Parts = list[dict[str, float]]
 
 
 class ScoreFunction:
@@ -76,15 +77,13 @@ class ScoreFunction:
             for prompt, reply, item in zip(prompts, replies, items, strict=True)
         ]
         if "replies" in self._parameters:
-            columns = map(list, (prompts, replies, items))
-            returned = self._listed(
-                self._call(dict(zip(BATCH, columns, strict=True))), len(replies)
-            )
+            columns = (list(prompts), list(replies), list(items))
+            values = self._call(dict(zip(BATCH, columns, strict=True)))
+            returned = self._listed(values, len(replies))
         else:
-            rows = zip(prompts, replies, items, strict=True)
             returned = [
                 self._call(dict(zip(ONE, row, strict=True)), location)
-                for row, location in zip(rows, locations, strict=True)
+                for *row, location in zip(prompts, replies, items, locations, strict=True)
             ]
         parts = list(map(self._checked, returned, locations))
         for row, location in zip(parts, locations, strict=True):
@@ -101,12 +100,10 @@ class ScoreFunction:
 
     def _listed(self, values: Any, count: int) -> list[Any]:
         """The values returned for all replies, as a list."""
-        try:
-            listed = None if isinstance(values, str | Mapping) else list(values)
-        except TypeError:  # a number, or a tensor without dimensions
-            listed = None
-        if listed is None:
+        whole = isinstance(values, str | Mapping) or getattr(values, "shape", None) == ()
+        if whole or not hasattr(values, "__iter__"):
             raise self._refusal(f"returned {_short(values)}; return a list, a value per reply")
+        listed = list(values)
         if len(listed) != count:
             returned = counted(len(listed), "value")
             raise self._refusal(f"returned {returned} for {count} replies; return one for each")
@@ -143,46 +140,28 @@ class ScoreFunction:
             raise self._refusal(f"{returned}; {remedy}")
         return parts
 
-    def _named(self, name: str) -> tuple[str, ...]:
+    def _named(self, name: str) -> list[str]:
         """Names of the parameters to pass."""
-        try:
-            parameters = inspect.signature(self._function).parameters.values()
-        except (TypeError, ValueError):  # compiled functions may have no signature
-            return ONE
-        names = tuple(p.name for p in parameters if p.kind in _BY_NAME and p.name in (*ONE, *BATCH))
-        needed = {p.name for p in parameters if p.default is p.empty and p.kind not in _VARIADIC}
-        of_one = "reply" in names and {*names} <= {*ONE}
-        of_all = "replies" in names and {*names} <= {*BATCH}
-        if not (of_one or of_all) or not needed <= {*names}:
+        parameters = inspect.signature(self._function).parameters.values()
+        known = (*ONE, *BATCH)
+        names = [each.name for each in parameters if each.name in known]
+        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        needed = [p for p in parameters if p.default is p.empty and p.kind not in variadic]
+        of_one = "reply" in names and set(names) <= set(ONE)
+        of_all = "replies" in names and set(names) <= set(BATCH)
+        if not (of_one or of_all) or any(each.name not in known for each in needed):
             forms = " or ".join(f"def {name}({', '.join(form)})" for form in (ONE, BATCH))
-            takes = f"takes ({', '.join(p.name for p in parameters)})"
-            raise self._refusal(f"{takes}; write {forms}")
+            takes = ", ".join(each.name for each in parameters)
+            raise self._refusal(f"takes ({takes}); write {forms}")
         return names
 
 
 class FunctionReplies(Written):
     """A `Utility`: replies scored by `ScoreFunction.parts`; its score includes the named numbers."""
 
-    def score_samples(
-        self, samples: Sequence[Sequence[str]], indices: Sequence[int] | None = None
-    ) -> Score:
-        """See `Written`."""
-        scored = [self._parts(replies, indices) for replies in samples]
-        rows = list(chain.from_iterable(scored))
-        named = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if name}
-        return replace(score_of(means_of_items([means(parts) for parts in scored])), named=named)
-
-    def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
-        """The value of each answer."""
-        return means(self._parts(answers, indices))
-
-    def marks(self, answers: Sequence[str]) -> list[dict[str, float]]:
-        """See `Written`."""
-        parts = self._parts(answers, None)
-        return [{name: value for name, value in row.items() if name} for row in parts]
-
-    def _parts(self, replies: Sequence[str], indices: Sequence[int] | None) -> Parts:
-        said = list(map(without_thoughts, replies))
+    def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
+        """The named numbers of each answer, ignoring its thoughts."""
+        said = list(map(without_thoughts, answers))
         parts: Parts = self._score(at(self.turns, indices), said, at(self.items, indices))
         return parts
 
@@ -195,20 +174,6 @@ def function_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any
         "rate": function.parts,
         "fingerprint": function.fingerprint,
     }
-
-
-def means(parts: Sequence[Mapping[str, float]]) -> list[float]:
-    """The mean of each reply's named numbers.
-
-    Example:
-        >>> means([{"short": 1.0, "polite": 0.0}, {"short": 1.0, "polite": 1.0}])
-        [0.5, 1.0]
-    """
-    return [sum(row.values()) / len(row) for row in parts]
-
-
-_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _number(value: Any) -> float:
@@ -237,3 +202,94 @@ def _short(value: object, most: int = _SHOWN) -> str:
         return repr(value if len(value) <= most else f"{value[:most]}...")
     text = " ".join(repr(value).split())
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+class EvaluateMetric:
+    """An `evaluate` metric, computed item by item, so that its standard error is known.
+
+    For a metric that is a mean over items (exact match, ROUGE, METEOR, SARI, ...) the mean equals
+    the library's value. Corpus-level metrics (such as Matthews correlation) are refused. A metric
+    of lists of references gets all of an item's, a metric of single references the first.
+
+    Args:
+        spec: folder with a metric's script (works offline) or hub name; ``rouge#rougeL`` selects
+            one of several values (default: the value with the metric's name, or the only one).
+
+    Raises:
+        UserError: `evaluate` is not installed, or the metric cannot be loaded.
+    """
+
+    def __init__(self, spec: str) -> None:
+        name, _, self._key = spec.partition("#")
+        self._name = spec
+        evaluate = optional("evaluate", f"`metric` evaluate:{spec}")
+        path = user_path(name)
+        if path.exists() and os.sep not in name:
+            # Otherwise the library would run a script with that name here.
+            raise self._refusal(f"there is also a {name} here; write ./{name} if you mean that")
+        try:
+            # A separate cache: concurrent runs would lock each other's files.
+            self._cache = tempfile.TemporaryDirectory(prefix="swarm-llm-evaluate-")
+            self._metric: Any = evaluate.load(
+                str(path) if path.exists() else name, cache_dir=self._cache.name
+            )
+        except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
+            why = first_line(error).rstrip(".")
+            raise self._refusal(f"{why}; give a metric's folder, or its name online") from error
+        self._refuse_errors()
+
+    def _refusal(self, why: str) -> InvalidOption:
+        return InvalidOption("metric", f"evaluate:{self._name}", why)
+
+    def _refuse_errors(self) -> None:
+        """Refuse a metric that counts errors, as word error rates do: a search makes it larger.
+
+        Raises:
+            InvalidOption: a wrong reply has more than the right one.
+        """
+        try:
+            right = self._value(["the cat sat on the mat"], "the cat sat on the mat")
+            wrong = self._value(["the cat sat on the mat"], "no dogs here")
+        except UserError:  # it takes other texts than these
+            return
+        if right < wrong:
+            why = "is larger for worse replies; write a function that returns its negative"
+            raise self._refusal(why)
+
+    def __call__(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+        """One value per item."""
+        return [
+            self._value(item.references, text.strip())
+            for item, text in zip(items, texts, strict=True)
+        ]
+
+    def _value(self, references: list[str], text: str) -> float:
+        # Some metrics take one reference per item, others a list, SQuAD's its own records.
+        answers = {"text": references, "answer_start": [0] * len(references)}
+        squad = ({"id": "1", "prediction_text": text}, {"id": "1", "answers": answers})
+        for prediction, reference in ((text, references[0]), (text, references), squad):
+            try:
+                result = self._metric.compute(predictions=[prediction], references=[reference])
+            except (ValueError, TypeError) as error:
+                problem = error
+                continue
+            return self._number(result)
+        raise self._refusal(f"does not take texts ({first_line(problem)}); use another")
+
+    def _number(self, result: Mapping[str, Any]) -> float:
+        """The value that was asked for, of those that the metric gives."""
+        usual = [key for key in (self._metric.name, "score") if key in result]
+        key = self._key or (usual or [*result])[0]
+        if key not in result or not (self._key or usual or len(result) == 1):
+            names = f"gives {', '.join(result)}; say which: evaluate:{self._metric.name}#NAME"
+            raise self._refusal(names)
+        value = float(result[key])
+        if not abs(value) <= LARGEST:
+            why = f"{key} is {value} for one example; use a metric that is a mean over examples"
+            raise self._refusal(why)
+        return value
+
+
+def evaluate_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """The metric ``evaluate:NAME``; see `ReplyMetric.load`."""
+    return {"rate": EvaluateMetric(spec.partition(":")[2])}

@@ -12,16 +12,16 @@ from pyswarmopt_llm.common.config import LM_EVAL, SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.own import is_function
 
-JUDGE = "judge"
 
-
-def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Field and value of each setting that executes code, or unpickles data from a cluster."""
-    yield from (
-        ("tasks", spec) for spec in config.tasks if spec.startswith(LM_EVAL) and _is_file(spec)
-    )
+def trusted(config: SearchConfig) -> Iterator[tuple[str, str]]:
+    """Field and value of each setting that executes code, unpickles data from a cluster, or sends
+    texts to the user's judge with the user's key.
+    """
+    for spec in config.tasks:
+        if spec.startswith(LM_EVAL) and _is_file(spec):
+            yield "tasks", spec
     for spec in config.metrics:
-        if _metric(spec).startswith("evaluate:") or is_function(spec):
+        if is_function(spec) or _metric(spec).partition(":")[0] in ("evaluate", "judge"):
             yield "metrics", spec
     for field in ("optimizer", "space"):
         if is_function(getattr(config, field)):
@@ -30,26 +30,17 @@ def runs_code(config: SearchConfig) -> Iterator[tuple[str, str]]:
         yield "workers", config.workers
 
 
-def asks_judge(config: SearchConfig) -> Iterator[tuple[str, str]]:
-    """Field and value of each metric that sends texts to the user's judge, with the user's key."""
-    for spec in config.metrics:
-        if _metric(spec).partition(":")[0] == JUDGE:
-            yield "metrics", spec
-
-
 def metric_to_name(config: SearchConfig) -> str | None:
     """The metric that `swarm-llm eval` of a run with one task must name again; None: no need."""
-    named = [*runs_code(config), *asks_judge(config)]
-    return next((_metric(spec) for field, spec in named if field == "metrics"), None)
+    return next((_metric(spec) for field, spec in trusted(config) if field == "metrics"), None)
 
 
 def to_name_again(
     config: SearchConfig, allowed: Collection[str] = (), allow: str = "allow"
 ) -> list[str]:
     """The options that a command on a run needs for settings not in `allowed`; see `require`."""
-    named = [*runs_code(config), *asks_judge(config)]
-    code = [(allow or field, value) for field, value in named]
-    return [f"`{option}` {shlex.quote(value)}" for option, value in code if value not in allowed]
+    options = [(allow or field, value) for field, value in trusted(config) if value not in allowed]
+    return [f"`{option}` {shlex.quote(value)}" for option, value in options]
 
 
 def require(
@@ -63,17 +54,14 @@ def require(
     This happens before any import. A fingerprint would not help: an attacker who can write a module
     next to a ``run.json`` can write its fingerprint, too.
     """
-    code = list(runs_code(config))
-    judges = list(asks_judge(config))
-    known = {value for _, value in (*code, *judges)}
-    other = sorted(set(allowed) - known)
+    other = sorted(set(allowed) - {value for _, value in trusted(config)})
     if other:
         raise UserError(
             f"{run}: was not started with {other[0]}; remove it, or start a new run with it"
         )
     missing = to_name_again(config, allowed, allow)
     if missing:
-        what = "code to run" if code else "a judge to pay for"
+        what = "code to run, or a judge to pay for"
         raise UserError(
             f"{run}: its run.json names {what}; if you trust it, add {' '.join(missing)}"
         )

@@ -1,1 +1,0 @@
-"""External metrics: Python functions, `evaluate`, lm-evaluation-harness."""
