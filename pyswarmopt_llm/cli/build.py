@@ -50,7 +50,6 @@ FLAGS = {
     "form": "--format",
     "metrics": "--metric",
     "settings": "--set",
-    "start_from": "--from",
     "tasks": "--task",
 }
 

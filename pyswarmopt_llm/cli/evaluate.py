@@ -13,7 +13,6 @@ from pyswarmopt_llm.cli.options import BlindFile, FailIfWorse, Forgetting, Json,
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.searching.training.examples import learnt_from
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems, check_model, check_run
 
 if TYPE_CHECKING:
@@ -57,10 +56,6 @@ def command(
             lines, record, note = _two(config, on_items)
         else:
             lines, record, note = _one(config, on_items)
-    for adapter in (config.adapter, config.against):
-        if config.split == "test" and adapter is not None and learnt_from(adapter, config.task):
-            seen = f"{adapter} was trained on all of {config.task}, says its card: on rows of test, too"
-            note = f"{note}; {seen}" if note else seen
     record |= {"note": note} if note else {}
     print_either(record, lines, as_json, "" if quiet else note)
     if fail_if_worse and blind is None and record["paired"]["interval"][1] < 0:

@@ -22,6 +22,9 @@ REMOVED = {
     "--server-slots": SERVER,
     "--utility": "write the score as a --metric FILE.py:NAME",
     "--labels": "use one spelling of each label in the file",
+    "--from": "train a new adapter, or continue one with PEFT",
+    "--max-len": "chats are cut to 448 tokens; TrainingOptions(max_len=...) in Python sets it",
+    "--max-tokens": "use --epochs or --examples",
     "--animate": "use pyswarmopt.plot, or the picture of the search in report.html",
 }
 

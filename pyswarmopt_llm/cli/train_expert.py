@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pyswarmopt.base.words import counted
@@ -11,7 +11,6 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written, print_either
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Device, Dtype, Option, SkipBad
 from pyswarmopt_llm.common.other_options import Base
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
@@ -19,9 +18,7 @@ from pyswarmopt_llm.searching.training.examples import (
     BUILTIN_EXAMPLES,
     Source,
     TrainingOptions,
-    described,
     load_examples,
-    training_items,
 )
 
 if TYPE_CHECKING:
@@ -50,20 +47,6 @@ def command(
     ] = "answer",
     columns: Columns = (),
     skip_bad_rows: SkipBad = False,
-    split: Annotated[
-        Literal["dev", "all"],
-        Option(
-            "Rows of a file without splits: dev, or all, those that eval tests, too.",
-            "S",
-            hidden=True,
-        ),
-    ] = "dev",
-    start_from: Annotated[
-        str | None,
-        Option(
-            "Continue this adapter, with its modules, ranks and scale.", "DIR", TASK, name="from"
-        ),
-    ] = None,
     dtype: Dtype = "auto",
     device: Device = "auto",
     quiet: Quiet = False,
@@ -73,62 +56,44 @@ def command(
 
     Example: swarm-llm train-expert --base B --data builtin:dates --out experts/dates --rank 4
     """
-    if start_from is not None:
-        _refuse_another_shape(recipe)
-    load: Callable[..., Source] = training_items if loss == "options" else load_examples
     # read before a model is loaded
     reading = parse_reading(columns, skip_bad=skip_bad_rows)
-    whole = split == "all"
-    sources = {spec: load(spec, examples, recipe.seed, reading, whole) for spec in data}
-    rows = {spec: len(source.examples) for spec, source in sources.items()}
+    sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
     if not (as_json or quiet):
         for line in _read(sources):
             echo(line)
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert
 
+    counts = [f"{spec}, {len(source.examples)} examples" for spec, source in sources.items()]
     with interruptible(nothing_written), items_bar(quiet, "loss -") as show:
         done = train_expert(
             resolve_base(base),
             [example for source in sources.values() for example in source.examples],
             out,
-            replace(recipe, start=start_from),
+            recipe,
             loss=loss,
             dtype=dtype,
             device=device,
-            data=described(rows, whole=whole),
+            data="; ".join(counts),
             on_step=lambda step, steps, loss: show(step, steps, f"loss {loss:.3f}"),
         )
     # JSON has no NaN
     record = {key: None if value != value else value for key, value in asdict(done).items()}
-    lines = _lines(out, done, sum(rows.values()), recipe.max_len)
-    print_either({"out": out, **record}, lines, as_json)
-
-
-def _refuse_another_shape(recipe: TrainingOptions) -> None:
-    """Refuse options of an adapter's shape where another adapter gives it."""
-    for name in ("rank", "alpha", "targets"):
-        value = getattr(recipe, name)
-        if value != getattr(TrainingOptions, name):
-            raise InvalidOption(name, value, "is that of `start_from`; remove it")
+    print_either({"out": out, **record}, _lines(base, out, done), as_json)
 
 
 def _read(sources: Mapping[str, Source]) -> Iterator[str]:
     """The training data of each source, and how it was read."""
     for spec, source in sources.items():
-        rest = f"; the rest, {source.tested:,}, is what eval tests on (--split all: learn it, too)"
-        yield f"{spec}: {counted(len(source.examples), 'row')}{rest if source.tested else ''}"
+        rest = f"; the rest, {source.tested:,}, is what eval tests on" if source.tested else ""
+        yield f"{spec}: {counted(len(source.examples), 'row')}{rest}"
         if source.note:
             yield with_flags(source.note)
 
 
-def _lines(out: str, done: TrainingResult, chats: int, longest: int) -> Iterator[str]:
-    """What was trained, for people."""
-    if done.cut or done.dropped:
-        yield (
-            f"of {chats} chats {done.cut} are cut to {longest} tokens, and {done.dropped} left "
-            "out, whose answers begin later; --max-len N takes more"
-        )
+def _lines(base: str, out: str, done: TrainingResult) -> Iterator[str]:
+    """What was trained, and the next command."""
     change = (
         f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
     )
@@ -139,3 +104,4 @@ def _lines(out: str, done: TrainingResult, chats: int, longest: int) -> Iterator
     steps = counted(done.steps, "step")
     tokens = counted(done.tokens, "token")
     yield f"wrote {out}: {steps}, {tokens} in {done.seconds:.0f} s; {change}"
+    yield f"Score it: swarm-llm eval --base {base} --adapter {out} --task TASK"

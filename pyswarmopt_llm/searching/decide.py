@@ -330,7 +330,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     if len(config.experts) < 2:
         hints = "".join(inside(spec, "adapter_config.json") for spec in config.experts)
         why = f"{len(config.experts)} given, a search mixes at least 2"
-        more = "; name more of them, or train one further: swarm-llm train-expert --from"
+        more = "; name more of them, or train one: swarm-llm train-expert"
         raise InvalidOption("experts", None, why + (hints or more))
     check_options(config)
     kind.check(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.events import Event, OnEvent, listed, mixture_text, note
+from pyswarmopt_llm.common.events import Event, OnEvent, listed, note
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
@@ -154,30 +154,9 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
     return trained.value >= before.value - (0.0 if math.isnan(error) else errors * error)
 
 
-def announce(job: Job, positions: Iterable[Tensor], tell: OnEvent) -> None:
+def announce(job: Job, starts: Iterable[str], tell: OnEvent) -> None:
     """Say from which models training starts."""
-    starts = [f"from {start_text(job.weights(position))}" for position in positions]
-    tell(note(f"{job.plan.training}, starting {listed(starts)}"))
-
-
-def start_text(weights: Mapping[str, float]) -> str:
-    """The start of training, in words.
-
-    Example:
-        >>> start_text({"law": 0.0, "code": 0.0}), start_text({"law": 1.0, "code": 0.0})
-        ('the base', 'law')
-        >>> start_text({"law": 1.0, "code": 1.0}), start_text({"law": 0.6, "code": 0.4})
-        ('the sum of all 2 experts', 'the mixture 0.60 law + 0.40 code')
-    """
-    used = [name for name, weight in weights.items() if weight]
-    if not used:
-        return "the base"
-    if any(weights[name] != 1.0 for name in used):
-        return f"the mixture {mixture_text(weights)}"
-    if len(used) == 1:
-        return used[0]
-    every = "all " if len(used) == len(weights) else ""
-    return f"the sum of {every}{len(used)} experts"
+    tell(note(f"{job.plan.training}, starting from {listed(list(starts))}"))
 
 
 def trained_row(

@@ -124,7 +124,7 @@ def train_on_labels(
     untrained = _untrained(job, found)
     starts = _starts(untrained, job.pool.space.vertices()[found.single], most)
     if folder is None or not folder.exists():
-        announce(job, starts.values(), tell)
+        announce(job, starts, tell)
     fittings = _fittings(job, found, starts, folder, tell)
     rows = _cross_fitted(job, run, found, fittings, starts)
     (row,) = found.scorer.score([untrained], 0)

@@ -32,7 +32,7 @@ CHEAPER = {
     ("swarm-llm", "eval"): "--dev 4 --test 4 --threads 1",
     ("swarm-llm", "generate"): "--max-new-tokens 2 --threads 1",
     ("swarm-llm", "predict"): "--threads 1",
-    ("swarm-llm", "train-expert"): "--max-tokens 60 --examples 5 --threads 1 --quiet",
+    ("swarm-llm", "train-expert"): "--examples 5 --threads 1 --quiet",
     ("swarm-llm", "resume"): "--quiet",
     ("swarm-llm", "ensemble"): "--dev 4 --test 4 --threads 1 --quiet",
     ("swarm-llm", "negotiate"): "--dev 4 --test 4 --threads 1 --quiet",

@@ -5,6 +5,7 @@ LoRA (Hu et al. 2021, arXiv 2106.09685) with the adapter in float32, by `trainer
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
@@ -13,16 +14,14 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.engine.turns import split_chat
-from pyswarmopt_llm.experts.adapter import Adapter, load_adapter
 from pyswarmopt_llm.experts.base import BaseModel
-from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import check_free, write_adapter
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
@@ -30,6 +29,8 @@ from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.scoring.parents import may_be_on_hub
 from pyswarmopt_llm.searching.training.examples import TrainingOptions, questions_in_card
 from pyswarmopt_llm.searching.training.trainer import Lora, OnRound, shuffled, train
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,6 @@ class TrainingResult:
         train_loss_last: mean loss over as many steps at the end.
         heldout_loss_base: held-out loss of the base (nan without held-out examples).
         heldout_loss_expert: held-out loss of the trained expert.
-        cut: chats truncated to `max_len` tokens.
-        dropped: longer chats without any of their answer left, and so unused.
 
     Example:
         >>> turns = [("user", "2 + 2?"), ("assistant", "4")]  # doctest: +SKIP
@@ -70,8 +69,6 @@ class TrainingResult:
     train_loss_last: float
     heldout_loss_base: float = math.nan
     heldout_loss_expert: float = math.nan
-    cut: int = 0
-    dropped: int = 0
 
 
 def train_expert(
@@ -106,8 +103,8 @@ def train_expert(
         Counts and losses of the training.
 
     Raises:
-        UserError: `out` exists, an example is malformed, no example is left, a target is not in the
-            model, or `start` does not fit the base.
+        UserError: `out` exists, an example is malformed, no example is left, or a target is not in
+            the model.
 
     Example:
         >>> turns = [("user", "2 + 2?"), ("assistant", "4")]  # doctest: +SKIP
@@ -120,23 +117,27 @@ def train_expert(
     out = Path(out)
     check_free(out)
     engine = load_engine(base, dtype, device, options.threads)
-    lora = _lora(base, engine.model, options)
-    given = (_from_chats if loss == "answer" else _from_items)(engine, examples, options)
-    before = _mean_loss(engine, given.heldout)
+    shapes = target_shapes(engine.model, options.targets)
+    scale = options.alpha / options.rank
+    lora = Lora.new(shapes, options.rank, scale, options.seed, engine.model.device)
+    heldout: Sequence[Choices] = ()
+    if loss == "answer":
+        steps, heldout = _chat_steps(engine, examples, options)
+    else:
+        steps = _item_steps(engine, examples, options)
+    before = _mean_loss(engine, heldout)
     fed = engine.tokens_fed
     start = time.perf_counter()
-    losses = train(engine, lora, [[step] for step in given.steps], options.lr, on_round=on_step)
+    losses = train(engine, lora, [[step] for step in steps], options.lr, on_round=on_step)
     seconds = time.perf_counter() - start
     tokens = engine.tokens_fed - fed
-    after = math.nan
-    if given.heldout:
-        engine.load(lora.patch())
-        after = _mean_loss(engine, given.heldout)
+    engine.load(lora.patch())
+    after = _mean_loss(engine, heldout)
     shown = max(1, min(20, len(losses) // 4))
     result = TrainingResult(
         name=out.resolve().name,
-        examples=given.examples,
-        heldout=len(given.heldout),
+        examples=len({id(item) for step in steps for item in step}),
+        heldout=len(heldout),
         steps=len(losses),
         tokens=tokens,
         seconds=seconds,
@@ -144,77 +145,69 @@ def train_expert(
         train_loss_last=fmean(losses[-shown:]),
         heldout_loss_base=before,
         heldout_loss_expert=after,
-        cut=given.cut,
-        dropped=given.dropped,
     )
     card = _card(result, base.name, f"{data or 'not described'}; loss of {loss}", options)
-    card += f"\n{questions_in_card(examples)}\n"
-    _write(out, lora, base.name, options, card)
-    return result
-
-
-def _write(out: Path, lora: Lora, base_name: str, options: TrainingOptions, card: str) -> None:
-    """Write a trained LoRA as an adapter in bf16."""
-    new = options.start is None
-    scale = lora.scale if new else 1.0  # a continued adapter keeps its scale in B
-    factors = {
-        name.removesuffix(".weight"): (
-            (change.b / scale).to(torch.bfloat16),
-            change.a.to(torch.bfloat16),
-        )
-        for name, change in lora.patch().low_rank.items()
-    }
+    factors = {}
+    for name, change in lora.patch().low_rank.items():
+        b = (change.b / scale).to(torch.bfloat16)
+        factors[name.removesuffix(".weight")] = (b, change.a.to(torch.bfloat16))
     write_adapter(
         out,
         factors,
-        base_model_name=base_name,
-        target_modules=options.targets if new else factors,
-        alpha=options.alpha if new else None,
-        card=card,
+        base_model_name=base.name,
+        target_modules=options.targets,
+        alpha=options.alpha,
+        card=f"{card}\n{questions_in_card(examples)}\n",
     )
+    return result
 
 
-class _Given(NamedTuple):
-    """Training data: the items of each step, the number of distinct examples, and held-out ones."""
-
-    steps: Sequence[Sequence[Choices]]
-    examples: int
-    heldout: Sequence[Choices] = ()
-    cut: int = 0
-    dropped: int = 0
-
-
-def _from_items(
+def _item_steps(
     engine: TransformersEngine, items: Sequence[Item], options: TrainingOptions
-) -> _Given:
+) -> list[list[Choices]]:
+    """The items of each step, epoch after epoch."""
     choices = Accuracy(items, "likelihood", engine.chat).choices()
     if not choices:
         raise InvalidOption(
             "loss", "options", "no example has a right answer; give a task with answers"
         )
-    epochs = shuffled(choices, math.ceil(options.epochs), options.seed)
-    return _Given([*chain.from_iterable(epochs)], len(choices))
+    return [*chain.from_iterable(shuffled(choices, math.ceil(options.epochs), options.seed))]
 
 
-def _from_chats(
-    engine: TransformersEngine, chats: Sequence[Any], options: TrainingOptions
-) -> _Given:
-    items, cut = chat_items(engine, chats, options.max_len)
+def _chat_steps(
+    engine: TransformersEngine, examples: Sequence[Any], options: TrainingOptions
+) -> tuple[list[list[Choices]], Sequence[Choices]]:
+    """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent; and
+    those held out.
+    """
+    items = chat_items(engine, examples, options.max_len)
     draws = random.Random(options.seed)
     draws.shuffle(items)
     held = min(options.heldout, len(items) // 5)
-    trained = items[held:]
-    if not trained:
-        raise UserError("no training example is left; give more examples, or a larger max_len")
-    steps = _chat_steps(engine, trained, options, draws)
-    return _Given(steps, len(trained), items[:held], cut, len(chats) - len(items))
+    chats = items[held:]
+    if not chats:
+        raise UserError("no training example is left; give more or shorter examples")
+    sizes = [sum(map(len, engine.encode_continuation(*chat.pairs[0]))) for chat in chats]
+    budget = min(options.max_tokens, options.epochs * sum(sizes))
+    steps: list[list[Choices]] = []
+    spent = 0
+    while spent < budget:
+        room = 0
+        for index in draws.sample(range(len(chats)), len(chats)):
+            if sizes[index] > room:
+                steps.append([])
+                room = options.batch_tokens
+            steps[-1].append(chats[index])
+            room -= sizes[index]
+            spent += sizes[index]
+            if spent >= budget:
+                break
+    return steps, items[:held]
 
 
-def chat_items(
-    engine: TransformersEngine, examples: Sequence[Any], max_len: int
-) -> tuple[list[Choices], int]:
-    """Chats as prompts and answers, each weighted by 1 / (tokens of the answer) so that short
-    answers count like long ones; and the number of chats truncated to `max_len` tokens.
+def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int) -> list[Choices]:
+    """Chats as prompts and answers, truncated to `max_len` tokens, each weighted by 1 / (tokens of
+    the answer) so that short answers count like long ones.
 
     Chats without any of their answer left are dropped.
 
@@ -237,14 +230,15 @@ def chat_items(
         prompt, answer = split_chat(tokenizer, example["messages"])
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
         room = max_len - len(engine.encode(prompt))
-        if room <= 0:
-            continue
         if len(ids) > room:
-            answer = tokenizer.decode(ids[:room])
-            cut = cut + 1
-        tokens = len(engine.encode_continuation(prompt, answer)[1])
-        items.append(Choices(((prompt, answer),), (1.0,), 0, 1 / tokens))
-    return items, cut
+            cut += 1
+            answer = tokenizer.decode(ids[: max(room, 0)])
+        if room > 0:
+            tokens = len(engine.encode_continuation(prompt, answer)[1])
+            items.append(Choices(((prompt, answer),), (1.0,), 0, 1 / tokens))
+    if cut:
+        log.warning("%d of %d chats are cut to %d tokens", cut, len(examples), max_len)
+    return items
 
 
 def _is_chat(example: Any) -> bool:
@@ -257,31 +251,6 @@ def _is_chat(example: Any) -> bool:
             return False
     last = messages[-1]
     return last["role"] == "assistant" and bool(last["content"].strip())
-
-
-def _chat_steps(
-    engine: TransformersEngine,
-    chats: Sequence[Choices],
-    options: TrainingOptions,
-    draws: random.Random,
-) -> list[list[Choices]]:
-    """The chats of each step, epoch after epoch, until the budget of tokens or epochs is spent."""
-    sizes = [sum(map(len, engine.encode_continuation(*chat.pairs[0]))) for chat in chats]
-    budget = min(options.max_tokens, options.epochs * sum(sizes))
-    steps: list[list[Choices]] = []
-    spent = 0
-    while spent < budget:
-        room = 0
-        for index in draws.sample(range(len(chats)), len(chats)):
-            if sizes[index] > room:
-                steps.append([])
-                room = options.batch_tokens
-            steps[-1].append(chats[index])
-            room -= sizes[index]
-            spent += sizes[index]
-            if spent >= budget:
-                break
-    return steps
 
 
 def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
@@ -305,34 +274,11 @@ tags: [lora]
 
 - base: {base}
 - data: {data}; {done.examples} training examples, {done.heldout} held out
-- LoRA: {options}
+- LoRA: r={options.rank}, alpha={options.alpha:g}, targets {", ".join(options.targets)}
 - training: {done.steps} steps, {done.tokens} tokens, {done.seconds:.0f} s
 - optimiser: AdamW, peak lr {options.lr:g}, at most {options.epochs:g} epochs, seed {options.seed}
 - training loss: {done.train_loss_first:.4f} (first steps) -> {done.train_loss_last:.4f} (last steps)
 {heldout if done.heldout else ""}"""
-
-
-def _lora(base: BaseModel, model: Any, options: TrainingOptions) -> Lora:
-    """The initial adapter of a model."""
-    if options.start is not None:
-        report = inspect_experts([options.start], base)
-        report.require("delta")
-        return _going_on(load_adapter(report.experts[0]), model.device)
-    scale = options.alpha / options.rank
-    shapes = target_shapes(model, options.targets)
-    return Lora.new(shapes, options.rank, scale, options.seed, model.device)
-
-
-def _going_on(adapter: Adapter, device: torch.device) -> Lora:
-    """An adapter to train further: its modules and ranks, with the first module's scale; other
-    scales go into B.
-    """
-    scale = next(iter(adapter.factors.values())).scale
-    factors = {
-        module: (part.a.clone().to(device), (part.b * (part.scale / scale)).to(device))
-        for module, part in adapter.factors.items()
-    }
-    return Lora(factors, scale)
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -16,7 +16,7 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from itertools import chain
@@ -156,8 +156,6 @@ OnRound = Callable[[int, int, float], None]
 """Called with the number of finished rounds, the number of all rounds, and the last round's mean
 loss.
 """
-Losses = Callable[[TransformersEngine, Sequence[Any]], Iterable[Tensor]]
-"""The items of a step -> their losses, part by part, each (items of the part,), differentiable."""
 
 
 class Trainable(Protocol):
@@ -175,9 +173,8 @@ class Trainable(Protocol):
 def train(
     engine: TransformersEngine,
     change: Trainable,
-    rounds: Sequence[Sequence[Sequence[Any]]],
+    rounds: Sequence[Sequence[Sequence[Choices]]],
     lr: float,
-    losses: Losses = choice_losses,
     last: int | None = None,
     on_round: OnRound | None = None,
 ) -> list[float]:
@@ -188,7 +185,6 @@ def train(
         change: the trained change.
         rounds: items of each step of each round; the learning rate is planned for all rounds.
         lr: peak learning rate.
-        losses: computes the losses of a step's items.
         last: stop after this round; None: after all.
         on_round: called after each round, with the change in place.
 
@@ -209,7 +205,7 @@ def train(
         for number, steps in enumerate(rounds[:last], start=1):
             sums = []
             for items in steps:
-                sums += _gradients(tensors, partial(losses, engine, items), len(items), savings)
+                sums += _gradients(engine, tensors, items, savings)
                 torch.nn.utils.clip_grad_norm_(tensors, _CLIP)
                 optimizer.step()
                 schedule.step()
@@ -221,9 +217,9 @@ def train(
 
 
 def _gradients(
+    engine: TransformersEngine,
     tensors: Sequence[Tensor],
-    losses: Callable[[], Iterable[Tensor]],
-    count: int,
+    items: Sequence[Choices],
     savings: Iterator[bool],
 ) -> list[Tensor]:
     """The sums of a step's losses, part by part; the gradients are left in the tensors.
@@ -234,8 +230,8 @@ def _gradients(
         tensor.grad = None
     sums = []  # kept on the device: no synchronisation
     try:
-        for values in losses():
-            (values.sum() / count).backward()
+        for values in choice_losses(engine, items):
+            (values.sum() / len(items)).backward()
             sums.append(values.detach().sum())
         return sums
     except (MemoryError, RuntimeError) as error:
@@ -243,7 +239,7 @@ def _gradients(
             raise
     if not next(savings, False):
         raise NoRoomError
-    return _gradients(tensors, losses, count, savings)
+    return _gradients(engine, tensors, items, savings)
 
 
 def _less_memory(engine: TransformersEngine) -> Generator[bool]:

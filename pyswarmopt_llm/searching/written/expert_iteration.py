@@ -92,7 +92,7 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     if mixture.any():
         starts[START] = mixture
     if not (run.path / FOLDER).exists():
-        announce(job, starts.values(), tell)
+        announce(job, starts, tell)
     replies = Replies(job, found.scorings, run.store)
     iterations = _iterated(job, run, replies, starts, tell)
     if not iterations:

@@ -101,7 +101,7 @@ def test_train_expert_takes_so_many_examples_of_each_source(
         f"train-expert --base {tiny_base} --data {tmp_path / 'one.jsonl'} --data "
         f"{tmp_path / 'two.jsonl'}"
     )
-    words += f" --examples 5 --rank 2 --max-tokens 50 --threads 1 --quiet --out {tmp_path / 'out'}"
+    words += f" --examples 5 --rank 2 --epochs 1 --threads 1 --quiet --out {tmp_path / 'out'}"
     assert exit_code(*words.split()) == 0
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"{tmp_path / 'one.jsonl'}, 5 examples; {tmp_path / 'two.jsonl'}, 5 examples" in card

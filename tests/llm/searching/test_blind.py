@@ -152,23 +152,6 @@ def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: 
     assert grouped == once and apart[0] == once[0] and apart[2] < once[2] / 100
 
 
-def test_equal_replies_weigh_as_in_the_whole_split_however_few_pairs_are_judged(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """50 of 100 pairs are equal: of the others ten are judged, and nine of them won."""
-    file, numbers = tmp_path / "pairs.csv", [str(number) for number in range(1, 101)]
-    ours = dict.fromkeys(numbers[:50], "1")
-    key = {"format": 1, "task": "t", "split": "test", "names": ["a", "b"], "ours": ours}
-    file.with_name("pairs.csv.key.json").write_text(json.dumps({**key, "alike": numbers[50:]}))
-    votes = ["1"] * 9 + ["2"] + [""] * 40
-    rows = [f"{id_},q,x,y,{vote}" for id_, vote in zip(ours, votes, strict=True)]
-    file.write_text("\n".join(["id,prompt,reply 1,reply 2,vote", *rows]))
-    found = counted(capsys, file)
-    assert found["value"] == pytest.approx(0.5 * 0.9 + 0.5 * 0.5)
-    low, high = found["interval"]
-    assert low < 0.7 < high and high - low > 0.25, "ten votes tell as much as ten votes"
-
-
 def test_votes_are_not_overwritten_and_a_second_model_is_needed(
     pairs: Path, tiny_base: Path, experts: list[Path], prompts: Path, capsys
 ) -> None:

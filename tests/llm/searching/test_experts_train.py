@@ -4,9 +4,7 @@ global is touched.
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import torch.nn.functional as F
 from search_helpers import MakeSearch
 
 from pyswarmopt_llm.engine.turns import reply_frame, split_chat
-from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
+from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.scores.tasks import load_task
 from pyswarmopt_llm.searching.prepare import prepare
@@ -161,44 +159,6 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     assert losses == pytest.approx(expected, rel=1e-3)
 
 
-def test_going_on_from_an_adapter_is_going_on_with_peft(
-    base: BaseModel, tiny_base: Path, make_expert: Callable[..., Path], tmp_path: Path
-) -> None:
-    """Ranks and scales that differ between modules, too; one step of plain AdamW on peft."""
-    start = make_expert("ant", 1, rank_pattern={"k_proj": 2}, alpha_pattern={"v_proj": 3})
-    options = TrainingOptions(
-        start=str(start), lr=1e-2, epochs=1, batch_tokens=10_000, heldout=0, threads=1
-    )
-    losses: list[float] = []
-    on_step = lambda step, steps, loss: losses.append(loss)  # noqa: E731
-    out = tmp_path / "out"
-    train_expert(base, EXAMPLES[:1], out, options, dtype="float32", on_step=on_step)
-
-    model, tokenizer = load_model(base, torch.float32)
-    plain = peft.PeftModel.from_pretrained(model, start, is_trainable=True)
-    loss = loss_of(plain, *ids_of(tokenizer, EXAMPLES[0]))
-    assert losses == pytest.approx([loss.item()], rel=1e-3)
-    loss.backward()
-    before, after = (load_factors(read_adapter(path)) for path in (start, out))
-    assert {name: change.a.shape for name, change in before.items()} == {
-        name: change.a.shape for name, change in after.items()
-    }
-    moved = 0
-    for name, parameter in plain.named_parameters():
-        if "lora_A" in name:
-            weight = name.split("base_model.model.")[1].replace("lora_A.default.", "")
-            step = after[weight].a - before[weight].a  # of AdamW's first: lr against the gradient
-            clear = parameter.grad.abs() > 1e-4
-            rounding = before[weight].a.abs() / 200
-            off = (step + 1e-2 * parameter.grad.sign()).abs()
-            assert (off[clear] <= rounding[clear] + 1e-3).all()
-            moved += int(clear.sum())
-    assert moved > 100
-    config = json.loads((out / "adapter_config.json").read_text())
-    assert config["peft_type"] == "LORA" and not config["use_rslora"]
-    assert "trained further from" in (out / "README.md").read_text()
-
-
 def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path: Path) -> None:
     def weights(name: str, seed: int) -> bytes:
         torch.rand(seed + 1)  # the state of the global generator must not matter
@@ -208,9 +168,6 @@ def test_same_seed_same_files_and_another_seed_others(base: BaseModel, tmp_path:
         return (tmp_path / name / "adapter_model.safetensors").read_bytes()
 
     assert weights("one", 0) == weights("two", 0) != weights("three", 1)
-
-
-# A LoRA that is trained to choose: `train-expert --loss options`
 
 
 def test_a_search_knows_what_an_expert_has_learnt(words_search: MakeSearch, tmp_path: Path) -> None:

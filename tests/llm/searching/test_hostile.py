@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from search_helpers import MakeSearch, Shell, files, questions, swarm_llm, write_task
 
 from pyswarmopt_llm.cli.options import read_config as read_options
@@ -27,7 +25,6 @@ from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.published.datasets import read_rows
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.scoring.run_directory import Run
 from pyswarmopt_llm.searching.training.examples import read_examples
 
 
@@ -189,24 +186,6 @@ def test_a_wrong_value_of_run_json_is_named_by_file_and_field(
     (run / "run.json").write_text(json.dumps(about))
     before = files(run)
     assert f"run.json: {said}" in shell.refused("report", run) and files(run) == before
-
-
-@settings(max_examples=100)
-@given(name=st.sampled_from(["history.jsonl", "results.jsonl"]), data=st.data())
-def test_any_bytes_in_a_journal_are_read_or_refused_in_one_line(
-    name: str, data: st.DataObject, finished: Path, tmp_path: Path
-) -> None:
-    good = (finished / name).read_bytes()
-    cut = data.draw(st.integers(0, len(good)))
-    shutil.copy(finished / "run.json", tmp_path)
-    spoiled = good[:cut] + data.draw(st.binary(max_size=40) | st.just(b"[" * 9999)) + good[cut:]
-    (tmp_path / name).write_bytes(spoiled)
-    try:
-        run = Run(tmp_path)
-        assert sum(run.failures.values()) == 0 and run.rows is not None
-    except UserError as error:
-        assert "\n" not in str(error) and name in str(error)
-    (tmp_path / name).unlink()
 
 
 # ---------------------------------------------------------------- links
