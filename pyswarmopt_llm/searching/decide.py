@@ -37,7 +37,6 @@ from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix import space_kind, use_own
 from pyswarmopt_llm.scores.metrics.objectives import check_answers, load_objectives
-from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
@@ -261,32 +260,32 @@ def _by_swarm(start: str) -> dict[str, Any]:
 
 def _training(request: Plan, why: dict[str, str]) -> str:
     """Whether the default trains, ``on`` or ``off``; if not, why tells the reason and the remedy."""
-    objectives = request.objectives
     if why_no_training(request):
         return "off"
+    topic, reason = UNTRAINED, _too_few(request)
     if request.paid_metric:
         topic, reason = "train", UNPAID
-    else:
-        topic, reason = UNTRAINED, ""
-        least = LEAST_DEV_BESIDE_SPARE if objectives.spare else LEAST_DEV
-        items = request.distinct("dev")
-        if items < least:
-            what = "prompt" if objectives.written else "example"
-            reason = (
-                f"{counted(items, f'dev {what}')}, too few to train on: a search trains from "
-                f"{LEAST_DEV} on; add {what}s"
-            )
-            if objectives.written:
-                reason += (
-                    f", or set `dev` {LEAST_DEV_BESIDE_SPARE} and add as many more to train on"
-                )
-            if items >= LEAST_TRAINED:
-                reason += " or use `train on`"
     if not reason:
         return "on"
     if request.config.train == "auto":
         why[topic] = reason
     return "off"
+
+
+def _too_few(request: Plan) -> str:
+    """Why the default does not train on the dev items, and the remedy; "" if there are enough."""
+    least = LEAST_DEV_BESIDE_SPARE if request.objectives.spare else LEAST_DEV
+    items = request.distinct("dev")
+    if items >= least:
+        return ""
+    what = "prompt" if request.objectives.written else "example"
+    remedy = f"add {what}s"
+    if request.objectives.written:
+        remedy += f", or set `dev` {LEAST_DEV_BESIDE_SPARE} and add as many more to train on"
+    if items >= LEAST_TRAINED:
+        remedy += " or use `train on`"
+    few = f"{counted(items, f'dev {what}')}, too few to train on"
+    return f"{few}: a search trains from {LEAST_DEV} on; {remedy}"
 
 
 def threads_of(processes: int) -> int | None:
@@ -391,7 +390,11 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         if conflict:
             raise InvalidOption(setting, getattr(config, setting), why)
     optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
-    settings = make_grid(config).waiting[0] if config.is_grid else config.settings
+    settings = config.settings
+    if config.is_grid:
+        from pyswarmopt_llm.searching.grid import make_grid
+
+        settings = make_grid(config).waiting[0]
     check_optimizer(optimizer, settings, kind.size(len(config.experts)), config.population)
 
 

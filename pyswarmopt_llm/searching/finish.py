@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import shutil
 import time
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.driver.multi.pareto import non_dominated
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import typed
 from pyswarmopt_llm.common.hardware import peak_memory
@@ -40,9 +38,7 @@ from pyswarmopt_llm.searching.scoring.result import (
 from pyswarmopt_llm.searching.scoring.run_directory import UNDEFINED, Run
 from pyswarmopt_llm.searching.scoring.scorer import Questions
 
-log = logging.getLogger(__name__)
 _RESULT = ("model test", "best")  # name of the result's row in the store
-_STAGES = ("mixture", "trained")  # one of them is the result of a search that trains
 
 
 def finish(job: Job, run: Run, found: Found, training: Training, start: float) -> Result:
@@ -63,8 +59,6 @@ def finish(job: Job, run: Run, found: Found, training: Training, start: float) -
     final = FinalScores(job, run, found)
     best = replace(chosen, patch=files, dev=chosen.dev if chosen.trained else None)
     models = {"best": final.measure("best", best)}
-    if models["best"].dev.value != chosen.value:
-        log.warning("best/ scores %s, the search saw %s", models["best"].dev.value, chosen.value)
     for name, contestant in _contestants(job, found, training).items():
         models[name] = final.measure(name, contestant)
     if training.best:
@@ -202,6 +196,8 @@ def front_of(rows: Iterable[Row], tasks: Sequence[str], experts: Sequence[str]) 
     """
     if len(tasks) < 2:
         return []
+    from pyswarmopt.driver.multi.pareto import non_dominated
+
     points: dict[tuple[float, ...], Row] = {}
     for row in rows:
         points.setdefault(tuple(row.score(name).value for name in tasks), row)
@@ -270,7 +266,7 @@ def _contestants(job: Job, found: Found, training: Training) -> dict[str, Contes
     vertices = job.pool.space.vertices()
     single = found.single
     contestants = {"best_single": Contestant(vertices[single], dev=found.experts[single])}
-    for name in _STAGES:
+    for name in ("mixture", "trained"):  # one of them is the result of a search that trains
         if name in training.models and name != training.best:
             contestants[name] = training.models[name]
     if job.plan.kind.averages:

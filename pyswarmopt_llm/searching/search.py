@@ -18,8 +18,6 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path, versions
-from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import find
@@ -135,6 +133,8 @@ def resume(
         if on_event is not None:
             on_event(Event("done", {"result": result}))
         return SearchResult(opened.path, result)
+    from pyswarmopt_llm.scores.metrics.named_again import require
+
     require(opened.config, allowed, opened.path)
     job = reopen(opened.config, opened.about.given)
     check_unchanged(opened, job)
@@ -164,7 +164,6 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
 
             training = train_further(job, run, found, tell)
         tell(Event("closing"))
-        _check_base(job, run)
         content = finish(job, run, found, training, start).to_json()
         run.keep_best()
         run.finish(content)
@@ -189,22 +188,6 @@ def about(job: Job) -> About:
         forms={name: form_of(task) for name, task in tasks},
         left={name: task.left for name, task in tasks if task.left is not None},
     )
-
-
-def _check_base(job: Job, run: Run) -> None:
-    """Refuse a base whose files changed during the search: on a CPU its weights are read from them
-    repeatedly.
-
-    Raises:
-        UserError: the base has changed.
-    """
-    base = job.plan.config.base
-    several = job.plan.kind.several_models
-    if base and not several and resolve_base(base).fingerprint != job.fingerprints["base"]:
-        raise UserError(
-            f"{run.path}: the files of {base} changed while the search ran, and its scores may be "
-            "of both; start a new run"
-        )
 
 
 def check_unchanged(run: Run, job: Job) -> None:

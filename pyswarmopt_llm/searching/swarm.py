@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -46,38 +47,31 @@ class Dropout:
         return (self._random.random(particles) < self._single) | whole
 
 
+@dataclass
 class SwarmProposer:
     """Proposes an optimizer's candidates: a swarm of the library (the paper's included), or
     another.
 
-    Args:
+    Attributes:
         optimizer: maximiser that begins with the experts.
         dropout: drops evaluations.
         saved: saves the swarm after each iteration; None: saves nothing.
-
-    Attributes:
         iteration: iterations so far.
         remarks: always empty.
     """
 
-    def __init__(
-        self,
-        optimizer: pso.Optimizer,
-        dropout: Dropout,
-        saved: Checkpoint | None = None,
-    ) -> None:
-        self.iteration = 0
-        self.remarks: list[str] = []
-        self._optimizer = optimizer
-        self._dropout = dropout
-        self._saved = saved
+    optimizer: pso.Optimizer
+    dropout: Dropout
+    saved: Checkpoint | None = None
+    iteration: int = 0
+    remarks: list[str] = field(default_factory=list)
 
     def ask(self) -> Batch | None:
         """The positions of an iteration to evaluate; None: the optimizer stops."""
-        if self._optimizer.stop():
+        if self.optimizer.stop():
             return None
-        self._asked = self._optimizer.ask()
-        self._dropped = self._dropout.dropped(self.iteration, len(self._asked))
+        self._asked = self.optimizer.ask()
+        self._dropped = self.dropout.dropped(self.iteration, len(self._asked))
         numbers = np.flatnonzero(~self._dropped).tolist()
         return Batch(self._asked[numbers], numbers, self.iteration)
 
@@ -86,20 +80,20 @@ class SwarmProposer:
         values = np.full(len(self._asked), math.nan)
         values[~self._dropped] = [row.value for row in rows]
         dropped = self._dropped.tolist() if self._dropped.any() else None
-        self._optimizer.tell(self._asked, values.tolist(), dropped)
-        if self._saved is not None:
-            self._saved.keep(self._optimizer)
+        self.optimizer.tell(self._asked, values.tolist(), dropped)
+        if self.saved is not None:
+            self.saved.keep(self.optimizer)
         self.iteration += 1
 
     def best(self) -> Point:
         """The optimizer's best position."""
-        return self._optimizer.best
+        return self.optimizer.best
 
     def stop(self) -> dict[str, float]:
         """The optimizer's reasons to stop."""
-        return self._optimizer.stop()
+        return self.optimizer.stop()
 
     def close(self) -> None:
         """Release the optimizer, if it holds anything (see `NevergradOptimizer.close`)."""
-        if hasattr(self._optimizer, "close"):
-            self._optimizer.close()
+        if hasattr(self.optimizer, "close"):
+            self.optimizer.close()

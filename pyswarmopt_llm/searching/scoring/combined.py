@@ -66,17 +66,18 @@ def combined_interval(
         return score_interval(score, scales.get(name), questions.get(name))
     if not all(map(is_mean, scores.values())):
         return None
-    items = {name: np.array(score.per_item) for name, score in scores.items()}
     tables = []
-    for name, values in items.items():
+    for name, score in scores.items():
+        values = np.array(score.per_item)
         ends = scales.get(name) or assumed_scale(values)
         tables.append(np.append(by_question(values, questions.get(name)), ends))
-    value, effects = _effects(tables, combine)
-    found = estimate(value, _strata(effects, alike))
+    value, effects = _effects(tables, combine, alike)
+    found = estimate(value, effects)
     if not found.error:
         return None
-    total = combined_value(combine, [values.mean() for values in items.values()])
-    every = [total, *np.concatenate([*items.values()]).tolist()]
+    items = [np.array(score.per_item) for score in scores.values()]
+    total = combined_value(combine, [values.mean() for values in items])
+    every = [total, *np.concatenate(items).tolist()]
     within = 0.0 <= min(every) <= max(every) <= 1.0
     return _around(total, found.interval(scale=(0.0, 1.0) if within else NO_ENDS))
 
@@ -127,23 +128,29 @@ def combined_difference(
         return None
     if not all(map(is_mean, (*first.values(), *second.values()))):
         return None
-    pairs = {
-        name: (np.array(first[name].per_item), np.array(second[name].per_item)) for name in first
-    }
-    if any(a.size != b.size for a, b in pairs.values()):
-        return None
-    tables = []
-    for name, pair in pairs.items():
-        ends = scales.get(name) or assumed_scale(np.append(*pair))
-        tables.append(_compared(*pair, ends, questions.get(name)))
-    ours, theirs, changes = zip(*tables, strict=True)
-    value, effects = _effects(ours, combine)
-    other, of_other = _effects(theirs, combine)
+    ours = list[Floats]()
+    theirs = list[Floats]()
+    changes = list[Floats]()
+    before = list[float]()
+    after = list[float]()
+    for name in first:
+        a, b = np.array(first[name].per_item), np.array(second[name].per_item)
+        if a.size != b.size:
+            return None
+        low, high = scales.get(name) or assumed_scale(np.append(a, b))
+        reach = PSEUDO * (high - low) / 2
+        ends = (low + high) / 2 + np.array([reach, -reach])
+        ours.append(np.append(by_question(a, questions.get(name)), ends))
+        theirs.append(np.append(by_question(b, questions.get(name)), ends[::-1]))
+        changes.append(without_rounding(a - b, high - low))
+        after.append(float(a.mean()))
+        before.append(float(b.mean()))
+    value, effects = _effects(ours, combine, alike)
+    other, of_other = _effects(theirs, combine, alike)
     both = [x - y for x, y in zip(effects, of_other, strict=True)]
-    found = estimate(value - other, _strata(both, alike))
-    gain = combined_value(combine, [a.mean() for a, _ in pairs.values()])
-    gain -= combined_value(combine, [b.mean() for _, b in pairs.values()])
-    signs = np.sign(_strata(changes, alike)[0] if alike else np.concatenate(changes))
+    found = estimate(value - other, both)
+    gain = combined_value(combine, after) - combined_value(combine, before)
+    signs = np.sign(np.sum(changes, axis=0) if alike else np.concatenate(changes))
     return Comparison(
         gain,
         _around(gain, found.interval(level)),
@@ -155,31 +162,14 @@ def combined_difference(
     )
 
 
-def _compared(
-    ours: Floats, theirs: Floats, ends: Ends, asked: Questions | None
-) -> tuple[Floats, Floats, Floats]:
-    """A task's scores of both models with the pseudo-observations, and the changes of its items."""
-    middle = sum(ends) / 2
-    reach = PSEUDO * (ends[1] - ends[0]) / 2
-    gained = middle + reach
-    lost = middle - reach
-    return (
-        np.append(by_question(ours, asked), (gained, lost)),
-        np.append(by_question(theirs, asked), (lost, gained)),
-        without_rounding(ours - theirs, ends[1] - ends[0]),
-    )
-
-
-def _effects(tables: Sequence[Floats], combine: Combine) -> tuple[float, list[Floats]]:
-    """The combination of the tasks' means, and the effects of their items on it, task by task."""
+def _effects(tables: Sequence[Floats], combine: Combine, alike: bool) -> tuple[float, list[Floats]]:
+    """The combination of the tasks' means, and the effects of their items on it: in one sample if
+    all tasks have the same items, else task by task.
+    """
     means = [float(table.mean()) for table in tables]
     rises = zip(slopes(combine, means), tables, means, strict=True)
-    return combined_value(combine, means), [slope * (t - mean) for slope, t, mean in rises]
-
-
-def _strata(effects: Sequence[Floats], alike: bool) -> list[Floats]:
-    """Independent samples."""
-    return [np.sum(effects, axis=0)] if alike else list(effects)
+    effects = [slope * (table - mean) for slope, table, mean in rises]
+    return combined_value(combine, means), [np.sum(effects, axis=0)] if alike else effects
 
 
 def _around(value: float, ends: Ends) -> Ends:

@@ -64,13 +64,8 @@ _GONE: dict[str, Any] = {
 }
 # Storage errors during a search: full, over quota, too large, read-only, removed, broken.
 _STORAGE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.ENOENT,
-    errno.EIO,
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "ENOENT", "EIO", "EISDIR")
 }
 
 
@@ -357,12 +352,12 @@ def check_fingerprints(run: Run, now: Mapping[str, Any]) -> None:
         old = before.get(kind)
         if old == value or (kind == "metrics" and old is None):  # missing in earlier versions
             continue
-        changed = kind
+        names = ""
         if isinstance(value, dict) and isinstance(old, dict):
-            names = [name for name in sorted({*value, *old}) if value.get(name) != old.get(name)]
-            changed = f"{kind} {', '.join(names)}"
+            changed = (name for name in {*value, *old} if value.get(name) != old.get(name))
+            names = f" {', '.join(sorted(changed))}"
         raise UserError(
-            f"{run.path}: {changed} changed since the run began; put it back, or begin a new run"
+            f"{run.path}: {kind}{names} changed since the run began; put it back, or begin a new run"
         )
 
 
@@ -500,40 +495,30 @@ def read_about(path: Path) -> About:
         raise UserError(
             f"{path}: not a run directory ({file.name}: {error.strerror}); {remedy}"
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        version = content.get("format") if isinstance(content, dict) else None
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != FORMAT:
         raise UserError(
             f"{file}: format {str(version)[:40]}, not {FORMAT}; resume with the version that "
             "wrote it"
         )
     try:
         about: About = typed(content, About)
+        for name, value in sorted({**content["config"], **about.given}.items()):
+            gone = name in _DECIDED or (name in _GONE and _GONE[name] == value)
+            if name not in _SETTINGS and not gone:
+                raise UserError(
+                    f"{file}: knows a setting {name[:40]!r} that this version does not; resume with "
+                    "the version that wrote it"
+                )
+        given = {
+            name: typed(value, _SETTINGS[name], f"given {name}")
+            for name, value in about.given.items()
+            if name in _SETTINGS
+        }
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
-    _settings(content["config"], "config", file)
     if content.get("seeds") != {"search": about.config.seed}:
         raise UserError(
             f"{file}: seed {about.config.seed} is not that of `seeds`; restore the file"
         )
-    return replace(about, given=_settings(about.given, "given", file))
-
-
-def _settings(stored: Mapping[str, Any], part: str, file: Path) -> dict[str, Any]:
-    """Settings of a `SearchConfig`, with checked types; settings from later versions are refused."""
-    stored = {
-        name: value
-        for name, value in stored.items()
-        if name not in _DECIDED and (name not in _GONE or _GONE[name] != value)
-    }
-    if unknown := sorted(stored.keys() - _SETTINGS.keys()):
-        raise UserError(
-            f"{file}: knows a setting {unknown[0][:40]!r} that this version does not; resume with "
-            "the version "
-            "that wrote it"
-        )
-    try:
-        return {
-            name: typed(value, _SETTINGS[name], f"{part} {name}") for name, value in stored.items()
-        }
-    except WrongType as error:
-        raise UserError(f"{file}: {error}; restore the file") from error
+    return replace(about, given=given)
