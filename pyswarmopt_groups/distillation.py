@@ -18,8 +18,8 @@ from pyswarmopt_groups.members.load import open_members
 from pyswarmopt_groups.registry import NEGOTIATIONS, VOTES, Strategy, find_names
 from pyswarmopt_groups.run import Group, member_row, verdicts_row
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.regular import check_free
 from pyswarmopt_llm.experts.base import resolve_base
-from pyswarmopt_llm.experts.files import check_free
 from pyswarmopt_llm.scores.tasks import Item, render_prompt
 from pyswarmopt_llm.searching.scoring.record import Store
 from pyswarmopt_llm.searching.training.examples import TrainingOptions

@@ -7,23 +7,23 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NoReturn
 
 from pyswarmopt_groups.config import CouncilConfig
-from pyswarmopt_groups.context import GroupContext
 from pyswarmopt_groups.locked_directory import ABOUT, FORMAT
 from pyswarmopt_groups.members.protocol import Member
-from pyswarmopt_groups.registry import Strategy, load_strategy
+from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_groups.run import RESULT, VERDICTS, Group, rights
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.scores.tasks import Scoring, Task
+from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 
@@ -72,10 +72,10 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         tell: called with a line before every strategy.
 
     Returns:
-        ``strategies``: name -> ``test``, its score with all members, and ``members``: name ->
-            ``test`` without this member, ``paired``: the `Comparison` of all members with all but
-            this one, and ``decided``: ids of the items whose answer changes without it.
-            ``left_out``: strategy -> why it cannot be decided again.
+        As of a search's experts: ``split``; ``all``: strategy -> its score with all members;
+            ``experts``: member -> its ``scores`` without it by strategy, and ``paired``: the
+            `Comparison` of all members with all but this one. ``left_out``: strategy -> why it
+            cannot be decided again.
 
     Raises:
         UserError: not such a directory, a damaged one, a single member, or a changed task.
@@ -103,35 +103,26 @@ def without_members(path: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         member.name: replace(whole, members=[other for other in members if other is not member])
         for member in members
     }
-    decided = {}
+    scores: dict[str, float] = {}
+    experts: dict[str, Any] = {name: {"scores": {}, "paired": {}} for name in contexts}
     left_out = {}
     for strategy in strategies:
         tell(f"leave one out: {strategy.name}")
         try:
-            decided[strategy.name] = _decided(strategy, whole, contexts, task)
+            decided = {
+                name: rights(task.test, strategy.decide(context, task.test))
+                for name, context in {"": whole, **contexts}.items()
+            }
         except UserError as error:
             left_out[strategy.name] = error.text
-    return {"strategies": decided, "left_out": left_out}
-
-
-def _decided(
-    strategy: Strategy, whole: GroupContext, contexts: Mapping[str, GroupContext], task: Task
-) -> dict[str, Any]:
-    """The strategy's entry: its score, and the changes without each member."""
-    verdicts = strategy.decide(whole, task.test)
-    right = rights(task.test, verdicts)
-    members = {}
-    asked = repeated(task.test)
-    for name, context in contexts.items():
-        others = strategy.decide(context, task.test)
-        right_without = rights(task.test, others)
-        rows = zip(task.test, verdicts, others, strict=True)
-        members[name] = {
-            "test": sum(right_without) / len(right_without),
-            "paired": compare_paired(right, right_without, questions=asked).record(),
-            "decided": [item.id for item, verdict, other in rows if verdict.answer != other.answer],
-        }
-    return {"test": sum(right) / len(right), "members": members}
+            continue
+        right = decided.pop("")
+        scores[strategy.name] = fmean(right)
+        for name, others in decided.items():
+            pair = compare_paired(right, others, questions=repeated(task.test))
+            experts[name]["scores"][strategy.name] = fmean(others)
+            experts[name]["paired"][strategy.name] = pair.record()
+    return {"split": "test", "all": scores, "experts": experts, "left_out": left_out}
 
 
 def _read(file: Path, kind: type[Any]) -> Any:

@@ -14,13 +14,13 @@ from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import need_extra
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import Adapter, AdapterInfo
 from pyswarmopt_llm.experts.base import BaseModel
 from pyswarmopt_llm.experts.compatibility import unique_names
-from pyswarmopt_llm.experts.files import check_free, read_json
+from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.mix.coefficients import save_patch
 from pyswarmopt_llm.report.pages import code, front_matter, render
 from pyswarmopt_llm.scores.metrics.objectives import check_window, find_metrics

@@ -20,10 +20,10 @@ from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.config import command as command_text
 from pyswarmopt_llm.common.options import TASK, Device, Option, Threads
 from pyswarmopt_llm.common.other_options import Base
+from pyswarmopt_llm.experts.files import require_inputs
 
 if TYPE_CHECKING:
-    from pyswarmopt_llm.experts.compatibility import PreflightReport
-    from pyswarmopt_llm.experts.table import ExpertRow
+    from pyswarmopt_llm.experts.compatibility import ExpertRow, PreflightReport
 
 DEFAULT = "delta"  # space of the default search
 WORDS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype")  # columns of the table
@@ -79,6 +79,7 @@ def check(
 
     Example: swarm-llm check adapters/* --base embedded:smollm2-135m
     """
+    require_inputs(adapters, base)
     from pyswarmopt_llm.tools.check import check
 
     report = check(adapters, base, device, threads)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,58 +25,50 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import canonical, user_path
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.experts.files import PREFIX, inside, local_directory, read_json
+from pyswarmopt_llm.experts.files import ADAPTER_FILES, PREFIX, inside, local_directory, read_json
 from pyswarmopt_llm.experts.safetensors_file import DTYPES, TensorHeader, read_header, readable
-from pyswarmopt_llm.experts.tensor_names import refuse_wrapped
 
 T = TypeVar("T")
-# PEFT options of adapters that are not plain LoRA.
-_MERGED = {
-    "use_dora": "is DoRA, which does not add up linearly",
-    "modules_to_save": "replaces whole modules",
-    "trainable_token_indices": "trains token embeddings",
-    "target_parameters": "adapts bare parameters",
-    "lora_bias": "trains a bias",
-    "use_qalora": "is a QA-LoRA",
-    "use_bdlora": "is a block-diagonal LoRA",
-    "kasa_config": "is a KaSA adapter",
-    "monteclora_config": "is a Monte Carlo LoRA",
-}
+# Options of adapters that PEFT merges into weights, though they are no plain LoRA.
+_MERGED = (
+    "use_dora",
+    "modules_to_save",
+    "trainable_token_indices",
+    "target_parameters",
+    "lora_bias",
+    "use_qalora",
+    "use_bdlora",
+    "kasa_config",
+    "monteclora_config",
+)
+# Options of adapters that are no change of linear layers' weights.
+_REFUSED = (
+    "alora_invocation_tokens",
+    "arrow_config",
+    "layer_replication",
+    "megatron_config",
+    "fan_in_fan_out",
+)
 OTHER_WAY = (
     "merge it into its base with PEFT (merge_and_unload) and mix the models with `space` full, or "
     "train plain LoRAs of linear layers"
 )
-# Options of adapters that are no change of linear layers' weights -> what they are, what to do.
-_REFUSED = {
-    # PEFT cannot merge these two, either
-    "alora_invocation_tokens": ("is an activated LoRA, which no weights can", "remove it"),
-    "arrow_config": ("routes between adapters, which no weights can", "remove it"),
-    "layer_replication": ("repeats layers of the base", OTHER_WAY),
-    "megatron_config": ("is for Megatron", OTHER_WAY),
-    "fan_in_fan_out": (
-        "is for layers that store their weight transposed, as in GPT-2",
-        OTHER_WAY,
-    ),
-}
-_OTHER_KINDS = (
-    "LOHA",
-    "LOKR",
-    "IA3",
-    "OFT",
-    "BOFT",
-    "VERA",
-    "HRA",
-    "ADALORA",
-    "FOURIERFT",
-)  # kinds that PEFT can merge
 # Initialisations (``init_lora_weights``) by what they do to the base's own weights. PEFT repeats
 # those of the second line on loading, by the base alone; all others need numbers that no file holds.
 KEEPS_BASE = frozenset({"none", "true", "false", "gaussian", "eva", "orthogonal", "mica"})
 CHANGES_BASE = frozenset({"pissa", "olora"})
 BEGINS_AS_BASE = frozenset({"none", "true", "gaussian", "mica"})  # B A = 0
 _WEIGHTS = "adapter_model.safetensors"
-ADAPTER_FILES = ("adapter_config.json", _WEIGHTS, "tokenizer*.json", "README.md")
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
+# Prefixes of torch.compile, FSDP, activation checkpointing, DDP, and PEFT's name of an adapter.
+_WRAPPERS = (
+    r"_orig_mod\.|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.|^module\."
+    r"|(?<=\.lora_[AB])\.\w+(?=\.weight$)"
+)
+_RENAME = (
+    "import re, sys; from safetensors.torch import load_file, save_file; old, new, f = sys.argv[1:]; "
+    "save_file({re.sub(old, new, k): v for k, v in load_file(f).items()}, f)"
+)
 
 
 class NotPlain(UserError):
@@ -92,9 +84,6 @@ class NotPlain(UserError):
         super().__init__(
             f"{file}: {what}; flatten it to a LoRA of its linear layers, the rest is lost ({way})"
         )
-
-
-Translate = Callable[["AdapterConfig", Collection[str]], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -129,7 +118,21 @@ class AdapterConfig:
         """Whether modules missing in the file change nothing; otherwise PEFT initialises them at
         random.
         """
-        return _spelled(self.init_lora_weights) in BEGINS_AS_BASE
+        return str(self.init_lora_weights).lower() in BEGINS_AS_BASE
+
+    @property
+    def layers(self) -> list[int]:
+        """The layers to adapt; empty: all."""
+        layers = self.layers_to_transform
+        return [layers] if isinstance(layers, int) else layers or []
+
+    @property
+    def _layer_patterns(self) -> list[str]:
+        """Patterns of modules in a list of layers."""
+        names = self.layers_pattern
+        lists = [names] if isinstance(names, str) else names or []
+        begins = [rf"(?:^|.*?\.){name}" for name in lists] or [r".*?\.[^.]*"]
+        return [rf"{begin}\.(?P<layer>\d+)\." for begin in begins]
 
     def selected(self, modules: Collection[str], output: str | None = None) -> frozenset[str]:
         """The linear layers that PEFT adapts, of these.
@@ -137,15 +140,11 @@ class AdapterConfig:
         Args:
             modules: names of linear layers.
             output: name of the output layer, which "all-linear" excludes.
-
-        Raises:
-            UserError: a pattern is malformed.
         """
-        with self._patterns():
-            left = [module for module in modules if not _names(self.exclude_modules, module)]
-            if self.all_linear:
-                return frozenset(left) - {output or ""}
-            return frozenset(module for module in left if self._targets(module))
+        left = [module for module in modules if not _names(self.exclude_modules, module)]
+        if self.all_linear:
+            return frozenset(left) - {output or ""}
+        return frozenset(module for module in left if self._targets(module))
 
     def _targets(self, module: str) -> bool:
         """Whether a module is a target; whole names are one in any layer."""
@@ -156,47 +155,38 @@ class AdapterConfig:
 
     def _in_layer(self, module: str) -> bool:
         """Whether a module is in one of the layers to adapt."""
-        layers = self.layers_to_transform
-        if layers is None or layers == []:
+        if not self.layers:
             return True
-        numbers = [layers] if isinstance(layers, int) else layers
-        lists = (
-            [self.layers_pattern] if isinstance(self.layers_pattern, str) else self.layers_pattern
-        )
-        patterns = [rf"(?:^|.*?\.){name}" for name in lists or ()] or [r".*?\.[^.]*"]
-        for pattern in patterns:
-            found = re.match(rf"{pattern}\.(?P<layer>\d+)\.", module)
+        for pattern in self._layer_patterns:
+            found = re.match(pattern, module)
             if found is not None:
-                return int(found["layer"]) in numbers
+                return int(found["layer"]) in self.layers
         return False
 
     def rank_of(self, module: str) -> int:
         """The configured rank of a module."""
-        return self._by_pattern(self.rank_pattern or {}, module, self.r)
+        return _by_pattern(self.rank_pattern, module, self.r)
 
     def scale_of(self, module: str, rank: int) -> float:
         """The factor of ``B @ A`` for a module of rank `rank`."""
-        alpha = self._by_pattern(self.alpha_pattern or {}, module, self.lora_alpha)
+        alpha = _by_pattern(self.alpha_pattern, module, self.lora_alpha)
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
 
-    def _by_pattern(self, patterns: Mapping[str, T], module: str, default: T) -> T:
-        with self._patterns():
-            for pattern, value in patterns.items():
-                if re.match(rf"(.*\.)?({pattern})$", module):
-                    return value
-        return default
-
-    @contextmanager
-    def _patterns(self) -> Iterator[None]:
-        """Match patterns of the file.
+    def check_patterns(self) -> None:
+        """Refuse malformed patterns.
 
         Raises:
-            UserError: a pattern is malformed.
+            UserError: a pattern cannot be matched.
         """
-        try:
-            yield
-        except (re.error, RecursionError, OverflowError) as error:
-            raise UserError(f"{self.file}: a pattern cannot be matched ({error})") from error
+        ends = [*(self.rank_pattern or ()), *(self.alpha_pattern or ())]
+        texts = [self.target_modules, self.exclude_modules]
+        patterns = [*self._layer_patterns, *map(_ending, ends)]
+        patterns += [text for text in texts if isinstance(text, str)]
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except (re.error, RecursionError, OverflowError) as error:
+                raise UserError(f"{self.file}: a pattern cannot be matched ({error})") from error
 
 
 def _names(targets: str | list[str] | None, module: str) -> bool:
@@ -206,8 +196,17 @@ def _names(targets: str | list[str] | None, module: str) -> bool:
     return any(module == name or module.endswith(f".{name}") for name in targets or ())
 
 
-def _spelled(start: object) -> str:
-    return str(start).lower()
+def _ending(pattern: str) -> str:
+    """The pattern of names that end with one."""
+    return rf"(.*\.)?({pattern})$"
+
+
+def _by_pattern(patterns: Mapping[str, T] | None, module: str, default: T) -> T:
+    """The value of the first pattern that a module's name ends with."""
+    for pattern, value in (patterns or {}).items():
+        if re.match(_ending(pattern), module):
+            return value
+    return default
 
 
 def read_config(path: Path, plain: bool = True) -> AdapterConfig:
@@ -222,17 +221,14 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
             if it can be flattened.
     """
     content = read_json(path)
-    for option, (what, remedy) in _REFUSED.items():
-        if content.get(option):
-            raise UserError(f"{path}: {option} is set (the adapter {what}); {remedy}")
+    _refuse_other_kinds(path, content)
     if plain:
-        _refuse_other_kinds(path, content)
+        _refuse_more(path, content)
     known = {name: value for name, value in content.items() if name != "file"}
     try:
-        config: AdapterConfig = typed(known, AdapterConfig)
+        config: AdapterConfig = replace(typed(known, AdapterConfig), file=path)
     except WrongType as error:
         raise UserError(f"{path}: {error}; export the adapter again") from error
-    _refuse_lost_base(path, config.init_lora_weights)
     if not (config.base_model_name_or_path or "").isprintable():
         raise UserError(f"{path}: base_model_name_or_path is no name; name the base model there")
     if not (config.target_modules or content.get("target_parameters")):
@@ -245,16 +241,22 @@ def read_config(path: Path, plain: bool = True) -> AdapterConfig:
             f"{path}: PEFT does not read it: layers_to_transform goes with a list of "
             "target_modules, layers_pattern with layers_to_transform; correct it"
         )
-    return replace(config, file=path)
+    config.check_patterns()
+    return config
 
 
-def _refuse_lost_base(path: Path, start: bool | str | None) -> None:
-    """Refuse an adapter on base weights that neither its files nor the base give.
-
-    Raises:
-        UserError: names the initialisation.
-    """
-    if _spelled(start) not in KEEPS_BASE | CHANGES_BASE:
+def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse what is no change of linear layers' weights, by PEFT and this base alone."""
+    if "fine_tune_type" in config or "lora_parameters" in config:
+        raise UserError(
+            f"{path}: is an adapter of MLX, which PEFT does not read; merge it into its base with "
+            "mlx_lm.fuse, and mix the model with `space` full"
+        )
+    for option in _REFUSED:
+        if config.get(option):
+            raise UserError(f"{path}: {option} is set, which no LoRA can hold; {OTHER_WAY}")
+    start = config.get("init_lora_weights", True)
+    if str(start).lower() not in KEEPS_BASE | CHANGES_BASE:
         raise UserError(
             f"{path}: init_lora_weights is {start!r}, which changes the base's weights by numbers "
             "that its files do not hold; convert it where it was trained, by PEFT's "
@@ -262,34 +264,40 @@ def _refuse_lost_base(path: Path, start: bool | str | None) -> None:
         )
 
 
-def _refuse_other_kinds(path: Path, config: Mapping[str, Any]) -> None:
+def _refuse_more(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse an adapter that is more than plain LoRA."""
     kind = config.get("peft_type")
-    if kind in _OTHER_KINDS:
-        raise NotPlain(path, f"peft_type is {kind!r}, only LORA adapters can be mixed")
-    if "fine_tune_type" in config or "lora_parameters" in config:
-        raise UserError(
-            f"{path}: is an adapter of MLX, which PEFT does not read; merge it into its base with "
-            "mlx_lm.fuse, and mix the model with `space` full"
-        )
+    if kind is None:
+        raise UserError(f"{path}: peft_type is None; only LORA adapters can be mixed")
     if kind != "LORA":
-        raise UserError(f"{path}: peft_type is {kind!r}; only LORA adapters can be mixed")
-    for option, what in _MERGED.items():
+        raise NotPlain(path, f"peft_type is {kind!r}, only LORA adapters can be mixed")
+    for option in _MERGED:
         if config.get(option):
-            raise NotPlain(path, f"{option} is set (the adapter {what})")
+            raise NotPlain(path, f"{option} is set")
     if (config.get("bias") or "none") != "none":
         raise NotPlain(path, f"bias is {config['bias']!r}")
     start = config.get("init_lora_weights", True)
-    if _spelled(start) in CHANGES_BASE:
+    if str(start).lower() in CHANGES_BASE:
         raise NotPlain(path, f"init_lora_weights is {start!r}, which changes the base's weights")
 
 
 @dataclass(frozen=True)
 class ModuleShape:
-    """One adapted module: its LoRA rank, its scale, and the (out, in) shape of its weight."""
+    """One adapted module.
+
+    Attributes:
+        rank: its LoRA rank.
+        scale: its scale.
+        weight_shape: (out, in) of its weight.
+        dtype: of its stored factors; not compared.
+        stored: its name in the file; not compared.
+    """
 
     rank: int
     scale: float
     weight_shape: tuple[int, int]
+    dtype: str = field(default="", compare=False)
+    stored: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -302,23 +310,19 @@ class AdapterInfo:
         config: settings from adapter_config.json.
         modules: module name (such as ``model.layers.0.self_attn.q_proj``) -> its shape, sorted by
             name.
-        tensors: header of each tensor, by its key in the file.
         ignored: modules in the file that its config does not select, sorted; peft ignores them,
             too.
         fingerprint: SHA-256 (hex) of the weights file, the base's name and the scales.
         base: name of the base in use; "" if unknown.
-        stored: module -> its name in the file, if different.
     """
 
     name: str
     path: Path
     config: AdapterConfig
     modules: Mapping[str, ModuleShape]
-    tensors: Mapping[str, TensorHeader]
     fingerprint: str
     ignored: tuple[str, ...] = ()
     base: str = ""
-    stored: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def base_model_name(self) -> str | None:
@@ -326,21 +330,14 @@ class AdapterInfo:
         return self.config.base_model_name_or_path or None
 
     @property
-    def target_modules(self) -> tuple[str, ...]:
-        """Suffixes that select these modules in the base, sorted; full names if the targets are a
-        pattern or depend on layers.
-        """
-        config = self.config
-        if config.layers_to_transform not in (None, []) or config.exclude_modules:
-            return tuple(self.modules)
-        if isinstance(config.target_modules, list):
-            return tuple(sorted(set(config.target_modules)))
-        return tuple(self.modules)
-
-    @property
     def weights_file(self) -> Path:
         """The safetensors file."""
         return self.path / _WEIGHTS
+
+    @property
+    def parameters(self) -> int:
+        """Number of its weights."""
+        return sum(shape.rank * sum(shape.weight_shape) for shape in self.modules.values())
 
 
 @dataclass(frozen=True)
@@ -401,7 +398,7 @@ def adapter_headers(folder: Path) -> dict[str, TensorHeader]:
     """The header of each tensor in an adapter's file, by key.
 
     Raises:
-        UserError: the file is damaged, a tensor is empty, or `tensor_names.refuse_wrapped`.
+        UserError: the file is damaged, or a tensor is empty or has a training wrapper in its name.
     """
     file = folder / _WEIGHTS
     tensors = read_header(file)
@@ -412,12 +409,24 @@ def adapter_headers(folder: Path) -> dict[str, TensorHeader]:
                 "not gathered; save the adapter with stage3_gather_16bit_weights_on_model_save, or "
                 "make its weights of the checkpoint by zero_to_fp32.py"
             )
-    refuse_wrapped(file, tensors)
+        if found := re.search(_WRAPPERS, key):
+            raise UserError(
+                f"{file}: tensor {key!r} has {found[0].strip('.')} in its name, which the training "
+                "program added (torch.compile, FSDP, DDP, PEFT), and PEFT does not load it; rename "
+                f"them ({renaming(file, _WRAPPERS, '')})"
+            )
     return tensors
 
 
+def renaming(file: Path, old: str, new: str) -> str:
+    """A command that renames the tensors of a file: a pattern of `re` and its replacement."""
+    return f"python -c {shlex.join([_RENAME, old, new, str(file)])}"
+
+
 def read_adapter(
-    spec: str | Path, name: str | None = None, translate: Translate | None = None
+    spec: str | Path,
+    name: str | None = None,
+    translate: Callable[[Path, Collection[str]], Mapping[str, str]] | None = None,
 ) -> AdapterInfo:
     """Read an adapter's config and header; no weights are loaded.
 
@@ -434,32 +443,26 @@ def read_adapter(
     config = read_config(path / "adapter_config.json")
     weights = path / _WEIGHTS
     pairs = _pairs(weights, adapter_headers(path))
-    names = {} if translate is None else translate(config, pairs)
+    names = {} if translate is None else translate(path, pairs)
     stored = {names.get(module, module): module for module in pairs}
-    pairs = {module: pairs[stored[module]] for module in stored}
-    used = sorted(config.selected(pairs))
-    ignored = tuple(sorted(pairs.keys() - used))
+    used = sorted(config.selected(stored))
+    ignored = tuple(sorted(stored.keys() - used))
     if not used:
         raise UserError(
             f"{weights}: adapter_config.json selects none of its modules, such as {ignored[0]}; "
             "correct it"
         )
-    modules = {module: _shape(weights, config, module, pairs[module]) for module in used}
-    tensors = {
-        _key(stored[module], factor): tensor
+    modules = {
+        module: _shape(weights, config, module, stored[module], pairs[stored[module]])
         for module in used
-        for factor, tensor in pairs[module].items()
     }
-    default = user_path(spec).resolve().name if user_path(spec).is_dir() else Path(spec).name
     return AdapterInfo(
-        name=name or default,
+        name=name or user_path(spec).resolve().name,
         path=path,
         config=config,
         modules=modules,
-        tensors=tensors,
         fingerprint=_fingerprint(weights, config, modules),
         ignored=ignored,
-        stored={module: stored[module] for module in used if stored[module] != module},
     )
 
 
@@ -472,22 +475,13 @@ def _fingerprint(file: Path, config: AdapterConfig, modules: Mapping[str, Module
     return digest.hexdigest()
 
 
-def _key(module: str, factor: str) -> str:
-    """The key of a module's factor, A or B, in the file."""
-    return f"{PREFIX}{module}.lora_{factor}.weight"
-
-
 def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[str, TensorHeader]]:
     """Module -> its two tensors, A and B, checked to be LoRA weights of linear layers."""
     pairs: dict[str, dict[str, TensorHeader]] = {}
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
-        if match is None:
+        if match is None or len(tensor.shape) != 2:
             raise NotPlain(file, f"tensor {key!r} is not a LoRA weight of a linear layer")
-        if len(tensor.shape) != 2:
-            raise NotPlain(
-                file, f"tensor {key!r} is {list(tensor.shape)}, only linear layers can be mixed"
-            )
         if tensor.dtype not in DTYPES:
             raise UserError(
                 f"{file}: tensor {key!r} is stored as {tensor.dtype}; save it as F32, F16 or BF16"
@@ -499,7 +493,7 @@ def _pairs(file: Path, tensors: Mapping[str, TensorHeader]) -> dict[str, dict[st
 
 
 def _shape(
-    file: Path, config: AdapterConfig, module: str, pair: Mapping[str, TensorHeader]
+    file: Path, config: AdapterConfig, module: str, stored: str, pair: Mapping[str, TensorHeader]
 ) -> ModuleShape:
     """An adapted module, checked for both factors, matching shapes and the configured rank."""
     if len(pair) < 2:
@@ -513,7 +507,7 @@ def _shape(
             f"{file}: {module} has A {list(a)} and B {list(b)}, but adapter_config.json says rank "
             f"{rank}; export the adapter again"
         )
-    return ModuleShape(rank, config.scale_of(module, rank), (b[0], a[1]))
+    return ModuleShape(rank, config.scale_of(module, rank), (b[0], a[1]), pair["A"].dtype, stored)
 
 
 def changed_weights(experts: Iterable[AdapterInfo]) -> frozenset[str]:
@@ -531,8 +525,10 @@ def load_adapter(info: AdapterInfo) -> Adapter:
     factors = {}
     with readable(file), safetensors.safe_open(file, framework="pt") as stored:
         for module, shape in info.modules.items():
-            own = info.stored.get(module, module)
-            b, a = (stored.get_tensor(_key(own, f)).to(torch.float32) for f in "BA")
+            b, a = (
+                stored.get_tensor(f"{PREFIX}{shape.stored}.lora_{factor}.weight").float()
+                for factor in "BA"
+            )
             if not _change_is_finite(b, a, shape.scale):
                 raise UserError(
                     f"{file}: the weights of {module} are NaN or infinite, or so large "

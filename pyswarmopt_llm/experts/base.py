@@ -12,7 +12,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import canonical, sample_digest, user_path
-from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json
+from pyswarmopt_llm.experts.files import EMBEDDED, GGUF, local_directory, read_json, scheme_of
 from pyswarmopt_llm.experts.pretrained import (
     BITSANDBYTES,
     load_weights,
@@ -38,7 +38,6 @@ _BESIDE = (
     "vocab.json",
     "vocab.txt",
 )
-QUANTISED = ("nf4", "int8")  # prefix of a base's name: bitsandbytes packs its weights while loading
 INT8 = f"{BITSANDBYTES} int8"  # value of `BaseModel.packing`
 _WEIGHTS = "*.safetensors"
 _PATTERNS = ("*.json", _WEIGHTS, "*.jinja", "*.model", "*.txt", "README.md")
@@ -126,17 +125,6 @@ def resolve_base(spec: str, weights: bool = True) -> BaseModel:
         )
     config = read_json(path / "config.json")
     return BaseModel(spec, path, name, _fingerprint(path, config), packing_of(config))
-
-
-def scheme_of(spec: str) -> tuple[str, str]:
-    """The scheme for quantisation on loading ("" for none), and the base.
-
-    Example:
-        >>> scheme_of("nf4:my/base"), scheme_of("embedded:smollm2-135m")
-        (('nf4', 'my/base'), ('', 'embedded:smollm2-135m'))
-    """
-    scheme, colon, base = spec.partition(":")
-    return (scheme, base) if colon and scheme in QUANTISED else ("", spec)
 
 
 def packing_of(config: Mapping[str, Any]) -> str:

@@ -7,25 +7,23 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, canonical, read_text, user_path
-from pyswarmopt_llm.experts.adapter import AdapterConfig, AdapterInfo, load_factors, read_adapter
+from pyswarmopt_llm.common.files.regular import canonical, user_path
+from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter, renaming
 from pyswarmopt_llm.experts.base import BaseModel, empty_model, resolve_base, skeleton
-from pyswarmopt_llm.experts.base_names import same_model
 from pyswarmopt_llm.experts.files import GGUF, PREFIX, read_json, refuse_unmatched
-from pyswarmopt_llm.experts.tensor_names import renamed_by_peft, renaming
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.experts.table import ExpertRow
+from pyswarmopt_llm.experts.pretrained import quiet_bitsandbytes
 
 _LAYER = re.compile(r"(layers|h|blocks)\.\d+\..+$")  # from the list of layers on
 SPACES = frozenset({"factor", "delta"})
+_ONLY_FACTOR = frozenset({"factor"})
 IDLE = "changes nothing: B is zero in all its modules, as before training; train it, or export it again"
 
 
@@ -50,6 +48,41 @@ class ExpertProblem:
 
 
 @dataclass(frozen=True)
+class ExpertRow:
+    """A row of the table of experts; dashes for an unreadable one."""
+
+    expert: str
+    base: str = "-"
+    rank: str = "-"
+    alpha: str = "-"
+    kind: str = "-"
+    targets: str = "-"
+    dtype: str = "-"
+    parameters: int = 0
+    bytes: int = 0
+
+    @classmethod
+    def of(cls, info: AdapterInfo) -> ExpertRow:
+        """The row of a readable expert."""
+        shapes = info.modules.values()
+        return cls(
+            expert=info.name,
+            base=info.base_model_name or "-",
+            rank=_listed(shape.rank for shape in shapes),
+            alpha=f"{info.config.lora_alpha:g}",
+            kind="rsLoRA" if info.config.use_rslora else "LoRA",
+            targets=_listed(module.rsplit(".", 1)[-1] for module in info.modules),
+            dtype=_listed(shape.dtype for shape in shapes),
+            parameters=info.parameters,
+            bytes=info.weights_file.stat().st_size,
+        )
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(map(str, sorted(set(values))))
+
+
+@dataclass(frozen=True)
 class PreflightReport:
     """The result of `inspect_experts`.
 
@@ -71,9 +104,8 @@ class PreflightReport:
     @property
     def rows(self) -> tuple[ExpertRow, ...]:
         """The table of the experts, in the given order."""
-        from pyswarmopt_llm.experts.table import rows_of
-
-        return rows_of(self.names, self.experts)
+        read = {info.name: ExpertRow.of(info) for info in self.experts}
+        return tuple(read.get(name, ExpertRow(name)) for name in self.names)
 
     def errors(self, space: str) -> list[ExpertProblem]:
         """The problems that prevent mixing in `space`; every space needs at least what delta needs."""
@@ -83,16 +115,15 @@ class PreflightReport:
     @property
     def warnings(self) -> list[ExpertProblem]:
         """The problems that do not prevent mixing."""
-        return [p for p in self.problems if p.severity == "warning"]
+        return [problem for problem in self.problems if problem.severity == "warning"]
 
     def require(self, space: str) -> None:
         """Raise a `UserError` with the first problem that prevents mixing in `space`."""
         errors = self.errors(space)
+        if len(errors) > 1:
+            raise UserError(f"{errors[0]} (and {len(errors) - 1} more; run swarm-llm inspect)")
         if errors:
-            more = (
-                f" (and {len(errors) - 1} more; run swarm-llm inspect)" if len(errors) > 1 else ""
-            )
-            raise UserError(f"{errors[0]}{more}")
+            raise UserError(str(errors[0]))
 
 
 def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) -> PreflightReport:
@@ -128,16 +159,14 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
         except UserError as error:
             problems.append(ExpertProblem(name, error.text.removeprefix(f"{name}: ")))
     alike = same_weights({info.name: info.fingerprint for info in experts})
-    for i, info in enumerate(experts):
+    for info in experts:
+        first = experts[0]
         if info.ignored:
             problems.append(ExpertProblem(info.name, ignored_in_words(info), "warning"))
-        problems += filter(None, [alike.get(info.name)])
-        if files is not None:
-            problems += files.problems(info)
-        elif i:
-            problems += other_base(info, experts[0])
-        if info.modules != experts[0].modules:
-            problems += differences(info, experts[0])
+        if info.name in alike:
+            problems.append(alike[info.name])
+        problems += other_base(info, first) if files is None else files.problems(info)
+        problems += differences(info, first)
     used_with = "" if base is None else base.name
     found = tuple(replace(info, base=used_with) for info in experts)
     return PreflightReport(tuple(names), tuple(problems), found)
@@ -146,11 +175,10 @@ def inspect_experts(paths: Sequence[str | Path], base: BaseModel | None = None) 
 def unique_names(paths: Sequence[str | Path]) -> list[str]:
     """The last part of each path; if not unique, with the part before it, then with a number."""
     parts = [user_path(path).resolve().parts for path in paths]
-    names = [part[-1] for part in parts]
-    names = [
-        n if names.count(n) == 1 else "/".join(p[-2:]) for n, p in zip(names, parts, strict=True)
-    ]
-    return numbered(names)
+    last = [part[-1] for part in parts]
+    return numbered(
+        ["/".join(part[-2:]) if last.count(part[-1]) > 1 else part[-1] for part in parts]
+    )
 
 
 def numbered(names: Sequence[str]) -> list[str]:
@@ -162,9 +190,12 @@ def numbered(names: Sequence[str]) -> list[str]:
     """
     unique: list[str] = []
     for name in names:
-        others = (f"{name}-{number}" for number in count(2))
-        taken = {*unique, *names}
-        unique.append(name if name not in unique else next(o for o in others if o not in taken))
+        free = name
+        number = 1
+        while free in unique or (number > 1 and free in names):
+            number += 1
+            free = f"{name}-{number}"
+        unique.append(free)
     return unique
 
 
@@ -176,12 +207,13 @@ def same_weights(fingerprints: Mapping[str, str]) -> dict[str, ExpertProblem]:
         'cat: has the same weights as ant; remove one of them'
     """
     first: dict[str, str] = {}
-    pairs = [(name, first.setdefault(one, name)) for name, one in fingerprints.items()]
-    return {
-        name: ExpertProblem(name, f"has the same weights as {other}; remove one of them", "warning")
-        for name, other in pairs
-        if name != other
-    }
+    found = {}
+    for name, weights in fingerprints.items():
+        other = first.setdefault(weights, name)
+        if other != name:
+            text = f"has the same weights as {other}; remove one of them"
+            found[name] = ExpertProblem(name, text, "warning")
+    return found
 
 
 def as_notes(warnings: Iterable[ExpertProblem]) -> dict[str, str]:
@@ -209,13 +241,10 @@ def in_words(modules: Sequence[str]) -> str:
 
 
 class BaseFiles:
-    """A base's configuration and tokenizer, to check experts against.
+    """A base's modules and vocabulary, to check experts against.
 
     Args:
         base: the model.
-
-    Attributes:
-        skeleton: the base's modules.
 
     Raises:
         UserError: its files are corrupt.
@@ -223,107 +252,129 @@ class BaseFiles:
 
     def __init__(self, base: BaseModel) -> None:
         self._base = base
-        self.skeleton = skeleton(base)
+        self._skeleton = skeleton(base)
         self._vocabulary = _vocabulary(base.path)
-        self._template = _template(base.path)
 
-    def translate(self, config: AdapterConfig, modules: Collection[str]) -> Mapping[str, str]:
-        """Module in a file -> its name in this base, if PEFT translates it."""
-        if all(f"{module}.weight" in self.skeleton.shapes for module in modules):
+    def translate(self, adapter: Path, modules: Collection[str]) -> Mapping[str, str]:
+        """Module in an adapter's file -> its name in this base, if PEFT translates it: names from
+        earlier versions of transformers, such as Gemma 3's before 4.52.
+        """
+        if all(f"{module}.weight" in self._skeleton.shapes for module in modules):
             return {}
-        return renamed_by_peft(empty_model(self._base), config.file.parent, modules)
+        quiet_bitsandbytes()  # peft imports it if installed
+        try:
+            from peft import PeftConfig
+            from peft.utils import transformers_weight_conversion as conversion
+        except ImportError:  # earlier versions translate nothing
+            return {}
+        tensors = {
+            f"{PREFIX}{module}.lora_A.weight": torch.empty(0, device="meta") for module in modules
+        }
+        try:
+            translated = conversion.convert_peft_adapter_state_dict_for_transformers(
+                empty_model(self._base), PeftConfig.from_pretrained(adapter), tensors
+            )
+        except Exception:  # it would have to translate more than names: fused experts
+            return {}
+        old = {id(tensor): _module_of(key) for key, tensor in tensors.items()}
+        return {
+            old[id(tensor)]: _module_of(key)
+            for key, tensor in translated.items()
+            if id(tensor) in old
+        }
 
     def problems(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
         """Misfits between an expert and this base: shapes are errors, names are warnings."""
-        misfit = self._misfit(info)
-        if misfit:
+        if misfit := self._misfit(info):
             yield ExpertProblem(info.name, misfit)
-        else:
-            yield from self._name_problem(info)
-        yield from self._selection_problem(info)
+        elif other := self._other_name(info):
+            yield ExpertProblem(info.name, other, "warning")
+        if wrong := self._wrong_selection(info):
+            yield ExpertProblem(info.name, wrong)
         vocabulary = _vocabulary(info.path)
         if None not in (vocabulary, self._vocabulary) and vocabulary != self._vocabulary:
             yield ExpertProblem(
                 info.name, "has a tokenizer with another vocabulary; the base's is used", "warning"
             )
-        if _template(info.path) not in (None, self._template):
-            text = "has another chat template; prompts are those of the base's"
-            yield ExpertProblem(info.name, text, "warning")
 
     def _misfit(self, info: AdapterInfo) -> str:
         """The first module that is no linear layer of this base; "" if all fit."""
         for module, adapted in info.modules.items():
-            if module in self.skeleton.others:
-                why = self.skeleton.others[module]
+            if module in self._skeleton.others:
+                why = self._skeleton.others[module]
                 return f"adapts {module}, which {why}; train it on linear layers only"
-            shape = self.skeleton.shapes.get(f"{module}.weight")
-            if shape != adapted.weight_shape:
-                if shape is None and (here := self._elsewhere(module, adapted.weight_shape)):
-                    return self._other_prefix(info, module, here)
-                there = f" (there it is {in_digits(shape)})" if shape else ""
-                named = f", {info.base_model_name}" if info.base_model_name else ""
+            shape = self._skeleton.shapes.get(f"{module}.weight")
+            if shape == adapted.weight_shape:
+                continue
+            if shape is None and (renamed := self._other_prefix(info, module)):
+                return renamed
+            there = f" (there it is {in_digits(shape)})" if shape else ""
+            named = f", {info.base_model_name}" if info.base_model_name else ""
+            return (
+                f"adapts {module} of shape {in_digits(adapted.weight_shape)}, which "
+                f"{self._base.spec} does not have{there}: trained on another base{named}; "
+                "remove it"
+            )
+        return ""
+
+    def _other_prefix(self, info: AdapterInfo, module: str) -> str:
+        """The remedy for an adapter whose layers have another prefix here, in or out of a larger
+        model; "" if they are not here.
+        """
+        place = _LAYER.search(module)
+        if place is None:
+            return ""
+        tail = place[0]
+        shape = info.modules[module].weight_shape
+        for here in sorted(self._skeleton.read):
+            if f".{here}".endswith(f".{tail}") and self._skeleton.shapes[f"{here}.weight"] == shape:
+                old = re.escape(PREFIX + module.removesuffix(tail))
+                pattern = f"^{old}(?={place[1]})"
+                rename = renaming(info.weights_file, pattern, PREFIX + here.removesuffix(tail))
                 return (
-                    f"adapts {module} of shape {in_digits(adapted.weight_shape)}, which "
-                    f"{self._base.spec} does not have{there}: trained on another base{named}; "
-                    "remove it"
+                    f"adapts {module}, which {self._base.spec} has as {here}: it was trained in "
+                    "another model around these layers; give that one as `base`, or rename its "
+                    f"tensors ({rename})"
                 )
         return ""
 
-    def _elsewhere(self, module: str, shape: tuple[int, ...]) -> str | None:
-        """The layer here with the place and shape of another model's layer."""
-        place = _LAYER.search(module)
-        ends = f".{place[0]}" if place else None
-        alike = (
-            name
-            for name in sorted(self.skeleton.read)
-            if ends is not None and f".{name}".endswith(ends)
-        )
-        return next((n for n in alike if self.skeleton.shapes[f"{n}.weight"] == shape), None)
-
-    def _other_prefix(self, info: AdapterInfo, module: str, here: str) -> str:
-        """The remedy for an adapter whose layers have another prefix, in or out of a larger model."""
-        place = _LAYER.search(module)
-        tail = place[0] if place else module
-        old = module.removesuffix(tail)
-        new = here.removesuffix(tail)
-        pattern = f"^{re.escape(PREFIX + old)}(?={re.escape(tail.partition('.')[0])})"
-        rename = renaming(info.weights_file, pattern, PREFIX + new)
-        return (
-            f"adapts {module}, which {self._base.spec} has as {here}: it was trained in another "
-            f"model around these layers; give that one as `base`, or rename its tensors ({rename})"
-        )
-
-    def _selection_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
-        """Modules that an expert's config selects but its file lacks, or the reverse."""
-        linear = self.skeleton.linear
-        output = self.skeleton.output
-        selected = info.config.selected(linear, output) & self.skeleton.read
+    def _wrong_selection(self, info: AdapterInfo) -> str:
+        """Modules that an expert's config selects but its file lacks, or the reverse; "" if none."""
+        output = self._skeleton.output
         if info.config.all_linear and output in info.modules:
-            text = f"adapts {output}, which its target_modules, all-linear, leave out"
-            yield ExpertProblem(info.name, f"{text}; list all modules there")
+            return (
+                f"adapts {output}, which its target_modules, all-linear, leave out; list all "
+                "modules there"
+            )
+        selected = info.config.selected(self._skeleton.linear, output) & self._skeleton.read
         lacks = sorted(selected - info.modules.keys())
         if lacks and not info.config.begins_as_base:
-            text = f"selects {lacks[0]}, whose weights its file lacks and peft draws at random"
-            yield ExpertProblem(info.name, f"{text} (init_lora_weights); export it again")
+            return (
+                f"selects {lacks[0]}, whose weights its file lacks and peft draws at random "
+                "(init_lora_weights); export it again"
+            )
+        return ""
 
-    def _name_problem(self, info: AdapterInfo) -> Iterator[ExpertProblem]:
-        """A warning if the base that an expert names is, or may be, another one."""
+    def _other_name(self, info: AdapterInfo) -> str:
+        """Why the base that an expert names is, or may be, another one; "" if it is this one."""
         name = info.base_model_name
         base = self._base
         if name is None:
-            text = "does not name its base in adapter_config.json; only shapes are checked"
-        elif base.spec.endswith(GGUF):
-            text = f"was trained on {name}; which model {base.spec} holds is not stated"
-        elif _is_base(name, base):
-            return
-        else:
-            models = {"base": base.spec, "adapter": info.path, "against": "base"}
-            seen = command("eval", **models, task="TASK.json")
-            text = (
-                f"was trained on {name}, not on {base.name}: its shapes fit, but it may do less "
-                f"here or add noise; see what it does ({seen})"
-            )
-        yield ExpertProblem(info.name, text, "warning")
+            return "does not name its base in adapter_config.json; only shapes are checked"
+        if base.spec.endswith(GGUF):
+            return f"was trained on {name}; which model {base.spec} holds is not stated"
+        if _is_base(name, base):
+            return ""
+        models = {"base": base.spec, "adapter": info.path, "against": "base"}
+        seen = command("eval", **models, task="TASK.json")
+        return (
+            f"was trained on {name}, not on {base.name}: its shapes fit, but it may do less "
+            f"here or add noise; see what it does ({seen})"
+        )
+
+
+def _module_of(key: str) -> str:
+    return key.removeprefix(PREFIX).removesuffix(".lora_A.weight")
 
 
 def _is_base(name: str, base: BaseModel) -> bool:
@@ -333,9 +384,37 @@ def _is_base(name: str, base: BaseModel) -> bool:
     except UserError:
         stated = None
     if stated is None or stated.packing or base.packing:
-        same: bool = same_model(name, base.name)
-        return same
+        return same_model(name, base.name)
     return stated.path == base.path or stated.fingerprint == base.fingerprint
+
+
+# Names of models in the hub's cache, and words for storage formats; newer names lack "Meta", and
+# v0.1 is Mistral's first.
+_CACHED = re.compile(r"(?:^|/)models--(?:[^/]+--)?([^/]+?)(?:/snapshots/[^/]+)?$")
+_STORAGE = re.compile(
+    r"unsloth|bnb|hf|mlx|gguf|gptq|awq|exl[23]|hqq|dynamic|(bf|fp?)(4|8|16|32)|(nv|mx)fp4|nf4"
+    r"|int[48]|(4|8|16)bits?|quantized\..*|w\d+a\d+|meta|v0\.1"
+)
+
+
+def same_model(name: str, other: str) -> bool:
+    """Whether two names mean the same model, in any spelling or storage format.
+
+    Example:
+        >>> same_model("unsloth/Meta-Llama-3.1-8B-bnb-4bit", "meta-llama/Llama-3.1-8B")
+        True
+        >>> same_model("Qwen/Qwen2.5-7B-Instruct", "/models/Qwen2.5-7B")
+        False
+    """
+    return _bare_name(name) == _bare_name(other)
+
+
+def _bare_name(name: str) -> str:
+    """A model's name in lower case, without owner, separators and storage format."""
+    path = name.strip().replace("\\", "/").rstrip("/").lower().replace("___", ".")  # ModelScope's
+    cached = _CACHED.search(path)
+    words = re.split(r"[-_\s]+", cached[1] if cached else path.rpartition("/")[2])
+    return "".join([word for word in words if not _STORAGE.fullmatch(word)] or words)
 
 
 def in_digits(shape: Sequence[int]) -> str:
@@ -350,20 +429,8 @@ def _vocabulary(path: Path) -> bytes | None:
         return None
     content = read_json(file)
     model = content.get("model")
-    return canonical(
-        [model.get("vocab") if isinstance(model, dict) else None, content.get("added_tokens")]
-    )
-
-
-def _template(path: Path) -> Any:
-    """The chat template in a directory, where transformers looks for it; None if there is none."""
-    file = path / "chat_template.jinja"
-    settings = path / "tokenizer_config.json"
-    if file.is_file():
-        return read_text(file, INPUT_LIMIT).strip()
-    content = read_json(settings) if settings.is_file() else {}
-    template = content.get("chat_template")
-    return template.strip() if isinstance(template, str) else template
+    tokens = model.get("vocab") if isinstance(model, dict) else None
+    return canonical([tokens, content.get("added_tokens")])
 
 
 def check_weights(report: PreflightReport) -> PreflightReport:
@@ -385,21 +452,17 @@ def check_weights(report: PreflightReport) -> PreflightReport:
     return replace(report, problems=tuple(problems))
 
 
-_ONLY_FACTOR = frozenset({"factor"})
-
-
 def differences(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]:
     """Differences of an expert from the first one; the table shows which one is the outlier."""
     lacking = sorted(first.modules.keys() - info.modules)
     added = sorted(info.modules.keys() - first.modules)
-    parts = [
-        f"{verb} {len(modules)} modules such as {modules[0]}"
-        for verb, modules in (("lacks", lacking), ("adds", added))
-        if modules
-    ]
-    if parts:
-        text = f"{' and '.join(parts)} (against {first.name}); factor needs the same modules"
-        yield ExpertProblem(info.name, f"{text}, use `space` delta", spaces=_ONLY_FACTOR)
+    for verb, modules in (("lacks", lacking), ("adds", added)):
+        if modules:
+            text = (
+                f"{verb} {in_words(modules)} (against {first.name}); factor needs the same "
+                "modules, use `space` delta"
+            )
+            yield ExpertProblem(info.name, text, spaces=_ONLY_FACTOR)
     for module in sorted(first.modules.keys() & info.modules):
         a = info.modules[module]
         b = first.modules[module]
@@ -419,12 +482,15 @@ def other_base(info: AdapterInfo, first: AdapterInfo) -> Iterator[ExpertProblem]
         if there != adapted.weight_shape:
             text = (
                 f"changes {module} of shape {in_digits(adapted.weight_shape)}, {first.name} one of "
+                f"{in_digits(there)}: they have different bases; remove one of them"
             )
-            text += f"{in_digits(there)}: they have different bases; remove one of them"
             yield ExpertProblem(info.name, text)
             return
     base = info.base_model_name
     first_base = first.base_model_name
     if base and first_base and not same_model(base, first_base):
-        text = f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
-        yield ExpertProblem(info.name, f"{text}to be mixed on with `base`", "warning")
+        text = (
+            f"was trained on {base}, {first.name} on {first_base}; give the base that they are "
+            "to be mixed on with `base`"
+        )
+        yield ExpertProblem(info.name, text, "warning")

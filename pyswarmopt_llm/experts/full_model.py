@@ -7,13 +7,13 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
@@ -21,10 +21,11 @@ from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.experts.base import BaseModel, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import in_digits, unique_names
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
-from pyswarmopt_llm.experts.safetensors_file import DTYPES, StoredTensors
+from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 
 # Files beside the weights that make a loadable model.
-_COMPANIONS = ("*.json", "*.jinja", "*.model", "*.txt")
+_COMPANIONS = frozenset({".json", ".jinja", ".model", ".txt"})
+SHARD = 2**31  # most bytes of a file of weights, unless one weight is larger
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,10 @@ def _of_its_own(tensors: StoredTensors, expected: Mapping[str, Any]) -> str | No
 
 
 def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> None:
-    """Write a model with the base's configuration and tokenizer, one weight in memory at a time.
+    """Write a model with the base's configuration and tokenizer, one shard in memory at a time.
 
     Args:
-        base: base; the model takes its files, shards and dtypes.
+        base: base; the model takes its files and dtypes.
         values: weight of the base -> its new value in the base's dtype; may be
             `interfaces.Computed`.
         folder: an empty directory of ours.
@@ -121,20 +122,32 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
     """
     copy_companions(base, folder)
     stored = StoredTensors(base.weight_files)
-    shards: dict[str, list[str]] = defaultdict(list)
+    shards: list[list[str]] = [[]]
+    size = total = 0
     for name in values:
-        shards[stored.file_of(name).name].append(name)
-    total = 0
-    for shard, names in shards.items():
-        shapes = {n: stored.shapes[n] for n in names}
-        dtypes = {n: stored.dtype(n) for n in names}
-        total += write_tensors(folder / shard, shapes, dtypes, values)
-    if len(shards) > 1:
-        shard_of = {name: shard for shard, names in shards.items() for name in names}
-        index = {"metadata": {"total_size": total}, "weight_map": shard_of}
-        (folder / "model.safetensors.index.json").write_text(
-            json.dumps(index, indent=2), encoding="utf-8"
-        )
+        n_bytes = math.prod(stored.shapes[name]) * stored.dtype(name).itemsize
+        if shards[-1] and size + n_bytes > SHARD:
+            shards.append([])
+            size = 0
+        shards[-1].append(name)
+        size += n_bytes
+        total += n_bytes
+    if len(shards) == 1:
+        _save(values, shards[0], folder / "model.safetensors")
+        return
+    weight_map = {}
+    for number, names in enumerate(shards, 1):
+        file = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        _save(values, names, folder / file)
+        weight_map |= dict.fromkeys(names, file)
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    text = json.dumps(index, indent=2)
+    (folder / "model.safetensors.index.json").write_text(text, encoding="utf-8")
+
+
+def _save(values: Mapping[str, Tensor], names: Sequence[str], file: Path) -> None:
+    data = save({name: values[name].contiguous() for name in names}, metadata={"format": "pt"})
+    file.write_bytes(data)
 
 
 def copy_companions(base: BaseModel, folder: Path) -> None:
@@ -147,50 +160,12 @@ def copy_companions(base: BaseModel, folder: Path) -> None:
     home = base.path.resolve()
     if home.parent.name == "snapshots":  # the hub's cache, whose files are links to blobs/
         home = home.parent.parent
-    for file in [file for pattern in _COMPANIONS for file in base.path.glob(pattern)]:
+    for file in base.path.iterdir():
+        if file.suffix not in _COMPANIONS or file.name.endswith(".index.json"):
+            continue
         if not file.resolve().is_relative_to(home):
             raise UserError(
                 f"{file}: is a link out of {base.spec}, and would be copied with what it leads to; "
                 "put the file itself there, or remove the link"
             )
-        if file.is_file() and not file.name.endswith(".index.json"):
-            shutil.copyfile(file, folder / file.name)
-
-
-def write_tensors(
-    path: Path,
-    shapes: Mapping[str, tuple[int, ...]],
-    dtypes: Mapping[str, torch.dtype],
-    values: Mapping[str, Tensor],
-) -> int:
-    """Write a safetensors file, byte for byte as the library, with one tensor in memory at a time.
-
-    Args:
-        path: file in a directory of ours.
-        shapes: name -> shape.
-        dtypes: name -> dtype, one of float64, float32, bfloat16 and float16.
-        values: name -> tensor with that shape and dtype; may be `interfaces.Computed`.
-
-    Returns:
-        The number of bytes of the tensors.
-    """
-    spelled = {dtype: name for name, dtype in DTYPES.items()}
-    rank = {dtype: number for number, dtype in enumerate(spelled)}
-    names = sorted(shapes, key=lambda name: (rank[dtypes[name]], name))
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name in names:
-        start = end
-        end = end + math.prod(shapes[name]) * dtypes[name].itemsize
-        header[name] = {
-            "dtype": spelled[dtypes[name]],
-            "shape": list(shapes[name]),
-            "data_offsets": [start, end],
-        }
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in names:
-            file.write(values[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return end
+        shutil.copyfile(file, folder / file.name)

@@ -34,8 +34,7 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
         options: passed to ``from_pretrained``.
 
     Raises:
-        UserError: the model cannot be loaded as this kind, lacks weights, or has layers that its
-            configuration omits.
+        UserError: the model cannot be loaded as this kind, or lacks weights.
     """
     safe = {"use_safetensors": True, "trust_remote_code": False}
     refuse_kernels(path, where)
@@ -45,7 +44,10 @@ def load_weights(kind: Any, path: str | Path, where: str, what: str, **options: 
         raise UserError(
             f"{where}: lacks {len(missing)} weights such as {missing[0]}; export the {what} again"
         )
-    _judge_unused(model, sorted(found["unexpected_keys"]), where)
+    unused = [name for name in sorted(found["unexpected_keys"]) if not _HARMLESS.search(name)]
+    if unused:
+        text = "%s: %d weights of its files are not used, such as %s"
+        log.warning(text, where, len(unused), unused[0])
     return model.eval()
 
 
@@ -66,8 +68,8 @@ def refuse_kernels(path: str | Path, where: str) -> None:
 
     with loading(where, "its config.json cannot be read"):
         file = cached_file(path, "config.json", _raise_exceptions_for_missing_entries=False)
-    named = [] if file is None else attention_in(read_json(Path(file)))
-    foreign = sorted(set(named) - _ATTENTION)
+    named = set() if file is None else attention_in(read_json(Path(file)))
+    foreign = sorted(named - _ATTENTION)
     if foreign:
         raise UserError(
             f"{where}: its config.json names code for attention, {foreign[0]}, which may be "
@@ -75,38 +77,20 @@ def refuse_kernels(path: str | Path, where: str) -> None:
         )
 
 
-def attention_in(config: Any) -> list[str]:
+def attention_in(config: Any, named: bool = False) -> set[str]:
     """The attention implementations named in a configuration and those inside it.
 
     Example:
         >>> attention_in({"text_config": {"attn_implementation": "org/repo"}})
-        ['org/repo']
+        {'org/repo'}
     """
-    if not isinstance(config, dict):
-        return []
-    names = [config[key] for key in config if key.strip("_") in _ATTENTION_KEYS]
-    parts = [part for name in names if isinstance(name, dict) for part in name.values()]
-    found = [str(name) for name in [*names, *parts] if isinstance(name, str)]
-    return [*found, *(name for value in config.values() for name in attention_in(value))]
-
-
-def _judge_unused(model: Any, unused: Sequence[str], where: str) -> None:
-    """Warn of weights in the files that the model does not use.
-
-    Raises:
-        UserError: the weights belong to layers: the configuration has too few layers.
-    """
-    own = {_NUMBER.sub(".N.", name) for name in model.state_dict()}
-    layers = [name for name in unused if _NUMBER.sub(".N.", name) in own]
-    if layers:
-        raise UserError(
-            f"{where}: its files hold {len(layers)} weights that its config.json leaves out, such "
-            f"as {layers[0]}; correct its number of layers"
+    if isinstance(config, dict):
+        parts = (
+            attention_in(value, named or key.strip("_") in _ATTENTION_KEYS)
+            for key, value in config.items()
         )
-    others = [name for name in unused if not _HARMLESS.search(name)]
-    if others:
-        text = "%s: %d weights of its files are not used, such as %s"
-        log.warning(text, where, len(others), others[0])
+        return set().union(*parts)
+    return {config} if named and isinstance(config, str) else set()
 
 
 def refuse_codes(files: Sequence[Path], where: str) -> None:
@@ -138,7 +122,6 @@ def read_tokenizer(path: str | Path, where: str, **options: Any) -> Any:
 
 # Buffers of earlier versions, tied embeddings, and heads for other tasks.
 _HARMLESS = re.compile(r"(inv_freq|position_ids|masked_bias|attn\.bias|lm_head\.\w+)$")
-_NUMBER = re.compile(r"\.\d+\.")
 
 
 @contextmanager

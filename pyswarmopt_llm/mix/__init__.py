@@ -12,20 +12,10 @@ from pyswarmopt_llm.common.interfaces import Engine, Space
 from pyswarmopt_llm.common.own import is_function, own
 from pyswarmopt_llm.common.registry import plugins, unknown
 from pyswarmopt_llm.experts.adapter import Adapter
+from pyswarmopt_llm.mix.delta import DeltaSpace
+from pyswarmopt_llm.mix.factor import FactorSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
-from pyswarmopt_llm.mix.one_base import prepare_adapters
-
-
-def _factor(experts: Sequence[Adapter]) -> Space:
-    from pyswarmopt_llm.mix.factor import FactorSpace
-
-    return FactorSpace(experts)
-
-
-def _delta(experts: Sequence[Adapter]) -> Space:
-    from pyswarmopt_llm.mix.delta import DeltaSpace
-
-    return DeltaSpace(experts)
+from pyswarmopt_llm.mix.load import prepare_adapters
 
 
 def _full(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
@@ -47,8 +37,8 @@ def _open_mixture(folder: Path, dtype: str, device: str, threads: int | None) ->
 
 
 _BUILT_IN = (
-    SpaceKind("factor", _factor, published=True),
-    SpaceKind("delta", _delta, linear=True, published=True),
+    SpaceKind("factor", FactorSpace, published=True),
+    SpaceKind("delta", DeltaSpace, linear=True, published=True),
     SpaceKind(
         "full",
         make=_full,
@@ -75,8 +65,6 @@ _BUILT_IN = (
     ),
 )
 _KINDS = {kind.name: kind for kind in _BUILT_IN}
-
-
 _OWN: dict[str, SpaceKind] = {}  # name given by the user -> the user's kind
 
 
@@ -129,10 +117,9 @@ def saved_kind(folder: str | Path) -> SpaceKind | None:
     """The kind of space whose file is in a directory such as RUN/best; None for a model or adapter."""
     # kinds of another package: NAME.json, known without import
     files = {name: f"{name}.json" for name in plugins("spaces")}
-    known = {**_KINDS, **_OWN}
-    files |= {name: kind.saved_as for name, kind in known.items() if kind.saved_as}
+    files |= {name: kind.saved_as for name, kind in {**_KINDS, **_OWN}.items()}
     for name, file in files.items():
-        if (user_path(folder) / file).is_file():
+        if file and (user_path(folder) / file).is_file():
             return space_kind(name)
     return None
 

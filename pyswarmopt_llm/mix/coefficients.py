@@ -11,7 +11,7 @@ the base.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import SUMS
-from pyswarmopt_llm.common.interfaces import LowRank, Patch, Space
+from pyswarmopt_llm.common.interfaces import Patch, Space
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.files import write_adapter
 
@@ -107,7 +107,7 @@ def save_patch(
 
     Args:
         patch: from `realise`.
-        experts: experts of the patch; they name the base and the target modules.
+        experts: experts of the patch; they name the base.
         out: directory to create.
         card: text of README.md.
 
@@ -115,34 +115,17 @@ def save_patch(
         UserError: `out` exists already.
     """
     bases = (expert.base or expert.base_model_name for expert in experts)
-    changes = {
+    changed = {name: change for name, change in patch.low_rank.items() if change.b.any()}
+    factors = {
         name.removesuffix(".weight"): change.without_zeros()
-        for name, change in patch.low_rank.items()
+        for name, change in (changed or patch.low_rank).items()
     }
-    targets = _used({name for expert in experts for name in expert.target_modules}, changes)
     write_adapter(
         Path(out),
-        {
-            module: (change.b, change.a)
-            for module, change in changes.items()
-            if any(_selects(target, module) for target in targets)
-        },
+        {module: (change.b, change.a) for module, change in factors.items()},
         base_model_name=next(filter(None, bases), ""),
-        target_modules=targets,
         card=card,
     )
-
-
-def _used(targets: Collection[str], changes: Mapping[str, LowRank]) -> set[str]:
-    """The targets with a changed module; all targets if nothing changed."""
-    changed = [module for module, change in changes.items() if change.b.any()]
-    used = {target for target in targets if any(_selects(target, module) for module in changed)}
-    return used or set(targets)
-
-
-def _selects(target: str, module: str) -> bool:
-    """Whether PEFT's target selects a module: by its full name or its end."""
-    return module == target or module.endswith(f".{target}")
 
 
 LEAST_SUM = 0.5

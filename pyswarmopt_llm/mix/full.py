@@ -17,14 +17,14 @@ from torch import Tensor
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import atomic_directory
 from pyswarmopt_llm.common.interfaces import Computed, Engine, Patch
 from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-from pyswarmopt_llm.experts.files import atomic_directory
 from pyswarmopt_llm.experts.full_model import ModelInfo, inspect_models, write_model
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
-from pyswarmopt_llm.mix.one_base import pool_of, resident
+from pyswarmopt_llm.mix.load import pool_of, resident
 
 
 class FullSpace(CoefficientSpace):

@@ -19,9 +19,8 @@ from pyswarmopt_llm.common.hardware import peak_memory, pick_device, pick_dtype
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies
 from pyswarmopt_llm.experts.adapter import changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
-from pyswarmopt_llm.experts.table import weight_count
 from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.mix.one_base import find_adapters
+from pyswarmopt_llm.mix.load import find_adapters
 from pyswarmopt_llm.searching.decide import filled_in
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.prepare import Job, prepare
@@ -136,7 +135,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     model = empty_model(base, dtype=dtype)
     sizes = Sizes.of(model)
     held = weights_of(model, base)
-    factors = sum(map(weight_count, experts))
+    factors = sum(info.parameters for info in experts)
     kept, merging = copies(model, changed_weights(experts))
     beside = {"merged": kept + merging, "runtime": factors * dtype.itemsize}
     times = asked.processes or 1
@@ -159,7 +158,7 @@ def fit_of(config: SearchConfig, memory: str | None = None) -> Fit | None:
     )
     training = None
     if kind.linear and asked.train != "off":  # by default, if the task has the items
-        held_in_training = held + beside[scoring.mix] + _ADAM * weight_count(experts[0])
+        held_in_training = held + beside[scoring.mix] + _ADAM * experts[0].parameters
         needs = []
         for tokens, again in ((LEAST_TOKENS, False), (LEAST_TOKENS, True), (_SMALL, True)):
             needed = held_in_training + sizes.training(tokens, again)

@@ -17,7 +17,7 @@ import torch
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
@@ -25,7 +25,7 @@ from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
 from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
-from pyswarmopt_llm.experts.files import atomic_directory, read_json, refuse_unmatched
+from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
 from pyswarmopt_llm.experts.quantised.embedded import spec_of
 from pyswarmopt_llm.mix.kind import Pool
 from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer

@@ -8,25 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
 from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.fitting import ALL as WHOLE
-from pyswarmopt_llm.searching.fitting import BASE, EXPERT, FOLDER, MIXTURE
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best, check_fingerprints
-from pyswarmopt_llm.searching.written.expert_iteration import START, round_name
-
-Scores = Mapping[str, Score]  # task -> score of a candidate
 
 
 def analyse(
@@ -41,7 +34,7 @@ def analyse(
         allowed: parts of the run's configuration that may run code; see `named_again.require`.
 
     Returns:
-        ``leave_one_out``: see `without_experts`, or the analysis of the group's package.
+        ``leave_one_out``: see `without_experts`; of a group, strategies in place of tasks.
     """
     analyses = (point.load() for point in plugins("analyses").values())
     group = next((analysis for analysis in analyses if analysis.holds(path)), None)
@@ -62,8 +55,8 @@ def analyse(
 def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> dict[str, Any]:
     """Score the result again, and without each of its experts, on test (on dev without test items).
 
-    The other coefficients are kept, and so is a LoRA trained on dev; a mixture of distributions is
-    rescaled to sum to 1. Nothing is added to the journal.
+    The other coefficients are kept, and so is what was trained on dev; a mixture of distributions
+    is rescaled to sum to 1. Nothing is added to the journal.
 
     Args:
         run: a finished run.
@@ -82,11 +75,11 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     job = reopen(replace(run.config, workers="1"))
     check_fingerprints(run, job.fingerprints)
     check_best(run.path, run.about)
-    names = job.pool.space.expert_names
     if not job.plan.kind.averages:
         raise UserError(
             f"{run.path}: its space has no coefficient per expert that could be set to 0"
         )
+    names = job.pool.space.expert_names
     if set(result.coefficients) != set(names):
         raise UserError(
             f"{run.path / 'result.json'}: its coefficients are not those of this run; restore it"
@@ -94,25 +87,33 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     split = "dev" if result.best.test is None else "test"
     if split == "dev" and result.best.trained:
         raise UserError(f"{run.path}: was trained on its dev examples, and has no others to score")
-    position = torch.tensor([result.coefficients[name] for name in names], dtype=torch.float64)
     utilities = job.utilities(split, _scorings(job, run, result))
-    lora = _trained(run, result) if result.best.trained else Patch()
     tell("leave one out: all experts")
-    whole = _scored(job, position, lora, utilities)
+    whole = _scored(job, utilities, _candidate(job, run, result))
     experts = {}
-    for k, name in enumerate(names):
-        if not position[k]:
+    for name in names:
+        if not result.coefficients[name]:
             continue
         tell(f"leave one out: without {name}")
-        others = position.clone()
-        others[k] = 0.0
-        if without := _scored(job, others, lora, utilities):
-            experts[name] = {
-                "coefficient": result.coefficients[name],
-                "scores": _values(without),
-                "paired": _paired(result, split, whole, without),
-            }
-    return {"split": split, "all": _values(whole), "experts": experts}
+        try:
+            others = _scored(job, utilities, _candidate(job, run, result, without=name))
+        except ValueError:  # a mixture of distributions without positive weights
+            continue
+        paired = {}
+        for task, score in whole.items():
+            objective = result.objectives[task]
+            asked = objective.questions.get(split)
+            if score.n > 1:
+                per_item = others[task].per_item
+                pair = compare_paired(score.per_item, per_item, objective.scale, asked)
+                paired[task] = pair.record()
+        experts[name] = {
+            "coefficient": result.coefficients[name],
+            "scores": {task: score.value for task, score in others.items()},
+            "paired": paired,
+        }
+    values = {task: score.value for task, score in whole.items()}
+    return {"split": split, "all": values, "experts": experts}
 
 
 def _scorings(job: Job, run: Run, result: Result) -> dict[str, Scoring]:
@@ -126,50 +127,25 @@ def _scorings(job: Job, run: Run, result: Result) -> dict[str, Scoring]:
     return scorings
 
 
-def start_name(coefficients: Mapping[str, float], best_single: str) -> str:
-    """Folder name of a trained model with these coefficients, by its start.
+def _candidate(job: Job, run: Run, result: Result, without: str = "") -> Patch:
+    """The result, on request without an expert; what was trained stays: mixtures are then linear.
 
-    Example:
-        >>> start_name({"x": 0.0}, "x"), start_name({"x": 1.0}, "x"), start_name({"x": 0.5}, "x")
-        ('base', 'expert', 'mixture')
+    Raises:
+        ValueError: nothing is left to mix.
     """
-    used = {name: weight for name, weight in coefficients.items() if weight}
-    if not used:
-        return BASE
-    return EXPERT if used == {best_single: 1.0} else MIXTURE
+    space = job.pool.space
+    weights = {
+        name: 0.0 if name == without else result.coefficients[name] for name in space.expert_names
+    }
+    if not result.best.trained:
+        return space.realise(torch.tensor([*weights.values()], dtype=torch.float64))
+    best = space.read(run.path / "best")
+    minus = [-result.coefficients[name] * (name == without) for name in weights]
+    removed = space.realise(torch.tensor(minus, dtype=torch.float64))
+    return best.with_low_rank(removed.low_rank) if without else best
 
 
-def _trained(run: Run, result: Result) -> Patch:
-    """The LoRA that a finished run trained, without its start."""
-    name = start_name(result.coefficients, result.best_single)
-    if result.expert_iteration is not None:
-        start = BASE if name == BASE else START
-        name = round_name(start, result.expert_iteration.round)
-    return Patch(low_rank=load_factors(read_adapter(run.path / FOLDER / name / WHOLE)))
-
-
-def _scored(job: Job, position: Tensor, added: Patch, utilities: Mapping[str, Utility]) -> Scores:
-    """The scores of a candidate with a further change; empty if nothing is left to mix."""
-    try:
-        patch = job.pool.space.realise(position)
-    except ValueError:  # a mixture of distributions without positive weights
-        return {}
-    job.engine.load(patch.with_low_rank(added.low_rank) if added.low_rank else patch)
+def _scored(job: Job, utilities: Mapping[str, Utility], patch: Patch) -> dict[str, Score]:
+    """Task -> the score of a candidate."""
+    job.engine.load(patch)
     return {name: utility(job.engine) for name, utility in utilities.items()}
-
-
-def _paired(result: Result, split: str, whole: Scores, without: Scores) -> dict[str, Any]:
-    """Task -> comparison of all experts with all but one, as JSON values."""
-    found = {}
-    for task, score in whole.items():
-        objective = result.objectives[task]
-        asked = objective.questions.get(split)
-        if score.n > 1:
-            others = without[task].per_item
-            pair = compare_paired(score.per_item, others, objective.scale, asked)
-            found[task] = pair.record()
-    return found
-
-
-def _values(scores: Scores) -> dict[str, float]:
-    return {name: score.value for name, score in scores.items()}

@@ -19,17 +19,16 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
-from pyswarmopt_llm.experts.adapter import ADAPTER_FILES, AdapterInfo, changed_weights, load_factors
-from pyswarmopt_llm.experts.base import BaseModel, Skeleton, resolve_base, skeleton
+from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
+from pyswarmopt_llm.experts.base import Skeleton, resolve_base, skeleton
 from pyswarmopt_llm.experts.compatibility import (
     check_weights,
     ignored_in_words,
     in_words,
     inspect_experts,
 )
-from pyswarmopt_llm.experts.files import local_directory
 from pyswarmopt_llm.experts.truncate import squared_norm
-from pyswarmopt_llm.tools.flatten import check_flat, is_plain, load_by_peft
+from pyswarmopt_llm.tools.flatten import load_by_peft
 
 PROMPTS = (
     "What is the capital of France?",
@@ -65,8 +64,9 @@ class AdapterCheck:
     def __str__(self) -> str:
         if self.problems:
             return f"{self.adapter}: {'; also, '.join(self.problems)}"
-        verdict = f"warning: {'; also, '.join(self.warnings)}" if self.warnings else "ok"
-        return f"{self.adapter}: {verdict}"
+        if self.warnings:
+            return f"{self.adapter}: warning: {'; also, '.join(self.warnings)}"
+        return f"{self.adapter}: ok"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def check(
         The problems of each adapter.
 
     Raises:
-        UserError: an adapter is missing, or the base cannot be used. Problems of an adapter itself
+        UserError: no adapter is given, or the base cannot be used. Problems of an adapter itself
             are in the report.
 
     Example:
@@ -119,44 +119,22 @@ def check(
         science: ok
     """
     resolved = resolve_base(base)
-    report = inspect_experts(adapters, resolved)
-    for path in adapters:
-        local_directory(path, ADAPTER_FILES)
-    report = check_weights(report)
-    errors = {problem.expert: problem.text for problem in reversed(report.errors("delta"))}
-    readable = [info for info in report.experts if info.name not in errors]
-    found = _faults(readable, resolved, device, threads) if readable else {}
+    report = check_weights(inspect_experts(adapters, resolved))
+    found = {problem.expert: [problem.text] for problem in reversed(report.errors("delta"))}
+    readable = [info for info in report.experts if info.name not in found]
+    if readable:
+        modules = skeleton(resolved)
+        engine = load_engine(resolved, "auto", device, threads, changed=changed_weights(readable))
+        for info in readable:
+            try:
+                found[info.name] = [*_coverage(info, modules), *_differences(engine, info)]
+            except UserError as error:
+                found[info.name] = [str(error)]
     checks = []
     for name, path in zip(report.names, adapters, strict=True):
-        problems = found[name] if name in found else [_refusal(path, resolved, errors[name])]
-        odd = [problem.text for problem in report.warnings if problem.expert == name]
-        checks.append(AdapterCheck(name, str(path), tuple(problems), tuple(odd)))
+        odd = tuple(problem.text for problem in report.warnings if problem.expert == name)
+        checks.append(AdapterCheck(name, str(path), tuple(found[name]), odd))
     return CheckReport(base, tuple(checks))
-
-
-def _faults(
-    infos: Sequence[AdapterInfo], base: BaseModel, device: str, threads: int | None
-) -> dict[str, list[str]]:
-    """Adapter -> its faults on the base, which is loaded once."""
-    modules = skeleton(base)
-    engine = load_engine(base, "auto", device, threads, changed=changed_weights(infos))
-    found = {}
-    for info in infos:
-        try:
-            found[info.name] = [*_coverage(info, modules), *_differences(engine, info)]
-        except UserError as error:
-            found[info.name] = [str(error)]
-    return found
-
-
-def _refusal(path: str | Path, base: BaseModel, error: str) -> str:
-    """Why an adapter is not read: of another kind, it may be one that cannot be flattened."""
-    if not is_plain(str(path)):
-        try:
-            check_flat(str(path), base)
-        except UserError as odd:
-            return odd.text
-    return error
 
 
 def _coverage(info: AdapterInfo, modules: Skeleton) -> Iterator[str]:
@@ -178,17 +156,17 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
         UserError: PEFT does not load it, or log-probabilities are not numbers.
     """
     changes = load_factors(info)
-    applied = next_tokens(engine, changes)
-    bare = next_tokens(engine, {})  # removes it again
-    by_peft = factors_by_peft(engine.model, info.path)
-    apart = {name: _less(changes, by_peft, name) for name in changes | by_peft}
+    applied = _next_tokens(engine, changes)
+    bare = _next_tokens(engine, {})  # removes it again
+    by_peft = _changes_by_peft(engine.model, info.path)
     norm = max(_norm(changes), _norm(by_peft))
+    apart = _norm(_minus(changes, by_peft))
     if norm <= 0:
         yield "changes nothing, in PEFT neither; train it, or export it again"
-    elif not _norm(apart) <= ROUNDING * norm:
+    elif not apart <= ROUNDING * norm:
         yield (
             "weight 1 is not the adapter that PEFT loads: its changes of the weights differ by "
-            f"{_norm(apart) / norm:.1%}; {REPORT}"
+            f"{apart / norm:.1%}; {REPORT}"
         )
     elif not float((applied - bare).abs().max()) > 0:
         yield (
@@ -197,12 +175,9 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
         )
 
 
-def next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> Tensor:
+def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> Tensor:
     """Log-probabilities of the next token after `PROMPTS`, (prompts, V), for the base with
     `changes`.
-
-    Raises:
-        UserError: the log-probabilities are not numbers.
     """
     engine.load(Patch(low_rank=changes))
     return next_token_logprobs(engine, [engine.chat(prompt) for prompt in PROMPTS])
@@ -214,15 +189,16 @@ def _norm(changes: Mapping[str, LowRank]) -> float:
     return math.sqrt(max(squares, 0.0))
 
 
-def _less(first: Mapping[str, LowRank], second: Mapping[str, LowRank], name: str) -> LowRank:
-    """The change of a weight in `first` minus the change in `second`; a missing one is 0."""
-    if name not in second:
-        return first[name]
-    minus = LowRank(b=-second[name].b, a=second[name].a)
-    return first[name].plus(minus) if name in first else minus
+def _minus(first: Mapping[str, LowRank], second: Mapping[str, LowRank]) -> dict[str, LowRank]:
+    """The changes in `first` minus those in `second`; a missing one is 0."""
+    found = dict(first)
+    for name, change in second.items():
+        minus = LowRank(b=-change.b, a=change.a)
+        found[name] = found[name].plus(minus) if name in found else minus
+    return found
 
 
-def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
+def _changes_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
     """Weight -> its change by an adapter loaded with PEFT; the model stays unchanged.
 
     Raises:
@@ -231,7 +207,7 @@ def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
     from peft.tuners.lora import LoraLayer
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    factors = {}
+    changes = {}
     try:
         load_by_peft(model, folder)
         for name, layer in model.named_modules():
@@ -239,11 +215,11 @@ def factors_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
                 (adapter,) = layer.active_adapters
                 b = layer.lora_B[adapter].weight.detach().cpu()
                 a = layer.lora_A[adapter].weight.detach().cpu()
-                factors[f"{name}.weight"] = LowRank(b=b * layer.scaling[adapter], a=a)
+                changes[f"{name}.weight"] = LowRank(b=b * layer.scaling[adapter], a=a)
     finally:  # restore the layers, even after a failure
         wrapped = [n for n, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]
         for name in wrapped:
             model.set_submodule(name, model.get_submodule(name).get_base_layer())
         if hasattr(model, "peft_config"):
             del model.peft_config
-    return factors
+    return changes

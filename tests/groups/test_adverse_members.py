@@ -117,8 +117,9 @@ def test_the_command_makes_one_member_lie_and_all_of_them_noisy(
     code, out, err = swarm_llm(capsys, "analyse", tmp_path / "run", "--json")
     assert code == 0, err
     result = json.loads((tmp_path / "run" / "result.json").read_text())["strategies"]
-    again = json.loads(out)["leave_one_out"]["strategies"]
-    assert again.keys() == result.keys()
-    assert all(row["test"] == result[name]["test"] for name, row in again.items())
-    whole, alone = again["majority"]["test"], again["majority"]["members"]["bee"]
-    assert alone["test"] == pytest.approx(whole - alone["paired"]["difference"])
+    again = json.loads(out)["leave_one_out"]
+    assert again["all"] == {name: row["test"] for name, row in result.items()}
+    bee = again["experts"]["bee"]
+    for name, whole in again["all"].items():
+        difference = bee["paired"][name]["difference"]
+        assert bee["scores"][name] == pytest.approx(whole - difference)

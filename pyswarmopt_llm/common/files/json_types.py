@@ -7,7 +7,7 @@ Dataclasses are read from objects, tuples from lists.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -141,18 +141,13 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
         value = json.loads(text, object_pairs_hook=hook, parse_constant=constant)
     except RecursionError as error:
         raise ValueError(too_deep) from error
-    level = [value]
-    for _ in range(DEEPEST):
-        level = list(chain.from_iterable(map(_inside, level)))
+    level = [[value]]
+    for _ in range(DEEPEST + 1):
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [one for part in parts for one in part if isinstance(one, dict | list)]
         if not level:
             return value
     raise ValueError(too_deep)
-
-
-def _inside(value: Any) -> Iterator[Any]:
-    """The objects and lists inside a value."""
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return (part for part in parts if isinstance(part, dict | list))
 
 
 def _missing(constant: str) -> None:

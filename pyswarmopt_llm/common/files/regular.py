@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution, version
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files.json_types import parse_json
+
+log = logging.getLogger(__name__)
 
 JSON_LIMIT = 2**26  # most bytes of a run's file that is parsed as one JSON value
 INPUT_LIMIT = 2**29  # most bytes of a task file or a tokenizer
@@ -108,8 +112,33 @@ def refuse_links(folder: Path) -> None:
         UserError: names the first one.
         OSError: the directory cannot be read.
     """
-    for entry in sorted(os.listdir(folder)):
-        refuse_link(folder / entry)
+    for entry in sorted(folder.iterdir()):
+        refuse_link(entry)
+
+
+def temporary(path: Path) -> Path:
+    """A free name beside `path` for what will replace it; what killed processes left there goes."""
+    for left in path.parent.iterdir():
+        found = _PART.fullmatch(left.name)
+        if found is None or _is_running(int(found[1])):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+            log.warning("%s: removed, an interrupted command had left it", left)
+        else:
+            left.unlink(missing_ok=True)
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager
@@ -121,8 +150,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         OSError: the file cannot be written; it names `path`.
     """
     _refuse_other(path)
-    _remove_leftovers(path.parent)
-    part = path.with_name(part_name())
+    part = temporary(path)
     try:
         with open(part, "xb") as file:  # which follows no link
             yield file
@@ -135,30 +163,53 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         part.unlink(missing_ok=True)
 
 
-def part_name() -> str:
-    """A temporary name for a file that this process is writing."""
-    return f".{os.getpid()}-{secrets.token_hex(4)}.part"
+def check_free(out: Path) -> None:
+    """Raise `UserError` if `out` already exists and is not an empty directory."""
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        raise UserError(
+            f"{out}: exists already and is not overwritten; choose another name or remove it"
+        )
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the files that killed processes were writing; links are removed, not followed."""
-    for path in folder.iterdir():
-        found = _PART.fullmatch(path.name)
-        if found is None or _is_running(int(found[1])):
-            continue
-        if path.is_symlink() or not path.is_dir():
-            path.unlink(missing_ok=True)
+@contextmanager
+def atomic_directory(out: Path) -> Iterator[Path]:
+    """A temporary directory that is renamed to `out` when the block succeeds and removed otherwise.
 
+    What a killed process left beside `out` is named and removed.
 
-def _is_running(process: int) -> bool:
-    """Whether a process runs on this machine."""
+    Raises:
+        UserError: `out` already exists or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with atomic_directory(Path(parent) / "made") as folder:
+        ...         _ = (folder / "a.txt").write_text("a")
+        ...     [p.name for p in Path(parent).rglob("*")]
+        ['made', 'a.txt']
+    """
+    from safetensors import SafetensorError
+
+    out = Path(os.path.abspath(out))
+    check_free(out)
+    folder = None
     try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = temporary(out)
+        folder.mkdir()
+        yield folder
+        check_free(out)
+        os.replace(folder, out)
+    except (OSError, SafetensorError) as error:  # such as a full disk
+        raise UserError(
+            f"{out}: cannot be written ({getattr(error, 'strerror', None) or first_line(error)}); "
+            "make room, or choose another place"
+        ) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -172,32 +223,20 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def append(path: Path, text: str) -> None:
-    """Add text to a file and flush it to disk.
+@contextmanager
+def appending(path: Path) -> Iterator[IO[bytes]]:
+    """A file, made if missing, open for additions that are flushed to disk.
 
     Raises:
         UserError: the path is a link, or not a regular file.
         OSError: the file cannot be written.
     """
-    with open_to_change(path, os.O_APPEND | os.O_CREAT) as file:
-        file.write(text.encode("utf-8"))
+    _refuse_other(path)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
-
-
-def truncate(path: Path, size: int) -> None:
-    """Truncate a file to `size` bytes; raises as `append`."""
-    with open_to_change(path) as file:
-        os.ftruncate(file.fileno(), size)
-
-
-@contextmanager
-def open_to_change(path: Path, flags: int = 0) -> Iterator[IO[bytes]]:
-    """A file open for appending; raises as `append`."""
-    _refuse_other(path)
-    always = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, always | flags, 0o666), "ab") as file:
-        yield file
 
 
 def _refuse_other(path: Path) -> None:
@@ -205,6 +244,24 @@ def _refuse_other(path: Path) -> None:
     refuse_link(path)
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: not a regular file; remove it")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock on a file, made if missing; it ends with the process, so it is never stale.
+
+    Raises:
+        UserError: another process holds the file, or as `appending`.
+        OSError: as `appending`.
+    """
+    with appending(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"{path}: another process writes it; wait for that one, or stop it"
+            ) from error
+        yield
 
 
 def user_path(spec: str | Path) -> Path:
@@ -224,9 +281,9 @@ def user_path(spec: str | Path) -> Path:
     try:
         path = Path(spec).expanduser()
         os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return path
     except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            return path
         raise UserError(
             f"{spec}: cannot be reached ({error.strerror}); choose another path"
         ) from error
@@ -282,13 +339,14 @@ class AppendLog:
                 f"{self._path}: cannot be read ({error.strerror}); check its permissions"
             ) from error
         data = data[: data.rfind(b"\n") + 1]
-        rows = [
-            self._row(line, number)
-            for number, line in enumerate(data.splitlines(), self._lines + 1)
-        ]
-        self._end = self._end + len(data)
-        self._lines = self._lines + len(rows)
-        return [row for row in rows if row is not None]
+        rows = []
+        for line in data.splitlines():
+            self._lines += 1
+            row = self._row(line)
+            if row is not None:
+                rows.append(row)
+        self._end += len(data)
+        return rows
 
     def repaired(self) -> list[dict[str, Any]]:
         """`read`, and cut off a last line that a crash left half-written.
@@ -298,29 +356,33 @@ class AppendLog:
         """
         rows = self.read()
         if self._path is not None and self._path.exists() and self._path.stat().st_size > self._end:
-            if self._remedy is None:
-                append(self._path, "\n")
-            else:
-                truncate(self._path, self._end)
+            with appending(self._path) as file:
+                if self._remedy is None:
+                    file.write(b"\n")
+                else:
+                    os.ftruncate(file.fileno(), self._end)
         return rows
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row and flush it to disk; raises as `regular.append`."""
+        """Add a row and flush it to disk; raises as `appending`."""
         if self._path is not None:
-            append(self._path, json.dumps(row) + "\n")
+            with appending(self._path) as file:
+                file.write(json.dumps(row).encode() + b"\n")
 
-    def _row(self, line: bytes, number: int) -> dict[str, Any] | None:
+    def _row(self, line: bytes) -> dict[str, Any] | None:
+        problem = "damaged"
         try:
             row = parse_json(line)
         except ValueError:
             row = None
-        field = self._wrong(row) if isinstance(row, dict) else None
-        if isinstance(row, dict) and field is None:
-            return row
+        if isinstance(row, dict):
+            field = self._wrong(row)
+            if field is None:
+                return row
+            problem = f"{field} is missing or of a wrong type"
         if self._remedy is None:
             return None
-        problem = "damaged" if field is None else f"{field} is missing or of a wrong type"
-        raise UserError(f"{self._path}: line {number}: {problem}; {self._remedy}")
+        raise UserError(f"{self._path}: line {self._lines}: {problem}; {self._remedy}")
 
 
 _BLOCKS = 64
@@ -373,7 +435,7 @@ def digest(value: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that affect a result, and this package's commit.
+    """Versions of the packages that affect a result, and the commit of this checkout.
 
     Example:
         >>> "torch" in versions()
@@ -385,34 +447,18 @@ def versions() -> dict[str, str]:
             installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return installed | {"commit": commit() or "unknown"}
+    return {**installed, "commit": _commit()}
 
 
-@cache
-def commit() -> str:
-    """The commit of this package's installation or checkout, with ``-dirty`` if files differ; "" if
-    unknown.
-    """
-    with suppress(PackageNotFoundError):
-        # PEP 610: pip's record of an installation from a repository
-        origin = parse_json(
-            (distribution("pyswarmopt").read_text("direct_url.json") or "{}").encode()
-        )
-        if installed := origin.get("vcs_info", {}).get("commit_id"):
-            return str(installed)
+def _commit() -> str:
+    """The commit of this checkout, with ``-dirty`` if files differ; "unknown" elsewhere."""
     root = Path(__file__).resolve().parents[3]
-    if not (root / ".git").exists():
-        return ""
-    try:
-        return _git(root, "rev-parse", "HEAD") + (
-            "-dirty" if _git(root, "status", "-s", "-uno") else ""
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _git(root: Path, *words: str) -> str:
-    """Git's answer about a checkout."""
+    words = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     command = ["git", "-C", str(root), *words]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    if not (root / ".git").exists():
+        return "unknown"
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
     return told.stdout.strip()

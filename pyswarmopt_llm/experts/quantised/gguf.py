@@ -16,8 +16,7 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra
-from pyswarmopt_llm.common.files.regular import sample_digest
-from pyswarmopt_llm.experts.files import atomic_directory
+from pyswarmopt_llm.common.files.regular import atomic_directory, sample_digest
 from pyswarmopt_llm.experts.pretrained import load_weights, quiet_transformers, read_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -46,13 +45,7 @@ def dequantised(gguf: Path, who: str, folder: str = FOLDER) -> Path:
     need_extra("gguf", f"{who}: its file")
     from filelock import FileLock
 
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{cache}: cannot be created ({error.strerror}); set XDG_CACHE_HOME to another "
-            "directory"
-        ) from error
+    cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "lock"):
         if not (target / "config.json").is_file():  # another process may have created it meanwhile
             logger.info("Converting %s to safetensors, once", gguf.name)
@@ -64,52 +57,19 @@ def _convert(gguf: Path, target: Path, who: str) -> None:
     """Dequantise to bf16 and save model and tokenizer into `target`."""
     import transformers
 
-    _check_layers(gguf, who)
     file = {"gguf_file": gguf.name}
-    plain: dict[str, Any] = {"dtype": torch.bfloat16}
-    # for versions that leave weights packed where they have kernels
+    options: dict[str, Any] = {"dtype": torch.bfloat16, **file}
+    # versions with this class leave weights packed where they have kernels
     if hasattr(transformers, "GgufConfig"):
-        plain["quantization_config"] = transformers.GgufConfig(dequantize=True)
+        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     kind = transformers.AutoModelForCausalLM
-    model = load_weights(kind, gguf.parent, who, "language model", **plain, **file)
+    model = load_weights(kind, gguf.parent, who, "language model", **options)
     tokenizer = read_tokenizer(gguf.parent, who, **file)
-    _as_plain(model)
-    try:
-        with quiet_transformers(), atomic_directory(target) as folder:
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-    except OSError as error:
-        raise UserError(
-            f"{target}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a directory "
-            "with more room"
-        ) from error
-
-
-def _check_layers(gguf: Path, who: str) -> None:
-    """Refuse a file that names more layers than it has tensors for: transformers would first
-    allocate each layer.
-
-    Raises:
-        UserError: the file names too many layers.
-    """
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(gguf)
-        kind = reader.fields["general.architecture"].contents()
-        named = int(reader.fields[f"{kind}.block_count"].contents())
-    except (ValueError, LookupError, TypeError, OSError):  # the loader reports the fault
-        return
-    held = len({tensor.name.split(".")[1] for tensor in reader.tensors if "blk." in tensor.name})
-    if named > held:
-        raise UserError(f"{who}: names {named:,} layers and holds {held}; download it again")
-
-
-def _as_plain(model: Any) -> None:
-    """Let the model save plain bf16: with these attributes, transformers would quantise it again on
-    loading.
-    """
+    # With these attributes, transformers would quantise it again on loading.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.hf_quantizer = None
     model.is_quantized = False
+    with quiet_transformers(), atomic_directory(target) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)

@@ -16,7 +16,7 @@ import torch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.extras import need_extra, optional
 from pyswarmopt_llm.experts.pretrained import BITSANDBYTES, load_weights, quiet_bitsandbytes
-from pyswarmopt_llm.experts.safetensors_file import DTYPES, read_header
+from pyswarmopt_llm.experts.safetensors_file import DTYPES
 
 
 def load_packed(
@@ -44,8 +44,6 @@ def load_packed(
     if by_bitsandbytes:
         need_extra(BITSANDBYTES, f"{who}: its quantisation")
         quiet_bitsandbytes()
-        if not scheme:
-            _refuse_plain(path, who)
     elif packing not in AUTO_QUANTIZATION_CONFIG_MAPPING:
         known = "transformers does not know it here; install what it needs"
         raise UserError(
@@ -68,18 +66,6 @@ def load_packed(
     if by_bitsandbytes:
         _prepare_layers(model, dtype)
     return model
-
-
-def _refuse_plain(path: Path, who: str) -> None:
-    """Refuse plain weights that config.json describes as packed by bitsandbytes."""
-    headers = [
-        header for file in path.glob("*.safetensors") for header in read_header(file).values()
-    ]
-    if not any(header.dtype in ("U8", "I8") for header in headers):
-        raise UserError(
-            f"{who}: its config.json says that bitsandbytes packed its weights, and they are plain; "
-            "remove quantization_config from config.json"
-        )
 
 
 def _prepare_layers(model: Any, dtype: torch.dtype) -> None:

@@ -28,13 +28,13 @@ from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.json_types import WrongType, typed
 from pyswarmopt_llm.common.files.regular import (
     AppendLog,
+    atomic_directory,
     read_json,
     refuse_links,
     sample_digest,
     write_json,
     write_text,
 )
-from pyswarmopt_llm.experts.files import atomic_directory, remove_abandoned
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import REMEDY, RESULTS, Row, Store, wrong_in_row
 from pyswarmopt_llm.searching.scoring.result import Result, read_result
@@ -231,7 +231,6 @@ class Run(Journal):
                 elif folder.exists():  # opening a pipe blocks
                     raise UserError(f"{folder}: not a directory; remove it")
             try:
-                remove_abandoned(self.path)
                 self.store = Store(self.path / RESULTS)
                 self.begin()
                 yield

@@ -19,10 +19,11 @@ from typing import Any, Literal
 import torch
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.regular import check_free
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.engine.turns import split_chat
 from pyswarmopt_llm.experts.base import BaseModel
-from pyswarmopt_llm.experts.files import check_free, write_adapter
+from pyswarmopt_llm.experts.files import write_adapter
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
@@ -155,7 +156,6 @@ def train_expert(
         out,
         factors,
         base_model_name=base.name,
-        target_modules=options.targets,
         alpha=options.alpha,
         card=f"{card}\n{questions_in_card(examples)}\n",
     )

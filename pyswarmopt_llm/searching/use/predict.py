@@ -23,8 +23,7 @@ from scipy.special import softmax
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import fits
-from pyswarmopt_llm.common.files.lock import locked
-from pyswarmopt_llm.common.files.regular import digest, user_path, write_text
+from pyswarmopt_llm.common.files.regular import digest, locked, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window

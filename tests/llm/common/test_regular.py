@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -12,14 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.lock import locked
-from pyswarmopt_llm.common.files.regular import (
-    AppendLog,
-    part_name,
-    replacing,
-    versions,
-    write_text,
-)
+from pyswarmopt_llm.common.files.regular import AppendLog, locked, temporary, versions, write_text
 
 SIZE = 200_000
 
@@ -61,19 +53,10 @@ with replacing(Path("file")):
 """
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path)
     (killed,) = tmp_path.iterdir()
-    other = tmp_path / part_name()
+    other = temporary(tmp_path / "file")
     other.write_text("another thread's")
     write_text(tmp_path / "file", "whole")
     assert {path.name for path in tmp_path.iterdir()} == {"file", other.name} != {killed.name}
-
-
-def test_a_block_that_fails_leaves_the_file(tmp_path: Path) -> None:
-    file = tmp_path / ("long" * 60)  # no room for a longer name
-    write_text(file, "before")
-    with pytest.raises(KeyError), replacing(file) as stream:
-        stream.write(b"half")
-        raise KeyError
-    assert file.read_text() == "before" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_lock_is_held_once(tmp_path: Path) -> None:
@@ -120,31 +103,6 @@ def test_a_damaged_line_is_named_by_its_number_in_the_file(tmp_path: Path) -> No
     log.append({"b": 2})
     with pytest.raises(UserError, match=r"log\.jsonl: line 2: a is missing"):
         log.read()
-
-
-def test_a_log_with_several_writers_loses_the_damaged_line_alone(tmp_path: Path) -> None:
-    file = tmp_path / "log.jsonl"
-    file.write_text('{"a": 1}\n{"a": ')
-    log = AppendLog(file, remedy=None)
-    assert log.repaired() == [{"a": 1}]
-    log.append({"a": 2})
-    assert file.read_text().startswith('{"a": 1}\n{"a": '), (
-        "another process may have been writing it"
-    )
-    assert AppendLog(file, remedy=None).read() == [{"a": 1}, {"a": 2}]
-
-
-def test_without_a_file_nothing_is_stored() -> None:
-    log = AppendLog(None)
-    log.append({"a": 1})
-    assert log.repaired() == []
-
-
-def test_rows_are_json(tmp_path: Path) -> None:
-    AppendLog(tmp_path / "log.jsonl").append({"a": [0.1 + 0.2, "\u2028"]})
-    assert [
-        json.loads(line) for line in (tmp_path / "log.jsonl").read_text("ascii").splitlines()
-    ] == [{"a": [0.1 + 0.2, "\u2028"]}]
 
 
 def test_versions_name_the_commit_of_a_checkout() -> None:

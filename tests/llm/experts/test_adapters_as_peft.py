@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import json
-import random
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +34,6 @@ Json = dict[str, Any]
 Edit = Callable[[Json, dict[str, torch.Tensor]], None]  # of adapter_config.json and the tensors
 IDS = torch.tensor([[5, 17, 40, 3, 22, 9, 31, 11]])
 PREFIX = "base_model.model."
-LLAMA = ["q_proj", "k_proj", "down_proj"]
 
 
 class Bases:
@@ -202,57 +200,3 @@ def test_as_peft_or_refused(case: str, bases: Bases, tmp_path: Path) -> None:
     edit = BY_NAME.get(found.get("edit", ""), configured(**found.get("config", {})))
     adapter = saved(bases, found["base"], tmp_path / "adapter", found["options"], edit)
     assert compare(bases, found["base"], adapter, tmp_path) == found["outcome"]
-
-
-TARGETS: list[Json] = [
-    {"target_modules": LLAMA},
-    {"target_modules": "all-linear"},
-    {"target_modules": r"model\.layers\.\d\.(self_attn|mlp)\.(v|o|up)_proj"},
-    {
-        "target_modules": ["v_proj", "gate_proj"],
-        "layers_to_transform": [0],
-        "layers_pattern": "layers",
-    },
-    {"target_modules": ["layers.0.mlp.up_proj", "model.layers.1.self_attn.o_proj"]},
-    {"target_modules": ["o_proj", "lm_head"]},
-]
-SCALES: list[Json] = [
-    {},
-    {"r": 5, "lora_alpha": 2},
-    {"use_rslora": True, "lora_alpha": 3},
-    {
-        "rank_pattern": {"layers.1.*": 4, "mlp.*proj": 1},
-        "alpha_pattern": {"v_proj|o_proj": 6, ".*": 2},
-    },
-]
-KINDS: list[Json] = [
-    *[{}] * 6,
-    {"use_dora": True},
-    {"bias": "lora_only"},
-    {"init_lora_weights": "gaussian"},
-]
-EDITS: list[Edit | None] = [
-    None,
-    in_float64,
-    without_layer_0,
-    configured(
-        target_modules=["up_proj", "q_proj", "o_proj", "v_proj"],
-        layers_to_transform=None,
-        layers_pattern=None,
-    ),
-    configured(exclude_modules=r".*(self_attn\.o|k|down)_proj"),
-    configured(target_modules="all-linear", layers_to_transform=None, layers_pattern=None),
-    configured(
-        target_modules=["proj", "self_attn.v_proj", "up_proj", "o_proj", "q_proj"],
-        layers_to_transform=[1],
-    ),
-]
-
-
-@pytest.mark.parametrize("seed", range(24))
-def test_drawn_adapters_are_as_peft_or_refused(seed: int, bases: Bases, tmp_path: Path) -> None:
-    draw = random.Random(seed)
-    base = draw.choice(["llama", "tied"])
-    options = {**draw.choice(TARGETS), **draw.choice(SCALES), **draw.choice(KINDS)}
-    adapter = saved(bases, base, tmp_path / "adapter", options, draw.choice(EDITS), seed)
-    compare(bases, base, adapter, tmp_path)

@@ -4,9 +4,7 @@ and hostile files. What the files mean: `test_adapters_as_peft.py`.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -22,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
+from pyswarmopt_llm.common.files.regular import atomic_directory
 from pyswarmopt_llm.experts import adapter as adapters
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.experts.files import atomic_directory
 
 MODULE = "model.layers.0.self_attn.q_proj"
 KEY_A, KEY_B = (f"base_model.model.{MODULE}.lora_{factor}.weight" for factor in "AB")
@@ -157,7 +155,6 @@ def read_or_refuse(whole: Path, breaks: Break) -> None:
         assert all(torch.isfinite(tensor).all() for tensor in tensors)
 
 
-_SPICE = [b"null", b"-1", b"1e999", b"NaN", b"9" * 5000, b"[" * 3000, b'"', b"{}", b"\xff\xfe"]
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -170,43 +167,16 @@ _OPTIONS = [
 
 
 @settings(max_examples=100)
-@given(data=st.data())
-def test_corrupted_bytes_never_give_a_traceback(data: st.DataObject, whole: Path) -> None:
-    def corrupt(path: Path) -> None:
-        file = path / data.draw(st.sampled_from([WEIGHTS, CONFIG]))
-        content = bytearray(file.read_bytes())
-        for _ in range(data.draw(st.integers(1, 4))):
-            begin, cut = data.draw(st.integers(0, len(content))), data.draw(st.integers(0, 12))
-            spice = st.one_of(st.binary(max_size=12), st.sampled_from(_SPICE))
-            content[begin : begin + cut] = data.draw(spice)
-        file.write_bytes(content)
-
-    read_or_refuse(whole, corrupt)
-
-
-@settings(max_examples=100)
 @given(options=st.dictionaries(st.sampled_from(_OPTIONS), _JSON, max_size=3))
 def test_any_settings_never_give_a_traceback(options: dict[str, Any], whole: Path) -> None:
     read_or_refuse(whole, configured(**options))
-
-
-def test_atomic_directory_leaves_nothing_behind_and_overwrites_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), atomic_directory(tmp_path / "out") as folder:
-        (folder / "half").write_text("x")
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine").write_text("x")
-    with pytest.raises(UserError, match="exists already"), atomic_directory(tmp_path / "out"):
-        pass
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine"]
 
 
 WRITER = """
 import signal, sys, time
 from pathlib import Path
 from pyswarmopt_llm.cli.running import interruptible, nothing_written
-from pyswarmopt_llm.experts.files import atomic_directory
+from pyswarmopt_llm.common.files.regular import atomic_directory
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
 with interruptible(nothing_written), atomic_directory(Path(sys.argv[1])) as folder:
     (folder / "half").write_text("x")
@@ -226,7 +196,7 @@ def test_what_a_killed_writer_leaves_is_named_and_removed_at_the_next_call(
         assert writer.stdout.readline() == b"writing\n"
         with atomic_directory(tmp_path / "other"):
             pass
-        (busy,) = tmp_path.glob(".out.*")  # the living writer's is left alone
+        (busy,) = tmp_path.glob(".*.part")  # the living writer's is left alone
         with pytest.raises(UserError, match="exists"), atomic_directory(out) as folder:
             out.mkdir()
             (out / "theirs").touch()
@@ -235,24 +205,15 @@ def test_what_a_killed_writer_leaves_is_named_and_removed_at_the_next_call(
         writer.send_signal(end)
         writer.wait(60)
         told = writer.stderr.read().decode()
-    left = [path.name for path in tmp_path.glob(".out.*")]
+    left = [path.name for path in tmp_path.glob(".*.part")]
     assert bool(left) == (end == signal.SIGKILL)
     if end != signal.SIGKILL:
         assert "nothing was written" in told
     caplog.clear()
     with atomic_directory(out) as folder:
-        assert [*tmp_path.glob(".out.*")] == [folder]
+        assert [*tmp_path.glob(".*.part")] == [folder]
     assert [name for name in left if name in caplog.text] == left
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-
-
-def test_a_full_disk_names_the_directory(tmp_path: Path) -> None:
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with (
-        pytest.raises(UserError, match=r"out: cannot be written \(No space left on device\)"),
-        atomic_directory(tmp_path / "out"),
-    ):
-        raise full
 
 
 def test_every_initialisation_of_peft_is_read_repeated_or_refused_by_name(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -21,10 +20,8 @@ from gguf_model import Q4_0, write_quantised
 from llm_fixtures import save_random_expert
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.experts.base import load_model, resolve_base
-from pyswarmopt_llm.experts.quantised.gguf import dequantised
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.searching.search import search
 from pyswarmopt_llm.tools.export import export_model
@@ -61,25 +58,6 @@ def test_a_gguf_base_has_the_values_that_its_blocks_stand_for(quants: Path, orig
     assert 0.01 < (values - before).abs().max() < 0.3
 
 
-def test_it_predicts_what_transformers_predicts_from_the_file(quants: Path) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    expected = AutoModelForCausalLM.from_pretrained(
-        quants.parent, gguf_file=quants.name, dtype=torch.float32
-    ).eval()
-    with torch.no_grad():
-        for parameter in expected.parameters():
-            parameter.copy_(parameter.bfloat16())
-    model, tokenizer = load_model(resolve_base(str(quants)), torch.float32)
-    ids = AutoTokenizer.from_pretrained(quants.parent, gguf_file=quants.name)(
-        "many days in a year"
-    )["input_ids"]
-    assert tokenizer("many days in a year")["input_ids"] == ids
-    torch.testing.assert_close(
-        naive_logprobs(model, ids), naive_logprobs(expected, ids), rtol=0, atol=1e-4
-    )
-
-
 def test_a_search_over_a_gguf_base_is_scored_exported_and_used(
     quants: Path, original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,18 +77,6 @@ def test_a_search_over_a_gguf_base_is_scored_exported_and_used(
     assert code == 0 and json.loads(out)["value"] == result["best_test"]
     exported = export_model(str(run), tmp_path / "exported", "peft")
     assert "adapter_model.safetensors" in exported.files
-
-
-def test_files_that_are_no_such_model_are_one_line_and_leave_nothing(
-    quants: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    half = tmp_path / "half.gguf"
-    half.write_bytes(quants.read_bytes()[: quants.stat().st_size // 2])
-    code, out, err = swarm_llm(capsys, "eval", "--base", half, "--task", "builtin:dates")
-    assert (code, out) == (2, "") and f"{half}: cannot be loaded" in err and err.count("\n") == 1
-    assert [path for path in cache.rglob("*") if path.suffix == ".safetensors"] == []
-    with pytest.raises(UserError, match=r"has no \*\.safetensors"):
-        resolve_base(str(quants.parent))
 
 
 IN_8_BITS = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
@@ -210,33 +176,3 @@ def test_a_search_over_an_nf4_base_trains_and_hands_over_an_adapter_that_peft_lo
     assert (by_peft - bare).abs().max() > 0.1
     assert AutoModelForCausalLM.from_pretrained(nf4).config.quantization_config.load_in_4bit
     assert swarm_llm(capsys, "check", tiny_experts[0], "--base", nf4)[0] == 0
-
-
-def test_a_base_is_quantised_on_loading(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("bitsandbytes")
-    task = write_task(tmp_path / "words.json", questions(8, 1), questions(8, 2))
-    adapter = louder(tiny_experts[:1], tmp_path / "loud")[0]
-    values = {}
-    for base in (tiny_base, f"int8:{tiny_base}", f"nf4:{tiny_base}"):
-        words = ["eval", "--base", base, "--adapter", adapter, "--task", task, "--json"]
-        words += ["--scoring", "likelihood"]
-        code, out, err = swarm_llm(capsys, *words, "--threads", "1")
-        assert code == 0 and "was trained on" not in err, err
-        values[str(base)] = json.loads(out)["value"]
-    assert len(values) == 3
-
-
-def test_a_gguf_that_names_more_layers_than_it_holds_is_refused_at_once(
-    tmp_path: Path, own_cache: Path
-) -> None:
-    writer = gguf.GGUFWriter(tmp_path / "deep.gguf", "llama")
-    writer.add_block_count(10**6)
-    writer.add_tensor("blk.0.attn_norm.weight", np.ones(4, dtype=np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    with pytest.raises(UserError, match=r"1,000,000 layers and holds 1"):
-        dequantised(tmp_path / "deep.gguf", "deep")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from search_helpers import DEFAULT, history, questions, small, write_task
+from search_helpers import history
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
@@ -87,24 +87,9 @@ def test_it_is_searched_saved_described_and_resumed(
     )
 
 
-@pytest.mark.usefixtures("example")
-def test_the_default_mixes_as_it_does(
-    tiny_base: Path, tiny_experts: list[Path], tmp_path: Path
-) -> None:
-    """No expert is added that would be mixed as the kind does which it is made from."""
-    task = write_task(tmp_path / "t.json", questions(40, 1), questions(4, 2))
-    more = {**DEFAULT, "space": CONVEX, "max_iter": 1}
-    result: Any = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).result
-    assert len(result["coefficients"]) == 3 and not (tmp_path / "run" / "trained").exists()
-
-
 def test_reading_a_run_runs_no_file_that_it_names(example: Path) -> None:
     example.write_text("raise SystemExit('was run')\n")
     kind = space_kind("mine.py:other")
     assert (kind.name, kind.library, kind.linear) == ("mine.py:other", "peft", False)
 
 
-def test_what_is_no_space_is_refused(example: Path) -> None:
-    for name, said in (("half", "is no SpaceKind"), ("none", "has no none")):
-        with pytest.raises(UserError, match=said):
-            use_own(f"{example.name}:{name}")

@@ -143,23 +143,4 @@ def test_models_that_do_not_fit_are_one_clear_line(
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_a_weight_that_the_base_lacks_is_not_dropped(
-    own: bool, tiny_base: Path, models: list[Path], tmp_path: Path
-) -> None:
-    """A head of its own beside a shared one; a copy of the shared one is none."""
-    base = resolve_base(str(tiny_base))
-    name = next(iter(StoredTensors(base.weight_files).shapes))
-
-    def with_more(tensors: Tensors) -> None:
-        tensors["more.weight"] = tensors[name].clone() + own
-
-    more = changed_copy(models[0], tmp_path / "more", with_more)
-    if own:
-        with pytest.raises(UserError, match=r"more: has more\.weight, which the base"):
-            inspect_models([str(more)], base)
-    else:
-        assert inspect_models([str(more)], base)[0].name == "more"
-
-
 # Granularity

@@ -19,7 +19,6 @@ from search_helpers import (
     hand_over,
     keep_trained,
     questions,
-    swarm_llm,
     write_task,
 )
 
@@ -83,7 +82,6 @@ def test_what_was_trained_on_dev_stays_when_experts_are_left_out(
     words_search: MakeSearch,
     tmp_path: Path,
     shell: Shell,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     keep_trained(monkeypatch, lambda trained, before, *_: trained is not before)
@@ -94,9 +92,6 @@ def test_what_was_trained_on_dev_stays_when_experts_are_left_out(
     assert found["all"]["words"] == result["best_test"]
     used = {name for name, weight in result["coefficients"].items() if weight}
     assert result["trained"] and set(found["experts"]) == used
-    shutil.rmtree(tmp_path / "run" / "trained")
-    code, _, err = swarm_llm(capsys, "analyse", tmp_path / "run")
-    assert code == 2 and "trained" in err.splitlines()[-1]
 
 
 def test_what_has_changed_is_refused_in_one_line(

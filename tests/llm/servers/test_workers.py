@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.searching.decide import make_plan, threads_of
 from pyswarmopt_llm.searching.search import resume, search
 
 
@@ -69,13 +67,3 @@ def test_rows_that_came_before_their_turn_are_not_asked_again(
     same_end("two", "one")
     assert len(seen) == 3
     assert results.read_text().splitlines(keepends=True)[cut] == lines[cut + 1]
-
-
-def test_threads_are_divided_unless_they_are_given(crew_config: SearchConfig) -> None:
-    cores = len(os.sched_getaffinity(0))
-    assert threads_of(1) is None
-    assert threads_of(2) == max(1, cores // 2)
-    assert threads_of(4000) == threads_of(0) == 1
-    two = replace(crew_config, threads=None, workers="2")
-    assert make_plan(two).config.threads == threads_of(2)
-    assert make_plan(replace(two, threads=3)).config.threads == 3

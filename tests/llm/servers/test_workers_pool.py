@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from pyswarmopt_llm.common.errors import UndefinedModelError, UserError
+from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
 from pyswarmopt_llm.servers.workers import pool as pools
@@ -91,15 +91,6 @@ def test_the_last_try_is_told_so_and_after_it_the_candidate_is_given_up() -> Non
     assert [order.last for order in orders] == [False] * (TRIES - 1) + [True]
     assert all(order.questions == QUESTIONS for order in orders)
     pool.close()
-
-
-@pytest.mark.parametrize("error", [UserError("correct it"), UndefinedModelError("no numbers")])
-def test_what_the_user_can_correct_is_said_at_once(error: UserError) -> None:
-    pool, started = opened(lambda order: error, {})
-    with pytest.raises(type(error), match=str(error)):
-        submitted(pool, 0)[0].result(60)
-    pool.close()
-    assert len(started) == 1
 
 
 def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import peft
 import pytest
 import torch
-import transformers
 from changed_copies import Edit, edited
 from search_helpers import swarm_llm
 
-import pyswarmopt_llm as sl
 from pyswarmopt_llm.engine.mixing import PatchedWeights
 from pyswarmopt_llm.experts.adapter import AdapterConfig
 from pyswarmopt_llm.tools.check import AdapterCheck, check
@@ -77,8 +74,6 @@ WRONG: dict[str, tuple[Edit, str]] = {
         ("adapts model.layers.0.mlp.up_proj, which its adapter_config.json does not select: "
         "ignored, as in peft; select"),
     ),
-    "bias": (lambda tensors: tensors.update({f"{LAYER_0}.self_attn.q_proj.bias": torch.ones(32)}),
-             "has no model.layers.0.self_attn.q_proj.bias"),
     "enormous": (enormous, "are not numbers; its weights are damaged, or too large"),
     "not finite": (
         lambda tensors: tensors[f"{LAYER_0}.self_attn.q_proj.lora_A.weight"].fill_(torch.nan),
@@ -122,45 +117,3 @@ def test_an_adapter_that_our_loading_ignores_is_found(
     monkeypatch.setattr(PatchedWeights, "load", lambda self, patch: None)
     (problem,) = only(adapter, tiny_base).problems
     assert problem.startswith("is not applied")
-
-
-def test_a_failure_of_peft_leaves_the_base_as_it_was(
-    tiny_base: Path, tiny_experts: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It has wrapped the layers by then."""
-    whole = peft.PeftModel.load_adapter
-
-    def failing(self: peft.PeftModel, model_id: Path, *more: object, **options: object) -> object:
-        if Path(model_id).name == "ant":
-            raise ValueError("no such key\nand more")
-        return whole(self, model_id, *more, **options)
-
-    monkeypatch.setattr(peft.PeftModel, "load_adapter", failing)
-    ant, bee, cat = check(tiny_experts, str(tiny_base), "cpu", 1).adapters
-    (problem,) = ant.problems
-    assert problem.startswith("PEFT does not load it (no such key); export it again")
-    assert bee.ok and cat.ok
-
-
-def test_an_adapter_of_the_output_over_the_vocabulary_is_checked_too(
-    tiny_base: Path, by_hand: Callable[..., Path], tmp_path: Path
-) -> None:
-    model = transformers.AutoModelForCausalLM.from_pretrained(tiny_base)
-    model.config.tie_word_embeddings = False
-    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.flip(0))
-    untied = tmp_path / "untied"
-    model.save_pretrained(untied)
-    transformers.AutoTokenizer.from_pretrained(tiny_base).save_pretrained(untied)
-    rows, width = model.lm_head.weight.shape
-    b, a = [[0.1 * (n % 3)] for n in range(rows)], [[0.1 * (n % 5) for n in range(width)]]
-    assert only(by_hand("ant", {"lm_head": (b, a)}), untied).problems == ()
-
-
-def test_a_packed_base_stays_packed(tiny_base: Path, make_expert: Callable[..., Path]) -> None:
-    result = only(make_expert("ant", 1), Path(f"nf4:{tiny_base}"))
-    assert result.ok
-
-
-def test_no_adapters_are_refused(tiny_base: Path) -> None:
-    with pytest.raises(sl.UserError, match="no experts given"):
-        sl.check([], str(tiny_base))
