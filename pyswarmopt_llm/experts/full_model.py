@@ -135,7 +135,7 @@ def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> 
     if len(shards) == 1:
         _save(values, shards[0], folder / "model.safetensors")
         return
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, names in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
         _save(values, names, folder / file)

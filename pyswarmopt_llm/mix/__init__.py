@@ -15,7 +15,7 @@ from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.mix.delta import DeltaSpace
 from pyswarmopt_llm.mix.factor import FactorSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
-from pyswarmopt_llm.mix.load import prepare_adapters
+from pyswarmopt_llm.mix.one_base import prepare_adapters
 
 
 def _full(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:

@@ -24,7 +24,7 @@ from pyswarmopt_llm.experts.full_model import ModelInfo, inspect_models, write_m
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.mix.coefficients import CoefficientSpace
 from pyswarmopt_llm.mix.kind import Pool, SpaceKind
-from pyswarmopt_llm.mix.load import pool_of, resident
+from pyswarmopt_llm.mix.one_base import pool_of, resident
 
 
 class FullSpace(CoefficientSpace):

@@ -20,7 +20,7 @@ from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies
 from pyswarmopt_llm.experts.adapter import changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
 from pyswarmopt_llm.mix import space_kind
-from pyswarmopt_llm.mix.load import find_adapters
+from pyswarmopt_llm.mix.one_base import find_adapters
 from pyswarmopt_llm.searching.decide import filled_in
 from pyswarmopt_llm.searching.grid import make_grid
 from pyswarmopt_llm.searching.prepare import Job, prepare

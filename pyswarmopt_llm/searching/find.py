@@ -116,7 +116,7 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
         evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
         scorer = Scorer(run, evaluator, on_row=progress.on_row)
         return explored(job, run, scorer, scorings, progress, checkpoint)
-    from pyswarmopt_llm.servers.workers.pool import open_pool
+    from pyswarmopt_llm.servers.workers import open_pool
 
     pool = open_pool(job, run, reopen)
     try:

@@ -47,7 +47,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_documents_import_public_names_only(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     # Parts that a reader's space is made of.
-    extending = {f"pyswarmopt_llm.{name}" for name in ("mix", "mix.delta", "mix.load")}
+    extending = {f"pyswarmopt_llm.{name}" for name in ("mix", "mix.delta", "mix.one_base")}
     found = set(re.findall(r"(?:from|import) (pyswarmopt_llm\.[\w.]+)", text))
     generators = {"pyswarmopt_llm.published.builtin"}  # training items of the examples
     assert found <= generators | extending

@@ -38,7 +38,7 @@ ASIDE = {
     },
     "scores.metrics.objectives": {"published.lm_eval"},
     "scores.tasks.load": {"published.builtin", "published.datasets"},
-    "searching.find": {"servers.workers.pool"},
+    "searching.find": {"servers.workers"},
     "searching.training.examples": {"published.builtin"},
     "searching.use.evaluate": {"published.lm_eval"},
     "searching.use.opening": {"tokens.space"},

@@ -141,7 +141,7 @@ def parse_json(text: str | bytes, unique: bool = False) -> Any:
         value = json.loads(text, object_pairs_hook=hook, parse_constant=constant)
     except RecursionError as error:
         raise ValueError(too_deep) from error
-    level = [[value]]
+    level: list[Any] = [[value]]
     for _ in range(DEEPEST + 1):
         parts = (part.values() if isinstance(part, dict) else part for part in level)
         level = [one for part in parts for one in part if isinstance(one, dict | list)]

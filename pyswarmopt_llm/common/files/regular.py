@@ -453,12 +453,17 @@ def versions() -> dict[str, str]:
 def _commit() -> str:
     """The commit of this checkout, with ``-dirty`` if files differ; "unknown" elsewhere."""
     root = Path(__file__).resolve().parents[3]
-    words = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
-    command = ["git", "-C", str(root), *words]
     if not (root / ".git").exists():
         return "unknown"
     try:
-        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        changed = "-dirty" if _git(root, "status", "-s", "-uno") else ""
+        return _git(root, "rev-parse", "HEAD") + changed
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def _git(root: Path, *words: str) -> str:
+    """Git's answer about a checkout."""
+    command = ["git", "-C", str(root), *words]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     return told.stdout.strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from search_helpers import exit_code, louder
 
-from pyswarmopt_llm.cli.inspect import next_command, recommended
+from pyswarmopt_llm.cli.inspect import next_command
 
 
 def test_experts_of_one_kind_can_be_mixed_anyhow(
@@ -32,24 +32,9 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     assert "--space delta: these experts can" in out
     *_, last = lines
     assert last.startswith("Next: swarm-llm search --base ")
-    assert shlex.split(last)[-4:] == ["--task", "TASK.json", "--out", "runs/first"]
-    assert f"--experts {tiny_experts[0].parent}/* " in last
+    assert last.endswith(f"--task TASK.json --out runs/first --experts {tiny_experts[0].parent}/*")
 
 
-def test_factor_is_recommended_where_weight_changes_cannot_be_mixed() -> None:
-    assert (
-        recommended({"factor": 0, "delta": 0}) == recommended({"factor": 2, "delta": 0}) == "delta"
-    )
-    assert (
-        recommended({"factor": 0, "delta": 1}) == "factor"
-        and recommended({"factor": 1, "delta": 1}) is None
-    )
-    words = shlex.split(next_command("factor", ["a b", "c"], None))
-    assert (
-        words[:2] == ["swarm-llm", "search"]
-        and words[words.index("--space") + 1] == "factor"
-        and "a b" in words
-    )
 
 
 def test_json_says_the_same(
@@ -92,6 +77,6 @@ def test_experts_that_are_all_of_a_folder_are_named_by_a_pattern(tmp_path: Path)
     )
     words = shown.stdout.splitlines()
     assert line.count("/") < 2 * str(folder).count("/")
-    assert words[words.index("--experts") + 1 : words.index("--task")] == [*map(str, experts)]
+    assert words[words.index("--experts") + 1 :] == [*map(str, experts)]
     some = shlex.split(next_command("delta", [*map(str, experts[:2])], "b"))
     assert some[some.index("--experts") + 1 : some.index("--task")] == [*map(str, experts[:2])]

@@ -164,8 +164,6 @@ def test_real_pairs_of_names_are_judged_right() -> None:
     "settings",
     [
         {"attn_implementation": "org/kernel"},
-        {"_attn_implementation": "org/kernel@main:forward"},
-        {"attn_implementation": {"": "sdpa", "text_config": "org/kernel"}},
         {"text_config": {"attn_implementation": "paged|org/kernel"}},
     ],
 )

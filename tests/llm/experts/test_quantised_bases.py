@@ -17,14 +17,12 @@ import torch
 from changed_copies import changed_copy
 from engine_reference import load_tiny, naive_logprobs, save_base
 from gguf_model import Q4_0, write_quantised
-from llm_fixtures import save_random_expert
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_llm.mix.load import open_model
 from pyswarmopt_llm.searching.search import search
-from pyswarmopt_llm.tools.export import export_model
 
 
 @pytest.fixture(scope="module")
@@ -56,27 +54,6 @@ def test_a_gguf_base_has_the_values_that_its_blocks_stand_for(quants: Path, orig
     before = load_tiny(original)[0].get_submodule("model.layers.1.mlp.up_proj").weight
     # four bits are lossy: these are not the original's values
     assert 0.01 < (values - before).abs().max() < 0.3
-
-
-def test_a_search_over_a_gguf_base_is_scored_exported_and_used(
-    quants: Path, original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plain = [
-        save_random_expert(original, tmp_path / name, seed)
-        for seed, name in enumerate(("ant", "bee"), 1)
-    ]
-    experts = louder(plain, tmp_path / "loud")
-    task = write_task(tmp_path / "words.json", questions(12, 1), questions(8, 2))
-    run = tmp_path / "run"
-    result = search(small(quants, experts, [task], run, max_iter=1, space="delta")).result
-    code, out, _ = swarm_llm(
-        capsys, *("eval", "--base", quants, "--adapter", run / "best", "--task", task, "--threads",
-                  "1"),
-        *("--scoring", "likelihood", "--json"),
-    )  # fmt: skip
-    assert code == 0 and json.loads(out)["value"] == result["best_test"]
-    exported = export_model(str(run), tmp_path / "exported", "peft")
-    assert "adapter_model.safetensors" in exported.files
 
 
 IN_8_BITS = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}

@@ -102,7 +102,7 @@ def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(
     assert result.heldout_loss_expert < result.heldout_loss_base - 0.5
     assert [step[:2] for step in steps] == [(k, result.steps) for k in range(1, result.steps + 1)]
     info = read_adapter(tmp_path / "laugh")
-    assert {tensor.dtype for tensor in info.tensors.values()} == {"BF16"}
+    assert {shape.dtype for shape in info.modules.values()} == {"BF16"}
     assert info.base_model_name == base.name
     assert "base_model:" not in (tmp_path / "laugh/README.md").read_text()  # a folder is no id
     assert (info.config.r, info.config.lora_alpha) == (2, 4.0)

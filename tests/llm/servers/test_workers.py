@@ -11,7 +11,6 @@ from search_helpers import Json
 from workers_helpers import plan, same_end
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.search import resume, search
 
 
@@ -32,22 +31,6 @@ def test_two_find_the_same_with_drops_and_a_death_is_made_good_and_counted(
     plan(fragile, {})
     same_end("war", "peace")
     assert found.result["workers"]["failures"] == {"died": 1}
-
-
-def test_what_never_succeeds_stops_in_one_line_and_can_be_resumed(
-    fragile: SearchConfig, here: Path
-) -> None:
-    plan(fragile, dict.fromkeys(range(8, 100), "die"))
-    with pytest.raises(
-        UserError,
-        match=r"3 workers failed at one candidate.*died.*resume",
-    ):
-        search(replace(fragile, out="run", workers="2"))
-    plan(fragile, {})
-    assert (Path("run") / "results.jsonl").exists()
-    resume("run", allowed=fragile.metrics)
-    search(replace(fragile, out="peace"))
-    same_end("run", "peace")
 
 
 def test_rows_that_came_before_their_turn_are_not_asked_again(

@@ -13,9 +13,8 @@ import torch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
-from pyswarmopt_llm.servers.workers import pool as pools
-from pyswarmopt_llm.servers.workers.pool import TRIES, Pool
-from pyswarmopt_llm.servers.workers.worker import Failure, Handler, Order, Reply
+from pyswarmopt_llm.servers import workers as pools
+from pyswarmopt_llm.servers.workers import TRIES, Failure, Handler, Order, Pool, Reply
 
 QUESTIONS = Questions("dev", (("t", "letter"),))
 

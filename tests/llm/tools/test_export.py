@@ -17,13 +17,11 @@ import numpy as np
 import peft
 import pytest
 import torch
-from changed_copies import changed_copy, edited
 from engine_reference import load_tiny
 from search_helpers import files, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
-from pyswarmopt_llm.experts.files import PREFIX
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.tools.export import export_model
 
@@ -59,23 +57,6 @@ def test_the_merged_model_is_the_one_that_peft_merges(
     assert not torch.equal(found[Q], load_tiny(tiny_base, torch.bfloat16)[0].state_dict()[Q])
     kept = {"config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
     assert kept <= {file.name for file in (tmp_path / "out").iterdir()}
-
-
-def test_a_base_whose_files_name_its_weights_otherwise_is_merged_too(
-    tiny_base: Path, expert: Path, tmp_path: Path
-) -> None:
-    """As a model without its head is saved; the change of no weight is left out in silence."""
-
-    def bare(tensors: dict[str, torch.Tensor]) -> None:
-        for name in [name for name in tensors if name.startswith("model.")]:
-            tensors[name.removeprefix("model.")] = tensors.pop(name)
-
-    base = changed_copy(tiny_base, tmp_path / "bare", bare)
-    export_model(str(expert), tmp_path / "out", base=str(base))
-    found = dict(load_tiny(tmp_path / "out", torch.bfloat16)[0].named_parameters())
-    for name, value in merged_by_peft(tiny_base, expert).items():
-        assert torch.equal(found[name], value.to(torch.bfloat16)), name
-    assert (tmp_path / "out" / "tokenizer.json").is_file()
 
 
 def test_links_out_of_the_base_are_not_copied_into_a_merged_model(
@@ -254,57 +235,6 @@ def test_what_a_search_refuses_is_flattened_to_the_nearest_lora(
     assert record["relative_error"] == pytest.approx(share_of(lost.values()), rel=2e-3, abs=1e-4)
     assert (record["left_out"] == ["model.embed_tokens.weight"]) == (kind == "embedding")
     assert swarm_llm(capsys, "inspect", tmp_path / "flat", "--base", exact_base)[0] == 0
-
-
-def next_logits(base: Path, adapter: Path | None = None) -> torch.Tensor:
-    model = load_tiny(base)[0]
-    if adapter is not None:
-        model = peft.PeftModel.from_pretrained(model, adapter)
-    with torch.no_grad():
-        return model.eval()(torch.tensor([[5, 60, 61, 62, 70]])).logits
-
-
-@pytest.fixture
-def tied(exact_base: Path, tmp_path: Path) -> Path:
-    """The base, whose head is its embedding."""
-    model = load_tiny(exact_base)[0]
-    model.config.tie_word_embeddings = True
-    model.tie_weights()
-    base = Path(shutil.copytree(exact_base, tmp_path / "tied"))
-    for file in base.glob("*.safetensors"):
-        file.unlink()
-    model.save_pretrained(base)
-    return base
-
-
-TIED = {
-    "head": peft.LoraConfig(**{**LORA, "target_modules": ["q_proj", "lm_head"]}),
-    "embedding": peft.LoraConfig(**LORA, modules_to_save=["embed_tokens"]),
-    "tokens": peft.LoraConfig(**LORA, trainable_token_indices={"embed_tokens": [60, 61]}),
-}
-
-
-@pytest.mark.parametrize("kind", TIED)
-def test_the_change_of_shared_weights_is_counted_as_lost_and_named(
-    kind: str, tied: Path, tmp_path: Path
-) -> None:
-    """Against logits of peft: a loss that rounds to 0 is one of nothing."""
-    adapter = other_kind(tied, tmp_path / "adapter", TIED[kind], embeddings=kind == "head")
-    loss = export_model(str(adapter), tmp_path / "flat", "peft", base=str(tied), rank=32).loss
-    moved = (next_logits(tied, adapter) - next_logits(tied)).abs().max()
-    off = (next_logits(tied, tmp_path / "flat") - next_logits(tied, adapter)).abs().max()
-    assert off > 0.1 * moved and loss is not None and loss.whole > 0.05
-    assert {"lm_head.weight", "model.embed_tokens.weight"} & {*loss.left_out}
-
-
-def test_what_has_no_place_in_the_base_is_refused_by_name(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    adapter = other_kind(tiny_base, tmp_path / "adapter", KINDS["dora"])
-    edited(adapter, lambda tensors: tensors.update({f"{PREFIX}score.weight": torch.ones(3, 32)}))
-    words = ["export", adapter, "--base", tiny_base, "--format", "peft", "--rank", 4]
-    code, _, said = swarm_llm(capsys, *words, "--out", tmp_path / "flat")
-    assert code == 2 and "has no score.weight" in said and not (tmp_path / "flat").exists()
 
 
 # What is refused

@@ -1,3 +1,0 @@
-"""Several processes that score candidates, on this machine or on a Ray cluster
-(docs/how-to/scaling.md).
-"""
