@@ -17,7 +17,7 @@ from search_helpers import history
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
-from pyswarmopt_llm.mix import build_space, use_own
+from pyswarmopt_llm.mix import build_space, space_kind, use_own
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.scoring.result import Result
