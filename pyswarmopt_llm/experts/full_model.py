@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -82,30 +81,27 @@ def _check_weights(
     name: str, tensors: StoredTensors, base: BaseModel, expected: Mapping[str, Sequence[int]]
 ) -> None:
     """Refuse a model that lacks a weight of the base, or has it in another shape, or has more."""
-    for weight, shape in expected.items():
-        mine = tensors.shapes.get(weight)
-        if mine != shape:
-            what = "lacks it" if mine is None else f"has it as {in_digits(mine)}"
-            raise UserError(
-                f"{name}: the base has {weight} of shape {in_digits(shape)}, this model "
-                f"{what}; only fine-tunes of the base can be mixed"
-            )
-    if (extra := _of_its_own(tensors, expected)) is not None:
+    for weight in sorted(expected.keys() | tensors.shapes):
+        here = expected.get(weight)
+        there = tensors.shapes.get(weight)
+        if here == there or (here is None and _is_copy(tensors, weight, expected)):
+            continue
         raise UserError(
-            f"{name}: has {extra}, which the base {base.spec} does not have, and which would be "
-            "lost; only fine-tunes of the base can be mixed"
+            f"{name}: the base {base.spec} has {weight} {_of_shape(here)}, this model "
+            f"{_of_shape(there)}; only fine-tunes of the base can be mixed"
         )
 
 
-def _of_its_own(tensors: StoredTensors, expected: Mapping[str, Any]) -> str | None:
-    """The first weight missing in the base, other than a second copy of a shared weight."""
-    for name in sorted(tensors.shapes.keys() - expected.keys()):
-        shape = tensors.shapes[name]
-        alike = (other for other in expected if expected[other] == shape)
-        copied = any(torch.equal(tensors[other], tensors[name]) for other in alike)
-        if name.endswith(".weight") and not copied:
-            return name
-    return None
+def _of_shape(shape: Sequence[int] | None) -> str:
+    return "not at all" if shape is None else f"as {in_digits(shape)}"
+
+
+def _is_copy(tensors: StoredTensors, name: str, expected: Mapping[str, Sequence[int]]) -> bool:
+    """Whether a tensor is no weight, or a second copy of a shared one."""
+    alike = (other for other in expected if expected[other] == tensors.shapes[name])
+    return not name.endswith(".weight") or any(
+        torch.equal(tensors[other], tensors[name]) for other in alike
+    )
 
 
 def write_model(base: BaseModel, values: Mapping[str, Tensor], folder: Path) -> None:

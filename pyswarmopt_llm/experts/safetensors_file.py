@@ -140,7 +140,3 @@ class StoredTensors(Computed[Tensor]):
     def dtype(self, name: str) -> torch.dtype:
         """The dtype of one tensor."""
         return DTYPES[self.headers[name].dtype]
-
-    def file_of(self, name: str) -> Path:
-        """The file that holds one tensor."""
-        return self._files[name]

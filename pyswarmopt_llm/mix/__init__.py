@@ -37,14 +37,13 @@ def _open_mixture(folder: Path, dtype: str, device: str, threads: int | None) ->
 
 
 _BUILT_IN = (
-    SpaceKind("factor", FactorSpace, published=True),
-    SpaceKind("delta", DeltaSpace, linear=True, published=True),
+    SpaceKind("factor", FactorSpace),
+    SpaceKind("delta", DeltaSpace, linear=True),
     SpaceKind(
         "full",
         make=_full,
         library="transformers",
         options=frozenset(),
-        published=True,
         title="A model found by a swarm of experts",
         description="A model like {base}: the mixture of {experts}",
     ),
@@ -53,7 +52,6 @@ _BUILT_IN = (
         make=_mixture,
         library="",
         options=frozenset({"contrast"}),
-        published=True,
         remembers=True,
         saved_as=MIXTURE,
         open=_open_mixture,

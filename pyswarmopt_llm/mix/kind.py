@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,6 @@ _OPTIONS = {
     "mix": "spaces factor and delta",
     "system": "one `base`",
     "thinking": "one `base`",
-}
-
-
-# Setting -> its values (besides None) as in the paper, and a text for any other value.
-_DEPARTURES: dict[str, tuple[Container[Any], str]] = {
-    "start": (("auto", "segments"), "starts: {}"),
-    "max_iter": (range(1, sys.maxsize), "no iterations"),
-    "method": (("auto", "swarm"), "candidates proposed by a model of the {}"),
-    "train": (("auto", "off"), "training on the dev examples"),
-    "contrast": ((False,), "negative weights that count against a token"),
 }
 
 
@@ -72,7 +61,6 @@ class SpaceKind:
         library: library that loads ``best/``: ``peft`` (an adapter), ``transformers`` (a whole
             model), or "" (several models side by side, without a common base).
         options: which of the settings contrast, mix, system and thinking apply.
-        published: whether candidates are made from coefficients as in the paper on Model Swarms.
         linear: whether a candidate's change of the base is linear in its coordinates; its mixtures
             can then be trained on dev (`train`).
         averages: whether the mean of positions is worth scoring.
@@ -90,7 +78,6 @@ class SpaceKind:
     make: Callable[[SpaceKind, SearchConfig], tuple[Pool, Engine]] | None = None
     library: str = "peft"
     options: frozenset[str] = frozenset({"mix", "system", "thinking"})
-    published: bool = False
     linear: bool = False
     averages: bool = True
     remembers: bool = False
@@ -125,16 +112,3 @@ class SpaceKind:
         if not self.several_models and not config.base:
             why = "missing; name the model that the experts are adapters of"
             raise InvalidOption("base", None, why)
-
-    def departures(self, config: Mapping[str, Any]) -> list[str]:
-        """How a search over this space differs from Model Swarms, published or released.
-
-        Args:
-            config: a `SearchConfig` as a dict; missing settings are at their defaults.
-        """
-        departures = [] if self.published else [f"space {self.name}"]
-        for name, (plain, text) in _DEPARTURES.items():
-            value = config.get(name, getattr(SearchConfig, name))
-            if value is not None and value not in plain:
-                departures.append(text.format(value))
-        return departures

@@ -5,7 +5,7 @@ next steps.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pyswarmopt.base.words import counted, cut
 from pyswarmopt_llm.common.config import search_command
@@ -390,7 +390,7 @@ def costs(result: Result) -> dict[str, str]:
 
 
 def method(about: About) -> str:
-    """The method of a search, with its differences from published Model Swarms."""
+    """The method of a search, in words."""
     config = about.config
     space = one_line(config.space)
     if config.method in _MODELS:
@@ -398,12 +398,10 @@ def method(about: About) -> str:
         return f"a surrogate of {_MODELS[config.method]} with up to {candidates}, space {space}"
     if config.optimizer != "model-swarms":
         return f"{one_line(config.optimizer)}, space {space}"
-    source = "as in the authors' code" if config.reference else "as published"
-    if departures := about.kind.departures(asdict(config)):
-        return f"Model Swarms, not {source} ({one_line(', '.join(departures))})"
+    source = " as in the authors' code" if config.reference else ""
     particles = counted(config.population, "particle")
     iterations = counted(config.iterations, "iteration")
-    return f"Model Swarms {source} ({particles}, at most {iterations})"
+    return f"Model Swarms{source}, space {space} ({particles}, at most {iterations})"
 
 
 def about_dev(result: Result) -> str:

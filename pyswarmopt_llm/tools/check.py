@@ -27,7 +27,6 @@ from pyswarmopt_llm.experts.compatibility import (
     in_words,
     inspect_experts,
 )
-from pyswarmopt_llm.experts.truncate import squared_norm
 from pyswarmopt_llm.tools.flatten import load_by_peft
 
 PROMPTS = (
@@ -159,8 +158,8 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
     applied = _next_tokens(engine, changes)
     bare = _next_tokens(engine, {})  # removes it again
     by_peft = _changes_by_peft(engine.model, info.path)
-    norm = max(_norm(changes), _norm(by_peft))
-    apart = _norm(_minus(changes, by_peft))
+    norm = max(_distance(changes, {}), _distance(by_peft, {}))
+    apart = _distance(changes, by_peft)
     if norm <= 0:
         yield "changes nothing, in PEFT neither; train it, or export it again"
     elif not apart <= ROUNDING * norm:
@@ -183,19 +182,14 @@ def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> 
     return next_token_logprobs(engine, [engine.chat(prompt) for prompt in PROMPTS])
 
 
-def _norm(changes: Mapping[str, LowRank]) -> float:
-    """The Frobenius norm of several weights' changes together."""
-    squares = math.fsum(float(squared_norm(change.b, change.a)) for change in changes.values())
-    return math.sqrt(max(squares, 0.0))
-
-
-def _minus(first: Mapping[str, LowRank], second: Mapping[str, LowRank]) -> dict[str, LowRank]:
-    """The changes in `first` minus those in `second`; a missing one is 0."""
-    found = dict(first)
-    for name, change in second.items():
-        minus = LowRank(b=-change.b, a=change.a)
-        found[name] = found[name].plus(minus) if name in found else minus
-    return found
+def _distance(first: Mapping[str, LowRank], second: Mapping[str, LowRank]) -> float:
+    """The Frobenius norm of the difference of several weights' changes; a missing one is 0."""
+    square = 0.0
+    for name in first.keys() | second.keys():
+        changes = [part[name].dense() for part in (first, second) if name in part]
+        apart = changes[0] - changes[1] if len(changes) > 1 else changes[0]
+        square += float(apart.double().square().sum())
+    return math.sqrt(square)
 
 
 def _changes_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:

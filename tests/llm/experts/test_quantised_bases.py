@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import gguf
 import pytest
 import safetensors.torch
 import torch
-from changed_copies import changed_copy
 from engine_reference import load_tiny, naive_logprobs, save_base
 from gguf_model import Q4_0, write_quantised
 from search_helpers import louder, questions, small, swarm_llm, write_task
@@ -54,24 +52,6 @@ def test_a_gguf_base_has_the_values_that_its_blocks_stand_for(quants: Path, orig
     before = load_tiny(original)[0].get_submodule("model.layers.1.mlp.up_proj").weight
     # four bits are lossy: these are not the original's values
     assert 0.01 < (values - before).abs().max() < 0.3
-
-
-IN_8_BITS = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
-
-
-def test_a_packed_base_names_what_it_needs(
-    tiny_base: Path,
-    tmp_path: Path,
-    without: Callable[..., None],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    in_8_bits = changed_copy(tiny_base, tmp_path / "in-8-bits", **IN_8_BITS)
-    without("bitsandbytes")
-    code, out, err = swarm_llm(capsys, "eval", "--base", in_8_bits, "--task", "builtin:dates")
-    said = (
-        f'error: {in_8_bits}: its quantisation needs bitsandbytes: install the extra "quantised"\n'
-    )
-    assert (code, out, err) == (2, "", said)
 
 
 @pytest.fixture(scope="module")

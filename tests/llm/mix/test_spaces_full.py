@@ -132,7 +132,7 @@ def test_models_that_do_not_fit_are_one_clear_line(
     odd = changed_copy(models[0], tmp_path / "odd", half)
     other = changed_copy(models[0], tmp_path / "other", model_type="gpt2")
     for expert, message in (
-        (odd, "odd: the base has model.norm.weight of shape 32, this model has it as 16"),
+        (odd, "has model.norm.weight as 32, this model as 16"),
         (other, "other: is a gpt2 model"),
         (tiny_experts[0], "ant: is an adapter, not a whole model; use --space factor or delta"),
         (tmp_path / "nowhere", "no such directory"),
