@@ -46,46 +46,48 @@ class LmEvalTask:
         self._spec = spec
         held_out = self._load(name)
         searched = self._load(name)
-        for task in held_out.values():
-            self._check(task)
         self.name = next(iter(held_out)) if len(held_out) == 1 else Path(name).stem
-        two = all(t.has_test_docs() and t.has_validation_docs() for t in held_out.values())
-        for task in searched.values() if two else ():
-            # the harness then uses the validation documents
-            task.set_config(key="test_split", value=None)
-        dev = DEV if dev is None else dev
-        test = TEST if test is None else test
         self._tasks = {"dev": searched, "test": held_out}
         self._documents: dict[str, dict[str, list[int]]] = {"dev": {}, "test": {}}
+        two = all(t.has_test_docs() and t.has_validation_docs() for t in held_out.values())
         for key, task in held_out.items():
-            of_dev = _asked(searched[key]) if two else None
-            aside = _set_aside(task, _asked(task) + (of_dev or []))
-            divided = _divide(_asked(task), of_dev, aside, dev, test)
-            self._documents["test"][key], self._documents["dev"][key] = divided
-            self._show_others(key)
+            if task.OUTPUT_TYPE not in _KINDS:
+                kind = f"is a task of {task.OUTPUT_TYPE}; supported: {' and '.join(_KINDS)}"
+                raise UserError(f"lm-eval:{spec}: {kind}")
+            if two:  # the harness then uses the validation documents
+                searched[key].set_config(key="test_split", value=None)
+            self._divide(task, searched[key], key, two, dev or DEV, test or TEST)
         self.fingerprint = self._digest()
 
-    def _show_others(self, key: str) -> None:
-        """Take the scored documents from the few-shot examples of a task."""
-        scored = set()
-        for split, tasks in self._tasks.items():
-            asked = _asked(tasks[key])
-            scored |= {asked[index] for index in self._documents[split][key]}
-        for tasks in self._tasks.values():
-            task = tasks[key]
-            if task.get_config("num_fewshot"):
-                shown = [
-                    doc for doc in task.sampler.df if repr(task.doc_to_text(doc)) not in scored
-                ]
-                task.sampler.replace_df(shown)
-
-    def _check(self, task: Any) -> None:
-        """Refuse a task of an unsupported kind."""
-        if task.OUTPUT_TYPE not in _KINDS:
+    def _divide(self, task: Any, other: Any, key: str, two: bool, dev: int, test: int) -> None:
+        """Draw test documents from one task and dev documents from the other (from the same split,
+        unless there are two), and take both from the few-shot examples.
+        """
+        asked = _asked(task)
+        of_dev = _asked(other) if two else asked
+        aside = _set_aside(task, asked + of_dev)
+        order = _shuffled(asked, aside)
+        if two:
+            held_out = order[:test]
+            searched = _shuffled(of_dev, aside)[:dev]
+        else:
+            dev = max(1, min(dev, len(order) // 3))
+            held_out = order[dev : dev + test]
+            searched = order[:dev]
+        if not (held_out and searched):
+            examples = f", {len(aside)} of them few-shot examples" if aside else ""
             raise UserError(
-                f"lm-eval:{self._spec}: is a task of {task.OUTPUT_TYPE}; supported: "
-                f"{' and '.join(_KINDS)}"
+                f"lm-eval:{self._spec}: {len(asked)} documents{examples} cannot be divided into dev and "
+                "test; use a task with more documents"
             )
+        self._documents["test"][key] = sorted(held_out)
+        self._documents["dev"][key] = sorted(searched)
+        scored = {asked[index] for index in held_out} | {of_dev[index] for index in searched}
+        for each in (task, other):
+            if each.get_config("num_fewshot"):
+                documents = each.sampler.df
+                shown = [doc for doc in documents if repr(each.doc_to_text(doc)) not in scored]
+                each.sampler.replace_df(shown)
 
     def _digest(self) -> str:
         """The digest of the tasks' configurations, and of the drawn documents."""
@@ -169,29 +171,6 @@ def _set_aside(task: Any, asked: Sequence[str]) -> set[str]:
         return set()
     # the harness draws one more than it shows
     return set(random.Random(1).sample(pool, min(shots + 1, len(pool))))
-
-
-def _divide(
-    asked: Sequence[str], of_dev: Sequence[str] | None, aside: Collection[str], dev: int, test: int
-) -> tuple[list[int], list[int]]:
-    """Indices of test and dev documents, none of them set aside; both come from one split if there
-    is no separate one of dev.
-    """
-    order = _shuffled(asked, aside)
-    if of_dev is not None:
-        held_out = order[:test]
-        searched = _shuffled(of_dev, aside)[:dev]
-    else:
-        dev = max(1, min(dev, len(order) // 3))
-        held_out = order[dev : dev + test]
-        searched = order[:dev]
-    if not (held_out and searched):
-        shown = f", {len(aside)} of them few-shot examples" if aside else ""
-        raise UserError(
-            f"a harness task with {len(asked)} documents{shown} cannot be divided into dev and "
-            "test; use one with more documents"
-        )
-    return sorted(held_out), sorted(searched)
 
 
 def _shuffled(asked: Sequence[str], aside: Collection[str]) -> list[int]:

@@ -19,14 +19,12 @@ from pyswarmopt_llm.scores.metrics.external import evaluate_metric, function_met
 from pyswarmopt_llm.scores.metrics.metric import (
     ACCURACY,
     REWARD_TOKENS,
-    Chat,
-    ItemsUtility,
     Load,
     Metric,
     ReplyMetric,
     Sampling,
 )
-from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
+from pyswarmopt_llm.scores.tasks import Task
 
 JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference
 CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the reference
@@ -52,29 +50,12 @@ _judged: dict[str, Any] = {
 # A metric's model or library is loaded when the metric is used.
 
 
-def _abstention(
-    items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
-) -> ItemsUtility:
-    from pyswarmopt_llm.published.abstention import Abstention
+def _published(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
+    """The fields of a metric of `pyswarmopt_llm.published`; see `Metric.load`."""
+    from pyswarmopt_llm.published import abstention, classifiers, judge, nlgraph
 
-    return Abstention(items, scoring, chat, template)
-
-
-def _graph_answers(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    from pyswarmopt_llm.published.nlgraph import graph_answers
-
-    return graph_answers(items, texts)
-
-
-def _harmlessness(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-    from pyswarmopt_llm.published.classifiers import harmlessness
-
-    return harmlessness(items, texts)
-
-
-def _rating_model(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
-    from pyswarmopt_llm.published import classifiers, judge
-
+    if spec == "toxicity":
+        return {"rate": classifiers.harmlessness}
     loads: dict[str, Load] = {
         "toxicity": classifiers.toxicity_metric,
         "reward": classifiers.reward_metric,
@@ -83,35 +64,40 @@ def _rating_model(spec: str, cache: Path | None, device: str) -> Mapping[str, An
         "judge": judge.judge_metric,
         "local-judge": judge.local_judge_metric,
     }
-    return loads[spec.partition(":")[0]](spec, cache, device)
+    kind = spec.partition(":")[0]
+    if kind in loads:
+        return loads[kind](spec, cache, device)
+    if kind == "graph":
+        return {"rate": nlgraph.graph_answers}
+    return {"question": abstention.Abstention}
 
 
 _METRICS = (
     ACCURACY,
-    Metric("abstain", question=_abstention, needs="choices", signed=True, scale=(-1.0, 1.0)),
+    Metric("abstain", load=_published, needs="choices", signed=True, scale=(-1.0, 1.0)),
     Metric("mc2", question=text.truthfulness, scoring="likelihood", needs="choices"),
     Metric("perplexity", question=text.inverse_perplexity, scoring="likelihood", needs="answer"),
     ReplyMetric("exact-match", text.exact_match),
     ReplyMetric("numeric", text.numeric, needs="number", new_tokens=256),
-    ReplyMetric("graph", _graph_answers),
+    ReplyMetric("graph", load=_published),
     ReplyMetric("f1", text.token_f1),
     ReplyMetric("bleu", text.bleu, module="sacrebleu"),
     ReplyMetric("rouge-l", text.rouge_l, module="rouge_score"),
     ReplyMetric("chrf", text.chrf, module="sacrebleu"),
-    ReplyMetric("toxicity", _harmlessness, module="profanity_check", **_continued),
+    ReplyMetric("toxicity", load=_published, module="profanity_check", **_continued),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 # Metrics with an argument after a colon, by their form.
 FUNCTION = "FILE.py:FUNCTION"
 _FAMILIES = (
     ReplyMetric("evaluate:NAME", signed=True, load=evaluate_metric),
-    ReplyMetric("toxicity:MODEL", load=_rating_model, **_continued),
-    ReplyMetric("reward:MODEL", signed=True, load=_rating_model, **_rewarded),
-    ReplyMetric("verbose:MODEL", load=_rating_model, **_rewarded),
-    ReplyMetric("concise:MODEL", load=_rating_model, **_rewarded),
-    ReplyMetric("judge", load=_rating_model, **_judged),
-    ReplyMetric("judge:RUBRIC.txt", load=_rating_model, **_judged),
-    ReplyMetric("local-judge:MODEL", load=_rating_model, **_judged),
+    ReplyMetric("toxicity:MODEL", load=_published, **_continued),
+    ReplyMetric("reward:MODEL", signed=True, load=_published, **_rewarded),
+    ReplyMetric("verbose:MODEL", load=_published, **_rewarded),
+    ReplyMetric("concise:MODEL", load=_published, **_rewarded),
+    ReplyMetric("judge", load=_published, **_judged),
+    ReplyMetric("judge:RUBRIC.txt", load=_published, **_judged),
+    ReplyMetric("local-judge:MODEL", load=_published, **_judged),
     ReplyMetric(FUNCTION, needs="nothing", signed=True, load=function_metric),
 )
 FAMILIES: dict[str, ReplyMetric] = {metric.name: metric for metric in _FAMILIES}
@@ -137,7 +123,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
         raise unknown("metric", spec, [*METRICS, *FAMILIES])
     if metric.module is not None:
         need_extra(metric.module, f"`metric` {spec}")
-    if not isinstance(metric, ReplyMetric) or metric.load is None:
+    if metric.load is None:
         return metric
     return replace(metric, name=spec, **metric.load(spec, cache, str(pick_device(device))))
 
@@ -277,14 +263,13 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     if tokens is None and sampling is None:
         return metric
     if not isinstance(metric, ReplyMetric):
-        option: str = "max_new_tokens"
-        value: object = tokens
-        if sampling is not None:
-            option, value = "temperature", sampling.temperature
         why = (
-            f"is for scores of written replies, not for {metric.name}; remove it, or set `metrics`"
+            f"is for scores of written replies, not for {metric.name}; remove it, or set `metrics` "
+            "exact-match, f1 or numeric"
         )
-        raise InvalidOption(option, value, f"{why} exact-match, f1 or numeric")
+        if sampling is not None:
+            raise InvalidOption("temperature", sampling.temperature, why)
+        raise InvalidOption("max_new_tokens", tokens, why)
     return replace(metric, new_tokens=tokens or metric.new_tokens, sampling=sampling)
 
 

@@ -278,14 +278,16 @@ class EvaluateMetric:
 
     def _number(self, result: Mapping[str, Any]) -> float:
         """The value that was asked for, of those that the metric gives."""
-        usual = [key for key in (self._metric.name, "score") if key in result]
-        key = self._key or (usual or [*result])[0]
-        if key not in result or not (self._key or usual or len(result) == 1):
+        wanted = [self._key] if self._key else [self._metric.name, "score"]
+        if not self._key and len(result) == 1:
+            wanted = list(result)
+        found = [key for key in wanted if key in result]
+        if not found:
             names = f"gives {', '.join(result)}; say which: evaluate:{self._metric.name}#NAME"
             raise self._refusal(names)
-        value = float(result[key])
+        value = float(result[found[0]])
         if not abs(value) <= LARGEST:
-            why = f"{key} is {value} for one example; use a metric that is a mean over examples"
+            why = f"gives {value} for one example; use a metric that is a mean over examples"
             raise self._refusal(why)
         return value
 

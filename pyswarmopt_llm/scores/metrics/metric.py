@@ -61,6 +61,7 @@ class Metric:
             answers.
         depends: digest of a score's other dependencies: a judge's endpoint, model and rubric, a
             classifier's files; "" without any.
+        load: loads a metric with an argument after a colon, or of other packages; see `find_metric`.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Metric:
     fingerprint: str = ""
     gamed: bool = False
     depends: str = ""
+    load: Load | None = None
 
     def on(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
@@ -305,7 +307,6 @@ class ReplyMetric(Metric):
         replies: class of the prepared metric; a user's function has its own.
         plain: whether replies continue plain text, without a chat template.
         sampling: how to sample replies; None: greedily.
-        load: loads a metric with an argument after a colon; see `find_metric`.
     """
 
     rate: ScoreTexts = _not_loaded
@@ -316,7 +317,6 @@ class ReplyMetric(Metric):
     replies: type[Written] = Written
     plain: bool = False
     sampling: Sampling | None = None
-    load: Load | None = None
 
     def on(
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None

@@ -183,8 +183,13 @@ def stated_answer(text: str) -> Quantity | str:
 
 def _without_list(text: str, choices: Mapping[str, str]) -> str:
     """A text without the list of options that it begins with."""
-    lines = [rf"[\W_]*{letter}[\W_]+{re.escape(text)}[\W_]*" for letter, text in choices.items()]
-    return re.sub(rf"\A{''.join(lines[:2])}(?:{'|'.join(lines[2:]) or '$'})*", "", text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    told = 0
+    for line, (letter, option) in zip(lines, choices.items(), strict=False):
+        if not re.fullmatch(rf"[\W_]*{letter}[\W_]+{re.escape(option.strip())}[\W_]*", line):
+            break
+        told += 1
+    return text if told < 2 else "\n".join(lines[told:])
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:

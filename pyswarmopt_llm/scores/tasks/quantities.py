@@ -100,7 +100,7 @@ def stated_quantity(text: str) -> Quantity | None:
     for part in explicit_parts(own_part(text)):
         shown = _readable(part)
         if any(_NUMBER.finditer(shown)):
-            return _of_clause(shown)
+            return _of_phrase(shown)
     alone = _ALONE.match(own_part(text))
     first = written_quantity(alone["answer"]) if alone else None
     if first is not None:
@@ -123,7 +123,7 @@ def written_quantity(text: str) -> Quantity | None:
         return None
     if len(sides) > 1 and not all(any(_NUMBER.finditer(side)) for side in sides):
         return None
-    return _of_clause(shown)
+    return _of_phrase(shown)
 
 
 def _readable(text: str) -> str:
@@ -139,11 +139,11 @@ def _readable(text: str) -> str:
     return re.sub(r"\d", lambda digit: str(int(digit[0])), text)
 
 
-def _of_clause(text: str) -> Quantity | None:
+def _of_phrase(text: str) -> Quantity | None:
     """The number given by a phrase; of a calculation, the result."""
     denied = _DENIED.match(text)
     if denied is not None:
-        return None if denied["rather"] is None else _of_clause(denied["rather"])
+        return None if denied["rather"] is None else _of_phrase(denied["rather"])
     sides = _EQUALS.split(text.strip())
     if len(sides) == 1:
         return _single(next(_NUMBER.finditer(text), None))

@@ -16,7 +16,6 @@ from search_helpers import DEFAULT, ends_as, history
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.engine.generation import Draw
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.scores.metrics.by_name import find_metric, up_to
 from pyswarmopt_llm.scores.metrics.metric import Sampling, Written
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.prepare import prepare
@@ -73,18 +72,6 @@ def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(
     assert greedy.per_item == tuple(letters(None, utility.answers(engine))) != score.per_item
 
 
-def test_named_numbers_are_means_over_all_samples(
-    engine: TransformersEngine, tmp_path: Path
-) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text("def mine(reply):\n    return {'long': len(reply), 'kinds': len(set(reply))}\n")
-    metric = up_to(find_metric(f"{file}:mine"), 6, SAMPLING)
-    utility: Any = metric.on(ITEMS, "generate", engine.chat, None)
-    texts = [text for sample in utility.samples(engine) for text in sample]
-    score = utility(engine)
-    assert len(texts) == 12
-    assert score.named["long"] == pytest.approx(fmean(map(len, texts)))
-    assert score.value == pytest.approx((score.named["long"] + score.named["kinds"]) / 2)
 
 
 def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
