@@ -223,7 +223,11 @@ class ConstrainedSearch(PhasedSearch):
         kept: data kept from earlier points.
     """
 
-    PHASES: ClassVar = (ProgramDescent, ConstrainedModel, PenaltySwarm)
+    PHASES: ClassVar[tuple[type[Phase[Any]], ...]] = (
+        ProgramDescent,
+        ConstrainedModel,
+        PenaltySwarm,
+    )
     RECORDS: ClassVar = PhasedSearch.RECORDS | {"kept": Kept}
     searches_lines = True
     descent: ProgramDescent
@@ -328,10 +332,21 @@ class LongConstrainedModel(ConstrainedModel):
 
 
 class ConstrainedMixedSearch(ConstrainedSearch):
-    """A search of real numbers, integers and categories together, with constraints."""
+    """A search of real numbers, integers and categories together, with constraints.
+
+    Of numbers with two values it asks for all lower and all upper ones first: limits such as "at most
+    k of n" allow next to nothing else that is drawn.
+    """
 
     PHASES: ClassVar = (MixedDescent, LongConstrainedModel, EarlyMutate, PenaltySwarm)
     searches_lines = False
+
+    def __init__(self, bounds: Any, **options: Any) -> None:
+        super().__init__(bounds, **options)
+        binary = self.kinds.whole & (self.kinds.levels == 2)
+        if binary.all() and not len(self.progress.start):
+            corners = np.outer([0.0, 1.0], binary)
+            self.progress.start = self.box.decode(self.kinds.snap(corners))
 
 
 def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:

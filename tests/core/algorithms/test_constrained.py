@@ -258,6 +258,21 @@ def test_the_best_of_all_whole_numbers_is_found(problem, calls):
         assert r.success and r.fun == pytest.approx(best, rel=1e-12)
 
 
+@pytest.mark.parametrize("n", [40, 100])
+@pytest.mark.parametrize("turned", [False, True])
+def test_at_most_k_of_n_is_met_within_n_calls(n, turned):
+    """No feasible point was found in 300 calls, though one corner is."""
+
+    def limit(x):
+        return (n - x.sum() if turned else x.sum()) - 5
+
+    r = pso.minimize(
+        lambda x: -float(x @ np.arange(n)), [(0, 1)] * n, integrality=True, constraints=limit,
+        max_evals=n, seed=0,
+    )  # fmt: skip
+    assert r.feasible and limit(r.x) <= 0
+
+
 # --- constraints that have no value at some points ---
 
 
