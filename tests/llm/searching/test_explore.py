@@ -10,18 +10,15 @@ from typing import Any
 import pytest
 import torch
 from search_helpers import Hull, Position
-from torch import Tensor
 
 import pyswarmopt as pso
-from pyswarmopt.base.optimizer import Point
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
-from pyswarmopt_llm.searching.find import Progress, explore
+from pyswarmopt_llm.searching.find import explore
 from pyswarmopt_llm.searching.plan import Budget
-from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.run_directory import Checkpoint, Journal
-from pyswarmopt_llm.searching.scoring.scorer import Batch, Evaluator, Scorer
+from pyswarmopt_llm.searching.scoring.scorer import Evaluator, Scorer
 from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
 GOAL = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
@@ -36,50 +33,6 @@ def near(engine: Any, indices: Sequence[int] | None = None) -> Score:
 
 def scorer() -> Scorer:
     return Scorer(Journal(), Evaluator(Hull(3), Position(), {"t": near}, harmonic))  # type: ignore[arg-type]
-
-
-class Listed:
-    """Proposes what it was given, batch by batch, and writes down what it is told."""
-
-    def __init__(self, *batches: Tensor) -> None:
-        self.remarks: list[str] = []
-        self.told: list[tuple[Tensor, list[float]]] = []
-        self._left = [
-            Batch(x, range(10 * number, 10 * number + len(x)), number)
-            for number, x in enumerate(batches)
-        ]
-
-    def ask(self) -> Batch | None:
-        return self._left.pop(0) if self._left else None
-
-    def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
-        self.told.append((positions, [row.value for row in rows]))
-
-    def best(self) -> Point:
-        return Point(self.told[0][0][0], self.told[0][1][0])
-
-    def stop(self) -> dict[str, float]:
-        return {"listed": float(len(self.told))}
-
-
-def draws(count: int, seed: int) -> Tensor:
-    return torch.rand(count, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def test_each_batch_is_scored_told_and_written_down_under_its_numbers() -> None:
-    batches = [draws(4, 0), draws(2, 1), draws(0, 2), draws(1, 3)]
-    proposer = Listed(*batches)
-    scored = scorer()
-    heard: list[int] = []
-    progress = Progress(7, lambda event: heard.append(event.data["iteration"]))
-    stop = explore(proposer, scored, UNLIMITED, progress)
-    assert stop == {"listed": 4.0} and heard == [0, 1, 2, 3]
-    for (positions, values), batch in zip(proposer.told, batches, strict=True):
-        assert positions.equal(batch)
-        expected = [1 / (1 + float(((x - GOAL) ** 2).sum())) for x in batch]
-        assert values == pytest.approx(expected)
-    numbers = [(row.iteration, row.particle) for row in scored.rows]
-    assert numbers == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 10), (1, 11), (3, 30)]
 
 
 def moved(seed: int = 0, **recipe: Any) -> pso.Swarm:

@@ -13,15 +13,13 @@ import numpy as np
 import pytest
 from search_helpers import DEFAULT, ONE_SWARM, MakeSearch, history, swarm_llm
 
-from pyswarmopt_llm.common.config import SearchConfig, given_settings, search_command
+from pyswarmopt_llm.common.config import SearchConfig, given_settings
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.report.progress import decided as words_of_start
 from pyswarmopt_llm.report.progress import price
 from pyswarmopt_llm.report.run import resume, search
 from pyswarmopt_llm.searching.decide import make_plan, stored_plan
-from pyswarmopt_llm.searching.prepare import prepare
-from pyswarmopt_llm.searching.search import about
 
 
 @pytest.fixture
@@ -106,14 +104,6 @@ def decided(events: Sequence[Event]) -> str:
     return words_of_start(start)
 
 
-def test_the_command_of_a_run_has_what_was_given_and_nothing_that_was_chosen(
-    config: SearchConfig,
-) -> None:
-    words = search_command(about(prepare(config)).typed).split()
-    assert {"--particles", "--max-iter", "--task", "--experts"} <= {*words}
-    assert not {"--space", "--patience", "--optimizer", "--train"} & {*words}
-
-
 def test_resuming_takes_what_is_stored_not_what_the_procedure_would_choose(
     config: SearchConfig,
 ) -> None:
@@ -154,8 +144,6 @@ def test_the_paper_from_the_command_line_is_its_procedure(
     "more",
     [
         {"particles": 2, "max_iter": 0},
-        {"particles": 2, "max_iter": 0, **ONE_SWARM, "space": "delta"},
-        {"particles": 1, "max_iter": 1},
         {"particles": 1, "max_iter": 1, "paper": True, "draws": 1},
         {"particles": 4, "max_iter": 0, "start": "even", **ONE_SWARM, "space": "delta"},
     ],
