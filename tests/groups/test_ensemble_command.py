@@ -5,12 +5,10 @@ bad input.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from member_helpers import Scripted
 from search_helpers import files, questions, swarm_llm, write_task
 
 from pyswarmopt_groups.members.local import LocalMember
@@ -68,35 +66,6 @@ def test_all_votes_from_one_asking(
     assert result["best_single"] == best
     first = text.splitlines()[0]
     assert first == result["verdict"][0] and f"best member, {best}" in first
-
-
-def test_the_first_sentence_says_whether_a_vote_is_worth_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], opens: Callable[[object], None]
-) -> None:
-    """Three members of which each errs on another third of 24 questions: any two outvote the one.
-    By hand: 24 of 24 against 16 of 24, McNemar's p = 2 / 2**8; Holm of the two, times 2.
-    """
-    rows = [{"question": f"Question {i}?", "answer": "A"} for i in range(24)]
-    rows = [
-        {"id": str(i), **row, "choices": {"A": "red", "B": "blue"}} for i, row in enumerate(rows)
-    ]
-    task = write_task(
-        tmp_path / "task.json", [{**row, "id": f"d{row['id']}"} for row in rows], rows
-    )
-    says = {k: [[0.1, 0.9] if i % 3 == k else [0.9, 0.1] for i in range(24)] for k in range(3)}
-    opens([Scripted(name, says[k]) for k, name in enumerate(("ann", "bob", "cid"))])
-    words = ["ensemble", "--members", "a", "b", "c", "--task", task, "--set", "allow-overlap"]
-    two = [*words, "--strategy", "majority,weighted"]
-    code, text, err = swarm_llm(capsys, *two, "--quiet")
-    assert code == 0, err
-    first = text.splitlines()[0]
-    assert "member, ann: 1.000 against 0.667" in first
-    assert "p = 0.016, corrected" in first and "3.0 times its tokens" in first
-    better = Scripted("cid", [[0.9, 0.1], *says[0][1:]])  # right on one more, and outvoted there
-    opens([Scripted("ann", says[0]), Scripted("bob", says[0]), better])
-    code, text, err = swarm_llm(capsys, *two, "--quiet")
-    assert code == 0, err
-    assert text.splitlines()[0] == "No vote is better than the best member, cid; use that one."
 
 
 def test_a_run_that_is_stopped_asks_nothing_twice_and_ends_the_same(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,30 +47,6 @@ def test_rankings_come_from_all_the_scores(context: GroupContext) -> None:
     best = [max(points, key=lambda c: points[c])]
     assert decide(context, "borda")[:1] == best
     assert decide(context, "condorcet")[:2] == ["B", "A"]
-
-
-def test_confidences_are_calibrated_on_dev(context: GroupContext) -> None:
-    """Against a grid search of the temperature and sums written out."""
-
-    def tempered(row: Sequence[float], t: float) -> list[float]:
-        powers = [p ** (1 / t) for p in row]
-        return [p / sum(powers) for p in powers]
-
-    temperatures = []
-    for name in P:
-        grid = np.exp(np.linspace(np.log(0.01), np.log(100), 2001))
-        rows = [(row, "ABC".index(a)) for row, a in zip(P[name][:6], RIGHT, strict=False)]
-        losses = [-sum(math.log(tempered(row, t)[k]) for row, k in rows) for t in grid]
-        temperatures.append(grid[int(np.argmin(losses))])
-    assert context.temperatures == pytest.approx(temperatures, rel=0.01)
-    expected = []
-    for i in range(6, 10):
-        sums = {"A": 0.0, "B": 0.0, "C": 0.0}
-        for name, t in zip(P, temperatures, strict=True):
-            row = tempered(P[name][i], t)
-            sums["ABC"[int(np.argmax(row))]] += max(row)
-        expected.append(max(sums, key=lambda c: sums[c]))
-    assert decide(context, "confidence") == expected
 
 
 def test_a_member_without_scores_is_as_sure_as_it_was_right(context: GroupContext) -> None:
@@ -236,7 +211,3 @@ def test_rewards_choose_among_the_different_answers(monkeypatch: pytest.MonkeyPa
     context = context_of(p, "AB", dev=1, items=quiz("AB", 1))
     (verdict,) = reranking.reward(context, context.task.test, "R")
     assert verdict.answer == "B" and verdict.agreement == pytest.approx(1 / 3)
-
-
-def choices(rows: Sequence[Sequence[float]]) -> list[str]:
-    return ["ABC"[int(np.argmax(row))] for row in rows]

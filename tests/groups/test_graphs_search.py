@@ -15,11 +15,8 @@ from tokens_helpers import byte_level, member, save_member, sentence_piece
 
 from pyswarmopt_groups.graph import engine
 from pyswarmopt_groups.graph.engine import GraphEngine, Node
-from pyswarmopt_groups.members.load import open_members
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.report.run import resume, search
-from pyswarmopt_llm.searching.scoring.run_directory import Run
 
 ANT, BEE, CAT = range(3)
 
@@ -119,24 +116,6 @@ def done(mixed: list[Path], task: Path, tmp_path_factory: pytest.TempPathFactory
     out = tmp_path_factory.mktemp("runs") / "run"
     search(small_graph(mixed, task, out))
     return out
-
-
-def test_what_a_run_holds(done: Path, mixed: list[Path]) -> None:
-    result = json.loads((done / "result.json").read_text())
-    content = json.loads((done / "best" / "graph.json").read_text())
-    assert [row["name"] for row in content["members"]] == [path.name for path in mixed]
-    assert {node["model"] for node in content["nodes"]} <= {path.name for path in mixed}
-    rows = [row for row in Run(done).rows if row.phase == "search"]
-    assert result["best_dev"] == max(row.value for row in rows)
-    assert max(sum(c > 0 for c in row.coefficients) for row in rows) > 1  # graphs, not models alone
-    assert result["graph"].endswith("answers")
-    assert "uniform_dev" not in result
-    card = (done / "best" / "README.md").read_text()
-    assert "A graph of models" in card
-    assert "--space graph" in card
-    assert result["graph"].split()[0] in (done / "report.html").read_text()
-    with pytest.raises(UserError, match="a graph of models cannot be a member"):
-        open_members([str(done)])
 
 
 def test_the_files_in_best_score_what_the_result_says(

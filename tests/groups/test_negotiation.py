@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, context_of, quiz
+from member_helpers import ANSWER, CONTEXT, REPLY, TEXT, Scripted, quiz
 
 from pyswarmopt_groups.context import GroupContext, Verdict
 from pyswarmopt_groups.members.protocol import Answer, MemberDown, Texts
-from pyswarmopt_groups.negotiation import coalition, consensus_game, refinement, stackelberg
+from pyswarmopt_groups.negotiation import coalition, consensus_game, refinement
 from pyswarmopt_groups.negotiation.consensus_game import equilibrium_ranking
 from pyswarmopt_groups.registry import load_strategy
 from pyswarmopt_llm.scores.tasks import Task
@@ -197,23 +197,6 @@ def test_the_consensus_game_is_played_with_normalised_policies() -> None:
     assert verdict.tokens == 2 * ANSWER + (2 + 3) * CONTEXT + 12 * REPLY
     assert len(ann.asked) == len(bob.asked) == 6 and "Give a" in ann.asked[0][0]
     assert "correct or incorrect" in bob.asked[0][0]
-
-
-@pytest.mark.parametrize("listed", [("ann", "bob", "dan", "cid"), ("cid", "dan", "bob", "ann")])
-def test_the_follower_believes_what_the_others_believe_on_average(listed: tuple[str, ...]) -> None:
-    """By hand: on dev 8, 7, 7 and 5 of nine right, so beliefs of 0.83, 0.73, 0.73 and 0.53, of three
-    options the rest shared. Ann leads with A. Where bob and dan say B and cid A, the mean is 0.27 for
-    A, 0.57 for B; where dan says A, too, 0.47 for A: more than half. Ann leads
-    wherever she is listed.
-    """
-    said = {"ann": "A" * 8 + "BAA", "bob": "A" * 7 + "BBBB", "dan": "A" * 7 + "BBBA"}
-    said["cid"] = "A" * 5 + "BBBBAA"
-    rows = {
-        name: (np.eye(3) + 0.1)[["ABC".index(a) for a in said[name]]].tolist() for name in listed
-    }
-    asked = context_of(rows, "A" * 11, dev=9, without_scores=list(said))
-    verdicts = stackelberg.leader_and_follower(asked, asked.task.test)
-    assert [verdict.answer for verdict in verdicts] == ["B", "A"]
 
 
 # Coalitions

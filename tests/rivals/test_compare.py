@@ -19,7 +19,6 @@ from pyswarmopt_rivals.comparison.config import CompareConfig
 from pyswarmopt_rivals.comparison.contest import compare, outcomes_in
 from pyswarmopt_rivals.comparison.contestants import known_methods
 from pyswarmopt_rivals.comparison.table import next_steps
-from pyswarmopt_rivals.comparison.words import summary_lines
 
 SOME = ("uniform-soup", "best-single", "prediction-merge", "model-swarms", "nevergrad:RandomSearch")
 
@@ -139,23 +138,6 @@ def test_a_comparison_that_is_stopped_goes_on_to_the_same_end(
         assert row | passing == whole["methods"][name] | passing
 
 
-def test_methods_and_seeds_can_be_added_and_the_rest_is_kept(given: dict[str, Any]) -> None:
-    steps: list[tuple[int, int, str, Any]] = []
-    compared(given, methods=("uniform-soup", "model-swarms"), seeds=1)
-    before = lasting(Path(given["out"]))
-    result = compare(CompareConfig(**given), lambda *step: steps.append(step))
-    assert [row for row in lasting(Path(given["out"])) if row in before] == before
-    assert result["methods"]["model-swarms"]["seeds"] == 2
-    assert result["methods"]["uniform-soup"]["seeds"] == 1
-    begun = [name for *_, name, row in steps if row is None]
-    assert not {"words: uniform-soup, seed 0", "words: model-swarms, seed 0"} & {*begun}
-    assert "words: model-swarms, seed 1" in begun
-    finished = [row["method"] for *_, row in steps if row is not None and row["seed"] == 0]
-    cheapest_first = ["uniform-soup", "best-single", "model-swarms"]
-    assert sorted(cheapest_first, key=finished.index) == cheapest_first
-    assert [done for done, *_, row in steps if row is not None] == list(range(1, 8))
-
-
 MINE = """
 from pyswarmopt_llm.mix import build_space
 
@@ -249,25 +231,6 @@ def test_two_tasks_share_one_base_and_have_a_table_over_both(
     assert not any(word in page for word in ("http:", "https:", "<script"))
 
 
-def test_a_task_is_scored_by_its_own_metric(
-    given: dict[str, Any], perplexity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As `swarm-llm eval` scores the merged adapter; who needs right and wrong answers is left
-    out.
-    """
-    names = ("uniform-soup", "best-single", "prediction-merge", "lorahub")
-    result = compared(given, methods=names, seeds=1, tasks=(str(perplexity),))
-    assert result["metric"] == "perplexity"
-    assert set(result["methods"]) == {"uniform-soup", "best-single", "lorahub"}
-    assert "scored by perplexity" in result["left_out"]["prediction-merge"]
-    assert "Scores: texts by perplexity." in (Path(given["out"]) / "compare.md").read_text()
-    common = ["--base", given["base"], "--experts", *given["experts"], "--method", "uniform-soup"]
-    assert swarm_llm(capsys, "merge", *common, "--out", tmp_path / "soup")[0] == 0
-    found = evaluated(capsys, given, f"--adapter {tmp_path / 'soup'} --task {perplexity}")
-    assert found["metric"] == "perplexity"
-    assert result["methods"]["uniform-soup"]["test"] == pytest.approx(found["value"], rel=1e-3)
-
-
 def test_a_rule_competes_at_full_rank_and_as_the_adapter_that_merge_writes(
     given: dict[str, Any], perplexity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,23 +294,6 @@ def test_the_command_prints_the_table_and_writes_the_files(
 # Tokens
 
 
-def test_a_row_has_the_tokens_that_an_example_costs(given: dict[str, Any]) -> None:
-    """Against a member of a group, which counts its own."""
-    from pyswarmopt_groups.context import GroupContext
-    from pyswarmopt_groups.members.load import open_members
-    from pyswarmopt_llm.scores.tasks import load_task
-
-    rows = compared(given, methods=("uniform-soup", "token"), dtype="float32")["methods"]
-    assert (rows["token"]["seeds"], rows["uniform-soup"]["seeds"]) == (2, 1)
-    assert rows["token"]["item_evaluations"] == 24 and rows["token"]["models"] == 3
-    task = load_task(given["tasks"][0])
-    members = open_members(given["experts"][:1], given["base"], dtype="float32", threads=1)
-    one = float(GroupContext(members, task, "likelihood").collect(task.test).tokens[0].mean())
-    assert rows["uniform-soup"]["tokens"] == pytest.approx(one, abs=0.1)
-    assert rows["token"]["tokens"] == pytest.approx(3 * one, abs=0.2)
-    assert "| tokens |" in (Path(given["out"]) / "compare.md").read_text()
-
-
 @pytest.mark.parametrize(
     ("method", "words"),
     [
@@ -378,42 +324,3 @@ def test_the_next_command_scores_as_the_comparison_did() -> None:
     rows = {"item-model": {"test": 0.7, "dev": 0.6}}
     ((_, step),) = next_steps({"methods": rows, "config": config})
     assert "--metric check.py:check --max-new-tokens 6" in step
-
-
-def verdict_row(test: float | None, p: float | None = None, dev: float = 0.5) -> dict[str, Any]:
-    """The row of a method; `p` is corrected for two methods."""
-    if p is None:
-        return {"dev": dev, "test": test, "seeds": 1}
-    corrected = {"rivals": 2, "interval": [0.01 if p < 0.05 else -0.01, 0.2], "p": p}
-    against = {"method": "best-single", "difference": 0.1, "corrected": corrected}
-    return {"dev": dev, "test": test, "seeds": 1, "against_single": against}
-
-
-SINGLE, WORSE = verdict_row(0.6), verdict_row(0.5, 1.0)
-NO_TEST = {"ties": verdict_row(None, 0.001, 0.9), "best-single": verdict_row(None)}
-
-
-@pytest.mark.parametrize(
-    ("methods", "words"),
-    [
-        (
-            {"ties": verdict_row(0.7, 0.008), "dare": WORSE, "best-single": SINGLE},
-            "better than the best single expert: 0.700 against 0.600, +0.100 [+0.010, +0.200], "
-            "p = 0.008, corrected for 2 baselines.",
-        ),
-        # .03 of a single test, of the best of two: .06.
-        (
-            {"ties": verdict_row(0.7, 0.06), "dare": WORSE, "best-single": SINGLE},
-            "first, not significantly different from the best single expert: ",
-        ),
-        ({"ties": verdict_row(0.5, 0.03), "best-single": SINGLE}, "No method scores higher than"),
-        (NO_TEST, "there is no test split"),
-        ({"ties": verdict_row(0.7)}, "No verdict"),
-    ],
-)
-def test_the_verdict_on_a_comparison_corrects_for_the_number_of_methods(
-    methods: dict[str, Any], words: str
-) -> None:
-    about = {"config": {"base": "b", "budget_items": 9, "seeds": 1}, "experts": 2, "left_out": {}}
-    result = {"methods": methods, "task": "t", "metric": "accuracy", **about}
-    assert words in next(summary_lines(result))

@@ -75,39 +75,3 @@ def test_what_is_wrong_before_the_search_has_no_result():
     with pytest.raises(ValueError, match="max_evals") as caught:
         pso.minimize(bowl, BOX, max_evals=0)
     assert not hasattr(caught.value, "result")
-
-
-def test_an_exception_has_the_front_so_far():
-    fun = Fails(lambda x: (x[0] ** 2, (x[0] - 2) ** 2), 55, ConnectionError)
-    with pytest.raises(ConnectionError) as caught:
-        pso.minimize_multi(fun, BOX, 2, population=20, max_evals=100, seed=1)
-    r = caught.value.result
-    told = np.array(fun.values)
-    assert not r.success and r.message == "an exception was raised"
-    assert np.array_equal(r.fun, np.unique(told[pso.pareto.non_dominated(told)], axis=0))
-
-
-@pytest.mark.parametrize(
-    ("how", "met"),
-    [({}, True), ({}, False), ({"asynchronous": True}, True), ({"recipe": "constriction"}, True)],
-)
-def test_a_constraint_that_fails_for_good_leaves_the_result_so_far(how, met):
-    limit = unlicensed_after(60, lambda x: x[0] - 5 if met else x[0] + 5)
-    with pytest.raises(ConnectionError, match="no licence") as caught:
-        pso.minimize(bowl, BOX, constraints=limit, max_evals=100, seed=3, **how)
-    r = caught.value.result
-    assert (r.feasible, r.success) == (met, False)
-    assert r.maxcv == pytest.approx(0.0 if met else r.x[0] + 5)
-
-
-def unlicensed_after(calls, limit):
-    """A constraint that fails at each call after so many."""
-    seen = []
-
-    def constraint(x):
-        seen.append(x)
-        if len(seen) > calls:
-            raise ConnectionError("no licence")
-        return limit(x)
-
-    return constraint

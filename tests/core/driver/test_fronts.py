@@ -7,7 +7,6 @@ import math
 import time
 
 import numpy as np
-import pytest
 
 import pyswarmopt as pso
 
@@ -104,35 +103,3 @@ def test_a_front_is_a_table(tmp_path):
     assert [[float(row["fun0"]), float(row["fun1"])] for row in rows] == front.fun.tolist()
     for row, params in zip(rows, front.params, strict=True):
         assert row["kind"] == params["kind"] and row["size"] == str(params.get("size", ""))
-
-
-@pytest.mark.parametrize("max_evals", [20, 100, 300])
-def test_no_value_of_a_noisy_front_is_one_that_the_search_chose(max_evals):
-    """Two objectives whose true values are known: errors of the search's own values have a mean of
-    about -1 standard deviation.
-    """
-    misses = []
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-
-        def noisy(x, rng=rng):
-            return np.array([x[0] ** 2, (x[0] - 2) ** 2]) + rng.normal(size=2)
-
-        front = pso.minimize_multi(noisy, [(-3, 5)], max_evals=max_evals, seed=seed, noisy=True)
-        true = np.column_stack([front.x[:, 0] ** 2, (front.x[:, 0] - 2) ** 2])
-        misses.extend((front.fun - true).ravel())
-        assert front.nfev <= max_evals
-    assert abs(np.mean(misses)) < 0.5
-
-
-@pytest.mark.parametrize("how", [{}, {"noisy": True}])
-def test_a_function_of_many_points_is_called_for_all_of_the_budget(how):
-    """No call is kept back: the front's values are those of its calls."""
-    calls = []
-
-    def fun(x):
-        calls.extend(x)
-        return np.stack([(x**2).sum(axis=1), ((x - 2) ** 2).sum(axis=1)], axis=1)
-
-    r = pso.minimize_multi(fun, BOX, max_evals=47, seed=0, vectorized=True, **how)
-    assert (r.nfev, len(calls)) == (47, 47)

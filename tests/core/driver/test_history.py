@@ -44,29 +44,6 @@ def test_particles_are_the_evaluations(tmp_path):
     assert np.array_equal(np.stack([rows["x0"], rows["x1"], rows["x2"]], axis=1), fun.points)
 
 
-@pytest.mark.parametrize("how", [{}, {"recipe": "fips"}, {"asynchronous": True}])
-def test_values_of_points_that_break_a_constraint_are_kept(tmp_path, how):
-    """They were paid for; no best, mean or curve counts them."""
-    fun = Watched(bowl)
-    limits = {"max_evals": 40, "seed": 1, "population": 8, "constraints": lambda x: 1 - x.sum()}
-    r = pso.minimize(fun, BOX, history="particles", **limits, **how)
-    r.history.to_csv(tmp_path / "h.csv")
-    rows = np.genfromtxt(tmp_path / "h.csv", delimiter=",", names=True)
-    x = np.stack([rows["x0"], rows["x1"], rows["x2"]], axis=1)
-    assert rows["violation"] == pytest.approx(np.maximum(1 - x.sum(axis=1), 0.0))
-    value = dict(zip((tuple(point) for point in fun.points), fun.values, strict=True))
-    told = np.array([value.get(tuple(point), math.nan) for point in x])
-    assert np.array_equal(rows["value"], told, equal_nan=True)
-    met = rows["violation"] == 0
-    assert 0 < met.sum() < 40 and len(r.evaluated()[1]) == met.sum()
-    assert len(r.evaluated(feasible=False)[1]) == np.isfinite(told).sum()
-    best = pso.plot.trace(r).best
-    assert best[np.isfinite(best)].min() == told[met].min()
-    means = pso.minimize(fun, BOX, history="iteration", **limits, **how).history
-    first = told[(rows["iteration"] == 0) & met]
-    assert means[0].mean == pytest.approx(first.mean() if first.size else math.nan, nan_ok=True)
-
-
 @given(rounds=st.integers(1, 200))
 def test_history_stays_within_its_limit_and_evenly_spaced(rounds):
     with mock.patch("pyswarmopt.driver.history.LIMIT", 5):

@@ -6,8 +6,6 @@ import math
 import signal
 import subprocess
 import sys
-import threading
-from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from swarm_runs import Fails, same_result
 
 import pyswarmopt as pso
 from pyswarmopt.base import checkpoint
-from pyswarmopt.driver import search, workers
+from pyswarmopt.driver import search
 
 BOX = [(-4.0, 4.0)] * 3
 
@@ -145,37 +143,3 @@ def test_workers_that_are_processes_are_not_waited_for(tmp_path):
     assert done.stdout.split() == ["interrupted", "False", "10"] and done.returncode == 0, (
         done.stderr
     )
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_wait_for_a_worker_ends_every_second(asynchronous, monkeypatch):
-    """An interrupt that comes just before a wait is seen after it, however long the call takes."""
-    ended, waits = threading.Event(), []
-
-    def fun(x):
-        if threading.current_thread() is not threading.main_thread():  # the form is tried there
-            assert ended.wait(20)
-        return float((x**2).sum())
-
-    def seen(wait, *args, **options):
-        timeout = options.get("timeout", args[-1] if args else None)
-        waits.append(timeout)
-        if len(waits) == 3 or timeout is None:
-            ended.set()
-        return wait(*args, **options)
-
-    queue = workers.SimpleQueue
-
-    class Watched:
-        def __init__(self):
-            self.queue = queue()
-            self.put = self.queue.put
-            self.get = partial(seen, self.queue.get)
-
-    monkeypatch.setattr(workers, "SimpleQueue", Watched)
-    found = pso.minimize(
-        fun, [(-1, 1)] * 2, recipe="constriction", population=4, max_evals=8, seed=0, workers=2,
-        asynchronous=asynchronous,
-    )  # fmt: skip
-    assert found.nfev == 8 and len(waits) >= 3
-    assert all(timeout is not None and timeout <= 1 for timeout in waits)

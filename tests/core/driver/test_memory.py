@@ -131,18 +131,6 @@ def test_constraints_that_fun_returns(form, options):
     assert (np.array(sums(r.x)[1]) <= 0).all()
 
 
-def test_a_call_that_fails_has_no_constraints():
-    def fun(x):
-        if x[0] < -1:
-            raise RuntimeError("no mesh")
-        return sums(x)
-
-    r = pso.minimize(fun, BOX, constraints="returned", max_evals=90, seed=0, on_error="worst")
-    assert r.fun == pytest.approx(0.68, abs=1e-3)
-    dead = pso.minimize(lambda x: 1 / 0, BOX, constraints="returned", max_evals=9, on_error="worst")
-    assert (dead.status, dead.failures) == ("failed", {"ZeroDivisionError: division by zero": 9})
-
-
 # ---- an early end ----
 
 

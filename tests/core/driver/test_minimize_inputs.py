@@ -42,20 +42,6 @@ def test_points_survive_the_coding(data, dim, n, seed):
     assert np.array_equal(whole, np.rint(whole))
 
 
-@pytest.mark.parametrize("kind", ["integrality", "categorical"])
-def test_all_labels_are_equally_likely_at_first(kind):
-    coding = make_coding(
-        (np.array([2.0]), np.array([5.0])), **{"integrality": None, "categorical": None, kind: True}
-    )
-    low, high = coding.bounds()
-    labels = coding.decode(np.random.default_rng(0).uniform(low, high, (4000, coding.size)))[:, 0]
-    found, counts = np.unique(labels, return_counts=True)
-    assert (
-        found.tolist() == [2, 3, 4, 5]
-        and (abs(counts - 1000) < 5 * math.sqrt(4000 * 0.25 * 0.75)).all()
-    )
-
-
 # --- starts ---
 
 

@@ -91,16 +91,3 @@ def test_a_search_aims_well_inside_the_tolerance_of_equalities():
     well_inside = np.abs((points**2).sum(axis=1) - 1) <= 0.03
     assert values[well_inside].min() == pytest.approx(-math.sqrt(2), abs=0.02)
     assert r.success
-
-
-@pytest.mark.parametrize("max_evals", [1, 2, 3, 60])
-@pytest.mark.parametrize("recipe", [None, "constriction"])
-def test_every_call_of_a_function_of_many_points_counts(max_evals, recipe):
-    points = []
-
-    def many(x):
-        points.append(len(x))
-        return (x[:, 0] - 1) ** 2 + x[:, 1] ** 2  # refuses a single point
-
-    r = pso.minimize(many, BOX, recipe, max_evals=max_evals, seed=1, vectorized=True)
-    assert r.nfev == sum(points) <= max_evals

@@ -11,7 +11,6 @@ import math
 import numpy as np
 import pandas
 import pytest
-from scipy.optimize import LinearConstraint, NonlinearConstraint
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.importance import BINS, main_effects
@@ -108,20 +107,6 @@ def test_constraints_get_the_names_that_they_take():
         constraints=[lambda a: 1 - a, {"type": "ineq", "fun": lambda p: p["b"] - 2}],
     )  # fmt: skip
     assert r.maxcv == 0 and r.params["b"] == 2 and 1 <= r.params["a"] < 1.1
-
-
-def test_a_nonlinear_constraint_gets_names_and_a_linear_one_has_none():
-    space = {"a": (0, 4), "b": pso.integer(0, 4)}
-    within, called = NonlinearConstraint(lambda a: a, 1, 2, keep_feasible=True), []
-
-    def noted(a, b):
-        called.append(a)
-        return a + b
-
-    r = pso.minimize(noted, space=space, max_evals=200, seed=0, constraints=within)
-    assert 1 <= min(called) <= max(called) <= 2 and r.fun < 1.1 and within.fun(3) == 3
-    with pytest.raises(ValueError, match="columns have no names"):
-        pso.minimize(noted, space=space, constraints=LinearConstraint([1, 1], 1, 2))
 
 
 def test_importance_is_the_variance_of_the_main_effects():

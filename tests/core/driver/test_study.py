@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 
 import numpy as np
@@ -154,26 +153,6 @@ def test_what_cannot_be_told_is_refused(tell, says):
     study = pso.Study(BOX, seed=0)
     with pytest.raises(ValueError, match=says):
         tell(study, study.ask())
-
-
-def test_a_value_is_read_as_minimize_reads_it():
-    """Losses come as tensors and arrays of one number."""
-    torch = pytest.importorskip("torch")
-    loss = torch.tensor(2.5, requires_grad=True)
-    good = [2.5, np.float32(2.5), np.array(2.5), [2.5], loss, loss * 1, torch.tensor([2.5]).half()]
-    bad = [math.nan, np.array(math.nan), torch.tensor(math.inf)]
-    wrong = ["2.5", 1j, [1.0, 2.0], torch.zeros(2), 10**400]
-    for value in (*good, *bad, *wrong):
-        study = pso.Study(BOX, seed=0)
-        try:
-            r = pso.minimize(lambda x, value=value: value, BOX, max_evals=1, seed=0)
-        except ValueError:
-            with pytest.raises(ValueError, match=r"tell: value=.* is no number"):
-                study.tell(study.ask(), value)
-        else:
-            study.tell(study.ask(), value)
-            found = study.result()
-            assert (found.fun, found.nfev, found.failures) == (r.fun, 1, r.failures)
 
 
 @pytest.mark.parametrize(

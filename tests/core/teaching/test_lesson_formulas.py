@@ -81,45 +81,6 @@ def test_signs_and_powers_bind_as_in_mathematics(text: str, wanted: float, js: A
     assert value(js, text, x=3.0) == wanted
 
 
-@pytest.mark.parametrize(
-    ("text", "share", "low", "high", "bottomless"),
-    [
-        ("x + y", 1.0, -5, 5, False),
-        (
-            "log(x)",
-            60 / 121,
-            1 / 12,
-            5,
-            True,
-        ),  # a grid of 121 points, 1/12 apart, x = 0 in its middle
-        ("sqrt(x)", 61 / 121, 0, 5, False),
-        ("sqrt(x^2 - 30)", 0.0, None, None, False),
-    ],
-)
-def test_domain_is_where_a_function_has_a_value(
-    text: str, share: float, low: float, high: float, bottomless: bool, js: Any
-) -> None:
-    find = "(t) => { const f = Formula.parse(t, ['x', 'y']); return Formula.domain(([x, y]) => f({ x, y }), -5, 5); }"
-    found = call(js, find, text)
-    assert found["share"] == pytest.approx(share, abs=1e-9)
-    assert (found["bottomless"] is not None) == bottomless
-    if share:
-        assert (found["from"][0], found["to"][0]) == pytest.approx((low, high), abs=1e-9)
-
-
-def test_a_swarm_passes_over_places_without_a_value(js: Any) -> None:
-    """sqrt(x - 1): no value left of 1, the least is 0 at its edge."""
-    settings = asdict(Settings("own", boundary="reflect"))
-    run = (
-        "(s) => { Swarm.define(([x, y]) => Math.sqrt(x - 1)); const r = Swarm.generator(3);"
-        " const { x, v } = Swarm.populate(s, r); return Swarm.run(x, v, s, 30, [], r).pop(); }"
-    )
-    end = call(js, run, settings)
-    assert end["leader"][0] >= 1 and end["best"] < 0.1
-    lowest = "(t) => { const f = Formula.parse(t, ['x', 'y']); return Formula.lowest(([x, y]) => f({ x, y }), -5, 5); }"
-    assert call(js, lowest, "sqrt(x - 1)")[0] == pytest.approx(1, abs=1e-6)
-
-
 def test_lowest_point_of_known_functions(js: Any) -> None:
     camel = "(4 - 2.1*x^2 + x^4/3)*x^2 + x*y + 4*(y^2 - 1)*y^2"
     find = "(t) => { const f = Formula.parse(t, ['x', 'y']); return Formula.lowest(([x, y]) => f({ x, y }), -5, 5); }"

@@ -85,21 +85,3 @@ def test_scores_and_replies_are_those_of_the_cpu(
         )
         assert score_tokens(engine, PAIRS)[0].tokens == score_tokens(plain, PAIRS)[0].tokens
         assert len(distributions(engine, PAIRS)) == len(PAIRS)
-
-
-def test_nothing_waits_for_the_device_but_results(tiny_base: Path, waits: Counter[str]) -> None:
-    """Two waits for each batch that is scored or token that is written, however many layers there
-    are: whether its numbers are defined, and the result.
-    """
-    engine = engine_on(tiny_base, "merged", card())
-    waits.clear()
-    engine.load(patch(1))
-    assert not waits
-    batches: list[int] = []
-    engine.progress = lambda done, texts: batches.append(done)
-    engine.loglikelihood(PAIRS)
-    assert sum(waits.values()) == 2 * len(batches)
-    waits.clear()
-    batches.clear()
-    engine.generate(PROMPTS, 6)
-    assert sum(waits.values()) <= 13 * len(batches)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -71,37 +70,6 @@ def test_models_that_can_think_first_do_where_that_is_asked_for(
     engine.thinking = 0
     assert texts == engine.generate(thoughtful, 36)
     assert "reached max_new_tokens, 36" in caplog.text
-
-
-def test_a_search_and_what_uses_its_result_think(
-    tiny_base: Path,
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    base = shutil.copytree(tiny_base, tmp_path / "base")
-    tokenizer = load_tiny(tiny_base)[1]
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(base)
-    task = write_task(tmp_path / "t.json", questions(4, 1), questions(4, 2))
-    lengths, whole = set(), TransformersEngine.generate
-
-    def generate(
-        engine: Any, prompts: Any, max_new_tokens: int = 64, draw: Any = None
-    ) -> list[str]:
-        assert not any(prompt.endswith("<no>") for prompt in prompts)
-        lengths.add(max_new_tokens + engine.thinking)
-        return whole(engine, prompts, max_new_tokens, draw)
-
-    monkeypatch.setattr(TransformersEngine, "generate", generate)
-    more: dict[str, Any] = {"thinking": 9, "scoring": "generate", "metrics": ("exact-match",)}
-    more |= {"max_new_tokens": 3, "max_iter": 1, "no_rivals": True}
-    search(small(base, tiny_experts, [task], tmp_path / "run", **more))
-    for words in (("eval",), ("generate", "Where?", "--max-new-tokens", "3")):
-        code, _, err = swarm_llm(capsys, *words, "--run", tmp_path / "run", "--threads", "1")
-        assert code == 0, err
-    assert lengths == {12}
 
 
 def test_thoughts_must_fit_the_window(tiny_base: Path, tmp_path: Path) -> None:

@@ -141,8 +141,6 @@ def test_encode_pair_scores_every_character_of_the_continuation_once(
 Pair = tuple[str, str]
 TOLERANCE = 1e-4  # float32, summed over up to some fifty tokens
 
-SYSTEM = "You answer in one word. Q: one plus one? A: two. "
-
 
 # contexts that begin alike or not, options that begin alike, of one token or of many lengths
 CORPUS = Path(__file__).with_name("pairs.jsonl").read_text(encoding="utf-8").splitlines()
@@ -175,22 +173,6 @@ def test_no_pairs_and_empty_continuations(tiny: tuple[Any, Any]) -> None:
     assert engine.loglikelihood([]) == []
     with pytest.raises(ValueError, match="a continuation is empty"):
         engine.loglikelihood([("a", "b"), ("a", "")])
-
-
-@pytest.mark.parametrize("batch_tokens", [1, 50, 10**6])
-def test_next_token_logprobs_are_those_of_one_pass_per_prompt(
-    tiny: tuple[Any, Any], batch_tokens: int
-) -> None:
-    model, tokenizer = tiny
-    prompts = ["b", "The answer is", "b", SYSTEM + "Two?", SYSTEM + "One?", "The answer", "b"]
-    prompts.insert(6, "xyz" * 40)
-    logprobs = next_token_logprobs(TransformersEngine(model, tokenizer, batch_tokens), prompts)
-    expected = torch.stack(
-        [naive_logprobs(model, plain_ids(tokenizer)(prompt))[-1] for prompt in prompts]
-    )
-    assert logprobs.dtype == torch.float32
-    assert logprobs.shape == (len(prompts), len(tokenizer))
-    assert torch.allclose(logprobs.double(), expected, atol=TOLERANCE)
 
 
 def with_specials_around(base: Path) -> Any:

@@ -77,25 +77,6 @@ def test_an_expert_at_weight_1_is_as_peft_runs_it(
     )
 
 
-def test_the_base_is_itself_again_and_its_weights_never_change(
-    tiny_base: Path, experts: list[Path]
-) -> None:
-    _, runtime = engines(tiny_base)
-    weights = {name: value.clone() for name, value in runtime.model.named_parameters()}
-    before = runtime.loglikelihood(PAIRS)
-    space = space_of(experts)
-    for seed in range(3):
-        runtime.load(
-            space.realise(torch.randn(4, generator=torch.Generator().manual_seed(seed)).double())
-        )
-        assert runtime.loglikelihood(PAIRS) != pytest.approx(before, abs=1e-3)
-    runtime.load(Patch())
-    assert runtime.loglikelihood(PAIRS) == before
-    assert all(
-        torch.equal(value, weights[name]) for name, value in runtime.model.named_parameters()
-    )
-
-
 def test_what_cannot_be_added_to_outputs_is_refused_and_changes_nothing(tiny_base: Path) -> None:
     _, runtime = engines(tiny_base)
     before = runtime.loglikelihood(PAIRS)

@@ -12,7 +12,7 @@ import pytest
 from engine_reference import naive_logprobs
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers
+from tokenizers import Tokenizer, decoders, normalizers
 from tokenizers import models as token_models
 from tokens_helpers import byte_level, letters, member, sentence_piece
 from transformers import PreTrainedTokenizerFast
@@ -40,19 +40,6 @@ def test_the_bytes_of_the_tokens_are_the_text(name: str, text: str) -> None:
         tokens[i] or b"?" for i in tokenizer(text, add_special_tokens=False)["input_ids"]
     )
     assert found == (text.replace("▁", " ") if name == "pieces" else text).encode()
-
-
-@pytest.mark.parametrize("name", sorted(TOKENIZERS))
-def test_the_bytes_of_an_added_token_are_what_the_tokenizer_writes_for_it(name: str) -> None:
-    """Runs of SentencePiece's space are added tokens of Gemma, those of spaces of other models."""
-    tokenizer = copy.deepcopy(TOKENIZERS[name])
-    added = ["▁▁", "  ", "<tool>", "\n\n", "ĠĠ"]
-    tokenizer.add_tokens([AddedToken(text, normalized=False, special=False) for text in added])
-    tokens = token_bytes(tokenizer)
-    (a,) = tokenizer("a", add_special_tokens=False)["input_ids"]
-    for text in added:
-        i = tokenizer.convert_tokens_to_ids(text)
-        assert b"a" + (tokens[i] or b"") + b"a" == tokenizer.decode([a, i, a]).encode()
 
 
 def with_normalizer(kind: str) -> Any:

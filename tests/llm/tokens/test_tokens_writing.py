@@ -16,8 +16,6 @@ from tokens_helpers import MERGES, byte_level, member, sentence_piece
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
-from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
-from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.sampled import sampled_pieces
 
 USERS = ["the one", "on and on", "another question of some length?"]
@@ -74,50 +72,6 @@ def test_members_of_three_vocabularies_write_a_text(fusion: str) -> None:
 
 
 # Characters of several tokens
-
-
-class Spoken(Text):
-    """A text of a member that writes the same words whatever it is asked: each next token of its
-    own tokens is certain, then the end; other texts are not continued.
-    """
-
-    words = b"a \xf0\x9f\x99\x82 \xe2\x82\xac the"
-
-    def read(self, ids: Sequence[int]) -> Spoken:
-        return Spoken(self.text_model, ids)
-
-    @property
-    def _outcome(self) -> Any:  # type: ignore[override]
-        vocabulary = self.text_model.vocabulary
-        said = vocabulary.spelled(self.ids[1:]) or b""
-        rest = self.words.removeprefix(said) if self.words.startswith(said) else b""
-        ids = vocabulary.cut(rest)
-        texts = np.zeros(len(vocabulary.texts))
-        if not ids:
-            return texts, 1.0, []
-        texts[vocabulary.ids.tolist().index(ids[0])] = 1.0
-        return texts, 0.0, []
-
-
-def speaker(tokenizer: Any) -> Any:
-    text_model = TextModel.of(member(tokenizer))
-    begin = lambda user: Spoken(text_model, [0])  # noqa: E731
-    return SimpleNamespace(begin=begin, vocabulary=text_model.vocabulary, encode=text_model.encode)
-
-
-@pytest.mark.parametrize(
-    ("way", "weights"), [("union", [0.6, 0.4]), ("union", [0.4, 0.6]), ("sampled", [0.5, 0.5])]
-)
-def test_a_character_of_several_tokens_is_written_once(way: str, weights: list[float]) -> None:
-    """Bytes of a character have tokens of their own; a member that did not read the first ones
-    would write these again and again, and one that read another's tokens would end.
-    """
-    members = [speaker(byte_level()), speaker(sentence_piece([("t", "h")]))]
-    if way == "union":
-        pieces = token_pieces(members, TOKEN_FUSIONS["union"](members, weights), "", 40)
-    else:
-        pieces = sampled_pieces(members, weights, "", 40, seed=1, one_tokenizer=False)
-    assert b"".join(pieces) == Spoken.words
 
 
 # Sampling

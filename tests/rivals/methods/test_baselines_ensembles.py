@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +11,6 @@ import torch
 from search_helpers import louder, questions, write_task
 
 from pyswarmopt_groups.members.local import as_users_words
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import load_adapter, read_adapter
@@ -203,23 +201,6 @@ def test_the_base_answers_after_the_examples(panel: Panel, dev: Accuracy) -> Non
     longer = few_shot.FewShot(panel.engine, [*examples, *dev.items[7:9]], dev)
     longer.answers(rest)
     assert longer.tokens_per_item > few.tokens_per_item
-
-
-def test_the_earliest_examples_go_where_the_context_window_is_full(
-    panel: Panel, dev: Accuracy
-) -> None:
-    examples, rest = list(dev.items[:3]), Accuracy(dev.items[3:5], "likelihood", panel.engine.chat)
-    engine = copy.copy(panel.engine)
-    count = engine.count_tokens
-    room = max(count(text) for item in rest.items for text in item.choices.values())
-    longest = max(count(shown_to(panel, examples[1:], item)) for item in rest.items)
-    engine.window = longest + room
-    few = few_shot.FewShot(engine, examples, dev)
-    for item, prompt in zip(rest.items, few.shown(rest).prompts, strict=True):
-        assert prompt == shown_to(panel, examples[1:], item)
-    engine.window = 5
-    with pytest.raises(UserError, match="context window"):
-        few.shown(rest)
 
 
 def test_clusters_are_found_and_new_texts_go_to_the_nearest() -> None:

@@ -9,18 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from trials import NearTo, flat, run
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
-from pyswarmopt_llm.experts.adapter import Adapter, Factors
+from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_llm.experts.base import load_model, resolve_base
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.changes import SideBySide
 from pyswarmopt_rivals.methods.training import inside
 
 PROMPTS = ["amber birch cedar?", "delta", "ember fjord grove heath?", "a b"]
@@ -117,19 +115,6 @@ def test_fisher_weights_are_of_each_expert_on_its_own_prompts(
     for module, pairs in weighted.items():
         expected = sum(f * change for f, change in pairs) / sum(f for f, _ in pairs)
         torch.testing.assert_close(found[f"{module}.weight"], expected, rtol=1e-2, atol=1e-4)
-
-
-def test_regmean_softens_by_the_papers_nine_tenths() -> None:
-    """(sum dW_i G_i) (sum G_i)^-1, all entries of G_i off the diagonal times .9, by NumPy."""
-    rng = np.random.default_rng(1)
-    grams = [x.T @ x for x in rng.normal(size=(2, 30, 4))]
-    parts = [Factors(b=torch.randn(3, 2), a=torch.randn(2, 4), scale=2.0) for _ in range(2)]
-    changes = [(2.0 * part.b.double() @ part.a.double()).numpy() for part in parts]
-    soft = [np.where(np.eye(4, dtype=bool), gram, 0.9 * gram) for gram in grams]
-    weighted = [change @ gram for change, gram in zip(changes, soft, strict=True)]
-    expected = sum(weighted) @ np.linalg.inv(sum(soft))
-    found = inside.merge_module(SideBySide.of(parts), [torch.from_numpy(gram) for gram in grams])
-    np.testing.assert_allclose(found.dense().numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_adamerging_follows_adam_on_the_entropy(

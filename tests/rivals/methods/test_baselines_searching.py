@@ -12,11 +12,10 @@ import pytest
 import torch
 from trials import NearTo, flat, run, target
 
-import pyswarmopt as pso
 from pyswarmopt_llm.experts.adapter import Adapter
 from pyswarmopt_rivals.bench import as_patch
 from pyswarmopt_rivals.methods import load_method
-from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode, recipe
+from pyswarmopt_rivals.methods.searching.by_optimizer import candidate, decode
 from pyswarmopt_rivals.methods.searching.natural_niches import draw_parents
 
 # Those that look at no gradients and no activations
@@ -72,27 +71,6 @@ def test_evolmerge_candidates_are_dare_ties_entry_by_entry(experts: list[Adapter
                 expected[r, c] = sum(agree) / max(len(agree), 1)
         own = found.full_rank[f"{module}.weight"]
         torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_pso_mergings_constants_recovered_from_many_particles() -> None:
-    """With p where a particle began and g moved, v' = (.2 - 2 r1) v + 2 r2 (g - x): both factors
-    fill their ranges.
-    """
-    x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    swarm = pso.Swarm(positions=x, recipe=recipe(), maximize=True, seed=1)
-    swarm.tell(swarm.ask(), [1.0, *[0.0] * 399])
-    first = swarm.ask()
-    swarm.tell(first, [0.0, 2.0, *[-1.0] * 398])
-    second = swarm.ask()
-    found = []
-    for i in range(2, 400):
-        directions = torch.stack([first[i] - x[i], first[1] - first[i]]).T
-        factors = torch.linalg.lstsq(directions, (second[i] - first[i])[:, None]).solution[:, 0]
-        torch.testing.assert_close(directions @ factors, second[i] - first[i])
-        found.append(factors)
-    least, most = torch.stack(found).amin(0).tolist(), torch.stack(found).amax(0).tolist()
-    assert least == pytest.approx([0.2 - 2, 0.0], abs=0.03)
-    assert most == pytest.approx([0.2, 2.0], abs=0.03)
 
 
 def test_natural_niches_is_the_published_loop_on_whole_vectors(experts: list[Adapter]) -> None:
