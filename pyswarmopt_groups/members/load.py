@@ -17,7 +17,7 @@ from pyswarmopt_llm.engine.transformers import load_engine
 from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.compatibility import numbered, unique_names
 from pyswarmopt_llm.mix import saved_kind
-from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of, warn_of_left_out
+from pyswarmopt_llm.searching.use.opening import check_unchanged, result_of
 from pyswarmopt_llm.tokens import members as token_members
 from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.space import MixtureFile, read_mixture
@@ -72,7 +72,6 @@ class _Loader:
             best, adapter = result_of(path)
             return self.find(best, None) if adapter is None else self.find(adapter, best)
         check_unchanged((base or "", spec))
-        warn_of_left_out((base or "", spec))
         kind = saved_kind(path)
         if kind is not None and kind.name == "token":
             return partial(self._mixture, read_mixture(path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,7 +17,6 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
-from pyswarmopt_llm.common.config import MIXTURE
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
@@ -127,7 +125,6 @@ def generate(
         check_run(user_path(run))
     check_model(base)
     check_model(adapter)
-    from pyswarmopt_llm.report.commands import chooses
     from pyswarmopt_llm.searching.use.generate import answer_turn, worded
 
     base, adapter = _source(run, base, adapter)
@@ -135,26 +132,11 @@ def generate(
     if said and not as_json:
         echo(with_flags(said), err=True)
     pieces = answer_turn((base, adapter), asked, max_new_tokens, machine, run, fusion, seed)
-    begun = time.perf_counter()
     answer = "".join(pieces)
-    seconds = time.perf_counter() - begun
     if as_json:
-        record = {
-            "base": base,
-            "adapter": adapter,
-            "prompt": prompt,
-            "asked": asked,
-            "answer": answer,
-        }
-        typer.echo(json.dumps(record))
+        record = {"base": base, "adapter": adapter, "prompt": prompt}
+        typer.echo(json.dumps({**record, "asked": asked, "answer": answer}))
         return
-    if run is not None and chooses(run):
-        text = "found by its choices among options, replies were not scored; use swarm-llm predict"
-        echo(f"{run}: {text}", err=True)
-    if (Path(base) / MIXTURE).is_file():
-        run_by = "one member" if fusion == "sampled" else "all members"
-        length = counted(len(answer), "character")
-        echo(f"{length} in {seconds:.1f} s; each token runs {run_by}", err=True)
     # A file or another program gets the model's text, byte for byte.
     (echo if sys.stdout.isatty() else print)(answer)
 

@@ -108,27 +108,25 @@ class Fitting:
 
     def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
         """The model after training on items."""
-        of_epoch = PASSES * len(items)
-
-        def trained() -> Patch:
-            return fit(
-                self.engine,
-                self.start,
-                items,
-                pattern=self.pattern,
-                seed=self.seed,
-                after_epoch=lambda *_: self.spend(of_epoch),
-                epochs=epochs,
-            )
-
         if self.folder is None:
-            return self.start.with_low_rank(trained().low_rank)
+            return self.start.with_low_rank(self._trained(items, epochs).low_rank)
         folder = self.folder / name
         if folder.exists():
-            self.spend(epochs * of_epoch)
+            self.spend(epochs * PASSES * len(items))
         else:
-            save_patch(trained(), [self.pattern], folder)
+            save_patch(self._trained(items, epochs), [self.pattern], folder)
         return self.start.with_low_rank(load_factors(read_adapter(folder)))
+
+    def _trained(self, items: Sequence[Choices], epochs: int) -> Patch:
+        return fit(
+            self.engine,
+            self.start,
+            items,
+            pattern=self.pattern,
+            seed=self.seed,
+            after_epoch=lambda *_: self.spend(PASSES * len(items)),
+            epochs=epochs,
+        )
 
 
 def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:

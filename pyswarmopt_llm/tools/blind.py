@@ -24,13 +24,13 @@ from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling, Written
-from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import (
     Exam,
     Turns,
+    followed,
     load_items,
     names_in_words,
     two_models,
@@ -103,11 +103,20 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     sampling = Sampling.of(config.temperature, config.samples, config.seed)
     votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
     exam = Exam(load_items(config), config.split, votes)
-    replies = _replies(config, exam, on_items)
-    names = names_in_words(config)
     repeats = {str(place): number for place, number in enumerate(repeated(exam.items), start=1)}
-    key = Key(FORMAT, exam.task.name, config.split, (names[0], names[1]), {}, [], repeats)
-    rows = _pairs(exam.items, replies, config.seed, key)
+    key = Key(FORMAT, exam.task.name, config.split, names_in_words(config), {}, [], repeats)
+    rows = []
+    pairs = zip(exam.items, *_replies(config, exam, on_items), strict=True)
+    for number, (item, reply, rival) in enumerate(pairs, start=1):
+        id_ = str(number)  # a task's own ids may repeat across domains
+        if reply == rival:
+            key.alike.append(id_)
+        elif random.Random(f"{config.seed} {id_} {item.question}").random() < 0.5:
+            key.ours[id_] = FIRST
+            rows.append([id_, item.question, reply, rival, ""])
+        else:
+            key.ours[id_] = SECOND
+            rows.append([id_, item.question, rival, reply, ""])
     write_json(key_of(file), asdict(key))
     # A spreadsheet would evaluate text that looks like a formula.
     safe = pd.DataFrame(rows, columns=COLUMNS, dtype=str).replace("^(?=[=+@-])", " ", regex=True)
@@ -130,36 +139,17 @@ def _check(config: EvalConfig, file: Path) -> None:
 
 def _replies(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> list[list[str]]:
     """The replies of both models to all items, ours first."""
-    items = exam.items
     replies = []
     models = two_models(config)
     turns = Turns(config, models)
-    for done, model in enumerate(models, start=1):
+    for model in models:
         engine = turns.engine(model)
         exam.check(engine, "generate")
-        utility = cast(Written, exam.metric.on(items, "generate", engine.chat, exam.task.prompt))
-        replies.append([without_thoughts(reply) for reply in utility.answers(engine)])
-        if on_items is not None:
-            on_items(done * len(items), 2 * len(items))
+        metric = exam.metric.on(exam.items, "generate", engine.chat, exam.task.prompt)
+        with followed(engine, len(exam.items), on_items):
+            said = cast(Written, metric).answers(engine)
+        replies.append([without_thoughts(reply).strip() for reply in said])
     return replies
-
-
-def _pairs(
-    items: Sequence[Item], replies: Sequence[Sequence[str]], seed: int, key: Key
-) -> list[list[str]]:
-    """A row for each pair of different replies, in a drawn order; the key is filled in."""
-    rows = []
-    for number, (item, *both) in enumerate(zip(items, *replies, strict=True), start=1):
-        id_ = str(number)  # a task's own ids may repeat across domains
-        reply, rival = map(str.strip, both)
-        if reply == rival:
-            key.alike.append(id_)
-            continue
-        first = random.Random(f"{seed} {id_} {item.question}").random() < 0.5
-        key.ours[id_] = FIRST if first else SECOND
-        pair = [reply, rival] if first else [rival, reply]
-        rows.append([id_, item.question, *pair, ""])
-    return rows
 
 
 def key_of(file: Path) -> Path:
@@ -212,16 +202,12 @@ def _read_votes(file: Path, key: Key) -> dict[str, float]:
     """Id -> 1 for a vote for our reply, 0 against it, 0.5 for a tie."""
     votes = {}
     rows = pd.read_csv(file, dtype=str, keep_default_na=False).reindex(columns=["id", "vote"])
-    for number, (id_, said) in enumerate(rows.fillna("").itertuples(index=False), start=1):
+    for id_, said in rows.fillna("").itertuples(index=False):
         vote = said.strip().lower()
         if id_ not in key.ours:
-            raise UserError(
-                f"{file}: pair {number}: {id_ or 'no id'} is not in the key; use copies of one file"
-            )
+            raise UserError(f"{file}: {id_ or 'no id'} is not in the key; use copies of one file")
         if vote not in ("", FIRST, SECOND, TIE):
-            raise UserError(
-                f"{file}: pair {number} ({id_}): the vote {vote} is none; write 1, 2 or tie"
-            )
+            raise UserError(f"{file}: pair {id_}: the vote {vote} is none; write 1, 2 or tie")
         if vote:
             votes[id_] = 0.5 if vote == TIE else float(vote == key.ours[id_])
     return votes

@@ -84,11 +84,9 @@ class EvalConfig:
         """Turn objects and paths into names, and `prompts` into the task.
 
         Raises:
-            InvalidOption: there is also a task, or there are several metrics.
+            InvalidOption: there is also a task.
         """
         use_names(self)
-        if not isinstance(self.metric, str | None):
-            raise InvalidOption("metric", self.metric, "one at a time; give its name")
         if self.prompts is not None:
             if self.task:
                 raise InvalidOption(

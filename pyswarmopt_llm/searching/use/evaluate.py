@@ -130,13 +130,10 @@ class Exam:
 @contextmanager
 def followed(engine: Engine, items: int, on_items: OnItems | None) -> Iterator[None]:
     """Report the scored items as the engine reads its batches."""
-    latest = 0
 
     def tell(done: int, texts: int) -> None:
-        nonlocal latest
-        if on_items is not None and items * done // texts > latest:
-            latest = items * done // texts
-            on_items(latest, items)
+        if on_items is not None:
+            on_items(items * done // texts, items)
 
     engine.progress = tell
     try:

@@ -4,7 +4,6 @@ an evaluation takes from its run: base, task, and how to read it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,6 @@ from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, check_best, read_about
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, Machine
 
-log = logging.getLogger(__name__)
 Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 # Settings that an evaluation takes from its run unless they are given.
 _OF_MODEL = ("system", "thinking")  # for every task
@@ -69,8 +67,6 @@ def open_model(
     if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
         raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
     check_unchanged(model)
-    if run is None:
-        warn_of_left_out(model, system, thinking)
     engine: Engine
     if fusion != "auto":
         from pyswarmopt_llm.tokens.space import open_mixture
@@ -164,17 +160,6 @@ def check_unchanged(model: Model) -> None:
             f"{run}: the base {base} is not the one of the search any more; put it back, or copy "
             "best/ and use it as an adapter of its own"
         )
-
-
-def warn_of_left_out(model: Model, system: str = "", thinking: int = 0) -> None:
-    """Warn if a search's result is used without the system turn or the thinking of the search."""
-    base, adapter = model
-    run = run_of(user_path(adapter or base))
-    if run is None:
-        return
-    searched = read_about(run).config
-    if (searched.system and not system) or (searched.thinking and not thinking):
-        log.warning("%s: the search's system turn or thinking is left out here", run)
 
 
 def run_of(best: Path) -> Path | None:

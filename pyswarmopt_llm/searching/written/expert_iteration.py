@@ -24,7 +24,7 @@ The replies are in the run's store (`reply_log`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,6 @@ from pyswarmopt_llm.searching.fitting import (
     FOLDER,
     Fitting,
     Meter,
-    Spend,
     announce,
     not_worse,
     trained_row,
@@ -93,51 +92,49 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
         starts[START] = mixture
     if not (run.path / FOLDER).exists():
         announce(job, starts, tell)
-    replies = Replies(job, found.scorings, run.store)
-    iterations = _iterated(job, run, replies, starts, tell)
-    if not iterations:
+    iteration = ExpertIteration(job, found.scorings, run.store, run.path / FOLDER)
+    outcomes = _iterated(job, run, iteration, starts, tell)
+    if not outcomes:
         return Training()
     trained = {}
-    for name, rounds in iterations.items():
+    for name, rounds in outcomes.items():
         best = best_round(rounds)
-        row = trained_row(job, run, found, starts[name], partial(replies.row, best))
+        row = trained_row(job, run, found, starts[name], partial(iteration.row, best))
         trained[name] = Contestant(starts[name], best.model.patch, True, row, row.value)
     own = max(reversed(trained), key=lambda name: trained[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
-    known = None if job.plan.config.temperature else replies.of_base  # else samples are scored
+    known = None if job.plan.config.temperature else iteration.of_base  # else samples are scored
     base = Contestant(starts[BASE], Patch(), dev=known)
     before = base if kept and own == BASE else replace(found.chosen, dev=row)
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
-    passes = replies.count
-    for rounds in iterations.values():
-        passes += sum(replies.schedule.passes(each.kept) for each in rounds)
+    passes = iteration.count
+    for rounds in outcomes.values():
+        passes += sum(iteration.schedule.passes(each.kept) for each in rounds)
     best_model = "trained" if kept else "mixture"
-    return Training(models, best_model, passes, replies.use(iterations[own]))
+    return Training(models, best_model, passes, iteration.use(outcomes[own]))
 
 
 def _iterated(
-    job: Job, run: Run, replies: Replies, starts: Mapping[str, Tensor], tell: OnEvent
+    job: Job, run: Run, iteration: ExpertIteration, starts: Mapping[str, Tensor], tell: OnEvent
 ) -> dict[str, list[Round]]:
     """Train one start after the other, each within its share of the remaining time; the rounds of
     those with any.
     """
     searched = run.searched
-    left = job.plan.budget.left(
-        sum(row.n for row in searched), sum(row.seconds for row in searched)
-    )
-    meter = Meter(len(starts) * ROUNDS * replies.schedule.passes(job.plan.trained_items), tell)
-    iterations: dict[str, list[Round]] = {}
+    items = sum(row.n for row in searched)
+    left = job.plan.budget.left(items, sum(row.seconds for row in searched))
+    meter = Meter(len(starts) * ROUNDS * iteration.schedule.passes(job.plan.trained_items), tell)
+    outcomes: dict[str, list[Round]] = {}
     for number, (name, position) in enumerate(starts.items(), start=1):
-        teachers = replies.teachers(searched, position) if name == START else ()
+        teachers = iteration.teachers(searched, position) if name == START else ()
         seconds = None if left is None else left * number / len(starts)
-        iteration = ExpertIteration(job, position, replies, run.path / FOLDER, name)
-        rounds = iteration.run(teachers, seconds, lambda text: tell(note(text)), meter.spend)
+        rounds = iteration.run(name, position, teachers, seconds, meter)
         if rounds:
-            iterations[name] = rounds
-    return iterations
+            outcomes[name] = rounds
+    return outcomes
 
 
 @dataclass(frozen=True)
@@ -156,60 +153,136 @@ class Round:
     name: str
     model: Answerer
     kept: int
-    replies: Sequence[Reply]
+    replies: list[Reply]
     value: float
 
 
-class Replies:
-    """The replies to dev prompts and to training prompts.
+class ExpertIteration:
+    """Trains models on the best of their replies, round by round. Work in store and folder is
+    reused.
 
     Args:
         job: search whose tasks have written replies.
         scorings: how each task is scored.
         store: keeps replies and their scores.
+        folder: keeps the LoRAs of each round in ``round-N``, the base's in ``base-round-N``.
+        samples: replies to a prompt in a round; None: see `samples_of`.
 
     Attributes:
         dev: replies to dev prompts, which measure models.
-        schedule: schedule of training on replies.
         log: replies to the training prompts; the same as `dev` unless there are spare prompts.
-        logs: both.
-        spare: number of spare prompts.
+        schedule: schedule of training on replies.
     """
 
-    def __init__(self, job: Job, scorings: Mapping[str, Scoring], store: Store) -> None:
+    def __init__(
+        self,
+        job: Job,
+        scorings: Mapping[str, Scoring],
+        store: Store,
+        folder: Path,
+        samples: int | None = None,
+    ) -> None:
         self._job = job
-        self.schedule = FULL
-        self._tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
+        self._folder = folder
+        self._spare = bool(job.objectives.spare)
+        self.schedule = ON_SPARE if self._spare else FULL
         settings = (job.objectives.combine, store, job.plan.config.seed)
+        self._tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
         self.dev = self.log = ReplyLog(job.engine, self._tasks, *settings, REPLIES)
-        self.logs = [self.dev]
-        self.spare = 0
-        if job.objectives.spare:
-            self.schedule = ON_SPARE
-            written = cast(Mapping[str, Written], job.utilities("spare", scorings))
-            self.log = ReplyLog(job.engine, written, *settings, SPARE)
-            self.logs.append(self.log)
-            self.spare = len(self.log.prompts)
+        self._logs = [self.dev]
+        if self._spare:
+            tasks = cast(Mapping[str, Written], job.utilities("spare", scorings))
+            self.log = ReplyLog(job.engine, tasks, *settings, SPARE)
+            self._logs.append(self.log)
+        self._samples = samples or samples_of(len(self.log.prompts), len(self.dev.prompts))
 
-    @property
-    def count(self) -> int:
-        """Number of replies so far."""
-        return sum(log.count for log in self.logs)
+    def run(
+        self,
+        start: str,
+        position: Tensor,
+        teachers: Sequence[Tensor] = (),
+        seconds: float | None = None,
+        meter: Meter | None = None,
+    ) -> list[Round]:
+        """Train a model round by round, while the gain on dev exceeds a standard error.
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds so far; each log counts from its first entry to its last."""
-        return max(log.seconds for log in self.logs)
+        A reply is used if it beats the worse of the base's and the start's. The first round is
+        always followed by a second: it is compared with a mixture chosen on the same prompts, whose
+        score is optimistic.
 
-    def teachers(self, rows: Sequence[Row], position: Tensor) -> list[Tensor]:
-        """Positions of the mixtures that help this one; see `complementary`."""
-        objectives = self._job.objectives
-        same = objectives.combine if ask_the_same(self._tasks) else None
-        return complementary(rows, position, objectives.names, combine=same)
+        Args:
+            start: name of the model, `START` or `BASE`.
+            position: a mixture, an expert, or the base (all 0).
+            teachers: positions of other mixtures; each replaces one sample in the first round.
+            seconds: no round begins after this time for all replies; None: no limit.
+            meter: told of passes and rounds.
 
-    def value(self, replies: Sequence[Reply]) -> float:
-        """The value of replies to the dev prompts."""
-        return self._row(self.dev.scores(replies)).value
+        Returns:
+            The rounds; none if too few replies were kept, or there was no time.
+        """
+        meter = meter or Meter(1, lambda event: None)
+        models = {BASE: Answerer(Patch()), start: Answerer(self._job.pool.space.realise(position))}
+        replies = [self.log.greedy(name, model) for name, model in models.items()]
+        floor = [
+            min(reply.value for reply in of_prompt) for of_prompt in zip(*replies, strict=True)
+        ]
+        rounds = [self._measured(start, models[start], 0)]
+        for number in range(1, ROUNDS + 1):
+            name = round_name(start, number)
+            if seconds is not None and max(log.seconds for log in self._logs) > seconds:
+                meter.tell(note(f"{name}: no time is left for it"))
+                break
+            replies += self._written(rounds[-1], teachers if number == 1 else ())
+            best = map(best_reply, zip(*replies, strict=True), floor)
+            items = self.log.training_items(list(best))
+            found = f"{name}: {len(items)} of {len(floor)} prompts have a better reply"
+            if len({self.log.prompts[prompt] for prompt in items}) < LEAST_TRAINED:
+                meter.tell(note(f"{found}: too few to train on"))
+                break
+            model = self._trained(name, models[start], items, meter)
+            rounds.append(self._measured(name, model, len(items)))
+            before, after = rounds[-2:]
+            if not self._spare:
+                replies.append(after.replies)
+            gain = f"dev {before.value:.3f} to {after.value:.3f}"
+            meter.tell(note(f"{found} than before; trained on them, {gain}"))
+            if number > 1 and not gains(before.replies, after.replies):
+                break
+        return rounds[1:]
+
+    def _written(self, latest: Round, teachers: Sequence[Tensor]) -> list[list[Reply]]:
+        """A round's replies, sample by sample: of the teachers, and of the latest model."""
+        replies = []
+        for number, position in enumerate(teachers, start=1):
+            teacher = Answerer(self._job.pool.space.realise(position))
+            replies.append(self.log.greedy(f"teacher-{number}", teacher))
+        count = self._samples * (BARE if latest.name == BASE else 1) - len(teachers)
+        return replies + self.log.table(latest.name, latest.model, range(1, count + 1))
+
+    def _trained(
+        self, name: str, start: Answerer, items: Mapping[int, Choices], meter: Meter
+    ) -> Answerer:
+        """A new LoRA on a start, trained on these items by prompt number."""
+        numbers = list(items)
+        self._folder.mkdir(exist_ok=True)
+        fitting = Fitting(
+            self._job.engine,
+            start.patch,
+            list(items.values()),
+            self._job.pool.experts[0],
+            self._job.plan.config.seed,
+            self._folder / name,
+            self.schedule,
+            [self.log.prompts[number] for number in numbers],
+            meter.spend,
+        )
+        unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
+        return Answerer(fitting.whole(), unseen)
+
+    def _measured(self, name: str, model: Answerer, kept: int) -> Round:
+        """A model with its replies to the dev prompts."""
+        replies = self.dev.greedy(name, model)
+        return Round(name, model, kept, replies, self._row(self.dev.scores(replies)).value)
 
     def row(self, best: Round) -> Row:
         """The scores of a round on dev, as measured by the search."""
@@ -220,6 +293,20 @@ class Replies:
         """The scores of the base's replies to the dev prompts."""
         return self._row(self.dev.scores(self.dev.greedy(BASE, Answerer(Patch()))))
 
+    def _row(self, scores: Mapping[str, Score]) -> Row:
+        return Row.of(scores, self._job.objectives.combine(list(scores.values())))
+
+    @property
+    def count(self) -> int:
+        """Number of replies so far."""
+        return sum(log.count for log in self._logs)
+
+    def teachers(self, rows: Sequence[Row], position: Tensor) -> list[Tensor]:
+        """Positions of the mixtures that help this one; see `complementary`."""
+        objectives = self._job.objectives
+        same = objectives.combine if ask_the_same(self._tasks) else None
+        return complementary(rows, position, objectives.names, combine=same)
+
     def use(self, rounds: Sequence[Round]) -> Iterated:
         """The use of replies, and the rounds of the resulting model."""
         best = best_round(rounds)
@@ -228,142 +315,9 @@ class Replies:
             round=rounds.index(best) + 1,
             kept=best.kept,
             replies=self.count,
-            tokens=sum(log.tokens for log in self.logs),
-            spare=self.spare,
+            tokens=sum(log.tokens for log in self._logs),
+            spare=len(self.log.prompts) if self._spare else 0,
         )
-
-    def _row(self, scores: Mapping[str, Score]) -> Row:
-        return Row.of(scores, self._job.objectives.combine(list(scores.values())))
-
-
-class ExpertIteration:
-    """Trains a model on the best of its replies, round by round. Work in store and folder is
-    reused.
-
-    Args:
-        job: search whose tasks have written replies.
-        position: the start: a mixture, an expert, or the base (all 0).
-        replies: replies of all models.
-        folder: keeps the LoRAs of each round in ``round-N``, the base's in ``base-round-N``.
-        start: name of the start, `START` or `BASE`.
-        samples: replies to a prompt in a round; None: see `samples_of`.
-
-    Attributes:
-        floor: for each prompt, the value that a reply must exceed to be used: the lower value of
-            the base's and the start's replies.
-        samples: replies to each prompt in a round.
-    """
-
-    def __init__(
-        self,
-        job: Job,
-        position: Tensor,
-        replies: Replies,
-        folder: Path,
-        start: str = START,
-        samples: int | None = None,
-    ) -> None:
-        folder.mkdir(exist_ok=True)
-        self._job = job
-        self._folder = folder
-        self._all = replies
-        self._start = start
-        self._called = "training on best replies"
-        if start == BASE:
-            self._called += ", from the base"
-        models = {BASE: Answerer(Patch()), start: Answerer(job.pool.space.realise(position))}
-        first = [replies.log.greedy(name, model) for name, model in models.items()]
-        self._replies = [list(of_prompt) for of_prompt in zip(*first, strict=True)]
-        self.floor = [min(reply.value for reply in replies) for replies in self._replies]
-        before = replies.dev.greedy(start, models[start])
-        self._done = [Round(start, models[start], 0, before, replies.value(before))]
-        self.samples = samples or samples_of(len(self.floor), len(before))
-
-    def run(
-        self,
-        teachers: Sequence[Tensor] = (),
-        seconds: float | None = None,
-        say: Callable[[str], None] = lambda text: None,
-        spend: Spend = lambda passes: None,
-    ) -> list[Round]:
-        """Train round by round, while the gain on dev exceeds a standard error.
-
-        A round begins if there is time left. The first round is always followed by a second: it is compared with a
-        mixture chosen on the same prompts, whose score is optimistic.
-
-        Args:
-            teachers: positions of other mixtures; each replaces one sample in the first round.
-            seconds: time for all replies, earlier ones included; None: no limit.
-            say: called with a sentence about each round.
-            spend: see `Fitting`.
-
-        Returns:
-            The rounds; none if too few replies were kept, or there was no time.
-        """
-        for number in range(1, ROUNDS + 1):
-            lead = f"{self._called}: round {number}: "
-            if seconds is not None and self._all.elapsed > seconds:
-                say(f"{lead}no time is left for it")
-                break
-            items = self.write(teachers if number == 1 else ())
-            lead += f"{len(items)} of {len(self.floor)} prompts have a better reply"
-            if len(set(self._prompts(items))) < LEAST_TRAINED:
-                say(f"{lead}: too few to train on")
-                break
-            before, after = self.train(items, spend)
-            gain = f"dev {before.value:.3f} to {after.value:.3f}"
-            say(f"{lead} than before; trained on them, {gain}")
-            if number > 1 and not gains(before.replies, after.replies):
-                break
-        return self._done[1:]
-
-    def write(self, teachers: Sequence[Tensor]) -> dict[int, Choices]:
-        """Let the teachers and the latest model write replies; prompt number -> best reply."""
-        latest = self._done[-1]
-        log = self._all.log
-        for number, position in enumerate(teachers, start=1):
-            teacher = Answerer(self._job.pool.space.realise(position))
-            self._add(log.greedy(f"teacher-{number}", teacher))
-        count = self.samples
-        if latest.name == BASE:
-            count *= BARE
-        samples = range(1, count - len(teachers) + 1)
-        for sample in log.table(latest.name, latest.model, samples):
-            self._add(sample)
-        pairs = zip(self._replies, self.floor, strict=True)
-        return log.training_items([best_reply(replies, floor) for replies, floor in pairs])
-
-    def _prompts(self, items: Mapping[int, Choices]) -> list[str]:
-        """The prompt of each item."""
-        return [self._all.log.prompts[number] for number in items]
-
-    def train(self, items: Mapping[int, Choices], spend: Spend) -> tuple[Round, Round]:
-        """Train a new LoRA on these items; return the previous round and the new one."""
-        name = round_name(self._start, len(self._done))
-        numbers = list(items)
-        fitting = Fitting(
-            self._job.engine,
-            self._done[0].model.patch,
-            list(items.values()),
-            self._job.pool.experts[0],
-            self._job.plan.config.seed,
-            self._folder / name,
-            self._all.schedule,
-            self._prompts(items),
-            spend,
-        )
-        unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
-        model = Answerer(fitting.whole(), unseen)
-        replies = self._all.dev.greedy(name, model)
-        if not self._all.spare:
-            self._add(replies)
-        self._done.append(Round(name, model, len(items), replies, self._all.value(replies)))
-        return self._done[-2], self._done[-1]
-
-    def _add(self, replies: Sequence[Reply]) -> None:
-        """Add a reply to each prompt."""
-        for of_prompt, reply in zip(self._replies, replies, strict=True):
-            of_prompt.append(reply)
 
 
 def complementary(

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.tasks import Scoring
-from pyswarmopt_llm.searching.fitting import not_worse
+from pyswarmopt_llm.searching.fitting import Meter, not_worse
 from pyswarmopt_llm.searching.prepare import Job
 from pyswarmopt_llm.searching.scoring.record import RESULTS, Store
 from pyswarmopt_llm.searching.written.expert_iteration import (
+    START,
     ExpertIteration,
-    Replies,
     best_round,
     greedy_cover,
 )
@@ -67,6 +68,11 @@ def experts_beside(scores: Sequence[Score], single: int) -> list[int]:
     return greedy_cover(values, values[single], TEACHERS)
 
 
+def _print_note(event: Event) -> None:
+    if event.kind == "note":
+        print(" ", event.data["text"], flush=True)
+
+
 def iterated(
     job: Job,
     position: Tensor,
@@ -90,17 +96,16 @@ def iterated(
     folder.mkdir(parents=True, exist_ok=True)
     spare = job.plan.trained_items if job.objectives.spare else 0
     settings = job.with_settings(seed=seed)
-    replies = Replies(settings, scorings, Store(folder / RESULTS))
     most = samples(spent, job.plan.items, spare)
-    rounds = ExpertIteration(settings, position, replies, folder, samples=most).run(
-        teachers, say=lambda text: print(" ", text, flush=True)
-    )
+    iteration = ExpertIteration(settings, scorings, Store(folder / RESULTS), folder, most)
+    meter = Meter(1, _print_note)
+    rounds = iteration.run(START, position, teachers, meter=meter)
     patch = job.pool.space.realise(position)
     if rounds:
         best = best_round(rounds)
         job.engine.load(patch)
         before = [utility(job.engine) for utility in dev.values()]
-        after = job.total(replies.row(best))
+        after = job.total(iteration.row(best))
         if not_worse(after, job.objectives.combine(before)):
             patch = best.model.patch
     job.engine.load(patch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from engine_reference import load_tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.scores.choices import Choices, Schedule, fold_count
-from pyswarmopt_llm.searching.fitting import Fitting, not_worse
+from pyswarmopt_llm.searching.fitting import Fitting
 from pyswarmopt_llm.searching.training.trainer import folds
 
 
@@ -76,18 +75,3 @@ def test_folds_are_of_items_whatever_their_prompts(rows: list[Any], seed: int) -
         assert all(len(home) == 1 for home in homes.values()) and all(found)
     else:
         assert max(map(len, found)) - min(map(len, found)) <= 1
-
-
-@pytest.mark.parametrize(
-    ("trained", "mixture", "error", "kept"),
-    [
-        (0.5, 0.54, 0.05, True),
-        (0.5, 0.56, 0.05, False),
-        (0.9, 0.5, 0.0, True),
-        (-2.0, -1.0, math.nan, False),
-    ],
-)
-def test_training_is_kept_unless_the_mixture_is_a_standard_error_ahead(
-    trained: float, mixture: float, error: float, kept: bool
-) -> None:
-    assert not_worse(Score(trained, (), 100, 0.3), Score(mixture, (), 100, error)) is kept

@@ -26,7 +26,6 @@ from search_helpers import (
 )
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.experts.adapter import load_adapter, load_factors, read_adapter
@@ -394,18 +393,6 @@ def test_rounds_end_with_the_time(
     (run / "result.json").unlink()
     resume(run)
     ends_as(run, whole)
-
-
-def test_damaged_replies_are_named(unfinished: SearchConfig) -> None:
-    file = Path(unfinished.out) / "results.jsonl"
-    stored = file.read_text().splitlines(keepends=True)
-    place = next(n for n, line in enumerate(stored) if line.startswith('{"what": "replies '))
-    row = json.loads(stored[place])
-    for broken in ({**row, "scores": row["scores"][1:]}, {**row, "replies": [1] * DEV}):
-        stored[place] = json.dumps(broken) + "\n"
-        file.write_text("".join(stored))
-        with pytest.raises(UserError, match=r"results\.jsonl: replies 0 of base: "):
-            resume(unfinished.out)
 
 
 def test_without_replies_that_are_better_nothing_is_trained(

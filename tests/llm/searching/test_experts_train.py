@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from search_helpers import MakeSearch
 
-from pyswarmopt_llm.engine.turns import reply_frame, split_chat
+from pyswarmopt_llm.engine.turns import split_chat
 from pyswarmopt_llm.experts.adapter import read_adapter
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
 from pyswarmopt_llm.scores.tasks import load_task
@@ -56,30 +56,6 @@ def ids_of(tokenizer: Any, example: dict[str, Any]) -> tuple[torch.Tensor, int]:
 
 def loss_of(model: Any, ids: torch.Tensor, answer: int) -> torch.Tensor:
     return F.cross_entropy(model(ids).logits[0, -answer - 1 : -1], ids[0, -answer:])
-
-
-TURN = "{% for m in messages %}{% if m['role'] == 'user' %}<u>{{ m['content'] }}<b>{% else %}"
-WHOLE = "{{ messages | length }}{% for m in messages %}{{ m['content'] }}<end>{% endfor %}"
-FRAMES: list[tuple[str | None, tuple[str, str | None]]] = [
-    (None, ("", None)),
-    (WHOLE, ("", None)),
-    (
-        TURN.replace("<b>", " <b>") + " {{ m['content'] }}<end>\n{% endif %}{% endfor %}",
-        (" ", "<end>"),
-    ),
-    (TURN + "<think></think>{{ m['content'] }}<end>{% endif %}{% endfor %}", ("", "<end>")),
-]
-
-
-@pytest.mark.parametrize(("template", "frame"), FRAMES)
-def test_a_reply_is_framed_as_the_chat_template_has_it(
-    base: BaseModel, template: str | None, frame: tuple[str, str | None]
-) -> None:
-    """None: the end-of-sequence token."""
-    _, tokenizer = load_model(base, torch.float32)
-    tokenizer.chat_template = template
-    opening, ending = frame
-    assert reply_frame(tokenizer) == (opening, ending or tokenizer.eos_token)
 
 
 def test_training_lowers_the_heldout_loss_and_peft_loads_the_result(

@@ -18,7 +18,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.scores.metrics.combine import Combine, arithmetic, harmonic, of_the_same_items
+from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching import race as race_module
 from pyswarmopt_llm.searching.find import explore
 from pyswarmopt_llm.searching.plan import Budget
@@ -54,12 +54,11 @@ class Skills:
         return replace(score_of(margins > 0), margins=tuple((float(m),) for m in margins))
 
 
-@pytest.mark.parametrize("combine", [harmonic, of_the_same_items(arithmetic)])
-def test_a_share_and_then_the_others_is_all_items_at_once(combine: Combine, tmp_path: Path) -> None:
+def test_a_share_and_then_the_others_is_all_items_at_once() -> None:
     """Nothing is scored twice; what is not scored counts as wrong."""
     tasks = {"one": Skills((0.6, 0.7)), "two": Skills((0.9, 0.4))}
     scorers = [
-        Scorer(Journal(), Evaluator(Hull(2), Position(), tasks, combine, margins=True))  # type: ignore[arg-type]
+        Scorer(Journal(), Evaluator(Hull(2), Position(), tasks, harmonic, margins=True))  # type: ignore[arg-type]
         for _ in range(2)
     ]
     x = torch.tensor([0.5, 0.8], dtype=torch.float64)
@@ -70,7 +69,7 @@ def test_a_share_and_then_the_others_is_all_items_at_once(combine: Combine, tmp_
         items = {name: np.array(row.item_values(name)) for name in tasks}
         assert all((np.isnan(items[name]) == ~share[name]).all() for name in tasks)
         least = [score_of(np.nan_to_num(values)) for values in items.values()]
-        assert row.value == combine(least).value and not row.complete
+        assert row.value == harmonic(least).value and not row.complete
     assert scorers[1].score([x], 0, share=first) == [row]  # enough is known
     (row,) = scorers[1].score([x], 0)
     assert (row.value, row.items, row.margins) == (whole.value, whole.items, whole.margins)
@@ -166,35 +165,6 @@ def test_of_a_large_pool_a_race_leaves_as_many_as_a_model_can_take(
     assert len(proposed) == 6
     for row in proposed:
         assert not any(row.coefficients[number] for number in start.dropped)
-
-
-# Drops and budgets
-
-
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_proposals_are_scored_in_batches_and_within_the_budget(at_once: int) -> None:
-    """Six of 100 items each, of two tasks; all of a batch are proposed before the first of it is
-    scored.
-    """
-    utilities = {f"t{k}": Skills((0.6, 0.5, 0.4, 0.3 + k / 3)) for k in range(2)}
-    scorer = Scorer(Journal(), Evaluator(Hull(4), Position(), utilities, harmonic))  # type: ignore[arg-type]
-    starts = torch.cat([torch.eye(4), torch.full((3, 4), 0.25) * torch.arange(3)[:, None]]).double()
-    asked: list[int] = []
-
-    class Watched(Surrogate):
-        def ask(self) -> Any:
-            asked.append(utilities["t0"].asked // 100)
-            return super().ask()
-
-    names = Hull(4).expert_names
-    proposer = Watched("scores", starts, names, ["t0", "t1"], harmonic, 6, at_once=at_once)
-    stop = explore(proposer, scorer, Budget(None, (7 + 5) * 200))
-    whole = {1: 5, 2: 4}[at_once]  # a batch that the budget does not cover is not begun
-    assert proposer.stop() == {"proposals": whole}
-    assert [*stop] == ["budget_items"]
-    assert asked[1 : 1 + whole // at_once] == list(range(7, 7 + whole, at_once))
-    rows = [row for row in scorer.rows if row.particle >= 7]
-    assert [row.particle for row in rows] == list(range(7, 7 + whole))
 
 
 def test_a_stored_value_that_is_not_that_of_its_items_is_refused() -> None:

@@ -185,11 +185,6 @@ def test_refuses_to_mix_inputs(runs: dict[str, Path], new: Path, tmp_path: Path)
     with pytest.raises(UserError, match=r"out.csv.progress: .* other inputs"):
         sl.predict(run, new, out)
     write_rows(new, 11, 3)
-    about = json.loads((run / "run.json").read_text())
-    about["forms"]["tickets"]["prompt"] = "Which team? {question}{choices}"
-    (run / "run.json").write_text(json.dumps(about))
-    with pytest.raises(UserError, match="other inputs"):
-        sl.predict(run, new, out)
     out.write_text("mine")
     progress.unlink()
     with pytest.raises(UserError, match="is there already"):
@@ -208,16 +203,6 @@ def test_two_at_once_do_not_write_one_file(runs: dict[str, Path], new: Path, who
 
     sl.predict(runs["letter"], new, out, on_items=meanwhile)
     assert len(said) == 3 and out.read_bytes() == whole
-
-
-def test_a_damaged_progress_is_one_line(runs: dict[str, Path], new: Path) -> None:
-    out = new.with_name("out.csv")
-    progress = stopped(runs["letter"], new, out, 4)
-    row = json.loads(progress.read_text())
-    progress.write_text(json.dumps({**row, "probabilities": [[9, 9]] * 4}) + "\n")
-    with pytest.raises(UserError, match=r"rows 0 of .*: probabilities is missing") as error:
-        sl.predict(runs["letter"], new, out)
-    assert "\n" not in error.value.text
 
 
 def test_json_in_and_out(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ the same where memory is short.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import pytest
 import torch
 from engine_reference import load_tiny
 from torch import Tensor
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.scores.choices import Choices
@@ -45,46 +42,6 @@ ITEMS = [
 @pytest.fixture
 def engine(tiny_base: Path) -> TransformersEngine:
     return TransformersEngine(*load_tiny(tiny_base), batch_tokens=64)
-
-
-def test_a_new_lora_begins_as_pefts_does() -> None:
-    """A is uniform over torch's own bounds of a linear layer, (-1/sqrt(in), 1/sqrt(in))."""
-    lora = Lora.new({"layer": (3, 400)}, rank=50, scale=2.0, seed=3)
-    a, b = lora.tensors
-    theirs = torch.nn.init.kaiming_uniform_(torch.empty(50, 400), a=math.sqrt(5))
-    assert not b.any()
-    # 20,000 numbers: their extremes are within 0.1% of the bounds, their mean within 2% of one
-    assert [a.min().item(), a.max().item()] == pytest.approx([-0.05, 0.05], rel=1e-3)
-    assert [theirs.min().item(), theirs.max().item()] == pytest.approx([-0.05, 0.05], rel=1e-3)
-    assert abs(a.mean().item()) < 0.001
-    assert a.std().item() == pytest.approx(theirs.std().item(), rel=0.03)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What an optimiser is given for a step."""
-
-    kind: type[torch.optim.Optimizer]
-    rate: float
-    betas: tuple[float, float]
-    decay: float
-    gradients: list[Tensor]
-
-
-@pytest.fixture
-def steps() -> Iterator[list[Step]]:
-    """Those that are taken from now on."""
-    taken: list[Step] = []
-
-    def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        groups = optimizer.param_groups
-        one = groups[0]
-        gradients = [tensor.grad.clone() for group in groups for tensor in group["params"]]
-        taken.append(Step(type(optimizer), one["lr"], one["betas"], one["weight_decay"], gradients))
-
-    watching = register_optimizer_step_pre_hook(note)
-    yield taken
-    watching.remove()
 
 
 def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_batches(

@@ -14,7 +14,6 @@ from engine_reference import load_tiny
 from pyswarmopt_llm.common.interfaces import LowRank, Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.experts.adapter import Adapter, load_adapter, read_adapter
-from pyswarmopt_llm.mix import build_space
 from pyswarmopt_llm.searching.training.trainer import loglikelihoods, training
 from pyswarmopt_rivals.methods.training.on_dev import TrainableMixture
 
@@ -82,21 +81,6 @@ def summed(
     total = sum(engine.loglikelihood(PAIRS))
     engine.load(Patch())
     return total
-
-
-def test_the_mixture_is_the_candidate_of_delta_space(
-    experts: list[Adapter], engine: TransformersEngine
-) -> None:
-    mixture = TrainableMixture(experts, True, engine.model)
-    with torch.no_grad():
-        mixture.coefficients.copy_(torch.tensor([[0.5, -0.25, 2.0]]))
-    expected = build_space("delta", experts).realise(
-        torch.tensor([0.5, -0.25, 2.0], dtype=torch.float64)
-    )
-    patch = mixture.patch()
-    assert set(patch.low_rank) == set(expected.low_rank)
-    for name, change in expected.low_rank.items():
-        torch.testing.assert_close(patch.low_rank[name].dense(), change.dense())
 
 
 def test_the_model_is_as_before_afterwards(
