@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pyswarmopt_llm.common.options import (
     OUTPUT,
+    RARE,
     TASK,
+    Base,
     Columns,
     Dev,
     Device,
@@ -17,11 +19,12 @@ from pyswarmopt_llm.common.options import (
     Scoring,
     SkipBad,
     SplitSeed,
+    TaskFile,
     Template,
+    Test,
     Threads,
     documented,
 )
-from pyswarmopt_llm.common.other_options import Base, TaskFile, Test
 from pyswarmopt_llm.common.own import use_names
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ class CouncilConfig:
         str | None, Option("Directory to create or resume (nothing is kept).", "DIR", OUTPUT)
     ] = None
     base: Annotated[str | None, Option("Base of the adapters (each one's own).", "B", TASK)] = None
-    seed: Annotated[int, Option("Seed of samples and noise.", "S", hidden=True, least=0)] = 0
+    seed: Annotated[int, Option("Seed of samples and noise.", "S", RARE, least=0)] = 0
     epsilon: Annotated[
         float | None,
         Option(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
-from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.own import use_names
 
@@ -20,8 +19,8 @@ class MergeConfig:
     task's dev items.
     """
 
-    base: other.Base
-    experts: other.Experts
+    base: opt.Base
+    experts: opt.Experts
     out: Annotated[str, Option("Adapter directory to create.", "ADAPTER", opt.OUTPUT)]
     method: Annotated[str, Option("A method (the long help names them).", "M")] = "uniform-soup"
     space: Annotated[

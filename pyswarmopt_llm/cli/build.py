@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from pyswarmopt_llm.common.errors import InvalidOption, spell
-from pyswarmopt_llm.common.options import Option, option_in, option_name
+from pyswarmopt_llm.common.options import RARE, Option, option_in, option_name
 from pyswarmopt_llm.common.registry import plugins
 
 _CLI = "pyswarmopt_llm.cli"
@@ -42,16 +42,6 @@ SECTIONS: dict[str, dict[str, str]] = {
 # Command -> "module:function".
 COMMANDS = {name: target for commands in SECTIONS.values() for name, target in commands.items()}
 EMPTY = inspect.Parameter.empty
-# Fields whose option has another name.
-FLAGS = {
-    "as_format": "--format",
-    "as_json": "--json",
-    "as_lines": "--json-lines",
-    "form": "--format",
-    "metrics": "--metric",
-    "settings": "--set",
-    "tasks": "--task",
-}
 
 
 @dataclass(frozen=True)
@@ -79,10 +69,10 @@ class Setting:
             kind = list[str]
             default = EMPTY if default is EMPTY else []
         said = typer.Option(
-            f"--{option_name(self.name, self.option)}",
+            f"--{option_name(self.name)}",
             metavar=self.option.metavar,
             help=with_flags(self.option.help),
-            hidden=self.option.rare,
+            hidden=self.option.group == RARE,
             show_default=default not in (EMPTY, None, "", False),
             rich_help_panel=self.option.group,
         )
@@ -181,7 +171,7 @@ def as_flag(field: str, value: str = "") -> str:
         >>> as_flag("tasks"), as_flag("samples", " 3"), as_flag("settings", " repel=0")
         ('--task', '--samples 3', '--set repel=0')
     """
-    return FLAGS.get(field, f"--{option_name(field)}") + value
+    return f"--{option_name(field)}{value}"
 
 
 def with_flags(text: str) -> str:

@@ -17,8 +17,7 @@ from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.cli.running import print_either
 from pyswarmopt_llm.common.config import command as command_text
-from pyswarmopt_llm.common.options import TASK, Device, Option, Threads
-from pyswarmopt_llm.common.other_options import Base
+from pyswarmopt_llm.common.options import TASK, Base, Device, Option, Threads
 from pyswarmopt_llm.experts.files import require_inputs
 
 if TYPE_CHECKING:

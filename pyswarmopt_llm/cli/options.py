@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from pyswarmopt_llm.cli.removed import REMOVED, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
+from pyswarmopt_llm.common.options import OUTPUT, RARE, TASK, Option
 from pyswarmopt_llm.common.registry import lookup, unknown
 
 
@@ -201,10 +201,8 @@ def _option_words(path: Path, key: str, value: Any, switch: bool) -> list[str]:
 
 
 Config = Annotated[str | None, Option("TOML file with these options.", "FILE", OUTPUT)]
-Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT, name="json")]
-JsonLines = Annotated[
-    bool, Option("Print events as JSON lines.", group=OUTPUT, hidden=True, name="json-lines")
-]
+Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT)]
+JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=RARE)]
 DryRun = Annotated[
     bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)
 ]

@@ -158,25 +158,20 @@ def run_job(
 def show_result(
     console: Console, run: Path, result: Mapping[str, Any], told: Collection[str] = ()
 ) -> None:
-    """Print a finished run: verdict, scores, cost, next steps, and the draws of a grid; its notes
-    except those already told.
+    """Print a finished run: verdict, scores, cost and next steps; its notes except those already
+    told.
     """
     from pyswarmopt_llm.report.findings import findings
-    from pyswarmopt_llm.report.terminal import print_findings, table_of
+    from pyswarmopt_llm.report.terminal import print_findings
     from pyswarmopt_llm.searching.scoring.result import Result
-    from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
+    from pyswarmopt_llm.searching.scoring.run_directory import read_about
 
     notes = [note for note in map(with_flags, result.get("notes", ())) if note not in told]
     shown = Result.from_json({**result, "notes": notes})
     about = read_about(run)
-    about = replace(about, notes={name: with_flags(note) for name, note in about.notes.items()})
-    print_findings(console, run, findings(about, shown, str(run)))
-    if not (run / GRID).is_file():
-        return
-    from pyswarmopt_llm.searching.grid import read_grid, table
-
-    headings, *rows = table(read_grid(run))
-    console.print(table_of("Draws from the grid (*: in best/)", headings, rows))
+    said = {name: with_flags(note) for name, note in about.notes.items()}
+    about = replace(about, notes=said, config=replace(about.config, out=str(run)))
+    print_findings(console, run, findings(about, shown))
 
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:

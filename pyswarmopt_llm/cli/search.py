@@ -16,7 +16,7 @@ from pyswarmopt_llm.cli.running import check_files, print_either, print_plan, ru
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import MACHINE, Option
+from pyswarmopt_llm.common.options import RARE, Option
 from pyswarmopt_llm.searching.use.config import check_model
 
 Memory = Annotated[
@@ -24,8 +24,7 @@ Memory = Annotated[
     Option(
         "With a dry run: does it fit into a GPU of this size, such as 24GB?",
         "SIZE",
-        MACHINE,
-        hidden=True,
+        RARE,
     ),
 ]
 

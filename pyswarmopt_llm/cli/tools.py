@@ -77,7 +77,7 @@ def export(
     ] = None,
     form: Annotated[
         str,
-        Option("merged or peft.", "F", name="format", choices=("merged", "peft")),
+        Option("merged or peft.", "F", choices=("merged", "peft")),
     ] = "merged",
     rank: Annotated[
         float | None,

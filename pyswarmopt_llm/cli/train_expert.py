@@ -11,8 +11,16 @@ from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, nothing_written, print_either
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Device, Dtype, Option, SkipBad
-from pyswarmopt_llm.common.other_options import Base
+from pyswarmopt_llm.common.options import (
+    OUTPUT,
+    TASK,
+    Base,
+    Columns,
+    Device,
+    Dtype,
+    Option,
+    SkipBad,
+)
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.searching.training.examples import (
     BUILTIN_EXAMPLES,

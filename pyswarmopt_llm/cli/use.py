@@ -19,7 +19,7 @@ from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
+from pyswarmopt_llm.common.options import OUTPUT, RARE, TASK, Columns, Option
 from pyswarmopt_llm.searching.use.config import Machine, check_model, check_run, check_table_out
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def generate(
     fusion: Annotated[
         str, Option("For mixtures: auto, exact, bytes, union, relative, sampled.", "F")
     ] = "auto",
-    seed: Annotated[int, Option("Seed of `fusion` sampled.", "S", hidden=True, least=0)] = 0,
+    seed: Annotated[int, Option("Seed of `fusion` sampled.", "S", RARE, least=0)] = 0,
     *,
     machine: Machine,
     as_json: Json = False,

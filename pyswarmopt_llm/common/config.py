@@ -86,7 +86,6 @@ class SearchConfig:
             "File, builtin:, hub:, published:, lm-eval:NAME.",
             "T",
             TASK,
-            name="task",
             required=False,
         ),
     ]
@@ -95,9 +94,7 @@ class SearchConfig:
     # The objectives. A metric is a name for all tasks or TASK=NAME.
     metrics: Annotated[
         tuple[str, ...],
-        Option(
-            "accuracy, f1, judge, mine.py:score, ... (the task's own).", "M", TASK, name="metric"
-        ),
+        Option("accuracy, f1, judge, mine.py:score, ... (the task's own).", "M", TASK),
     ] = ()
     combine: Annotated[
         str,
@@ -118,7 +115,6 @@ class SearchConfig:
             "Swarm coefficients, such as inertia=0.1; a grid with commas.",
             "NAME=VALUE",
             RARE,
-            name="set",
         ),
     ] = ()
     draws: Annotated[
@@ -136,7 +132,7 @@ class SearchConfig:
     )
     paper: Annotated[bool, Option("The paper's procedure, with its grid, untrained.")] = False
     reference: Annotated[
-        bool, Option("The procedure of the authors' released scripts.", hidden=True)
+        bool, Option("The procedure of the authors' released scripts.", group=RARE)
     ] = False
     quick: Annotated[bool, Option("Only fine-tune the best of base and experts.")] = False
     method: Annotated[
@@ -160,7 +156,7 @@ class SearchConfig:
         Option(
             "model-swarms, constriction, ..., pycma, nevergrad:NAME or FILE.py:NAME.",
             "O",
-            hidden=True,
+            RARE,
         ),
     ] = "auto"
     particles: Annotated[int | None, Option("Particles (the procedure's).", "N", least=1)] = None
@@ -182,10 +178,10 @@ class SearchConfig:
     ] = None
     patience: Annotated[
         int | None,
-        Option("Stop after C iterations without a new best (10).", "C", hidden=True, least=1),
+        Option("Stop after C iterations without a new best (10).", "C", RARE, least=1),
     ] = None
     dev: Dev = None
-    test: Annotated[int | None, replace(TEST, least=0, hidden=True)] = None  # 0: no scores on test
+    test: Annotated[int | None, replace(TEST, least=0, group=RARE)] = None  # 0: no scores on test
     columns: Columns = ()
     template: Template = ()
     system: System = ""
@@ -224,7 +220,7 @@ class SearchConfig:
         float | None, Option("Time budget for all evaluations, in minutes.", "M", above=0)
     ] = None
     budget_items: Annotated[
-        int | None, Option("Maximum number of scored dev examples.", "N", hidden=True, least=1)
+        int | None, Option("Maximum number of scored dev examples.", "N", RARE, least=1)
     ] = None
     contrast: Annotated[bool, Option("Negative weights count against a token.", group=RARE)] = False
     scoring: Scoring = "auto"
@@ -245,8 +241,7 @@ class SearchConfig:
         Option(
             "merged: edit the weights; runtime: add adapter outputs (quantised, little memory).",
             "M",
-            MACHINE,
-            hidden=True,
+            RARE,
             choices=("auto", "merged", "runtime"),
         ),
     ] = "auto"
@@ -389,7 +384,7 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
         if option.commas:
             texts = [",".join(texts)]
         texts = list(filter(None, texts))
-        flag = f"--{option_name(name, option)}"
+        flag = f"--{option_name(name)}"
         if option.metavar.endswith("...") and texts:
             yield from (flag, *texts)
             continue

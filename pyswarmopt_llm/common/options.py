@@ -11,7 +11,6 @@ typed there.
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import dataclass, fields
 from operator import ge, gt, le, lt
@@ -30,6 +29,16 @@ MACHINE = "Machine"
 OUTPUT = "Output"
 GROUPS = (TASK, SETTINGS, MACHINE, OUTPUT)
 RARE = "Rare settings"  # explained by ``--help-all`` only
+# Fields whose option has another name.
+NAMES = {
+    "as_format": "format",
+    "as_json": "json",
+    "as_lines": "json-lines",
+    "form": "format",
+    "metrics": "metric",
+    "settings": "set",
+    "tasks": "task",
+}
 
 
 @dataclass(frozen=True)
@@ -40,8 +49,6 @@ class Option:
         help: one line.
         metavar: placeholder of the value; ends in ``...`` for several values. Switches have none.
         group: heading of the help, one of `GROUPS`, or `RARE`.
-        hidden: whether only ``--help-all`` shows it.
-        name: name on the command line, if different from the field's.
         required: False: optional on the command line, and empty by default, though the field has no
             default.
         commas: whether a tuple's values are comma-separated instead of repeated.
@@ -54,8 +61,6 @@ class Option:
     help: str
     metavar: str = ""
     group: str = SETTINGS
-    hidden: bool = False
-    name: str = ""
     required: bool = True
     commas: bool = False
     choices: tuple[str, ...] = ()
@@ -63,11 +68,6 @@ class Option:
     above: float | None = None
     below: float | None = None
     most: float | None = None
-
-    @property
-    def rare(self) -> bool:
-        """Whether only ``--help-all`` shows it."""
-        return self.hidden or self.group == RARE
 
     def check(self, field: str, value: object) -> None:
         """Refuse a value that is out of range or not one of the choices; None always passes.
@@ -124,26 +124,22 @@ def option_in(hint: Any) -> Option | None:
     return None
 
 
-def option_name(field: str, option: Option | None = None) -> str:
+def option_name(field: str) -> str:
     """An option's name in a configuration file and, after two dashes, on the command line.
 
     Example:
-        >>> option_name("max_iter"), option_name("tasks", Option("Task files.", name="task"))
+        >>> option_name("max_iter"), option_name("tasks")
         ('max-iter', 'task')
     """
-    return option.name if option is not None and option.name else field.replace("_", "-")
+    return NAMES.get(field, field.replace("_", "-"))
 
 
 def documented(config: type[T]) -> type[T]:
-    """Add the options' help to a configuration's docstring, reduce its signature to types, and
-    answer a wrong name with the nearest.
+    """Add the options' help to a configuration's docstring, and answer a wrong name with the
+    nearest.
     """
     lines = [f"        {name}: {option.help}" for name, option in options_of(config).items()]
     config.__doc__ = "\n".join([f"{config.__doc__}", "    Attributes:", *lines, "    "])
-    hints = get_type_hints(config)
-    _, *parameters = inspect.signature(vars(config)["__init__"]).parameters.values()
-    plain = [each.replace(annotation=hints[each.name]) for each in parameters]
-    config.__signature__ = inspect.Signature(plain)  # type: ignore[attr-defined]
     config.__init__ = suggesting(config.__init__)  # type: ignore[method-assign]
     return config
 
@@ -169,9 +165,7 @@ Columns = Annotated[
     tuple[str, ...],
     Option("Your file's columns: question=text,label=mood,0=bad.", "C,C", TASK, commas=True),
 ]
-Template = Annotated[
-    tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", TASK, hidden=True)
-]
+Template = Annotated[tuple[str, ...], Option("Prompt with {question}, {choices}.", "TEXT", RARE)]
 System = Annotated[str, Option("System turn before each question.", "TEXT", RARE)]
 Thinking = Annotated[
     int, Option("Think up to N tokens before a reply, if the template can.", "N", RARE, least=0)
@@ -182,7 +176,7 @@ PROMPTS = Option("Prompts without answers: text, JSONL, CSV.", "FILE", TASK)
 Prompts = Annotated[str | None, PROMPTS]
 NewTokens = Annotated[
     int | None,
-    Option("Longest reply in tokens (the metric's, mostly 128).", "N", TASK, hidden=True, least=1),
+    Option("Longest reply in tokens (the metric's, mostly 128).", "N", RARE, least=1),
 ]
 Temperature = Annotated[
     float,
@@ -199,3 +193,10 @@ Overlap = Annotated[bool, Option("Allow examples that are in both dev and test."
 Dtype = Annotated[str, Option("auto, bfloat16, float16 or float32.", "D", MACHINE, choices=DTYPES)]
 Device = Annotated[str, Option("auto, cpu, cuda, cuda:1, ...", "D", MACHINE)]
 Threads = Annotated[int | None, Option("CPU threads (PyTorch's choice).", "N", MACHINE, least=1)]
+
+# Options of commands other than the search.
+Base = Annotated[str, BASE]
+Experts = Annotated[tuple[str, ...], Option("LoRA adapters.", "DIR...", TASK)]
+Test = Annotated[int | None, TEST]
+TASK_FILE = Option("File, builtin:, hub: or published:NAME.", "T", TASK)
+TaskFile = Annotated[str, TASK_FILE]

@@ -29,7 +29,6 @@ Ends = tuple[float, float]  # of a scale or an interval
 Questions = Sequence[Hashable]  # identity of each item's question
 
 LEVEL = 0.05  # level of tests; intervals have 95% unless stated
-POWER = 0.8
 PSEUDO = math.sqrt(0.5)  # share of the largest difference; the square of a full one is halved
 # share of the largest difference; smaller differences are rounding errors of sums
 ROUNDING = 1e-9
@@ -362,36 +361,6 @@ def _product_end(mean: float, end: float, share: float, shares: Ends) -> float:
     return min(farthest, share * mean + error)
 
 
-def items_needed(
-    differences: Sequence[float] | Floats, questions: Questions | None = None
-) -> int | None:
-    """The number of items with which a difference as large as the mean of these is significant with
-    probability `POWER`, by the normal approximation, which is good from 50 items on.
-
-    The true difference may be another: the number says what it takes to show the observed one.
-
-    Returns:
-        None for a difference of 0 (up to rounding), or fewer than two items.
-
-    Example:
-        >>> items_needed([1.0] * 10 + [0.0] * 90), items_needed([1.0] * 2 + [-1.0] + [0.0] * 97)
-        (72, 2371)
-        >>> items_needed([0.1, 0.2, -0.3])  # whose sum is 5.6e-17
-    """
-    d = by_question(differences, questions)
-    if d.size < 2 or abs(d.mean()) <= ROUNDING * np.abs(d).max():
-        return None
-    return needed(estimate(float(d.mean()), [d]), len(differences))
-
-
-def needed(found: Estimate, n: int) -> int | None:
-    """`items_needed` for a difference estimated from n items."""
-    if not found.value or not found.error:
-        return None
-    quantiles = scipy.special.ndtri(1 - LEVEL / 2) + scipy.special.ndtri(POWER)
-    return math.ceil(n * (quantiles * found.error / found.value) ** 2)
-
-
 def chance_bound(option_counts: Sequence[int], level: float) -> float:
     """The accuracy that guessing exceeds with probability at most `level`.
 
@@ -422,8 +391,6 @@ class Comparison:
         n: number of items.
         gained: items on which the first is better.
         lost: items on which the second is better.
-        items_needed: items needed for a difference of this size to be significant at 5% with 80%
-            probability, see `items_needed`; None without a difference.
     """
 
     difference: float
@@ -432,7 +399,6 @@ class Comparison:
     n: int
     gained: int
     lost: int
-    items_needed: int | None
 
     @property
     def sign(self) -> int:
@@ -478,8 +444,7 @@ def compare_paired(
     p_value, interval = paired_test(d, level, high - low, questions)
     gained = int(np.sum(d > 0))
     lost = int(np.sum(d < 0))
-    required = items_needed(d, questions)
-    return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost, required)
+    return Comparison(float(d.mean()), interval, p_value, d.size, gained, lost)
 
 
 def compare_tasks(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyswarmopt.base.words import counted, cut
 from pyswarmopt_llm.common.statistics import Comparison
-from pyswarmopt_llm.report.findings import KINDS, Verdict, macro_f1
+from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
 from pyswarmopt_llm.report.phrases import one_line, p_text, score_text, tested
 from pyswarmopt_llm.scores.words import RULES
@@ -52,7 +52,7 @@ def between(
         split: dev or test.
 
     Example:
-        >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6, (80, 200))
+        >>> pair = Comparison(0.1, (0.02, 0.18), 0.014, 90, 15, 6)
         >>> between(("the base", "x"), (0.7, 0.6), pair, "test").sentence
         'The base is better than x: 0.700 vs. 0.600 on 90 test examples, +0.100 [+0.020, +0.180], p = 0.014.'
     """
@@ -94,7 +94,7 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
           card  2 of 3 right, 0.667 [0.208, 0.939]; taken for loan 1
           loan  1 of 1 right, 1.000 [0.207, 1.000]
     """
-    yield macro_f1(errors.macro_f1, errors.macro_f1_interval)
+    yield f"macro-F1 {score_text(errors.macro_f1, errors.macro_f1_interval)}"
     for row in errors.rows[:_MOST_LABELS]:
         taken = ", ".join(f"{one_line(label)} {count}" for label, count in row.taken_for[:3])
         wrong = f"; taken for {taken}" if taken else ""

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 from pyswarmopt.base.words import counted, visible
 from pyswarmopt_llm.common.events import mixture_text
-from pyswarmopt_llm.report.commands import labelled, labelling_code, user_turn
+from pyswarmopt_llm.report.commands import labelled
 from pyswarmopt_llm.report.findings import Findings, findings, method
 from pyswarmopt_llm.report.pages import code, plain
 from pyswarmopt_llm.report.phrases import about_weights, one_line, score, versions_text
+from pyswarmopt_llm.scores.tasks import Scoring
+from pyswarmopt_llm.scores.tasks.templates import placeholders, render_prompt
+from pyswarmopt_llm.scores.tasks.types import Form, Item
 from pyswarmopt_llm.searching.scoring.parents import OTHER, Parent, may_be_on_hub
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -100,14 +103,22 @@ def model_card(
     lines = [f"# {about.kind.title}", "", plain(found.verdict.sentence), "", _origin(found)]
     if form.sentence:
         lines += ["", plain(form.sentence)]
-    lines += _use(found, form)
-    lines += ["", "## Scores", "", *_scores(found), "", *_folded("Notes", _noted(found))]
+    lines += _use(about, result)
+    lines += ["", "## Scores", "", "| model | test (95% interval) | dev (used for selection) |"]
+    lines.append("|---|---|---|")
+    for label, model in found.rows.items():
+        lines.append(f"| {plain(label)} | {score(model.test)} | {score(model.dev)} |")
+    lines.append("")
+    lines += [f"- {plain(line)}" for line in (*found.verdict.reasons, *found.notes)]
     lines += ["", "## Weights", "", plain(mixture_text(result.coefficients)), ""]
-    lines += [about_weights(about.config.space, about.config.contrast)]
-    if licences := _licences(parents):
-        lines += ["", "## Licence", "", *(f"- {plain(line)}" for line in licences)]
+    lines.append(about_weights(about.config.space))
+    if conflict := licence_of(parents)[1]:
+        lines += ["", plain(conflict)]
+    if unstated := [parent.name for parent in parents if parent.licence is None]:
+        named = plain(", ".join(unstated))
+        lines += ["", f"{named} states no licence; check before you publish this."]
     lines += ["", "## Reproduce", "", f"    {one_line(found.command)}", ""]
-    lines += [f"With {plain(versions_text(about.versions))}."] if about.versions else []
+    lines.append(plain(versions_text(about.versions)))
     text = visible("\n".join(lines).rstrip() + "\n")
     if not about.kind.library:
         return text
@@ -119,78 +130,45 @@ def model_card(
 
 def _origin(found: Findings) -> str:
     """What the files are, and how they were found, in Markdown."""
-    about = found.about
-    weights = list(found.result.coefficients.values())
-    used = sum(map(bool, weights))
-    of = f"{used} of " if used < len(weights) else ""
+    result = found.result
     trained = "Nothing was trained."
-    if found.result.best.trained:
+    if result.best.trained:
         trained = "It was then fine-tuned on the dev examples."
-    if found.result.best.trained and found.result.expert_iteration is not None:
+    if result.best.trained and result.expert_iteration is not None:
         trained = "It was then trained on its own best replies (expert iteration)."
-    evaluations = counted(found.result.evaluations, "evaluation")
-    search = f"found in {evaluations} by {plain(method(about))}"
-    experts = f"{of}{counted(len(weights), 'expert')}, {search}. {trained}"
-    return about.kind.description.format(base=code(about.base), experts=experts)
+    experts = counted(len(result.coefficients), "expert")
+    evaluations = counted(result.evaluations, "evaluation")
+    search = f"{experts}, found in {evaluations} by {plain(method(found.about))}. {trained}"
+    return found.about.kind.description.format(base=code(found.about.base), experts=search)
 
 
-def _use(found: Findings, form: FileKind) -> list[str]:
-    """How to ask the model, and code that labels, in Markdown."""
-    about = found.about
-    task, questions = labelled(about, found.result) or ("", None)
-    if not task or questions is None:
+def _use(about: About, result: Result) -> list[str]:
+    """How to ask the model, in Markdown; no lines where it does not compare options."""
+    task, form = labelled(about, result) or ("", None)
+    if form is None:
         return []
-    scoring = found.result.objectives[task].answer_format or "likelihood"
-    choices = list((questions.choices or {}).values())
-    more = len(choices) - MOST_CHOICES
+    scoring = result.objectives[task].answer_format or "likelihood"
+    choices = list((form.choices or {}).values())
     names = ", ".join(map(code, choices[:MOST_CHOICES])) or "a question's options"
+    more = len(choices) - MOST_CHOICES
     also = f" and {more} more" if more > 0 else ""
     compared = "the letter" if scoring == "letter" else "the text, per byte,"
     system = f" after the system turn {code(about.config.system)}" if about.config.system else ""
-    turn = user_turn(questions, scoring).splitlines()
-    lines = ["", "## Use", ""]
-    lines += [
-        f"It selects one of {names}{also} ({code(task)}) by the log-probability of {compared}"
+    return [
+        *("", "## Use", ""),
+        f"It selects one of {names}{also} ({code(task)}) by the log-probability of {compared}",
+        f"of each option as the reply to this user turn{system}:",
+        "",
+        *(f"    {one_line(line)}" for line in user_turn(form, scoring).splitlines()),
     ]
-    lines += [f"of each option as the reply to this user turn{system}:", ""]
-    lines += [f"    {one_line(line)}" for line in turn]
-    if form.relation == "adapter" and form.library == "peft":
-        block = labelling_code(about, found.result, "THIS_DIRECTORY").splitlines()
-        lines += ["", *_folded("Label with PEFT", [f"    {line}".rstrip() for line in block])]
-    return lines
 
 
-def _scores(found: Findings) -> list[str]:
-    rows = [
-        f"| {plain(label)} | {score(model.test)} | {score(model.dev)} |"
-        for label, model in found.rows.items()
-    ]
-    heading = "| model | test (95% interval) | dev (used for selection) |"
-    return [heading, "|---|---|---|", *rows]
-
-
-def _noted(found: Findings) -> list[str]:
-    return [f"- {plain(line)}" for line in (*found.verdict.reasons, *found.notes)]
-
-
-def _folded(title: str, lines: Sequence[str]) -> list[str]:
-    """Lines of Markdown that a reader unfolds; none without lines."""
-    if not lines:
-        return []
-    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>"]
-
-
-def _licences(parents: Sequence[Parent]) -> list[str]:
-    """What is known of the licences, if they conflict or one is missing."""
-    conflict = licence_of(parents)[1]
-    unstated = [parent.name for parent in parents if parent.licence is None]
-    stated = [f"{parent.name}: {parent.licence}" for parent in parents if parent.licence]
-    lines = [] if conflict is None else [conflict]
-    if stated and (conflict or unstated):
-        lines.append(f"Stated: {', '.join(stated)}.")
-    if unstated:
-        lines.append(f"{', '.join(unstated)} states no licence; check before you publish this.")
-    return lines
+def user_turn(form: Form, scoring: Scoring) -> str:
+    """The user turn, with column names in braces for the parts of a question."""
+    choices = form.choices or {"A": "{option A}", "B": "{option B}"}
+    columns = {name: f"{{{name}}}" for name in placeholders(form.prompt)} if form.prompt else {}
+    item = Item("", "{question}", dict(choices), "", meta=columns)
+    return render_prompt(item, scoring, form.prompt)
 
 
 def _header(
@@ -202,8 +180,7 @@ def _header(
     from huggingface_hub import EvalResult, ModelCardData
 
     base = about.base if may_be_on_hub(about.base) else None
-    on_hub = [parent.name for parent in parents if parent.on_hub]
-    experts = [_safe(name) for name in on_hub if name != base]
+    experts = [_safe(parent.name) for parent in parents if parent.on_hub and parent.name != base]
     bases = [base, *experts] if base and experts and form.relation == "merge" else base
     tests = {} if result.best.test is None else result.best.test.tasks
     scores = [

@@ -5,30 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import SMALL, mixture_text, split_small_weights
-from pyswarmopt_llm.report.commands import usage, with_relative_paths
-from pyswarmopt_llm.report.findings import combination, costs, findings, macro_f1, method
+from pyswarmopt_llm.common.events import mixture_text
+from pyswarmopt_llm.report.commands import uses
+from pyswarmopt_llm.report.findings import combination, costs, findings, method, spans
 from pyswarmopt_llm.report.pages import TextTable, render
-from pyswarmopt_llm.report.phrases import score_text, versions_text
-from pyswarmopt_llm.scores.by_label import LabelErrors
+from pyswarmopt_llm.report.phrases import score, score_text, versions_text
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 from pyswarmopt_llm.searching.scoring.record import Row
-from pyswarmopt_llm.searching.scoring.result import Model, Result, Scores
+from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
-SHOWN = 10  # most questions of each kind
-LONGEST = 500  # most characters of a question
 WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300
 _EDGE = 24  # free units around the picture
 _SHADES = 5  # of a dot, by its value
+_COMPARED = {"base": "base model", "best_single": "best expert", "best": "result"}
 
 
 def render_report(
@@ -52,22 +49,21 @@ def render_report(
     """
     found = findings(about, result)
     rows = [row for row in searched(history) if math.isfinite(row.value)]
+    models = {**found.rows, **_other_experts(result)}
     return render(
         "pyswarmopt_llm/report/report.html.j2",
         **vars(found),
-        config=with_relative_paths(about.config),
-        models=drawn_models({**found.rows, **_other_experts(result)}),
+        config=about.config,
+        models=models,
+        spans=spans(models),
+        score=score,
         combination=combination(result),
-        tables=[*_task_tables(result), *_front_tables(result)],
-        labels={task: (errors, heat(errors)) for task, errors in result.by_label.items()},
-        macro_f1=macro_f1,
+        tables=[*_task_tables(result), *_named_tables(result), *_front_tables(result)],
         picture=picture(rows, result) if len(rows) > len(result.experts) else None,
         weights=_weight_table(result),
-        usage=list(usage(about, result)),
+        uses={**found.steps, **uses(about, result)},
         replies=replies,
         changes=list(_changed_tasks(result, tasks or {})),
-        shown=SHOWN,
-        longest=LONGEST,
         costs=costs(result),
         method=method(about),
         versions=versions_text(about.versions),
@@ -77,60 +73,6 @@ def render_report(
 def searched(rows: Iterable[Row]) -> list[Row]:
     """The rows of the search, without partial evaluations."""
     return [row for row in rows if row.phase == "search" and row.complete]
-
-
-# Scores
-
-
-@dataclass(frozen=True)
-class DrawnModel:
-    """A model's row: its scores as text, and its interval drawn from 0 to 100.
-
-    Attributes:
-        label: its name.
-        dev, test: scores with intervals as text.
-        whisker: lower end, score and upper end, on test if there is a test split; None: unknown.
-        best: whether it is the result.
-    """
-
-    label: str
-    dev: str
-    test: str
-    whisker: tuple[float, float, float] | None
-    best: bool
-
-
-def drawn_models(models: Mapping[str, Model]) -> list[DrawnModel]:
-    """The models with their intervals on one scale."""
-    tested = any(model.test is not None for model in models.values())
-    shown = {label: model.test if tested else model.dev for label, model in models.items()}
-    ends = [_ends(scores) for scores in shown.values() if scores is not None]
-    least = min(low for low, _ in ends)
-    most = max(high for _, high in ends)
-    scale = 100 / (most - least) if most > least else 0.0
-    rows = []
-    for label, model in models.items():
-        scores = shown[label]
-        whisker = None
-        if scores is not None:
-            low, high = _ends(scores)
-            places = [round((value - least) * scale, 1) for value in (low, scores.value, high)]
-            whisker = (places[0], places[1], places[2])
-        test = "-" if model.test is None else score_text(model.test.value, model.test.interval)
-        rows.append(
-            DrawnModel(
-                label,
-                score_text(model.dev.value, model.dev.interval),
-                test,
-                whisker,
-                best=label.endswith("(result)"),
-            )
-        )
-    return rows
-
-
-def _ends(scores: Scores) -> tuple[float, float]:
-    return scores.interval or (scores.value, scores.value)
 
 
 def _other_experts(result: Result) -> dict[str, Model]:
@@ -145,50 +87,53 @@ def _other_experts(result: Result) -> dict[str, Model]:
     return models
 
 
+# Tables
+
+
 def _task_tables(result: Result) -> Iterator[TextTable]:
     """For several tasks, the scores on each."""
     if not result.several_tasks:
         return
-    names = {"base": "base model", "best_single": "best expert", "best": "result"}
-    columns = [(split, name) for split in SPLITS for name in names if name in result.models]
+    columns = {}
+    for split in SPLITS:
+        for name, title in _COMPARED.items():
+            model = result.models.get(name)
+            if model is not None and (scores := model.on(split)) is not None:
+                columns[f"{title}, {split}"] = scores.tasks
     rows = []
     for task in result.objectives:
-        cells = [task]
-        for split, name in columns:
-            scores = result.models[name].on(split)
-            known = scores is not None and task in scores.tasks
-            cells.append(score_text(scores.tasks[task].value if scores and known else None))
-        rows.append(cells)
-    headings = ["task", *(f"{names[name]}, {split}" for split, name in columns)]
-    yield TextTable("By task", headings, rows)
+        values = [tasks[task].value if task in tasks else None for tasks in columns.values()]
+        rows.append([task, *map(score_text, values)])
+    yield TextTable("By task", ["task", *columns], rows)
+
+
+def _named_tables(result: Result) -> Iterator[TextTable]:
+    """The named parts of a score function's scores, on dev."""
+    before = result.models["best_single"].dev.tasks
+    for task, outcome in result.best.dev.tasks.items():
+        if outcome.named:
+            known = before[task].named
+            rows = [
+                [name, score_text(known.get(name)), score_text(value)]
+                for name, value in outcome.named.items()
+            ]
+            yield TextTable(f"{task}: parts of the score, dev", ["", "best expert", "result"], rows)
 
 
 def _front_tables(result: Result) -> Iterator[TextTable]:
     """The points of the Pareto front."""
-    if not result.front:
-        return
-    tasks = list(result.best.dev.tasks)
-    rows = []
-    for point in result.front:
-        scores = [score_text(point.dev[task]) for task in tasks]
-        rows.append([mixture_text(point.coefficients), *scores])
-    yield TextTable("The Pareto front", ["mixture", *(f"{task}, dev" for task in tasks)], rows)
-
-
-def heat(errors: LabelErrors) -> list[list[int]]:
-    """The share of a row's items in each cell of a confusion matrix, in percent."""
-    shares = []
-    for counts, unclear in zip(errors.counts, errors.unclear, strict=True):
-        n = max(1, sum(counts) + unclear)
-        shares.append([round(100 * count / n) for count in counts])
-    return shares
+    if result.front:
+        tasks = list(result.best.dev.tasks)
+        rows = [
+            [mixture_text(point.coefficients), *(score_text(point.dev[task]) for task in tasks)]
+            for point in result.front
+        ]
+        yield TextTable("The Pareto front", ["mixture", *(f"{task}, dev" for task in tasks)], rows)
 
 
 def _weight_table(result: Result) -> TextTable:
-    weights, small = split_small_weights(result.coefficients)
-    rows = [[name, f"{weight:.2f}"] for name, weight in weights]
-    note = f"Below {SMALL}: {', '.join(small)}." if small else ""
-    return TextTable("Weights", ["expert", "weight"], rows, note)
+    ordered = sorted(result.coefficients.items(), key=lambda pair: -abs(pair[1]))
+    return TextTable("Weights", ["expert", "weight"], [[name, f"{w:.2f}"] for name, w in ordered])
 
 
 # Examples
@@ -213,25 +158,14 @@ class ChangedTask:
 def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[ChangedTask]:
     single = result.models["best_single"].dev.items
     for name, ours in result.best.dev.items.items():
-        theirs = single[name]
-        if len(ours) != len(theirs):
-            continue
-        gained = [place for place, value in enumerate(ours) if value > theirs[place]]
-        lost = [place for place, value in enumerate(ours) if value < theirs[place]]
+        pairs = list(enumerate(zip(ours, single[name], strict=False)))
+        gained = [place for place, (own, other) in pairs if own > other]
+        lost = [place for place, (own, other) in pairs if own < other]
         items = tasks[name].dev if name in tasks else ()
-        yield ChangedTask(name, gained, lost, items if len(items) == len(ours) else ())
+        yield ChangedTask(name, gained, lost, items if len(items) == len(pairs) else ())
 
 
 # The picture of a search
-
-
-class Dot(NamedTuple):
-    """A candidate in the picture: place, shade from 0 to 4 by its value, and text."""
-
-    x: float
-    y: float
-    shade: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -239,21 +173,21 @@ class Picture:
     """The candidates of a search as points of a plane.
 
     Attributes:
-        dots: the candidates, the best last.
+        dots: the candidates, the best last: x, y, shade from 0 to 4 by its value, text.
         experts: name -> place.
         base: place of the base model.
-        caption: meaning of the axes.
+        share: share of the variance that the plane shows.
     """
 
-    dots: list[Dot]
+    dots: list[tuple[float, float, int, str]]
     experts: dict[str, tuple[float, float]]
     base: tuple[float, float]
-    caption: str
+    share: float
 
 
 def picture(rows: Sequence[Row], result: Result) -> Picture:
-    """The candidates, the experts and the base by their weights, in two dimensions: for two experts
-    the weights themselves, else the principal components of all candidates.
+    """The candidates, the experts and the base: the first two principal components of all
+    candidates' weights.
 
     Args:
         rows: at least one evaluation of the search.
@@ -261,41 +195,21 @@ def picture(rows: Sequence[Row], result: Result) -> Picture:
     """
     names = list(result.coefficients)
     weights = np.array([row.coefficients for row in rows], dtype=np.float64)
-    corners = np.vstack([np.eye(len(names)), np.zeros((1, len(names)))])
-    flat, caption = _flat(weights, np.vstack([weights, corners]))
-    places = _in_frame(flat)
-    order = sorted(range(len(rows)), key=lambda number: rows[number].value)
-    dots = []
-    for rank, number in enumerate(order):
-        shade = rank * _SHADES // len(rows)
-        dots.append(Dot(*places[number], shade, f"{rows[number].value:.3f} on dev"))
-    experts = dict(zip(names, places[len(rows) :], strict=False))
-    return Picture(dots, experts, places[-1], caption)
-
-
-def _flat(weights: Floats, points: Floats) -> tuple[Floats, str]:
-    """Points of a plane, (N, 2), and the meaning of its axes."""
-    if weights.shape[1] == 2:
-        return points, "Across: the weight of the first expert. Up: that of the second."
+    points = np.vstack([weights, np.eye(len(names)), np.zeros((1, len(names)))])
     centre = weights.mean(0)
     _, singular, axes = np.linalg.svd(weights - centre, full_matrices=False)
-    share = (singular[:2] ** 2).sum() / max(float((singular**2).sum()), 1e-300)
-    axes = np.vstack([axes, np.zeros_like(axes[:1])])[:2]
-    # the sign of a component is arbitrary: its largest weight is positive
-    largest = axes[np.arange(2), np.abs(axes).argmax(1)]
-    axes = axes * np.where(largest < 0, -1.0, 1.0)[:, None]
-    caption = (
-        f"The first two principal components of the mixing weights ({share:.0%} of the variance)."
-    )
-    return (points - centre) @ axes.T, caption
-
-
-def _in_frame(points: Floats) -> list[tuple[float, float]]:
-    """Points of a plane, (N, 2), with one scale for both axes, in the picture's coordinates."""
-    low = points.min(0)
-    extent = points.max(0) - low
-    room = np.array([WIDTH, HEIGHT]) - 2 * _EDGE
-    scale = float((room / np.where(extent > 0, extent, 1.0)).min())
-    middle = low + extent / 2
-    framed = np.array([WIDTH, HEIGHT]) / 2 + (points - middle) * scale * np.array([1, -1])
-    return [(round(float(x), 1), round(float(y), 1)) for x, y in framed]
+    plane = (points - centre) @ np.vstack([axes, np.zeros_like(axes[:1])])[:2].T
+    low = plane.min(0)
+    extent = plane.max(0) - low
+    room = np.array([WIDTH, HEIGHT])
+    scale = ((room - 2 * _EDGE) / np.where(extent > 0, extent, 1.0)).min()
+    framed = room / 2 + (plane - low - extent / 2) * scale
+    places = [(round(float(x), 1), round(float(y), 1)) for x, y in framed]
+    dots = []
+    for rank, number in enumerate(sorted(range(len(rows)), key=lambda row: rows[row].value)):
+        shade = rank * _SHADES // len(rows)
+        dots.append((*places[number], shade, f"{rows[number].value:.3f} on dev"))
+    experts = dict(zip(names, places[len(rows) :], strict=False))
+    variance = float((singular**2).sum())
+    share = float((singular[:2] ** 2).sum()) / variance if variance else 1.0
+    return Picture(dots, experts, places[-1], share)

@@ -15,7 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pyswarmopt.base.words import counted, cut, visible
-from pyswarmopt_llm.report.phrases import about_weights, one_line
+from pyswarmopt_llm.report.phrases import about_weights, one_line, score_text
 
 # Inline markup; characters that are markup only at the start of a line are not here.
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
@@ -61,14 +61,12 @@ class TextTable:
         title: title of the table.
         headings: one heading per column.
         rows: rows of cells, the name first.
-        note: sentence below the table.
         first: whether to highlight the first row.
     """
 
     title: str
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
-    note: str = ""
     first: bool = False
 
 
@@ -132,8 +130,19 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for each in (code, one_line, plain, with_code, counted, cut, split_interval, upper_first):
-        environment.filters[each.__name__] = each
+    known = (
+        code,
+        one_line,
+        plain,
+        with_code,
+        counted,
+        cut,
+        split_interval,
+        upper_first,
+        score_text,
+    )
+    for function in known:
+        environment.filters[function.__name__] = function
     environment.globals["about_weights"] = about_weights
     environment.globals["stylesheet"] = Markup(_source("pyswarmopt_llm/report/page.css"))
     return environment.get_template(name)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from pyswarmopt.base.words import counted
@@ -18,112 +18,12 @@ from pyswarmopt_llm.report.phrases import few, one_line, score_text
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost
 
-QUIET = 1.0  # a log may stay silent for these seconds of scoring, without a new best
-_AFTER = ("training", PART_PLAIN, "rivals", "result")  # the parts of a search after its loop
-_PROCEDURES = {
-    "paper": "the paper's procedure",
-    "reference": "the procedure of the authors' scripts",
-}
+NOTES = 2  # most notes on a terminal; the report has all
+_PHASES = {"letter": "trying option letters", "trained": "scoring fine-tuned models"}
 _PRICE_REMEDIES = {
     "quick": " (--quick fine-tunes only the best start)",
     "budget_minutes": " (--budget-minutes M limits the search)",
 }
-
-
-class SearchState:
-    """The state of a search according to its events.
-
-    Attributes:
-        phase: current step outside the search loop, in words; "" during the loop.
-        best: best value on dev; None before the first evaluation.
-        done, left: evaluations so far, and the most still to come.
-        items, seconds: items scored and seconds spent so far, including a replayed journal.
-        seconds_left: upper bound of the time left, with training and controls; None if unknown.
-
-    Example:
-        >>> state = SearchState()
-        >>> settings = {"max_iter": 1, "budget_minutes": None}
-        >>> state.add(Event("start", {"settings": settings, "evaluations_planned": 4}))
-        >>> spent = {"n": 8, "seconds": 2.0, "evaluations": 1, "evaluations_left": 3}
-        >>> state.add(Event("evaluation", {**spent, "best": 0.5}))
-        >>> state.best, state.seconds_left
-        (0.5, 6.0)
-    """
-
-    def __init__(self) -> None:
-        self._start({}, {}, 0)
-
-    def _start(self, settings: Mapping[str, Any], passes: Mapping[str, int], left: int) -> None:
-        self._settings = settings
-        self._passes = passes
-        self.phase = "getting ready"
-        self.best: float | None = None
-        self.seconds_left: float | None = None
-        self.left = left
-        self.done = self.items = 0
-        self.seconds = 0.0
-
-    def add(self, event: Event) -> None:
-        """Update the state with an event."""
-        data = event.data
-        match event.kind:
-            case "start":  # a grid runs several searches in turn
-                left = int(data["evaluations_planned"])
-                self._start(data["settings"], data.get("passes", {}), left)
-            case "evaluation" | "replayed":
-                self._add_evaluation(data)
-            case "trial":
-                self.phase = trial(data["phase"])
-            case "training":
-                self.phase = f"training, {data['share']:.0%}"
-                left = data["seconds"] * (1 / data["share"] - 1)
-                self.seconds_left = left + self._seconds_after("rivals", "result")
-            case "closing":
-                self.phase = "scoring the result"
-                self.seconds_left = None
-            case "done":
-                self.phase = "finished"
-
-    def _add_evaluation(self, data: Mapping[str, Any]) -> None:
-        self.phase = ""
-        self.best = data["best"]
-        self.done = data["evaluations"]
-        self.left = data["evaluations_left"]
-        self.items += data["n"]
-        self.seconds += data["seconds"]
-        left = self.left * self.seconds / max(self.done, 1)
-        budget = self._settings.get("budget_minutes")
-        if budget is not None:
-            left = min(left, max(0.0, 60 * budget - self.seconds))
-        self.seconds_left = left + self._seconds_after(*_AFTER)
-
-    def _seconds_after(self, *parts: str) -> float:
-        """Seconds for the parts after the search, at the pace so far."""
-        passes = sum(self._passes.get(part, 0) for part in parts)
-        return passes * self.seconds / max(self.items, 1)
-
-    @property
-    def words(self) -> str:
-        """What is going on: the phase, or best score and evaluations."""
-        if self.phase:
-            return self.phase
-        return f"best dev {score_text(self.best)}, {counted(self.done, 'evaluation')}"
-
-    @property
-    def time_left(self) -> str:
-        """The upper bound of the time left; "" if unknown."""
-        return f"at most {duration(self.seconds_left)} left" if self.seconds_left else ""
-
-
-def trial(phase: str) -> str:
-    """An evaluation beside the search, in words.
-
-    Example:
-        >>> trial("letter"), trial("trained")
-        ('trying option letters', 'scoring fine-tuned models')
-    """
-    known = {"letter": "trying option letters", "trained": "scoring fine-tuned models"}
-    return known.get(phase, phase)
 
 
 def json_lines(out: TextIO) -> OnEvent:
@@ -152,74 +52,97 @@ def progress(console: Console) -> Iterator[OnEvent]:
     Yields:
         The listener for `search`.
     """
-    text = Column(ratio=1, no_wrap=True)
     with Progress(
-        BarColumn(10, complete_style="cyan", finished_style="cyan"),
-        TextColumn("{task.description}", markup=False, table_column=text),
-        TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
+        BarColumn(10),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+        TimeRemainingColumn(),
         console=console,
         expand=True,
         disable=not console.is_terminal,
+        speed_estimate_period=3600,
     ) as bars:
-        bar = bars.add_task("", total=None, left="")
-        lines = Lines(logs=not console.is_terminal)
-
-        def on_event(event: Event) -> None:
-            for line in lines.after(event):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
-            state = lines.state
-            total = state.done + state.left or None
-            bars.update(
-                bar,
-                description=state.words,
-                completed=state.done,
-                total=total,
-                left=state.time_left,
-            )
-
-        yield on_event
+        yield Display(bars).on_event
 
 
-class Lines:
-    """The permanent lines of a search's progress, each printed once: a grid's draws repeat some of
-    them.
+class Display:
+    """A search's progress: a bar that counts forward passes of an example, and lines above it.
 
     Args:
-        logs: whether lines replace the bar.
+        bars: shows the bar, where its console is a terminal.
     """
 
-    def __init__(self, logs: bool) -> None:
-        self.state = SearchState()
-        self._logs = logs
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._bar = bars.add_task("getting ready", total=None)
+        self._logs = not bars.console.is_terminal
         self._said: set[str] = set()
-        self._shown: tuple[float | None, float] = (None, 0.0)  # best score and seconds at a line
+        self._notes = 0
+        self._best: float | None = None
+        self._passes: Mapping[str, int] = {}
+        self._total = 0.0
 
-    def after(self, event: Event) -> list[str]:
-        """The lines after an event; none for most events."""
-        self.state.add(event)
-        new = [line for line in self._lines(event) if line and line not in self._said]
-        self._said.update(new)
-        return new
-
-    def _lines(self, event: Event) -> list[str]:
+    def on_event(self, event: Event) -> None:
+        """Show an event."""
+        data = event.data
         match event.kind:
-            case "start":
-                self._shown = (None, 0.0)
-                return [headline(event.data), decided(event.data), few(event.data["dev_items"])]
+            case "start":  # a grid runs several searches in turn
+                self._start(data)
             case "price":
-                return [price(event.data)]
+                self._say(price(data))
             case "note":
-                return [str(event.data["text"])]
-            case "trial" | "closing" if self._logs:
-                return [self.state.phase]
-            case "iteration" if self._logs and self._is_news():
-                self._shown = (self.state.best, self.state.seconds)
-                return [", ".join(filter(None, [self.state.words, self.state.time_left]))]
-        return []
+                self._note(str(data["text"]))
+            case "replayed":  # takes no time
+                self._total -= data["n"]
+                self._bars.update(self._bar, total=self._total)
+            case "evaluation":
+                self._bars.update(self._bar, advance=data["n"], description=best_so_far(data))
+            case "iteration" if self._logs and data["best"] != self._best:
+                self._best = data["best"]
+                self._say(best_so_far(data))
+            case "trial":
+                self._phase(_PHASES.get(data["phase"], data["phase"]))
+            case "training":
+                self._train(data["share"])
+            case "closing":
+                self._phase("scoring the result")
 
-    def _is_news(self) -> bool:
-        best, seconds = self._shown
-        return self.state.best != best or self.state.seconds - seconds >= QUIET
+    def _start(self, start: Mapping[str, Any]) -> None:
+        self._best = None
+        self._passes = start["passes"]
+        self._total = sum(self._passes.values())
+        self._bars.reset(self._bar, total=self._total or None, description="getting ready")
+        for line in (headline(start), decided(start), few(start["dev_items"])):
+            self._say(line)
+
+    def _train(self, share: float) -> None:
+        """The bar when so much of the training is done."""
+        passes = self._passes
+        training = passes.get("training", 0) + passes.get(PART_PLAIN, 0)
+        left = (1 - share) * training + passes.get("rivals", 0) + passes.get("result", 0)
+        self._bars.update(
+            self._bar, completed=self._total - left, description=f"training, {share:.0%}"
+        )
+
+    def _phase(self, text: str) -> None:
+        self._bars.update(self._bar, description=text)
+        if self._logs:
+            self._say(text)
+
+    def _note(self, text: str) -> None:
+        if self._logs or self._notes < NOTES:
+            self._say(text)
+        self._notes += 1
+
+    def _say(self, line: str) -> None:
+        """Print a line, once: a grid's draws repeat some of them."""
+        if line and line not in self._said:
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._said.add(line)
+
+
+def best_so_far(data: Mapping[str, Any]) -> str:
+    """Best score and number of evaluations, after one of them."""
+    return f"best dev {score_text(data['best'])}, {counted(data['evaluations'], 'evaluation')}"
 
 
 def headline(start: Mapping[str, Any]) -> str:
@@ -241,10 +164,12 @@ def decided(start: Mapping[str, Any]) -> str:
         start: see `headline`.
     """
     settings = start["settings"]
-    procedures = [words for name, words in _PROCEDURES.items() if settings.get(name)]
+    procedure = "this search"
+    if settings["paper"]:
+        procedure = "the paper's procedure"
+    elif settings["reference"]:
+        procedure = "the procedure of the authors' scripts"
     chosen = [f"space {settings['space']}"]
-    if settings["quick"]:
-        chosen.append("successive halving picks the best of base model and experts")
     if settings["max_iter"]:
         chosen.append(counted(start["particles"], "particle"))
         chosen.append(f"at most {counted(settings['max_iter'], 'iteration')}")
@@ -252,7 +177,7 @@ def decided(start: Mapping[str, Any]) -> str:
         chosen.append(f"up to {counted(settings['proposals'], 'mixture')} proposed by a surrogate")
     if start["training"]:
         chosen.append(f"then {start['training']}")
-    return f"{(procedures or ['this search'])[0]}: {', '.join(chosen)}"
+    return f"{procedure}: {', '.join(chosen)}"
 
 
 def price(found: Mapping[str, Any]) -> str:
@@ -265,14 +190,16 @@ def price(found: Mapping[str, Any]) -> str:
         >>> price({"passes": 1200, "seconds": {"search": 60, "rivals": 15}, "bounded_by": ""})
         'at most 1:15, estimated from the first evaluation: search 1:00, controls 0:15'
     """
-    parts = ", ".join(
-        f"{name.replace('rivals', 'controls')} {duration(spent)}"
-        for name, spent in found["seconds"].items()
-        if spent
-    )
     whole = duration(sum(found["seconds"].values()))
     remedy = _PRICE_REMEDIES.get(found["bounded_by"], "")
+    parts = by_part(found["seconds"])
     return f"at most {whole}, estimated from the first evaluation: {parts}{remedy}"
+
+
+def by_part(seconds: Mapping[str, float]) -> str:
+    """The time of each part of a search that takes any."""
+    spent = {name.replace("rivals", "controls"): value for name, value in seconds.items() if value}
+    return ", ".join(f"{name} {duration(value)}" for name, value in spent.items())
 
 
 def planned(plan: PlannedCost) -> Iterator[str]:
@@ -287,10 +214,7 @@ def planned(plan: PlannedCost) -> Iterator[str]:
     yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an example"
     machine = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
     yield f"at most {duration(plan.seconds)} on this machine ({machine}), from one timed batch"
-    yield "of these " + ", ".join(
-        f"{name.replace('rivals', 'controls')} {duration(spent)}"
-        for name, spent in plan.phases.items()
-    )
+    yield f"of these {by_part(plan.phases)}"
     free = "" if plan.free_bytes is None else f"; {gib(plan.free_bytes)} are free"
     yield f"memory: {gib(plan.memory_bytes)}{free}"
     yield from map(one_line, plan.notes)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,14 @@ from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
 from pyswarmopt_llm.searching.scoring.parents import parents_of
-from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import REPLIES, Run
 from pyswarmopt_llm.searching.search import SearchResult
 
 log = logging.getLogger(__name__)
+
+CARD = "best/README.md"
+PAGE = "report.html"
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -119,25 +120,21 @@ def write_for_people(found: SearchResult, missing: bool = False) -> None:
     """
     run = Run(found.run)
     result = Result.from_json(found.result)
-    card = run.path / "best" / "README.md"
-    page = run.path / "report.html"
-    if not (missing and card.exists()):
-        _in_spite(card, run, partial(write_card, run, result))
-    if not (missing and page.exists()):
-        _in_spite(page, run, lambda: write_page(run, result, unchanged_tasks(run)))
+    for name, write in ((CARD, write_card), (PAGE, write_page)):
+        file = run.path / name
+        if missing and file.exists():
+            continue
+        try:
+            write(run, result)
+        except Exception as error:  # of any kind: none may hide the result
+            why = first_line(error).rstrip(".")
+            again = command("report", str(run.path))
+            log.warning(
+                "%s: not written (%s); the result is complete: %s writes it", file, why, again
+            )
 
 
-def _in_spite(file: Path, run: Run, write: Callable[[], object]) -> None:
-    """Write a file for people; no error of any kind may hide the result."""
-    try:
-        write()
-    except Exception as error:
-        why = first_line(error).rstrip(".")
-        again = command("report", str(run.path))
-        log.warning("%s: not written (%s); the result is complete: %s writes it", file, why, again)
-
-
-def unchanged_tasks(run: Run) -> Mapping[str, Task]:
+def unchanged_tasks(run: Run) -> dict[str, Task]:
     """The run's tasks with unchanged files."""
     try:
         tasks = load_split(run.config)
@@ -161,21 +158,13 @@ def read_run(path: Path) -> tuple[Run, Result]:
     result = run.result
     if result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
-    journal = run.path / "history.jsonl"
-    rows = searched(run.rows)
-    if not rows:
-        raise UserError(f"{journal}: has no complete evaluation; restore the file")
-    shapes = {_shape(row) for row in run.rows if row.phase == "search"}
-    if len(shapes) > 1 or len(rows[0].coefficients) != len(result.coefficients):
+    widths = {len(row.coefficients) for row in searched(run.rows)}
+    if widths != {len(result.coefficients)}:
         raise UserError(
-            f"{journal}: its lines differ in tasks, examples or experts, among them or from "
-            "result.json; restore the files"
+            f"{run.path / 'history.jsonl'}: has no complete evaluation, or of other experts than "
+            "result.json; restore the file"
         )
     return run, result
-
-
-def _shape(row: Row) -> tuple[int, tuple[tuple[str, int], ...]]:
-    return len(row.coefficients), tuple((name, len(items)) for name, items in row.items.items())
 
 
 def write_report(path: Path) -> Path:
@@ -185,17 +174,14 @@ def write_report(path: Path) -> Path:
     line says why.
 
     Raises:
-        UserError: not a finished run, or its directory cannot be written to.
+        UserError: not a finished run.
+        OSError: its directory cannot be written to.
     """
     run, result = read_run(path)
-    try:
-        if not (run.path / "best" / "README.md").exists():
-            write_card(run, result)
-        return write_page(run, result, unchanged_tasks(run))
-    except OSError as error:
-        file = error.filename or path / "report.html"
-        why = f"cannot be written ({error.strerror}); check its permissions"
-        raise UserError(f"{file}: {why}") from error
+    if not (run.path / CARD).exists():
+        write_card(run, result)
+    write_page(run, result)
+    return run.path / PAGE
 
 
 def write_card(run: Run, result: Result) -> None:
@@ -204,16 +190,15 @@ def write_card(run: Run, result: Result) -> None:
     if conflict := licence_of(parents)[1]:
         log.warning(conflict)
     refuse_link(run.path / "best")
-    write_text(run.path / "best" / "README.md", model_card(run.about, result, parents))
+    write_text(run.path / CARD, model_card(run.about, result, parents))
 
 
-def write_page(run: Run, result: Result, tasks: Mapping[str, Task]) -> Path:
-    """Write ``report.html``; return its path."""
+def write_page(run: Run, result: Result) -> None:
+    """Write ``report.html``."""
     replies: Sequence[Mapping[str, Any]] = ()
     if (run.path / REPLIES).is_file():
         from pyswarmopt_llm.searching.written.replies import read_replies
 
         replies = read_replies(run)
-    page = render_report(run.about, result, run.rows, tasks, replies)
-    write_text(run.path / "report.html", page)
-    return run.path / "report.html"
+    page = render_report(run.about, result, run.rows, unchanged_tasks(run), replies)
+    write_text(run.path / PAGE, page)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -126,25 +126,3 @@ def read_grid(path: Path) -> Grid:
     except WrongType as error:
         raise UserError(f"{file}: damaged, {error}; restore the file") from error
     return grid
-
-
-def table(grid: Grid) -> Iterator[list[str]]:
-    """The finished draws as rows of text, headings first; a star marks the chosen draw.
-
-    Example:
-        >>> grid = Grid({"inertia": (".1",)}, (), (GridDraw("draw-01", ("inertia=.1",), 0.5, 9, 900, 1.0),), "draw-01")
-        >>> for row in table(grid):
-        ...     print(row)
-        ['draw', 'inertia', 'dev', 'examples']
-        ['draw-01 *', '.1', '0.500', '900']
-    """
-    yield ["draw", *grid.values, "dev", "examples"]
-    for draw in grid.draws:
-        chosen = " *" if draw.name == grid.chosen else ""
-        coefficients = [setting.partition("=")[2] for setting in draw.settings]
-        yield [
-            f"{draw.name}{chosen}",
-            *coefficients,
-            f"{draw.best_dev:.3f}",
-            f"{draw.item_evaluations:,}",
-        ]

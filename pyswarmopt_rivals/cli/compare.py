@@ -22,9 +22,7 @@ from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 Format = Annotated[
     str,
-    Option(
-        "Print as text, latex or csv.", "F", OUTPUT, choices=("text", "latex", "csv"), name="format"
-    ),
+    Option("Print as text, latex or csv.", "F", OUTPUT, choices=("text", "latex", "csv")),
 ]
 UNFOLDED = 1000  # default number of columns, without a terminal
 

@@ -6,7 +6,6 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
-from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.config import take_prompts
 from pyswarmopt_llm.common.options import Option
 from pyswarmopt_llm.common.own import use_names
@@ -23,15 +22,14 @@ class CompareConfig:
         8000
     """
 
-    base: other.Base
-    experts: other.Experts
+    base: opt.Base
+    experts: opt.Experts
     tasks: Annotated[
         tuple[str, ...],
         Option(
             "File or builtin:NAME; repeatable, compared separately.",
             "T",
             opt.TASK,
-            name="task",
             required=False,
         ),
     ]
@@ -62,7 +60,7 @@ class CompareConfig:
         Option("Peak learning rate of data-merge (the adapters').", "LR", opt.TASK, above=0),
     ] = None
     dev: opt.Dev = None
-    test: other.Test = None
+    test: opt.Test = None
     columns: opt.Columns = ()
     template: opt.Template = ()
     split_seed: opt.SplitSeed = 0
@@ -73,11 +71,10 @@ class CompareConfig:
             "accuracy, f1, judge, mine.py:score, ... (the task's own).",
             "M",
             opt.TASK,
-            name="metric",
         ),
     ] = ()
     # stands for the task ``prompts:FILE``
-    prompts: Annotated[str | None, replace(opt.PROMPTS, hidden=True)] = None
+    prompts: Annotated[str | None, replace(opt.PROMPTS, group=opt.RARE)] = None
     max_new_tokens: opt.NewTokens = None
     temperature: opt.Temperature = 0.0
     samples: opt.Samples = 1

@@ -43,7 +43,7 @@ class Row:
     Attributes:
         group: the sentence that it belongs to.
         name: of the law, with its size.
-        held: share of the intervals that hold the value; of `items_needed` the power.
+        held: share of the intervals that hold the value; of the number of items the power.
         wrong: share of the tests that are wrong; None where there is a difference, or no test.
     """
 

@@ -25,7 +25,6 @@ from pyswarmopt_llm.common.statistics import (
     by_question,
     estimate,
     is_mean,
-    needed,
     score_interval,
     without_rounding,
 )
@@ -158,7 +157,6 @@ def combined_difference(
         signs.size,
         int((signs > 0).sum()),
         int((signs < 0).sum()),
-        needed(found._replace(value=gain), signs.size),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import open_regular
-from pyswarmopt_llm.common.options import Option, Threads
+from pyswarmopt_llm.common.options import RARE, Option, Threads
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.columns import Reading
 from pyswarmopt_llm.scores.tasks.load import read_whole
@@ -49,9 +49,9 @@ class TrainingOptions:
     """
 
     rank: Annotated[int, Option("LoRA rank.", "R", least=1)] = 8
-    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", hidden=True)] = 16
+    alpha: Annotated[float, Option("LoRA alpha; the scale is alpha / rank.", "A", RARE)] = 16
     targets: Annotated[
-        tuple[str, ...], Option("Names of the target modules.", "M,M", commas=True, hidden=True)
+        tuple[str, ...], Option("Names of the target modules.", "M,M", group=RARE, commas=True)
     ] = ("q_proj", "k_proj", "v_proj", "o_proj")
     lr: Annotated[float, Option("Peak learning rate.", "LR")] = 5e-4
     max_tokens: int = 120_000

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 from pyswarmopt_llm.common import options as opt
-from pyswarmopt_llm.common import other_options as other
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, user_path
@@ -35,7 +34,7 @@ class EvalConfig:
     """The model, the items, and the model to compare with."""
 
     base: Annotated[str, replace(opt.BASE, required=False)] = ""
-    task: Annotated[str, replace(other.TASK_FILE, required=False)] = ""
+    task: Annotated[str, replace(opt.TASK_FILE, required=False)] = ""
     adapter: Annotated[
         str | None, Option("LoRA adapter, run or model (the bare base).", "A", opt.TASK)
     ] = None
@@ -51,7 +50,7 @@ class EvalConfig:
     ] = None
     split: Annotated[str, Option("dev or test.", "S", opt.TASK, choices=("dev", "test"))] = "test"
     dev: opt.Dev = None
-    test: other.Test = None
+    test: opt.Test = None
     columns: opt.Columns = ()
     template: opt.Template = ()
     system: opt.System = ""
@@ -69,7 +68,7 @@ class EvalConfig:
     max_new_tokens: opt.NewTokens = None
     temperature: opt.Temperature = 0.0
     samples: opt.Samples = 1
-    seed: Annotated[int, Option("Seed of sampled replies.", "S", hidden=True, least=0)] = 0
+    seed: Annotated[int, Option("Seed of sampled replies.", "S", opt.RARE, least=0)] = 0
     allow_overlap: opt.Overlap = False
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"

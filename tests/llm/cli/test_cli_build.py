@@ -14,19 +14,11 @@ import pytest
 import typer
 
 from pyswarmopt_llm.cli.app import COMMANDS
-from pyswarmopt_llm.cli.build import as_command, as_flag, settings_of, with_flags
+from pyswarmopt_llm.cli.build import as_command, as_flag, with_flags
 from pyswarmopt_llm.cli.options import Config, SwarmCommand
 from pyswarmopt_llm.common.config import SearchConfig, search_command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.options import (
-    GROUPS,
-    RARE,
-    Option,
-    check_options,
-    documented,
-    option_name,
-)
-from pyswarmopt_llm.common.registry import load
+from pyswarmopt_llm.common.options import GROUPS, RARE, Option, check_options, documented
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 
@@ -71,12 +63,6 @@ def call(
 
 
 NEEDED = ("search", "--experts", "x", "y", "--task", "t", "--out", "r")
-
-
-def test_rare_options_are_shown_on_demand_only(call: Callable[..., Any]) -> None:
-    assert "--sway" in call("search", "--help-all")[1]
-    text = call("search", "--help")[1]
-    assert "--swing" in text and "sway" not in text.lower()
 
 
 def test_an_option_reaches_the_configuration_and_run_json(call: Callable[..., Any]) -> None:
@@ -138,13 +124,6 @@ def test_messages_call_options_as_they_are_typed_where_they_are_typed() -> None:
     assert error.spelled(as_flag) == with_flags(error.text) == typed
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_is_typed_as_messages_call_it(name: str) -> None:
-    for group in settings_of(load(COMMANDS[name])).values():
-        for setting in group:
-            assert as_flag(setting.name) == f"--{option_name(setting.name, setting.option)}"
-
-
 def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(
     call: Callable[..., Any],
 ) -> None:
@@ -157,29 +136,3 @@ def test_every_option_of_a_configuration_is_typed_as_the_model_card_writes_it(
     program, _, *words = search_command(config).split()
     (read,), _ = call("search", *words)
     assert program == "swarm-llm" and read == Longer(**asdict(config))
-
-
-def test_pairs_commas_and_parameters_of_their_own() -> None:
-    @dataclass(frozen=True)
-    class Small:
-        names: Annotated[tuple[str, ...], Option("Names.", "N,N", commas=True)] = ("all",)
-        data: Annotated[tuple[tuple[str, str], ...], Option("Data.", "NAME=D")] = ()
-
-    found: list[Any] = []
-
-    def command(small: Small, least: Annotated[int, Option("Least.", "N", least=1)] = 1) -> None:
-        found.append((small, least))
-
-    command.__annotations__ = {
-        "small": Small,
-        "least": Annotated[int, Option("Least.", "N", least=1)],
-    }
-    program = typer.Typer()
-    program.command()(as_command(command))
-    for words in ([], ["--names", "a, b,", "--data", "x=1", "--data", "y=2=3", "--least", "2"]):
-        program(args=words, standalone_mode=False)
-    assert found == [(Small(), 1), (Small(("a", "b"), (("x", "1"), ("y", "2=3"))), 2)]
-    for words, field in ((["--data", "x"], "data"), (["--least", "0"], "least")):
-        with pytest.raises(InvalidOption) as error:
-            program(args=words, standalone_mode=False)
-        assert error.value.field == field

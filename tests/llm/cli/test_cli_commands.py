@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from search_helpers import exit_code, swarm_llm
 
-from pyswarmopt_llm.searching.training.examples import load_examples, read_examples
 from pyswarmopt_llm.searching.use.evaluate import evaluate_model
 
 
@@ -70,23 +69,6 @@ def test_a_merge_is_an_adapter_with_a_card_that_makes_it_again(
         (tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("one", "two")
     ]
     assert weights[0] == weights[1]
-
-
-def test_examples_are_read_line_by_line(tmp_path: Path) -> None:
-    path = tmp_path / "e.jsonl"
-    # U+2028 ends a line for str.splitlines, but not in JSON.
-    path.write_text(
-        '{"messages": [1]}\n\n{"messages": [2]}\n{"messages": ["\u2028"]}\n', encoding="utf-8"
-    )
-    assert [example["messages"] for example in read_examples(path)] == [[1], [2], ["\u2028"]]
-    assert load_examples(str(path), 2, seed=0).examples == [{"messages": [1]}, {"messages": [2]}]
-
-
-def test_generated_examples_have_the_number_and_the_seed_asked_for() -> None:
-    first = load_examples("builtin:dates", 5, seed=1).examples
-    assert len(first) == 5
-    assert first == load_examples("builtin:dates", 5, seed=1).examples
-    assert first != load_examples("builtin:dates", 5, seed=2).examples
 
 
 def test_train_expert_takes_so_many_examples_of_each_source(

@@ -20,38 +20,20 @@ sys.meta_path.insert(0, Refuse())
 from pyswarmopt_llm.cli.app import main
 main(sys.argv[1:])
 """
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "search --base b --experts x y --task bad.csv --out run",
-        "search --base b --experts x y --task bad.csv --out run --dry-run",
-        "eval --base b --task bad.csv",
-        "compare --base b --experts x y --task bad.csv --out run",
-        "train-expert --base b --loss options --data bad.csv --out run",
-    ],
+BAD = 'bad.csv: 2 bad rows: line 3: nothing in column "label"; line 5: nothing in column "text"'
+NEEDS_FILE = (
+    "search --base b --experts x y --task bad.csv --out new",
+    "search --base b --experts x y --task bad.csv --out new --dry-run",
+    "eval --base b --task bad.csv",
+    "compare --base b --experts x y --task bad.csv --out new",
+    "train-expert --base b --loss options --data bad.csv --out new",
 )
-def test_a_bad_file_needs_no_torch(words: str, tmp_path: Path) -> None:
-    (tmp_path / "bad.csv").write_text("text,label\na,x\nb,\nc,y\n,x\n")
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, *words.split()],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    said = (
-        'bad.csv: 2 bad rows: line 3: nothing in column "label"; line 5: nothing in column "text"'
-    )
-    assert (done.returncode, said in done.stderr, done.stderr.count("\n")) == (2, True, 1), (
-        done.stderr
-    )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv"]
 
 
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [
+        *((words, BAD) for words in NEEDS_FILE),
         ("predict --run none t.csv --out new.csv", "none"),
         ("predict --run run t.csv --out t.csv", "t.csv"),
         ("predict --run run t.csv --out none/new.csv", "none"),
@@ -62,8 +44,9 @@ def test_a_bad_file_needs_no_torch(words: str, tmp_path: Path) -> None:
         ("search --base base --experts base none --task t.csv --out new", "none"),
     ],
 )
-def test_a_wrong_place_needs_no_torch(words: str, wrong: str, tmp_path: Path) -> None:
+def test_a_wrong_place_or_file_needs_no_torch(words: str, wrong: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("text,label\na,x\nb,y\n")
+    (tmp_path / "bad.csv").write_text("text,label\na,x\nb,\nc,y\n,x\n")
     (tmp_path / "run" / "best").mkdir(parents=True)
     (tmp_path / "run" / "run.json").write_text("{}")
     (tmp_path / "base").mkdir()
@@ -74,4 +57,4 @@ def test_a_wrong_place_needs_no_torch(words: str, wrong: str, tmp_path: Path) ->
         text=True,
     )
     assert done.returncode == 2 and wrong in done.stderr, done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "new").exists()

@@ -35,8 +35,6 @@ def test_experts_of_one_kind_can_be_mixed_anyhow(
     assert last.endswith(f"--task TASK.json --out runs/first --experts {tiny_experts[0].parent}/*")
 
 
-
-
 def test_json_says_the_same(
     tiny_experts: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,20 +45,6 @@ def test_json_says_the_same(
     assert [row["expert"] for row in record["experts"]] == ["ant", "bee"]
     assert [(p["expert"], p["spaces"]) for p in record["problems"]] == [("bee", ["factor"])]
     assert record["errors"] == {"factor": 1, "delta": 0} and record["recommended"] == "delta"
-
-
-@pytest.mark.parametrize("options", [(), ("--json",)])
-def test_a_refusal_has_one_line_on_stderr(
-    options: tuple[str, ...],
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert exit_code("inspect", tiny_experts[0], tmp_path / "nowhere", *options) == 2
-    said = capsys.readouterr()
-    (line,) = said.err.splitlines()
-    assert line.startswith("error: ") and "nowhere" in line
-    assert not options or json.loads(said.out)["recommended"] is None
 
 
 def test_experts_that_are_all_of_a_folder_are_named_by_a_pattern(tmp_path: Path) -> None:

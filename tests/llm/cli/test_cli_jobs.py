@@ -12,11 +12,8 @@ from result_helpers import RESULT as FLAT
 from result_helpers import nested
 from search_helpers import exit_code
 
-from pyswarmopt_llm.cli.demo import demo_base
-from pyswarmopt_llm.cli.running import steps
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import note
-from pyswarmopt_llm.experts.quantised import embedded
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 RESULT = nested(FLAT)
@@ -86,27 +83,6 @@ def test_demo_searches_over_the_experts_of_the_checkout(
         3,
     )
     assert config.out == str(tmp_path / "run")
-
-
-def test_the_demo_of_a_score_has_a_base_of_its_own(checkout: list[Any], tmp_path: Path) -> None:
-    assert exit_code("demo", "--score", "--out", str(tmp_path / "run")) == 0
-    (config,) = checkout
-    assert config.base == str(tmp_path / "examples/letters/base")
-
-
-def test_demo_takes_its_base_from_the_hub_where_the_embedded_model_is_not_installed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(embedded, "PACKAGE", "no_such_package")
-    assert demo_base() == "HuggingFaceTB/SmolLM2-135M-Instruct"
-
-
-def test_a_line_stays_for_each_step_that_is_done(capsys: pytest.CaptureFixture[str]) -> None:
-    with steps("loading ...") as show:
-        show("first [bold]", True)
-        show("second", False)
-    captured = capsys.readouterr()
-    assert captured.err == "first [bold]\n" and not captured.out
 
 
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from search_helpers import MakeSearch, search_words
 
 ROOT = Path(__file__).parents[3]
 # A job that shows a thousand notes as a search does, writes its result and returns it.
@@ -35,7 +33,6 @@ tame_warnings()
 run_job(job, Path("run"), as_json=True, as_lines="--json-lines" in sys.argv)
 echo("Größe")
 """
-AS_MODULE = 'import runpy; runpy.run_module("pyswarmopt_llm", run_name="__main__")'
 
 
 def shell(folder: Path, code: str, words: str = "", **environment: str) -> tuple[int, str]:
@@ -66,20 +63,3 @@ def test_a_reader_of_events_may_go(tmp_path: Path) -> None:
     code, shown = shell(tmp_path, JOB, "--json-lines | head -n 1")
     assert code == 0 and "Traceback" not in shown and (tmp_path / "done").exists()
     assert shown.count("cannot be written (Broken pipe); the search goes on") == 1
-
-
-def test_what_an_encoding_lacks_is_an_escape(tmp_path: Path) -> None:
-    code, shown = shell(tmp_path, JOB, PYTHONIOENCODING="ascii")
-    assert code == 0 and r"Gr\xf6\xdfe 999" in shown and shown.count(r"Gr\xf6\xdfe") == 1001
-
-
-def test_a_search_ends_well_where_nothing_can_be_shown(
-    make_search: MakeSearch, tmp_path: Path
-) -> None:
-    config = make_search(tmp_path, 6, 6, particles=3, max_iter=1)
-    words = [word for word in search_words(config) if word != "--quiet"]
-    (tmp_path / "words").write_text("\n".join(words))
-    code, _ = shell(tmp_path, AS_MODULE, "$(cat words) >&- 2> /dev/full")
-    assert code == 0 and (tmp_path / "run" / "report.html").is_file()
-    for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines():
-        assert isinstance(json.loads(line), dict)

@@ -13,7 +13,8 @@ import pyswarmopt as pso
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.other_optimizers import check_other, other_recipe
+from pyswarmopt_llm.common.optimizers import check_optimizer
+from pyswarmopt_llm.common.other_optimizers import other_recipe
 from pyswarmopt_llm.common.own import fingerprint, own
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
@@ -31,13 +32,6 @@ def test_a_text_or_a_path_is_one_of_several() -> None:
     )
     assert (compared.methods, compared.data) == (("ties",), (("x", "chats.jsonl"),))
     assert EvalConfig(base=Path("b"), task=Path("t.csv")).task == "t.csv"
-
-
-def test_a_dictionary_is_its_names_and_values() -> None:
-    config = SearchConfig(
-        "b", ("x",), ("t",), "r", columns={"question": "body"}, settings={"step": 0.5}
-    )  # type: ignore[arg-type]
-    assert config.columns == ("question=body",) and config.settings == ("step=0.5",)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +63,8 @@ def test_a_function_of_a_file_is_named_by_it_and_an_object_of_no_file_is_refused
             SearchConfig("b", ("x", "y"), ("t",), "r", optimizer=other)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("imported", ["weights.py", "rules/length.py", "units.py"])
 def test_a_fingerprint_is_of_what_is_imported_from_beside_the_file_too(
-    tmp_path: Path, imported: str
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "rules").mkdir()
     score = "import weights, json\nfrom rules.length import count\n"
@@ -81,7 +74,7 @@ def test_a_fingerprint_is_of_what_is_imported_from_beside_the_file_too(
     before = fingerprint(f"{tmp_path}/mine.py:score")
     (tmp_path / "other.py").write_text("W = 2")
     assert fingerprint(f"{tmp_path}/mine.py:score") == before
-    (tmp_path / imported).write_text("W = 2")
+    (tmp_path / "units.py").write_text("W = 2")
     assert fingerprint(f"{tmp_path}/mine.py:score") != before
 
 
@@ -116,5 +109,5 @@ def test_packages_add_names(
     request.addfinalizer(plugins.cache_clear)
     metric = find_metric("polite")
     assert metric.rate(["?"], ["please, please"], [Item("1", "?", None, None)]) == [{"": 2.0}]
-    check_other("calm")
+    check_optimizer("calm")
     assert other_recipe("calm", 5, 3).velocity.terms[0].weight == 0.25

@@ -12,31 +12,23 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from search_helpers import louder, questions, small, swarm_llm, write_task
 
-from pyswarmopt_groups.registry import VOTES
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.extras import EXTRAS, missing_extra
+from pyswarmopt_llm.common.extras import EXTRAS
 from pyswarmopt_llm.common.registry import unknown
-from pyswarmopt_llm.published.datasets import read_rows
 from pyswarmopt_llm.report.run import search
-from pyswarmopt_rivals.comparison.contestants import contestant
-from pyswarmopt_rivals.methods import ENSEMBLES, METHODS, SEARCHING
 
 
 @pytest.mark.parametrize(
-    ("where", "name", "advice", "message"),
+    ("where", "name", "message"),
     [
-        ("--method", "tise", None, "--method tise: unknown; did you mean ties?"),
-        ("--method", "x", None, "--method x: unknown; use one of: ties, slerp"),
-        ("--method", "x", "use all", "--method x: unknown; use all"),
-        ("--method", "tise", "use all", "--method tise: unknown; did you mean ties?"),
-        ("builtin:", "slurp", None, "builtin:slurp: unknown; did you mean builtin:slerp?"),
-        ("--methods vote:", "tise", None, "--methods vote:tise: unknown; did you mean vote:ties?"),
+        ("--method", "tise", "--method tise: unknown; did you mean ties?"),
+        ("--method", "x", "--method x: unknown; use one of: ties, slerp"),
+        ("builtin:", "slurp", "builtin:slurp: unknown; did you mean builtin:slerp?"),
     ],
 )
 def test_the_closest_name_is_suggested_as_the_user_would_write_it(
-    where: str, name: str, advice: str | None, message: str
+    where: str, name: str, message: str
 ) -> None:
-    assert str(unknown(where, name, ("ties", "slerp"), advice)) == message
+    assert str(unknown(where, name, ("ties", "slerp"))) == message
 
 
 ROOT = Path(__file__).parents[3]
@@ -68,13 +60,6 @@ def test_a_search_needs_no_extra(
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-def test_a_parquet_file_names_its_extra(tmp_path: Path, without: Callable[..., None]) -> None:
-    without("pyarrow")
-    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r'rows.parquet needs pyarrow: .* "hub"'):
-        read_rows(tmp_path / "rows.parquet")
-
-
 def test_a_search_is_refused_before_anything_is_written(
     tiny_base: Path,
     tiny_experts: list[Path],
@@ -89,17 +74,3 @@ def test_a_search_is_refused_before_anything_is_written(
     code, _, err = swarm_llm(capsys, *words, "--optimizer", "pycma")
     assert code == 2 and err.count("\n") == 1 and 'install the extra "cma"' in err
     assert not (tmp_path / "run").exists()
-
-
-def test_a_comparison_says_which_methods_lack_an_extra(without: Callable[..., None]) -> None:
-    without("cma", "nevergrad", "sklearn")
-    expected = {
-        **{"lorahub": "nevergrad", "nevergrad:DE": "nevergrad", "evolmerge": "cma", "pycma": "cma"},
-        "cbtm": "scikit-learn",
-    }
-    names = {*METHODS, *SEARCHING, *ENSEMBLES, "model-swarms", *expected}
-    reasons = {name: missing_extra(contestant(name).module) for name in names}
-    missing = {name: why for name, why in reasons.items() if why is not None}
-    assert missing.keys() == expected.keys()
-    assert all(f'the extra "{expected[name]}"' in why for name, why in missing.items())
-    assert {name for name, one in VOTES.items() if one.module} == {"route-likelihood"}

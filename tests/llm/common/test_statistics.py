@@ -20,7 +20,6 @@ from pyswarmopt_llm.common.statistics import (
     compare_paired,
     corrected,
     interval,
-    items_needed,
     paired_test,
     score_interval,
     score_of,
@@ -38,20 +37,6 @@ def test_the_exact_test_is_brute_force(differences: list[float]) -> None:
     assert paired_test(differences).p_value == pytest.approx(expected)
 
 
-def test_of_right_and_wrong_the_test_agrees_with_all_changes_of_signs() -> None:
-    rng = np.random.default_rng(1)
-    x, y = rng.random(60) < 0.6, rng.random(60) < 0.45
-    theirs = stats.permutation_test(
-        (x.astype(float), y.astype(float)),
-        lambda a, b: (a - b).sum(),
-        permutation_type="samples",
-        n_resamples=20_000,
-        rng=rng,
-    )
-    ours = paired_test(x.astype(float) - y).p_value
-    assert ours == pytest.approx(theirs.pvalue, abs=0.02)
-
-
 def test_of_grades_it_is_students_test_of_the_items_and_two_more() -> None:
     d = np.random.default_rng(2).normal(0.1, 0.3, 40)
     whole = [*d, 0.5**0.5, -(0.5**0.5)]
@@ -61,37 +46,12 @@ def test_of_grades_it_is_students_test_of_the_items_and_two_more() -> None:
     assert found.interval == pytest.approx(tuple(theirs.confidence_interval()))
 
 
-def test_p_values_of_equals_are_uniform() -> None:
-    rng = np.random.default_rng(3)
-    found = [paired_test(rng.uniform(-1, 1, 200)).p_value for _ in range(200)]
-    assert stats.kstest(found, "uniform").pvalue > 0.01
-
-
-@pytest.mark.parametrize(("gained", "lost", "expected"), [(2, 1, 2400), (12, 4, 190)])
-def test_with_the_items_needed_the_difference_is_found_in_80_of_100_samples(
-    gained: int, lost: int, expected: int
-) -> None:
-    """By simulation, with the difference that was observed."""
-    observed = [1.0] * gained + [-1.0] * lost + [0.0] * (100 - gained - lost)
-    count = items_needed(observed)
-    assert count == pytest.approx(expected, rel=0.05)
-    rng = np.random.default_rng(8)
-    shares = [gained / 100, lost / 100, 1 - (gained + lost) / 100]
-    found = [
-        paired_test(rng.choice([1.0, -1.0, 0.0], size=count, p=shares)).p_value < 0.05
-        for _ in range(400)
-    ]
-    assert 0.74 < np.mean(found) < 0.86
-
-
 def test_what_rounding_leaves_is_no_difference() -> None:
     """0.1 + 0.2 is not 0.3 in floating point."""
     found = compare_paired([0.1 + 0.2] * 12, [0.3] * 12)
     assert (found.p_value, found.gained, found.lost, found.sign) == (1.0, 0, 0, 0)
-    assert (found.difference, found.items_needed) == (0.0, None)
+    assert found.difference == 0.0
     assert paired_test([0.1, 0.2, -0.3]).p_value == pytest.approx(1.0)
-    some = [1.0] * 10 + [0.0] * 90
-    assert items_needed([1e-9 * each for each in some]) == items_needed(some)  # of any scale
     small = compare_paired([2e-4] * 300, [1e-4] * 300)  # the scale goes to 0.001
     assert small.gained == 300 and small.sign == 1
 
@@ -104,13 +64,9 @@ def _graded(
 
 
 LAWS: dict[str, tuple[Callable[[np.random.Generator, int], Floats], float]] = {
-    "uniform": (lambda rng, n: rng.random(n), 0.5),
     "skewed": (lambda rng, n: rng.beta(8, 1, n), 8 / 9),
-    "at the ends": (lambda rng, n: rng.beta(0.5, 0.5, n), 0.5),
     "five grades": _graded([0, 1 / 3, 0.5, 2 / 3, 1], [0.2] * 5),
-    "nearly always the same": _graded([0.5, 1.0], [0.95, 0.05]),
     "rarely high": _graded([0.1, 0.9], [0.95, 0.05]),
-    "mostly perfect": _graded([1.0, 0.5, 0.0], [0.85, 0.1, 0.05]),
 }
 
 
@@ -125,19 +81,6 @@ def test_intervals_of_graded_scores_hold_the_mean(law: str, items: int) -> None:
         low, high = interval(draw(rng, items).tolist())
         held += low <= mean <= high
     assert held >= 368
-
-
-@pytest.mark.parametrize("values", [[0.5] * 12, [0.3] * 2, [-15.0] * 12, [3.0] * 24, [0.99] * 1000])
-def test_items_that_are_all_the_same_have_no_interval_of_zero_width(values: list[float]) -> None:
-    low, high = interval(values)
-    assert low < values[0] < high
-    assert high - low < 10 / len(values)
-
-
-@pytest.mark.parametrize("values", [[], [math.nan, 1.0], [0.0, math.inf]])
-def test_what_has_no_mean_has_no_interval(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="finite"):
-        interval(values)
 
 
 GRADES = st.lists(st.sampled_from([-1.0, -0.5, -0.1, 0.0, 0.3, 1.0]), min_size=1, max_size=40)
@@ -204,7 +147,7 @@ def test_several_tests_are_corrected_as_holm_says() -> None:
         levels[name] = level
         return tests[name]
 
-    tests = {name: Comparison(0.1, (0.0, 0.2), p, 9, 1, 0, None) for name, p in p_values.items()}
+    tests = {name: Comparison(0.1, (0.0, 0.2), p, 9, 1, 0) for name, p in p_values.items()}
     found = {name: pair.p_value for name, pair in corrected(tests, at_level).items()}
     assert found == pytest.approx({"a": 0.06, "b": 0.004, "c": 0.06, "d": 0.045})
     assert levels == pytest.approx({"a": 0.025, "b": 0.0125, "c": 0.025, "d": 0.05 / 3})

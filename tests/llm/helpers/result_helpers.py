@@ -133,12 +133,11 @@ def pair(
     half: float,
     p: float,
     n: int = 200,
-    needed: int | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """A comparison of `n` items, as JSON values."""
     comparison = {"difference": mean, "interval": [mean - half, mean + half], "p_value": p, "n": n}
-    return {**comparison, "gained": 2, "lost": 1, "items_needed": needed, **more}
+    return {**comparison, "gained": 2, "lost": 1, **more}
 
 
 def comparison(*numbers: Any, **more: Any) -> Comparison:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 from torch import Tensor
 
 from pyswarmopt_llm.common.config import MODELS, SearchConfig
@@ -137,6 +139,18 @@ def swarm_llm(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, s
     code = exit_code(*argv)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def parse(line: str) -> None:
+    """Parse a command of swarm-llm as its own parser does, and run nothing."""
+    from pyswarmopt_llm.cli.app import app
+
+    program, *words = shlex.split(line)
+    assert program == "swarm-llm"
+    group: Any = typer.main.get_command(app)
+    outer = group.make_context(program, list(words))
+    name, command, rest = group.resolve_command(outer, words)
+    command.make_context(name, rest, parent=outer)
 
 
 class Shell:

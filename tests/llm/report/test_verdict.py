@@ -1,44 +1,29 @@
-"""The verdict on ten invented tasks beside the table that `compare` makes of the same answers, and what
-is said of results.
-"""
+"""The verdict on invented tasks, and what is said of results."""
 
 from __future__ import annotations
 
 import io
 import re
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-import typer
 from result_helpers import RESULT, about_of, nested, result_of
 from rich.console import Console
+from search_helpers import parse
 
-from pyswarmopt_llm.cli.app import app
-from pyswarmopt_llm.report.commands import usage
+from pyswarmopt_llm.common.statistics import compare_paired
+from pyswarmopt_llm.report.commands import uses
 from pyswarmopt_llm.report.findings import findings, score_rows, strongest, verdict
 from pyswarmopt_llm.report.terminal import print_findings
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Packed, pack
 from pyswarmopt_llm.searching.scoring.result import Result
-from pyswarmopt_rivals.comparison.config import CompareConfig
-from pyswarmopt_rivals.comparison.summary import summarise
 
 N = 100  # items of a split
-SEARCH = "item-model+dev"
-# model of a result -> row of a comparison
-ROWS = {
-    "best": SEARCH,
-    "best_single": "best-single",
-    "base": "base",
-    "base_tuned": "finetune-once",
-    "expert_tuned": "finetune-best-once",
-}
+MODELS = ("best", "best_single", "base", "base_tuned", "expert_tuned")
 
 
 @dataclass(frozen=True)
@@ -54,7 +39,7 @@ class Invented:
 
 
 def models(best: int, best_single: int, base: int, base_tuned: int, expert_tuned: int) -> Any:
-    return dict(zip(ROWS, (best, best_single, base, base_tuned, expert_tuned), strict=True))
+    return dict(zip(MODELS, (best, best_single, base, base_tuned, expert_tuned), strict=True))
 
 
 EVEN = models(60, 50, 30, 55, 58)
@@ -91,37 +76,21 @@ def result(task: Invented) -> Result:
     return Result.from_json(nested({**RESULT, **values, **more}))
 
 
-def compared(task: Invented, *rows: str) -> Any:
-    """What `compare` has of these rows: method -> its row."""
-    dev, test = scores(task.dev), scores(task.test)
-    settings = {"items": 1, "seconds": 1.0, "models": 1, "tokens": 1, "rank": 8}
-    outcomes = [
-        {
-            **{"task": "t", "method": ROWS[model], "seed": 0, **settings},
-            **{"dev": pack(dev[model]), "test": pack(test[model])},
-        }
-        for model in rows
-    ]
-    questions = SimpleNamespace(name="t", note="", split=lambda _: [])
-    metric = SimpleNamespace(name="accuracy", scale=None)
-    bench: Any = SimpleNamespace(task=questions, metric=metric, scoring="likelihood")
-    return summarise(CompareConfig("b", ("x", "y"), ("t",), "o"), outcomes, [bench], {})["methods"]
-
-
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_the_verdict_is_about_the_strongest_control_as_a_comparison_finds_it(
+def test_the_verdict_is_about_the_strongest_control(
     task: Invented,
 ) -> None:
     found = result(task)
     control = strongest(found)
     own = {"best"} | ({"expert_tuned"} if task.weights == (1.0, 0.0) else set())
-    assert abs(task.test[control]) == max(abs(task.test[name]) for name in ROWS.keys() - own)
-    alone = compared(task, "best", control)[SEARCH]["against_rival"]
+    assert abs(task.test[control]) == max(abs(task.test[name]) for name in {*MODELS} - own)
+    rows = scores(task.test)
+    alone = compare_paired(rows["best"], rows[control])
     said = verdict(found)
     if said.kind == "better":
-        assert alone["p"] < 0.05 and alone["difference"] > 0
+        assert alone.p_value < 0.05 and alone.difference > 0
     elif said.kind == "worse":
-        assert alone["p"] < 0.05 and alone["difference"] < 0
+        assert alone.p_value < 0.05 and alone.difference < 0
     else:
         assert said.kind == "level"
     numbers = [f"{abs(task.test[name]) / N:.3f}" for name in ("best", control)]
@@ -153,12 +122,7 @@ def test_a_verdict_is_a_short_sentence_with_one_number(name: str) -> None:
 def test_an_alarm_is_the_verdict_and_nothing_is_published() -> None:
     found = findings(about_of(), GAMED)
     assert found.verdict.kind == "gamed" and found.verdict.reasons == tuple(GAMED.alarms)
-    assert not any("upload" in command for _, command in found.steps)
-
-
-def test_the_average_of_predictions_is_a_control() -> None:
-    found = result_of(uniform_dev=0.5, uniform_test=0.7, space="token")
-    assert strongest(found) == "uniform"
+    assert not any("upload" in command for _, command in found.steps.items())
 
 
 def test_the_table_is_sorted_by_test_and_has_each_model_once() -> None:
@@ -166,38 +130,19 @@ def test_the_table_is_sorted_by_test_and_has_each_model_once() -> None:
     values = [model.test.value for model in rows.values() if model.test]
     assert values == sorted(values, reverse=True)
     assert sum(label.endswith("(result)") for label in rows) == 1
-    assert (
-        "expert_tuned" in ROWS
-        and len(score_rows(result(TASKS["the best expert, fine-tuned"]))) == 4
-    )
+    assert len(score_rows(result(TASKS["the best expert, fine-tuned"]))) == 4
 
 
 @pytest.mark.parametrize("name", SAID)
 def test_a_terminal_shows_a_screen_and_commands_that_parse(name: str) -> None:
     out = io.StringIO()
-    about = about_of({"forms": {"t": Form("q", {"A": "a", "B": "b"}, None, "Who?")}})
-    found = findings(about, SAID[name], "runs/a b")
+    about = about_of(
+        {"forms": {"t": Form("q", {"A": "a", "B": "b"}, None, "Who?")}}, out="runs/a b"
+    )
+    found = findings(about, SAID[name])
     print_findings(Console(file=out, width=100), Path("runs/a b"), found)
     lines = out.getvalue().splitlines()
     assert len(lines) <= 22 and lines[0] == found.verdict.sentence
-    for _, line in [*found.steps, *usage(about, SAID[name]), ("", found.command)]:
-        if line.startswith("swarm-llm"):
-            parse(shlex.split(line)[1:])
-        else:
-            assert line.startswith("hf upload ") or compile(line, "code", "exec")
-
-
-def parse(words: list[str]) -> None:
-    """Parse a command of swarm-llm as its own parser does, and run nothing."""
-    group: Any = typer.main.get_command(app)
-    outer = group.make_context("swarm-llm", list(words), resilient_parsing=False)
-    name, command, rest = group.resolve_command(outer, words)
-    command.make_context(name, rest, parent=outer)
-
-
-def test_a_control_that_is_the_result_is_no_row() -> None:
-    tuned = replace(result(TASKS["the best expert, fine-tuned"]))
-    labels = [label for label in score_rows(tuned) if "fine-tuned" in label]
-    assert len(labels) == 2 and np.all(
-        [("base" in label) or ("(result)" in label) for label in labels]
-    )
+    known = [*found.steps.values(), *uses(about, SAID[name]).values(), found.command]
+    for line in known:
+        assert line.startswith("hf upload ") or parse(line) is None

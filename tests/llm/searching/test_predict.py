@@ -8,10 +8,8 @@ import csv
 import json
 import random
 import shutil
-import textwrap
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -56,28 +54,6 @@ def runs(make_search: MakeSearch, folder: Path) -> dict[str, Path]:
         columns = ("question=body", "label=team")
         found[scoring] = search(replace(config, columns=columns, **table)).run  # type: ignore[arg-type]
     return found
-
-
-@pytest.mark.parametrize("scoring", ["letter", "likelihood"])
-def test_the_code_of_the_card_labels_as_predict_does(
-    scoring: str, runs: dict[str, Path], tmp_path: Path
-) -> None:
-    from pyswarmopt_llm.report.run import read_run, write_card
-
-    run, result = read_run(runs[scoring])
-    write_card(run, result)
-    card = (run.path / "best" / "README.md").read_text(encoding="utf-8")
-    part = card.partition("<summary>Label with PEFT</summary>\n")[2].partition("</details>")[0]
-    code = textwrap.dedent(part).replace("THIS_DIRECTORY", str(run.path / "best"))
-    code = code.replace('dtype="auto"', "dtype=torch.float32")  # as the search had it
-    names: dict[str, Any] = {}
-    exec(code, names)
-    write_rows(tmp_path / "new.csv", 11, 3, label=False)
-    sl.predict(run.path, tmp_path / "new.csv", tmp_path / "labelled.csv")
-    rows = read(tmp_path / "labelled.csv")
-    own = [names["label"](row) for row in rows]
-    assert own == [row["predicted"] for row in rows]
-    assert scoring == "likelihood" or len({*own}) > 1
 
 
 @pytest.fixture(autouse=True)

@@ -99,7 +99,7 @@ def test_a_search_that_trains_stands_beside_what_training_alone_gives(config: Se
         low, high = rival["test"]["interval"]
         assert 0 <= low <= rival["test"]["value"] <= high <= 1
         expected = compare_paired(ours, test)
-        lead, counts = found.lead(name), ("difference", "n", "gained", "lost", "items_needed")
+        lead, counts = found.lead(name), ("difference", "n", "gained", "lost")
         assert all(getattr(lead, count) == getattr(expected, count) for count in counts)
         assert lead is not None and lead.p_value >= expected.p_value  # corrected for their number
         assert rival["trained"] is (start is not None)
