@@ -151,9 +151,7 @@ def read_config(path: Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path, INPUT_LIMIT))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check --config") from error
-    except RecursionError as error:
-        raise UserError(f"{path}: nested too deeply; a configuration is a flat table") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML: {error}") from error
 
 
@@ -170,21 +168,17 @@ def words_of_config(
     Raises:
         UserError: the file is faulty, or a setting is unknown or of a wrong type.
     """
-    typed = [word.partition("=") for word in words]
-    found = [
-        rest or words[place + 1]
-        for place, (name, _, rest) in enumerate(typed)
-        if name == "--config" and (rest or place + 1 < len(words))
-    ]
-    if not found or "--config" not in flags:
+    typed = [word.partition("=")[0] for word in words]
+    if "--config" not in typed or "--config" not in flags:
         return []
-    path = Path(found[-1])
+    place = typed.index("--config")
+    path = Path(words[place].partition("=")[2] or [*words, ""][place + 1])
     settings: list[str] = []
     known = {name: flag for name, flag in flags.items() if name not in ("--config", "--help")}
     for key, value in read_config(path).items():
         refuse_removed([f"--{key}"], flags)
         lookup(f"{path}: option", f"--{key}", known)
-        if f"--{key}" not in {name for name, _, _ in typed}:
+        if f"--{key}" not in typed:
             settings += _option_words(path, key, value, switches[f"--{key}"])
     return spell_set(settings, switches)
 

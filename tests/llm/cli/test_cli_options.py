@@ -44,19 +44,6 @@ def test_spread_gives_every_value_its_option(experts: list[str], out: list[str])
     assert args[-3:] == ["--out", out[0], "tail"]
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--experts=a", "b"], ["--experts=a", "--experts", "b"]),
-        (["--experts", "a", "--experts", "b", "c"], [*["--experts", "a"], *["--experts", "b"], *["--experts", "c"]]),
-        (["--task", "a", "b"], ["--task", "a", "b"]),
-        (["PROMPT", "-h"], ["PROMPT", "-h"]),
-    ],
-)  # fmt: skip
-def test_spread_by_hand(words: list[str], expected: list[str]) -> None:
-    assert spread(words, ["--experts"]) == expected
-
-
 def test_a_config_file_gives_defaults_and_the_command_line_wins(
     tmp_path: Path, seen: list[SearchConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
