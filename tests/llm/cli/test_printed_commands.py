@@ -28,7 +28,7 @@ def test_every_printed_command_is_parsed(
     threads = ("--threads", 1)
     line = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
     (tmp_path / "chats.jsonl").write_text(f"{line}\n" * 6)
-    chats = ("--data", tmp_path / "chats.jsonl", "--examples", 5, "--rank", 2, "--max-tokens", 50)
+    chats = ("--data", tmp_path / "chats.jsonl", "--examples", 5, "--rank", 2)
     methods = ("--methods", "uniform-soup,ties", "--seeds", 1)
     printed = {}
     for verb, *words in (
