@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyswarmopt_llm.common.interfaces import Patch
-from pyswarmopt_llm.engine.kept import Kept
+from pyswarmopt_llm.engine.kept import BYTES, Kept, text_bytes
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.members import SeveralModels, check_answers
-from pyswarmopt_llm.tokens.text_bytes import BYTES, text_bytes
 
 MESSAGE_TOKENS = 64  # most tokens of a message
 _LEAD = "Others have answered the question below. They may be wrong.\n"

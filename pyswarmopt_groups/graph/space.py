@@ -22,7 +22,8 @@ from pyswarmopt_llm.mix.kind import Pool, SpaceKind
 from pyswarmopt_llm.tokens.members import (
     Member,
     load_members,
-    prepare_members,
+    open_members,
+    pool_of,
     read_members,
     undamaged,
     write_members,
@@ -153,16 +154,14 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """The members of a search, loaded, and the space of graphs over them.
 
     Raises:
-        UserError: see `prepare_members`, or all particles would be single models.
+        UserError: a member cannot be loaded, they do not fit together, or all particles would be single models.
     """
     particles = config.particles or PARTICLES
     if particles <= len(config.experts):
         first = f"the first {len(config.experts)} are the experts alone, the others random graphs"
         raise InvalidOption("particles", particles, f"{first}; give more particles than experts")
-    return prepare_members(
-        config,
-        lambda members, loaded: (GraphSpace(members, config.seed), GraphEngine(loaded)),
-    )
+    members, loaded = open_members(config)
+    return pool_of(GraphSpace(members, config.seed), members), GraphEngine(loaded)
 
 
 Graph = SpaceKind(

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+BYTES = 2**28  # of answers that an engine keeps
 
 
 class Kept(Generic[T]):
@@ -46,3 +47,16 @@ class Kept(Generic[T]):
             while self._taken > self._most:
                 self._taken -= self._size(*self._values.popitem(last=False))
         return value
+
+
+def text_bytes(*parts: object) -> int:
+    """Approximate bytes of texts and numbers in nested tuples.
+
+    Example:
+        >>> text_bytes(("abc", ("de", 1.5))) >= 5
+        True
+    """
+    sizes = (
+        text_bytes(*part) if isinstance(part, tuple) else 64 + 2 * len(str(part)) for part in parts
+    )
+    return sum(sizes)

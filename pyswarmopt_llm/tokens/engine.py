@@ -12,15 +12,13 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.engine.generation import decode
-from pyswarmopt_llm.engine.kept import Kept
+from pyswarmopt_llm.engine.kept import BYTES, Kept, text_bytes
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.byte_beam import byte_pieces
-from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
+from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, sampled_pieces, token_pieces
 from pyswarmopt_llm.tokens.members import SeveralModels, check_members
 from pyswarmopt_llm.tokens.mixing import OptionTable, ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
-from pyswarmopt_llm.tokens.sampled import sampled_pieces
-from pyswarmopt_llm.tokens.text_bytes import BYTES, text_bytes
 from pyswarmopt_llm.tokens.vocabulary import same_tokenizer
 
 Write = Callable[[str, int], Iterator[bytes]]  # a user turn, most tokens -> pieces of a text

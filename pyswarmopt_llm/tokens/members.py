@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -215,25 +215,21 @@ def check_answers(engines: Mapping[str, TransformersEngine]) -> None:
         next_token_logprobs(engine, [engine.chat(_PROBE)])
 
 
-def prepare_members(
-    config: SearchConfig,
-    over: Callable[[Sequence[Member], Mapping[str, TransformersEngine]], tuple[Space, Engine]],
-) -> tuple[Pool, Engine]:
-    """Models and adapters of any bases, loaded side by side.
-
-    Args:
-        config: configuration of the search.
-        over: makes the space over the members, and the engine for its candidates.
+def open_members(config: SearchConfig) -> tuple[Sequence[Member], dict[str, TransformersEngine]]:
+    """The models and adapters of a search, of any bases; and all of them loaded side by side.
 
     Raises:
-        UserError: a member cannot be loaded, or they do not fit together.
+        UserError: a member cannot be loaded.
     """
     members = find_members(config.experts, config.base or None)
-    loaded = load_members(members, config.dtype, config.device, config.threads)
-    space, engine = over(members, loaded)
+    return members, load_members(members, config.dtype, config.device, config.threads)
+
+
+def pool_of(space: Space, members: Sequence[Member]) -> Pool:
+    """The pool of a space over members."""
     bases = {member.base.name for member in members}
     prints = {"experts": {member.name: member.fingerprint for member in members}}
-    return Pool(space, prints, bases.pop() if len(bases) == 1 else ""), engine
+    return Pool(space, prints, bases.pop() if len(bases) == 1 else "")
 
 
 def write_members(

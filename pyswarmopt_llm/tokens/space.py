@@ -20,7 +20,8 @@ from pyswarmopt_llm.tokens.engine import MixtureEngine
 from pyswarmopt_llm.tokens.members import (
     Member,
     load_members,
-    prepare_members,
+    open_members,
+    pool_of,
     read_members,
     undamaged,
     write_members,
@@ -138,11 +139,9 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
     """The members of a search, loaded, and the space over them.
 
     Raises:
-        UserError: see `prepare_members`.
+        UserError: a member cannot be loaded, or they do not fit together.
     """
-    pool, engine = prepare_members(
-        config,
-        lambda members, loaded: (TokenSpace(members, config.contrast), MixtureEngine(loaded)),
-    )
+    members, loaded = open_members(config)
+    pool = pool_of(TokenSpace(members, config.contrast), members)
     alike = same_weights(pool.fingerprints["experts"])
-    return replace(pool, notes=as_notes(alike.values())), engine
+    return replace(pool, notes=as_notes(alike.values())), MixtureEngine(loaded)

@@ -16,7 +16,7 @@ from tokens_helpers import MERGES, byte_level, member, sentence_piece
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.engine import FUSIONS, MixtureEngine
-from pyswarmopt_llm.tokens.sampled import sampled_pieces
+from pyswarmopt_llm.tokens.fusion import sampled_pieces
 
 USERS = ["the one", "on and on", "another question of some length?"]
 
