@@ -20,7 +20,7 @@ from pyswarmopt_llm.scores.metrics.named_again import require
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.scoring.result import read_result
 from pyswarmopt_llm.searching.scoring.run_directory import About, check_best, read_about
-from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, Machine
+from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, Machine, check_run
 
 Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 # Settings that an evaluation takes from its run unless they are given.
@@ -120,12 +120,10 @@ def result_of(run: Path) -> tuple[str, str | None]:
     Raises:
         UserError: not a run directory, or the run has not ended.
     """
-    base = read_about(run).config.base
+    check_run(run)
     best = run / "best"
-    if not best.is_dir():
-        raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
     if (best / "adapter_config.json").is_file():
-        return base, str(best)
+        return read_about(run).config.base, str(best)
     return str(best), None
 
 

@@ -131,7 +131,7 @@ def _iterated(
     for number, (name, position) in enumerate(starts.items(), start=1):
         teachers = iteration.teachers(searched, position) if name == START else ()
         seconds = None if left is None else left * number / len(starts)
-        rounds = iteration.run(name, position, teachers, seconds, meter)
+        rounds = iteration.run(name, position, meter, teachers, seconds)
         if rounds:
             outcomes[name] = rounds
     return outcomes
@@ -200,9 +200,9 @@ class ExpertIteration:
         self,
         start: str,
         position: Tensor,
+        meter: Meter,
         teachers: Sequence[Tensor] = (),
         seconds: float | None = None,
-        meter: Meter | None = None,
     ) -> list[Round]:
         """Train a model round by round, while the gain on dev exceeds a standard error.
 
@@ -213,14 +213,13 @@ class ExpertIteration:
         Args:
             start: name of the model, `START` or `BASE`.
             position: a mixture, an expert, or the base (all 0).
+            meter: told of passes and rounds.
             teachers: positions of other mixtures; each replaces one sample in the first round.
             seconds: no round begins after this time for all replies; None: no limit.
-            meter: told of passes and rounds.
 
         Returns:
             The rounds; none if too few replies were kept, or there was no time.
         """
-        meter = meter or Meter(1, lambda event: None)
         models = {BASE: Answerer(Patch()), start: Answerer(self._job.pool.space.realise(position))}
         replies = [self.log.greedy(name, model) for name, model in models.items()]
         floor = [

@@ -98,8 +98,7 @@ def iterated(
     settings = job.with_settings(seed=seed)
     most = samples(spent, job.plan.items, spare)
     iteration = ExpertIteration(settings, scorings, Store(folder / RESULTS), folder, most)
-    meter = Meter(1, _print_note)
-    rounds = iteration.run(START, position, teachers, meter=meter)
+    rounds = iteration.run(START, position, Meter(1, _print_note), teachers)
     patch = job.pool.space.realise(position)
     if rounds:
         best = best_round(rounds)
