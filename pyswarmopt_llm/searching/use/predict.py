@@ -86,6 +86,7 @@ class Prediction:
 class _Source:
     """A run for labelling: its task's form and scoring, its model, and the fingerprints of all."""
 
+    run: Path
     config: SearchConfig
     form: Form
     scoring: Scoring
@@ -138,34 +139,50 @@ def predict(
     kept = [spec for spec in source.config.columns if spec.partition("=")[0].strip() not in anew]
     items = new_items(source.form, table, [*kept, *columns])
     shared = list((source.form.choices or {}).values())
-    if dtype == "auto":
-        dtype = source.config.dtype
-    given: list[Any] = [source.prints, source.scoring, asdict(source.form), kept, list(columns)]
-    inputs = digest([*given, dtype, device, [row.values for row in table.rows]])
     target = None if out is None else user_path(out)
     if target is not None:
         check_table_out(target)
         _check_columns(table.names, shared)
+    machine = Machine(source.config.dtype if dtype == "auto" else dtype, device, threads)
+    given: list[Any] = [source.prints, source.scoring, asdict(source.form), kept, list(columns)]
+    inputs = digest([*given, machine.dtype, device, [row.values for row in table.rows]])
     asked = [item for item in items if item is not None]
     with progress_of(target, inputs) as store:
-        missing = [
-            start for start in range(0, len(asked), CHUNK) if (f"rows {start}", inputs) not in store
-        ]
-        if missing:
-            engine = _opened(asked, source, Machine(dtype, device, threads), run, table.path)
-        for start in missing:
-            part = asked[start : start + CHUNK]
-            rows = probabilities_of(part, source.scoring, engine, source.form.prompt)
-            stored = [[None if math.isnan(p) else p for p in row] for row in rows]
-            store.add(f"rows {start}", inputs, {PROBABILITIES: stored})
-            if on_items is not None:
-                on_items(start + len(part), len(asked))
+        _complete(store, inputs, source, machine, asked, on_items)
         labels = [shared or item.letters for item in asked]
         labelled = iter(_labelled(store, inputs, labels))
         found = [Prediction("", {}) if item is None else next(labelled) for item in items]
         if target is not None:
             write_predictions(target, table, found, shared)
     return found
+
+
+def _complete(
+    store: Store,
+    inputs: str,
+    source: _Source,
+    machine: Machine,
+    items: Sequence[Item],
+    on_items: OnItems | None,
+) -> None:
+    """Add the probabilities of the questions that the store does not have, chunk by chunk."""
+    starts = range(0, len(items), CHUNK)
+    missing = [start for start in starts if (f"rows {start}", inputs) not in store]
+    if not missing:
+        return
+    stored = source.config
+    engine = open_model(
+        source.model, machine, run=source.run, system=stored.system, thinking=stored.thinking
+    )
+    new = Task("new", (), tuple(items), source.form.prompt)
+    check_window(new, source.scoring, engine, ("test",))
+    for start in missing:
+        part = items[start : start + CHUNK]
+        rows = probabilities_of(part, source.scoring, engine, source.form.prompt)
+        known = [[None if math.isnan(p) else p for p in row] for row in rows]
+        store.add(f"rows {start}", inputs, {PROBABILITIES: known})
+        if on_items is not None:
+            on_items(start + len(part), len(items))
 
 
 def _source(run: Path, name: str | None) -> _Source:
@@ -189,7 +206,7 @@ def _source(run: Path, name: str | None) -> _Source:
             "generate"
         )
     prints = {**about.fingerprints, "best": digests(run / "best")}
-    return _Source(about.config, form, scoring, model, prints)
+    return _Source(run, about.config, form, scoring, model, prints)
 
 
 def _table(questions: Questions, form: Form) -> Table:
@@ -233,19 +250,6 @@ def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
             raise UserError(f"{path}: {why}")
         yield store
         path.unlink(missing_ok=True)
-
-
-def _opened(
-    items: Sequence[Item], source: _Source, machine: Machine, run: str | Path, path: Path
-) -> Engine:
-    """The opened model, if its context window holds all questions."""
-    stored = source.config
-    engine = open_model(
-        source.model, machine, run=run, system=stored.system, thinking=stored.thinking
-    )
-    new = Task("new", (), tuple(items), source.form.prompt, str(path))
-    check_window(new, source.scoring, engine, ("test",))
-    return engine
 
 
 def probabilities_of(
