@@ -21,10 +21,8 @@ from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.own import fingerprint, own
 from pyswarmopt_llm.common.statistics import LARGEST
-from pyswarmopt_llm.scores.metrics.accuracy import at
-from pyswarmopt_llm.scores.metrics.metric import Parts, Written
+from pyswarmopt_llm.scores.metrics.metric import Parts
 from pyswarmopt_llm.scores.tasks import Item
-from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 
 ONE = ("prompt", "reply", "item")
 BATCH = ("prompts", "replies", "items")
@@ -156,24 +154,10 @@ class ScoreFunction:
         return names
 
 
-class FunctionReplies(Written):
-    """A `Utility`: replies scored by `ScoreFunction.parts`; its score includes the named numbers."""
-
-    def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
-        """The named numbers of each answer, ignoring its thoughts."""
-        said = list(map(without_thoughts, answers))
-        parts: Parts = self._score(at(self.turns, indices), said, at(self.items, indices))
-        return parts
-
-
 def function_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     """The metric ``FILE.py:FUNCTION``; see `ReplyMetric.load`."""
     function = ScoreFunction(spec)
-    return {
-        "replies": FunctionReplies,
-        "rate": function.parts,
-        "fingerprint": function.fingerprint,
-    }
+    return {"prompted": True, "rate": function.parts, "fingerprint": function.fingerprint}
 
 
 def _number(value: Any) -> float:

@@ -216,6 +216,7 @@ class Written:
         template: prompt of the task, see `render_prompt`.
         max_new_tokens: maximum length of an answer.
         sampling: how to sample several answers per item; None: one greedy answer.
+        prompted: whether `score` takes user turns, texts and items, and gives named numbers.
 
     Attributes:
         turns: user turns, without a chat template.
@@ -236,9 +237,11 @@ class Written:
         template: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
         sampling: Sampling | None = None,
+        prompted: bool = False,
     ) -> None:
         self.items = tuple(items)
         self._score = score
+        self._prompted = prompted
         self._new = max_new_tokens
         self._sampling = sampling
         self.turns = [render_prompt(item, "generate", template) for item in self.items]
@@ -275,7 +278,11 @@ class Written:
     def parts(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> Parts:
         """The named numbers of each answer, ignoring its thoughts; a single number is called ""."""
         said = list(map(without_thoughts, answers))
-        return [{"": value} for value in self._score(at(self.items, indices), said)]
+        items = at(self.items, indices)
+        if not self._prompted:
+            return [{"": value} for value in self._score(items, said)]
+        parts: Parts = self._score(at(self.turns, indices), said, items)
+        return parts
 
     def judge(self, answers: Sequence[str], indices: Sequence[int] | None = None) -> list[float]:
         """The value of each answer: the mean of its named numbers."""
@@ -304,7 +311,8 @@ class ReplyMetric(Metric):
 
     Attributes:
         rate: function of items and replies, one value per item.
-        replies: class of the prepared metric; a user's function has its own.
+        prompted: whether `rate` takes user turns, replies and items, and gives named numbers, as a
+            user's function does.
         plain: whether replies continue plain text, without a chat template.
         sampling: how to sample replies; None: greedily.
     """
@@ -314,7 +322,7 @@ class ReplyMetric(Metric):
     scoring: Scoring | None = "generate"
     needs: Needs = "answer"
     new_tokens: int | None = MAX_NEW_TOKENS
-    replies: type[Written] = Written
+    prompted: bool = False
     plain: bool = False
     sampling: Sampling | None = None
 
@@ -322,11 +330,12 @@ class ReplyMetric(Metric):
         self, items: Sequence[Item], scoring: Scoring, chat: Chat, template: str | None
     ) -> Written:
         """See `Metric`."""
-        return self.replies(
+        return Written(
             items,
             self.rate,
             None if self.plain else chat,
             template,
             max_new_tokens=self.new_tokens or MAX_NEW_TOKENS,
             sampling=self.sampling,
+            prompted=self.prompted,
         )

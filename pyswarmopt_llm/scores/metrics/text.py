@@ -31,7 +31,7 @@ def exact_match(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         >>> exact_match([Item("1", "Where?", None, "the Louvre")], ["Louvre."])
         [1.0]
     """
-    return _best(items, texts, lambda reference, text: float(same_words(reference, text)))
+    return _best(items, texts, same_words)
 
 
 def token_f1(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
@@ -51,42 +51,41 @@ def numeric(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         >>> numeric([Item("1", "How much?", None, "1200")], ["So we pay $1,200.00 in all."])
         [1.0]
     """
-    return _best(items, texts, lambda reference, text: float(same_number(reference, text)))
+    return _best(items, texts, same_number)
 
 
 def bleu(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """Sentence BLEU of each text (Papineni et al. 2002; effective order, by sacreBLEU)."""
-    scorer = _sacrebleu("BLEU").BLEU(effective_order=True)
-    return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
+    return _by_sacrebleu(_sacrebleu("BLEU").BLEU(effective_order=True), items, texts)
 
 
 def chrf(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """chrF2 of each text (Popović 2015, by sacreBLEU)."""
-    scorer = _sacrebleu("chrF").CHRF()
-    return [scorer.sentence_score(*pair).score / 100 for pair in _pairs(items, texts)]
+    return _by_sacrebleu(_sacrebleu("chrF").CHRF(), items, texts)
 
 
 def rouge_l(items: Sequence[Item], texts: Sequence[str]) -> list[float]:
     """F1 of the longest common subsequence of words (Lin 2004, by rouge-score, with stemming)."""
-    scorer = _rouge_scorer()
-    return _best(
-        items,
-        texts,
-        lambda reference, text: float(scorer.score(reference, text)["rougeL"].fmeasure),
-    )
+    return _best(items, texts, _rouge)
+
+
+def _rouge(reference: str, text: str) -> float:
+    return float(_rouge_scorer().score(reference, text)["rougeL"].fmeasure)
 
 
 def _best(
     items: Sequence[Item], texts: Sequence[str], compare: Callable[[str, str], float]
 ) -> list[float]:
+    """The best comparison of each text with a reference of its item."""
     return [
-        max(compare(reference, text) for reference in item.references)
+        max(float(compare(reference, text)) for reference in item.references)
         for item, text in zip(items, texts, strict=True)
     ]
 
 
-def _pairs(items: Sequence[Item], texts: Sequence[str]) -> list[tuple[str, list[str]]]:
-    return [(text, item.references) for item, text in zip(items, texts, strict=True)]
+def _by_sacrebleu(scorer: Any, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
+    pairs = zip(items, texts, strict=True)
+    return [scorer.sentence_score(text, item.references).score / 100 for item, text in pairs]
 
 
 def _f1(reference: str, text: str) -> float:

@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 DEV_SHARE = 3  # one item in three becomes dev
 PROMPTS_SHARE = 2  # half of the prompts are dev, since no one has to answer them
 MOST_LABELS = 200
-LISTED = 20  # most labels, or kinds of fault, in a message
-ALIKE = 3  # most rows with one fault
+LISTED = 20  # most labels in a message
+FAULTS = 5  # most bad rows in a message
 SKIPPED = 10  # most skipped rows in a note
 _NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
 _UNNEEDED = ("answer", "label", "split")  # columns that new rows may lack
@@ -82,7 +82,7 @@ def read_task(path: Path, reading: Reading) -> Task:
 
 
 def read_prompts(name: str, reading: Reading) -> Task:
-    """All prompts of a file, without duplicates: lines of a text file, plain texts in JSON, or a
+    """All prompts of a file: lines of a text file, plain texts in JSON, or a
     column of prompts or questions.
 
     Raises:
@@ -99,17 +99,11 @@ def read_prompts(name: str, reading: Reading) -> Task:
     if column:
         told = {"prompt": spelt.get(column, column), **told}
     columns = find_columns(table, told, answered=False, prompts=True)
-    seen: dict[tuple[str, ...], str] = {}
 
     def parse(row: FileRow) -> Item:
         columns.check(row, ("prompt",))
         record = {**columns.record(row), "choices": None}
-        item = parse_item(record, row.location, row.id.removeprefix("row-"))
-        other = seen.setdefault(content(item), row.location)
-        if other != row.location:
-            line = other.rpartition(": ")[2]
-            raise UserError(f"{row.location}: the same prompt as {line}; remove one of them")
-        return item
+        return parse_item(record, row.location, row.id.removeprefix("row-"))
 
     items, note = parse_rows(table, parse, reading.skip_bad)
     task = _task(table, columns, items, note, reading.seed, PROMPTS_SHARE)
@@ -250,22 +244,17 @@ def _left_out(table: Table, locations: Iterable[str]) -> str:
 
 
 def _refusal(path: Path, bad: Mapping[str, UserError], or_skip: str) -> UserError:
-    """An error that lists the faults; rows with the same fault share a line, and all are in a file if
-    some are not shown.
-    """
-    if len(bad) == 1:
-        return UserError(next(iter(bad.values())).text + or_skip)
-    rows = defaultdict[str, list[str]](list)
-    for location, error in bad.items():
-        problem = error.text.removeprefix(f"{location}: ")
-        rows[problem.rpartition("; ")[0] or problem].append(location.removeprefix(f"{path}: "))
-    texts = [f"{_listed(places, ALIKE)}: {fault}" for fault, places in rows.items()]
-    faults = "; ".join(texts[:LISTED])
-    if len(texts) > LISTED or max(map(len, rows.values())) > ALIKE:
+    """An error that lists the first faults; all are in a file if some are not shown."""
+    texts = [error.text for error in bad.values()]
+    if len(texts) == 1:
+        return UserError(texts[0] + or_skip)
+    shown = [text.removeprefix(f"{path}: ") for text in texts[:FAULTS]]
+    faults = "; ".join(text.rpartition("; ")[0] or text for text in shown)
+    if len(texts) > FAULTS:
         handle, name = tempfile.mkstemp(prefix="swarm-llm-bad-rows-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(f"{error.text}\n" for error in bad.values())
-        faults += f"; all are listed in {name}"
+            file.writelines(f"{text}\n" for text in texts)
+        faults += f" and {len(texts) - FAULTS} more; all are listed in {name}"
     return UserError(f"{path}: {counted(len(bad), 'bad row')}: {faults}; fix them{or_skip}")
 
 
@@ -354,14 +343,11 @@ def label_choices(
 
 
 def _note(counts: Counter[str], label_of: Mapping[str, str]) -> str:
-    """A note on joined spellings, the frequency of each label, and possible mistakes."""
+    """A note on joined spellings, the frequency of each label, and on numbers."""
     joined = [f"{text!r} as {label!r}" for text, label in label_of.items() if text != label]
     notes = [f"read {_listed(joined, LISTED)}"] if joined else []
     shown = [f"{in_list(label)} {count}" for label, count in counts.most_common()]
     notes.append(f"its {len(counts)} labels are the choices: {_listed(shown, LISTED)}")
-    once = [repr(label) for label, count in counts.items() if count == 1]
-    if 0 < len(once) <= len(counts) // 2:
-        notes.append(f"once only: {_listed(once, LISTED)} (mistakes?)")
     numbers = [label for label in sorted(counts) if label.removeprefix("-").isdigit()]
     if numbers:
         spec = ",".join(f"{label}=NAME" for label in numbers[:2]) + ",..." * (len(numbers) > 2)
