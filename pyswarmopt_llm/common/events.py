@@ -17,7 +17,7 @@ class Event:
         data: see below for each kind.
 
     ``start``: run, experts, tasks, particles, settings (a `SearchConfig` as a dict), given (those
-    that were given), training (in words), dev_items, dtype, threads, evaluations_planned, passes.
+    that were given), training (in words), dev_items, evaluations_planned, passes.
     ``note``: text. ``price``: passes of an example at most, seconds of each part at the pace of the
     first, and bounded_by, a setting that would make it less. ``training``: an epoch of the expert
     trained on dev is over: share of the training that is done, in 0..1, and seconds so far.

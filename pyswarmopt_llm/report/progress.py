@@ -215,17 +215,5 @@ def planned(plan: PlannedCost) -> Iterator[str]:
     machine = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
     yield f"at most {duration(plan.seconds)} on this machine ({machine}), from one timed batch"
     yield f"of these {by_part(plan.phases)}"
-    free = "" if plan.free_bytes is None else f"; {gib(plan.free_bytes)} are free"
-    yield f"memory: {gib(plan.memory_bytes)}{free}"
     yield from map(one_line, plan.notes)
     yield "nothing was written"
-
-
-def gib(number: int) -> str:
-    """Bytes as GiB.
-
-    Example:
-        >>> gib(3 * 2**29)
-        '1.5 GiB'
-    """
-    return f"{number / 2**30:.1f} GiB"

@@ -15,7 +15,7 @@ import pyswarmopt_llm.engine.memory as memory_of
 from pyswarmopt_llm.common.config import PATIENCE, SearchConfig
 from pyswarmopt_llm.common.errors import InvalidOption, NoRoomError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.hardware import peak_memory, pick_device, pick_dtype
+from pyswarmopt_llm.common.hardware import pick_device, pick_dtype
 from pyswarmopt_llm.engine.memory import LEAST_TOKENS, Sizes, copies
 from pyswarmopt_llm.experts.adapter import changed_weights
 from pyswarmopt_llm.experts.base import INT8, BaseModel, empty_model, resolve_base
@@ -228,8 +228,6 @@ class PlannedCost:
         passes: forward passes per item in total, training and final scores included.
         seconds: for all passes.
         phases: part of the search -> its seconds.
-        memory_bytes: memory of this process after a batch, times the number of workers.
-        free_bytes: further free memory; None: unknown.
     """
 
     tasks: tuple[Timed, ...]
@@ -237,8 +235,6 @@ class PlannedCost:
     passes: int
     seconds: float
     phases: dict[str, float]
-    memory_bytes: int
-    free_bytes: int | None
     dtype: str
     threads: int
     notes: tuple[str, ...]
@@ -272,19 +268,16 @@ def dry_run_search(config: SearchConfig) -> PlannedCost:
         evaluations = plan.affordable(plan.evaluations + later)
         if plan.config.budget_minutes is None:
             phases["mixtures"] += dev * (evaluations - once) / plan.side_by_side
-    device = pick_device(config.device)
     return PlannedCost(
         tasks=tuple(timed),
         evaluations=evaluations,
         passes=sum(plan.passes.values()) + plan.items * (evaluations - once),
         seconds=round(sum(phases.values()), 1),
         phases={name: round(seconds, 1) for name, seconds in phases.items() if seconds},
-        memory_bytes=peak_memory() * plan.side_by_side,
-        free_bytes=memory_of.free_memory(device),
         dtype=str(job.engine.dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
         notes=(*notes, *_notes(job, timed)),
-        device=str(device),
+        device=str(pick_device(config.device)),
     )
 
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import PATIENCE
 from pyswarmopt_llm.common.events import Event, OnEvent, note
@@ -297,8 +295,6 @@ def tell_start(job: Job, run: str, tell: OnEvent) -> None:
         "given": plan.given,
         "training": plan.training if plan.trains else "",
         "dev_items": plan.distinct("dev"),
-        "dtype": str(job.engine.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
         "evaluations_planned": plan.evaluations,
         "passes": plan.passes,
     }

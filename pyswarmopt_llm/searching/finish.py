@@ -121,17 +121,28 @@ class FinalScores:
         }
 
     def measure(self, name: str, contestant: Contestant) -> Model:
-        """A model with its scores. One that was trained without being kept has none on test."""
+        """A model with its scores, those in the store or of the search where they are known; the
+        result's row has its answers on test. A model that was trained without being kept has no
+        scores on test.
+        """
         rows = {} if contestant.dev is None else {"dev": contestant.dev}
         exists = contestant.patch is not None or not contestant.trained
         loaded = False
         for split, evaluator in self._evaluators.items():
             if split in rows or not exists or not evaluator.utilities:
                 continue
-            row = self._known(name, contestant, split)
+            what = f"model {split}"
+            row = self._run.store.find_row(what, name, evaluator.utilities)
+            if row is None and split == "dev" and contestant.patch is None:
+                row = self._found.scorer.known(contestant.position)
             if row is None:
-                row = self._scored(name, contestant, split, load=not loaded)
-                loaded = True
+                start = time.perf_counter()
+                if not loaded:
+                    self._job.engine.load(contestant.realise(self._job.pool.space))
+                    loaded = True
+                row = evaluator.row(start=start, answers=(what, name) == _RESULT)
+                row = replace(row, phase=what, key=name)
+                self._run.store.add(what, name, row.to_json())
             rows[split] = row
         scores = {split: self._scores(row, split) for split, row in rows.items()}
         weights = self._job.weights(contestant.position)
@@ -146,25 +157,6 @@ class FinalScores:
         ):
             models[name] = Model(self._job.weights(vertex), self._scores(row, "dev"))
         return models
-
-    def _known(self, name: str, contestant: Contestant, split: str) -> Row | None:
-        """A model's row, if it is in the store, or was scored on dev by the search."""
-        utilities = self._evaluators[split].utilities
-        row = self._run.store.find_row(f"model {split}", name, utilities)
-        if row is None and split == "dev" and contestant.patch is None:
-            return self._found.scorer.known(contestant.position)
-        return row
-
-    def _scored(self, name: str, contestant: Contestant, split: str, load: bool) -> Row:
-        """The new row of a model; the result's has its answers on test."""
-        what = f"model {split}"
-        start = time.perf_counter()
-        if load:
-            self._job.engine.load(contestant.realise(self._job.pool.space))
-        row = self._evaluators[split].row(start=start, answers=(what, name) == _RESULT)
-        row = replace(row, phase=what, key=name)
-        self._run.store.add(what, name, row.to_json())
-        return row
 
     def _scores(self, row: Row, split: str) -> Scores:
         """Scores on a split, by task and combined, with their 95% interval."""

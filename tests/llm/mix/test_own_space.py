@@ -90,5 +90,3 @@ def test_reading_a_run_runs_no_file_that_it_names(example: Path) -> None:
     example.write_text("raise SystemExit('was run')\n")
     kind = space_kind("mine.py:other")
     assert (kind.name, kind.library, kind.linear) == ("mine.py:other", "peft", False)
-
-
