@@ -80,12 +80,7 @@ def export(
         Option("merged or peft.", "F", choices=("merged", "peft")),
     ] = "merged",
     rank: Annotated[
-        float | None,
-        Option(
-            "Truncate the adapter to rank R (peft), or to a share as 0.95; flatten others.",
-            "R",
-            above=0,
-        ),
+        int | None, Option("Truncate the adapter to rank R (peft); flatten others.", "R", least=1)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -98,12 +93,14 @@ def export(
     """
     out = out.rstrip("/")
     check_free(user_path(out))
-    _check_rank(rank, form)
+    if rank is not None and form == "merged":
+        why = "goes with `form` peft; a merged model takes the whole adapter"
+        raise InvalidOption("rank", rank, why)
     if not (user_path(source) / "run.json").is_file():
         if base is None:
             raise InvalidOption("base", None, f"missing; name the model that {source} is made for")
         require_inputs([source], base)
-    from pyswarmopt_llm.tools.export import export_model, rank_in_words
+    from pyswarmopt_llm.tools.export import export_model
 
     with interruptible(nothing_written):
         done = export_model(source, out, form, base=base, rank=rank)
@@ -114,7 +111,7 @@ def export(
     if done.loss is not None:
         record |= {"relative_error": done.loss.whole, "left_out": done.loss.left_out}
         lines.append(
-            f"The copy, {rank_in_words(rank)}, differs from the original by {done.loss.whole:.1%} "
+            f"The copy, rank {rank}, differs from the original by {done.loss.whole:.1%} "
             "of its change (Frobenius norm)"
         )
         if done.loss.left_out:
@@ -125,14 +122,3 @@ def export(
     if form == "merged":
         lines.append(f"To serve it with vLLM: {shlex.join(['vllm', 'serve', out])}")
     print_either(record, lines, as_json)
-
-
-def _check_rank(rank: float | None, form: str) -> None:
-    """Refuse a rank that is none, or goes with no adapter."""
-    if rank is None:
-        return
-    if form == "merged":
-        why = "goes with `form` peft; a merged model takes the whole adapter"
-        raise InvalidOption("rank", rank, why)
-    if rank > 1 and rank != int(rank):
-        raise InvalidOption("rank", rank, "neither a share between 0 and 1 nor a whole number")

@@ -22,10 +22,9 @@ class Truncated(NamedTuple):
     total: float
 
 
-def truncate_dense(change: Tensor, rank: float) -> Truncated:
+def truncate_dense(change: Tensor, rank: int) -> Truncated:
     """The nearest LoRA of this rank to a dense change, (out, in) float32; `b` and `a` share the
-    singular values evenly. A rank below 1 is a share: the smallest rank that keeps this share of
-    the squared norm is used.
+    singular values evenly.
 
     Example:
         >>> nearest = truncate_dense(torch.diag(torch.tensor([3.0, 4.0])), rank=1)
@@ -36,14 +35,14 @@ def truncate_dense(change: Tensor, rank: float) -> Truncated:
     return _cut(left, values, right, rank)
 
 
-def truncate_low_rank(change: LowRank, rank: float | None) -> Truncated:
-    """The nearest LoRA of this rank, or share, to a change b @ a, without forming the product. The
+def truncate_low_rank(change: LowRank, rank: int | None) -> Truncated:
+    """The nearest LoRA of this rank to a change b @ a, without forming the product. The
     change itself if `rank` is None, or not exceeded.
 
     Example:
         >>> change = LowRank(torch.tensor([[3.0], [0.0]]), torch.tensor([[0.0, 4.0]]))
-        >>> [truncate_low_rank(change, rank).change is change for rank in (None, 1, 2, 0.5)]
-        [True, True, True, False]
+        >>> [truncate_low_rank(change, rank).change is change for rank in (None, 1, 2)]
+        [True, True, True]
     """
     if rank is None or rank >= len(change.a):
         return Truncated(change, 0.0, float(squared_norm(change.b, change.a)))
@@ -65,28 +64,8 @@ def squared_norm(b: Tensor, a: Tensor) -> Tensor:
     return ((b.T @ b) * (a @ a.T)).sum()
 
 
-def rank_of(squares: Tensor, rank: float) -> int:
-    """The rank to use: itself, or for a share below 1 the smallest rank that keeps the share.
-
-    Args:
-        squares: squares of the singular values, descending.
-        rank: at least 1, or a share.
-
-    Example:
-        >>> squares = torch.tensor([16.0, 8.0, 1.0])
-        >>> rank_of(squares, 2), rank_of(squares, 0.64), rank_of(squares, 0.65)
-        (2, 1, 2)
-    """
-    if rank >= 1:
-        return int(rank)
-    kept = squares.cumsum(0)
-    enough = rank * kept[-1] * (1 - torch.finfo(torch.float32).eps)  # for a share met exactly
-    return int((kept < enough).sum()) + 1
-
-
-def _cut(left: Tensor, values: Tensor, right: Tensor, rank: float) -> Truncated:
+def _cut(left: Tensor, values: Tensor, right: Tensor, rank: int) -> Truncated:
     squares = values.to(torch.float64) ** 2
-    rank = rank_of(squares, rank)
     roots = values[:rank].sqrt()
     change = LowRank(b=left[:, :rank] * roots, a=roots[:, None] * right[:rank])
     return Truncated(change, float(squares[rank:].sum()), float(squares.sum()))

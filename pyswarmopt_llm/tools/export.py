@@ -71,7 +71,7 @@ def export_model(
     form: str = "merged",
     *,
     base: str | None = None,
-    rank: float | None = None,
+    rank: int | None = None,
 ) -> Exported:
     """Write an adapter in another format; memory holds one file of weights at a time.
 
@@ -83,8 +83,7 @@ def export_model(
         out: directory to create.
         form: one of `FORMATS`: a merged model, or a PEFT adapter, of smaller rank on request.
         base: base of an adapter.
-        rank: truncate the adapter to the nearest one of this rank; below 1, in each module to the
-            smallest rank that keeps this share of the change's squared norm.
+        rank: truncate the adapter to the nearest one of this rank.
 
     Raises:
         UserError: bad input, in one line; nothing is written.
@@ -160,7 +159,7 @@ def _refuse_packed(base: BaseModel, source: str, out: str | Path) -> None:
         )
 
 
-def _truncated(source: Source, rank: float | None) -> Source:
+def _truncated(source: Source, rank: int | None) -> Source:
     """The nearest adapter of this rank (Eckart & Young 1936).
 
     Modules of at most this rank are unchanged.
@@ -200,7 +199,7 @@ def _merge(source: Source, folder: Path) -> None:
         model.save_pretrained(folder)
 
 
-def _card(source: Source, run: Path, form: str, rank: float | None) -> str:
+def _card(source: Source, run: Path, form: str, rank: int | None) -> str:
     """The run's model card, adapted to these files."""
     kind = FORMATS[form]
     result = read_result(run)
@@ -208,22 +207,10 @@ def _card(source: Source, run: Path, form: str, rank: float | None) -> str:
         raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
     if source.loss is not None:
         truncation = (
-            f"It is truncated to {rank_in_words(rank)}, which changes its weights by "
+            f"It is truncated to rank {rank}, which changes its weights by "
             f"{source.loss.whole:.1%} in the Frobenius norm. The scores below are those of the "
             "whole adapter."
         )
         kind = replace(kind, sentence=f"{kind.sentence} {truncation}".strip())
     about = read_about(run)
     return model_card(about, result, parents_of(about.config, result.coefficients.values()), kind)
-
-
-def rank_in_words(rank: float | None) -> str:
-    """A rank, or the share to keep, in words.
-
-    Example:
-        >>> rank_in_words(8), rank_in_words(0.95)
-        ('rank 8', 'the ranks that keep 95% of the squared norm')
-    """
-    if rank is None or rank >= 1:
-        return f"rank {rank:g}" if rank else "its rank"
-    return f"the ranks that keep {100 * rank:.4g}% of the squared norm"

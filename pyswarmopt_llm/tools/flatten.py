@@ -56,7 +56,7 @@ def is_plain(spec: str) -> bool:
     return True
 
 
-def flatten(spec: str, base: BaseModel, rank: float) -> tuple[dict[str, LowRank], Loss]:
+def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], Loss]:
     """The nearest plain LoRA with a given rank to an adapter of any kind that PEFT can merge.
 
     PEFT's weights minus the base's weights are cut by SVD (see `truncate`). Memory holds the base
@@ -65,7 +65,7 @@ def flatten(spec: str, base: BaseModel, rank: float) -> tuple[dict[str, LowRank]
     Args:
         spec: an adapter's directory or hub id.
         base: base with plain weights.
-        rank: rank of each module; for a share see `truncate_dense`.
+        rank: rank of each module.
 
     Returns:
         Weight -> its change, scale included; and the loss.

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from changed_copies import changed_copy, each
 from engine_reference import load_tiny
-from search_helpers import questions, search_words, small, swarm_llm, write_task
+from search_helpers import questions, small, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Patch
@@ -118,29 +117,6 @@ def test_a_search_over_whole_models(tiny_base: Path, models: list[Path], tmp_pat
         assert score.value == outcome.result[f"best_{split}"]
     (outcome.run / "result.json").unlink()
     assert resume(outcome.run).result["best_test"] == outcome.result["best_test"]
-
-
-def test_models_that_do_not_fit_are_one_clear_line(
-    tiny_base: Path,
-    models: list[Path],
-    tiny_experts: list[Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    task = write_task(tmp_path / "words.json", questions(4, 1), questions(4, 2))
-    half = each(lambda name, value: value[:16].clone() if name == "model.norm.weight" else value)
-    odd = changed_copy(models[0], tmp_path / "odd", half)
-    other = changed_copy(models[0], tmp_path / "other", model_type="gpt2")
-    for expert, message in (
-        (odd, "has model.norm.weight as 32, this model as 16"),
-        (other, "other: is a gpt2 model"),
-        (tiny_experts[0], "ant: is an adapter, not a whole model; use --space factor or delta"),
-        (tmp_path / "nowhere", "no such directory"),
-    ):
-        words = search_words(small(tiny_base, [models[0], expert], [task], tmp_path / "r"))
-        code, _, err = swarm_llm(capsys, *words, "--space", "full")
-        assert code == 2 and message in err and err.count("\n") == 1
-    assert not (tmp_path / "r").exists()
 
 
 # Granularity

@@ -149,13 +149,3 @@ def test_after_what_a_worker_raises_or_rounds_otherwise_it_loads_anew(
     reply = handler.answer(order)
     assert isinstance(reply, Failure) and reply.kind == kind
     assert isinstance(handler.answer(order), Row) and len(loaded) == 2
-
-
-def test_a_worker_that_cannot_load_or_has_other_files_says_so() -> None:
-    def missing(config: object) -> Resident:
-        raise UserError("base: not there")
-
-    order = Order(QUESTIONS, Request(torch.zeros(1)), {"base": "others"})
-    for load, said in ((missing, "base: not there"), (lambda _: Resident(), "loaded other files")):
-        reply = Handler(load, None).answer(order)  # type: ignore[arg-type]
-        assert isinstance(reply, UserError) and said in str(reply)

@@ -21,7 +21,6 @@ from engine_reference import load_tiny
 from search_helpers import files, louder, questions, small, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.experts.adapter import load_factors, read_adapter
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.tools.export import export_model
 
@@ -132,24 +131,6 @@ def test_a_truncated_adapter_is_the_nearest_of_its_rank(
     lost = [nearest(whole[name] - base, cut[name] - base, 3) for name, base in bare.items()]
     assert record["relative_error"] == pytest.approx(share_of(lost), rel=1e-3)
     assert f"by {record['relative_error']:.1%}" in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_a_share_keeps_the_smallest_rank_of_each_module_that_has_it(
-    expert: Path, tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """By numpy's SVD of each change; the other lines are a share that is none."""
-    words = ["export", expert, "--base", tiny_base, "--format", "peft", "--out", tmp_path / "out"]
-    code, out, _ = swarm_llm(capsys, *words, "--rank", 0.8, "--json")
-    assert code == 0 and json.loads(out)["rank"] == 0.8
-    whole, cut = (load_factors(read_adapter(folder)) for folder in (expert, tmp_path / "out"))
-    for name, change in whole.items():
-        squares = np.linalg.svd(change.dense().double().numpy(), compute_uv=False) ** 2
-        needed = int((squares.cumsum() / squares.sum() < 0.8).sum()) + 1
-        assert len(cut[name].a) == needed
-    assert any(len(cut[name].a) < len(change.a) for name, change in whole.items())
-    for wrong in ("2.5", "0"):
-        code, _, err = swarm_llm(capsys, *words[:-1], tmp_path / "not", "--rank", wrong)
-        assert code == 2 and "--rank" in err
 
 
 def test_after_a_search_on_4_bits_only_merging_is_refused_and_names_the_plain_base(
@@ -271,7 +252,7 @@ def test_wrong_arguments_are_refused_before_torch_is_loaded(
             [missing, "--base", tiny_base, "--out", out],
             [ant, "--base", missing, "--out", out],
             [ant, "--base", tiny_base, "--out", there],
-            [ant, "--base", tiny_base, "--out", out, "--format", "peft", "--rank", 2.5],
+            [ant, "--base", tiny_base, "--out", out, "--rank", 2],
             [ant, "--out", out],
         ],
         "merge": [
