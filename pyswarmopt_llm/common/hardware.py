@@ -7,8 +7,6 @@ import os
 import re
 import resource
 import sys
-from functools import cache
-from typing import Any
 
 import torch
 
@@ -19,11 +17,6 @@ from pyswarmopt_llm.common.registry import unknown
 # PyTorch on a CPU caches a compiled product for each batch shape, up to 1,024 of about 0.4 MB in
 # each of two caches; a training step has about 50 shapes.
 _PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
-
-
-@cache
-def _c_library() -> Any:
-    return ctypes.CDLL(None if os.name == "posix" else "msvcrt")
 
 
 def keep_few_products() -> None:
@@ -40,7 +33,7 @@ def give_back_memory() -> None:
 
     Activations of many sizes fragment its heap, which would otherwise grow with each step.
     """
-    trim = getattr(_c_library(), "malloc_trim", None)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 

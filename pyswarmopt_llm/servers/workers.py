@@ -45,7 +45,6 @@ from pyswarmopt_llm.searching.scoring.scorer import Crew, Evaluator, Questions, 
 log = logging.getLogger(__name__)
 
 TRIES = 3  # evaluations of one candidate
-LONGEST = 6 * 3600.0  # most seconds of an evaluation: slower ones make no search
 Load = Callable[[SearchConfig], Job]  # sent to workers by name
 
 
@@ -71,7 +70,7 @@ class Failure:
     """A worker's failure; another worker may succeed.
 
     Attributes:
-        kind: exception, not finite, out of memory, timeout or died.
+        kind: exception, not finite, out of memory or died.
         text: what happened.
     """
 
@@ -365,19 +364,17 @@ class Pool:
             if self._closed:
                 raise CancelledError
             workers = self._workers
-        broken = True
         try:
-            reply = workers.order(order).result(LONGEST)
-            broken = False
-        except TimeoutError:
-            reply = Failure("timeout", f"no answer in {LONGEST:g} seconds")
+            reply = workers.order(order).result()
         except BrokenExecutor:
-            reply = Failure("died", "its process ended")
+            failure = Failure("died", "its process ended")
+            self._note(failure, broken=workers)
+            return failure
         if isinstance(reply, Failure):
-            self._note(reply, workers if broken else None)
+            self._note(reply)
         return reply
 
-    def _note(self, failure: Failure, broken: Workers | None) -> None:
+    def _note(self, failure: Failure, broken: Workers | None = None) -> None:
         """Report a failure; all workers of a pool break together, and count as one."""
         with self._lock:
             if self._closed:

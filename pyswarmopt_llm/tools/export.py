@@ -14,14 +14,13 @@ from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.interfaces import Computed, LowRank
-from pyswarmopt_llm.experts.adapter import load_factors
 from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.experts.compatibility import inspect_experts
 from pyswarmopt_llm.experts.files import scheme_of, write_adapter
 from pyswarmopt_llm.experts.full_model import copy_companions, write_model
 from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_low_rank
+from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import FileKind, model_card
 from pyswarmopt_llm.searching.scoring.parents import parents_of
 from pyswarmopt_llm.searching.scoring.result import read_result
@@ -136,11 +135,7 @@ def _found(source: str, base: str | None) -> Source:
         )
     if model is None:
         raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
-    resolved = resolve_base(model)
-    report = inspect_experts([adapter], resolved)
-    report.require("delta")
-    (info,) = report.experts
-    return Source(resolved, load_factors(info), run)
+    return Source(resolve_base(model), adapter_patch(model, adapter).low_rank, run)
 
 
 def _refuse_packed(base: BaseModel, source: str, out: str | Path) -> None:

@@ -13,7 +13,6 @@ import torch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
-from pyswarmopt_llm.servers import workers as pools
 from pyswarmopt_llm.servers.workers import TRIES, Failure, Handler, Order, Pool, Reply
 
 QUESTIONS = Questions("dev", (("t", "letter"),))
@@ -89,24 +88,6 @@ def test_the_last_try_is_told_so_and_after_it_the_candidate_is_given_up() -> Non
         submitted(pool, 0)[0].result(60)
     assert [order.last for order in orders] == [False] * (TRIES - 1) + [True]
     assert all(order.questions == QUESTIONS for order in orders)
-    pool.close()
-
-
-def test_a_worker_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "LONGEST", 0.2)
-    first, failures = threading.Event(), list[str]()
-    release = threading.Event()
-
-    def reply(order: Order) -> Reply:
-        if not first.is_set():
-            first.set()
-            release.wait(60)
-        return found(order)
-
-    pool, started = opened(reply, {}, lambda kind, text: failures.append(kind))
-    assert submitted(pool, 5)[0].result(60).value == 5
-    assert failures == ["timeout"] and started[0].ended
-    release.set()
     pool.close()
 
 
