@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import calendar
 import itertools
-import json
 import random
 import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.published.builtin import (
     DESKS,
     SKILLS,
     builtin_names,
     builtin_task,
     builtin_training_items,
-    skills,
 )
 from pyswarmopt_llm.scores.tasks import Item, load_task
 from pyswarmopt_llm.searching.training.examples import load_examples
@@ -188,21 +184,6 @@ def test_train_dev_and_test_are_disjoint_across_seeds(name: str) -> None:
         dev |= {canonical(item.question) for item in task.dev}
         test |= {canonical(item.question) for item in task.test}
     assert not (train & dev or train & test or dev & test)
-
-
-def test_an_everyday_question_has_the_answer_that_the_list_gives_it() -> None:
-    lists = json.loads(Path(skills.__file__).with_name("everyday.json").read_text())
-    right = {
-        question: {answer, *wrong} | {f"right: {answer}"}
-        for rows in lists.values()
-        for question, answer, *wrong in rows
-    }
-    task = load_task("builtin:everyday")
-    for item in task.dev + task.test:
-        assert {*item.choices.values(), f"right: {item.answer_text}"} == right.pop(item.question)
-    assert right == {}  # every question is used, once
-    with pytest.raises(UserError, match="request fewer"):
-        builtin_training_items("everyday", 1)
 
 
 def test_the_seed_decides_and_nothing_else() -> None:

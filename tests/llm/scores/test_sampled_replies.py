@@ -72,8 +72,6 @@ def test_the_value_of_an_item_is_the_mean_of_its_samples_each_drawn_alone(
     assert greedy.per_item == tuple(letters(None, utility.answers(engine))) != score.per_item
 
 
-
-
 def test_a_search_a_resumed_one_and_its_evaluation_draw_the_same_replies(
     config: SearchConfig, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.scores.tasks import Item, Task, load_task, render_prompt
+from pyswarmopt_llm.scores.tasks import Item, load_task, render_prompt
 from pyswarmopt_llm.scores.tasks.rows import draw_splits
 from pyswarmopt_llm.scores.tasks.table import read_table
 
@@ -81,33 +81,6 @@ def test_a_file_is_read_or_refused_as_the_corpus_says(
     with caplog.at_level(logging.WARNING):
         assert outcome(case) == case["outcome"]
     assert caplog.messages == case.get("warns", [])
-
-
-COLUMNS = "dev test question text label choices answer id A B prompt messages".split()
-
-
-@settings(max_examples=100)
-@given(
-    content=st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-        lambda inner: (
-            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(COLUMNS), inner)
-        ),
-        max_leaves=20,
-    ),
-    ending=st.sampled_from([".json", ".jsonl", ".csv"]),
-    by_line=st.booleans(),
-    source=st.sampled_from(["", "prompts:"]),
-)
-def test_any_content_loads_or_is_refused_in_one_line(
-    tmp_path: Path, content: Any, ending: str, by_line: bool, source: str
-) -> None:
-    rows = content if by_line and isinstance(content, list) else [content]
-    path = write(tmp_path / f"any{ending}", "\n".join(map(json.dumps, rows)))
-    try:
-        assert isinstance(load_task(f"{source}{path}"), Task)
-    except UserError as e:
-        assert len(str(e).splitlines()) == 1
 
 
 def test_prompts_beyond_dev_are_spare_and_items_with_options_never(tmp_path: Path) -> None:
