@@ -186,12 +186,7 @@ class Kinds:
 
     def _snap_integers(self, points: Floats) -> Floats:
         """Points, (n, M), with integers in the middle of their parts, in place."""
-        if self._integers.size:
-            k = self.levels[self._integers]
-            whole = np.minimum(np.floor(points[:, self._integers] * k), k - 1)
-            points[:, self._integers] = (whole + 0.5) / k
+        levels = self.levels[self.whole]
+        part = np.minimum(np.floor(points[:, self.whole] * levels), levels - 1)
+        points[:, self.whole] = (part + 0.5) / levels
         return points
-
-    @cached_property
-    def _integers(self) -> Ints:
-        return np.flatnonzero(self.whole)

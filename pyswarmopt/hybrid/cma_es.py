@@ -56,14 +56,6 @@ class Rates:
         self.expected_norm = math.sqrt(dim) * (1 - 1 / (4 * dim) + 1 / (21 * dim**2))
 
 
-def _mirror(points: Floats) -> None:
-    """Mirror values outside [0, 1] at 0 and 1, in place."""
-    np.remainder(points, 2, out=points)
-    np.subtract(1, points, out=points)
-    np.abs(points, out=points)
-    np.subtract(1, points, out=points)
-
-
 @dataclass(repr=False, eq=False)
 class CovarianceSwarm(Run):
     """One run from a mean and a step size until convergence or stagnation."""
@@ -101,9 +93,12 @@ class CovarianceSwarm(Run):
 
     def propose(self, random: np.random.Generator) -> Floats:
         normal = random.standard_normal((self.population, len(self.mean)))
-        points = self.mean + self.sigma * (normal * self.lengths) @ self.axes.T
-        _mirror(points)
-        return points
+        points = self.mean + self.sigma * self._coloured(normal)
+        return 1 - np.abs(1 - np.remainder(points, 2))  # mirrored at 0 and 1
+
+    def _coloured(self, normal: Floats) -> Floats:
+        """C^(1/2) times normal vectors, (m, D)."""
+        return (normal * self.lengths) @ self.axes.T
 
     def learn(self, costs: Floats) -> None:
         order = np.argsort(costs, kind="stable")
@@ -211,16 +206,8 @@ class SeparableSwarm(CovarianceSwarm):
         self.lengths = np.ones(dim)
         self.path_sigma = self.path_c = np.zeros(dim)
 
-    def propose(self, random: np.random.Generator) -> Floats:
-        points = np.empty((self.population, len(self.mean)))
-        # in place: with a million coordinates, temporary copies take longer than the draws
-        for point in points:
-            random.standard_normal(out=point)
-            point *= self.sigma
-            point *= self.lengths
-            point += self.mean
-            _mirror(point)
-        return points
+    def _coloured(self, normal: Floats) -> Floats:
+        return normal * self.lengths
 
     def _whitened(self, steps: Floats) -> Floats:
         return steps / self.lengths

@@ -159,7 +159,7 @@ class ConstrainedModel(ModelPhase["ConstrainedSearch"]):
 class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
     """A swarm on the cost and a penalty."""
 
-    unit: float = 1.0  # largest cost, so that adding violations does not overflow
+    unit: float = 1.0  # half the spread of its first costs
     weights: Floats = array("J")  # scale of the violations; none before the swarm's first values
     worst: Floats = array("J")  # largest finite violations in the swarm's values
 
@@ -186,7 +186,10 @@ class PenaltySwarm(SwarmPhase["ConstrainedSearch"]):
         finite = np.isfinite(costs)
         costs = np.where(finite, costs, costs[finite].max() if finite.any() else 0.0)
         if not self.weights.any():
-            self.unit, self.weights = _unit_and_weights(costs, broken)
+            self.unit = float(np.ptp(costs / 2)) or 0.5
+            largest = broken.max(axis=0)
+            scales = np.where(largest > 0, largest, max(float(largest.max(initial=0.0)), 1e-300))
+            self.weights = np.minimum(2 / scales, HEAVIEST)
         with np.errstate(over="ignore"):  # costs may have any size
             scaled = np.clip(costs / self.unit, -LARGEST_COST, LARGEST_COST)
             merits = scaled + broken @ self.weights
@@ -347,22 +350,3 @@ class ConstrainedMixedSearch(ConstrainedSearch):
         if binary.all() and not len(self.progress.start):
             corners = np.outer([0.0, 1.0], binary)
             self.progress.start = self.box.decode(self.kinds.snap(corners))
-
-
-def _unit_and_weights(costs: Floats, broken: Floats) -> tuple[float, Floats]:
-    """A unit near the spread of finite costs, (m,), and weights, (J,), that give violations, (m,
-    J), the same size.
-
-    The unit is a power of 2, so that dividing by it is exact.
-
-    Example:
-        >>> unit, weights = _unit_and_weights(np.array([-1.5e308, 1.5e308]), np.array([[4.0], [0.0]]))
-        >>> unit == 2.0**1022, (weights * unit / 3e307).round(3).tolist()
-        (True, [2.5])
-    """
-    half_spread = float(np.ptp(costs / 2)) or 0.5
-    unit = 2.0 ** min(math.frexp(half_spread)[1], 1022)
-    largest = np.where(np.isfinite(broken), broken, 0.0).max(axis=0)
-    scales = np.where(largest > 0, largest, max(float(largest.max(initial=0.0)), 1e-300))
-    with np.errstate(over="ignore"):
-        return unit, np.minimum(2 * (half_spread / unit) / scales, HEAVIEST)

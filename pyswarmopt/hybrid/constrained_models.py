@@ -9,14 +9,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Floats, median
 from pyswarmopt.base.record import array
-from pyswarmopt.hybrid.gaussian import (
-    GaussianProcess,
-    Merit,
-    SeveralProposals,
-    below,
-    improvement,
-    most_promising,
-)
+from pyswarmopt.hybrid.gaussian import GaussianProcess, Merit, Proposals, below, improvement
 
 SEPARATE = 8  # the most constraints with a process each; of more the one that is broken most has it
 LEAST = 1e-300  # least probability
@@ -41,7 +34,7 @@ def signed_log(values: Floats) -> Floats:
 
 
 @dataclass(repr=False, eq=False)
-class ConstrainedProposals(SeveralProposals):
+class ConstrainedProposals(Proposals):
     """Proposes the points of greatest expected improvement that are probably feasible.
 
     Schonlau, Welch & Jones 1998, "Global versus local search in constrained optimization of
@@ -51,25 +44,6 @@ class ConstrainedProposals(SeveralProposals):
     """
 
     rows: Floats = array("kr")  # of the points
-
-    def propose(self, random: np.random.Generator) -> Floats:
-        proposed = len(self.points) + len(self.under_way)
-        if proposed < self.first or not len(self.points):
-            return super().propose(random)
-        outputs = self._outputs()
-        processes = self.fit([(self.points, output) for output in outputs])
-        points: Floats = self.points
-        for i in range(len(self.under_way)):
-            beside = self.under_way[i : i + 1]
-            points, outputs = _believed(processes, points, outputs, beside)
-        known = len(points)
-        while True:
-            merit = self._merit(processes)
-            order = self._order(outputs)
-            proposal = most_promising(merit, self.kinds, points, order, random)[None]
-            if len(points) + 1 == known + self.at_once:
-                return np.concatenate([points[known:], proposal])
-            points, outputs = _believed(processes, points, outputs, proposal)
 
     def take_in_rows(self, points: Floats, rows: Floats) -> None:
         """Learn cost and constraints of points, (n, M): (n, 1 + J)."""
@@ -84,9 +58,9 @@ class ConstrainedProposals(SeveralProposals):
         costs: Floats = self.rows[allowed, 0]
         return costs[np.isfinite(costs)]
 
-    def _outputs(self) -> list[Floats]:
-        """Inputs of the processes: cost, then constraints, (n,) each, with 0 for the best feasible
-        cost and for a constraint's limit.
+    def _modelled(self) -> tuple[list[GaussianProcess], list[Floats]]:
+        """The processes and their inputs: cost, then constraints, (n,) each, with 0 for the best
+        feasible cost and for a constraint's limit.
         """
         costs = self.rows[:, 0]
         feasible = self._feasible()
@@ -98,45 +72,31 @@ class ConstrainedProposals(SeveralProposals):
             constraints = [np.max(constraints, axis=0)]
         with np.errstate(over="ignore"):  # of costs at the end of float64
             excess = np.maximum(costs - middle, -np.finfo(np.float64).max)
-        return [signed_log(excess), *constraints]
+        outputs = [signed_log(excess), *constraints]
+        return self.fit([(self.points, output) for output in outputs]), outputs
 
-    def _merit(self, processes: list[GaussianProcess]) -> Merit:
+    def _judged(
+        self, processes: list[GaussianProcess], points: Floats, outputs: list[Floats]
+    ) -> tuple[Merit, Floats]:
+        """The order is by feasibility, then cost."""
         anything = self._feasible().size > 0
 
-        def merit(points: Floats) -> Floats:
-            total = np.zeros(len(points))
+        def merit(x: Floats) -> Floats:
+            total = np.zeros(len(x))
             if anything:
-                gained = improvement(*processes[0].predict(points), 0.0)
+                gained = improvement(*processes[0].predict(x), 0.0)
                 total += np.log(np.maximum(gained, 0.0) + LEAST)
             for process in processes[1:]:
-                mean, deviation = process.predict(points)
+                mean, deviation = process.predict(x)
                 total += np.log(below(-mean / deviation) + LEAST)
             return total
 
-        return merit
-
-    def _order(self, outputs: list[Floats]) -> Floats:
-        """Points from best to worst, by feasibility, then cost: smaller is better."""
         broken = np.maximum(outputs[1:], 0.0).sum(axis=0)
         worst = float(outputs[0].max()) + 1.0
-        return np.where(broken > 0, worst + broken, outputs[0])
+        return merit, np.where(broken > 0, worst + broken, outputs[0])
 
 
 def _wide(rows: Floats, width: int) -> Floats:
     """Rows, (n, w), padded to a width with unknown constraints."""
     missing = np.full((len(rows), width - rows.shape[1]), math.inf)
     return np.column_stack([rows, missing])
-
-
-def _believed(
-    processes: list[GaussianProcess], points: Floats, outputs: list[Floats], x: Floats
-) -> tuple[Floats, list[Floats]]:
-    """The data with a point, (1, M), added at its expected outputs (the kriging believer), which
-    the processes also learn.
-    """
-    points = np.concatenate([points, x])
-    believed = []
-    for process, output in zip(processes, outputs, strict=True):
-        believed.append(np.append(output, process.predict(x)[0]))
-        process.fit(points, believed[-1])
-    return points, believed

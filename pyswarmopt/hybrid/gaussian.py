@@ -38,8 +38,6 @@ LENGTHS = (-4.0, 3.0)  # least and greatest logarithm
 NOISES = (math.log(1e-6), 0.0)
 STEPS = 40  # steps of the search for lengths and noise
 JITTER = 1e-9
-SMALL = 32  # rows of a triangular matrix inverted at once
-CACHED = 2**14  # numbers of the kernel processed at a time, to fit a core's cache
 
 
 def on_log_scale(costs: Floats) -> Floats:
@@ -121,17 +119,10 @@ class GaussianProcess:
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation at points, (n, M): two arrays (n,)."""
-        mean = np.empty(len(points))
-        explained = np.empty(len(points))
-        rows = max(1, CACHED // self._seen.shape[1])
-        for first in range(0, len(points), rows):
-            part = slice(first, first + rows)
-            kernel = self._kernel(points[part])
-            mean[part] = kernel @ self._weights
-            roots = kernel @ self._root.T
-            explained[part] = np.einsum("ij,ij->i", roots, roots)
-        mean += self._mean
-        return mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-12))
+        kernel = self._kernel(points)
+        roots = kernel @ self._root.T
+        left = np.maximum(1 - np.einsum("ij,ij->i", roots, roots), 1e-12)
+        return self._mean + kernel @ self._weights, np.sqrt(self._variance * left)
 
     def _kernel(self, points: Floats) -> Floats:
         """Covariances of points, (m, M), with the known ones: (m, n)."""
@@ -188,23 +179,8 @@ def inverse_root(matrix: Floats) -> tuple[Floats, float]:
     Raises:
         numpy.linalg.LinAlgError: the matrix is not positive definite.
     """
-    factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
-    return _inverse_of_lower(factor), 2 * float(np.log(factor.diagonal()).sum())
-
-
-def _inverse_of_lower(lower: Floats) -> Floats:
-    """Invert a lower triangular matrix by halves: NumPy has no triangular solver."""
-    n = len(lower)
-    half = len(lower) // 2
-    if n <= SMALL:
-        return np.asarray(np.linalg.inv(lower), dtype=np.float64)
-    inverse = np.zeros_like(lower)
-    top = _inverse_of_lower(lower[:half, :half])
-    bottom = _inverse_of_lower(lower[half:, half:])
-    inverse[:half, :half] = top
-    inverse[half:, half:] = bottom
-    inverse[half:, :half] = -bottom @ (lower[half:, :half] @ top)
-    return inverse
+    factor = np.linalg.cholesky(matrix)
+    return np.linalg.inv(factor), 2 * float(np.log(factor.diagonal()).sum())
 
 
 def _matern(squares: Floats) -> tuple[Floats, Floats]:
@@ -243,7 +219,8 @@ class Proposals(Run):
     at_once: int = 1  # points proposed at a time
     points: Floats = array("kD")  # evaluated, snapped
     costs: Floats = array("k")  # their costs
-    theta: Floats = array("t")  # of the process
+    growth: ClassVar[float] = GROWTH
+    thetas: Floats = array("pt")  # of the processes, one for each output
     fitted: int = 0  # number of points when the lengths were learnt
     design: Floats = array("fD")  # starting points
     under_way = NONE  # pending points, (k, D), snapped: told before each proposal, so not saved
@@ -259,21 +236,17 @@ class Proposals(Run):
         if not len(self.points):
             return self.kinds.draw(self.at_once, random)
         points = self.points
-        process, scores = self._modelled()
-        if len(self.under_way):
-            process.fit(points, scores)
-            scores = np.append(scores, process.predict(self.under_way)[0])
-            points = np.concatenate([points, self.under_way])
-        fixed = len(points)
+        processes, outputs = self._modelled()
+        for i in range(len(self.under_way)):
+            beside = self.under_way[i : i + 1]
+            points, outputs = _believed(processes, points, outputs, beside)
+        known = len(points)
         while True:
-            process.fit(points, scores)
-            believed = self._believed(process, points, scores)
-            merit = expected_improvement(process, float(believed.min()))
-            proposal = most_promising(merit, self.kinds, points, believed, random)[None]
-            points = np.concatenate([points, proposal])
-            if len(points) >= fixed + self.at_once:
-                return points[fixed:]
-            scores = np.append(scores, process.predict(proposal)[0])
+            merit, order = self._judged(processes, points, outputs)
+            proposal = most_promising(merit, self.kinds, points, order, random)[None]
+            if len(points) + 1 == known + self.at_once:
+                return np.concatenate([points[known:], proposal])
+            points, outputs = _believed(processes, points, outputs, proposal)
 
     def _designed(self, random: np.random.Generator) -> Floats:
         """The starting points: a Latin hypercube, whose first point lies near the middle."""
@@ -284,30 +257,46 @@ class Proposals(Run):
             self.design[0, ordered] = self.kinds.snap(near)[0, ordered]
         return self.design
 
-    def _modelled(self) -> tuple[GaussianProcess, Floats]:
+    def _modelled(self) -> tuple[list[GaussianProcess], list[Floats]]:
         """The process, and the scores of all points, (n,), expected ones where a call failed."""
         failed = ~np.isfinite(self.costs)
         if failed.all():  # they count alike
             failed = ~failed
         scores = np.empty(len(failed))
         scores[~failed] = on_log_scale(self.costs[~failed])
-        process = self._learnt(self.points[~failed], scores[~failed])
+        processes = self.fit([(self.points[~failed], scores[~failed])])
         if failed.any():
-            process.fit(self.points[~failed], scores[~failed])
-            mean, deviation = process.predict(self.points[failed])
+            mean, deviation = processes[0].predict(self.points[failed])
             scores[failed] = np.maximum(mean + DOUBT * deviation, scores[~failed].min())
-        return process, scores
+            processes[0].fit(self.points, scores)
+        return processes, [scores]
 
-    def _learnt(self, points: Floats, scores: Floats) -> GaussianProcess:
-        """The process, whose lengths are learnt again once there are more points."""
-        process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
-        if len(scores) >= GROWTH * self.fitted:
-            process.learn_lengths(points, scores)
-            self.theta = process.theta
-            self.fitted = len(scores)
-        return process
+    def fit(self, seen: Sequence[tuple[Floats, Floats]]) -> list[GaussianProcess]:
+        """The process of each output, from its points, (n, M), and values, (n,); lengths are learnt
+        again once there are more points.
+        """
+        known = len(self.thetas) == len(seen)
+        learn = len(self.points) >= self.growth * self.fitted or not known
+        thetas = self.thetas if known else [None] * len(seen)
+        processes = [GaussianProcess(self.kinds, theta) for theta in thetas]
+        for process, (points, output) in zip(processes, seen, strict=True):
+            if learn:
+                process.learn_lengths(points, output)
+            process.fit(points, output)
+        if learn:
+            self.thetas = np.array([process.theta for process in processes])
+            self.fitted = len(self.points)
+        return processes
 
-    def _believed(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
+    def _judged(
+        self, processes: list[GaussianProcess], points: Floats, outputs: list[Floats]
+    ) -> tuple[Merit, Floats]:
+        """The merit of further points, and an order of these points, (n,): smaller is better."""
+        scores = self._scores(processes[0], points, outputs[0])
+        best = float(scores.min())
+        return (lambda x: improvement(*processes[0].predict(x), best)), scores
+
+    def _scores(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
         """Values of points, (n, M), with scores, (n,): the scores, if without noise."""
         return scores
 
@@ -321,26 +310,18 @@ class Proposals(Run):
         self.done = len(self.points) >= self.last
 
 
-@dataclass(repr=False, eq=False)
-class SeveralProposals(Proposals):
-    """As `Proposals`, with a process for each of several outputs."""
-
-    growth: ClassVar[float] = GROWTH
-    thetas: Floats = array("pt")  # of the processes
-
-    def fit(self, seen: Sequence[tuple[Floats, Floats]]) -> list[GaussianProcess]:
-        """The process of each output, from its points, (n, M), and values, (n,)."""
-        learn = len(self.points) >= self.growth * self.fitted or len(self.thetas) != len(seen)
-        known = self.thetas if len(self.thetas) == len(seen) else [None] * len(seen)
-        processes = [GaussianProcess(self.kinds, theta) for theta in known]
-        for process, (points, output) in zip(processes, seen, strict=True):
-            if learn:
-                process.learn_lengths(points, output)
-            process.fit(points, output)
-        if learn:
-            self.thetas = np.array([process.theta for process in processes])
-            self.fitted = len(self.points)
-        return processes
+def _believed(
+    processes: list[GaussianProcess], points: Floats, outputs: list[Floats], x: Floats
+) -> tuple[Floats, list[Floats]]:
+    """The data with a point, (1, M), added at its expected outputs (the kriging believer), which
+    the processes also learn.
+    """
+    points = np.concatenate([points, x])
+    believed = []
+    for process, output in zip(processes, outputs, strict=True):
+        believed.append(np.append(output, process.predict(x)[0]))
+        process.fit(points, believed[-1])
+    return points, believed
 
 
 def most_promising(
@@ -379,11 +360,6 @@ def with_neighbours(
     """Points, (n, M), and some neighbours of each."""
     near = np.repeat(points, each, axis=0)
     return np.concatenate([points, kinds.neighbours(near, np.full(len(near), width), random)])
-
-
-def expected_improvement(process: GaussianProcess, best: float) -> Merit:
-    """The merit of points: `improvement` on the best score."""
-    return lambda points: improvement(*process.predict(points), best)
 
 
 def improvement(mean: Floats, deviation: Floats, best: float) -> Floats:

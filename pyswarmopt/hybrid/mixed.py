@@ -70,7 +70,7 @@ class MixedSearch(PhasedSearch):
 class NoisyProposals(Proposals):
     """As `Proposals`, using expectations at known points."""
 
-    def _believed(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
+    def _scores(self, process: GaussianProcess, points: Floats, scores: Floats) -> Floats:
         return process.predict(points)[0]
 
     def bests(self) -> Floats:
@@ -78,7 +78,7 @@ class NoisyProposals(Proposals):
         finite = np.isfinite(self.costs)
         if not finite.any():
             return self.points[:BESTS]
-        process = GaussianProcess(self.kinds, self.theta if len(self.theta) else None)
+        process = GaussianProcess(self.kinds, self.thetas[0] if len(self.thetas) else None)
         process.fit(self.points, on_log_scale(self.costs))
         points = np.unique(self.points[finite], axis=0)
         return points[np.argsort(process.predict(points)[0], kind="stable")[:BESTS]]
@@ -122,7 +122,7 @@ class NoisySearch(PhasedSearch):
         run: Any = self.model.run
         if run is None or not len(run.points):
             return self.progress.best_x[None]
-        known = run, len(run.points), run.theta.tobytes()
+        known = run, len(run.points), run.thetas.tobytes()
         if known != self._known:
             self._known = known
             self._bests = self.box.decode(run.bests())

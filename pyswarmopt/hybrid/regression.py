@@ -44,8 +44,6 @@ class RegressionDescent(Run):
     error: float = 0.0  # error of the values
     radius: float = FIRST_RADIUS
     idle: int = 0  # rounds since a new best point
-    centre: Floats = array("D")  # minimum of the latest model
-    axes: Floats = array("DD")
 
     # it needs no slopes
     doubtful = False
@@ -61,9 +59,12 @@ class RegressionDescent(Run):
         return self.done
 
     def propose(self, random: np.random.Generator) -> Floats:
-        model = self._model()
+        chosen = self._fitted()
+        model = fit(self.points[chosen], self.costs[chosen])
         if model is None:
-            return self._first_points(random)
+            dim = len(self.x)
+            draws = self.x + AROUND * random.standard_normal((dim + 2, dim))
+            return np.clip(draws, 0.0, 1.0)
         reach = self.radius * math.sqrt(len(self.x))
         lowest = np.clip(model.minimum(reach), 0.0, 1.0)[None]
         new = not (self.points == lowest).all(axis=1).any()
@@ -77,16 +78,8 @@ class RegressionDescent(Run):
         """Numbers of the points for the fit, the best ones."""
         finite = np.flatnonzero(np.isfinite(self.costs))
         best_first = finite[np.argsort(self.costs[finite], kind="stable")]
-        return best_first[: points_to_fit(len(self.x))]
-
-    def _model(self) -> Quadratic | None:
-        chosen = self._fitted()
-        return fit(self.points[chosen], self.costs[chosen])
-
-    def _first_points(self, random: np.random.Generator) -> Floats:
         dim = len(self.x)
-        draws = self.x + AROUND * random.standard_normal((dim + 2, dim))
-        return np.clip(draws, 0.0, 1.0)
+        return best_first[: math.ceil(FITTED * unknowns(dim, mixed=dim <= FULL_UP_TO))]
 
     def learn(self, costs: Floats) -> None:
         before = float(self.costs.min()) if len(self.costs) else math.inf
@@ -94,7 +87,8 @@ class RegressionDescent(Run):
         self.costs = np.concatenate([self.costs, costs])
         better = float(costs.min()) < before
         self.idle = 0 if better else self.idle + 1
-        self.radius = next_radius(self.radius, bool(costs[0] < before))
+        factor = WIDER if costs[0] < before else NARROWER
+        self.radius = min(max(factor * self.radius, NARROWEST), WIDEST)
         fitted = self.costs[self._fitted()]
         alike = len(fitted) > len(self.x) and np.ptp(fitted) <= TOLD_APART * self.error
         tired = self.idle > WITHOUT_GAIN * (len(self.x) + 1)
@@ -121,18 +115,13 @@ class Quadratic:
         """Minimum of the model within ``|z| <= radius``, (D,) in the coordinates of the points.
 
         The condition is that of More & Sorensen 1983, SIAM J. Sci. Stat. Comput. 4(3): ``(H + mu I)
-        z = -gradient`` with H + mu I positive definite, and mu = 0 or ``|z| = radius > 0``; mu by
-        bisection on H's eigenvalues.
+        z = -gradient`` with H + mu I positive definite, and mu next to 0 or ``|z| = radius > 0``;
+        mu by bisection on H's eigenvalues.
         """
         curvature, turned = np.linalg.eigh(self.hessian)
         slope = turned.T @ self.gradient
         size = float(np.abs(curvature).max())
-        lowest = float(curvature[0])
-        if lowest > FLATTEST * size:
-            z = -slope / curvature
-            if np.linalg.norm(z) <= radius:
-                return np.asarray(self.centre + self.axes @ (turned @ z))
-        base = max(-lowest, 0.0) + FLATTEST * size
+        base = max(-float(curvature[0]), 0.0) + FLATTEST * size
         # |z| <= radius at base + high
         low = 0.0
         high = float(np.linalg.norm(slope)) / radius + FLATTEST * size
@@ -147,16 +136,6 @@ class Quadratic:
 def unknowns(dim: int, mixed: bool) -> int:
     """Coefficients of a quadratic in D coordinates, with or without mixed terms."""
     return (dim + 1) * (dim + 2) // 2 if mixed else 2 * dim + 1
-
-
-def points_to_fit(dim: int) -> int:
-    """Number of the best points to which a search in D coordinates fits its model."""
-    return math.ceil(FITTED * unknowns(dim, mixed=dim <= FULL_UP_TO))
-
-
-def next_radius(radius: float, better: bool) -> float:
-    """The radius after a minimum; `better`: it was better than all points before."""
-    return min(max(radius * (WIDER if better else NARROWER), NARROWEST), WIDEST)
 
 
 def fit(points: Floats, values: Floats) -> Quadratic | None:

@@ -18,7 +18,7 @@ from pyswarmopt.hybrid.box import NARROWEST, WIDEST, Kinds, UnitBox
 from pyswarmopt.hybrid.gaussian import (
     WIDTHS,
     GaussianProcess,
-    SeveralProposals,
+    Proposals,
     below,
     on_log_scale,
     with_neighbours,
@@ -46,7 +46,7 @@ class Outlook(NamedTuple):
 
 
 @dataclass(repr=False, eq=False)
-class FrontProposals(SeveralProposals):
+class FrontProposals(Proposals):
     """Proposes points that add most to the hypervolume, by a Gaussian process of each objective.
 
     Ponweiser, Wagner, Biermann & Vincze 2008 (PPSN X): a point is valued at optimistic objectives,

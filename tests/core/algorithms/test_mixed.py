@@ -11,7 +11,7 @@ from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
-from pyswarmopt.hybrid.gaussian import GaussianProcess, expected_improvement
+from pyswarmopt.hybrid.gaussian import GaussianProcess, improvement
 from pyswarmopt.hybrid.mixed import LongModel, MixedSearch
 
 # A real number, an integer from -1 to 3, a category of three labels.
@@ -103,13 +103,13 @@ def test_the_lengths_learnt_are_where_scipy_finds_no_greater_density(seed):
     assert loss(process.theta) == pytest.approx(found.fun, abs=0.02)
 
 
-def test_the_expected_improvement_is_the_integral():
+def test_the_improvement_is_the_integral():
     points, y = some_points(10, 10), np.random.default_rng(11).standard_normal(10)
     process = GaussianProcess(KINDS)
     process.fit(points, y)
     new = some_points(20, 12)
     for mean, deviation, found in zip(
-        *process.predict(new), expected_improvement(process, -0.5)(new), strict=True
+        *process.predict(new), improvement(*process.predict(new), -0.5), strict=True
     ):
         better = stats.norm(mean, deviation).expect(lambda v: -0.5 - v, ub=-0.5)
         assert found == pytest.approx(better, abs=1e-6)
