@@ -20,26 +20,12 @@ from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.scores.metrics.by_name import find_metric
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_rivals.comparison.config import CompareConfig
-
-
-def test_a_text_or_a_path_is_one_of_several() -> None:
-    config = SearchConfig("b", Path("x"), "quiz.json", Path("run"), metrics="f1", columns=["a=b"])
-    assert (config.experts, config.tasks, config.out) == (("x",), ("quiz.json",), "run")
-    assert (config.metrics, config.columns) == (("f1",), ("a=b",))
-    compared = CompareConfig(
-        "b", ("x", "y"), "t", "o", methods="ties", data=(("x", "chats.jsonl"),)
-    )
-    assert (compared.methods, compared.data) == (("ties",), (("x", "chats.jsonl"),))
-    assert EvalConfig(base=Path("b"), task=Path("t.csv")).task == "t.csv"
 
 
 @pytest.mark.parametrize(
     ("config", "wrong", "right"),
     [
         (SearchConfig, "task", "tasks"),
-        (EvalConfig, "splits", "split"),
-        (CompareConfig, "method", "methods"),
         (DistillConfig, "xyz", None),
     ],
 )

@@ -153,21 +153,6 @@ def test_several_tests_are_corrected_as_holm_says() -> None:
     assert levels == pytest.approx({"a": 0.025, "b": 0.0125, "c": 0.025, "d": 0.05 / 3})
 
 
-@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=5))
-def test_a_corrected_interval_holds_0_exactly_if_its_p_is_not_below_5_percent(
-    tables: list[tuple[int, int]],
-) -> None:
-    def at_level(name: str, level: float) -> Comparison:
-        gained, lost = tables[int(name)]
-        ours = [1.0] * gained + [0.0] * (lost + 8)
-        theirs = [0.0] * gained + [1.0] * lost + [0.0] * 8
-        return compare_paired(ours, theirs, level=level)
-
-    tests = {str(k): at_level(str(k), 0.05) for k in range(len(tables))}
-    for pair in corrected(tests, at_level).values():
-        assert bool(pair.sign) is (pair.p_value < 0.05)
-
-
 # Scales
 
 

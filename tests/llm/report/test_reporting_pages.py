@@ -23,7 +23,7 @@ from sklearn.decomposition import PCA
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
 from pyswarmopt_llm.report.page import HEIGHT, WIDTH, picture, render_report
-from pyswarmopt_llm.report.pages import code, plain
+from pyswarmopt_llm.report.pages import plain
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
 from pyswarmopt_llm.scores.tasks.types import Form
@@ -86,23 +86,6 @@ class Elements(HTMLParser):
 
 def rendered(markdown: str) -> Elements:
     return Elements(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown))
-
-
-@given(TEXT)
-@example(HOSTILE)
-@example("a_b_c ~~d~~ <b> &amp; \\ ``")
-def test_plain_renders_as_the_very_text(text: str) -> None:
-    assert rendered(f"x {plain(text)} x").text.split() == ["x", *text.split(), "x"]
-
-
-@given(TEXT)
-@example("``` a `` b ` c")
-@example("<b>&amp;")
-@example(" ")
-def test_code_renders_as_the_very_text(text: str) -> None:
-    shown = rendered(f"x {code(text)} x")
-    assert shown.text.split() == ["x", *text.split(), "x"]
-    assert set(shown.tags) <= {"p", "code"}
 
 
 @given(base=TEXT)
