@@ -71,7 +71,7 @@ def labelled(about: About, result: Result) -> tuple[str, Form | None] | None:
         if objective is None or objective.scoring not in ("letter", "likelihood"):
             continue
         form = (about.forms or {}).get(name)
-        if objective.metric != "perplexity" if about.forms is None else form and not form.written:
+        if about.forms is None or (form is not None and not form.written):
             return name, form
     return None
 

@@ -187,21 +187,13 @@ def names(result: Result) -> dict[str, str]:
 
 def mixture_name(result: Result, expert: str) -> str:
     """The result before training, named by its weights."""
-    weights = result.coefficients
     if result.graph is not None:
         return "graph"
-    equal = {
-        "base model": 0.0,
-        "sum of all experts": 1.0,
-        "average of all experts": 1 / len(weights),
-    }
-    if len(weights) > 1:
-        for name, weight in equal.items():
-            if all(abs(other - weight) < UNIT for other in weights.values()):
-                return name
-        used = {name: weight for name, weight in weights.items() if abs(weight) >= UNIT}
-        if len(used) == 1 and abs(sum(used.values()) - 1) < UNIT:
-            return f"{expert} {cut(one_line(min(used)), _NAME)}"
+    used = {name: weight for name, weight in result.coefficients.items() if abs(weight) >= UNIT}
+    if not used:
+        return "base model"
+    if len(used) == 1 and abs(sum(used.values()) - 1) < UNIT:
+        return f"{expert} {cut(one_line(min(used)), _NAME)}"
     return "mixture"
 
 
