@@ -145,4 +145,5 @@ def test_a_terminal_shows_a_screen_and_commands_that_parse(name: str) -> None:
     assert len(lines) <= 22 and lines[0] == found.verdict.sentence
     known = [*found.steps.values(), *uses(about, SAID[name]).values(), found.command]
     for line in known:
-        assert line.startswith("hf upload ") or parse(line) is None
+        if not line.startswith("hf upload "):
+            parse(line)
