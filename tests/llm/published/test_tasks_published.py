@@ -221,13 +221,6 @@ def test_class_labels_are_the_options_as_in_text_classification(hub: Hub) -> Non
     assert by_question(load_task("hub:a/b")) == {"dull": (options, "A"), "fine": (options, "B")}
 
 
-def test_a_single_split_is_divided_and_open_questions_have_no_options(hub: Hub) -> None:
-    hub(train=[{"question": f"q{i}", "answer": f"{i} #### {i}"} for i in range(9)])
-    task = load_task("hub:a/b")
-    assert (len(task.dev), len(task.test)) == (3, 6)
-    assert by_question(task)["q0"] == (None, "0 #### 0")
-
-
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -15,12 +15,7 @@ from hypothesis import strategies as st
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.interfaces import Score
 from pyswarmopt_llm.scores.metrics import text as text_scores
-from pyswarmopt_llm.scores.metrics.by_name import (
-    find_metric,
-    metric_labels,
-    metric_of,
-    metric_specs,
-)
+from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of
 from pyswarmopt_llm.scores.metrics.combine import arithmetic, find_combine, harmonic
 from pyswarmopt_llm.scores.tasks import Item, Task
 from pyswarmopt_llm.scores.words import same_words, words
@@ -107,18 +102,6 @@ def test_scores_of_libraries_by_hand(metric: str, answer: str, reply: str, score
 
 
 # Names
-
-
-def test_metrics_per_task() -> None:
-    assert metric_specs([], ["a"]) == {}
-    with pytest.raises(UserError, match="is called f1"):
-        metric_labels(["f1", "mine.py:short", "f1"])
-    for wanted, message in (
-        (["f1", "bleu"], "second metric"),
-        (["a=f1", "b=f1", "a=bleu"], "a has another one"),
-    ):
-        with pytest.raises(UserError, match=message):
-            metric_specs(wanted, ["a", "b"])
 
 
 # Permutation test
