@@ -16,7 +16,7 @@ import pyswarmopt as pso
 from pyswarmopt.driver.problem.constraints import ranked
 from pyswarmopt.hybrid.box import Kinds
 from pyswarmopt.hybrid.constrained import ConstrainedSearch
-from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent, quadratic_program
+from pyswarmopt.hybrid.constrained_descent import quadratic_program
 
 
 @pytest.mark.parametrize("room", [1.0, -1.0], ids=["some room", "none"])
@@ -122,51 +122,6 @@ def test_whole_numbers_that_must_change_together_are_found(seed):
         integrality=[True, True, False], max_evals=1500, seed=seed, target=best * (1 + 1e-10),
     )  # fmt: skip
     assert r.fun == pytest.approx(best, rel=1e-9) and too_much_stress(r.x) <= 0
-
-
-def descended(fun, rules, start, units, seed=0):
-    """A grid descent from a point of the unit box; the points it asked for, and it."""
-    descent = GridDescent(np.array(start), np.arange(len(start)), units=np.array(units))
-    asked, random = [], np.random.default_rng(seed)
-    while not descent.done:
-        x = descent.ask(random)
-        asked.append(x)
-        descent.tell(np.array([[fun(point), *rules(point)] for point in x]))
-    return np.concatenate(asked), descent
-
-
-def test_a_grid_descent_stays_on_the_grid_and_ends_at_the_best_real_number():
-    def fun(x):
-        return (x[0] - 0.52) ** 2 + (x[1] - 0.9) ** 2
-
-    asked, descent = descended(fun, lambda x: [x[0] + x[1] - 1.2], [0.15, 0.5], [0.1, 0.0])
-    steps = (asked[:, 0] - 0.05) / 0.1
-    assert np.abs(steps - np.rint(steps)).max() < 1e-9
-    # of 0.25, 0.35, ...: the nearest point of x + y = 1.2 to (0.52, 0.9) has x = 0.41
-    ends = {x: fun((x, min(0.9, 1.2 - x))) for x in np.arange(0.05, 1, 0.1)}
-    x = min(ends, key=ends.get)
-    assert descent.x == pytest.approx([x, 1.2 - x], abs=1e-6) and len(asked) < 80
-    assert descent.smooth.tolist() == [1]  # in the end the real number moved alone
-
-
-def test_a_difference_that_fails_is_taken_on_the_other_side_and_from_a_saved_state():
-    """Of sum (x - 0.2)^2 + 1 with one constraint, from (0.4, 0.4, 0), failing to one side of x_0,
-    and at first everywhere beside x_1.
-    """
-    start, random = np.array([0.4, 0.4, 0.0]), np.random.default_rng(0)
-    descent, sent = ConstrainedDescent(start, np.arange(3)), []
-    while descent.mode == "gradient" and not descent.done:
-        saved = descent.state_dict("descent")
-        descent = ConstrainedDescent.from_state(saved, "descent", {"D": 3})
-        x = descent.ask(random)
-        sent.append(len(x))
-        rows = np.stack([((x - 0.2) ** 2).sum(axis=1) + 1, x[:, 0] - 0.9], axis=1)
-        early = (x[:, 1] != 0.4) & (len(sent) < 3)
-        rows[(x[:, 0] > 0.4) | early] = math.inf
-        descent.tell(rows)
-    assert sent == [4, 2, 1]
-    expected = [[0.4, 0.4, -0.4], [1.0, 0.0, 0.0]]
-    np.testing.assert_allclose(descent.slopes, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import pyswarmopt as pso
-from pyswarmopt.hybrid.descent import noise_in
 from pyswarmopt.hybrid.resolution import Resolution
 
 DIM = 6
@@ -55,16 +54,6 @@ def test_printed_values_are_no_hindrance(digits, excess):
     assert f"{digits} digits" in run.message
 
 
-@pytest.mark.parametrize("size", [1e-8, 1e-3])
-def test_the_noise_in_neighbouring_values_is_found(size):
-    random = np.random.default_rng(1)
-    smooth = np.cos(1e-5 * np.arange(7)) + 1e-5 * np.arange(7)
-    found = [noise_in(smooth + size * random.standard_normal(7)) for _ in range(200)]
-    known = [error for error in found if error]
-    assert len(known) > 100 and 0.5 * size < float(np.median(known)) < 2 * size
-    assert noise_in(smooth) < 1e-15
-
-
 def rippled(x) -> float:
     """A bent valley with a relative error of its own at every point."""
     z = np.asarray(x) + 1
@@ -90,30 +79,3 @@ def test_constraints_of_printed_values_are_met_at_the_optimum():
     box = [(-3, 3)] * 2
     run = pso.minimize(distance, box, constraints=[limit], max_evals=120, seed=0)
     assert run.feasible and abs(run.x - [0.3, 0.6]).max() < 0.02
-
-
-def test_a_search_by_regression_can_be_saved_at_any_time():
-    def tell(search: pso.MemeticSwarm, n: int) -> None:
-        for _ in range(n):
-            x = search.ask()
-            search.tell(x, [printed(ellipsoid(row), 6) for row in x])
-
-    one = pso.MemeticSwarm(BOX, seed=0)
-    tell(one, 45)
-    other = pso.MemeticSwarm(BOX, seed=7)
-    other.load_state_dict(one.state_dict())
-    assert type(one.phases["descent"].run).__name__ == "RegressionDescent"
-    tell(one, 20)
-    tell(other, 20)
-    assert (one.ask() == other.ask()).all() and one.best.value == other.best.value
-
-
-def waves(x, size: float) -> float:
-    """The ellipsoid with a relative error of its own at every point, of so much."""
-    phase = 1e6 * float((np.asarray(x) * np.sqrt(np.arange(2, DIM + 2))).sum())
-    return ellipsoid(x) * (1 + size * math.sin(phase))
-
-
-def test_what_a_descent_saw_before_it_met_a_ripple_is_not_lost():
-    run = pso.minimize(lambda x: waves(x, 1e-8), BOX, max_evals=250, seed=2)
-    assert "digits" in run.message and ellipsoid(run.x) - 10 < 1e-5

@@ -197,22 +197,6 @@ def test_mutations_have_as_many_evaluations_as_the_swarm_but_an_eighth_while_the
     assert spent["mutations"] / spent["swarm"] == pytest.approx(ratio, rel=0.15)
 
 
-def test_starting_points_are_known_to_the_model():
-    start = [[0.7, 2, 1], [-1.0, 0, 2]]
-    search = MixedSearch(
-        CODING.bounds(),
-        CODING.encode(np.array(start)),
-        seed=0,
-        kinds=CODING.kinds,
-    )
-    x = search.ask()
-    np.testing.assert_array_equal(CODING.decode(x), start)
-    search.tell(x, [0.0, math.nan], dropped=[False, True])
-    model = search.phases["model"].run
-    np.testing.assert_allclose(decoded(model.points), start, atol=1e-12)
-    assert model.costs.tolist() == [0.0, math.inf]
-
-
 def test_a_population_is_proposed_at_once():
     search = MixedSearch(CODING.bounds(), seed=0, population=6, kinds=CODING.kinds)
     sizes = []
