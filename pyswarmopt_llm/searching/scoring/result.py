@@ -283,7 +283,7 @@ class Result:
         leads = {split: self.lead(split=split) for split in SPLITS}
         flat: dict[str, Any] = {key: found.value for key, found in scores.items()}
         flat |= {
-            "intervals": {key: found.interval for key, found in scores.items()},
+            "intervals": {key: _as_list(found.interval) for key, found in scores.items()},
             "coefficients": self.coefficients,
             "scoring": self.scoring,
             "trained": self.best.trained,
@@ -400,6 +400,11 @@ class Result:
         """Expert that dropped out of a race -> number of items it was scored on."""
         counts = {name: expert.dev.n for name, expert in self.experts.items()}
         return {name: n for name, n in counts.items() if n < max(counts.values())}
+
+
+def _as_list(interval: Ends | None) -> list[float] | None:
+    """An interval as JSON has it."""
+    return None if interval is None else list(interval)
 
 
 def read_result(path: Path) -> Result | None:

@@ -50,7 +50,7 @@ def test_what_cannot_be_written_for_people_is_told_and_written_later(
     card, page = (record.getMessage() for record in caplog.records[-2:])
     assert "best/README.md: not written (" in card and "report.html: not written (" in page
     assert f"swarm-llm report {found.run}" in card and "\n" not in card + page
-    with pytest.raises(OSError):
+    with pytest.raises(UserError):
         write_report(found.run)
 
     (base / "config.away").rename(base / "config.json")
