@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,17 +47,27 @@ class Real:
             raise ValueError(f"({low}, {high}): a logarithmic scale needs bounds above 0")
 
     @property
-    def bounds(self) -> tuple[float, float]:
-        """Least and largest coordinate of the search."""
-        return self.encode(self.low), self.encode(self.high)
+    def kind(self) -> str:
+        """Of coordinates: "real"; "integer", rounded by the search; "rounded", where several have
+        the same value; or "label", the index of a choice.
+        """
+        return "real"
 
-    def decode(self, x: float) -> float:
-        """The value at a coordinate."""
-        return min(max(math.exp(x) if self.log else x, float(self.low)), float(self.high))
+    @property
+    def sides(self) -> list[tuple[float, float]]:
+        """Least and largest value of each coordinate."""
+        low = self.encode(self.low)[0]
+        high = self.encode(self.high)[0]
+        return [(low, high)]
 
-    def encode(self, value: float) -> float:
-        """The coordinate of a value."""
-        return math.log(value) if self.log else float(value)
+    def decode(self, x: Sequence[float]) -> float:
+        """The value at its coordinates."""
+        value = math.exp(x[0]) if self.log else x[0]
+        return min(max(value, float(self.low)), float(self.high))
+
+    def encode(self, value: float) -> list[float]:
+        """The coordinates of a value."""
+        return [math.log(value) if self.log else float(value)]
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
@@ -75,7 +85,7 @@ class Integer(Real):
         step: distance between values.
 
     Example:
-        >>> Integer(1, 8).decode(2.6), Integer(10, 40, step=10).decode(2.6)
+        >>> Integer(1, 8).decode([2.6]), Integer(10, 40, step=10).decode([2.6])
         (3, 40)
     """
 
@@ -102,21 +112,28 @@ class Integer(Real):
         return self.step != 1 or (large and not self.log)
 
     @property
-    def bounds(self) -> tuple[float, float]:
-        """Least and largest coordinate of the search."""
-        if self.log:
-            return math.log(self.low - 0.5), math.log(self.high + 0.5)
-        return (0.0, (self.high - self.low) // self.step) if self._counts else super().bounds
+    def kind(self) -> str:
+        """Of its coordinates; see `Real`."""
+        return "rounded" if self.log else "integer"
 
-    def decode(self, x: float) -> int:
-        """The value at a coordinate."""
+    @property
+    def sides(self) -> list[tuple[float, float]]:
+        """Least and largest value of each coordinate."""
+        if self.log:
+            return [(math.log(self.low - 0.5), math.log(self.high + 0.5))]
         if self._counts:
-            return min(self.low + round(x) * self.step, self.high)
+            return [(0.0, (self.high - self.low) // self.step)]
+        return super().sides
+
+    def decode(self, x: Sequence[float]) -> int:
+        """The value at its coordinates."""
+        if self._counts:
+            return min(self.low + round(x[0]) * self.step, self.high)
         return round(super().decode(x))
 
-    def encode(self, value: float) -> float:
-        """The coordinate of a value."""
-        return (value - self.low) / self.step if self._counts else super().encode(value)
+    def encode(self, value: float) -> list[float]:
+        """The coordinates of a value."""
+        return [(value - self.low) / self.step] if self._counts else super().encode(value)
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
@@ -128,27 +145,28 @@ class Choice:
     """One of several values without an order; the coordinate is its index."""
 
     options: tuple[Any, ...]
+    kind = "label"
 
     def __post_init__(self) -> None:
         if not self.options:
             raise ValueError("[]: a list of choices must not be empty")
 
     @property
-    def bounds(self) -> tuple[float, float]:
-        """Least and largest coordinate of the search."""
-        return 0.0, float(len(self.options) - 1)
+    def sides(self) -> list[tuple[float, float]]:
+        """Least and largest value of each coordinate."""
+        return [(0.0, float(len(self.options) - 1))]
 
-    def decode(self, x: float) -> Any:
-        """The value at a coordinate."""
-        return self.options[round(x)]
+    def decode(self, x: Sequence[float]) -> Any:
+        """The value at its coordinates."""
+        return self.options[round(x[0])]
 
-    def encode(self, value: Any) -> float:
-        """The coordinate of a value."""
-        return float(next(i for i, option in enumerate(self.options) if _same(option, value)))
+    def encode(self, value: Any) -> list[float]:
+        """The coordinates of a value."""
+        return [float(_place(value, self.options))]
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
-        return any(_same(option, value) for option in self.options)
+        return _among(value, self.options)
 
 
 @dataclass(frozen=True)
@@ -156,17 +174,38 @@ class Ordered(Choice):
     """One of several ordered values, with similar neighbours; the coordinate is its index.
 
     Example:
-        >>> Ordered((1.0, 1.2, 2.0)).decode(1.2)
+        >>> Ordered((1.0, 1.2, 2.0)).decode([1.2])
         1.2
     """
 
+    kind = "integer"
+
 
 @dataclass(frozen=True)
-class Subset:
+class Keyed:
+    """Items with a key each (the random keys of Bean 1994, ORSA J. Computing 6(2)).
+
+    Attributes:
+        items: each once.
+    """
+
+    items: Sequence[Any]
+    kind = "rounded"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", _different(self.items))
+
+    @property
+    def sides(self) -> list[tuple[float, float]]:
+        """Least and largest value of each coordinate."""
+        return [(0.0, 1.0)] * len(self.items)
+
+
+@dataclass(frozen=True)
+class Subset(Keyed):
     """Some of several items, for `space=`; in the order in which they are given.
 
-    The search moves a key for each item, and the items with the largest keys are chosen (the random
-    keys of Bean 1994, ORSA J. Computing 6(2)).
+    The search moves a key for each item, and the items with the largest keys are chosen.
 
     Attributes:
         items: what may be chosen, each once.
@@ -177,19 +216,12 @@ class Subset:
         ['a', 'c']
     """
 
-    items: Sequence[Any]
     k: int
-    repeats = True  # whether several points have the same value
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "items", _different(self.items))
+        super().__post_init__()
         if not (isinstance(self.k, int) and 0 < self.k <= len(self.items)):
             raise ValueError(f"k={self.k!r}: use a whole number from 1 to {len(self.items)}")
-
-    @property
-    def sides(self) -> list[tuple[float, float]]:
-        """Least and largest coordinates of the search."""
-        return [(0.0, 1.0)] * len(self.items)
 
     def decode(self, x: Sequence[float]) -> list[Any]:
         """The value at its coordinates."""
@@ -206,7 +238,7 @@ class Subset:
 
 
 @dataclass(frozen=True)
-class Permutation:
+class Permutation(Keyed):
     """All of several items in an order, for `space=`; by keys, as `Subset`.
 
     Attributes:
@@ -217,25 +249,13 @@ class Permutation:
         ['b', 'c', 'a']
     """
 
-    items: Sequence[Any]
-    repeats = True
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "items", _different(self.items))
-
-    @property
-    def sides(self) -> list[tuple[float, float]]:
-        """Least and largest coordinates of the search."""
-        return [(0.0, 1.0)] * len(self.items)
-
     def decode(self, x: Sequence[float]) -> list[Any]:
         """The value at its coordinates."""
         return [self.items[i] for i in np.argsort(np.asarray(x), kind="stable")]
 
     def encode(self, value: Any) -> list[float]:
         """The coordinates of a value."""
-        places = [next(i for i, v in enumerate(value) if _same(v, item)) for item in self.items]
-        return [place / max(len(self.items) - 1, 1) for place in places]
+        return [_place(item, value) / max(len(self.items) - 1, 1) for item in self.items]
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
@@ -259,7 +279,7 @@ class Shares:
     """
 
     n: int
-    repeats = False
+    kind = "real"
 
     def __post_init__(self) -> None:
         if not (isinstance(self.n, int) and self.n >= 2):
@@ -267,7 +287,7 @@ class Shares:
 
     @property
     def sides(self) -> list[tuple[float, float]]:
-        """Least and largest coordinates of the search."""
+        """Least and largest value of each coordinate."""
         return [(0.0, 1.0)] * (self.n - 1)
 
     def decode(self, x: Sequence[float]) -> list[float]:
@@ -309,10 +329,16 @@ class Fixed:
     """
 
     value: Any
+    kind = "fixed"
+    sides: ClassVar[list[tuple[float, float]]] = []
 
-    def decode(self, x: float) -> Any:
-        """The value; it has no coordinate."""
+    def decode(self, x: Sequence[float]) -> Any:
+        """The value at its coordinates."""
         return self.value
+
+    def encode(self, value: Any) -> list[float]:
+        """The coordinates of a value."""
+        return []
 
     def allows(self, value: Any) -> bool:
         """Whether the parameter may have a value."""
@@ -343,8 +369,8 @@ class When:
         return known and any(_same(params[self.name], value) for value in self.values)
 
 
-Several = Subset | Permutation | Shares  # with a coordinate for each item or share
-Parameter = Real | Integer | Choice | Several | Fixed | When
+Coordinates = Real | Integer | Choice | Subset | Permutation | Shares | Fixed
+Parameter = Coordinates | When
 
 
 def log(low: float, high: float) -> Real:
@@ -483,7 +509,7 @@ class Space:
             )
         self._given = {name: _read(name, parameter) for name, parameter in given.items()}
         # each parameter, when active, and its condition
-        self._parameters: dict[str, Real | Choice | Several | Fixed] = {}
+        self._parameters: dict[str, Coordinates] = {}
         self._conditions: dict[str, list[When]] = {}
         for name, parameter in self._given.items():
             conditions = []
@@ -493,9 +519,7 @@ class Space:
                 parameter = parameter.parameter
             self._parameters[name] = parameter
             self._conditions[name] = conditions
-        self._searched: dict[str, Real | Choice | Several] = {
-            name: p for name, p in self._parameters.items() if not isinstance(p, Fixed)
-        }
+        self._searched = {name: p for name, p in self._parameters.items() if p.sides}
         if not self._searched:
             raise ValueError(
                 "space= holds no parameter that may vary, as (low, high) or a list of choices"
@@ -508,16 +532,16 @@ class Space:
         self.rounded: list[bool] = []
         self.categorical: list[bool] = []
         for name, p in self._searched.items():
-            several = isinstance(p, Several)
-            sides = p.sides if isinstance(p, Several) else [p.bounds]
-            self.bounds += sides
-            self.owners += [name] * len(sides)
-            self.names += [f"{name}[{i}]" for i in range(len(sides))] if several else [name]
-            self.integrality += [_is_whole(p)] * len(sides)
-            self.rounded += [_is_rounded(p)] * len(sides)
-            self.categorical += [type(p) is Choice] * len(sides)
+            count = len(p.sides)
+            several = isinstance(p, Keyed | Shares)
+            self.bounds += p.sides
+            self.owners += [name] * count
+            self.names += [f"{name}[{i}]" for i in range(count)] if several else [name]
+            self.integrality += [p.kind == "integer"] * count
+            self.rounded += [p.kind == "rounded"] * count
+            self.categorical += [p.kind == "label"] * count
 
-    def parameter(self, name: str) -> Real | Choice | Several | Fixed:
+    def parameter(self, name: str) -> Coordinates:
         """Kind of an active parameter."""
         return self._parameters[name]
 
@@ -542,7 +566,7 @@ class Space:
         for name, parameter in self._parameters.items():
             conditions = self._conditions[name]
             if not conditions or all(condition.holds(params) for condition in conditions):
-                params[name] = _decoded(parameter, coordinates[name])
+                params[name] = parameter.decode(coordinates[name])
         return params
 
     def canonical(self, x: Floats) -> Floats:
@@ -705,13 +729,6 @@ def _range_of(distribution: Any) -> Real:
     )
 
 
-def _decoded(parameter: Any, x: list[float]) -> Any:
-    """The value of a parameter at its coordinates; a fixed one has none."""
-    if isinstance(parameter, Several):
-        return parameter.decode(x)
-    return parameter.decode(x[0] if x else 0.0)
-
-
 def _different(items: Iterable[Any]) -> tuple[Any, ...]:
     """Items, each once."""
     found = tuple(items)
@@ -720,6 +737,10 @@ def _different(items: Iterable[Any]) -> tuple[Any, ...]:
     if any(_among(item, found[:i]) for i, item in enumerate(found)):
         raise ValueError(f"{list(found)}: each item must be there once")
     return found
+
+
+def _place(item: Any, values: Iterable[Any]) -> int:
+    return next(i for i, value in enumerate(values) if _same(value, item))
 
 
 def _among(item: Any, values: Iterable[Any]) -> bool:
@@ -732,18 +753,6 @@ def _is_list(value: Any) -> bool:
 
 def _is_range(pair: tuple[Any, ...]) -> bool:
     return len(pair) == 2 and all(map(_is_number, pair))
-
-
-def _is_rounded(parameter: Any) -> bool:
-    """Whether several coordinates have the same value, and the search does not round them."""
-    if isinstance(parameter, Several):
-        return parameter.repeats
-    return isinstance(parameter, Integer) and parameter.log
-
-
-def _is_whole(parameter: Real | Choice | Several) -> bool:
-    """Whether the coordinate is an ordered whole number."""
-    return isinstance(parameter, Ordered) or (isinstance(parameter, Integer) and not parameter.log)
 
 
 def _is_number(value: Any) -> bool:
