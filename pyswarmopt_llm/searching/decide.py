@@ -41,6 +41,7 @@ from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
 RAY = "ray"
+MOST = 4096  # workers on one machine
 DRAWS = 10  # sets of coefficients drawn from a grid
 CANDIDATES = 40  # evaluations per search if nothing else limits the iterations
 WRITING = 10  # particles if replies are written, so that `CANDIDATES` make several iterations
@@ -361,7 +362,7 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         ),
         (
             "workers",
-            not on_ray and config.processes < 1,
+            not on_ray and not 1 <= config.processes <= MOST,
             "give a number from 1 on, ray, or ray://HOST",
         ),
         (
