@@ -39,8 +39,7 @@ def minimize(
             `MemeticSwarm` (points that a Gaussian process proposes, then descents by differences
             beside a swarm that adapts its covariance; in this order in
             `pyswarmopt/hybrid/memetic.py`) for a deterministic function of real coordinates,
-            however many, if ``max_evals`` is at least 20 * D above 100 of them (else it is
-            `recipes.constriction`); its form with mutations in place of descents where some are integers or
+            however many; its form with mutations in place of descents where some are integers or
             categories; its form with quadratic programs for up to 100 coordinates with constraints,
             and with models of cost and constraints beside for up to 20. With noise a Gaussian
             process proposes all points, if ``max_evals`` is at most 500, for up to 20 parameters

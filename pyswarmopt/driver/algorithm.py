@@ -29,17 +29,13 @@ if TYPE_CHECKING:
 # particles: ten converge before they find problem G06's thin feasible region
 TO_A_FEASIBLE_POINT = 20
 MOST_KNOWN = 200  # most known points that the default search starts from, the best ones
-# evaluations per dimension for gradients above `MATRIX_DIM`: a policy of 197 weights was worse by
-# .35 to .56 than with `constriction`
-LEAST_GRADIENTS = 20
 IDLE_SHARE = 10  # waiting for one of this many evaluations, or for more, gives a warning
 
 
 def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None:
     """The given recipe, or the default; None for the composed search of `pyswarmopt.hybrid`.
 
-    The composed search needs a deterministic function, and in more than 100 real coordinates 20
-    evaluations per dimension; with constraints
+    The composed search needs a deterministic function; with constraints
     (`pyswarmopt.hybrid.constrained`) it must also be callable where they are broken. Otherwise the
     default is the best suitable swarm: `covariant`, which makes M x M matrices, so beyond
     `MATRIX_DIM` the ring of `constriction`. research/notes/optimiser.md says how the defaults under
@@ -53,8 +49,7 @@ def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None
     if recipe is not None:
         return cast("Recipe", _recipes().as_recipe(recipe))
     by_amounts = problem.dim <= MATRIX_DIM and not constraints.strict
-    short = problem.coding.smooth.all() and _is_short(options, problem.dim)
-    if not options.noisy and not short and (by_amounts or not constraints):
+    if not options.noisy and (by_amounts or not constraints):
         return None
     if options.noisy and _affords_process(options, problem):
         return None
@@ -67,12 +62,6 @@ def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None
     if options.asynchronous:  # at most one pending call per particle
         particles = max(particles, workers)
     return recipes.covariant(population=particles)
-
-
-def _is_short(options: Options, dim: int) -> bool:
-    """Whether gradients of many coordinates would take a large share of the evaluations."""
-    most = math.inf if options.max_evals is None else options.max_evals
-    return dim > MATRIX_DIM and most < LEAST_GRADIENTS * dim
 
 
 def _affords_process(options: Options, problem: Problem) -> bool:

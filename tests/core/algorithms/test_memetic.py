@@ -290,13 +290,6 @@ def test_the_default_suits_the_problem_and_the_result_names_it(options, name):
     assert r.algorithm == name and r.nfev <= 150 and r.fun < 0.6
 
 
-@pytest.mark.parametrize(("calls", "name"), [(19, "constriction"), (20, "default")])
-def test_a_short_search_of_many_coordinates_is_a_swarm_s(calls, name):
-    """A policy of 197 weights was worse by .35 to .56 where gradients took the evaluations."""
-    r = pso.minimize(pso.functions.sphere, [(-5, 5)] * 101, max_evals=calls * 101, seed=0)
-    assert r.algorithm == name
-
-
 def test_many_coordinates_need_no_matrices():
     """Everything that a search of 3000 coordinates holds: some batches and vectors. A matrix has 72
     MB.
