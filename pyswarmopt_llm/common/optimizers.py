@@ -44,7 +44,8 @@ def check_optimizer(
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
     if name == MODEL_SWARMS:
-        recipe_options(settings)
+        if settings:
+            recipe_options(settings)
         return
     if settings:
         why = f"sets coefficients of model-swarms, not of {name}; remove one"
