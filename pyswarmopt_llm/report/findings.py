@@ -127,12 +127,13 @@ def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
 
     Example:
         >>> answer("level", "the mixture", 0.84, "the fine-tuned base model", 0.85)
-        'No: the fine-tuned base model does as well as the mixture, 0.850 on test.'
+        'No: the mixture is not significantly better than the fine-tuned base model, 0.850 on test.'
     """
     if kind == "better":
         return f"Yes: {best} scores {ours:.3f} on test, significantly better than {other}."
-    does = "does as well as" if kind == "level" else "is better than"
-    return f"No: {other} {does} {best}, {theirs:.3f} on test."
+    if kind == "level":
+        return f"No: {best} is not significantly better than {other}, {theirs:.3f} on test."
+    return f"No: {other} is better than {best}, {theirs:.3f} on test."
 
 
 def strongest(result: Result) -> str:
