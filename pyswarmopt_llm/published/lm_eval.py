@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import io
 import json
 import logging
@@ -90,10 +91,10 @@ class LmEvalTask:
                 each.sampler.replace_df(shown)
 
     def _digest(self) -> str:
-        """The digest of the tasks' configurations, and of the drawn documents."""
+        """The digest of the tasks' configurations and code, and of the drawn documents."""
         dumped = {key: task.dump_config() for key, task in self._tasks["test"].items()}
         configs = {key: without_addresses(repr(config)) for key, config in dumped.items()}
-        parts = [self._spec, self._documents, configs]
+        parts = [self._spec, self._documents, configs, *_sources(dumped)]
         described = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(described.encode()).hexdigest()
 
@@ -177,6 +178,21 @@ def _shuffled(asked: Sequence[str], aside: Collection[str]) -> list[int]:
     """The indices of what is not set aside, in a fixed random order."""
     indices = [index for index, text in enumerate(asked) if text not in aside]
     return random.Random(0).sample(indices, len(indices))
+
+
+def _sources(value: Any) -> Iterator[str]:
+    """The source of each function in nested values; the harness dumps only the outer ones."""
+    if callable(value):
+        try:
+            yield inspect.getsource(value)
+        except (TypeError, OSError):  # a partial, or without a file
+            yield without_addresses(repr(value))
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _sources(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _sources(part)
 
 
 def _task_name(file: Path) -> str:

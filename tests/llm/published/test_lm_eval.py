@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,22 @@ def test_a_chat_model_whose_tokenizer_adds_bos_has_it_as_in_the_harness(
     found = LmEvalTask(str(file))(engine, "test")
     expected = theirs(engine, tmp_path, "toy_2")
     assert found.per_item == tuple(expected[i] for i in range(40))
+
+
+def test_a_task_with_a_function_in_its_settings_is_the_same_in_the_next_process(
+    tmp_path: Path, harness_task: Any
+) -> None:
+    """Functions are loaded anew, to another address; another source is another task."""
+    file = harness_task({"validation": 3, "test": 4})
+    shots = "def shots():\n    return [{'question': 'Why?', 'options': ['a', 'b'], 'gold': 0}]\n"
+    with file.open("a") as text:
+        text.write("\nfewshot_config:\n  sampler: first_n\n  samples: !function helpers.shots\n")
+    (tmp_path / "helpers.py").write_text(shots)
+    first, second = (LmEvalTask(str(file)) for _ in range(2))  # both are kept: two addresses
+    assert first.fingerprint == second.fingerprint
+    (tmp_path / "helpers.py").write_text(shots.replace("'gold': 0", "'gold': 1 - 0"))
+    linecache.checkcache()
+    assert LmEvalTask(str(file)).fingerprint != first.fingerprint
 
 
 def test_one_split_is_divided(tiny_base: Path, tmp_path: Path, harness_task: Any) -> None:
