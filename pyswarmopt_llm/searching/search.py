@@ -18,6 +18,7 @@ from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event, OnEvent
 from pyswarmopt_llm.common.files.regular import user_path, versions
+from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.scores.tasks.types import SPLITS, form_of
 from pyswarmopt_llm.searching.find import find
@@ -164,6 +165,7 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
 
             training = train_further(job, run, found, tell)
         tell(Event("closing"))
+        _check_base(job, run)
         content = finish(job, run, found, training, start).to_json()
         run.keep_best()
         run.finish(content)
@@ -173,6 +175,23 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
 
 def _ignore(event: Event) -> None:
     """Nobody listens."""
+
+
+def _check_base(job: Job, run: Run) -> None:
+    """Refuse a base whose files changed during the search: on a CPU its weights are read from them
+    repeatedly.
+
+    Raises:
+        UserError: the base has changed.
+    """
+    config = job.plan.config
+    if config.base and not job.plan.kind.several_models:
+        now = resolve_base(config.base).fingerprint
+        if now != job.fingerprints["base"]:
+            raise UserError(
+                f"{run.path}: the files of {config.base} changed while the search ran, and its "
+                "scores may be of both; start a new run"
+            )
 
 
 def about(job: Job) -> About:
