@@ -23,6 +23,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from pyswarmopt.base.arrays import dtype_name, is_tensor
+from pyswarmopt.base.files import is_running
 from pyswarmopt.base.record import DAMAGE, check
 
 FORMAT = 1
@@ -114,21 +115,8 @@ def _sweep(path: Path) -> None:
     """Delete temporary files of killed processes; running ones may still be writing."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         process = left.name.removeprefix(f".{path.name}.").removesuffix(".tmp")
-        if process.isdecimal() and not _runs(int(process)):
+        if process.isdecimal() and not is_running(int(process)):
             left.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    """Whether a process exists; assumed on Windows, where asking would end it."""
-    if os.name == "nt":
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:

@@ -1,4 +1,4 @@
-"""New files of the user's: never over an existing file, never through a link."""
+"""New files of the user's, never over an existing file or through a link; and who still writes."""
 
 from __future__ import annotations
 
@@ -39,3 +39,21 @@ def write_new(path: Path, content: bytes) -> None:
         except OSError:
             path.unlink(missing_ok=True)
             raise
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this number exists; assumed on Windows, where asking would end it.
+
+    Example:
+        >>> is_running(os.getpid())
+        True
+    """
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

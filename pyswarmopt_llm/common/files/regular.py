@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+from pyswarmopt.base.files import is_running
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.files.json_types import parse_json
 
@@ -120,7 +121,7 @@ def temporary(path: Path) -> Path:
     """A free name beside `path` for what will replace it; what killed processes left there goes."""
     for left in path.parent.iterdir():
         found = _PART.fullmatch(left.name)
-        if found is None or _is_running(int(found[1])):
+        if found is None or is_running(int(found[1])):
             continue
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -128,17 +129,6 @@ def temporary(path: Path) -> Path:
         else:
             left.unlink(missing_ok=True)
     return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
-
-
-def _is_running(process: int) -> bool:
-    """Whether a process runs on this machine."""
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextmanager
