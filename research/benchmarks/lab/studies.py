@@ -3,15 +3,18 @@
 diversity of the starting experts, dropout, size of the swarm, sensitivity to every hyperparameter,
 emergence of correctness, weak to strong.
 
-Every search is the paper's (space `factor`, 20 particles from the ten experts, patience 10, at most
-50 iterations, the best on dev handed over) but for one thing, from the same seed as the whole
-algorithm (`full`), with which it is paired. Every item is scored. When the tables were made, a model
-of the items spared three of four items, but in `full, every item`. A line of --out holds the outcome
+Every search is the paper's (20 particles from the ten experts, patience 10, at most 50 iterations,
+the best on dev handed over) but for one thing, from the same seed as the whole algorithm (`full`),
+with which it is paired. Every item is scored: the laboratory's 100 of a task, or with
+--paper-sizes 200 drawn anew, and 1,000 of test. When the tables in `factor` were made, a model of
+the items spared three of four items, but in `full, every item`. A line of --out holds the outcome
 of one search; what is there is not searched again, so a stopped benchmark goes on where it was. The
 tables are made from whatever has finished.
 
     python research/benchmarks/lab/lab.py make --out runs/lab
     python research/benchmarks/lab/studies.py --lab runs/lab --out runs/studies.jsonl --seeds 0 1
+    python research/benchmarks/lab/studies.py --lab runs/lab --out runs/studies-delta.jsonl \
+        --space delta --paper-sizes --studies full ablations
     python research/benchmarks/lab/studies.py --out runs/studies.jsonl --table --runs runs/lab-paper
 """
 
@@ -29,6 +32,7 @@ import numpy as np
 import torch
 from studies_table import EVERY_ITEM, FULL, analysed, outcome, outcomes_of, tables
 from torch import Tensor
+from twelve import write_tasks
 
 import pyswarmopt as pso
 from pyswarmopt.parts.initialise import at_rest
@@ -113,20 +117,21 @@ VARIANTS = {name: variant for study in STUDIES.values() for name, variant in stu
 class Bench:
     """A task of the laboratory, its ten experts and their scores."""
 
-    def __init__(self, lab: Path, task: str, threads: int) -> None:
+    def __init__(self, lab: Path, file: str, space: str, threads: int) -> None:
         config = SearchConfig(
             base=str(lab / "base"),
             experts=tuple(map(str, sorted((lab / "experts").iterdir()))),
-            tasks=(str(lab / "tasks" / f"{task}.json"),),
+            tasks=(file,),
             out="unused",
             paper=True,
             draws=1,
-            space="factor",
+            space=space,
             scoring="likelihood",
             dtype="float32",
             threads=threads,
         )
         self.job = prepare(config)
+        task = Path(file).stem
         self.task, self.vertices = task, self.job.pool.space.vertices()
         self._dev, self._test = (
             self.job.evaluator(Questions(split, ((task, "likelihood"),)))
@@ -260,9 +265,13 @@ def missing(
 def run(args: argparse.Namespace) -> None:
     """Search whatever is missing."""
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    folder = args.lab / "tasks"
+    if args.paper_sizes:
+        folder = args.out.with_suffix(".tasks")
+        write_tasks(folder, args.tasks)
     log = AppendLog(args.out)
     for seed, task, names in missing(args, log.repaired()):
-        bench = Bench(args.lab, task, args.threads)
+        bench = Bench(args.lab, str(folder / f"{task}.json"), args.space, args.threads)
         for name in names:
             line = {
                 **search(bench, VARIANTS[name], seed),
@@ -282,6 +291,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSONL file of outcomes")
     parser.add_argument("--studies", nargs="+", default=list(STUDIES), choices=STUDIES)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--space", default="factor", choices=["delta", "factor"])
+    parser.add_argument(
+        "--paper-sizes", action="store_true", help="200 dev and 1,000 test items of a task"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
