@@ -10,7 +10,7 @@ from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_p
 
 # Letters before a number make it a name (H2O); the minus in "3-5" is a dash.
 _NUMBER = re.compile(
-    r"""(?<![^\W_\u2e80-\U0003ffff])(?P<sign>[-\u2212\u2013]|(?:minus|negative)\s+)?(?:
+    r"""(?<![^\W_\u2e80-\U0003ffff])(?<!√)(?P<sign>[-\u2212\u2013]|(?:minus|negative)\s+)?(?:
     10(?:\s?\^\s?|\*\*|\s\*\*\s)\{?(?P<ten>[-\u2212]?[0-9]{1,3})\}?                # 10^6
     |(?:(?P<whole>[0-9]{1,6})[ \u2009]+)?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
       (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                        # 2 1/2
@@ -30,7 +30,7 @@ _NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _UNIT = re.compile(
-    r"\s*(?:%|percent\b|(?![πxyn](?!\w)|pi\b)°?[^\W\d_]*[²³]?\.?)[*_\s]*", re.IGNORECASE
+    r"\s*(?:[%‰]|percent\b|(?![πxyn](?!\w)|pi\b)°?[^\W\d_]*[²³]?\.?)[*_\s]*", re.IGNORECASE
 )
 _NO_NUMBER = re.compile(r"\s*(?:π|√|pi\b)")  # a multiple of a symbol
 _OPERATION = re.compile(
@@ -43,7 +43,12 @@ _LIST = re.compile(
 _EQUALS = re.compile(r"[=≈⇒→]|\b(?:equals|which is)\b")
 _DENIED = re.compile(r"[\s*_]*not\b(?:.*?\bbut\b(?P<rather>.*))?", re.IGNORECASE | re.DOTALL)
 _CURRENCY = re.compile("[€£¥]")
-_FACTORS = {"%": Fraction(1, 100), "percent": Fraction(1, 100), "dozen": Fraction(12)}
+_FACTORS = {
+    "‰": Fraction(1, 1000),
+    "%": Fraction(1, 100),
+    "percent": Fraction(1, 100),
+    "dozen": Fraction(12),
+}
 _POWERS_OF_TEN = {
     3: "thousand k K",
     5: "lakh",
@@ -132,7 +137,7 @@ def _readable(text: str) -> str:
     """
     text = _BOLD.sub(r"\1", plain(text))
     for sign, written in _HALVES.items():
-        text = text.replace(sign, f" {written}")
+        text = re.sub(rf"(?<=\d){sign}", f" {written}", text).replace(sign, written)
     text = _CURRENCY.sub("", text)
     text = _POWER_OF_UNIT.sub(lambda power: _POWERS[power[1]], text)
     text = _RAISED_DIGITS.sub(lambda power: "^" + power[0].translate(_RAISED), text)
@@ -167,7 +172,7 @@ def _quantity(match: re.Match[str]) -> Quantity | None:
     if _NO_NUMBER.match(match.string, match.end()) or int(match["bottom"] or 1) == 0:
         return None
     value = _value(match)
-    unit = re.match(r"\s*(%|\w+)", match.string[match.end() :])
+    unit = re.match(r"\s*([%‰]|\w+)", match.string[match.end() :])
     name = unit[1] if unit else ""
     factor = _FACTORS.get(name) or _FACTORS.get(name.lower(), Fraction(1))
     return Quantity(value, factor)
