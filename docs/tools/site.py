@@ -4,18 +4,25 @@ the top folder.
 
 from __future__ import annotations
 
+import ast
+import os
 import posixpath
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from pkgutil import iter_modules
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
 import typer
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -26,6 +33,9 @@ from pyswarmopt_llm.cli.app import app as swarm_llm_app
 from pyswarmopt_llm.common.registry import plugins
 
 ROOT = Path(__file__).resolve().parents[2]
+GALLERY = ROOT / "examples" / "gallery"
+PICTURES = "pictures/gallery"
+EXAMPLE = re.compile(r"<!-- gallery: (?P<name>\w+) -->")
 # Files of the top folder that are pages of the site.
 INCLUDED = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 FIRST = ("minimize", "Swarm", "Result")  # what readers of the reference look for
@@ -51,7 +61,44 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for uri, content in pages.items():
         files.append(File.generated(config, uri, content=content))
+    for name, picture in gallery():
+        files.append(File.generated(config, f"{PICTURES}/{name}.png", content=picture))
     return files
+
+
+def gallery() -> Iterator[tuple[str, bytes]]:
+    """The gallery's scripts, each run by itself, and the pictures that they drew."""
+    scripts = sorted(GALLERY.glob("*.py"))
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        pictures = [Path(folder) / f"{script.stem}.png" for script in scripts]
+        for picture in pool.map(_draw, scripts, pictures):
+            yield picture.stem, picture.read_bytes()
+
+
+def _draw(script: Path, picture: Path) -> Path:
+    """Run a script of the gallery.
+
+    Raises:
+        PluginError: it failed.
+    """
+    environment = os.environ | {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, script, picture], env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise PluginError(f"{script.name} failed: {done.stderr[-2000:]}")
+    return picture
+
+
+def shown(match: re.Match[str]) -> str:
+    """A script of the gallery: what its docstring says, its picture and its code."""
+    code = (GALLERY / f"{match['name']}.py").read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(code)) or ""
+    title, _, notes = docstring.partition("\n\n")
+    notes = notes.partition("\n\n")[2]  # behind the command
+    picture = f"![{title}](../{PICTURES}/{match['name']}.png)"
+    code = code.split('"""\n\n', 1)[1]
+    return f"{title} {notes}\n\n{picture}\n\n```python\n{code}```"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -74,9 +121,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"`{inside}`" if text == target else text
         return f"[{text}]({posixpath.relpath(uri, folder or '.')}{'#' + anchor if anchor else ''})"
 
-    return "".join(
+    linked = "".join(
         part if fenced else LINK.sub(rewrite, part) for fenced, part in split_fences(markdown)
     )
+    return EXAMPLE.sub(shown, linked)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

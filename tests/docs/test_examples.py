@@ -19,6 +19,7 @@ from test_documentation import stage, world  # noqa: F401
 
 import pyswarmopt_llm as sl
 
+ROOT = Path(__file__).parents[2]
 PARSER = doctest.DocTestParser()
 
 
@@ -86,3 +87,10 @@ def test_example_runs(name: str, first: Path, reward: Path, world: Path) -> None
     names: dict[str, Any] = {"sl": sl, **public, **vars(home)}
     for example in examples_of(name):
         exec(compile(example.source, f"<example of {name}>", "single"), names)
+
+
+def test_a_script_of_the_gallery_has_at_most_60_lines_and_a_page() -> None:
+    page = (ROOT / "docs" / "tutorials" / "gallery.md").read_text(encoding="utf-8")
+    for script in (ROOT / "examples" / "gallery").glob("*.py"):
+        assert len(script.read_text(encoding="utf-8").splitlines()) <= 60
+        assert f"<!-- gallery: {script.stem} -->" in page
