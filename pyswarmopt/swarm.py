@@ -114,12 +114,10 @@ class Swarm:
     def ask(self) -> Array:
         """Positions to evaluate, (N, D), yours to keep; the same ones until `tell`.
 
-        N is the present population, which a restart may change. A large swarm returns its own
-        memory instead of a copy, and moves on in other memory while you hold it: if you edit such
-        positions, evaluate them as edited and tell them with `repaired=True`.
+        N is the present population, which a restart may change.
         """
         self._prepare()
-        return self._update.hand_out()
+        return copied(self._state.positions)
 
     def tickets(self) -> list[Ticket]:
         """This round's tickets without a value; they are told one by one, in any order.
@@ -278,7 +276,6 @@ class Swarm:
                 raise ValueError(
                     "a round of positions has no values yet: tell them, then ask_one()"
                 )
-            self._update.own_positions()
             n = len(st.positions)
             # a number that no ticket of a round has had
             st.in_flight = InFlight.of(n, dispatched=st.generation + 1)

@@ -8,7 +8,7 @@ a tensor: swarms and searches on NumPy arrays run without it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -144,11 +144,6 @@ def median(values: npt.ArrayLike) -> float:
     """
     ordered = np.sort(values)
     return float(ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1].mean())
-
-
-def as_arrays(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries with tensors as arrays, sharing memory if on the CPU; bfloat16 becomes float32."""
-    return {name: as_array(value) if is_tensor(value) else value for name, value in saved.items()}
 
 
 def untensored(data: Any) -> Any:

@@ -9,41 +9,26 @@ import numpy as np
 
 from pyswarmopt.base.arrays import Array, DType, beside, is_of_torch, is_tensor, needing_torch
 
-FLOATING = ("float16", "float32", "float64")  # NumPy dtypes supported by swarms
+FLOATING = ("float16", "float32", "float64", "bfloat16")  # the last one is torch's alone
 
 
 def kind_of(dtype: DType, device: Any, positions: Array | None) -> tuple[DType, Any]:
     """The dtype and device of a swarm: of tensors if any of the three arguments is torch's, else of
     arrays.
     """
-    if device is None and not is_of_torch(dtype) and not is_tensor(positions):
-        return np.dtype(_floating_name(dtype)), "cpu"
-    with needing_torch(f"device={device!r}"):
-        import torch
+    of_arrays = device is None and not is_of_torch(dtype) and not is_tensor(positions)
     if dtype is None and is_tensor(positions) and positions.is_floating_point():
         dtype = positions.dtype
-    elif not is_of_torch(dtype):
-        dtype = getattr(torch, _floating_name(dtype))
-    if not dtype.is_floating_point:
-        raise _no_dtype(dtype)
-    return dtype, _usable(device)
-
-
-def _floating_name(dtype: Any) -> str:
-    """The name of a NumPy floating dtype; None means float64."""
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        raise _no_dtype(dtype) from None
-    if name not in FLOATING:
-        raise _no_dtype(dtype)
-    return name
-
-
-def _no_dtype(dtype: Any) -> ValueError:
-    return ValueError(
-        f"dtype={dtype!r}: use float64, float32 or float16, or a floating dtype of torch"
-    )
+    name = str(dtype).removeprefix("torch.") if is_of_torch(dtype) else np.dtype(dtype).name
+    if name not in FLOATING[: 3 if of_arrays else 4]:
+        raise ValueError(
+            f"dtype={dtype!r}: use float64, float32 or float16, or a floating dtype of torch"
+        )
+    if of_arrays:
+        return np.dtype(name), "cpu"
+    with needing_torch(f"device={device!r}"):
+        import torch
+    return getattr(torch, name), _usable(device)
 
 
 def _usable(device: Any) -> Any:
@@ -52,19 +37,17 @@ def _usable(device: Any) -> Any:
         import torch
     chosen = "cpu" if device is None else device
     try:
-        torch.ones(1, device=chosen).cpu()
+        return torch.ones(1, device=chosen).cpu() and torch.device(chosen)
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device={str(chosen)!r} cannot be used: {reason}") from error
-    return torch.device(chosen)
 
 
 def mover(device: Any) -> Callable[[Array], Array]:
     """A function that moves an array or tensor to a device; None leaves it where it is."""
     if device is None:
         return lambda large: large
-    there = _usable(device)
     import torch
 
-    here = torch.empty(0, device=there)
+    here = torch.empty(0, device=_usable(device))
     return lambda large: beside(large, here)

@@ -27,18 +27,13 @@ def check_new(path: Path, suffixes: Sequence[str]) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a new file; of one that cannot be completed nothing stays.
+    """Write a new file.
 
     Raises:
         FileExistsError: something is there.
     """
     with open(path, "xb") as file:
-        try:
-            file.write(content)
-            file.flush()
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
+        file.write(content)
 
 
 def is_running(process: int) -> bool:

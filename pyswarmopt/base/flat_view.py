@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -160,19 +159,12 @@ def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:
 
 
 def _refuse_shared_memory(named: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that share memory: each must start after the end of the previous one."""
-    spans = []
+    """Refuse tied weights: two tensors that begin at one address."""
+    first: dict[int, str] = {}
     for name, tensor in named.items():
-        if tensor.numel() and tensor.device.type != "meta":
-            steps = sum(
-                (n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True)
-            )
-            first = tensor.data_ptr()
-            spans.append((str(tensor.device), first, first + steps * tensor.element_size(), name))
-    spans.sort()
-    for (device, _, last, name), (other, first, _, next_name) in pairwise(spans):
-        if device == other and first <= last:
+        address = tensor.data_ptr()
+        if tensor.numel() and address and first.setdefault(address, name) != name:
             raise ValueError(
-                f"{name} and {next_name} share memory; leave one of them out, or use "
+                f"{first[address]} and {name} share memory; leave one of them out, or use "
                 "FlatView(module), which has tied parameters once"
             )

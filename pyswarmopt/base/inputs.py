@@ -32,10 +32,7 @@ if TYPE_CHECKING:
 
 def as_points(name: str, data: npt.ArrayLike | Tensor) -> Floats:
     """A finite (n, D) array, copied from the input."""
-    source = matrix(name, data)
-    points = np.array(
-        source.cpu().double().numpy() if is_tensor(source) else source, dtype=np.float64
-    )
+    points = np.array(as_array(matrix(name, data)), dtype=np.float64)
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
         raise _not_finite(name, int(finite.argmin()))
@@ -46,38 +43,29 @@ def matrix(
     name: str, data: npt.ArrayLike | Tensor, shape: tuple[int, ...] | None = None
 ) -> Tensor | np.ndarray:
     """Convert to a real tensor or array of shape (n, D), without copying if unnecessary."""
-    given = data
-    if hasattr(data, "named_parameters"):
-        raise TypeError(
-            f"{name} are a module, {type(data).__name__}; a swarm moves vectors: "
-            "pso.FlatView(module).flatten(module)"
-        )
     if isinstance(data, list | tuple) and data and all(map(is_tensor, data)):
         import torch
 
         data = torch.stack(list(data))
-    if is_tensor(data):
-        data = data.detach()
-    elif not isinstance(data, np.ndarray):
-        data = np.asarray(data)
-    _refuse_complex(name, data)
-    if isinstance(data, np.ndarray) and data.dtype.kind not in "biuf":
+    given = data.detach() if is_tensor(data) else np.asarray(data)
+    _refuse_complex(name, given)
+    if isinstance(given, np.ndarray) and given.dtype.kind not in "biuf":
         try:
-            data = np.asarray(data, dtype=np.float64)
+            given = np.asarray(given, dtype=np.float64)
         except OverflowError:
             raise ValueError(f"{name} hold a number beyond the range of float64") from None
         except TypeError:
             raise TypeError(
-                f"{name} are no numbers but a {type(given).__name__}; of the weights of a module say "
+                f"{name} are no numbers but a {type(data).__name__}; of the weights of a module say "
                 "pso.FlatView(module).flatten(module)"
             ) from None
-    if shape is not None and tuple(data.shape) != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {tuple(data.shape)}")
-    if data.ndim != 2 or 0 in data.shape:
+    if shape is not None and tuple(given.shape) != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
+    if given.ndim != 2 or 0 in given.shape:
         raise ValueError(
-            f"{name} must have shape (n, D), n and D at least 1; got {tuple(data.shape)}"
+            f"{name} must have shape (n, D), n and D at least 1; got {tuple(given.shape)}"
         )
-    return data
+    return given
 
 
 def take_over(name: str, source: Array, out: Array) -> Array:
@@ -161,18 +149,16 @@ def as_values(data: npt.ArrayLike | Tensor, shape: tuple[int, ...]) -> Floats:
     if type(data) is np.ndarray and data.dtype == np.float64 and data.shape == shape:
         return data.copy()  # the usual case
     given = np.asarray(untensored(data))
-    _refuse_complex("values", given)
     if not holds_numbers(given):
-        raise ValueError("values hold something else than numbers")
-    try:
-        values = np.array(given, dtype=np.float64)
-    except OverflowError:
-        raise ValueError("values hold a number beyond the range of float64") from None
-    if values.shape != shape:
+        raise ValueError(f"values hold {given.dtype}, which are no real numbers")
+    if given.shape != shape:
         raise ValueError(
-            f"values must have shape {shape}, one for each position; got {values.shape}"
+            f"values must have shape {shape}, one for each position; got {given.shape}"
         )
-    return values
+    try:
+        return np.array(given, dtype=np.float64)
+    except (OverflowError, TypeError):
+        raise ValueError("values hold something else than numbers of float64") from None
 
 
 def require_callable(name: str, value: Any) -> None:

@@ -52,8 +52,6 @@ def generator_at(saved: Any) -> np.random.Generator:
         >>> generator_at(saved_generator(generator)).random() == generator.random()
         True
     """
-    if not isinstance(saved, str):
-        raise ValueError("the random numbers are those of an earlier version; begin a new search")
     generator = np.random.default_rng(0)
     try:
         generator.bit_generator.state = json.loads(saved)

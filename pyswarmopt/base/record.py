@@ -88,19 +88,17 @@ class StateRecord:
 
 def _copied(value: Any) -> Any:
     """A copy of an array or of (nested) lists; other values cannot change."""
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if not isinstance(value, list):
-        return value
-    return [*map(_copied, value)] if value and isinstance(value[0], list) else value.copy()
+    if isinstance(value, list):
+        return [*map(_copied, value)] if value and isinstance(value[0], list) else value.copy()
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _kind(metadata: Mapping[str, Any], annotation: str, value: Any) -> Any:
     """The expectation of `check` for a field."""
     if "axes" not in metadata:
         return PLAIN.get(annotation, list)
-    empty = not metadata.get("filled") and getattr(value, "shape", None) == (0,)
-    return (metadata["dtype"], "0") if empty else (metadata["dtype"], metadata["axes"])
+    empty = not metadata["filled"] and getattr(value, "shape", None) == (0,)
+    return metadata["dtype"], "0" if empty else metadata["axes"]
 
 
 def _check_numbers(name: str, values: list[Any]) -> None:

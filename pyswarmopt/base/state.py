@@ -15,18 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.arrays import (
-    Array,
-    Bools,
-    Floats,
-    Ints,
-    as_array,
-    as_arrays,
-    dtype_name,
-    is_tensor,
-)
+from pyswarmopt.base.arrays import Array, Bools, Floats, Ints, dtype_name, is_tensor
 from pyswarmopt.base.in_flight import InFlight
-from pyswarmopt.base.record import check
+from pyswarmopt.base.record import PLAIN, check
 from pyswarmopt.base.storage import copied
 
 OPTIONAL = ("memory", "in_flight")  # fields that may be missing in a saved state
@@ -152,81 +143,43 @@ class State:
         Raises:
             ValueError: a field is missing, or has another type or shape.
         """
+        dtype = dtype_name(saved.get("positions"))
+        if dtype not in FLOATING:
+            raise ValueError("positions are no array of floating-point numbers")
         kinds = {f.name: str(f.type) for f in fields(cls) if f.name not in OPTIONAL}
-        _check(saved, kinds)
-        values: dict[str, Any] = {}
+        arrays = {"Array": dtype} | SCORES
+        expected = {
+            name: (arrays[kind], AXES.get(name, "N")) if kind in arrays else PLAIN[kind]
+            for name, kind in kinds.items()
+        }
+        expected |= {name: kind for name, kind in KNOWN_MEMORY.items() if name in saved}
+        sizes: dict[str, int] = {}
+        check(saved, expected, sizes)
+        values: dict[str, Any] = {"memory": {}}
         for name, kind in kinds.items():
             value = saved[name]
-            if kind == "Array":
-                value = owned(value)
-            elif kind in SCORES:
-                value = np.array(as_array(value))
+            if kind in arrays:
+                value = owned(value) if kind == "Array" else value.copy()
             values[name] = value
-        flights = {name: v for name, v in saved.items() if name.startswith(IN_FLIGHT)}
-        sizes = {"N": len(values["positions"])}
-        return cls(
-            **values,
-            memory=_memory(dtype_name(values["positions"]), saved, owned),
-            in_flight=InFlight.from_state(as_arrays(flights), IN_FLIGHT, sizes)
-            if flights
-            else None,
-        )
+        if f"{IN_FLIGHT}.tickets" in saved:
+            values["in_flight"] = InFlight.from_state(saved, IN_FLIGHT, {"N": sizes["N"]})
+        for name, value in saved.items():
+            if name.startswith(MEMORY):
+                mine = name.removeprefix(MEMORY)
+                placed = is_tensor(value) or mine == EXEMPLARS
+                values["memory"][mine] = owned(value) if placed else value.copy()
+        return cls(**values)
 
 
-def _memory(
-    dtype: str, saved: Mapping[str, Any], owned: Callable[[Array], Array]
-) -> dict[str, Array]:
-    """Memory of the recipe's parts; arrays stay arrays, and float64 tensors beside positions of
-    another dtype go to the CPU, since some devices lack float64.
-    """
-    memory = entries_under(MEMORY, saved)
-    for name, value in memory.items():
-        if is_tensor(value) and dtype_name(value) == "float64" != dtype:
-            memory[name] = copied(value, "cpu")
-        else:
-            memory[name] = owned(value) if is_tensor(value) or name == EXEMPLARS else copied(value)
-    return memory
-
-
-def _check(saved: Mapping[str, Any], kinds: dict[str, str]) -> None:
-    """Refuse entries without their original type and shape."""
-    dtype = dtype_name(saved.get("positions"))
-    if dtype not in FLOATING:
-        raise ValueError("positions are no array of floating-point numbers")
-    scalars: dict[str, Any] = {"float": float, "int": int, "bool": bool}
-    of = {"Array": dtype} | SCORES
-    expected = {n: scalars.get(kind) or (of[kind], AXES.get(n, "N")) for n, kind in kinds.items()}
-    expected |= {
-        MEMORY + name: kind for name, kind in KNOWN_MEMORY.items() if MEMORY + name in saved
-    }
-    sizes: dict[str, int] = {}
-    check(saved, expected, sizes)
-    if not sizes["N"] or not sizes["D"]:
-        raise ValueError("positions of no particle, or of no coordinate")
-    if sizes.get("E", sizes["D"] + 1) != sizes["D"] + 1:
-        raise ValueError("the archive is one of other points")
-    for name in (MEMORY + "links", MEMORY + "exemplars"):
-        if name in saved and ((saved[name] < 0) | (saved[name] >= sizes["N"])).any():
-            raise ValueError(f"{name} names particles that are not there")
-
-
-def entries_under(prefix: str, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries with a prefix, which is removed from their names."""
-    return {
-        name.removeprefix(prefix): value for name, value in saved.items() if name.startswith(prefix)
-    }
-
-
-# Axes of saved arrays other than (N,), and of the memory of the library's topologies.
+# Axes of saved arrays other than (N,).
 AXES = {
     "positions": "ND", "velocities": "ND", "best_positions": "ND",
     "leader_position": "D", "best_position": "D", "worst_position": "D",
 }  # fmt: skip
+# of the library's topologies and restarts
 KNOWN_MEMORY = {
-    "links": ("int64", "Nk"), "links_of": ("int64", ""),
-    EXEMPLARS: ("int64", "ND"),
-    "archive": ("float64", "PE"), "radius": ("float64", ""),
-    "starting_extent": ("float64", ""),
+    MEMORY + "links": ("int64", "Nk"), MEMORY + "links_of": ("int64", ""),
+    MEMORY + EXEMPLARS: ("int64", "ND"), MEMORY + "starting_extent": ("float64", ""),
 }  # fmt: skip
 FLOATING = ("float16", "bfloat16", "float32", "float64")
 # dtypes of the arrays on the CPU, by annotation

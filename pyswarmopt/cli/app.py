@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,10 @@ from pyswarmopt.cli.terminal import (
     unreadable,
     version_option,
 )
+
+if TYPE_CHECKING:
+    from pyswarmopt._compare import Comparison
+    from pyswarmopt.algorithms.recipe import Recipe
 
 DEFAULT = "default"  # recipe=None of `minimize`
 LARGE = 10**6  # most dimensions, particles and seeds
@@ -39,10 +43,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 app = typer.Typer(
     name="pyswarmopt",
     help="Particle swarms on test functions: run one, watch it, compare recipes, open the lesson.",
-    epilog="Exit codes: 0 done, 2 wrong input (one line on stderr, nothing written), 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -56,20 +58,14 @@ def lesson(
         "pso-lesson.html"
     ),
     open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it.")] = True,
-    as_json: Json = False,
 ) -> None:
     """Write the step-by-step lesson, one page that works offline, and open it."""
-    import webbrowser
-
     from pyswarmopt.teaching.lesson import write
 
     size = write(out)
-    if as_json:
-        typer.echo(json.dumps({"out": str(out), "bytes": size}))
-    else:
-        echo(f"wrote {out} ({size / 1e6:.1f} MB, one file, works offline)")
-    if open_it and not webbrowser.open(out.absolute().as_uri()):
-        echo(f"no browser was found: open {out} yourself", err=True)
+    echo(f"wrote {out} ({size / 1e6:.1f} MB, one file, works offline)")
+    if open_it:
+        typer.launch(str(out))
 
 
 @app.command()
@@ -94,14 +90,14 @@ def run(
     Example: pyswarmopt run shifted:rastrigin --recipe spso2011 --seed 1 --animate swarm.gif
     """
     from pyswarmopt._minimize import minimize
+    from pyswarmopt.base.files import check_new
     from pyswarmopt.inspect.plot.animation import animate as draw
-    from pyswarmopt.inspect.plot.animation import check_target
     from pyswarmopt.teaching.functions.problems import problem
 
     chosen = recipe.replace("-", "_")
     task = problem(function, dim, seed)
     if animate is not None:
-        check_target(animate)
+        check_new(animate, [".gif"])
     r = minimize(
         task.function, task.bounds, recipe=None if chosen == DEFAULT else chosen,
         population=particles, max_evals=max_evals or 1000 * dim, seed=seed,
@@ -109,24 +105,18 @@ def run(
     )  # fmt: skip
     if as_json:
         record = {
-            "function": function, "recipe": chosen, "dim": dim, "seed": seed,
-            "x": r.x.tolist(), "value": r.fun, "optimum": task.optimum, "evaluations": r.nfev,
-            "iterations": r.nit, "stop": r.stop,
-            "animation": None if animate is None else str(animate),
+            "function": function, "recipe": chosen, "dim": dim, "seed": seed, "x": r.x.tolist(),
+            "value": r.fun, "optimum": task.optimum, "evaluations": r.nfev, "stop": r.stop,
         }  # fmt: skip
         typer.echo(json.dumps(record))
     else:
-        shown = ", ".join(f"{value:.6g}" for value in r.x[:10]) + (", ..." if dim > 10 else "")
         echo(f"{function}, {counted(dim, 'dimension')}, {chosen}, seed {seed}: {r.fun:.6g}")
-        echo(f"{r.fun - task.optimum:.3g} above the optimum, at ({shown})")
+        echo(f"{r.fun - task.optimum:.3g} above the optimum, at {r.x}")
         echo(f"after {counted(r.nfev, 'evaluation')}: {r.message}")
     if r.status == "interrupted":
         raise typer.Exit(130)
     if animate is not None:
-        behind = task.function if dim == 2 else None
-        draw(r, animate, behind, task.bounds, title=f"{function}, {chosen}")
-        if not as_json:
-            echo(f"wrote {animate}")
+        draw(r, animate, task.function if dim == 2 else None, task.bounds, title=function)
 
 
 @app.command()
@@ -150,54 +140,74 @@ def compare(
 
     Example: pyswarmopt compare rastrigin rotated:ellipsoid --recipes constriction,mine.py:mine
     """
-    from pyswarmopt.cli.compare import entries, mean_ranks, named, search_all
+    from pyswarmopt import _compare
+    from pyswarmopt.teaching.functions.problems import problem
 
-    found = search_all(
-        functions, named(recipes), dim, seeds, hidden=as_json,
-        max_evals=max_evals, population=particles,
-    )  # fmt: skip
+    chosen = _recipes(recipes)
+    outcomes: list[dict[str, Any]] = []
+    for task in [problem(name, dim) for name in dict.fromkeys(functions)]:
+        found = _compare.compare(
+            task.function, task.bounds, chosen, seeds, task.optimum,
+            max_evals=max_evals, population=particles,
+        )  # fmt: skip
+        outcomes += _outcomes(task.name, found)
+        if not as_json:
+            echo(f"{task.name}, {counted(dim, 'dimension')}, {counted(max_evals, 'evaluation')}")
+            echo(f"{found}\n")
     if as_json:
-        about = {"dim": dim, "max_evals": max_evals, "seeds": seeds, "outcomes": entries(found)}
-        typer.echo(json.dumps({**about, "mean_ranks": mean_ranks(found)}))
-        return
-    for function, comparison in found.items():
-        echo(f"{function}, {counted(dim, 'dimension')}, {counted(max_evals, 'evaluation')}")
-        echo(f"{comparison}\n")
-    ranks = sorted(mean_ranks(found).items(), key=lambda item: item[1])
-    echo("mean ranks: " + ", ".join(f"{name} {rank:.2g}" for name, rank in ranks))
+        about = {"dim": dim, "max_evals": max_evals, "seeds": seeds, "outcomes": outcomes}
+        typer.echo(json.dumps(about))
+
+
+def _recipes(words: str) -> dict[str, Recipe | None]:
+    """Name -> recipe, from a list with commas; FILE.py:NAME is called NAME."""
+    from pyswarmopt.algorithms import registry
+    from pyswarmopt.algorithms.own_file import made_recipe
+    from pyswarmopt.base.own_file import object_of
+
+    found: dict[str, Recipe | None] = {}
+    for word in words.split(","):
+        name = word.rpartition(":")[2].replace("-", "_")
+        if name in found:
+            raise ValueError(f"--recipes: {name} is there twice")
+        if ":" in word:
+            found[name] = made_recipe(object_of(word, "--recipes"), f"--recipes {word}")
+        else:
+            found[name] = None if name == DEFAULT else registry.get(name)
+    return found
+
+
+def _outcomes(function: str, found: Comparison) -> list[dict[str, Any]]:
+    """For `--json`: an entry for each recipe."""
+    paired = found.paired()
+    return [
+        {
+            "function": function,
+            "recipe": name,
+            "optimum": found.optimum,
+            "finals": found.finals(name).tolist(),
+            "median": found.median(name),
+            "interval": list(found.interval(name)),
+            "against_first": paired[name]._asdict() if name in paired else None,
+        }
+        for name in found.results
+    ]
 
 
 @app.command(name="list")
-def show_list(
-    what: Annotated[
-        str, typer.Argument(metavar="[functions|recipes|NAME]", help="All, one kind, or one.")
-    ] = "all",
-    as_json: Json = False,
-) -> None:
+def show_list(as_json: Json = False) -> None:
     """List test functions (formula, optimum, domain, source) and recipes (equation, source)."""
     from pyswarmopt.algorithms.registry import RECIPES
-    from pyswarmopt.base.spelling import did_you_mean
     from pyswarmopt.teaching.functions.functions import ALL
 
-    name = what.replace("-", "_")
-    names = ["all", "functions", "recipes", *ALL, *RECIPES]
-    if name not in names:
-        hint = did_you_mean(name, names, "see pyswarmopt list")
-        raise ValueError(f"nothing is called {what!r}; {hint}")
-    functions = [_about(f) for f in ALL.values() if name in ("all", "functions", f.name)]
-    recipes = [_recipe(key) for key in RECIPES if name in ("all", "recipes", key)]
+    functions = [_about(function) for function in ALL.values()]
+    recipes = [_recipe(name, inspect.getdoc(make) or "") for name, make in RECIPES.items()]
     if as_json:
         typer.echo(json.dumps({"functions": functions, "recipes": recipes}))
         return
-    for entry in functions:
-        low, high = entry["domain"]
-        optimum = ", ".join(f"{x:.6g}" for x in entry["optimum"])
-        echo(f"{entry['name']}\n  {entry['formula']}")
-        echo(f"  optimum {entry['optimal_value']:.6g} at ({optimum})")
-        echo(f"  domain [{low:g}, {high:g}]; dimensions: {entry['dimensions']}")
-        echo(f"  {entry['source']}")
-    for entry in recipes:
-        echo(f"{entry['name']}\n  {entry['title']}\n  {entry['equation']}")
+    for entry in [*functions, *recipes]:
+        name, *lines = (f"{key}: {value}" for key, value in entry.items())
+        echo("\n  ".join([name.removeprefix("name: "), *lines]))
 
 
 def _about(function: Any) -> dict[str, Any]:
@@ -209,16 +219,12 @@ def _about(function: Any) -> dict[str, Any]:
         "domain": list(function.domain),
         "optimum": function.optimum(dim).tolist(),
         "optimal_value": function.optimal_value(dim),
-        "in_dimension": dim,
         "source": function.source,
     }
 
 
-def _recipe(name: str) -> dict[str, Any]:
+def _recipe(name: str, doc: str) -> dict[str, str]:
     """Title with source, and equation: the first two paragraphs of the recipe's documentation."""
-    from pyswarmopt.algorithms.registry import RECIPES
-
-    doc = inspect.getdoc(RECIPES[name]) or ""
     title, equation, *_ = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
     return {"name": name, "title": title, "equation": equation.replace("``", "")}
 
@@ -231,7 +237,7 @@ def run_line(arguments: list[str]) -> int:
     try:
         return run_app(app, "pyswarmopt", arguments or ["--help"])
     except (ValueError, OSError) as error:
-        return complain(str(error), arguments)
+        return complain(str(error))
     except ImportError as error:
         return complain(f"{error.name or error} is needed for this: install the extra 'toy'")
     except MemoryError:

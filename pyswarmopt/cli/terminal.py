@@ -25,12 +25,9 @@ def echo(text: str = "", err: bool = False, end: str = "\n") -> None:
     stream.flush()
 
 
-def complain(text: str, arguments: Sequence[str] = ()) -> int:
-    """Print one line on the fault in the input, cutting long command-line values; return the exit
-    code.
-    """
-    values = [part for argument in arguments for part in (argument, argument.partition("=")[2])]
-    echo(f"error: {one_line(text, values)}", err=True)
+def complain(text: str) -> int:
+    """Print one line on the fault in the input; return the exit code."""
+    echo(f"error: {one_line(text)}", err=True)
     return 2
 
 
@@ -103,7 +100,7 @@ def run_app(app: typer.Typer, name: str, arguments: list[str]) -> int:
         # with its did-you-mean, as the parser would print it
         text = error.format_message() if hasattr(error, "format_message") else str(error)
         help_of = getattr(getattr(error, "ctx", None), "command_path", name)
-        return complain(f"{text} (see {help_of} --help)", arguments)
+        return complain(f"{text} (see {help_of} --help)")
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     return code if isinstance(code, int) else 0

@@ -21,7 +21,7 @@ from pyswarmopt.base.in_flight import InFlight
 from pyswarmopt.base.inputs import require_shape
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied, empty
-from pyswarmopt.parts.boundary import Boundary, Box, contained
+from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.topology import Topology
 
 ONE = np.array(1)  # added in a third of the time of a Python number
@@ -74,7 +74,7 @@ def walled(
         columns: those of the box that x has.
     """
     if is_tensor(x):
-        new_x, new_v = contained(boundary, x, v, box, generator)
+        new_x, new_v = boundary(x, v, box, generator)
         return fitted(new_x, x, "boundary"), fitted(new_v, x, "boundary")
     least, most = box.core
     if x.item(x.argmin()) >= least and x.item(x.argmax()) <= most:
@@ -87,7 +87,7 @@ def walled(
     row = x[outside][None], v[outside][None], low[at], high[at]
     # a boundary sees tensors if the swarm uses tensors
     row_x, row_v, *sides = (beside(part, box.low) for part in row)
-    new_x, new_v = contained(boundary, row_x, row_v, Box(*sides), generator)
+    new_x, new_v = boundary(row_x, row_v, Box(*sides), generator)
     x[outside] = as_array(new_x[0])
     v[outside] = as_array(new_v[0])
     return x, v

@@ -19,7 +19,6 @@ from pyswarmopt.base.record import check
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import copied, empty
 from pyswarmopt.engine import steps
-from pyswarmopt.engine.lending import LENT_FROM, Lender
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants, Lattice
@@ -48,17 +47,16 @@ class Update:
         on_cpu = not self._tensors or x.device.type == "cpu"
         self._on_arrays = on_cpu and dtype_name(x) in ("float64", "float32")
         rule = recipe.velocity
-        self._sum = rule if isinstance(rule, SumOfTerms) and rule.looks_at != "all" else None
-        self._in_numpy = self._on_arrays and (self._sum is not None or not self._tensors)
+        self._sum: SumOfTerms | None = None
+        if self._on_arrays and isinstance(rule, SumOfTerms) and rule.looks_at != "all":
+            self._sum = rule
         self._begin_population()
 
     def _begin_population(self) -> None:
         n, dim = self.state.positions.shape
         topology = self._recipe.topology
-        self._large = n * dim >= LENT_FROM
-        self._by_blocks = self._in_numpy and self._sum is not None and n * dim >= LARGE
         self._links = topology.neighbours(n) if isinstance(topology, Lattice) else None
-        self._lender = Lender()
+        self._large = self._sum is not None and n * dim >= LARGE
 
     @classmethod
     def of(
@@ -88,17 +86,21 @@ class Update:
     # ---- move ----
 
     def move(self) -> None:
-        """Move all particles once, using p, g and w of the previous iteration."""
+        """Move all particles once, using p, g and w of the previous iteration: ``x <- x + lambda
+        v``, then the walls; lambda after k times ``lambda <- phi_lambda lambda``.
+        """
         st = self.state
         k = st.age - 1
-        if self._by_blocks and self._sum is not None:
-            self._move_by_blocks(self._sum, k)
+        if self._large:
+            self._move_by_blocks(k)
             return
-        g = steps.attractors(st, self._recipe.topology, self._generator)
-        s = self._snapshot(g, k)
-        x, v = self._moved(s.x, self._recipe.velocity(s, k, self._generator), k)
-        st.positions = beside(x, st.positions) if self._tensors else x
-        st.velocities = beside(v, st.positions) if self._tensors else v
+        s = self._snapshot(steps.attractors(st, self._recipe.topology, self._generator), k)
+        if self._sum is not None:
+            weights = self._sum.weights(len(s.x), k, self._generator)
+            self._move_part(s, weights, k, EVERY)
+        else:
+            v = self._recipe.velocity(s, k, self._generator)
+            st.positions, st.velocities = self._moved(s.x, v, k)
 
     def _snapshot(self, g: Array, k: int) -> Snapshot:
         """The input of the k-th move, with attractors g, (N, D) or (1, D)."""
@@ -106,7 +108,7 @@ class Update:
         large = st.positions, st.velocities, st.best_positions, g, st.worst_position[None]
         fx: Any = st.costs
         fp: Any = st.best_costs
-        if self._tensors and self._in_numpy:
+        if self._tensors and self._sum is not None:
             large = tuple(map(as_array, large))  # type: ignore[assignment]
         elif self._tensors:
             fx = _on_device(fx, st.positions)
@@ -114,51 +116,47 @@ class Update:
         return Snapshot(*large, fx, fp, k, self._links)
 
     def _moved(self, x: Array, v: Array, k: int) -> tuple[Array, Array]:
-        """``x <- x + lambda v``, then the walls; lambda after k times ``lambda <- phi_lambda lambda``."""
+        """New positions and velocities of particles at x that move by v."""
         v = steps.fitted(v, x)
-        step = self._recipe.schedule(k)
-        x = x + (v if step == 1 else step * v)
+        x = x + self._recipe.schedule(k) * v
         if self._box is None:
             return x, v
         return steps.walled(x, v, self._recipe.boundary, self._box, self._generator)
 
-    def _move_by_blocks(self, rule: SumOfTerms, k: int) -> None:
-        """The same of a large swarm, in blocks that fit the cache: no temporary has the swarm's
-        size, and each number crosses the memory bus once.
-        """
+    def _move_part(self, s: Snapshot, weights: list[Any], k: int, columns: slice) -> None:
+        """Move particles, or some of their columns, by the sum of terms, in their own memory."""
+        rule: Any = self._sum
+        x, v = s.x, s.v
+        v[...] = rule.on(s, rule.coefficients(x, weights, self._generator))
+        step = self._recipe.schedule(k)
+        x += v if step == 1 else step * v
+        if self._box is not None:
+            steps.walled(x, v, self._recipe.boundary, self._box, self._generator, columns)
+
+    def _move_by_blocks(self, k: int) -> None:
+        """Move a large swarm in blocks that fit the cache: no temporary has the swarm's size."""
         st = self.state
-        recipe = self._recipe
-        generator = self._generator
-        room = self._lender.next_after(st.positions)
-        out = as_array(room)
+        topology = self._recipe.topology
         informants = None
         g = st.leader_position[None]
-        if isinstance(recipe.topology, ByInformants):
-            informants = recipe.topology.informants(st, generator)
+        if isinstance(topology, ByInformants):
+            informants = topology.informants(st, self._generator)
         else:
-            g = steps.attractors(st, recipe.topology, generator)
-        s = self._snapshot(g, k)
-        step = recipe.schedule(k)
-        weights = rule.weights(len(out), k, generator)
-        for rows, columns in blocks_of(*out.shape, rule.looks_at):
-            x, v, p, g, w, fx, fp, _, links = s
-            own = p[rows, columns]
+            g = steps.attractors(st, topology, self._generator)
+        rule: Any = self._sum
+        x, v, p, g, w, fx, fp, _, links = self._snapshot(g, k)
+        weights = rule.weights(len(x), k, self._generator)
+        for rows, columns in blocks_of(*x.shape, rule.looks_at):
             if informants is not None:
-                g = p[informants[rows], columns]
+                known = p[informants[rows], columns]
             else:
-                g = g[rows, columns] if len(g) > 1 else g[:, columns]
+                known = g[rows, columns] if len(g) > 1 else g[:, columns]
             part = Snapshot(
-                x[rows, columns], v[rows, columns], own, g, w[:, columns], fx[rows], fp[rows], k,
-                None if links is None else links[rows],
+                x[rows, columns], v[rows, columns], p[rows, columns], known, w[:, columns],
+                fx[rows], fp[rows], k, None if links is None else links[rows],
             )  # fmt: skip
             mine = [each if isinstance(each, float | int) else each[rows] for each in weights]
-            new_v = rule.on(part, rule.coefficients(part.x, mine, generator))
-            new_x = part.x + step * new_v
-            if self._box is not None:
-                steps.walled(new_x, new_v, recipe.boundary, self._box, generator, columns)
-            out[rows, columns] = new_x
-            v[rows, columns] = new_v
-        st.positions = room
+            self._move_part(part, mine, k, columns)
 
     def move_one(self, i: int) -> None:
         """Move only particle i, with the schedules of the present round's move and coefficients
@@ -192,21 +190,6 @@ class Update:
 
     # ---- positions and costs ----
 
-    def hand_out(self) -> Array:
-        """The positions for the user: a copy, or a loan if a copy would be large."""
-        x = self.state.positions
-        if self._large and self._on_arrays:
-            return self._lender.hand_out(x, as_array(x))
-        return copied(x) if self._tensors else x.copy()
-
-    def own_positions(self) -> None:
-        """Move the positions to memory that the user does not hold, so that they may be edited."""
-        x = self.state.positions
-        room = self._lender.next_after(x)
-        if room is not x:
-            room[:] = x
-            self.state.positions = room
-
     def adopt(self, told: Any, repaired: bool) -> None:
         """Take over positions, (N, D), told by the user: the present ones, unless repaired.
 
@@ -214,7 +197,7 @@ class Update:
             ValueError: other positions without `repaired`, or another shape.
         """
         x = self.state.positions
-        if _alike(told, x) and ((self._large and _same_memory(told, x)) or _same_numbers(told, x)):
+        if type(told) is type(x) and _same_numbers(told, x):
             return  # the usual case
         source = matrix("positions", told, tuple(x.shape))
         taken = take_over("positions", source, empty(tuple(x.shape), x.dtype, x.device))
@@ -265,7 +248,6 @@ class Update:
         iterations; those being evaluated stay.
         """
         rows = self._idle(rows)
-        self.own_positions()
         st = self.state
         x, p = self._views(st.positions, st.best_positions)
         steps.copy_rows(p, x, rows)
@@ -280,7 +262,6 @@ class Update:
         if count == 0:
             return
         x, v = self._drawn(count)
-        self.own_positions()
         self.state.positions[rows] = x
         self.state.velocities[rows] = v
 
@@ -338,21 +319,8 @@ def _on_device(costs: Floats, x: Array) -> Array:
     return beside(costs if x.device.type == "cpu" else costs.astype(np.float32), x)
 
 
-def _alike(told: Any, x: Array) -> bool:
-    """Whether an object has an array's kind, shape, dtype and device."""
-    if type(told) is not type(x) or told.shape != x.shape:
-        return False
-    return bool(told.dtype == x.dtype and told.device == x.device)
-
-
 def _same_numbers(told: Array, x: Array) -> bool:
-    return told.equal(x) if is_tensor(x) else not np.count_nonzero(told != x)
-
-
-def _same_memory(told: Array, x: Array) -> bool:
-    """Whether two such arrays share all their memory."""
-    if is_tensor(x):
-        return bool(told.data_ptr() == x.data_ptr() and told.stride() == x.stride())
-    ours = x.__array_interface__
-    theirs = told.__array_interface__
-    return bool(ours["data"] == theirs["data"] and ours["strides"] == theirs["strides"])
+    """Whether two arrays of one kind have the same shape and numbers."""
+    if told.shape != x.shape or told.device != x.device:
+        return False
+    return not (told != x).any() if is_tensor(x) else not np.count_nonzero(told != x)

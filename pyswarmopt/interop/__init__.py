@@ -1,15 +1,11 @@
-"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.optuna`, `.pycma`
-and `.sklearn`.
-"""
+"""Other libraries, loaded on use: `pyswarmopt.interop.nevergrad`, `.pycma` and `.sklearn`."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-from pyswarmopt.base.arrays import needing_torch
-
-__all__ = ["nevergrad", "optuna", "pycma", "sklearn"]
+__all__ = ["nevergrad", "pycma", "sklearn"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,8 +13,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(
             f"module {__name__!r} has no attribute {name!r}; there is {', '.join(__all__)}"
         )
-    with needing_torch(f"{__name__}.{name}"):
-        return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,6 @@ from nevergrad.parametrization.helpers import Normalizer  # noqa: E402
 np.random.set_state(_state)  # importing it draws from NumPy's global generator
 
 WORST = 1e20  # told to nevergrad for a non-finite value; it cuts off at 5e20
-
-
-# ---- its optimisers as ours ----
 
 
 def one_at_a_time(name: str) -> bool:
@@ -121,10 +119,7 @@ class NevergradOptimizer(Replayed):
         if self._box is not None:
             low, high = self._box
             if (low == high).any():
-                i = int(np.flatnonzero(low == high)[0])
-                raise ValueError(
-                    f"bounds of coordinate {i} are equal, {low[i]}; nevergrad needs low < high"
-                )
+                raise ValueError("nevergrad needs low < high in every coordinate")
             # Bounds given here, not by `set_bounds`, make the first step a sixth of the box instead
             # of 1.
             return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)
@@ -170,9 +165,6 @@ class NevergradOptimizer(Replayed):
         gc.collect()
 
 
-# ---- our recipes as its optimisers ----
-
-
 def _as_float(value: Any) -> float:
     return float(np.asarray(value).item())
 
@@ -187,8 +179,7 @@ class SwarmOptimizer(base.ConfiguredOptimizer):
     num_workers)``.
 
     With one worker the swarm moves round by round, with several each particle moves as soon as its
-    own value arrives. Points told before the first ask become starting positions; other unrequested
-    points are known only to nevergrad.
+    own value arrives. Points that it did not propose are known only to nevergrad.
 
     Args:
         recipe: name of the recipe.
@@ -212,15 +203,24 @@ class _Swarm(base.Optimizer):
         self._config = config
         self._normalizer = Normalizer(self.parametrization)
         self._boxed = self._normalizer.working and self._normalizer.fully_bounded
-        self._swarm: Swarm | None = None
-        self._known: list[Any] = []  # positions told before the swarm started
         self._tickets: dict[str, Ticket] = {}  # tickets of candidates without a value, by uid
-        self._round: list[Ticket] = []  # tickets of the round that no candidate has yet
+
+    @cached_property
+    def _swarm(self) -> Swarm:
+        recipe = recipes.get(self._config.recipe)
+        population = self._config.population or max(recipe.population, self.num_workers)
+        seed = int(self._rng.randint(2**31))
+        if self.budget is not None:
+            recipe = recipe.planned(max(math.ceil(self.budget / population) - 1, 1))
+        if self._boxed:
+            return Swarm(self.dimension, population, (0.0, 1.0), recipe=recipe, seed=seed)
+        # the box is for recipes that restart; it stops nothing: nevergrad's prior is normal
+        recipe = replace(recipe, boundary=boundary.none)
+        start = self._rng.normal(size=(population, self.dimension))
+        return Swarm(bounds=(-3.0, 3.0), positions=start, recipe=recipe, seed=seed)
 
     def _internal_ask_candidate(self) -> Any:
-        if self._swarm is None:
-            self._swarm = self._start()
-        ticket = self._next(self._swarm)
+        ticket = self._next()
         if ticket is None:  # all particles are pending: the one pending longest is handed out again
             ticket = self._tickets.pop(next(iter(self._tickets)))
         x = ticket.x
@@ -229,41 +229,19 @@ class _Swarm(base.Optimizer):
         self._tickets[candidate.uid] = ticket
         return candidate
 
-    def _next(self, swarm: Swarm) -> Ticket | None:
+    def _next(self) -> Ticket | None:
         if self.num_workers > 1:
-            return swarm.ask_one()
-        if not self._round:
-            waiting = {ticket.particle for ticket in self._tickets.values()}
-            self._round = [t for t in swarm.tickets() if t.particle not in waiting]
-        return self._round.pop(0) if self._round else None
+            return self._swarm.ask_one()
+        waiting = {ticket.particle for ticket in self._tickets.values()}
+        return next((t for t in self._swarm.tickets() if t.particle not in waiting), None)
 
     def _internal_tell_candidate(self, candidate: Any, loss: float) -> None:
         ticket = self._tickets.pop(candidate.uid, None)
-        if ticket is not None and self._swarm is not None:
+        if ticket is not None:
             self._swarm.tell(ticket, loss)
 
     def _internal_tell_not_asked(self, candidate: Any, loss: float) -> None:
-        if self._swarm is None:
-            x = candidate.get_standardized_data(reference=self.parametrization)
-            self._known.append(self._normalizer.forward(x) if self._boxed else x)
-
-    def _start(self) -> Swarm:
-        recipe = recipes.get(self._config.recipe)
-        seed = int(self._rng.randint(2**31))
-        population = self._config.population or max(recipe.population, self.num_workers)
-        positions = self._known[:population]
-        if not self._boxed:
-            # The box is for recipes that restart; it stops nothing. nevergrad's prior is normal.
-            recipe = replace(recipe, boundary=boundary.none)
-            drawn = self._rng.normal(size=(population, self.dimension))
-            positions += list(drawn[len(positions) :])
-        if self.budget is not None:
-            recipe = recipe.planned(max(math.ceil(self.budget / population) - 1, 1))
-        side = (0.0, 1.0) if self._boxed else (-3.0, 3.0)
-        return Swarm(
-            bounds=[side] * self.dimension, positions=positions or None, population=population,
-            recipe=recipe, seed=seed,
-        )  # fmt: skip
+        """Leave it to nevergrad's archive."""
 
 
 __all__ = ["NevergradOptimizer", "SwarmOptimizer", "ng", "one_at_a_time"]

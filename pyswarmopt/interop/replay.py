@@ -42,10 +42,8 @@ class Replayed(ABC):
         positions: Any = None,
         **settings: str,
     ) -> None:
-        for name, number in (("population", population), ("budget", budget)):
-            as_limit(name, number, 1)
-        self._population = population
-        self._budget = budget
+        self._population = as_limit("population", population, 1)
+        self._budget = as_limit("budget", budget, 1)
         self._maximize = maximize
         self._given = positions
         self._settings = {

@@ -19,7 +19,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Array, DType, as_array, largest_number, like, namespace
 from pyswarmopt.base.blocks import blocks
 from pyswarmopt.base.storage import copied, empty
-from pyswarmopt.parts.bounds import check_widths, sides
+from pyswarmopt.parts.bounds import WIDTHS, read_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,20 +66,6 @@ class Box:
 
 
 Boundary = Callable[[Array, Array, Box, np.random.Generator], tuple[Array, Array]]
-
-
-def contained(
-    boundary: Boundary, x: Array, v: Array, box: Box, generator: np.random.Generator
-) -> tuple[Array, Array]:
-    """The result of a boundary, checked.
-
-    Raises:
-        TypeError: not new positions and velocities.
-    """
-    moved = boundary(x, v, box, generator)
-    if isinstance(moved, tuple) and len(moved) == 2:
-        return moved
-    raise TypeError("a boundary must return two arrays, the new positions and velocities")
 
 
 def none(x: Array, v: Array, box: Box, generator: np.random.Generator) -> tuple[Array, Array]:
@@ -248,16 +234,13 @@ def make_box(bounds: Any, dim: int | None, dtype: DType, device: Any = "cpu") ->
         >>> make_box([(-1, 1), (0, 5)], None, np.dtype("float64")).high.tolist()
         [1.0, 5.0]
     """
-    low, high, size = sides(bounds, dim)
-    # A number for all coordinates is repeated only for storing.
+    low, high = read_bounds(bounds, dim)
     like_it = empty((1,), dtype)
     stored = [like(side, like_it) for side in (low, high)]
     square = max(largest_number(dtype), largest_number(np.dtype("float32")))
-    largest = min(largest_number(dtype), math.sqrt(square))
-    exact = [as_array(side).astype(np.float64) for side in stored]
-    check_widths((low, high), (exact[0], exact[1]), largest, str(dtype).removeprefix("torch."))
-    wide = namespace(like_it).broadcast_to
-    return Box(*(copied(wide(side, (size,)), device) for side in stored))
+    if not WIDTHS * float((high - low).max()) <= min(largest_number(dtype), math.sqrt(square)):
+        raise ValueError(f"bounds are wider than {dtype} can measure")
+    return Box(*(copied(side, device) for side in stored))
 
 
 __all__ = [

@@ -90,17 +90,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         code = run_app(app, "swarm-llm", arguments)
     except UserError as error:
-        code = complain(error.spelled(as_flag), arguments)
+        code = complain(error.spelled(as_flag))
     except OSError as error:
-        code = complain(
-            f"{error.filename or 'a file'}: {error.strerror or error}; {REPEAT}", arguments
-        )
+        code = complain(f"{error.filename or 'a file'}: {error.strerror or error}; {REPEAT}")
     except (MemoryError, RuntimeError) as error:
         from pyswarmopt_llm.common.hardware import out_of_memory
 
         if not out_of_memory(error):
             raise
-        code = complain(NO_ROOM, arguments)
+        code = complain(NO_ROOM)
     finally:
         if added:
             os.environ.pop("PYTHONSAFEPATH", None)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -90,22 +88,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
     assert checkpoint.read(path) == {"n": 1} and os.listdir(tmp_path) == ["c"]
-
-
-def test_what_a_killed_writer_left_is_swept_up_by_the_next(tmp_path):
-    swarm = pso.Swarm(bounds=[(-1, 1)] * 2, population=3, seed=0)
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        pass
-    (tmp_path / f".swarm.npz.{gone.pid}.tmp").write_bytes(b"half of it")
-    kept = [
-        f".other.npz.{gone.pid}.tmp",
-        f".swarm.npz.{os.getppid()}.tmp",  # of a process that still writes
-        f".swarm.npz.npz.{gone.pid}.tmp",  # of the checkpoint swarm.npz.npz
-    ]
-    for name in kept:
-        (tmp_path / name).write_bytes(b"of another")
-    swarm.save(tmp_path / "swarm.npz")
-    assert sorted(file.name for file in tmp_path.iterdir()) == [*sorted(kept), "swarm.npz"]
 
 
 def test_a_composition_of_ones_own_is_loaded_with_its_recipe(tmp_path):

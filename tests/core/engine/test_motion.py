@@ -4,9 +4,7 @@ size.
 
 from __future__ import annotations
 
-import copy
 import tracemalloc
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ from swarm_runs import bowls
 
 import pyswarmopt as pso
 from pyswarmopt.base.random import generator_of, normal, sixteen_bits
-from pyswarmopt.engine import update
 
 KINDS = pytest.mark.parametrize("kind", [np, torch], ids=["arrays", "tensors"])
 
@@ -35,8 +32,8 @@ def test_a_large_swarm_moves_without_temporaries_of_its_size(kind):
     swarm.tell(swarm.ask(), values[::-1])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # of 3 such arrays; blocks, and copies of the best and worst, are what is left
-    assert peak < n * dim * 4
+    # of 3 such arrays; the copy that is handed out, blocks, and the best and worst are what is left
+    assert peak < 2 * n * dim * 4
 
 
 @KINDS
@@ -53,65 +50,6 @@ def test_positions_that_were_asked_for_stay_as_they_are_and_are_told_as_edited(k
         swarm.tell(x, [1.0, 0.0, 2.0, 3.0])
     swarm.tell(x, [1.0, -9.0, 2.0, 3.0], repaired=True)
     assert float(swarm.best.x[2]) == 0.25 and np.array_equal(swarm.positions, x)
-
-
-# --- what a large swarm lends ---
-
-
-@pytest.fixture
-def lends(monkeypatch):
-    """Swarms of any size lend their positions."""
-    monkeypatch.setattr(update, "LENT_FROM", 0)
-
-
-@KINDS
-@pytest.mark.parametrize("recipe", ["constriction", "model_swarms", "clpso", "spso2011"])
-def test_positions_lent_stay_as_they_are_for_as_long_as_they_are_held(recipe, kind, request):
-    def run() -> list[Any]:
-        swarm = pso.Swarm(
-            bounds=[(-5, 5)] * 3, population=6, recipe=recipe, seed=4, dtype=kind.float64
-        )
-        held = []
-        for _ in range(25):
-            x = swarm.ask()
-            swarm.tell(x, bowls(x))
-            held.append(x[:])  # a view holds it as well
-        return held
-
-    copies = run()
-    request.getfixturevalue("lends")
-    assert np.array_equal(np.stack(run()), np.stack(copies))
-
-
-@KINDS
-def test_lent_positions_may_be_edited_and_told(kind, lends):
-    swarm = pso.Swarm(positions=[[0.2], [1.7]], seed=0, dtype=kind.float64)
-    x = swarm.ask()
-    x[:] = x.round()
-    swarm.tell(x, [3.0, 4.0], repaired=True)
-    assert swarm.best.x.tolist() == [0.0] and swarm.positions.tolist() == [[0.0], [2.0]]
-    kept = copy.deepcopy(swarm.ask())
-    swarm.ask()
-    swarm.tell(kept, [1.0, 1.0])
-    assert np.array_equal(swarm.positions, kept)
-
-
-@KINDS
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_nothing_else_writes_to_positions_that_are_held(asynchronous, kind, lends):
-    """Neither particles that are sent back nor those that move one by one."""
-    back = pso.compose(
-        [pso.inertia(0.7), pso.social(1.5)], restart=pso.restart.RestartAtBest(1), name="back"
-    )
-    swarm = pso.Swarm(bounds=[(-5, 5)] * 3, population=6, recipe=back, seed=4, dtype=kind.float64)
-    swarm.tell(swarm.ask(), np.zeros(6))
-    x = swarm.ask()
-    before = np.asarray(x).copy()
-    swarm.tell(x, np.ones(6))
-    if asynchronous:
-        for _ in range(6):
-            swarm.tell(swarm.ask_one(), 2.0)
-    assert np.array_equal(x, before) and not np.array_equal(swarm.positions, before)
 
 
 # --- random numbers ---

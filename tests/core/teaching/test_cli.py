@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.stats
 
 pytest.importorskip("typer", reason="the command needs typer and rich (extra: toy)")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: toy)")
@@ -86,9 +85,6 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
     finals = [
         pso.minimize(**problem, recipe="constriction", max_evals=200, seed=s).fun for s in range(6)
     ]
-    medians = np.array([o["median"] for o in out["outcomes"]]).reshape(2, 2)
-    ranks = scipy.stats.rankdata(medians, axis=1).mean(axis=0)
-    assert list(out["mean_ranks"].values()) == ranks.tolist()
     assert first["finals"] == finals and first["median"] == np.median(finals)
     assert first["interval"] == [min(finals), max(finals)]  # of 6 the range is a 96.9% interval
     other = out["outcomes"][1]
@@ -108,10 +104,9 @@ def test_compare_gives_medians_over_seeds(capsys: pytest.CaptureFixture[str]) ->
         ("run sphere --dim 0", "--dim"),
         ("run sphere --animate a.avi", "ends in .gif"),
         ("run sphere --animate absent/a.gif", "create it first"),
-        ("compare sphere --recipes ,", "name at least one"),
+        ("compare sphere --recipes ,", "no recipe is called"),
         ("compare sphere --recipes absent.py:mine", "no file absent.py"),
         ("compare sphere --recipes fip", "did you mean fips?"),
-        ("list spheer", "did you mean sphere?"),
         ("lesson --out a.txt", "ends in .html"),
         ("lessn", "lesson"),
         ("run sphere --max-eval 3", "--max-evals"),
