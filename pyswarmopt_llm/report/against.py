@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt.base.words import counted, cut
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
     from pyswarmopt_llm.searching.use.evaluate import Against, EvalResult
 
-SHOWN = 3  # most items shown as gained, and as lost
-_TEXT = 160  # most characters of a question or answer
-_MOST_LABELS = 20
 _SAID = {
     "better": "is better than",
     "worse": "is worse than",
@@ -85,7 +82,7 @@ def score_lines(result: EvalResult, split: str) -> Iterator[str]:
 
 
 def label_lines(errors: LabelErrors) -> Iterator[str]:
-    """A model's errors by label; with many labels, only the commonest.
+    """A model's errors by label.
 
     Example:
         >>> from pyswarmopt_llm.scores.by_label import label_errors
@@ -95,32 +92,18 @@ def label_lines(errors: LabelErrors) -> Iterator[str]:
           loan  1 of 1 right, 1.000 [0.207, 1.000]
     """
     yield f"macro-F1 {score_text(errors.macro_f1, errors.macro_f1_interval)}"
-    for row in errors.rows[:_MOST_LABELS]:
+    for row in errors.rows:
         taken = ", ".join(f"{one_line(label)} {count}" for label, count in row.taken_for[:3])
         wrong = f"; taken for {taken}" if taken else ""
         found = f"{row.found} of {row.n} right, {score_text(row.recall, row.interval)}"
         yield f"  {one_line(row.label)}  {found}{wrong}"
-    left = len(errors.rows) - _MOST_LABELS
-    if left > 0:
-        yield f"  and {counted(left, 'label')} more; all of them with --json"
 
 
 def against_lines(against: Against, verdict: Verdict) -> Iterator[str]:
-    """Two models on the same items: verdict, scores, and differing items."""
+    """Two models on the same items: verdict and scores."""
     yield verdict.sentence
     yield from verdict.reasons
-    width = max(map(len, against.names))
     for name, result in zip(against.names, against.results, strict=True):
-        score = score_text(result.score.value, result.interval)
-        yield f"  {name.ljust(width)}  {result.metric} {score}"
-    for heading, items in (("Gained", against.gained), ("Lost", against.lost)):
-        if items:
-            shown = min(SHOWN, len(items))
-            yield f"{heading} ({shown} of {len(items)}; all of them with --json):"
-        for item in items[:SHOWN]:
-            yield f"  {cut(one_line(item['question']), _TEXT)}"
-            if item["right"]:
-                yield f"    right: {cut(one_line(item['right']), _TEXT)}"
-            said = item["answers"] or [f"{value:.3f}" for value in item["values"]]
-            for name, text in zip(against.names, said, strict=True):
-                yield f"    {name}: {cut(one_line(text), _TEXT) or '(no answer)'}"
+        yield f"  {name}: {result.metric} {score_text(result.score.value, result.interval)}"
+    pair = against.paired
+    yield f"It gains {pair.gained} and loses {pair.lost}; --json lists them."

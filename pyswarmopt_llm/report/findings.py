@@ -4,13 +4,13 @@ next steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyswarmopt.base.words import counted, cut
-from pyswarmopt_llm.common.config import MODELS, search_command
-from pyswarmopt_llm.common.events import duration, listed
+from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, search_command
+from pyswarmopt_llm.common.events import listed
 from pyswarmopt_llm.report.commands import next_steps
 from pyswarmopt_llm.report.phrases import few, one_line, tested
 from pyswarmopt_llm.searching.scoring.result import Model, Result
@@ -32,7 +32,7 @@ class Verdict:
             an adapter or the base model itself), ``gamed``, ``untested`` (no test split) or
             ``unpaired`` (no scores of single examples).
         sentence: the answer, in at most 20 words with one number.
-        reasons: the comparisons behind it, one each.
+        reasons: what is behind it, one sentence each.
     """
 
     kind: str
@@ -68,35 +68,28 @@ def findings(about: About, result: Result) -> Findings:
     judged = verdict(result)
     why = about.notes.get(UNTRAINED)
     said = [] if why is None else [f"Nothing was trained: {why}."]
-    said += notes(result)
     return Findings(
         about,
         result,
         judged,
         score_rows(result),
-        notes=said + [note for note in result.notes if note != why],
+        notes=[*said, *notes(result), *(note for note in result.notes if note != why)],
         steps=next_steps(judged.kind, about, result),
         command=search_command(about.typed).replace(f"{Path.cwd()}/", ""),
     )
-
-
-# The verdict
 
 
 def verdict(result: Result) -> Verdict:
     """Whether the search was worth it: the result against the strongest control on test."""
     known = names(result)
     best = known["best"]
-    on_dev = result.best.dev.value
+    on_dev = f"{result.best.dev.value:.3f}"
     if result.alarms:
-        sentence = (
-            f"No: the replies that score {on_dev:.3f} look gamed; read them in the report before "
-            "you use it."
-        )
-        return Verdict("gamed", sentence, tuple(result.alarms))
+        sentence = f"No: the replies that score {on_dev} look gamed; read them in the report before"
+        return Verdict("gamed", f"{sentence} you use it.", tuple(result.alarms))
     if result.best.test is None:
         return Verdict(
-            "untested", f"Not known: there is no test split; on dev {best} scores {on_dev:.3f}."
+            "untested", f"Not known: there is no test split; on dev {best} scores {on_dev}."
         )
     ours = result.best.test.value
     if not result.best.trained and best.startswith(("the base", "the adapter", "the model")):
@@ -109,10 +102,12 @@ def verdict(result: Result) -> Verdict:
         return Verdict(
             "unpaired", f"Not known: one number per model is no test; {best} scores {ours:.3f}."
         )
+    other = known[control]
+    theirs = _on_test(result, control)
+    items = counted(pair.n, "test example")
+    reason = f"Against {other}: {ours:.3f} vs. {theirs:.3f} on {items}, {tested(pair)}."
     kind = KINDS[pair.sign]
-    sentence = answer(kind, best, ours, known[control], _on_test(result, control))
-    shown = dict.fromkeys([control, "best_single"])
-    return Verdict(kind, sentence, tuple(_comparisons(result, shown, known)))
+    return Verdict(kind, answer(kind, best, ours, other, theirs), (reason,))
 
 
 def answer(kind: str, best: str, ours: float, other: str, theirs: float) -> str:
@@ -151,28 +146,13 @@ def _on_test(result: Result, name: str) -> float:
     return float("nan") if test is None else test.value
 
 
-def _comparisons(
-    result: Result, controls: Mapping[str, None], known: Mapping[str, str]
-) -> Iterator[str]:
-    """The result against these controls."""
-    for name in controls:
-        if pair := result.lead(name):
-            scores = f"{_on_test(result, 'best'):.3f} vs. {_on_test(result, name):.3f}"
-            items = counted(pair.n, "test example")
-            yield f"Against {known[name]}: {scores} on {items}, {tested(pair)}."
-
-
-# The table of scores
-
-
 def names(result: Result) -> dict[str, str]:
     """Model -> its name in a sentence."""
-    expert = "adapter"
-    if result.space in ("token", "full") or result.graph is not None:
-        expert = "model"
+    whole = result.space in ("token", "full") or result.graph is not None
+    expert = "model" if whole else "adapter"
     tuned = "fine-tuned" if result.expert_iteration is None else "self-trained"
     single = f"{expert} {cut(one_line(result.best_single), _NAME)}"
-    mixture = mixture_name(result, expert)
+    mixture = _mixture_name(result, expert)
     return {
         "commonest": "the majority class",
         "base": "the base model",
@@ -186,7 +166,7 @@ def names(result: Result) -> dict[str, str]:
     }
 
 
-def mixture_name(result: Result, expert: str) -> str:
+def _mixture_name(result: Result, expert: str) -> str:
     """The result before training, named by its weights."""
     if result.graph is not None:
         return "graph"
@@ -206,45 +186,16 @@ def score_rows(result: Result) -> dict[str, Model]:
     for name, called in names(result).items():
         model = result.models.get(name)
         label = called.removeprefix("the ")
-        if name == "best" and model is not None:
-            rows[f"{label} (result)"] = model
+        if name == "best":
+            rows[f"{label} (result)"] = result.best
         elif model is not None and not model.same(result.best):
             rows[label] = model
 
     def rank(label: str) -> tuple[bool, float]:
         test = rows[label].test
-        return test is None, -(rows[label].dev if test is None else test).value
+        return test is None, -(test or rows[label].dev).value
 
     return {label: rows[label] for label in sorted(rows, key=rank)}
-
-
-def spans(models: Mapping[str, Model]) -> dict[str, tuple[float, float, float]]:
-    """Name -> lower end, score and upper end of a model's interval, on a scale from 0 to 1; on dev
-    where there is no test split.
-    """
-    tested = any(model.test is not None for model in models.values())
-    ends = {}
-    for name, model in models.items():
-        if scores := model.test if tested else model.dev:
-            low, high = scores.interval or (scores.value, scores.value)
-            ends[name] = (low, scores.value, high)
-    least = min(low for low, _, _ in ends.values())
-    width = max(high for _, _, high in ends.values()) - least or 1.0
-    return {
-        name: ((low - least) / width, (value - least) / width, (high - least) / width)
-        for name, (low, value, high) in ends.items()
-    }
-
-
-def combination(result: Result) -> str:
-    """The combination of several tasks' scores; "" for one task."""
-    if not result.several_tasks:
-        return ""
-    mean = {"harmonic": "harmonic mean", "arithmetic": "mean"}.get(result.combine, result.combine)
-    return one_line(f"{mean} of {', '.join(result.objectives)}")
-
-
-# Notes, cost and method
 
 
 def notes(result: Result) -> Iterator[str]:
@@ -263,10 +214,6 @@ def notes(result: Result) -> Iterator[str]:
     tests = len(result.read_together("test"))
     if tests > 1:
         yield f"Intervals of differences and p-values are corrected for {tests} tests (Holm)."
-    for name, pair in result.by_task().items():
-        of = counted(pair.n, "test example")
-        change = f"gains {pair.gained} and loses {pair.lost} of {of} over the best expert"
-        yield f"{one_line(name)}: the result {change}."
     if result.graph is not None:
         yield f"Graph: {one_line(result.graph)}."
 
@@ -280,45 +227,23 @@ def _notes_on_training(result: Result) -> Iterator[str]:
     learnt = [name for name in result.learnt if result.coefficients.get(name)]
     if learnt:
         yield f"Its dev score is not held out: {listed(learnt)} had learnt some of the examples."
-    elif result.expert_iteration and result.expert_iteration.spare:
-        yield "On dev it is scored on prompts that it was not trained on."
-    else:
+    elif result.expert_iteration is None:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
 
 
-def costs(result: Result) -> dict[str, str]:
-    """Cost -> its value, in words."""
-    found = {
-        "Evaluations": f"{result.evaluations:,}",
-        "Examples scored": f"{result.item_evaluations:,}",
-        "Scoring": one_line(result.scoring),
-        "Time": f"{duration(result.seconds)} ({duration(result.seconds_scoring)} scoring)",
-        "Peak memory": f"{result.peak_memory_bytes / 2**30:.1f} GiB",
-        "Stopped by": ", ".join(f"{name} {one_line(value)}" for name, value in result.stop.items()),
-    }
-    if use := result.expert_iteration:
-        rounds = counted(use.rounds, "round")
-        found["Expert iteration"] = f"{rounds}, {use.replies:,} replies, {use.tokens:,} tokens"
-    if result.passes_rivals is not None:
-        time = duration(result.seconds_rivals or 0)
-        found["Controls"] = f"{result.passes_rivals:,} forward passes, {time}, counted separately"
-    for name, judge in result.judge.items():
-        tokens = counted(judge.prompt_tokens + judge.completion_tokens, "token")
-        cost = "" if judge.cost is None else f", cost {judge.cost:.4g}"
-        found[one_line(name)] = f"{counted(judge.requests, 'request')}, {tokens}{cost}"
-    return found
+def combination(result: Result) -> str:
+    """The combination of several tasks' scores; "" for one task."""
+    if not result.several_tasks:
+        return ""
+    mean = {"harmonic": "harmonic mean", "arithmetic": "mean"}.get(result.combine, result.combine)
+    return one_line(f"{mean} of {', '.join(result.objectives)}")
 
 
 def method(about: About) -> str:
     """The method of a search, in words."""
     config = about.config
-    space = one_line(config.space)
     if config.method in MODELS:
-        candidates = counted(config.proposals or 0, "candidate")
-        return f"a surrogate of the {config.method} with up to {candidates}, space {space}"
-    if config.optimizer != "model-swarms":
-        return f"{one_line(config.optimizer)}, space {space}"
-    source = " as in the authors' code" if config.reference else ""
-    particles = counted(config.population, "particle")
-    iterations = counted(config.iterations, "iteration")
-    return f"Model Swarms{source}, space {space} ({particles}, at most {iterations})"
+        return f"a surrogate of the {config.method}, space {one_line(config.space)}"
+    name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
+    size = f"{config.population} particles, at most {config.iterations} iterations"
+    return one_line(f"{name}, space {config.space} ({size})")

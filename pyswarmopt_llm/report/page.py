@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt.base.words import counted
-from pyswarmopt_llm.common.events import mixture_text
 from pyswarmopt_llm.report.commands import uses
-from pyswarmopt_llm.report.findings import combination, costs, findings, method, spans
-from pyswarmopt_llm.report.pages import TextTable, render
-from pyswarmopt_llm.report.phrases import score, score_text, versions_text
+from pyswarmopt_llm.report.findings import combination, findings, method
+from pyswarmopt_llm.report.pages import render
+from pyswarmopt_llm.report.phrases import score, versions_text
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
+from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -25,7 +23,6 @@ WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300
 _EDGE = 24  # free units around the picture
 _SHADES = 5  # of a dot, by its value
-_COMPARED = {"base": "base model", "best_single": "best expert", "best": "result"}
 
 
 def render_report(
@@ -49,7 +46,8 @@ def render_report(
     """
     found = findings(about, result)
     rows = [row for row in searched(history) if math.isfinite(row.value)]
-    models = {**found.rows, **_other_experts(result)}
+    others = {name: model for name, model in result.experts.items() if name != result.best_single}
+    models = {**found.rows, **others}
     return render(
         "pyswarmopt_llm/report/report.html.j2",
         **vars(found),
@@ -58,13 +56,10 @@ def render_report(
         spans=spans(models),
         score=score,
         combination=combination(result),
-        tables=[*_task_tables(result), *_named_tables(result), *_front_tables(result)],
         picture=picture(rows, result) if len(rows) > len(result.experts) else None,
-        weights=_weight_table(result),
         uses={**found.steps, **uses(about, result)},
         replies=replies,
         changes=list(_changed_tasks(result, tasks or {})),
-        costs=costs(result),
         method=method(about),
         versions=versions_text(about.versions),
     )
@@ -75,68 +70,18 @@ def searched(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.phase == "search" and row.complete]
 
 
-def _other_experts(result: Result) -> dict[str, Model]:
-    """The experts that are not the best, by dev score; on part of the items if one dropped out."""
-    models = {}
-    for name in result.ranking:
-        if name != result.best_single:
-            on = ""
-            if name in result.dropped:
-                on = f", on {counted(result.dropped[name], 'dev example')}"
-            models[name + on] = result.experts[name]
-    return models
-
-
-# Tables
-
-
-def _task_tables(result: Result) -> Iterator[TextTable]:
-    """For several tasks, the scores on each."""
-    if not result.several_tasks:
-        return
-    columns = {}
-    for split in SPLITS:
-        for name, title in _COMPARED.items():
-            model = result.models.get(name)
-            if model is not None and (scores := model.on(split)) is not None:
-                columns[f"{title}, {split}"] = scores.tasks
-    rows = []
-    for task in result.objectives:
-        values = [tasks[task].value if task in tasks else None for tasks in columns.values()]
-        rows.append([task, *map(score_text, values)])
-    yield TextTable("By task", ["task", *columns], rows)
-
-
-def _named_tables(result: Result) -> Iterator[TextTable]:
-    """The named parts of a score function's scores, on dev."""
-    before = result.models["best_single"].dev.tasks
-    for task, outcome in result.best.dev.tasks.items():
-        if outcome.named:
-            known = before[task].named
-            rows = [
-                [name, score_text(known.get(name)), score_text(value)]
-                for name, value in outcome.named.items()
-            ]
-            yield TextTable(f"{task}: parts of the score, dev", ["", "best expert", "result"], rows)
-
-
-def _front_tables(result: Result) -> Iterator[TextTable]:
-    """The points of the Pareto front."""
-    if result.front:
-        tasks = list(result.best.dev.tasks)
-        rows = [
-            [mixture_text(point.coefficients), *(score_text(point.dev[task]) for task in tasks)]
-            for point in result.front
-        ]
-        yield TextTable("The Pareto front", ["mixture", *(f"{task}, dev" for task in tasks)], rows)
-
-
-def _weight_table(result: Result) -> TextTable:
-    ordered = sorted(result.coefficients.items(), key=lambda pair: -abs(pair[1]))
-    return TextTable("Weights", ["expert", "weight"], [[name, f"{w:.2f}"] for name, w in ordered])
-
-
-# Examples
+def spans(models: Mapping[str, Model]) -> dict[str, tuple[float, float, float]]:
+    """Name -> lower end, score and upper end of a model's interval on test, on a scale from 0 to 1."""
+    ends = {}
+    for name, model in models.items():
+        if scores := model.test:
+            low, high = scores.interval or (scores.value, scores.value)
+            ends[name] = np.array([low, scores.value, high])
+    if not ends:
+        return {}
+    least = min(each[0] for each in ends.values())
+    width = max(each[2] for each in ends.values()) - least or 1.0
+    return {name: tuple(((each - least) / width).tolist()) for name, each in ends.items()}
 
 
 @dataclass(frozen=True)
@@ -163,9 +108,6 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[Change
         lost = [place for place, (own, other) in pairs if own < other]
         items = tasks[name].dev if name in tasks else ()
         yield ChangedTask(name, gained, lost, items if len(items) == len(pairs) else ())
-
-
-# The picture of a search
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pyswarmopt.base.words import counted, cut, visible
+from pyswarmopt_llm.common.events import duration, mixture_text
 from pyswarmopt_llm.report.phrases import about_weights, one_line, score_text
 
 # Inline markup; characters that are markup only at the start of a line are not here.
@@ -130,18 +131,8 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    known = (
-        code,
-        one_line,
-        plain,
-        with_code,
-        counted,
-        cut,
-        split_interval,
-        upper_first,
-        score_text,
-    )
-    for function in known:
+    texts = (code, one_line, plain, with_code, cut, split_interval, upper_first)
+    for function in (*texts, counted, duration, mixture_text, score_text):
         environment.filters[function.__name__] = function
     environment.globals["about_weights"] = about_weights
     environment.globals["stylesheet"] = Markup(_source("pyswarmopt_llm/report/page.css"))

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 NOTES = 2  # most notes on a terminal; the report has all
 _PHASES = {"letter": "trying option letters", "trained": "scoring fine-tuned models"}
-_PRICE_REMEDIES = {
-    "quick": " (--quick fine-tunes only the best start)",
-    "budget_minutes": " (--budget-minutes M limits the search)",
-}
 
 
 def json_lines(out: TextIO) -> OnEvent:
@@ -77,7 +73,6 @@ class Display:
         self._logs = not bars.console.is_terminal
         self._said: set[str] = set()
         self._notes = 0
-        self._best: float | None = None
         self._passes: Mapping[str, int] = {}
         self._total = 0.0
 
@@ -90,14 +85,15 @@ class Display:
             case "price":
                 self._say(price(data))
             case "note":
-                self._note(str(data["text"]))
+                self._notes += 1
+                if self._logs or self._notes <= NOTES:
+                    self._say(str(data["text"]))
             case "replayed":  # takes no time
                 self._total -= data["n"]
                 self._bars.update(self._bar, total=self._total)
             case "evaluation":
                 self._bars.update(self._bar, advance=data["n"], description=best_so_far(data))
-            case "iteration" if self._logs and data["best"] != self._best:
-                self._best = data["best"]
+            case "iteration" if self._logs:
                 self._say(best_so_far(data))
             case "trial":
                 self._phase(_PHASES.get(data["phase"], data["phase"]))
@@ -107,12 +103,16 @@ class Display:
                 self._phase("scoring the result")
 
     def _start(self, start: Mapping[str, Any]) -> None:
-        self._best = None
         self._passes = start["passes"]
         self._total = sum(self._passes.values())
         self._bars.reset(self._bar, total=self._total or None, description="getting ready")
-        for line in (headline(start), decided(start), few(start["dev_items"])):
-            self._say(line)
+        experts = counted(len(start["experts"]), "expert")
+        most = counted(start["evaluations_planned"], "evaluation")
+        dev = counted(start["dev_items"], "dev example")
+        tasks = ", ".join(start["tasks"])
+        self._say(f"{start['run']}: {experts} on {tasks}; at most {most} of {dev}")
+        self._say(decided(start))
+        self._say(few(start["dev_items"]))
 
     def _train(self, share: float) -> None:
         """The bar when so much of the training is done."""
@@ -128,11 +128,6 @@ class Display:
         if self._logs:
             self._say(text)
 
-    def _note(self, text: str) -> None:
-        if self._logs or self._notes < NOTES:
-            self._say(text)
-        self._notes += 1
-
     def _say(self, line: str) -> None:
         """Print a line, once: a grid's draws repeat some of them."""
         if line and line not in self._said:
@@ -145,30 +140,16 @@ def best_so_far(data: Mapping[str, Any]) -> str:
     return f"best dev {score_text(data['best'])}, {counted(data['evaluations'], 'evaluation')}"
 
 
-def headline(start: Mapping[str, Any]) -> str:
-    """What is searched.
-
-    Args:
-        start: data of the ``start`` event, see `Event`.
-    """
-    experts = counted(len(start["experts"]), "expert")
-    most = counted(start["evaluations_planned"], "evaluation")
-    of = f" of {counted(start['dev_items'], 'dev example')}" if start["dev_items"] else ""
-    return f"{start['run']}: {experts} on {', '.join(start['tasks'])}; at most {most}{of}"
-
-
 def decided(start: Mapping[str, Any]) -> str:
     """The settings that the procedure chose.
 
     Args:
-        start: see `headline`.
+        start: data of the ``start`` event, see `Event`.
     """
     settings = start["settings"]
     procedure = "this search"
-    if settings["paper"]:
+    if settings["paper"] or settings["reference"]:
         procedure = "the paper's procedure"
-    elif settings["reference"]:
-        procedure = "the procedure of the authors' scripts"
     chosen = [f"space {settings['space']}"]
     if settings["max_iter"]:
         chosen.append(counted(start["particles"], "particle"))
@@ -187,13 +168,11 @@ def price(found: Mapping[str, Any]) -> str:
         found: data of the event, see `Event`.
 
     Example:
-        >>> price({"passes": 1200, "seconds": {"search": 60, "rivals": 15}, "bounded_by": ""})
+        >>> price({"passes": 1200, "seconds": {"search": 60, "rivals": 15}})
         'at most 1:15, estimated from the first evaluation: search 1:00, controls 0:15'
     """
     whole = duration(sum(found["seconds"].values()))
-    remedy = _PRICE_REMEDIES.get(found["bounded_by"], "")
-    parts = by_part(found["seconds"])
-    return f"at most {whole}, estimated from the first evaluation: {parts}{remedy}"
+    return f"at most {whole}, estimated from the first evaluation: {by_part(found['seconds'])}"
 
 
 def by_part(seconds: Mapping[str, float]) -> str:
@@ -205,15 +184,11 @@ def by_part(seconds: Mapping[str, float]) -> str:
 def planned(plan: PlannedCost) -> Iterator[str]:
     """The cost of a dry run: examples to score, time and memory for them here, files to write."""
     for task in plan.tasks:
-        dev = counted(task.dev, "dev example")
-        test = counted(task.test, "test example")
-        spent = ""
-        if task.seconds_per_item is not None:
-            spent = f", {task.seconds_per_item:.2g} s per example"
-        yield f"{one_line(task.name)}: {dev}, {test}, {task.scoring} scoring{spent}"
+        items = f"{counted(task.dev, 'dev example')}, {counted(task.test, 'test example')}"
+        yield f"{one_line(task.name)}: {items}, {task.scoring} scoring"
     yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an example"
     machine = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
-    yield f"at most {duration(plan.seconds)} on this machine ({machine}), from one timed batch"
-    yield f"of these {by_part(plan.phases)}"
+    parts = by_part(plan.phases)
+    yield f"at most {duration(plan.seconds)} here ({machine}), from one timed batch: {parts}"
     yield from map(one_line, plan.notes)
     yield "nothing was written"

@@ -14,9 +14,9 @@ from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.events import OnEvent
 from pyswarmopt_llm.common.files.regular import refuse_link, user_path, write_text
 from pyswarmopt_llm.common.own import named
-from pyswarmopt_llm.report.card import licence_of, model_card
+from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
-from pyswarmopt_llm.report.page import render_report, searched
+from pyswarmopt_llm.report.page import render_report
 from pyswarmopt_llm.scores.metrics.objectives import load_split, task_print
 from pyswarmopt_llm.scores.tasks import Task
 from pyswarmopt_llm.searching import search as job
@@ -109,10 +109,7 @@ def _judged(found: SearchResult) -> SearchResult:
 
 
 def write_for_people(found: SearchResult, missing: bool = False) -> None:
-    """Write the model card and the report; a failure is only logged.
-
-    Card and report depend on strangers' files and on libraries; the result, written earlier, does
-    not.
+    """Write the card and the report; what cannot be written is reported, since the result is complete.
 
     Args:
         found: a finished search.
@@ -127,11 +124,8 @@ def write_for_people(found: SearchResult, missing: bool = False) -> None:
         try:
             write(run, result)
         except Exception as error:  # of any kind: none may hide the result
-            why = first_line(error).rstrip(".")
             again = command("report", str(run.path))
-            log.warning(
-                "%s: not written (%s); the result is complete: %s writes it", file, why, again
-            )
+            log.warning("%s: not written (%s); later: %s", file, first_line(error), again)
 
 
 def unchanged_tasks(run: Run) -> dict[str, Task]:
@@ -142,36 +136,26 @@ def unchanged_tasks(run: Run) -> dict[str, Task]:
         log.warning("the report shows no questions: %s", error)
         return {}
     stored = run.about.fingerprints.get("tasks", {})
-    same = {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
-    for name in tasks.keys() - same.keys():
-        log.warning("the report shows no questions of %s: its file has changed since the run", name)
-    return same
+    return {name: task for name, task in tasks.items() if task_print(task) == stored.get(name)}
 
 
 def read_run(path: Path) -> tuple[Run, Result]:
     """A finished run and its result.
 
     Raises:
-        UserError: not a run, not finished, or no candidate was evaluated completely.
+        UserError: not a run, or not finished.
     """
     run = Run(path)
     result = run.result
     if result is None:
         raise UserError(f"{path}: is not finished; finish it with: swarm-llm resume {path}")
-    widths = {len(row.coefficients) for row in searched(run.rows)}
-    if widths != {len(result.coefficients)}:
-        raise UserError(
-            f"{run.path / 'history.jsonl'}: has no complete evaluation, or of other experts than "
-            "result.json; restore the file"
-        )
     return run, result
 
 
 def write_report(path: Path) -> Path:
     """Rewrite ``report.html`` of a finished run, and the card if missing; return its path.
 
-    Questions are shown if the task files are unchanged; otherwise they are only counted, and a log
-    line says why.
+    Questions are shown if the task files are unchanged; otherwise they are only counted.
 
     Raises:
         UserError: not a finished run.
@@ -187,8 +171,6 @@ def write_report(path: Path) -> Path:
 def write_card(run: Run, result: Result) -> None:
     """Write the model card of ``best/``."""
     parents = parents_of(run.config, result.coefficients.values()) if run.about.kind.library else []
-    if conflict := licence_of(parents)[1]:
-        log.warning(conflict)
     refuse_link(run.path / "best")
     write_text(run.path / CARD, model_card(run.about, result, parents))
 

@@ -262,7 +262,8 @@ class Store:
         if content is None:
             return self.add(what, who, compute())
         if (what, who) in self.earlier and (field := wrong(content)):
-            raise self.damaged(what, who, f"{field} is missing or of a wrong type")
+            why = f"{field} is missing or of a wrong type"
+            raise UserError(f"{self._path}: {what} of {who[:40]}: {why}; {REMEDY}")
         return content
 
     def find_row(self, what: str, who: str, tasks: Collection[str]) -> Row | None:
@@ -271,19 +272,13 @@ class Store:
         Raises:
             UserError: the stored row is damaged, or has other tasks.
         """
-        content = self.known.get((what, who))
-        if content is None:
+        if (what, who) not in self.known:
             return None
-        field = wrong_in_row(content)
-        if field is None and content["items"].keys() != set(tasks):
-            field = "items"
-        if field is not None:
-            raise self.damaged(what, who, f"{field} is missing or of a wrong type")
-        return Row.from_json(content)
 
-    def damaged(self, what: str, who: str, why: str) -> UserError:
-        """The error of a damaged line."""
-        return UserError(f"{self._path}: {what} of {who[:40]}: {why}; {REMEDY}")
+        def wrong(content: dict[str, Any]) -> str | None:
+            return wrong_in_row(content) or (None if {*content["items"]} == {*tasks} else "items")
+
+        return Row.from_json(self.get(what, who, dict, wrong))
 
     def all(self, what: str) -> list[Mapping[str, Any]]:
         """All stored results of this kind."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -222,81 +222,43 @@ class Result:
     alarms: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        """Refuse models, tasks and items that do not go together."""
-        if missing := {"best", "best_single"} - self.models.keys():
-            raise WrongType(f"models {min(missing)}")
-        if self.best_single not in self.coefficients:
-            raise WrongType("best_single")
-        for name, model in [*self.models.items(), *self.experts.items()]:
-            same_tasks = model.dev.tasks.keys() == self.objectives.keys()
-            if not same_tasks or model.weights.keys() != self.coefficients.keys():
-                raise WrongType(f"models {name}")
-            for split in SPLITS:
-                if (scores := model.on(split)) is not None:
-                    self._check_items(name, scores, split)
-
-    def _check_items(self, name: str, scores: Scores, split: str) -> None:
-        """Refuse other tasks, item scores that do not match the number of questions, or tasks with
-        the same items that differ in them.
-        """
-        shapes = set()
-        for task, outcome in scores.tasks.items():
-            if task not in self.objectives:
-                raise WrongType(f"models {name}")
-            asked = self._questions(split)[task]
-            if asked and outcome.items and len(asked) != len(outcome.items):
-                raise WrongType(f"models {name} items")
-            shapes.add((len(outcome.items), *asked))
-        if self.alike and len(shapes) > 1:
-            raise WrongType("alike")
-
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Result:
-        """Read a result from ``result.json``; keys from later versions are dropped.
+        """Read a result from ``result.json``; other keys are dropped.
 
         Raises:
             WrongType: names the part that `to_json` would not write.
         """
-        front = data.get("front")
-        if isinstance(front, dict):  # written by an earlier version, with its size
-            data = {**data, "front": front.get("points")}
         result: Result = typed(data, cls)
         return result
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``result.json``: the fields, and names that tools read without nesting."""
+        """The content of ``result.json``: the fields, and names that tools read without nesting:
+        MODEL_SPLIT with intervals, the mixture, and with several tasks the scores of each.
+        """
         from pydantic import TypeAdapter
 
         content: dict[str, Any] = TypeAdapter(Result).dump_python(
             self, mode="json", exclude_none=True
         )
-        return {**content, **self._flat()}
-
-    def _flat(self) -> dict[str, Any]:
-        """MODEL_SPLIT with intervals, the mixture, the comparisons with the best expert, tasks."""
-        scores: dict[str, Scores] = {}
-        for name, model in self.models.items():
-            for split in SPLITS:
-                if (found := model.on(split)) is not None:
-                    scores[f"{name}_{split}"] = found
-        leads = {split: self.lead(split=split) for split in SPLITS}
-        flat: dict[str, Any] = {key: found.value for key, found in scores.items()}
-        flat |= {
-            "intervals": {key: _as_list(found.interval) for key, found in scores.items()},
+        scores: dict[str, dict[str, Any]] = {}
+        for name, model in content["models"].items():
+            scores |= {f"{name}_{split}": model[split] for split in SPLITS if split in model}
+        content |= {key: found["value"] for key, found in scores.items()}
+        content |= {
+            "intervals": {key: found.get("interval") for key, found in scores.items()},
             "coefficients": self.coefficients,
             "scoring": self.scoring,
             "trained": self.best.trained,
-            "lead": {split: lead.record() for split, lead in leads.items() if lead is not None},
         }
         if self.several_tasks:
-            flat["tasks"] = {}
+            content["tasks"] = {}
             for task, objective in self.objectives.items():
-                flat["tasks"][task] = {"scoring": objective.scoring}
-                for key, found in scores.items():
-                    if task in found.tasks:
-                        flat["tasks"][task][key] = found.tasks[task].value
-        return flat
+                row = {
+                    k: f["tasks"][task]["value"] for k, f in scores.items() if task in f["tasks"]
+                }
+                content["tasks"][task] = {"scoring": objective.scoring, **row}
+        return content
 
     @property
     def best(self) -> Model:
@@ -344,20 +306,19 @@ class Result:
     @cached_property
     def _leads(self) -> dict[str, dict[str, Comparison]]:
         """Split -> baseline -> the result minus the baseline, corrected."""
-        leads = {}
-        for split in SPLITS:
-            tests: dict[str, Comparison] = {}
-            for name in RIVALS:
-                pair = self._difference(name, split)
-                if pair and (name == "best_single" or not self.models[name].same(self.best)):
-                    tests[name] = pair
-            leads[split] = corrected(tests, partial(self._at_level, split, tests))
-        return leads
+        return {split: self._corrected(split) for split in SPLITS}
 
-    def _at_level(
-        self, split: str, tests: Mapping[str, Comparison], name: str, level: float
-    ) -> Comparison:
-        return self._difference(name, split, level) or tests[name]
+    def _corrected(self, split: str) -> dict[str, Comparison]:
+        tests: dict[str, Comparison] = {}
+        for name in RIVALS:
+            pair = self._difference(name, split)
+            if pair and (name == "best_single" or not self.models[name].same(self.best)):
+                tests[name] = pair
+
+        def at_level(name: str, level: float) -> Comparison:
+            return self._difference(name, split, level) or tests[name]
+
+        return corrected(tests, at_level)
 
     def _difference(self, over: str, split: str, level: float = LEVEL) -> Comparison | None:
         """The result minus another model."""
@@ -366,7 +327,7 @@ class Result:
         if not ours or not theirs:
             return None
         scales = {name: objective.scale for name, objective in self.objectives.items()}
-        asked = self._questions(split)
+        asked = {name: one.questions.get(split, []) for name, one in self.objectives.items()}
         if not self.several_tasks:
             pairs = compare_tasks(ours.items, theirs.items, scales, asked, level)
             return next(iter(pairs.values()), None)
@@ -374,37 +335,6 @@ class Result:
         return combined_difference(
             ours.tasks, theirs.tasks, combine, self.alike, scales, asked, level
         )
-
-    def by_task(self, split: str = "test") -> dict[str, Comparison]:
-        """Task -> the result minus the best expert, if both have item scores."""
-        ours = self.best.on(split)
-        theirs = self.models["best_single"].on(split)
-        scales = {name: objective.scale for name, objective in self.objectives.items()}
-        if not ours or not theirs:
-            return {}
-        return compare_tasks(ours.items, theirs.items, scales, self._questions(split), LEVEL)
-
-    def _questions(self, split: str) -> dict[str, list[int]]:
-        """Task -> question number of each item, where some repeat."""
-        return {name: one.questions.get(split, []) for name, one in self.objectives.items()}
-
-    @cached_property
-    def ranking(self) -> list[str]:
-        """The experts, the best on dev first; those that dropped out of a race come last."""
-        return sorted(
-            self.experts, key=lambda name: (name in self.dropped, -self.experts[name].dev.value)
-        )
-
-    @cached_property
-    def dropped(self) -> dict[str, int]:
-        """Expert that dropped out of a race -> number of items it was scored on."""
-        counts = {name: expert.dev.n for name, expert in self.experts.items()}
-        return {name: n for name, n in counts.items() if n < max(counts.values())}
-
-
-def _as_list(interval: Ends | None) -> list[float] | None:
-    """An interval as JSON has it."""
-    return None if interval is None else list(interval)
 
 
 def read_result(path: Path) -> Result | None:
@@ -417,12 +347,6 @@ def read_result(path: Path) -> Result | None:
     if not file.exists() or not (path / "best").is_dir():
         return None
     try:
-        content = read_json(file)
-        if not isinstance(content, dict):
-            raise WrongType("an object")
-        return Result.from_json(content)
-    except (UserError, OSError, WrongType) as error:
-        what = str(error).removeprefix(f"{file}: ").removesuffix("; restore the file")
-        raise UserError(
-            f"{file}: damaged ({what}); remove it and resume: the journal has all scores"
-        ) from error
+        return Result.from_json(read_json(file))
+    except (UserError, WrongType) as error:
+        raise UserError(f"{file}: damaged ({error}); remove it and resume the run") from error

@@ -7,10 +7,8 @@ The store is the truth: `resume` replays the search and takes known scores from 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,24 +47,9 @@ FORMAT = 1  # version of run.json and history.jsonl
 GRID = "grid.json"
 REPLIES = "replies.json"
 UNTRAINED = "untrained"  # key of the note that says why nothing is trained, and what to do
-FOLDERS = ("checkpoint", "best", "front")  # files and folders of a run
+FOLDERS = ("checkpoint", "best")
 LOCK = ".lock"
-_SETTINGS = get_type_hints(SearchConfig)
-# Settings of earlier versions: what they decided is stored beside them, or they left the search as
-# it is now at these values.
-_DECIDED = {"preset", "compat", "grid", "server_slots"}
-_GONE: dict[str, Any] = {
-    "confirm": None,
-    "engine": "transformers",
-    "labels": None,
-    "server_folder": None,
-    "utilities": [],
-}
-# Storage errors during a search: full, over quota, too large, read-only, removed, broken.
-_STORAGE = {
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "ENOENT", "EIO", "EISDIR")
-}
+UNDEFINED = "not a number"  # kind of failure: a candidate's log-probabilities are not finite
 
 
 def position_key(position: Tensor) -> str:
@@ -79,9 +62,6 @@ def position_key(position: Tensor) -> str:
     """
     data = position.detach().cpu().double().contiguous().numpy().tobytes()
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-UNDEFINED = "not a number"  # a candidate's log-probabilities are not finite
 
 
 class Journal:
@@ -188,14 +168,9 @@ class Run(Journal):
             UserError: the path exists, or cannot be made.
         """
         check_new(path)
-        try:
-            with atomic_directory(path) as folder:
-                (folder / "checkpoint").mkdir()
-                _write(about, folder)
-        except OSError as error:
-            raise UserError(
-                f"{path}: cannot write there ({error.strerror}); choose another `out`"
-            ) from error
+        with atomic_directory(path) as folder:
+            (folder / "checkpoint").mkdir()
+            _write(about, folder)
         return cls(path)
 
     def checkpoint(self, name: str) -> Checkpoint:
@@ -221,27 +196,16 @@ class Run(Journal):
         """Lock this run, and open its store.
 
         Raises:
-            UserError: locked by another process, or the directory contains links or is not
-                writable, now or later.
+            UserError: locked by another process, or the directory contains links.
+            OSError: it cannot be written, now or later.
         """
         with exclusive(self.path, "run"):
-            for folder in (self.path / name for name in FOLDERS):
-                if folder.is_dir():
-                    refuse_links(folder)
-                elif folder.exists():  # opening a pipe blocks
-                    raise UserError(f"{folder}: not a directory; remove it")
-            try:
-                self.store = Store(self.path / RESULTS)
-                self.begin()
-                yield
-            except OSError as error:
-                if error.errno not in _STORAGE:
-                    raise
-                again = f"swarm-llm resume {shlex.quote(str(self.path))}"
-                raise UserError(
-                    f"{self.path}: cannot write there ({error.strerror}); every score so far is "
-                    f"kept: put that right, then go on with `{again}`"
-                ) from error
+            for name in FOLDERS:
+                if (self.path / name).is_dir():
+                    refuse_links(self.path / name)
+            self.store = Store(self.path / RESULTS)
+            self.begin()
+            yield
 
     def keep_best(self) -> None:
         """Record the digests of the result's files."""
@@ -308,29 +272,23 @@ def digests(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock of a directory.
-
-    The operating system releases the lock when its holder dies, so it is never stale.
+    """Hold the lock of a directory, which the operating system releases when its holder dies.
 
     Args:
         path: the directory.
         what: what it holds, in a word.
 
     Raises:
-        UserError: locked by another process, not writable, or with links, which an untrusted
-            directory may have in place of files to be written.
+        UserError: locked by another process, or with links, which an untrusted directory may have
+            in place of files to be written.
+        OSError: not writable.
     """
-    lock = FileLock(path / LOCK, timeout=0)
+    refuse_links(path)
     try:
-        refuse_links(path)
-        held = lock.acquire()
+        held = FileLock(path / LOCK, timeout=0).acquire()
     except Timeout as error:
         raise UserError(
             f"{path}: another process is at work on this {what}; wait for it or stop it"
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot write there ({error.strerror}); check its permissions"
         ) from error
     with held:
         yield
@@ -346,10 +304,9 @@ def check_fingerprints(run: Run, now: Mapping[str, Any]) -> None:
     Raises:
         UserError: names what changed.
     """
-    before: Mapping[str, Any] = run.about.fingerprints
     for kind, value in now.items():
-        old = before.get(kind)
-        if old == value or (kind == "metrics" and old is None):  # missing in earlier versions
+        old = run.about.fingerprints.get(kind)
+        if old == value:
             continue
         names = ""
         if isinstance(value, dict) and isinstance(old, dict):
@@ -366,10 +323,8 @@ def check_best(run: Path, about: About) -> None:
     Raises:
         UserError: names the first one.
     """
-    before = about.fingerprints.get("best")
+    before = about.fingerprints.get("best", {})
     now = digests(run / "best")
-    if before is None:  # written by an earlier version
-        return
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
             raise UserError(
@@ -379,24 +334,17 @@ def check_best(run: Path, about: About) -> None:
 
 
 def check_new(path: Path) -> None:
-    """Refuse a directory that is not empty.
+    """Refuse a path that is not an empty directory.
 
     Raises:
-        UserError: the directory is not empty, or not readable.
+        UserError: there is something.
     """
-    try:
-        is_run = (path / "run.json").exists()
-        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be used ({error.strerror}); choose another `out`"
-        ) from error
-    if is_run:
+    if (path / "run.json").exists():
         raise UserError(
             f"{path}: holds a run already; continue it with `swarm-llm resume {path}` or choose "
             "another `out`"
         )
-    if taken:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: exists and is not empty; choose another `out`")
 
 
@@ -425,7 +373,7 @@ class About:
         versions: package -> version.
         notes: task name -> note; also `UNTRAINED`.
         given: settings given by the user.
-        forms: task -> form of its questions; None in older runs.
+        forms: task -> form of its questions.
         left: task -> number of test items left out.
     """
 
@@ -435,7 +383,7 @@ class About:
     versions: dict[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
-    forms: dict[str, Form] | None = None
+    forms: dict[str, Form] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -470,11 +418,7 @@ class About:
 
 def _write(about: About, folder: Path) -> None:
     """Write ``run.json``."""
-    more = {
-        "format": FORMAT,
-        "seeds": {"search": about.config.seed},
-        "command": search_command(about.typed),
-    }
+    more = {"format": FORMAT, "command": search_command(about.typed)}
     write_json(folder / "run.json", {**more, **asdict(about)})
 
 
@@ -489,35 +433,20 @@ def read_about(path: Path) -> About:
     try:
         content = read_json(file)
     except OSError as error:
-        inside = (path.parent / file.name).is_file()  # RUN/best
-        remedy = f"did you mean {path.parent}?" if inside else "check the path"
         raise UserError(
-            f"{path}: not a run directory ({file.name}: {error.strerror}); {remedy}"
+            f"{path}: not a run directory ({file.name}: {error.strerror}); check the path"
         ) from error
-    version = content.get("format") if isinstance(content, dict) else None
-    if version != FORMAT:
-        raise UserError(
-            f"{file}: format {str(version)[:40]}, not {FORMAT}; resume with the version that "
-            "wrote it"
-        )
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{file}: not of format {FORMAT}; resume with the version that wrote it")
+    hints = get_type_hints(SearchConfig)
     try:
         about: About = typed(content, About)
-        for name, value in sorted({**content["config"], **about.given}.items()):
-            gone = name in _DECIDED or (name in _GONE and _GONE[name] == value)
-            if name not in _SETTINGS and not gone:
-                raise UserError(
-                    f"{file}: knows a setting {name[:40]!r} that this version does not; resume with "
-                    "the version that wrote it"
-                )
-        given = {
-            name: typed(value, _SETTINGS[name], f"given {name}")
-            for name, value in about.given.items()
-            if name in _SETTINGS
-        }
+        if strange := {*content["config"], *about.given} - {*hints}:
+            raise UserError(
+                f"{file}: knows a setting {min(strange)[:40]!r} that this version does not; resume "
+                "with the version that wrote it"
+            )
+        given = {n: typed(value, hints[n], f"given {n}") for n, value in about.given.items()}
     except WrongType as error:
         raise UserError(f"{file}: {error}; restore the file") from error
-    if content.get("seeds") != {"search": about.config.seed}:
-        raise UserError(
-            f"{file}: seed {about.config.seed} is not that of `seeds`; restore the file"
-        )
     return replace(about, given=given)

@@ -282,7 +282,6 @@ class Scorer:
         """A candidate's row, from the store or evaluated now."""
         known = self._run.store.find_row(request.what, request.key, self._evaluator.utilities)
         if known is not None:
-            self._check(request, known)
             return known
         try:
             row = self._evaluate(request)
@@ -299,14 +298,6 @@ class Scorer:
         )
         self._run.store.add(request.what, request.key, row.to_json())
         return row
-
-    def _check(self, request: Request, row: Row) -> None:
-        """Refuse a stored row whose value is not that of its items."""
-        scores = [row.score(name, least=True) for name in self._evaluator.utilities]
-        value = self._evaluator.combine(scores).value
-        if not math.isclose(row.value, value, rel_tol=1e-6, abs_tol=1e-9):
-            why = f"value {row.value:g} is not that of its items, {value:g}"
-            raise self._run.store.damaged(request.what, request.key, why)
 
     def known(self, position: Tensor) -> Row | None:
         """The complete row of a position, if it has been scored."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.statistics import Comparison
-from pyswarmopt_llm.searching.scoring.result import RIVALS, Result
+from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 CONFIG: dict[str, Any] = {
@@ -27,7 +24,6 @@ MODELS = (
     *("best", "best_single", "uniform", "mixture", "trained"),
     *("base", "base_tuned", "expert_tuned", "commonest"),
 )
-Pairs = Mapping[str, Mapping[str, Any]]  # split -> task -> a comparison as JSON values
 
 
 def about_of(more: dict[str, Any] | None = None, **config: Any) -> About:
@@ -36,44 +32,14 @@ def about_of(more: dict[str, Any] | None = None, **config: Any) -> About:
     return About(SearchConfig(**{**CONFIG, **config}), **fields)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Invented(Result):
-    """A result whose comparisons are given, whatever its items are."""
-
-    pairs: dict[tuple[str, str], dict[str, Comparison]] = field(default_factory=dict)
-    leads: dict[tuple[str, str], Comparison] = field(default_factory=dict)
-
-    def by_task(self, split: str = "test") -> Any:
-        return self.pairs.get(("best_single", split)) or super().by_task(split)
-
-    def lead(self, over: str = "best_single", split: str = "test") -> Any:
-        return self.leads.get((over, split)) or super().lead(over, split)
-
-    def read_together(self, split: str) -> list[str]:
-        return [name for name in RIVALS if self.lead(name, split)]
-
-
-def result_of(
-    paired: Pairs | None = None,
-    leads: Mapping[tuple[str, str], Any] | None = None,
-    **changes: Any,
-) -> Result:
+def result_of(**changes: Any) -> Result:
     """A result of the names on which readers of ``result.json`` rely.
 
     Args:
-        paired: of the result and the best single expert; split -> task -> comparison.
-        leads: of the result and another model; (name, split) -> comparison.
         changes: MODEL_SPLIT, ``items``: MODEL_SPLIT -> packed items, ``experts``: name -> score on
             dev or packed items, and fields of `Result`.
     """
-    result = Result.from_json(nested({**RESULT, **changes}))
-    fields = {name: getattr(result, name) for name in Result.__dataclass_fields__}
-    compared = {
-        ("best_single", split): {task: _comparison(found) for task, found in tasks.items()}
-        for split, tasks in (paired or {}).items()
-    }
-    given = {key: _comparison(found) for key, found in (leads or {}).items()}
-    return Invented(**fields, pairs=compared, leads=given)
+    return Result.from_json(nested({**RESULT, **changes}))
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:
@@ -126,24 +92,3 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
     experts = {name: expert(name, found) for name, found in flat.get("experts", {}).items()}
     parts = {"models": models, "objectives": objectives, "experts": experts}
     return {**flat, **parts}
-
-
-def pair(
-    mean: float,
-    half: float,
-    p: float,
-    n: int = 200,
-    **more: Any,
-) -> dict[str, Any]:
-    """A comparison of `n` items, as JSON values."""
-    comparison = {"difference": mean, "interval": [mean - half, mean + half], "p_value": p, "n": n}
-    return {**comparison, "gained": 2, "lost": 1, **more}
-
-
-def comparison(*numbers: Any, **more: Any) -> Comparison:
-    """The same as an object."""
-    return _comparison(pair(*numbers, **more))
-
-
-def _comparison(values: Mapping[str, Any]) -> Comparison:
-    return Comparison(**{**values, "interval": tuple(values["interval"])})

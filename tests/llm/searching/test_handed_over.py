@@ -117,4 +117,4 @@ def test_licences_are_those_of_what_is_in_it_and_agree(
     silent = [Parent("base", "apache-2.0"), Parent("a", None)]
     card = card_of({"a": 1.0}, silent)
     assert "\nlicense:" not in card.split("\n---\n")[0]
-    assert "a states no licence;" in card
+    assert "a: not stated" in card

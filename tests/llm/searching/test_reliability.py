@@ -39,8 +39,7 @@ def copy(finished: Path, tmp_path: Path, here: Path) -> Path:
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("format", 0, "format 0, not 1; resume with the version that wrote it"),
-        ("format", 2, "format 2, not 1; resume with the version that wrote it"),
+        ("format", 2, "not of format 1; resume with the version that wrote it"),
         ("config", {"warp": 9}, "knows a setting 'warp' that this version does not"),
     ],
 )

@@ -103,7 +103,7 @@ def test_what_fails_or_dies_at_any_write_is_resumed(
         folder = tmp_path / str(number)
         folder.mkdir()
         with contextlib.chdir(folder):
-            with monkeypatch.context() as patched, pytest.raises((UserError, Death)):
+            with monkeypatch.context() as patched, pytest.raises((OSError, Death)):
                 patched.setattr(os, "fsync", fsync)
                 search(config)
             resume(OUT)

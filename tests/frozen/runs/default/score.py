@@ -1,2 +1,0 @@
-def score(reply):
-    return len(set(reply)) / 100
