@@ -10,7 +10,9 @@ _RULE = (
     "SQuAD's rule"
 )
 RULES = {"exact-match": _RULE, "f1": _RULE}  # metric -> what stands beside its score
-_TWINS = str.maketrans("‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ—―", '-----\'\'\'\'""""""x/#bI  ', "「」『』《》〈〉【】")
+_TWINS = str.maketrans(
+    "‐‑‒–−‘’ʼ′“”„«»″×÷♯♭İ—―", '-----\'\'\'\'""""""x/#bI  ', "「」『』《》〈〉【】"
+)
 _RAISED = re.compile("[⁰¹²³⁴-⁻ⁿ]+")  # 2² is 2^2
 _FRACTION = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")  # 2½ is 2 1/2
 _LETTER = r"[^\W\d_]"

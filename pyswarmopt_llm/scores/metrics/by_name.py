@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pyswarmopt_llm.common.config import for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -28,48 +28,39 @@ from pyswarmopt_llm.scores.tasks import Task
 
 JUDGED_TOKENS = 512  # most tokens of a reply for a judge, as in the Model Swarms reference
 CONTINUED_TOKENS = 20  # of RealToxicityPrompts' continuations, as in its paper and the reference
-
-_continued: dict[str, Any] = {
-    "needs": "nothing",
-    "new_tokens": CONTINUED_TOKENS,
-    "plain": True,
-}
-_rewarded: dict[str, Any] = {
-    "needs": "nothing",
-    "new_tokens": REWARD_TOKENS,
-    "gamed": True,
-}
-_judged: dict[str, Any] = {
-    "needs": "nothing",
-    "new_tokens": JUDGED_TOKENS,
-    "scale": (1.0, 10.0),
-    "gamed": True,
-}
-
-
-# A metric's model or library is loaded when the metric is used.
+FUNCTION = "FILE.py:FUNCTION"
 
 
 def _published(spec: str, cache: Path | None, device: str) -> Mapping[str, Any]:
     """The fields of a metric of `pyswarmopt_llm.published`; see `Metric.load`."""
     from pyswarmopt_llm.published import abstention, classifiers, judge, nlgraph
 
-    if spec == "toxicity":
-        return {"rate": classifiers.harmlessness}
+    simple: dict[str, Mapping[str, Any]] = {
+        "abstain": {"question": abstention.Abstention},
+        "graph": {"rate": nlgraph.graph_answers},
+        "toxicity": {"rate": classifiers.harmlessness},
+    }
+    if spec in simple:
+        return simple[spec]
     loads: dict[str, Load] = {
         "toxicity": classifiers.toxicity_metric,
-        "reward": classifiers.reward_metric,
-        "verbose": classifiers.reward_metric,
-        "concise": classifiers.reward_metric,
         "judge": judge.judge_metric,
         "local-judge": judge.local_judge_metric,
     }
-    kind = spec.partition(":")[0]
-    if kind in loads:
-        return loads[kind](spec, cache, device)
-    if kind == "graph":
-        return {"rate": nlgraph.graph_answers}
-    return {"question": abstention.Abstention}
+    return loads.get(spec.partition(":")[0], classifiers.reward_metric)(spec, cache, device)
+
+
+def _continued(name: str, **more: Any) -> ReplyMetric:
+    return ReplyMetric(
+        name, needs="nothing", new_tokens=CONTINUED_TOKENS, plain=True, load=_published, **more
+    )
+
+
+def _modelled(name: str, new_tokens: int = REWARD_TOKENS, **more: Any) -> ReplyMetric:
+    """A metric by which a model rates replies."""
+    return ReplyMetric(
+        name, needs="nothing", new_tokens=new_tokens, gamed=True, load=_published, **more
+    )
 
 
 _METRICS = (
@@ -84,30 +75,26 @@ _METRICS = (
     ReplyMetric("bleu", text.bleu, module="sacrebleu"),
     ReplyMetric("rouge-l", text.rouge_l, module="rouge_score"),
     ReplyMetric("chrf", text.chrf, module="sacrebleu"),
-    ReplyMetric("toxicity", load=_published, module="profanity_check", **_continued),
-)
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
-# Metrics with an argument after a colon, by their form.
-FUNCTION = "FILE.py:FUNCTION"
-_FAMILIES = (
+    _continued("toxicity", module="profanity_check"),
+    _modelled("judge", JUDGED_TOKENS, scale=(1.0, 10.0)),
+    # with an argument after a colon
     ReplyMetric("evaluate:NAME", signed=True, load=evaluate_metric),
-    ReplyMetric("toxicity:MODEL", load=_published, **_continued),
-    ReplyMetric("reward:MODEL", signed=True, load=_published, **_rewarded),
-    ReplyMetric("verbose:MODEL", load=_published, **_rewarded),
-    ReplyMetric("concise:MODEL", load=_published, **_rewarded),
-    ReplyMetric("judge", load=_published, **_judged),
-    ReplyMetric("judge:RUBRIC.txt", load=_published, **_judged),
-    ReplyMetric("local-judge:MODEL", load=_published, **_judged),
+    _continued("toxicity:MODEL"),
+    _modelled("reward:MODEL", signed=True),
+    _modelled("verbose:MODEL"),
+    _modelled("concise:MODEL"),
+    _modelled("judge:RUBRIC.txt", JUDGED_TOKENS, scale=(1.0, 10.0)),
+    _modelled("local-judge:MODEL", JUDGED_TOKENS, scale=(1.0, 10.0)),
     ReplyMetric(FUNCTION, needs="nothing", signed=True, load=function_metric),
 )
-FAMILIES: dict[str, ReplyMetric] = {metric.name: metric for metric in _FAMILIES}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
 
 
 def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Metric:
-    """The metric for a value of ``--metric``.
+    """The metric for a value of ``--metric``; its model or library is loaded.
 
     Args:
-        spec: a name of `METRICS`, or one of `FAMILIES`.
+        spec: a name of `METRICS`, perhaps with an argument after a colon.
         cache: file for a judge's answers; None: memory only.
         device: device of a reward model.
 
@@ -120,7 +107,7 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
     """
     metric = _known(spec)
     if metric is None:
-        raise unknown("metric", spec, [*METRICS, *FAMILIES])
+        raise unknown("metric", spec, [*METRICS])
     if metric.module is not None:
         need_extra(metric.module, f"`metric` {spec}")
     if metric.load is None:
@@ -129,13 +116,10 @@ def find_metric(spec: str, cache: Path | None = None, device: str = "cpu") -> Me
 
 
 def _known(spec: str) -> Metric | None:
-    """The metric with this name, or its family, not loaded; None if unknown."""
+    """The metric with this name, or its form with an argument, not loaded; None if unknown."""
     kind, _, argument = spec.partition(":")
-    for name, metric in {**METRICS, **FAMILIES}.items():
-        family, _, needed = name.partition(":")
-        if name == spec or (needed and argument and family == kind):
-            return metric
-    return FAMILIES[FUNCTION] if is_own("metric", spec) else None
+    form = next((name for name in METRICS if argument and name.startswith(f"{kind}:")), spec)
+    return METRICS.get(form) or (METRICS[FUNCTION] if is_own("metric", spec) else None)
 
 
 def metric_of(task: Task) -> str:
@@ -178,18 +162,17 @@ def metric_specs(specs: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
             return labels
         why = f"a second metric for several tasks; write TASK={general[1]}"
         raise InvalidOption("metric", general[1], why)
-    chosen = {task: general[0] for task in tasks if general}
+    chosen = dict.fromkeys(tasks, *general) if general else {}
     own = set()
     for spec in specs:
         task, equals, metric = spec.partition("=")
-        if equals and task not in tasks:
-            why = f"no task is called {task}; there is {', '.join(tasks) or 'none'}"
+        if not equals:
+            continue
+        if task not in tasks or task in own:
+            why = f"give one metric to each task, of {', '.join(tasks) or 'none'}"
             raise InvalidOption("metric", spec, why)
-        if task in own:
-            raise InvalidOption("metric", spec, f"{task} has another one; choose one")
-        if equals:
-            own.add(task)
-            chosen[task] = metric
+        own.add(task)
+        chosen[task] = metric
     return chosen
 
 
@@ -244,14 +227,13 @@ def longest_reply(specs: Sequence[str]) -> int | None:
         >>> longest_reply(["mine.py:short", "judge"]), longest_reply(["judge"])
         (512, None)
     """
-    limits = [limit for limit in map(_reply_limit, specs) if limit is not None]
+    limits = [metric.new_tokens or 0 for metric in map(_known, specs) if _is_chat(metric)]
     return max(limits) if len(limits) > 1 else None
 
 
-def _reply_limit(spec: str) -> int | None:
-    """Most tokens of a chat reply for a metric; None: the metric does not score chat replies."""
-    metric = _known(spec)
-    return metric.new_tokens if isinstance(metric, ReplyMetric) and not metric.plain else None
+def _is_chat(metric: Metric | None) -> TypeGuard[ReplyMetric]:
+    """Whether a metric scores replies of a chat."""
+    return isinstance(metric, ReplyMetric) and not metric.plain
 
 
 def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) -> Metric:
@@ -263,13 +245,9 @@ def up_to(metric: Metric, tokens: int | None, sampling: Sampling | None = None) 
     if tokens is None and sampling is None:
         return metric
     if not isinstance(metric, ReplyMetric):
-        why = (
-            f"is for scores of written replies, not for {metric.name}; remove it, or set `metrics` "
-            "exact-match, f1 or numeric"
-        )
-        if sampling is not None:
-            raise InvalidOption("temperature", sampling.temperature, why)
-        raise InvalidOption("max_new_tokens", tokens, why)
+        field, value = ("max_new_tokens", tokens) if sampling is None else ("samples", None)
+        why = f"is for scores of written replies, not for {metric.name}; remove it"
+        raise InvalidOption(field, value, why)
     return replace(metric, new_tokens=tokens or metric.new_tokens, sampling=sampling)
 
 
@@ -287,6 +265,6 @@ def named_metrics(
     together = longest_reply(for_all_tasks(specs))
     metrics = {}
     for spec in dict.fromkeys(names.values()):  # two tasks share a reward model
-        tokens = new_tokens or (together if _reply_limit(spec) else None)
+        tokens = new_tokens or (together if _is_chat(_known(spec)) else None)
         metrics[spec] = up_to(find_metric(spec, cache, device), tokens, sampling)
     return {name: metrics[spec] for name, spec in names.items()}

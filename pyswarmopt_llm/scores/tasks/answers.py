@@ -18,39 +18,20 @@ from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.scores.tasks.verdicts import VERDICTS, spoken_verdict
 from pyswarmopt_llm.scores.words import same_words
 
-# The letter of an option: "B", "(B)", "B.", "option B", "B because ...". A and I are also words.
-_LEADING_LETTER = re.compile(
-    r"[\s\"'\u201c*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]{0,9}(?P<letter>[A-Z])(?P<rest>.*)",
-    re.DOTALL,
+_AFTER = r"(?![\w'-])"  # of a letter; A and I are also words
+_AFTER_WORD = (
+    r"(?=[\"'*)\]]*\s*(?:$|[^\w\s'-]|\n|(?:because|since|as|is|are|or|and|seems|looks|must)\b))"
 )
-_AFTER_LETTER = re.compile(r"(?![\w'\u2019]|-\w)")
-_AFTER_WORDLIKE_LETTER = re.compile(r"\s*(?:$|[^\w\s'\u2019-]|\n|(?:because|since|as|is)\b)")
-# "(B)", "Option B", "it must be B.", "B seems right"
-_NAMED_LETTER = re.compile(
-    r"\(([A-Z])\)|\b(?i:option|choice):?\s+([A-Z])\b(?!['\u2019])"
-    r"|(?::|\b(?i:ans|is|be|it['\u2019]s|choose|pick|select|with|thus|hence|therefore|so|but)\b[,.:]?)\s+"
-    r"[\"'*`]*([A-Z])[\"'*`]*(?=\s*(?:[.,;:!?\n]|$|(?:because|since|as)\b))"
-    r"|(?<![\w'\u2019])([A-Z])[\"'*)`]*(?=\s+(?:is|seems|looks|must\s+be)\s+(?:(?:the|most)\s+)*"
-    r"(?:right|correct|best|likely|true|answer)\b)"
-)
+_LEADING = r"[\s\"'*(\[<`]*(?:(?i:option|choice|letter):?\s+)?[\"'*(\[]*"
+_OTHER = r"(?![\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z](?![\w']))"  # "A or B"
+_DENIED = r"(?<!\w)(?i:not|never|no|nor|than|instead of|\w+n't)\s+(?:(?:the|a|an|really|option)\s+)?[\"'*(]*"
+_REFUTED = r"[\"'*)\].:]*\s*(?i:is|are|was)(?i:n't|\s+(?:not|wrong|incorrect|false)\b)"
+_REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
+_QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
 # the end of a number or a verdict: "18, since ...", "18 (nine pairs)", "yes. He did"
 _EXPLAINED = re.compile(r",?\s+(?:because|since|as|not|but)\b|\s\(|(?<=\w[.!?])\s|[.!?]$")
-_VARIABLE = re.compile(r"\A[\W_]*[A-Za-z]\s*=(?=[^=]*\Z)")  # "x = 18"
-# "The sum is **24**." and "It's 24 apples", not "Apollo 11"
-_SAID = re.compile(
-    r"\A\D*(?:\b(?:is|are|was|were|be|equals?|gives?|gets?|makes?|has|have)|['\u2019]s)\s*:?\s*(?P<said>[^\s=][^.!?\n=]*(?:\.[0-9]+[^.!?\n=]*)?)[.!]?\s*\Z"
-)
-_REASON = re.compile(r",?\s+(?:because|since|as|while|whereas)\b")
-_ANOTHER_LETTER = re.compile(
-    r"[\"'*)\]]*\s*(?:,|/|&|or\b|and\b)\s*[\"'*(\[]*[A-Z]"
-    r"(?=[\"'*)\]]*\s*(?:$|[.,;:!?)]|or\b|and\b))"
-)
-_REFUTED = re.compile(
-    r"[\"'*)\].:]*\s*(?:is|are|was)(?:n['\u2019]t|\s+(?:not|wrong|incorrect|false)\b)",
-    re.IGNORECASE,
-)
-_QUOTES = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"")
-_DENIAL = r"(?<!\w)(?i:not|never|no|nor|rather than|instead of|\w+n['\u2019]t)\s+(?:(?:the|a|an|really)\s+)?[\"'*(]*"
+# "x = 18", "The sum is 24."
+_SAID = re.compile(r"\A[^\d=]*?(?:=|\b(?:is|are|was|equals)\b:?)(?P<said>[^\n=]+)\Z")
 
 
 def _words(text: str) -> str:
@@ -101,6 +82,9 @@ def _answers(reference: str, text: str) -> bool:
 def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
     """The letter of the option that a text names, by letter or by text; None if unclear.
 
+    Text marked as the answer decides, then the whole: if it is an option or its letter, or begins
+    with a letter, then that; else the only option that it names and does not deny.
+
     Example:
         >>> choices = {"A": "path", "B": "no path"}
         >>> extract_choice("(B)", choices), extract_choice("There is no path.", choices)
@@ -108,13 +92,16 @@ def extract_choice(text: str, choices: Mapping[str, str]) -> str | None:
         >>> extract_choice("It is either A or B.", choices) is None
         True
     """
-    *marked, whole = map(plain, candidates(text))
+    *marked, whole = (plain(part).translate(_QUOTES) for part in candidates(text))
     reasoned = [_REASON.split(part, maxsplit=1)[0] for part in marked]
     for part in (*reasoned, *marked, _without_list(whole, choices)):
-        for find in (_exact_option, _leading_letter, _named_letter, _mentioned_option):
-            letter = find(part, choices)
-            if letter is not None:
-                return letter
+        letter = (
+            _exact_option(part, choices)
+            or _leading_letter(part, choices)
+            or _named_option(part, choices)
+        )
+        if letter is not None:
+            return letter
     return None
 
 
@@ -171,10 +158,8 @@ def stated_answer(text: str) -> Quantity | str:
     *marked, whole = candidates(text)
     explicit = plain(marked[0]) if marked else whole
     clause = _EXPLAINED.split(explicit, maxsplit=1)[0] if marked else whole
-    number = written_quantity(_VARIABLE.sub("", clause))
-    said = None if marked else _SAID.search(text)
-    if number is None and said is not None:
-        number = written_quantity(said["said"])
+    said = _SAID.match(clause.strip())
+    number = written_quantity(clause) or (written_quantity(said["said"]) if said else None)
     if number is not None:
         return number
     words = _words(clause)
@@ -183,13 +168,10 @@ def stated_answer(text: str) -> Quantity | str:
 
 def _without_list(text: str, choices: Mapping[str, str]) -> str:
     """A text without the list of options that it begins with."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    told = 0
-    for line, (letter, option) in zip(lines, choices.items(), strict=False):
-        if not re.fullmatch(rf"[\W_]*{letter}[\W_]+{re.escape(option.strip())}[\W_]*", line):
-            break
-        told += 1
-    return text if told < 2 else "\n".join(lines[told:])
+    lines = [
+        rf"[\W_]*{letter}[\W_]+{re.escape(option)}[\W_]*" for letter, option in choices.items()
+    ]
+    return re.sub(rf"\A(?:(?:{'|'.join(lines)})(?:\n|\Z)){{2,}}", "", text)
 
 
 def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
@@ -205,46 +187,32 @@ def _exact_option(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def _leading_letter(text: str, choices: Mapping[str, str]) -> str | None:
-    match = _LEADING_LETTER.match(text)
-    if match is None or match["letter"] not in choices:
-        return None
-    rest = match["rest"]
-    told = rf"[\W_]*{re.escape(choices[match['letter']])}"  # "A. Paris is wrong"
-    if _ANOTHER_LETTER.match(rest) or _REFUTED.match(re.sub(rf"\A{told}", "", rest)):
-        return None
-    follows = _AFTER_WORDLIKE_LETTER if match["letter"] in "AI" else _AFTER_LETTER
-    if follows.match(rest) is None or _named_letter(rest, choices):
-        return None
-    return match["letter"]
+    """The letter that a text begins with, unless another follows, or the text refutes it."""
+    for letter, option in choices.items():
+        told = rf"(?![\W_]*(?:{re.escape(option)})?{_REFUTED})"
+        if re.match(f"{_LEADING}{_letter(letter)}{_OTHER}{told}", text):
+            return letter
+    return None
 
 
-def _named_letter(text: str, choices: Mapping[str, str]) -> str | None:
-    """The only letter in brackets or after "option"."""
-    named = [match for match in _NAMED_LETTER.finditer(text) if not _denied(text, match)]
-    if any(_ANOTHER_LETTER.match(text, match.end()) for match in named):
-        return None
-    letters = {match[match.lastindex or 0] for match in named} & choices.keys()
-    return letters.pop() if len(letters) == 1 else None
-
-
-def _denied(text: str, match: re.Match[str]) -> bool:
-    """Whether a text denies this letter."""
-    before = re.search(rf"{_DENIAL}$", text[: match.start()])
-    return before is not None or _REFUTED.match(text, match.end()) is not None
-
-
-def _mentioned_option(text: str, choices: Mapping[str, str]) -> str | None:
-    """The only option whose text occurs as whole words and is not denied; a longer option hides
-    those inside it ("no path", "path").
+def _named_option(text: str, choices: Mapping[str, str]) -> str | None:
+    """The only option whose letter or text occurs and is not denied; a longer option hides those
+    inside it ("no path", "path").
     """
-    rest = _words(text)
-    options = {letter: _words(option) for letter, option in choices.items()}
-    mentioned = set()
-    for option in sorted(set(options.values()) - {"", "a", "i"}, key=len, reverse=True):
-        pattern = rf"(?<!\w){re.escape(option)}(?!\w)"
-        rest = re.sub(_DENIAL + pattern, "\0", rest, flags=re.IGNORECASE)
-        if re.search(pattern, rest):
-            mentioned.add(option)
-            rest = re.sub(pattern, "\0", rest)
-    letters = [letter for letter, option in options.items() if option in mentioned]
+    rest = " ".join(text.split())
+    named = set()
+    for letter in sorted(choices, key=lambda letter: -len(choices[letter])):
+        option = _words(choices[letter])
+        words = rf"(?<!\w)(?i:{re.escape(option)})(?!\w)" if option not in ("", "a", "i") else None
+        for pattern in filter(None, (words, rf"(?<![\w']){_letter(letter)}")):
+            rest = re.sub(f"{_DENIED}{pattern}|{pattern}{_REFUTED}", "\0", rest)
+            if re.search(pattern, rest):
+                named.add(option)
+                rest = re.sub(pattern, "\0", rest)
+    letters = [letter for letter, option in choices.items() if _words(option) in named]
     return letters[0] if len(letters) == 1 else None
+
+
+def _letter(letter: str) -> str:
+    """The pattern of a letter that is no word."""
+    return letter + (_AFTER_WORD if letter in "AI" else _AFTER)

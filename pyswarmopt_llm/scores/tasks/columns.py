@@ -7,24 +7,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from string import ascii_uppercase
-from typing import Any, TypeVar
+from typing import Any
 
-from pyswarmopt.base.spelling import nearest
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.tasks.items import parse_item
-from pyswarmopt_llm.scores.tasks.table import DELIMITED, FileRow, Table
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table
 from pyswarmopt_llm.scores.tasks.types import SPLITS, Item
 
 QUESTION = ("question", "text", "sentence")
 ANSWER = ("answer", "label", "answerKey", "answers")
-
-
 _OURS = ("question", "prompt", "answer", "label", "choices", "id", "domain", "split")
-_LETTER = re.compile("[A-Z]")
 # 1.0 is label 1: pandas writes it so in columns with gaps
-_NUMBER = re.compile(r"(-?[0-9]{1,6})(?:\.0+)?")
-T = TypeVar("T")
+_NUMBER = re.compile(r"(-?[0-9]+)(?:\.0+)?")
 
 
 @dataclass(frozen=True)
@@ -35,14 +30,14 @@ class Reading:
     seed: int = 0  # seed for drawing dev and test, if the file has no splits
     # number in the file -> name of the label
     labels: Mapping[str, str] = field(default_factory=dict)
-    skip_bad: bool | None = None  # skip unreadable rows; None: not offered
+    skip_bad: bool = False  # skip unreadable rows
 
 
-def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = None) -> Reading:
+def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool = False) -> Reading:
     """Read ``--columns``: ``name=header`` names a column, ``NUMBER=NAME`` a label.
 
     Raises:
-        UserError: wrong form, unknown name, or a name given twice.
+        UserError: wrong form, or unknown name.
 
     Example:
         >>> parse_reading(["question=text", "A=first option"]).columns
@@ -54,17 +49,27 @@ def parse_reading(specs: Sequence[str], seed: int = 0, skip_bad: bool | None = N
     labels: dict[str, str] = {}
     for spec in specs:
         name, _, column = (part.strip() for part in spec.partition("="))
+        name = plain_number(name)
         number = _NUMBER.fullmatch(name)
-        if not (name and column):
-            raise InvalidOption("columns", spec, "write question=COLUMN,answer=COLUMN")
-        if not (number or name in _OURS or _LETTER.fullmatch(name)):
+        if not (number or name in _OURS or name in [*ascii_uppercase]):
             raise unknown("columns", name, (*_OURS, "A", "B", "C"))
-        key = number[1] if number else name
         found = labels if number else columns
-        if key in found:
-            raise InvalidOption("columns", spec, f"{name} is given twice; give it once")
-        found[key] = column
+        if not column or name in found:
+            why = "write question=COLUMN,answer=COLUMN, each name once"
+            raise InvalidOption("columns", spec, why)
+        found[name] = column
     return Reading(columns, seed, labels, skip_bad)
+
+
+def plain_number(label: str) -> str:
+    """A label as a whole number, if it is one.
+
+    Example:
+        >>> plain_number("1.0"), plain_number("1.5")
+        ('1', '1.5')
+    """
+    number = _NUMBER.fullmatch(label)
+    return number[1] if number else label
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,6 @@ class Columns:
         labels: whether the answers are labels.
         letters: columns with an option each, A, B, ...
         split: the table's split column; "" if there is none.
-        blank: whether an empty cell is a missing value, as in CSV.
     """
 
     names: Mapping[str, str]
@@ -85,7 +89,6 @@ class Columns:
     labels: bool
     letters: Sequence[str]
     split: str
-    blank: bool
 
     def header(self, name: str) -> str:
         """The table's name of a column."""
@@ -109,29 +112,20 @@ class Columns:
         """
         split = row.values.get(self.split)
         if self.split and split not in SPLITS:
-            raise UserError(
-                f'{row.location}: split must be "dev" or "test", not {split!r}; rename it'
-            )
+            raise UserError(f'{row.location}: split must be "dev" or "test", not {split!r}')
         for column in map(self.header, needed):
             value = row.values.get(column)
             if value is None or not str(value).strip():
-                nested = [name for name in row.values if str(name).endswith(f".{column}")]
-                has = f" (it has {nested[0]})" if nested else ""
-                raise UserError(
-                    f'{row.location}: nothing in column "{column}"{has}; fill it in or remove the row'
-                )
+                raise UserError(f'{row.location}: nothing in column "{column}"')
 
     def record(self, row: FileRow) -> dict[str, Any]:
-        """A row as a record for `parse_item`."""
-        values = {
-            name: value
-            for name, value in renamed(row.values, self.names).items()
-            if name and not (self.blank and value == "")
-        }
+        """A row as a record for `parse_item`, without its empty values."""
+        named = renamed(row.values, self.names).items()
+        values = {name: value for name, value in named if name and value not in (None, "")}
         if self.question == "prompt":
             values.pop("question", None)  # another column of the file
-        options = [values.pop(letter, None) for letter in self.letters]
-        while options and options[-1] in (None, ""):  # rows may have different columns
+        options = [values.pop(letter, "") for letter in self.letters]
+        while options and not options[-1]:  # rows may have fewer options than others
             options.pop()
         return {"choices": options or None, **values}
 
@@ -151,33 +145,28 @@ def find_columns(
         UserError: no column of questions or answers, or no such column as the user named.
     """
     check_names(told, table.names, str(table.path))
-    given = told
-    told = {**in_other_case(table.names, given), **given}
-    names = list(renamed(dict.fromkeys(table.names), told))
-    wanted = "prompt" in given and "question" not in given
-    verbatim = "prompt" in names and (prompts or wanted or "question" not in names)
+    spelt = {**in_other_case(table.names, told), **told}
+    names = list(renamed(dict.fromkeys(table.names), spelt))
+    wanted = prompts or ("prompt" in told and "question" not in told)
+    verbatim = "prompt" in names and (wanted or "question" not in names)
     asked = "prompt" if verbatim else first_of(QUESTION, names)
-    answers = sorted(ANSWER, key=lambda name: name not in given)  # first what the user named
+    answers = sorted(ANSWER, key=lambda name: name not in told)  # first what the user named
     replied = first_of(("answer",) if verbatim else answers, names)
-    missing = [] if asked else ["question"]
-    if answered and not replied and not verbatim:
-        missing.append("answer")
-    csv = table.path.suffix.lower() in DELIMITED
-    if missing:
-        listed = ", ".join(filter(None, map(str, names))) or "nothing"
-        named = ",".join(f"{name}=COLUMN" for name in missing)
-        first = " (or add a first line with their names)" if csv and missing[1:] else ""
-        what = f"no column for the {' and the '.join(missing)} (found: {listed})"
-        raise UserError(f"{table.path}: {what}; give `columns` {named}{first}")
+    if not asked or (answered and not replied and not verbatim):
+        listed = ", ".join(filter(None, names)) or "nothing"
+        missing = "answer" if asked else "question"
+        raise UserError(
+            f"{table.path}: no column for the {missing} (found: {listed}); give `columns` "
+            f"{missing}=COLUMN"
+        )
     letters = [] if verbatim else list(takewhile(names.__contains__, ascii_uppercase))
-    split = told.get("split", "split") if "split" in names else ""
     question = "prompt" if verbatim else "question"
-    ours = {name: column for name, column in told.items() if name != replied}
-    ours[question] = told.get(asked, asked)
+    ours = {name: column for name, column in spelt.items() if name != replied}
+    ours[question] = spelt.get(asked, asked)
     if replied:
-        ours["answer"] = told.get(replied, replied)
-    options = letters if letters[1:] else ()
-    return Columns(ours, question, replied == "label", options, split, csv or prompts)
+        ours["answer"] = spelt.get(replied, replied)
+    split = spelt.get("split", "split") if "split" in names else ""
+    return Columns(ours, question, replied == "label", letters if letters[1:] else (), split)
 
 
 def in_other_case(headers: Sequence[str], told: Mapping[str, str]) -> dict[str, str]:
@@ -206,10 +195,8 @@ def check_names(told: Mapping[str, str], names: Sequence[str], where: str) -> No
     """Refuse names of columns that do not exist."""
     for name, column in told.items():
         if column not in names:
-            close = nearest(column, names)
-            hint = f"give {name}=COLUMN" if close is None else f'did you mean "{close}"?'
-            problem = f"`columns` {name}={column}; found: {', '.join(names)}"
-            raise UserError(f'{where}: no column "{column}" ({problem}); {hint}')
+            found = ", ".join(names)
+            raise UserError(f'{where}: no column "{column}" for `columns` {name} (found: {found})')
 
 
 def renamed(row: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
-from types import NoneType
 from typing import Any
 
 from pyswarmopt_llm.common.errors import UserError
@@ -14,16 +13,6 @@ from pyswarmopt_llm.scores.tasks.types import Item
 
 EDGES = " \t\r\n.,;:!?\"'`*_()[]{}\u201c\u201d\u2018\u2019"  # quotes and brackets around a text
 _RESERVED = ("question", "prompt", "choices", "answer", "answers", "id", "split")
-_KINDS = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    NoneType: "null",
-}
-_LONG = 40  # most characters of an answer in a message
 
 
 def parse_item(
@@ -36,7 +25,7 @@ def parse_item(
     letter, so that no right answer counts as wrong. A list as ``answer``, and ``answers``, give
     further right answers; ``id`` is optional; other fields go to `Item.meta`. A record with
     ``prompt`` instead of ``question`` is given to the model verbatim and needs no ``answer``.
-    `location` starts error messages. Without `answered`, answers are optional and ignored.
+    `location` starts error messages. Without `answered`, answers are ignored.
 
     Example:
         >>> parse_item({"question": "2+2?", "choices": ["4", "5"], "answer": "4"}, "mine.json: dev 1", "1")
@@ -45,29 +34,20 @@ def parse_item(
     plain = "question" not in record
     column = "prompt" if plain else "question"
     meta = {str(k): _meta(v) for k, v in record.items() if k not in _RESERVED and v is not None}
-    others = record.get("answers") or []
-    if not isinstance(others, list) or not all(isinstance(text, str) for text in others):
-        raise UserError(f'{location}: "answers" must be a list of texts, not {kind_of(others)}')
-    answer = ""
-    choices, letters = _choices(record.get("choices"), location)
-    if answered and not (plain and record.get("answer") is None):
-        first, *more = _right_answers(record["answer"])
-        answer = _text(first, "answer", location)
-        others = [*more, *others]
-        if choices is not None and more:
-            why = f"{len(more) + 1} answers, of which one option only is right; give its letter"
-            raise UserError(f"{location}: {why}")
-        if choices is not None:
-            answer = _right_letter(answer, choices, letters, location, isinstance(first, int))
-    if choices is not None:  # a text given twice is kept under its first letter
-        first_of = {text: letter for letter, text in reversed(choices.items())}
+    answers = _right_answers(record, location) if answered else []
+    answer = answers[0] if answers else ""
+    choices = None
+    if record.get("choices") is not None:
+        choices, letters = _choices(record["choices"], location)
+        if answers:
+            answer = _right_letter(record["answer"], answers, choices, letters, location)
+        first_of = {choices[letter]: letter for letter in reversed([*choices])}
         answer = answer and first_of[choices[answer]]
         choices = {first_of[text]: text for text in choices.values()}
-    if others:
-        meta["answers"] = _meta(others)
-    has_id = record.get("id") not in (None, "")
+    elif answers[1:]:
+        meta["answers"] = _meta(answers[1:])
     return Item(
-        id=_text(record["id"], "id", location) if has_id else default_id,
+        id=_text(record["id"], "id", location) if record.get("id") is not None else default_id,
         question=_text(record[column], column, location),
         choices=choices,
         answer=answer,
@@ -89,10 +69,7 @@ def normalise(text: str) -> str:
 
 def content(item: Item) -> tuple[str, ...]:
     """The normalised question and options of an item; equal content means the same item."""
-    return (
-        normalise(item.conversation),
-        *(normalise(text) for text in item.options),
-    )
+    return tuple(map(normalise, (item.conversation, *item.options)))
 
 
 def repeated(items: Sequence[Item]) -> list[int]:
@@ -108,95 +85,75 @@ def repeated(items: Sequence[Item]) -> list[int]:
     return numbers if len(seen) < len(items) else []
 
 
-def check_unicode(text: str, what: str, where: str) -> None:
-    """Refuse a text with an unpaired surrogate, which UTF-8 cannot encode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as e:
-        raise UserError(
-            f"{where}: {what} has an unpaired surrogate at character {e.start}; fix it"
-        ) from e
+def _right_answers(record: Mapping[str, Any], where: str) -> list[str]:
+    """The right answers of a record."""
+    found: list[str] = []
+    for name in ("answer", "answers"):
+        value = record.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            value = str(value).lower()
+        for part in value if isinstance(value, list) else [value]:
+            found.append(_text(part, name, where))
+    return list(dict.fromkeys(found))
 
 
-def _right_answers(value: object) -> list[Any]:
-    """The right answers of a record, as a list."""
-    if isinstance(value, bool):
-        return ["true" if value else "false"]
-    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-        return list(dict.fromkeys(value))
-    return [value]
-
-
-def _choices(raw: object, where: str) -> tuple[dict[str, str] | None, dict[str, str]]:
+def _choices(raw: object, where: str) -> tuple[dict[str, str], dict[str, str]]:
     """Letter -> text in alphabetical order, and label -> letter."""
-    if raw is None:
-        return None, {}
-    labels, texts = _labelled(raw, where)
+    labels: list[Any] = []
+    texts = raw
+    if isinstance(raw, Mapping) and raw.keys() == {"text", "label"}:
+        labels, texts = raw["label"], raw["text"]
+    elif isinstance(raw, Mapping):
+        labels = sorted(raw, key=lambda label: str(label).strip().upper())
+        texts = [raw[label] for label in labels]
+    if not isinstance(texts, list) or not (raw is texts or len(labels) == len(texts)):
+        raise UserError(f"{where}: choices must be a list, or an object of letters")
     if len(texts) > len(ascii_uppercase):
         raise UserError(f"{where}: {len(texts)} choices; at most 26 can be lettered")
-    letters = [label.strip().upper() for label in labels]
-    if letters != sorted(set(letters) & {*ascii_uppercase}):
+    letters = [str(label).strip().upper() for label in labels]
+    if not letters or letters != sorted(set(letters) & {*ascii_uppercase}):
         letters = list(ascii_uppercase[: len(texts)])
     pairs = zip(letters, texts, strict=True)
     choices = {letter: _text(text, f"choice {letter}", where) for letter, text in pairs}
     if len({*choices.values()}) < 2:
-        raise UserError(
-            f"{where}: give at least two choices that differ, or none for an open question"
-        )
-    return choices, dict(zip(labels, letters, strict=True))
-
-
-def _labelled(raw: object, where: str) -> tuple[list[str], list[Any]]:
-    """The labels of options, and their texts."""
-    if isinstance(raw, list):
-        return [chr(ord("A") + i) for i in range(len(raw))], raw
-    if not isinstance(raw, Mapping):
-        raise UserError(f"{where}: choices are an object of letters or a list, not {kind_of(raw)}")
-    if raw.keys() != {"text", "label"}:
-        pairs = sorted(raw.items(), key=lambda pair: str(pair[0]).strip().upper())
-        return [str(label) for label, _ in pairs], [text for _, text in pairs]
-    texts, labels = raw["text"], raw["label"]
-    if not (isinstance(texts, list) and isinstance(labels, list) and len(texts) == len(labels)):
-        raise UserError(f"{where}: choices: text and label must be lists of one length; fix them")
-    return list(map(str, labels)), texts
+        raise UserError(f"{where}: give two choices that differ, or none for an open question")
+    return choices, dict(zip(map(str, labels or letters), letters, strict=True))
 
 
 def _right_letter(
-    answer: str, choices: Mapping[str, str], labels: Mapping[str, str], where: str, number: bool
+    raw: object,
+    answers: Sequence[str],
+    choices: Mapping[str, str],
+    labels: Mapping[str, str],
+    where: str,
 ) -> str:
     """The letter of the right choice, given by label or text; a number may mean its index."""
+    answer = answers[0]
+    if len(answers) > 1:
+        raise UserError(f"{where}: {len(answers)} answers, of which one option only is right")
     if answer in labels:
         return labels[answer]
-    if number:
-        raise UserError(
-            f"{where}: the answer {answer} is a number, of an option or its text; give the letter"
-        )
-    for letter, text in choices.items():
-        if text == answer:
-            return letter
+    texts = {choices[letter]: letter for letter in reversed([*choices])}
+    if answer in texts and not isinstance(raw, int):
+        return texts[answer]
     if answer.upper() in choices:
         return answer.upper()
-    shown = repr(answer if len(answer) <= _LONG else answer[: _LONG - 3] + "...")
     raise UserError(
-        f"{where}: the answer {shown} is not among the choices {', '.join(choices)}; "
-        "give the letter or the exact text of the right one"
+        f"{where}: the answer {answer!r} is not among the choices {', '.join(choices)}; give the "
+        "letter or the exact text of the right one"
     )
 
 
 def _text(value: object, what: str, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UserError(f"{where}: {what} must be a text, not {kind_of(value)}")
+        raise UserError(f"{where}: {what} must be a text, not {type(value).__name__}")
     text = str(value).strip()
     if not text:
         raise UserError(f"{where}: empty {what}; fill it in or remove the example")
-    check_unicode(text, what, where)
     return text
 
 
 def _meta(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def kind_of(value: object) -> str:
-    """Name the type of a JSON value, for messages."""
-    return _KINDS.get(type(value), type(value).__name__)

@@ -8,7 +8,6 @@ choices; dev and test come from the file, or are drawn.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from pyswarmopt_llm.scores.tasks.templates import prompted
 from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Task
 
 log = logging.getLogger(__name__)
-_LABELS_LEFT = 0.8  # warn if the first items have fewer labels than this share of a random sample's
 BUILTIN = "builtin"
 NO_FILES = (BUILTIN, "lm-eval", "hub", "published")
 
@@ -79,21 +77,15 @@ def load_task(
             raise InvalidOption(split, n, "at least one example is needed")
     reading = parse_reading(columns, split_seed, skip_bad_rows)
     kind = spec.partition(":")[0]
-    if kind in (BUILTIN, "published", "lm-eval") and (reading.columns or reading.labels):
+    if kind in (BUILTIN, "published") and columns:
         raise InvalidOption("columns", None, f"{spec} has no columns to name; remove it")
-    if kind == "lm-eval":
-        raise UserError(
-            f"{spec}: a task of lm-evaluation-harness has no examples here; give it to search or eval"
-        )
     if kind == BUILTIN:
         from pyswarmopt_llm.published.builtin import builtin_task, name_and_seed
 
         task = builtin_task(*name_and_seed(spec), dev, test)
     else:
         whole = read_whole(spec, dev, test, reading)
-        for split in SPLITS:
-            _check_split(whole, split)
-        _check_overlap(whole, allow_overlap)
+        _check_splits(whole, allow_overlap)
         task = _cut(whole, dev, test, split_seed)
     if template is None:
         return task
@@ -117,8 +109,10 @@ def read_whole(spec: str, dev: int | None, test: int | None, reading: Reading) -
 def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
     """The first items of each split; drawn splits are by default as large as the reference's."""
     for split, count in (("dev", dev), ("test", test)):
-        if count is not None:
-            _tell_of_missing(task, split, count)
+        available = len(task.split(split))
+        if count is not None and count > available:
+            message = "%s: %d %s examples requested, only %d available"
+            log.warning(message, task.name, count, split, available)
     drawn = task.strata is not None
     dev = dev or (DEV if drawn else len(task.dev))
     test = test or (TEST if drawn else len(task.test))
@@ -128,61 +122,34 @@ def _cut(task: Task, dev: int | None, test: int | None, seed: int) -> Task:
     used = replace(task, dev=task.dev[:dev], test=task.test[:test], spare=spare, fingerprint="")
     note = task.note and f"{task.source}: {task.note}"
     if drawn:
-        strata = f", stratified by {task.strata}" if task.strata else ""
-        rows = "prompts" if task.column == "prompt" else "rows"
         note = (
             f"{task.source} names no split: {len(used.dev)} dev and {len(used.test)} test examples "
-            f"drawn from its {len(task.dev) + len(task.test)} {rows} with split seed {seed}{strata}"
+            f"drawn with split seed {seed}"
         )
         note = "; ".join(filter(None, (note, task.note)))
     return replace(used, note=note, left=len(task.test[test:]))
 
 
-def _tell_of_missing(task: Task, split: str, count: int) -> None:
-    """Warn if a split has fewer items than this, or its first ones fewer labels than a random sample
-    would have.
+def _check_splits(task: Task, allow_overlap: bool) -> None:
+    """Refuse an empty split, and questions in both splits, which make the test score misleading;
+    with `allow_overlap` only warn. Warn of repeated questions.
     """
-    items = task.split(split)
-    if count > len(items):
-        message = "%s: %d %s examples requested, only %d available"
-        log.warning(message, task.name, count, split, len(items))
-    elif items[0].choices and all(item.choices == items[0].choices for item in items):
-        labels = Counter(item.answer for item in items)
-        found = len({item.answer for item in items[:count]})
-        expected = sum(1 - (1 - n / len(items)) ** count for n in labels.values())
-        if found < _LABELS_LEFT * expected:
-            message = (
-                "%s: the first %d %s examples have %d of its %d labels; shuffle the rows, or take "
-                "more"
-            )
-            log.warning(message, task.name, count, split, found, len(labels))
-
-
-def _check_split(task: Task, split: str) -> None:
-    """Refuse an empty split, and warn of repeated questions."""
-    items = task.split(split)
-    if not items:
-        raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
-    asked = len(set(map(content, items)))
-    repeats = len(items) - asked
-    if repeats:
-        other = len({(content(item), item.answer) for item in items}) - asked
-        unlike = f", {other} of them with another answer" if other else ""
-        message = "%s: %d of %d %s examples repeat another%s"
-        log.warning(message, task.source, repeats, len(items), split, unlike)
-
-
-def _check_overlap(task: Task, allow_overlap: bool) -> None:
-    """Refuse questions in both splits, which make the test score misleading; with `allow_overlap`
-    only warn.
-    """
+    for split in SPLITS:
+        items = task.split(split)
+        if not items:
+            raise UserError(f"{task.source}: the {split} split is empty; add examples to it")
+        repeats = len(items) - len(set(map(content, items)))
+        if repeats:
+            message = "%s: %d of %d %s examples repeat another"
+            log.warning(message, task.source, repeats, len(items), split)
     held_out = set(map(content, task.test))
     shared = [item for item in task.dev if content(item) in held_out]
-    if shared:
-        message = (
-            f"{task.source}: {len(shared)} dev examples are also in test (the first has the id "
-            f"{shared[0].id!r})"
-        )
-        if not allow_overlap:
-            raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
-        log.warning("%s; the test score will be optimistic", message)
+    if not shared:
+        return
+    message = (
+        f"{task.source}: {len(shared)} dev examples are also in test (the first has the id "
+        f"{shared[0].id!r})"
+    )
+    if not allow_overlap:
+        raise UserError(f"{message}; remove them from one split, or add `allow_overlap`")
+    log.warning("%s; the test score will be optimistic", message)

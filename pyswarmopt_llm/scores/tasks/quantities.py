@@ -8,67 +8,48 @@ from typing import NamedTuple
 
 from pyswarmopt_llm.scores.tasks.stated import candidates, explicit_parts, own_part, plain
 
-# Letters before a number make it a name (H2O); the minus in "3-5" is a dash.
+# Letters before a number make it a name (H2O), signs an exponent or a root.
 _NUMBER = re.compile(
-    r"""(?<![^\W_\u2e80-\U0003ffff])(?<!√)(?P<sign>[-\u2212\u2013]|(?:minus|negative)\s+)?(?:
-    10(?:\s?\^\s?|\*\*|\s\*\*\s)\{?(?P<ten>[-\u2212]?[0-9]{1,3})\}?                # 10^6
-    |(?:(?P<whole>[0-9]{1,6})[ \u2009]+)?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
-      (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                        # 2 1/2
-    |(?P<english>
-      (?!0,)[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?                    # 1,234.50
-      |[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9,])                             # 1,00,000
-    )|(?P<spaced>
-      [0-9]{1,3}(?:[ \u00a0\u2009\u202f'\u2019][0-9]{3})+(?![0-9])(?:[.,][0-9]+)?  # 10 000
-    )|(?P<european>
-      [0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+(?![0-9,])                              # 1.234,50
-      |[0-9]{1,3}(?:\.[0-9]{3}){2,}(?![0-9.])                                  # 1.234.567
-      |(?<![,(\[])(?:[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]+)(?![0-9]|,\s?[0-9])  # 3,5
-    )|(?P<plain>
-      [0-9]++(?:\.[0-9]++)?+|\.[0-9]++
-    )(?:[eE](?P<exponent>[+-]?[0-9]{1,3})(?![0-9])|\s?[×x*]\s?10(?:\s?\^\s?|\*\*|\s\*\*\s)\{?(?P<power>[-\u2212]?[0-9]{1,3})\}?|(?!e[+-]?[0-9]))
+    r"""(?<![^\W_\u2e80-\U0003ffff])(?<![√^])(?P<sign>-|(?:minus|negative)\s+)?(?:
+    (?:(?P<whole>[0-9]{1,6})[ ])?(?<!/)(?P<top>[0-9]{1,40})\s?/\s?(?P<bottom>[0-9]{1,40})
+      (?![0-9]|\s?/\s?[0-9]|[.,][0-9])                                       # 2 1/2
+    |(?P<digits>
+      [0-9]{1,3}(?:[ '][0-9]{3})+(?![0-9])(?:[.,][0-9]+)?                     # 10 000
+      |(?!0,)[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9,])(?:\.[0-9]+)?       # 1,234.50
+      |[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,}          # 1.234,50
+      |(?<![,(\[])[0-9]+,[0-9]+(?![0-9]|,\s?[0-9])                            # 3,5
+      |[0-9]++(?:\.[0-9]++)?+|\.[0-9]++)
+      (?:e(?P<exponent>[+-]?[0-9]{1,3})(?![0-9])
+      |(?:\s?[×x*]\s?(?P<ten>10))?(?:\^|\*\*)\{?(?P<power>-?[0-9]{1,3})\}?  # 2 × 10^6, 10^6
+      |(?!e[+-]?[0-9]))
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_UNIT = re.compile(
-    r"\s*(?:[%‰]|percent\b|(?![πxyn](?!\w)|pi\b)°?[^\W\d_]*[²³]?\.?)[*_\s]*", re.IGNORECASE
-)
-_NO_NUMBER = re.compile(r"\s*(?:π|√|pi\b)")  # a multiple of a symbol
-_OPERATION = re.compile(
-    r"(?:\s*[^\W\d_]+\b|\s*%)?\s*(?:[-+*/×÷^\u2212\u2013]|x(?!\w)|\*\*|to\b|minus\b|plus\b|times\b)\s*\(?\s*[0-9]"
-)
-_LIST = re.compile(
-    r"(?:\s*[^\W\d_]+\b)?\s*(?:,?\s*(?:and|or)\s|[,;/&])\s*[-\u2212]?[0-9.,]+"
-    r"(?:\s*[^\W\d_]+\b)?\s*(?:$|[.;,)!?*]|(?:,?\s*(?:and|or)|[,;/&])\s)"
+_SYMBOL = re.compile(r"\s*(?:π|√|(?:pi|[xyn])(?!\w))")  # a multiple of a symbol is no number
+_UNIT = re.compile(r"\s*(?:[%‰]|°?[^\W\d_]*\.?)[*_\s]*")
+# 3 - 5, 3 to 5, 3 or 5, 3, 4 and 5, 5 hours and 30 minutes
+_MORE = re.compile(
+    r"\s*%?(?:\s*[^\W\d_]+\b)?\s*(?:[-+*/×÷^&;]|,?\s*(?:and|or|to|x|minus|plus|times)\b|,)\s*\(?-?\s*[0-9]"
 )
 _EQUALS = re.compile(r"[=≈⇒→]|\b(?:equals|which is)\b")
-_DENIED = re.compile(r"[\s*_]*not\b(?:.*?\bbut\b(?P<rather>.*))?", re.IGNORECASE | re.DOTALL)
-_CURRENCY = re.compile("[€£¥]")
 _FACTORS = {
-    "‰": Fraction(1, 1000),
     "%": Fraction(1, 100),
     "percent": Fraction(1, 100),
+    "‰": Fraction(1, 1000),
     "dozen": Fraction(12),
+    "thousand": Fraction(10**3),
+    "k": Fraction(10**3),
+    "lakh": Fraction(10**5),
+    "million": Fraction(10**6),
+    "crore": Fraction(10**7),
+    "billion": Fraction(10**9),
+    "trillion": Fraction(10**12),
 }
-_POWERS_OF_TEN = {
-    3: "thousand k K",
-    5: "lakh",
-    6: "million M",
-    7: "crore",
-    9: "billion bn",
-    12: "trillion",
-}
-for _power, _names in _POWERS_OF_TEN.items():
-    _FACTORS |= dict.fromkeys(_names.split(), Fraction(10**_power))
+_TYPOGRAPHY = str.maketrans("−–’\u00a0\u2009\u202f⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "--'   0123456789-", "€£¥")
 _HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
-_POWERS = {"2": "²", "3": "³"}
-_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-_RAISED_DIGITS = re.compile(r"(?<=\d)⁻?[⁰¹²³⁴-⁹]+")
-_ALONE = re.compile(r"\s*(?P<answer>[^\n]+)\n[ \t]*\n")  # a first line by itself
-# cm^2, cm**2 and cm ** 2, and neither 3x^2 nor "has **2 cars**"
-_POWER_OF_UNIT = re.compile(
-    r"(?<=[^\W\d_])(?<![\d\W][xyn])(?:\s*\^\s*|\*\*|\s+\*\*\s+)\{?([23])\}?(?!\d)"
-)
-
+_RAISED = re.compile(r"(?<=\d)⁻?[⁰¹²³⁴-⁹]+")
+_UNIT_POWER = re.compile(r"(?<=[^\W\d_²³])(?:[²³]|(?:\s?\^\s?|\*\*|\s\*\*\s)\{?[23]\}?(?!\d))")
+_ALONE = re.compile(r"\s*(?P<answer>[^\n]+)(?:\n[ \t]*\n|\s*\Z)")  # a first line by itself
 # "**3** or **4**"; marks between two numbers stay, lest "**18** 200" become 18 200
 _BOLD = re.compile(r"(?<![\w*)])(?<![0-9]\s)\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![\w*]|\s[0-9])")
 
@@ -104,7 +85,7 @@ def stated_quantity(text: str) -> Quantity | None:
     """
     for part in explicit_parts(own_part(text)):
         shown = _readable(part)
-        if any(_NUMBER.finditer(shown)):
+        if _NUMBER.search(shown):
             return _of_phrase(shown)
     alone = _ALONE.match(own_part(text))
     first = written_quantity(alone["answer"]) if alone else None
@@ -121,82 +102,80 @@ def written_quantity(text: str) -> Quantity | None:
         >>> str(written_quantity("1 200 g").value), written_quantity("Route 66")
         ('1200', None)
     """
-    shown = _readable(text).strip(" \t\r\n*_")
-    sides = _EQUALS.split(shown)
-    match = _NUMBER.match(sides[-1].strip())
-    if match is None or _UNIT.fullmatch(sides[-1].strip(), match.end()) is None:
+    shown = re.sub(r"\A-\s+", "-", _readable(text).strip(" \t\r\n*_"))
+    *terms, result = _EQUALS.split(shown)
+    match = _NUMBER.match(result.strip())
+    if match is None or _UNIT.fullmatch(result.strip(), match.end()) is None:
         return None
-    if len(sides) > 1 and not all(any(_NUMBER.finditer(side)) for side in sides):
-        return None
-    return _of_phrase(shown)
+    return _of_phrase(shown) if all(map(_NUMBER.search, terms)) else None
 
 
 def _readable(text: str) -> str:
-    """The text in plain digits: without LaTeX, bold print, currencies, fraction signs, or other
-    scripts' digits.
+    """The text in plain digits and signs: without LaTeX, bold print, currencies, fraction signs, or
+    other scripts' digits.
     """
     text = _BOLD.sub(r"\1", plain(text))
     for sign, written in _HALVES.items():
         text = re.sub(rf"(?<=\d){sign}", f" {written}", text).replace(sign, written)
-    text = _CURRENCY.sub("", text)
-    text = _POWER_OF_UNIT.sub(lambda power: _POWERS[power[1]], text)
-    text = _RAISED_DIGITS.sub(lambda power: "^" + power[0].translate(_RAISED), text)
+    text = _RAISED.sub(r"^\g<0>", text)
+    text = _UNIT_POWER.sub("", text).translate(_TYPOGRAPHY)
     return re.sub(r"\d", lambda digit: str(int(digit[0])), text)
 
 
 def _of_phrase(text: str) -> Quantity | None:
-    """The number given by a phrase; of a calculation, the result."""
-    denied = _DENIED.match(text)
-    if denied is not None:
-        return None if denied["rather"] is None else _of_phrase(denied["rather"])
-    sides = _EQUALS.split(text.strip())
-    if len(sides) == 1:
-        return _single(next(_NUMBER.finditer(text), None))
-    results = [_single(_NUMBER.match(side.strip("*_ \t"))) for side in sides]
-    found = [result for result in (results[0], *reversed(results)) if result is not None]
-    return found[0] if found else None
+    """The number given by a phrase; of a calculation, the result, or else what it begins with."""
+    if re.match(r"[\s*_]*not\b", text, re.IGNORECASE):
+        return None
+    first, *others = _EQUALS.split(text.strip())
+    if not others:
+        return _single(_NUMBER.search(first))
+    sides = (_single(_NUMBER.match(side.strip("*_ \t"))) for side in (first, *reversed(others)))
+    return next(filter(None, sides), None)
 
 
 def _single(match: re.Match[str] | None) -> Quantity | None:
     """A number, unless it starts a calculation, a list or a range."""
-    if match is None:
-        return None
-    rest = match.string[match.end() :]
-    if _OPERATION.match(rest) or _LIST.match(rest):
+    if match is None or _MORE.match(match.string, match.end()):
         return None
     return _quantity(match)
 
 
 def _quantity(match: re.Match[str]) -> Quantity | None:
-    """The quantity of a match; None for a division by 0 or a multiple of pi."""
-    if _NO_NUMBER.match(match.string, match.end()) or int(match["bottom"] or 1) == 0:
+    """The quantity of a match; None for a division by 0 or a multiple of a symbol."""
+    if _SYMBOL.match(match.string, match.end()) or int(match["bottom"] or 1) == 0:
         return None
-    value = _value(match)
-    unit = re.match(r"\s*([%‰]|\w+)", match.string[match.end() :])
-    name = unit[1] if unit else ""
-    factor = _FACTORS.get(name) or _FACTORS.get(name.lower(), Fraction(1))
-    return Quantity(value, factor)
-
-
-def _value(match: re.Match[str]) -> Fraction:
-    if match["ten"]:
-        value = Fraction(10) ** int(match["ten"].replace("\u2212", "-"))
-    elif match["top"]:
+    if match["top"]:
         value = int(match["whole"] or 0) + Fraction(int(match["top"]), int(match["bottom"]))
     else:
-        power = (match["exponent"] or match["power"] or "0").replace("\u2212", "-")
-        value = Fraction(_digits(match)) * Fraction(10) ** int(power)
+        value = Fraction(_decimal(match["digits"]))
+        power = int(match["exponent"] or match["power"] or 0)
+        if match["power"] and not match["ten"]:
+            value = value**power if value else Fraction(0)
+        else:
+            value *= Fraction(10) ** power
+    sign = match["sign"] or ""
     after_a_number = match.string[: match.start()].rstrip()[-1:].isdigit()  # "5 minus 3"
-    word = len(match["sign"] or "") > 1
-    return -value if match["sign"] and not (word and after_a_number) else value
+    if sign and not (sign != "-" and after_a_number):
+        value = -value
+    unit = re.match(r"\s*([%‰]|\w+)", match.string[match.end() :])
+    name = unit[1].lower() if unit else ""
+    return Quantity(value, _FACTORS.get(name, Fraction(1)))
 
 
-def _digits(match: re.Match[str]) -> str:
-    """The digits of a number with a decimal point, without thousands separators."""
-    if match["english"]:
-        return match["english"].replace(",", "")
-    if match["european"]:
-        return match["european"].replace(".", "").replace(",", ".")
-    if match["spaced"]:
-        return re.sub(r"[^0-9.,]", "", match["spaced"]).replace(",", ".")
-    return match["plain"]
+def _decimal(digits: str) -> str:
+    """The digits of a number with a decimal point, without thousands separators.
+
+    Example:
+        >>> [_decimal(text) for text in ("1,234", "1.234,50", "1.234.567", "3,5", "0,125", "3.141")]
+        ['1234', '1234.50', '1234567', '3.5', '0.125', '3.141']
+    """
+    digits = re.sub(r"[ ']", "", digits)
+    marks = re.findall("[.,]", digits)
+    if not marks:
+        return digits
+    head, mark, tail = digits.rpartition(marks[-1])
+    thousands = mark == "," and len(tail) == 3 and not digits.startswith("0,")
+    if len(marks) > 1:
+        thousands = len({*marks}) == 1
+    whole = re.sub("[.,]", "", head)
+    return whole + tail if thousands else f"{whole}.{tail}"

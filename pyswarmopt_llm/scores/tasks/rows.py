@@ -6,27 +6,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
-import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
 from string import ascii_uppercase
+from typing import TypeVar
 
-from pyswarmopt.base.words import counted, in_list
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.columns import (
     QUESTION,
     Columns,
     Reading,
-    T,
     find_columns,
     first_of,
     in_other_case,
     parse_reading,
+    plain_number,
 )
 from pyswarmopt_llm.scores.tasks.items import content, normalise, parse_item
 from pyswarmopt_llm.scores.tasks.table import FileRow, Table, read_table
@@ -39,19 +38,15 @@ PROMPTS_SHARE = 2  # half of the prompts are dev, since no one has to answer the
 MOST_LABELS = 200
 LISTED = 20  # most labels in a message
 FAULTS = 5  # most bad rows in a message
-SKIPPED = 10  # most skipped rows in a note
 _NOT_ASKED = ("prompt", "id", "answer", "answers", "right")
 _UNNEEDED = ("answer", "label", "split")  # columns that new rows may lack
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_-]+(?=[^\W_])")
+T = TypeVar("T")
 Items = tuple[Item, ...]
 
 
 def read_task(path: Path, reading: Reading) -> Task:
     """All items of a file of questions with answers.
-
-    Args:
-        path: file.
-        reading: the user's settings.
 
     Raises:
         UserError: see `read_table`, `find_columns` and `parse_rows`.
@@ -59,40 +54,25 @@ def read_task(path: Path, reading: Reading) -> Task:
     table = read_table(path)
     columns = find_columns(table, reading.columns)
     verbatim = columns.question == "prompt"
-    labelled = not verbatim and bool(columns.labels or reading.labels)
-
-    def parse(row: FileRow) -> Item:
-        item = columns.item(row)
-        if labelled:
-            check_label(item, reading.labels)
-        return item
-
-    items, note = parse_rows(table, parse, reading.skip_bad)
+    items, note = parse_rows(table, columns.item, reading.skip_bad)
     options = any(item.choices for item in items)
-    if labelled and options and reading.labels:
+    if options and reading.labels:
         why = f"names labels, but {path} has options; remove it"
         raise InvalidOption("columns", ",".join(reading.labels), why)
-    more = ""
-    if labelled and not options:
-        where = f'{path}: column "{columns.header("answer")}"'
-        items, more = label_choices(items, reading.labels, where)
-    elif not (labelled or options or verbatim or table.has_splits):
-        more = 'answers are written, since there are no choices and no column "label"'
-    return _task(table, columns, items, "; ".join(filter(None, (note, more))), reading.seed)
+    if not (verbatim or options) and (columns.labels or reading.labels):
+        items, more = label_choices(items, reading.labels, str(path))
+        note = "; ".join(filter(None, (note, more)))
+    return _task(table, columns, items, note, reading.seed)
 
 
 def read_prompts(name: str, reading: Reading) -> Task:
-    """All prompts of a file: lines of a text file, plain texts in JSON, or a
-    column of prompts or questions.
+    """All prompts of a file: lines of a text file, plain texts in JSON, or a column of prompts or
+    questions.
 
     Raises:
         UserError: see `read_task`.
     """
-    path = Path(name)
-    if not os.path.isfile(path):
-        why = "no such file; give a text file (a prompt a line), JSONL or CSV"
-        raise InvalidOption("prompts", name, why)
-    table = read_table(path, "prompt")
+    table = read_table(Path(name), "prompt")
     told = {"prompt" if key == "question" else key: col for key, col in reading.columns.items()}
     spelt = in_other_case(table.names, told)
     column = first_of(("prompt", *QUESTION), (*table.names, *spelt))
@@ -120,11 +100,8 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
             ignored.
 
     Raises:
-        UserError: no rows, only blank rows, no such column, or rows without questions (all are
-            named).
+        UserError: only blank rows, no such column, or bad rows.
     """
-    if not table.rows:
-        raise UserError(f"{table.path}: no rows; give one for each question")
     told = {
         name: column
         for name, column in parse_reading(specs).columns.items()
@@ -132,23 +109,21 @@ def new_items(form: Form, table: Table, specs: Sequence[str] = ()) -> list[Item 
     }
     told = {"question": form.column, **told}
     columns = replace(find_columns(table, told, answered=False), split="")
-    needed = ["question", *placeholders(form.prompt or "")]
-    needed = [name for name in needed if name != "choices"]
-    blank: dict[str, UserError] = {}
+    needed = {"question", *placeholders(form.prompt or "")} - {"choices"}
+    headers = [columns.header(name) for name in needed]
 
     def parse(row: FileRow) -> Item | None:
-        try:
-            columns.check(row, needed)
-        except UserError as error:
-            blank[row.location] = error
-            return None
-        return _new_question(form, columns, row)
+        blank = any(not str(row.values.get(header) or "").strip() for header in headers)
+        return None if blank else _new_question(form, columns, row)
 
     items, _ = parse_rows(table, parse)
-    if len(blank) == len(table.rows):
-        raise next(iter(blank.values()))
+    if not any(items):
+        raise UserError(f"{table.path}: nothing in {', '.join(headers)} in any row; fill them in")
+    pairs = zip(table.rows, items, strict=True)
+    blank = [row.location.rpartition(": ")[2] for row, item in pairs if item is None]
     if blank:
-        log.warning("%s: %s, since they are blank", table.path, _left_out(table, blank))
+        places = ", ".join(blank[:LISTED])
+        log.warning("%s: %d rows left out (%s): they are blank", table.path, len(blank), places)
     return items
 
 
@@ -158,16 +133,11 @@ def _new_question(form: Form, columns: Columns, row: FileRow) -> Item:
     Raises:
         UserError: the row has no choices, and the form none.
     """
-    values = columns.record(row)
-    asked = {name: value for name, value in values.items() if value not in (None, "")}
-    for name in _NOT_ASKED:
-        asked.pop(name, None)
+    asked = {name: value for name, value in columns.record(row).items() if name not in _NOT_ASKED}
     if form.choices is not None:
-        asked.pop("choices", None)
-    elif "choices" not in asked:
-        raise UserError(
-            f"{row.location}: no choices; give a file whose rows have them, as the search's questions do"
-        )
+        asked["choices"] = None
+    elif not asked["choices"]:
+        raise UserError(f"{row.location}: no choices; add them, as the search's questions have")
     item = parse_item(asked, row.location, row.location, answered=False)
     return item if form.choices is None else replace(item, choices=dict(form.choices))
 
@@ -183,14 +153,13 @@ def _task(
     """The task of a table's items: dev and test from the rows, or drawn with one item in `share` as
     dev.
     """
-    strata = None
     if columns.split:
         split_of = {row.location: row.values[columns.split] for row in table.rows}
         dev, test = (
             tuple(item for item in items if split_of[item.location] == name) for name in SPLITS
         )
     else:
-        dev, test, strata = draw_splits(items, seed, str(table.path), share)
+        dev, test = draw_splits(items, seed, str(table.path), share)
     return Task(
         table.name or table.path.stem,
         dev,
@@ -200,71 +169,39 @@ def _task(
         metric=table.metric,
         note=note,
         column=columns.header(columns.question),
-        strata=strata,
+        strata=None if columns.split else "",
     )
 
 
-# Bad rows
-
-
 def parse_rows(
-    table: Table, parse: Callable[[FileRow], T], skip: bool | None = None
+    table: Table, parse: Callable[[FileRow], T], skip: bool = False
 ) -> tuple[list[T], str]:
     """The results of the good rows, and a note on skipped ones.
 
     Args:
         table: the rows.
         parse: turns a row into its result.
-        skip: whether to skip bad rows instead of refusing; None: the command offers no choice.
+        skip: whether to skip bad rows instead of refusing.
 
     Raises:
-        UserError: bad rows (all faults are listed), or no row is left.
+        UserError: bad rows (the first faults are listed), or no row is left.
     """
     results = []
-    bad = dict[str, UserError]()
+    faults = []
     for row in table.rows:
         try:
             results.append(parse(row))
         except UserError as error:
-            bad[row.location] = error
-    if not bad:
+            faults.append(error.text.removeprefix(f"{table.path}: "))
+    if not faults:
         return results, ""
-    if not skip:
-        raise _refusal(table.path, bad, ", or leave out with `skip_bad_rows`" * (skip is False))
-    if not results:
-        rows = counted(len(table.rows), "row")
-        raise UserError(f"{table.path}: none of {rows} is left; see why without `skip_bad_rows`")
-    return results, _left_out(table, bad)
-
-
-def _left_out(table: Table, locations: Iterable[str]) -> str:
-    """A note on skipped rows of a table: number and location."""
-    places = [location.removeprefix(f"{table.path}: ") for location in locations]
-    return f"{len(places)} of {len(table.rows)} rows left out ({_listed(places, SKIPPED)})"
-
-
-def _refusal(path: Path, bad: Mapping[str, UserError], or_skip: str) -> UserError:
-    """An error that lists the first faults; all are in a file if some are not shown."""
-    texts = [error.text for error in bad.values()]
-    if len(texts) == 1:
-        return UserError(texts[0] + or_skip)
-    shown = [text.removeprefix(f"{path}: ") for text in texts[:FAULTS]]
-    faults = "; ".join(text.rpartition("; ")[0] or text for text in shown)
-    if len(texts) > FAULTS:
-        handle, name = tempfile.mkstemp(prefix="swarm-llm-bad-rows-", suffix=".txt")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(f"{text}\n" for text in texts)
-        faults += f" and {len(texts) - FAULTS} more; all are listed in {name}"
-    return UserError(f"{path}: {counted(len(bad), 'bad row')}: {faults}; fix them{or_skip}")
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    """The first `most` names, and the number of others."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
-
-
-# Labels as choices: variants of spelling are joined, numbers get names
+    told = "; ".join(faults[:FAULTS])
+    if skip and results:
+        return results, f"{len(faults)} of {len(table.rows)} rows left out ({told})"
+    raise UserError(
+        f"{table.path}: {counted(len(faults), 'bad row')}: {told}; fix them, or set `skip_bad_rows` "
+        "to leave them out of a task"
+    )
 
 
 def spelling(label: str) -> str:
@@ -279,40 +216,18 @@ def spelling(label: str) -> str:
     return _BETWEEN_WORDS.sub(" ", normalise(label)) or label
 
 
-def check_label(item: Item, names: Mapping[str, str]) -> None:
-    """Refuse an item with several labels, or with a label that is neither a named number nor a name.
-
-    Raises:
-        UserError: names the label.
-    """
-    if item.choices is not None:
-        return
-    if item.meta.get("answers"):
-        raise UserError(
-            f"{item.location}: several labels, {', '.join(item.references)}, of which one is "
-            'chosen; give one to each row, or call the column "answer" where each is right'
-        )
-    label = _plain_number(item.answer)
-    if names and label not in names and spelling(label) not in map(spelling, names.values()):
-        spec = ",".join(f"{number}={name}" for number, name in names.items())
-        raise UserError(
-            f"{item.location}: the label {label!r} has no name in `columns` {spec}; name it there, "
-            "or write one of these"
-        )
-
-
 def label_choices(
     items: Sequence[Item], names: Mapping[str, str], where: str
 ) -> tuple[list[Item], str]:
     """Give items the set of their labels as choices, with a note on it.
 
     Args:
-        items: open questions with labels as answers; see `check_label`.
+        items: open questions with labels as answers.
         names: number in the file -> name of the label; empty: as in the file.
         where: start of messages.
 
     Raises:
-        UserError: the answers are not labels.
+        UserError: several labels, a label without a name, or the answers are not labels.
 
     Example:
         >>> from pyswarmopt_llm.scores.tasks import Item
@@ -320,44 +235,33 @@ def label_choices(
         >>> labelled, note = label_choices(items, {"0": "yes", "1": "no"}, "mine.csv")
         >>> labelled[0].choices, labelled[0].answer, note
         ({'A': 'no', 'B': 'yes'}, 'B', 'its 2 labels are the choices: no 2, yes 2')
-        >>> label_choices(items, {}, "mine.csv")[1].partition("columns` ")[2]
-        '0=NAME,1=NAME'
     """
-    numbers = [_plain_number(item.answer) for item in items]
-    written = Counter(names.get(number, number) for number in numbers)
+    written = [names.get(plain_number(item.answer), plain_number(item.answer)) for item in items]
     # The user's name, else the commonest variant of a spelling.
-    label_of: dict[str, str] = {spelling(label): label for label in names.values()}
-    for text in sorted(written, key=lambda text: (-written[text], text.isupper(), text)):
+    label_of = {spelling(label): label for label in names.values()}
+    counts = Counter(written)
+    for text in sorted(counts, key=lambda text: (-counts[text], text.isupper(), text)):
+        if names and spelling(text) not in label_of:
+            why = f"the label {text!r} has no name; name every number"
+            raise UserError(f"{where}: {why}, for example {text}=NAME in `columns`")
         label_of.setdefault(spelling(text), text)
-    answers = [label_of[spelling(names.get(number, number))] for number in numbers]
+    answers = [label_of[spelling(text)] for text in written]
     labels = sorted(set(answers))
-    _check_labels(labels, len(items), where)
+    _check_labels(items, labels, where)
     letters = dict(zip(labels, _letters(len(labels)), strict=True))
     choices = {letter: label for label, letter in letters.items()}
-    others = {text: label_of[spelling(text)] for text in sorted(written)}
     labelled = [
         replace(item, choices=choices, answer=letters[answer])
         for item, answer in zip(items, answers, strict=True)
     ]
-    return labelled, _note(Counter(sorted(answers)), others)
-
-
-def _note(counts: Counter[str], label_of: Mapping[str, str]) -> str:
-    """A note on joined spellings, the frequency of each label, and on numbers."""
-    joined = [f"{text!r} as {label!r}" for text, label in label_of.items() if text != label]
-    notes = [f"read {_listed(joined, LISTED)}"] if joined else []
-    shown = [f"{in_list(label)} {count}" for label, count in counts.most_common()]
-    notes.append(f"its {len(counts)} labels are the choices: {_listed(shown, LISTED)}")
-    numbers = [label for label in sorted(counts) if label.removeprefix("-").isdigit()]
-    if numbers:
-        spec = ",".join(f"{label}=NAME" for label in numbers[:2]) + ",..." * (len(numbers) > 2)
-        notes.append(f"a number tells a model nothing: name the numbers with `columns` {spec}")
-    return "; ".join(notes)
-
-
-def _plain_number(label: str) -> str:
-    """A label as a whole number: pandas writes decimals in columns with gaps."""
-    return re.sub(r"^(-?[0-9]+)\.0+$", r"\1", label)
+    joined = [
+        f"{text!r} as {label_of[spelling(text)]!r}"
+        for text in sorted(counts)
+        if text != label_of[spelling(text)]
+    ]
+    shown = [f"{label} {count}" for label, count in Counter(sorted(answers)).most_common(LISTED)]
+    note = f"its {len(labels)} labels are the choices: {', '.join(shown)}"
+    return labelled, f"read {', '.join(joined[:LISTED])}; {note}" if joined else note
 
 
 def _letters(n: int) -> list[str]:
@@ -367,38 +271,32 @@ def _letters(n: int) -> list[str]:
     return ["".join(pair) for pair in islice(product(ascii_uppercase, repeat=2), n)]
 
 
-def _check_labels(labels: Sequence[str], n: int, where: str) -> None:
-    if len(labels) < 2:
-        raise UserError(f"{where}: {len(labels)} label; at least two are needed")
-    if len(labels) > MOST_LABELS or (n > 10 and 2 * len(labels) > n):
+def _check_labels(items: Sequence[Item], labels: Sequence[str], where: str) -> None:
+    for item in items:
+        if item.meta.get("answers"):
+            raise UserError(
+                f"{item.location}: several labels, {', '.join(item.references)}; give one to each "
+                'row, or call the column "answer" where each is right'
+            )
+    free_text = len(items) > 10 and 2 * len(labels) > len(items)
+    if free_text or not 2 <= len(labels) <= MOST_LABELS:
         raise UserError(
-            f"{where}: {len(labels)} different labels in {n} rows look like free text, and at most "
-            f'{MOST_LABELS} can be choices; join some, or call the column "answer" for answers '
-            "to be written"
+            f"{where}: {len(labels)} different labels in {len(items)} rows; choices need 2 to "
+            f"{MOST_LABELS}, each in two rows on average; join some, or call the column "
+            '"answer" for written answers'
         )
 
 
-# The draw of dev and test
-
-
-def draw_splits(
-    items: Sequence[Item], seed: int, where: str, share: int
-) -> tuple[Items, Items, str]:
+def draw_splits(items: Sequence[Item], seed: int, where: str, share: int) -> tuple[Items, Items]:
     """Draw one item in `share` as dev and the rest as test; the first N of each are a sample.
 
     Systematic sampling: each stratum (items with one answer, if there are choices, and domain) is
     shuffled and spread evenly over the order. Equal questions stay together. The draw depends only
     on questions, answers and seed, not on the file's order.
-
-    Returns:
-        Dev, test, and the strata ("answer", "domain", "answer and domain" or "").
     """
     groups = _grouped(items)
     if len(groups) < 2:
-        raise UserError(
-            f"{where}: {counted(len(groups), 'different question')}; at least two are needed for "
-            "dev and test"
-        )
+        raise UserError(f"{where}: fewer than two different questions for dev and test; add some")
     strata = {
         key: min(
             (item.answer if item.choices else "", item.meta.get("domain", "")) for item in group
@@ -415,24 +313,19 @@ def draw_splits(
         first = min(order, key=lambda key: len(groups[key]))
         dev = groups[first]
         test = [item for key in order if key != first for item in groups[key]]
-    named = zip(("answer", "domain"), zip(*strata.values(), strict=True), strict=True)
-    parts = [name for name, values in named if len(set(values)) > 1]
-    return tuple(dev), tuple(test), " and ".join(parts)
+    return tuple(dev), tuple(test)
 
 
 def _grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
     """Items by question, or by question and options if most items share a question ("Which sentence
     is right?").
     """
+    asked = Counter(normalise(item.conversation) for item in items)
+    shared = 2 * max(asked.values(), default=0) > len(items)
     groups = defaultdict[str, list[Item]](list)
     for item in items:
-        groups[normalise(item.conversation)].append(item)
-    if 2 * max(map(len, groups.values()), default=0) <= len(items):
-        return groups
-    groups.clear()
-    for item in items:
         question, *options = content(item)
-        groups["\0".join((question, *sorted(options)))].append(item)
+        groups["\0".join((question, *sorted(options))) if shared else question].append(item)
     return groups
 
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.scores.tasks.types import Item, Scoring, Task, lettered, with_options
 
-_WORDS = 4  # words that make a column a text a prompt may need
 _TASK_TEMPLATE = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _KNOWN = ("question", "choices")
@@ -36,38 +35,24 @@ def prompted(tasks: Mapping[str, Task], templates: Sequence[str]) -> dict[str, T
     own: dict[str, str] = {}
     for template in templates:
         named = _TASK_TEMPLATE.match(template)
-        if named is None and general is not None:
-            why = f"a second one for all tasks; write TASK={template}"
-            raise InvalidOption("template", template, why)
-        if named is None:
-            general = template
-        elif named[1] not in tasks:
-            why = f"no task is called {named[1]}; choose one of: {', '.join(tasks)}"
-            raise InvalidOption("template", template, why)
-        else:
+        if named is not None and named[1] in tasks:
             own[named[1]] = named[2]
+        elif general is None and named is None:
+            general = template
+        else:
+            why = f"give one template for all tasks, or TASK=TEXT with one of {', '.join(tasks)}"
+            raise InvalidOption("template", template, why)
     return {name: _with_prompt(task, own.get(name, general)) for name, task in tasks.items()}
 
 
 def _with_prompt(task: Task, template: str | None) -> Task:
-    """The task with its prompt, and a note on text columns missing from the prompt."""
-    items = (*task.dev, *task.test)
-    columns = set.intersection(*(set(fillers(item)) for item in items)) if items else set()
+    """The task with its prompt."""
     prompt = task.prompt if template is None else template
     if prompt is not None:
         where = task.source if template is None else "`template`"
-        check_template(prompt, where, sorted(columns))
-    # Earlier turns come before every prompt.
-    left_out = columns - {*_KNOWN, "earlier", *placeholders(prompt or "")}
-    texts = [
-        name
-        for name in sorted(left_out)
-        if any(len(item.meta[name].split()) >= _WORDS for item in items)  # sentences, not codes
-    ]
-    note = task.note
-    if note and texts:
-        note += f"; not in the prompt: {', '.join(texts)} (add {{{texts[0]}}} to `template`)"
-    return replace(task, prompt=prompt, note=note)
+        for item in (*task.dev, *task.test):
+            check_template(prompt, where, fillers(item))
+    return replace(task, prompt=prompt)
 
 
 def fillers(item: Item) -> dict[str, str]:
@@ -97,23 +82,20 @@ def check_template(template: str, where: str, columns: Collection[str] = ()) -> 
     Args:
         template: text of the template.
         where: option or file of the template.
-        columns: further fields of all items.
+        columns: further fields of an item.
 
     Example:
         >>> check_template("{passage} {question} Answer in one word.", "mine.json", ["passage"])
     """
     names = placeholders(template)
-    allowed = list(dict.fromkeys((*_KNOWN, *columns)))
-    for name in names:
-        if name not in allowed:
-            *others, last = (f"{{{placeholder}}}" for placeholder in allowed)
-            raise UserError(
-                f"{where}: unknown placeholder {{{name}}} in the prompt; there are "
-                f"{', '.join(others)} and {last}, and literal braces are doubled: {{{{ }}}}"
-            )
-    if "question" not in names:
+    known = list(dict.fromkeys((*_KNOWN, *columns)))
+    unknown = [name for name in names if name not in known]
+    if unknown or "question" not in names:
+        wrong = f"{{{unknown[0]}}}" if unknown else "no {question}"
+        there = ", ".join(f"{{{name}}}" for name in known[1:])
         raise UserError(
-            f"{where}: the prompt has no {{question}}; add it where the question belongs"
+            f"{where}: the prompt has {wrong}; it needs {{question}} and may have {there}; literal "
+            "braces are doubled: {{ }}"
         )
 
 
@@ -163,8 +145,8 @@ def render_prompt(item: Item, scoring: Scoring, template: str | None = None) -> 
     """
     if item.choices is None and scoring != "generate":
         raise UserError(
-            f"example {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate, or name a "
-            "column of labels (`columns` label=COLUMN)"
+            f"example {item.id}: no choices, which {scoring} scoring needs; use `scoring` generate, "
+            "or name a column of labels (`columns` label=COLUMN)"
         )
     if template is not None:
         return fill(template, item)

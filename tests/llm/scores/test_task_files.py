@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import random
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def outcome(case: dict[str, Any]) -> Any:
         task = load_task(spec, **case.get("options", {}))
     except UserError as error:
         assert "\n" not in str(error)
-        return re.sub(r"; all are listed in \S+\.txt", "", error.text)
+        return error.text
     asked = task.dev[0], "likelihood" if task.dev[0].choices else "generate", task.prompt
     return {
         "name": [task.name, task.metric, task.column],
@@ -121,14 +120,7 @@ def test_a_table_is_read_in_the_encodings_of_windows(
     read = read_table(path)
     assert [row.values["text"] for row in read.rows] == ["Grüße – 5 €", "plain", "ÉTÉ, “CAFÉ”"]
     told = [message for message in caplog.messages if "read as" in message]
-    assert len(told) == (encoding in ("cp1252", "utf-16"))
-
-
-def test_damaged_utf_8_is_not_taken_for_another_encoding(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(TEXT.encode().replace("–".encode(), "–".encode()[:2]))
-    with pytest.raises(UserError, match="not UTF-8"):
-        read_table(path)
+    assert len(told) == (encoding == "cp1252")
 
 
 # The draw
@@ -145,7 +137,7 @@ def items(labels: list[int], questions: list[int]) -> list[Item]:
 @settings(max_examples=100)
 @given(labels=st.lists(st.integers(0, 2), min_size=6, max_size=60), seed=st.integers(0, 5))
 def test_each_label_has_its_share_of_dev(labels: list[int], seed: int) -> None:
-    *drawn, _ = draw_splits(items(labels, list(range(len(labels)))), seed, "f", 3)
+    drawn = draw_splits(items(labels, list(range(len(labels)))), seed, "f", 3)
     dev, test = (Counter(item.answer for item in split) for split in drawn)
     assert dev.total() == max(1, len(labels) // 3)
     assert dev + test == Counter("ABC"[label] for label in labels)
@@ -164,9 +156,9 @@ def test_equal_questions_are_on_one_side_whatever_the_order_of_the_rows(
     questions: list[int], seed: int, data: st.DataObject
 ) -> None:
     found = items([0] * len(questions), questions)
-    dev, test, _ = draw_splits(found, seed, "f", 3)
+    dev, test = draw_splits(found, seed, "f", 3)
     assert dev and test and not {item.question for item in dev} & {item.question for item in test}
-    again, *_ = draw_splits(data.draw(st.permutations(found)), seed, "f", 3)
+    again, _ = draw_splits(data.draw(st.permutations(found)), seed, "f", 3)
     assert {item.id for item in again} == {item.id for item in dev}
 
 
@@ -219,13 +211,3 @@ def test_what_is_read_is_what_was_written(
     path = tmp_path_factory.mktemp("bytes") / "a.csv"
     path.write_bytes(buffer.getvalue().encode(encoding))
     assert [tuple(row.values.values()) for row in read_table(path).rows] == rows
-
-
-def test_all_bad_rows_are_listed_in_a_file(tmp_path: Path) -> None:
-    rows = [[f"message {i}", MOODS[0] if i % 2 else ""] for i in range(40)]
-    with pytest.raises(UserError, match="all are listed in") as error:
-        load_task(table(tmp_path / "a.csv", "text,label", rows))
-    listed = re.search(r"listed in (\S+)", str(error.value))
-    assert listed is not None
-    lines = Path(listed[1].rstrip(";")).read_text().splitlines()
-    assert len(lines) == 20 and "line 40: nothing in column" in lines[-1]

@@ -34,7 +34,7 @@ def test_a_template_replaces_the_default(scoring: str) -> None:
 @pytest.mark.parametrize("field", ["", *"0 answer question!r question[0] question:>9".split()])
 def test_a_template_reaches_nothing_else(field: str) -> None:
     for inside in (field, f"{field}.__class__"):
-        with pytest.raises(UserError, match="unknown placeholder"):
+        with pytest.raises(UserError, match="the prompt has"):
             render_prompt(ITEM, "letter", f"{{question}}{{{inside}}}")
 
 

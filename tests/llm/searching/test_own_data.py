@@ -11,10 +11,7 @@ from pathlib import Path
 import pytest
 from search_helpers import WORDS, Shell
 
-NOTE = (
-    "names no split: 12 dev and 24 test examples drawn from its 36 rows with split seed 0, "
-    "stratified by answer"
-)
+NOTE = "names no split: 12 dev and 24 test examples drawn with split seed 0"
 BY_TEXTS = ["--scoring", "likelihood"]
 
 
