@@ -48,7 +48,8 @@ def algorithm(options: Options, problem: Problem, workers: int) -> Recipe | None
     constraints = problem.constraints
     if recipe is not None:
         return cast("Recipe", _recipes().as_recipe(recipe))
-    by_amounts = problem.dim <= MATRIX_DIM and not constraints.strict
+    small = problem.dim <= MATRIX_DIM or problem.coding.kinds.binary
+    by_amounts = small and not constraints.strict
     if not options.noisy and (by_amounts or not constraints):
         return None
     if options.noisy and _affords_process(options, problem):
@@ -114,15 +115,20 @@ def make_optimizer(
 def _kind_of_search(options: Options, problem: Problem) -> type[PhasedSearch]:
     """The composed search for a problem; imported on use, for a faster start of searches without."""
     smooth = problem.coding.smooth.all()
+    binary = problem.coding.kinds.binary
     if problem.constraints:
         from pyswarmopt.hybrid import constrained
 
+        if binary:
+            return constrained.ConstrainedBinarySearch
         return constrained.ConstrainedSearch if smooth else constrained.ConstrainedMixedSearch
-    if options.noisy or not smooth:
-        from pyswarmopt.hybrid import mixed
+    if smooth and not options.noisy:
+        return MemeticSwarm
+    from pyswarmopt.hybrid import mixed
 
-        return mixed.NoisySearch if options.noisy else mixed.MixedSearch
-    return MemeticSwarm
+    if options.noisy:
+        return mixed.NoisySearch
+    return mixed.BinarySearch if binary else mixed.MixedSearch
 
 
 def _swarm(

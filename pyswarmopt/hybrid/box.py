@@ -120,6 +120,11 @@ class Kinds:
         """Mask of the integers, (M,)."""
         return self.ordered & (self.levels > 0)
 
+    @property
+    def binary(self) -> bool:
+        """Whether all are integers with two values."""
+        return self.count > 0 and bool((self.whole & (self.levels == 2)).all())
+
     def snap(self, unit: Floats) -> Floats:
         """Points, (n, M), with integers in the middle of their parts, and 1 for the chosen label,
         else 0.
@@ -174,10 +179,10 @@ class Kinds:
             moved[rows, block.start + label] = 1.0
         return self._snap_integers(moved)
 
-    def mutants(self, point: Floats, random: np.random.Generator) -> Floats:
-        """Neighbours of a snapped point, (M,), with all widths, (8, M)."""
-        widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(MUTANTS)
-        return self.neighbours(np.tile(point, (MUTANTS, 1)), widths, random)
+    def mutants(self, point: Floats, random: np.random.Generator, count: int = MUTANTS) -> Floats:
+        """Neighbours of a snapped point, (M,), with all widths, (count, M)."""
+        widths = NARROWEST * (WIDEST / NARROWEST) ** random.random(count)
+        return self.neighbours(np.tile(point, (count, 1)), widths, random)
 
     @cached_property
     def _least(self) -> Floats:

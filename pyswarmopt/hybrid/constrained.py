@@ -14,7 +14,8 @@ Its phases in their order are `ConstrainedSearch.PHASES`:
 With whole numbers or labels (`ConstrainedMixedSearch`) the models come first, for 200 points, and
 `EarlyMutate` mutates the best point. The descents are `GridDescent`, which moves whole numbers as
 well, from the best point if that is new, else from its neighbour or a random point; they have as many
-evaluations as all others while the best point is theirs, else a quarter.
+evaluations as all others while the best point is theirs, else a quarter. Of numbers with two values
+(`ConstrainedBinarySearch`) models and mutations propose all points.
 
 The best point follows Deb's rules: a feasible one is better than an infeasible one.
 """
@@ -35,7 +36,7 @@ from pyswarmopt.hybrid.cma_es import CovarianceSwarm
 from pyswarmopt.hybrid.constrained_descent import ConstrainedDescent, GridDescent
 from pyswarmopt.hybrid.constrained_models import ConstrainedProposals
 from pyswarmopt.hybrid.memetic import ModelPhase, SwarmPhase
-from pyswarmopt.hybrid.mixed import EarlyMutate, LongModel
+from pyswarmopt.hybrid.mixed import EarlyMutate, Flips, LongModel
 from pyswarmopt.hybrid.phases import Phase, PhasedSearch
 
 HARDER = 1.5  # growth of weights of constraints that the swarm's best breaks
@@ -335,18 +336,27 @@ class LongConstrainedModel(ConstrainedModel):
 
 
 class ConstrainedMixedSearch(ConstrainedSearch):
-    """A search of real numbers, integers and categories together, with constraints.
-
-    Of numbers with two values it asks for all lower and all upper ones first: limits such as "at most
-    k of n" allow next to nothing else that is drawn.
-    """
+    """A search of real numbers, integers and categories together, with constraints."""
 
     PHASES: ClassVar = (MixedDescent, LongConstrainedModel, EarlyMutate, PenaltySwarm)
     searches_lines = False
 
+
+class ConstrainedBinarySearch(ConstrainedSearch):
+    """A search of numbers with two values each, with constraints.
+
+    It asks for all lower and all upper ones first: limits such as "at most k of n" allow next to
+    nothing else that is drawn.
+    """
+
+    PHASES: ClassVar = (LongConstrainedModel, Flips)
+    searches_lines = False
+
     def __init__(self, bounds: Any, **options: Any) -> None:
         super().__init__(bounds, **options)
-        binary = self.kinds.whole & (self.kinds.levels == 2)
-        if binary.all() and not len(self.progress.start):
-            corners = np.outer([0.0, 1.0], binary)
+        if not len(self.progress.start):  # no point given
+            corners = np.outer([0.0, 1.0], np.ones(self.box.dim))
             self.progress.start = self.box.decode(self.kinds.snap(corners))
+
+    def _needs_rescue(self) -> bool:
+        return False

@@ -43,7 +43,7 @@ import numpy as np
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.record import array, given, known
 from pyswarmopt.hybrid.axes import AxisSearch, SeparabilityTest
-from pyswarmopt.hybrid.box import Kinds
+from pyswarmopt.hybrid.box import MUTANTS, Kinds
 from pyswarmopt.hybrid.cma_es import CovarianceSwarm, SeparableSwarm, default_population
 from pyswarmopt.hybrid.descent import (
     FIRST_DIFFERENCE,
@@ -348,9 +348,10 @@ class Mutations(Run):
     kinds: Kinds = known()
     best: Floats = given("D")  # snapped
     cost: float = math.inf
+    at_once: int = MUTANTS
 
     def propose(self, random: np.random.Generator) -> Floats:
-        return self.kinds.mutants(self.best, random)
+        return self.kinds.mutants(self.best, random, self.at_once)
 
     def learn(self, costs: Floats) -> None:
         i = int(costs.argmin())

@@ -6,6 +6,8 @@ Its phases in their order are `MixedSearch.PHASES`:
 2. `EarlyMutate`: mutations of the best point, as many evaluations as the swarm has, an eighth while
    the best point is the swarm's.
 3. `OrderedSwarm` of those coordinates that have an order, with the best point's labels.
+
+Numbers with two values each (`BinarySearch`) have `Flips` in place of the last two.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ from pyswarmopt.base.arrays import Floats
 from pyswarmopt.base.optimizer import Point
 from pyswarmopt.hybrid.box import Kinds
 from pyswarmopt.hybrid.gaussian import GaussianProcess, Proposals, on_log_scale
-from pyswarmopt.hybrid.memetic import MODELLED_NOISY, SHARE_BEHIND, ModelPhase, Mutate, SwarmPhase
+from pyswarmopt.hybrid.memetic import (
+    MODELLED_NOISY,
+    SHARE_BEHIND,
+    ModelPhase,
+    Mutate,
+    Mutations,
+    SwarmPhase,
+)
 from pyswarmopt.hybrid.phases import PhasedSearch, S, bounded
 
 SHARE_AHEAD = 1.0  # evaluations of mutations for each of the swarm's
@@ -39,6 +48,18 @@ class EarlyMutate(Mutate):
         s = self.search
         share = SHARE_BEHIND if s.progress.best_by == SwarmPhase.name else SHARE_AHEAD
         return not s.kinds.ordered.any() or share * s.phases["swarm"].spent >= self.spent
+
+
+class Flips(Mutate):
+    """Mutations of the best point alone, one at a time or as many as the population."""
+
+    def due(self) -> bool:
+        return True
+
+    def begin(self) -> Mutations:
+        run = super().begin()
+        run.at_once = self.search.progress.population or 1
+        return run
 
 
 class OrderedSwarm(SwarmPhase[S]):
@@ -62,6 +83,12 @@ class MixedSearch(PhasedSearch):
     """A search over real numbers, integers and categories together."""
 
     PHASES: ClassVar = (LongModel, EarlyMutate, OrderedSwarm)
+
+
+class BinarySearch(PhasedSearch):
+    """A search of numbers with two values each."""
+
+    PHASES: ClassVar = (LongModel, Flips)
 
 
 # ---- under noise ----

@@ -11,8 +11,9 @@ from watched import Watched
 
 import pyswarmopt as pso
 from pyswarmopt.driver.problem.encoding import make_coding
+from pyswarmopt.hybrid.box import Kinds
 from pyswarmopt.hybrid.gaussian import GaussianProcess, improvement
-from pyswarmopt.hybrid.mixed import LongModel, MixedSearch
+from pyswarmopt.hybrid.mixed import BinarySearch, LongModel, MixedSearch
 
 # A real number, an integer from -1 to 3, a category of three labels.
 CODING = make_coding((np.array([-2.0, -1.0, 0.0]), np.array([2.0, 3.0, 2.0])), [0, 1, 0], [0, 0, 1])
@@ -218,3 +219,28 @@ def test_no_point_of_a_small_grid_is_left_out_while_others_are_called_again(spac
         pso.minimize(fun, space=space, max_evals=24, seed=seed)
         called = [tuple(params.item().values()) for params in fun.points]
         assert len(set(called)) == len(set(called[:16])) == 12
+
+
+def test_of_many_binaries_at_most_a_few_are_chosen_well() -> None:
+    """Beyond 100 coordinates, too, and with the zero vector as the only start that is allowed."""
+    worth = np.random.default_rng(1).uniform(0.0, 1.0, 120)
+
+    def chosen(**x: int) -> float:
+        return float(worth @ list(x.values()))
+
+    r = pso.maximize(
+        chosen,
+        space={f"x{i}": pso.integer(0, 1) for i in range(120)},
+        constraints=lambda **x: sum(x.values()) - 10,
+        max_evals=1000,
+        seed=0,
+    )
+    assert sum(r.params.values()) <= 10
+    assert r.fun > 0.8 * np.sort(worth)[-10:].sum()
+
+
+def test_binaries_are_mutated_one_at_a_time_or_a_population_together() -> None:
+    kinds = Kinds(np.full(30, 2), np.arange(30), np.zeros(30, dtype=bool))
+    for population, together in ((None, 1), (6, 6)):
+        search = BinarySearch([(0, 1)] * 30, seed=0, population=population, kinds=kinds)
+        assert search.ask().shape == (together, 30)
