@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import inspect
 import io
-import json
 import logging
-import random
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stderr
+from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pyswarmopt.base.words import without_addresses
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.files.regular import digest, user_path
 from pyswarmopt_llm.common.interfaces import Engine, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.tasks.types import DEV, TEST
 
 _KINDS = ("multiple_choice", "generate_until")
+_EXAMPLES = "examples"  # of few-shot prompts
+Marks = tuple[str, str]  # what a document asks, and its fields
 
 
 class LmEvalTask:
     """A harness task as an objective: its prompts (without chat template), filters and metric.
 
-    If a task has validation and test documents, the former are dev. A single split is divided by a
-    fixed shuffle, with at most a third for dev. Few-shot examples are never documents that are
-    scored; where the task has no others, some are set aside for them.
+    If all tasks have validation and test documents, the former are dev. A single split is divided,
+    with at most a third for dev. A question stands in dev, in test or in few-shot examples alone,
+    whatever task of a group asks it, and however often.
 
     Args:
-        spec: name of a task or group, or a task's YAML file, followed by ``#METRIC`` (default: the
-            task's first).
+        spec: name of a task or group, or its YAML file, followed by ``#METRIC`` (default: the task's
+            first).
         dev: maximum number of dev documents of each task (200).
         test: maximum number of test documents of each task (1,000).
 
@@ -45,78 +44,83 @@ class LmEvalTask:
     def __init__(self, spec: str, dev: int | None = None, test: int | None = None) -> None:
         name, _, self._metric = spec.partition("#")
         self._spec = spec
-        held_out = self._load(name)
-        searched = self._load(name)
+        self._tasks = {"test": _load(name), "dev": _load(name)}
+        self._documents: dict[str, dict[str, list[int]]] = {"test": {}, "dev": {}}
+        self._use: dict[str, str] = {}  # mark -> test, dev or examples
+        held_out = self._tasks["test"]
         self.name = next(iter(held_out)) if len(held_out) == 1 else Path(name).stem
-        self._tasks = {"dev": searched, "test": held_out}
-        self._documents: dict[str, dict[str, list[int]]] = {"dev": {}, "test": {}}
-        two = all(t.has_test_docs() and t.has_validation_docs() for t in held_out.values())
-        for key, task in held_out.items():
+        for task in held_out.values():
             if task.OUTPUT_TYPE not in _KINDS:
                 kind = f"is a task of {task.OUTPUT_TYPE}; supported: {' and '.join(_KINDS)}"
                 raise UserError(f"lm-eval:{spec}: {kind}")
+        self._divide(dev or DEV, test or TEST)
+        configs = [without_addresses(repr(task.dump_config())) for task in held_out.values()]
+        self.fingerprint = digest([spec, configs, _code(name), self._documents, self._use])
+
+    def _divide(self, dev: int, test: int) -> None:
+        """Draw the documents, and take what they ask from the few-shot examples."""
+        held_out = self._tasks["test"]
+        searched = self._tasks["dev"]
+        two = all(task.has_test_docs() and task.has_validation_docs() for task in held_out.values())
+        for task in held_out.values():
+            if shots := task.get_config("num_fewshot"):
+                pool = _marks(task, task.sampler.df)
+                # the harness draws one more than it shows
+                self._take(_EXAMPLES, pool, self._free(_EXAMPLES, pool)[: shots + 1])
+        for key, task in held_out.items():
             if two:  # the harness then uses the validation documents
                 searched[key].set_config(key="test_split", value=None)
-            self._divide(task, searched[key], key, two, dev or DEV, test or TEST)
-        self.fingerprint = self._digest()
+            asked = _marks(task, task.eval_docs)
+            free = self._free("test", asked)
+            size = dev if two else max(1, min(dev, len(free) // 3))
+            chosen = free[:test] if two else free[:-size][:test]
+            self._documents["test"][key] = self._take("test", asked, chosen)
+            of_dev = _marks(searched[key], searched[key].eval_docs)
+            chosen = self._free("dev", of_dev)[:size]
+            self._documents["dev"][key] = self._take("dev", of_dev, chosen)
+            if not (chosen and self._documents["test"][key]):
+                why = f"{len(asked)} documents are too few for few-shot examples, dev and test"
+                raise UserError(f"lm-eval:{self._spec}: {key}: {why}")
+        for task in (*held_out.values(), *searched.values()):
+            if task.get_config("num_fewshot"):
+                examples = task.sampler.df
+                shown = self._free(_EXAMPLES, _marks(task, examples))
+                task.sampler.replace_df([examples[index] for index in sorted(shown)])
 
-    def _divide(self, task: Any, other: Any, key: str, two: bool, dev: int, test: int) -> None:
-        """Draw test documents from one task and dev documents from the other (from the same split,
-        unless there are two), and take both from the few-shot examples.
-        """
-        asked = _asked(task)
-        of_dev = _asked(other) if two else asked
-        aside = _set_aside(task, asked + of_dev)
-        order = _shuffled(asked, aside)
-        if two:
-            held_out = order[:test]
-            searched = _shuffled(of_dev, aside)[:dev]
-        else:
-            dev = max(1, min(dev, len(order) // 3))
-            held_out = order[dev : dev + test]
-            searched = order[:dev]
-        if not (held_out and searched):
-            examples = f", {len(aside)} of them few-shot examples" if aside else ""
-            raise UserError(
-                f"lm-eval:{self._spec}: {len(asked)} documents{examples} cannot be divided into dev and "
-                "test; use a task with more documents"
-            )
-        self._documents["test"][key] = sorted(held_out)
-        self._documents["dev"][key] = sorted(searched)
-        scored = {asked[index] for index in held_out} | {of_dev[index] for index in searched}
-        for each in (task, other):
-            if each.get_config("num_fewshot"):
-                documents = each.sampler.df
-                shown = [doc for doc in documents if repr(each.doc_to_text(doc)) not in scored]
-                each.sampler.replace_df(shown)
+    def _free(self, use: str, documents: Sequence[Marks]) -> list[int]:
+        """The indices of what no other use has, in a random order of the questions."""
+        free = [
+            index
+            for index, marks in enumerate(documents)
+            if all(self._use.get(mark, use) == use for mark in marks)
+        ]
+        return sorted(free, key=lambda index: digest(documents[index][0]))
 
-    def _digest(self) -> str:
-        """The digest of the tasks' configurations and code, and of the drawn documents."""
-        dumped = {key: task.dump_config() for key, task in self._tasks["test"].items()}
-        configs = {key: without_addresses(repr(config)) for key, config in dumped.items()}
-        parts = [self._spec, self._documents, configs, *_sources(dumped)]
-        described = json.dumps(parts, sort_keys=True)
-        return hashlib.sha256(described.encode()).hexdigest()
+    def _take(self, use: str, documents: Sequence[Marks], indices: list[int]) -> list[int]:
+        for index in indices:
+            self._use.update(dict.fromkeys(documents[index], use))
+        return indices
 
     def __call__(self, engine: Engine, split: str = "dev") -> Score:
         """The metric over all documents of a split; for a group, of all its tasks."""
         from lm_eval import evaluator
 
-        for task in self._tasks[split].values():
+        tasks = self._tasks[split]
+        for task in tasks.values():
             task.set_fewshot_seed(seed=1234)  # the same examples for every candidate
-        with _quiet():
+        with redirect_stderr(io.StringIO()):  # a progress bar
             results: Any = evaluator.evaluate(
                 _harness_model(engine),
-                {"tasks": self._tasks[split], "groups": {}, "group_map": {}},
+                {"tasks": tasks, "groups": {}, "group_map": {}},
                 samples=self._documents[split],
                 bootstrap_iters=0,
             )
         values: list[float] = []
-        for key, task in self._tasks[split].items():
+        for key, task in tasks.items():
             samples = results["samples"][key]
-            metric = self._metric_of(task, samples[0])
-            first = samples[0]["filter"]
-            values += [float(each[metric]) for each in samples if each["filter"] == first]
+            first = samples[0]
+            metric = self._metric_of(task, first)
+            values += [float(each[metric]) for each in samples if each["filter"] == first["filter"]]
         return score_of(values)
 
     def _metric_of(self, task: Any, sample: Mapping[str, Any]) -> str:
@@ -134,75 +138,51 @@ class LmEvalTask:
             )
         return metric
 
-    def _load(self, name: str) -> dict[str, Any]:
-        library = optional("lm_eval.tasks", f"lm-eval:{name}")
-        file = user_path(name)
-        is_file = file.suffix in (".yaml", ".yml")
-        if is_file and not file.is_file():
-            raise UserError(f"lm-eval:{name}: no such file; give a task's YAML file or its name")
-        try:
-            with _quiet():
-                folder = str(file.parent.resolve()) if is_file else None
-                manager = library.TaskManager(include_path=folder, include_defaults=not is_file)
-                tasks = dict(manager.load([_task_name(file) if is_file else name])["tasks"])
-                for task in tasks.values():
-                    if task.get_config("num_fewshot") is None:  # as the harness does
-                        task.set_config(key="num_fewshot", value=0)
-        except UserError:
-            raise
-        except Exception as error:  # any error from YAML, templates and the hub
-            raise UserError(
-                f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
-            ) from error
-        return tasks
+
+def _file(name: str) -> Path | None:
+    """The YAML file that a spec names, if it is one."""
+    path = user_path(name).resolve()
+    return path if path.suffix in (".yaml", ".yml") else None
 
 
-def _asked(task: Any) -> list[str]:
-    """What each document of a task's split asks."""
-    return [repr(task.doc_to_text(document)) for document in task.eval_docs]
+def _load(name: str) -> dict[str, Any]:
+    library = optional("lm_eval.tasks", f"lm-eval:{name}")
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    file = _file(name)
+    folder = None if file is None else str(file.parent)
+    try:
+        manager = library.TaskManager(include_path=folder, include_defaults=file is None)
+        named = [key for key, task in manager.task_index.items() if task.yaml_path == file]
+        tasks: dict[str, Any] = manager.load([name] if file is None else named)["tasks"]
+    except Exception as error:  # any error from YAML, templates and the hub
+        raise UserError(
+            f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
+        ) from error
+    if not tasks:
+        raise UserError(f"{name}: holds no task or group; check the file")
+    for task in tasks.values():
+        if task.get_config("num_fewshot") is None:  # as the harness does
+            task.set_config(key="num_fewshot", value=0)
+    return tasks
 
 
-def _set_aside(task: Any, asked: Sequence[str]) -> set[str]:
-    """The questions to keep for few-shot examples, where too few others can be shown."""
-    shots = task.get_config("num_fewshot")
-    if not shots:
-        return set()
-    pool = list(dict.fromkeys(repr(task.doc_to_text(document)) for document in task.sampler.df))
-    if len(set(pool) - set(asked)) > shots:
-        return set()
-    # the harness draws one more than it shows
-    return set(random.Random(1).sample(pool, min(shots + 1, len(pool))))
+def _code(name: str) -> list[str]:
+    """What else decides a task: the harness, and the functions beside its file."""
+    file = _file(name)
+    if file is None:
+        return [version("lm_eval")]
+    return [version("lm_eval"), *(code.read_text() for code in sorted(file.parent.glob("*.py")))]
 
 
-def _shuffled(asked: Sequence[str], aside: Collection[str]) -> list[int]:
-    """The indices of what is not set aside, in a fixed random order."""
-    indices = [index for index, text in enumerate(asked) if text not in aside]
-    return random.Random(0).sample(indices, len(indices))
-
-
-def _sources(value: Any) -> Iterator[str]:
-    """The source of each function in nested values; the harness dumps only the outer ones."""
-    if callable(value):
-        try:
-            yield inspect.getsource(value)
-        except (TypeError, OSError):  # a partial, or without a file
-            yield without_addresses(repr(value))
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _sources(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _sources(part)
-
-
-def _task_name(file: Path) -> str:
-    # Not with a YAML parser: the harness's files have tags (!function) that only it knows.
-    match = re.search(
-        r"^task:\s*[\"']?([^\s\"'#]+)", file.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    if match is None:
-        raise UserError(f"{file}: names no task; add a line task: NAME")
-    return match.group(1)
+def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:
+    """What each document asks (its options, where they are the question), and its fields."""
+    marks = []
+    for document in documents:
+        asked = task.doc_to_text(document)
+        if not isinstance(asked, str) or not asked.strip():
+            asked = task.doc_to_choice(document)
+        marks.append((repr(asked), repr(sorted(document.items()))))
+    return marks
 
 
 def _harness_model(engine: Engine) -> Any:
@@ -219,45 +199,30 @@ def _harness_model(engine: Engine) -> Any:
 
     class Resident(LM):
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
-            # Whether the continuation is greedy is irrelevant for the supported kinds.
-            return [
-                (value, False)
-                for value in engine.loglikelihood([split(*request.args) for request in requests])
-            ]
+            values = engine.loglikelihood([split(*request.args) for request in requests])
+            return [(value, False) for value in values]  # no supported kind asks what is greedy
 
         def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
             raise NotImplementedError("perplexity tasks are refused")
 
         def generate_until(self, requests: Sequence[Any]) -> list[str]:
-            lengths = [int(request.args[1].get("max_gen_toks", 256)) for request in requests]
-            replies = [""] * len(requests)
-            for length in set(lengths):
-                chosen = [k for k, own in enumerate(lengths) if own == length]
-                prompts = [requests[k].args[0] for k in chosen]
-                texts = engine.generate(prompts, max_new_tokens=length)
-                for k, text in zip(chosen, texts, strict=True):
-                    replies[k] = _cut(text, requests[k].args[1].get("until") or [])
+            replies: list[str] = []
+            for length, group in groupby(requests, key=_length):
+                asked = list(group)
+                texts = engine.generate([each.args[0] for each in asked], max_new_tokens=length)
+                replies += map(_cut, texts, asked)
             return replies
 
     return Resident()
 
 
-def _cut(text: str, stops: str | Sequence[str]) -> str:
-    """`text` up to the first stop string in it."""
+def _length(request: Any) -> int:
+    return int(request.args[1].get("max_gen_toks", 256))
+
+
+def _cut(text: str, request: Any) -> str:
+    """A reply up to the first stop string in it."""
+    stops = request.args[1].get("until") or []
     for stop in [stops] if isinstance(stops, str) else stops:
-        if stop:
-            text = text.split(stop, 1)[0]
+        text = text.split(stop, 1)[0] if stop else text
     return text
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the harness's progress bars and warnings, which would disturb our display."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)

@@ -159,6 +159,56 @@ def test_no_prompt_shows_a_document_that_is_scored(
     assert asked and shown and not asked & shown
 
 
+def asked(task: LmEvalTask, split: str) -> set[str]:
+    """The questions that a split asks; no prompt shows one that any split asks."""
+    reader = Reader()
+    task(reader, split)  # type: ignore[arg-type]
+    return {prompt.rpartition("uestion: ")[2].split("\n")[0] for prompt in reader.prompts}
+
+
+@pytest.mark.parametrize("splits", [{"test": 60}, {"validation": 30, "test": 30}])
+def test_a_question_that_repeats_is_in_one_split_alone(
+    splits: dict[str, int], harness_task: Any, tmp_path: Path
+) -> None:
+    file = harness_task(splits)
+    for split in splits:  # 12 questions in all
+        rows = [json.loads(line) for line in (tmp_path / f"{split}.jsonl").open()]
+        rows = [{**row, "question": WORDS[k % 12]} for k, row in enumerate(rows)]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = LmEvalTask(str(file), dev=5, test=5)
+    dev, test = asked(task, "dev"), asked(task, "test")
+    assert dev and test and not dev & test
+
+
+@pytest.mark.parametrize("shots", [0, 3])
+def test_tasks_of_a_group_that_share_their_documents_share_their_splits(
+    shots: int, harness_task: Any, tmp_path: Path
+) -> None:
+    """One has every other document, in another order, and words its questions otherwise."""
+    first = harness_task({"test": 40}, num_fewshot=shots)
+    other = "Another question: {{question}}\nAnswer:"
+    helpers = "def half(data):\n    return data.select(range(39, 0, -2))\n"
+    (tmp_path / "helpers.py").write_text(helpers)
+    text = first.read_text().replace("toy_1", "toy_b")
+    lines = [line for line in text.splitlines() if not line.startswith("doc_to_text")]
+    lines += [f"doc_to_text: {json.dumps(other)}", "process_docs: !function helpers.half"]
+    (tmp_path / "other.yaml").write_text("\n".join(lines))
+    group = tmp_path / "both.yaml"
+    group.write_text("group: both\ntask: [toy_1, toy_b]\n")
+    task = LmEvalTask(str(group))
+    shown, scored = set(), {}
+    for split in ("dev", "test"):
+        reader = Reader()
+        task(reader, split)  # type: ignore[arg-type]
+        scored[split] = set()
+        for prompt in reader.prompts:
+            *examples, question = prompt.split("uestion: ")[1:]
+            scored[split].add(question.split("\n")[0])
+            shown |= {example.split("\n")[0] for example in examples}
+    assert scored["dev"] and scored["test"] and not scored["dev"] & scored["test"]
+    assert bool(shown) == bool(shots) and not shown & (scored["dev"] | scored["test"])
+
+
 def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:
     received: list[tuple[str, int]] = []
 
@@ -187,7 +237,7 @@ def test_kinds_that_the_engine_does_not_answer(tmp_path: Path, harness_task: Any
     with pytest.raises(UserError, match="task of loglikelihood_rolling"):
         LmEvalTask(str(rolling))
     (tmp_path / "x.yaml").write_text("a: 1")
-    with pytest.raises(UserError, match="names no task"):
+    with pytest.raises(UserError, match="no task or group"):
         LmEvalTask(str(tmp_path / "x.yaml"))
     with pytest.raises(UserError, match=r"no metric f9 .*: acc"):
         task = LmEvalTask(f"{harness_task({'validation': 6})}#f9")
