@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,11 @@ import torch
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import refuse_link, write_json
-from pyswarmopt_llm.common.interfaces import Patch, Score, Utility
+from pyswarmopt_llm.common.interfaces import Patch, Score
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.common.statistics import compare_paired
 from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.scores.metrics.named_again import require
-from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.prepare import Job, reopen
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import Run, check_best, check_fingerprints
@@ -56,7 +55,7 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     """Score the result again, and without each of its experts, on test (on dev without test items).
 
     The other coefficients are kept, and so is what was trained on dev; a mixture of distributions
-    is rescaled to sum to 1. Nothing is added to the journal.
+    is rescaled to sum to 1, and cannot lose its only expert.
 
     Args:
         run: a finished run.
@@ -75,77 +74,53 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
     job = reopen(replace(run.config, workers="1"))
     check_fingerprints(run, job.fingerprints)
     check_best(run.path, run.about)
-    if not job.plan.kind.averages:
-        raise UserError(
-            f"{run.path}: its space has no coefficient per expert that could be set to 0"
-        )
-    names = job.pool.space.expert_names
-    if set(result.coefficients) != set(names):
-        raise UserError(
-            f"{run.path / 'result.json'}: its coefficients are not those of this run; restore it"
-        )
     split = "dev" if result.best.test is None else "test"
-    if split == "dev" and result.best.trained:
-        raise UserError(f"{run.path}: was trained on its dev examples, and has no others to score")
-    utilities = job.utilities(split, _scorings(job, run, result))
-    tell("leave one out: all experts")
-    whole = _scored(job, utilities, _candidate(job, run, result))
+    if not job.plan.kind.averages or (split == "dev" and result.best.trained):
+        raise UserError(
+            f"{run.path}: its space has no coefficient per expert, or its result was trained on dev "
+            "and has no test examples; no expert can be left out"
+        )
+    scorings: Any = {name: result.objectives[name].answer_format for name in job.tasks}
+    utilities = job.utilities(split, scorings)
+
+    def scored(without: str = "") -> dict[str, Score]:
+        tell(f"leave one out: {'without ' + without if without else 'all experts'}")
+        job.engine.load(_candidate(job, run, result, without))
+        return {name: utility(job.engine) for name, utility in utilities.items()}
+
+    whole = scored()
     experts = {}
-    for name in names:
-        if not result.coefficients[name]:
+    for name, coefficient in result.coefficients.items():
+        if not coefficient:
             continue
-        tell(f"leave one out: without {name}")
         try:
-            others = _scored(job, utilities, _candidate(job, run, result, without=name))
+            others = scored(name)
         except ValueError:  # a mixture of distributions without positive weights
             continue
         paired = {}
         for task, score in whole.items():
             objective = result.objectives[task]
-            asked = objective.questions.get(split)
             if score.n > 1:
-                per_item = others[task].per_item
-                pair = compare_paired(score.per_item, per_item, objective.scale, asked)
-                paired[task] = pair.record()
-        experts[name] = {
-            "coefficient": result.coefficients[name],
-            "scores": {task: score.value for task, score in others.items()},
-            "paired": paired,
-        }
+                pair = (score.per_item, others[task].per_item)
+                found = compare_paired(*pair, objective.scale, objective.questions.get(split))
+                paired[task] = found.record()
+        scores = {task: score.value for task, score in others.items()}
+        experts[name] = {"coefficient": coefficient, "scores": scores, "paired": paired}
     values = {task: score.value for task, score in whole.items()}
     return {"split": split, "all": values, "experts": experts}
 
 
-def _scorings(job: Job, run: Run, result: Result) -> dict[str, Scoring]:
-    """Task -> answer format of the search."""
-    scorings: dict[str, Scoring] = {}
-    for name in job.tasks:
-        scoring = result.objectives[name].answer_format if name in result.objectives else None
-        if scoring is None:
-            raise UserError(f"{run.path / 'result.json'}: {name} has no scoring; restore the file")
-        scorings[name] = scoring
-    return scorings
-
-
-def _candidate(job: Job, run: Run, result: Result, without: str = "") -> Patch:
-    """The result, on request without an expert; what was trained stays: mixtures are then linear.
+def _candidate(job: Job, run: Run, result: Result, without: str) -> Patch:
+    """The result without an expert; what was trained stays: mixtures are then linear.
 
     Raises:
         ValueError: nothing is left to mix.
     """
     space = job.pool.space
-    weights = {
-        name: 0.0 if name == without else result.coefficients[name] for name in space.expert_names
-    }
+    names = space.expert_names
+    weights = torch.tensor([result.coefficients[name] for name in names], dtype=torch.float64)
+    lost = torch.tensor([name == without for name in names])
     if not result.best.trained:
-        return space.realise(torch.tensor([*weights.values()], dtype=torch.float64))
+        return space.realise(weights * ~lost)
     best = space.read(run.path / "best")
-    minus = [-result.coefficients[name] * (name == without) for name in weights]
-    removed = space.realise(torch.tensor(minus, dtype=torch.float64))
-    return best.with_low_rank(removed.low_rank) if without else best
-
-
-def _scored(job: Job, utilities: Mapping[str, Utility], patch: Patch) -> dict[str, Score]:
-    """Task -> the score of a candidate."""
-    job.engine.load(patch)
-    return {name: utility(job.engine) for name, utility in utilities.items()}
+    return best.with_low_rank(space.realise(-weights * lost).low_rank) if without else best

@@ -21,22 +21,12 @@ from pyswarmopt_llm.engine.by_token import next_token_logprobs
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_factors
 from pyswarmopt_llm.experts.base import Skeleton, resolve_base, skeleton
-from pyswarmopt_llm.experts.compatibility import (
-    check_weights,
-    ignored_in_words,
-    in_words,
-    inspect_experts,
-)
+from pyswarmopt_llm.experts.compatibility import ignored_in_words, in_words, inspect_experts
+from pyswarmopt_llm.experts.truncate import squared_norm
 from pyswarmopt_llm.tools.flatten import load_by_peft
 
-PROMPTS = (
-    "What is the capital of France?",
-    "Write one sentence about the sea.",
-    "Is this sentence friendly or rude? Thank you for your help.",
-    "Name three colours.",
-)
+PROMPTS = ("What is the capital of France?", "Name three colours.")
 ROUNDING = 1e-5  # rounding in float32, relative to an adapter's norm
-REPORT = "report it with its adapter_config.json, and mix it nowhere until then"
 
 
 @dataclass(frozen=True)
@@ -61,11 +51,8 @@ class AdapterCheck:
         return not self.problems
 
     def __str__(self) -> str:
-        if self.problems:
-            return f"{self.adapter}: {'; also, '.join(self.problems)}"
-        if self.warnings:
-            return f"{self.adapter}: warning: {'; also, '.join(self.warnings)}"
-        return f"{self.adapter}: ok"
+        warnings = (f"warning: {text}" for text in self.warnings)
+        return f"{self.adapter}: {'; also, '.join([*self.problems, *warnings]) or 'ok'}"
 
 
 @dataclass(frozen=True)
@@ -118,7 +105,7 @@ def check(
         science: ok
     """
     resolved = resolve_base(base)
-    report = check_weights(inspect_experts(adapters, resolved))
+    report = inspect_experts(adapters, resolved)
     found = {problem.expert: [problem.text] for problem in reversed(report.errors("delta"))}
     readable = [info for info in report.experts if info.name not in found]
     if readable:
@@ -158,46 +145,37 @@ def _differences(engine: TransformersEngine, info: AdapterInfo) -> Iterator[str]
     applied = _next_tokens(engine, changes)
     bare = _next_tokens(engine, {})  # removes it again
     by_peft = _changes_by_peft(engine.model, info.path)
-    norm = max(_distance(changes, {}), _distance(by_peft, {}))
-    apart = _distance(changes, by_peft)
+    norm = max(_norm(changes), _norm(by_peft))
+    minus = {name: LowRank(-change.b, change.a) for name, change in by_peft.items()}
+    apart = _norm(Patch(low_rank=changes).with_low_rank(minus).low_rank)
+    report = "report it with its adapter_config.json, and mix it nowhere until then"
     if norm <= 0:
         yield "changes nothing, in PEFT neither; train it, or export it again"
     elif not apart <= ROUNDING * norm:
         yield (
             "weight 1 is not the adapter that PEFT loads: its changes of the weights differ by "
-            f"{apart / norm:.1%}; {REPORT}"
+            f"{apart / norm:.1%}; {report}"
         )
     elif not float((applied - bare).abs().max()) > 0:
         yield (
             "is not applied: log-probabilities with it are those of the base: its change may be "
-            f"lost in rounding the weights (use it in float32); else {REPORT}"
+            f"lost in rounding the weights (use it in float32); else {report}"
         )
 
 
 def _next_tokens(engine: TransformersEngine, changes: Mapping[str, LowRank]) -> Tensor:
-    """Log-probabilities of the next token after `PROMPTS`, (prompts, V), for the base with
-    `changes`.
-    """
+    """Log-probabilities of the next token after `PROMPTS` with `changes`, (prompts, V)."""
     engine.load(Patch(low_rank=changes))
     return next_token_logprobs(engine, [engine.chat(prompt) for prompt in PROMPTS])
 
 
-def _distance(first: Mapping[str, LowRank], second: Mapping[str, LowRank]) -> float:
-    """The Frobenius norm of the difference of several weights' changes; a missing one is 0."""
-    square = 0.0
-    for name in first.keys() | second.keys():
-        changes = [part[name].dense() for part in (first, second) if name in part]
-        apart = changes[0] - changes[1] if len(changes) > 1 else changes[0]
-        square += float(apart.double().square().sum())
-    return math.sqrt(square)
+def _norm(changes: Mapping[str, LowRank]) -> float:
+    """The Frobenius norm of several weights' changes."""
+    return math.sqrt(max(0.0, sum(float(squared_norm(c.b, c.a)) for c in changes.values())))
 
 
 def _changes_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
-    """Weight -> its change by an adapter loaded with PEFT; the model stays unchanged.
-
-    Raises:
-        UserError: PEFT does not load it.
-    """
+    """Weight -> its change by an adapter loaded with PEFT; the model stays unchanged."""
     from peft.tuners.lora import LoraLayer
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -211,9 +189,8 @@ def _changes_by_peft(model: Any, folder: Path) -> dict[str, LowRank]:
                 a = layer.lora_A[adapter].weight.detach().cpu()
                 changes[f"{name}.weight"] = LowRank(b=b * layer.scaling[adapter], a=a)
     finally:  # restore the layers, even after a failure
-        wrapped = [n for n, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)]
-        for name in wrapped:
-            model.set_submodule(name, model.get_submodule(name).get_base_layer())
-        if hasattr(model, "peft_config"):
-            del model.peft_config
+        for name, layer in list(model.named_modules()):
+            if isinstance(layer, BaseTunerLayer):
+                model.set_submodule(name, layer.get_base_layer())
+        model.__dict__.pop("peft_config", None)
     return changes

@@ -10,28 +10,28 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.config import command
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import atomic_directory, user_path
 from pyswarmopt_llm.common.interfaces import Computed, LowRank
-from pyswarmopt_llm.experts.base import BaseModel, load_model, resolve_base
-from pyswarmopt_llm.experts.files import scheme_of, write_adapter
+from pyswarmopt_llm.experts.adapter import NotPlain, read_adapter
+from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, resolve_base
+from pyswarmopt_llm.experts.files import write_adapter
 from pyswarmopt_llm.experts.full_model import copy_companions, write_model
 from pyswarmopt_llm.experts.pretrained import quiet_transformers
 from pyswarmopt_llm.experts.safetensors_file import StoredTensors
 from pyswarmopt_llm.experts.truncate import truncate_low_rank
 from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.report.card import FileKind, model_card
+from pyswarmopt_llm.report.run import read_run
 from pyswarmopt_llm.searching.scoring.parents import parents_of
-from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.opening import check_unchanged, is_whole_model, result_of
-from pyswarmopt_llm.tools.flatten import Loss, flatten, is_plain
+from pyswarmopt_llm.tools.flatten import Loss, flatten
 
 FORMATS = {  # with a sentence for the model card
     "merged": FileKind("transformers", "merge", ("lora",), "The adapter is merged into the base."),
     "peft": FileKind("peft", "adapter", ("lora",)),
 }
+Changes = Mapping[str, LowRank]  # weight -> its change, scale included
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,6 @@ class Exported:
     loss: Loss | None
 
 
-@dataclass(frozen=True)
-class Source:
-    """An adapter to export.
-
-    Attributes:
-        base: its base.
-        changes: weight -> its change, scale included.
-        run: run directory of this result, if any.
-        loss: loss from truncating the rank; None: not truncated.
-    """
-
-    base: BaseModel
-    changes: Mapping[str, LowRank]
-    run: Path | None = None
-    loss: Loss | None = None
-
-
 def export_model(
     source: str,
     out: str | Path,
@@ -74,8 +57,8 @@ def export_model(
 ) -> Exported:
     """Write an adapter in another format; memory holds one file of weights at a time.
 
-    An adapter that is not plain LoRA (DoRA, saved modules, LoHa, ...) becomes the nearest one of
-    rank `rank` in `form` peft; memory then holds the base twice.
+    With a rank, an adapter that is not plain LoRA (DoRA, saved modules, LoHa, ...) becomes the
+    nearest one; memory then holds the base twice.
 
     Args:
         source: a finished run (its result is exported), or an adapter.
@@ -87,99 +70,67 @@ def export_model(
     Raises:
         UserError: bad input, in one line; nothing is written.
     """
-    if form == "peft" and base is not None and rank is not None and not is_plain(source):
-        resolved = resolve_base(base)
-        changes, loss = flatten(source, resolved, rank)
-        found = Source(resolved, changes, loss=loss)
-    else:
-        found = _truncated(_found(source, base), rank)
+    run = user_path(source) if (user_path(source) / "run.json").is_file() else None
+    model, adapter = _adapter_of(source, run, base)
+    changes, loss = _changes(model, adapter, rank)
+    card = None if run is None else _card(run, form, loss)
     folder = user_path(out)
-    card = None if found.run is None else _card(found, found.run, form, rank)
     if form == "merged":
-        _refuse_packed(found.base, source, out)
+        refuse_quantised(model)
         with atomic_directory(folder) as part:  # completely or not at all
-            _merge(found, part)
+            _merge(model, changes, part)
             if card is not None:
                 (part / "README.md").write_text(card, encoding="utf-8")
     else:
-        factors = {
-            name.removesuffix(".weight"): (change.b, change.a)
-            for name, change in found.changes.items()
-        }
-        write_adapter(folder, factors, base_model_name=found.base.name, card=card)
-    files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-    return Exported(files, found.loss)
+        factors = {name.removesuffix(".weight"): (c.b, c.a) for name, c in changes.items()}
+        write_adapter(folder, factors, base_model_name=model.name, card=card)
+    return Exported({file.name: file.stat().st_size for file in sorted(folder.iterdir())}, loss)
 
 
-def _found(source: str, base: str | None) -> Source:
-    """The adapter of a run, or one with its base.
-
-    Raises:
-        UserError: a whole model, an adapter that does not fit the base, or a run whose files have
-            changed.
-    """
-    folder = user_path(source)
-    run = folder if (folder / "run.json").is_file() else None
-    model = base
+def _adapter_of(source: str, run: Path | None, base: str | None) -> tuple[BaseModel, str]:
+    """The base and the adapter of a run, or of an adapter with its base."""
     adapter: str | None = source
     if run is not None:
         if base is not None:
             raise InvalidOption("base", base, f"{source} is a run, which names its own; remove it")
-        model, adapter = result_of(run)
-        check_unchanged((model, adapter))
+        base, adapter = result_of(run)
+        check_unchanged((base, adapter))
     if adapter is None or is_whole_model(user_path(adapter)):
-        whole = source if run is None else model
-        raise UserError(
-            f"{source}: is one or several whole models, no adapter to merge or to cut; use "
-            f"{whole} as a base"
-        )
-    if model is None:
+        raise UserError(f"{source}: is a whole model, no adapter; use it (RUN/best) as it is")
+    if base is None:
         raise InvalidOption("base", None, f"missing; name the model that {source} is an adapter of")
-    return Source(resolve_base(model), adapter_patch(model, adapter).low_rank, run)
+    return resolve_base(base), adapter
 
 
-def _refuse_packed(base: BaseModel, source: str, out: str | Path) -> None:
-    """Refuse to merge into quantised weights, and name the plain base.
-
-    Raises:
-        UserError: the base's weights are packed.
-    """
-    if base.packing:
-        plain = scheme_of(base.spec)[1] if base.scheme else "PLAIN"
-        way = command("export", source, base=plain, out=str(out))
-        raise UserError(
-            f"{source}: the weights of {base.spec} are quantised ({base.packing}), and a change "
-            f"cannot be added to them; merge it into the plain base ({way}), or write the adapter "
-            "alone with `form` peft"
-        )
-
-
-def _truncated(source: Source, rank: int | None) -> Source:
-    """The nearest adapter of this rank (Eckart & Young 1936).
-
-    Modules of at most this rank are unchanged.
-    """
+def _changes(base: BaseModel, adapter: str, rank: int | None) -> tuple[Changes, Loss | None]:
+    """The adapter's changes, or the nearest ones of this rank (Eckart & Young 1936)."""
+    try:
+        read_adapter(adapter)
+    except NotPlain:
+        if rank is None:
+            raise
+        return flatten(adapter, base, rank)
+    changes = adapter_patch(base.spec, adapter).low_rank
     if rank is None:
-        return source
-    cut = {name: truncate_low_rank(change, rank) for name, change in source.changes.items()}
+        return changes, None
+    cut = {name: truncate_low_rank(change, rank) for name, change in changes.items()}
     lost = sum(part.lost for part in cut.values())
     total = sum(part.total for part in cut.values())
-    changes = {name: part.change for name, part in cut.items()}
-    return replace(source, changes=changes, loss=Loss(math.sqrt(lost / total) if total else 0.0))
+    loss = Loss(math.sqrt(lost / total) if total else 0.0)
+    return {name: part.change for name, part in cut.items()}, loss
 
 
-def _merge(source: Source, folder: Path) -> None:
+def _merge(base: BaseModel, changes: Changes, folder: Path) -> None:
     """Write the base with the changes added in float32 and rounded once."""
-    base = source.base
     stored = StoredTensors(base.weight_files)
 
     def merged(name: str) -> Tensor:
         value = stored[name]
-        if name in source.changes:
-            value = (value.float() + source.changes[name].dense()).to(value.dtype)
+        if name in changes:
+            value = (value.float() + changes[name].dense()).to(value.dtype)
         return value
 
-    if source.changes.keys() <= stored.keys():
+    if changes.keys() <= stored.keys():
         write_model(base, Computed(stored.shapes, merged), folder)
         return
     # Files that name weights otherwise: transformers translates on loading and saving.
@@ -187,25 +138,22 @@ def _merge(source: Source, folder: Path) -> None:
     largest = max(stored, key=lambda name: math.prod(stored.shapes[name]))
     model, _ = load_model(base, stored.dtype(largest))
     with torch.no_grad():
-        for name, change in source.changes.items():
+        for name, change in changes.items():
             weight = model.get_parameter(name)
             weight.copy_(weight.float() + change.dense())
     with quiet_transformers():
         model.save_pretrained(folder)
 
 
-def _card(source: Source, run: Path, form: str, rank: int | None) -> str:
+def _card(run: Path, form: str, loss: Loss | None) -> str:
     """The run's model card, adapted to these files."""
     kind = FORMATS[form]
-    result = read_result(run)
-    if result is None:
-        raise UserError(f"{run}: is not finished; finish it with: swarm-llm resume {run}")
-    if source.loss is not None:
+    opened, result = read_run(run)
+    if loss is not None:
         truncation = (
-            f"It is truncated to rank {rank}, which changes its weights by "
-            f"{source.loss.whole:.1%} in the Frobenius norm. The scores below are those of the "
-            "whole adapter."
+            f"It is truncated to a smaller rank, which changes its weights by {loss.whole:.1%} in "
+            "the Frobenius norm. The scores below are those of the whole adapter."
         )
         kind = replace(kind, sentence=f"{kind.sentence} {truncation}".strip())
-    about = read_about(run)
-    return model_card(about, result, parents_of(about.config, result.coefficients.values()), kind)
+    parents = parents_of(opened.config, result.coefficients.values())
+    return model_card(opened.about, result, parents, kind)

@@ -17,14 +17,7 @@ import torch
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.hardware import out_of_memory
 from pyswarmopt_llm.common.interfaces import LowRank
-from pyswarmopt_llm.experts.adapter import (
-    OTHER_WAY,
-    NotPlain,
-    adapter_folder,
-    adapter_headers,
-    read_adapter,
-    read_config,
-)
+from pyswarmopt_llm.experts.adapter import OTHER_WAY, adapter_folder, adapter_headers, read_config
 from pyswarmopt_llm.experts.base import BaseModel, load_model, refuse_quantised, skeleton
 from pyswarmopt_llm.experts.compatibility import in_words
 from pyswarmopt_llm.experts.files import PREFIX
@@ -45,17 +38,6 @@ class Loss:
     left_out: tuple[str, ...] = ()
 
 
-def is_plain(spec: str) -> bool:
-    """Whether an adapter is plain LoRA; other faults are found later."""
-    try:
-        read_adapter(spec)
-    except NotPlain:
-        return False
-    except UserError:
-        return True
-    return True
-
-
 def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], Loss]:
     """The nearest plain LoRA with a given rank to an adapter of any kind that PEFT can merge.
 
@@ -71,7 +53,7 @@ def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], 
         Weight -> its change, scale included; and the loss.
 
     Raises:
-        UserError: the base is packed, PEFT does not load the adapter or ignores part of it, or it
+        UserError: the base is packed, PEFT does not merge the adapter or ignores part of it, or it
             changes no linear layer.
     """
     refuse_quantised(base)
@@ -82,43 +64,35 @@ def flatten(spec: str, base: BaseModel, rank: int) -> tuple[dict[str, LowRank], 
     model, _ = load_model(base, torch.float32)
     parameters = model.named_parameters(remove_duplicate=False)
     before = {name: value.detach().clone() for name, value in parameters}
-    merged = _merged_by_peft(model, folder, spec, base)
     changes: dict[str, LowRank] = {}
     left_out = []
     lost = total = 0.0
-    for name, value in merged.named_parameters():
+    for name, value in _merged_by_peft(model, folder, base).named_parameters():
         change = value.detach() - before.get(name, torch.zeros(()))
         square = float(change.square().sum(dtype=torch.float64))
         total += square
-        if square == 0:
-            continue
-        if name.removesuffix(".weight") in linear:
-            changes[name], cut, _ = truncate_dense(change, rank)
-            lost += cut
-        else:
+        if square and name.removesuffix(".weight") in linear:
+            changes[name], square, _ = truncate_dense(change, rank)
+        elif square:
             left_out.append(name)
-            lost += square
+        lost += square
     if not changes:
         raise UserError(f"{spec}: changes no linear layer of {base.spec}; {OTHER_WAY}")
     return changes, Loss(math.sqrt(lost / total), tuple(left_out))
 
 
-def _merged_by_peft(model: Any, folder: Path, spec: str, base: BaseModel) -> Any:
-    """The base with the adapter merged into it.
-
-    Raises:
-        UserError: PEFT cannot do that, or ignores part of the adapter.
-    """
+def _merged_by_peft(model: Any, folder: Path, base: BaseModel) -> Any:
+    """The base with the adapter merged into it."""
     adapted, ignored = load_by_peft(model, folder)
     if ignored:
         raise UserError(
-            f"{spec}: {base.spec} has no {in_words(ignored)}, which it changes: PEFT leaves that "
+            f"{folder}: {base.spec} has no {in_words(ignored)}, which it changes: PEFT leaves that "
             "out; give the model that it was trained on, or remove those tensors from its file"
         )
     try:
         return adapted.merge_and_unload()
     except (AttributeError, ValueError, NotImplementedError, TypeError) as error:
-        raise UserError(f"{spec}: PEFT cannot merge it ({first_line(error)})") from error
+        raise UserError(f"{folder}: PEFT cannot merge it ({first_line(error)})") from error
 
 
 def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str]]:
@@ -147,14 +121,9 @@ def load_by_peft(model: Any, folder: Path) -> tuple[Any, list[str]]:
     except Exception as error:  # any error that a configuration causes
         if out_of_memory(error):
             raise
+        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"PEFT does not load it ({_reason(error)}); export it again, or give the model that it "
-            "was trained on, with its added tokens"
+            f"PEFT does not load it ({reason}); export it again, or give the model that it was "
+            "trained on, with its added tokens"
         ) from error
     return adapted, [key.removeprefix(PREFIX) for key in found.unexpected_keys]
-
-
-def _reason(error: Exception) -> str:
-    """PEFT's message; of errors with a list, the first entry."""
-    first, *rest = str(error).strip().splitlines() or [""]
-    return rest[0].strip() if first.endswith(":") and rest else first_line(error)

@@ -133,7 +133,7 @@ def test_a_truncated_adapter_is_the_nearest_of_its_rank(
     assert f"by {record['relative_error']:.1%}" in (tmp_path / "out" / "README.md").read_text()
 
 
-def test_after_a_search_on_4_bits_only_merging_is_refused_and_names_the_plain_base(
+def test_after_a_search_on_4_bits_only_merging_is_refused(
     tiny_base: Path, expert: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     packed = f"nf4:{tiny_base}"
@@ -143,9 +143,7 @@ def test_after_a_search_on_4_bits_only_merging_is_refused_and_names_the_plain_ba
     code, _, said = swarm_llm(
         capsys, "export", expert, "--base", packed, "--out", tmp_path / "merged"
     )
-    way = f"swarm-llm export {expert} --base {tiny_base} --out {tmp_path / 'merged'}"
-    assert code == 2 and f"plain base ({way})" in said
-    assert swarm_llm(capsys, *way.split()[1:])[0] == 0
+    assert code == 2 and "are quantised" in said
 
 
 # Kinds that are no plain LoRA
