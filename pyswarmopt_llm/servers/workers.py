@@ -1,5 +1,5 @@
-"""Workers that evaluate candidates: processes on this machine, or actors of a Ray cluster, both
-executors of `concurrent.futures` (docs/how-to/scaling.md).
+"""Workers that evaluate candidates: processes on this machine, or actors of a Ray cluster, with one
+interface (docs/how-to/scaling.md).
 
 Results do not depend on the worker. A candidate whose worker fails is evaluated again.
 """
@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import (
     BrokenExecutor,
     CancelledError,
-    Future,
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
@@ -23,13 +22,12 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import (
     InvalidOption,
     NoRoomError,
-    NotFiniteError,
     UndefinedModelError,
     UserError,
     first_line,
@@ -49,30 +47,8 @@ Load = Callable[[SearchConfig], Job]  # sent to workers by name
 
 
 @dataclass(frozen=True)
-class Order:
-    """A candidate to evaluate.
-
-    Attributes:
-        questions: questions to score.
-        request: candidate.
-        fingerprints: fingerprints of the files that the search loaded.
-        last: whether this is the last attempt; smaller batches are then accepted.
-    """
-
-    questions: Questions
-    request: Request
-    fingerprints: Mapping[str, Any]
-    last: bool = False
-
-
-@dataclass(frozen=True)
 class Failure:
-    """A worker's failure; another worker may succeed.
-
-    Attributes:
-        kind: exception, not finite, out of memory or died.
-        text: what happened.
-    """
+    """A worker's failure, after which another worker may succeed: exception, out of memory or died."""
 
     kind: str
     text: str
@@ -81,80 +57,76 @@ class Failure:
 Reply = Row | UserError | Failure
 
 
-# In a worker
-
-
 class Handler:
-    """Carries out orders in the worker's process.
+    """Evaluates candidates in a worker, which loads the search itself.
 
     Args:
         load: loads a configuration.
         config: configuration of the search.
+        fingerprints: fingerprints of the files that the search loaded.
     """
 
-    def __init__(self, load: Load, config: SearchConfig) -> None:
+    def __init__(self, load: Load, config: SearchConfig, fingerprints: Mapping[str, Any]) -> None:
         self._load = load
         self._config = config
+        self._fingerprints = fingerprints
         self._job: Job | None = None
         self._evaluators: dict[Questions, Evaluator] = {}
-        self._batch_tokens = 0
 
-    def answer(self, order: Order) -> Reply:
+    def answer(self, questions: Questions, request: Request) -> Reply:
         """Evaluate a candidate; any exception becomes a reply. After a failure everything is loaded
         anew, so that no candidate runs in an unknown state.
         """
         try:
-            reply = self._evaluated(order)
+            return self._evaluated(questions, request)
         except UndefinedModelError as error:
             return UndefinedModelError(error.text)
-        except NotFiniteError as error:
-            reply = Failure("not finite", str(error))
-        except NoRoomError as error:
-            reply = UserError(error.text) if order.last else Failure("out of memory", str(error))
-        except UserError as error:
-            return UserError(error.text)
         except Exception as error:  # a user's function or a library's kernel may raise anything
-            text = " ".join(f"{type(error).__name__}: {error}".split())
-            reply = Failure("out of memory" if out_of_memory(error) else "exception", text)
-        if isinstance(reply, Failure):
+            full = isinstance(error, NoRoomError) or out_of_memory(error)
+            if isinstance(error, UserError) and not full:
+                return UserError(error.text)
             self._job = None
-        return reply
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            return Failure("out of memory" if full else "exception", text)
 
-    def _evaluated(self, order: Order) -> Reply:
-        job = self._job
-        if job is None:
-            self._job = job = self._load(self._config)
+    def _evaluated(self, questions: Questions, request: Request) -> Row:
+        if self._job is None:
+            self._job = self._load(self._config)
             self._evaluators = {}
-            self._batch_tokens = _batch_tokens(job)
-        if order.fingerprints != job.fingerprints:
-            return UserError(
+        if self._job.fingerprints != self._fingerprints:
+            raise UserError(
                 "a worker has loaded other files than this search: base, experts or tasks changed"
             )
-        if order.questions not in self._evaluators:
-            self._evaluators[order.questions] = job.evaluator(order.questions)
-        row = self._evaluators[order.questions].evaluate(order.request)
-        if _batch_tokens(job) < self._batch_tokens and not order.last:
-            # The engine continued with smaller batches, whose values may differ in the last bit.
-            text = f"batches of {self._batch_tokens} tokens do not fit any more"
-            return Failure("out of memory", text)
-        return row
+        if questions not in self._evaluators:
+            self._evaluators[questions] = self._job.evaluator(questions)
+        return self._evaluators[questions].evaluate(request)
 
 
-def _batch_tokens(job: Job) -> int:
-    """Tokens of a batch, chosen by memory."""
-    return int(getattr(job.engine, "batch_tokens", 0))
+class Workers(Protocol):
+    """Several workers; `size` of them evaluate at a time."""
 
+    size: int
+
+    def answer(self, questions: Questions, request: Request) -> Reply:
+        """Evaluate a candidate on a free worker; `BrokenExecutor` if all have ended."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory of the workers on this machine."""
+
+    def end(self) -> None:
+        """End all workers at once."""
+
+
+# Processes
 
 _HERE: list[Handler] = []  # the handler of this process
 
 
-def _begin(load: Load, config: SearchConfig, slots: Any) -> None:
+def _begin(slots: Any, load: Load, config: SearchConfig, fingerprints: Mapping[str, Any]) -> None:
     """Make this process a worker: it ends with the search's process, and prints nothing.
 
-    Args:
-        load: loads a configuration.
-        config: configuration of the search.
-        slots: shared counter of the processes; several GPUs are used in turn.
+    `slots` counts the processes, which use several GPUs in turn.
     """
     import torch
 
@@ -164,17 +136,16 @@ def _begin(load: Load, config: SearchConfig, slots: Any) -> None:
     os.dup2(silence, 2)
     threading.Thread(target=_end_with_search, daemon=True).start()
     with slots.get_lock():
-        slot = slots.value
         slots.value += 1
+        slot = slots.value
     gpus = torch.cuda.device_count()
     if config.device in ("auto", "cuda") and gpus > 1:
         config = replace(config, device=f"cuda:{slot % gpus}")
-    _HERE.append(Handler(load, config))
+    _HERE.append(Handler(load, config, fingerprints))
 
 
-def _carry_out(order: Order) -> Reply:
-    """Carry out an order in this process."""
-    return _HERE[0].answer(order)
+def _answer(questions: Questions, request: Request) -> Reply:
+    return _HERE[0].answer(questions, request)
 
 
 def _end_with_search() -> None:
@@ -185,44 +156,34 @@ def _end_with_search() -> None:
         os._exit(1)
 
 
-# In the search
+class Processes:
+    """Processes on this machine; `threads` of the configuration are for each."""
 
-
-class Processes(ProcessPoolExecutor):
-    """Processes on this machine; each loads the search itself.
-
-    Args:
-        config: configuration of the search; its `threads` are for each worker.
-        load: function of a module that loads a configuration in a worker.
-
-    Attributes:
-        size: number of processes.
-    """
-
-    def __init__(self, config: SearchConfig, load: Load) -> None:
+    def __init__(self, load: Load, config: SearchConfig, fingerprints: Mapping[str, Any]) -> None:
         self.size = config.processes
         context = get_context("spawn")
-        super().__init__(self.size, context, _begin, (load, config, context.Value("i", 0)))
+        given = (context.Value("i", 0), load, config, fingerprints)
+        self._executor = ProcessPoolExecutor(self.size, context, _begin, given)
 
-    def order(self, order: Order) -> Future[Reply]:
-        """Let a process carry out an order."""
-        return self.submit(_carry_out, order)
+    def answer(self, questions: Questions, request: Request) -> Reply:
+        """See `Workers`."""
+        return self._executor.submit(_answer, questions, request).result()
 
     @property
     def memory(self) -> int:
-        """Bytes of memory of the processes."""
-        return sum(map(_memory_of, list(self._processes or ())))
+        """See `Workers`; of shared pages their part."""
+        return sum(map(_memory_of, list(self._executor._processes or ())))
 
     def end(self) -> None:
-        """End all processes at once."""
-        processes = list((self._processes or {}).values())
-        self.shutdown(wait=False, cancel_futures=True)
+        """See `Workers`."""
+        processes = list((self._executor._processes or {}).values())
+        self._executor.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
 
 
 def _memory_of(pid: int) -> int:
-    """Bytes of a process's memory, including its part of shared pages (Linux; elsewhere 0)."""
+    """Bytes of a process's memory (Linux; elsewhere 0)."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     except OSError:  # already gone, or another system
@@ -230,28 +191,20 @@ def _memory_of(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-class Actors(ThreadPoolExecutor):
-    """Actors of a Ray cluster, one per GPU or per group of cores, each asked by a thread.
+class Actors:
+    """Actors of a Ray cluster, one per GPU or per group of cores.
 
-    Every node reads base, experts and tasks from the search's paths; an actor that finds other
-    files is refused.
-
-    Args:
-        config: configuration of the search; its `workers` is ``ray`` (the connected cluster, the
-            one on this machine, or a new one here) or ``ray://HOST[:PORT]``.
-        load: function of a module that loads a configuration in a worker.
+    Every node reads base, experts and tasks from the search's paths. `workers` of the configuration
+    is ``ray`` (the connected cluster, the one on this machine, or a new one here) or
+    ``ray://HOST[:PORT]``.
 
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
-
-    Attributes:
-        size: number of actors.
-        memory: 0, since actors may be anywhere.
     """
 
-    memory = 0
+    memory = 0  # actors may be anywhere
 
-    def __init__(self, config: SearchConfig, load: Load) -> None:
+    def __init__(self, load: Load, config: SearchConfig, fingerprints: Mapping[str, Any]) -> None:
         ray: Any = optional("ray", f"`workers` {config.workers}")
         self._ray = ray
         self._ours = not ray.is_initialized()
@@ -266,22 +219,17 @@ class Actors(ThreadPoolExecutor):
         cores = config.threads or 1
         gpus = int(room.get("GPU", 0)) if config.device != "cpu" else 0
         self.size = max(gpus or int(room.get("CPU", 0) // cores), 1)
-        options = {"num_cpus": cores, "num_gpus": int(gpus > 0), "max_restarts": 0}
-        self._start = partial(ray.remote(**options)(Handler).remote, load, config)
+        actor = ray.remote(num_cpus=cores, num_gpus=int(gpus > 0), max_restarts=0)(Handler)
+        self._start = partial(actor.remote, load, config, fingerprints)
         self._free: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.size):
             self._free.put(self._start())
-        super().__init__(self.size)
 
-    def order(self, order: Order) -> Future[Reply]:
-        """Let an actor carry out an order."""
-        return self.submit(self._asked, order)
-
-    def _asked(self, order: Order) -> Reply:
-        """Wait for a free actor and its reply; another actor takes the place of a dead one."""
+    def answer(self, questions: Questions, request: Request) -> Reply:
+        """See `Workers`; another actor takes the place of a dead one."""
         actor = self._free.get()
         try:
-            reply: Reply = self._ray.get(actor.answer.remote(order))
+            reply: Reply = self._ray.get(actor.answer.remote(questions, request))
         except self._ray.exceptions.RayError as error:
             self._ray.kill(actor)
             threading.Thread(target=self._replace, daemon=True).start()
@@ -292,23 +240,18 @@ class Actors(ThreadPoolExecutor):
     def _replace(self) -> None:
         """Start an actor, which is free once a node has room for it."""
         actor = self._start()
-        try:
-            self._ray.get(actor.__ray_ready__.remote())
-        except self._ray.exceptions.RayError as error:
-            log.warning("an actor did not start: %s", first_line(error))
-        else:
-            self._free.put(actor)
+        self._ray.get(actor.__ray_ready__.remote())
+        self._free.put(actor)
 
     def end(self) -> None:
         """End the actors, and leave the cluster if it was joined here."""
-        self.shutdown(wait=False, cancel_futures=True)
         while not self._free.empty():
             self._ray.kill(self._free.get())
         if self._ours:
             self._ray.shutdown()
 
 
-Workers = Processes | Actors
+# In the search
 
 
 class Pool:
@@ -316,20 +259,15 @@ class Pool:
 
     Args:
         start: starts workers, at first and after their death.
-        fingerprints: fingerprints of the files that workers must load.
         on_failure: called with kind and text of each failure, one at a time.
     """
 
     def __init__(
-        self,
-        start: Callable[[], Workers],
-        fingerprints: Mapping[str, Any],
-        on_failure: Callable[[str, str], None] = lambda kind, text: None,
+        self, start: Callable[[], Workers], on_failure: Callable[[str, str], None]
     ) -> None:
         self._start = start
-        self._fingerprints = dict(fingerprints)
         self._on_failure = on_failure
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._closed = False
         self._workers = start()
         self._threads = ThreadPoolExecutor(self._workers.size, "worker")
@@ -346,8 +284,8 @@ class Pool:
             CancelledError: the pool was closed.
         """
         why = ""
-        for tried in range(1, TRIES + 1):
-            reply = self._ask(Order(questions, request, self._fingerprints, last=tried == TRIES))
+        for _ in range(TRIES):
+            reply = self._asked(questions, request)
             if isinstance(reply, UserError):
                 raise reply
             if isinstance(reply, Row):
@@ -358,34 +296,28 @@ class Pool:
             "is kept: correct it and resume"
         )
 
-    def _ask(self, order: Order) -> Reply:
-        """The reply of a worker, or its failure; new workers take the place of broken ones."""
-        with self._lock:
-            if self._closed:
-                raise CancelledError
-            workers = self._workers
-        try:
-            reply = workers.order(order).result()
-        except BrokenExecutor:
-            failure = Failure("died", "its process ended")
-            self._note(failure, broken=workers)
-            return failure
-        if isinstance(reply, Failure):
-            self._note(reply)
-        return reply
+    def _asked(self, questions: Questions, request: Request) -> Reply:
+        """The reply of a worker; a failure is told, and broken workers are replaced.
 
-    def _note(self, failure: Failure, broken: Workers | None = None) -> None:
-        """Report a failure; all workers of a pool break together, and count as one."""
+        All workers of a pool break together, which counts as one failure.
+        """
+        workers = self._workers
+        broken = False
+        try:
+            reply = workers.answer(questions, request)
+        except BrokenExecutor:
+            broken = True
+            reply = Failure("died", "its process ended")
         with self._lock:
             if self._closed:
                 raise CancelledError
-            if broken is not None:
-                if broken is not self._workers:
-                    return
-                broken.end()
-                self._workers = self._start()
-            self._on_failure(failure.kind, failure.text)
-            log.warning("a worker failed (%s): %s", failure.kind, failure.text)
+            if isinstance(reply, Failure) and workers is self._workers:
+                log.warning("a worker failed (%s): %s", reply.kind, reply.text)
+                self._on_failure(reply.kind, reply.text)
+                if broken:
+                    workers.end()
+                    self._workers = self._start()
+        return reply
 
     def close(self) -> int:
         """End all workers at once; unfinished candidates are not evaluated.
@@ -411,8 +343,7 @@ def open_pool(job: Job, run: Run, load: Load) -> Pool:
     """
     # decided here: another process or machine might choose differently
     config = replace(job.plan.config, dtype=str(job.engine.dtype).removeprefix("torch."))
-    if not config.processes:
-        return Pool(partial(Actors, config, load), job.fingerprints, run.note_failure)
-    if pick_device(config.device).type == "cpu":
+    if config.processes and pick_device(config.device).type == "cpu":
         config = replace(config, device="cpu")
-    return Pool(partial(Processes, config, load), job.fingerprints, run.note_failure)
+    workers = Processes if config.processes else Actors
+    return Pool(partial(workers, load, config, job.fingerprints), run.note_failure)

@@ -7,6 +7,8 @@ A key beside the file, which voters do not get, says which reply is whose.
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import random
 from collections.abc import Sequence
@@ -14,11 +16,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
-import pandas as pd
-
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.json_types import WrongType, typed
-from pyswarmopt_llm.common.files.regular import read_json, user_path, write_json, write_text
+from pyswarmopt_llm.common.files.json_types import typed
+from pyswarmopt_llm.common.files.regular import (
+    check_free,
+    read_json,
+    read_text,
+    user_path,
+    write_json,
+    write_text,
+)
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, score_of
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
@@ -37,10 +44,7 @@ from pyswarmopt_llm.searching.use.evaluate import (
 )
 
 COLUMNS = ["id", "prompt", "reply 1", "reply 2", "vote"]
-FIRST = "1"
-SECOND = "2"
-TIE = "tie"
-FORMAT = 1
+VOTES = ("1", "2", "tie")
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,6 @@ class Key:
         repeats: id -> number of its question, if some repeat.
     """
 
-    format: int
     task: str
     split: str
     names: tuple[str, str]
@@ -99,42 +102,35 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     Raises:
         UserError: bad input, in one line; existing files are not overwritten.
     """
-    _check(config, file)
+    if config.against is None:
+        raise InvalidOption("against", None, "missing; name the model of the other replies")
+    for path in (file, key_of(file)):
+        check_free(path)
     sampling = Sampling.of(config.temperature, config.samples, config.seed)
     votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
     exam = Exam(load_items(config), config.split, votes)
     repeats = {str(place): number for place, number in enumerate(repeated(exam.items), start=1)}
-    key = Key(FORMAT, exam.task.name, config.split, names_in_words(config), {}, [], repeats)
-    rows = []
-    pairs = zip(exam.items, *_replies(config, exam, on_items), strict=True)
-    for number, (item, reply, rival) in enumerate(pairs, start=1):
-        id_ = str(number)  # a task's own ids may repeat across domains
+    key = Key(exam.task.name, config.split, names_in_words(config), {}, [], repeats)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    both = zip(exam.items, *_replies(config, exam, on_items), strict=True)
+    for id_, (item, reply, rival) in zip(map(str, itertools.count(1)), both, strict=False):
         if reply == rival:
             key.alike.append(id_)
-        elif random.Random(f"{config.seed} {id_} {item.question}").random() < 0.5:
-            key.ours[id_] = FIRST
-            rows.append([id_, item.question, reply, rival, ""])
-        else:
-            key.ours[id_] = SECOND
-            rows.append([id_, item.question, rival, reply, ""])
+            continue
+        first = random.Random(f"{config.seed} {id_} {item.question}").random() < 0.5
+        key.ours[id_] = "1" if first else "2"
+        shown = [reply, rival] if first else [rival, reply]
+        writer.writerow([id_, *map(_no_formula, [item.question, *shown]), ""])
     write_json(key_of(file), asdict(key))
-    # A spreadsheet would evaluate text that looks like a formula.
-    safe = pd.DataFrame(rows, columns=COLUMNS, dtype=str).replace("^(?=[=+@-])", " ", regex=True)
-    write_text(file, safe.to_csv(index=False, lineterminator="\r\n"))
+    write_text(file, text.getvalue())
     return key
 
 
-def _check(config: EvalConfig, file: Path) -> None:
-    """Refuse options that votes have no use for, and files that exist."""
-    if config.against is None:
-        raise InvalidOption("against", None, "missing; name the model of the other replies")
-    for path in (file, key_of(file)):
-        if path.exists():
-            raise UserError(f"{path}: exists, with votes perhaps; name another file")
-    if config.metric is not None:
-        raise InvalidOption("metric", config.metric, "here people judge; remove it")
-    if config.scoring not in ("auto", "generate"):
-        raise InvalidOption("scoring", config.scoring, "here replies are written; remove it")
+def _no_formula(text: str) -> str:
+    """A text that a spreadsheet does not evaluate."""
+    return f" {text}" if text.startswith(("=", "+", "@", "-")) else text
 
 
 def _replies(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> list[list[str]]:
@@ -167,7 +163,11 @@ def count_votes(files: Sequence[str]) -> Votes:
     Raises:
         UserError: no votes, an invalid vote, a file without its key, or copies of different files.
     """
-    key = _read_key(key_of(user_path(files[0])))
+    beside = key_of(user_path(files[0]))
+    try:
+        key: Key = typed(read_json(beside), Key)
+    except ValueError as error:
+        raise UserError(f"{beside}: is no key of eval --blind ({error}); restore it") from error
     voters = [_read_votes(user_path(name), key) for name in files]
     cast_for = {id_: [votes[id_] for votes in voters if id_ in votes] for id_ in key.ours}
     judged = {id_: sum(some) / len(some) for id_, some in cast_for.items() if some}
@@ -181,33 +181,21 @@ def count_votes(files: Sequence[str]) -> Votes:
     verdict = between(key.names, (rate, 1.0 - rate), paired, key.split)
     pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]
     agreement = sum(pairs) / len(pairs) if pairs else None
-    ties = values.count(0.5)
     ends = interval(values, questions=asked)
+    ties = values.count(0.5)
     return Votes(key.task, key.names, rate, ends, paired, ties, agreement, verdict)
-
-
-def _read_key(path: Path) -> Key:
-    if not path.is_file():
-        raise UserError(
-            f"{path}: missing; put the key beside the votes, under the name of the first file"
-        )
-    try:
-        key: Key = typed(read_json(path), Key)
-    except WrongType as error:
-        raise UserError(f"{path}: not a key of eval --blind ({error}); restore it") from error
-    return key
 
 
 def _read_votes(file: Path, key: Key) -> dict[str, float]:
     """Id -> 1 for a vote for our reply, 0 against it, 0.5 for a tie."""
     votes = {}
-    rows = pd.read_csv(file, dtype=str, keep_default_na=False).reindex(columns=["id", "vote"])
-    for id_, said in rows.fillna("").itertuples(index=False):
-        vote = said.strip().lower()
-        if id_ not in key.ours:
-            raise UserError(f"{file}: {id_ or 'no id'} is not in the key; use copies of one file")
-        if vote not in ("", FIRST, SECOND, TIE):
-            raise UserError(f"{file}: pair {id_}: the vote {vote} is none; write 1, 2 or tie")
+    for row in csv.DictReader(io.StringIO(read_text(file).lstrip("\ufeff"), newline="")):
+        id_ = row.get("id")
+        vote = (row.get("vote") or "").strip().lower()
+        if id_ not in key.ours or vote not in ("", *VOTES):
+            raise UserError(
+                f"{file}: pair {id_}: not in the key, or its vote {vote!r} is not 1, 2 or tie"
+            )
         if vote:
-            votes[id_] = 0.5 if vote == TIE else float(vote == key.ours[id_])
+            votes[id_] = 0.5 if vote == "tie" else float(vote == key.ours[id_])
     return votes

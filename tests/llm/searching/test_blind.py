@@ -142,7 +142,7 @@ def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: 
         file = tmp_path / f"pairs-{len(found)}.csv"
         ours = {str(place): "1" for place in range(1, 8 * copies + 1)}
         repeats = dict(zip(ours, numbers, strict=False))
-        key = Key(1, "t", "test", ("a", "b"), ours, [], repeats)
+        key = Key("t", "test", ("a", "b"), ours, [], repeats)
         file.with_name(f"{file.name}.key.json").write_text(json.dumps(vars(key)))
         rows = [f"{id_},q,x,y,{'2' if int(id_) % 8 == 3 else '1'}" for id_ in ours]
         file.write_text("\n".join(["id,prompt,reply 1,reply 2,vote", *rows]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 import pytest
@@ -13,43 +13,42 @@ import torch
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.scorer import Questions, Request
-from pyswarmopt_llm.servers.workers import TRIES, Failure, Handler, Order, Pool, Reply
+from pyswarmopt_llm.servers.workers import TRIES, Failure, Handler, Pool, Reply
 
 QUESTIONS = Questions("dev", (("t", "letter"),))
 
 
-class Workers(ThreadPoolExecutor):
-    """Threads whose replies a test scripts: order -> reply."""
+class Workers:
+    """Workers whose replies a test scripts: request -> reply."""
 
     memory = 7
     size = 3
 
-    def __init__(self, reply: Callable[[Order], Reply]) -> None:
-        super().__init__(self.size)
+    def __init__(self, reply: Callable[[Request], Reply]) -> None:
         self._reply = reply
         self.ended = False
 
-    def order(self, order: Order) -> Future[Reply]:
-        return self.submit(self._reply, order)
+    def answer(self, questions: Questions, request: Request) -> Reply:
+        assert questions == QUESTIONS
+        return self._reply(request)
 
     def end(self) -> None:
         self.ended = True
-        self.shutdown(wait=False, cancel_futures=True)
 
 
-def found(order: Order) -> Row:
-    value = float(order.request.position[0])
-    return Row("", 0, 0, "k", (), value, 1, 0.0, {"t": "1"})
+def found(request: Request) -> Row:
+    return Row("", 0, 0, "k", (), float(request.position[0]), 1, 0.0, {"t": "1"})
 
 
-def opened(reply: Callable[[Order], Reply], *more: Any) -> tuple[Any, list[Workers]]:
+def opened(reply: Callable[[Request], Reply]) -> tuple[Pool, list[Workers], list[str]]:
     started: list[Workers] = []
+    failures: list[str] = []
 
     def start() -> Any:
         started.append(Workers(reply))
         return started[-1]
 
-    return Pool(start, *more), started
+    return Pool(start, lambda kind, text: failures.append(kind)), started, failures
 
 
 def submitted(pool: Pool, *values: float) -> list[Future[Row]]:
@@ -59,44 +58,35 @@ def submitted(pool: Pool, *values: float) -> list[Future[Row]]:
 
 
 def test_workers_that_break_are_replaced_and_count_as_one_failure() -> None:
-    failures: list[tuple[str, str]] = []
     together, broken = threading.Barrier(3), threading.Event()
 
-    def reply(order: Order) -> Reply:
+    def reply(request: Request) -> Reply:
         if not broken.is_set():
             together.wait(60)
             broken.set()
             raise BrokenExecutor
-        return found(order)
+        return found(request)
 
-    pool, started = opened(reply, {}, lambda kind, text: failures.append((kind, text)))
+    pool, started, failures = opened(reply)
     assert [future.result(60).value for future in submitted(pool, 3, 1, 2)] == [3, 1, 2]
     assert pool.close() == 7
     assert len(started) == 2 and all(workers.ended for workers in started)
-    assert [kind for kind, _ in failures] == ["died"]
+    assert failures == ["died"]
 
 
-def test_the_last_try_is_told_so_and_after_it_the_candidate_is_given_up() -> None:
-    orders: list[Order] = []
-
-    def reply(order: Order) -> Reply:
-        orders.append(order)
-        return Failure("out of memory", "full")
-
-    pool, _ = opened(reply, {"base": "files"})
+def test_after_the_last_try_the_candidate_is_given_up() -> None:
+    pool, _, failures = opened(lambda request: Failure("out of memory", "full"))
     with pytest.raises(UserError, match=f"{TRIES} workers failed at one candidate.*memory: full"):
         submitted(pool, 0)[0].result(60)
-    assert [order.last for order in orders] == [False] * (TRIES - 1) + [True]
-    assert all(order.questions == QUESTIONS for order in orders)
+    assert failures == ["out of memory"] * TRIES
     pool.close()
 
 
 class Resident:
-    """What a worker has loaded, with one engine that shrinks its batches."""
+    """What a worker has loaded."""
 
-    def __init__(self, error: Exception | None = None, shrinks: bool = False) -> None:
-        self.fingerprints, self.engine = {"base": "files"}, self
-        self.batch_tokens, self._error, self._shrinks = 100, error, shrinks
+    def __init__(self, error: Exception | None = None) -> None:
+        self.fingerprints, self._error = {"base": "files"}, error
 
     def evaluator(self, questions: Questions) -> Resident:
         return self
@@ -104,29 +94,24 @@ class Resident:
     def evaluate(self, request: Request) -> Row:
         if self._error is not None:
             raise self._error
-        self.batch_tokens -= self._shrinks
-        return found(Order(QUESTIONS, request, {}))
+        return found(request)
 
 
 @pytest.mark.parametrize(
-    ("resident", "kind"),
-    [
-        (Resident(MemoryError("no more")), "out of memory"),
-        (Resident(KeyError("x")), "exception"),
-        (Resident(shrinks=True), "out of memory"),
-    ],
+    ("error", "kind"),
+    [(MemoryError("no more"), "out of memory"), (KeyError("x"), "exception")],
 )
-def test_after_what_a_worker_raises_or_rounds_otherwise_it_loads_anew(
-    resident: Resident, kind: str
-) -> None:
+def test_after_what_a_worker_raises_it_loads_anew(error: Exception, kind: str) -> None:
     loaded: list[Resident] = []
 
     def load(config: object) -> Resident:
-        loaded.append(Resident() if loaded else resident)
+        loaded.append(Resident(None if loaded else error))
         return loaded[-1]
 
-    order = Order(QUESTIONS, Request(torch.zeros(1)), {"base": "files"})
-    handler = Handler(load, None)  # type: ignore[arg-type]
-    reply = handler.answer(order)
+    request = Request(torch.zeros(1))
+    handler = Handler(load, None, {"base": "files"})  # type: ignore[arg-type]
+    reply = handler.answer(QUESTIONS, request)
     assert isinstance(reply, Failure) and reply.kind == kind
-    assert isinstance(handler.answer(order), Row) and len(loaded) == 2
+    assert isinstance(handler.answer(QUESTIONS, request), Row) and len(loaded) == 2
+    other = Handler(load, None, {"base": "other files"})  # type: ignore[arg-type]
+    assert isinstance(other.answer(QUESTIONS, request), UserError)
