@@ -1,106 +1,79 @@
 """The nine data sets of Model Swarms (Feng et al. 2024, section 3) in their authors' formats, and
 others on the hub.
 
-``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads the published
-file or folder. ``hub:DATASET`` maps the columns of any data set.
+``published:NAME`` downloads a data set by its hub id; ``published:NAME:PATH`` reads a JSON or JSONL
+file, or a folder of them. ``hub:DATASET`` maps the columns of any data set.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice, product
+from itertools import chain, islice, product
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError, first_line
 from pyswarmopt_llm.common.extras import optional
-from pyswarmopt_llm.common.files.json_types import parse_json
+from pyswarmopt_llm.common.files.regular import read_json
 from pyswarmopt_llm.common.registry import lookup
-from pyswarmopt_llm.scores.tasks.columns import (
-    ANSWER,
-    Reading,
-    check_names,
-    find_columns,
-    first_of,
-    in_other_case,
-    renamed,
-)
+from pyswarmopt_llm.scores.tasks.columns import Reading, find_columns
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
-from pyswarmopt_llm.scores.tasks.table import FileRow, Table, json_lines, read_text
+from pyswarmopt_llm.scores.tasks.table import FileRow, Table, json_lines
 from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Item, Task
 
 Row = Mapping[str, Any]
 Record = dict[str, Any]
-ToRecord = Callable[[Row, str], Record | None]
+Read = Callable[[Row], Record | None]  # a row's question, choices and answer; None: no answer
+Splits = Mapping[str, Sequence[Row]]
 _OPTIONS = 4  # options of a knowledge crossword, as in the reference's file
 # Of the splits with answers, the first in this order becomes test and the second dev.
 SPLIT_ORDER = ("test", "validation", "val", "valid", "dev", "train")
 _SPLIT = re.compile(r"(?<![a-z])(test|validation|valid|val|dev|train)(?![a-z])")
-_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 # The hub's own rule: letters, digits, ., - and _; no path.
 _NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
-_INDEX = re.compile("[0-9]{1,2}")  # label of an option
-_NONE = (None, "", -1, "-1")  # in place of an answer
 
 
-@dataclass(frozen=True)
-class DataSet:
+class DataSet(NamedTuple):
     """A published data set."""
 
-    # a row's question, choices and answer; None: the row has no answer
-    read: Callable[[Row], Record | None]
+    read: Read
     # data set id and configuration; None: published only as files
     hub: tuple[str, str | None] | None = None
     metric: str | None = None  # default: accuracy
-
-    def record(self, row: Row, where: str) -> Record | None:
-        """The record of a row."""
-        try:
-            return self.read(row)
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-            columns = ", ".join(map(str, row)) if isinstance(row, Mapping) else type(row).__name__
-            text = f"not a row of this data set ({error!r}; found: {columns}); check the file"
-            raise UserError(f"{where}: {text}") from error
 
 
 def read_published(spec: str, dev: int | None, test: int | None, reading: Reading) -> Task:
     """Read ``NAME`` (from the hub) or ``NAME:PATH`` (published file or folder); see `draw`."""
     name, _, path = spec.partition(":")
     source = lookup("published:", name, PUBLISHED)
+    where = f"published:{spec}"
     if path:
-        splits: Mapping[str, Any] = read_rows(Path(path))
+        splits: Splits = read_rows(Path(path))
     elif source.hub is not None:
         splits = download(*source.hub)
     else:
-        advice = f"its authors publish files; give their path: published:{name}:PATH"
-        raise UserError(f"published:{name}: {advice}")
-    readers = dict.fromkeys(splits, source.record)
-    where = f"published:{spec}"
-    return Task(name, *draw(where, splits, readers, dev, test), source=where, metric=source.metric)
+        raise UserError(f"{where}: its authors publish files; give their path: {where}:PATH")
+    drawn = draw(where, splits, source.read, dev, test)
+    return Task(name, *drawn, source=where, metric=source.metric)
 
 
 # One function per data set
 
 
 def _mmlu(row: Row) -> Record:
-    """Hendrycks et al. 2021: rows of the hub, or of CSV files without a header."""
-    if "choices" in row:
-        answer = row["answer"]
-        letter = "ABCD"[answer] if isinstance(answer, int) else answer
-        return _record(row["question"], list(row["choices"]), letter, domain=row["subject"])
-    question, *choices, answer = row["columns"]
-    return _record(question, choices, answer, domain=Path(row["file"]).stem)
+    """Hendrycks et al. 2021."""
+    answer = row["answer"]
+    letter = "ABCD"[answer] if isinstance(answer, int) else answer
+    return _record(row["question"], list(row["choices"]), letter, domain=row["subject"])
 
 
 def _mmlu_pro(row: Row) -> Record:
     """Wang et al. 2024: up to ten options, some padded with N/A."""
-    right = dict(zip(ascii_uppercase, row["options"], strict=False))[row["answer"]]
+    right = row["options"][ascii_uppercase.index(row["answer"])]
     options = [text for text in row["options"] if text != "N/A"]
     letter = ascii_uppercase[options.index(right)]
     return _record(row["question"], options, letter, domain=row["category"])
@@ -111,8 +84,7 @@ def _hellaswag(row: Row) -> Record | None:
     label = str(row.get("label", ""))
     if not label:
         return None
-    letter = "ABCD"[int(label)]
-    return _record(row["ctx"], list(row["endings"]), letter, domain=row["source_id"][:8])
+    return _record(row["ctx"], list(row["endings"]), "ABCD"[int(label)])
 
 
 def _gsm8k(row: Row) -> Record:
@@ -223,11 +195,7 @@ PUBLISHED: dict[str, DataSet] = {
 
 
 def draw(
-    where: str,
-    splits: Mapping[str, Sequence[Row]],
-    readers: Mapping[str, ToRecord],
-    dev: int | None,
-    test: int | None,
+    where: str, splits: Splits, read: Read, dev: int | None, test: int | None
 ) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     """Dev and test of the splits with answers, each in a fixed random order: many are sorted by
     answer.
@@ -238,23 +206,19 @@ def draw(
     Args:
         where: start of messages.
         splits: name -> rows.
-        readers: name -> function from a row and its location to a record for `parse_item`; None: no
-            answer.
+        read: makes a record for `parse_item` of a row.
         dev: number of dev items, by default 200 as in the paper.
         test: number of test items, by default 1,000.
     """
     dev = dev or DEV
     test = test or TEST
-    answered = [
-        split
-        for split, rows in splits.items()
-        if len(rows) and readers[split](rows[0], f"{where}: {split} row 0") is not None
-    ]
-    answered = [split for split in SPLIT_ORDER if split in answered] or answered
-    if not answered:
-        found = ", ".join(splits)
-        raise UserError(f"{where}: no split with answers (found: {found}); export one to a file")
-    drawn = [_items(where, split, splits[split], readers[split]) for split in answered[:2]]
+    drawn: list[Iterator[Item]] = []
+    for split in [split for split in SPLIT_ORDER if split in splits] or splits:
+        items = _items(f"{where}: {split}", split, splits[split], read)
+        if first := next(items, None):
+            drawn.append(chain([first], items))
+    if not drawn:
+        raise UserError(f"{where}: no split with answers (found: {', '.join(splits)})")
     if len(drawn) > 1:
         held_out = list(islice(drawn[0], test))
         candidates = drawn[1]
@@ -270,15 +234,18 @@ def draw(
     return tuple(islice(fresh, dev)), tuple(held_out)
 
 
-def _items(where: str, split: str, rows: Sequence[Row], read: ToRecord) -> Iterator[Item]:
+def _items(where: str, split: str, rows: Sequence[Row], read: Read) -> Iterator[Item]:
     """The items of a split's rows with answers, in a fixed random order."""
     order = list(range(len(rows)))
     random.Random(0).shuffle(order)
     for i in order:
-        location = f"{where}: {split} row {i}"
-        record = read(rows[i], location)
+        try:
+            record = read(rows[i])
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+            why = f"not a row of this data set ({error!r}; found: {', '.join(map(str, rows[i]))})"
+            raise UserError(f"{where} row {i}: {why}; check the file") from error
         if record is not None:
-            yield parse_item(record, location, f"{split}-{i}")
+            yield parse_item(record, f"{where} row {i}", f"{split}-{i}")
 
 
 def download(dataset: str, config: str | None) -> Mapping[str, Any]:
@@ -298,20 +265,16 @@ def download(dataset: str, config: str | None) -> Mapping[str, Any]:
 
 
 def read_rows(path: Path) -> dict[str, list[Row]]:
-    """Split name -> rows of a JSON, JSONL, CSV or Parquet file or a folder of them, each row with
-    its ``file``.
+    """Split name -> rows of a JSON or JSONL file or a folder of them, each row with its ``file``.
 
     File and folder names give the splits. A single file, or files without a split in their names,
     form one split ``all``; beside files with a split they are ignored, being unions of the others.
     """
-    files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
-    if not files and not path.is_file():
-        raise UserError(
-            f"{path}: no {', '.join(_SUFFIXES)} file there; give the published file or folder"
-        )
+    files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
     splits: dict[str, list[Row]] = {}
     for file in files or [path]:
-        content = _read(file)
+        lines = file.suffix == ".jsonl"
+        content = [row for _, row in json_lines(file)] if lines else read_json(file)
         match = _SPLIT.search(str(file.relative_to(path)).lower())
         parts = {match[1] if match else "all": content}
         if isinstance(content, Mapping) and content.keys() >= set(SPLITS):
@@ -327,23 +290,6 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
     return splits
 
 
-def _read(file: Path) -> Any:
-    try:
-        if file.suffix == ".parquet":
-            return optional("pyarrow.parquet", str(file)).read_table(file).to_pylist()
-        if file.suffix == ".jsonl":
-            return [row for _, row in json_lines(file)]
-        text = read_text(file)
-        if file.suffix == ".csv":
-            # MMLU's files have no header, so a row is a list of values.
-            return [{"columns": row} for row in csv.reader(text.splitlines(keepends=True))]
-        return parse_json(text)
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(
-            f"{file}: cannot be read ({error}); give the file as its authors publish it"
-        ) from error
-
-
 def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> Task:
     """Load ``DATASET[:CONFIG]`` and map its columns; see `draw`."""
     if reading.labels:
@@ -351,43 +297,41 @@ def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> 
         raise InvalidOption("columns", spec, "names the labels of a file only; remove it")
     dataset, _, config = name.partition(":")
     splits = download(dataset, config or None)
-    readers = {
-        split: _reader(rows, reading.columns, f"hub:{name}: {split}")
-        for split, rows in splits.items()
-    }
-    drawn = draw(f"hub:{name}", splits, readers, dev, test)
-    return Task(dataset.rpartition("/")[2], *drawn, source=f"hub:{name}")
+    where = f"hub:{name}"
+    drawn = draw(where, splits, _reader(splits, reading.columns, where), dev, test)
+    return Task(dataset.rpartition("/")[2], *drawn, source=where)
 
 
-def _reader(rows: Any, told: Mapping[str, str], where: str) -> ToRecord:
-    """Returns a reader of a split's rows; numeric answers count classes or options from 0."""
-    check_names(told, rows.column_names, where)
-    spelt = in_other_case(rows.column_names, told)
-    if not first_of(ANSWER, (*renamed(dict.fromkeys(rows.column_names), told), *spelt)):
-        return lambda row, location: None
-    columns = find_columns(Table(Path(where), rows.column_names, ()), told)
+def _reader(splits: Mapping[str, Any], told: Mapping[str, str], where: str) -> Read:
+    """Returns a reader of rows; numeric answers count classes or options from 0."""
+    names = list(dict.fromkeys(name for rows in splits.values() for name in rows.column_names))
+    columns = find_columns(Table(Path(where), names, ()), told)
     header = columns.header("answer")
-    classes: Sequence[str] | None = getattr(rows.features[header], "names", None)
-    from_zero = classes is not None or "0" in map(str, rows[header])
+    answered = [rows for rows in splits.values() if header in rows.column_names]
+    classes: Sequence[str] | None = None
+    from_zero = False
+    for rows in answered:
+        classes = getattr(rows.features[header], "names", None) or classes
+        from_zero = from_zero or classes is not None or "0" in map(str, rows[header])
 
-    def record(row: Mapping[str, Any], location: str) -> Record | None:
-        if row[header] in _NONE:
+    def record(row: Row) -> Record | None:
+        answer = row.get(header)
+        if answer in (None, "", -1, "-1"):
             return None
-        located = FileRow(location, "", row)
-        columns.check(located, (columns.question,))
-        found = columns.record(located)
+        found = columns.record(FileRow(where, "", row))
         choices = found["choices"] or classes
-        answer = str(found["answer"])
-        is_text = isinstance(found["answer"], str) and answer in (choices or ())
-        if isinstance(choices, list) and not is_text and _INDEX.fullmatch(answer):
+        options = choices if isinstance(choices, list) else []
+        if (
+            str(answer).isdecimal()
+            and options
+            and not (isinstance(answer, str) and answer in options)
+        ):
             if not from_zero:
                 raise UserError(
                     f'{where}: the numbers in "{header}" count the options from 0, and none is 0; '
                     "export the data set with the letters of the right options"
                 )
-            if int(answer) < len(choices):
-                answer = ascii_uppercase[int(answer)]
-            found["answer"] = answer
+            found["answer"] = dict(enumerate(ascii_uppercase[: len(options)]))[int(answer)]
         return {**found, "choices": choices}
 
     return record
