@@ -9,12 +9,13 @@ are the same, see `judged`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import expit
 from torch.nn.utils.rnn import pad_sequence
 
@@ -27,7 +28,6 @@ from pyswarmopt_llm.scores.metrics.metric import REWARD_TOKENS
 from pyswarmopt_llm.scores.tasks import Item
 
 _BATCH_TOKENS = 4096
-_LABELS = ("toxicity", "toxic")
 SHORTEST = 10  # shorter continuations, in characters, are not judged
 _TOKENS = 512  # most tokens of a text, the window of BERT-like classifiers
 
@@ -70,6 +70,7 @@ class Classifier:
 
     Attributes:
         model, tokenizer: transformers model and tokenizer.
+        fingerprint: digest of its files; of a hub id, of the name.
     """
 
     def __init__(self, spec: str, where: str, kind: str, device: str) -> None:
@@ -82,13 +83,13 @@ class Classifier:
         if self.tokenizer.pad_token_id is None:
             raise UserError(f"{where}: its tokenizer has no pad token; set one and save it")
         self.model = model.to(device)
+        self.fingerprint = _print_of(spec)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, cut to its window."""
         longest = min(self.tokenizer.model_max_length, _TOKENS)
-        ids: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=longest)[
-            "input_ids"
-        ]
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=longest)
+        ids: list[list[int]] = encoded["input_ids"]
         return ids
 
     @torch.inference_mode()
@@ -102,11 +103,16 @@ class Classifier:
         return logits
 
 
-class RewardModel:
-    """Scores replies by a sequence classifier with one label.
+def _print_of(spec: str) -> str:
+    folder = user_path(spec)
+    if not folder.is_dir():
+        return digest(spec)
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix != ".md"]
+    return digest({file.name: sample_digest(file) for file in files})
 
-    Args:
-        classifier: classifier whose tokenizer has a chat template.
+
+class RewardModel(Classifier):
+    """Scores replies by a sequence classifier with one label, whose tokenizer has a chat template.
 
     Example:
         >>> reward = load_reward("my/reward")  # doctest: +SKIP
@@ -115,44 +121,39 @@ class RewardModel:
         [0.31]
     """
 
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
-
     def scores(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The reward of each reply: the classifier's logit."""
-        pairs = zip(items, texts, strict=True)
-        encoded = [self._encode(item.question, text) for item, text in pairs]
-        rewards: list[float] = self._classifier.logits(encoded)[:, 0].tolist()
-        for item, reward in zip(items, rewards, strict=True):
-            if not math.isfinite(reward):
-                raise UserError(
-                    f"the reward of example {item.id} is not finite; load the reward model in float32"
-                )
-        return rewards
+        encoded = []
+        for item, reply in zip(items, texts, strict=True):
+            chat = [{"role": "user", "content": item.question}]
+            chat.append({"role": "assistant", "content": reply})
+            text = rendered(self.tokenizer, chat)
+            encoded.append(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        rewards = self.logits(encoded)[:, 0]
+        if not rewards.isfinite().all():
+            raise UserError("a reward is not finite; load the reward model in float32")
+        return rewards.tolist()
 
     def verbose(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
-        """The mean of reward and length, both scaled to 0..1: a preference for long replies."""
-        return [(reward + length) / 2 for reward, length in self._on_unit_scale(items, texts)]
+        """The mean of reward and length, both scaled to 0..1: a preference for long replies.
+
+        The reference scales rewards by constants of its reward model; the logistic function works
+        for any model whose rewards straddle 0.
+        """
+        means: list[float] = (
+            (expit(self.scores(items, texts)) + self._lengths(texts)) / 2
+        ).tolist()
+        return means
 
     def concise(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """The mean of reward and brevity: the opposite preference of `verbose`."""
-        return [(reward + (1 - length)) / 2 for reward, length in self._on_unit_scale(items, texts)]
+        brevity = 1 - self._lengths(texts)
+        means: list[float] = ((expit(self.scores(items, texts)) + brevity) / 2).tolist()
+        return means
 
-    def _on_unit_scale(
-        self, items: Sequence[Item], texts: Sequence[str]
-    ) -> Iterator[tuple[float, float]]:
-        """Reward and length of each reply, scaled to 0..1."""
-        # The reference scales rewards by constants of its reward model; the logistic function works
-        # for any model whose rewards straddle 0.
-        rewards: list[float] = expit(self.scores(items, texts)).tolist()
-        counts = [len(self._classifier.tokenizer(text)["input_ids"]) for text in texts]
-        return zip(rewards, (min(1.0, n / REWARD_TOKENS) for n in counts), strict=True)
-
-    def _encode(self, prompt: str, reply: str) -> list[int]:
-        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": reply}]
-        tokenizer = self._classifier.tokenizer
-        text = rendered(tokenizer, messages)
-        return [int(i) for i in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    def _lengths(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        counts = [len(ids) for ids in self.tokenizer(list(texts))["input_ids"]]
+        return np.minimum(1.0, np.array(counts) / REWARD_TOKENS)
 
 
 def load_reward(spec: str, device: str = "cpu") -> RewardModel:
@@ -173,15 +174,14 @@ def load_reward(spec: str, device: str = "cpu") -> RewardModel:
         >>> load_reward("my/reward").scores([sl.load_task("questions.json").dev[0]], ["A reply."])  # doctest: +SKIP
         [0.31]
     """
-    classifier = Classifier(spec, f"`metric` reward:{spec}", "reward model", device)
-    config = classifier.model.config
-    tokenizer = classifier.tokenizer
-    if config.num_labels != 1 or tokenizer.chat_template is None:
+    model = RewardModel(spec, f"`metric` reward:{spec}", "reward model", device)
+    config = model.model.config
+    if config.num_labels != 1 or model.tokenizer.chat_template is None:
         why = f"has {config.num_labels} outputs; a reward model has one, and a chat template"
         raise InvalidOption("metric", f"reward:{spec}", why)
     # The classifier reads the last non-padding token.
-    config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return RewardModel(classifier)
+    config.get_text_config().pad_token_id = model.tokenizer.pad_token_id
+    return model
 
 
 def reward_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
@@ -189,22 +189,7 @@ def reward_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
     kind, _, folder = spec.partition(":")
     model = load_reward(folder, device)
     scores = {"reward": model.scores, "verbose": model.verbose, "concise": model.concise}
-    return {"rate": scores[kind], "depends": _print_of(folder)}
-
-
-def toxicity_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
-    """The metric ``toxicity:MODEL``; see `ReplyMetric.load`."""
-    model = spec.partition(":")[2]
-    return {"rate": load_toxicity(model, device).harmlessness, "depends": _print_of(model)}
-
-
-def _print_of(spec: str) -> str:
-    """Digest of a model's files; for a hub id, of its name."""
-    folder = user_path(spec)
-    if not folder.is_dir():
-        return digest(spec)
-    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix != ".md"]
-    return digest({file.name: sample_digest(file) for file in files})
+    return {"rate": scores[kind], "depends": model.fingerprint}
 
 
 def controllability(verbose: Sequence[str], concise: Sequence[str]) -> float:
@@ -268,47 +253,44 @@ def _harmless(lines: Sequence[str], toxic: Sequence[float]) -> list[float]:
     return [1.0 - float(p) if line else 0.5 for p, line in zip(toxic, lines, strict=True)]
 
 
-class ToxicityModel:
-    """Scores continuations with a sequence classifier whose output `label` is toxicity.
+class ToxicityModel(Classifier):
+    """Scores continuations with a sequence classifier with an output called toxicity or toxic.
 
     Outputs are independent probabilities, as in Detoxify, unless its configuration says
     single_label, or says nothing and there are two: transformers stores the kind only in training.
     """
 
-    def __init__(self, classifier: Classifier, label: int) -> None:
-        self._classifier = classifier
-        self._label = label
-
     def harmlessness(self, items: Sequence[Item], texts: Sequence[str]) -> list[float]:
         """1 - the probability that the `judged` part is toxic; 0.5 without one."""
+        config = self.model.config
+        names = {str(name).lower(): index for index, name in config.id2label.items()}
+        label = names.get("toxicity", names.get("toxic"))
         lines = [judged(text) for text in texts]
-        return _harmless(lines, self.toxicity(lines))
-
-    def toxicity(self, texts: Sequence[str]) -> list[float]:
-        """The probability that each text is toxic."""
         # With some tokenizers an empty text has no tokens; its result is not used.
-        rows = self._classifier.encode([text or "." for text in texts])
-        logits = self._classifier.logits(rows)
-        kind = self._classifier.model.config.problem_type
-        two = kind is None and logits.shape[1] == 2
-        exclusive = two or kind == "single_label_classification"
+        logits = self.logits(self.encode([line or "." for line in lines]))
+        two = config.problem_type is None and config.num_labels == 2
+        exclusive = two or config.problem_type == "single_label_classification"
         shares = logits.softmax(-1) if exclusive else logits.sigmoid()
-        return shares[:, self._label].tolist()
+        return _harmless(lines, shares[:, label].tolist())
 
 
 def load_toxicity(spec: str, device: str = "cpu") -> ToxicityModel:
-    """Load a classifier with an output called toxicity or toxic, from a directory or by its hub id.
+    """Load a classifier of toxicity from a directory or by its hub id.
 
     Raises:
         UserError: the classifier cannot be loaded, or has no such output.
     """
-    classifier = Classifier(spec, f"`metric` toxicity:{spec}", "classifier", device)
-    labels = classifier.model.config.id2label
-    names = {str(name).lower(): int(label) for label, name in labels.items()}
-    found = [names[name] for name in _LABELS if name in names]
-    if not found:
+    where = f"`metric` toxicity:{spec}"
+    model = ToxicityModel(spec, where, "classifier", device)
+    names = {str(name).lower() for name in model.model.config.id2label.values()}
+    if not names & {"toxicity", "toxic"}:
         raise UserError(
-            f"`metric` toxicity:{spec}: has the outputs {', '.join(names)}, none called "
-            f"{' or '.join(_LABELS)}; name them in id2label of its config.json"
+            f"{where}: has the outputs {', '.join(names)}, none called toxicity or toxic"
         )
-    return ToxicityModel(classifier, found[0])
+    return model
+
+
+def toxicity_metric(spec: str, cache: Path | None, device: str) -> dict[str, Any]:
+    """The metric ``toxicity:MODEL``; see `ReplyMetric.load`."""
+    model = load_toxicity(spec.partition(":")[2], device)
+    return {"rate": model.harmlessness, "depends": model.fingerprint}

@@ -144,26 +144,18 @@ def test_no_prompt_shows_a_document_that_is_scored(
 ) -> None:
     file = harness_task(splits, num_fewshot=3, **more)
     task = LmEvalTask(str(file))
-    asked, shown = set(), set()
-    for split in ("dev", "test"):
-        reader = Reader()
-        task(reader, split)  # type: ignore[arg-type]
-        again = Reader()
-        task(again, split)  # type: ignore[arg-type]
-        assert reader.prompts == again.prompts  # for every candidate
-        for prompt in reader.prompts:
-            *examples, question = prompt.split("Question: ")[1:]
-            assert len(examples) == 3
-            asked.add(question.split("\n")[0])
-            shown |= {example.split("\n")[0] for example in examples}
-    assert asked and shown and not asked & shown
+    (dev, shown), (test, more) = questions_of(task, "dev"), questions_of(task, "test")
+    assert questions_of(task, "test") == (test, more)  # for every candidate
+    assert dev and test and shown and not (shown | more) & (dev | test)
 
 
-def asked(task: LmEvalTask, split: str) -> set[str]:
-    """The questions that a split asks; no prompt shows one that any split asks."""
+def questions_of(task: LmEvalTask, split: str) -> tuple[set[str], set[str]]:
+    """The questions that a split asks, and those of its examples."""
     reader = Reader()
     task(reader, split)  # type: ignore[arg-type]
-    return {prompt.rpartition("uestion: ")[2].split("\n")[0] for prompt in reader.prompts}
+    told = [prompt.split("uestion: ")[1:] for prompt in reader.prompts]
+    lines = [[text.split("\n")[0] for text in texts] for texts in told]
+    return {texts[-1] for texts in lines}, {text for texts in lines for text in texts[:-1]}
 
 
 @pytest.mark.parametrize("splits", [{"test": 60}, {"validation": 30, "test": 30}])
@@ -172,11 +164,11 @@ def test_a_question_that_repeats_is_in_one_split_alone(
 ) -> None:
     file = harness_task(splits)
     for split in splits:  # 12 questions in all
-        rows = [json.loads(line) for line in (tmp_path / f"{split}.jsonl").open()]
-        rows = [{**row, "question": WORDS[k % 12]} for k, row in enumerate(rows)]
-        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        rows = map(json.loads, (tmp_path / f"{split}.jsonl").read_text().splitlines())
+        rows = [json.dumps({**row, "question": WORDS[k % 12]}) for k, row in enumerate(rows)]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
     task = LmEvalTask(str(file), dev=5, test=5)
-    dev, test = asked(task, "dev"), asked(task, "test")
+    (dev, _), (test, _) = questions_of(task, "dev"), questions_of(task, "test")
     assert dev and test and not dev & test
 
 
@@ -185,28 +177,18 @@ def test_tasks_of_a_group_that_share_their_documents_share_their_splits(
     shots: int, harness_task: Any, tmp_path: Path
 ) -> None:
     """One has every other document, in another order, and words its questions otherwise."""
-    first = harness_task({"test": 40}, num_fewshot=shots)
-    other = "Another question: {{question}}\nAnswer:"
-    helpers = "def half(data):\n    return data.select(range(39, 0, -2))\n"
-    (tmp_path / "helpers.py").write_text(helpers)
-    text = first.read_text().replace("toy_1", "toy_b")
-    lines = [line for line in text.splitlines() if not line.startswith("doc_to_text")]
-    lines += [f"doc_to_text: {json.dumps(other)}", "process_docs: !function helpers.half"]
-    (tmp_path / "other.yaml").write_text("\n".join(lines))
+    text = harness_task({"test": 40}, num_fewshot=shots).read_text()
+    (tmp_path / "helpers.py").write_text(
+        "def half(data):\n    return data.select(range(39, 0, -2))"
+    )
+    other = text.replace("toy_1", "toy_b").replace("Question:", "Another question:")
+    (tmp_path / "b.yaml").write_text(f"{other}\nprocess_docs: !function helpers.half")
     group = tmp_path / "both.yaml"
     group.write_text("group: both\ntask: [toy_1, toy_b]\n")
     task = LmEvalTask(str(group))
-    shown, scored = set(), {}
-    for split in ("dev", "test"):
-        reader = Reader()
-        task(reader, split)  # type: ignore[arg-type]
-        scored[split] = set()
-        for prompt in reader.prompts:
-            *examples, question = prompt.split("uestion: ")[1:]
-            scored[split].add(question.split("\n")[0])
-            shown |= {example.split("\n")[0] for example in examples}
-    assert scored["dev"] and scored["test"] and not scored["dev"] & scored["test"]
-    assert bool(shown) == bool(shots) and not shown & (scored["dev"] | scored["test"])
+    (dev, shown), (test, more) = questions_of(task, "dev"), questions_of(task, "test")
+    assert dev and test and not dev & test
+    assert bool(shown) == bool(shots) and not (shown | more) & (dev | test)
 
 
 def test_generated_answers(tiny_base: Path, harness_task: Any) -> None:

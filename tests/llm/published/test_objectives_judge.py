@@ -80,24 +80,23 @@ def test_the_same_request_is_sent_once_also_after_a_restart(serve: Serve, tmp_pa
     assert Judge(client(server.url, cache)).ratings(ITEMS[:2], ["x", "y"]) == first
 
 
-@pytest.mark.parametrize(("header", "wait"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 1.0)])
-def test_what_may_pass_is_tried_again(header: str, wait: float, serve: Serve, clock: Clock) -> None:
-    replies = [answer("", 429, **{"Retry-After": header}), answer("", 503), GOOD]
+def test_what_may_pass_is_tried_again(serve: Serve, clock: Clock) -> None:
+    replies = [answer("", 429), answer("", 503), GOOD]
     assert client(serve(lambda prompt, n: replies[n - 1]).url)(["x"]) == ["Rating: 5/10"]
-    assert clock.waits == [wait, 2.0]
+    assert clock.waits == [1.0, 2.0]
 
 
 def test_retries_end_after_the_stated_time(serve: Serve, clock: Clock) -> None:
-    server = serve(lambda prompt, n: answer("", 429, **{"Retry-After": "50"}))
-    with pytest.raises(UserError, match=r"within 300 s \(status 429"):
+    server = serve(lambda prompt, n: answer("", 429))
+    with pytest.raises(UserError, match=r"does not answer: status 429.*resume when it is back"):
         client(server.url)(["x"])
-    assert clock.now <= 304 and len(server.requests) > 2
+    assert 250 < clock.now <= 304
 
 
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (answer("", 401), f"refuses .status 401.*set {KEY} to its key"),
+        (answer("", 401), "refuses: status 401"),
         ((200, {}, b"<html>"), "answers no JSON"),
         ((200, {}, b'{"choices": ' + 500 * b"[" + 500 * b"]" + b"}"), "nested too deeply"),
         ((200, {}, b'{"choices": [{"message": {"content": 5}}]}'), "otherwise than documented"),
@@ -113,9 +112,9 @@ def test_other_protocols(serve: Serve, reply: Answer, message: str) -> None:
 @pytest.mark.parametrize(
     ("url", "key", "said"),
     [
-        ("http://127.0.0.1:99999", "", "not a URL"),
-        ("http://me:hush@a/v1", "", "keys and passwords stand in an environment"),
-        ("http://a/v1?key=hush", "", "keys and passwords stand in an environment"),
+        ("127.0.0.1:9999", "", "has only host, port and path"),
+        ("http://me:hush@a/v1", "", "has only host, port and path"),
+        ("http://a/v1?key=hush", "", "has only host, port and path"),
         ("http://127.0.0.1:9/v1", "hush\nX-Other: 1", f"{KEY}: holds a character"),
     ],
 )
@@ -154,7 +153,7 @@ def test_win_rate_with_swapped_positions() -> None:
     assert score.per_item == (1.0, 0.0, 1.0)
     undecided = Judge(lambda prompts: ["Better: tie, both are fine"] * len(prompts))
     assert undecided.win_rate(ITEMS, ["a"] * 3, ["b"] * 3).per_item == (0.5, 0.5, 0.5)
-    with pytest.raises(UserError, match="example 0 no better reply"):
+    with pytest.raises(UserError, match="gave no better reply"):
         Judge(lambda prompts: ["Both!"] * len(prompts)).win_rate(ITEMS, ["a"] * 3, ["b"] * 3)
     with pytest.raises(UserError, match="from 1 to 10"):
         Judge(lambda prompts: ["Rating: 11/10"]).ratings(ITEMS[:1], ["x"])

@@ -191,7 +191,7 @@ def test_a_local_judge_expects_a_rating(engine: Any) -> None:
     replies = ["yes", "Because of the way light scatters.", ""]
     found = judge.ratings(PROMPTS, replies)
     for item, reply, rating in zip(PROMPTS, replies, found, strict=True):
-        chat = engine.chat(judge._rating_prompt(item.question, reply))
+        chat = engine.chat(judge._rating_prompt(item, reply))
         weights = [
             math.exp(engine.loglikelihood([(chat, f"Rating: {k}/10")])[0]) for k in range(1, 11)
         ]
