@@ -22,9 +22,9 @@ class Event:
     first, and bounded_by, a setting that would make it less. ``training``: an epoch of the expert
     trained on dev is over: share of the training that is done, in 0..1, and seconds so far.
     ``trial``: an evaluation beside the search: phase (``letter``), iteration, particle, value, n,
-    seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations,
-    evaluations_left. ``replayed``: the same for one from a resumed run's journal. ``iteration``:
-    iteration, best, evaluations, evaluations_left. ``closing``: the search has ended, and its
+    seconds, coefficients. ``evaluation``: the same for one in the search, and best, evaluations.
+    ``replayed``: the same for one from a resumed run's journal. ``iteration``:
+    iteration, best, evaluations. ``closing``: the search has ended, and its
     result is scored on all splits. ``done``: result.
     """
 

@@ -1,20 +1,33 @@
-"""The optimizers of a search, starting from the experts: Model Swarms, and `other_optimizers`."""
+"""The optimizers of a search, starting from the experts: Model Swarms, other recipes, a user's own,
+pycma and nevergrad.
+"""
 
 from __future__ import annotations
 
 import inspect
+import itertools
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 import pyswarmopt as pso
+from pyswarmopt.algorithms.model_swarms import GRID as PAPER
+from pyswarmopt.algorithms.own_file import made_recipe
 from pyswarmopt.base.spelling import did_you_mean
+from pyswarmopt.parts.restart import RestartSwarm
+from pyswarmopt.parts.stopping import MaxIter, Patience
 from pyswarmopt_llm.common.config import MODEL_SWARMS, NEVERGRAD, PYCMA, SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.options import RARE, options_of
+from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.extras import need_extra
+from pyswarmopt_llm.common.own import is_own, of_packages, own
+from pyswarmopt_llm.common.registry import unknown
 
+OWN = "pso"  # the library's default without bounds, as needed for functions
+OPTIMIZER = "optimizer"  # name of the setting
 # parameters of the recipe that have options of their own
 _OTHER_OPTIONS = ("patience", "max_iter", "compat")
 
@@ -24,16 +37,22 @@ def is_swarm(name: str) -> bool:
     return not name.startswith(NEVERGRAD) and name != PYCMA
 
 
-def check_optimizer(
-    name: str, settings: Sequence[str] = (), size: int = 0, population: int = 1
-) -> None:
+def module_of(name: str) -> str | None:
+    """The module of an extra that an optimizer needs (`common.extras`)."""
+    return "nevergrad" if name.startswith(NEVERGRAD) else "cma" if name == PYCMA else None
+
+
+def optimizer_names() -> tuple[str, ...]:
+    """The names of swarms and pycma, without ``nevergrad:NAME``."""
+    return (*(name.replace("_", "-") for name in sorted(pso.recipes.RECIPES)), OWN, PYCMA)
+
+
+def check_optimizer(name: str, settings: Sequence[str] = ()) -> None:
     """Refuse an optimizer that `make_optimizer` cannot make.
 
     Args:
         name: name given by the user.
         settings: coefficients of ``model-swarms``, ``NAME=VALUE``.
-        size: number of a candidate's coefficients; 0: unknown.
-        population: positions per round.
 
     Raises:
         UserError: no such optimizer, its extra is missing, or it takes no such coefficients.
@@ -44,15 +63,19 @@ def check_optimizer(
         pyswarmopt_llm.common.errors.InvalidOption: optimizer model-swarm: unknown; did you mean model-swarms?
     """
     if name == MODEL_SWARMS:
-        if settings:
-            recipe_options(settings)
+        recipe_options(settings)
         return
     if settings:
         why = f"sets coefficients of model-swarms, not of {name}; remove one"
         raise InvalidOption("settings", settings[0], why)
-    from pyswarmopt_llm.common.other_optimizers import check_other
-
-    check_other(name, size, population)
+    need_extra(module_of(name), name)
+    if name.startswith(NEVERGRAD):
+        _points_at_once(name, 1)
+    elif is_own(OPTIMIZER, name):
+        other_recipe(name, 1, 1)
+    elif name not in optimizer_names():
+        names = [*optimizer_names(), *of_packages(OPTIMIZER), f"{NEVERGRAD}NAME", "FILE.py:NAME"]
+        raise unknown(OPTIMIZER, name, names)
 
 
 def make_optimizer(
@@ -78,18 +101,22 @@ def make_optimizer(
         seed: random seed.
         compat: ``paper`` or ``reference``, for ``model-swarms``.
         settings: coefficients of ``model-swarms``, ``NAME=VALUE`` (see `recipe_options`).
-
-    Raises:
-        UserError: nevergrad's optimiser does not support this population.
     """
-    if name == MODEL_SWARMS:
-        own: Any = {"compat": compat, **recipe_options(settings)}
-        recipe = pso.recipes.model_swarms(patience=patience, max_iter=max_iter, **own)
-    else:
-        from pyswarmopt_llm.common.other_optimizers import make_other, other_recipe
+    budget = population * (max_iter + 1)
+    if name == PYCMA:
+        from pyswarmopt.interop.pycma import PycmaOptimizer
 
-        if not is_swarm(name):
-            return make_other(name, vertices, population, max_iter, seed)
+        return PycmaOptimizer(vertices, population, budget, seed, maximize=True)
+    if name.startswith(NEVERGRAD):
+        from pyswarmopt.interop.nevergrad import NevergradOptimizer
+
+        kind = name.removeprefix(NEVERGRAD)
+        width = _points_at_once(name, population)
+        return NevergradOptimizer(kind, None, vertices, width, budget, seed % 2**32, maximize=True)
+    if name == MODEL_SWARMS:
+        own_values: Any = {"compat": compat, **recipe_options(settings)}
+        recipe = pso.recipes.model_swarms(patience=patience, max_iter=max_iter, **own_values)
+    else:
         recipe = other_recipe(name, max_iter, patience)
     return pso.Swarm(
         positions=vertices,
@@ -99,6 +126,20 @@ def make_optimizer(
         seed=seed,
         dtype=vertices.dtype,
     )
+
+
+def _points_at_once(name: str, population: int) -> int:
+    """Positions that an optimiser of nevergrad proposes at once: one, or the population.
+
+    Raises:
+        UserError: no such optimiser.
+    """
+    from pyswarmopt.interop.nevergrad import one_at_a_time
+
+    try:
+        return 1 if one_at_a_time(name.removeprefix(NEVERGRAD)) else population
+    except ValueError as error:
+        raise InvalidOption(OPTIMIZER, name, str(error)) from error
 
 
 @contextmanager
@@ -111,6 +152,30 @@ def released(optimizer: pso.Optimizer) -> Iterator[pso.Optimizer]:
             optimizer.close()
 
 
+def other_recipe(name: str, max_iter: int, patience: int) -> pso.Recipe:
+    """The recipe of a swarm other than Model Swarms, without restarts of the whole swarm.
+
+    Args:
+        name: name of the swarm, or of a recipe of a user or another package; see `own`.
+        max_iter: rounds after the first.
+        patience: stop after this many rounds without a new best.
+
+    Raises:
+        UserError: no such file, or no such recipe in it.
+    """
+    if is_own(OPTIMIZER, name):
+        try:
+            recipe = made_recipe(own(OPTIMIZER, name), f"`{OPTIMIZER}` {name}")
+        except ValueError as error:
+            raise UserError(str(error)) from error
+    else:
+        recipe = pso.recipes.get("constriction" if name == OWN else name.replace("-", "_"))
+    # Coefficients are unbounded, so a full restart has no region to draw from.
+    restart = tuple(policy for policy in recipe.restart if not isinstance(policy, RestartSwarm))
+    recipe = replace(recipe, restart=restart, stop=(Patience(patience), MaxIter(max_iter)))
+    return recipe.planned(max(max_iter, 1))
+
+
 def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments of `pyswarmopt.recipes.model_swarms` from ``NAME=VALUE``.
 
@@ -118,28 +183,53 @@ def recipe_options(settings: Sequence[str]) -> dict[str, Any]:
         UserError: no such coefficient, or a wrong value.
 
     Example:
-        >>> recipe_options(["repel=0", "restart_patience=3"])
+        >>> recipe_options(["repel=0", "restart-patience=3"])
         {'repel': 0.0, 'restart_patience': 3}
     """
     parameters = inspect.signature(pso.recipes.model_swarms).parameters
     defaults = {name: parameters[name].default for name in parameters if name not in _OTHER_OPTIONS}
     options: dict[str, Any] = {}
-    for setting in settings:
-        name, _, text = setting.partition("=")
-        name = name.replace("-", "_")
-        if name not in defaults:
-            rare = [field for field, one in options_of(SearchConfig).items() if one.group == RARE]
-            hint = did_you_mean(name, [*defaults, *rare], f"coefficients are {', '.join(defaults)}")
-            if name in _OTHER_OPTIONS:
-                hint = "it is an option of its own"
-            raise InvalidOption("settings", setting, f"no setting {name}; {hint}")
-        try:
-            options[name] = type(defaults[name])(text)
-        except ValueError as error:
-            why = f"{text!r} is not a number; write {name}={defaults[name]}"
-            raise InvalidOption("settings", setting, why) from error
     try:
+        for setting in settings:
+            name, _, text = setting.partition("=")
+            name = name.replace("-", "_")
+            if name not in defaults:
+                hint = did_you_mean(name, defaults, f"coefficients are {', '.join(defaults)}")
+                raise InvalidOption("settings", setting, f"no setting {name}; {hint}")
+            options[name] = type(defaults[name])(text)
         pso.recipes.model_swarms(**options)
     except ValueError as error:
         raise InvalidOption("settings", " ".join(settings), str(error)) from error
     return options
+
+
+def draws_of(config: SearchConfig) -> list[tuple[str, ...]]:
+    """The sets of coefficients to search with, ``NAME=VALUE``: all combinations of a grid if there
+    are few enough, else distinct random ones. The values are those of `settings`, and of the paper's
+    grid if a published procedure draws from it.
+
+    Raises:
+        UserError: a coefficient does not take a value.
+
+    Example:
+        >>> config = SearchConfig("b", ("x", "y"), ("t",), "r", settings=("inertia=.1,.2", "repel=0"), draws=10)
+        >>> draws_of(config)
+        [('inertia=.1', 'repel=0'), ('inertia=.2', 'repel=0')]
+        >>> len(draws_of(replace(config, paper=True)))
+        10
+    """
+    grid: dict[str, list[str]] = {}
+    if config.published:
+        grid = {name: list(map(str, numbers)) for name, numbers in PAPER.items()}
+    for setting in config.settings:
+        name, _, texts = setting.partition("=")
+        different = dict.fromkeys(text.strip() for text in texts.split(","))
+        grid[name.replace("-", "_")] = list(different)
+    pairs = [[f"{name}={text}" for text in texts] for name, texts in grid.items()]
+    for pair in itertools.chain(*pairs):
+        recipe_options([pair])
+    combinations = list(itertools.product(*pairs))
+    count = config.draws or 1
+    if count < len(combinations):
+        combinations = random.Random(config.seed).sample(combinations, count)
+    return combinations

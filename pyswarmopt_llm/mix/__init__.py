@@ -43,7 +43,7 @@ _BUILT_IN = (
         "full",
         make=_full,
         library="transformers",
-        options=frozenset(),
+        options=frozenset({"temperature", "workers"}),
         title="A model found by a swarm of experts",
         description="A model like {base}: the mixture of {experts}",
     ),

@@ -12,12 +12,12 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Space
 from pyswarmopt_llm.experts.adapter import Adapter
 
+_OF_ONE_BASE = ("system", "temperature", "thinking", "workers")
 # Settings of some kinds, at their defaults in all others -> kinds that have them.
 _OPTIONS = {
     "contrast": "`space` token",
     "mix": "spaces factor and delta",
-    "system": "one `base`",
-    "thinking": "one `base`",
+    **dict.fromkeys(_OF_ONE_BASE, "one `base`"),
 }
 
 
@@ -60,7 +60,7 @@ class SpaceKind:
             them; raises `UserError` at the first fault.
         library: library that loads ``best/``: ``peft`` (an adapter), ``transformers`` (a whole
             model), or "" (several models side by side, without a common base).
-        options: which of the settings contrast, mix, system and thinking apply.
+        options: which of the settings in `_OPTIONS` apply.
         linear: whether a candidate's change of the base is linear in its coordinates; its mixtures
             can then be trained on dev (`train`).
         averages: whether the mean of positions is worth scoring.
@@ -77,7 +77,7 @@ class SpaceKind:
     over: Callable[[Sequence[Adapter]], Space] | None = None
     make: Callable[[SpaceKind, SearchConfig], tuple[Pool, Engine]] | None = None
     library: str = "peft"
-    options: frozenset[str] = frozenset({"mix", "system", "thinking"})
+    options: frozenset[str] = frozenset({"mix", *_OF_ONE_BASE})
     linear: bool = False
     averages: bool = True
     remembers: bool = False

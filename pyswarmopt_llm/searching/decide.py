@@ -9,11 +9,12 @@ authors' released scripts.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
+
+import torch
 
 from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import (
@@ -32,7 +33,7 @@ from pyswarmopt_llm.common.config import (
     given_settings,
 )
 from pyswarmopt_llm.common.errors import InvalidOption
-from pyswarmopt_llm.common.optimizers import check_optimizer, is_swarm
+from pyswarmopt_llm.common.optimizers import check_optimizer, draws_of, is_swarm
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.experts.files import inside, refuse_unmatched
 from pyswarmopt_llm.mix import space_kind, use_own
@@ -41,10 +42,8 @@ from pyswarmopt_llm.searching.plan import Plan
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED
 
 RAY = "ray"
-MOST = 4096  # workers on one machine
 DRAWS = 10  # sets of coefficients drawn from a grid
 CANDIDATES = 40  # evaluations per search if nothing else limits the iterations
-WRITING = 10  # particles if replies are written, so that `CANDIDATES` make several iterations
 OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "drop_n")
 # The authors' four shell scripts set the restart patience of search.py to .67 times its patience (a
 # particle goes back after 6 evaluations without a new best: `restart_patience` 7 in the recipe's
@@ -53,11 +52,19 @@ OF_ITERATIONS = ("optimizer", "max_iter", "patience", "settings", "drop_k", "dro
 _OF_SCRIPTS = {"restart_patience": "7"}
 _OF_SEARCH_PY = {"inertia": "0.4", "cognitive": "0.3", "social": "0.3", "repel": "0.3", "step": "1"}
 _MOST_RELEASED = 200
-# How a LoRA's location is read: research/notes/trial.md.
-READINGS = (
-    "a location is read as weights, as in the paper's text; `space` factor reads it as the matrices "
-    "A and B, as in the authors' code, and gained less on synthetic tasks"
-)
+# The settings of a swarm, each with its plain default.
+_SWARM = {
+    "method": "swarm",
+    "particles": PARTICLES,
+    "start": "segments",
+    "proposals": 0,
+    "optimizer": MODEL_SWARMS,
+    "max_iter": MAX_ITER,
+    "patience": PATIENCE,
+    "drop_k": 0.0,
+    "drop_n": 0.0,
+    "train": "off",
+}
 # Why nothing is trained by default with a score that costs money.
 UNPAID = (
     "nothing is trained: every reply that is tried would be a request to pay for; to train use "
@@ -84,10 +91,8 @@ def make_plan(config: SearchConfig) -> Plan:
     # The harness may write replies.
     thinking = 0 if objectives.externals else config.thinking
     check_answers(config.scoring, thinking, objectives.tasks, objectives.metrics)
-    request = Plan(asked, objectives, given)
-    check_tasks(request)
-    plan = _chosen(request)
-    check_costs(plan)
+    plan = _chosen(Plan(asked, objectives, given))
+    check_tasks(plan)
     return plan
 
 
@@ -112,23 +117,15 @@ def filled_in(config: SearchConfig) -> SearchConfig:
     """The requested settings, with space, draws and day filled in: by default a search has one set
     of coefficients, unless there is a grid.
     """
-    space = space_of(config)
+    space = config.space
+    if space == "auto":
+        space = "factor" if config.reference else "delta" if config.base else "token"
     use_own(space)
     draws = config.draws
-    own = any("," in setting for setting in config.settings)
     published = config.published and config.optimizer in ("auto", MODEL_SWARMS)
-    if draws is None and (own or published):
+    if draws is None and (published or any("," in setting for setting in config.settings)):
         draws = DRAWS
     return replace(config, space=space, draws=draws, day=config.day or date.today().isoformat())
-
-
-def space_of(config: SearchConfig) -> str:
-    """The requested space; else the procedure's, whatever the tasks are."""
-    if config.space != "auto":
-        return config.space
-    if config.reference:
-        return "factor"
-    return "delta" if config.base else "token"
 
 
 # What a procedure chooses
@@ -140,7 +137,7 @@ def _chosen(request: Plan) -> Plan:
     objectives = request.objectives
     why: dict[str, str] = {}
     if config.published:
-        chosen = _published(request, why)
+        chosen = _published(config)
     elif config.quick:
         chosen = _by_model("items", len(config.experts) + SUMS["base"], "base", 0)
         chosen["train"] = "on"
@@ -154,39 +151,29 @@ def _chosen(request: Plan) -> Plan:
     chosen |= given
     if config.combine == "auto" and objectives.combined_by != "harmonic":
         chosen["combine"] = objectives.combined_by
-        why["combine"] = (
-            f"{', '.join(objectives.names)}: the mean of the scores is maximised (`combine` "
-            "arithmetic), since they may be negative"
-        )
+        why["combine"] = "the mean of the scores is maximised, since they may be negative"
     if gamed := [name for name, metric in objectives.metrics.items() if metric.gamed]:
         why["gamed"] = f"{', '.join(gamed)}: {GAMED}"
-    experts = len(config.experts)
-    if chosen["method"] == "items" and request.kind.size(experts) > MOST_COEFFICIENTS:
-        why["race"] = (
-            f"a model learns from at most {MOST_COEFFICIENTS} coefficients, here are {experts}: a "
-            f"race leaves at most {MOST_COEFFICIENTS} experts, and mixtures of those are proposed"
-        )
-    if config.threads is None:
-        chosen["threads"] = threads_of(config.processes)
+    if config.threads is None and config.processes != 1:
+        # stored, since the last bits of a score may depend on it; Ray's workers have one each
+        threads = torch.get_num_threads()
+        chosen["threads"] = max(threads // (config.processes or threads), 1)
     return replace(request, config=replace(config, **chosen), why=why)
 
 
-def _published(request: Plan, why: dict[str, str]) -> dict[str, Any]:
+def _published(config: SearchConfig) -> dict[str, Any]:
     """The published procedure, or that of the authors' scripts."""
-    config = request.config
-    chosen = _by_swarm("segments")
+    chosen = dict(_SWARM)
     if config.reference and config.optimizer in ("auto", MODEL_SWARMS):
         values = _OF_SCRIPTS if config.is_grid else {**_OF_SEARCH_PY, **_OF_SCRIPTS}
         names = {setting.partition("=")[0].replace("-", "_") for setting in config.settings}
         added = [f"{name}={value}" for name, value in values.items() if name not in names]
         chosen |= {"max_iter": _MOST_RELEASED, "settings": (*added, *config.settings)}
-    elif config.space == "delta" and "space" not in request.given:
-        why["space"] = READINGS
     return chosen
 
 
 def _proposing(request: Plan) -> dict[str, Any]:
-    """The proposer, with its particles and candidates, or with a budget for iterations.
+    """The proposer, with its starting points and candidates, or with a budget for iterations.
 
     Without a setting for iterations there are none: a surrogate's candidates do better in fewer
     passes. The search then scores the experts, the base, their average and sum, and these
@@ -194,41 +181,36 @@ def _proposing(request: Plan) -> dict[str, Any]:
     """
     config = request.config
     linear = request.kind.linear
-    costly = request.objectives.writes or request.objectives.user_scored
-    method = _proposer(request, costly)
-    particles = len(config.experts) + SUMS["even"]
-    if method == "items":
-        return _by_model(method, particles, "even" if linear else "segments", ALONE)
-    if method == "scores":
-        particles = max(config.particles or 0, particles)
-        proposals = max(CANDIDATES - particles, ALONE)
-        return _by_model(method, particles, "even" if linear else "segments", proposals)
-    start = "segments"
-    if linear and (config.optimizer == "auto" or is_swarm(config.optimizer)):
-        start = "even" if config.max_iter == 0 else "sums"
-    chosen = _by_swarm(start)
-    if config.max_iter is not None or config.budget_items is not None:
-        return chosen
-    if not why_no_model("items", request):
-        chosen["budget_items"] = max(CANDIDATES, config.population) * request.items
-    elif costly:
-        particles = config.particles or max(WRITING, len(config.experts))
-        rounds = max(1, CANDIDATES // config.population_of(particles) - 1)
-        chosen |= {"particles": particles, "max_iter": rounds}
+    method = _proposer(request)
+    if method in MODELS:
+        particles = len(config.experts) + SUMS["even"]
+        proposals = ALONE
+        if method == "scores":
+            proposals = max(CANDIDATES - max(config.particles or 0, particles), ALONE)
+        start = "even" if linear else "segments"
+        return _by_model(method, particles, start, proposals)
+    chosen = dict(_SWARM)
+    if linear and is_swarm(config.optimizer):
+        chosen["start"] = "sums"
+    if config.max_iter is None and config.budget_items is None and not _remembers(request):
+        chosen["budget_items"] = max(CANDIDATES, config.population) * request.items or None
     return chosen
 
 
-def _proposer(request: Plan, costly: bool) -> str:
+def _proposer(request: Plan) -> str:
     """The proposer: a surrogate where one can learn, unless iterations are requested."""
     if request.config.method != "auto":
         return request.config.method
-    if iterations_given(request.given):
+    if iterations_given(request.given) or _remembers(request):
         return "swarm"
-    if not why_no_model("items", request):
-        return "items"
-    if request.kind.several_models and not costly:
-        return "swarm"  # a member's predictions are read once, for all mixtures
-    return "swarm" if why_no_model("scores", request) else "scores"
+    able = (method for method in MODELS if not why_no_model(method, request))
+    return next(able, "swarm")
+
+
+def _remembers(request: Plan) -> bool:
+    """Whether candidates are cheap: a member's predictions are read once, for all mixtures."""
+    objectives = request.objectives
+    return request.kind.several_models and not (objectives.writes or objectives.user_scored)
 
 
 def _by_model(method: str, particles: int, start: str, proposals: int) -> dict[str, Any]:
@@ -242,66 +224,21 @@ def _by_model(method: str, particles: int, start: str, proposals: int) -> dict[s
     }
 
 
-def _by_swarm(start: str) -> dict[str, Any]:
-    """The settings of a swarm, each with its plain default."""
-    return {
-        "method": "swarm",
-        "particles": PARTICLES,
-        "start": start,
-        "proposals": 0,
-        "optimizer": MODEL_SWARMS,
-        "max_iter": MAX_ITER,
-        "patience": PATIENCE,
-        "drop_k": 0.0,
-        "drop_n": 0.0,
-        "train": "off",
-    }
-
-
 def _training(request: Plan, why: dict[str, str]) -> str:
     """Whether the default trains, ``on`` or ``off``; if not, why tells the reason and the remedy."""
-    if why_no_training(request):
+    if request.config.train != "auto" or why_no_training(request):
         return "off"
-    topic, reason = UNTRAINED, _too_few(request)
     if request.paid_metric:
-        topic, reason = "train", UNPAID
-    if not reason:
-        return "on"
-    if request.config.train == "auto":
-        why[topic] = reason
-    return "off"
-
-
-def _too_few(request: Plan) -> str:
-    """Why the default does not train on the dev items, and the remedy; "" if there are enough."""
+        why["train"] = UNPAID
+        return "off"
     least = LEAST_DEV_BESIDE_SPARE if request.objectives.spare else LEAST_DEV
     items = request.distinct("dev")
     if items >= least:
-        return ""
-    what = "prompt" if request.objectives.written else "example"
-    remedy = f"add {what}s"
-    if request.objectives.written:
-        remedy += f", or set `dev` {LEAST_DEV_BESIDE_SPARE} and add as many more to train on"
-    if items >= LEAST_TRAINED:
-        remedy += " or use `train on`"
-    few = f"{counted(items, f'dev {what}')}, too few to train on"
-    return f"{few}: a search trains from {LEAST_DEV} on; {remedy}"
-
-
-def threads_of(processes: int) -> int | None:
-    """Threads of each of several workers: the cores, divided among them; None for one worker.
-
-    ``run.json`` stores it: the last bits of a score may depend on the number of threads.
-
-    Args:
-        processes: processes on this machine; 0: Ray's.
-    """
-    if processes == 1:
-        return None
-    cores = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    return max(1, cores // processes) if processes else 1
+        return "on"
+    few = f"{counted(items, 'dev example')}, too few to train on: a search trains from {least} on"
+    remedy = "add examples, or use `train on`" if items >= LEAST_TRAINED else "add examples"
+    why[UNTRAINED] = f"{few}; {remedy}"
+    return "off"
 
 
 def iterations_given(given: Mapping[str, Any]) -> list[str]:
@@ -335,25 +272,15 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
     kind.check(config)
     by_model = config.method in MODELS
     iterations = iterations_given(given)
-    several = any("," in setting for setting in config.settings)
-    address = config.workers.partition("ray://")[2]
-    on_ray = config.workers == RAY or (address and config.workers == f"ray://{address}")
+    published = "is no part of the published procedures; remove it"
     conflicts = [
         ("paper", config.paper and config.reference, "contradicts `reference`; remove one of them"),
-        (
-            "method",
-            config.published and by_model,
-            "a swarm proposes in the published procedures; remove it",
-        ),
-        (
-            "quick",
-            config.published and config.quick,
-            "is no part of the published procedures; remove it",
-        ),
+        ("method", config.published and by_model, published),
+        ("quick", config.published and config.quick, published),
         (
             "method",
             by_model and iterations,
-            f"proposes without iterations; remove {', '.join(iterations[:1])}",
+            f"proposes without iterations; remove {', '.join(iterations)}",
         ),
         (
             "optimizer",
@@ -362,23 +289,8 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
         ),
         (
             "workers",
-            not on_ray and not 1 <= config.processes <= MOST,
+            not config.processes and not config.workers.startswith(RAY),
             "give a number from 1 on, ray, or ray://HOST",
-        ),
-        (
-            "workers",
-            kind.several_models and config.processes != 1,
-            f"space {kind.name} has several models in one process; remove it",
-        ),
-        (
-            "temperature",
-            kind.several_models and config.temperature,
-            f"`space` {kind.name} writes greedy replies only; remove it",
-        ),
-        (
-            "draws",
-            config.is_grid and not (several or config.published),
-            "nothing to draw from; use several values of a coefficient, or `paper`",
         ),
         (
             "start",
@@ -386,101 +298,85 @@ def check_settings(config: SearchConfig, given: Mapping[str, Any]) -> None:
             f"sums weight changes by coefficients, which `space` {kind.name} does not have; remove it",
         ),
     ]
+    _refuse(config, conflicts)
+    optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
+    check_optimizer(optimizer, draws_of(config)[0] if config.is_grid else config.settings)
+
+
+def _refuse(config: SearchConfig, conflicts: Sequence[tuple[str, object, str]]) -> None:
+    """Raise the error of the first conflict: setting, whether it is in conflict, and why."""
     for setting, conflict, why in conflicts:
         if conflict:
             raise InvalidOption(setting, getattr(config, setting), why)
-    optimizer = MODEL_SWARMS if config.optimizer == "auto" else config.optimizer
-    settings = config.settings
-    if config.is_grid:
-        from pyswarmopt_llm.searching.grid import make_grid
-
-        settings = make_grid(config).waiting[0]
-    check_optimizer(optimizer, settings, kind.size(len(config.experts)), config.population)
 
 
-def check_tasks(request: Plan) -> None:
-    """Refuse settings that do not suit the tasks.
+def check_tasks(plan: Plan) -> None:
+    """Refuse decided settings that do not suit the tasks.
 
     Raises:
         UserError: names the first one.
     """
-    config = request.config
-    untrained = why_no_training(request)
-    unmodelled = why_no_model(config.method, request) if config.method in MODELS else ""
-    options = request.without_options
+    config = plan.config
+    untrained = why_no_training(plan)
+    by_model = config.method in MODELS
+    unmodelled = why_no_model(config.method, plan) if by_model else ""
+    needed = config.population * plan.items
     conflicts = [
-        (
-            "quick",
-            config.quick and options,
-            f"a race needs the scores of options, {options}; remove it",
-        ),
         ("quick", config.quick and untrained, f"it trains, and training {untrained}"),
         ("train", config.train == "on" and untrained, untrained),
         ("method", unmodelled, unmodelled),
         (
             "workers",
-            request.paid_metric and not request.alone,
+            plan.paid_metric and not plan.alone,
             "a metric that is paid for counts and limits its requests in one process; remove it",
         ),
         (
             "space",
-            request.kind.several_models and request.objectives.externals,
+            plan.kind.several_models and plan.objectives.externals,
             "a harness task scores one model, not several; use task files",
         ),
+        (
+            "proposals",
+            plan.proposals and not by_model,
+            "a swarm proposes its own candidates; remove it",
+        ),
+        (
+            "budget_items",
+            config.budget_items is not None and config.budget_items < needed,
+            f"the starting swarm alone takes {needed}; raise it, or lower `particles` or `dev`",
+        ),
     ]
-    for setting, conflict, why in conflicts:
-        if conflict:
-            raise InvalidOption(setting, getattr(config, setting), why)
+    _refuse(config, conflicts)
 
 
 def why_no_training(request: Plan) -> str:
     """Why nothing can be trained; "" if it can. Few items count only where training was requested: by
     default too few are no fault.
     """
+    config = request.config
     if not request.kind.linear:
         return f"goes with `space` delta only, not with {request.kind.name}; remove it"
     if not request.alone:
         return "goes with one worker; remove it, or remove `workers`"
-    if not request.objectives.written and (why := request.without_options):
-        where = "from the scores of options, or where all tasks have scores of written replies"
-        return f"learns {where}, {why}; remove it"
-    asked = request.config.train == "on" or request.config.quick
+    races = config.quick or not request.objectives.written
+    if races and (why := request.without_options):
+        return f"needs the scores of options, {why}; remove it"
+    asked = config.train == "on" or config.quick
     if asked and request.items < LEAST_TRAINED:
-        return f"{request.items} dev examples are too few to train on; remove it"
+        return f"has only {request.items} dev examples, too few; remove it"
     return ""
 
 
 def why_no_model(method: str, request: Plan) -> str:
     """Why a model of the items or of the scores cannot propose; "" if it can."""
-    if method == "items" and request.kind.several_models:
-        return f"`space` {request.kind.name} scores all examples at once; remove it"
-    if method == "items" and (why := request.without_options):
-        return f"learns from the scores of options, {why}; remove it"
+    if method == "items":
+        if request.kind.several_models:
+            return f"`space` {request.kind.name} scores all examples at once; remove it"
+        why = request.without_options
+        return f"learns from the scores of options, {why}; remove it" if why else ""
     size = request.kind.size(len(request.config.experts))
-    if method == "scores" and size > MOST_COEFFICIENTS:
-        return (
-            f"learns from at most {MOST_COEFFICIENTS} coefficients, here a candidate has {size}; "
-            "use swarm"
-        )
-    return ""
-
-
-def check_costs(plan: Plan) -> None:
-    """Refuse a decided plan with impossible proposals or an impossible budget.
-
-    Raises:
-        UserError: proposals of a model where a swarm proposes, or a budget that the starting points
-            exceed.
-    """
-    if plan.proposals and plan.config.method not in MODELS:
-        why = "a swarm proposes its own candidates; remove it"
-        if given := " ".join(f"`{name}`" for name in iterations_given(plan.given)):
-            why += f", or {given}"
-        raise InvalidOption("proposals", plan.proposals, why)
-    budget = plan.config.budget_items
-    needed = plan.config.population * plan.items
-    if budget is not None and budget < needed:
-        why = f"the starting swarm alone takes {plan.config.population} x {plan.items} = {needed}"
-        raise InvalidOption(
-            "budget_items", budget, f"{why}; raise it, or lower `particles` or `dev`"
-        )
+    if size <= MOST_COEFFICIENTS:
+        return ""
+    return (
+        f"learns from at most {MOST_COEFFICIENTS} coefficients, a candidate has {size}; use swarm"
+    )

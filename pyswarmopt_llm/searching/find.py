@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.config import PATIENCE
 from pyswarmopt_llm.common.events import Event, OnEvent, note
-from pyswarmopt_llm.common.optimizers import make_optimizer
+from pyswarmopt_llm.common.optimizers import make_optimizer, released
 from pyswarmopt_llm.scores.metrics.accuracy import (
     TRIED,
     beats_chance,
     choose_scoring,
-    one_letter,
     option_counts,
     trial_of,
 )
@@ -37,19 +36,14 @@ _SHOWN = ("phase", "iteration", "particle", "value", "n", "seconds", "coefficien
 
 @dataclass
 class Progress:
-    """Reports rows and batches.
-
-    Attributes:
-        planned: evaluations if nothing stops the search early.
-        tell: called with events.
+    """Reports rows and batches to a listener.
 
     Example:
-        >>> progress = Progress(4, lambda event: print(event.kind, event.data["best"], event.data["evaluations_left"]))
+        >>> progress = Progress(lambda event: print(event.kind, event.data["best"], event.data["evaluations"]))
         >>> progress.on_row(Row("search", 0, 0, "k", [1.0], value=0.5, n=8, seconds=1.0, items={"t": "1"}))
-        evaluation 0.5 3
+        evaluation 0.5 1
     """
 
-    planned: int
     tell: OnEvent
     _best: float = field(default=-math.inf, init=False)
     _keys: set[str] = field(default_factory=set, init=False)
@@ -60,17 +54,16 @@ class Progress:
         if row.phase == "search":
             self._best = max(self._best, row.value)
             self._keys.add(row.key)
-            self.tell(Event("replayed" if known else "evaluation", {**data, **self._so_far()}))
+            self._tell("replayed" if known else "evaluation", data)
         elif not known:
             self.tell(Event("trial", data))
 
     def on_iteration(self, iteration: int) -> None:
         """Report an iteration, or a batch of proposals."""
-        self.tell(Event("iteration", {"iteration": iteration, **self._so_far()}))
+        self._tell("iteration", {"iteration": iteration})
 
-    def _so_far(self) -> dict[str, float]:
-        done = len(self._keys)
-        return {"best": self._best, "evaluations": done, "evaluations_left": self.planned - done}
+    def _tell(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.tell(Event(kind, {**data, "best": self._best, "evaluations": len(self._keys)}))
 
 
 @dataclass(frozen=True)
@@ -108,23 +101,22 @@ def find(job: Job, run: Run, tell: OnEvent, checkpoint: str = "swarm") -> Found:
         checkpoint: name of the swarm's checkpoint.
     """
     tell_start(job, str(run.path), tell)
-    progress = Progress(job.plan.evaluations, tell)
-    if job.plan.alone:
-        scorings = choose_scorings(job, run, progress)
-        evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
-        scorer = Scorer(run, evaluator, on_row=progress.on_row)
-        return explored(job, run, scorer, scorings, progress, checkpoint)
-    from pyswarmopt_llm.servers.workers import open_pool
+    progress = Progress(tell)
+    pool = None
+    if not job.plan.alone:
+        from pyswarmopt_llm.servers.workers import open_pool
 
-    pool = open_pool(job, run, reopen)
+        pool = open_pool(job, run, reopen)
+    memory = 0
     try:
         scorings = choose_scorings(job, run, progress)
         questions = Questions("dev", tuple(scorings.items()))
-        crew = pool.crew(questions)
+        crew = None if pool is None else pool.crew(questions)
         scorer = Scorer(run, job.evaluator(questions), on_row=progress.on_row, crew=crew)
         found = explored(job, run, scorer, scorings, progress, checkpoint)
     finally:
-        memory = pool.close()
+        if pool is not None:
+            memory = pool.close()
     return replace(found, memory=memory)
 
 
@@ -147,14 +139,15 @@ def explored(
         checkpoint: name of the swarm's checkpoint.
     """
     start = _score_experts(job, scorer, progress)
-    _warn_of_useless_scores(job, start.experts, progress.tell)
-    proposer = _make_proposer(job, run, start, checkpoint)
-    try:
+    remarks = start.remarks(job.pool.space.expert_names)
+    with ExitStack() as stack:
+        proposer: Surrogate | SwarmProposer
+        if job.plan.config.method == "swarm":
+            proposer = _swarm(job, run, checkpoint, stack)
+        else:
+            proposer = _surrogate(job, start, remarks)
         stop = explore(proposer, scorer, job.plan.budget, progress)
         best = proposer.best()
-    finally:
-        proposer.close()
-    remarks = [*start.remarks(job.pool.space.expert_names, job.plan.items), *proposer.remarks]
     for text in remarks:
         progress.tell(note(text))
     chosen = Contestant(best.x, value=best.value)
@@ -174,7 +167,7 @@ def explore(
     Returns:
         The reasons to stop.
     """
-    while (batch := proposer.ask()) is not None:
+    for batch in proposer.batches():
         if batch.iteration > 0:
             more = len(batch.positions) * scorer.items
             over = budget.exceeded(scorer.item_evaluations, scorer.seconds, more)
@@ -204,18 +197,10 @@ def choose_scorings(job: Job, run: Run, progress: Progress) -> dict[str, Scoring
     rows = trial.score(list(job.pool.space.vertices()[:TRIED]), 0)
     for name in tried:
         scores = [row.score(name) for row in rows]
-        dev = job.tasks[name].dev
-        scorings[name] = choose_scoring(possible[name], dev, scores.copy)
-        better = "better" if scorings[name] == "letter" else "no better"
-        progress.tell(
-            note(
-                f"{name}: asked for the letter of an option, the best of "
-                f"{counted(len(scores), 'expert')} has {max(score.value for score in scores):.3f} "
-                f"on {counted(scores[0].n, 'dev example')}, one letter for all "
-                f"{one_letter(dev[: scores[0].n]):.3f}. That is {better} than guessing: "
-                f"{scorings[name]} scoring"
-            )
-        )
+        scorings[name] = choose_scoring(possible[name], job.tasks[name].dev, scores.copy)
+        best = max(score.value for score in scores)
+        told = f"asked for the letter of an option, the best expert has {best:.3f}"
+        progress.tell(note(f"{name}: {told}; {scorings[name]} scoring is used"))
     return scorings
 
 
@@ -229,44 +214,38 @@ def _score_experts(job: Job, scorer: Scorer, progress: Progress) -> Start:
     (first,) = scorer.score([experts[0]], 0, share=next(iter(shares), None))
     tell_price(job, first, progress.tell)
     start = begin(scorer, experts, job.starts, shares)
-    if start.decided:
-        progress.planned -= job.plan.proposals
+    for name, task in job.tasks.items():
+        guesses = job.objectives.metrics[name].name == "accuracy" and option_counts(task.dev)
+        if guesses and not beats_chance(task.dev, [row.score(name) for row in start.experts]):
+            text = f"{name}: no expert is measurably better than guessing on dev"
+            progress.tell(note(text))
     return start
 
 
-def _warn_of_useless_scores(job: Job, experts: Sequence[Row], tell: OnEvent) -> None:
-    """Warn if no expert is better than guessing, or all written replies score the same."""
-    for name, task in job.tasks.items():
-        metric = job.objectives.metrics[name]
-        scores = [row.score(name) for row in experts]
-        if metric.scoring == "generate" and len({score.per_item for score in scores}) == 1:
-            text = f"every expert has the same score on each of the {len(task.dev)} dev prompts"
-            tell(note(f"{name}: {text}; a search cannot tell candidates apart by it"))
-        guesses = metric.name == "accuracy" and option_counts(task.dev)
-        if guesses and not beats_chance(task.dev, scores):
-            tell(note(f"{name}: no expert is measurably better than guessing on dev"))
+def _swarm(job: Job, run: Journal, checkpoint: str, stack: ExitStack) -> SwarmProposer:
+    """The proposer that runs iterations; the stack releases its optimizer."""
+    from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
 
-
-def _make_proposer(
-    job: Job, run: Journal, start: Start, checkpoint: str
-) -> Surrogate | SwarmProposer:
-    """The proposer that a job's `method` names, to be closed after use."""
     config = job.plan.config
-    if config.method == "swarm":
-        from pyswarmopt_llm.searching.swarm import Dropout, SwarmProposer
+    optimizer = make_optimizer(
+        config.optimizer,
+        job.starts,
+        population=max(config.population, len(job.starts)),
+        max_iter=config.iterations,
+        patience=config.patience or PATIENCE,
+        seed=config.seed,
+        compat="reference" if config.reference else "paper",
+        settings=config.settings,
+    )
+    drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
+    return SwarmProposer(
+        stack.enter_context(released(optimizer)), drops, run.checkpoint(checkpoint)
+    )
 
-        optimizer = make_optimizer(
-            config.optimizer,
-            job.starts,
-            population=max(config.population, len(job.starts)),
-            max_iter=config.iterations,
-            patience=config.patience or PATIENCE,
-            seed=config.seed,
-            compat="reference" if config.reference else "paper",
-            settings=config.settings,
-        )
-        drops = Dropout(config.drop_k or 0.0, config.drop_n or 0.0, config.seed)
-        return SwarmProposer(optimizer, drops, run.checkpoint(checkpoint))
+
+def _surrogate(job: Job, start: Start, remarks: list[str]) -> Surrogate:
+    """The proposer that learns; it adds to the remarks."""
+    config = job.plan.config
     return Surrogate(
         config.method,
         starts=job.starts[list(start.numbers)],
@@ -280,6 +259,7 @@ def _make_proposer(
         floor=start.value,
         left_out=start.dropped,
         noisy=config.temperature > 0,
+        remarks=remarks,
     )
 
 
@@ -306,11 +286,11 @@ def tell_start(job: Job, run: str, tell: OnEvent) -> None:
 def tell_price(job: Job, first: Row, tell: OnEvent) -> None:
     """Report the greatest cost of the search, at the pace of the first evaluation."""
     plan = job.plan
-    item = first.seconds / first.n if first.n else 0.0
-    on_dev = first.seconds * (plan.items / first.n if first.n else 1)
-    taken = plan.seconds(on_dev, item * plan.test_items, item)
-    bounded_by = "" if plan.config.budget_minutes else "budget_minutes"
-    if plan.trains and not (plan.objectives.written or plan.config.quick):
-        bounded_by = "quick"
-    passes = sum(plan.passes.values())
-    tell(Event("price", {"passes": passes, "seconds": taken, "bounded_by": bounded_by}))
+    item = first.seconds / max(first.n, 1)
+    trains_on_labels = plan.trains and not (plan.objectives.written or plan.config.quick)
+    price = {
+        "passes": sum(plan.passes.values()),
+        "seconds": plan.seconds(item * plan.items, item * plan.test_items, item),
+        "bounded_by": "quick" if trains_on_labels else "budget_minutes",
+    }
+    tell(Event("price", price))

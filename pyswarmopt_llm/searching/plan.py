@@ -6,6 +6,7 @@ analyses read it and decide nothing again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -51,13 +52,12 @@ class Budget:
             >>> Budget(15.0, None, closing_items=400).exceeded(700, 9.0, 300)
             {'budget_minutes': 0.15}
         """
-        reasons: dict[str, float] = {}
         if self.items is not None and total + more > self.items:
-            reasons["budget_items"] = total
+            return {"budget_items": total}
         left = self.left(total, seconds, more)
         if left is not None and left < self.training_share * (self.seconds or 0.0):
-            reasons["budget_minutes"] = round(seconds / 60, 3)
-        return reasons
+            return {"budget_minutes": round(seconds / 60, 3)}
+        return {}
 
     def left(self, total: int, seconds: float, more: int = 0) -> float | None:
         """Seconds left after the next items and the closing ones, at the pace so far; None: no
@@ -65,8 +65,7 @@ class Budget:
         """
         if self.seconds is None:
             return None
-        pace = seconds / total if total else 0.0
-        return self.seconds - seconds - pace * (more + self.closing_items)
+        return self.seconds - seconds - seconds / max(total, 1) * (more + self.closing_items)
 
 
 @dataclass(frozen=True)
@@ -156,8 +155,9 @@ class Plan:
 
     @property
     def evaluations(self) -> int:
-        """Evaluations if nothing stops the search early."""
-        return self.config.population * (self.config.iterations + 1) + self.proposals
+        """Evaluations if nothing stops the search early; the draws of a grid share the first ones."""
+        rounds = self.config.iterations * (self.config.draws or 1)
+        return self.config.population * (1 + rounds) + self.proposals
 
     def affordable(self, evaluations: int) -> int:
         """How many of these evaluations the item budget covers."""
@@ -220,7 +220,7 @@ class Plan:
             "option letters": other * tried * min(experts, TRIED),
             "experts": dev * min(experts, scored),
             "mixtures": dev * max(scored - experts, 0),
-            "training": other * (self._training_passes if self.trains else 0),
+            "training": other * self._training_passes,
             PART_PLAIN: other * plain,
             "rivals": (dev + test) * self.rivals,
             "result": dev * (2 + self.trains) + test * (3 + self.trains),
@@ -232,8 +232,7 @@ class Plan:
         return {name: int(n) for name, n in self.cost(self.items, self.test_items, 1).items()}
 
     def seconds(self, dev: float, test: float, other: float) -> dict[str, float]:
-        """Part -> its most seconds; `budget_minutes` bounds all but training, and training and
-        scoring of baselines.
+        """Part -> its most seconds; `budget_minutes` bounds the experts and mixtures.
 
         Args:
             dev: seconds of an evaluation on dev.
@@ -241,34 +240,25 @@ class Plan:
             other: seconds of any other pass of an item.
         """
         taken = self.cost(dev, test, other)
-        bounded = ["option letters", "experts", "mixtures", "result"]
+        most = 60 * (self.config.budget_minutes or math.inf)
         for name in ("experts", "mixtures"):
-            taken[name] /= self.side_by_side
-        most = sum(taken[name] for name in bounded)
-        minutes = self.config.budget_minutes
-        if minutes is not None and most > 60 * minutes:
-            for name in bounded:
-                taken[name] *= 60 * minutes / most
+            taken[name] = min(taken[name] / self.side_by_side, most)
+            most -= taken[name]
         return taken
 
     @property
     def prices(self) -> list[str]:
-        """A line for each task whose metric costs money per request, one for each reply."""
-        lines = []
-        for name, metric in self.objectives.metrics.items():
-            if metric.usage is not None:
-                task = self.objectives.tasks[name]
-                replies = int(sum(self.cost(len(task.dev), len(task.test), 0).values()))
-                if self.trains:
-                    replies += self._training_passes
-                lines.append(
-                    f"{metric.name}: at most {replies:,} requests, one for each reply that differs"
-                )
-        return lines
+        """What a metric that costs money per request takes, one for each reply."""
+        if not self.paid_metric:
+            return []
+        most = sum(self.passes.values())
+        return [f"{self.paid_metric}: at most {most:,} requests, one for each reply that differs"]
 
     @property
     def _training_passes(self) -> int:
         """Training passes, and replies written for training."""
+        if not self.trains:
+            return 0
         if self.objectives.written:
             from pyswarmopt_llm.searching.written.samples import planned_passes
 

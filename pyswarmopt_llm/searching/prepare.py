@@ -58,21 +58,20 @@ class Job:
     @cached_property
     def fingerprints(self) -> Fingerprints:
         """Digests of base, experts, tasks and score functions."""
-        objectives = self.plan.objectives
-        tasks = {name: task_print(task) for name, task in objectives.tasks.items()}
-        tasks |= {name: external.fingerprint for name, external in objectives.externals.items()}
-        metrics = objectives.metrics
+        tasks = {name: task_print(task) for name, task in self.objectives.tasks.items()}
+        for name, external in self.objectives.externals.items():
+            tasks[name] = external.fingerprint
+        metrics = self.objectives.metrics
+        scores = {name: one.fingerprint for name, one in metrics.items() if one.fingerprint}
+        specs = (self.plan.config.optimizer, self.plan.config.space)
         prints = {
             **self.pool.fingerprints,
             "tasks": tasks,
             "metrics": {name: metric.identity for name, metric in metrics.items()},
+            "scores": scores,
+            "own": {spec: fingerprint(spec) for spec in specs if is_function(spec)},
         }
-        if scores := {n: metric.fingerprint for n, metric in metrics.items() if metric.fingerprint}:
-            prints["scores"] = scores
-        specs = (self.plan.config.optimizer, self.plan.config.space)
-        if own := {spec: fingerprint(spec) for spec in specs if is_function(spec)}:
-            prints["own"] = own
-        return cast(Fingerprints, prints)
+        return cast(Fingerprints, {kind: value for kind, value in prints.items() if value})
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -204,9 +203,9 @@ def _opened(plan: Plan) -> Job:
         counts = [learnt_items(user_path(spec), task) for task in objectives.tasks.values()]
         if any(counts):
             learnt[name] = max(counts) if objectives.alike else sum(counts)
-            notes[f"learnt by {name}"] = (
-                f"{name} was trained on {learnt[name]} of the {plan.distinct('dev')} dev examples: "
-                "its score on dev is not held out, nor is that of a mixture with it"
+            what = (
+                f"{name} was trained on {learnt[name]} of the {plan.distinct('dev')} dev examples"
             )
+            notes[f"learnt by {name}"] = f"{what}: its score on dev is not held out"
     decided = plan.with_settings(**engine.decided)
     return Job(decided, pool, engine, {**notes, **pool.notes}, learnt)

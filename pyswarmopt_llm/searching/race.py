@@ -54,24 +54,15 @@ class Start:
         """The value of the best expert."""
         return self.experts[self.single].value
 
-    def remarks(self, names: Sequence[str], items: int) -> list[str]:
-        """What the race dropped, in words.
-
-        Args:
-            names: the experts.
-            items: number of all dev items.
-        """
+    def remarks(self, names: Sequence[str]) -> list[str]:
+        """What the race dropped, in words, given the experts' names."""
         if self.dropped:
             kept = len(names) - len(self.dropped)
             return [f"of {len(names)} experts a race left {kept}; mixtures of these are proposed"]
-        if not self.decided:
-            return []
-        counts = sorted(sum(row.score(task).n for task in row.items) for row in self.experts)
-        return [
-            f"{names[self.single]} is ahead of every other expert by more than three standard "
-            f"errors, after {counts[-2]} of {items} dev examples at the latest: they drop out, and "
-            "no mixture is proposed"
-        ]
+        if self.decided:
+            ahead = f"{names[self.single]} is ahead of every other expert by more than {ERRORS:g}"
+            return [f"{ahead} standard errors: they drop out, and no mixture is proposed"]
+        return []
 
 
 def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Share]) -> Start:
@@ -87,23 +78,25 @@ def begin(scorer: Scorer, experts: Tensor, starts: Tensor, shares: Sequence[Shar
         starts: (N, D), the experts first.
         shares: shares of the items; empty: no race.
     """
-    rows, whole = race(scorer, experts, shares)
-    decided = bool(rows) and len(whole) == 1
-    large = len(experts) > MOST_COEFFICIENTS
-    if large and rows:
-        whole = _best(rows, whole)
+    rows, left = race(scorer, experts, shares)
+    decided = len(left) == 1
+    if len(experts) > MOST_COEFFICIENTS and shares:
+        left = _best(rows, left)
     elif not decided:
-        whole = list(range(len(experts)))
-    rows |= dict(zip(whole, scorer.score([experts[n] for n in whole], 0, whole), strict=True))
+        left = list(range(len(experts)))
+    rows |= dict(zip(left, scorer.score([experts[n] for n in left], 0, left), strict=True))
     ordered = [rows[number] for number in range(len(experts))]
     if decided:
         return Start(ordered, race(scorer, starts, shares)[1], decided=True)
-    if not large:
-        return Start(ordered, range(len(starts)))
-    kept = _best(rows, whole)
-    dropped = sorted(set(range(len(experts))) - set(kept))
+    dropped = sorted({*range(len(experts))} - {*_best(rows, left)})
     without = ~starts[:, dropped].any(dim=1)
     return Start(ordered, without.nonzero()[:, 0].tolist(), dropped=dropped)
+
+
+def _best(rows: Mapping[int, Row], numbers: Sequence[int]) -> list[int]:
+    """The numbers of the best candidates, as many as a model can take, in order."""
+    order = sorted(numbers, key=lambda number: -rows[number].value)
+    return sorted(order[:MOST_COEFFICIENTS])
 
 
 def race(
@@ -125,12 +118,6 @@ def race(
         if len(racing) in (1, len(positions)):
             break
     return rows, racing
-
-
-def _best(rows: Mapping[int, Row], numbers: Sequence[int]) -> list[int]:
-    """The numbers of the best candidates, as many as a model can take, in order."""
-    order = sorted(numbers, key=lambda number: -rows[number].value)
-    return sorted(order[:MOST_COEFFICIENTS])
 
 
 def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
@@ -160,11 +147,11 @@ def draw_shares(items: Mapping[str, int], seed: int) -> list[Share]:
 
 def survivors(rows: Mapping[int, Row], share: Share) -> list[int]:
     """Numbers of the candidates that survive a share, given their rows."""
-    values = {
-        number: np.concatenate([np.array(row.item_values(name))[share[name]] for name in share])
-        for number, row in rows.items()
-    }
-    leader = max(values.values(), key=lambda own: float(own.mean()))
+    values = {}
+    for number, row in rows.items():
+        parts = [np.array(row.item_values(name))[wanted] for name, wanted in share.items()]
+        values[number] = np.concatenate(parts)
+    leader = max(values.values(), key=np.mean)
     total = sum(chosen.size for chosen in share.values())
     return [number for number, own in values.items() if not eliminated(own, leader, total)]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from pyswarmopt_llm.searching.find import find
 from pyswarmopt_llm.searching.finish import finish
 from pyswarmopt_llm.searching.prepare import Job, Training, prepare, reopen
 from pyswarmopt_llm.searching.scoring.run_directory import (
-    GRID,
     About,
     Run,
     check_fingerprints,
@@ -81,13 +79,6 @@ class SearchResult:
                 row |= {split: scores.get("value"), f"{split}_low": low, f"{split}_high": high}
             rows.append({**row, "trained": model["trained"]})
         return rows
-
-    def _repr_html_(self) -> str:
-        """Verdict, summary line and table for a notebook."""
-        import pandas as pd
-
-        table = pd.DataFrame(self.table).to_html(index=False, na_rep="-", float_format="%.3f")
-        return f"<p>{escape(self.verdict)}</p><p><code>{escape(repr(self))}</code></p>{table}"
 
 
 def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResult:
@@ -149,14 +140,10 @@ def complete(job: Job, run: Run, on_event: OnEvent | None = None) -> SearchResul
     tell = on_event or _ignore
     with run.locked():
         if job.plan.config.is_grid:
-            from pyswarmopt_llm.searching.draws import choose_draw
+            from pyswarmopt_llm.searching.grid import choose_draw
 
             job = choose_draw(job, run, tell)
             run.write_about(about(job))  # no grid from here on
-        elif (run.path / GRID).is_file():
-            from pyswarmopt_llm.searching.draws import chosen_number
-
-            run.draw = chosen_number(run)
         start = time.perf_counter()
         found = find(job, run, tell)
         training = Training()
@@ -184,14 +171,14 @@ def _check_base(job: Job, run: Run) -> None:
     Raises:
         UserError: the base has changed.
     """
-    config = job.plan.config
-    if config.base and not job.plan.kind.several_models:
-        now = resolve_base(config.base).fingerprint
-        if now != job.fingerprints["base"]:
-            raise UserError(
-                f"{run.path}: the files of {config.base} changed while the search ran, and its "
-                "scores may be of both; start a new run"
-            )
+    base = job.plan.config.base
+    if job.plan.kind.several_models or not base:
+        return
+    if resolve_base(base).fingerprint != job.fingerprints["base"]:
+        raise UserError(
+            f"{run.path}: the files of {base} changed while the search ran, and its scores may be "
+            "of both; start a new run"
+        )
 
 
 def about(job: Job) -> About:
@@ -222,25 +209,18 @@ def check_unchanged(run: Run, job: Job) -> None:
     before = run.about.fingerprints.get("scores", {})
     after = now.pop("scores", {})
     check_fingerprints(run, now)
-    for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            _check_values(run, job, name)
-
-
-def _check_values(run: Run, job: Job, name: str) -> None:
-    """Score the first expert on a task again, if the store has its values."""
+    changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     vertex = job.pool.space.vertices()[0]
     row = run.store.find_row("search", position_key(vertex), job.objectives.names)
-    if row is None:
+    if row is None or not changed:
         return
-    scorings: dict[str, Scoring] = {task: "generate" for task in job.tasks}
-    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
     job.engine.load(job.pool.space.realise(vertex))
-    now = evaluator.utilities[name](job.engine).per_item
-    for item, old, new in zip(job.tasks[name].dev, row.item_values(name), now, strict=True):
-        if old != new:
+    scorings: dict[str, Scoring] = dict.fromkeys(job.tasks, "generate")
+    evaluator = job.evaluator(Questions("dev", tuple(scorings.items())))
+    for name in sorted(changed):
+        now_values = evaluator.utilities[name](job.engine).per_item
+        if list(now_values) != row.item_values(name):
             raise UserError(
-                f"{run.path}: the score of {name} changed since the run began: it gives prompt "
-                f"{item.id} {new:g} in place of {old:g} (expert {job.pool.space.expert_names[0]}); put "
-                "it back, or start a new run"
+                f"{run.path}: the score of {name} changed since the run began, and gives another "
+                "value to a reply that is scored; put it back, or start a new run"
             )

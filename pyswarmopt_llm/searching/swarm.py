@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -57,23 +57,22 @@ class SwarmProposer:
         dropout: drops evaluations.
         saved: saves the swarm after each iteration; None: saves nothing.
         iteration: iterations so far.
-        remarks: always empty.
     """
 
     optimizer: pso.Optimizer
     dropout: Dropout
     saved: Checkpoint | None = None
     iteration: int = 0
-    remarks: list[str] = field(default_factory=list)
 
-    def ask(self) -> Batch | None:
-        """The positions of an iteration to evaluate; None: the optimizer stops."""
-        if self.optimizer.stop():
-            return None
-        self._asked = self.optimizer.ask()
-        self._dropped = self.dropout.dropped(self.iteration, len(self._asked))
-        numbers = np.flatnonzero(~self._dropped).tolist()
-        return Batch(self._asked[numbers], numbers, self.iteration)
+    def batches(self) -> Iterator[Batch]:
+        """The positions of each iteration in turn, until the optimizer stops; each is scored and
+        told before the next.
+        """
+        while not self.optimizer.stop():
+            self._asked = self.optimizer.ask()
+            self._dropped = self.dropout.dropped(self.iteration, len(self._asked))
+            numbers = np.flatnonzero(~self._dropped).tolist()
+            yield Batch(self._asked[numbers], numbers, self.iteration)
 
     def tell(self, positions: Tensor, rows: Sequence[Row]) -> None:
         """Tell the optimizer the values, and save the swarm."""
@@ -92,8 +91,3 @@ class SwarmProposer:
     def stop(self) -> dict[str, float]:
         """The optimizer's reasons to stop."""
         return self.optimizer.stop()
-
-    def close(self) -> None:
-        """Release the optimizer, if it holds anything (see `NevergradOptimizer.close`)."""
-        if hasattr(self.optimizer, "close"):
-            self.optimizer.close()

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MOST_COEFFICIENTS, NEVERGRAD
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.extras import missing_extra
-from pyswarmopt_llm.common.other_optimizers import module_of, optimizer_names
+from pyswarmopt_llm.common.optimizers import module_of, optimizer_names
 from pyswarmopt_llm.common.own import is_own, of_packages
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.scores.choices import training_passes

@@ -122,7 +122,7 @@ def searched(settings: Settings, space: Space, kind: str, trains: bool) -> Merge
     scorings: dict[str, Scoring] = {task: bench.scoring}
     evaluator = job.evaluator(Questions("dev", tuple(scorings.items())), margins=True)
     scorer = Scorer(journal, evaluator, phase=f"{task} {kind}")
-    found = explored(job, journal, scorer, scorings, Progress(0, ignore))
+    found = explored(job, journal, scorer, scorings, Progress(ignore))
     result = Merged(space.realise(found.chosen.position))
     spent = 0
     if trains:

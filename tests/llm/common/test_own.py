@@ -13,8 +13,7 @@ import pyswarmopt as pso
 from pyswarmopt_groups.config import DistillConfig
 from pyswarmopt_llm import SearchConfig
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.optimizers import check_optimizer
-from pyswarmopt_llm.common.other_optimizers import other_recipe
+from pyswarmopt_llm.common.optimizers import check_optimizer, other_recipe
 from pyswarmopt_llm.common.own import fingerprint, own
 from pyswarmopt_llm.common.registry import plugins
 from pyswarmopt_llm.scores.metrics.by_name import find_metric

@@ -1,4 +1,4 @@
-"""What a notebook shows of a finished search."""
+"""A finished search as a value: its line and its table."""
 
 from __future__ import annotations
 
@@ -26,11 +26,3 @@ def test_a_result_is_a_line_and_its_table_has_the_numbers_of_the_file(found: Sea
     for name, model in found.result["models"].items():
         assert rows[name]["dev"] == model["dev"]["value"]
         assert [rows[name]["test_low"], rows[name]["test_high"]] == model["test"]["interval"]
-
-
-def test_a_notebook_shows_verdict_and_table_escaped(found: SearchResult) -> None:
-    models = {"<b>": found.result["models"]["best"]}
-    trap = SearchResult(Path("<script>"), {**found.result, "models": models}, "Better than <i>.")
-    page = trap._repr_html_()
-    assert "<script>" not in page and "&lt;b&gt;" in page and "Better than &lt;i&gt;." in page
-    assert f"{found.result['best_dev']:.3f}" in found._repr_html_()

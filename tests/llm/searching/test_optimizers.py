@@ -10,8 +10,7 @@ import torch
 from search_helpers import MakeSearch, history
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.optimizers import make_optimizer, released
-from pyswarmopt_llm.common.other_optimizers import optimizer_names
+from pyswarmopt_llm.common.optimizers import make_optimizer, optimizer_names, released
 from pyswarmopt_llm.searching.search import resume, search
 
 NAMES = [

@@ -14,7 +14,7 @@ from search_helpers import DEFAULT, MakeSearch, ends_as, files, history, lasting
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.searching.grid import make_grid, read_grid
+from pyswarmopt_llm.common.optimizers import draws_of
 from pyswarmopt_llm.searching.search import resume, search
 
 SETTINGS = ("inertia=0.1,0.9", "step=0.5,1.0", "repel=0")
@@ -43,9 +43,13 @@ def finished(setting: SearchConfig, events: list[Event]) -> Path:
 
 def test_the_papers_grid_is_that_of_its_released_scripts(setting: SearchConfig) -> None:
     """Lists of search_nlgraph.sh: 3 x 5 x 5 x 3 x 6 combinations."""
-    grid = make_grid(replace(setting, settings=(), paper=True, draws=200))
-    assert grid.size == 1350 and len(set(grid.waiting)) == 200
-    tried = {name: {float(text) for text in texts} for name, texts in grid.values.items()}
+    config = replace(setting, settings=(), paper=True, draws=200)
+    every = draws_of(replace(config, draws=9999))
+    assert len(every) == 1350
+    assert len(set(draws_of(config))) == 200
+    tried: dict[str, set[float]] = {}
+    for name, _, text in (pair.partition("=") for settings in every for pair in settings):
+        tried.setdefault(name, set()).add(float(text))
     assert tried == {
         "inertia": {0.1, 0.2, 0.3},
         "cognitive": {0.1, 0.2, 0.3, 0.4, 0.5},
@@ -53,7 +57,7 @@ def test_the_papers_grid_is_that_of_its_released_scripts(setting: SearchConfig) 
         "repel": {0.01, 0.05, 0.1},
         "step": {0.5, 0.6, 0.7, 0.8, 0.9, 1.0},
     }
-    for settings in grid.waiting:
+    for settings in draws_of(config):
         pairs = dict(one.split("=") for one in settings)
         assert pairs.keys() == tried.keys() and all(
             float(pairs[name]) in tried[name] for name in tried
@@ -63,10 +67,8 @@ def test_the_papers_grid_is_that_of_its_released_scripts(setting: SearchConfig) 
 def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(
     setting: SearchConfig,
 ) -> None:
-    def draws(seed: int, *settings: str) -> tuple[tuple[str, ...], ...]:
-        return make_grid(
-            replace(setting, settings=settings, seed=seed, paper=True, draws=10)
-        ).waiting
+    def draws(seed: int, *settings: str) -> list[tuple[str, ...]]:
+        return draws_of(replace(setting, settings=settings, seed=seed, paper=True, draws=10))
 
     assert draws(1) == draws(1) != draws(2) and len(draws(1)) == 10
     assert all(
@@ -82,28 +84,24 @@ def test_draws_depend_on_the_seed_and_a_value_that_is_given_replaces_the_papers(
 def test_a_draw_finds_what_its_settings_find_alone_and_the_best_is_handed_over(
     setting: SearchConfig, finished: Path, tmp_path: Path
 ) -> None:
-    grid = read_grid(finished)
-    alone = {}
-    for draw in grid.draws:
-        config = replace(setting, settings=draw.settings, out=str(tmp_path / draw.name))
-        alone[draw.name] = search(config).run
-        result = json.loads((alone[draw.name] / "result.json").read_text())
-        assert draw.best_dev == result["best_dev"]
-    values = [draw.best_dev for draw in grid.draws]
-    best = grid.draws[values.index(max(values))]
-    assert len(set(values)) > 1 and grid.chosen == best.name
-    rows = history(finished)
-    number = int(best.name.removeprefix("draw-"))
-    assert {row.pop("draw") for row in rows} == {number}
-    assert rows == history(alone[best.name])
-    mine, same = (
-        json.loads((run / "result.json").read_text()) for run in (finished, alone[best.name])
-    )
+    grid = json.loads((finished / "grid.json").read_text())
+    alone = []
+    for number, draw in enumerate(grid["draws"]):
+        out = str(tmp_path / f"draw-{number}")
+        alone.append(search(replace(setting, settings=tuple(draw["settings"]), out=out)).run)
+        result = json.loads((alone[number] / "result.json").read_text())
+        assert draw["best_dev"] == result["best_dev"]
+    values = [draw["best_dev"] for draw in grid["draws"]]
+    best = values.index(max(values))
+    assert len(set(values)) > 1 and grid["chosen"] == best + 1
+    assert history(finished) == history(alone[best])
+    mine, same = (json.loads((run / "result.json").read_text()) for run in (finished, alone[best]))
     (note,) = mine.pop("notes")
-    assert f"{best.name}, the best" in note
+    settings = grid["draws"][best]["settings"]
+    assert " ".join(settings) in note
     assert lasting(mine) == {key: value for key, value in lasting(same).items() if key != "notes"}
-    assert files(finished / "best") == files(alone[best.name] / "best")
-    assert json.loads((finished / "run.json").read_text())["config"]["settings"] == [*best.settings]
+    assert files(finished / "best") == files(alone[best] / "best")
+    assert json.loads((finished / "run.json").read_text())["config"]["settings"] == settings
 
 
 def test_a_candidate_is_scored_once_and_the_totals_count_what_was_scored(
@@ -132,13 +130,4 @@ def test_an_interrupted_grid_ends_as_one_that_was_not(
     run = stopped(replace(setting, out=str(tmp_path / "run")), n, kind)
     resume(run)
     ends_as(run, finished)
-    ours, whole = (
-        [replace(draw, seconds=0.0) for draw in read_grid(one).draws] for one in (run, finished)
-    )
-    assert ours == whole
-
-
-# What is refused
-
-
-# The command
+    assert (run / "grid.json").read_text() == (finished / "grid.json").read_text()

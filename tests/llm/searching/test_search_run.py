@@ -111,7 +111,8 @@ def test_events_tell_every_evaluation_once(config: SearchConfig, tmp_path: Path)
     assert [t["value"] for t in told] == [row["value"] for row in rows]
     assert [t["best"] for t in told] == list(np.maximum.accumulate([row["value"] for row in rows]))
     assert [t["evaluations"] for t in told] == list(range(1, len(rows) + 1))
-    assert {t["evaluations"] + t["evaluations_left"] for t in told} == {20}
+    (start,) = (event.data for event in events if event.kind == "start")
+    assert start["evaluations_planned"] == 20 >= len(rows)
 
 
 # 3. Seeds and global state
@@ -181,8 +182,7 @@ def test_auto_asks_for_letters_where_an_expert_knows_them(
     assert found.result["scoring"] == "letter"
     assert found.result["best_single"].endswith("bee") and found.result["best_single_dev"] == 1.0
     (note,) = [text for text in note_texts(events) if "same weights" not in text]  # six of three
-    often = max(map(letters[:32].count, "ABCD")) / 32
-    assert f"one letter for all {often:.3f}." in note
+    assert note.endswith("has 1.000; letter scoring is used")
     rows = history(found.run)
     assert sum(row["n"] for row in rows if row["phase"] == "letter") == 3 * 32
     assert [row["phase"] for row in rows[:4]] == ["letter", "letter", "letter", "search"]

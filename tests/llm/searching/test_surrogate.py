@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,13 @@ from pyswarmopt_llm.common.gaussian import Kernel
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.scores.metrics.combine import harmonic
 from pyswarmopt_llm.searching.scoring.record import Row, pack
-from pyswarmopt_llm.searching.surrogate import Candidate, MarginProcess, ScoreProcess, Surrogate
+from pyswarmopt_llm.searching.surrogate import (
+    Candidate,
+    MarginProcess,
+    ScoreProcess,
+    Surrogate,
+    proposed,
+)
 
 
 def kriged(kernel: Kernel, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> tuple[float, float]:
@@ -58,13 +64,6 @@ def test_margins_are_those_of_the_literal_formulas_item_by_item(
         assert math.isclose(means[m, i], min(each), rel_tol=1e-5, abs_tol=1e-7)
 
 
-def asked(proposer: Surrogate) -> np.ndarray:
-    """The positions that are asked for, (n, D)."""
-    batch = proposer.ask()
-    assert batch is not None
-    return np.asarray(batch.positions)
-
-
 def row(key: object, margins: np.ndarray) -> Row:
     """The row of a candidate with these margins, (I, R)."""
     right = (margins.min(axis=1) > 0).astype(float)
@@ -74,14 +73,19 @@ def row(key: object, margins: np.ndarray) -> Row:
     return Row("search", 0, 0, str(key), (), value, len(right), 0.0, items, margins=known)
 
 
-def learnt(margins: np.ndarray, x: np.ndarray, **more: Any) -> Surrogate:
-    """A model that was told of candidates at `x`, (N, D), with these margins, (N, I, R)."""
+def learnt(
+    margins: np.ndarray, x: np.ndarray, **more: Any
+) -> tuple[Surrogate, Iterator[np.ndarray]]:
+    """A model that was told of candidates at `x`, (N, D), with these margins, (N, I, R); and the
+    positions that it asks for next.
+    """
     proposer = Surrogate(
         "items", torch.from_numpy(x), ["e"] * x.shape[1], ["t"], harmonic, 6, **more
     )
-    np.testing.assert_array_equal(asked(proposer), x)
+    asked = (np.asarray(batch.positions) for batch in proposer.batches())
+    np.testing.assert_array_equal(next(asked), x)
     proposer.tell(torch.from_numpy(x), [row(key, own) for key, own in enumerate(margins)])
-    return proposer
+    return proposer, asked
 
 
 def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
@@ -99,7 +103,8 @@ def test_of_those_about_as_good_as_the_best_the_widest_margins_win() -> None:
     assert len(wide) > 1
     for floor in (-math.inf, best):
         near = [i for i in wide if values[i] >= floor]
-        found = learnt(margins, np.arange(12.0)[:, None], floor=floor).best()
+        proposer, _ = learnt(margins, np.arange(12.0)[:, None], floor=floor)
+        found = proposer.best()
         chosen = max(near, key=wide.__getitem__)
         assert (found.x.item(), found.value) == (chosen, values[chosen])
 
@@ -117,10 +122,10 @@ def test_a_proposal_is_where_margins_are_widest() -> None:
     soft = 0.4 * margins(x).std()
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 201)] * 2), axis=-1).reshape(-1, 2)
     width = (1 / (1 + np.exp(-margins(grid) / soft))).mean(1)
-    proposer = learnt(margins(x)[..., None], x, at_once=4)
-    (proposed,) = asked(proposer)
-    assert np.abs(proposed - grid[width.argmax()]).max() < 0.02
-    assert [len(asked(proposer)) for _ in range(5)] == [1] * 5 and proposer.ask() is None
+    _, asked = learnt(margins(x)[..., None], x, at_once=4)
+    (found,) = next(asked)
+    assert np.abs(found - grid[width.argmax()]).max() < 0.02
+    assert [len(positions) for positions in asked] == [1] * 5
 
 
 @pytest.mark.parametrize(("of", "sizes"), [("items", [1] * 5), ("scores", [2, 2, 1])])
@@ -133,10 +138,11 @@ def test_an_expert_that_harms_is_in_no_proposal(of: str, sizes: Sequence[int]) -
     def shared(key: object, value: float) -> Row:
         return row(key, np.where(np.arange(100) < round(100 * value), 0.5, -0.5)[:, None])
 
-    asked(proposer)
+    asked = proposer.batches()
+    next(asked)
     proposer.tell(starts, [shared(key, value) for key, value in enumerate(values)])
     batches: list[list[list[float]]] = []
-    while (batch := proposer.ask()) is not None:
+    for batch in asked:
         batches.append(batch.positions.tolist())
         keys = [f"{len(batches)}-{number}" for number in range(len(batch.positions))]
         proposer.tell(batch.positions, [shared(key, 0.4) for key in keys])
@@ -161,10 +167,10 @@ def candidates(count: int, dim: int, seed: int, items: int = 30) -> list[Candida
     return [of(p, level + towards @ p - 0.4 * (p**2).sum() > 0) for p in x]
 
 
-def of(position: np.ndarray, *tasks: np.ndarray) -> Candidate:
-    """A candidate with these items of each task."""
-    scores = [score_of(items.astype(float)) for items in tasks]
-    return Candidate(position, scores, harmonic(scores).value)
+def of(position: np.ndarray, items: np.ndarray) -> Candidate:
+    """A candidate with these items."""
+    score = score_of(items.astype(float))
+    return Candidate(position, score.value, score.stderr, score.per_item)
 
 
 def positions_of(seen: Sequence[Candidate]) -> np.ndarray:
@@ -175,9 +181,9 @@ def positions_of(seen: Sequence[Candidate]) -> np.ndarray:
 def test_means_and_errors_are_those_of_the_literal_formulas(count: int, dim: int) -> None:
     """Kriging with noise predicts the candidates themselves, kriging without goes through that."""
     seen = candidates(count, dim, count)
-    model, new = ScoreProcess(seen, harmonic), np.full(dim, 0.3)
+    model, new = ScoreProcess(seen), np.full(dim, 0.3)
     x, y = positions_of(seen), np.array([candidate.value for candidate in seen])
-    (kernel,) = model.kernels
+    kernel = model.fitted
     smooth = np.array([kriged(kernel, x, y, position)[0] for position in x])
     (mean,), (error,) = model.predict(new[None])
     assert (mean, error) == pytest.approx(kriged(Kernel(kernel.length, 1e-6), x, smooth, new))
@@ -192,16 +198,17 @@ def test_a_candidate_that_was_scored_is_not_proposed_again() -> None:
 
     seen = [rising(x) for x in [*np.eye(3), np.zeros(3), np.ones(3), np.full(3, 1 / 3)]]
     for number in range(8):
-        (position,) = ScoreProcess(seen, harmonic, begun=6).propose(number)
+        model = ScoreProcess(seen)
+        (position,) = proposed(model, model.positions[:6], number)
         assert min(np.abs(position.numpy() - candidate.position).max() for candidate in seen) > 1e-3
         seen.append(rising(position.numpy()))
-    assert ScoreProcess(seen, harmonic).improvement(positions_of(seen)).max() < 0.01
+    assert ScoreProcess(seen).gain(positions_of(seen)).max() < 0.01
 
 
 def test_the_expected_improvement_is_its_integral() -> None:
     seen = candidates(8, 2, 1)
-    model, new = ScoreProcess(seen, harmonic), np.array([[0.4, 0.9], [-0.2, 0.1]])
-    for improvement, mean, error in zip(model.improvement(new), *model.predict(new), strict=True):
+    model, new = ScoreProcess(seen), np.array([[0.4, 0.9], [-0.2, 0.1]])
+    for improvement, mean, error in zip(model.gain(new), *model.predict(new), strict=True):
         density = stats.t(len(seen) - 1, loc=mean, scale=error).pdf
         integral, _ = integrate.quad(
             lambda y, density=density: (y - model.best) * density(y), model.best, np.inf
@@ -216,27 +223,10 @@ def test_where_scores_are_noisy_nothing_is_interpolated() -> None:
     seen = candidates(14, 2, 0)
     x = positions_of(seen)
     (exact, no_error), (noisy, error) = (
-        ScoreProcess(seen, harmonic, noisy).predict(x) for noisy in (False, True)
+        ScoreProcess(seen, noisy).predict(x) for noisy in (False, True)
     )
     np.testing.assert_allclose(noisy, exact, atol=1e-4)
     assert (no_error < 1e-2 * error).all()
-
-
-def test_of_several_tasks_each_is_modelled_and_what_is_predicted_combined() -> None:
-    """The harmonic mean of two predictions, its error by the delta method: d H / d v = H^2 / (2
-    v^2).
-    """
-    first, second = candidates(12, 2, 3), candidates(12, 2, 3, items=17)
-    both = [
-        Candidate(a.position, [*a.scores, *b.scores], 0.5)
-        for a, b in zip(first, second, strict=True)
-    ]
-    new = np.array([[0.4, 0.9], [1.2, 0.1]])
-    (a, of_a), (b, of_b) = (ScoreProcess(seen, harmonic).predict(new) for seen in (first, second))
-    mean, error = ScoreProcess(both, harmonic).predict(new)
-    expected = 2 / (1 / a + 1 / b)
-    assert mean == pytest.approx(expected)
-    assert error == pytest.approx(expected**2 / 2 * np.hypot(of_a / a**2, of_b / b**2))
 
 
 def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
@@ -244,8 +234,9 @@ def test_a_batch_is_made_as_if_the_predictions_had_been_seen() -> None:
     value.
     """
     seen = candidates(12, 2, 5)
-    first, second = ScoreProcess(seen, harmonic).propose(0, 2)
-    model = ScoreProcess(seen, harmonic)
+    model = ScoreProcess(seen)
+    first, second = proposed(model, model.positions, 0, 2)
+    model = ScoreProcess(seen)
     (mean,), (error,) = model.predict(first[None])
     model.believe(first.numpy())
     (after,), (less,) = model.predict(first[None])
