@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.cli.options import BlindFile, FailIfWorse, Forgetting, Json, Quiet, VoteFiles
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -38,8 +37,7 @@ def command(
     Example: swarm-llm eval --base B --adapter runs/first/best --task questions.json --split test
     """
     if votes:
-        lines, record, _ = _count(votes)
-        print_either(record, lines, as_json)
+        _count(votes, as_json)
         return
     if forgetting:
         if options.task:
@@ -84,22 +82,25 @@ def _one(config: EvalConfig, on_items: OnItems) -> Shown:
     record = {
         "base": config.base,
         "adapter": config.adapter,
-        "task": result.task,
         "split": config.split,
-        **_score_record(result),
+        **_record(result),
         "n": result.n,
-        "scoring": result.scoring,
-        "metric": result.metric,
+        "named": dict(result.score.named),
     }
-    if result.score.named:
-        record["named"] = dict(result.score.named)
     return list(score_lines(result, config.split)), record, result.note
 
 
-def _score_record(result: EvalResult) -> dict[str, Any]:
-    score = result.score
-    record = {"value": score.value, "interval": list(result.interval), "stderr": score.stderr}
-    return record if result.by_label is None else {**record, "by_label": asdict(result.by_label)}
+def _record(result: EvalResult) -> dict[str, Any]:
+    """A score and what it is of, as JSON."""
+    return {
+        "task": result.task,
+        "metric": result.metric,
+        "scoring": result.scoring,
+        "value": result.score.value,
+        "interval": list(result.interval),
+        "stderr": result.score.stderr,
+        "by_label": result.by_label and asdict(result.by_label),
+    }
 
 
 def _two(config: EvalConfig, on_items: OnItems) -> Shown:
@@ -109,20 +110,16 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
 
     result = evaluate_against(config, on_items)
     one, other = result.results
-    verdict = between(
-        result.names, (one.score.value, other.score.value), result.paired, config.split
-    )
+    scores = (one.score.value, other.score.value)
+    verdict = between(result.names, scores, result.paired, config.split)
     model, against = (
-        {"base": base, "adapter": adapter, **_score_record(found)}
+        {"base": base, "adapter": adapter, **_record(found)}
         for (base, adapter), found in zip(result.models, result.results, strict=True)
     )
     record = {
         **model,
-        "task": one.task,
         "split": config.split,
         "n": result.paired.n,
-        "scoring": one.scoring,
-        "metric": one.metric,
         "against": against,
         "paired": result.paired.record(),
         "verdict": {"kind": verdict.kind, "sentence": verdict.sentence},
@@ -138,35 +135,30 @@ def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
 
     path = user_path(file)
     written = write_pairs(config, path, on_items)
-    pairs = len(written.ours)
-    alike = len(written.alike)
-    key = key_of(path)
+    key = str(key_of(path))
+    record = {"pairs": len(written.ours), "alike": len(written.alike), "file": file, "key": key}
     lines = [
-        f"{counted(pairs, 'pair')} of replies in {file}, in random order; vote 1, 2 or tie in "
-        f"the last column ({alike} of equal replies are left out, half a win for each).",
+        f"{file}: {record['pairs']} pairs of replies; vote 1, 2 or tie in the last column.",
+        f"{record['alike']} pairs of equal replies are left out, and count half a win for each.",
         f"Which is whose: {key} (keep it from those who vote).",
         f"Then: swarm-llm eval --votes {file}",
     ]
-    return lines, {"pairs": pairs, "alike": alike, "file": file, "key": str(key)}, ""
+    return lines, record, ""
 
 
-def _count(files: Sequence[str]) -> Shown:
-    """The verdict of votes, the rate of wins and the test."""
+def _count(files: Sequence[str], as_json: bool) -> None:
+    """Print the verdict of votes, and the rate of wins."""
     from pyswarmopt_llm.report.phrases import score_text
     from pyswarmopt_llm.tools.blind import count_votes
 
     votes = count_votes(files)
     first, second = votes.names
-    paired = votes.paired
-    agreement = ""
-    if votes.agreement is not None:
-        agreement = f"; voters agree on {votes.agreement:.0%} of what two of them judged"
     lines = [
         votes.verdict.sentence,
         *votes.verdict.reasons,
-        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, a tie being "
-        "half a win",
-        f"Of {counted(paired.n, 'pair')} {paired.gained} won, {paired.lost} lost, {votes.ties} "
-        f"tied{agreement}.",
+        f"{first} wins {score_text(votes.value, votes.interval)} against {second}, ties being half "
+        f"a win: {votes.paired.gained} won, {votes.paired.lost} lost, {votes.ties} tied.",
     ]
-    return lines, asdict(votes), ""
+    if votes.agreement is not None:
+        lines.append(f"Voters agree on {votes.agreement:.0%} of what two of them judged.")
+    print_either(asdict(votes), lines, as_json)

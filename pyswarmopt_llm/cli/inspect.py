@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import shlex
+from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from pyswarmopt.cli.terminal import echo, open_console
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import PreflightReport
 
 DEFAULT = "delta"  # space of the default search
-WORDS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype")  # columns of the table
+COLUMNS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", "parameters")
 
 
 def command(
@@ -42,23 +39,26 @@ def command(
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.experts.compatibility import SPACES, check_weights, inspect_experts
 
-    report = inspect_experts(experts, None if base is None else resolve_base(base))
-    report = check_weights(report)
+    report = check_weights(inspect_experts(experts, None if base is None else resolve_base(base)))
     errors = {space: len(report.errors(space)) for space in sorted(SPACES)}
     best = next((space for space in errors if not errors[space]), None)
-    if as_json:
-        problems = [{**asdict(each), "spaces": sorted(each.spaces)} for each in report.problems]
-        record = {"experts": [asdict(row) for row in report.rows], "problems": problems}
-        typer.echo(json.dumps({**record, "errors": errors, "recommended": best}))
-    else:
-        _show(report, errors)
-        if best is not None:
-            echo(f"Recommended: --space {best}.")
-            echo(f"Next: {next_command(best, experts, base)}")
+    record = {
+        "experts": [asdict(row) for row in report.rows],
+        "problems": [{**asdict(each), "spaces": sorted(each.spaces)} for each in report.problems],
+        "errors": errors,
+        "recommended": best,
+    }
+    if not as_json:
+        _show_experts(report)
+    print_either(record, map(with_flags, _lines(report, errors)), as_json)
     if best is None:
         problem = report.errors(DEFAULT)[0]
         echo(with_flags(f"error: no space can mix these experts; {problem}"), err=True)
         raise typer.Exit(2)
+    if not as_json:
+        space = None if best == DEFAULT else best
+        settings = {"experts": experts, "task": "TASK.json", "space": space, "out": "runs/first"}
+        echo(f"Next: {command_text('search', base=base or 'BASE', **settings)}")
 
 
 def check(
@@ -85,35 +85,19 @@ def check(
         raise typer.Exit(1)
 
 
-def next_command(space: str, experts: list[str], base: str | None) -> str:
-    """The next step for experts that mix in this space: a search, with a pattern for experts that
-    are all of a folder.
-    """
-    folder = Path(experts[0]).parent
-    chosen = None if space == DEFAULT else space
-    models = {"base": base or "BASE", "task": "TASK.json", "space": chosen, "out": "runs/first"}
-    if len(experts) < 2 or not folder.is_dir() or {*folder.glob("[!.]*")} != {*map(Path, experts)}:
-        return command_text("search", experts=experts, **models)
-    pattern = f"{shlex.quote(str(folder))}/*"  # the shell reads the star, which is not quoted
-    return f"{command_text('search', **models)} --experts {pattern}"
-
-
-def _show(report: PreflightReport, errors: dict[str, int]) -> None:
-    """Print the experts as a table, the problems, and the spaces, each with its own problems."""
+def _show_experts(report: PreflightReport) -> None:
+    """Print the experts as a table."""
     table = Table()
-    for name in WORDS:
+    for name in COLUMNS:
         table.add_column(name, overflow="fold")
-    for name in ("parameters", "MB"):
-        table.add_column(name, overflow="fold", justify="right")
     for row in report.rows:
-        words = [escape(getattr(row, name)) for name in WORDS]
-        table.add_row(*words, f"{row.parameters:,}", f"{row.bytes / 1e6:.1f}")
-    open_console().print(table)
+        table.add_row(*(str(getattr(row, name)) for name in COLUMNS))
+    open_console().print(table, markup=False)
+
+
+def _lines(report: PreflightReport, errors: dict[str, int]) -> Iterator[str]:
+    """The problems, with the spaces that have them, and the spaces."""
     for problem in report.problems:
-        if DEFAULT in problem.spaces:
-            echo(with_flags(f"{problem.severity}: {problem}"))
+        yield f"{problem.severity} ({', '.join(sorted(problem.spaces))}): {problem}"
     for space, count in errors.items():
-        echo(f"--space {space}: {'blocked' if count else 'these experts can be mixed'}")
-        for problem in report.problems:
-            if problem.spaces == {space}:
-                echo(with_flags(f"  {problem}"))
+        yield f"--space {space}: {'blocked' if count else 'these experts can be mixed'}"

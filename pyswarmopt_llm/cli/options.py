@@ -5,21 +5,22 @@ from __future__ import annotations
 import itertools
 import textwrap
 import tomllib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand
 
 from pyswarmopt_llm.cli.removed import REMOVED, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
 from pyswarmopt_llm.common.options import OUTPUT, RARE, TASK, Option
-from pyswarmopt_llm.common.registry import lookup, unknown
+from pyswarmopt_llm.common.registry import lookup
 
 
-def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
+def spread(args: Sequence[str], variadic: Collection[str]) -> list[str]:
     """Repeat a variadic option before each of its values, as the parser requires.
 
     Every word up to the next option belongs to it, as a shell's `adapters/*` expands.
@@ -29,60 +30,25 @@ def spread(args: Sequence[str], variadic: Sequence[str]) -> list[str]:
         ['--experts', 'a', '--experts', 'b', '--out', 'run']
     """
     out: list[str] = []
-    current: str | None = None
+    current = ""
     filled = False
     for arg in args:
         if arg.startswith("-"):
-            name, equals, _ = arg.partition("=")
-            current = name if name in variadic else None
-            filled = bool(equals)
-        elif current is not None:
-            if filled:
+            current = arg if arg in variadic else ""
+            filled = False
+        else:
+            if current and filled:
                 out.append(current)
             filled = True
         out.append(arg)
     return out
 
 
-def refuse_empty(args: Sequence[str], options: Collection[str]) -> None:
-    """Refuse options with empty values, such as a shell's unset variables.
-
-    Example:
-        >>> refuse_empty(["--base", "", "--out", "run"], ["--base", "--out"])
-        Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --base: is empty; give it a value, or leave the option out
-    """
-    for option, value in itertools.pairwise([*args, "-"]):
-        name, equals, rest = option.partition("=")
-        if name in options and not (rest if equals else value):
-            raise UserError(f"{name}: is empty; give it a value, or leave the option out")
-
-
-def refuse_repeated(args: Sequence[str], options: Collection[str]) -> None:
-    """Refuse a second value of an option that takes one, and of which other commands take several: the
-    parser keeps the last.
-
-    Example:
-        >>> refuse_repeated(["--metric", "f1", "--metric=bleu"], ["--metric"])
-        Traceback (most recent call last):
-        pyswarmopt_llm.common.errors.UserError: --metric: is given twice; this command takes one, so run it for each
-    """
-    names = [arg.partition("=")[0] for arg in args]
-    for option in options:
-        if names.count(option) > 1:
-            raise UserError(f"{option}: is given twice; this command takes one, so run it for each")
-
-
-def spell_set(args: Sequence[str], options: Mapping[str, bool]) -> list[str]:
+def spell_set(args: Sequence[str], options: Collection[str]) -> list[str]:
     """Each ``--set NAME=VALUE`` of an option as that option; the others are swarm coefficients.
 
-    Args:
-        args: the command line.
-        options: option with its dashes -> whether it is a switch.
-
     Example:
-        >>> words = ["--set", "samples=3", "--set", "quick=true", "--set", "repel=0"]
-        >>> spell_set(words, {"--samples": False, "--quick": True})
+        >>> spell_set(["--set", "samples=3", "--set=quick", "--set", "repel=0"], ["--samples", "--quick"])
         ['--samples=3', '--quick', '--set', 'repel=0']
     """
     words: list[str] = []
@@ -90,14 +56,36 @@ def spell_set(args: Sequence[str], options: Mapping[str, bool]) -> list[str]:
         if arg.startswith("--set="):
             words.append("--set")
             arg = arg.removeprefix("--set=")
-        name, _, value = arg.partition("=")
-        flag = f"--{name.replace('_', '-')}"
-        if words[-1:] == ["--set"] and (flag in options or flag in REMOVED):
-            alone = not value or (value == "true" and options.get(flag, False))
-            words[-1] = flag if alone else f"{flag}={value}"
+        option = f"--{arg}"
+        if words[-1:] == ["--set"] and option.partition("=")[0] in options:
+            words[-1] = option
         else:
             words.append(arg)
     return words
+
+
+def refuse_unclear(args: Sequence[str], options: Collection[str], single: Collection[str]) -> None:
+    """Refuse empty values, such as a shell's unset variables, and second values of an option that
+    takes one where other commands take several.
+
+    Args:
+        args: the command line.
+        options: the options that take values.
+        single: those that take one, of which the parser would keep the last.
+
+    Example:
+        >>> refuse_unclear(["--base", "", "--out", "run"], ["--base", "--out"], [])
+        Traceback (most recent call last):
+        pyswarmopt_llm.common.errors.UserError: --base: is empty; give it a value, or leave the option out
+    """
+    seen = set[str]()
+    for option, after in itertools.pairwise([*args, "-"]):
+        name, equals, value = option.partition("=")
+        if name in options and not (value if equals else after):
+            raise UserError(f"{name}: is empty; give it a value, or leave the option out")
+        if name in single and name in seen:
+            raise UserError(f"{name}: is given twice; this command takes one, so run it for each")
+        seen.add(name)
 
 
 class SwarmCommand(TyperCommand):
@@ -106,25 +94,25 @@ class SwarmCommand(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Turn configuration file, ``--set`` and variadic options into plain options, then parse."""
-        flags: dict[str, Any] = {name: param for param in self.params for name in param.opts}
+        """Turn ``--set`` and variadic options into plain options, then parse."""
+        flags = flags_of(self)
         if "--help-all" in args:
             for param in flags.values():
                 param.hidden = False
             args = ["--help"]
-        several = [name for name in flags if (flags[name].metavar or "").endswith("...")]
-        switches = {name: getattr(param, "is_flag", False) for name, param in flags.items()}
-        single = [name for name in flags if not getattr(flags[name], "multiple", False)]
-        words = spell_set(args, switches)
+        words = spell_set(args, {*flags, *REMOVED})
         refuse_removed(words, flags)
-        if "--set" in words and "--set" not in flags:
-            setting = words[words.index("--set") + 1].partition("=")[0]
-            raise unknown("settings", setting, [name.removeprefix("--") for name in flags])
-        refuse_empty(words, [name for name in flags if not switches[name]])
-        refuse_repeated(words, {"--task", "--metric"}.intersection(single))
-        return super().parse_args(
-            ctx, spread(words_of_config(words, flags, switches) + words, several)
-        )
+        valued = {name: param for name, param in flags.items() if not param.is_flag}
+        single = {name for name in valued if not valued[name].multiple}
+        refuse_unclear(words, valued, single & {"--task", "--metric"})
+        variadic = [name for name in valued if (valued[name].metavar or "").endswith("...")]
+        return super().parse_args(ctx, spread(words, variadic))
+
+
+def flags_of(command: Any) -> dict[str, Any]:
+    """Option with its dashes -> parameter of a command."""
+    params = [param for param in command.params if param.param_type_name == "option"]
+    return {name: param for param in params for name in param.opts}
 
 
 def names_block(heading: str, names: Iterable[str]) -> list[str]:
@@ -155,46 +143,36 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not valid TOML: {error}") from error
 
 
-def words_of_config(
-    words: Sequence[str], flags: Mapping[str, Any], switches: Mapping[str, bool]
-) -> list[str]:
-    """The settings of the file after ``--config`` as options; those on the command line win.
-
-    Args:
-        words: the command line.
-        flags: option with its dashes -> parameter of the command.
-        switches: option with its dashes -> whether it is a switch.
+def take_defaults(ctx: typer.Context, path: str | None) -> str | None:
+    """Take the settings of the file after ``--config`` as defaults; the command line wins.
 
     Raises:
-        UserError: the file is faulty, or a setting is unknown or of a wrong type.
+        UserError: the file is faulty, or a setting is unknown.
     """
-    typed = [word.partition("=")[0] for word in words]
-    if "--config" not in typed or "--config" not in flags:
-        return []
-    place = typed.index("--config")
-    path = Path(words[place].partition("=")[2] or [*words, ""][place + 1])
-    settings: list[str] = []
+    if path is None:
+        return None
+    flags = flags_of(ctx.command)
     known = {name: flag for name, flag in flags.items() if name not in ("--config", "--help")}
-    for key, value in read_config(path).items():
+    ctx.default_map = {}
+    for key, value in read_config(Path(path)).items():
         refuse_removed([f"--{key}"], flags)
-        lookup(f"{path}: option", f"--{key}", known)
-        if f"--{key}" not in typed:
-            settings += _option_words(path, key, value, switches[f"--{key}"])
-    return spell_set(settings, switches)
+        param = lookup(f"{path}: option", f"--{key}", known)
+        texts = [str(each) for each in (value if isinstance(value, list) else [value])]
+        ctx.default_map[param.name] = texts if param.multiple else ",".join(texts)
+    return path
 
 
-def _option_words(path: Path, key: str, value: Any, switch: bool) -> list[str]:
-    """A setting of a configuration file as typed on the command line."""
-    if switch and isinstance(value, bool):
-        return [f"--{key}"] if value else []
-    values = value if isinstance(value, list) else [value]
-    if switch or any(isinstance(each, bool | dict) for each in values):
-        wanted = "true or false" if switch else "a value, or a list of values"
-        raise UserError(f"{path}: {key} = {value}: of a wrong type; write {wanted}")
-    return [word for each in values for word in (f"--{key}", str(each))]
-
-
-Config = Annotated[str | None, Option("TOML file with these options.", "FILE", OUTPUT)]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML file with these options.",
+        rich_help_panel=OUTPUT,
+        is_eager=True,
+        callback=take_defaults,
+    ),
+]
 Json = Annotated[bool, Option("Print the result as JSON.", group=OUTPUT)]
 JsonLines = Annotated[bool, Option("Print events as JSON lines.", group=RARE)]
 DryRun = Annotated[

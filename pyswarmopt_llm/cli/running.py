@@ -5,12 +5,11 @@ Ctrl-C.
 from __future__ import annotations
 
 import json
-import logging
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from pyswarmopt.cli.streams import silence
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
@@ -30,8 +28,6 @@ from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 if TYPE_CHECKING:
     from pyswarmopt_llm.searching.dry_run import PlannedCost
     from pyswarmopt_llm.searching.search import SearchResult
-
-log = logging.getLogger(__name__)
 
 
 def check_files(config: Any, specs: Sequence[str]) -> None:
@@ -63,19 +59,6 @@ def interruptible(advice: Callable[[], str]) -> Iterator[None]:
     finally:
         for end, handler in zip(ends, before, strict=True):
             signal.signal(end, handler)
-
-
-def resuming(run: Path) -> str:
-    """The hint how to resume a run, naming again any code that it executes."""
-    from pyswarmopt_llm.searching.scoring.run_directory import GRID, read_about
-
-    command = f"swarm-llm resume {shlex.quote(str(run))}"
-    if (run / "run.json").is_file():
-        from pyswarmopt_llm.scores.metrics.named_again import to_name_again
-
-        options = map(with_flags, to_name_again(read_about(run).config))
-        return f"resume with: {' '.join([command, *options])}"
-    return f"resume with: {command}" if (run / GRID).is_file() else "nothing has been written"
 
 
 def nothing_written() -> str:
@@ -125,53 +108,42 @@ def run_job(
     as_lines: bool = False,
 ) -> None:
     """Run `job` with a progress listener (`as_lines`: every event as JSON), then print its result."""
-    told = set[str]()
-    with interruptible(lambda: resuming(run)), ExitStack() as stack:
-        listeners: list[OnEvent] = []
-        if as_lines:
-            listeners.append(json_lines(sys.stdout))
-        elif not quiet:
-            listeners.append(stack.enter_context(progress(open_console(stderr=True))))
-
-        def on_event(event: Event) -> None:
-            if event.kind == "note":  # its settings are shown as options
-                text = with_flags(event.data["text"])
-                told.add(text)
-                event = replace(event, data={**event.data, "text": text})
-            for listener in list(listeners):
-                try:
-                    listener(event)
-                except OSError as error:  # the reader has gone; the search is worth more
-                    listeners.remove(listener)
-                    silence(sys.stdout)
-                    log.warning("events cannot be written (%s); the search goes on", error.strerror)
-
-        finished = job(on_event if listeners else None)
-    if as_lines:
-        return
+    showing: AbstractContextManager[OnEvent | None] = progress(open_console(stderr=True))
+    if as_lines or quiet:
+        showing = nullcontext(json_lines(sys.stdout) if as_lines else None)
+    with interruptible(lambda: resuming(run)), showing as listener:
+        finished = job(listener and (lambda event: listener(_spelled(event))))
     if as_json:
         typer.echo(json.dumps(finished.result))
-    else:
-        show_result(open_console(), finished.run, finished.result, told)
+    elif not as_lines:
+        show_result(open_console(), finished.run, finished.result)
 
 
-def show_result(
-    console: Console, run: Path, result: Mapping[str, Any], told: Collection[str] = ()
-) -> None:
-    """Print a finished run: verdict, scores, cost and next steps; its notes except those already
-    told.
-    """
+def resuming(run: Path) -> str:
+    """The hint how to resume a run."""
+    if (run / "run.json").is_file():
+        return f"resume with: swarm-llm resume {shlex.quote(str(run))}"
+    return "nothing has been written"
+
+
+def _spelled(event: Event) -> Event:
+    """The event; a note's settings are shown as options."""
+    if event.kind != "note":
+        return event
+    return replace(event, data={**event.data, "text": with_flags(event.data["text"])})
+
+
+def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
+    """Print a finished run: verdict, scores, cost and next steps."""
     from pyswarmopt_llm.report.findings import findings
     from pyswarmopt_llm.report.terminal import print_findings
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import read_about
 
-    notes = [note for note in map(with_flags, result.get("notes", ())) if note not in told]
-    shown = Result.from_json({**result, "notes": notes})
     about = read_about(run)
-    said = {name: with_flags(note) for name, note in about.notes.items()}
-    about = replace(about, notes=said, config=replace(about.config, out=str(run)))
-    print_findings(console, run, findings(about, shown))
+    about = replace(about, config=replace(about.config, out=str(run)))
+    found = findings(about, Result.from_json(result))
+    print_findings(console, run, replace(found, notes=[*map(with_flags, found.notes)]))
 
 
 def print_plan(plan: PlannedCost, as_json: bool) -> None:

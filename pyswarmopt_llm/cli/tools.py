@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +16,7 @@ from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import check_free, user_path
 from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 from pyswarmopt_llm.experts.files import require_inputs
-from pyswarmopt_llm.report.phrases import one_line, score_text, signed
+from pyswarmopt_llm.report.phrases import one_line, score_text
 
 
 def analyse(
@@ -51,20 +50,13 @@ def left_out_lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"leave one out, {one_line(what)}: {record['split']} {score_text(score)} with all"
         scored = {name: row for name, row in record["experts"].items() if what in row["scores"]}
         for name in sorted(scored, key=lambda name: scored[name]["scores"][what]):
-            pair = scored[name]["paired"].get(what)
             text = f"  without {one_line(name)}: {score_text(scored[name]['scores'][what])}"
-            yield f"{text}, {_contribution(pair)}" if pair else text
+            if pair := scored[name]["paired"].get(what):
+                low, high = pair["interval"]
+                text += f", contribution {pair['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
+            yield text
     for strategy, why in record.get("left_out", {}).items():
         yield f"left out: {strategy}: {one_line(why)}"
-
-
-def _contribution(pair: Mapping[str, Any]) -> str:
-    """The `Comparison` of all experts or members with all but one, as JSON values."""
-    low, high = pair["interval"]
-    return (
-        f"contribution {signed(pair['difference'])} [{signed(low)}, {signed(high)}], "
-        f"{pair['gained']} gained and {pair['lost']} lost by it"
-    )
 
 
 def export(
@@ -110,15 +102,9 @@ def export(
     record |= {"files": dict(done.files), "relative_error": None, "left_out": ()}
     if done.loss is not None:
         record |= {"relative_error": done.loss.whole, "left_out": done.loss.left_out}
+        lost = ", ".join(done.loss.left_out) or "nothing"
         lines.append(
-            f"The copy, rank {rank}, differs from the original by {done.loss.whole:.1%} "
-            "of its change (Frobenius norm)"
+            f"At rank {rank} it differs from the original by {done.loss.whole:.1%} of its change "
+            f"(Frobenius norm); left out: {lost}"
         )
-        if done.loss.left_out:
-            left_out = ", ".join(done.loss.left_out)
-            lines.append(
-                f"Left out, and counted as lost: {left_out}; no LoRA of linear layers holds them"
-            )
-    if form == "merged":
-        lines.append(f"To serve it with vLLM: {shlex.join(['vllm', 'serve', out])}")
     print_either(record, lines, as_json)

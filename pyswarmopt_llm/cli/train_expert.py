@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pyswarmopt.base.words import counted
 from pyswarmopt.cli.terminal import echo
@@ -24,13 +23,9 @@ from pyswarmopt_llm.common.options import (
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.searching.training.examples import (
     BUILTIN_EXAMPLES,
-    Source,
     TrainingOptions,
     load_examples,
 )
-
-if TYPE_CHECKING:
-    from pyswarmopt_llm.searching.training.expert import TrainingResult
 
 
 def command(
@@ -67,9 +62,11 @@ def command(
     # read before a model is loaded
     reading = parse_reading(columns, skip_bad=skip_bad_rows)
     sources = {spec: load_examples(spec, examples, recipe.seed, reading, loss) for spec in data}
-    if not (as_json or quiet):
-        for line in _read(sources):
-            echo(line)
+    for spec, source in sources.items():
+        if not (as_json or quiet):
+            rest = f"; the rest, {source.tested:,}, is what eval tests on" if source.tested else ""
+            note = with_flags(f" ({source.note})") if source.note else ""
+            echo(f"{spec}: {counted(len(source.examples), 'row')}{rest}{note}")
     from pyswarmopt_llm.experts.base import resolve_base
     from pyswarmopt_llm.searching.training.expert import train_expert
 
@@ -88,28 +85,14 @@ def command(
         )
     # JSON has no NaN
     record = {key: None if value != value else value for key, value in asdict(done).items()}
-    print_either({"out": out, **record}, _lines(base, out, done), as_json)
-
-
-def _read(sources: Mapping[str, Source]) -> Iterator[str]:
-    """The training data of each source, and how it was read."""
-    for spec, source in sources.items():
-        rest = f"; the rest, {source.tested:,}, is what eval tests on" if source.tested else ""
-        yield f"{spec}: {counted(len(source.examples), 'row')}{rest}"
-        if source.note:
-            yield with_flags(source.note)
-
-
-def _lines(base: str, out: str, done: TrainingResult) -> Iterator[str]:
-    """What was trained, and the next command."""
-    change = (
-        f"training loss {done.train_loss_first:.3f} (first) -> {done.train_loss_last:.3f} (last)"
-    )
+    losses = (done.train_loss_first, done.train_loss_last)
+    what = "training loss (first -> last)"
     if done.heldout:
-        before = done.heldout_loss_base
-        after = done.heldout_loss_expert
-        change = f"held-out loss {before:.3f} (base) -> {after:.3f} (expert)"
-    steps = counted(done.steps, "step")
-    tokens = counted(done.tokens, "token")
-    yield f"wrote {out}: {steps}, {tokens} in {done.seconds:.0f} s; {change}"
-    yield f"Score it: swarm-llm eval --base {base} --adapter {out} --task TASK"
+        losses = (done.heldout_loss_base, done.heldout_loss_expert)
+        what = "held-out loss (base -> expert)"
+    cost = f"{counted(done.steps, 'step')}, {counted(done.tokens, 'token')} in {done.seconds:.0f} s"
+    lines = [
+        f"wrote {out}: {cost}; {what} {losses[0]:.3f} -> {losses[1]:.3f}",
+        f"Score it: swarm-llm eval --base {base} --adapter {out} --task TASK",
+    ]
+    print_either({"out": out, **record}, lines, as_json)

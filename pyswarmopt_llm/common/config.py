@@ -379,24 +379,21 @@ def search_command(config: SearchConfig) -> str:
 def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterator[str]:
     for name, value in settings.items():
         option = options.get(name, Option(""))
-        values = list(value) if isinstance(value, list | tuple) else [value]
-        texts = [_text(each) for each in values if each is not None and each is not False]
-        if option.commas:
-            texts = [",".join(texts)]
-        texts = list(filter(None, texts))
         flag = f"--{option_name(name)}"
+        if value is True:
+            yield flag
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        texts = [str(each) for each in values if each is not None and each is not False]
+        texts = list(filter(None, texts))
+        if option.commas and texts:
+            texts = [",".join(texts)]
         if option.metavar.endswith("...") and texts:
             yield from (flag, *texts)
             continue
         for text in texts:
-            if text.startswith(PROMPTS):  # stands for a task
-                yield from ("--prompts", text.removeprefix(PROMPTS))
-            else:
-                yield from (flag,) if value is True else (flag, text)
-
-
-def _text(value: object) -> str:
-    return "true" if value is True else str(value)
+            prompts = text.startswith(PROMPTS)  # stands for a task
+            yield from ("--prompts", text.removeprefix(PROMPTS)) if prompts else (flag, text)
 
 
 def changed(settings: Mapping[str, Any]) -> dict[str, Any]:

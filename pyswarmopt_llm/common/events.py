@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,22 +56,6 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def split_small_weights(
-    coefficients: Mapping[str, float],
-) -> tuple[list[tuple[str, float]], list[str]]:
-    """The weights of at least `SMALL` (all, if there is none), largest first; and the other names
-    that have a weight.
-
-    Example:
-        >>> split_small_weights({"a": 0.01, "b": -0.4, "c": 1.3, "d": 0.0})
-        ([('c', 1.3), ('b', -0.4)], ['a'])
-    """
-    used = {name: weight for name, weight in coefficients.items() if weight} or coefficients
-    ordered = sorted(used.items(), key=lambda pair: -abs(pair[1]))
-    large = [pair for pair in ordered if abs(pair[1]) >= SMALL] or ordered
-    return large, [name for name, _ in ordered[len(large) :]]
-
-
 def mixture_text(coefficients: Mapping[str, float]) -> str:
     """The mixture on one line; "the base" if all weights are 0.
 
@@ -83,20 +67,8 @@ def mixture_text(coefficients: Mapping[str, float]) -> str:
     """
     if not any(coefficients.values()):
         return "the base"
-    large, rest = split_small_weights(coefficients)
-    (name, weight), *others = large
-    text = f"{weight:.2f} {name}"
-    for name, weight in others:
-        text += f" {'-' if weight < 0 else '+'} {abs(weight):.2f} {name}"
-    return f"{text}, and {len(rest)} more below {SMALL}" if rest else text
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words in a sentence.
-
-    Example:
-        >>> listed(["a"]), listed(["a", "b", "c"])
-        ('a', 'a, b and c')
-    """
-    *others, last = words
-    return f"{', '.join(others)} and {last}" if others else last
+    ordered = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
+    large = [pair for pair in ordered if abs(pair[1]) >= SMALL] or ordered
+    text = " + ".join(f"{weight:.2f} {name}" for name, weight in large).replace("+ -", "- ")
+    rest = sum(map(bool, coefficients.values())) - len(large)
+    return f"{text}, and {rest} more below {SMALL}" if rest > 0 else text

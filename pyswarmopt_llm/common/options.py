@@ -11,7 +11,6 @@ typed there.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -54,8 +53,7 @@ class Option:
         commas: whether a tuple's values are comma-separated instead of repeated.
         choices: allowed values; empty: any.
         least, above: lower bound, inclusive or not.
-        most, below: upper bound, included or not; integers without one have that of
-            `pyswarmopt.base.words`.
+        most, below: upper bound, included or not; without one, that of `pyswarmopt.base.words`.
     """
 
     help: str
@@ -78,37 +76,28 @@ class Option:
         Example:
             >>> Option("", least=0, below=1).check("drop_k", 1.5)
             Traceback (most recent call last):
-            pyswarmopt_llm.common.errors.InvalidOption: drop_k 1.5: out of range; give at least 0 and less than 1
+            pyswarmopt_llm.common.errors.InvalidOption: drop_k 1.5: out of range; give less than 1
         """
         if self.choices and value is not None and value not in self.choices:
-            *others, last = self.choices
-            raise InvalidOption(field, value, f"unknown; use {', '.join(others)} or {last}")
-        if value in (math.inf, -math.inf):
-            raise InvalidOption(field, value, "out of range; give a finite number")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            most = largest(field) if self.most is None and isinstance(value, int) else self.most
-            rules: list[Any] = [
-                ("at least", self.least, ge),
-                ("more than", self.above, gt),
-                ("less than", self.below, lt),
-                ("at most", most, le),
-            ]
-            bounds = [rule for rule in rules if rule[1] is not None]
-            # NaN satisfies no bound
-            if not all(satisfies(value, bound) for _, bound, satisfies in bounds):
-                words = " and ".join(f"{name} {bound}" for name, bound, _ in bounds)
-                raise InvalidOption(field, value, f"out of range; give {words}")
+            raise InvalidOption(field, value, f"unknown; use {' or '.join(self.choices)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return
+        most = largest(field) if self.most is None else self.most
+        for words, bound, satisfies in (
+            ("at least", self.least, ge),
+            ("more than", self.above, gt),
+            ("less than", self.below, lt),
+            ("at most", most, le),
+        ):
+            if bound is not None and not satisfies(value, bound):  # NaN satisfies none
+                raise InvalidOption(field, value, f"out of range; give {words} {bound}")
 
 
 def options_of(config: type[Any]) -> dict[str, Option]:
     """Field -> option, for a dataclass."""
     hints = get_type_hints(config, include_extras=True)
-    options = {}
-    for field in fields(config):
-        option = option_in(hints[field.name])
-        if option is not None:
-            options[field.name] = option
-    return options
+    found = {field.name: option_in(hints[field.name]) for field in fields(config)}
+    return {name: option for name, option in found.items() if option is not None}
 
 
 def option_in(hint: Any) -> Option | None:
@@ -118,10 +107,8 @@ def option_in(hint: Any) -> Option | None:
         >>> option_in(Annotated[int, Option("Particles.")]).help, option_in(int)
         ('Particles.', None)
     """
-    for data in getattr(hint, "__metadata__", ()):
-        if isinstance(data, Option):
-            return data
-    return None
+    metadata = getattr(hint, "__metadata__", ())
+    return next((data for data in metadata if isinstance(data, Option)), None)
 
 
 def option_name(field: str) -> str:

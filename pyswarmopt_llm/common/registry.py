@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pyswarmopt.base.spelling import nearest
@@ -75,25 +73,10 @@ def load(target: str) -> Any:
 
 @cache
 def plugins(kind: str) -> dict[str, EntryPoint]:
-    """Name -> entry point of the group ``swarm_llm.KIND``; removed packages are skipped.
+    """Name -> entry point of the group ``swarm_llm.KIND``.
 
     Example:
         >>> plugins("no such kind")
         {}
     """
-    group = entry_points(group=f"swarm_llm.{kind}")
-    # metadata outlive a deleted folder
-    return {point.name: point for point in sorted(group) if _has_file(point.module)}
-
-
-def _has_file(module: str) -> bool:
-    """Whether a module's file is there, found without importing its packages."""
-    package, *names = module.split(".")
-    spec = find_spec(package)
-    if spec is None or not names:
-        return spec is not None
-    for folder in spec.submodule_search_locations or ():
-        path = Path(folder, *names)
-        if path.is_dir() or path.with_suffix(".py").is_file():
-            return True
-    return False
+    return {point.name: point for point in sorted(entry_points(group=f"swarm_llm.{kind}"))}

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pyswarmopt.base.words import counted, one_line
+from pyswarmopt.base.words import counted
 from pyswarmopt_llm.report.commands import labelled
 from pyswarmopt_llm.report.findings import Findings, findings, method
 from pyswarmopt_llm.report.pages import code, plain, render
@@ -21,9 +19,6 @@ from pyswarmopt_llm.scores.tasks.types import Form, Item
 from pyswarmopt_llm.searching.scoring.parents import Parent, may_be_on_hub
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
-
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
 
 MOST_CHOICES = 20  # most names in a card
 
@@ -98,7 +93,6 @@ def model_card(
     from huggingface_hub import ModelCard, ModelCardData
 
     base = about.base if may_be_on_hub(about.base) else None
-    scores = _eval_results(result)
     header = ModelCardData(
         base_model=base,
         base_model_relation=base and form.relation,
@@ -106,28 +100,8 @@ def model_card(
         library_name=form.library,
         pipeline_tag="text-generation",
         tags=sorted({*form.tags, "merge", "model-swarms", "pyswarmopt"}),
-        model_name=one_line(Path(about.config.out).name or "model") if scores else None,
-        eval_results=scores or None,
     )
     return str(ModelCard(f"---\n{header.to_yaml(line_break=chr(10))}\n---\n\n{text}"))
-
-
-def _eval_results(result: Result) -> list[EvalResult]:
-    """The scores on test, as the Hub lists them."""
-    from huggingface_hub import EvalResult
-
-    tests = {} if result.best.test is None else result.best.test.tasks
-    return [
-        EvalResult(
-            task_type="text-generation",
-            dataset_type=one_line(name),
-            dataset_name=one_line(name),
-            dataset_split="test",
-            metric_type=one_line(result.objectives[name].metric),
-            metric_value=outcome.value,
-        )
-        for name, outcome in tests.items()
-    ]
 
 
 def _origin(found: Findings) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pyswarmopt.base.words import counted, cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, search_command
-from pyswarmopt_llm.common.events import listed
 from pyswarmopt_llm.report.commands import next_steps
 from pyswarmopt_llm.report.phrases import few, one_line, tested
 from pyswarmopt_llm.searching.scoring.result import Model, Result
@@ -226,7 +225,7 @@ def _notes_on_training(result: Result) -> Iterator[str]:
         yield f"Without training it scores {before:.3f} on test; training: {tested(gain)}."
     learnt = [name for name in result.learnt if result.coefficients.get(name)]
     if learnt:
-        yield f"Its dev score is not held out: {listed(learnt)} had learnt some of the examples."
+        yield f"Its dev score is not held out: {', '.join(learnt)} had learnt some of the examples."
     elif result.expert_iteration is None:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from pyswarmopt_llm.report.findings import combination, findings, method
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score, versions_text
 from pyswarmopt_llm.scores.tasks import Task
-from pyswarmopt_llm.scores.tasks.types import Item
 from pyswarmopt_llm.searching.scoring.record import Row
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
@@ -84,56 +82,34 @@ def spans(models: Mapping[str, Model]) -> dict[str, tuple[float, float, float]]:
     return {name: tuple(((each - least) / width).tolist()) for name, each in ends.items()}
 
 
-@dataclass(frozen=True)
-class ChangedTask:
-    """The examples of a task on which the result differs from the best expert.
-
-    Attributes:
-        name: name of the task.
-        gained, lost: positions of dev items.
-        items: the dev items; empty if their texts are unknown.
+def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
+    """Of each task, the places of the dev items on which the result differs from the best expert, and
+    the items, if their texts are known.
     """
-
-    name: str
-    gained: list[int]
-    lost: list[int]
-    items: Sequence[Item]
-
-
-def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[ChangedTask]:
     single = result.models["best_single"].dev.items
     for name, ours in result.best.dev.items.items():
         pairs = list(enumerate(zip(ours, single[name], strict=False)))
-        gained = [place for place, (own, other) in pairs if own > other]
-        lost = [place for place, (own, other) in pairs if own < other]
         items = tasks[name].dev if name in tasks else ()
-        yield ChangedTask(name, gained, lost, items if len(items) == len(pairs) else ())
+        yield {
+            "name": name,
+            "gained": [place for place, (own, other) in pairs if own > other],
+            "lost": [place for place, (own, other) in pairs if own < other],
+            "questions": items if len(items) == len(pairs) else (),
+        }
 
 
-@dataclass(frozen=True)
-class Picture:
-    """The candidates of a search as points of a plane.
-
-    Attributes:
-        dots: the candidates, the best last: x, y, shade from 0 to 4 by its value, text.
-        experts: name -> place.
-        base: place of the base model.
-        share: share of the variance that the plane shows.
-    """
-
-    dots: list[tuple[float, float, int, str]]
-    experts: dict[str, tuple[float, float]]
-    base: tuple[float, float]
-    share: float
-
-
-def picture(rows: Sequence[Row], result: Result) -> Picture:
+def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
     """The candidates, the experts and the base: the first two principal components of all
     candidates' weights.
 
     Args:
         rows: at least one evaluation of the search.
         result: result of the search.
+
+    Returns:
+        ``dots``, the candidates, the best last: x, y, shade from 0 to 4 by its value, text;
+        ``experts``, name -> place; ``base``, the place of the base model; ``share`` of the variance
+        that the plane shows.
     """
     names = list(result.coefficients)
     weights = np.array([row.coefficients for row in rows], dtype=np.float64)
@@ -154,4 +130,4 @@ def picture(rows: Sequence[Row], result: Result) -> Picture:
     experts = dict(zip(names, places[len(rows) :], strict=False))
     variance = float((singular**2).sum())
     share = float((singular[:2] ** 2).sum()) / variance if variance else 1.0
-    return Picture(dots, experts, places[-1], share)
+    return {"dots": dots, "experts": experts, "base": places[-1], "share": share}

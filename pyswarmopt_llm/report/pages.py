@@ -33,15 +33,13 @@ def plain(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """`value` as inline code on one line, fenced by more backticks than its longest run.
+    """`value` as inline code on one line, its backticks as quotes.
 
     Example:
         >>> code("a`b")
-        '`` a`b ``'
+        "`a'b`"
     """
-    text = one_line(value)
-    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-    return f"{fence} {text} {fence}" if "`" in text or not text else f"`{text}`"
+    return "`" + one_line(value).replace("`", "'") + "`"
 
 
 def with_code(value: object) -> Markup:
@@ -111,10 +109,7 @@ def front_matter(content: Mapping[str, Any]) -> str:
         >>> front_matter({"base": "org/b\\x1b", "licence": None})
         'base: "org/b\\\\e"\\nlicence: null'
     """
-    text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True)
-    if visible(text) != text:
-        text = yaml.safe_dump(dict(content), sort_keys=False)
-    return text.strip()
+    return str(yaml.safe_dump(dict(content), sort_keys=False)).strip()
 
 
 def _source(name: str) -> str:

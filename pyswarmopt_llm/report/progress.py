@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from pyswarmopt.base.words import counted
+from pyswarmopt.cli.streams import silence
 from pyswarmopt_llm.common.events import PART_PLAIN, Event, OnEvent, duration
 from pyswarmopt_llm.report.phrases import few, one_line, score_text
 
@@ -23,7 +24,8 @@ _PHASES = {"letter": "trying option letters", "trained": "scoring fine-tuned mod
 
 
 def json_lines(out: TextIO) -> OnEvent:
-    """A listener that writes each event as a JSON object, its kind under ``event``.
+    """A listener that writes each event as a JSON object, its kind under ``event``; without a reader,
+    nothing.
 
     Example:
         >>> import sys
@@ -32,8 +34,11 @@ def json_lines(out: TextIO) -> OnEvent:
     """
 
     def on_event(event: Event) -> None:
-        out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
-        out.flush()
+        try:
+            out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
+            out.flush()
+        except OSError:  # the reader has gone; the search is worth more
+            silence(out)
 
     return on_event
 
@@ -152,10 +157,9 @@ def decided(start: Mapping[str, Any]) -> str:
         procedure = "the paper's procedure"
     chosen = [f"space {settings['space']}"]
     if settings["max_iter"]:
-        chosen.append(counted(start["particles"], "particle"))
-        chosen.append(f"at most {counted(settings['max_iter'], 'iteration')}")
+        chosen.append(f"{start['particles']} particles, at most {settings['max_iter']} iterations")
     elif settings["proposals"]:
-        chosen.append(f"up to {counted(settings['proposals'], 'mixture')} proposed by a surrogate")
+        chosen.append(f"up to {settings['proposals']} mixtures proposed by a surrogate")
     if start["training"]:
         chosen.append(f"then {start['training']}")
     return f"{procedure}: {', '.join(chosen)}"
@@ -184,10 +188,10 @@ def by_part(seconds: Mapping[str, float]) -> str:
 def planned(plan: PlannedCost) -> Iterator[str]:
     """The cost of a dry run: examples to score, time and memory for them here, files to write."""
     for task in plan.tasks:
-        items = f"{counted(task.dev, 'dev example')}, {counted(task.test, 'test example')}"
+        items = f"{task.dev:,} dev examples, {task.test:,} test examples"
         yield f"{one_line(task.name)}: {items}, {task.scoring} scoring"
     yield f"at most {plan.evaluations:,} evaluations: {plan.passes:,} forward passes of an example"
-    machine = f"{plan.device}, {plan.dtype}, {counted(plan.threads, 'thread')}"
+    machine = f"{plan.device}, {plan.dtype}, threads: {plan.threads}"
     parts = by_part(plan.phases)
     yield f"at most {duration(plan.seconds)} here ({machine}), from one timed batch: {parts}"
     yield from map(one_line, plan.notes)

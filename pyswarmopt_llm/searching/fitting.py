@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pyswarmopt_llm.common.events import Event, OnEvent, listed, note
+from pyswarmopt_llm.common.events import Event, OnEvent, note
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.experts.adapter import AdapterInfo, load_factors, read_adapter
@@ -154,7 +154,7 @@ def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:
 
 def announce(job: Job, starts: Iterable[str], tell: OnEvent) -> None:
     """Say from which models training starts."""
-    tell(note(f"{job.plan.training}, starting from {listed(list(starts))}"))
+    tell(note(f"{job.plan.training}, starting from {', '.join(starts)}"))
 
 
 def trained_row(

