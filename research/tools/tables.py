@@ -234,33 +234,6 @@ def regret(table: str) -> str:
     return "\n".join(getattr(benchmark, table)(benchmark.read(EVIDENCE / "regret.jsonl")))
 
 
-# The laboratory's comparisons: Model Swarms and the paper's twelve baselines, and a second family
-
-
-def laboratory(name: str) -> str:
-    """All methods of a comparison on its tasks, best mean first."""
-    read = outcomes(name)
-    tasks = sorted(read.tasks(BEST))
-    rows = []
-    for method in sorted(read.methods(), key=lambda method: -read.mean(method, tasks)):
-        low, high = read.interval(method, tasks)
-        mean = read.mean(method, tasks)
-        spent = sum(read.items[method, task] for task in tasks) / len(tasks)
-        rows.append(
-            [
-                LABELS.get(method, method),
-                *(_cell(read.accuracy(method, task)) for task in tasks),
-                f"{mean:.3f} [{low:.3f}, {high:.3f}]",
-                f"{100 * (mean / read.mean(BEST, tasks) - 1):+.1f}%",
-                str(len(read.scores[method, tasks[0]])),
-                f"{spent:,.0f}",
-            ]
-        )
-    size = read.scores[BEST, tasks[0]].shape[1]
-    head = [f"{size:,} test examples each", *tasks, "mean, 95% interval", "gain", "seeds"]
-    return markdown([*head, "dev examples"], rows)
-
-
 TABLES: dict[str, Callable[[], str]] = {
     "demo": demo,
     "demo-verdict": demo_verdict,
@@ -276,7 +249,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "written-differences": written_differences,
     "parts": studies_tables.parts,
     "ablations": studies_tables.ablations,
-    "twelve": lambda: laboratory("twelve"),
+    "twelve": trial_tables.twelve,
     "several": several_tables.several,
     "bbob": summary,
     "second-suites": second_suites,

@@ -138,6 +138,39 @@ def cells(
     ]
 
 
+def twelve() -> str:
+    """Model Swarms beside the paper's twelve baselines: the mean of each build's tasks, the gain over
+    the best expert, and dev examples a task; best mean first.
+    """
+    right: dict[str, dict[Job, list[float]]] = {}
+    spent: dict[str, list[float]] = {}
+    for line in lines("twelve"):
+        jobs = right.setdefault(line["method"], {})
+        jobs.setdefault((line["build"], line["task"]), []).append(share(line["test"]))
+        spent.setdefault(line["method"], []).append(line["items"])
+    means = {
+        method: {job: fmean(seeds) for job, seeds in jobs.items()} for method, jobs in right.items()
+    }
+    builds = sorted({build for build, _ in means["best-single"]})
+    table = []
+    for method, jobs in sorted(means.items(), key=lambda item: -fmean(item[1].values())):
+        gains = {job: value - means["best-single"][job] for job, value in jobs.items()}
+        low, high = interval(gains)
+        of_builds = [fmean(v for (own, _), v in jobs.items() if own == build) for build in builds]
+        table.append(
+            [
+                "best single expert" if method == "best-single" else method,
+                *(f"{mean:.3f}" for mean in of_builds),
+                f"{fmean(jobs.values()):.3f}",
+                f"{100 * fmean(gains.values()):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]",
+                f"{100 * fmean(gains.values()) / fmean(means['best-single'].values()):+.1f}%",
+                f"{fmean(spent[method]):,.0f}",
+            ]
+        )
+    head = [*(f"build {build}" for build in builds), "mean", "gain, points", "relative"]
+    return markdown(["mean of three tasks", *head, "dev examples"], table)
+
+
 DIFFERENCES = {
     "Model Swarms in `delta` minus best expert": ("swarm delta segments", BEST),
     "space: `delta` minus `factor`, Model Swarms from segments": (
