@@ -6,7 +6,6 @@ recorded or not. It is meant for small swarms that people watch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -56,11 +55,8 @@ def record(fun: Objective, recipe: str | Recipe, moves: int, **swarm: Any) -> li
     if isinstance(rule, SumOfTerms):
         watched = _WatchedSum(rule.terms, rule.normalise, rule.limit, notes=notes)
     s = Swarm(recipe=replace(recipe, velocity=watched, schedule=notes.schedule), **swarm)
-    size = math.prod(s.positions.shape)
-    if size > BLOCK:
-        raise ValueError(
-            f"a recording of {size:,} numbers per move: at most {BLOCK:,} can be watched"
-        )
+    if len(s.positions) * s.positions.shape[1] > BLOCK:
+        raise ValueError(f"at most {BLOCK:,} numbers per move can be recorded")
     steps: list[Step] = []
     while len(steps) <= moves and not s.stop():
         steps.append(_round(s, fun, notes, len(steps)))
@@ -76,19 +72,23 @@ class Notes:
 
     def forget(self) -> None:
         """Begin a round, in which a new population does not move."""
-        self.length = 1.0
-        self.seen: Snapshot | None = None
+        self.seen: dict[str, Any] = {}  # fields of the step
         self.forces: dict[str, Floats] = {}
         self.factors: dict[str, Floats] = {}
 
     def schedule(self, move: int) -> float:
         """The recipe's step length, recorded."""
-        self.length = float(self._recipe.schedule(move))
-        return self.length
+        self.seen["length"] = float(self._recipe.schedule(move))
+        return float(self.seen["length"])
+
+    def note(self, s: Snapshot) -> None:
+        """Keep what the velocities are made from."""
+        g = np.broadcast_to(as_array(s.g), s.x.shape)
+        self.seen |= {"origin": _copy(s.x), "g": _copy(g), "w": _copy(s.w[0])}
 
     def watch(self, snapshot: Snapshot, move: int, generator: np.random.Generator) -> Array:
         """The recipe's velocities, recorded with their inputs."""
-        self.seen = snapshot
+        self.note(snapshot)
         return self._recipe.velocity(snapshot, move, generator)
 
 
@@ -99,56 +99,35 @@ class _WatchedSum(SumOfTerms):
     notes: Notes = field(kw_only=True)
 
     def on(self, block: Snapshot, coefficients: list[Any]) -> Any:
-        notes = self.notes
-        notes.seen = block
+        self.notes.note(block)
         for term, c in zip(self.terms, coefficients, strict=True):
-            notes.forces[term.name] = _copy(c * term.direction(block))
+            self.notes.forces[term.name] = _copy(c * term.direction(block))
             weight = as_schedule(term.weight)(block.move)
             factor = np.zeros_like(c) if weight == 0 else as_array(c) / weight
-            notes.factors[term.name] = _by_particle(factor, len(block.x))
+            each = factor if np.ndim(factor) else np.full((len(block.x), 1), factor)
+            self.notes.factors[term.name] = _copy(each)
         return super().on(block, coefficients)
 
 
 def _round(s: Swarm, fun: Objective, notes: Notes, number: int) -> Step:
     notes.forget()
-    origin = _copy(s.positions)
     x = s.ask()
     v = _copy(s.velocities)
     values = fun(x)
-    p = _copy(s.personal_bests)
-    p_values = s.personal_best_values
-    known = notes.seen
-    g = None if known is None else _copy(np.broadcast_to(as_array(known.g), x.shape))
-    w = None if known is None else _copy(known.w[0])
+    before = {"p": _copy(s.personal_bests), "p_values": s.personal_best_values, "values": values}
     s.tell(x, values)
     evaluated = _copy(x)
     after = _copy(s.positions)
-    same_swarm = after.shape == evaluated.shape
-    if same_swarm:  # else these are bests of a new population
-        p = _copy(s.personal_bests)
-        p_values = s.personal_best_values
+    restarted = np.full(len(x), True)
+    if after.shape == evaluated.shape:  # else a new population follows
+        restarted = (after != evaluated).any(axis=1)
+        before = {"p": _copy(s.personal_bests), "p_values": s.personal_best_values}
+        before["values"] = s.values
     return Step(
-        number=number,
-        x=evaluated,
-        v=v,
-        values=s.values if same_swarm else _copy(values),
-        p=p,
-        p_values=p_values,
-        best=s.best.value,
-        restarted=(after != evaluated).any(axis=1) if same_swarm else np.full(len(x), True),
-        origin=None if known is None else origin,
-        length=notes.length,
-        g=g,
-        w=w,
-        forces=notes.forces,
-        factors=notes.factors,
-    )
+        number=number, x=evaluated, v=v, best=s.best.value, restarted=restarted,
+        forces=notes.forces, factors=notes.factors, **before, **notes.seen,
+    )  # fmt: skip
 
 
 def _copy(x: Array) -> Floats:
     return np.array(as_array(x), dtype=np.float64)
-
-
-def _by_particle(factor: Any, n: int) -> Floats:
-    """A number for each of n particles, (N, 1), unless there are some."""
-    return _copy(factor) if np.ndim(factor) else np.full((n, 1), float(factor))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.plot.trace import Trace, trace
+from pyswarmopt.inspect.step import Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,14 +160,8 @@ def _curves(ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats]) -> A
     for name, (x, table) in curves.items():
         (line,) = ax.plot(x, np.median(table, axis=0), label=name or None, drawstyle="steps-post")
         if len(table) > 1:
-            ax.fill_between(
-                x,
-                *median_interval(table),
-                color=line.get_color(),
-                alpha=0.18,
-                step="post",
-                linewidth=0,
-            )
+            band = median_interval(table)
+            ax.fill_between(x, *band, color=line.get_color(), alpha=0.18, step="post")
     if any(named):
         ax.legend(frameon=False)
     return ax
@@ -174,19 +169,10 @@ def _curves(ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats]) -> A
 
 def _table(sources: Any, heights: Callable[[Trace], Floats]) -> tuple[npt.NDArray[Any], Floats]:
     """Evaluations, (T,), and each search's curve, (n, T), up to the end of the shortest."""
-    traces = _traces(sources)
+    several = isinstance(sources, list | tuple) and not isinstance(sources[0], Step)
+    traces = [trace(source) for source in (sources if several else [sources])]
     shortest = min(len(t.evaluations) for t in traces)
     return traces[0].evaluations[:shortest], np.array([heights(t)[:shortest] for t in traces])
-
-
-def _traces(sources: Any) -> list[Trace]:
-    """The traces of one search, or of a list of searches."""
-    from pyswarmopt.inspect.step import Step
-
-    several = isinstance(sources, list | tuple) and not (sources and isinstance(sources[0], Step))
-    if several and not sources:
-        raise ValueError("an empty list of searches: there is nothing to plot")
-    return [trace(source) for source in sources] if several else [trace(sources)]
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

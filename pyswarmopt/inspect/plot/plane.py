@@ -4,8 +4,7 @@ move.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +18,9 @@ from pyswarmopt.parts.bounds import read_bounds
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Colour = tuple[float, float, float, float]  # red, green, blue, opacity
-
 # Shared with the lesson; colour-blind readers can distinguish them.
 COLOURS = {"inertia": "#2560c9", "cognitive": "#0b7a53", "social": "#b84e06", "repel": "#a82a86"}
 OTHER = "#56616b"
-FAINT = 0.15  # opacity at a trail's start; at its end it is 1
 
 
 def landscape(
@@ -60,17 +56,10 @@ def landscape(
         '$x_2$'
         >>> matplotlib.pyplot.close(ax.figure)
     """
-    if bounds is None:
-        if not hasattr(function, "bounds"):
-            raise ValueError("a landscape needs bounds, such as [(-5, 5), (-5, 5)]")
-        bounds = function.bounds(2)
-    low, high = read_bounds(bounds)
-    if len(low) != 2:
-        raise ValueError(f"a landscape has two coordinates; the bounds have {len(low)}")
-    left, bottom = low
-    right, top = high
-    x = np.linspace(left, right, points)
-    y = np.linspace(bottom, top, points)
+    if bounds is None and not hasattr(function, "bounds"):
+        raise ValueError("a landscape needs bounds, such as [(-5, 5), (-5, 5)]")
+    low, high = read_bounds(function.bounds(2) if bounds is None else bounds, 2)
+    x, y = np.linspace(low, high, points).T
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     z = np.asarray(function(grid), dtype=np.float64)
     if z.shape != (len(grid),):
@@ -84,100 +73,54 @@ def landscape(
     ax.contourf(x, y, height, levels=levels, cmap="GnBu_r", alpha=0.75)
     ax.contour(x, y, height, levels=levels, colors="#2d5666", linewidths=0.3)
     if hasattr(function, "optimum"):
-        ax.plot(
-            *function.optimum(2),
-            "*",
-            color="black",
-            markersize=11,
-            markeredgecolor="white",
-            label="optimum",
-        )
-    ax.set_aspect("equal")
-    ax.set_xlabel("$x_1$")
-    ax.set_ylabel("$x_2$")
+        ax.plot(*function.optimum(2), "*", color="black", markersize=11, label="optimum")
+    ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     return ax
 
 
-def trajectory(
-    source: Any,
-    ax: Axes | None = None,
-    particles: int | None = None,
-    parameters: tuple[str, str] | None = None,
-) -> Axes:
+def trajectory(source: Any, ax: Axes | None = None, particles: int | None = None) -> Axes:
     """The trajectory of each particle, from its start (hollow) to its end (filled), with a star at
     the best point.
 
-    Older parts of a trail are fainter. About eight particles can be distinguished: use a small
-    population, or `particles`.
-
-    In more than two dimensions it is drawn in the plane of the positions' first two principal
-    components; the axes name them with their share of the variance.
+    About eight particles can be distinguished: use a small population, or `particles`. In more than
+    two dimensions it is drawn in the plane of the positions' first two principal components; the
+    axes name them with their share of the variance.
 
     Args:
         source: a source for `trace`, with positions kept.
         ax: axes to draw on, for example a `landscape`'s; default: new ones.
         particles: number of particles shown, from the first; default: all.
-        parameters: names of the two parameters of a space to draw, as the axes have them.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: a source that cannot be plotted, or without positions; an unknown parameter.
+        ValueError: a source that cannot be plotted, or without positions.
 
     Example:
         >>> import matplotlib.pyplot
         >>> matplotlib.use("agg")
         >>> import pyswarmopt as pso
-        >>> space = {"rate": (0.0, 1.0), "kind": ["a", "b"], "size": (1.0, 2.0)}
-        >>> r = pso.minimize(lambda rate, kind, size: rate * size, space=space, max_evals=30, seed=0)
-        >>> ax = pso.plot.trajectory(r, parameters=("rate", "kind"))
-        >>> ax.get_xlabel(), [text.get_text() for text in ax.get_yticklabels()]
-        ('rate', ['a', 'b'])
+        >>> space = {"rate": (0.0, 1.0), "size": (1.0, 2.0)}
+        >>> r = pso.minimize(lambda rate, size: rate * size, space=space, max_evals=30, seed=0, history="particles")
+        >>> ax = pso.plot.trajectory(r)
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('rate', 'size')
         >>> matplotlib.pyplot.close(ax.figure)
     """
-    import matplotlib as mpl
-    from matplotlib.collections import LineCollection
-
     t = trace(source)
-    if parameters is not None:
-        t = _only(t, parameters)
-    flatten, labels = to_plane(t)
+    points, labels = in_plane(t)
     ax = axes_or_new(ax)
-    numbers = np.unique(t.particles)[:particles]
-    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(numbers)))
-    for i, colour in zip(numbers, colours, strict=True):
-        path = flatten(t.x[t.particles == i])
-        segments, shades = faded(path, colour, len(path))
-        ax.add_collection(LineCollection(segments, colors=shades, linewidths=1.1))
-        ax.plot(*path[0], "o", color=colour, markerfacecolor="white", markersize=4)
-        ax.plot(*path[-1], "o", color=colour, markersize=4)
+    for number in np.unique(t.particles)[:particles]:
+        path = points[t.particles == number]
+        (line,) = ax.plot(*path.T, linewidth=1.1, alpha=0.6)
+        ax.plot(*path[0], "o", color=line.get_color(), markerfacecolor="white", markersize=4)
+        ax.plot(*path[-1], "o", color=line.get_color(), markersize=4)
     costs = np.where(np.isfinite(t.values), -t.values if t.maximize else t.values, np.inf)
-    best = flatten(t.x[[costs.argmin()]])[0]
-    ax.plot(*best, "*", color="crimson", markersize=13, label="best")
+    ax.plot(*points[costs.argmin()], "*", color="crimson", markersize=13, label="best")
     if not ax.get_xlabel():
         ax.set(xlabel=labels[0], ylabel=labels[1])
-        for axis, name in zip((ax.xaxis, ax.yaxis), labels, strict=True):
-            if name in t.options:
-                axis.set_ticks(range(len(t.options[name])), [str(o) for o in t.options[name]])
     return ax
-
-
-def _only(t: Trace, parameters: tuple[str, str]) -> Trace:
-    """The trace in two of its parameters."""
-    unknown = [name for name in parameters if name not in t.names]
-    if unknown:
-        raise ValueError(f"parameters: there is no {unknown[0]}, but {', '.join(t.names)}")
-    columns = [t.names.index(name) for name in parameters]
-    return replace(t, x=t.positions()[:, columns], named={}, names=parameters)
-
-
-def faded(path: Floats, colour: Any, length: int) -> tuple[list[Floats], list[Colour]]:
-    """The latest steps of a path, (m, 2), at most `length`, and their colours, oldest faintest."""
-    red, green, blue, _ = colour
-    segments = [path[k : k + 2] for k in range(max(len(path) - 1 - length, 0), len(path) - 1)]
-    strengths = np.linspace(1.0, FAINT, length)[: len(segments)][::-1]
-    return segments, [(red, green, blue, float(strength)) for strength in strengths]
 
 
 def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = None) -> Axes:
@@ -227,14 +170,14 @@ def forces(step: Step, ax: Axes | None = None, particles: list[int] | None = Non
     return ax
 
 
-def to_plane(t: Trace) -> tuple[Callable[[Floats], Floats], tuple[str, str]]:
-    """A projection of points (m, D) to the plane of a search, and the names of its axes."""
+def in_plane(t: Trace) -> tuple[Floats, Sequence[str]]:
+    """A search's positions in the plane, (E, 2), and the names of its axes."""
     x = t.positions()
     if x.shape[1] == 2:
-        return (lambda points: points), (t.name(0), t.name(1))
-    middle = x.mean(axis=0)
+        return x, t.names or ("$x_1$", "$x_2$")
     # with one principal component, the second has length 0
-    _, lengths, axes = np.linalg.svd(np.pad(x - middle, ((0, 2), (0, 1))), full_matrices=False)
+    centred = np.pad(x - x.mean(axis=0), ((0, 2), (0, 1)))
+    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
     shares = lengths**2 / max((lengths**2).sum(), np.finfo(np.float64).tiny)
-    first, second = (f"principal component {k + 1} ({shares[k]:.0%})" for k in (0, 1))
-    return (lambda points: (points - middle) @ axes[:2, :-1].T), (first, second)
+    labels = [f"principal component {k + 1} ({shares[k]:.0%})" for k in (0, 1)]
+    return (centred @ axes[:2].T)[: len(x)], labels

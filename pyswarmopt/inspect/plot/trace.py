@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pyswarmopt.base.arrays import Floats, Ints
-from pyswarmopt.driver.history import History, ParticleRecord
-from pyswarmopt.driver.problem.space import Choice
+from pyswarmopt.driver.history import ParticleRecord
 from pyswarmopt.driver.result import Result
 from pyswarmopt.inspect.step import Step
 
@@ -30,9 +29,7 @@ class Trace:
         particles: number of the evaluated particle, (E,).
         x: evaluated positions, (E, D).
         values: their values, (E,).
-        named: named points, (D,): the base and the experts of a `swarm-llm` run.
         names: names of the coordinates; empty: x_1, x_2, ...
-        options: of each coordinate that is a choice, its options by name.
 
     Example:
         >>> import pyswarmopt as pso
@@ -48,13 +45,7 @@ class Trace:
     particles: Ints
     x: Floats
     values: Floats
-    named: Mapping[str, Floats] = field(default_factory=dict)
     names: Sequence[str] = ()
-    options: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-
-    def name(self, i: int) -> str:
-        """The name of coordinate i, as an axis has it."""
-        return self.names[i] if self.names else f"$x_{i + 1}$"
 
     def positions(self) -> Floats:
         """All positions, round by round, (E, D); ValueError if only values were kept."""
@@ -82,7 +73,7 @@ def trace(source: Any) -> Trace:
         The course of the search.
 
     Raises:
-        ValueError: another source, or a folder with a missing or empty journal.
+        ValueError: another source, or a search without evaluations.
 
     Example:
         >>> import pyswarmopt as pso
@@ -106,30 +97,16 @@ def trace(source: Any) -> Trace:
 
 
 def _of_result(result: Result) -> Trace:
-    found = _of_history(result.history, result.maximize)
-    if result.space is None:
-        return found
-    names = []
-    options = {}
-    for name, owner in zip(result.space.names, result.space.owners, strict=True):
-        parameter = result.space.parameter(owner)
-        names.append(f"log({name})" if getattr(parameter, "log", False) else name)
-        if isinstance(parameter, Choice):
-            options[name] = parameter.options
-    return replace(found, names=names, options=options)
-
-
-def _of_history(history: History, maximize: bool) -> Trace:
-    records = list(history)
+    records = list(result.history)
     if not records:
         raise ValueError("this search has no history to plot")
     if isinstance(records[0], ParticleRecord):
-        return _of_rows(records, maximize)
-    evaluations, best = np.array([(r.evaluations, r.best) for r in records]).T
-    numbers = np.empty(0, np.int64)
-    none = np.empty((0, 0))
-    upto = evaluations.astype(np.int64)
-    return Trace(upto, best, maximize, numbers, numbers, none, none.ravel())
+        names = () if result.space is None else result.space.names
+        return replace(_of_rows(records, result.maximize), names=names)
+    evaluations = np.array([record.evaluations for record in records])
+    best = np.array([record.best for record in records])
+    none = np.empty(0, np.int64)
+    return Trace(evaluations, best, result.maximize, none, none, np.empty((0, 0)), np.empty(0))
 
 
 def _of_steps(steps: Sequence[Step]) -> Trace:
@@ -142,48 +119,34 @@ def _of_steps(steps: Sequence[Step]) -> Trace:
 
 
 def _of_folder(folder: Path) -> Trace:
-    journal = folder / "history.jsonl"
-    if not journal.is_file():
-        raise ValueError(f"{folder}: has no history.jsonl; give the folder of a swarm-llm run")
-    lines = journal.read_text(encoding="utf-8").split("\n")
+    lines = (folder / "history.jsonl").read_text(encoding="utf-8").split("\n")
     # an unterminated last line is incomplete
-    records = [json.loads(line) for line in lines[:-1] if line]
+    records = [json.loads(line) for line in lines[:-1]]
     rows = [
         ParticleRecord(r["iteration"], r["particle"], r["value"], np.ravel(r["coefficients"]))
         for r in records
         if r.get("phase", "search") == "search"
     ]
-    if not rows:
-        raise ValueError(f"{journal}: holds no evaluation yet")
-    found = _of_rows(rows, maximize=True)
-    return replace(found, named=_named(folder, found.x.shape[1]))
-
-
-def _named(folder: Path, dim: int) -> dict[str, Floats]:
-    """The base and the experts of a run; empty unless each coefficient is an expert's."""
-    about = folder / "run.json"
-    if not about.is_file():
-        return {}
-    experts = json.loads(about.read_text(encoding="utf-8"))["config"]["experts"]
-    if len(experts) != dim:
-        return {}
-    named = {"base": np.zeros(dim)}
-    for expert, corner in zip(experts, np.eye(dim), strict=True):
-        named[Path(expert).name] = corner
-    return named
+    return _of_rows(rows, maximize=True)
 
 
 def _of_rows(rows: Sequence[ParticleRecord], maximize: bool) -> Trace:
     """A trace from one row per evaluation."""
-    in_order = sorted(rows, key=lambda row: row.iteration)
-    rounds, particles, _, x, _ = zip(*in_order, strict=True)
-    values = np.array([row.feasible_value for row in in_order])
-    _, numbers, counts = np.unique(rounds, return_inverse=True, return_counts=True)
-    sign = -1.0 if maximize else 1.0
-    lowest = np.full(len(counts), np.inf)
-    finite = np.isfinite(values)
-    np.minimum.at(lowest, numbers[finite], sign * values[finite])
+    if not rows:
+        raise ValueError("this search has no evaluation yet")
+    rows = sorted(rows, key=lambda row: row.iteration)
+    values = np.array([row.feasible_value for row in rows])
+    _, rounds, counts = np.unique(
+        [row.iteration for row in rows], return_inverse=True, return_counts=True
+    )
+    ends = np.cumsum(counts)
+    better: Any = np.fmax if maximize else np.fmin
     return Trace(
-        np.cumsum(counts), sign * np.minimum.accumulate(lowest), maximize, numbers,
-        np.array(particles), np.array(x, dtype=np.float64), values,
-    )  # fmt: skip
+        evaluations=ends,
+        best=better.accumulate(np.where(np.isfinite(values), values, np.nan))[ends - 1],
+        maximize=maximize,
+        rounds=rounds,
+        particles=np.array([row.particle for row in rows]),
+        x=np.array([row.x for row in rows], dtype=np.float64),
+        values=values,
+    )

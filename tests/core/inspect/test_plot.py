@@ -68,30 +68,9 @@ def test_all_sources_tell_the_same_story(tmp_path: Path) -> None:
     assert pso.plot.diversity(result).lines[0].get_ydata()[4] == pytest.approx(expected)
 
 
-def run_of(folder: Path, names: list[str]) -> Path:
-    """The folder of a run with as many coefficients as names."""
-    mixtures = np.random.default_rng(1).normal(size=(6, len(names)))
-    rows = [
-        {"iteration": i // 2, "particle": i % 2, "coefficients": x.tolist(), "value": 0.1 * i}
-        for i, x in enumerate(mixtures)
-    ]
-    (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    about = {"config": {"experts": [f"experts/{name}" for name in names]}}
-    (folder / "run.json").write_text(json.dumps(about))
-    return folder
-
-
 def test_an_animation_has_a_frame_per_round_in_any_number_of_dimensions(tmp_path: Path) -> None:
     path = pso.plot.animate(search("particles", dim=5), tmp_path / "swarm.gif")
     assert pytest.importorskip("PIL.Image").open(path).n_frames == 10
-
-
-def test_an_animation_of_a_run_names_the_base_and_every_expert(tmp_path: Path) -> None:
-    names = [f"expert-{i}" for i in range(4)]
-    run = run_of(tmp_path, names)
-    named = pso.plot.trace(run).named
-    assert list(named) == ["base", *names] and named["expert-2"].tolist() == [0, 0, 1, 0]
-    assert pso.plot.animate(run, tmp_path / "run.gif").stat().st_size > 1000
 
 
 def test_an_animation_writes_neither_over_a_file_nor_through_a_link(tmp_path: Path) -> None:
@@ -103,18 +82,6 @@ def test_an_animation_writes_neither_over_a_file_nor_through_a_link(tmp_path: Pa
         with pytest.raises(ValueError, match="exists"):
             pso.plot.animate(search("particles"), tmp_path / name)
     assert mine.read_bytes() == b"mine" and not (tmp_path / "absent.gif").exists()
-
-
-SPACE = {"rate": pso.log(0.1, 1.0), "kind": ["a", "b"], "size": (1.0, 2.0)}
-
-
-def test_parameters_are_drawn_by_name() -> None:
-    result = pso.minimize(lambda rate, kind, size: rate * size, space=SPACE, max_evals=30, seed=0)
-    ax = pso.plot.trajectory(result, parameters=("log(rate)", "kind"))
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("log(rate)", "kind")
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
-    with pytest.raises(ValueError, match="there is no speed"):
-        pso.plot.trajectory(result, parameters=("speed", "kind"))
 
 
 def test_a_front_is_drawn_over_the_evaluated_points() -> None:
