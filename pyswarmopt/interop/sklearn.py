@@ -25,8 +25,8 @@ class SwarmSearchCV(BaseSearchCV):
 
     Args:
         estimator: estimator to fit.
-        param_distributions: parameters by name; see `pyswarmopt.Space`, which also reads SciPy's
-            distributions. `pso.when` leaves a parameter at the estimator's default.
+        param_distributions: parameters by name; see `pyswarmopt.Space`. `pso.when` leaves one at
+            the estimator's default.
         n_iter: most candidates; each is fitted once per fold, and none twice.
         recipe: see `pyswarmopt.minimize`.
         random_state: seed of the search; a `numpy.random.RandomState` draws one.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,41 +38,24 @@ class _Constraint:
     strict: bool = False
     tolerance: float = EQUALITY_TOLERANCE
     matrix: Floats | None = None  # of a linear one, (J, D)
-    _known: dict[int, tuple[Bools, Floats]] = field(default_factory=dict)
 
     def outside(self, x: Floats) -> tuple[Floats, Floats]:
         """Distance of x outside each bound, (K,), at most 0 inside and infinite if not a number;
         and the allowed distance, (K,), above 0 only for equalities.
         """
-        value = self.fun(x.copy())
-        values = np.atleast_1d(np.asarray(value))
+        values = np.atleast_1d(np.asarray(self.fun(x.copy())))
         if values.dtype == np.bool_ or values.ndim != 1 or not holds_numbers(values):
             raise ValueError(
-                f"a constraint returned {values.dtype} of shape {np.shape(value)}; it must return "
-                "the amount by which "
-                "x breaks it, a number or a vector, at most 0 where x is allowed"
+                f"a constraint returned {values.dtype} of shape {values.shape}; it must return the "
+                "amount by which x breaks it, a number or a vector, at most 0 where x is allowed"
             )
-        try:
-            values = values.astype(np.float64)
-        except OverflowError:
-            raise ValueError("a constraint returned a number beyond the range of float64") from None
-        bounds, slack = self._bounds_and_slack(len(values))
-        amounts = np.concatenate([self.low - values, values - self.high])
-        return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack
-
-    def _bounds_and_slack(self, count: int) -> tuple[Bools, Floats]:
-        """Mask of existing bounds, (2 J,), lower ones first, and their slack."""
-        if count not in self._known:
-            if not {self.low.size, self.high.size} <= {1, count}:
-                raise ValueError(
-                    f"a constraint has {max(self.low.size, self.high.size)} bounds, lb and ub, for "
-                    f"{count} values"
-                )
-            low, high = (np.broadcast_to(side, count) for side in (self.low, self.high))
-            bounds = np.isfinite(np.concatenate([low, high]))
-            slack = np.tile(np.where(low == high, self.tolerance, 0.0), 2)[bounds]
-            self._known[count] = bounds, slack
-        return self._known[count]
+        values = values.astype(np.float64)
+        low = np.broadcast_to(self.low, values.shape)
+        high = np.broadcast_to(self.high, values.shape)
+        amounts = np.concatenate([low - values, values - high])
+        slack = np.tile(np.where(low == high, self.tolerance, 0.0), 2)
+        bounds = np.isfinite(np.concatenate([low, high]))
+        return np.where(np.isnan(amounts), np.inf, amounts)[bounds], slack[bounds]
 
 
 class Breach(NamedTuple):
@@ -96,10 +79,9 @@ class Breach(NamedTuple):
             return cls(0.0, True, "")
         worst = int(beyond.argmax())
         which = f"constraint {worst + 1} of {beyond.size}" if beyond.size > 1 else "a constraint"
-        words = f"x breaks {which} by {amounts[worst]:.3g}"
+        words = f"x breaks {which} by {amounts[worst]:.6g}"
         if slack[worst]:
-            equality = which.replace("a constraint", "an equality")
-            words = f"x misses {equality} by {amounts[worst]:.6g}, more than {slack[worst]:g}"
+            words += f", an equality, of which {slack[worst]:g} is allowed"
         return cls(float(amounts.max(initial=0.0)), bool(beyond[worst] <= 0), words)
 
 
@@ -250,54 +232,52 @@ def _by_name(fun: Any, space: Space | None) -> Any:
     return fun if space is None else space.named(fun, "a constraint", some=True)
 
 
-def _read_dict(constraint: dict[str, Any], space: Space | None) -> _Constraint:
-    kind = constraint.get("type")
-    fun = constraint.get("fun")
-    keys = {"type", "fun", "args", "jac", "keep_feasible"}
-    if kind not in ("ineq", "eq") or not callable(fun) or constraint.keys() - keys:
-        raise ValueError(
-            f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
-        )
-    args = tuple(constraint.get("args", ()))
-    strict = bool(constraint.get("keep_feasible")) and kind == "ineq"
-    high = np.asarray(np.inf if kind == "ineq" else 0.0)
-    called = _by_name(fun, space)
-    return _Constraint(lambda x: called(x, *args), np.asarray(0.0), high, strict)
-
-
 def _read(constraint: Any, dim: int, space: Space | None) -> _Constraint:
+    low: Any = -np.inf
+    high: Any = 0.0
+    fun = constraint
+    strict: Any = getattr(constraint, "keep_feasible", False)
     if isinstance(constraint, dict):
-        return _read_dict(constraint, space)
+        if constraint.get("type") not in ("ineq", "eq") or "fun" not in constraint:
+            raise ValueError(
+                f"constraints: {constraint!r}: use {{'type': 'ineq' or 'eq', 'fun': a callable}}"
+            )
+        args = tuple(constraint.get("args", ()))
+        called = _by_name(constraint["fun"], space)
+        low, high = 0.0, np.inf if constraint["type"] == "ineq" else 0.0
+        strict = constraint.get("keep_feasible", False)
+        return _made(lambda x: called(x, *args), low, high, strict)
     if hasattr(constraint, "lb") and hasattr(constraint, "ub"):
-        low, high = (np.asarray(side, dtype=np.float64) for side in (constraint.lb, constraint.ub))
-        strict = bool(
-            np.any(np.asarray(getattr(constraint, "keep_feasible", False)) & (low != high))
-        )
+        low, high = constraint.lb, constraint.ub
         if hasattr(constraint, "A"):
-            if space is not None:
-                raise ValueError(
-                    "space= and a linear constraint: its columns have no names; use a "
-                    "NonlinearConstraint or a callable of the parameters"
-                )
-            # SciPy also accepts sparse matrices
-            dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
-            matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
-            if matrix.shape[1] != dim:
-                raise ValueError(
-                    f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} "
-                    "coordinates"
-                )
-            return _Constraint(lambda x: matrix @ x, low, high, strict, matrix=matrix)
-        if callable(getattr(constraint, "fun", None)):
-            return _Constraint(_by_name(constraint.fun, space), low, high, strict)
-    if callable(constraint):
-        return _Constraint(_by_name(constraint, space), np.asarray(-np.inf), np.asarray(0.0))
-    raise TypeError(
-        f"constraints: {constraint!r} is neither a callable nor a NonlinearConstraint or "
-        "LinearConstraint; "
-        "give callables g with g(x) <= 0 where x is allowed, or 'returned' where fun returns "
-        "(value, constraints)"
-    )
+            return _linear(constraint, dim, space)
+        fun = getattr(constraint, "fun", None)
+    if not callable(fun):
+        raise TypeError(
+            f"constraints: {constraint!r} is neither a callable nor a NonlinearConstraint or "
+            "LinearConstraint; give callables g with g(x) <= 0 where x is allowed, or 'returned' "
+            "where fun returns (value, constraints)"
+        )
+    return _made(_by_name(fun, space), low, high, strict)
+
+
+def _made(fun: Callable[[Floats], Any], low: Any, high: Any, strict: Any) -> _Constraint:
+    low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    return _Constraint(fun, low, high, bool(np.any(np.asarray(strict) & (low != high))))
+
+
+def _linear(constraint: Any, dim: int, space: Space | None) -> _Constraint:
+    # SciPy also accepts sparse matrices
+    dense = constraint.A.toarray() if hasattr(constraint.A, "toarray") else constraint.A
+    matrix = np.atleast_2d(np.asarray(dense, dtype=np.float64))
+    if space is not None or matrix.shape[1] != dim:
+        raise ValueError(
+            f"a linear constraint has {matrix.shape[1]} columns, the problem {dim} coordinates; with "
+            "space= use a NonlinearConstraint or a callable of the parameters"
+        )
+    strict = getattr(constraint, "keep_feasible", False)
+    made = _made(lambda x: matrix @ x, constraint.lb, constraint.ub, strict)
+    return replace(made, matrix=matrix)
 
 
 def ranked(costs: Floats, violations: Floats) -> Floats:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,8 +20,20 @@ from pyswarmopt.base.inputs import require_callable
 from pyswarmopt.base.words import without_addresses
 
 
+class _Searched:
+    """A parameter with coordinates."""
+
+    def allows(self, value: Any) -> bool:
+        """Whether the parameter may have a value: that of its coordinates."""
+        found: Any = self
+        try:
+            return _same(found.decode(found.encode(value)), value)
+        except (TypeError, ValueError, LookupError):
+            return False
+
+
 @dataclass(frozen=True)
-class Real:
+class Real(_Searched):
     """A real parameter from low to high; on a logarithmic scale its coordinate is its natural
     logarithm.
 
@@ -39,12 +52,13 @@ class Real:
     log: bool = False
 
     def __post_init__(self) -> None:
-        low = self.low
-        high = self.high
-        if not (_is_number(low) and _is_number(high) and -math.inf < low < high < math.inf):
-            raise ValueError(f"({low}, {high}): bounds must be finite numbers, low below high")
-        if self.log and low <= 0:
-            raise ValueError(f"({low}, {high}): a logarithmic scale needs bounds above 0")
+        numbers = _is_number(self.low) and _is_number(self.high)
+        least = 0.0 if self.log else -math.inf
+        if not (numbers and least < self.low < self.high < math.inf):
+            raise ValueError(
+                f"({self.low}, {self.high}): bounds must be finite numbers, low below high, and above "
+                "0 on a logarithmic scale"
+            )
 
     @property
     def kind(self) -> str:
@@ -56,9 +70,7 @@ class Real:
     @property
     def sides(self) -> list[tuple[float, float]]:
         """Least and largest value of each coordinate."""
-        low = self.encode(self.low)[0]
-        high = self.encode(self.high)[0]
-        return [(low, high)]
+        return [(self.encode(self.low)[0], self.encode(self.high)[0])]
 
     def decode(self, x: Sequence[float]) -> float:
         """The value at its coordinates."""
@@ -68,10 +80,6 @@ class Real:
     def encode(self, value: float) -> list[float]:
         """The coordinates of a value."""
         return [math.log(value) if self.log else float(value)]
-
-    def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
-        return _is_number(value) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
@@ -95,14 +103,11 @@ class Integer(Real):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.low != int(self.low) or self.high != int(self.high):
+        whole = all(_is_number(n) and n == int(n) for n in (self.low, self.high, self.step))
+        if not whole or self.step < 1 or (self.log and self.step != 1):
             raise ValueError(
-                f"({self.low}, {self.high}): the bounds of an integer are whole numbers"
-            )
-        whole = _is_number(self.step) and self.step == int(self.step) and self.step >= 1
-        if not whole or (self.log and self.step != 1):
-            raise ValueError(
-                f"step={self.step!r}: use a whole number from 1 on, and none on a logarithmic scale"
+                f"({self.low}, {self.high}), step {self.step}: use whole numbers, a step from 1 on, and "
+                "none on a logarithmic scale"
             )
 
     @property
@@ -135,13 +140,9 @@ class Integer(Real):
         """The coordinates of a value."""
         return [(value - self.low) / self.step] if self._counts else super().encode(value)
 
-    def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
-        return super().allows(value) and (value - self.low) % self.step == 0
-
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(_Searched):
     """One of several values without an order; the coordinate is its index."""
 
     options: tuple[Any, ...]
@@ -164,10 +165,6 @@ class Choice:
         """The coordinates of a value."""
         return [float(_place(value, self.options))]
 
-    def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
-        return _among(value, self.options)
-
 
 @dataclass(frozen=True)
 class Ordered(Choice):
@@ -182,7 +179,7 @@ class Ordered(Choice):
 
 
 @dataclass(frozen=True)
-class Keyed:
+class Keyed(_Searched):
     """Items with a key each (the random keys of Bean 1994, ORSA J. Computing 6(2)).
 
     Attributes:
@@ -193,7 +190,10 @@ class Keyed:
     kind = "rounded"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "items", _different(self.items))
+        items = tuple(self.items)
+        if not items or any(_among(item, items[:i]) for i, item in enumerate(items)):
+            raise ValueError(f"{list(items)}: give at least one item, each once")
+        object.__setattr__(self, "items", items)
 
     @property
     def sides(self) -> list[tuple[float, float]]:
@@ -232,10 +232,6 @@ class Subset(Keyed):
         """The coordinates of a value."""
         return [float(_among(item, value)) for item in self.items]
 
-    def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
-        return _is_list(value) and len(value) == self.k == sum(self.encode(value))
-
 
 @dataclass(frozen=True)
 class Permutation(Keyed):
@@ -257,14 +253,9 @@ class Permutation(Keyed):
         """The coordinates of a value."""
         return [_place(item, value) / max(len(self.items) - 1, 1) for item in self.items]
 
-    def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
-        known = _is_list(value) and len(value) == len(self.items)
-        return known and all(_among(item, value) for item in self.items)
-
 
 @dataclass(frozen=True)
-class Shares:
+class Shares(_Searched):
     """Numbers from 0 on that sum to 1, such as a mixture, for `space=`.
 
     The search breaks a stick: each coordinate says which part of the rest comes next, on a scale on
@@ -310,14 +301,9 @@ class Shares:
             rest = kept
         return x
 
-    def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
-        shares = _is_list(value) and len(value) == self.n and all(map(_is_number, value))
-        return shares and min(value) >= 0 and abs(sum(value) - 1.0) < 1e-6
-
 
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(_Searched):
     """A value that is not searched.
 
     Attributes:
@@ -339,10 +325,6 @@ class Fixed:
     def encode(self, value: Any) -> list[float]:
         """The coordinates of a value."""
         return []
-
-    def allows(self, value: Any) -> bool:
-        """Whether the parameter may have a value."""
-        return _same(self.value, value)
 
 
 @dataclass(frozen=True)
@@ -477,9 +459,8 @@ class Space:
 
     Args:
         given: name to what it may be: ``(low, high)`` a real number, ``[a, b, ...]`` a choice,
-            `ordered`, `log`, `integer`, `fixed`, `when`, `Subset`, `Permutation`, `Shares`, SciPy's
-            ``uniform(...)``, ``loguniform(...)`` or
-            ``randint(...)``, or a plain number, string, truth value or None, which is fixed.
+            `ordered`, `log`, `integer`, `fixed`, `when`, `Subset`, `Permutation`, `Shares`,
+            or a plain number, string, truth value or None, which is fixed.
 
     Attributes:
         names: names of the coordinates: that of a parameter, or ``order[0]``, ``order[1]``, ...
@@ -502,11 +483,6 @@ class Space:
     """
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        if not isinstance(given, Mapping):
-            raise TypeError(
-                f"space={given!r}: it must be a dict of names to what they may be, as {{'lr': (0, "
-                f"1)}}"
-            )
         self._given = {name: _read(name, parameter) for name, parameter in given.items()}
         # each parameter, when active, and its condition
         self._parameters: dict[str, Coordinates] = {}
@@ -528,18 +504,17 @@ class Space:
         self.names: list[str] = []
         self.owners: list[str] = []
         self.bounds: list[tuple[float, float]] = []
-        self.integrality: list[bool] = []
-        self.rounded: list[bool] = []
-        self.categorical: list[bool] = []
+        kinds: list[str] = []
         for name, p in self._searched.items():
             count = len(p.sides)
             several = isinstance(p, Keyed | Shares)
             self.bounds += p.sides
             self.owners += [name] * count
             self.names += [f"{name}[{i}]" for i in range(count)] if several else [name]
-            self.integrality += [p.kind == "integer"] * count
-            self.rounded += [p.kind == "rounded"] * count
-            self.categorical += [p.kind == "label"] * count
+            kinds += [p.kind] * count
+        self.integrality = [kind == "integer" for kind in kinds]
+        self.rounded = [kind == "rounded" for kind in kinds]
+        self.categorical = [kind == "label" for kind in kinds]
 
     def parameter(self, name: str) -> Coordinates:
         """Kind of an active parameter."""
@@ -571,9 +546,7 @@ class Space:
 
     def canonical(self, x: Floats) -> Floats:
         """The representative of all points with the same parameters as x, (D,)."""
-        params = self.decode(x)
-        inactive = np.full(len(self.names), np.nan)
-        return self._filled(inactive, params)
+        return self._filled(np.full(len(self.names), np.nan), self.decode(x))
 
     @property
     def repeats(self) -> bool:
@@ -601,12 +574,11 @@ class Space:
             ValueError: an unknown name, a forbidden value, or a missing active parameter.
         """
         if not self.allows(params, argument):
-            for name, value in params.items():
-                if not self._parameters[name].allows(value):
-                    raise ValueError(
-                        f"{argument}: {name}={value!r} is not in the space, where it is "
-                        f"{self._given[name]}"
-                    )
+            wrong = [n for n, value in params.items() if not self._parameters[n].allows(value)]
+            raise ValueError(
+                f"{argument}: {wrong[0]}={params[wrong[0]]!r} is not in the space, where it is "
+                f"{self._given[wrong[0]]}"
+            )
         x = np.array([sum(bounds) / 2 for bounds in self.bounds])
         x[self.categorical] = 0.0
         x[self.integrality] = np.floor(x[self.integrality])
@@ -647,18 +619,21 @@ class Space:
         except (TypeError, ValueError):  # some built-in functions have no signature
             return functools.partial(_call, fun, self, names)
         takes = signature.parameters
-        if some and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-            names = [name for name in names if name in takes]
-        problem = _cannot_bind(signature, names)
-        if problem and len(takes) == 1 and not takes.keys() & self._parameters.keys():
+        anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+        if len(takes) == 1 and not anything and not takes.keys() & self._parameters.keys():
             return functools.partial(_call, fun, self, None)
+        if some and not anything:
+            names = [name for name in names if name in takes]
         always = [name for name in names if not self._conditions[name]]
-        if problem := problem or _cannot_bind(signature, always):
+        try:
+            signature.bind(**dict.fromkeys(names))
+            signature.bind(**dict.fromkeys(always))
+        except TypeError as error:
             raise ValueError(
-                f"{what} takes {signature}, but the space has {', '.join(self._parameters)} "
-                f"({problem}); take these names, with a default where a condition leaves one out, "
-                "or one parameter of another name, which gets them as a dict"
-            )
+                f"{what} takes {signature}, but the space has {', '.join(self._parameters)} ({error}); "
+                "take these names, with a default where a condition leaves one out, or one "
+                "parameter of another name, which gets them as a dict"
+            ) from None
         return functools.partial(_call, fun, self, names)
 
     def _check_condition(self, name: str, condition: When) -> None:
@@ -684,75 +659,36 @@ def _call(fun: Callable[..., Any], space: Space, names: list[str] | None, x: Any
 
 def _read(name: str, spec: Any) -> Parameter:
     try:
-        if isinstance(spec, Parameter):
-            return spec
-        if isinstance(spec, tuple):
-            if len(spec) != 2 or not all(_is_number(bound) for bound in spec):
-                raise ValueError(
-                    f"{spec!r}: a tuple is a range of numbers (low, high); choices are a list"
-                )
+        if isinstance(spec, tuple) and len(spec) == 2:
             return Real(*spec)
         if isinstance(spec, np.ndarray | np.generic):
             spec = spec.tolist()
         if isinstance(spec, list):
-            if len(spec) > 1 and all(isinstance(each, tuple) and _is_range(each) for each in spec):
+            pairs = len(spec) > 1 and all(isinstance(each, tuple) for each in spec)
+            if pairs and all(map(_is_number, itertools.chain(*spec))):
                 raise ValueError(
-                    f"{spec!r}: a list is a choice, here of pairs. For {len(spec)} numbers name each, "
-                    f"'{name}0': {spec[0]}, ...; for shares that sum to 1 use pso.Shares({len(spec)}); "
-                    "for a choice among pairs write them as lists, [[low, high], ...]"
+                    f"{spec}: a list is a choice, here of pairs. For several numbers name each; for a "
+                    "choice among pairs write them as lists, [[low, high], ...]"
                 )
             return Choice(tuple(spec))
-        if hasattr(spec, "dist") and callable(getattr(spec, "support", None)):
-            return _range_of(spec)
     except ValueError as error:
         raise ValueError(f"space[{name!r}] = {error}") from None
+    if isinstance(spec, Parameter):
+        return spec
     if spec is None or isinstance(spec, str | bool | int | float):
         return Fixed(spec)
     raise TypeError(
-        f"space[{name!r}] = {spec!r}: use (low, high), a list of choices, pso.log(low, high), "
-        "pso.integer(low, high), pso.ordered([...]), "
-        "pso.fixed(value) or pso.when(name, value, ...)"
+        f"space[{name!r}] = {spec!r}: a tuple is a range of numbers (low, high), choices are a list; "
+        "there is also pso.log, integer, ordered, fixed and when"
     )
-
-
-def _range_of(distribution: Any) -> Real:
-    """The range of a frozen SciPy distribution: uniform, loguniform or randint."""
-    name = distribution.dist.name
-    low, high = np.array(distribution.support()).tolist()
-    if name == "randint":
-        return Integer(int(low), int(high))
-    if name in ("loguniform", "reciprocal", "uniform"):
-        return Real(low, high, log=name != "uniform")
-    raise ValueError(
-        f"{name}(...): of SciPy's distributions uniform, loguniform and randint are ranges to "
-        "search; give (low, high)"
-    )
-
-
-def _different(items: Iterable[Any]) -> tuple[Any, ...]:
-    """Items, each once."""
-    found = tuple(items)
-    if not found:
-        raise ValueError("[]: there are no items")
-    if any(_among(item, found[:i]) for i, item in enumerate(found)):
-        raise ValueError(f"{list(found)}: each item must be there once")
-    return found
 
 
 def _place(item: Any, values: Iterable[Any]) -> int:
-    return next(i for i, value in enumerate(values) if _same(value, item))
+    return [_same(value, item) for value in values].index(True)
 
 
 def _among(item: Any, values: Iterable[Any]) -> bool:
     return any(_same(item, value) for value in values)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple | np.ndarray)
-
-
-def _is_range(pair: tuple[Any, ...]) -> bool:
-    return len(pair) == 2 and all(map(_is_number, pair))
 
 
 def _is_number(value: Any) -> bool:
@@ -760,13 +696,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equality, with True unequal to 1."""
+    """Equality, of numbers up to rounding, with True unequal to 1."""
+    if isinstance(a, list) and isinstance(b, list | tuple | np.ndarray):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, float) and _is_number(b):
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
     return a is b or (isinstance(a, bool) == isinstance(b, bool) and bool(np.all(a == b)))
-
-
-def _cannot_bind(signature: inspect.Signature, names: list[str]) -> str:
-    try:
-        signature.bind(**dict.fromkeys(names))
-    except TypeError as error:
-        return str(error)
-    return ""

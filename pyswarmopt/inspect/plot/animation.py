@@ -70,9 +70,9 @@ def animate(
         landscape(function, bounds, ax)
     else:
         ax.set(xlabel=labels[0], ylabel=labels[1], aspect="equal")
-        ax.plot(*points.T, "o", alpha=0.0)  # for the limits
     numbers = np.unique(t.particles, return_inverse=True)[1]
-    dots = ax.scatter(*points.T, c=numbers, cmap="plasma", edgecolors="white")
+    x, y = points.T
+    dots = ax.scatter(x, y, c=numbers, cmap="plasma", edgecolors="white")
 
     def show(k: int) -> list[Any]:
         now = t.rounds == k

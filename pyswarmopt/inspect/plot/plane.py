@@ -56,9 +56,8 @@ def landscape(
         '$x_2$'
         >>> matplotlib.pyplot.close(ax.figure)
     """
-    if bounds is None and not hasattr(function, "bounds"):
-        raise ValueError("a landscape needs bounds, such as [(-5, 5), (-5, 5)]")
-    low, high = read_bounds(function.bounds(2) if bounds is None else bounds, 2)
+    own = getattr(function, "bounds", None)
+    low, high = read_bounds(own(2) if bounds is None and own else bounds, 2)
     x, y = np.linspace(low, high, points).T
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     z = np.asarray(function(grid), dtype=np.float64)

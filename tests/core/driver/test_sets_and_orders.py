@@ -80,11 +80,11 @@ def test_a_short_tour_is_nearly_the_shortest():
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ([(0, 1)] * 3, r"w0.*pso\.Shares\(3\).*\[\[low, high\], \.\.\.\]"),
+        ([(0, 1)] * 3, "here of pairs"),
         (lambda: pso.Subset([1, 2], 3), "k=3"),
-        (lambda: pso.Subset([1, 1], 1), "must be there once"),
+        (lambda: pso.Subset([1, 1], 1), "each once"),
         (lambda: pso.Shares(1), "n=1"),
-        (lambda: pso.Permutation([]), "no items"),
+        (lambda: pso.Permutation([]), "at least one item"),
     ],
 )
 def test_what_is_none_is_refused(spec, says):

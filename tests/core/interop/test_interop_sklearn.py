@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-from scipy.stats import loguniform
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
@@ -68,7 +67,7 @@ def test_with_several_metrics_the_one_of_refit_counts():
     found = {}
     for refit in ("accuracy", "neg_log_loss"):
         search = SwarmSearchCV(
-            LogisticRegression(max_iter=50), {"C": loguniform(1e-4, 1.0)}, n_iter=12, cv=FOLDS,
+            LogisticRegression(max_iter=50), {"C": pso.log(1e-4, 1.0)}, n_iter=12, cv=FOLDS,
             random_state=0, scoring=["accuracy", "neg_log_loss"], refit=refit,
         ).fit(x, y)  # fmt: skip
         found[refit] = search.cv_results_["mean_test_neg_log_loss"].max()
