@@ -55,12 +55,7 @@ class InFlight(StateRecord):
     @classmethod
     def of(cls, n: int, dispatched: int = 0, completed: int = 0) -> InFlight:
         """All n particles idle and not yet evaluated."""
-        return cls(
-            np.full(n, IDLE, dtype=np.int64),
-            np.full(n, NEVER, dtype=np.int64),
-            dispatched,
-            completed,
-        )
+        return cls(np.full(n, IDLE), np.full(n, NEVER), dispatched, completed)
 
     @property
     def pending(self) -> Bools:

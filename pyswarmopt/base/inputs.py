@@ -118,10 +118,8 @@ def as_count(name: str, count: float, least: int) -> int:
     """
     if not isinstance(count, numbers.Real):
         raise TypeError(f"{name}={count!r}: use a whole number")
-    if not math.isfinite(count) or count != int(count):
-        raise ValueError(f"{name}={count}: it must be a whole number")
-    if count < least:
-        raise ValueError(f"{name}={count}: it must be at least {least}")
+    if not math.isfinite(count) or count != int(count) or count < least:
+        raise ValueError(f"{name}={count}: it must be a whole number of at least {least}")
     return int(count)
 
 
@@ -177,10 +175,8 @@ def require_function(name: str, part: Any, module: str) -> None:
     Raises:
         TypeError: a class instead of its instance, or an object that cannot be called.
     """
-    if isinstance(part, type):
-        raise TypeError(f"{name} is a class: write {part.__name__}(...)")
-    if not callable(part):
-        raise TypeError(f"{name}={part!r}: use a function, or one of pyswarmopt.{module}")
+    if isinstance(part, type) or not callable(part):
+        raise TypeError(f"{name}={part!r}: use a function, or an object of pyswarmopt.{module}")
 
 
 def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:

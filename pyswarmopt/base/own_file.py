@@ -74,8 +74,7 @@ def _module(where: str, file: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{where}: {file} is no Python file")
+    assert spec is not None and spec.loader is not None  # of a file .py
     module = importlib.util.module_from_spec(spec)
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))
@@ -83,9 +82,7 @@ def _module(where: str, file: Path) -> ModuleType:
     try:
         with chdir("."), redirect_stdout(sys.stderr):
             spec.loader.exec_module(module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ValueError(f"{where}: cannot be run ({raised(error, file)}); correct it") from error
     return module

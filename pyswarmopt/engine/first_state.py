@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe
-from pyswarmopt.base.arrays import Array, DType, largest_number
+from pyswarmopt.base.arrays import Array, DType
 from pyswarmopt.base.inputs import take_over
 from pyswarmopt.base.state import State
 from pyswarmopt.base.storage import empty
 from pyswarmopt.parts.boundary import Box, make_box
-from pyswarmopt.parts.bounds import WIDTHS
 from pyswarmopt.parts.restart import RestartSwarm
-from pyswarmopt.parts.stopping import extent
 
 Rows = Array | None  # (n, D), for `base.inputs.matrix`
 
@@ -65,19 +63,4 @@ def first_state(
         recipe.launch(x, v, box, generator)
     else:
         take_over("velocities", velocities, v)
-    state = State.start(x, v, maximize)
-    if box is None:
-        _check_extent(state)
-    return state
-
-
-def _check_extent(state: State) -> None:
-    """Refuse starting positions whose velocities would overflow; with bounds `make_box` does so."""
-    dtype = state.positions.dtype
-    apart = extent(state)
-    if not WIDTHS * apart <= largest_number(dtype):
-        name = str(dtype).removeprefix("torch.")
-        raise ValueError(
-            f"positions lie {apart:.3g} apart: velocities would be more than {name} holds; scale "
-            "them"
-        )
+    return State.start(x, v, maximize)

@@ -38,14 +38,7 @@ def attractors(state: State, topology: Topology, generator: np.random.Generator)
         ValueError: another shape.
     """
     g = topology(state, generator)
-    if getattr(g, "shape", ()) == state.positions.shape:
-        return g
     require_shape("what the topology returns", g, state.positions.shape)
-    if not getattr(g, "shape", ()):
-        raise ValueError(
-            f"the topology returns {g!r}; it must return positions, (N, D) or (1, D), such as "
-            "state.best_positions[[i]]"
-        )
     return g
 
 

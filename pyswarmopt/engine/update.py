@@ -163,23 +163,15 @@ class Update:
         drawn for this move; topologies renew only its links.
         """
         st = self.state
-        recipe = self._recipe
         k = max(st.age - 1, 0)
-        row = slice(i, i + 1)
         others = np.arange(len(st.stagnation)) != i
         seen_by = replace(st, stagnation=np.where(others, 0, st.stagnation))
-        topology = recipe.topology
-        rule = recipe.velocity
-        alone = isinstance(rule, SumOfTerms) and rule.looks_at == "element"
-        if alone and isinstance(topology, ByInformants):  # without the others' attractors
-            g = st.best_positions[[int(topology.informants(seen_by, self._generator)[i])]]
-        else:
-            g = steps.attractors(seen_by, topology, self._generator)
-            g = g[row] if alone and len(g) > 1 else g
-        s = self._snapshot(g, k)
-        mine = row
-        if alone:
+        s = self._snapshot(steps.attractors(seen_by, self._recipe.topology, self._generator), k)
+        rule = self._recipe.velocity
+        row = mine = slice(i, i + 1)
+        if isinstance(rule, SumOfTerms) and rule.looks_at == "element":
             x, v, p, g, w, fx, fp, _, links = s
+            g = g[row] if len(g) > 1 else g
             links = None if links is None else links[row]
             s = Snapshot(x[row], v[row], p[row], g, w, fx[row], fp[row], k, links)
             mine = EVERY
@@ -211,12 +203,11 @@ class Update:
 
     def remember(self, costs: Floats, evaluated: Bools | None) -> None:
         """Store the costs of one iteration, (N,); see `steps.remember`."""
-        x, p = self._views(self.state.positions, self.state.best_positions)
+        x = self.state.positions
+        p = self.state.best_positions
+        if self._tensors and self._on_arrays:
+            x, p = as_array(x), as_array(p)
         steps.remember(self.state, self._recipe, x, p, costs, evaluated)
-
-    def _views(self, x: Array, p: Array) -> tuple[Array, Array]:
-        """Both as arrays, if possible."""
-        return (as_array(x), as_array(p)) if self._tensors and self._on_arrays else (x, p)
 
     def revalue(self, best_costs: Floats, best_cost: float) -> None:
         """Replace the costs at p, (N,), finite or +inf; g and the best of all follow.
@@ -249,8 +240,7 @@ class Update:
         """
         rows = self._idle(rows)
         st = self.state
-        x, p = self._views(st.positions, st.best_positions)
-        steps.copy_rows(p, x, rows)
+        steps.copy_rows(st.best_positions, st.positions, rows)
         st.velocities[beside(rows, st.velocities)] = 0.0
 
     def scatter(self, rows: Bools) -> None:
