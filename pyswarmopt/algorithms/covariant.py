@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyswarmopt.algorithms.recipe import Recipe, compose, keeps_options
-from pyswarmopt.base.arrays import Array, dtype_name, like, namespace
+from pyswarmopt.base.arrays import Array, like, namespace
 from pyswarmopt.parts import boundary
 from pyswarmopt.parts.restart import RestartSwarm
 from pyswarmopt.parts.topology import BetterInformants
 from pyswarmopt.parts.velocity import Snapshot
-
-HALF = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,8 @@ class EigenFactors:
         return self.given(snapshot, factors)
 
     def given(self, s: Snapshot, factors: Array) -> Array:
-        """The velocity for given factors, (2, N, D); a 16-bit swarm uses float32, since eigenvalues
-        are not computed in 16 bits.
-        """
+        """The velocity for given factors, (2, N, D), not in 16 bits, which have no eigenvalues."""
         library = namespace(s.x)
-        if dtype_name(s.x) in HALF:
-            wide = [library.asarray(part, dtype=library.float32) for part in (*s[:5], factors)]
-            return like(self.given(Snapshot(*wide[:5]), wide[5]), s.x)
         centred = s.p - s.p.mean(0)
         axes = library.linalg.eigh(centred.T @ centred).eigenvectors
         pull = self.cognitive * factors[0] * ((s.p - s.x) @ axes) + self.social * factors[1] * (

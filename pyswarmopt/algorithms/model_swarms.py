@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -80,10 +79,17 @@ def model_swarms(
         >>> model_swarms(repel=0.1).name
         'model_swarms'
     """
-    weights = {"inertia": inertia, "cognitive": cognitive, "social": social, "repel": repel}
-    _check_weights(weights)
-    _check_choice("randomness", randomness, ("uniform", "none"))
-    _check_choice("compat", compat, ("paper", "reference"))
+    weights = (inertia, cognitive, social, repel)
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        raise ValueError(
+            f"inertia, cognitive, social and repel are {weights}: they must be finite and not "
+            "negative, and one above 0"
+        )
+    if randomness not in ("uniform", "none") or compat not in ("paper", "reference"):
+        raise ValueError(
+            f"randomness={randomness!r}, compat={compat!r}: use 'uniform' or 'none', 'paper' or "
+            "'reference'"
+        )
     random: Randomness = "scalar" if randomness == "uniform" else "none"
     recipe = compose(
         name="model_swarms",
@@ -116,18 +122,3 @@ def model_swarms(
         repeat_dropped=True,
         last_worst_wins=True,
     )
-
-
-def _check_weights(weights: Mapping[str, float]) -> None:
-    for name, weight in weights.items():
-        if not (math.isfinite(weight) and weight >= 0):
-            raise ValueError(f"{name}={weight}: a coefficient must be finite and not negative")
-    if not any(weights.values()):
-        raise ValueError(
-            f"{', '.join(weights)} are all 0: at least one coefficient must be positive"
-        )
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}: use {' or '.join(map(repr, choices))}")

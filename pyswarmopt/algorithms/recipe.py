@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec
 
-from pyswarmopt.base.inputs import as_count, require_function
+from pyswarmopt.base.inputs import as_count
 from pyswarmopt.parts import boundary as boundaries
 from pyswarmopt.parts import initialise
 from pyswarmopt.parts.boundary import Boundary
@@ -20,18 +20,6 @@ from pyswarmopt.parts.topology import Global, Topology
 from pyswarmopt.parts.velocity import SumOfTerms, Term, VelocityRule
 
 P = ParamSpec("P")
-
-# parts that are functions, and modules with examples of them
-MODULES = {
-    "velocity": "velocity",
-    "topology": "topology",
-    "boundary": "boundary",
-    "schedule": "schedule",
-    "restart": "restart",
-    "stop": "stopping",
-    "populate": "initialise",
-    "launch": "initialise",
-}
 
 
 @dataclass(frozen=True)
@@ -82,10 +70,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         as_count(f"recipe {self.name!r}: population", self.population, 1)
-        for field, module in MODULES.items():
-            value = getattr(self, field)
-            for part in value if isinstance(value, tuple) else (value,):
-                require_function(field, part, module)
+        parts = (self.velocity, self.topology, self.boundary, self.schedule, self.populate)
+        for part in (*parts, self.launch, *self.restart, *self.stop):
+            if isinstance(part, type) or not callable(part):
+                raise TypeError(
+                    f"recipe {self.name!r}: {part!r} is not a function, nor an object of one"
+                )
 
     def __str__(self) -> str:
         """A named recipe with its parameters, or another one's parts.

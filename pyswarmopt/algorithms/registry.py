@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,14 +27,6 @@ RECIPES: Mapping[str, Callable[..., Recipe]] = {
     "spso2011": spso2011,
 }
 
-# Names that will go, and the recipe that runs.
-DEPRECATED = {"surrogate": "covariant"}
-# Names that are not those of recipes, and what is meant.
-NO_RECIPES = {
-    "memetic": "that is minimize's default, recipe=None, and pso.MemeticSwarm",
-    "pso": "the usual ones are constriction and inertia_weight",
-}
-
 
 def get(name: str, **options: Any) -> Recipe:
     """The recipe with this name; dashes count as underscores, capitals as small letters.
@@ -55,15 +46,9 @@ def get(name: str, **options: Any) -> Recipe:
         'model_swarms'
     """
     known = name.replace("-", "_").lower()
-    if known in DEPRECATED:
-        runs = DEPRECATED[known]
-        told = f"the recipe {known!r} was removed and {runs!r} runs; use recipe=None, or {runs!r}"
-        warnings.warn(told, DeprecationWarning, stacklevel=3)
-        known = runs
     if known not in RECIPES:
-        there_are = f"there are {', '.join(sorted(RECIPES))}"
-        hint = NO_RECIPES.get(known) or did_you_mean(known, RECIPES, there_are)
-        raise ValueError(f"no recipe is called {name!r}; {hint}")
+        there_are = f"there are {', '.join(sorted(RECIPES))}; the default is recipe=None"
+        raise ValueError(f"no recipe is called {name!r}; {did_you_mean(known, RECIPES, there_are)}")
     return RECIPES[known](**options)
 
 
@@ -81,9 +66,7 @@ def as_recipe(recipe: str | Recipe) -> Recipe:
         return get(recipe)
     if isinstance(recipe, Recipe):
         return recipe
-    if callable(recipe):
-        raise ValueError(f"recipe is a function: write {getattr(recipe, '__name__', recipe)}()")
-    raise ValueError(f"recipe={recipe!r}: use a name or a Recipe")
+    raise ValueError(f"recipe={recipe!r}: use a name, or a Recipe as pso.recipes.fips() returns it")
 
 
 __all__ = [

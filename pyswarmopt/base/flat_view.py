@@ -107,17 +107,10 @@ class FlatView:
     def _checked(self, named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
         """The tensors by name, checked against the layout."""
         named = _by_name(named)
-        missing = self.spans.keys() - named.keys()
-        extra = named.keys() - self.spans.keys()
-        if missing or extra:
-            raise ValueError(
-                f"other names than the layout's: missing {sorted(missing)}, extra {sorted(extra)}"
-            )
-        for name, shape in self.shapes.items():
-            if tuple(named[name].shape) != shape:
-                raise ValueError(
-                    f"{name} has shape {tuple(named[name].shape)}, the layout says {shape}"
-                )
+        shapes = {name: tuple(tensor.shape) for name, tensor in named.items()}
+        if shapes != self.shapes:
+            differs = dict(shapes.items() ^ self.shapes.items())
+            raise ValueError(f"other names or shapes than the layout's: {sorted(differs)}")
         _refuse_other_dtypes(named)
         return named
 
@@ -137,16 +130,8 @@ class FlatView:
 
 
 def _by_name(named: Mapping[str, Tensor] | Module) -> Mapping[str, Tensor]:
-    """Tensors by name.
-
-    Raises:
-        TypeError: tensors without names.
-    """
-    if isinstance(named, Module):
-        return dict(named.named_parameters())
-    if not isinstance(named, Mapping):
-        raise TypeError(f"give a module or {{name: tensor}}, not a {type(named).__name__}")
-    return named
+    """Tensors by name."""
+    return dict(named.named_parameters()) if isinstance(named, Module) else named
 
 
 def _refuse_other_dtypes(named: Mapping[str, Tensor]) -> None:

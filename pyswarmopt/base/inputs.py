@@ -169,16 +169,6 @@ def require_callable(name: str, value: Any) -> None:
         raise TypeError(f"{name}={textwrap.shorten(repr(value), 60)} cannot be called")
 
 
-def require_function(name: str, part: Any, module: str) -> None:
-    """Refuse a recipe's part that is not a function.
-
-    Raises:
-        TypeError: a class instead of its instance, or an object that cannot be called.
-    """
-    if isinstance(part, type) or not callable(part):
-        raise TypeError(f"{name}={part!r}: use a function, or an object of pyswarmopt.{module}")
-
-
 def require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
     """Refuse the result of a recipe's part unless it has the swarm's shape, (N, D), or is one row,
     one column or one number.

@@ -215,10 +215,8 @@ def _about(function: Any) -> dict[str, Any]:
     return {
         "name": function.name,
         "formula": function.formula,
-        "dimensions": function.dimensions(),
         "domain": list(function.domain),
         "optimum": function.optimum(dim).tolist(),
-        "optimal_value": function.optimal_value(dim),
         "source": function.source,
     }
 

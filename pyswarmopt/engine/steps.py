@@ -25,7 +25,6 @@ from pyswarmopt.parts.boundary import Boundary, Box
 from pyswarmopt.parts.topology import Topology
 
 ONE = np.array(1)  # added in a third of the time of a Python number
-FEW_COLUMNS = 512  # below this one masked copy is faster than copying row by row
 
 
 # ---- step 1: move ----
@@ -153,11 +152,8 @@ def copy_rows(source: Array, target: Array, rows: Bools) -> None:
     """Copy some rows, (N,) mask, of arrays without a temporary."""
     if is_tensor(target):
         target[rows] = source[rows]
-    elif target.shape[1] < FEW_COLUMNS:
-        np.copyto(target, source, where=rows[:, None])
     else:
-        for i in np.flatnonzero(rows):
-            target[i] = source[i]
+        np.copyto(target, source, where=rows[:, None])
 
 
 # ---- one value at a time, for particles that do not wait for one another: the asynchronous update

@@ -67,24 +67,10 @@ class Interpolate:
         a = (u[:, 0] * parents).astype(np.int64)
         b = (a + 1 + (u[:, 1] * (parents - 1)).astype(np.int64)) % parents  # any but a
         t = like(u[:, 2:] * self.upper, start)
-        if self.from_added:
-            _combine_in_turn(start, out, a.tolist(), b.tolist(), t)
-            return
-        a = beside(a, start)
-        b = beside(b, start)
-        for rows, columns in blocks(*out.shape):
-            part = start[:, columns]
-            share = t[rows]
-            out[rows, columns] = share * part[a[rows]] + (1 - share) * part[b[rows]]
-
-
-def _combine_in_turn(start: Array, out: Array, a: list[int], b: list[int], t: Array) -> None:
-    """``t x_a + (1 - t) x_b`` row by row; a and b number the starting points, then the rows."""
-    n = len(start)
-    for row, i, j, share in zip(out, a, b, t, strict=True):
-        x_a, x_b = (start[k] if k < n else out[k - n] for k in (i, j))
-        for _, columns in blocks(1, len(row)):
-            row[columns] = share * x_a[columns] + (1 - share) * x_b[columns]
+        for row, i, j, share in zip(out, a.tolist(), b.tolist(), t, strict=True):
+            x_a, x_b = (start[k] if k < n else out[k - n] for k in (i, j))
+            for _, columns in blocks(1, len(row)):
+                row[columns] = share * x_a[columns] + (1 - share) * x_b[columns]
 
 
 def uniform(

@@ -132,14 +132,10 @@ class RestartSwarm:
     growth: float = 1.5
 
     def __post_init__(self) -> None:
-        if self.patience < 1:
-            raise ValueError(f"restart patience is {self.patience}; it must be at least 1")
-        if not 0 <= self.collapse < 1:
+        if self.patience < 1 or not 0 <= self.collapse < 1 or not 1 <= self.growth < math.inf:
             raise ValueError(
-                f"collapse={self.collapse}: a share of the starting extent, from 0 to below 1"
+                f"{self}: patience and growth must be at least 1, collapse from 0 to below 1"
             )
-        if not (math.isfinite(self.growth) and self.growth >= 1):
-            raise ValueError(f"growth={self.growth}: it must be at least 1")
 
     def __call__(self, state: State, swarm: Restartable) -> None:
         now = extent(state)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 
-from pyswarmopt.base.inputs import require_function
+from pyswarmopt.base.inputs import require_callable
 
 Schedule = Callable[[int], float]
 UNPLANNED = 1000  # moves of a `Linear` in a run of unknown length
@@ -132,17 +133,9 @@ def as_schedule(value: float | Schedule) -> Schedule:
         >>> as_schedule(0.5)(3)
         0.5
     """
-    if isinstance(value, type | str):
-        require_function("a weight or step length", value, "schedule")
-    if callable(value):
-        return value
-    try:
-        return Constant(float(value))
-    except TypeError:
-        raise TypeError(
-            f"a weight or step length is a {type(value).__name__}: use one number, or a function of "
-            "the move; numbers for each particle belong in the direction of a Term"
-        ) from None
+    if not isinstance(value, Real):
+        require_callable("a weight or step length", value)
+    return value if callable(value) else Constant(float(value))
 
 
 def planned(value: float | Schedule, moves: int) -> float | Schedule:

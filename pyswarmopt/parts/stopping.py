@@ -4,7 +4,6 @@ or None.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -121,9 +120,6 @@ class Target:
     Attributes:
         value: the value that is good enough.
 
-    Raises:
-        ValueError: NaN.
-
     Example:
         >>> import pyswarmopt as pso
         >>> recipe = pso.compose([pso.inertia(0.5)], stop=[pso.stopping.Target(1.5)])
@@ -135,10 +131,6 @@ class Target:
 
     value: float
     reason = "target"
-
-    def __post_init__(self) -> None:
-        if math.isnan(self.value):
-            raise ValueError("Target(nan): no value reaches it")
 
     def __call__(self, state: State) -> float | None:
         return (

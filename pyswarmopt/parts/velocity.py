@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from pyswarmopt.base.arrays import Array, Ints, like
-from pyswarmopt.base.inputs import require_function, require_shape
+from pyswarmopt.base.inputs import require_callable, require_shape
 from pyswarmopt.base.random import FULL_SCALE, sixteen_bits
 from pyswarmopt.parts.schedule import Schedule, as_schedule, planned
 
@@ -99,7 +99,7 @@ class Term:
     looks_at: Scope = "all"
 
     def __post_init__(self) -> None:
-        require_function(f"the direction of term {self.name!r}", self.direction, "velocity")
+        require_callable(f"the direction of term {self.name!r}", self.direction)
         as_schedule(self.weight)
         for field, allowed in (("random", get_args(Randomness)), ("looks_at", get_args(Scope))):
             value = getattr(self, field)

@@ -120,19 +120,15 @@ def make_coding(
     low, high = bounds
     integers = _mask("integrality", integrality, len(low))
     categories = _mask("categorical", categorical, len(low))
-    if (integers & categories).any():
-        i = int(np.flatnonzero(integers & categories)[0])
-        raise ValueError(
-            f"coordinate {i} is both in integrality and in categorical; a category is one already"
-        )
     whole = integers | categories
     inner_low = np.ceil(low)
     inner_high = np.floor(high)
-    empty = np.flatnonzero(whole & (inner_low > inner_high))
-    if empty.size:
-        i = int(empty[0])
+    wrong = (integers & categories) | (whole & (inner_low > inner_high))
+    if wrong.any():
+        i = int(wrong.argmax())
         raise ValueError(
-            f"no integer lies within the bounds ({low[i]}, {high[i]}) of coordinate {i}"
+            f"coordinate {i} is both in integrality and in categorical, or no integer lies within its "
+            f"bounds ({low[i]}, {high[i]})"
         )
     return Coding(
         low=np.where(whole, inner_low, low),
@@ -155,18 +151,11 @@ def check_inside(start: Floats, low: Floats, high: Floats, name: str = "x0") -> 
 
 
 def _mask(name: str, truth: Any, dim: int) -> Bools:
-    if truth is None:
-        return np.zeros(dim, dtype=np.bool_)
-    try:
-        mask = np.asarray(truth)
-    except ValueError:
-        raise ValueError(
-            f"{name}={truth!r} must be a truth value, or one for each coordinate"
-        ) from None
-    if mask.shape not in ((), (dim,)):
-        raise ValueError(
-            f"{name} must have shape {(dim,)} or be one truth value for all, got shape {mask.shape}"
-        )
-    if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
-        raise ValueError(f"{name} must hold truth values only: True or 1, False or 0")
-    return np.broadcast_to(mask.astype(np.bool_), (dim,))
+    mask = np.asarray(False if truth is None else truth)
+    if (
+        mask.shape not in ((), (dim,))
+        or mask.dtype.kind not in "biuf"
+        or (mask != (mask == 1)).any()
+    ):
+        raise ValueError(f"{name}={truth!r} must be a truth value, or one for each coordinate")
+    return np.broadcast_to(mask == 1, (dim,))

@@ -80,13 +80,7 @@ class ToyFunction:
 
     def dimensions(self) -> str:
         """The dimensions in which it is defined, in words."""
-        if self.max_dim is None:
-            return f"at least {self.min_dim}"
-        return (
-            f"{self.min_dim}"
-            if self.min_dim == self.max_dim
-            else f"{self.min_dim} to {self.max_dim}"
-        )
+        return f"at least {self.min_dim}" if self.max_dim is None else f"{self.max_dim}"
 
     def bounds(self, dim: int) -> list[tuple[float, float]]:
         """The usual box, one (low, high) per coordinate."""

@@ -35,32 +35,25 @@ def problem(name: str, dim: int, seed: int = 0) -> ToyProblem:
         (0.0, 3)
     """
     *wrappers, core = name.replace("-", "_").split(":")
-    function = _toy(core)
+    if core not in ALL:
+        hint = did_you_mean(core, ALL, "see pyswarmopt list")
+        raise ValueError(f"no function is called {core!r}; {hint}")
+    function = ALL[core]
     if not function.defined_in(dim):
         raise ValueError(f"{core} needs {function.dimensions()} dimensions, not {dim}")
     for wrapper in reversed(wrappers):
-        function = _wrapped(wrapper, function, dim, seed)
+        if wrapper not in ("rotated", "shifted"):
+            raise ValueError(
+                f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name"
+            )
+        function = rotated(function, seed) if wrapper == "rotated" else _moved(function, dim, seed)
     return ToyProblem(name, function, function.bounds(dim), function.optimal_value(dim))
 
 
-def _toy(name: str) -> ToyFunction:
-    if name not in ALL:
-        hint = did_you_mean(name, ALL, "see pyswarmopt list")
-        raise ValueError(f"no function is called {name!r}; {hint}")
-    return ALL[name]
-
-
-def _wrapped(wrapper: str, function: ToyFunction, dim: int, seed: int) -> ToyFunction:
-    if wrapper == "rotated":
-        return rotated(function, seed)
-    if wrapper == "shifted":
-        low, high = function.domain
-        middle = (low + high) / 2
-        half = (high - low) / 2
-        target = np.random.default_rng([seed, dim]).uniform(
-            middle - 0.8 * half, middle + 0.8 * half, dim
-        )
-        return shifted(function, target - function.optimum(dim))
-    raise ValueError(
-        f"no wrapper is called {wrapper!r}: use shifted: or rotated: before a function's name"
-    )
+def _moved(function: ToyFunction, dim: int, seed: int) -> ToyFunction:
+    """The function with its optimum at a random place, not too near the walls."""
+    low, high = function.domain
+    middle = (low + high) / 2
+    half = 0.8 * (high - low) / 2
+    target = np.random.default_rng([seed, dim]).uniform(middle - half, middle + half, dim)
+    return shifted(function, target - function.optimum(dim))
