@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +22,7 @@ from pyswarmopt.parts.boundary import Box
 from pyswarmopt.parts.topology import ByInformants, Lattice
 from pyswarmopt.parts.velocity import Snapshot, SumOfTerms
 
-LARGE = 2**18  # from this many numbers on a sum of terms moves block by block
+LARGE = 2**18  # from this many numbers on a sum of terms moves by blocks of columns
 
 
 class Update:
@@ -56,7 +54,10 @@ class Update:
         n, dim = self.state.positions.shape
         topology = self._recipe.topology
         self._links = topology.neighbours(n) if isinstance(topology, Lattice) else None
-        self._large = self._sum is not None and n * dim >= LARGE
+        self._blocks = [EVERY]  # columns of a sum's parts
+        if n * dim >= LARGE:
+            width = max(BLOCK // n, 1)
+            self._blocks = [slice(i, i + width) for i in range(0, dim, width)]
 
     @classmethod
     def of(
@@ -91,16 +92,40 @@ class Update:
         """
         st = self.state
         k = st.age - 1
-        if self._large:
-            self._move_by_blocks(k)
+        if self._sum is not None:
+            self._move_by_sum(self._sum, k)
             return
         s = self._snapshot(steps.attractors(st, self._recipe.topology, self._generator), k)
-        if self._sum is not None:
-            weights = self._sum.weights(len(s.x), k, self._generator)
-            self._move_part(s, weights, k, EVERY)
+        v = self._recipe.velocity(s, k, self._generator)
+        st.positions, st.velocities = self._moved(s.x, v, k)
+
+    def _move_by_sum(self, rule: SumOfTerms, k: int) -> None:
+        """Move by a sum of terms, in the swarm's own memory; a large swarm in columns that fit the
+        cache, so that no temporary has its size.
+        """
+        st = self.state
+        topology = self._recipe.topology
+        informants = None
+        if len(self._blocks) > 1 and isinstance(topology, ByInformants):
+            informants = topology.informants(st, self._generator)
+            g = st.leader_position[None]
         else:
-            v = self._recipe.velocity(s, k, self._generator)
-            st.positions, st.velocities = self._moved(s.x, v, k)
+            g = steps.attractors(st, topology, self._generator)
+        s = self._snapshot(g, k)
+        weights = rule.weights(len(s.x), k, self._generator)
+        step = self._recipe.schedule(k)
+        for columns in self._blocks:
+            part = s
+            if columns is not EVERY:
+                x, v, p, g, w = (each[:, columns] for each in s[:5])
+                part = s._replace(x=x, v=v, p=p, g=g, w=w)
+            if informants is not None:
+                part = part._replace(g=part.p[informants])
+            x, v = part.x, part.v
+            v[...] = rule.on(part, rule.coefficients(x, weights, self._generator))
+            x += v if step == 1 else step * v
+            if self._box is not None:
+                steps.walled(x, v, self._recipe.boundary, self._box, self._generator, columns)
 
     def _snapshot(self, g: Array, k: int) -> Snapshot:
         """The input of the k-th move, with attractors g, (N, D) or (1, D)."""
@@ -122,41 +147,6 @@ class Update:
         if self._box is None:
             return x, v
         return steps.walled(x, v, self._recipe.boundary, self._box, self._generator)
-
-    def _move_part(self, s: Snapshot, weights: list[Any], k: int, columns: slice) -> None:
-        """Move particles, or some of their columns, by the sum of terms, in their own memory."""
-        rule: Any = self._sum
-        x, v = s.x, s.v
-        v[...] = rule.on(s, rule.coefficients(x, weights, self._generator))
-        step = self._recipe.schedule(k)
-        x += v if step == 1 else step * v
-        if self._box is not None:
-            steps.walled(x, v, self._recipe.boundary, self._box, self._generator, columns)
-
-    def _move_by_blocks(self, k: int) -> None:
-        """Move a large swarm in blocks that fit the cache: no temporary has the swarm's size."""
-        st = self.state
-        topology = self._recipe.topology
-        informants = None
-        g = st.leader_position[None]
-        if isinstance(topology, ByInformants):
-            informants = topology.informants(st, self._generator)
-        else:
-            g = steps.attractors(st, topology, self._generator)
-        rule: Any = self._sum
-        x, v, p, g, w, fx, fp, _, links = self._snapshot(g, k)
-        weights = rule.weights(len(x), k, self._generator)
-        for rows, columns in blocks_of(*x.shape, rule.looks_at):
-            if informants is not None:
-                known = p[informants[rows], columns]
-            else:
-                known = g[rows, columns] if len(g) > 1 else g[:, columns]
-            part = Snapshot(
-                x[rows, columns], v[rows, columns], p[rows, columns], known, w[:, columns],
-                fx[rows], fp[rows], k, None if links is None else links[rows],
-            )  # fmt: skip
-            mine = [each if isinstance(each, float | int) else each[rows] for each in weights]
-            self._move_part(part, mine, k, columns)
 
     def move_one(self, i: int) -> None:
         """Move only particle i, with the schedules of the present round's move and coefficients
@@ -283,25 +273,6 @@ class Update:
             return
         st.repopulate(State.start(x, v, st.maximize))
         self._begin_population()
-
-
-@functools.lru_cache(maxsize=32)
-def blocks_of(n: int, dim: int, looks_at: str) -> list[tuple[slice, slice]]:
-    """Rows and columns of blocks: some particles, a part of one, or some columns if a term looks at
-    columns.
-    """
-    if looks_at == "column":
-        return [(EVERY, columns) for columns in _parts(dim, n)]
-    if dim <= BLOCK:
-        return [(rows, EVERY) for rows in _parts(n, dim)]
-    return [(slice(i, i + 1), columns) for i in range(n) for columns in _parts(dim, 1)]
-
-
-def _parts(count: int, size: int) -> Iterator[slice]:
-    """Cut `count` lines of `size` numbers into parts of equal length, up to one."""
-    parts = math.ceil(count / max(BLOCK // size, 1))
-    for k in range(parts):
-        yield slice(count * k // parts, count * (k + 1) // parts)
 
 
 def _on_device(costs: Floats, x: Array) -> Array:

@@ -26,8 +26,8 @@ MINIMIZE = [
     ({"constraints": {"type": "le", "fun": bowl}}, "'ineq' or 'eq'"),
     ({"integrality": [2, 0, 0]}, "integrality"),
     ({"categorical": ["a", "b", "c"]}, "categorical"),
-    ({"recipe": "PSO"}, "constriction and inertia_weight"),
-    ({"recipe": pso.recipes.fips}, r"is a function: write fips\(\)"),
+    ({"recipe": "PSO"}, "did you mean"),
+    ({"recipe": pso.recipes.fips}, r"use a name, or a Recipe"),
     # a hint is for the name that was typed, not for one that is spelt alike
     ({"iterations": 3}, "max_iter="),
     ({"omega": 0.5}, r"pso\.inertia\(w\)"),
@@ -47,8 +47,8 @@ SWARMS = [
 PARTS = [
     ({"terms": ()}, "no velocity terms"),
     ({"terms": [pso.inertia(1.0), bowl]}, r"terms\[1\] is a function"),
-    ({"topology": pso.topology.Ring}, r"topology is a class: write Ring\(\.\.\.\)"),
-    ({"boundary": "reflect"}, "boundary='reflect'"),
+    ({"topology": pso.topology.Ring}, "not a function"),
+    ({"boundary": "reflect"}, "'reflect' is not a function"),
     ({"terms": [pso.Term("mine", 1.0, lambda s: s.fx)]}, r"'mine' has shape \(4,\)"),
     ({"velocity": lambda s, move, generator: s.fx}, "velocity rule returns has shape"),
     ({"topology": lambda state, generator: state.best_costs}, "topology returns has shape"),
