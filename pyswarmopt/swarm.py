@@ -260,7 +260,7 @@ class Swarm:
 
     def _tell_ticket(self, ticket: Ticket, value: npt.ArrayLike | Tensor) -> None:
         st = self._state
-        st.arrive(ticket.particle, ticket.number, lambda: float(self._costs(value, ())))
+        st.arrive(ticket.particle, ticket.number, float(self._costs(value, ())))
         if st.arrived.all():
             self._complete(st.incoming.copy(), None)
             st.arrived[:] = False

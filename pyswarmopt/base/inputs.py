@@ -137,7 +137,7 @@ def as_target(target: float, maximize: bool) -> float:
     """
     if not isinstance(target, numbers.Real):
         raise TypeError(f"target={target!r}: use a number, or None for no target")
-    if math.isnan(target) or target == (-math.inf if maximize else math.inf):
+    if not (target > -math.inf if maximize else target < math.inf):
         raise ValueError(f"target={target}: use a finite number, or None for no target")
     return target
 

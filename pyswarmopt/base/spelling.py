@@ -77,10 +77,6 @@ def answered(*records: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             _refuse_others(kwargs, called, names, lambda name: _hint(name, names, hints))
-            if names[1] == "bounds" and len(args) > 1 and "bounds" in kwargs:
-                raise TypeError(
-                    f"{called}(fun, bounds): two bounds were given; a starting point is x0="
-                )
             return function(*args, **kwargs)
 
         return call

@@ -111,14 +111,14 @@ class State:
         self.generation += 1
         self.evaluations += len(self.costs) if evaluated is None else int(evaluated.sum())
 
-    def arrive(self, particle: int, number: int, cost: Callable[[], float]) -> None:
+    def arrive(self, particle: int, number: int, cost: float) -> None:
         """Store the cost of a particle of the round; its ticket must be due."""
         due = number == self.generation and particle in range(len(self.arrived))
         if not due or self.arrived[particle]:
             raise ValueError(
                 f"ticket {number} of particle {particle} was told already, or is not of this round"
             )
-        self.incoming[particle] = cost()
+        self.incoming[particle] = cost
         self.arrived[particle] = True
 
     def user_value(self, cost: float) -> float:

@@ -48,20 +48,11 @@ def unreadable(arguments: Sequence[str]) -> str | None:
 
 
 class _Warnings(logging.Handler):
-    """Prints log records as single lines on stderr, each line once: a file may be read several
-    times.
-    """
-
-    def __init__(self, level: int) -> None:
-        super().__init__(level)
-        self._shown: set[str] = set()
+    """Prints log records as single lines on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        line = one_line(record.getMessage())
-        if line not in self._shown:
-            self._shown.add(line)
-            echo(line, err=True)
+        echo(one_line(record.getMessage()), err=True)
 
 
 def tame_warnings() -> None:

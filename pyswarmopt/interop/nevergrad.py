@@ -118,8 +118,6 @@ class NevergradOptimizer(Replayed):
     def _space(self) -> Any:
         if self._box is not None:
             low, high = self._box
-            if (low == high).any():
-                raise ValueError("nevergrad needs low < high in every coordinate")
             # Bounds given here, not by `set_bounds`, make the first step a sixth of the box instead
             # of 1.
             return ng.p.Array(init=(low + high) / 2, lower=low, upper=high)

@@ -59,9 +59,7 @@ class PycmaOptimizer(Replayed):
             raise ValueError(
                 "pycma takes its first step size from the positions: give at least two that differ"
             )
-        # CMA-ES ranks candidates: it needs at least two
-        least = population if population is None or population < 1 else max(population, 2)
-        super().__init__(least, budget, maximize, positions)
+        super().__init__(population, budget, maximize, positions)
         self._first = start
         self._sigma = sigma
         # pycma uses 0 for a seed from the clock.

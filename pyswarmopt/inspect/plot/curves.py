@@ -52,12 +52,8 @@ def convergence(runs: Any, ax: Axes | None = None, optimum: float | None = None)
     def heights(t: Trace) -> Floats:
         return t.best if optimum is None else np.maximum(np.abs(t.best - optimum), SMALLEST)
 
-    ax = _curves(ax, runs, heights)
-    ax.set_xlabel("evaluations")
-    ax.set_ylabel("best value" if optimum is None else "best value, distance to the optimum")
-    if optimum is not None:
-        ax.set_yscale("log")
-    return ax
+    label = "best value" if optimum is None else "best value, distance to the optimum"
+    return _curves(ax, runs, heights, label, "linear" if optimum is None else "log")
 
 
 def diversity(runs: Any, ax: Axes | None = None) -> Axes:
@@ -84,11 +80,11 @@ def diversity(runs: Any, ax: Axes | None = None) -> Axes:
         'evaluations'
         >>> matplotlib.pyplot.close(ax.figure)
     """
-    ax = _curves(ax, runs, lambda t: np.maximum(t.diversity(), SMALLEST))
-    ax.set_xlabel("evaluations")
-    ax.set_ylabel("mean distance from the middle")
-    ax.set_yscale("log")
-    return ax
+
+    def spread(t: Trace) -> Floats:
+        return np.maximum(t.diversity(), SMALLEST)
+
+    return _curves(ax, runs, spread, "mean distance from the middle", "log")
 
 
 def front(
@@ -153,10 +149,13 @@ def interval_name(n: int) -> str:
     return "95% interval" if n > 5 else "range"
 
 
-def _curves(ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats]) -> Axes:
+def _curves(
+    ax: Axes | None, runs: Any, heights: Callable[[Trace], Floats], label: str, scale: str
+) -> Axes:
     named = runs if isinstance(runs, Mapping) and not isinstance(runs, Result) else {"": runs}
     curves = {name: _table(sources, heights) for name, sources in named.items()}
     ax = axes_or_new(ax)
+    ax.set(xlabel="evaluations", ylabel=label, yscale=scale)
     for name, (x, table) in curves.items():
         (line,) = ax.plot(x, np.median(table, axis=0), label=name or None, drawstyle="steps-post")
         if len(table) > 1:

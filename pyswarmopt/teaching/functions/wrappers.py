@@ -36,7 +36,7 @@ def shifted(function: ToyFunction, shift: npt.ArrayLike) -> ToyFunction:
     return replace(
         function,
         name=f"shifted_{function.name}",
-        formula=f"f(x - {np.array2string(by, threshold=4)}), f(x) = {function.formula}",
+        formula=f"f(x - shift), f(x) = {function.formula}",
         evaluate=partial(_at_a_distance, function, by),
         coordinate=partial(_moved, function, by),
     )

@@ -149,7 +149,7 @@ def test_ngopt_and_its_metamodels_work_with_this_numpy_and_can_be_let_go():
         ({"name": "SPSA", "population": 2}, "one point at a time"),
         ({"budget": 0}, "budget=0"),
         ({"bounds": None}, "give bounds or positions"),
-        ({"bounds": [(0, 1), (1, 1)]}, "low < high"),
+        ({"bounds": [(0, 1), (1, 1)]}, "strictly smaller"),
     ],
 )
 def test_bad_arguments(arguments, message):
