@@ -145,8 +145,8 @@ def twelve() -> str:
     right: dict[str, dict[Job, list[float]]] = {}
     spent: dict[str, list[float]] = {}
     for line in lines("twelve"):
-        jobs = right.setdefault(line["method"], {})
-        jobs.setdefault((line["build"], line["task"]), []).append(share(line["test"]))
+        of_method = right.setdefault(line["method"], {})
+        of_method.setdefault((line["build"], line["task"]), []).append(share(line["test"]))
         spent.setdefault(line["method"], []).append(line["items"])
     means = {
         method: {job: fmean(seeds) for job, seeds in jobs.items()} for method, jobs in right.items()
