@@ -21,7 +21,7 @@ import numpy as np
 
 from pyswarmopt.base.arrays import dtype_name, is_tensor
 from pyswarmopt.base.record import DAMAGE, check
-from pyswarmopt.base.words import one_line
+from pyswarmopt.base.words import cut, one_line
 
 FORMAT = 1
 HEADER = "header.json"
@@ -90,19 +90,24 @@ class Writer:
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
-    """The path of a checkpoint, in a folder that is there and can be written.
+    """The path of a checkpoint that exists or can be written; leaves no file behind.
 
     Raises:
-        ValueError: no such folder, or nothing can be written there.
+        ValueError: the path cannot be written.
 
     Example:
         >>> checked_path("no folder of this name/c.npz")
         Traceback (most recent call last):
-        ValueError: checkpoint='no folder of this name/c.npz': cannot be written there
+        ValueError: checkpoint='no folder of this name/c.npz': cannot be written
     """
     where = Path(path)
-    if where.is_dir() or not os.access(where.parent, os.W_OK):
-        raise ValueError(f"checkpoint={os.fspath(path)!r}: cannot be written there")
+    try:
+        if not os.path.lexists(where):
+            temporary = Path(f"{where}.tmp")
+            temporary.open("wb").close()
+            temporary.unlink()
+    except (OSError, ValueError) as error:  # ValueError: a null byte
+        raise ValueError(f"checkpoint={cut(os.fspath(path))!r}: cannot be written") from error
     return where
 
 
