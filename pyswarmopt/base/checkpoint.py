@@ -165,12 +165,12 @@ def read_search(path: str | os.PathLike[str], problem: Mapping[str, Any]) -> dic
     with taking_over(path):
         check(saved, {"problem": str})
         before: dict[str, Any] = dict(json.loads(saved["problem"]))
-    names = before.keys() | problem.keys()
-    differs = sorted(name for name in names if before.get(name) != problem.get(name))
+    names = {**before, **problem}
+    differs = [name for name in names if before.get(name) != problem.get(name)]
     if differs:
+        settings = ", ".join(f"{name}={cut(repr(before.get(name)), 20)}" for name in differs)
         raise ValueError(
-            f"{path}: written by a search with other {', '.join(differs)}; go on with those, or "
-            "give another path"
+            f"{path}: written by a search with {settings}; go on with that, or give another path"
         )
     return saved
 
