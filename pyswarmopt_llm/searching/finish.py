@@ -202,8 +202,8 @@ def commonest_label(objectives: Objectives, experts: Sequence[str]) -> Model | N
         None unless every score is the accuracy on labels that all questions of a task share.
     """
     tasks = objectives.tasks
-    plain = all(metric.name == "accuracy" for metric in objectives.metrics.values())
-    if objectives.externals or not plain or not all(form_of(t).choices for t in tasks.values()):
+    plain = (objectives.metrics[n].name == "accuracy" and form_of(tasks[n]).choices for n in tasks)
+    if objectives.externals or not all(plain):
         return None
     found = {}
     for split in SPLITS:

@@ -233,14 +233,14 @@ def noises(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each model of the scores that is made, whether it takes them for noisy."""
     from pyswarmopt_llm.searching import surrogate
 
-    made = surrogate.ScoreProcess
     told: list[bool] = []
 
-    def seen(candidates: Any, combine: Any, noisy: bool, begun: int) -> Any:
-        told.append(noisy)
-        return made(candidates, combine, noisy, begun)
+    class Seen(surrogate.ScoreProcess):
+        def __init__(self, candidates: Any, noisy: bool = False) -> None:
+            told.append(noisy)
+            super().__init__(candidates, noisy)
 
-    monkeypatch.setattr(surrogate, "ScoreProcess", seen)
+    monkeypatch.setattr(surrogate, "ScoreProcess", Seen)
     return told
 
 
