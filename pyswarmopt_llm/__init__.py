@@ -24,44 +24,32 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.common.config import SearchConfig
     from pyswarmopt_llm.common.errors import UserError
     from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Space, Utility
-    from pyswarmopt_llm.common.statistics import interval, score_of
-    from pyswarmopt_llm.experts.base import BaseModel, resolve_base
-    from pyswarmopt_llm.experts.compatibility import PreflightReport, inspect_experts
+    from pyswarmopt_llm.common.statistics import score_of
+    from pyswarmopt_llm.experts.base import resolve_base
+    from pyswarmopt_llm.experts.compatibility import inspect_experts
     from pyswarmopt_llm.mix.load import adapter_patch, open_model
-    from pyswarmopt_llm.published.classifiers import RewardModel, controllability, load_reward
+    from pyswarmopt_llm.published.classifiers import controllability, load_reward
     from pyswarmopt_llm.report.run import resume, search
     from pyswarmopt_llm.scores.metrics.metric import Written
-    from pyswarmopt_llm.scores.tasks import Task
     from pyswarmopt_llm.scores.tasks.load import load_task
     from pyswarmopt_llm.searching.search import SearchResult
     from pyswarmopt_llm.searching.training.examples import TrainingOptions
-    from pyswarmopt_llm.searching.training.expert import TrainingResult, train_expert
-    from pyswarmopt_llm.searching.use.evaluate import EvalResult
+    from pyswarmopt_llm.searching.training.expert import train_expert
     from pyswarmopt_llm.searching.use.evaluate import evaluate_model as evaluate
     from pyswarmopt_llm.searching.use.generate import generate_text as generate
-    from pyswarmopt_llm.searching.use.predict import Prediction, predict
-    from pyswarmopt_llm.tokens.engine import MixtureEngine
+    from pyswarmopt_llm.searching.use.predict import predict
     from pyswarmopt_llm.tokens.space import open_mixture
-    from pyswarmopt_llm.tools.check import CheckReport, check
+    from pyswarmopt_llm.tools.check import check
 
 # Public name -> its module, or "module:name" if the name differs there.
 _HOME = {
-    "BaseModel": "experts.base",
-    "CheckReport": "tools.check",
     "Engine": "common.interfaces",
-    "EvalResult": "searching.use.evaluate",
-    "MixtureEngine": "tokens.engine",
     "Patch": "common.interfaces",
-    "Prediction": "searching.use.predict",
-    "PreflightReport": "experts.compatibility",
-    "RewardModel": "published.classifiers",
     "Score": "common.interfaces",
     "SearchConfig": "common.config",
     "SearchResult": "searching.search",
     "Space": "common.interfaces",
-    "Task": "scores.tasks",
     "TrainingOptions": "searching.training.examples",
-    "TrainingResult": "searching.training.expert",
     "UserError": "common.errors",
     "Utility": "common.interfaces",
     "Written": "scores.metrics.metric",
@@ -71,7 +59,6 @@ _HOME = {
     "evaluate": "searching.use.evaluate:evaluate_model",
     "generate": "searching.use.generate:generate_text",
     "inspect_experts": "experts.compatibility",
-    "interval": "common.statistics",
     "load_reward": "published.classifiers",
     "load_task": "scores.tasks.load",
     "open_mixture": "tokens.space",
@@ -107,22 +94,13 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "BaseModel",
-    "CheckReport",
     "Engine",
-    "EvalResult",
-    "MixtureEngine",
     "Patch",
-    "Prediction",
-    "PreflightReport",
-    "RewardModel",
     "Score",
     "SearchConfig",
     "SearchResult",
     "Space",
-    "Task",
     "TrainingOptions",
-    "TrainingResult",
     "UserError",
     "Utility",
     "Written",
@@ -132,7 +110,6 @@ __all__ = [
     "evaluate",
     "generate",
     "inspect_experts",
-    "interval",
     "load_reward",
     "load_task",
     "open_mixture",

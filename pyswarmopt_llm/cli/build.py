@@ -63,7 +63,6 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
         for hints in inputs.values()
         for name, (hint, default) in hints.items()
     ]
-    parameters.sort(key=lambda parameter: parameter.default is not EMPTY)  # required ones first
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     summary, gap, more = inspect.cleandoc(function.__doc__ or "").partition("\n\n")

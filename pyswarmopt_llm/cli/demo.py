@@ -43,7 +43,7 @@ def command(
         return
     from pyswarmopt_llm.report.run import search
 
-    run_job(lambda on_event: search(config, on_event), run, quiet=quiet, as_json=as_json)
+    run_job(lambda on_event: search(config, on_event), run, quiet, as_json)
 
 
 def demo_search(seed: int, out: Path) -> SearchConfig:

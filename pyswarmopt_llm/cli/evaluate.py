@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pyswarmopt_llm.cli.options import BlindFile, FailIfWorse, Forgetting, Json, Quiet, VoteFiles
+from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import check_files, items_bar, print_either
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Option
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems, check_model, check_run
 
 if TYPE_CHECKING:
@@ -25,10 +26,26 @@ Shown = tuple[Sequence[str], dict[str, Any], str]  # lines, JSON, note
 
 def command(
     options: EvalConfig,
-    forgetting: Forgetting = False,
-    fail_if_worse: FailIfWorse = False,
-    blind: BlindFile = None,
-    votes: VoteFiles = (),
+    forgetting: Annotated[
+        bool,
+        Option("Ask 119 everyday questions; against the base, if no other is given.", group=TASK),
+    ] = False,
+    fail_if_worse: Annotated[
+        bool,
+        Option(
+            "End with exit code 3 if the model is worse than that of --against: the interval of "
+            "the difference lies below 0.",
+            group=OUTPUT,
+        ),
+    ] = False,
+    blind: Annotated[
+        str | None,
+        Option("Write the replies of both models as pairs for people to judge.", "FILE", OUTPUT),
+    ] = None,
+    votes: Annotated[
+        tuple[str, ...],
+        Option("Count the votes in this file, one copy for each voter.", "FILE...", OUTPUT),
+    ] = (),
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -79,26 +96,24 @@ def _one(config: EvalConfig, on_items: OnItems) -> Shown:
     from pyswarmopt_llm.searching.use.evaluate import evaluate
 
     result = evaluate(config, on_items)
-    record = {
-        "base": config.base,
-        "adapter": config.adapter,
-        "split": config.split,
-        **_record(result),
-        "n": result.n,
-        "named": dict(result.score.named),
-    }
+    record = {**_record(result, (config.base, config.adapter)), "split": config.split}
     return list(score_lines(result, config.split)), record, result.note
 
 
-def _record(result: EvalResult) -> dict[str, Any]:
+def _record(result: EvalResult, model: tuple[str, str | None]) -> dict[str, Any]:
     """A score and what it is of, as JSON."""
+    base, adapter = model
     return {
+        "base": base,
+        "adapter": adapter,
         "task": result.task,
         "metric": result.metric,
         "scoring": result.scoring,
         "value": result.score.value,
         "interval": list(result.interval),
         "stderr": result.score.stderr,
+        "n": result.n,
+        "named": dict(result.score.named),
         "by_label": result.by_label and asdict(result.by_label),
     }
 
@@ -112,15 +127,10 @@ def _two(config: EvalConfig, on_items: OnItems) -> Shown:
     one, other = result.results
     scores = (one.score.value, other.score.value)
     verdict = between(result.names, scores, result.paired, config.split)
-    model, against = (
-        {"base": base, "adapter": adapter, **_record(found)}
-        for (base, adapter), found in zip(result.models, result.results, strict=True)
-    )
     record = {
-        **model,
+        **_record(one, result.models[0]),
         "split": config.split,
-        "n": result.paired.n,
-        "against": against,
+        "against": _record(other, result.models[1]),
         "paired": result.paired.record(),
         "verdict": {"kind": verdict.kind, "sentence": verdict.sentence},
         "gained": result.gained,

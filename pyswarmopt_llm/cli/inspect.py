@@ -7,9 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from pyswarmopt.cli.terminal import echo, open_console
+from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json
 from pyswarmopt_llm.cli.running import print_either
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pyswarmopt_llm.experts.compatibility import PreflightReport
 
 DEFAULT = "delta"  # space of the default search
-COLUMNS = ("expert", "base", "rank", "alpha", "kind", "targets", "dtype", "parameters")
 
 
 def command(
@@ -48,8 +46,6 @@ def command(
         "errors": errors,
         "recommended": best,
     }
-    if not as_json:
-        _show_experts(report)
     print_either(record, map(with_flags, _lines(report, errors)), as_json)
     if best is None:
         problem = report.errors(DEFAULT)[0]
@@ -85,18 +81,11 @@ def check(
         raise typer.Exit(1)
 
 
-def _show_experts(report: PreflightReport) -> None:
-    """Print the experts as a table."""
-    table = Table()
-    for name in COLUMNS:
-        table.add_column(name, overflow="fold")
-    for row in report.rows:
-        table.add_row(*(str(getattr(row, name)) for name in COLUMNS))
-    open_console().print(table, markup=False)
-
-
 def _lines(report: PreflightReport, errors: dict[str, int]) -> Iterator[str]:
-    """The problems, with the spaces that have them, and the spaces."""
+    """The experts, the problems with the spaces that have them, and the spaces."""
+    for row in report.rows:
+        yield f"{row.expert}: {row.kind} of rank {row.rank}, alpha {row.alpha}, on {row.targets}"
+        yield f"  {row.parameters:,} parameters in {row.dtype}, for {row.base}"
     for problem in report.problems:
         yield f"{problem.severity} ({', '.join(sorted(problem.spaces))}): {problem}"
     for space, count in errors.items():

@@ -6,7 +6,6 @@ import itertools
 import textwrap
 import tomllib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from typer.core import TyperCommand
 from pyswarmopt_llm.cli.removed import REMOVED, refuse_removed
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.files.regular import INPUT_LIMIT, read_text
-from pyswarmopt_llm.common.options import OUTPUT, RARE, TASK, Option
+from pyswarmopt_llm.common.options import OUTPUT, RARE, Option
 from pyswarmopt_llm.common.registry import lookup
 
 
@@ -179,53 +178,12 @@ DryRun = Annotated[
     bool, Option("Load, time one batch, print the cost, write nothing.", group=OUTPUT)
 ]
 Quiet = Annotated[bool, Option("No progress display.", group=OUTPUT)]
-Forgetting = Annotated[
-    bool,
+# Permissions that a run, perhaps a stranger's, needs from its user; see `named_again`.
+Allow = Annotated[
+    tuple[str, ...],
     Option(
-        "Ask 119 everyday questions, to see what was forgotten; against the base, if no other.",
-        group=TASK,
-    ),
-]
-BlindFile = Annotated[
-    str | None,
-    Option(
-        "Write the replies of the model and of --against as pairs for people to judge.",
-        "FILE",
+        "Allow code or a judge of the run (mine.py:score, ray, judge, ...); repeatable.",
+        "CODE",
         OUTPUT,
     ),
 ]
-VoteFiles = Annotated[
-    tuple[str, ...],
-    Option("Count the votes in this file, one copy for each voter.", "FILE...", OUTPUT),
-]
-FailIfWorse = Annotated[
-    bool,
-    Option(
-        "End with exit code 3 if the model is worse than that of --against: the interval of the "
-        "difference lies below 0.",
-        group=OUTPUT,
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Again:
-    """Permissions that a run, perhaps a stranger's, needs from its user; see `named_again`."""
-
-    allow: Annotated[
-        tuple[str, ...],
-        Option(
-            "Allow code or a judge of the run (mine.py:score, ray, judge, ...); repeatable.",
-            "CODE",
-            OUTPUT,
-        ),
-    ] = ()
-
-
-@dataclass(frozen=True)
-class DisplayOptions:
-    """How a command displays a search, during it and at its end."""
-
-    quiet: Quiet = False
-    as_json: Json = False
-    as_lines: JsonLines = False

@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from pyswarmopt.cli.streams import silence
 from pyswarmopt.cli.terminal import echo, open_console
 from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.common.events import Event, OnEvent
-from pyswarmopt_llm.report.progress import json_lines, planned, progress
+from pyswarmopt_llm.report.progress import planned, progress
 from pyswarmopt_llm.scores.tasks.columns import parse_reading
 from pyswarmopt_llm.scores.tasks.load import NO_FILES, read_whole
 
@@ -102,7 +103,6 @@ def steps(status: str) -> Iterator[Callable[[str, bool], None]]:
 def run_job(
     job: Callable[[OnEvent | None], SearchResult],
     run: Path,
-    *,
     quiet: bool = False,
     as_json: bool = False,
     as_lines: bool = False,
@@ -117,6 +117,26 @@ def run_job(
         typer.echo(json.dumps(finished.result))
     elif not as_lines:
         show_result(open_console(), finished.run, finished.result)
+
+
+def json_lines(out: TextIO) -> OnEvent:
+    """A listener that writes each event as a JSON object, its kind under ``event``; without a reader,
+    nothing.
+
+    Example:
+        >>> import sys
+        >>> json_lines(sys.stdout)(Event("note", {"text": "hello"}))
+        {"event": "note", "text": "hello"}
+    """
+
+    def on_event(event: Event) -> None:
+        try:
+            out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
+            out.flush()
+        except OSError:  # the reader has gone; the search is worth more
+            silence(out)
+
+    return on_event
 
 
 def resuming(run: Path) -> str:

@@ -11,10 +11,9 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.options import Again, Config, DisplayOptions, DryRun
+from pyswarmopt_llm.cli.options import Allow, Config, DryRun, Json, JsonLines, Quiet
 from pyswarmopt_llm.cli.running import check_files, print_either, print_plan, run_job
 from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.options import RARE, Option
 from pyswarmopt_llm.searching.use.config import check_model
@@ -22,7 +21,7 @@ from pyswarmopt_llm.searching.use.config import check_model
 Memory = Annotated[
     str | None,
     Option(
-        "With a dry run: does it fit into a GPU of this size, such as 24GB?",
+        "Only say whether it fits into a GPU of this size, such as 24GB.",
         "SIZE",
         RARE,
     ),
@@ -35,16 +34,15 @@ def command(
     config: Config = None,
     dry_run: DryRun = False,
     memory: Memory = None,
-    shown: DisplayOptions,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    as_lines: JsonLines = False,
 ) -> None:
     """Find a better mixture of experts and train it: RUN/best is the adapter.
 
     Example: swarm-llm search --base B --experts adapters/* --task questions.json --out runs/first
     """
-    as_json = shown.as_json or shown.as_lines
     if memory is not None:
-        if not dry_run:
-            raise InvalidOption("memory", memory, "goes with `dry_run`; add it, or give `device`")
         from pyswarmopt_llm.searching.dry_run import fit_of
 
         if (fit := fit_of(settings, memory)) is not None:
@@ -60,14 +58,17 @@ def command(
         return
     from pyswarmopt_llm.report.run import search
 
-    run_job(lambda on_event: search(settings, on_event), Path(settings.out), **vars(shown))
+    out = Path(settings.out)
+    run_job(lambda on_event: search(settings, on_event), out, quiet, as_json, as_lines)
 
 
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run directory.")],
     *,
-    again: Again,
-    shown: DisplayOptions,
+    allow: Allow = (),
+    quiet: Quiet = False,
+    as_json: Json = False,
+    as_lines: JsonLines = False,
 ) -> None:
     """Resume an interrupted run; the result is the same as without the interruption.
 
@@ -78,7 +79,7 @@ def resume(
     """
     from pyswarmopt_llm.report.run import resume as go_on
 
-    run_job(lambda on_event: go_on(run, on_event, again.allow), run, **vars(shown))
+    run_job(lambda on_event: go_on(run, on_event, allow), run, quiet, as_json, as_lines)
 
 
 def report(

@@ -10,7 +10,7 @@ import typer
 
 from pyswarmopt.cli.terminal import echo
 from pyswarmopt_llm.cli.build import with_flags
-from pyswarmopt_llm.cli.options import Again, Json
+from pyswarmopt_llm.cli.options import Allow, Json
 from pyswarmopt_llm.cli.running import interruptible, nothing_written, print_either
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import check_free, user_path
@@ -25,8 +25,7 @@ def analyse(
     ],
     out: Annotated[Path | None, Option("Output directory (RUN/analysis).", "DIR", OUTPUT)] = None,
     as_json: Json = False,
-    *,
-    again: Again,
+    allow: Allow = (),
 ) -> None:
     """Show which experts carry a result: score it without each, or decide without each member.
 
@@ -37,7 +36,7 @@ def analyse(
     folder = out or run / "analysis"
     from pyswarmopt_llm.tools.analyse import analyse
 
-    record = analyse(run, folder, allowed=again.allow, tell=lambda text: echo(text, err=True))
+    record = analyse(run, folder, allowed=allow, tell=lambda text: echo(text, err=True))
     lines = map(with_flags, left_out_lines(record["leave_one_out"]))
     print_either(record, [*lines, f"All figures: {folder}/analysis.json"], as_json)
 

@@ -10,7 +10,6 @@ from pyswarmopt_llm.common.statistics import Comparison
 from pyswarmopt_llm.report.findings import KINDS, Verdict
 from pyswarmopt_llm.report.pages import upper_first
 from pyswarmopt_llm.report.phrases import one_line, p_text, score_text, tested
-from pyswarmopt_llm.scores.words import RULES
 
 if TYPE_CHECKING:
     from pyswarmopt_llm.scores.by_label import LabelErrors
@@ -57,9 +56,6 @@ def between(
     items = counted(pair.n, f"{split} example")
     reason = "Dev examples guide searches and training; compare on test, too."
     reasons = (reason,) if split == "dev" else ()
-    if not pair.gained and not pair.lost:
-        same = f"{upper_first(first)} and {second} have the same score on each of {items}"
-        return Verdict("same", f"{same}, {scores[0]:.3f}.", reasons)
     kind = KINDS[pair.sign]
     said = f"{upper_first(first)} {_SAID[kind]} {second}"
     sentence = f"{said}: {scores[0]:.3f} vs. {scores[1]:.3f} on {items}, {tested(pair)}."
@@ -72,8 +68,6 @@ def score_lines(result: EvalResult, split: str) -> Iterator[str]:
     items = counted(result.n, "example")
     how = f"{items}, {result.scoring} scoring"
     yield f"{one_line(result.task)} {split}: {result.metric} {value} ({how})"
-    if result.metric in RULES:
-        yield f"  {RULES[result.metric]}"
     if result.score.named:
         named = result.score.named.items()
         yield "  " + ", ".join(f"{one_line(name)} {value:.3f}" for name, value in named)

@@ -20,8 +20,6 @@ from pyswarmopt_llm.searching.scoring.parents import Parent, may_be_on_hub
 from pyswarmopt_llm.searching.scoring.result import Result
 from pyswarmopt_llm.searching.scoring.run_directory import About
 
-MOST_CHOICES = 20  # most names in a card
-
 
 @dataclass(frozen=True)
 class FileKind:
@@ -124,10 +122,9 @@ def _use(about: About, result: Result) -> dict[str, str] | None:
         return None
     task, form = found
     scoring = result.objectives[task].answer_format or "likelihood"
-    choices = list((form.choices or {}).values())
     system = about.config.system
     return {
-        "choices": ", ".join(map(code, choices[:MOST_CHOICES])) or "a question's options",
+        "choices": ", ".join(map(code, (form.choices or {}).values())) or "a question's options",
         "task": code(task),
         "compared": "the letter" if scoring == "letter" else "the text, per byte,",
         "system": f" after the system turn {code(system)}" if system else "",

@@ -91,7 +91,7 @@ def verdict(result: Result) -> Verdict:
             "untested", f"Not known: there is no test split; on dev {best} scores {on_dev}."
         )
     ours = result.best.test.value
-    if not result.best.trained and best.startswith(("the base", "the adapter", "the model")):
+    if not result.best.trained and best.startswith(("the base", "the expert")):
         return Verdict(
             "same", f"No: no mixture was selected over {best}, which scores {ours:.3f} on test."
         )
@@ -147,25 +147,22 @@ def _on_test(result: Result, name: str) -> float:
 
 def names(result: Result) -> dict[str, str]:
     """Model -> its name in a sentence."""
-    whole = result.space in ("token", "full") or result.graph is not None
-    expert = "model" if whole else "adapter"
-    tuned = "fine-tuned" if result.expert_iteration is None else "self-trained"
-    single = f"{expert} {cut(one_line(result.best_single), _NAME)}"
-    mixture = _mixture_name(result, expert)
+    single = f"best expert {cut(one_line(result.best_single), _NAME)}"
+    mixture = _mixture_name(result)
     return {
         "commonest": "the majority class",
         "base": "the base model",
-        "base_tuned": f"the {tuned} base model",
-        "best_single": f"the best {single}",
-        "expert_tuned": f"the {tuned} best {single}",
+        "base_tuned": "the fine-tuned base model",
+        "best_single": f"the {single}",
+        "expert_tuned": f"the fine-tuned {single}",
         "uniform": "the uniform average",
         "mixture": f"the {mixture} before training",
-        "trained": f"the {tuned} {mixture}",
-        "best": f"the {tuned} {mixture}" if result.best.trained else f"the {mixture}",
+        "trained": f"the fine-tuned {mixture}",
+        "best": f"the fine-tuned {mixture}" if result.best.trained else f"the {mixture}",
     }
 
 
-def _mixture_name(result: Result, expert: str) -> str:
+def _mixture_name(result: Result) -> str:
     """The result before training, named by its weights."""
     if result.graph is not None:
         return "graph"
@@ -173,7 +170,7 @@ def _mixture_name(result: Result, expert: str) -> str:
     if not used:
         return "base model"
     if len(used) == 1 and abs(sum(used.values()) - 1) < UNIT:
-        return f"{expert} {cut(one_line(min(used)), _NAME)}"
+        return f"expert {cut(one_line(min(used)), _NAME)}"
     return "mixture"
 
 
@@ -223,9 +220,8 @@ def _notes_on_training(result: Result) -> Iterator[str]:
     elif gain := result.lead("mixture"):
         before = _on_test(result, "mixture")
         yield f"Without training it scores {before:.3f} on test; training: {tested(gain)}."
-    learnt = [name for name in result.learnt if result.coefficients.get(name)]
-    if learnt:
-        yield f"Its dev score is not held out: {', '.join(learnt)} had learnt some of the examples."
+    if result.learnt:
+        yield f"Its dev score is not held out: {', '.join(result.learnt)} had learnt some examples."
     elif result.expert_iteration is None:
         yield "Its dev score is cross-fitted: each example is scored by a model trained without it."
 

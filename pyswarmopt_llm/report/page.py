@@ -69,17 +69,12 @@ def searched(rows: Iterable[Row]) -> list[Row]:
 
 
 def spans(models: Mapping[str, Model]) -> dict[str, tuple[float, float, float]]:
-    """Name -> lower end, score and upper end of a model's interval on test, on a scale from 0 to 1."""
-    ends = {}
-    for name, model in models.items():
-        if scores := model.test:
-            low, high = scores.interval or (scores.value, scores.value)
-            ends[name] = np.array([low, scores.value, high])
-    if not ends:
-        return {}
-    least = min(each[0] for each in ends.values())
-    width = max(each[2] for each in ends.values()) - least or 1.0
-    return {name: tuple(((each - least) / width).tolist()) for name, each in ends.items()}
+    """Name -> lower end, score and upper end of a model's interval on test."""
+    tested = {name: model.test for name, model in models.items() if model.test is not None}
+    ends = {
+        name: scores.interval or (scores.value, scores.value) for name, scores in tested.items()
+    }
+    return {name: (ends[name][0], tested[name].value, ends[name][1]) for name in tested}
 
 
 def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[str, Any]]:
@@ -108,14 +103,13 @@ def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
 
     Returns:
         ``dots``, the candidates, the best last: x, y, shade from 0 to 4 by its value, text;
-        ``experts``, name -> place; ``base``, the place of the base model; ``share`` of the variance
-        that the plane shows.
+        ``experts``, name -> place; ``base``, the place of the base model.
     """
     names = list(result.coefficients)
     weights = np.array([row.coefficients for row in rows], dtype=np.float64)
     points = np.vstack([weights, np.eye(len(names)), np.zeros((1, len(names)))])
     centre = weights.mean(0)
-    _, singular, axes = np.linalg.svd(weights - centre, full_matrices=False)
+    _, _, axes = np.linalg.svd(weights - centre, full_matrices=False)
     plane = (points - centre) @ np.vstack([axes, np.zeros_like(axes[:1])])[:2].T
     low = plane.min(0)
     extent = plane.max(0) - low
@@ -128,6 +122,4 @@ def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
         shade = rank * _SHADES // len(rows)
         dots.append((*places[number], shade, f"{rows[number].value:.3f} on dev"))
     experts = dict(zip(names, places[len(rows) :], strict=False))
-    variance = float((singular**2).sum())
-    share = float((singular[:2] ** 2).sum()) / variance if variance else 1.0
-    return {"dots": dots, "experts": experts, "base": places[-1], "share": share}
+    return {"dots": dots, "experts": experts, "base": places[-1]}

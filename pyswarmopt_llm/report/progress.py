@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from pyswarmopt.base.words import counted
-from pyswarmopt.cli.streams import silence
-from pyswarmopt_llm.common.events import PART_PLAIN, Event, OnEvent, duration
+from pyswarmopt_llm.common.events import Event, OnEvent, duration
 from pyswarmopt_llm.report.phrases import few, one_line, score_text
 
 if TYPE_CHECKING:
@@ -21,26 +19,6 @@ if TYPE_CHECKING:
 
 NOTES = 2  # most notes on a terminal; the report has all
 _PHASES = {"letter": "trying option letters", "trained": "scoring fine-tuned models"}
-
-
-def json_lines(out: TextIO) -> OnEvent:
-    """A listener that writes each event as a JSON object, its kind under ``event``; without a reader,
-    nothing.
-
-    Example:
-        >>> import sys
-        >>> json_lines(sys.stdout)(Event("note", {"text": "hello"}))
-        {"event": "note", "text": "hello"}
-    """
-
-    def on_event(event: Event) -> None:
-        try:
-            out.write(json.dumps({"event": event.kind, **event.data}) + "\n")
-            out.flush()
-        except OSError:  # the reader has gone; the search is worth more
-            silence(out)
-
-    return on_event
 
 
 @contextmanager
@@ -66,7 +44,7 @@ def progress(console: Console) -> Iterator[OnEvent]:
 
 
 class Display:
-    """A search's progress: a bar that counts forward passes of an example, and lines above it.
+    """A search's progress: a bar that counts evaluations, and lines above it.
 
     Args:
         bars: shows the bar, where its console is a terminal.
@@ -78,8 +56,6 @@ class Display:
         self._logs = not bars.console.is_terminal
         self._said: set[str] = set()
         self._notes = 0
-        self._passes: Mapping[str, int] = {}
-        self._total = 0.0
 
     def on_event(self, event: Event) -> None:
         """Show an event."""
@@ -93,24 +69,20 @@ class Display:
                 self._notes += 1
                 if self._logs or self._notes <= NOTES:
                     self._say(str(data["text"]))
-            case "replayed":  # takes no time
-                self._total -= data["n"]
-                self._bars.update(self._bar, total=self._total)
-            case "evaluation":
-                self._bars.update(self._bar, advance=data["n"], description=best_so_far(data))
+            case "replayed" | "evaluation":
+                self._bars.update(self._bar, advance=1, description=best_so_far(data))
             case "iteration" if self._logs:
                 self._say(best_so_far(data))
             case "trial":
                 self._phase(_PHASES.get(data["phase"], data["phase"]))
             case "training":
-                self._train(data["share"])
+                self._bars.update(self._bar, description=f"training, {data['share']:.0%}")
             case "closing":
                 self._phase("scoring the result")
 
     def _start(self, start: Mapping[str, Any]) -> None:
-        self._passes = start["passes"]
-        self._total = sum(self._passes.values())
-        self._bars.reset(self._bar, total=self._total or None, description="getting ready")
+        planned = start["evaluations_planned"]
+        self._bars.reset(self._bar, total=planned or None, description="getting ready")
         experts = counted(len(start["experts"]), "expert")
         most = counted(start["evaluations_planned"], "evaluation")
         dev = counted(start["dev_items"], "dev example")
@@ -118,15 +90,6 @@ class Display:
         self._say(f"{start['run']}: {experts} on {tasks}; at most {most} of {dev}")
         self._say(decided(start))
         self._say(few(start["dev_items"]))
-
-    def _train(self, share: float) -> None:
-        """The bar when so much of the training is done."""
-        passes = self._passes
-        training = passes.get("training", 0) + passes.get(PART_PLAIN, 0)
-        left = (1 - share) * training + passes.get("rivals", 0) + passes.get("result", 0)
-        self._bars.update(
-            self._bar, completed=self._total - left, description=f"training, {share:.0%}"
-        )
 
     def _phase(self, text: str) -> None:
         self._bars.update(self._bar, description=text)

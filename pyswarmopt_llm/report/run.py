@@ -12,7 +12,7 @@ from typing import Any
 from pyswarmopt_llm.common.config import SearchConfig, command
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.events import OnEvent
-from pyswarmopt_llm.common.files.regular import refuse_link, user_path, write_text
+from pyswarmopt_llm.common.files.regular import refuse_link, write_text
 from pyswarmopt_llm.common.own import named
 from pyswarmopt_llm.report.card import model_card
 from pyswarmopt_llm.report.findings import verdict
@@ -52,9 +52,7 @@ def search(config: SearchConfig, on_event: OnEvent | None = None) -> SearchResul
         0.62
     """
     with _listening(on_event) as listener:
-        found = job.search(config, listener)
-    write_for_people(found)
-    return _judged(found)
+        return _shown(job.search(config, listener))
 
 
 def resume(
@@ -80,12 +78,8 @@ def resume(
         UserError: not a run, a run that would execute disallowed code, or base, experts or data
             have changed.
     """
-    names = [named(each) for each in allowed]
-    finished = Run(user_path(run)).result is not None
     with _listening(on_event) as listener:
-        found = job.resume(run, listener, names)
-    write_for_people(found, missing=finished)
-    return _judged(found)
+        return _shown(job.resume(run, listener, [named(each) for each in allowed]))
 
 
 @contextmanager
@@ -103,29 +97,20 @@ def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
         yield shown
 
 
-def _judged(found: SearchResult) -> SearchResult:
-    """The search result with its verdict."""
+def _shown(found: SearchResult) -> SearchResult:
+    """The search result with its verdict; its card and report are written, if they are not there."""
+    if not (found.run / PAGE).exists():
+        write_for_people(found.run)
     return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
 
 
-def write_for_people(found: SearchResult, missing: bool = False) -> None:
-    """Write the card and the report; what cannot be written is reported, since the result is complete.
-
-    Args:
-        found: a finished search.
-        missing: whether to write only missing files.
-    """
-    run = Run(found.run)
-    result = Result.from_json(found.result)
-    for name, write in ((CARD, write_card), (PAGE, write_page)):
-        file = run.path / name
-        if missing and file.exists():
-            continue
-        try:
-            write(run, result)
-        except Exception as error:  # of any kind: none may hide the result
-            again = command("report", str(run.path))
-            log.warning("%s: not written (%s); later: %s", file, first_line(error), again)
+def write_for_people(run: Path) -> None:
+    """Write the card and the report; what cannot be written is reported, since the result is complete."""
+    try:
+        write_report(run)
+    except Exception as error:  # of any kind: none may hide the result
+        again = command("report", str(run))
+        log.warning("%s: card or report not written (%s); later: %s", run, first_line(error), again)
 
 
 def unchanged_tasks(run: Run) -> dict[str, Task]:

@@ -125,7 +125,7 @@ def demo_verdict() -> str:
     plain = max((BASE, EXPERT), key=lambda name: read.mean(name, tasks))
     pair = compare_paired(*read.pairs(SEARCH, plain, tasks))
     ours, theirs = read.mean(SEARCH, tasks), read.mean(plain, tasks)
-    called = {BASE: "the fine-tuned base model", EXPERT: "the fine-tuned best adapter clinic"}
+    called = {BASE: "the fine-tuned base model", EXPERT: "the fine-tuned best expert clinic"}
     kind = {1: "better", 0: "level", -1: "worse"}[pair.sign]
     first = answer(kind, "the fine-tuned mixture", ours, called[plain], theirs)
     return "\n".join(["```text", *wrap(first, 96), "```"])

@@ -155,7 +155,6 @@ def test_no_string_stands_for_an_import() -> None:
 SPELL_OPTIONS = {
     "common/config.py": "puts the dashes before the name of a setting in a command",
     "report/against.py": "says on a terminal where the rest of a list is",
-    "report/progress.py": "says on a terminal which option makes a search cheaper",
     "experts/quantised/embedded.py": "an option of pip",
     "tools/blind.py": "names the command that wrote a key",
 }

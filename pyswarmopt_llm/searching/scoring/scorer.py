@@ -289,13 +289,7 @@ class Scorer:
             return error
         except NotFiniteError as error:
             raise UserError(f"{request.text}: {error}; correct it and resume") from error
-        row = replace(
-            row,
-            phase=self._phase,
-            iteration=request.iteration,
-            particle=request.particle,
-            draw=self._run.draw,
-        )
+        row = replace(row, phase=self._phase)
         self._run.store.add(request.what, request.key, row.to_json())
         return row
 

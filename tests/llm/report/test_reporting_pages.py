@@ -129,7 +129,7 @@ def test_the_card_states_scores_weights_data_and_command() -> None:
     card = model_card(about_of(given, particles=4), result_of())
     command = "swarm-llm search --base org/base --experts e/x e/y --task t.json --out r"
     lines = {
-        "| best adapter x | 0.650 [0.580, 0.720] | 0.600 |",
+        "| best expert x | 0.650 [0.580, 0.720] | 0.600 |",
         "| mixture (result) | 0.620 [0.550, 0.690] | 0.700 |",
         "1.25 x - 0.25 y",
         f"    {command} --particles 4",
@@ -229,4 +229,3 @@ def test_the_picture_is_the_projection_of_scikit_learn(n: int, count: int, seed:
     real = np.vstack([reference.transform(mixtures), reference.transform(np.eye(n))])
     ours, theirs = (np.linalg.norm(p[:, None] - p[None], axis=2) for p in (places, real))
     assert np.allclose(ours / ours.max(), theirs / theirs.max(), atol=0.01)
-    assert found["share"] == pytest.approx(reference.explained_variance_ratio_.sum())

@@ -10,8 +10,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from pyswarmopt_llm.cli.running import json_lines
 from pyswarmopt_llm.common.events import Event
-from pyswarmopt_llm.report.progress import json_lines, progress
+from pyswarmopt_llm.report.progress import progress
 
 SETTINGS = {"paper": True, "reference": False, "space": "delta", "max_iter": 2, "proposals": None}
 START = Event(
