@@ -85,14 +85,10 @@ def command(
         )
     # JSON has no NaN
     record = {key: None if value != value else value for key, value in asdict(done).items()}
-    losses = (done.train_loss_first, done.train_loss_last)
-    what = "training loss (first -> last)"
-    if done.heldout:
-        losses = (done.heldout_loss_base, done.heldout_loss_expert)
-        what = "held-out loss (base -> expert)"
-    cost = f"{counted(done.steps, 'step')}, {counted(done.tokens, 'token')} in {done.seconds:.0f} s"
+    loss_of = f"{done.heldout_loss_base:.3f} (base) -> {done.heldout_loss_expert:.3f} (expert)"
     lines = [
-        f"wrote {out}: {cost}; {what} {losses[0]:.3f} -> {losses[1]:.3f}",
+        f"wrote {out}: {counted(done.steps, 'step')} in {done.seconds:.0f} s",
+        f"held-out loss {loss_of}" if done.heldout else "nothing was held out",
         f"Score it: swarm-llm eval --base {base} --adapter {out} --task TASK",
     ]
     print_either({"out": out, **record}, lines, as_json)

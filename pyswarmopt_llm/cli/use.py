@@ -11,13 +11,12 @@ from typing import Annotated
 import typer
 
 from pyswarmopt.cli.terminal import echo
-from pyswarmopt_llm.cli.build import with_flags
 from pyswarmopt_llm.cli.options import Json, Quiet
 from pyswarmopt_llm.cli.running import interruptible, items_bar, print_either, repeating
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.options import OUTPUT, RARE, TASK, Columns, Option
-from pyswarmopt_llm.searching.use.config import Machine, check_model, check_run, check_table_out
+from pyswarmopt_llm.common.options import OUTPUT, TASK, Columns, Option
+from pyswarmopt_llm.searching.use.config import Machine
 
 OneTask = Annotated[str | None, Option("Which one, of a run with several tasks.", "T", TASK)]
 
@@ -48,18 +47,13 @@ def predict(
     """
     if (file is None) == (text is None) or (file is None) != (out is None):
         raise InvalidOption("text", None, "give a file of rows with `out`, or `text` alone")
-    check_run(user_path(run))
-    if out is not None:
-        check_table_out(user_path(out))
-    if file is not None and not user_path(file).is_file():
-        raise UserError(f"{file}: no such file; check the path")
     from pyswarmopt_llm.searching.use.predict import predict
 
-    options = {**vars(machine), "task": task, "columns": columns}
+    where = (machine.dtype, machine.device, machine.threads)
     with interruptible(repeating), items_bar(quiet or as_json) as items:
-        found = predict(run, file or [text or ""], out, on_items=items, **options)
+        found = predict(run, file or [text or ""], out, task, columns, *where, items)
     if out is None:
-        lines = [found[0].label or "(undefined: the model's numbers overflow)"]
+        lines = [found[0].label]
         best = Counter(found[0].probabilities).most_common(5)
         lines += [f"  {share:.3f}  {label}" for label, share in best]
         print_either(asdict(found[0]), lines, as_json)
@@ -87,9 +81,8 @@ def generate(
     task: OneTask = None,
     max_new_tokens: Annotated[int, Option("Maximum number of new tokens.", "N", least=1)] = 128,
     fusion: Annotated[
-        str, Option("For mixtures: auto, exact, bytes, union, relative, sampled.", "F")
+        str, Option("For mixtures: auto, exact, bytes, union, relative.", "F")
     ] = "auto",
-    seed: Annotated[int, Option("Seed of `fusion` sampled.", "S", RARE, least=0)] = 0,
     *,
     machine: Machine,
     as_json: Json = False,
@@ -100,20 +93,15 @@ def generate(
     """
     if (run is None) == (base is None) or (run is not None and adapter is not None):
         raise InvalidOption("run", None, "give a finished run, or `base` with `adapter`")
-    if run is not None:
-        check_run(user_path(run))
-    check_model(base)
-    check_model(adapter)
-    from pyswarmopt_llm.searching.use.generate import answer_turn, worded
+    from pyswarmopt_llm.searching.use.generate import generate_text, worded
     from pyswarmopt_llm.searching.use.opening import result_of
 
-    model = (base or "", adapter) if run is None else result_of(run)
-    asked, said = worded(run, prompt, task)
-    if said and not as_json:
-        echo(with_flags(said), err=True)
-    answer = "".join(answer_turn(model, asked, max_new_tokens, machine, run, fusion, seed))
+    model = (base or "", adapter) if run is None else result_of(user_path(run))
+    where = (machine.dtype, machine.device, machine.threads)
+    answer = "".join(generate_text(*model, prompt, max_new_tokens, fusion, *where, run, task))
     if as_json:
         source = {"base": model[0], "adapter": model[1]}
+        asked = worded(run, prompt, task)
         print_either({**source, "prompt": prompt, "asked": asked, "answer": answer}, [], as_json)
         return
     # A file or another program gets the model's text, byte for byte.

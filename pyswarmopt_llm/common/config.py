@@ -222,7 +222,6 @@ class SearchConfig:
     budget_items: Annotated[
         int | None, Option("Maximum number of scored dev examples.", "N", RARE, least=1)
     ] = None
-    contrast: Annotated[bool, Option("Negative weights count against a token.", group=RARE)] = False
     scoring: Scoring = "auto"
     allow_overlap: Overlap = False
     # The machine.

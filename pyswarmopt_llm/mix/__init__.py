@@ -51,7 +51,7 @@ _BUILT_IN = (
         "token",
         make=_mixture,
         library="",
-        options=frozenset({"contrast"}),
+        options=frozenset(),
         remembers=True,
         saved_as=MIXTURE,
         open=_open_mixture,

@@ -15,7 +15,6 @@ from pyswarmopt_llm.experts.adapter import Adapter
 _OF_ONE_BASE = ("system", "temperature", "thinking", "workers")
 # Settings of some kinds, at their defaults in all others -> kinds that have them.
 _OPTIONS = {
-    "contrast": "`space` token",
     "mix": "spaces factor and delta",
     **dict.fromkeys(_OF_ONE_BASE, "one `base`"),
 }

@@ -108,25 +108,19 @@ class Fitting:
 
     def _fitted(self, name: str, items: Sequence[Choices], epochs: int) -> Patch:
         """The model after training on items."""
-        if self.folder is None:
-            return self.start.with_low_rank(self._trained(items, epochs).low_rank)
-        folder = self.folder / name
-        if folder.exists():
+        folder = self.folder and self.folder / name
+        if folder and folder.exists():
             self.spend(epochs * PASSES * len(items))
-        else:
-            save_patch(self._trained(items, epochs), [self.pattern], folder)
-        return self.start.with_low_rank(load_factors(read_adapter(folder)))
+            return self.start.with_low_rank(load_factors(read_adapter(folder)))
 
-    def _trained(self, items: Sequence[Choices], epochs: int) -> Patch:
-        return fit(
-            self.engine,
-            self.start,
-            items,
-            pattern=self.pattern,
-            seed=self.seed,
-            after_epoch=lambda *_: self.spend(PASSES * len(items)),
-            epochs=epochs,
-        )
+        def spend(*_: object) -> None:
+            self.spend(PASSES * len(items))
+
+        change = fit(self.engine, self.start, items, self.pattern, self.seed, spend, epochs)
+        if folder:
+            save_patch(change, [self.pattern], folder)
+            change = Patch(load_factors(read_adapter(folder)))
+        return self.start.with_low_rank(change.low_rank)
 
 
 def not_worse(trained: Score, before: Score, errors: float = 1.0) -> bool:

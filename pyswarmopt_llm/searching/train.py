@@ -122,11 +122,15 @@ def train_on_labels(
         most: most models to train; the best untrained model comes first.
     """
     untrained = _untrained(job, found)
-    starts = _starts(untrained, job.pool.space.vertices()[found.single], most)
+    starts = _starts(untrained, job.pool.space.vertices()[found.single].to(untrained), most)
     if folder is None or not folder.exists():
         announce(job, starts, tell)
     fittings = _fittings(job, found, starts, folder, tell)
-    rows = _cross_fitted(job, run, found, fittings, starts)
+    evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
+    rows = {}
+    for name, fitting in fittings.items():
+        new = partial(_by_folds, fitting, evaluator, job.objectives.items)
+        rows[name] = trained_row(job, run, found, starts[name], new)
     (row,) = found.scorer.score([untrained], 0)
     *trained, before = expected([*rows.values(), row], job.objectives)
     values = dict(zip(rows, trained, strict=True))
@@ -134,18 +138,17 @@ def train_on_labels(
     kept = not_worse(values[best], before, BEHIND)
     if not kept:
         best = next(name for name, start in starts.items() if start.equal(untrained))
+    (before_row,) = found.scorer.score([starts[best]], 0)
     whole = trained_whole(values, best, job.plan.tests_plain)
     tuned = {}
+    passes = 0
     for name, fitting in fittings.items():
         patch = fitting.whole() if name in whole else None
         tuned[name] = Contestant(starts[name], patch, True, rows[name], rows[name].value)
-    (before_row,) = found.scorer.score([starts[best]], 0)
+        passes += fitting.passes(name in whole)
     mixture = Contestant(starts[best], dev=before_row, value=before_row.value)
     models = {"mixture": mixture, "trained": tuned[best]}
-    for name in (BASE, EXPERT):
-        if name in tuned:
-            models[f"{name}_tuned"] = tuned[name]
-    passes = sum(fitting.passes(name in whole) for name, fitting in fittings.items())
+    models |= {f"{name}_tuned": tuned[name] for name in (BASE, EXPERT) if name in tuned}
     return Training(models, "trained" if kept else "mixture", passes)
 
 
@@ -186,12 +189,11 @@ def _untrained(job: Job, found: Found) -> Tensor:
 
 def _starts(untrained: Tensor, expert: Tensor, most: int) -> dict[str, Tensor]:
     """Name -> position of each model to train; at most `most`, the best untrained model first."""
-    expert = expert.to(untrained)
-    starts = {BASE: torch.zeros_like(expert), EXPERT: expert}
+    starts = {EXPERT: expert, BASE: torch.zeros_like(expert)}
     if not any(untrained.equal(start) for start in starts.values()):
         starts[MIXTURE] = untrained
-    order = sorted(starts, key=lambda name: (not starts[name].equal(untrained), name != EXPERT))
-    return {name: start for name, start in starts.items() if name in order[:most]}
+    order = sorted(starts, key=lambda name: not starts[name].equal(untrained))
+    return {name: starts[name] for name in (BASE, EXPERT, MIXTURE) if name in order[:most]}
 
 
 def _fittings(
@@ -202,35 +204,19 @@ def _fittings(
     schedule = labelled(len(items))
     folds = len(starts) * schedule.fold_passes(len(items))
     meter = Meter(folds + schedule.whole_passes(len(items)), tell)
-    return {
-        name: Fitting(
+    fittings = {}
+    for name, position in starts.items():
+        fittings[name] = Fitting(
             job.engine,
             job.pool.space.realise(position),
             items,
             job.pool.experts[0],
             job.plan.config.seed,
-            None if folder is None else folder / name,
+            folder and folder / name,
             schedule,
             spend=meter.spend,
         )
-        for name, position in starts.items()
-    }
-
-
-def _cross_fitted(
-    job: Job,
-    run: Journal,
-    found: Found,
-    fittings: Mapping[str, Fitting],
-    starts: Mapping[str, Tensor],
-) -> dict[str, Row]:
-    """Name -> cross-fitted scores on dev after training."""
-    evaluator = job.evaluator(Questions("dev", tuple(found.scorings.items())), margins=True)
-    rows = {}
-    for name, fitting in fittings.items():
-        new = partial(_by_folds, fitting, evaluator, job.objectives.items)
-        rows[name] = trained_row(job, run, found, starts[name], new)
-    return rows
+    return fittings
 
 
 def best_start(values: Mapping[str, Score]) -> str:

@@ -40,11 +40,22 @@ class _Path:
 
     def next_bytes(self) -> Floats:
         """Weight of each next byte, (257,); the end only between tokens."""
-        weights = np.zeros(END + 1)
-        weights[:END] = self.read.text_model.vocabulary.next_bytes(self.begun, self.read.texts)
-        if not self.begun:
-            weights[END] = self.read.end
-        return self.weight * weights
+        own = self.read.text_model.vocabulary.next_bytes(self.begun, self.read.texts)
+        return self.weight * np.append(own, 0.0 if self.begun else self.read.end)
+
+    def longer(self, byte: int) -> Iterator[tuple[float, _Path]]:
+        """The paths with another byte: the unfinished token, and those it completes; each with the
+        probability of its bytes.
+        """
+        vocabulary = self.read.text_model.vocabulary
+        begun = self.begun + bytes([byte])
+        start, longer, *_, stop = vocabulary.places(begun).tolist()
+        unfinished = self.read.texts[longer:stop].sum()
+        yield self.weight * float(unfinished), replace(self, begun=begun)
+        for place in range(start, longer):
+            weight = self.weight * float(self.read.texts[place])
+            ids = (*self.read.ids, int(vocabulary.ids[place]))
+            yield weight, _Path(weight, self.read.read(ids))
 
 
 class ByteBeam:
@@ -60,7 +71,6 @@ class ByteBeam:
         self._most = paths
         self._least = least
         self._prompt = prompt
-        self._vocabulary = prompt.text_model.vocabulary
         self._written = b""
         self._paths = [_Path(1.0, prompt)]
 
@@ -75,50 +85,30 @@ class ByteBeam:
         All 0 if the member has no token for a byte already read.
         """
         weights = sum((path.next_bytes() for path in self._paths), np.zeros(END + 1))
-        total = weights.sum()
-        return weights / total if total > 0.0 else weights
+        return weights / (weights.sum() or 1.0)
 
     def push(self, byte: int) -> None:
         """Read another byte."""
         self._written += bytes([byte])
-        # share, previous path, the token that it completes
-        candidates: list[tuple[float, _Path, int | None]] = []
-        for path in self._paths:
-            texts = path.read.texts
-            begun = path.begun + bytes([byte])
-            done = self._vocabulary.complete(begun)
-            inside = self._vocabulary.beginning(begun)
-            going = _Path(path.weight, path.read, begun)
-            share = path.weight * float(texts[done.stop : inside.stop].sum())
-            candidates.append((share, going, None))
-            for index in done:
-                token = int(self._vocabulary.ids[index])
-                candidates.append((path.weight * float(texts[index]), going, token))
-        self._paths = self._heaviest(candidates) or self._cut_anew()
+        candidates = [longer for path in self._paths for longer in path.longer(byte)]
+        total = sum(share for share, _ in candidates)
+        candidates.sort(key=lambda candidate: -candidate[0])
+        self._paths = [
+            replace(path, weight=path.weight / total)
+            for share, path in candidates[: self._most]
+            if share > self._least * total
+        ]
+        if not self._paths:
+            self._cut_anew()
 
-    def _heaviest(self, candidates: list[tuple[float, _Path, int | None]]) -> list[_Path]:
-        total = sum(share for share, _, _ in candidates)
-        heaviest = sorted(candidates, key=lambda candidate: -candidate[0])[: self._most]
-        paths = []
-        for share, path, token in heaviest:
-            if share <= self._least * total:
-                continue
-            if token is None:
-                paths.append(replace(path, weight=path.weight / total))
-            else:
-                paths.append(_Path(share / total, path.read.read((*path.read.ids, token))))
-        return paths
-
-    def _cut_anew(self) -> list[_Path]:
+    def _cut_anew(self) -> None:
         """The text retokenised, longest token first, when no kept path continues with its bytes.
 
-        Empty if the member has no token for some byte: it contributes nothing from here on.
+        No path if the member has no token for some byte: it contributes nothing from here on.
         """
-        ids = self._vocabulary.cut(self._written)
-        if ids is None:
-            return []
-        read = self._prompt.read((*self._prompt.ids, *ids))
-        return [_Path(1.0, read)]
+        ids = self._prompt.text_model.vocabulary.cut(self._written)
+        if ids is not None:
+            self._paths = [_Path(1.0, self._prompt.read((*self._prompt.ids, *ids)))]
 
 
 class ByteMixture:
@@ -140,21 +130,10 @@ class ByteMixture:
         self._start = self._weights = np.array(weights, dtype=np.float64)
         self._members = self._ask()
 
-    @property
-    def full(self) -> bool:
-        """Whether a member's context window is."""
-        return any(beam.full for beam in self._beams)
-
     def next_bytes(self) -> Floats:
-        """P(next byte), and P(end) at `END`: (257,); only the end if no member contributes.
-
-        With negative weights this is no distribution: negative values mean impossible.
-        """
+        """P(next byte), and P(end) at `END`: (257,); only the end if no member contributes."""
         total: Floats = self._weights @ self._members
-        if total.max() <= 0.0:  # no member can continue
-            total = np.zeros(END + 1)
-            total[END] = 1.0
-        return total
+        return total if total.max() > 0.0 else np.eye(END + 1)[END]  # no member can continue
 
     def push(self, byte: int) -> None:
         """Write another byte."""
@@ -177,10 +156,8 @@ def byte_pieces(
     beams = [ByteBeam(text_model.begin(user)) for text_model in text_models]
     mixture = ByteMixture(beams, weights)
     for _ in range(BYTES_PER_TOKEN * max_new_tokens):
-        if mixture.full:
-            return
         byte = int(mixture.next_bytes().argmax())
-        if byte == END:
+        if byte == END or any(beam.full for beam in beams):
             return
         yield bytes([byte])
         mixture.push(byte)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -12,18 +12,20 @@ from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.common.registry import unknown
 from pyswarmopt_llm.engine.generation import decode
-from pyswarmopt_llm.engine.kept import BYTES, Kept, text_bytes
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 from pyswarmopt_llm.tokens.byte_beam import byte_pieces
-from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, sampled_pieces, token_pieces
-from pyswarmopt_llm.tokens.members import SeveralModels, check_members
+from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, token_pieces
+from pyswarmopt_llm.tokens.members import (
+    SeveralModels,
+    check_answers,
+    check_templates,
+    has_template,
+)
 from pyswarmopt_llm.tokens.mixing import OptionTable, ask_members, log_mixture
 from pyswarmopt_llm.tokens.reading import TextModel
-from pyswarmopt_llm.tokens.vocabulary import same_tokenizer
+from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
 
-Write = Callable[[str, int], Iterator[bytes]]  # a user turn, most tokens -> pieces of a text
-SAMPLED = "sampled"
-FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS, SAMPLED)
+FUSIONS = ("exact", "bytes", *TOKEN_FUSIONS)
 
 
 class MixtureEngine(SeveralModels):
@@ -34,13 +36,11 @@ class MixtureEngine(SeveralModels):
     Args:
         members: name -> model with its weights in place.
         fusion: how a text is written: ``exact`` (one tokenizer), ``bytes``, or one of
-            `TOKEN_FUSIONS`; ``auto`` is ``exact`` where it can be and else ``bytes``. All are greedy
-            but ``sampled``, see `sampled_pieces`.
-        seed: seed of samples.
+            `TOKEN_FUSIONS`; ``auto`` is ``exact`` where it can be and else ``bytes``. All are greedy.
 
     Raises:
-        UserError: the members do not fit together (see `check_members`), or do not support the
-            fusion.
+        UserError: only some members have a chat template, tokenizers differ without a common
+            alphabet, a member returns NaN, or the fusion does not suit them.
 
     Attributes:
         members: as given.
@@ -56,39 +56,31 @@ class MixtureEngine(SeveralModels):
         ['...']
     """
 
-    def __init__(
-        self, members: Mapping[str, TransformersEngine], fusion: str = "auto", seed: int = 0
-    ) -> None:
-        check_members(members)
+    def __init__(self, members: Mapping[str, TransformersEngine], fusion: str = "auto") -> None:
+        check_templates({name: has_template(member) for name, member in members.items()})
+        tokenizers = {name: member.tokenizer for name, member in members.items()}
+        self.same_tokenizer = same_tokenizer([*tokenizers.values()])
+        if not self.same_tokenizer:
+            require_common_alphabet(tokenizers)
+        check_answers(members)
         self.members = dict(members)
         self.dtype = next(iter(members.values())).dtype
         self.weights = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
-        self.same_tokenizer = same_tokenizer([member.tokenizer for member in members.values()])
-        self.fusion = self._fusion(fusion)
-        self._seed = seed
-        self._text_models: dict[int, TextModel] = {}
-        self._tables: Kept[OptionTable] = Kept(
-            lambda pairs, table: text_bytes(pairs) + table.logprobs.nbytes + table.owner.nbytes,
-            BYTES,
-        )
-
-    def _fusion(self, name: str) -> str:
-        if name == "auto":
-            return "exact" if self.same_tokenizer else "bytes"
-        if name == "exact" and not self.same_tokenizer:
+        if fusion == "auto":
+            fusion = "exact" if self.same_tokenizer else "bytes"
+        if fusion == "exact" and not self.same_tokenizer:
             raise InvalidOption("fusion", "exact", "the members' tokenizers differ; use bytes")
-        if name not in FUSIONS:
-            raise unknown("fusion", name, ["auto", *FUSIONS])
-        return name
+        if fusion not in FUSIONS:
+            raise unknown("fusion", fusion, ["auto", *FUSIONS])
+        self.fusion = fusion
+        self._tables: dict[tuple[tuple[str, str], ...], OptionTable] = {}
+
+    @cached_property
+    def _text_models(self) -> list[TextModel]:
+        return [TextModel.of(member) for member in self.members.values()]
 
     def load(self, patch: Patch) -> None:
-        """Take a mixture's weights; nothing is computed.
-
-        Raises:
-            ValueError: the patch does not hold one weight for each member.
-        """
-        if len(patch.mixture) != len(self.members):
-            raise ValueError(f"a mixture of {len(self.members)} members needs as many weights")
+        """Take a mixture's weights, one for each member; nothing is computed."""
         self.weights = torch.tensor(patch.mixture, dtype=torch.float64)
 
     def loglikelihood(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -101,57 +93,32 @@ class MixtureEngine(SeveralModels):
         Raises:
             UserError: a member gives NaN, or a text is too long for it.
         """
-        ask = partial(ask_members, self.members, pairs, self.same_tokenizer)
-        return self._tables.get(tuple(pairs), ask).loglikelihood(self.weights)
+        key = tuple(pairs)
+        if key not in self._tables:
+            self._tables[key] = ask_members(self.members, pairs, self.same_tokenizer)
+        return self._tables[key].loglikelihood(self.weights)
 
     def generate(self, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
-        """Answers to user turns, without special tokens, greedy unless the fusion is ``sampled``;
-        with different tokenizers one at a time, limited to 4 bytes per token.
+        """Greedy answers to user turns, without special tokens; with different tokenizers one at a
+        time, limited to 4 bytes per token.
 
         Raises:
-            UserError: a prompt is too long, or weights are negative in sampling.
+            UserError: a prompt is too long.
         """
-        chosen = [k for k, weight in enumerate(self.weights.tolist()) if weight != 0.0]
-        members = [list(self.members.values())[k] for k in chosen]
-        weights = self.weights[chosen]
+        weights = {k: weight for k, weight in enumerate(self.weights.tolist()) if weight != 0.0}
+        members = [member for k, member in enumerate(self.members.values()) if k in weights]
         for member in members:  # whether prompts are known to fit
             member.encode_prompts([member.chat(prompt) for prompt in prompts], max_new_tokens)
         if self.fusion == "exact":
-            return exact_texts(members, weights, prompts, max_new_tokens)
-        text_models = [self._text_model(member) for member in members]
-        if self.fusion == SAMPLED:
-            write = self._sampled(text_models, weights.tolist())
-        elif self.fusion == "bytes":
-            write = partial(byte_pieces, text_models, weights.tolist())
-        else:
-            choose = TOKEN_FUSIONS[self.fusion](text_models, weights.tolist())
+            chosen = torch.tensor([*weights.values()], dtype=torch.float64)
+            return exact_texts(members, chosen, prompts, max_new_tokens)
+        text_models = [self._text_models[k] for k in weights]
+        write = partial(byte_pieces, text_models, [*weights.values()])
+        if self.fusion in TOKEN_FUSIONS:
+            choose = TOKEN_FUSIONS[self.fusion](text_models, [*weights.values()])
             write = partial(token_pieces, text_models, choose)
         texts = [b"".join(write(prompt, max_new_tokens)) for prompt in prompts]
         return [text.decode("utf-8", errors="replace") for text in texts]
-
-    def stream(self, prompt: str, max_new_tokens: int = 64) -> Iterator[str]:
-        """The answer, written on demand."""
-        yield from super().stream(prompt, max_new_tokens)
-
-    def _sampled(self, text_models: Sequence[TextModel], weights: Sequence[float]) -> Write:
-        """See `sampled_pieces`."""
-        if min(weights) < 0:
-            why = "draws members by their weights, of which one is negative; use exact or bytes"
-            raise InvalidOption("fusion", SAMPLED, why)
-        return partial(
-            sampled_pieces,
-            text_models,
-            weights,
-            seed=self._seed,
-            one_tokenizer=self.same_tokenizer,
-        )
-
-    def _text_model(self, member: TransformersEngine) -> TextModel:
-        """Adapters of one base share a vocabulary, sorted once."""
-        key = id(member.tokenizer)
-        if key not in self._text_models:
-            self._text_models[key] = TextModel.of(member)
-        return TextModel(member, self._text_models[key].vocabulary)
 
 
 def exact_texts(

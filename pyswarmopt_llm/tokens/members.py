@@ -28,9 +28,7 @@ from pyswarmopt_llm.experts.compatibility import inspect_experts, unique_names
 from pyswarmopt_llm.experts.files import read_json, refuse_unmatched
 from pyswarmopt_llm.experts.quantised.embedded import spec_of
 from pyswarmopt_llm.mix.kind import Pool
-from pyswarmopt_llm.tokens.vocabulary import require_common_alphabet, same_tokenizer
 
-FORMAT = 1
 _PROBE = "Hello"
 
 
@@ -84,16 +82,18 @@ def find_members(specs: Sequence[str], base: str | None = None) -> tuple[Member,
         UserError: an expert or its base is missing, or an adapter does not fit its base.
     """
     refuse_unmatched(specs)
-    common_base = resolve_base(base) if base else None
+    common = resolve_base(base) if base else None
     members = []
     for spec, name in zip(specs, unique_names(specs), strict=True):
-        path = user_path(spec)
-        if (path / "adapter_config.json").is_file():
-            info = read_adapter(path, name)
-            members.append(Member(name, _absolute(spec), common_base or _stated_base(info), info))
+        if (user_path(spec) / "adapter_config.json").is_file():
+            own = common or _stated_base(read_adapter(spec, name))
+            report = inspect_experts([spec], own)
+            report.require("delta")
+            info = replace(report.experts[0], name=name)
+            members.append(Member(name, _absolute(spec), own, info))
         else:
             members.append(Member(name, _absolute(spec), resolve_base(spec)))
-    return tuple(_checked(members))
+    return tuple(members)
 
 
 def _stated_base(info: AdapterInfo) -> BaseModel:
@@ -102,28 +102,7 @@ def _stated_base(info: AdapterInfo) -> BaseModel:
         raise UserError(
             f"{info.name}: does not name its base in adapter_config.json; give it with `base`"
         )
-    try:
-        return resolve_base(spec_of(named) or named)
-    except UserError as error:
-        raise UserError(
-            f"{info.name}: its base cannot be found ({error.text}); give it with `base`"
-        ) from error
-
-
-def _checked(members: Sequence[Member]) -> Iterator[Member]:
-    """The members, with adapters using their bases' module names; each base is read once."""
-    groups: dict[str, list[Member]] = {}
-    for member in members:
-        if member.adapter is not None:
-            groups.setdefault(member.base.fingerprint, []).append(member)
-    read: dict[str, AdapterInfo] = {}
-    for group in groups.values():
-        report = inspect_experts([member.spec for member in group], group[0].base)
-        report.require("delta")
-        read |= {m.name: info for m, info in zip(group, report.experts, strict=True)}
-    for member in members:
-        adapter = member.adapter and replace(read[member.name], name=member.name)
-        yield replace(member, adapter=adapter)
+    return resolve_base(spec_of(named) or named)
 
 
 def load_members(
@@ -143,17 +122,14 @@ def load_members(
     bases: dict[str, TransformersEngine] = {}
     engines = {}
     for member in members:
-        if member.adapter is not None:
-            refuse_quantised(member.base)
         key = member.base.fingerprint
         if key not in bases:
-            bases[key] = TransformersEngine(
-                *load_model(member.base, pick_dtype(dtype, where), where)
-            )
-        engine = bases[key]
-        engines[member.name] = (
-            engine if member.adapter is None else _with_adapter(engine, member.adapter)
-        )
+            loaded = load_model(member.base, pick_dtype(dtype, where), where)
+            bases[key] = TransformersEngine(*loaded)
+        engines[member.name] = bases[key]
+        if member.adapter is not None:
+            refuse_quantised(member.base)
+            engines[member.name] = _with_adapter(bases[key], member.adapter)
     return engines
 
 
@@ -161,28 +137,12 @@ def _with_adapter(base: TransformersEngine, info: AdapterInfo) -> TransformersEn
     """A second engine with its own copies of the weights that the adapter changes; the others are
     the base's.
     """
-    patch = Patch(low_rank=load_factors(info))
-    shared = {
-        id(value): value
-        for name, value in base.model.named_parameters()
-        if name not in patch.low_rank
-    }
+    changes = load_factors(info)
+    parameters = base.model.named_parameters()
+    shared = {id(value): value for name, value in parameters if name not in changes}
     engine = TransformersEngine(copy.deepcopy(base.model, shared), base.tokenizer)
-    engine.load(patch)
+    engine.load(Patch(low_rank=changes))
     return engine
-
-
-def check_members(engines: Mapping[str, TransformersEngine]) -> None:
-    """Check that the members accept the same prompts and share an alphabet.
-
-    Raises:
-        UserError: only some members have a chat template, tokenizers differ without a common
-            alphabet, or a member returns NaN.
-    """
-    check_templates({name: has_template(engine) for name, engine in engines.items()})
-    if not same_tokenizer([engine.tokenizer for engine in engines.values()]):
-        require_common_alphabet({name: engine.tokenizer for name, engine in engines.items()})
-    check_answers(engines)
 
 
 def has_template(engine: TransformersEngine) -> bool:
@@ -241,14 +201,15 @@ def write_members(
     Raises:
         UserError: the directory exists already, or cannot be made.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for place, member in enumerate(members):
-        weight = {"weight": weights[place]} if weights else {}
         base = None if member.adapter is None else _absolute(member.base.spec)
-        row = {"name": member.name, "expert": member.spec, "base": base}
-        rows.append({**row, "fingerprint": member.fingerprint, **weight})
+        rows.append({"name": member.name, "expert": member.spec, "base": base})
+        rows[-1]["fingerprint"] = member.fingerprint
+        if weights:
+            rows[-1]["weight"] = weights[place]
     with atomic_directory(file.parent) as folder:
-        text = json.dumps({"format": FORMAT, "members": rows, **more}, indent=2)
+        text = json.dumps({"members": rows, **more}, indent=2)
         (folder / file.name).write_text(text + "\n", encoding="utf-8")
 
 
@@ -265,10 +226,6 @@ def read_members(file: Path) -> tuple[dict[str, Any], tuple[Member, ...]]:
         UserError: the file or its rows are damaged, or a member is missing or has changed.
     """
     content = read_json(file)
-    if content.get("format") != FORMAT:
-        raise UserError(
-            f"{file}: format {content.get('format')!r}, not {FORMAT}; use the version that wrote it"
-        )
     members = []
     with undamaged(file):
         for row in content["members"]:

@@ -1,15 +1,9 @@
 """Weighted sums of probabilities, in logarithms: the arithmetic of a token swarm (Feng et al. 2024,
 arXiv 2410.11163).
 
-A position of the swarm is n coefficients that sum to 1; its model has next-token probabilities
-sum_i c_i P_i. The swarm also visits negative coefficients, and a sum with negative weights is no
-distribution. So either negative coefficients count as 0 and the rest is scaled to sum to 1
-(*clamp*, the default), or they count against a token and negative sums mean impossible
-(*contrast*). Both reproduce the experts themselves.
-
-Contrast is neither contrastive decoding (Li et al. 2023, arXiv 2210.15097) nor proxy tuning (Liu et
-al. 2024, arXiv 2401.08565): these subtract logarithms, the former only among tokens that the expert
-finds plausible.
+A position of the swarm is n coefficients; its model has next-token probabilities sum_i c_i P_i.
+The swarm also visits negative coefficients, and a sum with negative weights is no distribution: so
+they count as 0, and the rest is scaled to sum to 1, which reproduces the experts themselves.
 """
 
 from __future__ import annotations
@@ -24,17 +18,12 @@ from torch import Tensor
 from pyswarmopt_llm.engine.by_token import score_tokens
 from pyswarmopt_llm.engine.transformers import TransformersEngine
 
-# Log of a probability that contrast makes impossible: finite, so that such options can still be
-# compared by their other tokens.
-IMPOSSIBLE = math.log(torch.finfo(torch.float64).tiny)
 
-
-def mixing_weights(coefficients: Tensor, contrast: bool = False) -> Tensor:
-    """The weights for coefficients: (n,) float64, summing to 1.
+def mixing_weights(coefficients: Tensor) -> Tensor:
+    """The weights for coefficients: (n,) float64, summing to 1; negative ones count as 0.
 
     Args:
-        coefficients: (n,) with a positive sum.
-        contrast: whether to keep negative coefficients instead of setting them to 0.
+        coefficients: (n,) with a positive sum of positive ones.
 
     Raises:
         ValueError: a coefficient is not finite, or there is nothing positive to scale to 1.
@@ -42,12 +31,8 @@ def mixing_weights(coefficients: Tensor, contrast: bool = False) -> Tensor:
     Example:
         >>> mixing_weights(torch.tensor([1.5, 0.5, -1.0])).tolist()
         [0.75, 0.25, 0.0]
-        >>> mixing_weights(torch.tensor([1.5, 0.5, -1.0]), contrast=True).tolist()
-        [1.5, 0.5, -1.0]
     """
-    weights = coefficients.detach().to("cpu", torch.float64)
-    if not contrast:
-        weights = weights.clamp(min=0.0)
+    weights = coefficients.detach().to("cpu", torch.float64).clamp(min=0.0)
     total = float(weights.sum())
     if not math.isfinite(total) or total <= 0.0:
         raise ValueError(f"coefficients {coefficients.tolist()} have no positive, finite sum")
@@ -60,8 +45,7 @@ def log_mixture(logprobs: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         logprobs: (..., n) float64, natural logarithms.
-        weights: (n,) or (..., n) float64; if negative weights outweigh the others the result is
-            `IMPOSSIBLE`.
+        weights: (n,) or (..., n) float64, none below 0.
 
     Returns:
         (...) float64.
@@ -70,13 +54,7 @@ def log_mixture(logprobs: Tensor, weights: Tensor) -> Tensor:
         >>> log_mixture(torch.tensor([[0.2, 0.6]]).double().log(), torch.tensor([0.5, 0.5]).double()).exp()
         tensor([0.4000], dtype=torch.float64)
     """
-    plus = torch.logsumexp(logprobs + weights.clamp(min=0.0).log(), dim=-1)
-    if bool((weights >= 0).all()):
-        return plus
-    minus = torch.logsumexp(logprobs + (-weights).clamp(min=0.0).log(), dim=-1)
-    # log(e^plus - e^minus); the inner clamp keeps NaN out of the unused branch.
-    difference = plus + torch.log1p(-torch.exp((minus - plus).clamp(max=0.0)))
-    return torch.where(minus < plus, difference, IMPOSSIBLE).clamp(min=IMPOSSIBLE)
+    return torch.logsumexp(logprobs + weights.log(), dim=-1)
 
 
 @dataclass(frozen=True)
@@ -126,13 +104,10 @@ def ask_members(
         scores.append(score_tokens(member, own))
     cuts = [[score.tokens for score in of_member] for of_member in scores]
     by_token = by_token and all(cut == cuts[0] for cut in cuts)
-    columns = [
-        torch.cat([_parts(score.logprobs, by_token) for score in of_member]) for of_member in scores
-    ]
+    columns = []
+    for of_member in scores:
+        parts = [score.logprobs if by_token else score.logprobs.sum()[None] for score in of_member]
+        columns.append(torch.cat(parts))
     sizes = torch.tensor([len(cut) if by_token else 1 for cut in cuts[0]])
     owner = torch.arange(len(pairs)).repeat_interleave(sizes)
     return OptionTable(torch.stack(columns, dim=1), owner, len(pairs))
-
-
-def _parts(logprobs: Tensor, by_token: bool) -> Tensor:
-    return logprobs if by_token else logprobs.sum()[None]

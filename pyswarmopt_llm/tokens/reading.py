@@ -51,29 +51,14 @@ class TextModel:
         return Text(self, self.engine.encode_prompt(self.engine.chat(user)))
 
     def encode(self, written: bytes) -> list[int]:
-        """Ids of the tokens that spell what is written so far: the tokenizer's own, and the longest
-        ones first where it would add a space or change the text, and in an incomplete character.
+        """Ids of the tokens that spell what is written so far: the tokenizer's own, or the longest
+        ones first where it would change the text, or in an incomplete character.
         """
-        text, rest = _decoded(written)
-        ids = self._tokenised(text)
-        if self.vocabulary.spelled(ids) != text.encode():
-            ids = self._tokenised(text.removeprefix(" "))
-        exact = self.vocabulary.spelled(ids) == text.encode()
-        begun = self.vocabulary.cut(rest if exact else written)
-        if begun is None:  # there is no token for some byte
+        text = written.decode(errors="ignore")
+        ids: list[int] = self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if self.vocabulary.spell(ids) == written:
             return ids
-        return ids + begun if exact else begun
-
-    def _tokenised(self, text: str) -> list[int]:
-        return [int(i) for i in self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]]
-
-
-def _decoded(written: bytes) -> tuple[str, bytes]:
-    """The text up to the first bytes that are no character, and these with all that follow."""
-    try:
-        return written.decode(), b""
-    except UnicodeDecodeError as error:
-        return written[: error.start].decode(), written[error.start :]
+        return self.vocabulary.cut(written) or ids
 
 
 class Text:
@@ -128,12 +113,11 @@ class Text:
 
         All layers keep all tokens; the model's masks apply its windows.
         """
-        layers: Layers = []
         known = 0
+        layers: Layers = []
         if self._before is not None:
-            known = 0 if self._turned(self._before) else self._shared_with(self._before)
-            earlier = self._before._outcome[2]
-            layers = [(k[..., :known, :], v[..., :known, :]) for k, v in earlier]
+            known = self._shared_with(self._before)
+            layers = [(k[..., :known, :], v[..., :known, :]) for k, v in self._before._outcome[2]]
             self._before = None  # frees memory that is no longer needed
         engine = self.text_model.engine
         cache = DynamicCache(layers)
@@ -146,19 +130,17 @@ class Text:
             )
         engine.tokens_fed += len(self.ids) - known
         expected = out.logits[0, -1].double().softmax(-1).cpu().numpy()
-        vocabulary = self.text_model.vocabulary
-        texts = expected[vocabulary.ids]
-        end = expected[vocabulary.ends].sum()
+        texts = expected[self.text_model.vocabulary.ids]
+        end = expected[self.text_model.vocabulary.ends].sum()
         total = texts.sum() + end
         keys_and_values = [(layer.keys, layer.values) for layer in cache.layers]
         return texts / total, float(end / total), keys_and_values
 
-    def _turned(self, earlier: Text) -> bool:
-        """Whether the model reads this text in another way than the earlier one (`turning_length`)."""
-        turns_at = self.text_model.engine.passes.turns_at
-        return turns_at is not None and (len(self.ids) > turns_at) != (len(earlier.ids) > turns_at)
-
     def _shared_with(self, earlier: Text) -> int:
-        """Number of tokens at the start shared with an earlier text; at least one is left to read."""
+        """Number of tokens at the start shared with an earlier text; at least one is left to read.
+        None if the model turns to another scale of positions with length (`turning_length`).
+        """
+        if self.text_model.engine.passes.turns_at is not None:
+            return 0
         most = min(len(self.ids) - 1, len(earlier.ids))
         return next((k for k in range(most) if self.ids[k] != earlier.ids[k]), most)

@@ -35,20 +35,17 @@ class TokenSpace(CoefficientSpace):
 
     Args:
         members: models and adapters.
-        contrast: whether negative coefficients count against a token; else they count as 0 (see
-            `mixing_weights`).
     """
 
     name = "token"
 
-    def __init__(self, members: Sequence[Member], contrast: bool) -> None:
+    def __init__(self, members: Sequence[Member]) -> None:
         super().__init__([member.name for member in members])
         self._members = tuple(members)
-        self._contrast = contrast
 
     def coefficients(self, position: Tensor) -> Tensor:
         """The weights at a position, (n,) float64, summing to 1."""
-        return mixing_weights(as_vector(position, self.size), self._contrast)
+        return mixing_weights(as_vector(position, self.size))
 
     def realise(self, position: Tensor) -> Patch:
         """The mixture at `position`."""
@@ -104,7 +101,6 @@ def open_mixture(
     device: str = "auto",
     threads: int | None = None,
     fusion: str = "auto",
-    seed: int = 0,
 ) -> MixtureEngine:
     """Load the mixture of a directory such as RUN/best.
 
@@ -114,7 +110,6 @@ def open_mixture(
         device: where the models run.
         threads: CPU threads; None: PyTorch's choice.
         fusion: see `MixtureEngine`.
-        seed: see `MixtureEngine`.
 
     Returns:
         An engine with all members loaded, at the stored weights.
@@ -130,7 +125,7 @@ def open_mixture(
         ([0.3, 0.7], ['...'])
     """
     file = read_mixture(folder)
-    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion, seed)
+    engine = MixtureEngine(load_members(file.members, dtype, device, threads), fusion)
     engine.load(Patch(mixture=file.weights))
     return engine
 
@@ -142,6 +137,6 @@ def prepare(kind: SpaceKind, config: SearchConfig) -> tuple[Pool, Engine]:
         UserError: a member cannot be loaded, or they do not fit together.
     """
     members, loaded = open_members(config)
-    pool = pool_of(TokenSpace(members, config.contrast), members)
+    pool = pool_of(TokenSpace(members), members)
     alike = same_weights(pool.fingerprints["experts"])
     return replace(pool, notes=as_notes(alike.values())), MixtureEngine(loaded)

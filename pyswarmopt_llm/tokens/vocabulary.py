@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import string
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "▁"  # U+2581, SentencePiece's space
 _PREFIXES = 10_000  # most tokens with cached places in a vocabulary
 # Bytes that tokenizers must share to write one text.
-_NEEDED = frozenset((string.ascii_letters + string.digits + " ").encode())
+_NEEDED = {sign.encode() for sign in string.ascii_letters + string.digits + " "}
 
 
 def token_bytes(tokenizer: Any) -> list[bytes | None]:
@@ -60,15 +60,13 @@ def require_common_alphabet(tokenizers: Mapping[str, Any]) -> None:
     """
     for name, tokenizer in tokenizers.items():
         try:
-            tokens = token_bytes(tokenizer)
+            lacking = _NEEDED.difference(token_bytes(tokenizer))
         except UserError as error:
             raise UserError(f"{name}: {error.text}") from error
-        lacking = _NEEDED - {token[0] for token in tokens if token is not None and len(token) == 1}
         if lacking:
             raise UserError(
                 f"{name}: its tokenizer has no common alphabet with the others': no token for "
-                f"{chr(min(lacking))!r} "
-                "alone; mix it with models of its own tokenizer only"
+                f"{min(lacking).decode()!r} alone; mix it with models of its own tokenizer only"
             )
 
 
@@ -82,11 +80,10 @@ def _state(tokenizer: Any) -> dict[str, Any]:
 
 def _decoder(state: Mapping[str, Any]) -> Callable[[str], bytes]:
     """Maps a token to its bytes."""
-    kinds = json.dumps(
-        [state["decoder"], state["pre_tokenizer"], state["normalizer"]], ensure_ascii=False
-    )
+    parts = [state["decoder"], state["pre_tokenizer"], state["normalizer"]]
+    kinds = json.dumps(parts, ensure_ascii=False)
     if '"ByteLevel"' in kinds:
-        return _from_stand_ins()
+        return _from_stand_ins
     if '"ByteFallback"' in kinds or _SPACE in kinds:
         return _from_pieces
     raise UserError(
@@ -95,17 +92,18 @@ def _decoder(state: Mapping[str, Any]) -> Callable[[str], bytes]:
     )
 
 
-def _from_stand_ins() -> Callable[[str], bytes]:
+def _from_stand_ins(token: str) -> bytes:
     """GPT-2's alphabet: a printable character for each byte (Radford et al. 2019)."""
+    byte_of = _stand_ins()
+    known = all(sign in byte_of for sign in token)
+    return bytes(byte_of[sign] for sign in token) if known else token.encode()
+
+
+@cache
+def _stand_ins() -> dict[str, int]:
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    byte_of = {sign: byte for byte, sign in bytes_to_unicode().items()}
-
-    def decode(token: str) -> bytes:
-        known = all(sign in byte_of for sign in token)
-        return bytes(byte_of[sign] for sign in token) if known else token.encode()
-
-    return decode
+    return {sign: byte for byte, sign in bytes_to_unicode().items()}
 
 
 def _from_pieces(token: str) -> bytes:
@@ -126,13 +124,14 @@ class Vocabulary:
         texts: bytes of the M distinct text ids, sorted.
         ids: their ids, (M,), in the same order (equal bytes by id).
         ends: (E,) ids that end a text.
+        place: text -> its first place in `texts`.
 
     Example:
         >>> vocabulary = Vocabulary([b"b", b"ab", None, b"a"], ends=[2])
         >>> vocabulary.texts, vocabulary.ids.tolist()
         ([b'a', b'ab', b'b'], [3, 1, 0])
-        >>> vocabulary.beginning(b"a"), vocabulary.complete(b"a")
-        (range(0, 2), range(0, 1))
+        >>> vocabulary.places(b"a")[[0, 1, -1]].tolist()  # a, then ab
+        [0, 1, 2]
     """
 
     def __init__(self, tokens: Sequence[bytes | None], ends: Iterable[int]) -> None:
@@ -142,46 +141,35 @@ class Vocabulary:
         pairs = sorted((token, i) for i, token in enumerate(tokens) if token and i not in closing)
         self.texts = [token for token, _ in pairs]
         self.ids = np.array([i for _, i in pairs], dtype=np.int64)
+        self.place = {text: k for k, text in reversed([*enumerate(self.texts)])}
         self._longest = max(map(len, self.texts), default=0)
-        self._edges = lru_cache(_PREFIXES)(self._find_edges)
+        self.places = lru_cache(_PREFIXES)(self._find_places)
 
-    def beginning(self, prefix: bytes) -> range:
-        """Places of the tokens that start with these bytes."""
-        start = bisect_left(self.texts, prefix)
-        behind = prefix + b"\xff" * self._longest
-        return range(start, bisect_right(self.texts, behind, start))
-
-    def complete(self, text: bytes) -> range:
-        """Places of the tokens with exactly these bytes."""
-        start = bisect_left(self.texts, text)
-        return range(start, bisect_right(self.texts, text, start))
+    def _find_places(self, prefix: bytes) -> Ints:
+        """Where the tokens with exactly these bytes begin in `texts`, then those with each next
+        byte, and where all end: (258,).
+        """
+        longer = [bisect_left(self.texts, prefix + bytes([byte])) for byte in range(256)]
+        stop = bisect_left(self.texts, prefix + b"\xff" * (self._longest + 1))
+        return np.array([bisect_left(self.texts, prefix), *longer, stop])
 
     def next_bytes(self, prefix: bytes, mass: Floats) -> Floats:
         """Sum of `mass` ((M,), in sorted order) over the tokens that start with these bytes, by
         their next byte: (256,).
         """
-        edges = self._edges(prefix)
-        start = edges[0]
-        stop = edges[-1]
-        sums = np.add.reduceat(np.append(mass[start:stop], 0.0), edges - start)[:256]
+        edges = self.places(prefix)[1:]
+        sums = np.add.reduceat(np.append(mass[: edges[-1]], 0.0), edges)[:256]
         return np.where(np.diff(edges) > 0, sums, 0.0)
 
-    def _find_edges(self, prefix: bytes) -> Ints:
-        """For each next byte, the first place of its tokens; and the end of the last ones, (257,)."""
-        inside = self.beginning(prefix)
-        longer = (prefix + bytes([byte]) for byte in range(256))
-        starts = [bisect_left(self.texts, each, inside.start, inside.stop) for each in longer]
-        return np.array([*starts, inside.stop])
-
-    def spelled(self, ids: Iterable[int]) -> bytes | None:
+    def spell(self, ids: Sequence[int]) -> bytes | None:
         """The bytes of these tokens; None if one has none.
 
         Example:
-            >>> Vocabulary([b"b", b"ab", None, b"a"], ends=[2]).spelled([3, 1])
+            >>> Vocabulary([b"b", b"ab", None, b"a"], ends=[2]).spell([3, 1])
             b'aab'
         """
-        parts = [self._tokens[i] if i < len(self._tokens) else None for i in ids]
-        return None if None in parts else b"".join(part for part in parts if part)
+        parts = [self._tokens[i] for i in ids if i < len(self._tokens)]
+        return b"".join(part for part in parts if part) if all(parts) else None
 
     def cut(self, text: bytes) -> list[int] | None:
         """Ids that spell `text`, longest token first; None if impossible.
@@ -191,12 +179,11 @@ class Vocabulary:
             [3, 1]
         """
         ids = []
-        at = 0
-        while at < len(text):
-            sizes = range(min(self._longest, len(text) - at), 0, -1)
-            size = next((size for size in sizes if self.complete(text[at : at + size])), None)
-            if size is None:
+        while text:
+            sizes = range(min(self._longest, len(text)), 0, -1)
+            size = next((size for size in sizes if text[:size] in self.place), 0)
+            if not size:
                 return None
-            ids.append(int(self.ids[self.complete(text[at : at + size]).start]))
-            at += size
+            ids.append(int(self.ids[self.place[text[:size]]]))
+            text = text[size:]
         return ids

@@ -14,7 +14,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import cast
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.json_types import typed
@@ -30,14 +29,12 @@ from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interva
 from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
-from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling, Written
+from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling
 from pyswarmopt_llm.scores.tasks.items import repeated
-from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import (
     Exam,
     Turns,
-    followed,
     load_items,
     names_in_words,
     two_models,
@@ -135,17 +132,10 @@ def _no_formula(text: str) -> str:
 
 def _replies(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> list[list[str]]:
     """The replies of both models to all items, ours first."""
-    replies = []
     models = two_models(config)
     turns = Turns(config, models)
-    for model in models:
-        engine = turns.engine(model)
-        exam.check(engine, "generate")
-        metric = exam.metric.on(exam.items, "generate", engine.chat, exam.task.prompt)
-        with followed(engine, len(exam.items), on_items):
-            said = cast(Written, metric).answers(engine)
-        replies.append([without_thoughts(reply).strip() for reply in said])
-    return replies
+    said = [exam.replies(turns.engine(model), on_items) for model in models]
+    return [[reply.strip() for reply in replies] for replies in said]
 
 
 def key_of(file: Path) -> Path:

@@ -111,8 +111,7 @@ def train(base: str, out: Path) -> None:
         if not folder.exists():
             result = train_expert(resolved, read_chats(path), folder, TRAINING, data=path.name)
             print(
-                f"{path.stem}: loss {result.train_loss_first:.2f} -> {result.train_loss_last:.2f}, "
-                f"{result.seconds:.0f} s",
+                f"{path.stem}: {result.steps} steps, {result.seconds:.0f} s",
                 flush=True,
             )
 

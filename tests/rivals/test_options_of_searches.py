@@ -22,7 +22,7 @@ OF_CODE = {"prompts", "day"}  # another name of a task, or from Python alone
 # What others look at: procedures and methods, what is trained, and where a search ends.
 LONGER = {"paper", "reference", "draws", "quick", "method", "optimizer", "proposals", "patience"}
 LONGER |= {"particles", "start", "max_iter", "drop_n", "train", "no_rivals", "spare"}
-LONGER |= {"budget_minutes", "budget_items", "contrast"}
+LONGER |= {"budget_minutes", "budget_items"}
 EXPERTS = ("adapters/a", "adapters/b")
 READING: dict[str, Json] = {
     "dev": {"dev": 5},

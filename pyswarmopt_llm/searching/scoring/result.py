@@ -138,7 +138,6 @@ class Iterated:
         round: number of the round with the best score on dev, from 1; 0 if none was trained.
         kept: prompts with a reply used for training.
         replies: written and scored replies.
-        tokens: tokens in the replies.
         spare: spare prompts used for training; 0: dev prompts were used.
     """
 
@@ -146,7 +145,6 @@ class Iterated:
     round: int
     kept: int
     replies: int
-    tokens: int
     spare: int = 0
 
 

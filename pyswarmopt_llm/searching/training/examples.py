@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -11,17 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.regular import open_regular
 from pyswarmopt_llm.common.options import RARE, Option, Threads
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.scores.tasks.columns import Reading
 from pyswarmopt_llm.scores.tasks.load import read_whole
 from pyswarmopt_llm.scores.tasks.table import json_lines
 from pyswarmopt_llm.scores.tasks.templates import render_prompt
-from pyswarmopt_llm.scores.tasks.types import TEST, Scoring, Task
+from pyswarmopt_llm.scores.tasks.types import TEST, Task
 
 BUILTIN = "builtin:"
-_MOST_CARD = 2**24  # bytes of a card that are read
+QUESTIONS = "<!-- questions:"  # in a card, before their digests; not shown to readers
 BUILTIN_ITEMS = 200  # as many as a search has dev items
 BUILTIN_EXAMPLES = 2000  # a few minutes of training on two cores
 
@@ -91,10 +88,11 @@ def load_examples(
     Raises:
         UserError: the data cannot be read, or a row has no answer.
     """
-    reading = reading or Reading({})
     chats = loss == "answer"
-    if chats and not (reading.columns or reading.labels) and has_chats(data):
-        return Source(read_examples(Path(data))[:count])
+    if chats and Path(data).suffix.lower() == ".jsonl":
+        lines = [value for _, value in json_lines(Path(data))]
+        if lines and isinstance(lines[0], dict) and "messages" in lines[0]:
+            return Source(lines[:count])
     if data.startswith(BUILTIN):
         from pyswarmopt_llm.published.builtin import builtin_training_items, name_and_seed
 
@@ -103,34 +101,14 @@ def load_examples(
         source = Source(builtin_training_items(name, most, seed))
         prompt = None
     else:
-        task = read_whole(data, None, None, reading)
-        kept = () if task.strata is None else task.test[:TEST]  # a file without splits
+        task = read_whole(data, None, None, reading or Reading({}))
+        tested = 0 if task.strata is None else min(TEST, len(task.test))  # a file without splits
         more = () if task.strata is None else task.test[TEST:]
-        source = Source((*task.dev, *more)[:count], len(kept), task.note)
+        source = Source((*task.dev, *more)[:count], tested, task.note)
         prompt = task.prompt
     if chats:
         source = source._replace(examples=[_as_chat(item, prompt) for item in source.examples])
     return source
-
-
-def read_examples(path: Path) -> list[Any]:
-    """The examples of a JSONL file, one JSON value per line; blank lines are skipped.
-
-    Raises:
-        UserError: the file cannot be read, is empty, or a line is not JSON.
-    """
-    examples = [value for _, value in json_lines(path)]
-    if not examples:
-        raise UserError(f'{path}: has no examples; write one {{"messages": [...]}} a line')
-    return examples
-
-
-def has_chats(data: str) -> bool:
-    """Whether a file holds chats, not rows of a task."""
-    if Path(data).suffix.lower() != ".jsonl":
-        return Path(data).suffix.lower() not in (".json", ".csv", ".tsv") and ":" not in data
-    _, first = next(json_lines(Path(data)), ("", {}))
-    return not (isinstance(first, dict) and first and "messages" not in first)
 
 
 def _as_chat(item: Item, prompt: str | None) -> dict[str, Any]:
@@ -153,32 +131,13 @@ def digest_of(question: str) -> str:
     return blake2b(plain.encode("utf-8", "replace"), digest_size=5).hexdigest()
 
 
-def questions_in_card(examples: Sequence[Any]) -> str:
-    """The digests of the questions of `Item`s or chats, for a card; not shown to readers."""
-    texts = [
-        example.question if isinstance(example, Item) else example["messages"][-2]["content"]
-        for example in examples
-    ]
-    return f"<!-- questions: {' '.join(sorted({*map(digest_of, texts)}))} -->"
-
-
-def learnt_questions(adapter: Path) -> frozenset[str]:
-    """The digests of the questions that an adapter was trained on, by its card."""
-    try:
-        with open_regular(adapter / "README.md", sys.maxsize) as file:
-            text = file.read(_MOST_CARD).decode("utf-8", "replace")
-    except (OSError, UserError):
-        return frozenset()
-    found = re.search(r"<!-- questions: ([0-9a-f ]+) -->", text)
-    return frozenset(found[1].split()) if found else frozenset()
-
-
 def learnt_items(adapter: Path, task: Task) -> int:
-    """Number of a task's dev items whose questions an adapter was trained on."""
-    learnt = learnt_questions(adapter)
+    """Number of a task's dev items whose questions an adapter was trained on, by its card."""
+    card = adapter / "README.md"
+    text = card.read_text("utf-8", "replace") if card.is_file() else ""
+    learnt = {*text.partition(QUESTIONS)[2].split()}
     count = 0
     for item in task.dev if learnt else ():
-        how: Scoring = "likelihood" if item.choices else "generate"
-        asked = (item.question, render_prompt(item, how, task.prompt))
-        count += not learnt.isdisjoint(map(digest_of, asked))
+        asked = render_prompt(item, "likelihood" if item.choices else "generate", task.prompt)
+        count += not learnt.isdisjoint({digest_of(item.question), digest_of(asked)})
     return count

@@ -9,7 +9,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,8 +17,10 @@ from statistics import fmean
 from typing import Any, Literal
 
 import torch
+from typing_extensions import TypedDict
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
+from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import check_free
 from pyswarmopt_llm.engine.transformers import TransformersEngine, load_engine
 from pyswarmopt_llm.engine.turns import split_chat
@@ -28,7 +30,7 @@ from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.tasks import Item
 from pyswarmopt_llm.searching.scoring.parents import may_be_on_hub
-from pyswarmopt_llm.searching.training.examples import TrainingOptions, questions_in_card
+from pyswarmopt_llm.searching.training.examples import QUESTIONS, TrainingOptions, digest_of
 from pyswarmopt_llm.searching.training.trainer import Lora, OnRound, shuffled, train
 
 log = logging.getLogger(__name__)
@@ -44,10 +46,7 @@ class TrainingResult:
         examples: number of training examples.
         heldout: number of held-out examples.
         steps: optimiser steps.
-        tokens: processed tokens; a prefix shared within a step counts once.
         seconds: time of the steps.
-        train_loss_first: mean loss over the first quarter of the steps, at most 20.
-        train_loss_last: mean loss over as many steps at the end.
         heldout_loss_base: held-out loss of the base (nan without held-out examples).
         heldout_loss_expert: held-out loss of the trained expert.
 
@@ -64,10 +63,7 @@ class TrainingResult:
     examples: int
     heldout: int
     steps: int
-    tokens: int
     seconds: float
-    train_loss_first: float
-    train_loss_last: float
     heldout_loss_base: float = math.nan
     heldout_loss_expert: float = math.nan
 
@@ -120,45 +116,37 @@ def train_expert(
     engine = load_engine(base, dtype, device, options.threads)
     shapes = target_shapes(engine.model, options.targets)
     scale = options.alpha / options.rank
-    lora = Lora.new(shapes, options.rank, scale, options.seed, engine.model.device)
+    lora = Lora(shapes, options.rank, scale, options.seed, engine.model.device)
     heldout: Sequence[Choices] = ()
     if loss == "answer":
         steps, heldout = _chat_steps(engine, examples, options)
     else:
         steps = _item_steps(engine, examples, options)
     before = _mean_loss(engine, heldout)
-    fed = engine.tokens_fed
     start = time.perf_counter()
     losses = train(engine, lora, [[step] for step in steps], options.lr, on_round=on_step)
     seconds = time.perf_counter() - start
-    tokens = engine.tokens_fed - fed
     engine.load(lora.patch())
-    after = _mean_loss(engine, heldout)
-    shown = max(1, min(20, len(losses) // 4))
     result = TrainingResult(
         name=out.resolve().name,
         examples=len({id(item) for step in steps for item in step}),
         heldout=len(heldout),
         steps=len(losses),
-        tokens=tokens,
         seconds=seconds,
-        train_loss_first=fmean(losses[:shown]),
-        train_loss_last=fmean(losses[-shown:]),
         heldout_loss_base=before,
-        heldout_loss_expert=after,
+        heldout_loss_expert=_mean_loss(engine, heldout),
     )
-    card = _card(result, base.name, f"{data or 'not described'}; loss of {loss}", options)
     factors = {}
     for name, change in lora.patch().low_rank.items():
         b = (change.b / scale).to(torch.bfloat16)
         factors[name.removesuffix(".weight")] = (b, change.a.to(torch.bfloat16))
-    write_adapter(
-        out,
-        factors,
-        base_model_name=base.name,
-        alpha=options.alpha,
-        card=f"{card}\n{questions_in_card(examples)}\n",
-    )
+    card = _card(result, base.name, f"{data or 'not described'}; loss of {loss}", options)
+    texts = [
+        one.question if isinstance(one, Item) else one["messages"][-2]["content"]
+        for one in examples
+    ]
+    card += f"\n{QUESTIONS} {' '.join(sorted({*map(digest_of, texts)}))} -->\n"
+    write_adapter(out, factors, base_model_name=base.name, alpha=options.alpha, card=card)
     return result
 
 
@@ -220,7 +208,6 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
             "the base model's tokenizer has no chat template; use an instruction-tuned base"
         )
     items = []
-    cut = 0
     for number, example in enumerate(examples, start=1):
         if not _is_chat(example):
             raise UserError(
@@ -231,26 +218,25 @@ def chat_items(engine: TransformersEngine, examples: Sequence[Any], max_len: int
         ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
         room = max_len - len(engine.encode(prompt))
         if len(ids) > room:
-            cut += 1
+            log.warning("example %d is cut to %d tokens", number, max_len)
             answer = tokenizer.decode(ids[: max(room, 0)])
         if room > 0:
             tokens = len(engine.encode_continuation(prompt, answer)[1])
             items.append(Choices(((prompt, answer),), (1.0,), 0, 1 / tokens))
-    if cut:
-        log.warning("%d of %d chats are cut to %d tokens", cut, len(examples), max_len)
     return items
 
 
+class _Turn(TypedDict):
+    role: str
+    content: str
+
+
 def _is_chat(example: Any) -> bool:
-    messages = example.get("messages") if isinstance(example, Mapping) else None
-    if not isinstance(messages, list) or len(messages) < 2:
+    """Whether this is a conversation that ends with an answer."""
+    if not fits(example, dict[str, Any]) or not fits(example.get("messages"), list[_Turn]):
         return False
-    for message in messages:
-        texts = isinstance(message, Mapping) and (message.get("role"), message.get("content"))
-        if not texts or not all(isinstance(text, str) for text in texts):
-            return False
-    last = messages[-1]
-    return last["role"] == "assistant" and bool(last["content"].strip())
+    *earlier, last = example["messages"] or [{"role": ""}]
+    return bool(earlier) and last["role"] == "assistant" and bool(last["content"].strip())
 
 
 def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
@@ -261,11 +247,8 @@ def _mean_loss(engine: TransformersEngine, chats: Sequence[Choices]) -> float:
 
 
 def _card(done: TrainingResult, base: str, data: str, options: TrainingOptions) -> str:
-    heldout = f"""\
-- held-out loss: {done.heldout_loss_base:.4f} (base) -> {done.heldout_loss_expert:.4f} (expert)
-"""
     named = f"base_model: {base}\n" if may_be_on_hub(base) else ""
-    return f"""---
+    card = f"""---
 {named}library_name: peft
 tags: [lora]
 ---
@@ -275,10 +258,13 @@ tags: [lora]
 - base: {base}
 - data: {data}; {done.examples} training examples, {done.heldout} held out
 - LoRA: r={options.rank}, alpha={options.alpha:g}, targets {", ".join(options.targets)}
-- training: {done.steps} steps, {done.tokens} tokens, {done.seconds:.0f} s
+- training: {done.steps} steps, {done.seconds:.0f} s
 - optimiser: AdamW, peak lr {options.lr:g}, at most {options.epochs:g} epochs, seed {options.seed}
-- training loss: {done.train_loss_first:.4f} (first steps) -> {done.train_loss_last:.4f} (last steps)
-{heldout if done.heldout else ""}"""
+"""
+    if not done.heldout:
+        return card
+    losses = f"{done.heldout_loss_base:.4f} (base) -> {done.heldout_loss_expert:.4f} (expert)"
+    return f"{card}- held-out loss: {losses}\n"
 
 
 def target_shapes(model: Any, targets: Sequence[str]) -> dict[str, tuple[int, int]]:

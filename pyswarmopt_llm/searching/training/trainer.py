@@ -319,72 +319,61 @@ def _add(addition: Addition, module: object, inputs: tuple[Any, ...], output: Te
 
 class Lora:
     """``x -> scale * B A x`` in each of several modules (Hu et al. 2021, arXiv 2106.09685, section
-    4.1).
+    4.1). At first A is uniform in +- 1 / sqrt(in), as in peft, and B is zero.
 
     Args:
-        factors: module name -> (A, B), float32.
+        shapes: module name -> (out, in) of its weight.
+        rank: r.
         scale: alpha / r.
+        seed: seed of A.
+        device: device of the model.
 
     Attributes:
-        tensors: all A and B, as leaves.
-        scale: as given.
+        tensors: all A and B, float32, as leaves.
 
     Example:
-        >>> lora = Lora.new({"layer": (3, 4)}, rank=2, scale=2.0, seed=0)
+        >>> lora = Lora({"layer": (3, 4)}, rank=2, scale=2.0, seed=0)
         >>> lora.patch().low_rank["layer.weight"].dense().abs().sum().item()
         0.0
     """
 
-    def __init__(self, factors: Mapping[str, tuple[Tensor, Tensor]], scale: float) -> None:
-        self.scale = scale
-        self._a = {module: a.requires_grad_() for module, (a, _) in factors.items()}
-        self._b = {module: b.requires_grad_() for module, (_, b) in factors.items()}
-        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
-
-    @classmethod
-    def new(
-        cls,
+    def __init__(
+        self,
         shapes: Mapping[str, tuple[int, int]],
         rank: int,
         scale: float,
         seed: int,
         device: torch.device | str = "cpu",
-    ) -> Lora:
-        """An initial LoRA: A is uniform in +- 1 / sqrt(in), as in peft, B is zero.
-
-        Args:
-            shapes: module name -> (out, in) of its weight.
-            rank: r.
-            scale: alpha / r.
-            seed: seed of A.
-            device: device of the model.
-        """
+    ) -> None:
+        self._scale = scale
+        self._a: dict[str, Tensor] = {}
+        self._b: dict[str, Tensor] = {}
         draws = torch.Generator().manual_seed(seed)
-        factors = {}
         for module, (out, into) in shapes.items():
             a = (2 * torch.rand(rank, into, generator=draws) - 1) / math.sqrt(into)
-            factors[module] = a.to(device), torch.zeros(out, rank, device=device)
-        return cls(factors, scale)
+            self._a[module] = a.to(device).requires_grad_()
+            self._b[module] = torch.zeros(out, rank, device=device, requires_grad=True)
+        self.tensors: Sequence[Tensor] = [*self._a.values(), *self._b.values()]
 
     @classmethod
     def like(cls, info: AdapterInfo, seed: int, device: torch.device | str = "cpu") -> Lora:
         """An initial LoRA on the modules of an adapter, with the first module's rank and scale."""
         first = next(iter(info.modules.values()))
         shapes = {module: shape.weight_shape for module, shape in info.modules.items()}
-        return cls.new(shapes, first.rank, first.scale, seed, device)
+        return cls(shapes, first.rank, first.scale, seed, device)
 
     def additions(self) -> dict[str, Addition]:
         """Module name -> the LoRA's contribution to its output."""
         return {module: partial(self._output, module) for module in self._a}
 
     def _output(self, module: str, x: Tensor) -> Tensor:
-        return (x @ self._a[module].T.to(x.dtype)) @ (self._b[module] * self.scale).T.to(x.dtype)
+        return (x @ self._a[module].T.to(x.dtype)) @ (self._b[module] * self._scale).T.to(x.dtype)
 
     def patch(self) -> Patch:
         """The current change of weights, float32 on the CPU, the scale folded into B."""
         changes = {}
         for module, a in self._a.items():
-            b = self._b[module].detach().cpu() * self.scale
+            b = self._b[module].detach().cpu() * self._scale
             changes[f"{module}.weight"] = LowRank(b=b, a=a.detach().cpu())
         return Patch(low_rank=changes)
 

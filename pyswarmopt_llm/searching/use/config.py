@@ -10,10 +10,8 @@ from typing import Annotated
 from pyswarmopt_llm.common import options as opt
 from pyswarmopt_llm.common.config import PROMPTS
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.regular import refuse_link, user_path
 from pyswarmopt_llm.common.options import Option, documented
 from pyswarmopt_llm.common.own import use_names
-from pyswarmopt_llm.scores.tasks.table import SUFFIXES
 
 BARE = "base"  # as an adapter: no adapter
 OnItems = Callable[[int, int], None]  # items done so far, and in total
@@ -21,11 +19,14 @@ OnItems = Callable[[int, int], None]  # items done so far, and in total
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a model runs."""
+    """Where a model runs, and how it is asked."""
 
     dtype: opt.Dtype = "auto"
     device: opt.Device = "auto"
     threads: opt.Threads = None
+    system: str = ""  # turn before every question
+    thinking: int = 0  # most tokens of thoughts before an answer
+    day: str | None = None  # in chat templates; None: today, or that of the model's run
 
 
 @documented
@@ -76,8 +77,8 @@ class EvalConfig:
 
     @property
     def machine(self) -> Machine:
-        """Where the models run."""
-        return Machine(dtype=self.dtype, device=self.device, threads=self.threads)
+        """Where the models run, and how they are asked."""
+        return Machine(self.dtype, self.device, self.threads, self.system, self.thinking)
 
     def __post_init__(self) -> None:
         """Turn objects and paths into names, and `prompts` into the task.
@@ -95,30 +96,6 @@ class EvalConfig:
             object.__setattr__(self, "prompts", None)
 
 
-THERE = "is there already; remove it, or give another file"
-
-
-def check_table_out(out: Path) -> None:
-    """Refuse an output table that cannot be written, before a model is loaded.
-
-    Raises:
-        UserError: wrong file type, existing file, missing folder, or a link.
-    """
-    if out.suffix.lower() not in SUFFIXES:
-        endings = ", ".join(SUFFIXES)
-        raise InvalidOption("out", out, f"not a table; use a file that ends in {endings}")
-    if not out.parent.is_dir():
-        raise InvalidOption("out", out, f"no folder {out.parent}; make it, or use another file")
-    refuse_link(out)
-    if out.exists() and not progress_file(out).exists():
-        raise InvalidOption("out", out, THERE)
-
-
-def progress_file(out: Path) -> Path:
-    """The file beside an output table that keeps finished rows until it is complete."""
-    return out.with_name(f"{out.name}.progress")
-
-
 def check_run(run: Path) -> None:
     """Refuse what is not a run with a result, before a model is loaded.
 
@@ -126,26 +103,6 @@ def check_run(run: Path) -> None:
         UserError: there is no run, or it has not ended.
     """
     if not (run / "run.json").is_file():
-        outer = run.resolve().parent
-        hint = f"did you mean {outer}?" if (outer / "run.json").is_file() else "check the path"
-        raise UserError(f"{run}: not a run directory (it has no run.json); {hint}")
+        raise UserError(f"{run}: not a run directory (it has no run.json); check the path")
     if not (run / "best").is_dir():
         raise UserError(f"{run}: has no best/ yet; finish it with: swarm-llm resume {run}")
-
-
-def check_model(name: str | None) -> None:
-    """Refuse a model that is neither there nor the name of something on the hub, before a model is
-    loaded.
-
-    Raises:
-        UserError: there is no such directory.
-    """
-    if not name or name == BARE or ":" in name:
-        return
-    path = user_path(name)
-    if (
-        path.suffix != ".gguf"
-        and not path.exists()
-        and (name.count("/") != 1 or name.startswith((".", "/", "~")))
-    ):
-        raise UserError(f"{name}: no such directory; check path and folder")

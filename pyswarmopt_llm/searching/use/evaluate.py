@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pyswarmopt_llm.common.config import LM_EVAL
 from pyswarmopt_llm.common.errors import InvalidOption
 from pyswarmopt_llm.common.files.regular import user_path
 from pyswarmopt_llm.common.hardware import pick_device
-from pyswarmopt_llm.common.interfaces import Engine, Score
+from pyswarmopt_llm.common.interfaces import Engine, Patch, Score, Utility
 from pyswarmopt_llm.common.options import check_options
 from pyswarmopt_llm.common.statistics import Comparison, compare_paired, interval, same, score_of
-from pyswarmopt_llm.engine.chat import use_day
-from pyswarmopt_llm.experts.compatibility import unique_names
 from pyswarmopt_llm.mix import saved_kind
+from pyswarmopt_llm.mix.load import adapter_patch
 from pyswarmopt_llm.scores.by_label import LabelErrors, errors_by_label
 from pyswarmopt_llm.scores.metrics.accuracy import choose_scoring, trial_of
 from pyswarmopt_llm.scores.metrics.by_name import find_metric, metric_of, up_to
@@ -28,12 +26,10 @@ from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.scores.tasks.load import load_task_of
 from pyswarmopt_llm.scores.tasks.stated import without_thoughts
 from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import read_about
 from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.opening import (
     NOT_OF_HARNESS,
     Model,
-    change_of,
     check_unchanged,
     day_of,
     model_of,
@@ -93,7 +89,8 @@ class Exam:
         sampling = Sampling.of(config.temperature, config.samples, config.seed)
         metric = find_metric(config.metric or metric_of(task), device=device)
         metric = up_to(metric, config.max_new_tokens, sampling)
-        _check_answers(config, task, metric)
+        if config.run is None:  # a run's settings may be for its other tasks
+            check_answers(config.scoring, config.thinking, {"": task}, {"": metric})
         metric.check(task.split(config.split), f"{task.source}: {config.split}")
         return cls(task, config.split, metric)
 
@@ -102,44 +99,29 @@ class Exam:
         """Items of the split."""
         return self.task.split(self.split)
 
-    def check(self, engine: Engine, scoring: str) -> None:
-        """Refuse items that do not fit the engine's context window."""
+    def utility(self, engine: Engine, scoring: Scoring) -> Utility:
+        """The metric on the items, once all fit the engine's context window."""
         check_window(self.task, scoring, engine, (self.split,), self.metric)
+        return self.metric.on(self.items, scoring, engine.chat, self.task.prompt)
 
-    def score(self, engine: Engine, scoring: str, on_items: OnItems | None) -> EvalResult:
-        """Score the loaded model; ``auto`` means letters if the model knows them
-        (`knows_letters`).
-        """
-        self.check(engine, scoring)
-        possible = scorings_of(self.metric, scoring, self.task)
-        how = choose_scoring(
-            possible, self.task.dev, lambda: [trial_of(self.task, engine.chat)(engine)]
-        )
+    def score(self, engine: Engine, scoring: Scoring, on_items: OnItems | None) -> Score:
+        """The score of the loaded model."""
+        utility = self.utility(engine, scoring)
         with followed(engine, len(self.items), on_items):
-            return self.result(self.metric(engine, self.items, how, self.task.prompt), how)
+            return utility(engine)
 
-    def result(self, score: Score, scoring: str, wins: bool = False) -> EvalResult:
-        """A score with its interval; `wins`: the score is a share of wins."""
-        scale = (0.0, 1.0) if wins else self.metric.scale
-        name = f"wins by {self.metric.name}" if wins else self.metric.name
-        ends = interval(score.per_item, scale=scale, questions=repeated(self.items))
-        errors = errors_by_label(self.items, score.answers) if name == "accuracy" else None
-        return EvalResult(self.task.name, score, ends, scoring, name, self.task.note, errors)
+    def replies(self, engine: Engine, on_items: OnItems | None) -> list[str]:
+        """The loaded model's replies, for a metric of written ones, without thoughts."""
+        utility = cast(Written, self.utility(engine, "generate"))
+        with followed(engine, len(self.items), on_items):
+            return [*map(without_thoughts, utility.answers(engine))]
 
-
-@contextmanager
-def followed(engine: Engine, items: int, on_items: OnItems | None) -> Iterator[None]:
-    """Report the scored items as the engine reads its batches."""
-
-    def tell(done: int, texts: int) -> None:
-        if on_items is not None:
-            on_items(items * done // texts, items)
-
-    engine.progress = tell
-    try:
-        yield
-    finally:
-        engine.progress = None
+    def result(self, score: Score, scoring: str) -> EvalResult:
+        """A score with its interval."""
+        metric = self.metric.name
+        ends = interval(score.per_item, scale=self.metric.scale, questions=repeated(self.items))
+        errors = errors_by_label(self.items, score.answers) if metric == "accuracy" else None
+        return EvalResult(self.task.name, score, ends, scoring, metric, self.task.note, errors)
 
 
 def load_items(config: EvalConfig) -> Task:
@@ -154,34 +136,76 @@ def load_items(config: EvalConfig) -> Task:
         )
     check_options(config)
     task = load_task_of(config, config.task)
-    notes = filter(None, (task.note, _of_training(config, task)))
+    notes = filter(None, (task.note, *_of_training(config, task)))
     return replace(task, note="; ".join(notes))
 
 
-def _check_answers(config: EvalConfig, task: Task, metric: Metric) -> None:
-    """Refuse scoring or thinking without effect; a run's settings may be for its other tasks."""
-    scoring = config.scoring
-    thinking = config.thinking
-    if config.run is not None:
-        stored = read_about(user_path(config.run)).config
-        scoring = "auto" if scoring == stored.scoring else scoring
-        thinking = 0 if thinking == stored.thinking else thinking
-    check_answers(scoring, thinking, {task.name: task}, {task.name: metric})
-
-
-def _of_training(config: EvalConfig, task: Task) -> str:
-    """A note that the result was trained on the scored items, with its cross-fitted score; "" if it
-    was not.
-    """
-    if config.split != "dev":
-        return ""
-    for folder in map(user_path, filter(None, (config.adapter, config.against, config.base))):
-        run = folder if (folder / "run.json").is_file() else run_of(folder)
+def _of_training(config: EvalConfig, task: Task) -> Iterator[str]:
+    """A note that a result was trained on the scored items, with its cross-fitted score."""
+    pair = (config.adapter, config.against or config.adapter)
+    names = dict.fromkeys(pair) if config.split == "dev" else ()
+    for base, adapter in [model_of(config.base, name) for name in names]:
+        run = run_of(user_path(adapter or base))
         result = None if run is None else read_result(run)
         if result is not None and result.best.trained and task.name in result.best.dev.tasks:
             known = result.best.dev.tasks[task.name].value
-            return f"{folder} was trained on these dev examples; cross-fitted it has {known:.3f}"
-    return ""
+            yield f"{run} was trained on these dev examples; cross-fitted it has {known:.3f}"
+
+
+class Turns:
+    """Models that take turns on one engine; it is reopened if their bases differ."""
+
+    def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
+        self._config = config
+        self._models = models
+        # Checked before a base is loaded, so that an adapter that does not fit fails at once.
+        self._patches = dict.fromkeys(models, Patch())
+        for model in models:
+            base, adapter = model
+            check_unchanged(model)
+            if adapter is not None:
+                self._patches[model] = adapter_patch(base, adapter)
+        self._machine = replace(config.machine, day=day_of(*models))
+        self._base = ""
+        self._engine: Engine | None = None
+
+    def engine(self, model: Model) -> Engine:
+        """The engine with this model loaded."""
+        base, _ = model
+        if self._engine is not None and self._base == base:
+            self._engine.load(self._patches[model])
+        else:
+            self._engine = None  # two bases may not fit into memory together
+            self._engine = open_model(model, self._machine)
+            self._base = base
+        return self._engine
+
+    def scoring(self, exam: Exam) -> Scoring:
+        """One answer format for all models: that of a run's result among them, else chosen by a
+        trial of all.
+        """
+        task = exam.task
+        scoring = self._config.scoring
+        for base, adapter in self._models:
+            if scoring == "auto" and self._config.metric is None:
+                scoring = run_scoring(user_path(adapter or base), task.name) or scoring
+
+        def letters() -> list[Score]:
+            engines = map(self.engine, reversed(self._models))  # the first is scored next
+            return [trial_of(task, engine.chat)(engine) for engine in engines]
+
+        return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
+
+
+@contextmanager
+def followed(engine: Engine, items: int, on_items: OnItems | None) -> Iterator[None]:
+    """Report the scored items as the engine reads its batches."""
+    if on_items is not None:
+        engine.progress = lambda done, texts: on_items(items * done // texts, items)
+    try:
+        yield
+    finally:
+        engine.progress = None
 
 
 def evaluate_model(
@@ -223,19 +247,9 @@ def evaluate(config: EvalConfig, on_items: OnItems | None = None) -> EvalResult:
     if config.task.startswith(LM_EVAL):
         return _evaluate_harness(config, model)
     exam = Exam.of(config)
-    engine = _opened(config, model)
-    base, adapter = model
-    scoring = config.scoring
-    if scoring == "auto" and config.metric is None:
-        scoring = run_scoring(user_path(adapter or base), exam.task.name) or scoring
-    return exam.score(engine, scoring, on_items)
-
-
-def _opened(config: EvalConfig, model: Model) -> Engine:
-    """Open a model as the configuration says."""
-    return open_model(
-        model, config.machine, run=config.run, system=config.system, thinking=config.thinking
-    )
+    turns = Turns(config, [model])
+    scoring = turns.scoring(exam)
+    return exam.result(exam.score(turns.engine(model), scoring, on_items), scoring)
 
 
 def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
@@ -245,13 +259,12 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
             why = "the harness reads and scores its tasks itself; remove it"
             raise InvalidOption(name, getattr(config, name), why)
     if saved_kind(model[0]) is not None:
-        several = f"the harness scores one model, {model[0]} holds several"
-        raise InvalidOption("task", config.task, f"{several}; use a task file")
+        why = f"the harness scores one model, {model[0]} holds several; use a task file"
+        raise InvalidOption("task", config.task, why)
     from pyswarmopt_llm.published.lm_eval import LmEvalTask
 
-    engine = _opened(config, model)
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
-    scored = harness(engine, config.split)
+    scored = harness(Turns(config, [model]).engine(model), config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
 
 
@@ -290,35 +303,24 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
     models = two_models(config)
     exam = Exam.of(config)
     turns = Turns(config, models)
-    scoring = _scoring(config, models, exam, turns)
+    scoring = turns.scoring(exam)
     compare = exam.metric.compare
-    scores: list[Score] = []
-    answers: list[Sequence[str]] = []
-    for model in models:
-        engine = turns.engine(model)
-        exam.check(engine, scoring)
-        utility = exam.metric.on(exam.items, scoring, engine.chat, exam.task.prompt)
-        with followed(engine, len(exam.items), on_items):
-            if compare is not None and isinstance(utility, Written):
-                answers.append([*map(without_thoughts, utility.answers(engine))])
-            else:
-                scores.append(utility(engine))
-                answers.append(scores[-1].answers)
-    scale = exam.metric.scale
-    if compare is not None:  # shares of wins; a tie is half a win
+    if compare is None:
+        scores = [exam.score(turns.engine(model), scoring, on_items) for model in models]
+        answers: list[Sequence[str]] = [score.answers for score in scores]
+    else:  # shares of wins; a tie is half a win
+        answers = [exam.replies(turns.engine(model), on_items) for model in models]
         rate = compare(exam.items, *answers)
         scores = [rate, score_of([1.0 - value for value in rate.per_item])]
-        scale = (0.0, 1.0)
-    ours, theirs = scores
-    changed = _changed(exam.items, ours.per_item, theirs.per_item, answers)
+        wins = replace(exam.metric, name=f"wins by {exam.metric.name}", scale=(0.0, 1.0))
+        exam = replace(exam, metric=wins)
+    first, second = (score.per_item for score in scores)
+    changed = _changed(exam.items, first, second, answers)
     return Against(
         names=names_in_words(config),
         models=models,
-        results=(
-            exam.result(ours, scoring, compare is not None),
-            exam.result(theirs, scoring, compare is not None),
-        ),
-        paired=compare_paired(ours.per_item, theirs.per_item, scale, repeated(exam.items)),
+        results=(exam.result(scores[0], scoring), exam.result(scores[1], scoring)),
+        paired=compare_paired(first, second, exam.metric.scale, repeated(exam.items)),
         gained=[row for row in changed if row["values"][0] > row["values"][1]],
         lost=[row for row in changed if row["values"][0] < row["values"][1]],
     )
@@ -336,52 +338,8 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
     model = model_of(config.base, config.adapter)
     other = model_of(config.base, config.against)
     if model == other:
-        raise InvalidOption(
-            "against", config.against, "is the model that is scored itself; name another"
-        )
+        raise InvalidOption("against", config.against, "is the scored model; name another")
     return model, other
-
-
-class Turns:
-    """Models that take turns on one engine; it is reopened if their bases differ."""
-
-    def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
-        self._config = config
-        # Checked before a base is loaded, so that an adapter that does not fit fails at once.
-        for model in models:
-            check_unchanged(model)
-        self._patches = {model: change_of(model) for model in models}
-        self._loaded: tuple[str, Engine] | None = None
-        self._day = day_of(config.run, *models)
-
-    def engine(self, model: Model) -> Engine:
-        """The engine with this model loaded."""
-        base, _ = model
-        if self._loaded is None or self._loaded[0] != base:
-            self._loaded = None  # two bases may not fit into memory together
-            self._loaded = base, _opened(self._config, (base, None))
-        _, engine = self._loaded
-        if self._day is not None:
-            use_day(engine, self._day)
-        engine.load(self._patches[model])
-        return engine
-
-
-def _scoring(config: EvalConfig, models: Sequence[Model], exam: Exam, turns: Turns) -> Scoring:
-    """One answer format for both models: that of a run's result among them, else chosen by a trial
-    of both.
-    """
-    task = exam.task
-    scoring = config.scoring
-    for base, adapter in models:
-        if scoring == "auto":
-            scoring = run_scoring(user_path(adapter or base), task.name) or scoring
-
-    def letters() -> list[Score]:
-        engines = (turns.engine(model) for model in reversed(models))  # the first is scored next
-        return [trial_of(task, engine.chat)(engine) for engine in engines]
-
-    return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
 
 
 def _changed(
@@ -404,10 +362,11 @@ def _changed(
 
 
 def names_in_words(config: EvalConfig) -> tuple[str, str]:
-    """Short names of the models: the last parts of their paths, or "the base"."""
-    names = [name or BARE for name in (config.adapter, config.against)]
-    short = unique_names([Path(n).parent if Path(n).name == "best" else n for n in names])
-    for number, name in enumerate(names):
-        if model_of(config.base, name) == (config.base, None):
-            short[number] = "the base"
-    return short[0], short[1]
+    """The models as they were named, or "the base"."""
+    ours, theirs = (config.adapter or BARE, config.against or BARE)
+    models = two_models(config)
+    bare = (config.base, None)
+    return (
+        "the base" if models[0] == bare else ours,
+        "the base" if models[1] == bare else theirs,
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from pyswarmopt_llm.common.config import LM_EVAL, PROMPTS, SearchConfig, for_all_tasks
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
 from pyswarmopt_llm.common.files.regular import user_path
-from pyswarmopt_llm.common.interfaces import Engine, Patch
+from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.engine.chat import use_day
 from pyswarmopt_llm.experts.base import resolve_base
 from pyswarmopt_llm.mix import load, saved_kind
@@ -25,7 +25,7 @@ from pyswarmopt_llm.searching.use.config import BARE, EvalConfig, Machine, check
 Model = tuple[str, str | None]  # a base and its adapter; a whole model and None
 # Settings that an evaluation takes from its run unless they are given.
 _OF_MODEL = ("system", "thinking")  # for every task
-_SAMPLING = ("temperature", "samples", "seed")  # only without a second model
+_SAMPLING = {"temperature", "samples", "seed"}  # only without a second model
 # Settings for reading or scoring a task; an lm-eval task is read and scored by the harness.
 NOT_OF_HARNESS = (
     "scoring",
@@ -35,62 +35,39 @@ NOT_OF_HARNESS = (
     "skip_bad_rows",
     "max_new_tokens",
     "metric",
-    *_SAMPLING[:2],
+    "temperature",
+    "samples",
 )
 
 
-def open_model(
-    model: Model,
-    machine: Machine,
-    *,
-    run: str | Path | None = None,
-    system: str = "",
-    thinking: int = 0,
-    fusion: str = "auto",
-    seed: int = 0,
-) -> Engine:
+def open_model(model: Model, machine: Machine, fusion: str = "auto") -> Engine:
     """The engine with the model loaded.
 
     Args:
         model: see `model_of`.
-        machine: where it runs.
-        run: the model's run, if any; it knows the day.
-        system: system turn before every question.
-        thinking: most tokens of thoughts before an answer.
-        fusion: how a mixture samples, see `MixtureEngine`.
-        seed: seed of a mixture's samples.
+        machine: where it runs, and how it is asked.
+        fusion: how a mixture writes, see `MixtureEngine`.
 
     Raises:
         UserError: the model cannot be loaded, or has changed.
     """
     base, adapter = model
+    where = (machine.dtype, machine.device, machine.threads)
     if fusion != "auto" and (adapter is not None or saved_kind(base) is None):
         raise InvalidOption("fusion", fusion, "goes with a mixture of models only; remove it")
     check_unchanged(model)
     engine: Engine
-    if fusion != "auto":
+    if fusion == "auto":
+        engine = load.open_model(base, adapter, *where, machine.system)
+    else:
         from pyswarmopt_llm.tokens.space import open_mixture
 
-        engine = open_mixture(base, machine.dtype, machine.device, machine.threads, fusion, seed)
-    else:
-        engine = load.open_model(
-            base, adapter, machine.dtype, machine.device, machine.threads, system
-        )
-    engine.thinking = thinking
-    day = day_of(run, model)
+        engine = open_mixture(base, *where, fusion)
+    engine.thinking = machine.thinking
+    day = machine.day or day_of(model)
     if day is not None:
         use_day(engine, day)
     return engine
-
-
-def change_of(model: Model) -> Patch:
-    """The patch of a model on its base; empty for a base or a whole model.
-
-    Raises:
-        UserError: the adapter does not fit.
-    """
-    base, adapter = model
-    return Patch() if adapter is None else load.adapter_patch(base, adapter)
 
 
 def model_of(base: str, name: str | None) -> Model:
@@ -127,15 +104,10 @@ def result_of(run: Path) -> tuple[str, str | None]:
     return str(best), None
 
 
-def day_of(run: str | Path | None, *models: Model) -> str | None:
-    """Today's date for chat templates, from the named run or a model's run; None without a run."""
-    if run is not None:
-        return read_about(user_path(run)).config.day
-    for base, adapter in models:
-        own = run_of(user_path(adapter or base))
-        if own is not None:
-            return read_about(own).config.day
-    return None
+def day_of(*models: Model) -> str | None:
+    """Today's date for chat templates, from a model's run; None without a run."""
+    runs = [run_of(user_path(adapter or base)) for base, adapter in models]
+    return next((read_about(run).config.day for run in runs if run is not None), None)
 
 
 def check_unchanged(model: Model) -> None:
@@ -151,9 +123,8 @@ def check_unchanged(model: Model) -> None:
     about = read_about(run)
     check_best(run, about)
     before = about.fingerprints.get("base")
-    if adapter is None or before is None or base != about.config.base:
-        return
-    if resolve_base(base).fingerprint != before:
+    searched = adapter is not None and base == about.config.base
+    if searched and before not in (None, resolve_base(base).fingerprint):
         raise UserError(
             f"{run}: the base {base} is not the one of the search any more; put it back, or copy "
             "best/ and use it as an adapter of its own"
@@ -186,28 +157,33 @@ def with_run(config: EvalConfig) -> EvalConfig:
             raise InvalidOption("task", None, why)
         return config
     run = user_path(config.run)
+    base, _ = result_of(run)
     about = read_about(run)
     stored = about.config
-    base, _ = result_of(run)
-    task = specs_of(about).get(config.task, config.task)
+    task = specs_of(about).get(config.task, config.task) or _only("task", stored.tasks, run)
     filled = replace(
         config,
         base=config.base or stored.base or base,
         adapter=config.adapter or str(run),
-        task=task or _only("task", stored.tasks, run),
+        task=task,
     )
-    if filled.task not in stored.tasks:
+    if task not in stored.tasks:
         return _completed(filled, stored, _OF_MODEL)
+    metric = config.metric or _metric(stored, task, run)
     # Code named by the run, not by the user, is refused: the run may come from a stranger.
-    metric = config.metric or _metric(stored, filled.task, run)
     code = replace(
         stored,
         workers="1",
-        tasks=() if config.task == filled.task else (filled.task,),
+        tasks=() if config.task == task else (task,),
         metrics=() if config.metric or metric is None else (metric,),
     )
     require(code, (), run, "")
-    return _as_searched(replace(filled, metric=metric), stored)
+    names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap"}
+    if not task.startswith(LM_EVAL):
+        names |= {*NOT_OF_HARNESS, "seed"} - {"metric"}
+    if config.against is not None:
+        names -= _SAMPLING
+    return _completed(replace(filled, metric=metric), _for_task(stored, task, metric), names)
 
 
 def specs_of(about: About) -> dict[str, str]:
@@ -233,23 +209,16 @@ def _metric(stored: SearchConfig, task: str, run: Path) -> str | None:
     return metric_given(stored.metrics, _name(task))
 
 
-def _as_searched(config: EvalConfig, stored: SearchConfig) -> EvalConfig:
-    """The configuration with the search's settings for reading and scoring the task."""
-    several = for_all_tasks(stored.metrics)
-    if config.metric in several and stored.max_new_tokens is None:
-        stored = replace(stored, max_new_tokens=longest_reply(several))
-    # Without the templates for other tasks; a test split may have been left out.
-    others = tuple(f"{_name(task)}=" for task in stored.tasks if task != config.task)
+def _for_task(stored: SearchConfig, task: str, metric: str | None) -> SearchConfig:
+    """The search's settings for one of its tasks: without the templates of others, and with the
+    replies as long as all metrics had them. A test split may have been left out.
+    """
+    longest = stored.max_new_tokens
+    if longest is None and metric in (several := for_all_tasks(stored.metrics)):
+        longest = longest_reply(several)
+    others = tuple(f"{_name(other)}=" for other in stored.tasks if other != task)
     own = tuple(text for text in stored.template if not text.startswith(others))
-    stored = replace(stored, template=own, test=stored.test or None)
-    names = {*_OF_MODEL, "dev", "test", "dtype", "allow_overlap", *NOT_OF_HARNESS, *_SAMPLING} - {
-        "metric"
-    }
-    if config.against is not None:
-        names -= {*_SAMPLING}
-    if config.task.startswith(LM_EVAL):
-        names -= {*NOT_OF_HARNESS}
-    return _completed(config, stored, names)
+    return replace(stored, template=own, test=stored.test or None, max_new_tokens=longest)
 
 
 def _completed(config: EvalConfig, stored: SearchConfig, names: Collection[str]) -> EvalConfig:
@@ -270,10 +239,7 @@ def run_scoring(best: Path, task: str) -> Scoring | None:
     by chance, and then its score would differ from ``result.json``.
     """
     run = run_of(best)
-    try:
-        result = None if run is None else read_result(run)
-    except UserError:  # not a run, or damaged: a trial decides
-        return None
+    result = None if run is None else read_result(run)
     if result is None or task not in result.objectives:
         return None
     return result.objectives[task].answer_format

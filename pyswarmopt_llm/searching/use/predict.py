@@ -6,11 +6,7 @@ Until the file is complete, a store beside it keeps finished answers.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,31 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 
-from pyswarmopt_llm.common.config import SearchConfig
-from pyswarmopt_llm.common.errors import InvalidOption, UserError
-from pyswarmopt_llm.common.files.json_types import fits
+from pyswarmopt_llm.common.errors import InvalidOption, UndefinedModelError, UserError
 from pyswarmopt_llm.common.files.regular import digest, locked, user_path, write_text
 from pyswarmopt_llm.common.interfaces import Engine
 from pyswarmopt_llm.scores.metrics.accuracy import Accuracy
 from pyswarmopt_llm.scores.metrics.objectives import check_window
 from pyswarmopt_llm.scores.tasks import Item, Scoring, Task
 from pyswarmopt_llm.scores.tasks.rows import new_items
-from pyswarmopt_llm.scores.tasks.table import DELIMITED, Table, read_table, table_of
+from pyswarmopt_llm.scores.tasks.table import DELIMITED, SUFFIXES, Table, read_table, table_of
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Store
-from pyswarmopt_llm.searching.scoring.result import read_result
-from pyswarmopt_llm.searching.scoring.run_directory import digests, read_about
-from pyswarmopt_llm.searching.use.config import (
-    THERE,
-    Machine,
-    OnItems,
-    check_table_out,
-    progress_file,
-)
+from pyswarmopt_llm.searching.scoring.run_directory import About, digests, read_about
+from pyswarmopt_llm.searching.use.config import Machine, OnItems
 from pyswarmopt_llm.searching.use.generate import named_task
-from pyswarmopt_llm.searching.use.opening import Model, open_model, result_of
+from pyswarmopt_llm.searching.use.opening import open_model, result_of, run_scoring
 
 LABEL = "predicted"  # a new column
 PROBABILITIES = "probabilities"
@@ -56,11 +44,11 @@ class Prediction:
 
     Attributes:
         label: the most probable choice: its text if all questions have the same choices, else its
-            letter; "" for a row without a question, or if the model's numbers overflow.
+            letter; "" for a row without a question.
         probabilities: choice -> probability; they sum to 1.
 
     Example:
-        >>> prediction = Prediction.of(["card", "loan"], [0.25, 0.75])
+        >>> prediction = Prediction.of({"card": 0.25, "loan": 0.75})
         >>> prediction.label, prediction.probabilities
         ('loan', {'card': 0.25, 'loan': 0.75})
     """
@@ -69,36 +57,20 @@ class Prediction:
     probabilities: Mapping[str, float]
 
     @classmethod
-    def of(cls, labels: Sequence[str], probabilities: Sequence[float]) -> Prediction:
+    def of(cls, probabilities: Mapping[str, float]) -> Prediction:
         """The most probable label; the first on a tie.
 
         Example:
-            >>> Prediction.of(["card", "loan"], [0.25, 0.75]).label
-            'loan'
+            >>> Prediction.of({"card": 0.5, "loan": 0.5}).label
+            'card'
         """
-        if any(map(math.isnan, probabilities)):
-            return cls("", {})
-        best = labels[int(np.argmax(probabilities))]
-        return cls(best, dict(zip(labels, probabilities, strict=True)))
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A run for labelling: its task's form and scoring, its model, and the fingerprints of all."""
-
-    run: Path
-    config: SearchConfig
-    form: Form
-    scoring: Scoring
-    model: Model
-    prints: Mapping[str, Any]
+        return cls(max(probabilities, key=lambda label: probabilities[label]), probabilities)
 
 
 def predict(
     run: str | Path,
     questions: Questions,
     out: str | Path | None = None,
-    *,
     task: str | None = None,
     columns: Sequence[str] = (),
     dtype: str = "auto",
@@ -133,80 +105,49 @@ def predict(
         UserError: no such run, a task without choices, rows without questions, or an `out` of other
             inputs.
     """
-    source = _source(user_path(run), task)
-    table = _table(questions, source.form)
+    run = user_path(run)
+    model = result_of(run)
+    about = read_about(run)
+    stored = about.config
+    form, scoring = _form_of(run, about, task)
+    table = _table(questions, form)
     anew = {spec.partition("=")[0].strip() for spec in columns}
-    kept = [spec for spec in source.config.columns if spec.partition("=")[0].strip() not in anew]
-    items = new_items(source.form, table, [*kept, *columns])
-    shared = list((source.form.choices or {}).values())
-    target = None if out is None else user_path(out)
-    if target is not None:
-        check_table_out(target)
-        _check_columns(table.names, shared)
-    machine = Machine(source.config.dtype if dtype == "auto" else dtype, device, threads)
-    given: list[Any] = [source.prints, source.scoring, asdict(source.form), kept, list(columns)]
-    inputs = digest([*given, machine.dtype, device, [row.values for row in table.rows]])
-    asked = [item for item in items if item is not None]
-    with progress_of(target, inputs) as store:
-        _complete(store, inputs, source, machine, asked, on_items)
-        labels = [shared or item.letters for item in asked]
-        labelled = iter(_labelled(store, inputs, labels))
-        found = [Prediction("", {}) if item is None else next(labelled) for item in items]
-        if target is not None:
-            write_predictions(target, table, found, shared)
+    kept = [spec for spec in stored.columns if spec.partition("=")[0].strip() not in anew]
+    items = new_items(form, table, [*kept, *columns])
+    dtype = stored.dtype if dtype == "auto" else dtype
+    machine = Machine(dtype, device, threads, stored.system, stored.thinking, stored.day)
+    prints = [about.fingerprints, digests(run / "best"), scoring, asdict(form), kept, list(columns)]
+    inputs = digest([prints, dtype, device, [row.values for row in table.rows]])
+    shared = list((form.choices or {}).values())
+    asked = Task("new", (), tuple(item for item in items if item is not None), form.prompt)
+    with _progress(out, table, shared, inputs) as store:
+        opened = partial(open_model, model, machine)
+        known = _answered(asked, scoring, opened, store, inputs, on_items)
+        found = []
+        for item in items:
+            if item is None:
+                found.append(Prediction("", {}))
+            else:
+                labelled = zip(shared or item.letters, next(known), strict=True)
+                found.append(Prediction.of(dict(labelled)))
+        if out is not None:
+            write_predictions(user_path(out), table, found, shared)
     return found
 
 
-def _complete(
-    store: Store,
-    inputs: str,
-    source: _Source,
-    machine: Machine,
-    items: Sequence[Item],
-    on_items: OnItems | None,
-) -> None:
-    """Add the probabilities of the questions that the store does not have, chunk by chunk."""
-    starts = range(0, len(items), CHUNK)
-    missing = [start for start in starts if (f"rows {start}", inputs) not in store]
-    if not missing:
-        return
-    stored = source.config
-    engine = open_model(
-        source.model, machine, run=source.run, system=stored.system, thinking=stored.thinking
-    )
-    new = Task("new", (), tuple(items), source.form.prompt)
-    check_window(new, source.scoring, engine, ("test",))
-    for start in missing:
-        part = items[start : start + CHUNK]
-        rows = probabilities_of(part, source.scoring, engine, source.form.prompt)
-        known = [[None if math.isnan(p) else p for p in row] for row in rows]
-        store.add(f"rows {start}", inputs, {PROBABILITIES: known})
-        if on_items is not None:
-            on_items(start + len(part), len(items))
-
-
-def _source(run: Path, name: str | None) -> _Source:
-    """The run's task and model, from its files.
+def _form_of(run: Path, about: About, task: str | None) -> tuple[Form, Scoring]:
+    """The form of a run's questions, and how its search scored them.
 
     Raises:
-        UserError: not a finished run, no choice among several tasks, or a task with written
-            answers.
+        UserError: no choice among several tasks, or a task with written answers.
     """
-    about = read_about(run)
-    model = result_of(run)
-    chosen = named_task(about, run, name)
-    form = (about.forms or {}).get(chosen)
-    result = read_result(run)
-    if result is None:
-        raise UserError(f"{run}: has no result.json; finish it with: swarm-llm resume {run}")
-    scoring = result.objectives[chosen].answer_format if chosen in result.objectives else None
+    name = named_task(about, task)
+    form = (about.forms or {}).get(name)
+    scoring = run_scoring(run / "best", name)
     if form is None or form.written or scoring not in ("letter", "likelihood"):
-        raise UserError(
-            f"{run}: {chosen} has no choices to predict, its answers are written; use swarm-llm "
-            "generate"
-        )
-    prints = {**about.fingerprints, "best": digests(run / "best")}
-    return _Source(run, about.config, form, scoring, model, prints)
+        why = "has no choices to predict, its answers are written; use swarm-llm generate"
+        raise UserError(f"{run}: {name} {why}")
+    return form, scoring
 
 
 def _table(questions: Questions, form: Form) -> Table:
@@ -217,33 +158,60 @@ def _table(questions: Questions, form: Form) -> Table:
     return table_of(Path("questions"), located, form.column)
 
 
-def _check_columns(names: Sequence[str], labels: Sequence[str]) -> None:
-    """Refuse a table that has a column of the output already."""
-    taken = {LABEL, PROBABILITIES, *map(_column, labels)}.intersection(names)
-    if taken:
-        raise UserError(f'the input has a column "{min(taken)}", which `out` is to have; rename it')
+def _answered(
+    asked: Task,
+    scoring: Scoring,
+    open_engine: Callable[[], Engine],
+    store: Store,
+    inputs: str,
+    on_items: OnItems | None,
+) -> Iterator[list[float]]:
+    """The probabilities of each question's choices; the store's, and those of the missing chunks."""
+    engine: Engine | None = None
+    for start in range(0, len(asked.test), CHUNK):
+        part = asked.test[start : start + CHUNK]
+        what = f"rows {start}"
+        if (what, inputs) not in store:
+            if engine is None:
+                engine = open_engine()
+                check_window(asked, scoring, engine, ("test",))
+            rows = probabilities_of(part, scoring, engine, asked.prompt)
+            store.add(what, inputs, {PROBABILITIES: rows})
+            if on_items is not None:
+                on_items(start + len(part), len(asked.test))
+        yield from store.known[what, inputs][PROBABILITIES]
 
 
 @contextmanager
-def progress_of(out: Path | None, inputs: str) -> Iterator[Store]:
+def _progress(
+    out: str | Path | None, table: Table, labels: Sequence[str], inputs: str
+) -> Iterator[Store]:
     """Store of a file's rows, ``OUT.progress`` beside it; locked, and removed when the file is
     complete.
 
     Args:
         out: output file; None: stores nothing.
+        table: the rows.
+        labels: see `write_predictions`.
         inputs: digest of rows, model and settings.
 
     Raises:
-        UserError: another process writes the file, or the store belongs to other inputs.
+        UserError: the file is there already or no table, another process writes it, the store
+            belongs to other inputs, or a column of the output is taken.
     """
     if out is None:
         yield Store(None)
         return
-    path = progress_file(out)
+    out = user_path(out)
+    if out.suffix.lower() not in SUFFIXES:
+        raise InvalidOption("out", out, f"not a table; let it end in {', '.join(SUFFIXES)}")
+    if out.exists():
+        raise InvalidOption("out", out, "is there already; remove it, or give another file")
+    taken = {LABEL, PROBABILITIES, *map(_column, labels)}.intersection(table.names)
+    if taken:
+        raise UserError(f'the input has a column "{min(taken)}", which `out` is to have; rename it')
+    path = out.with_name(f"{out.name}.progress")
     with locked(path):
-        if out.exists():  # another process has just finished it
-            path.unlink()
-            raise InvalidOption("out", out, THERE)
         store = Store(path)
         if any(whose != inputs for _, whose in store.known):
             why = "is of other inputs; remove the file to begin anew, or give another `out`"
@@ -259,6 +227,9 @@ def probabilities_of(
 
     Letters have log-probabilities. Likelihood compares log-likelihoods per byte; times the mean
     length of the choices, they have the size of log-likelihoods again (see `trainer.choice_loss`).
+
+    Raises:
+        UndefinedModelError: the model's numbers overflow.
     """
     scores = Accuracy(items, scoring, engine.chat, prompt).option_scores(engine)
     rows: list[list[float]] = []
@@ -266,30 +237,11 @@ def probabilities_of(
         scale = 1.0
         if scoring == "likelihood":
             scale = float(np.mean([len(text.encode()) for text in item.options]))
-        rows.append(softmax(np.array(list(values.values())) * scale).tolist())
+        row = softmax(np.array(list(values.values())) * scale)
+        if np.isnan(row).any():
+            raise UndefinedModelError(f"{item.location}: the model's numbers overflow")
+        rows.append(row.tolist())
     return rows
-
-
-def _labelled(store: Store, inputs: str, labels: Sequence[Sequence[str]]) -> Iterator[Prediction]:
-    """The predictions in a complete store, given each question's labels."""
-    for start in range(0, len(labels), CHUNK):
-        part = labels[start : start + CHUNK]
-        wrong = partial(wrong_chunk, [len(each) for each in part])
-        rows = store.get(f"rows {start}", inputs, dict, wrong)[PROBABILITIES]
-        for names, row in zip(part, rows, strict=True):
-            yield Prediction.of(names, [math.nan if p is None else p for p in row])
-
-
-def wrong_chunk(sizes: Sequence[int], content: Mapping[str, Any]) -> str | None:
-    """`PROBABILITIES` if `content` does not hold those of questions with these numbers of choices.
-
-    Example:
-        >>> wrong_chunk([2], {"probabilities": [[0.5, 0.5]]}), wrong_chunk([2], {"probabilities": [[1]]})
-        (None, 'probabilities')
-    """
-    rows: Any = content.get(PROBABILITIES)
-    right = fits(rows, list[list[float | None]]) and list(map(len, rows)) == list(sizes)
-    return None if right else PROBABILITIES
 
 
 def write_predictions(
@@ -299,55 +251,26 @@ def write_predictions(
 
     Args:
         out: output file.
-        table: rows as read; a CSV file keeps their separator, quote and line ends.
+        table: rows as read.
         predictions: one for each row.
-        labels: choices shared by all questions: a CSV file has a column ``p(LABEL)`` for each;
-            empty: one column of JSON.
+        labels: choices shared by all questions, with a column ``p(LABEL)`` for each; empty: one
+            column of all probabilities.
     """
-    if out.suffix.lower() in DELIMITED:
-        write_text(out, table.mark + _as_csv(out, table, predictions, labels))
-        return
-    lines = []
-    for row, prediction in zip(table.rows, predictions, strict=True):
-        new = {LABEL: prediction.label, PROBABILITIES: prediction.probabilities}
-        lines.append(json.dumps({**row.values, **new}, ensure_ascii=False))
-    if out.suffix.lower() == ".jsonl":
-        write_text(out, "\n".join([*lines, ""]))
+    rows = [row.values for row in table.rows]
+    frame = pd.DataFrame(rows, columns=[*table.names], dtype=object)
+    frame[LABEL] = [one.label for one in predictions]
+    for label in labels:
+        frame[_column(label)] = [one.probabilities.get(label) for one in predictions]
+    if not labels:
+        frame[PROBABILITIES] = [one.probabilities for one in predictions]
+    suffix = out.suffix.lower()
+    if suffix in DELIMITED:
+        text = frame.to_csv(index=False, sep="\t" if suffix == ".tsv" else ",", lineterminator="\n")
     else:
-        write_text(out, "[\n" + ",\n".join(lines) + "\n]\n")
-
-
-def _as_csv(
-    out: Path, table: Table, predictions: Sequence[Prediction], labels: Sequence[str]
-) -> str:
-    separator = ","
-    if out.suffix.lower() == ".tsv":
-        separator = "\t"
-    elif out.suffix.lower() == table.path.suffix.lower():
-        separator = table.separator
-    new = [LABEL, *map(_column, labels)] if labels else [LABEL, PROBABILITIES]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=separator, lineterminator=table.line_end)
-    writer.writerow([*(table.header or table.names), *new])
-    for row, prediction in zip(table.rows, predictions, strict=True):
-        cells = [_cell(row.values.get(name)) for name in table.names]
-        cells.append(prediction.label)
-        if labels:
-            found = prediction.probabilities
-            cells += [f"{found[label]:.6g}" if found else "" for label in labels]
-        else:
-            cells.append(json.dumps(dict(prediction.probabilities)))
-        writer.writerow(cells)
-    return text.getvalue()
+        text = frame.to_json(orient="records", force_ascii=False, lines=suffix == ".jsonl")
+    write_text(out, text)
 
 
 def _column(label: str) -> str:
     """Name of the column with a label's probability."""
     return f"p({label})"
-
-
-def _cell(value: Any) -> str:
-    """A value in a CSV file: lists and objects as JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

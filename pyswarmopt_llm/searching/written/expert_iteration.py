@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -37,9 +36,8 @@ from torch import Tensor
 from pyswarmopt.base.arrays import Floats
 from pyswarmopt_llm.common.config import LEAST_TRAINED
 from pyswarmopt_llm.common.events import OnEvent, note
-from pyswarmopt_llm.common.interfaces import Patch, Score
+from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.choices import FULL, Choices
-from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.metric import Written
 from pyswarmopt_llm.scores.tasks import Scoring
 from pyswarmopt_llm.searching.find import Found
@@ -56,14 +54,7 @@ from pyswarmopt_llm.searching.prepare import Contestant, Job, Training
 from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.scoring.result import Iterated
 from pyswarmopt_llm.searching.scoring.run_directory import Run
-from pyswarmopt_llm.searching.written.reply_log import (
-    Answerer,
-    Reply,
-    ReplyLog,
-    ask_the_same,
-    best_reply,
-    gains,
-)
+from pyswarmopt_llm.searching.written.reply_log import Answerer, Reply, ReplyLog, best_reply, gains
 from pyswarmopt_llm.searching.written.samples import BARE, ON_SPARE, ROUNDS, TEACHERS, samples_of
 
 START = "start"  # name of the mixture in the store; the base has its own name
@@ -71,21 +62,14 @@ REPLIES = "replies"  # name in the store, on dev
 SPARE = "spare"  # and on spare prompts
 
 
-def round_name(start: str, number: int) -> str:
-    """Name of a start's round in the store, and of its folder.
-
-    Example:
-        >>> round_name(START, 1), round_name(BASE, 2)
-        ('round-1', 'base-round-2')
-    """
-    prefix = "" if start == START else f"{start}-"
-    return f"{prefix}round-{number}"
-
-
 def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Training:
     """Train the base and the mixture, each on the best of its replies, round by round; nothing if
-    both have too few. The base comes first: time it does not use is left to the mixture.
+    both have too few, or if the search scores sampled replies. The base comes first: time it does
+    not use is left to the mixture.
     """
+    if job.plan.config.temperature:
+        tell(note("nothing is trained: the scores are of sampled replies"))
+        return Training()
     mixture = found.chosen.position
     starts = {BASE: torch.zeros_like(mixture)}
     if mixture.any():
@@ -96,25 +80,28 @@ def train_on_replies(job: Job, run: Run, found: Found, tell: OnEvent) -> Trainin
     outcomes = _iterated(job, run, iteration, starts, tell)
     if not outcomes:
         return Training()
-    trained = {}
-    for name, rounds in outcomes.items():
-        best = best_round(rounds)
-        row = trained_row(job, run, found, starts[name], partial(iteration.row, best))
-        trained[name] = Contestant(starts[name], best.model.patch, True, row, row.value)
+    trained = {
+        name: _contestant(job, run, found, starts[name], best_round(rounds))
+        for name, rounds in outcomes.items()
+    }
     own = max(reversed(trained), key=lambda name: trained[name].value)  # the mixture wins a tie
     (row,) = found.scorer.score([mixture], 0)
     kept = not_worse(job.total(cast(Row, trained[own].dev)), job.total(row))
-    known = None if job.plan.config.temperature else iteration.of_base  # else samples are scored
-    base = Contestant(starts[BASE], Patch(), dev=known)
+    base = Contestant(starts[BASE], Patch(), dev=iteration.measured(BASE, Answerer(Patch()), 0).row)
     before = base if kept and own == BASE else replace(found.chosen, dev=row)
     models = {"mixture": before, "trained": trained[own], "base": base}
     if BASE in trained:
         models[f"{BASE}_tuned"] = trained[BASE]
-    passes = iteration.count
-    for rounds in outcomes.values():
-        passes += sum(iteration.schedule.passes(each.kept) for each in rounds)
+    kept_prompts = [each.kept for rounds in outcomes.values() for each in rounds]
+    passes = iteration.count + sum(map(iteration.schedule.passes, kept_prompts))
     best_model = "trained" if kept else "mixture"
     return Training(models, best_model, passes, iteration.use(outcomes[own]))
+
+
+def _contestant(job: Job, run: Run, found: Found, start: Tensor, best: Round) -> Contestant:
+    """What was trained from a start, with its scores on dev."""
+    row = trained_row(job, run, found, start, lambda: best.row)
+    return Contestant(start, best.model.patch, True, row, row.value)
 
 
 def _iterated(
@@ -123,13 +110,14 @@ def _iterated(
     """Train one start after the other, each within its share of the remaining time; the rounds of
     those with any.
     """
-    searched = run.searched
-    items = sum(row.n for row in searched)
-    left = job.plan.budget.left(items, sum(row.seconds for row in searched))
+    items = sum(row.n for row in run.searched)
+    left = job.plan.budget.left(items, sum(row.seconds for row in run.searched))
     meter = Meter(len(starts) * ROUNDS * iteration.schedule.passes(job.plan.trained_items), tell)
     outcomes: dict[str, list[Round]] = {}
     for number, (name, position) in enumerate(starts.items(), start=1):
-        teachers = iteration.teachers(searched, position) if name == START else ()
+        teachers: Sequence[Tensor] = ()
+        if name == START:
+            teachers = complementary(run.searched, position, job.objectives.names)
         seconds = None if left is None else left * number / len(starts)
         rounds = iteration.run(name, position, meter, teachers, seconds)
         if rounds:
@@ -142,19 +130,19 @@ class Round:
     """The outcome of a round.
 
     Attributes:
-        name: name in the store, and of the folder.
+        name: name in the store, and of the folder: ``round-N``, the base's ``base-round-N``.
         model: the trained model; each fold's prompts are answered by the model trained without
             them.
         kept: prompts with a reply used for training.
         replies: greedy replies to the dev prompts.
-        value: value of these replies.
+        row: their scores.
     """
 
     name: str
     model: Answerer
     kept: int
     replies: list[Reply]
-    value: float
+    row: Row
 
 
 class ExpertIteration:
@@ -165,7 +153,7 @@ class ExpertIteration:
         job: search whose tasks have written replies.
         scorings: how each task is scored.
         store: keeps replies and their scores.
-        folder: keeps the LoRAs of each round in ``round-N``, the base's in ``base-round-N``.
+        folder: keeps the LoRAs of each round, see `Round`.
         samples: replies to a prompt in a round; None: see `samples_of`.
 
     Attributes:
@@ -184,16 +172,15 @@ class ExpertIteration:
     ) -> None:
         self._job = job
         self._folder = folder
-        self._spare = bool(job.objectives.spare)
-        self.schedule = ON_SPARE if self._spare else FULL
         settings = (job.objectives.combine, store, job.plan.config.seed)
-        self._tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
-        self.dev = self.log = ReplyLog(job.engine, self._tasks, *settings, REPLIES)
-        self._logs = [self.dev]
-        if self._spare:
+        tasks = cast(Mapping[str, Written], job.utilities("dev", scorings))
+        self.dev = self.log = ReplyLog(job.engine, tasks, *settings, REPLIES)
+        self.schedule = FULL
+        if job.objectives.spare:
             tasks = cast(Mapping[str, Written], job.utilities("spare", scorings))
             self.log = ReplyLog(job.engine, tasks, *settings, SPARE)
-            self._logs.append(self.log)
+            self.schedule = ON_SPARE
+        self._logs = {self.dev, self.log}
         self._samples = samples or samples_of(len(self.log.prompts), len(self.dev.prompts))
 
     def run(
@@ -222,28 +209,27 @@ class ExpertIteration:
         """
         models = {BASE: Answerer(Patch()), start: Answerer(self._job.pool.space.realise(position))}
         replies = [self.log.greedy(name, model) for name, model in models.items()]
-        floor = [
-            min(reply.value for reply in of_prompt) for of_prompt in zip(*replies, strict=True)
-        ]
-        rounds = [self._measured(start, models[start], 0)]
+        floor = [min(reply.value for reply in both) for both in zip(*replies, strict=True)]
+        rounds = [self.measured(start, models[start], 0)]
         for number in range(1, ROUNDS + 1):
-            name = round_name(start, number)
+            name = f"round-{number}" if start == START else f"{start}-round-{number}"
             if seconds is not None and max(log.seconds for log in self._logs) > seconds:
                 meter.tell(note(f"{name}: no time is left for it"))
                 break
             replies += self._written(rounds[-1], teachers if number == 1 else ())
-            best = map(best_reply, zip(*replies, strict=True), floor)
-            items = self.log.training_items(list(best))
+            best = list(map(best_reply, zip(*replies, strict=True), floor))
+            items = self.log.training_items(best)
             found = f"{name}: {len(items)} of {len(floor)} prompts have a better reply"
             if len({self.log.prompts[prompt] for prompt in items}) < LEAST_TRAINED:
                 meter.tell(note(f"{found}: too few to train on"))
                 break
             model = self._trained(name, models[start], items, meter)
-            rounds.append(self._measured(name, model, len(items)))
-            before, after = rounds[-2:]
-            if not self._spare:
+            before = rounds[-1]
+            after = self.measured(name, model, len(items))
+            rounds.append(after)
+            if self.log is self.dev:
                 replies.append(after.replies)
-            gain = f"dev {before.value:.3f} to {after.value:.3f}"
+            gain = f"dev {before.row.value:.3f} to {after.row.value:.3f}"
             meter.tell(note(f"{found} than before; trained on them, {gain}"))
             if number > 1 and not gains(before.replies, after.replies):
                 break
@@ -278,53 +264,25 @@ class ExpertIteration:
         unseen = [([numbers[k] for k in fold], patch) for fold, patch in fitting.without_folds()]
         return Answerer(fitting.whole(), unseen)
 
-    def _measured(self, name: str, model: Answerer, kept: int) -> Round:
+    def measured(self, name: str, model: Answerer, kept: int) -> Round:
         """A model with its replies to the dev prompts."""
         replies = self.dev.greedy(name, model)
-        return Round(name, model, kept, replies, self._row(self.dev.scores(replies)).value)
-
-    def row(self, best: Round) -> Row:
-        """The scores of a round on dev, as measured by the search."""
-        return self._row(self.dev.final(best.replies, best.model))
-
-    @property
-    def of_base(self) -> Row:
-        """The scores of the base's replies to the dev prompts."""
-        return self._row(self.dev.scores(self.dev.greedy(BASE, Answerer(Patch()))))
-
-    def _row(self, scores: Mapping[str, Score]) -> Row:
-        return Row.of(scores, self._job.objectives.combine(list(scores.values())))
+        return Round(name, model, kept, replies, self.dev.row(replies))
 
     @property
     def count(self) -> int:
         """Number of replies so far."""
         return sum(log.count for log in self._logs)
 
-    def teachers(self, rows: Sequence[Row], position: Tensor) -> list[Tensor]:
-        """Positions of the mixtures that help this one; see `complementary`."""
-        objectives = self._job.objectives
-        same = objectives.combine if ask_the_same(self._tasks) else None
-        return complementary(rows, position, objectives.names, combine=same)
-
     def use(self, rounds: Sequence[Round]) -> Iterated:
         """The use of replies, and the rounds of the resulting model."""
         best = best_round(rounds)
-        return Iterated(
-            rounds=len(rounds),
-            round=rounds.index(best) + 1,
-            kept=best.kept,
-            replies=self.count,
-            tokens=sum(log.tokens for log in self._logs),
-            spare=len(self.log.prompts) if self._spare else 0,
-        )
+        spare = 0 if self.log is self.dev else len(self.log.prompts)
+        return Iterated(len(rounds), rounds.index(best) + 1, best.kept, self.count, spare)
 
 
 def complementary(
-    rows: Sequence[Row],
-    chosen: Tensor,
-    tasks: Sequence[str],
-    count: int = TEACHERS,
-    combine: Combine | None = None,
+    rows: Sequence[Row], chosen: Tensor, tasks: Sequence[str], count: int = TEACHERS
 ) -> list[Tensor]:
     """Positions of mixtures that, together with the chosen one, have the best scores if each item
     counts by its best reply; see `greedy_cover`.
@@ -334,7 +292,6 @@ def complementary(
         chosen: the mixture to train, (n,); if no row has it, the overall best comes first.
         tasks: tasks of the rows' items; each counts alike.
         count: most positions.
-        combine: combines a reply's scores if all tasks have the same prompts; else None.
 
     Example:
         >>> def row(items):
@@ -347,20 +304,16 @@ def complementary(
     if not scored:
         return []
     positions = [torch.tensor(row.coefficients, dtype=torch.float64) for row in scored]
-    values = np.array([_of_items(row, tasks, combine) for row in scored])
+    parts = []
+    for task in tasks:
+        of_task = np.array([row.item_values(task) for row in scored])
+        parts.append(of_task / of_task.shape[1])
+    values = np.concatenate(parts, axis=1)
     known = np.full(values.shape[1], -np.inf)
     for position, of_items in zip(positions, values, strict=True):
         if position.equal(chosen):
             known = of_items
     return [positions[number] for number in greedy_cover(values, known, count)]
-
-
-def _of_items(row: Row, tasks: Sequence[str], combine: Combine | None) -> Floats:
-    """Values of all items, weighted so that their sum is the sum of the tasks' means."""
-    parts = [np.array(row.item_values(task)) for task in tasks]
-    if combine is not None:
-        return np.array([combined_value(combine, scores) for scores in zip(*parts, strict=True)])
-    return np.concatenate([part / len(part) for part in parts])
 
 
 def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
@@ -390,4 +343,4 @@ def greedy_cover(values: Floats, known: Floats, count: int) -> list[int]:
 
 def best_round(rounds: Sequence[Round]) -> Round:
     """The round with the highest value; of equals the last."""
-    return max(reversed(rounds), key=lambda round: round.value)
+    return max(reversed(rounds), key=lambda round: round.row.value)

@@ -10,13 +10,8 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Mapping, Sequence
-from statistics import fmean
-from typing import NotRequired
+from typing import Any
 
-from typing_extensions import TypedDict
-
-from pyswarmopt_llm.common.errors import UserError
-from pyswarmopt_llm.common.files.json_types import fits
 from pyswarmopt_llm.common.files.regular import read_json, write_json
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.scores.metrics.metric import Written
@@ -30,35 +25,7 @@ SHOWN = 5  # prompts per task
 RESULT = "result"  # the last model shown
 _LEAST = 100  # shorter replies, in bytes, do not count as repetitive
 _REPEATED = 0.2  # a repetitive reply compresses to less than this share
-
-
-class ModelReply(TypedDict):
-    """A model's reply, with the named parts of its value, if any."""
-
-    model: str
-    text: str
-    value: float
-    marks: NotRequired[dict[str, float]]
-
-
-class Prompt(TypedDict):
-    """A prompt and each model's reply."""
-
-    prompt: str
-    replies: list[ModelReply]
-
-
-class ChangedPrompts(TypedDict):
-    """The prompts of a task whose scores changed most."""
-
-    task: str
-    prompts: list[Prompt]
-
-
-class RepliesFile(TypedDict):
-    """The content of ``replies.json``."""
-
-    tasks: list[ChangedPrompts]
+_GAMED = "the result's replies repeat one thing over and over, which the score rewards"
 
 
 def keep_replies(
@@ -74,80 +41,31 @@ def keep_replies(
         models: models of the result, by name.
 
     Returns:
-        Alarms, see `warnings_about`.
+        Alarms: the tasks on which most of the result's shown replies are repetitive, and most of no
+            other model's.
     """
     shown = {"base": Patch()} if "base" in models else {}
     expert = job.pool.space.realise(job.pool.space.vertices()[found.single])
     shown |= {f"best expert, {job.pool.space.expert_names[found.single]}": expert, RESULT: best}
-    before = models["best_single"].dev.items
-    after = models["best"].dev.items
-    tasks: list[ChangedPrompts] = []
+    tasks: list[dict[str, Any]] = []
+    alarms = []
     for name, task in job.tasks.items():
         metric = job.objectives.metrics[name]
-        changed = [task.dev[number] for number in changed_most(before[name], after[name])]
-        utility = metric.on(changed, found.scorings[name], job.engine.chat, task.prompt)
-        if changed and metric.usage is None and isinstance(utility, Written):
-            tasks.append({"task": name, "prompts": _answered(job, utility, shown)})
+        changed = changed_most(
+            models["best_single"].dev.items[name], models["best"].dev.items[name]
+        )
+        items = [task.dev[number] for number in changed]
+        utility = metric.on(items, found.scorings[name], job.engine.chat, task.prompt)
+        if items and metric.usage is None and isinstance(utility, Written):
+            prompts, repetitive = _answered(job, utility, shown)
+            tasks.append({"task": name, "prompts": prompts})
+            if repetitive == [RESULT]:
+                alarms.append(f"{name}: {_GAMED}: read them in the report before you use it")
     if tasks:
         write_json(run.path / REPLIES, {"tasks": tasks})
-    alarms = warnings_about(tasks)
     for line in alarms:
         log.warning(line)
     return alarms
-
-
-def warnings_about(tasks: Sequence[ChangedPrompts]) -> list[str]:
-    """Warn of each task on which most of the result's shown replies are repetitive, and most of no
-    other model's: the score was gamed. Otherwise warn if the result's replies score more than every
-    other model's and differ in length.
-    """
-    lines = []
-    for task in tasks:
-        replies: dict[str, list[ModelReply]] = {}
-        for prompt in task["prompts"]:
-            for reply in prompt["replies"]:
-                replies.setdefault(reply["model"], []).append(reply)
-        repetitive = [model for model, said in replies.items() if _repetitive(said)]
-        lengths = other_length(replies)
-        sign = ""
-        if repetitive == [RESULT]:
-            sign = "the result's replies repeat one thing over and over, which the score rewards"
-        elif lengths:
-            sign = f"where the score changes most it rises with the replies' length ({lengths})"
-        if sign:
-            lines.append(f"{task['task']}: {sign}: read them in the report before you use it")
-    return lines
-
-
-def _repetitive(replies: Sequence[ModelReply]) -> bool:
-    """Whether most of these replies repeat themselves."""
-    return 2 * sum(repeats_itself(reply["text"]) for reply in replies) > len(replies)
-
-
-def other_length(replies: Mapping[str, Sequence[ModelReply]]) -> str:
-    """The mean lengths, if the result's replies score more than every other model's and are at
-    least twice as long as the longest, or at most half as long as the shortest; else "".
-
-    Example:
-        >>> short = {"model": "base", "text": "Yes.", "value": 0.2}
-        >>> long = {"model": "result", "text": "Yes, of course.", "value": 0.6}
-        >>> other_length({"base": [short], "result": [long]})
-        '15 characters, the others 4 to 4'
-        >>> other_length({"base": [short], "result": [{**long, "value": 0.2}]})
-        ''
-    """
-    values = {}
-    lengths = {}
-    for model, said in replies.items():
-        values[model] = fmean(reply["value"] for reply in said)
-        lengths[model] = fmean(len(reply["text"]) for reply in said)
-    value = values.pop(RESULT)
-    length = lengths.pop(RESULT)
-    least = min(lengths.values())
-    most = max(lengths.values())
-    if value <= max(values.values()) or least < 2 * length < 4 * most:
-        return ""
-    return f"{length:.0f} characters, the others {least:.0f} to {most:.0f}"
 
 
 def repeats_itself(text: str) -> bool:
@@ -175,19 +93,31 @@ def changed_most(before: Sequence[float], after: Sequence[float]) -> list[int]:
     return [i for i in order[:SHOWN] if changes[i]]
 
 
-def _answered(job: Job, utility: Written, models: Mapping[str, Patch]) -> list[Prompt]:
-    """Each prompt with every model's reply and its value."""
-    rows: list[Prompt] = [{"prompt": storable(turn), "replies": []} for turn in utility.turns]
+def _answered(
+    job: Job, utility: Written, models: Mapping[str, Patch]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Each prompt with every model's reply and its value; and the models most of whose replies are
+    repetitive.
+    """
+    rows: list[dict[str, Any]] = [
+        {"prompt": storable(turn), "replies": []} for turn in utility.turns
+    ]
+    repetitive = []
     for model, patch in models.items():
         job.engine.load(patch)
         replies = utility.answers(job.engine)
         for row, text, named in zip(rows, replies, utility.parts(replies), strict=True):
-            value = sum(named.values()) / len(named)
-            reply: ModelReply = {"model": model, "text": storable(text), "value": value}
+            reply = {
+                "model": model,
+                "text": storable(text),
+                "value": sum(named.values()) / len(named),
+            }
             if "" not in named:
                 reply["marks"] = named
             row["replies"].append(reply)
-    return rows
+        if 2 * sum(map(repeats_itself, replies)) > len(replies):
+            repetitive.append(model)
+    return rows, repetitive
 
 
 def storable(text: str) -> str:
@@ -200,17 +130,7 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
-def read_replies(run: Run) -> list[ChangedPrompts]:
-    """The replies in ``replies.json``; [] without the file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+def read_replies(run: Run) -> list[Any]:
+    """The replies in ``replies.json``; [] without the file."""
     file = run.path / REPLIES
-    if not file.is_file():
-        return []
-    content = read_json(file)
-    if not fits(content, RepliesFile):
-        raise UserError(f"{file}: is damaged; remove it: the report then shows no replies")
-    tasks: list[ChangedPrompts] = content["tasks"]
-    return tasks
+    return read_json(file)["tasks"] if file.is_file() else []

@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyswarmopt_llm.common.files.json_types import wrong_field
 from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
 from pyswarmopt_llm.common.statistics import score_of
-from pyswarmopt_llm.engine.generation import Draw
+from pyswarmopt_llm.engine.generation import Continuation, Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
 from pyswarmopt_llm.engine.turns import reply_frame
 from pyswarmopt_llm.scores.choices import Choices
 from pyswarmopt_llm.scores.metrics.combine import Combine, combined_value
 from pyswarmopt_llm.scores.metrics.metric import Written
-from pyswarmopt_llm.searching.scoring.record import Store
+from pyswarmopt_llm.searching.scoring.record import Row, Store
 from pyswarmopt_llm.searching.written.replies import storable
 
 TEMPERATURE = 1.0
 MOST = 20.0  # greatest weight of a reply, before scaling
 GREEDY = 0  # number of the greedy reply; samples count from 1
-_SHAPE = {"replies": list[str], "cut": list[bool], "scores": list[list[float]], "seconds": float}
 
 
 @dataclass(frozen=True)
@@ -143,10 +140,6 @@ class Asked(NamedTuple):
     most: int
 
 
-Write = Callable[[Asked, Sequence[int]], Sequence[Any]]
-"""Prompts and the numbers of some -> of each of these what the loaded model writes."""
-
-
 class ReplyLog:
     """Replies by model and sample, in a run's store.
 
@@ -163,7 +156,6 @@ class ReplyLog:
 
     Raises:
         TypeError: the engine does not sample.
-        UserError: stored replies are damaged, or belong to other prompts.
     """
 
     def __init__(
@@ -203,36 +195,43 @@ class ReplyLog:
             who: the model.
             samples: numbers of the samples, or `GREEDY`.
         """
-        missing = [sample for sample in samples if (self._name(sample), model) not in self._store]
+        names = {sample: (f"{self._what} {sample}", model) for sample in samples}
+        missing = [sample for sample, name in names.items() if name not in self._store]
         if missing:
-            written = self._by_model(who, partial(self._write, model, missing))
-            for sample, replies in zip(missing, zip(*written, strict=True), strict=True):
-                self._store.add(self._name(sample), model, self._judged(replies))
-        return [self._stored(self._name(sample), model) for sample in samples]
+            written = self._written(model, who, missing)
+            for sample, replies in zip(missing, written, strict=True):
+                self._store.add(*names[sample], self._judged(replies))
+        self._rows |= {name: self._store.known[name] for name in names.values()}
+        return [self._replies(self._rows[name]) for name in names.values()]
 
-    def _name(self, sample: int) -> str:
-        return f"{self._what} {sample}"
+    def _written(
+        self, model: str, who: Answerer, samples: Sequence[int]
+    ) -> list[list[Continuation]]:
+        """The model's replies, sample by sample and prompt by prompt."""
+        found: list[dict[int, Continuation]] = [{} for _ in samples]
+        for patch, share in who.shares(range(len(self.prompts))):
+            self._engine.load(patch)
+            for asked in self._asked:
+                numbers = [number for number in share if number in asked.numbers]
+                prompts = [self.prompts[number] for number in numbers] * len(samples)
+                draw = None if samples == [GREEDY] else self._draw(model, samples, asked, numbers)
+                written = iter(self._engine.write(prompts, asked.most, draw) if prompts else ())
+                for replies in found:
+                    replies |= zip(numbers, written, strict=False)
+        return [[replies[number] for number in sorted(replies)] for replies in found]
 
-    def _stored(self, what: str, model: str) -> list[Reply]:
-        """A line of the store as replies."""
-        row = self._store.get(what, model, dict, self._wrong)
-        self._rows[what, model] = row
-        replies = []
-        for text, scores, cut in zip(row["replies"], row["scores"], row["cut"], strict=True):
-            value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
-            replies.append(Reply(text, without_rounding(value), scores, cut))
-        return replies
+    def _draw(
+        self, model: str, samples: Sequence[int], asked: Asked, numbers: Sequence[int]
+    ) -> Draw:
+        """How these samples are drawn: a seed for each prompt."""
+        seeds: list[int] = []
+        for sample in samples:
+            draws = random.Random(f"{self._seed} {model} {sample} {next(iter(asked.tasks))}")
+            of_sample = {number: draws.getrandbits(63) for number in asked.numbers}
+            seeds += [of_sample[number] for number in numbers]
+        return Draw(TEMPERATURE, tuple(seeds))
 
-    def _wrong(self, row: Mapping[str, Any]) -> str | None:
-        """The first field of a line that is not that of replies to these prompts."""
-        field = wrong_field(row, _SHAPE)
-        if field is not None:
-            return field
-        counts = [len(asked.tasks) for asked in self._asked for _ in asked.numbers]
-        same = len(row["replies"]) == len(row["cut"]) == len(counts)
-        return None if same and list(map(len, row["scores"])) == counts else "scores"
-
-    def _judged(self, replies: Sequence[Any]) -> dict[str, Any]:
+    def _judged(self, replies: Sequence[Continuation]) -> dict[str, Any]:
         """Replies with their scores, and the seconds since the previous replies."""
         texts = [storable(reply.text) for reply in replies]
         scores: list[list[float]] = []
@@ -246,61 +245,21 @@ class ReplyLog:
         cut = [reply.cut for reply in replies]
         return {"replies": texts, "cut": cut, "scores": scores, "seconds": seconds}
 
-    def _write(
-        self, model: str, samples: Sequence[int], asked: Asked, numbers: Sequence[int]
-    ) -> list[tuple[Any, ...]]:
-        """The loaded model's replies to some prompts, prompt by prompt."""
-        name = next(iter(asked.tasks))
-        seeds: list[int] = []
-        for sample in samples:
-            draws = random.Random(f"{self._seed} {model} {sample} {name}")
-            of_sample = {number: draws.getrandbits(63) for number in asked.numbers}
-            seeds += [of_sample[number] for number in numbers]
-        prompts = [self.prompts[number] for number in numbers] * len(samples)
-        draw = None if samples == [GREEDY] else Draw(TEMPERATURE, tuple(seeds))
-        written = self._engine.write(prompts, asked.most, draw)
-        return [tuple(written[place :: len(numbers)]) for place in range(len(numbers))]
+    def _replies(self, row: Mapping[str, Any]) -> list[Reply]:
+        """A line of the store as replies."""
+        replies = []
+        for text, scores, cut in zip(row["replies"], row["scores"], row["cut"], strict=True):
+            value = scores[0] if len(scores) == 1 else combined_value(self._combine, scores)
+            replies.append(Reply(text, without_rounding(value), scores, cut))
+        return replies
 
-    def _by_model(self, who: Answerer, write: Write) -> list[Any]:
-        """What `write` returns for each prompt; each model of `who` answers its share."""
-        replies: dict[int, Any] = {}
-        for patch, share in who.shares(range(len(self.prompts))):
-            self._engine.load(patch)
-            for asked in self._asked:
-                numbers = [number for number in share if number in asked.numbers]
-                if numbers:
-                    replies |= zip(numbers, write(asked, numbers), strict=True)
-        return [replies[number] for number in range(len(self.prompts))]
-
-    def scores(self, replies: Sequence[Reply]) -> dict[str, Score]:
-        """Task -> its score."""
+    def row(self, replies: Sequence[Reply]) -> Row:
+        """The scores of replies to all prompts."""
         scores: dict[str, Score] = {}
         for asked in self._asked:
             by_task = zip(*(replies[number].scores for number in asked.numbers), strict=True)
             scores |= zip(asked.tasks, map(score_of, by_task), strict=True)
-        return scores
-
-    def final(self, replies: Sequence[Reply], who: Answerer) -> dict[str, Score]:
-        """Task -> its score, measured as in the search.
-
-        Args:
-            replies: greedy replies of `who`.
-            who: the model; it answers again if the search scores samples.
-        """
-        texts = [(reply.text,) for reply in replies]
-        if any(task.sampled for asked in self._asked for task in asked.tasks.values()):
-            texts = self._by_model(who, self._samples)
-        scores: dict[str, Score] = {}
-        for asked in self._asked:
-            samples = list(zip(*(texts[number] for number in asked.numbers), strict=True))
-            scores |= {name: task.score_samples(samples) for name, task in asked.tasks.items()}
-        return scores
-
-    def _samples(self, asked: Asked, numbers: Sequence[int]) -> list[tuple[str, ...]]:
-        """The loaded model's replies that the search scores, prompt by prompt."""
-        task = next(iter(asked.tasks.values()))
-        samples = task.samples(self._engine, [number - asked.numbers[0] for number in numbers])
-        return list(zip(*samples, strict=True))
+        return Row.of(scores, self._combine(list(scores.values())))
 
     def training_items(self, replies: Sequence[Reply | None]) -> dict[int, Choices]:
         """Prompt number -> its reply, if any, as a training item.
@@ -311,13 +270,10 @@ class ReplyLog:
         opening, ending = reply_frame(self._engine.tokenizer)
         items = {}
         for asked in self._asked:
-            part = [(number, replies[number]) for number in asked.numbers]
-            there = [(number, reply) for number, reply in part if reply is not None]
+            there = [(k, reply) for k in asked.numbers if (reply := replies[k]) is not None]
             counts = weights([reply.value for _, reply in there])
             for (number, reply), count in zip(there, counts, strict=True):
-                text = opening + reply.text
-                if not reply.cut:
-                    text += ending
+                text = opening + reply.text + ("" if reply.cut else ending)
                 if text:
                     items[number] = Choices(((self.prompts[number], text),), (1.0,), 0, count)
         return items
@@ -325,16 +281,9 @@ class ReplyLog:
     @property
     def count(self) -> int:
         """Replies so far."""
-        return sum(len(row["replies"]) for row in self._rows.values())
+        return len(self._rows) * len(self.prompts)
 
     @property
     def seconds(self) -> float:
         """Time spent on the replies returned so far, with the training before them."""
         return sum(row["seconds"] for row in self._rows.values())
-
-    @property
-    def tokens(self) -> int:
-        """Number of tokens in all replies so far."""
-        texts = [text for row in self._rows.values() for text in row["replies"]]
-        tokenizer = self._engine.tokenizer
-        return sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)

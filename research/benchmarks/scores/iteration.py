@@ -104,7 +104,7 @@ def iterated(
         best = best_round(rounds)
         job.engine.load(patch)
         before = [utility(job.engine) for utility in dev.values()]
-        after = job.total(iteration.row(best))
+        after = job.total(best.row)
         if not_worse(after, job.objectives.combine(before)):
             patch = best.model.patch
     job.engine.load(patch)

@@ -114,7 +114,7 @@ def test_what_is_not_planned_is_trained_by_the_models_own_gradients(
     model = engine.model
     name = next(name for name in layers_of(model) if "head" not in name)
     layer = model.get_submodule(name)
-    lora = Lora.new({name: (layer.out_features, layer.in_features)}, rank=2, scale=1.0, seed=0)
+    lora = Lora({name: (layer.out_features, layer.in_features)}, rank=2, scale=1.0, seed=0)
     for tensor in lora.tensors:
         tensor.data += 0.05
     items = [Choices((pair,), (1.0,), 0) for pair in PAIRS]

@@ -170,8 +170,7 @@ def test_several_scores_of_the_same_prompts_are_of_one_reply(
             [-len({*text}), len({*text}) / 2] for text in row["replies"]
         ]
         assert [reply.value for reply in sample] == [sum(reply.scores) / 2 for reply in sample]
-        scores = log.scores(sample)
-        assert scores["more"].per_item == tuple(len({*text}) / 2 for text in row["replies"])
+        assert log.row(sample).item_values("more") == [len({*text}) / 2 for text in row["replies"]]
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ def test_each_prompt_is_answered_by_what_was_not_trained_on_it(finished: Finishe
     # What was written, and what it took.
     chains = written_in_turn(config, rows, SAMPLES, after=True)
     assert all(row["values"] == few_letters(None, row["replies"]) for row in rows)
-    assert use["replies"] == DEV * len(rows) and use["tokens"] > use["replies"]
+    assert use["replies"] == DEV * len(rows)
     places = iter(finished.trained_on)
     passes = result["item_evaluations"] + use["replies"]
     assert history(Path(config.out))[-1]["phase"] == "trained"

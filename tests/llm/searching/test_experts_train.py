@@ -108,7 +108,7 @@ def test_losses_are_those_of_plain_steps_on_peft_from_the_same_start(
     train_expert(base, EXAMPLES, tmp_path / "out", options, dtype="float32", on_step=on_step)
 
     model, tokenizer = load_model(base, torch.float32)
-    start = Lora.new(target_shapes(model, targets), rank=2, scale=2.0, seed=5).patch().low_rank
+    start = Lora(target_shapes(model, targets), rank=2, scale=2.0, seed=5).patch().low_rank
     config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=list(targets))
     plain = peft.get_peft_model(model, config)
     names = {

@@ -25,7 +25,7 @@ from pyswarmopt_llm.experts.files import read_json
 from pyswarmopt_llm.published.datasets import read_rows
 from pyswarmopt_llm.report.run import search
 from pyswarmopt_llm.scores.tasks import load_task
-from pyswarmopt_llm.searching.training.examples import read_examples
+from pyswarmopt_llm.searching.training.examples import load_examples
 
 
 @contextmanager
@@ -85,7 +85,7 @@ READERS: dict[str, tuple[str, Reader]] = {
     "task": (f'{{"dev": [{ITEM}], "test": [{ITEM}], "more": X}}', lambda p: load_task(str(p))),
     "item": ('{"dev": [{"question": "q", "answer": "a", "m": X}]}', lambda p: load_task(str(p))),
     "rows": ('[{"question": X}]', read_rows),
-    "examples": ('{"messages": X}', read_examples),
+    "examples": ('{"messages": X}', lambda p: load_examples(str(p), None, 0)),
     "model": ('{"a": X}', read_json),
     "adapter": ('{"peft_type": "LORA", "r": X}', lambda p: read_adapter(p.parent)),
     "options": ("a = X", read_options),

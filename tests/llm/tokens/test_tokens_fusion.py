@@ -13,13 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokens_helpers import MERGES, byte_level, member
 
-from pyswarmopt_llm.tokens.fusion import (
-    TOKEN_FUSIONS,
-    RelativeRepresentations,
-    Union,
-    search,
-    shared_tokens,
-)
+from pyswarmopt_llm.tokens.fusion import TOKEN_FUSIONS, relative, search, shared_tokens, union
 from pyswarmopt_llm.tokens.reading import Text, TextModel
 from pyswarmopt_llm.tokens.vocabulary import Vocabulary
 
@@ -45,7 +39,7 @@ FIRST = decoder({"cat": 0.5, "dog": 0.3, "c": 0.1}, end=0.1)
 )
 def test_the_end_is_weighted_as_tokens_are(weights: list[float], expected: bytes | None) -> None:
     ends = decoder({"dog": 0.1, "ca": 0.2}, end=0.7)
-    assert choose(Union, weights, FIRST, ends) == expected
+    assert choose(union, weights, FIRST, ends) == expected
 
 
 # Relative representations
@@ -126,16 +120,13 @@ def test_a_choice_follows_the_equations_from_the_members_to_the_token(
             .double()
             .numpy()[model.vocabulary.ids]
         )
-        relative = representations(
-            embeddings, [model.vocabulary.texts.index(text) for text in shared]
-        )
-        aims.append((weight * read.texts @ relative, relative))
+        space = representations(embeddings, [model.vocabulary.texts.index(text) for text in shared])
+        aims.append((weight * read.texts @ space, space))
     aim = aims[0][0] + aims[1][0]
     start = reads[0].texts / reads[0].texts.sum()
     q = adamw(start, aim / aim.sum(), aims[0][1], rate, 5)
     assert (q.argmax() != start.argmax()) == changes
-    fusion = RelativeRepresentations(models, [0.6, 0.4], rate=rate)
-    assert fusion(reads) == models[0].vocabulary.texts[q.argmax()]
+    assert relative(models, [0.6, 0.4], rate=rate)(reads) == models[0].vocabulary.texts[q.argmax()]
 
 
 # All of them

@@ -13,7 +13,7 @@ from tokens_helpers import byte_level, member, sentence_piece
 
 from pyswarmopt_llm.common.interfaces import Patch
 from pyswarmopt_llm.tokens.engine import MixtureEngine
-from pyswarmopt_llm.tokens.mixing import IMPOSSIBLE, ask_members, log_mixture
+from pyswarmopt_llm.tokens.mixing import ask_members, log_mixture
 
 PAIRS = [("the one", "another"), ("the one", "a"), ("on and on", "then"), ("x", "no one")]
 
@@ -48,7 +48,7 @@ def by_hand(engine: MixtureEngine, weights: list[float], context: str, continuat
     return total
 
 
-@pytest.mark.parametrize("weights", [[0.2, 0.5, 0.3], [1.0, 0.0, 0.0], [1.2, 0.3, -0.5]])
+@pytest.mark.parametrize("weights", [[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
 def test_members_with_one_tokenizer_are_mixed_token_by_token(weights: list[float]) -> None:
     tokenizer = byte_level()
     engine = MixtureEngine(
@@ -56,14 +56,7 @@ def test_members_with_one_tokenizer_are_mixed_token_by_token(weights: list[float
     )
     engine.load(Patch(mixture=tuple(weights)))
     found = engine.loglikelihood(PAIRS)
-    if min(weights) >= 0:
-        assert found == pytest.approx([by_hand(engine, weights, *pair) for pair in PAIRS], abs=2e-4)
-    else:  # where the sum stays positive at each token
-        for value, pair in zip(found, PAIRS, strict=True):
-            try:
-                assert value == pytest.approx(by_hand(engine, weights, *pair), abs=2e-2)
-            except ValueError:
-                assert value <= IMPOSSIBLE + 1
+    assert found == pytest.approx([by_hand(engine, weights, *pair) for pair in PAIRS], abs=2e-4)
 
 
 def test_members_of_different_tokenizers_are_mixed_option_by_option() -> None:
