@@ -96,11 +96,12 @@ def generate(
     from pyswarmopt_llm.searching.use.generate import generate_text, worded
     from pyswarmopt_llm.searching.use.opening import result_of
 
-    model = (base or "", adapter) if run is None else result_of(user_path(run))
+    base, adapter = (base or "", adapter) if run is None else result_of(user_path(run))
     where = (machine.dtype, machine.device, machine.threads)
-    answer = "".join(generate_text(*model, prompt, max_new_tokens, fusion, *where, run, task))
+    pieces = generate_text(base, adapter, prompt, max_new_tokens, fusion, *where, run, task)
+    answer = "".join(pieces)
     if as_json:
-        source = {"base": model[0], "adapter": model[1]}
+        source = {"base": base, "adapter": adapter}
         asked = worded(run, prompt, task)
         print_either({**source, "prompt": prompt, "asked": asked, "answer": answer}, [], as_json)
         return
