@@ -1,16 +1,13 @@
-"""The sampler of the examples: optuna's distributions, other ranges, failed and parallel trials."""
+"""SwarmSampler: optuna's distributions, other ranges, failed and parallel trials, other studies."""
 
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 
 optuna = pytest.importorskip("optuna")
-sys.path.insert(0, str(Path(__file__).parents[3] / "examples"))
-from optuna_sampler import SwarmSampler  # noqa: E402
+from pyswarmopt.interop.optuna import SwarmSampler  # noqa: E402
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -64,3 +61,23 @@ def test_trials_may_run_side_by_side_and_fail():
     for trial, x in reversed(list(zip(trials, asked, strict=True))):
         study.tell(trial, (x - 2) ** 2)
     assert study.best_value < 0.01
+
+
+def test_a_study_loaded_again_goes_on_and_another_study_starts_anew():
+    sampler = SwarmSampler(seed=0)
+    study = run(sampler, n_trials=30)
+    study.enqueue_trial({"x": 99.0})  # outside
+    study.optimize(everything, n_trials=1)
+    best = study.best_value
+    study.sampler = SwarmSampler(seed=0)
+    study.optimize(everything, n_trials=30)
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 61
+    assert study.best_value < best
+    other = run(sampler, lambda t: (t.suggest_float("x", -5, 5) + 4) ** 2 + 100, 40)
+    assert other.best_value < 100.01
+
+
+def test_several_objectives_are_refused():
+    study = optuna.create_study(sampler=SwarmSampler(), directions=["minimize", "minimize"])
+    with pytest.raises(ValueError, match="one objective"):
+        study.optimize(lambda t: (t.suggest_float("x", 0, 1), 1.0), n_trials=3)
