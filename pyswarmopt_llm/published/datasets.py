@@ -40,7 +40,8 @@ _NAME = re.compile(r"(?:[\w][\w.-]*/)?[\w][\w.-]*", re.ASCII)
 class DataSet(NamedTuple):
     """A published data set."""
 
-    read: Read
+    # makes a record of a row; or our column name -> the data set's
+    read: Read | Mapping[str, str]
     # data set id and configuration; None: published only as files
     hub: tuple[str, str | None] | None = None
     metric: str | None = None  # default: accuracy
@@ -57,34 +58,11 @@ def read_published(spec: str, dev: int | None, test: int | None, reading: Readin
         splits = download(*source.hub)
     else:
         raise UserError(f"{where}: its authors publish files; give their path: {where}:PATH")
-    drawn = draw(where, splits, source.read, dev, test)
-    return Task(name, *drawn, source=where, metric=source.metric)
+    read = source.read if callable(source.read) else _reader(splits, source.read, where, True)
+    return Task(name, *draw(where, splits, read, dev, test), source=where, metric=source.metric)
 
 
 # One function per data set
-
-
-def _mmlu(row: Row) -> Record:
-    """Hendrycks et al. 2021."""
-    answer = row["answer"]
-    letter = "ABCD"[answer] if isinstance(answer, int) else answer
-    return _record(row["question"], list(row["choices"]), letter, domain=row["subject"])
-
-
-def _mmlu_pro(row: Row) -> Record:
-    """Wang et al. 2024: up to ten options, some padded with N/A."""
-    right = row["options"][ascii_uppercase.index(row["answer"])]
-    options = [text for text in row["options"] if text != "N/A"]
-    letter = ascii_uppercase[options.index(right)]
-    return _record(row["question"], options, letter, domain=row["category"])
-
-
-def _hellaswag(row: Row) -> Record | None:
-    """Zellers et al. 2019: on the hub labels are texts, empty in test; in the files integers."""
-    label = str(row.get("label", ""))
-    if not label:
-        return None
-    return _record(row["ctx"], list(row["endings"]), "ABCD"[int(label)])
 
 
 def _gsm8k(row: Row) -> Record:
@@ -136,7 +114,8 @@ def _truthfulqa_mc2(row: Row) -> Record:
     pairs = list(dict(zip(texts, labels, strict=True)).items())  # no text twice
     _generator_of(row["question"]).shuffle(pairs)
     right = "".join(ascii_uppercase[i] for i, (_, label) in enumerate(pairs) if label)
-    return _record(row["question"], [text for text, _ in pairs], right[0], right=right)
+    choices = [text for text, _ in pairs]
+    return {"question": row["question"], "choices": choices, "answer": right[0], "right": right}
 
 
 def _real_toxicity_prompts(row: Row) -> Record:
@@ -146,17 +125,6 @@ def _real_toxicity_prompts(row: Row) -> Record:
         "prompt": prompt["text"] if isinstance(prompt, Mapping) else prompt,
         "domain": "challenging" if row.get("challenging") else "not_challenging",
     }
-
-
-def _abstainqa(row: Row) -> Record:
-    """Feng et al. 2024, arXiv 2402.00367: records with lettered choices, or rows of MMLU."""
-    if isinstance(row.get("choices"), Mapping):
-        return _record(row["question"], dict(row["choices"]), row["answer"])
-    return _mmlu(row)
-
-
-def _record(question: str, choices: list[str] | dict[str, str], answer: str, **meta: str) -> Record:
-    return {"question": question, "choices": choices, "answer": answer, **meta}
 
 
 def _targets(targets: Row) -> tuple[list[str], list[int]]:
@@ -170,7 +138,7 @@ def _shuffled(question: str, texts: list[str], rng: random.Random) -> Record:
     """A record with options in random order; the first of `texts` is right."""
     right = texts[0]
     rng.shuffle(texts)
-    return _record(question, texts, ascii_uppercase[texts.index(right)])
+    return {"question": question, "choices": texts, "answer": right}
 
 
 def _generator_of(text: str) -> random.Random:
@@ -178,19 +146,22 @@ def _generator_of(text: str) -> random.Random:
     return random.Random(hashlib.sha256(text.encode()).hexdigest())
 
 
+_HELLASWAG = {"question": "ctx", "choices": "endings", "answer": "label"}
 _TRUTHFUL = ("truthfulqa/truthful_qa", "multiple_choice")
 _TOXIC = ("allenai/real-toxicity-prompts", None)
 PUBLISHED: dict[str, DataSet] = {
-    "mmlu": DataSet(_mmlu, ("cais/mmlu", "all")),
-    "mmlu-pro": DataSet(_mmlu_pro, ("TIGER-Lab/MMLU-Pro", None)),
-    "hellaswag": DataSet(_hellaswag, ("Rowan/hellaswag", None)),
+    # Hendrycks et al. 2021; Wang et al. 2024; Zellers et al. 2019
+    "mmlu": DataSet({"domain": "subject"}, ("cais/mmlu", "all")),
+    "mmlu-pro": DataSet({"choices": "options", "domain": "category"}, ("TIGER-Lab/MMLU-Pro", None)),
+    "hellaswag": DataSet(_HELLASWAG, ("Rowan/hellaswag", None)),
     "gsm8k": DataSet(_gsm8k, ("openai/gsm8k", "main"), "numeric"),
     "nlgraph": DataSet(_nlgraph, None, "graph"),
     "knowledge-crosswords": DataSet(_knowledge_crosswords),
     "truthfulqa": DataSet(_truthfulqa, _TRUTHFUL),
     "truthfulqa-mc2": DataSet(_truthfulqa_mc2, _TRUTHFUL, "mc2"),
     "realtoxicityprompts": DataSet(_real_toxicity_prompts, _TOXIC, "toxicity"),
-    "abstainqa": DataSet(_abstainqa, ("cais/mmlu", "all"), "abstain"),
+    # Feng et al. 2024, arXiv 2402.00367
+    "abstainqa": DataSet({}, ("cais/mmlu", "all"), "abstain"),
 }
 
 
@@ -302,36 +273,36 @@ def read_hub(name: str, dev: int | None, test: int | None, reading: Reading) -> 
     return Task(dataset.rpartition("/")[2], *drawn, source=where)
 
 
-def _reader(splits: Mapping[str, Any], told: Mapping[str, str], where: str) -> Read:
-    """Returns a reader of rows; numeric answers count classes or options from 0."""
-    names = list(dict.fromkeys(name for rows in splits.values() for name in rows.column_names))
-    columns = find_columns(Table(Path(where), names, ()), told)
+def _reader(splits: Splits, told: Mapping[str, str], where: str, from_zero: bool = False) -> Read:
+    """Returns a reader of rows; numeric answers count classes or options from 0.
+
+    Unless that is known, it shows by a 0 among the answers.
+    """
+    names = dict.fromkeys(name for rows in splits.values() if len(rows) for name in rows[0])
+    columns = find_columns(Table(Path(where), list(names), ()), told)
     header = columns.header("answer")
-    answered = [rows for rows in splits.values() if header in rows.column_names]
     classes: Sequence[str] | None = None
-    from_zero = False
-    for rows in answered:
-        classes = getattr(rows.features[header], "names", None) or classes
-        from_zero = from_zero or classes is not None or "0" in map(str, rows[header])
+    for rows in splits.values():
+        feature = getattr(rows, "features", {}).get(header)
+        classes = getattr(feature, "names", None) or classes
+    if not (from_zero or classes):
+        from_zero = any(str(row.get(header)) == "0" for rows in splits.values() for row in rows)
 
     def record(row: Row) -> Record | None:
         answer = row.get(header)
         if answer in (None, "", -1, "-1"):
             return None
-        found = columns.record(FileRow(where, "", row))
-        choices = found["choices"] or classes
-        options = choices if isinstance(choices, list) else []
-        if (
-            str(answer).isdecimal()
-            and options
-            and not (isinstance(answer, str) and answer in options)
-        ):
-            if not from_zero:
+        values = {name: value for name, value in row.items() if name != "file"}
+        found = columns.record(FileRow(where, "", values))
+        options: Any = found["choices"] or classes
+        named = not options or (isinstance(answer, str) and answer in options)
+        if str(answer).isdecimal() and not named:
+            if not (from_zero or classes):
                 raise UserError(
                     f'{where}: the numbers in "{header}" count the options from 0, and none is 0; '
                     "export the data set with the letters of the right options"
                 )
-            found["answer"] = dict(enumerate(ascii_uppercase[: len(options)]))[int(answer)]
-        return {**found, "choices": choices}
+            found["answer"] = ascii_uppercase[: len(options)][int(answer)]
+        return {**found, "choices": options}
 
     return record

@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 from string import ascii_uppercase
+from typing import NamedTuple
 
-from pyswarmopt.base.words import SEED
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.published.builtin import skills
-from pyswarmopt_llm.published.builtin.skills import Draft, Maker, Partition
+from pyswarmopt_llm.published.builtin.skills import Draft, Maker, Partition, table
 from pyswarmopt_llm.scores.tasks.types import Item, Task
 
-# Percentage of the questions; the rest is for training.
-_DEV_SHARE = 15
-_TEST_SHARE = 25
 # A skill is exhausted after this many draws in a row without a new question (one draw in 2 to 7
 # hits a given partition).
 _PATIENCE = 2000
@@ -37,18 +34,17 @@ SKILLS: dict[str, Maker] = {
     "dates": skills.dates,
     "kinship": skills.kinship,
 }
-_BUSINESSES = ("bank", "travel", "home", "clinic", "library", "shop", "internet", "restaurant")
 DESKS: dict[str, Maker] = {
-    f"requests-{business}": partial(skills.requests, business) for business in _BUSINESSES
+    f"requests-{business}": partial(skills.requests, business) for business in table("requests")
 }
-_SUBJECTS = ("geography", "nature", "body", "words", "numbers", "things", "history")
 EVERYDAY: dict[str, Maker] = {
-    f"everyday-{subject}": partial(skills.everyday, subject) for subject in _SUBJECTS
+    f"everyday-{subject}": partial(skills.everyday, subject) for subject in table("everyday")
 }
+# The task of `swarm-llm demo`: five of its experts know a part of it, the others are distractors.
+_FIVE = ("bank", "travel", "clinic", "shop", "internet")
 
 
-@dataclass(frozen=True)
-class _Builtin:
+class _Builtin(NamedTuple):
     """Domains in round-robin order, and the default sizes."""
 
     makers: dict[str, Maker]
@@ -56,16 +52,15 @@ class _Builtin:
     test: int = 500
 
 
-# The task of `swarm-llm demo`: five of its experts know a part of it, the others are distractors.
-_FIVE = ("bank", "travel", "clinic", "shop", "internet")
-_FIVE_DESKS = {f"requests-{business}": DESKS[f"requests-{business}"] for business in _FIVE}
 _BUILTINS: dict[str, _Builtin] = {
     **{name: _Builtin({name: make}) for name, make in SKILLS.items()},
     "mixture": _Builtin(SKILLS),
-    **{name: _Builtin({name: make}, dev=16, test=32) for name, make in DESKS.items()},
-    "requests": _Builtin(DESKS, dev=128, test=256),
-    "five-desks": _Builtin(_FIVE_DESKS, dev=100, test=200),
-    "everyday": _Builtin(EVERYDAY, dev=21, test=119),
+    **{name: _Builtin({name: make}, 16, 32) for name, make in DESKS.items()},
+    "requests": _Builtin(DESKS, 128, 256),
+    "five-desks": _Builtin(
+        {f"requests-{name}": DESKS[f"requests-{name}"] for name in _FIVE}, 100, 200
+    ),
+    "everyday": _Builtin(EVERYDAY, 21, 119),
 }
 
 
@@ -83,17 +78,13 @@ def name_and_seed(spec: str, default: int = 0) -> tuple[str, int]:
     """The name and seed in ``builtin:NAME[:SEED]``.
 
     Raises:
-        UserError: the seed is not a whole number, or has more than 63 bits.
+        UserError: the seed is not a whole number, or has more than 18 digits.
     """
     name, _, seed = spec.partition(":")[2].partition(":")
     if not seed:
         return name, default
-    # The length first: Python does not parse numbers with thousands of digits.
-    if not (seed.isascii() and seed.isdigit()) or len(seed) > len(str(SEED)) or int(seed) > SEED:
-        raise UserError(
-            f"{spec[:60]}: the seed must be a whole number of at most {SEED}; write "
-            f"builtin:{name}:1"
-        )
+    if not re.fullmatch("[0-9]{1,18}", seed):
+        raise UserError(f"{spec[:60]}: the seed must be a whole number of at most 18 digits")
     return name, int(seed)
 
 
@@ -154,8 +145,8 @@ def _items(name: str, partition: Partition, n: int, seed: int) -> tuple[Item, ..
         order.shuffle(options)
         choices = dict(zip(ascii_uppercase, options, strict=False))
         letter = ascii_uppercase[options.index(draft.answer)]
-        meta = {"domain": domain}
-        items.append(Item(f"{name}-{partition}-{i}", draft.question, choices, letter, meta))
+        id_ = f"{name}-{partition}-{i}"
+        items.append(Item(id_, draft.question, choices, letter, {"domain": domain}))
     return tuple(items)
 
 
@@ -169,9 +160,9 @@ def partition_of(question: str) -> Partition:
     words = "".join(c if c.isalnum() else " " for c in question.casefold()).split()
     number = hashlib.sha256(" ".join(sorted(words)).encode()).digest()[:8]
     percent = int.from_bytes(number, "big") % 100
-    if percent < _DEV_SHARE:
+    if percent < 15:
         return "dev"
-    return "test" if percent < _DEV_SHARE + _TEST_SHARE else "train"
+    return "test" if percent < 40 else "train"
 
 
 def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -> Iterator[Draft]:
@@ -180,12 +171,12 @@ def drafts(domain: str, make: Maker, partition: Partition, rng: random.Random) -
     misses = 0
     while misses < _PATIENCE:
         draft = make(rng)
-        if draft.question in seen or (draft.partition or partition_of(draft.question)) != partition:
-            misses += 1
-            continue
-        seen.add(draft.question)
-        misses = 0
-        yield draft
+        misses += 1
+        belongs = (draft.partition or partition_of(draft.question)) == partition
+        if belongs and draft.question not in seen:
+            seen.add(draft.question)
+            misses = 0
+            yield draft
     raise UserError(
         f"builtin:{domain}: only {len(seen)} different {partition} questions; request fewer"
     )

@@ -7,16 +7,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Partition = Literal["train", "dev", "test"]
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(NamedTuple):
     """A question with its right answer and wrong answers, before ordering the options.
 
     Attributes:
@@ -42,27 +40,23 @@ def table(name: str) -> Any:
 
 
 WORDS: dict[str, list[str]] = table("words")
-FEMALE = WORDS["female"]
-MALE = WORDS["male"]
-NAMES = FEMALE + MALE
-WEEKDAYS = WORDS["weekdays"]
-MONTHS = WORDS["months"]
+NAMES = WORDS["female"] + WORDS["male"]
 NUMBERS = WORDS["numbers"]
 
 
-def wrong_answers(rng: random.Random, answer: str, candidates: Iterable[str]) -> tuple[str, ...]:
-    """Up to three distinct candidates other than the answer, drawn at random."""
-    pool = [c for c in dict.fromkeys(candidates) if c != answer]
-    return tuple(rng.sample(pool, min(3, len(pool))))
+def _drafted(rng: random.Random, question: str, answer: str, wrong: Iterable[str]) -> Draft:
+    """A draft with up to three of the wrong answers, drawn at random."""
+    pool = [text for text in dict.fromkeys(wrong) if text != answer]
+    return Draft(question, answer, tuple(rng.sample(pool, min(3, len(pool)))))
 
 
 # Short stories about two numbers below ten.
-_STORIES: tuple[tuple[str, Callable[[int, int], int]], ...] = (
-    ("{x} has {a} {things} and gets {b} more. How many has {x} now?", lambda a, b: a + b),
-    ("{x} has {a} {things} and gives away {b}. How many {things} are left?", lambda a, b: a - b),
-    ("{x} has {a} {things}. {y} has {b} more than {x}. How many has {y}?", lambda a, b: a + b),
-    ("{x} has {a} {things}. {y} has {b} fewer than {x}. How many has {y}?", lambda a, b: a - b),
-    ("A box holds {a} {things} and a bag holds {b}. How many {things} in all?", lambda a, b: a + b),
+_STORIES = (
+    ("{x} has {a} {things} and gets {b} more. How many has {x} now?", 1),
+    ("{x} has {a} {things} and gives away {b}. How many {things} are left?", -1),
+    ("{x} has {a} {things}. {y} has {b} more than {x}. How many has {y}?", 1),
+    ("{x} has {a} {things}. {y} has {b} fewer than {x}. How many has {y}?", -1),
+    ("A box holds {a} {things} and a bag holds {b}. How many {things} in all?", 1),
 )
 
 
@@ -75,25 +69,24 @@ def arithmetic(rng: random.Random) -> Draft:
         >>> draft.answer in draft.distractors
         False
     """
-    text, solve = rng.choice(_STORIES)
+    text, sign = rng.choice(_STORIES)
     result = 0
     while result < 1:
         a = rng.randint(2, 9)
         b = rng.randint(2, 9)
-        result = solve(a, b)
+        result = a + sign * b
     x, y = rng.sample(NAMES, 2)
     things = rng.choice(WORDS["fruits"])
     question = text.format(x=x, y=y, things=things, a=NUMBERS[a], b=NUMBERS[b])
     near = [a + b, abs(a - b), *(result + step for step in (-2, -1, 1, 2, -10, 10))]
-    wrong = wrong_answers(rng, NUMBERS[result], (NUMBERS[n] for n in near if 0 <= n <= 99))
-    return Draft(question, NUMBERS[result], wrong)
+    return _drafted(rng, question, NUMBERS[result], [NUMBERS[n] for n in near if 0 <= n <= 99])
 
 
 def shifted(names: Sequence[str], start: str, steps: int) -> str:
     """The name `steps` places after `start` in a cycle (before it if negative).
 
     Example:
-        >>> shifted(WEEKDAYS, "Saturday", 3), shifted(MONTHS, "March", -4)
+        >>> shifted(WORDS["weekdays"], "Saturday", 3), shifted(WORDS["months"], "March", -4)
         ('Tuesday', 'November')
     """
     return names[(names.index(start) + steps) % len(names)]
@@ -106,21 +99,19 @@ def dates(rng: random.Random) -> Draft:
         >>> "?" in dates(random.Random(0)).question
         True
     """
-    unit, names, which = rng.choice(
-        (("days", WEEKDAYS, "On which day"), ("months", MONTHS, "In which month"))
-    )
+    unit, which = rng.choice((("days", "On which day"), ("months", "In which month")))
+    names = WORDS["weekdays" if unit == "days" else "months"]
     word, sign = rng.choice((("after", 1), ("before", -1)))
     start = rng.choice(names)
     steps = rng.randint(2, 4)
     event = f"{rng.choice(NAMES)}'s {rng.choice(WORDS['events'])}"
     move = sign * steps
     near = [move - 1, move + 1, move + 2, -move, 0]
-    if names is MONTHS:
+    if unit == "months":
         near = [k * sign for k in (steps - 1, steps + 1, steps + 2, -steps)]
     question = f"{event} is {NUMBERS[steps]} {unit} {word} {start}. {which} is it?"
-    answer = shifted(names, start, move)
-    wrong = wrong_answers(rng, answer, [shifted(names, start, k) for k in near])
-    return Draft(question, answer, wrong)
+    wrong = [shifted(names, start, k) for k in near]
+    return _drafted(rng, question, shifted(names, start, move), wrong)
 
 
 def graph(rng: random.Random) -> Draft:
@@ -140,7 +131,7 @@ def graph(rng: random.Random) -> Draft:
     start, *reachable = rng.sample(near, near_size)
     answer = rng.choice(reachable)
     question = f"Roads: {listed}. Which town can be reached from {start}?"
-    return Draft(question, answer, wrong_answers(rng, answer, far))
+    return _drafted(rng, question, answer, far)
 
 
 def random_tree(rng: random.Random, nodes: list[str]) -> list[tuple[str, str]]:
@@ -152,13 +143,11 @@ def random_tree(rng: random.Random, nodes: list[str]) -> list[tuple[str, str]]:
 # Family relations. COMPOSE[of][kin] is the relation to me of the `kin` of my `of`, where certain:
 # the brother of my mother is my uncle. (The brother of my uncle is missing: he may be my father.)
 # INVERSE: relation of x to y -> of y to x, for a male and for a female y. The pairs (kin, of) of
-# INNER never lead back to the first person.
+# "inner" never lead back to the first person.
 _KIN = table("kinship")
 COMPOSE: dict[str, dict[str, str]] = _KIN["compose"]
 INVERSE: dict[str, tuple[str, str]] = _KIN["inverse"]
-INNER: list[tuple[str, str]] = _KIN["inner"]
-_FEMALE_KIN: list[str] = _KIN["female"]
-_PAIRS = tuple((kin, of) for of, row in COMPOSE.items() for kin in row)
+_PAIRS = [(kin, of) for of, row in COMPOSE.items() for kin in row]
 _RELATIONS = (*INVERSE, "cousin", "brother-in-law", "sister-in-law")
 
 
@@ -169,45 +158,37 @@ def kinship(rng: random.Random) -> Draft:
         >>> " to " in kinship(random.Random(0)).question
         True
     """
-    return rng.choices((_inverse, _composed, _chain), weights=(1, 2, 2))[0](rng)
-
-
-def _inverse(rng: random.Random) -> Draft:
-    relation = rng.choice(list(INVERSE))
-    x, y = _people(rng, relation, "")
-    question = f"{x} is {y}'s {relation}. What is {y} to {x}?"
-    return _kin_draft(rng, question, INVERSE[relation][y in FEMALE], (relation,))
-
-
-def _composed(rng: random.Random) -> Draft:
-    """A question over two steps: the brother of Anna's mother."""
-    kin, of = rng.choice(_PAIRS)
+    given = rng.choices((1, 2, 3), weights=(1, 2, 2))[0]
+    if given == 1:
+        kin = rng.choice(list(INVERSE))
+        x, y = _people(rng, kin, "")
+        answer = INVERSE[kin][y in WORDS["female"]]
+        return _kin_draft(rng, f"{x} is {y}'s {kin}. What is {y} to {x}?", answer, [kin])
+    middle = ""
+    if given == 2:
+        kin, of = rng.choice(_PAIRS)
+        known = [of]
+    else:  # the brother of the mother of Anna's father
+        step, of = rng.choice(_KIN["inner"])
+        middle = f"the {step} of "
+        known = [COMPOSE[of][step], of]
+        kin = rng.choice(list(COMPOSE[known[0]]))
     x, y = _people(rng, kin, of)
-    question = f"{x} is the {kin} of {y}'s {of}. What is {x} to {y}?"
-    return _kin_draft(rng, question, COMPOSE[of][kin], (kin, of))
-
-
-def _chain(rng: random.Random) -> Draft:
-    middle, of = rng.choice(INNER)
-    link = COMPOSE[of][middle]
-    kin = rng.choice(list(COMPOSE[link]))
-    x, y = _people(rng, kin, of)
-    question = f"{x} is the {kin} of the {middle} of {y}'s {of}. What is {x} to {y}?"
-    return _kin_draft(rng, question, COMPOSE[link][kin], (kin, link, of))
+    question = f"{x} is the {kin} of {middle}{y}'s {of}. What is {x} to {y}?"
+    return _kin_draft(rng, question, COMPOSE[known[0]][kin], [kin, *known])
 
 
 def _people(rng: random.Random, kin: str, of: str) -> tuple[str, str]:
     """Names (x, y) whose sexes fit "x is the `kin` of y's `of`"."""
-    x = rng.choice(FEMALE if kin in _FEMALE_KIN else MALE)
-    candidates = {"husband": FEMALE, "wife": MALE}.get(of, NAMES)
+    x = rng.choice(WORDS["female" if kin in _KIN["female"] else "male"])
+    candidates = {"husband": WORDS["female"], "wife": WORDS["male"]}.get(of, NAMES)
     return x, rng.choice([name for name in candidates if name != x])
 
 
-def _kin_draft(rng: random.Random, question: str, answer: str, tempting: tuple[str, ...]) -> Draft:
-    female = answer in _FEMALE_KIN
-    same_sex = [r for r in _RELATIONS if (r in _FEMALE_KIN) == female]
-    candidates = [*tempting, *rng.sample(same_sex, 4)]
-    return Draft(question, answer, wrong_answers(rng, answer, candidates))
+def _kin_draft(rng: random.Random, question: str, answer: str, tempting: list[str]) -> Draft:
+    female = answer in _KIN["female"]
+    same_sex = [r for r in _RELATIONS if (r in _KIN["female"]) == female]
+    return _drafted(rng, question, answer, [*tempting, *rng.sample(same_sex, 4)])
 
 
 # The name of a desk in a question about a request; by default the business's name.

@@ -164,10 +164,10 @@ def test_published_sets_on_the_hub(hub: Hub) -> None:
     hub(test=numbered[:4], validation=numbered[4:])
     found = {item.question: item.answer for item in load_task("published:mmlu").test}
     assert found == {f"q{i}": "ABCD"[i] for i in range(4)}
-    padded = {"options": ["N/A", "p", "q"], "answer": "C", "category": "law"}
+    padded = {"options": ["o", "p", "q"], "answer": "C", "category": "law"}
     hub(test=[{**padded, "question": f"q{i}"} for i in range(6)])
     first = load_task("published:mmlu-pro").test[0]
-    assert (first.choices, first.answer) == ({"A": "p", "B": "q"}, "B")
+    assert (first.choices, first.answer) == ({"A": "o", "B": "p", "C": "q"}, "C")
     targets = {"choices": ["r", "w"], "labels": [1, 0]}
     hub(validation=[{"question": f"q{i}", "mc1_targets": targets} for i in range(6)])
     truthful = load_task("published:truthfulqa")
@@ -211,7 +211,7 @@ def test_class_labels_are_the_options_as_in_text_classification(hub: Hub) -> Non
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"x": "a"}, "no column for the question and the answer"),
+        ({"x": "a"}, "no column for the question"),
         (
             {"question": "q", "choices": ["x", "y"], "answer": 7},
             "count the options from 0, and none is 0",
