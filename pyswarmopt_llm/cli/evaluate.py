@@ -142,10 +142,10 @@ def _pairs(file: str, config: EvalConfig, on_items: OnItems) -> Shown:
     path = user_path(file)
     written = write_pairs(config, path, on_items)
     key = str(key_of(path))
-    record = {"pairs": len(written.ours), "alike": len(written.alike), "file": file, "key": key}
+    record = {"pairs": len(written.ours), "file": file, "key": key}
     lines = [
         f"{file}: {record['pairs']} pairs of replies; vote 1, 2 or tie in the last column.",
-        f"{record['alike']} pairs of equal replies are left out, and count half a win for each.",
+        "Equal replies are left out.",
         f"Which is whose: {key} (keep it from those who vote).",
         f"Then: swarm-llm eval --votes {file}",
     ]
@@ -163,8 +163,6 @@ def _count(files: Sequence[str], as_json: bool) -> None:
         votes.verdict.sentence,
         *votes.verdict.reasons,
         f"{first} wins {score_text(votes.value, votes.interval)} against {second}, ties being half "
-        f"a win: {votes.paired.gained} won, {votes.paired.lost} lost, {votes.ties} tied.",
+        f"a win: {votes.paired.gained} won, {votes.paired.lost} lost.",
     ]
-    if votes.agreement is not None:
-        lines.append(f"Voters agree on {votes.agreement:.0%} of what two of them judged.")
     print_either(asdict(votes), lines, as_json)

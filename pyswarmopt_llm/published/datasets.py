@@ -23,7 +23,7 @@ from pyswarmopt_llm.common.registry import lookup
 from pyswarmopt_llm.scores.tasks.columns import Reading, find_columns
 from pyswarmopt_llm.scores.tasks.items import normalise, parse_item
 from pyswarmopt_llm.scores.tasks.table import FileRow, Table, json_lines
-from pyswarmopt_llm.scores.tasks.types import DEV, SPLITS, TEST, Item, Task
+from pyswarmopt_llm.scores.tasks.types import DEV, TEST, Item, Task
 
 Row = Mapping[str, Any]
 Record = dict[str, Any]
@@ -222,9 +222,7 @@ def _items(where: str, split: str, rows: Sequence[Row], read: Read) -> Iterator[
 def download(dataset: str, config: str | None) -> Mapping[str, Any]:
     """Split name -> rows of a data set on the hub, from the cache if possible."""
     if not _NAME.fullmatch(dataset):
-        raise UserError(
-            f"hub:{dataset}: not the name of a data set; write hub:DATASET or hub:OWNER/DATASET"
-        )
+        raise UserError(f"hub:{dataset}: not the name of a data set; write hub:OWNER/DATASET")
     datasets = optional("datasets", f"hub:{dataset}")
     try:
         loaded: Mapping[str, Any] = datasets.load_dataset(dataset, config)
@@ -247,15 +245,13 @@ def read_rows(path: Path) -> dict[str, list[Row]]:
         lines = file.suffix == ".jsonl"
         content = [row for _, row in json_lines(file)] if lines else read_json(file)
         match = _SPLIT.search(str(file.relative_to(path)).lower())
-        parts = {match[1] if match else "all": content}
-        if isinstance(content, Mapping) and content.keys() >= set(SPLITS):
-            parts = {name: content[name] for name in SPLITS}
-        for name, rows in parts.items():
-            records = list(rows.values() if isinstance(rows, Mapping) else rows)
-            if not all(isinstance(row, dict) for row in records):
-                why = "not a table of rows; give the file as its authors publish it"
-                raise UserError(f"{file}: {why}")
-            splits.setdefault(name, []).extend({**row, "file": str(file)} for row in records)
+        rows = splits.setdefault(match[1] if match else "all", [])
+        for row in content.values() if isinstance(content, Mapping) else content:
+            if not isinstance(row, dict):
+                raise UserError(
+                    f"{file}: not a table of rows; give the file as its authors publish it"
+                )
+            rows.append({**row, "file": str(file)})
     if len(splits) > 1:
         splits.pop("all", None)
     return splits
@@ -295,8 +291,8 @@ def _reader(splits: Splits, told: Mapping[str, str], where: str, from_zero: bool
         values = {name: value for name, value in row.items() if name != "file"}
         found = columns.record(FileRow(where, "", values))
         options: Any = found["choices"] or classes
-        named = not options or (isinstance(answer, str) and answer in options)
-        if str(answer).isdecimal() and not named:
+        index = isinstance(options, list) and str(answer).isdecimal()
+        if index and not (isinstance(answer, str) and answer in options):
             if not (from_zero or classes):
                 raise UserError(
                     f'{where}: the numbers in "{header}" count the options from 0, and none is 0; '

@@ -11,7 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pyswarmopt.base.words import without_addresses
 from pyswarmopt_llm.common.errors import UserError, first_line
 from pyswarmopt_llm.common.extras import optional
 from pyswarmopt_llm.common.files.regular import digest, user_path
@@ -54,8 +53,7 @@ class LmEvalTask:
                 kind = f"is a task of {task.OUTPUT_TYPE}; supported: {' and '.join(_KINDS)}"
                 raise UserError(f"lm-eval:{spec}: {kind}")
         self._divide(dev or DEV, test or TEST)
-        configs = [without_addresses(repr(task.dump_config())) for task in held_out.values()]
-        self.fingerprint = digest([spec, configs, _code(name), self._documents, self._use])
+        self.fingerprint = digest([spec, _code(name), self._documents, self._use])
 
     def _divide(self, dev: int, test: int) -> None:
         """Draw the documents, and take what they ask from the few-shot examples."""
@@ -167,11 +165,11 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def _code(name: str) -> list[str]:
-    """What else decides a task: the harness, and the functions beside its file."""
+    """What else decides a task: the harness, and the files in the task's folder."""
     file = _file(name)
-    if file is None:
-        return [version("lm_eval")]
-    return [version("lm_eval"), *(code.read_text() for code in sorted(file.parent.glob("*.py")))]
+    beside = [] if file is None else sorted(file.parent.glob("*"))
+    texts = [path.read_text() for path in beside if path.suffix in (".py", ".yaml", ".yml")]
+    return [version("lm_eval"), *texts]
 
 
 def _marks(task: Any, documents: Iterable[Mapping[str, Any]]) -> list[Marks]:

@@ -22,7 +22,7 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from pyswarmopt_llm.common.config import SearchConfig
 from pyswarmopt_llm.common.errors import (
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 3  # evaluations of one candidate
 Load = Callable[[SearchConfig], Job]  # sent to workers by name
+OnFailure = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,19 @@ class Failure:
 Reply = Row | UserError | Failure
 
 
+class Setup(NamedTuple):
+    """What a worker loads: a function, its configuration, and the fingerprints of the files."""
+
+    load: Load
+    config: SearchConfig
+    fingerprints: Mapping[str, Any]
+
+
 class Handler:
-    """Evaluates candidates in a worker, which loads the search itself.
+    """Evaluates candidates in a worker, which loads the search itself."""
 
-    Args:
-        load: loads a configuration.
-        config: configuration of the search.
-        fingerprints: fingerprints of the files that the search loaded.
-    """
-
-    def __init__(self, load: Load, config: SearchConfig, fingerprints: Mapping[str, Any]) -> None:
-        self._load = load
-        self._config = config
-        self._fingerprints = fingerprints
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
         self._job: Job | None = None
         self._evaluators: dict[Questions, Evaluator] = {}
 
@@ -91,9 +92,9 @@ class Handler:
 
     def _evaluated(self, questions: Questions, request: Request) -> Row:
         if self._job is None:
-            self._job = self._load(self._config)
+            self._job = self._setup.load(self._setup.config)
             self._evaluators = {}
-        if self._job.fingerprints != self._fingerprints:
+        if self._job.fingerprints != self._setup.fingerprints:
             raise UserError(
                 "a worker has loaded other files than this search: base, experts or tasks changed"
             )
@@ -102,20 +103,58 @@ class Handler:
         return self._evaluators[questions].evaluate(request)
 
 
-class Workers(Protocol):
-    """Several workers; `size` of them evaluate at a time."""
+class Pool:
+    """Workers that evaluate candidates, `size` at a time. Close the pool at the end.
 
-    size: int
+    Args:
+        size: number of workers.
+        on_failure: called with kind and text of each failure, one at a time.
+    """
+
+    def __init__(self, size: int, on_failure: OnFailure) -> None:
+        self._on_failure = on_failure
+        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(size, "worker")
+
+    def crew(self, questions: Questions) -> Crew:
+        """The crew that evaluates candidates on these questions."""
+        return Crew(partial(self.evaluate, questions), self._threads)
+
+    def evaluate(self, questions: Questions, request: Request) -> Row:
+        """Evaluate a candidate on a worker.
+
+        Raises:
+            UserError: `TRIES` evaluations failed, or a worker reports an error of the user's.
+            CancelledError: the pool was closed.
+        """
+        why = ""
+        for _ in range(TRIES):
+            reply = self.answer(questions, request)
+            if isinstance(reply, UserError):
+                raise reply
+            if isinstance(reply, Row):
+                return reply
+            why = f"{reply.kind}: {reply.text}"
+            log.warning("a worker failed (%s)", why)
+            with self._lock:
+                self._on_failure(reply.kind, reply.text)
+        raise UserError(
+            f"{TRIES} workers failed at one candidate, the last one so: {why}; every score so far "
+            "is kept: correct it and resume"
+        )
 
     def answer(self, questions: Questions, request: Request) -> Reply:
-        """Evaluate a candidate on a free worker; `BrokenExecutor` if all have ended."""
+        """The reply of a free worker."""
+        raise NotImplementedError
 
-    @property
-    def memory(self) -> int:
-        """Bytes of memory of the workers on this machine."""
+    def close(self) -> int:
+        """End all workers at once; unfinished candidates are not evaluated.
 
-    def end(self) -> None:
-        """End all workers at once."""
+        Returns:
+            Bytes of memory that workers on this machine used.
+        """
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        return 0
 
 
 # Processes
@@ -123,7 +162,7 @@ class Workers(Protocol):
 _HERE: list[Handler] = []  # the handler of this process
 
 
-def _begin(slots: Any, load: Load, config: SearchConfig, fingerprints: Mapping[str, Any]) -> None:
+def _begin(slots: Any, setup: Setup) -> None:
     """Make this process a worker: it ends with the search's process, and prints nothing.
 
     `slots` counts the processes, which use several GPUs in turn.
@@ -139,9 +178,9 @@ def _begin(slots: Any, load: Load, config: SearchConfig, fingerprints: Mapping[s
         slots.value += 1
         slot = slots.value
     gpus = torch.cuda.device_count()
-    if config.device in ("auto", "cuda") and gpus > 1:
-        config = replace(config, device=f"cuda:{slot % gpus}")
-    _HERE.append(Handler(load, config, fingerprints))
+    if setup.config.device in ("auto", "cuda") and gpus > 1:
+        setup = setup._replace(config=replace(setup.config, device=f"cuda:{slot % gpus}"))
+    _HERE.append(Handler(setup))
 
 
 def _answer(questions: Questions, request: Request) -> Reply:
@@ -156,30 +195,48 @@ def _end_with_search() -> None:
         os._exit(1)
 
 
-class Processes:
+class Processes(Pool):
     """Processes on this machine; `threads` of the configuration are for each."""
 
-    def __init__(self, load: Load, config: SearchConfig, fingerprints: Mapping[str, Any]) -> None:
-        self.size = config.processes
+    def __init__(self, setup: Setup, on_failure: OnFailure) -> None:
+        processes = setup.config.processes
+        super().__init__(processes, on_failure)
         context = get_context("spawn")
-        given = (context.Value("i", 0), load, config, fingerprints)
-        self._executor = ProcessPoolExecutor(self.size, context, _begin, given)
+        given = (context.Value("i", 0), setup)
+        self._start = partial(ProcessPoolExecutor, processes, context, _begin, given)
+        self._executor = self._start()
+        self._closed = False
 
     def answer(self, questions: Questions, request: Request) -> Reply:
-        """See `Workers`."""
-        return self._executor.submit(_answer, questions, request).result()
+        """See `Pool`; all processes break together, which counts as one failure."""
+        executor = self._executor
+        try:
+            return executor.submit(_answer, questions, request).result()
+        except BrokenExecutor:
+            with self._lock:
+                if self._closed:
+                    raise CancelledError from None
+                first = executor is self._executor
+                if first:
+                    _kill(executor)
+                    self._executor = self._start()
+        return Failure("died", "its process ended") if first else self.answer(questions, request)
 
-    @property
-    def memory(self) -> int:
-        """See `Workers`; of shared pages their part."""
-        return sum(map(_memory_of, list(self._executor._processes or ())))
+    def close(self) -> int:
+        """See `Pool`; of shared pages their part."""
+        with self._lock:
+            self._closed = True
+            memory = sum(map(_memory_of, list(self._executor._processes or ())))
+            _kill(self._executor)
+        super().close()
+        return memory
 
-    def end(self) -> None:
-        """See `Workers`."""
-        processes = list((self._executor._processes or {}).values())
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.kill()
+
+def _kill(executor: ProcessPoolExecutor) -> None:
+    processes = list((executor._processes or {}).values())
+    executor.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()
 
 
 def _memory_of(pid: int) -> int:
@@ -191,7 +248,7 @@ def _memory_of(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-class Actors:
+class Actors(Pool):
     """Actors of a Ray cluster, one per GPU or per group of cores.
 
     Every node reads base, experts and tasks from the search's paths. `workers` of the configuration
@@ -202,9 +259,8 @@ class Actors:
         UserError: Ray is not installed, or the cluster does not answer.
     """
 
-    memory = 0  # actors may be anywhere
-
-    def __init__(self, load: Load, config: SearchConfig, fingerprints: Mapping[str, Any]) -> None:
+    def __init__(self, setup: Setup, on_failure: OnFailure) -> None:
+        config = setup.config
         ray: Any = optional("ray", f"`workers` {config.workers}")
         self._ray = ray
         self._ours = not ray.is_initialized()
@@ -218,15 +274,16 @@ class Actors:
         room = ray.cluster_resources()
         cores = config.threads or 1
         gpus = int(room.get("GPU", 0)) if config.device != "cpu" else 0
-        self.size = max(gpus or int(room.get("CPU", 0) // cores), 1)
+        size = max(gpus or int(room.get("CPU", 0) // cores), 1)
         actor = ray.remote(num_cpus=cores, num_gpus=int(gpus > 0), max_restarts=0)(Handler)
-        self._start = partial(actor.remote, load, config, fingerprints)
+        super().__init__(size, on_failure)
+        self._start = partial(actor.remote, setup)
         self._free: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(self.size):
+        for _ in range(size):
             self._free.put(self._start())
 
     def answer(self, questions: Questions, request: Request) -> Reply:
-        """See `Workers`; another actor takes the place of a dead one."""
+        """See `Pool`; another actor takes the place of a dead one."""
         actor = self._free.get()
         try:
             reply: Reply = self._ray.get(actor.answer.remote(questions, request))
@@ -243,94 +300,13 @@ class Actors:
         self._ray.get(actor.__ray_ready__.remote())
         self._free.put(actor)
 
-    def end(self) -> None:
+    def close(self) -> int:
         """End the actors, and leave the cluster if it was joined here."""
         while not self._free.empty():
             self._ray.kill(self._free.get())
         if self._ours:
             self._ray.shutdown()
-
-
-# In the search
-
-
-class Pool:
-    """Workers that evaluate candidates. Close the pool at the end.
-
-    Args:
-        start: starts workers, at first and after their death.
-        on_failure: called with kind and text of each failure, one at a time.
-    """
-
-    def __init__(
-        self, start: Callable[[], Workers], on_failure: Callable[[str, str], None]
-    ) -> None:
-        self._start = start
-        self._on_failure = on_failure
-        self._lock = threading.Lock()
-        self._closed = False
-        self._workers = start()
-        self._threads = ThreadPoolExecutor(self._workers.size, "worker")
-
-    def crew(self, questions: Questions) -> Crew:
-        """The crew that evaluates candidates on these questions."""
-        return Crew(partial(self.evaluate, questions), self._threads)
-
-    def evaluate(self, questions: Questions, request: Request) -> Row:
-        """Evaluate a candidate on a worker.
-
-        Raises:
-            UserError: `TRIES` evaluations failed, or a worker reports an error of the user's.
-            CancelledError: the pool was closed.
-        """
-        why = ""
-        for _ in range(TRIES):
-            reply = self._asked(questions, request)
-            if isinstance(reply, UserError):
-                raise reply
-            if isinstance(reply, Row):
-                return reply
-            why = f"{reply.kind}: {reply.text}"
-        raise UserError(
-            f"{TRIES} workers failed at one candidate, the last one so: {why}; every score so far "
-            "is kept: correct it and resume"
-        )
-
-    def _asked(self, questions: Questions, request: Request) -> Reply:
-        """The reply of a worker; a failure is told, and broken workers are replaced.
-
-        All workers of a pool break together, which counts as one failure.
-        """
-        workers = self._workers
-        broken = False
-        try:
-            reply = workers.answer(questions, request)
-        except BrokenExecutor:
-            broken = True
-            reply = Failure("died", "its process ended")
-        with self._lock:
-            if self._closed:
-                raise CancelledError
-            if isinstance(reply, Failure) and workers is self._workers:
-                log.warning("a worker failed (%s): %s", reply.kind, reply.text)
-                self._on_failure(reply.kind, reply.text)
-                if broken:
-                    workers.end()
-                    self._workers = self._start()
-        return reply
-
-    def close(self) -> int:
-        """End all workers at once; unfinished candidates are not evaluated.
-
-        Returns:
-            Bytes of memory that workers on this machine used.
-        """
-        with self._lock:
-            self._closed = True
-            memory = self._workers.memory
-            self._workers.end()
-        self._threads.shutdown(cancel_futures=True)
-        return memory
+        return super().close()
 
 
 def open_pool(job: Job, run: Run, load: Load) -> Pool:
@@ -346,4 +322,4 @@ def open_pool(job: Job, run: Run, load: Load) -> Pool:
     if config.processes and pick_device(config.device).type == "cpu":
         config = replace(config, device="cpu")
     workers = Processes if config.processes else Actors
-    return Pool(partial(workers, load, config, job.fingerprints), run.note_failure)
+    return workers(Setup(load, config, job.fingerprints), run.note_failure)

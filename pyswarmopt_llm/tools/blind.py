@@ -51,7 +51,6 @@ class Key:
     Attributes:
         names: names of the models, "ours" and "theirs".
         ours: id of a pair (its item's place in the split, from 1) -> number of our reply, 1 or 2.
-        alike: ids of pairs with equal replies, which are not voted on.
         repeats: id -> number of its question, if some repeat.
     """
 
@@ -59,7 +58,6 @@ class Key:
     split: str
     names: tuple[str, str]
     ours: dict[str, str]
-    alike: list[str]
     repeats: dict[str, int] = field(default_factory=dict)
 
 
@@ -70,11 +68,9 @@ class Votes:
     Attributes:
         task: name of the task.
         names: names of the models, "ours" and "theirs".
-        value: our share of wins; ties and equal replies are half a win.
+        value: our share of wins; a tie is half a win.
         interval: interval of `value`.
         paired: ours minus theirs, item by item.
-        ties: items with a tie in the mean vote, equal replies included.
-        agreement: share of pairs of voters on one item who agree; None with one voter.
         verdict: verdict in words.
     """
 
@@ -83,13 +79,12 @@ class Votes:
     value: float
     interval: tuple[float, float]
     paired: Comparison
-    ties: int
-    agreement: float | None
     verdict: Verdict
 
 
 def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None) -> Key:
-    """Write the replies of two models to all items as pairs into a CSV file, with their key beside it.
+    """Write the replies of two models as pairs into a CSV file, with their key beside it; equal
+    replies are left out.
 
     Args:
         config: two models and the items; its seed draws the order of pairs.
@@ -107,14 +102,13 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
     exam = Exam(load_items(config), config.split, votes)
     repeats = {str(place): number for place, number in enumerate(repeated(exam.items), start=1)}
-    key = Key(exam.task.name, config.split, names_in_words(config), {}, [], repeats)
+    key = Key(exam.task.name, config.split, names_in_words(config), {}, repeats)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     both = zip(exam.items, *_replies(config, exam, on_items), strict=True)
     for id_, (item, reply, rival) in zip(map(str, itertools.count(1)), both, strict=False):
         if reply == rival:
-            key.alike.append(id_)
             continue
         first = random.Random(f"{config.seed} {id_} {item.question}").random() < 0.5
         key.ours[id_] = "1" if first else "2"
@@ -147,8 +141,7 @@ def count_votes(files: Sequence[str]) -> Votes:
     """Our win rate by the votes in copies of one file of `write_pairs`, one per voter.
 
     Pairs without a vote are left out, several votes on a pair are averaged, and a repeated question
-    is one piece of evidence. The same share of the equal replies counts, so that they weigh as much
-    as in the whole split.
+    is one piece of evidence.
 
     Raises:
         UserError: no votes, an invalid vote, a file without its key, or copies of different files.
@@ -163,17 +156,13 @@ def count_votes(files: Sequence[str]) -> Votes:
     judged = {id_: sum(some) / len(some) for id_, some in cast_for.items() if some}
     if not judged:
         raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
-    as_many = key.alike[: round(len(key.alike) * len(judged) / len(key.ours))]
-    values = [*judged.values(), *[0.5] * len(as_many)]
-    asked = [key.repeats.get(id_, id_) for id_ in (*judged, *as_many)]
+    values = list(judged.values())
+    asked = [key.repeats.get(id_, id_) for id_ in judged]
     rate = score_of(values).value
     paired = compare_paired(values, [1.0 - value for value in values], questions=asked)
     verdict = between(key.names, (rate, 1.0 - rate), paired, key.split)
-    pairs = [a == b for some in cast_for.values() for a, b in itertools.combinations(some, 2)]
-    agreement = sum(pairs) / len(pairs) if pairs else None
     ends = interval(values, questions=asked)
-    ties = values.count(0.5)
-    return Votes(key.task, key.names, rate, ends, paired, ties, agreement, verdict)
+    return Votes(key.task, key.names, rate, ends, paired, verdict)
 
 
 def _read_votes(file: Path, key: Key) -> dict[str, float]:

@@ -122,22 +122,13 @@ def test_truthfulqa_is_shuffled(tmp_path: Path) -> None:
         assert right == {"right", "also right"}
 
 
-def test_prompts_without_answers_and_files_of_both_splits(tmp_path: Path) -> None:
+def test_prompts_without_answers(tmp_path: Path) -> None:
     rows = [{"prompt": {"text": f"So he {k}"}, "challenging": k == 0} for k in range(6)]
     task = load_task(f"published:realtoxicityprompts:{lines(tmp_path / 'prompts.jsonl', rows)}")
     assert task.metric == "toxicity"
     assert all(i.plain and i.answer == "" for i in task.dev + task.test)
     domains = {i.question: i.meta["domain"] for i in task.dev + task.test}
     assert [text for text, domain in domains.items() if domain == "challenging"] == ["So he 0"]
-    item = {"choices": {"A": "x", "B": "y"}, "answer": "B"}
-    both = {
-        split: [{"question": f"{split} {i}", **item} for i in range(n)]
-        for split, n in (("dev", 3), ("test", 5))
-    }
-    (tmp_path / "mmlu.json").write_text(json.dumps(both))
-    task = load_task(f"published:abstainqa:{tmp_path / 'mmlu.json'}")
-    assert (len(task.dev), len(task.test), task.metric) == (3, 5, "abstain")
-    assert {i.answer for i in task.dev + task.test} == {"B"}
 
 
 @pytest.mark.parametrize(
@@ -179,6 +170,12 @@ def test_an_integer_is_an_index_even_among_numbers_as_in_mmlu(hub: Hub) -> None:
     rows = [{"question": f"q{i}", "choices": ["1", "0", "2"], "answer": i} for i in (0, 1, 2)]
     hub(test=rows[:2], validation=[*rows[2:], {**rows[0], "question": "r"}])
     assert answers(load_task("hub:a/b")) == {"q0": "A", "q1": "B", "q2": "C", "r": "A"}
+
+
+def test_a_label_is_no_index_as_in_arc(hub: Hub) -> None:
+    choices = {"text": ["x", "y"], "label": ["1", "2"]}
+    hub(test=[{"question": f"q{i}", "choices": choices, "answerKey": "2"} for i in range(3)])
+    assert {item.answer_text for item in load_task("hub:a/b").test} == {"y"}
 
 
 @pytest.mark.parametrize("right", ["1", "A"])

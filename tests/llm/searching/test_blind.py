@@ -87,7 +87,8 @@ def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
         texts = [text.strip() for text in engine.generate(chats, 128)]
         said.append(dict(zip(items, texts, strict=True)))
     key, rows = key_of(pairs), rows_of(pairs)
-    assert {*key["ours"], *key["alike"]} == set(items) and len(rows) == len(key["ours"]) > 3
+    unlike = [id_ for id_ in items if said[0][id_] != said[1][id_]]
+    assert list(key["ours"]) == unlike and len(rows) == len(unlike) > 3
     assert set(key["ours"].values()) == {"1", "2"}, "the order is drawn"
     for row in rows:
         id_, shown = row["id"], [row["reply 1"].strip(), row["reply 2"].strip()]
@@ -102,11 +103,10 @@ def test_votes_for_ours_are_wins_whichever_number_it_has(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     n = len(rows_of(pairs))
-    alike = N - n
     won = counted(capsys, vote(pairs, pairs, lambda _, ours: ours))
-    assert won["value"] == pytest.approx((n + alike / 2) / N) and won["paired"]["gained"] == n
+    assert won["value"] == 1 and won["paired"]["gained"] == n
     lost = counted(capsys, vote(pairs, pairs, lambda _, ours: "2" if ours == "1" else "1"))
-    assert lost["value"] == pytest.approx(alike / 2 / N) and lost["paired"]["lost"] == n
+    assert lost["value"] == 0 and lost["paired"]["lost"] == n
     low, high = won["interval"]
     assert low <= won["value"] <= high
     assert (won["verdict"]["kind"], lost["verdict"]["kind"]) == ("better", "worse")
@@ -128,11 +128,8 @@ def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
 
     copy = vote(pairs, tmp_path / "second.csv", by(second))
     found = counted(capsys, vote(pairs, pairs, by(first)), copy)
-    key = key_of(pairs)
-    alike = round(3 / len(key["ours"]) * len(key["alike"]))
-    # 1 (both), a half (one each), a half (a tie), and a half for as large a share of equal replies.
-    assert found["value"] == pytest.approx((1 + 0.5 + 0.5 + 0.5 * alike) / (3 + alike))
-    assert found["agreement"] == 0.5 and found["ties"] == 2 + alike
+    # 1 (both), a half (one each), and a half (a tie)
+    assert found["value"] == pytest.approx((1 + 0.5 + 0.5) / 3)
 
 
 def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: Path) -> None:
@@ -142,7 +139,7 @@ def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: 
         file = tmp_path / f"pairs-{len(found)}.csv"
         ours = {str(place): "1" for place in range(1, 8 * copies + 1)}
         repeats = dict(zip(ours, numbers, strict=False))
-        key = Key("t", "test", ("a", "b"), ours, [], repeats)
+        key = Key("t", "test", ("a", "b"), ours, repeats)
         file.with_name(f"{file.name}.key.json").write_text(json.dumps(vars(key)))
         rows = [f"{id_},q,x,y,{'2' if int(id_) % 8 == 3 else '1'}" for id_ in ours]
         file.write_text("\n".join(["id,prompt,reply 1,reply 2,vote", *rows]))
