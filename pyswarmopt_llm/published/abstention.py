@@ -4,7 +4,6 @@ abstain if it seems false.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -44,12 +43,13 @@ class Abstention:
         self._chat = chat
         self._template = template
         self._accuracy = Accuracy(items, scoring, chat, template)
+        self._writes = self._accuracy.scoring == "generate"
 
     def texts(self) -> Iterator[tuple[Item, str, int]]:
         """The prompts, with the longest possible reflection on each item."""
         yield from self._accuracy.texts()
         for item in self.items:
-            if self._accuracy.scoring == "generate":
+            if self._writes:
                 yield item, self._reflection(item, ""), MAX_NEW_TOKENS + _VERDICT_TOKENS
             else:
                 longest = max(item.options, key=len, default="")
@@ -58,31 +58,23 @@ class Abstention:
     def __call__(self, engine: Engine, indices: Sequence[int] | None = None) -> Score:
         """Score all items, or those at `indices`, in two steps; see `Utility`."""
         answered = self._accuracy(engine, indices)
-        abstained = self._abstained(engine, at(self.items, indices), answered.answers)
-        pairs = zip(answered.per_item, abstained, strict=True)
+        prompts = []
+        for item, answer in zip(at(self.items, indices), answered.answers, strict=True):
+            proposed = without_thoughts(answer) if self._writes else item.in_words(answer)
+            prompts.append(self._reflection(item, proposed))
+        pairs = zip(answered.per_item, self._withheld(engine, prompts), strict=True)
         score = score_of([0.0 if withheld else 2.0 * right - 1.0 for right, withheld in pairs])
         return replace(score, answers=answered.answers)
 
-    def _abstained(
-        self, engine: Engine, items: Sequence[Item], answers: Sequence[str]
-    ) -> list[bool]:
+    def _withheld(self, engine: Engine, prompts: Sequence[str]) -> list[bool]:
         """Whether the model abstains from each of its answers."""
-        writes = self._accuracy.scoring == "generate"
-        prompts = [
-            self._reflection(
-                item,
-                without_thoughts(answer) if writes else item.in_words(answer),
-            )
-            for item, answer in zip(items, answers, strict=True)
-        ]
-        if writes:
+        if self._writes:
             written = engine.generate(prompts, max_new_tokens=_VERDICT_TOKENS)
             return [spoken_verdict(text) == "false" for text in written]
-        logprobs = engine.loglikelihood(
-            [(prompt, verdict) for prompt in prompts for verdict in _VERDICTS]
-        )
+        pairs = [(prompt, verdict) for prompt in prompts for verdict in _VERDICTS]
+        logprobs = engine.loglikelihood(pairs)
         verdicts = zip(logprobs[::2], logprobs[1::2], strict=True)
-        return [false > true or math.isnan(true - false) for true, false in verdicts]
+        return [not false <= true for true, false in verdicts]  # also if one is NaN
 
     def _reflection(self, item: Item, answer: str) -> str:
         question = render_prompt(item, "letter" if item.choices else "generate", self._template)

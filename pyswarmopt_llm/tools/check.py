@@ -23,7 +23,7 @@ from pyswarmopt_llm.experts.adapter import AdapterInfo, changed_weights, load_fa
 from pyswarmopt_llm.experts.base import Skeleton, resolve_base, skeleton
 from pyswarmopt_llm.experts.compatibility import ignored_in_words, in_words, inspect_experts
 from pyswarmopt_llm.experts.truncate import squared_norm
-from pyswarmopt_llm.tools.flatten import load_by_peft
+from pyswarmopt_llm.tools.export import load_by_peft
 
 PROMPTS = ("What is the capital of France?", "Name three colours.")
 ROUNDING = 1e-5  # rounding in float32, relative to an adapter's norm
@@ -37,22 +37,19 @@ class AdapterCheck:
         adapter: name of the adapter.
         path: path given by the user.
         problems: faults, each with a remedy; empty: none.
-        warnings: oddities, as in `inspect`.
     """
 
     adapter: str
     path: str
     problems: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether it works as its files say, possibly with warnings."""
+        """Whether it works as its files say."""
         return not self.problems
 
     def __str__(self) -> str:
-        warnings = (f"warning: {text}" for text in self.warnings)
-        return f"{self.adapter}: {'; also, '.join([*self.problems, *warnings]) or 'ok'}"
+        return f"{self.adapter}: {'; also, '.join(self.problems) or 'ok'}"
 
 
 @dataclass(frozen=True)
@@ -116,10 +113,8 @@ def check(
                 found[info.name] = [*_coverage(info, modules), *_differences(engine, info)]
             except UserError as error:
                 found[info.name] = [str(error)]
-    checks = []
-    for name, path in zip(report.names, adapters, strict=True):
-        odd = tuple(problem.text for problem in report.warnings if problem.expert == name)
-        checks.append(AdapterCheck(name, str(path), tuple(found[name]), odd))
+    named = zip(report.names, adapters, strict=True)
+    checks = (AdapterCheck(name, str(path), tuple(found[name])) for name, path in named)
     return CheckReport(base, tuple(checks))
 
 
