@@ -130,14 +130,11 @@ def read_config(path: Path) -> dict[str, Any]:
     """The settings in a TOML file.
 
     Raises:
-        UserError: the file cannot be read, or is malformed (with its line).
+        UserError: the file is malformed (with its line).
+        OSError: it cannot be read.
     """
-    if path.suffix != ".toml":
-        raise UserError(f"{path}: a configuration is TOML; let its name end in .toml")
     try:
         return tomllib.loads(read_text(path, INPUT_LIMIT))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check --config") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML: {error}") from error
 

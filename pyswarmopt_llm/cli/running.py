@@ -155,8 +155,7 @@ def _spelled(event: Event) -> Event:
 
 def show_result(console: Console, run: Path, result: Mapping[str, Any]) -> None:
     """Print a finished run: verdict, scores, cost and next steps."""
-    from pyswarmopt_llm.report.findings import findings
-    from pyswarmopt_llm.report.terminal import print_findings
+    from pyswarmopt_llm.report.findings import findings, print_findings
     from pyswarmopt_llm.searching.scoring.result import Result
     from pyswarmopt_llm.searching.scoring.run_directory import read_about
 

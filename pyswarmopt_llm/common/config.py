@@ -357,8 +357,6 @@ def command(verb: str, *arguments: str, of: Any = SearchConfig, **settings: Any)
         "swarm-llm merge --base b --experts x 'y z' --rank 3"
         >>> command("search", columns=["question=body", "label=team"], metrics=("f1",), samples=3)
         'swarm-llm search --columns question=body,label=team --metric f1 --samples 3'
-        >>> command("eval", tasks=["quiz.csv", "prompts:asks.txt"])
-        'swarm-llm eval --task quiz.csv --prompts asks.txt'
     """
     return shlex.join(["swarm-llm", verb, *arguments, *_words(settings, options_of(of))])
 
@@ -391,8 +389,7 @@ def _words(settings: Mapping[str, Any], options: Mapping[str, Option]) -> Iterat
             yield from (flag, *texts)
             continue
         for text in texts:
-            prompts = text.startswith(PROMPTS)  # stands for a task
-            yield from ("--prompts", text.removeprefix(PROMPTS)) if prompts else (flag, text)
+            yield from (flag, text)
 
 
 def changed(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,18 +57,15 @@ def duration(seconds: float) -> str:
 
 
 def mixture_text(coefficients: Mapping[str, float]) -> str:
-    """The mixture on one line; "the base" if all weights are 0.
+    """The mixture on one line, with dots for weights below `SMALL`; "the base" if all weights are 0.
 
     Example:
         >>> mixture_text({"instruct": -0.61, "banking": 0.63, "math": 0.02, "code": 0.0}), mixture_text({"math": 1.0})
-        ('0.63 banking - 0.61 instruct, and 1 more below 0.05', '1.00 math')
+        ('0.63 banking - 0.61 instruct + ...', '1.00 math')
         >>> mixture_text({"math": 0.0})
         'the base'
     """
-    if not any(coefficients.values()):
-        return "the base"
-    ordered = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
-    large = [pair for pair in ordered if abs(pair[1]) >= SMALL] or ordered
-    text = " + ".join(f"{weight:.2f} {name}" for name, weight in large).replace("+ -", "- ")
-    rest = sum(map(bool, coefficients.values())) - len(large)
-    return f"{text}, and {rest} more below {SMALL}" if rest > 0 else text
+    used = sorted(coefficients.items(), key=lambda pair: -abs(pair[1]))
+    large = [f"{weight:.2f} {name}" for name, weight in used if abs(weight) >= SMALL]
+    rest = ["..."] if any(0 < abs(weight) < SMALL for _, weight in used) else []
+    return " + ".join(large + rest).replace("+ -", "- ") or "the base"

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyswarmopt.base.words import counted
-from pyswarmopt_llm.report.commands import labelled
-from pyswarmopt_llm.report.findings import Findings, findings, method
+from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
 from pyswarmopt_llm.report.pages import code, plain, render
 from pyswarmopt_llm.report.phrases import score, versions_text
 from pyswarmopt_llm.scores.tasks import Scoring

@@ -4,21 +4,33 @@ next steps.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyswarmopt.base.words import counted, cut
-from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, search_command
-from pyswarmopt_llm.report.commands import next_steps
-from pyswarmopt_llm.report.phrases import few, one_line, tested
+from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command, search_command
+from pyswarmopt_llm.common.events import duration, mixture_text
+from pyswarmopt_llm.report.phrases import few, one_line, score, score_text, tested
+from pyswarmopt_llm.scores.metrics.named_again import metric_to_name
+from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.result import Model, Result
 from pyswarmopt_llm.searching.scoring.run_directory import UNTRAINED, About
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 KINDS = {1: "better", 0: "level", -1: "worse"}
 # What a result has to beat to be worth its search.
 CONTROLS = ("best_single", "base", "base_tuned", "expert_tuned", "uniform", "commonest")
 UNIT = 5e-4  # a weight this close to 0 or 1 is printed as 0 or 1
+LABEL = "label new rows"
+ASK = "ask a question"
+EVALUATE = "score it again"
+MERGE = "merge it for Ollama or vLLM"
+PUBLISH = "publish it"
 _NAME = 40  # most characters of an adapter's name
 
 
@@ -242,3 +254,79 @@ def method(about: About) -> str:
     name = "Model Swarms" if config.optimizer == MODEL_SWARMS else config.optimizer
     size = f"{config.population} particles, at most {config.iterations} iterations"
     return one_line(f"{name}, space {config.space} ({size})")
+
+
+def uses(about: About, result: Result) -> dict[str, str]:
+    """Purpose -> command, for everything that one can do with a result."""
+    run = about.config.out
+    found = {}
+    if (labelling := labelled(about, result)) is None:
+        found[ASK] = command("generate", "YOUR QUESTION", run=run)
+    else:
+        task = labelling[0] if result.several_tasks else None
+        found[LABEL] = command("predict", "new.csv", run=run, task=task, out="labelled.csv")
+    found[EVALUATE] = command("eval", run=run, metrics=metric_to_name(about.config))
+    if about.kind.adapters:
+        found[MERGE] = command("export", run, out=f"{run}-merged")
+    if about.kind.library:  # else its files contain paths of this machine
+        found[PUBLISH] = shlex.join(["hf", "upload", "YOUR-NAME/YOUR-MODEL", f"{run}/best"])
+    return found
+
+
+def next_steps(kind: str, about: About, result: Result) -> dict[str, str]:
+    """Purpose -> command, for one or two next steps after a verdict.
+
+    Args:
+        kind: kind of the `Verdict`.
+        about: ``run.json``.
+        result: ``result.json``.
+    """
+    if kind == "gamed":
+        return {"read the replies": command("report", about.config.out)}
+    if kind == "better":
+        steps = {name: line for name, line in uses(about, result).items() if name != ASK}
+        return {name: steps[name] for name in (*list(steps)[:1], PUBLISH) if name in steps}
+    typed = about.typed
+    other = replace(typed, seed=typed.seed + 1, out=f"{about.config.out}-seed{typed.seed + 1}")
+    return {"search with another seed": search_command(other)}
+
+
+def labelled(about: About, result: Result) -> tuple[str, Form] | None:
+    """The first task whose options are compared, and the form of its questions; None without one."""
+    for name, form in (about.forms or {}).items():
+        objective = result.objectives.get(name)
+        if objective and objective.scoring in ("letter", "likelihood") and not form.written:
+            return name, form
+    return None
+
+
+def print_findings(console: Console, run: Path, found: Findings) -> None:
+    """Print verdict, scores, the first notes, mixture and cost, file locations and next steps.
+
+    Args:
+        console: where to print.
+        run: the run directory.
+        found: findings of the run.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    result = found.result
+    table = Table(title=Text(combination(result)), title_justify="left")
+    for heading in ("", "dev", "test [95% interval]"):
+        table.add_column(heading, overflow="fold")
+    for label, model in found.rows.items():
+        table.add_row(label, score_text(model.dev.value), score(model.test))
+    cost = f"{result.evaluations:,} evaluations, {duration(result.seconds)}"
+    steps = [f"To {purpose}: {command}" for purpose, command in found.steps.items()]
+    for part in (
+        found.verdict.sentence,
+        table,
+        *found.verdict.reasons[:1],
+        *found.notes[:2],
+        f"Mixture: {mixture_text(result.coefficients)}; {cost}",
+        f"Files: {run}/best; report: {run}/report.html",
+        *steps,
+    ):
+        # names from files are never read as markup
+        console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyswarmopt_llm.report.commands import uses
-from pyswarmopt_llm.report.findings import combination, findings, method
+from pyswarmopt_llm.report.findings import combination, findings, method, uses
 from pyswarmopt_llm.report.pages import render
 from pyswarmopt_llm.report.phrases import score, versions_text
 from pyswarmopt_llm.scores.tasks import Task
@@ -83,13 +82,13 @@ def _changed_tasks(result: Result, tasks: Mapping[str, Task]) -> Iterator[dict[s
     """
     single = result.models["best_single"].dev.items
     for name, ours in result.best.dev.items.items():
-        pairs = list(enumerate(zip(ours, single[name], strict=False)))
+        gain = np.subtract(ours, single[name])
         items = tasks[name].dev if name in tasks else ()
         yield {
             "name": name,
-            "gained": [place for place, (own, other) in pairs if own > other],
-            "lost": [place for place, (own, other) in pairs if own < other],
-            "questions": items if len(items) == len(pairs) else (),
+            "gained": np.flatnonzero(gain > 0).tolist(),
+            "lost": np.flatnonzero(gain < 0).tolist(),
+            "questions": items if len(items) == len(gain) else (),
         }
 
 

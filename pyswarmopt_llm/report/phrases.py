@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pyswarmopt.base.words import counted
-
 if TYPE_CHECKING:
     from pyswarmopt_llm.common.statistics import Comparison, Ends
     from pyswarmopt_llm.searching.scoring.result import Scores
@@ -49,16 +47,6 @@ def p_text(p_value: float) -> str:
     return f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
 
 
-def signed(value: float) -> str:
-    """A difference with its sign.
-
-    Example:
-        >>> signed(0.0214), signed(0.0)
-        ('+0.021', '+0.000')
-    """
-    return f"{value:+.3f}"
-
-
 def tested(pair: Comparison) -> str:
     """A difference with its 95% interval and p-value.
 
@@ -68,7 +56,7 @@ def tested(pair: Comparison) -> str:
         '+0.100 [+0.020, +0.180], p = 0.014'
     """
     low, high = pair.interval
-    return f"{signed(pair.difference)} [{signed(low)}, {signed(high)}], {p_text(pair.p_value)}"
+    return f"{pair.difference:+.3f} [{low:+.3f}, {high:+.3f}], {p_text(pair.p_value)}"
 
 
 def versions_text(versions: Mapping[str, str]) -> str:
@@ -97,5 +85,4 @@ def few(items: int) -> str:
     """A warning of too few dev examples; "" if there are enough, or none are known."""
     if not 0 < items < FEW:
         return ""
-    examples = counted(items, "dev example")
-    return f"Only {examples}: the best candidate on so few may win by luck; use at least 100."
+    return f"Only {items} dev examples: the best of many candidates may win by luck; use 100."

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.common.events import Event, OnEvent, duration
 from pyswarmopt_llm.report.phrases import few, one_line, score_text
 
@@ -83,11 +82,9 @@ class Display:
     def _start(self, start: Mapping[str, Any]) -> None:
         planned = start["evaluations_planned"]
         self._bars.reset(self._bar, total=planned or None, description="getting ready")
-        experts = counted(len(start["experts"]), "expert")
-        most = counted(start["evaluations_planned"], "evaluation")
-        dev = counted(start["dev_items"], "dev example")
-        tasks = ", ".join(start["tasks"])
-        self._say(f"{start['run']}: {experts} on {tasks}; at most {most} of {dev}")
+        experts = f"{len(start['experts'])} experts on {', '.join(start['tasks'])}"
+        most = f"at most {planned:,} evaluations of {start['dev_items']:,} dev examples"
+        self._say(f"{start['run']}: {experts}; {most}")
         self._say(decided(start))
         self._say(few(start["dev_items"]))
 
@@ -105,7 +102,7 @@ class Display:
 
 def best_so_far(data: Mapping[str, Any]) -> str:
     """Best score and number of evaluations, after one of them."""
-    return f"best dev {score_text(data['best'])}, {counted(data['evaluations'], 'evaluation')}"
+    return f"best dev {score_text(data['best'])}, {data['evaluations']:,} evaluations"
 
 
 def decided(start: Mapping[str, Any]) -> str:

@@ -15,9 +15,14 @@ from rich.console import Console
 from search_helpers import parse
 
 from pyswarmopt_llm.common.statistics import compare_paired
-from pyswarmopt_llm.report.commands import uses
-from pyswarmopt_llm.report.findings import findings, score_rows, strongest, verdict
-from pyswarmopt_llm.report.terminal import print_findings
+from pyswarmopt_llm.report.findings import (
+    findings,
+    print_findings,
+    score_rows,
+    strongest,
+    uses,
+    verdict,
+)
 from pyswarmopt_llm.scores.tasks.types import Form
 from pyswarmopt_llm.searching.scoring.record import Packed, pack
 from pyswarmopt_llm.searching.scoring.result import Result

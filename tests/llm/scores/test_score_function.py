@@ -218,7 +218,7 @@ def test_the_command_line_searches_and_evaluates_the_run_again(
     assert code == 0, err
     result = json.loads((Path(config.out) / "result.json").read_text())
     page = (Path(config.out) / "report.html").read_text()
-    assert "--prompts asks.txt" in page and "--metric mine.py:letters" in page
+    assert "--task prompts:asks.txt" in page and "--metric mine.py:letters" in page
     code, _, err = swarm_llm(capsys, "eval", "--run", config.out, "--json")
     assert code == 2 and "add --metric mine.py:letters" in err
     code, out, _ = swarm_llm(
