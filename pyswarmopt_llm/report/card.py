@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyswarmopt.base.words import counted
 from pyswarmopt_llm.report.findings import Findings, findings, labelled, method
 from pyswarmopt_llm.report.pages import code, plain, render
 from pyswarmopt_llm.report.phrases import score, versions_text
@@ -104,14 +103,12 @@ def model_card(
 def _origin(found: Findings) -> str:
     """What the files are, and how they were found, in Markdown."""
     result = found.result
-    trained = "Nothing was trained."
-    if result.best.trained:
-        trained = "It was then fine-tuned on the dev examples."
-    if result.best.trained and result.expert_iteration is not None:
-        trained = "It was then trained on its own best replies (expert iteration)."
-    experts = counted(len(result.coefficients), "expert")
-    evaluations = counted(result.evaluations, "evaluation")
-    search = f"{experts}, found in {evaluations} by {plain(method(found.about))}. {trained}"
+    data = "its own best replies" if result.expert_iteration else "the dev examples"
+    trained = (
+        f"It was then fine-tuned on {data}." if result.best.trained else "Nothing was trained."
+    )
+    experts = f"{len(result.coefficients)} experts, found in {result.evaluations:,} evaluations"
+    search = f"{experts} by {plain(method(found.about))}. {trained}"
     return found.about.kind.description.format(base=code(found.about.base), experts=search)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyswarmopt.base.words import counted, cut
+from pyswarmopt.base.words import cut
 from pyswarmopt_llm.common.config import MODEL_SWARMS, MODELS, command, search_command
 from pyswarmopt_llm.common.events import duration, mixture_text
 from pyswarmopt_llm.report.phrases import few, one_line, score, score_text, tested
@@ -115,7 +115,7 @@ def verdict(result: Result) -> Verdict:
         )
     other = known[control]
     theirs = _on_test(result, control)
-    items = counted(pair.n, "test example")
+    items = f"{pair.n:,} test examples"
     reason = f"Against {other}: {ours:.3f} vs. {theirs:.3f} on {items}, {tested(pair)}."
     kind = KINDS[pair.sign]
     return Verdict(kind, answer(kind, best, ours, other, theirs), (reason,))
@@ -215,7 +215,7 @@ def notes(result: Result) -> Iterator[str]:
     if dev and test and dev.interval[0] > max(test.difference, 0):
         yield (
             f"The gain on dev, {dev.difference:+.3f}, does not hold on test: the mixture was "
-            f"selected from {counted(result.evaluations, 'evaluation')}."
+            f"selected from {result.evaluations:,} evaluations."
         )
     if dev and (warning := few(dev.n)):
         yield warning

@@ -19,7 +19,6 @@ from pyswarmopt_llm.searching.scoring.run_directory import About
 WIDTH = 480  # of the picture, in viewBox units
 HEIGHT = 300
 _EDGE = 24  # free units around the picture
-_SHADES = 5  # of a dot, by its value
 
 
 def render_report(
@@ -101,7 +100,7 @@ def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
         result: result of the search.
 
     Returns:
-        ``dots``, the candidates, the best last: x, y, shade from 0 to 4 by its value, text;
+        ``dots``, the candidates, the best last: x, y, text;
         ``experts``, name -> place; ``base``, the place of the base model.
     """
     names = list(result.coefficients)
@@ -117,8 +116,7 @@ def picture(rows: Sequence[Row], result: Result) -> dict[str, Any]:
     framed = room / 2 + (plane - low - extent / 2) * scale
     places = [(round(float(x), 1), round(float(y), 1)) for x, y in framed]
     dots = []
-    for rank, number in enumerate(sorted(range(len(rows)), key=lambda row: rows[row].value)):
-        shade = rank * _SHADES // len(rows)
-        dots.append((*places[number], shade, f"{rows[number].value:.3f} on dev"))
+    for number in sorted(range(len(rows)), key=lambda row: rows[row].value):
+        dots.append((*places[number], f"{rows[number].value:.3f} on dev"))
     experts = dict(zip(names, places[len(rows) :], strict=False))
     return {"dots": dots, "experts": experts, "base": places[-1]}
