@@ -32,13 +32,7 @@ from pyswarmopt_llm.scores.metrics.by_name import up_to
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling
 from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
-from pyswarmopt_llm.searching.use.evaluate import (
-    Exam,
-    Turns,
-    load_items,
-    names_in_words,
-    two_models,
-)
+from pyswarmopt_llm.searching.use.evaluate import Exam, names_in_words, two_models
 
 COLUMNS = ["id", "prompt", "reply 1", "reply 2", "vote"]
 VOTES = ("1", "2", "tie")
@@ -100,13 +94,15 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
         check_free(path)
     sampling = Sampling.of(config.temperature, config.samples, config.seed)
     votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
-    exam = Exam(load_items(config), config.split, votes)
+    models = two_models(config)
+    exam = Exam(config, models, votes)
     repeats = {str(place): number for place, number in enumerate(repeated(exam.items), start=1)}
     key = Key(exam.task.name, config.split, names_in_words(config), {}, repeats)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    both = zip(exam.items, *_replies(config, exam, on_items), strict=True)
+    replies = [[text.strip() for text in exam.replies(one, on_items)] for one in models]
+    both = zip(exam.items, *replies, strict=True)
     for id_, (item, reply, rival) in zip(map(str, itertools.count(1)), both, strict=False):
         if reply == rival:
             continue
@@ -122,14 +118,6 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
 def _no_formula(text: str) -> str:
     """A text that a spreadsheet does not evaluate."""
     return f" {text}" if text.startswith(("=", "+", "@", "-")) else text
-
-
-def _replies(config: EvalConfig, exam: Exam, on_items: OnItems | None) -> list[list[str]]:
-    """The replies of both models to all items, ours first."""
-    models = two_models(config)
-    turns = Turns(config, models)
-    said = [exam.replies(turns.engine(model), on_items) for model in models]
-    return [[reply.strip() for reply in replies] for replies in said]
 
 
 def key_of(file: Path) -> Path:

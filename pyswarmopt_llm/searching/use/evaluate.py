@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from pyswarmopt_llm.common.config import LM_EVAL
 from pyswarmopt_llm.common.errors import InvalidOption
@@ -63,114 +63,45 @@ class EvalResult:
         return self.score.n
 
 
-@dataclass(frozen=True)
 class Exam:
-    """The items that models are scored on, and the metric.
+    """Models that take turns on one engine, and the items that they are scored on.
+
+    Args:
+        config: the items, and how models are asked.
+        models: the models.
+        metric: the metric; None: the configuration's.
 
     Attributes:
         task: task with the items.
-        split: split of the task.
+        items: items of the split.
         metric: metric, checked against the items.
-    """
-
-    task: Task
-    split: str
-    metric: Metric
-
-    @classmethod
-    def of(cls, config: EvalConfig) -> Self:
-        """The examination that a configuration describes.
-
-        Raises:
-            UserError: a fault of the task or the metric.
-        """
-        task = load_items(config)
-        device = str(pick_device(config.device))
-        sampling = Sampling.of(config.temperature, config.samples, config.seed)
-        metric = find_metric(config.metric or metric_of(task), device=device)
-        metric = up_to(metric, config.max_new_tokens, sampling)
-        if config.run is None:  # a run's settings may be for its other tasks
-            check_answers(config.scoring, config.thinking, {"": task}, {"": metric})
-        metric.check(task.split(config.split), f"{task.source}: {config.split}")
-        return cls(task, config.split, metric)
-
-    @property
-    def items(self) -> Sequence[Item]:
-        """Items of the split."""
-        return self.task.split(self.split)
-
-    def utility(self, engine: Engine, scoring: Scoring) -> Utility:
-        """The metric on the items, once all fit the engine's context window."""
-        check_window(self.task, scoring, engine, (self.split,), self.metric)
-        return self.metric.on(self.items, scoring, engine.chat, self.task.prompt)
-
-    def score(self, engine: Engine, scoring: Scoring, on_items: OnItems | None) -> Score:
-        """The score of the loaded model."""
-        utility = self.utility(engine, scoring)
-        with followed(engine, len(self.items), on_items):
-            return utility(engine)
-
-    def replies(self, engine: Engine, on_items: OnItems | None) -> list[str]:
-        """The loaded model's replies, for a metric of written ones, without thoughts."""
-        utility = cast(Written, self.utility(engine, "generate"))
-        with followed(engine, len(self.items), on_items):
-            return [*map(without_thoughts, utility.answers(engine))]
-
-    def result(self, score: Score, scoring: str) -> EvalResult:
-        """A score with its interval."""
-        metric = self.metric.name
-        ends = interval(score.per_item, scale=self.metric.scale, questions=repeated(self.items))
-        errors = errors_by_label(self.items, score.answers) if metric == "accuracy" else None
-        return EvalResult(self.task.name, score, ends, scoring, metric, self.task.note, errors)
-
-
-def load_items(config: EvalConfig) -> Task:
-    """The task, read as configured.
 
     Raises:
-        UserError: the task cannot be read, or has no items of its own.
+        UserError: a fault of the task or the metric, or an adapter that does not fit.
     """
-    if config.task.startswith(LM_EVAL):
-        raise InvalidOption(
-            "task", config.task, "only the harness knows its examples; use a task file"
-        )
-    check_options(config)
-    task = load_task_of(config, config.task)
-    notes = filter(None, (task.note, *_of_training(config, task)))
-    return replace(task, note="; ".join(notes))
 
-
-def _of_training(config: EvalConfig, task: Task) -> Iterator[str]:
-    """A note that a result was trained on the scored items, with its cross-fitted score."""
-    pair = (config.adapter, config.against or config.adapter)
-    names = dict.fromkeys(pair) if config.split == "dev" else ()
-    for base, adapter in [model_of(config.base, name) for name in names]:
-        run = run_of(user_path(adapter or base))
-        result = None if run is None else read_result(run)
-        if result is not None and result.best.trained and task.name in result.best.dev.tasks:
-            known = result.best.dev.tasks[task.name].value
-            yield f"{run} was trained on these dev examples; cross-fitted it has {known:.3f}"
-
-
-class Turns:
-    """Models that take turns on one engine; it is reopened if their bases differ."""
-
-    def __init__(self, config: EvalConfig, models: Sequence[Model]) -> None:
+    def __init__(
+        self, config: EvalConfig, models: Sequence[Model], metric: Metric | None = None
+    ) -> None:
         self._config = config
-        self._models = models
-        # Checked before a base is loaded, so that an adapter that does not fit fails at once.
         self._patches = dict.fromkeys(models, Patch())
         for model in models:
             base, adapter = model
             check_unchanged(model)
             if adapter is not None:
                 self._patches[model] = adapter_patch(base, adapter)
+        check_options(config)
+        task = load_task_of(config, config.task)
+        notes = filter(None, (task.note, *_of_training(config, models, task)))
+        self.task = replace(task, note="; ".join(notes))
+        self.items = task.split(config.split)
+        self.metric = metric or _metric_of(config, task)
         self._machine = replace(config.machine, day=day_of(*models))
         self._base = ""
         self._engine: Engine | None = None
 
     def engine(self, model: Model) -> Engine:
-        """The engine with this model loaded."""
+        """The engine with this model loaded; it is reopened if the base is another one."""
         base, _ = model
         if self._engine is not None and self._base == base:
             self._engine.load(self._patches[model])
@@ -180,32 +111,75 @@ class Turns:
             self._base = base
         return self._engine
 
-    def scoring(self, exam: Exam) -> Scoring:
+    def scoring(self) -> Scoring:
         """One answer format for all models: that of a run's result among them, else chosen by a
         trial of all.
         """
-        task = exam.task
+        task = self.task
         scoring = self._config.scoring
-        for base, adapter in self._models:
+        for base, adapter in self._patches:
             if scoring == "auto" and self._config.metric is None:
                 scoring = run_scoring(user_path(adapter or base), task.name) or scoring
 
         def letters() -> list[Score]:
-            engines = map(self.engine, reversed(self._models))  # the first is scored next
+            engines = map(self.engine, reversed(self._patches))  # the first is scored next
             return [trial_of(task, engine.chat)(engine) for engine in engines]
 
-        return choose_scoring(scorings_of(exam.metric, scoring, task), task.dev, letters)
+        return choose_scoring(scorings_of(self.metric, scoring, task), task.dev, letters)
+
+    def score(self, model: Model, scoring: Scoring, on_items: OnItems | None) -> Score:
+        """The score of a model."""
+        with self._asked(model, scoring, on_items) as (utility, engine):
+            return utility(engine)
+
+    def replies(self, model: Model, on_items: OnItems | None) -> list[str]:
+        """A model's replies, for a metric of written ones, without thoughts."""
+        with self._asked(model, "generate", on_items) as (utility, engine):
+            return [*map(without_thoughts, cast(Written, utility).answers(engine))]
+
+    @contextmanager
+    def _asked(
+        self, model: Model, scoring: Scoring, on_items: OnItems | None
+    ) -> Iterator[tuple[Utility, Engine]]:
+        """The metric on the items and the engine, which reports the items as it reads batches."""
+        engine = self.engine(model)
+        check_window(self.task, scoring, engine, (self._config.split,), self.metric)
+        count = len(self.items)
+        if on_items is not None:
+            engine.progress = lambda done, texts: on_items(count * done // texts, count)
+        try:
+            yield self.metric.on(self.items, scoring, engine.chat, self.task.prompt), engine
+        finally:
+            engine.progress = None
+
+    def result(self, score: Score, scoring: str) -> EvalResult:
+        """A score with its interval."""
+        metric = self.metric.name
+        ends = interval(score.per_item, scale=self.metric.scale, questions=repeated(self.items))
+        errors = errors_by_label(self.items, score.answers) if metric == "accuracy" else None
+        return EvalResult(self.task.name, score, ends, scoring, metric, self.task.note, errors)
 
 
-@contextmanager
-def followed(engine: Engine, items: int, on_items: OnItems | None) -> Iterator[None]:
-    """Report the scored items as the engine reads its batches."""
-    if on_items is not None:
-        engine.progress = lambda done, texts: on_items(items * done // texts, items)
-    try:
-        yield
-    finally:
-        engine.progress = None
+def _metric_of(config: EvalConfig, task: Task) -> Metric:
+    """The metric, checked against the items."""
+    sampling = Sampling.of(config.temperature, config.samples, config.seed)
+    device = str(pick_device(config.device))
+    metric = find_metric(config.metric or metric_of(task), device=device)
+    metric = up_to(metric, config.max_new_tokens, sampling)
+    if config.run is None:  # a run's settings may be for its other tasks
+        check_answers(config.scoring, config.thinking, {"": task}, {"": metric})
+    metric.check(task.split(config.split), f"{task.source}: {config.split}")
+    return metric
+
+
+def _of_training(config: EvalConfig, models: Sequence[Model], task: Task) -> Iterator[str]:
+    """A note that a result was trained on the scored items, with its cross-fitted score."""
+    for base, adapter in models if config.split == "dev" else ():
+        run = run_of(user_path(adapter or base))
+        result = None if run is None else read_result(run)
+        if result is not None and result.best.trained and task.name in result.best.dev.tasks:
+            known = result.best.dev.tasks[task.name].value
+            yield f"{run} was trained on these dev examples; cross-fitted it has {known:.3f}"
 
 
 def evaluate_model(
@@ -246,10 +220,9 @@ def evaluate(config: EvalConfig, on_items: OnItems | None = None) -> EvalResult:
     model = model_of(config.base, config.adapter)
     if config.task.startswith(LM_EVAL):
         return _evaluate_harness(config, model)
-    exam = Exam.of(config)
-    turns = Turns(config, [model])
-    scoring = turns.scoring(exam)
-    return exam.result(exam.score(turns.engine(model), scoring, on_items), scoring)
+    exam = Exam(config, [model])
+    scoring = exam.scoring()
+    return exam.result(exam.score(model, scoring, on_items), scoring)
 
 
 def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
@@ -264,7 +237,7 @@ def _evaluate_harness(config: EvalConfig, model: Model) -> EvalResult:
     from pyswarmopt_llm.published.lm_eval import LmEvalTask
 
     harness = LmEvalTask(config.task.removeprefix(LM_EVAL), config.dev, config.test)
-    scored = harness(Turns(config, [model]).engine(model), config.split)
+    scored = harness(open_model(model, config.machine), config.split)
     return EvalResult(harness.name, scored, interval(scored.per_item), "own", "lm-eval")
 
 
@@ -301,19 +274,18 @@ def evaluate_against(config: EvalConfig, on_items: OnItems | None = None) -> Aga
         UserError: bad input, in one line.
     """
     models = two_models(config)
-    exam = Exam.of(config)
-    turns = Turns(config, models)
-    scoring = turns.scoring(exam)
+    exam = Exam(config, models)
+    scoring = exam.scoring()
     compare = exam.metric.compare
     if compare is None:
-        scores = [exam.score(turns.engine(model), scoring, on_items) for model in models]
+        scores = [exam.score(model, scoring, on_items) for model in models]
         answers: list[Sequence[str]] = [score.answers for score in scores]
     else:  # shares of wins; a tie is half a win
-        answers = [exam.replies(turns.engine(model), on_items) for model in models]
+        answers = [exam.replies(model, on_items) for model in models]
         rate = compare(exam.items, *answers)
         scores = [rate, score_of([1.0 - value for value in rate.per_item])]
-        wins = replace(exam.metric, name=f"wins by {exam.metric.name}", scale=(0.0, 1.0))
-        exam = replace(exam, metric=wins)
+        name = f"wins by {exam.metric.name}"
+        exam.metric = replace(exam.metric, name=name, scale=(0.0, 1.0))
     first, second = (score.per_item for score in scores)
     changed = _changed(exam.items, first, second, answers)
     return Against(
@@ -332,13 +304,18 @@ def two_models(config: EvalConfig) -> tuple[Model, Model]:
     Raises:
         UserError: a model cannot be found, both are the same, or replies would be sampled.
     """
+    if config.task.startswith(LM_EVAL):
+        why = "only the harness knows its examples; use a task file"
+        raise InvalidOption("task", config.task, why)
     if config.temperature:
         why = "is for the score of one model, not with `against`; remove it"
         raise InvalidOption("temperature", config.temperature, why)
     model = model_of(config.base, config.adapter)
     other = model_of(config.base, config.against)
     if model == other:
-        raise InvalidOption("against", config.against, "is the scored model; name another")
+        raise InvalidOption(
+            "against", config.against, "is the model that is scored itself; name another"
+        )
     return model, other
 
 

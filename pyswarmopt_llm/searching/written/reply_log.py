@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyswarmopt_llm.common.interfaces import Engine, Patch, Score
+from pyswarmopt_llm.common.interfaces import Engine, Patch
 from pyswarmopt_llm.common.statistics import score_of
 from pyswarmopt_llm.engine.generation import Continuation, Draw
 from pyswarmopt_llm.engine.transformers import on_transformers
@@ -120,22 +120,16 @@ def weights(values: Sequence[float]) -> list[float]:
     return shares
 
 
-def ask_the_same(tasks: Mapping[str, Written]) -> bool:
-    """Whether several tasks have the same prompts and length limits."""
-    prompts = [[(text, most) for _, text, most in task.texts()] for task in tasks.values()]
-    return len(prompts) > 1 and all(other == prompts[0] for other in prompts)
-
-
 class Asked(NamedTuple):
-    """Prompts, and the tasks that score the replies to them.
+    """Prompts that are asked together.
 
     Attributes:
-        tasks: name -> scoring function.
+        name: the first task with these prompts; it names their seeds.
         numbers: numbers of the prompts, counted over all tasks.
         most: most tokens of a reply.
     """
 
-    tasks: Mapping[str, Written]
+    name: str
     numbers: range
     most: int
 
@@ -172,14 +166,17 @@ class ReplyLog:
         self._store = store
         self._seed = seed
         self._what = what
-        self._asked: list[Asked] = []
+        self._tasks = tasks
+        self._asked: dict[tuple[Any, ...], Asked] = {}
+        self._numbers: dict[str, range] = {}  # of each task's prompts
         self.prompts: list[str] = []
-        same = [tasks] if ask_the_same(tasks) else [{name: task} for name, task in tasks.items()]
-        for scored in same:
-            _, texts, limits = zip(*next(iter(scored.values())).texts(), strict=True)
-            first = len(self.prompts)
-            self.prompts += texts
-            self._asked.append(Asked(scored, range(first, len(self.prompts)), limits[0]))
+        for name, task in tasks.items():
+            texts = tuple((text, most) for _, text, most in task.texts())
+            if texts not in self._asked:
+                numbers = range(len(self.prompts), len(self.prompts) + len(texts))
+                self._asked[texts] = Asked(name, numbers, texts[0][1])
+                self.prompts += [text for text, _ in texts]
+            self._numbers[name] = self._asked[texts].numbers
         self._rows: dict[tuple[str, str], Mapping[str, Any]] = {}  # requested so far
         self._latest = time.monotonic()
 
@@ -211,7 +208,7 @@ class ReplyLog:
         found: list[dict[int, Continuation]] = [{} for _ in samples]
         for patch, share in who.shares(range(len(self.prompts))):
             self._engine.load(patch)
-            for asked in self._asked:
+            for asked in self._asked.values():
                 numbers = [number for number in share if number in asked.numbers]
                 prompts = [self.prompts[number] for number in numbers] * len(samples)
                 draw = None if samples == [GREEDY] else self._draw(model, samples, asked, numbers)
@@ -226,7 +223,7 @@ class ReplyLog:
         """How these samples are drawn: a seed for each prompt."""
         seeds: list[int] = []
         for sample in samples:
-            draws = random.Random(f"{self._seed} {model} {sample} {next(iter(asked.tasks))}")
+            draws = random.Random(f"{self._seed} {model} {sample} {asked.name}")
             of_sample = {number: draws.getrandbits(63) for number in asked.numbers}
             seeds += [of_sample[number] for number in numbers]
         return Draw(TEMPERATURE, tuple(seeds))
@@ -234,11 +231,11 @@ class ReplyLog:
     def _judged(self, replies: Sequence[Continuation]) -> dict[str, Any]:
         """Replies with their scores, and the seconds since the previous replies."""
         texts = [storable(reply.text) for reply in replies]
-        scores: list[list[float]] = []
-        for asked in self._asked:
-            part = [texts[number] for number in asked.numbers]
-            by_task = [map(float, task.judge(part)) for task in asked.tasks.values()]
-            scores += map(list, zip(*by_task, strict=True))
+        scores: list[list[float]] = [[] for _ in texts]
+        for name, numbers in self._numbers.items():
+            values = self._tasks[name].judge([texts[number] for number in numbers])
+            for number, value in zip(numbers, values, strict=True):
+                scores[number].append(float(value))
         begun = self._latest
         self._latest = time.monotonic()
         seconds = round(self._latest - begun, 3)
@@ -255,10 +252,10 @@ class ReplyLog:
 
     def row(self, replies: Sequence[Reply]) -> Row:
         """The scores of replies to all prompts."""
-        scores: dict[str, Score] = {}
-        for asked in self._asked:
-            by_task = zip(*(replies[number].scores for number in asked.numbers), strict=True)
-            scores |= zip(asked.tasks, map(score_of, by_task), strict=True)
+        left = [iter(reply.scores) for reply in replies]
+        scores = {}
+        for name, numbers in self._numbers.items():
+            scores[name] = score_of([next(left[number]) for number in numbers])
         return Row.of(scores, self._combine(list(scores.values())))
 
     def training_items(self, replies: Sequence[Reply | None]) -> dict[int, Choices]:
@@ -269,7 +266,7 @@ class ReplyLog:
         """
         opening, ending = reply_frame(self._engine.tokenizer)
         items = {}
-        for asked in self._asked:
+        for asked in self._asked.values():
             there = [(k, reply) for k in asked.numbers if (reply := replies[k]) is not None]
             counts = weights([reply.value for _, reply in there])
             for (number, reply), count in zip(there, counts, strict=True):

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from search_helpers import Json, exit_code, swarm_llm
 
+from pyswarmopt_llm.scores.metrics.metric import ReplyMetric
 from pyswarmopt_llm.scores.tasks import load_task, render_prompt
 from pyswarmopt_llm.searching.use.config import EvalConfig
-from pyswarmopt_llm.searching.use.evaluate import Turns
+from pyswarmopt_llm.searching.use.evaluate import Exam
 from pyswarmopt_llm.tools.blind import Key, count_votes
 
 N = 12
@@ -79,10 +80,10 @@ def test_a_pair_is_what_both_models_write_in_an_order_that_the_key_knows(
 ) -> None:
     config = EvalConfig(base=str(tiny_base), task=str(prompts), threads=1)
     models = [(str(tiny_base), str(expert)) for expert in experts[:2]]
-    turns, said = Turns(config, models), []
+    exam, said = Exam(config, models, ReplyMetric("any", needs="nothing")), []
     items = {str(place): item for place, item in enumerate(load_task(str(prompts)).test, start=1)}
     for model in models:
-        engine = turns.engine(model)
+        engine = exam.engine(model)
         chats = [engine.chat(render_prompt(item, "generate")) for item in items.values()]
         texts = [text.strip() for text in engine.generate(chats, 128)]
         said.append(dict(zip(items, texts, strict=True)))

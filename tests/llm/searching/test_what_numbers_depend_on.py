@@ -62,9 +62,7 @@ def test_all_commands_on_a_run_tell_its_models_the_day_on_which_it_began(
     stored = Run(done).config
     assert stored.day == "2026-11-03"
     model = model_of(stored.base, str(done))
-    for run in (done, None):
-        engine = open_model(model, Machine(), run=run)
-        assert engine.chat("Why?").startswith("03 Nov 2026\n")
+    assert open_model(model, Machine()).chat("Why?").startswith("03 Nov 2026\n")
     assert prepare(stored).engine.chat("Why?").startswith("03 Nov 2026\n")
     alone = open_model((str(dated), None), Machine()).chat("Why?")
     assert alone.startswith(date.fromisoformat(DAY).strftime("%d %b %Y"))
