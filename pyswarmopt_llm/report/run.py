@@ -99,7 +99,7 @@ def _listening(on_event: OnEvent | None) -> Iterator[OnEvent | None]:
 
 def _shown(found: SearchResult) -> SearchResult:
     """The search result with its verdict; its card and report are written, if they are not there."""
-    if not (found.run / PAGE).exists():
+    if not ((found.run / CARD).exists() and (found.run / PAGE).exists()):
         write_for_people(found.run)
     return replace(found, verdict=verdict(Result.from_json(found.result)).sentence)
 

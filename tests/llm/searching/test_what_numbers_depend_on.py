@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from search_helpers import questions, small, stopped, swarm_llm, write_task
+from search_helpers import keep_trained, questions, small, stopped, swarm_llm, write_task
 
 from pyswarmopt_llm.common.errors import UserError
 from pyswarmopt_llm.common.events import Event
@@ -148,18 +148,20 @@ def test_a_run_does_not_go_on_with_another_metric(
 
 
 def test_a_score_on_what_was_trained_on_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], here: Path
+    tiny_base: Path,
+    tiny_experts: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    frozen = Path(__file__).parents[2] / "frozen"
-    for folder in (frozen / "models", frozen / "runs" / "labels"):
-        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    result = json.loads(Path("finished/result.json").read_text())
-    assert result["models"]["best"]["trained"]
-    known = result["models"]["best"]["dev"]["value"]
-    for words in ("--run finished", "--base base --adapter finished/best --task words.json"):
-        code, out, err = swarm_llm(
-            capsys, "eval", *words.split(), "--split", "dev", "--threads", "1"
-        )
+    keep_trained(monkeypatch)
+    task = write_task(tmp_path / "words.json", questions(12, 1), questions(6, 2))
+    more = {"space": "delta", "train": "on", "scoring": "likelihood", "max_iter": 1}
+    run = search(small(tiny_base, tiny_experts, [task], tmp_path / "run", **more)).run
+    known = json.loads((run / "result.json").read_text())["models"]["best"]["dev"]["value"]
+    best = ["--base", tiny_base, "--adapter", run / "best", "--task", task]
+    for words in (["--run", run], best):
+        code, out, err = swarm_llm(capsys, "eval", *words, "--split", "dev", "--threads", "1")
         assert code == 0 and f"cross-fitted it has {known:.3f}" in (out + err)
-        code, out, err = swarm_llm(capsys, "eval", *words.split(), "--threads", "1")
+        code, out, err = swarm_llm(capsys, "eval", *words, "--threads", "1")
         assert code == 0 and "trained on these" not in out + err
