@@ -82,8 +82,8 @@ class LmEvalTask:
         for task in (*held_out.values(), *searched.values()):
             if task.get_config("num_fewshot"):
                 examples = task.sampler.df
-                shown = self._free(_EXAMPLES, _marks(task, examples))
-                task.sampler.replace_df([examples[index] for index in sorted(shown)])
+                shown = sorted(self._free(_EXAMPLES, _marks(task, examples)))
+                task.sampler.replace_df([examples[index] for index in shown])
 
     def _free(self, use: str, documents: Sequence[Marks]) -> list[int]:
         """The indices of what no other use has, in a random order of the questions."""
@@ -157,7 +157,7 @@ def _load(name: str) -> dict[str, Any]:
             f"lm-eval:{name}: {first_line(error)}; check the name, the file and the network"
         ) from error
     if not tasks:
-        raise UserError(f"{name}: holds no task or group; check the file")
+        raise UserError(f"lm-eval:{name}: no such file, or no task or group in it")
     for task in tasks.values():
         if task.get_config("num_fewshot") is None:  # as the harness does
             task.set_config(key="num_fewshot", value=0)

@@ -90,21 +90,20 @@ def without_experts(run: Run, result: Result, tell: Callable[[str], None]) -> di
 
     whole = scored()
     experts = {}
-    for name, coefficient in result.coefficients.items():
-        if not coefficient:
-            continue
+    for name in filter(result.coefficients.get, result.coefficients):
         try:
             others = scored(name)
         except ValueError:  # a mixture of distributions without positive weights
             continue
         paired = {}
-        for task, score in whole.items():
-            objective = result.objectives[task]
+        for task, score in others.items():
+            one = result.objectives[task]
+            pair = (whole[task].per_item, score.per_item)
             if score.n > 1:
-                pair = (score.per_item, others[task].per_item)
-                found = compare_paired(*pair, objective.scale, objective.questions.get(split))
+                found = compare_paired(*pair, one.scale, one.questions.get(split))
                 paired[task] = found.record()
         scores = {task: score.value for task, score in others.items()}
+        coefficient = result.coefficients[name]
         experts[name] = {"coefficient": coefficient, "scores": scores, "paired": paired}
     values = {task: score.value for task, score in whole.items()}
     return {"split": split, "all": values, "experts": experts}

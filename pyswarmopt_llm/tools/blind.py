@@ -11,8 +11,8 @@ import csv
 import io
 import itertools
 import random
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pyswarmopt_llm.common.errors import InvalidOption, UserError
@@ -30,7 +30,6 @@ from pyswarmopt_llm.report.against import between
 from pyswarmopt_llm.report.findings import Verdict
 from pyswarmopt_llm.scores.metrics.by_name import up_to
 from pyswarmopt_llm.scores.metrics.metric import ReplyMetric, Sampling
-from pyswarmopt_llm.scores.tasks.items import repeated
 from pyswarmopt_llm.searching.use.config import EvalConfig, OnItems
 from pyswarmopt_llm.searching.use.evaluate import Exam, names_in_words, two_models
 
@@ -45,14 +44,12 @@ class Key:
     Attributes:
         names: names of the models, "ours" and "theirs".
         ours: id of a pair (its item's place in the split, from 1) -> number of our reply, 1 or 2.
-        repeats: id -> number of its question, if some repeat.
     """
 
     task: str
     split: str
     names: tuple[str, str]
     ours: dict[str, str]
-    repeats: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,8 +93,7 @@ def write_pairs(config: EvalConfig, file: Path, on_items: OnItems | None = None)
     votes = up_to(ReplyMetric("human votes", needs="nothing"), config.max_new_tokens, sampling)
     models = two_models(config)
     exam = Exam(config, models, votes)
-    repeats = {str(place): number for place, number in enumerate(repeated(exam.items), start=1)}
-    key = Key(exam.task.name, config.split, names_in_words(config), {}, repeats)
+    key = Key(exam.task.name, config.split, names_in_words(config), {})
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -139,13 +135,16 @@ def count_votes(files: Sequence[str]) -> Votes:
         key: Key = typed(read_json(beside), Key)
     except ValueError as error:
         raise UserError(f"{beside}: is no key of eval --blind ({error}); restore it") from error
-    voters = [_read_votes(user_path(name), key) for name in files]
-    cast_for = {id_: [votes[id_] for votes in voters if id_ in votes] for id_ in key.ours}
-    judged = {id_: sum(some) / len(some) for id_, some in cast_for.items() if some}
-    if not judged:
+    votes: dict[str, list[float]] = {}
+    prompts: dict[str, str] = {}
+    for name in files:
+        for id_, prompt, value in _read_votes(user_path(name), key):
+            prompts[id_] = prompt
+            votes.setdefault(id_, []).append(value)
+    if not votes:
         raise UserError(f"{files[0]}: no votes yet; write 1, 2 or tie into the column vote")
-    values = list(judged.values())
-    asked = [key.repeats.get(id_, id_) for id_ in judged]
+    values = [sum(some) / len(some) for some in votes.values()]
+    asked = [prompts[id_] for id_ in votes]
     rate = score_of(values).value
     paired = compare_paired(values, [1.0 - value for value in values], questions=asked)
     verdict = between(key.names, (rate, 1.0 - rate), paired, key.split)
@@ -153,16 +152,16 @@ def count_votes(files: Sequence[str]) -> Votes:
     return Votes(key.task, key.names, rate, ends, paired, verdict)
 
 
-def _read_votes(file: Path, key: Key) -> dict[str, float]:
-    """Id -> 1 for a vote for our reply, 0 against it, 0.5 for a tie."""
-    votes = {}
-    for row in csv.DictReader(io.StringIO(read_text(file).lstrip("\ufeff"), newline="")):
-        id_ = row.get("id")
+def _read_votes(file: Path, key: Key) -> Iterator[tuple[str, str, float]]:
+    """Id and prompt of each pair with a vote, and 1 for our reply, 0 against it, 0.5 for a tie."""
+    text = read_text(file).lstrip("\ufeff")
+    for row in csv.DictReader(io.StringIO(text, newline="")):
+        id_ = row.get("id", "")
         vote = (row.get("vote") or "").strip().lower()
         if id_ not in key.ours or vote not in ("", *VOTES):
             raise UserError(
                 f"{file}: pair {id_}: not in the key, or its vote {vote!r} is not 1, 2 or tie"
             )
         if vote:
-            votes[id_] = 0.5 if vote == "tie" else float(vote == key.ours[id_])
-    return votes
+            ours = float(vote == key.ours[id_])
+            yield id_, row.get("prompt", id_), 0.5 if vote == "tie" else ours

@@ -134,15 +134,17 @@ def test_pairs_without_a_vote_are_left_out_and_voters_of_one_pair_are_averaged(
 
 
 def test_a_question_that_is_asked_five_times_is_one_piece_of_evidence(tmp_path: Path) -> None:
-    """Five copies of eight questions tell what the eight tell; without their numbers forty do."""
+    """Five copies of eight questions tell what the eight tell; forty questions more."""
     found = []
-    for copies, numbers in ((1, [*range(8)]), (5, [*range(8)] * 5), (5, [])):
+    for copies, numbers in ((1, [*range(8)]), (5, [*range(8)] * 5), (5, [*range(40)])):
         file = tmp_path / f"pairs-{len(found)}.csv"
         ours = {str(place): "1" for place in range(1, 8 * copies + 1)}
-        repeats = dict(zip(ours, numbers, strict=False))
-        key = Key("t", "test", ("a", "b"), ours, repeats)
+        key = Key("t", "test", ("a", "b"), ours)
         file.with_name(f"{file.name}.key.json").write_text(json.dumps(vars(key)))
-        rows = [f"{id_},q,x,y,{'2' if int(id_) % 8 == 3 else '1'}" for id_ in ours]
+        rows = [
+            f"{id_},{number},x,y,{'2' if int(id_) % 8 == 3 else '1'}"
+            for id_, number in zip(ours, numbers, strict=True)
+        ]
         file.write_text("\n".join(["id,prompt,reply 1,reply 2,vote", *rows]))
         votes = count_votes([str(file)])
         found.append((votes.value, votes.interval, votes.paired.p_value))
