@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -48,14 +47,11 @@ class Meter:
     most: int
     tell: OnEvent
     passes: float = 0.0
-    begun: float = field(default_factory=time.monotonic)
 
     def spend(self, passes: float) -> None:
         """Add passes."""
         self.passes += passes
-        share = min(self.passes / self.most, 1.0)
-        seconds = time.monotonic() - self.begun
-        self.tell(Event("training", {"share": share, "seconds": seconds}))
+        self.tell(Event("training", {"share": min(self.passes / self.most, 1.0)}))
 
 
 @dataclass
